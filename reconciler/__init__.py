@@ -1,0 +1,1 @@
+"""mailcollector: keeps a set of mail collectors running as declared."""

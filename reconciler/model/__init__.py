@@ -1,0 +1,1 @@
+"""Frozen values that every floor speaks in: messages, outcomes, errors, conditions, and the adapters' interfaces."""

@@ -1,0 +1,61 @@
+"""What the ledger remembers of a collector as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.model.outcomes import SessionReport
+from reconciler.model.status import Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """`generation` counts the changes of the spec, from 1; `epoch` the histories, from 1."""
+
+    name: str
+    generation: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A back-off in force. `reason` is the error class's; `failures` in a row; `digest` of the spec that failed."""
+
+    reason: str
+    message: str
+    failures: int
+    next_attempt: datetime
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`size`: messages that are remembered in the current epoch."""
+
+    declared: Declared
+    totals: Totals
+    last_session: SessionReport | None
+    retry: Retry | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedMessage:
+    folder: str
+    key: str
+    size: int
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LastGood:
+    """A manifest as it was when it last was valid. `text` is its JSON, `base` the directory relative paths start at."""
+
+    kind: str
+    name: str
+    file: str
+    line: int
+    base: str
+    text: str

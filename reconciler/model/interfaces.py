@@ -1,0 +1,127 @@
+"""The adapters as the session sees them. Every adapter is one of these and knows none of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from reconciler.model.history import Declared, History, LastGood, ParkedMessage, Retry
+from reconciler.model.messages import Deletion, DeliveryId, Fetched, Folder, Listed, Listing
+from reconciler.model.outcomes import DeliveryOutcome, Entry, Record, SessionReport
+from reconciler.model.secret import Secret
+
+
+class Source(Protocol):
+    """One connection to one account, for one session, used from one thread. Every method may raise a `SourceError`."""
+
+    def listings(self, *, writable: bool) -> Iterator[Listing]:
+        """Log in if need be, then list each folder. `writable`: messages are going to be deleted."""
+
+    def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
+        """Each of `messages` once, in order; see `Arrival` for how content is read."""
+
+    def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:
+        """Delete from the server. Only called for what the ledger records as collected."""
+
+    def finish(self) -> Deletion:
+        """Log out. POP3 commits its deletes here (RFC 1939, section 6): what was pending is settled now."""
+
+    def abort(self) -> None:
+        """Break the connection at once, from any thread; the thread that waits in it gets a `ConnectionFailed`.
+        Also how a connection is closed after an error: harmless when it is closed already."""
+
+
+class Staged(Protocol):
+    """A message on its way into a destination: its bytes are there, nobody can see it yet."""
+
+    @property
+    def size(self) -> int:
+        """Octets as they will be stored."""
+
+
+S = TypeVar("S", bound=Staged)
+
+
+class Destination(Protocol[S]):
+    """Where mail is delivered to. Used from one session's thread at a time; every method may raise
+    `DestinationUnavailable`, which concerns everybody; what concerns one recipient is an outcome."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many messages may be staged before they are committed: 1 where a repeat cannot be recognised."""
+
+    def exists(self, address: str) -> bool | None:
+        """Whether this mailbox exists; None when only a delivery can tell."""
+
+    def stage(self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]) -> S:
+        """Take the message's bytes (LF line ends) to where committing it is cheap. On any error nothing remains."""
+
+    def commit(self, staged: Sequence[S]) -> Iterator[tuple[S, tuple[DeliveryOutcome, ...]]]:
+        """Deliver; each is durable when it is yielded. Messages come in order, recipients as they were staged."""
+
+    def settle(self, staged: Sequence[S]) -> None:
+        """The ledger has recorded these: whatever was kept to recognise them after a crash may go."""
+
+    def discard(self, staged: Sequence[S]) -> None:
+        """Not committed after all: remove every trace."""
+
+
+class Ledger(Protocol):
+    """What was collected, delivered and deleted. Thread-safe; a write is durable when the call returns.
+    Every method may raise `LedgerUnavailable`."""
+
+    def epoch(self, collector: str) -> int: ...
+
+    def known(self, collector: str, folder: Folder) -> Mapping[str, Entry]:
+        """What is recorded of this folder in the current epoch, by key; the latest, where a key occurred repeatedly."""
+
+    def record(self, collector: str, folder: Folder, records: Sequence[Record], now: datetime) -> None:
+        """Add to or replace what is known of these messages, in one commit; attempts of failed ones add up."""
+
+    def record_deleted(self, collector: str, folder: Folder, keys: Iterable[str], now: datetime) -> None:
+        """The server confirmed that these are gone."""
+
+    def record_session(self, collector: str, report: SessionReport) -> None: ...
+
+
+class Registry(Protocol):
+    """What the control loop keeps in the same store as the ledger. Thread-safe; durable when a call returns.
+    Every method may raise `LedgerUnavailable`."""
+
+    def declare(self, name: str, digest: str, mode: str, now: datetime) -> Declared:
+        """The collector is declared with this spec. A digest other than the recorded one raises the generation; a
+        change of mode into all-delete begins a new epoch; a retired collector gets its history back."""
+
+    def retire(self, name: str, now: datetime) -> None:
+        """Declared no longer. Its history is kept 30 days."""
+
+    def histories(self, names: Iterable[str] | None = None) -> Mapping[str, History]:
+        """Of every collector that is not retired, or of these."""
+
+    def sessions(self, name: str, limit: int = 20) -> Sequence[SessionReport]:
+        """The last sessions, newest first."""
+
+    def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
+        """What is parked in the current epoch, oldest first."""
+
+    def unpark(self, name: str) -> int:
+        """Parked messages are to be tried again (the manifest or the destination changed); how many there were."""
+
+    def clear(self, name: str, now: datetime) -> Declared:
+        """Begin a new epoch: everything counts as new."""
+
+    def save_retry(self, name: str, retry: Retry | None) -> None:
+        """Keep the back-off across restarts; None: none is in force."""
+
+    def save_last_good(self, changed: Sequence[LastGood], gone: Sequence[tuple[str, str]], now: datetime) -> None:
+        """Remember these manifests as the ones to run; `gone` are (kind, name) to forget. One commit."""
+
+    def last_good(self) -> Sequence[LastGood]: ...
+
+    def expire(self, now: datetime) -> None:
+        """Forget retired collectors after 30 days, and sessions beyond the last 100 of each collector."""
+
+
+SourceFactory = Callable[[], Source]
+SecretReader = Callable[[], Secret]

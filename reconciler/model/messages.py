@@ -1,0 +1,117 @@
+"""What identifies a message, and what a source says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Protocol = Literal["imap", "pop3"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A remote mailbox account; UIDs and UIDLs mean something only within one."""
+
+    protocol: Protocol
+    host: str
+    port: int
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder as the server numbers it now.
+
+    `name` is "" for POP3. `validity` is the UIDVALIDITY (RFC 3501, 2.3.1.1), 0 for POP3: when it changes, keys mean
+    other messages.
+    """
+
+    account: Account
+    name: str
+    validity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A message on the server.
+
+    `key` is the UID in decimal (IMAP) or the UIDL (POP3, RFC 1939, section 7). `size` is what the server announces,
+    in octets; it is a hint only, and None where it does not say.
+    """
+
+    key: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Every message of a folder, oldest first, keys unique."""
+
+    folder: Folder
+    messages: tuple[Listed, ...]
+    read_only: bool = False
+    """The server refuses deletes here (IMAP READ-ONLY although opened for writing)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message on its way. `content` yields its octets as stored on the server, dot-stuffing undone, CRLF line ends.
+
+    The content must be read to its end before the next message is asked for. When the iterator ends, the message is
+    whole; an incomplete one raises a `SourceError`, never just ends.
+    """
+
+    listed: Listed
+    content: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """The message was gone when it was asked for: expunged by somebody else. Not an error."""
+
+    listed: Listed
+
+
+@dataclass(frozen=True, slots=True)
+class Unfetched:
+    """The server refused this one message; the others flow."""
+
+    listed: Listed
+    reason: str
+
+
+Fetched = Arrival | Vanished | Unfetched
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What became of a request to delete: `confirmed` are gone for good, `pending` go when the session is finished,
+    `refused` stay on the server, each with the reason."""
+
+    confirmed: frozenset[str] = frozenset()
+    pending: frozenset[str] = frozenset()
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """SHA-256 in hex of the header block and of the whole message, line ends unified and trailing ones removed."""
+
+    header: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryId:
+    """Names one message of one collector's history for good: the same message gets the same id after a crash.
+
+    `clear`, and a change into all-delete, begin a new epoch. `occurrence` tells messages apart that bear the same key
+    (a server that reuses a UIDL).
+    """
+
+    collector: str
+    epoch: int
+    folder: Folder
+    key: str
+    occurrence: int = 0

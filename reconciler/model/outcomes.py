@@ -1,0 +1,123 @@
+"""What became of a message, of a delivery, and of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.model.messages import Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The message is durable at the destination for this recipient. `name` is the file's or the receiver's id of it."""
+
+    recipient: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not now: to be tried again for this recipient (LMTP/SMTP 4xx, a full disk for one mailbox)."""
+
+    recipient: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Never: this recipient is refused for good (LMTP/SMTP 5xx). `unknown`: because no such mailbox exists."""
+
+    recipient: str
+    reason: str
+    unknown: bool = False
+
+
+DeliveryOutcome = Delivered | Deferred | Refused
+
+
+class MessageState(StrEnum):
+    """What the ledger remembers of a message."""
+
+    COLLECTED = "collected"
+    """Durable at the destination for every recipient."""
+    FAILED = "failed"
+    """Attempted, to be retried: it counts as tried when the next session's limit is dealt out."""
+    PARKED = "parked"
+    """Stays on the server until the manifest or the destination changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line for the ledger about one message, written after its batch is durable and before anything is deleted."""
+
+    key: str
+    state: MessageState
+    size: int
+    occurrence: int = 0
+    fingerprint: Fingerprint | None = None
+    delivered: tuple[Delivered, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the ledger knows of a listed message, in the current epoch."""
+
+    key: str
+    state: MessageState
+    occurrence: int = 0
+    attempts: int = 0
+    delivered: frozenset[str] = frozenset()
+    """Recipients who have it already; loaded for messages that are not collected yet."""
+    deleted: bool = False
+    """The server confirmed its deletion, and yet it may be listed again."""
+    reason: str = ""
+
+
+class Outcome(StrEnum):
+    """How a session ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """Stopped on purpose: shutdown, or the manifest changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a session failed: `reason` is an error class's condition reason, `message` a redacted sentence."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReport:
+    """The counters of one session; times are UTC.
+
+    `listed = collected + skipped + parked + failed + left` always holds.
+    """
+
+    started_at: datetime
+    finished_at: datetime
+    outcome: Outcome
+    listed: int = 0
+    collected: int = 0
+    skipped_reasons: Mapping[str, int] = field(default_factory=dict)
+    """collected-before | too-large | vanished, each with its count."""
+    parked: int = 0
+    failed: int = 0
+    left: int = 0
+    deleted: int = 0
+    bytes: int = 0
+    """Octets of the messages collected, as delivered."""
+    error: Failure | None = None
+    notes: tuple[str, ...] = ()
+    """Things worth a line in the log that are no failure: deletes refused, a folder that does not exist."""
+
+    @property
+    def skipped(self) -> int:
+        return sum(self.skipped_reasons.values())

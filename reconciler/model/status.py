@@ -1,0 +1,125 @@
+"""The truth about a collector as it is shown: conditions, sessions, totals (design: JSON of `get -o json`).
+
+Field names are the contract's, in camelCase on the wire. Times are RFC 3339 in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from reconciler.model.outcomes import SessionReport
+
+
+def timestamp(when: datetime) -> str:
+    """RFC 3339, UTC, microseconds: 2026-11-22T22:40:00.123456Z."""
+    return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[datetime, PlainSerializer(timestamp, return_type=str, when_used="json")]
+ConditionType = Literal["Ready", "Reconciling", "Stalled"]
+
+
+class Shown(BaseModel):
+    """Base of everything that leaves as JSON."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True,
+                              extra="forbid")
+
+
+class Condition(Shown):
+    type: ConditionType
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str = ""
+    last_transition_time: Time
+
+
+class SessionError(Shown):
+    reason: str
+    message: str
+
+
+class Session(Shown):
+    """One session's counters; `listed = collected + skipped + parked + failed + left`."""
+
+    started_at: Time
+    finished_at: Time | None
+    outcome: str
+    listed: int
+    collected: int
+    skipped: int
+    skipped_reasons: dict[str, int]
+    parked: int
+    failed: int
+    left: int
+    deleted: int
+    bytes: int
+    error: SessionError | None
+
+    @classmethod
+    def of(cls, report: SessionReport) -> Session:
+        error = report.error and SessionError(reason=report.error.reason, message=report.error.message)
+        return cls(started_at=report.started_at, finished_at=report.finished_at, outcome=report.outcome.value,
+                   listed=report.listed, collected=report.collected, skipped=report.skipped,
+                   skipped_reasons=dict(report.skipped_reasons), parked=report.parked, failed=report.failed,
+                   left=report.left, deleted=report.deleted, bytes=report.bytes, error=error)
+
+
+class Totals(Shown):
+    sessions: int = 0
+    collected: int = 0
+    failed: int = 0
+    deleted: int = 0
+    bytes: int = 0
+
+
+class Status(Shown):
+    conditions: tuple[Condition, ...] = ()
+    generation: int = 0
+    observed_generation: int = 0
+    revision: str | None = None
+    next_session: Time | None = None
+    loop_started_at: Time | None = None
+    last_session: Session | None = None
+    totals: Totals = Totals()
+
+
+class ShownMetadata(Shown):
+    name: str
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class ShownCollector(Shown):
+    """One element of `get -o json`. `spec` is the effective one, secrets left out."""
+
+    metadata: ShownMetadata
+    spec: dict[str, Any]
+    status: Status
+
+
+class Parked(Shown):
+    """A message that waits on the server for the manifest or the destination to change."""
+
+    folder: str
+    key: str
+    size: int | None
+    reason: str
+    since: Time
+
+
+class Description(Shown):
+    """What `describe` tells of one collector beyond `get`."""
+
+    collector: ShownCollector
+    sessions: tuple[Session, ...]
+    parked: tuple[Parked, ...]
+    history_size: int
+    """Messages that the ledger remembers in the current epoch."""
+    epoch: int
+    source: str | None
+    """The manifest's file and line."""

@@ -1,0 +1,25 @@
+"""How long and how much: what every conversation with a remote server is held to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds and bytes. A server may be slow, but not for ever, and not without end."""
+
+    connect: float = 20.0
+    """Name lookup, TCP and the TLS handshake, each."""
+    silence: float = 60.0
+    """The longest wait for the next byte."""
+    command: float = 180.0
+    """One command and its reply, bulk data apart."""
+    minimum_rate: float = 512.0
+    """Bulk data, in octets per second over the whole transfer, beyond `silence`."""
+    session: float = 1800.0
+    """One session, whatever it does."""
+    line: int = 1 << 20
+    """The longest line of a reply, bulk data apart."""
+    reply: int = 64 << 20
+    """Octets of one command's reply, bulk data apart."""
