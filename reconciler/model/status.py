@@ -123,3 +123,34 @@ class Description(Shown):
     epoch: int
     source: str | None
     """The manifest's file and line."""
+
+
+class CheckStep(Shown):
+    """One step on the way to a session: connect, log in, list a folder, look at the destination."""
+
+    step: str
+    ok: bool
+    message: str
+
+
+class CheckedFolder(Shown):
+    """What a folder holds; `new` would be attempted, `skipped` were collected before or are too large."""
+
+    name: str
+    messages: int
+    bytes: int
+    new: int
+    skipped: int
+
+
+class CheckReport(Shown):
+    """What `check` found out without collecting anything."""
+
+    name: str
+    ok: bool
+    steps: tuple[CheckStep, ...]
+    folders: tuple[CheckedFolder, ...] = ()
+    first_session: str = ""
+    """A sentence: what a first session would do."""
+    error: SessionError | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,68 @@
+"""Which collectors a search text or labels select: the same for the command line, the API and the page."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from reconciler.model.status import ShownCollector
+
+_A_LABEL = re.compile(r"xn--([a-z0-9-]+)")
+
+
+def matches(shown: ShownCollector, text: str) -> bool:
+    """Whether every word of `text` occurs in the name, title, host, user name, addresses, recipients or labels.
+
+    Letters compare without regard to case in any script, domains as U-labels.
+    """
+    searched = "\n".join(map(_folded, _searched(shown)))
+    return all(word in searched for word in _folded(text).split())
+
+
+def selects(labels: Mapping[str, str], wanted: Iterable[tuple[str, str]]) -> bool:
+    """Whether `labels` has every one of `wanted` with exactly that value."""
+    return all(labels.get(key) == value for key, value in wanted)
+
+
+def label(text: str) -> tuple[str, str]:
+    """Take `label=value` apart; ValueError if it is not of this form."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise ValueError(f"{text!r} is not of the form label=value")
+    return key, value
+
+
+def _searched(shown: ShownCollector) -> Iterator[str]:
+    yield shown.metadata.name
+    yield from (f"{key}={value}" for key, value in shown.metadata.labels.items())
+    yield str(shown.spec.get("title", ""))
+    source = shown.spec.get("source", {})
+    yield from (str(source[field]) for field in ("host", "username", "address") if field in source)
+    yield from _texts(shown.spec.get("recipient", {}))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every string below `value`, keys of mappings left out, for they are our words; aliases' are the user's."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from value.get("aliases", ())
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, Iterable):
+        for part in value:
+            yield from _texts(part)
+
+
+def _folded(text: str) -> str:
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+    return _A_LABEL.sub(_u_label, folded)
+
+
+def _u_label(found: re.Match[str]) -> str:
+    try:
+        return found[1].encode("ascii").decode("punycode")
+    except UnicodeError:
+        return found[0]

@@ -1,0 +1,41 @@
+"""What the common options of the command line say, for every floor below it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Listen(NamedTuple):
+    """Where the API is served besides the control socket. `host` is without brackets."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`manifests`, `host_connections` and `host_logins_per_minute` are None where nothing was asked for: the running
+    daemon's directory, and the presets of the providers. `state_url` may contain a password: never show it."""
+
+    state_dir: Path
+    state_url: str
+    manifests: Path | None = None
+    listen: Listen | None = None
+    log_format: LogFormat | None = None
+    """None: text on a terminal, JSON otherwise."""
+    log_level: LogLevel = "info"
+    max_sessions: int = 32
+    host_connections: int | None = None
+    host_logins_per_minute: int | None = None
+    allow_inline_secrets: bool = False
+    """`password: {value: …}` is accepted."""
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the daemon serves its API; mind that the path may exceed what `sockaddr_un` holds."""
+        return self.state_dir / "control.sock"
