@@ -1,0 +1,43 @@
+"""Fixtures for every floor: the real servers, one of each for a test process, each test with users of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Iterator
+
+import pytest
+
+from tests.servers.dovecot import Dovecot
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def dovecot() -> Iterator[Dovecot]:
+    """A running Dovecot. A test without it would prove nothing, so its absence fails and never skips."""
+    with Dovecot() as server:
+        yield server
+
+
+@pytest.fixture
+def new_user() -> Callable[[str], str]:
+    """Names for accounts that no other test of this process uses."""
+    def name(stem: str) -> str:
+        return f"{stem}-{next(_numbers)}"
+
+    return name
+
+
+@pytest.fixture
+def user(new_user: Callable[[str], str]) -> str:
+    return new_user("user")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the server said where a test with it failed."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("dovecot")
+    if report.failed and server is not None:
+        report.sections.append(("Dovecot log", server.log[-5000:]))
+    return report
