@@ -45,7 +45,8 @@ class TlsRefused(SourceError):
 class AuthenticationFailed(SourceError):
     """The server refused the user name or the password.
 
-    `certain` is False where the protocol leaves it open (POP3 -ERR without [AUTH], RFC 3206).
+    Where the protocol leaves open why it was refused (POP3 -ERR without [AUTH], RFC 3206), it is not `certain`, and the
+    reason is LoginRefused until it has happened three times in a row.
     """
 
     reason = "AuthenticationFailed"
@@ -53,6 +54,8 @@ class AuthenticationFailed(SourceError):
     def __init__(self, message: str, *, certain: bool = True) -> None:
         super().__init__(message)
         self.certain = certain
+        if not certain:
+            self.reason = "LoginRefused"
 
 
 class Throttled(SourceError):

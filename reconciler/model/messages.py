@@ -42,6 +42,8 @@ class Listed:
 
     key: str
     size: int | None
+    ambiguous: bool = False
+    """Other messages bear the same UIDL (hazard P2): deleted only in the session that collected it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class Listing:
     messages: tuple[Listed, ...]
     read_only: bool = False
     """The server refuses deletes here (IMAP READ-ONLY although opened for writing)."""
+    keys_stable: bool = True
+    """False: the server gives no UIDL, keys are numbers of this session only (hazard P1)."""
+    notes: tuple[str, ...] = ()
+    """What else is worth knowing: a declared folder that does not exist, say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,12 +74,16 @@ class Entry:
     """Recipients who have it already; loaded for messages that are not collected yet."""
     deleted: bool = False
     """The server confirmed its deletion, and yet it may be listed again."""
+    content: str = ""
+    """Digest of the content (`Fingerprint.content`); loaded where `deleted` is true."""
     reason: str = ""
 
 
 class Outcome(StrEnum):
     """How a session ended."""
 
+    RUNNING = "running"
+    """It has not yet."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
@@ -92,6 +96,8 @@ class Failure:
 
     reason: str
     message: str
+    retry_after: float | None = None
+    """Seconds that the server asked us to wait."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,79 @@
+"""When to try again after a failed session. Pure; the one place where failures are told apart.
+
+| reason | first | then | at most |
+|---|---|---|---|
+| AuthenticationFailed, LoginRefused for the third time | 1 h | doubled | 24 h |
+| LoginRefused (the server did not say why) | 5 min | the same | |
+| Throttled | 5 min, or what the server asks for | doubled | 2 h |
+| SourceUnsuitable, TlsRefused | the interval, 10 min at least | doubled | 6 h |
+| everything else: network, protocol, destination, disk, ledger | 1 min or the interval, whichever is less | doubled | 15 min or the interval, whichever is more |
+
+Up to a fifth is added by chance, so that collectors that failed together do not return together.
+"""  # noqa: E501  # a table
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from reconciler.model.errors import AuthenticationFailed, SourceUnsuitable, Throttled, TlsRefused
+from reconciler.model.history import Retry
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
+
+LOGIN_REFUSED = "LoginRefused"
+_REFUSALS = 3
+_MINUTE = 60.0
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Schedule:
+    """Seconds."""
+
+    first: float
+    most: float
+    factor: float = 2.0
+
+    def delay(self, failures: int) -> float:
+        return min(self.most, self.first * self.factor ** min(failures - 1, 30))
+
+
+def decide(report: SessionReport, previous: Retry | None, digest: str, interval: float, now: datetime,
+           chance: Callable[[], float] = random.random) -> Retry | None:
+    """The back-off after this session, None if there is none. A changed spec (`digest`) begins afresh. `interval` in
+    seconds; `chance` gives 0 … 1."""
+    if report.outcome is Outcome.INTERRUPTED:
+        return previous if previous and previous.digest == digest else None
+    if report.error is None:
+        return None
+    error = report.error
+    reason, failures = _count(error, previous if previous and previous.digest == digest else None)
+    delay = max(_schedule(reason, interval).delay(failures), error.retry_after or 0.0)
+    return Retry(reason, error.message, failures, now + timedelta(seconds=delay * (1 + chance() / 5)), digest)
+
+
+def _count(error: Failure, previous: Retry | None) -> tuple[str, int]:
+    """A login that is refused again and again without a reason is taken for a refused password."""
+    if error.reason == LOGIN_REFUSED and previous is not None:
+        if previous.reason == AuthenticationFailed.reason:
+            return AuthenticationFailed.reason, previous.failures + 1
+        if previous.reason == LOGIN_REFUSED and previous.failures + 1 >= _REFUSALS:
+            return AuthenticationFailed.reason, 1
+    same = previous is not None and previous.reason == error.reason
+    return error.reason, previous.failures + 1 if previous and same else 1
+
+
+def _schedule(reason: str, interval: float) -> _Schedule:
+    match reason:
+        case AuthenticationFailed.reason:
+            return _Schedule(_HOUR, 24 * _HOUR)
+        case "LoginRefused":
+            return _Schedule(5 * _MINUTE, 5 * _MINUTE)
+        case Throttled.reason:
+            return _Schedule(5 * _MINUTE, 2 * _HOUR)
+        case SourceUnsuitable.reason | TlsRefused.reason:
+            return _Schedule(max(interval, 10 * _MINUTE), 6 * _HOUR)
+        case _:
+            return _Schedule(min(interval, _MINUTE), max(interval, 15 * _MINUTE))

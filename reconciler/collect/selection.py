@@ -1,0 +1,130 @@
+"""Which of the listed messages a session attempts, and what is said of the others. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.model.messages import Folder, Listed, Listing
+from reconciler.model.outcomes import Entry, MessageState
+
+COLLECTED_BEFORE = "collected-before"
+TOO_LARGE = "too-large"
+VANISHED = "vanished"
+BATCH_COUNT = 100
+BATCH_OCTETS = 8 << 20
+_UNKNOWN_SIZE = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A message to be fetched. `previous` is what the ledger knows of it, if it knows anything."""
+
+    listed: Listed
+    previous: Entry | None = None
+
+    @property
+    def occurrence(self) -> int:
+        if self.previous is None:
+            return 0
+        return self.previous.occurrence + (self.previous.state is MessageState.COLLECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderWork:
+    """What is to be done in one folder: `delete` was collected before and only has to go."""
+
+    listing: Listing
+    attempts: tuple[Attempt, ...]
+    delete: tuple[Listed, ...]
+
+    @property
+    def folder(self) -> Folder:
+        return self.listing.folder
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`listed = attempts + skipped + parked + left`, each counted over every folder."""
+
+    folders: tuple[FolderWork, ...]
+    listed: int
+    skipped: Counter[str]
+    parked: int
+    left: int
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """A folder's messages by what the ledger knows of them; each list is oldest first."""
+
+    new: list[Attempt] = field(default_factory=list)
+    retry: list[Attempt] = field(default_factory=list)
+    collected: list[Listed] = field(default_factory=list)
+    too_large: int = 0
+    parked: int = 0
+
+
+def select(listings: Sequence[tuple[Listing, Mapping[str, Entry]]], *, deletes: bool, limit: int,
+           max_size: int) -> Selection:
+    """Deal out `limit` attempts (0: no limit): first what was never tried, oldest first, with up to a tenth kept for
+    retries. What the ledger has, is too large or parked takes no part in the limit."""
+    folders = [(listing, _sort(listing, known, max_size)) for listing, known in listings]
+    new, retries = shares(sum(len(s.new) for _, s in folders), sum(len(s.retry) for _, s in folders), limit)
+    works, left = [], 0
+    for listing, messages in folders:
+        chosen, again = messages.new[:new], messages.retry[:retries]
+        new, retries = new - len(chosen), retries - len(again)
+        left += len(messages.new) + len(messages.retry) - len(chosen) - len(again)
+        works.append(FolderWork(listing, (*chosen, *again), tuple(messages.collected) if deletes else ()))
+    skipped = Counter({COLLECTED_BEFORE: sum(len(s.collected) for _, s in folders),
+                       TOO_LARGE: sum(s.too_large for _, s in folders)})
+    return Selection(tuple(works), sum(len(listing.messages) for listing, _ in folders), +skipped,
+                     sum(s.parked for _, s in folders), left)
+
+
+def shares(new: int, retries: int, limit: int) -> tuple[int, int]:
+    """How many of the never tried, and of the retries, a session attempts."""
+    if not limit:
+        return new, retries
+    kept = min(retries, limit // 10 if new else max(1, limit // 10))
+    return min(new, limit - kept), kept
+
+
+def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int) -> _Sorted:
+    found = _Sorted()
+    for message in listing.messages:
+        entry = known.get(message.key)
+        if entry is not None and entry.state is MessageState.COLLECTED and not _reused(listing, entry):
+            found.collected.append(message)
+        elif entry is not None and entry.state is MessageState.PARKED:
+            found.parked += 1
+        elif message.size is not None and message.size > max_size:
+            found.too_large += 1
+        elif entry is not None and entry.state is MessageState.FAILED:
+            found.retry.append(Attempt(message, entry))
+        else:
+            found.new.append(Attempt(message, entry))
+    return found
+
+
+def _reused(listing: Listing, entry: Entry) -> bool:
+    """A UIDL that is listed again after its deletion was confirmed may stand for another message, so it is looked
+    into; a UID never does (RFC 3501, 2.3.1.1)."""
+    return entry.deleted and listing.folder.account.protocol == "pop3"
+
+
+def batches(attempts: Iterable[Attempt]) -> Iterator[list[Attempt]]:
+    """Cut into batches of at most `BATCH_COUNT` messages and, unless one alone is larger, `BATCH_OCTETS`."""
+    batch: list[Attempt] = []
+    octets = 0
+    for attempt in attempts:
+        size = _UNKNOWN_SIZE if attempt.listed.size is None else attempt.listed.size
+        if batch and (len(batch) == BATCH_COUNT or octets + size > BATCH_OCTETS):
+            yield batch
+            batch, octets = [], 0
+        batch.append(attempt)
+        octets += size
+    if batch:
+        yield batch

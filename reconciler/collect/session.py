@@ -1,0 +1,324 @@
+"""One session: list, take what the ledger lacks, fetch in batches, route, deliver, record, acknowledge.
+
+The order within a batch is what keeps mail safe (design: no loss, no duplicate): a message is committed to its
+destination, then recorded in the ledger, and only then deleted from the server. A crash between any two of these
+leaves a state that the next session recognises: committed but not recorded is delivered again under the same name and
+adopted; recorded but not deleted is only deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from reconciler.collect.incoming import Incoming
+from reconciler.collect.selection import COLLECTED_BEFORE, VANISHED, Attempt, FolderWork, batches, select
+from reconciler.collect.tally import Tally
+from reconciler.model.errors import (
+    CollectorError,
+    DestinationUnavailable,
+    LedgerUnavailable,
+    SourceUnsuitable,
+    Stopped,
+)
+from reconciler.model.interfaces import Destination, Ledger, Source, Staged
+from reconciler.model.messages import Arrival, DeliveryId, Fetched, Fingerprint, Folder, Listed, Unfetched, Vanished
+from reconciler.model.outcomes import (
+    Deferred,
+    Delivered,
+    DeliveryOutcome,
+    Failure,
+    MessageState,
+    Outcome,
+    Record,
+    Refused,
+    SessionReport,
+)
+from reconciler.model.routing import Routing
+
+ATTEMPTS = 5
+"""A message that failed this often on its own account is parked."""
+PUT_OFF = 3
+"""So many messages in a row put off for every recipient: the destination takes nothing now, so fetching ends."""
+_SLACK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a session is to do; `limit` in messages (0: all), `max_size` in octets."""
+
+    collector: str
+    mode: Literal["all-delete", "new-delete", "new-keep"]
+    limit: int
+    max_size: int
+    route: Callable[[bytes], Routing]
+    """From the message's head to its recipients."""
+
+    @property
+    def deletes(self) -> bool:
+        return self.mode != "new-keep"
+
+
+class Steering(Protocol):
+    """How a session is watched and stopped from outside."""
+
+    @property
+    def stopping(self) -> bool:
+        """Finish the message in hand, then end."""
+
+    def progress(self, report: SessionReport) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A message staged at the destination, not yet committed."""
+
+    attempt: Attempt
+    staged: Staged
+    fingerprint: Fingerprint
+    unroutable: str
+    """Why somebody's copy can go nowhere; the others get theirs."""
+
+
+class Session:
+    """Runs once, in one thread. Failures end it and are in the report; only defects of our own are raised."""
+
+    def __init__(self, task: Task, source: Source, destination: Destination[Staged], ledger: Ledger,
+                 steering: Steering, now: Callable[[], datetime]) -> None:
+        self._task = task
+        self._source = source
+        self._destination = destination
+        self._ledger = ledger
+        self._steering = steering
+        self._now = now
+        self._tally = Tally(now())
+        self._staged: list[_Pending] = []
+        self._unacknowledged: list[Listed] = []
+        self._pending: set[str] = set()
+        self._epoch = 0
+        self._put_off = 0
+        self._in_step = True  # no reply of the server is outstanding: QUIT or LOGOUT would be understood
+
+    def run(self) -> SessionReport:
+        error: CollectorError | None = None
+        folder: Folder | None = None
+        try:
+            for work in self._select():
+                folder = work.folder
+                self._folder(work)
+        except CollectorError as failure:
+            error = failure
+            self._abandon()
+        try:
+            self._close(folder)
+        except CollectorError as failure:
+            error = error or failure
+        return self._report(error)
+
+    def _abandon(self) -> None:
+        """Nothing of what is only staged remains."""
+        abandoned, self._staged = self._staged, []
+        self._destination.discard([message.staged for message in abandoned])
+        for _ in abandoned:
+            self._tally.fail()
+
+    def _report(self, error: CollectorError | None) -> SessionReport:
+        if error is None:
+            return self._tally.report(self._now(), Outcome.SUCCEEDED)
+        if self._steering.stopping:
+            return self._tally.report(self._now(), Outcome.INTERRUPTED)
+        failure = Failure(error.reason, str(error), getattr(error, "retry_after", None))
+        return self._tally.report(self._now(), Outcome.FAILED, failure)
+
+    # -- listing
+
+    def _select(self) -> Sequence[FolderWork]:
+        listings = []
+        self._epoch = self._ledger.epoch(self._task.collector)
+        for listing in self._source.listings(writable=self._task.deletes):
+            if not listing.keys_stable:
+                raise SourceUnsuitable("the server has no UIDL, so collected messages cannot be told from new ones")
+            listings.append((listing, self._ledger.known(self._task.collector, listing.folder)))
+            self._tally.notes.extend(listing.notes)
+        chosen = select(listings, deletes=self._task.deletes, limit=self._task.limit, max_size=self._task.max_size)
+        self._tally.listed, self._tally.skipped, self._tally.parked = chosen.listed, chosen.skipped, chosen.parked
+        self._tally.left = chosen.left + sum(len(work.attempts) for work in chosen.folders)
+        self._progress()
+        return chosen.folders
+
+    def _folder(self, work: FolderWork) -> None:
+        if work.listing.read_only and self._task.deletes:
+            self._tally.notes.append(f"{work.folder.name}: the server opens this folder read-only, nothing is deleted")
+        for start in range(0, len(work.delete), 1000):
+            self._delete(work, work.delete[start:start + 1000])
+        for batch in batches(work.attempts):
+            self._check_stop()
+            self._batch(work, batch)
+
+    def _check_stop(self) -> None:
+        if self._steering.stopping:
+            raise Stopped("told to stop")
+
+    def _progress(self) -> None:
+        self._steering.progress(self._tally.report(self._now(), Outcome.RUNNING))
+
+    # -- a batch
+
+    def _batch(self, work: FolderWork, batch: Sequence[Attempt]) -> None:
+        attempts = {attempt.listed.key: attempt for attempt in batch}
+        self._in_step = False
+        try:
+            for fetched in self._source.fetch(work.folder, [attempt.listed for attempt in batch]):
+                self._take(work.folder, attempts[fetched.listed.key], fetched)
+                if len(self._staged) >= self._destination.batch_size:
+                    self._flush(work.folder)
+                self._check_stop()
+            self._in_step = True
+        except LedgerUnavailable:
+            raise  # what is staged or committed is recognised and adopted next time
+        except CollectorError:
+            self._flush(work.folder)
+            raise
+        self._flush(work.folder)
+        done, self._unacknowledged = self._unacknowledged, []
+        if self._task.deletes:
+            self._delete(work, done)
+
+    def _take(self, folder: Folder, attempt: Attempt, fetched: Fetched) -> None:
+        match fetched:
+            case Vanished():
+                self._tally.skip(VANISHED)
+            case Unfetched(reason=reason):
+                self._fail(folder, attempt, reason)
+            case Arrival(content=content):
+                try:
+                    self._stage(folder, attempt, Incoming(content, self._task.max_size + _SLACK))
+                except LedgerUnavailable:
+                    raise
+                except CollectorError as error:
+                    if not self._steering.stopping:
+                        self._fail(folder, attempt, str(error))
+                    raise
+
+    def _stage(self, folder: Folder, attempt: Attempt, incoming: Incoming) -> None:
+        routing = self._task.route(incoming.head())
+        if routing.parked and not routing.recipients:
+            self._put(folder, attempt, MessageState.PARKED, routing.reason)
+            return
+        already = attempt.previous.delivered if attempt.previous else frozenset()
+        recipients = [found.address for found in routing.recipients if found.address not in already]
+        message = DeliveryId(self._task.collector, self._epoch, folder, attempt.listed.key, attempt.occurrence)
+        staged = self._destination.stage(message, incoming, recipients)
+        if attempt.previous and attempt.previous.deleted \
+                and attempt.previous.content == incoming.fingerprint.content:
+            self._destination.discard([staged])
+            self._tally.skip(COLLECTED_BEFORE)  # it came back although its deletion was confirmed
+            self._unacknowledged.append(attempt.listed)
+        else:
+            self._staged.append(_Pending(attempt, staged, incoming.fingerprint,
+                                         routing.reason if routing.parked else ""))
+
+    def _fail(self, folder: Folder, attempt: Attempt, reason: str) -> None:
+        attempts = 1 + (attempt.previous.attempts if attempt.previous else 0)
+        if attempts >= ATTEMPTS:
+            self._put(folder, attempt, MessageState.PARKED, f"given up after {attempts} attempts: {reason}")
+        else:
+            self._put(folder, attempt, MessageState.FAILED, reason)
+
+    def _put(self, folder: Folder, attempt: Attempt, state: MessageState, reason: str) -> None:
+        """Record a message that was not delivered."""
+        record = Record(attempt.listed.key, state, attempt.listed.size or 0, attempt.occurrence, reason=reason)
+        self._ledger.record(self._task.collector, folder, [record], self._now())
+        self._count(record)
+
+    # -- commit, record, acknowledge
+
+    def _flush(self, folder: Folder) -> None:
+        pending, self._staged = self._staged, []
+        if not pending:
+            return
+        committed: list[tuple[_Pending, Record]] = []
+        waiting = iter(pending)
+        try:
+            for _, outcomes in self._destination.commit([message.staged for message in pending]):
+                message = next(waiting)
+                committed.append((message, _record(message, outcomes)))
+        finally:
+            self._staged = list(waiting)
+            self._record(folder, committed)
+
+    def _record(self, folder: Folder, committed: Sequence[tuple[_Pending, Record]]) -> None:
+        if not committed:
+            return
+        try:
+            self._ledger.record(self._task.collector, folder, [record for _, record in committed], self._now())
+        except LedgerUnavailable:
+            for _ in committed:
+                self._tally.fail()  # delivered, but nobody knows: the next session finds and adopts them
+            raise
+        self._destination.settle([message.staged for message, _ in committed])
+        for message, record in committed:
+            self._count(record)
+            if record.state is MessageState.COLLECTED:
+                self._unacknowledged.append(message.attempt.listed)
+        self._progress()
+        self._feel_pressure([record for _, record in committed])
+
+    def _count(self, record: Record) -> None:
+        match record.state:
+            case MessageState.COLLECTED:
+                self._tally.collect(record.size)
+            case MessageState.PARKED:
+                self._tally.park()
+            case MessageState.FAILED:
+                self._tally.fail()
+
+    def _feel_pressure(self, records: Sequence[Record]) -> None:
+        for record in records:
+            put_off = record.state is MessageState.FAILED and not record.delivered
+            self._put_off = self._put_off + 1 if put_off else 0
+            if self._put_off >= PUT_OFF:
+                raise DestinationUnavailable(f"the destination takes nothing now, fetching ends: {record.reason}")
+
+    def _delete(self, work: FolderWork, messages: Sequence[Listed]) -> None:
+        if not messages or work.listing.read_only:
+            return
+        deletion = self._source.delete(work.folder, messages)
+        self._pending |= deletion.pending
+        self._confirm(work.folder, deletion.confirmed)
+        self._refuse(deletion.refused)
+
+    def _confirm(self, folder: Folder, keys: frozenset[str]) -> None:
+        if keys:
+            self._ledger.record_deleted(self._task.collector, folder, keys, self._now())
+            self._tally.deleted += len(keys)
+            self._progress()
+
+    def _refuse(self, refused: Sequence[tuple[str, str]]) -> None:
+        if refused:
+            self._tally.notes.append(f"{len(refused)} messages stay on the server, their deletion was refused: "
+                                     f"{refused[0][1]}")
+
+    def _close(self, folder: Folder | None) -> None:
+        """Log out; POP3 deletes now (RFC 1939, section 6). A connection out of step is broken off instead."""
+        if not self._in_step:
+            self._source.abort()
+            return
+        deletion = self._source.finish()
+        if folder is not None:
+            self._confirm(folder, deletion.confirmed)
+        self._refuse(deletion.refused)
+
+
+def _record(message: _Pending, outcomes: Sequence[DeliveryOutcome]) -> Record:
+    """What is known of a message after delivery: put off for one recipient, it is tried again for that one."""
+    delivered = tuple(outcome for outcome in outcomes if isinstance(outcome, Delivered))
+    deferred = [f"{outcome.recipient}: {outcome.reason}" for outcome in outcomes if isinstance(outcome, Deferred)]
+    refused = [f"{outcome.recipient}: {outcome.reason}" for outcome in outcomes if isinstance(outcome, Refused)]
+    if message.unroutable:
+        refused.append(message.unroutable)
+    state = MessageState.FAILED if deferred else MessageState.PARKED if refused else MessageState.COLLECTED
+    return Record(message.attempt.listed.key, state, message.staged.size, message.attempt.occurrence,
+                  message.fingerprint, delivered, "; ".join(deferred + refused))
