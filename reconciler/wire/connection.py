@@ -1,0 +1,274 @@
+"""A connection to a remote server, held to limits of time and bytes, that any thread can break off."""
+
+from __future__ import annotations
+
+import socket as sockets
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+from reconciler.model.errors import ConnectionFailed, ProtocolViolation
+from reconciler.wire import tls
+from reconciler.wire.buffer import Buffer
+from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.limits import Limits
+from reconciler.wire.lookup import Address, addresses
+from reconciler.wire.patience import Patience
+
+
+class Connection:
+    """One TCP connection, with or without TLS, used from one thread; `abort` alone may be called from any.
+
+    Every failure is a `ConnectionFailed`, `TlsRefused` or `ProtocolViolation` that names host and port.
+    """
+
+    def __init__(self, endpoint: Endpoint, limits: Limits, deadline: float | None = None) -> None:
+        """Connects nothing yet. `deadline` (monotonic clock) ends the session; default `limits.session` from now."""
+        self.endpoint = endpoint
+        self.limits = limits
+        self.ended = False
+        """The server closed the connection."""
+        self.received = 0
+        """Octets received so far, TLS undone."""
+        self._patience = Patience(limits, deadline)
+        self._buffer = Buffer()
+        self._reply = 0
+        self._socket: sockets.socket | None = None
+        self._owner = threading.get_ident()
+        self._timeout = 0.0
+        self._lock = threading.Lock()
+        self._aborted: Future[None] = Future()
+
+    # Opening and closing
+
+    def open(self) -> None:
+        """Look the name up, connect to the first address that answers, and begin TLS where it is implicit."""
+        self._owner = threading.get_ident()
+        within = self._patience.within(self.limits.connect)
+        self._connect(addresses(self.endpoint, within, self._aborted))
+        if self.endpoint.tls == "implicit":
+            self._secure()
+
+    def start_tls(self) -> None:
+        """Begin TLS after the server agreed to it. What it sent beyond its reply was injected (hazard T3)."""
+        if len(self._buffer):
+            raise ProtocolViolation(f"{self.endpoint}: data came before TLS began, as in an attack; nothing was sent")
+        self._secure()
+
+    def abort(self) -> None:
+        """Break the connection at once, from any thread; the thread that waits in it gets a `ConnectionFailed`.
+
+        Only the thread that opened it also closes it, now or when it fails: under a thread that is about to read, the
+        descriptor's number could already belong to somebody else.
+        """
+        with self._lock:
+            if not self._aborted.done():
+                self._aborted.set_result(None)
+            if self._socket is not None:
+                _shut_down(self._socket)
+        if threading.get_ident() == self._owner:
+            self.close()
+
+    def close(self) -> None:
+        """Close without a word; harmless when it is closed already."""
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+
+    @property
+    def secure(self) -> bool:
+        """TLS protects it."""
+        return isinstance(self._socket, ssl.SSLSocket)
+
+    @property
+    def socket(self) -> sockets.socket:
+        """The socket itself, for selectors; its data must be read through this connection."""
+        if self._socket is None:
+            raise ConnectionFailed(f"{self.endpoint}: not connected")
+        return self._socket
+
+    # Commands and replies
+
+    def begin_command(self) -> None:
+        """A new command, or the next reply of several: its time, its rate and its octets count from here."""
+        self._patience.begin_command()
+        self._reply = 0
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`."""
+        self._arm(bulk=False)
+        began = time.monotonic()
+        try:
+            self.socket.sendall(data)
+        except OSError as error:
+            raise self._failure(error, bulk=False) from error
+        self._patience.waited(time.monotonic() - began, 0, bulk=False)
+
+    def read_line(self, limit: int | None = None) -> bytes:
+        """One line with its CRLF, of at most `limit` octets. A lone CR or LF is a `ProtocolViolation` (hazard I20)."""
+        line = self._line(self.limits.line if limit is None else limit)
+        if not line.endswith(b"\r\n") or line.find(b"\r", 0, -2) >= 0:
+            raise ProtocolViolation(f"{self.endpoint}: a line does not end with CRLF")
+        self._count(len(line))
+        return line
+
+    def read(self, count: int) -> bytes:
+        """Exactly `count` octets, to be used for what is small."""
+        self._count(count)
+        return b"".join(self._exactly(count, bulk=False))
+
+    def read_chunks(self, count: int) -> Iterator[bytes]:
+        """Exactly `count` octets of bulk data, as they come."""
+        return self._exactly(count, bulk=True)
+
+    def read_some(self, limit: int) -> bytes:
+        """At least one and at most `limit` octets of bulk data."""
+        if not len(self._buffer):
+            self.fill(bulk=True)
+        return self._buffer.take(limit)
+
+    # The buffer, for readers that look before they take
+
+    def buffered(self) -> int:
+        """Octets that were received and not read."""
+        return len(self._buffer)
+
+    def find(self, needle: bytes, offset: int = 0) -> int:
+        """Where `needle` is in what is buffered, counted from the next octet to read; -1: nowhere."""
+        return self._buffer.find(needle, offset)
+
+    def peek(self, offset: int, count: int) -> bytes:
+        """Up to `count` buffered octets from `offset`, which stay unread."""
+        return self._buffer.peek(offset, count)
+
+    def take(self, count: int) -> bytes:
+        """Read up to `count` octets of what is buffered."""
+        return self._buffer.take(count)
+
+    def fill(self, *, bulk: bool) -> None:
+        """Receive something. The buffer must not be full: take from it first (it holds 256 KiB at least)."""
+        space = self._buffer.space()
+        if not space:
+            raise ProtocolViolation(f"{self.endpoint}: more was received than can be looked at in one piece")
+        self._arm(bulk=bulk)
+        began = time.monotonic()
+        try:
+            count = self.socket.recv_into(space)
+        except OSError as error:
+            self._patience.waited(time.monotonic() - began, 0, bulk=bulk)
+            raise self._failure(error, bulk=bulk) from error
+        self._patience.waited(time.monotonic() - began, count, bulk=bulk)
+        if not count:
+            self.ended = True
+            raise self._failure(EOFError(), bulk=bulk)
+        self.received += count
+        self._buffer.received(count)
+
+    def _line(self, limit: int) -> bytes:
+        pieces: list[bytes] = []
+        size = seen = 0
+        while (found := self._buffer.find(b"\n", seen)) < 0:
+            seen = len(self._buffer)
+            if size + seen > limit:
+                raise ProtocolViolation(f"{self.endpoint}: a line is longer than {limit} octets")
+            if seen >= _PIECE:
+                pieces.append(self._buffer.take(seen))
+                size, seen = size + seen, 0
+            self.fill(bulk=False)
+        if size + found + 1 > limit:
+            raise ProtocolViolation(f"{self.endpoint}: a line is longer than {limit} octets")
+        line = self._buffer.take(found + 1)
+        return b"".join([*pieces, line]) if pieces else line
+
+    def _exactly(self, count: int, *, bulk: bool) -> Iterator[bytes]:
+        while count:
+            if not len(self._buffer):
+                self.fill(bulk=bulk)
+            chunk = self._buffer.take(count)
+            count -= len(chunk)
+            yield chunk
+
+    def _count(self, octets: int) -> None:
+        self._reply += octets
+        if self._reply > self.limits.reply:
+            raise ProtocolViolation(f"{self.endpoint}: a reply is longer than {self.limits.reply} octets")
+
+    # The socket
+
+    def _connect(self, candidates: list[Address]) -> None:
+        deadline = time.monotonic() + self._patience.within(self.limits.connect)
+        for tried, address in enumerate(candidates, 1):
+            share = (deadline - time.monotonic()) / (len(candidates) - tried + 1)
+            try:
+                self._adopt(sockets.socket(address.family, sockets.SOCK_STREAM))
+                self._set_timeout(max(share, 0.001))
+                self.socket.connect(address.sockaddr)
+                self.socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+                self.socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
+                return
+            except OSError as error:
+                self.close()
+                if tried == len(candidates) or self._aborted.done():
+                    raise self._unreachable(error) from error
+
+    def _secure(self) -> None:
+        wrapped = tls.wrap(self.socket, self.endpoint)
+        self._adopt(wrapped)
+        self._set_timeout(max(self._patience.within(self.limits.connect), 0.001))
+        try:
+            tls.handshake(wrapped, self.endpoint)
+        except TimeoutError as error:
+            raise ConnectionFailed(f"{self.endpoint}: no TLS handshake within {self._timeout:.0f} s") from error
+        except OSError as error:
+            raise self._failure(error, bulk=False) from error
+
+    def _adopt(self, opened: sockets.socket) -> None:
+        with self._lock:
+            self._socket = opened
+            if self._aborted.done():
+                opened.close()
+                raise ConnectionFailed(f"{self.endpoint}: the session was aborted")
+
+    def _arm(self, *, bulk: bool) -> None:
+        """Set the socket's time-out to what patience allows; setting it is a system call, so only when it changes."""
+        left = self._patience.left(bulk=bulk)
+        if left <= 0:
+            raise ConnectionFailed(f"{self.endpoint}: {self._patience.exhausted(bulk=bulk)}")
+        if left != self._timeout:
+            self._set_timeout(left)
+
+    def _set_timeout(self, seconds: float) -> None:
+        self._timeout = seconds
+        self.socket.settimeout(seconds)
+
+    def _unreachable(self, error: OSError) -> ConnectionFailed:
+        if isinstance(error, TimeoutError):
+            return ConnectionFailed(f"{self.endpoint}: no connection within {self.limits.connect:.0f} s")
+        return self._failure(error, bulk=False)
+
+    def _failure(self, error: Exception, *, bulk: bool) -> ConnectionFailed:
+        if self._aborted.done():
+            self.close()
+            return ConnectionFailed(f"{self.endpoint}: the session was aborted")
+        if isinstance(error, TimeoutError):
+            return ConnectionFailed(f"{self.endpoint}: {self._patience.exhausted(bulk=bulk)}")
+        if isinstance(error, _ENDS):
+            self.ended = True
+            return ConnectionFailed(f"{self.endpoint}: the server closed the connection")
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        return ConnectionFailed(f"{self.endpoint}: {reason}")
+
+
+_PIECE = 64 << 10
+_ENDS = (EOFError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+
+def _shut_down(opened: sockets.socket) -> None:
+    """End both directions, which wakes the thread that waits. Not SSLSocket.shutdown: that would take TLS off and let
+    the other thread read on in the clear."""
+    try:
+        sockets.socket.shutdown(opened, sockets.SHUT_RDWR)
+    except OSError:
+        return  # not connected yet, or closed already

@@ -1,0 +1,64 @@
+"""Where a remote server is, and how its identity is checked."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import idna
+
+from reconciler.manifests.spec import SourceSpec
+from reconciler.model.errors import ConnectionFailed
+
+Tls = Literal["implicit", "starttls", "none"]
+
+_NAME = re.compile(r"(?:[!-\-/-~]{1,63}\.)*[!-\-/-~]{1,63}\.?")
+"""Labels of 1 to 63 printable octets (RFC 1035, 2.3.4); whether such a name exists is for the resolver to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server as the manifest declares it; `host` may be an address or a domain name in any script."""
+
+    host: str
+    port: int
+    tls: Tls
+    ca_file: str | None = None
+    fingerprint: str | None = None
+
+    @classmethod
+    def of(cls, spec: SourceSpec) -> Endpoint:
+        return cls(spec.host, spec.effective_port, spec.tls, spec.ca_file, spec.fingerprint)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def address(self) -> str | None:
+        """The host when it is an IPv4 or IPv6 address, else None."""
+        literal = self.host.removeprefix("[").removesuffix("]")
+        try:
+            ipaddress.ip_address(literal)
+        except ValueError:
+            return None
+        return literal
+
+    @property
+    def ascii_host(self) -> str:
+        """The address, or the name as A-labels (RFC 5891; UTS 46 maps what people type). Raises `ConnectionFailed`."""
+        if self.address is not None:
+            return self.address
+        try:
+            name = self.host.lower() if self.host.isascii() else idna.encode(self.host, uts46=True).decode("ascii")
+        except idna.IDNAError as error:
+            raise ConnectionFailed(f"{self}: not a domain name: {error}. Correct source.host.") from error
+        if not _NAME.fullmatch(name):
+            raise ConnectionFailed(f"{self}: not a domain name. Correct source.host.")
+        return name
+
+    @property
+    def tls_name(self) -> str:
+        """What the certificate has to be valid for; for a domain name also the server name indication (RFC 6066)."""
+        return self.ascii_host.removesuffix(".").partition("%")[0]

@@ -1,0 +1,153 @@
+"""TLS that always verifies: chain and name, or the pinned certificate (hazards T5, T6, T8, T10).
+
+A context made here cannot be used without its check: the pinned one compares in the handshake itself, before any
+octet of ours is sent through it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import socket
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
+
+from reconciler.model.errors import ConnectionFailed, TlsRefused
+from reconciler.wire.endpoint import Endpoint
+
+_PROBE_SECONDS = 5.0
+_REFUSALS = {  # X509_V_ERR_… of OpenSSL
+    9: "its certificate is not valid yet; is the clock right?",
+    10: "its certificate has expired",
+    18: "its certificate is self-signed; declare source.fingerprint or source.caFile to trust it",
+    19: "its certificate's CA is not known here; declare source.caFile to trust it",
+    20: "its certificate's CA is not known here; declare source.caFile to trust it",
+    21: "its certificate's CA is not known here, or the server does not send its intermediate certificates",
+    23: "its certificate is revoked",
+}
+_NAME_MISMATCH = (62, 64)
+_FAILURES = {
+    "WRONG_VERSION_NUMBER": "it does not speak TLS on this port; is `tls: starttls` meant?",
+    "HTTP_REQUEST": "it does not speak TLS on this port",
+    "UNSUPPORTED_PROTOCOL": "it offers only TLS versions older than 1.2",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "it offers only TLS versions older than 1.2",
+}
+
+
+def client_context(ca_file: str | None, fingerprint: str | None) -> ssl.SSLContext:
+    """A context of TLS 1.2 or later that checks the chain and the name, or the pinned certificate alone.
+
+    Contexts are shared where they can be: loading the system's CAs costs more than a handshake. Raises `TlsRefused`
+    when `ca_file` cannot be read.
+    """
+    if fingerprint is not None:
+        return _Pinned(fingerprint)
+    try:
+        return _shared(ca_file, _version(ca_file))
+    except OSError as error:
+        raise TlsRefused(f"The CAs in {ca_file or 'the system'} cannot be read: {error.strerror or error}") from error
+
+
+def wrap(raw: socket.socket, endpoint: Endpoint) -> ssl.SSLSocket:
+    """A TLS socket whose handshake is still to be made. An end without close_notify is an error (hazard T11)."""
+    context = client_context(endpoint.ca_file, endpoint.fingerprint)
+    try:
+        return context.wrap_socket(raw, server_hostname=endpoint.tls_name, do_handshake_on_connect=False,
+                                   suppress_ragged_eofs=False)
+    except (OSError, ValueError) as error:
+        raise ConnectionFailed(f"{endpoint}: TLS cannot begin: {error}") from error
+
+
+def handshake(wrapped: ssl.SSLSocket, endpoint: Endpoint) -> None:
+    """Make the handshake within the socket's time-out. Raises `TlsRefused`, or OSError when the connection breaks."""
+    try:
+        wrapped.do_handshake()
+    except ssl.SSLCertVerificationError as error:
+        raise TlsRefused(f"{endpoint}: {_refusal(error, wrapped, endpoint)}") from error
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
+        raise
+    except ssl.SSLError as error:
+        reason = _FAILURES.get(error.reason or "", f"TLS failed: {error.reason or error}")
+        raise TlsRefused(f"{endpoint}: {reason}") from error
+
+
+class _Pinned(ssl.SSLContext):
+    """Trusts one certificate, whoever signed it and whatever its names are."""
+
+    digest: str
+
+    def __new__(cls, fingerprint: str) -> _Pinned:
+        context = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.digest = fingerprint.removeprefix("sha256:").replace(":", "").lower()
+        return context
+
+    def __init__(self, fingerprint: str) -> None:
+        """Everything is set in `__new__`, as the parent wants it."""
+
+
+class _PinnedSocket(ssl.SSLSocket):
+    def do_handshake(self, block: bool = False) -> None:
+        super().do_handshake(block)
+        pinned = self.context.digest if isinstance(self.context, _Pinned) else None
+        found = hashlib.sha256(self.getpeercert(binary_form=True) or b"").hexdigest()
+        if found != pinned:
+            raise ssl.SSLCertVerificationError(
+                f"its certificate's fingerprint is now sha256:{found}, not the declared one; if the operator "
+                "confirms the new certificate, declare it in source.fingerprint")
+
+
+_Pinned.sslsocket_class = _PinnedSocket
+_Pinned.sslobject_class = None  # type: ignore[assignment]  # in-memory TLS would escape the check: refuse it
+
+
+@functools.lru_cache(maxsize=64)
+def _shared(ca_file: str | None, version: int) -> ssl.SSLContext:  # noqa: ARG001  # a part of the key
+    return _verifying(ca_file)
+
+
+def _version(ca_file: str | None) -> int:
+    path = ca_file or ssl.get_default_verify_paths().cafile
+    return Path(path).stat().st_mtime_ns if path else 0
+
+
+def _verifying(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # CERT_REQUIRED and check_hostname are its defaults
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        context.load_verify_locations(ca_file)
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # the file may hold the certificate itself
+    return context
+
+
+def _refusal(error: ssl.SSLCertVerificationError, wrapped: ssl.SSLSocket, endpoint: Endpoint) -> str:
+    code = getattr(error, "verify_code", None)
+    if code is None:
+        return str(error.args[0])
+    if code in _NAME_MISMATCH:
+        names = ", ".join(_names(wrapped, endpoint)) or "other names"
+        return f"its certificate is for {names}, not for {endpoint.tls_name}"
+    return _REFUSALS.get(code, f"its certificate is refused: {error.verify_message}")
+
+
+def _names(refused: ssl.SSLSocket, endpoint: Endpoint) -> list[str]:
+    """The names in a certificate whose chain is good, asked for once more: OpenSSL does not tell them on refusal.
+
+    Nothing is sent through this connection. Not after STARTTLS, which this floor does not speak.
+    """
+    if endpoint.tls != "implicit":
+        return []
+    context = _verifying(endpoint.ca_file)
+    context.check_hostname = False
+    try:
+        with (socket.create_connection(refused.getpeername()[:2], _PROBE_SECONDS) as raw,
+              context.wrap_socket(raw, server_hostname=endpoint.tls_name) as probe):
+            names: Iterable[tuple[str, str]] = (probe.getpeercert() or {}).get("subjectAltName", ())  # type: ignore[assignment]
+            return [name for _, name in names]
+    except OSError:
+        return []
