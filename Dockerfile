@@ -1,0 +1,33 @@
+FROM python:3.13-slim AS build
+# ruamel.yaml's C loader is compiled (its compiler comes as a Python package) and needs the C library's headers.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY reconciler reconciler
+RUN python -m venv --without-pip /opt/mailcollector \
+ && python -m pip --python /opt/mailcollector/bin/python install --no-cache-dir --constraint constraints.txt ".[postgresql]" \
+ && python -m compileall -q /opt/mailcollector/lib
+
+FROM python:3.13-slim
+# A fixed number, so that the owner of mounted volumes can be set from outside.
+RUN groupadd --gid 10001 mailcollector \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/mailcollector --shell /usr/sbin/nologin mailcollector \
+ && install -d -o mailcollector -g mailcollector -m 0700 /var/lib/mailcollector \
+ && install -d /etc/mailcollector/collectors.d
+COPY --from=build /opt/mailcollector /opt/mailcollector
+ENV PATH=/opt/mailcollector/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MAILCOLLECTOR_STATE_DIR=/var/lib/mailcollector
+USER 10001:10001
+WORKDIR /var/lib/mailcollector
+# The ledger and, where no Destination is declared, the mail; and the manifests, which may be mounted read-only.
+VOLUME ["/var/lib/mailcollector", "/etc/mailcollector/collectors.d"]
+STOPSIGNAL SIGTERM
+# The daemon's own word on its control loop: a failing mailbox does not make it unhealthy.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s \
+  CMD ["python", "-c", "import os, socket; s = socket.socket(socket.AF_UNIX); s.settimeout(8); s.connect(os.environ['MAILCOLLECTOR_STATE_DIR'] + '/control.sock'); s.sendall(b'GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n'); raise SystemExit(b' 200 ' not in s.makefile('rb').readline())"]
+ENTRYPOINT ["mailcollector"]
+CMD ["run", "/etc/mailcollector/collectors.d"]

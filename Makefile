@@ -1,0 +1,45 @@
+# Every target makes what it needs first (scripts/bootstrap) and leaves nothing in `git status`.
+SHELL := /bin/bash
+BIN := .venv/bin
+SCHEMA := schemas/mailcollector.v1.json
+ONCE ?=
+ARGS ?=
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo test check fix bench clean
+
+help:
+	@echo 'make demo         collectors that fetch mail from a private Dovecot, for you to watch and change'
+	@echo 'make demo ONCE=1  the same, one session of each, then it ends'
+	@echo 'make test         the whole test suite; make test ARGS="-k watch" a part of it'
+	@echo 'make check        style, types, floors, and whether the schema is up to date'
+	@echo 'make fix          mend what a program can mend'
+	@echo 'make bench        messages a second, from a private Dovecot'
+	@echo 'make clean        remove everything that these made'
+
+demo:
+	@scripts/bootstrap demo
+	@$(BIN)/python -m demo $(if $(ONCE),--once)
+
+test:
+	@scripts/bootstrap test
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+check:
+	@scripts/bootstrap check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@$(BIN)/mailcollector schema | diff -u $(SCHEMA) - || { echo '$(SCHEMA) is out of date: make fix' >&2; exit 1; }
+
+fix:
+	@scripts/bootstrap check
+	$(BIN)/ruff check --fix
+	$(BIN)/mailcollector schema > $(SCHEMA).new && mv $(SCHEMA).new $(SCHEMA)
+
+bench:
+	@scripts/bootstrap demo
+	@$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf .venv .demo build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
