@@ -30,6 +30,13 @@ class Attempt:
             return 0
         return self.previous.occurrence + (self.previous.state is MessageState.COLLECTED)
 
+    @property
+    def served(self) -> frozenset[str]:
+        """The recipients who have this very message already."""
+        if self.previous is None or self.previous.state is MessageState.COLLECTED:
+            return frozenset()
+        return self.previous.delivered
+
 
 @dataclass(frozen=True, slots=True)
 class FolderWork:
@@ -88,7 +95,7 @@ def shares(new: int, retries: int, limit: int) -> tuple[int, int]:
     """How many of the never tried, and of the retries, a session attempts."""
     if not limit:
         return new, retries
-    kept = min(retries, limit // 10 if new else max(1, limit // 10))
+    kept = min(retries, limit // 10 if new >= limit else max(1, limit // 10))
     return min(new, limit - kept), kept
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
 
 from reconciler.collect.incoming import Incoming
 from reconciler.collect.selection import COLLECTED_BEFORE, VANISHED, Attempt, FolderWork, batches, select
@@ -71,21 +71,24 @@ class Steering(Protocol):
     def progress(self, report: SessionReport) -> None: ...
 
 
+S = TypeVar("S", bound=Staged)
+
+
 @dataclass(frozen=True, slots=True)
-class _Pending:
+class _Pending(Generic[S]):
     """A message staged at the destination, not yet committed."""
 
     attempt: Attempt
-    staged: Staged
+    staged: S
     fingerprint: Fingerprint
     unroutable: str
     """Why somebody's copy can go nowhere; the others get theirs."""
 
 
-class Session:
+class Session(Generic[S]):
     """Runs once, in one thread. Failures end it and are in the report; only defects of our own are raised."""
 
-    def __init__(self, task: Task, source: Source, destination: Destination[Staged], ledger: Ledger,
+    def __init__(self, task: Task, source: Source, destination: Destination[S], ledger: Ledger,
                  steering: Steering, now: Callable[[], datetime]) -> None:
         self._task = task
         self._source = source
@@ -94,7 +97,7 @@ class Session:
         self._steering = steering
         self._now = now
         self._tally = Tally(now())
-        self._staged: list[_Pending] = []
+        self._staged: list[_Pending[S]] = []
         self._unacknowledged: list[Listed] = []
         self._pending: set[str] = set()
         self._epoch = 0
@@ -115,6 +118,7 @@ class Session:
             self._close(folder)
         except CollectorError as failure:
             error = error or failure
+            self._source.abort()
         return self._report(error)
 
     def _abandon(self) -> None:
@@ -207,8 +211,7 @@ class Session:
         if routing.parked and not routing.recipients:
             self._put(folder, attempt, MessageState.PARKED, routing.reason)
             return
-        already = attempt.previous.delivered if attempt.previous else frozenset()
-        recipients = [found.address for found in routing.recipients if found.address not in already]
+        recipients = [found.address for found in routing.recipients if found.address not in attempt.served]
         message = DeliveryId(self._task.collector, self._epoch, folder, attempt.listed.key, attempt.occurrence)
         staged = self._destination.stage(message, incoming, recipients)
         if attempt.previous and attempt.previous.deleted \
@@ -239,7 +242,7 @@ class Session:
         pending, self._staged = self._staged, []
         if not pending:
             return
-        committed: list[tuple[_Pending, Record]] = []
+        committed: list[tuple[_Pending[S], Record]] = []
         waiting = iter(pending)
         try:
             for _, outcomes in self._destination.commit([message.staged for message in pending]):
@@ -249,7 +252,7 @@ class Session:
             self._staged = list(waiting)
             self._record(folder, committed)
 
-    def _record(self, folder: Folder, committed: Sequence[tuple[_Pending, Record]]) -> None:
+    def _record(self, folder: Folder, committed: Sequence[tuple[_Pending[S], Record]]) -> None:
         if not committed:
             return
         try:
@@ -312,7 +315,7 @@ class Session:
         self._refuse(deletion.refused)
 
 
-def _record(message: _Pending, outcomes: Sequence[DeliveryOutcome]) -> Record:
+def _record(message: _Pending[S], outcomes: Sequence[DeliveryOutcome]) -> Record:
     """What is known of a message after delivery: put off for one recipient, it is tried again for that one."""
     delivered = tuple(outcome for outcome in outcomes if isinstance(outcome, Delivered))
     deferred = [f"{outcome.recipient}: {outcome.reason}" for outcome in outcomes if isinstance(outcome, Deferred)]

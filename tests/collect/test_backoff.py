@@ -1,0 +1,80 @@
+"""When a collector is tried again after a failure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from reconciler.collect.backoff import decide
+from reconciler.model.history import Retry
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def failed(reason: str, retry_after: float | None = None) -> SessionReport:
+    return SessionReport(NOW, NOW, Outcome.FAILED, error=Failure(reason, "it failed", retry_after))
+
+
+def delays(reason: str, times: int, interval: float = 300.0, retry_after: float | None = None) -> list[float]:
+    """Seconds until the next attempt after each of so many failures in a row, chance left out."""
+    retry: Retry | None = None
+    seconds = []
+    for _ in range(times):
+        retry = decide(failed(reason, retry_after), retry, "digest", interval, NOW, chance=lambda: 0.0)
+        assert retry is not None
+        seconds.append((retry.next_attempt - NOW).total_seconds())
+    return seconds
+
+
+@pytest.mark.parametrize(("reason", "interval", "expected"), [
+    ("ConnectionFailed", 300.0, [60, 120, 240, 480, 900, 900]),
+    ("ConnectionFailed", 5.0, [5, 10, 20, 40, 80, 160]),
+    ("ConnectionFailed", 86400.0, [60, 120, 240, 480, 960, 1920]),
+    ("AuthenticationFailed", 300.0, [3600, 7200, 14400, 28800, 57600, 86400]),
+    ("Throttled", 300.0, [300, 600, 1200, 2400, 4800, 7200]),
+    ("TlsRefused", 300.0, [600, 1200, 2400, 4800, 9600, 19200]),
+])
+def test_delays_grow_to_a_bound(reason: str, interval: float, expected: list[float]) -> None:
+    assert delays(reason, 6, interval) == expected
+
+
+def test_many_failures_do_not_overflow() -> None:
+    assert delays("ConnectionFailed", 2000)[-1] == 900
+
+
+def test_the_servers_own_wish_is_obeyed() -> None:
+    assert delays("Throttled", 1, retry_after=1800.0) == [1800]
+
+
+def test_a_login_refused_without_a_reason_counts_as_a_wrong_password_the_third_time() -> None:
+    retry: Retry | None = None
+    reasons = []
+    for _ in range(5):
+        retry = decide(failed("LoginRefused"), retry, "digest", 300.0, NOW)
+        assert retry is not None
+        reasons.append((retry.reason, retry.failures))
+    assert reasons == [("LoginRefused", 1), ("LoginRefused", 2), ("AuthenticationFailed", 1),
+                       ("AuthenticationFailed", 2), ("AuthenticationFailed", 3)]
+
+
+def test_a_changed_spec_and_another_reason_begin_afresh() -> None:
+    first = decide(failed("AuthenticationFailed"), None, "old", 300.0, NOW)
+    again = decide(failed("AuthenticationFailed"), first, "new", 300.0, NOW)
+    other = decide(failed("ConnectionFailed"), first, "old", 300.0, NOW)
+    assert again is not None
+    assert other is not None
+    assert (again.failures, other.failures) == (1, 1)
+
+
+def test_success_ends_a_back_off_and_being_stopped_does_not() -> None:
+    retry = decide(failed("ConnectionFailed"), None, "digest", 300.0, NOW)
+    assert decide(SessionReport(NOW, NOW, Outcome.SUCCEEDED), retry, "digest", 300.0, NOW) is None
+    assert decide(SessionReport(NOW, NOW, Outcome.INTERRUPTED), retry, "digest", 300.0, NOW) == retry
+
+
+def test_chance_adds_a_fifth_at_most() -> None:
+    retry = decide(failed("ConnectionFailed"), None, "digest", 300.0, NOW, chance=lambda: 1.0)
+    assert retry is not None
+    assert (retry.next_attempt - NOW).total_seconds() == pytest.approx(72)

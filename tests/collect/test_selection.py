@@ -1,0 +1,90 @@
+"""What a session attempts, within its limit."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.collect.selection import BATCH_COUNT, BATCH_OCTETS, Attempt, batches, select, shares
+from reconciler.model.messages import Account, Folder, Listed, Listing
+from reconciler.model.outcomes import Entry, MessageState
+
+IMAP = Account("imap", "imap.example.org", 993, "user")
+POP3 = Account("pop3", "pop.example.org", 995, "user")
+
+
+def listing(count: int, account: Account = IMAP, name: str = "INBOX", size: int = 1000) -> Listing:
+    return Listing(Folder(account, name, 1), tuple(Listed(str(uid), size) for uid in range(1, count + 1)))
+
+
+def known(state: MessageState, *keys: int, deleted: bool = False) -> dict[str, Entry]:
+    return {str(key): Entry(str(key), state, attempts=1, deleted=deleted) for key in keys}
+
+
+def test_the_oldest_come_first_and_the_rest_is_left() -> None:
+    chosen = select([(listing(300), {})], deletes=False, limit=100, max_size=10_000)
+    assert [attempt.listed.key for attempt in chosen.folders[0].attempts] == [str(uid) for uid in range(1, 101)]
+    assert (chosen.listed, chosen.left) == (300, 200)
+
+
+def test_collected_too_large_and_parked_take_no_part_in_the_limit() -> None:
+    messages = (Listed("1", 10), Listed("2", 99_999), Listed("3", 10), Listed("4", None), Listed("5", 10))
+    entries = known(MessageState.COLLECTED, 1) | known(MessageState.PARKED, 3)
+    chosen = select([(Listing(Folder(IMAP, "INBOX", 1), messages), entries)], deletes=False, limit=2, max_size=10_000)
+    assert [attempt.listed.key for attempt in chosen.folders[0].attempts] == ["4", "5"]
+    assert (chosen.skipped, chosen.parked, chosen.left) == ({"collected-before": 1, "too-large": 1}, 1, 0)
+
+
+def test_recorded_messages_are_deleted_in_the_modes_that_delete() -> None:
+    entries = known(MessageState.COLLECTED, 1, 3)
+    kept = select([(listing(3), entries)], deletes=False, limit=0, max_size=10_000)
+    deleted = select([(listing(3), entries)], deletes=True, limit=0, max_size=10_000)
+    assert kept.folders[0].delete == ()
+    assert [message.key for message in deleted.folders[0].delete] == ["1", "3"]
+
+
+def test_retries_take_at_most_a_tenth_and_come_after_the_new() -> None:
+    chosen = select([(listing(300), known(MessageState.FAILED, *range(1, 51)))], deletes=False, limit=100,
+                    max_size=10_000)
+    keys = [int(attempt.listed.key) for attempt in chosen.folders[0].attempts]
+    assert keys == [*range(51, 141), *range(1, 11)]
+    assert chosen.left == 200
+
+
+def test_a_small_limit_does_not_let_retries_starve_the_new_nor_stop_for_ever() -> None:
+    assert shares(new=5, retries=5, limit=1) == (1, 0)
+    assert shares(new=0, retries=5, limit=1) == (0, 1)
+    assert shares(new=5, retries=5, limit=0) == (5, 5)
+
+
+def test_a_uidl_that_returns_after_its_deletion_is_looked_into_and_a_uid_is_not() -> None:
+    entries = known(MessageState.COLLECTED, 1, deleted=True)
+    pop3 = select([(listing(1, POP3), entries)], deletes=True, limit=0, max_size=10_000)
+    imap = select([(listing(1, IMAP), entries)], deletes=True, limit=0, max_size=10_000)
+    assert [attempt.occurrence for attempt in pop3.folders[0].attempts] == [1]
+    assert [message.key for message in imap.folders[0].delete] == ["1"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["new", "failed", "parked", "collected", "large"]), st.integers(0, 2)),
+                max_size=60), st.integers(0, 20))
+def test_every_listed_message_is_counted_once(messages: list[tuple[str, int]], limit: int) -> None:
+    states = {"failed": MessageState.FAILED, "parked": MessageState.PARKED, "collected": MessageState.COLLECTED}
+    folders = []
+    for number in range(3):
+        mine = [(str(uid), kind) for uid, (kind, folder) in enumerate(messages) if folder == number]
+        listed = tuple(Listed(key, 9999 if kind == "large" else 10) for key, kind in mine)
+        entries = {key: Entry(key, states[kind]) for key, kind in mine if kind in states}
+        folders.append((Listing(Folder(IMAP, f"folder{number}", 1), listed), entries))
+    chosen = select(folders, deletes=True, limit=limit, max_size=1000)
+    attempts = sum(len(work.attempts) for work in chosen.folders)
+    assert chosen.listed == attempts + sum(chosen.skipped.values()) + chosen.parked + chosen.left
+    assert limit == 0 or attempts <= limit
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 2 * BATCH_OCTETS)), max_size=300))
+def test_batches_keep_the_order_and_their_bounds(sizes: list[int | None]) -> None:
+    attempts = [Attempt(Listed(str(number), size)) for number, size in enumerate(sizes)]
+    cut = list(batches(attempts))
+    assert [attempt for batch in cut for attempt in batch] == attempts
+    assert all(len(batch) == 1 or sum(a.listed.size or 0 for a in batch) <= BATCH_OCTETS for batch in cut)
+    assert all(1 <= len(batch) <= BATCH_COUNT for batch in cut)

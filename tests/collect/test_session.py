@@ -1,0 +1,219 @@
+"""A session over servers, mailboxes and ledgers that fail at any step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+
+from reconciler.model.errors import LedgerUnavailable
+from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Entry, MessageState, Outcome, Refused
+from reconciler.model.routing import Routing
+from tests.collect.world import Crash, Fate, Helm, Server, World, broken, everything_to
+
+TEXTS = {str(uid): f"Subject: {uid}\r\n\r\nbody {uid}\r\n".encode() for uid in range(1, 6)}
+STORED = sorted(text.replace(b"\r\n", b"\n") for text in TEXTS.values())
+Mode = Literal["all-delete", "new-delete", "new-keep"]
+MODES = ["all-delete", "new-delete", "new-keep"]
+PROTOCOLS = ["imap", "pop3"]
+
+
+def world(mode: Mode = "new-keep", protocol: str = "imap", limit: int = 100) -> World:
+    made = World(Server(protocol, dict(TEXTS)))
+    made.task = replace(made.task, mode=mode, limit=limit)
+    return made
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("mode", MODES)
+def test_everything_arrives_once_and_leaves_the_server_as_the_mode_says(mode: Mode, protocol: str) -> None:
+    here = world(mode, protocol)
+    first, second = here.session(), here.session()
+    assert here.mailboxes.texts() == STORED
+    assert (first.outcome, first.collected, first.bytes) == (Outcome.SUCCEEDED, 5, sum(map(len, STORED)))
+    if mode == "new-keep":
+        assert list(here.server.messages) == list(TEXTS)
+        assert (second.listed, second.skipped_reasons, first.deleted) == (5, {"collected-before": 5}, 0)
+    else:
+        assert here.server.messages == {}
+        assert (second.listed, first.deleted) == (0, 5)
+
+
+def test_the_limit_leaves_the_rest_to_the_next_session() -> None:
+    here = world(limit=2)
+    reports = [here.session() for _ in range(3)]
+    assert [(r.collected, r.skipped, r.left) for r in reports] == [(2, 0, 3), (2, 2, 1), (1, 4, 0)]
+    assert here.mailboxes.texts() == STORED
+
+
+@pytest.mark.parametrize("batch_size", [1, 100])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("mode", MODES)
+def test_D13_a_crash_at_every_step_loses_and_doubles_nothing(mode: Mode, protocol: str, batch_size: int) -> None:
+    whole = Fate()
+    here = world(mode, protocol)
+    here.batch_size = batch_size
+    here.session(whole)
+    assert len(whole.steps) > 10
+    for step in range(len(whole.steps)):
+        here = world(mode, protocol)
+        here.batch_size = batch_size
+        with pytest.raises(Crash):
+            here.session(Fate(at=step))
+        here.session()
+        assert here.mailboxes.texts() == STORED, whole.steps[step]
+        assert (here.server.messages == {}) == (mode != "new-keep"), whole.steps[step]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_broken_connection_at_every_step_loses_and_doubles_nothing(mode: Mode, protocol: str) -> None:
+    whole = Fate()
+    world(mode, protocol).session(whole)
+    remote = ("list", "fetch", "half a message", "before delete", "before quit")
+    for step in [number for number, name in enumerate(whole.steps) if name in remote]:
+        here = world(mode, protocol)
+        report = here.session(Fate(at=step, error=broken))
+        assert report.outcome is Outcome.FAILED
+        assert report.error is not None
+        assert report.error.reason == "ConnectionFailed"
+        here.session()
+        assert here.mailboxes.texts() == STORED
+        assert (here.server.messages == {}) == (mode != "new-keep")
+
+
+def test_I15_what_was_fetched_before_the_connection_broke_is_kept() -> None:
+    here = world()
+    report = here.session(Fate(at=7, error=broken))
+    assert (report.collected, report.failed, report.left) == (2, 0, 3)
+    assert here.source.closed == "aborted"
+
+
+def test_a_message_that_breaks_the_connection_does_not_hold_up_the_others() -> None:
+    here = world(limit=3)
+    fate = Fate(error=broken)
+    fate.at = 2  # half of the first message
+    assert here.session(fate).failed == 1
+    assert here.session().collected == 3
+    assert here.ledger.known("sales", here.server.folder)["1"].state is MessageState.FAILED
+    assert here.session().collected == 2
+    assert here.mailboxes.texts() == STORED
+
+
+def test_I16_a_refused_message_is_tried_again_and_then_parked_while_the_others_flow() -> None:
+    here = world("new-delete")
+    here.server.refuse = {"2"}
+    reports = [here.session() for _ in range(6)]
+    assert (reports[0].collected, reports[0].failed, reports[0].deleted) == (4, 1, 4)
+    assert [(r.failed, r.parked) for r in reports[1:]] == [(1, 0), (1, 0), (1, 0), (0, 1), (0, 1)]
+    assert list(here.server.messages) == ["2"]
+    assert "given up after 5 attempts" in here.ledger.known("sales", here.server.folder)["2"].reason
+
+
+def test_I12_a_vanished_message_is_no_error() -> None:
+    here = world()
+    here.server.vanish = {"3"}
+    report = here.session()
+    assert (report.outcome, report.collected, report.skipped_reasons) == (Outcome.SUCCEEDED, 4, {"vanished": 1})
+
+
+def test_M13_too_large_is_skipped_visibly_and_never_deleted() -> None:
+    here = world("all-delete")
+    here.server.messages["6"] = b"x" * 20_000
+    report = here.session()
+    assert (report.collected, report.skipped_reasons, list(here.server.messages)) == (5, {"too-large": 1}, ["6"])
+
+
+def test_P10_a_uidl_that_returns_with_the_same_content_is_deleted_again_and_with_other_content_collected() -> None:
+    here = world("new-delete", "pop3")
+    here.session()
+    here.server.messages = {"1": TEXTS["1"], "2": b"Subject: another\r\n\r\n"}
+    report = here.session()
+    assert (report.collected, report.skipped_reasons, report.deleted) == (1, {"collected-before": 1}, 2)
+    assert here.mailboxes.texts() == sorted([*STORED, b"Subject: another\n\n"])
+
+
+def test_D10_one_recipient_put_off_is_tried_again_alone() -> None:
+    here = world("new-delete")
+    here.server.messages = {"1": TEXTS["1"]}
+    here.task = replace(here.task, route=everything_to("a@here", "b@here"))
+    asked: list[str] = []
+
+    def busy(recipient: str) -> DeliveryOutcome:
+        asked.append(recipient)
+        return Deferred(recipient, "452 full") if recipient == "b@here" else Delivered(recipient, "file")
+
+    here.verdict = busy
+    report = here.session()
+    assert (report.collected, report.failed, report.deleted) == (0, 1, 0)
+    here.verdict = lambda recipient: asked.append(recipient) or Delivered(recipient, "file")  # type: ignore[func-returns-value]
+    report = here.session()
+    assert (report.collected, report.deleted, asked) == (1, 1, ["a@here", "b@here", "b@here"])
+
+
+def test_D9_a_refusal_parks_the_message_and_keeps_it_on_the_server() -> None:
+    here = world("all-delete")
+    here.verdict = lambda recipient: Refused(recipient, "554 no")
+    report = here.session()
+    assert (report.parked, report.deleted, len(here.server.messages)) == (5, 0, 5)
+    assert report.outcome is Outcome.SUCCEEDED
+
+
+def test_nobody_found_parks_the_message() -> None:
+    here = world("all-delete")
+    here.task = replace(here.task, route=lambda head: Routing((), parked=True, reason="no-recipient-found"))
+    assert here.session().parked == 5
+    assert here.session().parked == 5
+    assert len(here.server.messages) == 5
+
+
+def test_back_pressure_ends_fetching_and_deletes_nothing() -> None:
+    here = world("new-delete")
+    here.batch_size = 1
+    here.verdict = lambda recipient: Deferred(recipient, "451 later")
+    report = here.session()
+    assert report.error is not None
+    assert report.error.reason == "DestinationUnavailable"
+    assert (report.failed, report.left, len(here.server.messages)) == (3, 2, 5)
+
+
+def test_D1_a_full_disk_ends_the_session_and_everything_comes_later() -> None:
+    here = world("new-delete")
+    here.full = True
+    report = here.session()
+    assert report.error is not None
+    assert report.error.message == "the disk is full"
+    here.full = False
+    here.session()
+    here.session()
+    assert here.mailboxes.texts() == STORED
+
+
+def test_R5_a_ledger_that_fails_stops_the_session_before_anything_is_deleted() -> None:
+    whole = Fate()
+    world("new-delete").session(whole)
+    at = whole.steps.index("before record")
+    here = world("new-delete")
+    report = here.session(Fate(at=at, error=lambda: LedgerUnavailable("database is locked")))
+    assert report.error is not None
+    assert (report.error.reason, report.failed, len(here.server.messages)) == ("LedgerUnavailable", 5, 5)
+    here.session()
+    assert here.mailboxes.texts() == STORED
+
+
+def test_stopping_finishes_the_message_in_hand_and_is_no_failure() -> None:
+    here = world()
+    here.batch_size = 1
+    report = here.session(helm=Helm(stop_after=3))
+    assert (report.outcome, report.error, report.collected, report.left) == (Outcome.INTERRUPTED, None, 2, 3)
+    assert here.session().collected == 3
+    assert here.mailboxes.texts() == STORED
+
+
+def test_a_message_of_which_all_copies_are_delivered_needs_no_second_one() -> None:
+    here = world()
+    folder = here.server.folder
+    here.ledger.entries[folder, "1"] = Entry("1", MessageState.FAILED, attempts=1, delivered=frozenset({"a@here"}))
+    assert here.session().collected == 5
+    assert here.mailboxes.texts() == [text for text in STORED if text != TEXTS["1"].replace(b"\r\n", b"\n")]

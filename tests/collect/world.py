@@ -1,0 +1,263 @@
+"""A mail server, a Maildir and a ledger in memory, all three of which can die at any step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from reconciler.collect.session import Session, Task
+from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
+from reconciler.model.messages import (
+    Account,
+    Arrival,
+    Deletion,
+    DeliveryId,
+    Fetched,
+    Folder,
+    Listed,
+    Listing,
+    Unfetched,
+    Vanished,
+)
+from reconciler.model.outcomes import Delivered, DeliveryOutcome, Entry, MessageState, Record, SessionReport
+from reconciler.model.routing import RoutedRecipient, Routing
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Crash(BaseException):
+    """The process is gone: nothing in the code under test may catch this."""
+
+
+@dataclass
+class Fate:
+    """Raises at the step whose number is `at`; `steps` names all that were passed."""
+
+    at: int = -1
+    error: Callable[[], BaseException] = Crash
+    steps: list[str] = field(default_factory=list)
+
+    def step(self, name: str) -> None:
+        self.steps.append(name)
+        if len(self.steps) - 1 == self.at:
+            raise self.error()
+
+
+@dataclass
+class Server:
+    """`messages` by key, oldest first. POP3 commits its deletes at QUIT, IMAP at once."""
+
+    protocol: str = "imap"
+    messages: dict[str, bytes] = field(default_factory=dict)
+    refuse: set[str] = field(default_factory=set)
+    vanish: set[str] = field(default_factory=set)
+
+    @property
+    def folder(self) -> Folder:
+        account = Account("imap" if self.protocol == "imap" else "pop3", "mail.example.org", 1, "user")
+        return Folder(account, "INBOX" if self.protocol == "imap" else "", 1)
+
+
+class MemorySource:
+    def __init__(self, server: Server, fate: Fate) -> None:
+        self.server, self.fate = server, fate
+        self.doomed: set[str] = set()
+        self.closed = ""
+
+    def listings(self, *, writable: bool) -> Iterator[Listing]:
+        self.writable = writable
+        self.fate.step("list")
+        yield Listing(self.server.folder, tuple(Listed(key, len(text)) for key, text in self.server.messages.items()))
+
+    def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
+        for message in messages:
+            self.fate.step("fetch")
+            if message.key in self.server.vanish:
+                yield Vanished(message)
+            elif message.key in self.server.refuse:
+                yield Unfetched(message, "NO such luck")
+            else:
+                yield Arrival(message, self._content(self.server.messages[message.key]))
+
+    def _content(self, text: bytes) -> Iterator[bytes]:
+        middle = len(text) // 2
+        yield text[:middle]
+        self.fate.step("half a message")
+        yield text[middle:]
+
+    def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:
+        assert self.writable
+        self.fate.step("before delete")
+        keys = frozenset(message.key for message in messages)
+        if self.server.protocol == "pop3":
+            self.doomed |= keys
+            return Deletion(pending=keys)
+        self._expunge(keys)
+        self.fate.step("after delete")
+        return Deletion(confirmed=keys)
+
+    def _expunge(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            del self.server.messages[key]
+
+    def finish(self) -> Deletion:
+        self.fate.step("before quit")
+        self.closed = "finished"
+        self._expunge(self.doomed)
+        self.fate.step("after quit")
+        return Deletion(confirmed=frozenset(self.doomed))
+
+    def abort(self) -> None:
+        self.closed = "aborted"
+
+
+@dataclass(frozen=True)
+class MemoryStaged:
+    message: DeliveryId
+    text: bytes
+    recipients: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.text)
+
+
+@dataclass
+class Mailboxes:
+    """What was delivered: by recipient, then by name."""
+
+    delivered: dict[str, dict[object, bytes]] = field(default_factory=dict)
+
+    def texts(self, recipient: str = "a@here") -> list[bytes]:
+        return sorted(self.delivered.get(recipient, {}).values())
+
+
+Verdicts = Callable[[str], DeliveryOutcome]
+
+
+def accept(recipient: str) -> DeliveryOutcome:
+    return Delivered(recipient, "file")
+
+
+class MemoryDestination:
+    """Idempotent, as a Maildir is; `verdict` decides for each recipient."""
+
+    def __init__(self, mailboxes: Mailboxes, fate: Fate, batch_size: int = 100, verdict: Verdicts = accept) -> None:
+        self.mailboxes, self.fate, self.batch_size, self.verdict = mailboxes, fate, batch_size, verdict
+        self.open: list[MemoryStaged] = []
+        self.full = False
+
+    def exists(self, address: str) -> bool | None:
+        return None
+
+    def stage(self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]) -> MemoryStaged:
+        if self.full:
+            raise DestinationUnavailable("the disk is full")
+        staged = MemoryStaged(message, b"".join(content), tuple(recipients))
+        self.open.append(staged)
+        self.fate.step("staged")
+        return staged
+
+    def commit(self, staged: Sequence[MemoryStaged]) -> Iterator[tuple[MemoryStaged, tuple[DeliveryOutcome, ...]]]:
+        for item in staged:
+            self.fate.step("before commit")
+            outcomes = tuple(self.verdict(recipient) for recipient in item.recipients)
+            for outcome in outcomes:
+                if isinstance(outcome, Delivered):
+                    names = self.mailboxes.delivered.setdefault(outcome.recipient, {})
+                    assert names.setdefault(item.message, item.text) == item.text
+            self.fate.step("after commit")
+            yield item, outcomes
+
+    def settle(self, staged: Sequence[MemoryStaged]) -> None:
+        self.fate.step("settle")
+        self.discard(staged)
+
+    def discard(self, staged: Sequence[MemoryStaged]) -> None:
+        for item in staged:
+            self.open.remove(item)
+
+
+@dataclass
+class MemoryLedger:
+    fate: Fate = field(default_factory=Fate)
+    entries: dict[tuple[Folder, str], Entry] = field(default_factory=dict)
+    reports: list[SessionReport] = field(default_factory=list)
+    number: int = 1
+
+    def epoch(self, collector: str) -> int:
+        return self.number
+
+    def known(self, collector: str, folder: Folder) -> Mapping[str, Entry]:
+        return {key: entry for (where, key), entry in self.entries.items() if where == folder}
+
+    def record(self, collector: str, folder: Folder, records: Sequence[Record], now: datetime) -> None:
+        self.fate.step("before record")
+        for record in records:
+            old = self.entries.get((folder, record.key), Entry(record.key, record.state))
+            self.entries[folder, record.key] = Entry(
+                record.key, record.state, record.occurrence, old.attempts + (record.state is MessageState.FAILED),
+                old.delivered | {delivered.recipient for delivered in record.delivered}, deleted=False,
+                content=record.fingerprint.content if record.fingerprint else "", reason=record.reason)
+        self.fate.step("after record")
+
+    def record_deleted(self, collector: str, folder: Folder, keys: Iterable[str], now: datetime) -> None:
+        self.fate.step("before record of deletion")
+        for key in keys:
+            self.entries[folder, key] = replace(self.entries[folder, key], deleted=True)
+        self.fate.step("after record of deletion")
+
+    def record_session(self, collector: str, report: SessionReport) -> None:
+        self.reports.append(report)
+
+
+@dataclass
+class Helm:
+    """Steering for a test: stops after so many progress reports."""
+
+    stop_after: int = -1
+    reports: list[SessionReport] = field(default_factory=list)
+
+    @property
+    def stopping(self) -> bool:
+        return 0 <= self.stop_after <= len(self.reports)
+
+    def progress(self, report: SessionReport) -> None:
+        self.reports.append(report)
+
+
+def everything_to(*addresses: str) -> Callable[[bytes], Routing]:
+    routing = Routing(tuple(RoutedRecipient(address, "forward", None, None, "forwardTo") for address in addresses))
+    return lambda head: routing
+
+
+@dataclass
+class World:
+    """A server, mailboxes and a ledger that outlive the sessions between them."""
+
+    server: Server = field(default_factory=Server)
+    mailboxes: Mailboxes = field(default_factory=Mailboxes)
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    task: Task = field(default_factory=lambda: Task("sales", "new-keep", 100, 10_000, everything_to("a@here")))
+    batch_size: int = 100
+    verdict: Verdicts = accept
+    full: bool = False
+
+    def session(self, fate: Fate | None = None, helm: Helm | None = None) -> SessionReport:
+        """Run one session; every report must add up, and nothing may stay staged."""
+        fate = fate or Fate()
+        self.ledger.fate = fate
+        self.source = MemorySource(self.server, fate)
+        self.destination = MemoryDestination(self.mailboxes, fate, self.batch_size, self.verdict)
+        self.destination.full = self.full
+        session = Session(self.task, self.source, self.destination, self.ledger, helm or Helm(), lambda: NOW)
+        report = session.run()
+        assert report.listed == report.collected + report.skipped + report.parked + report.failed + report.left
+        assert self.destination.open == [] or (report.error and report.error.reason == "LedgerUnavailable")
+        assert self.source.closed
+        return report
+
+
+def broken() -> ConnectionFailed:
+    return ConnectionFailed("mail.example.org:1: the connection broke")
