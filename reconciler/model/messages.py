@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,6 +70,9 @@ class Arrival:
 
     listed: Listed
     content: Iterator[bytes]
+    doubt: Callable[[], str] = str
+    """Asked when the content has ended: why the message may lack something although it ended properly; "": nothing
+    speaks against it. It is delivered, and never deleted from the server (hazard P7)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,133 @@
+"""Commands and replies, and what a refusal means."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from reconciler.model.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    ProtocolViolation,
+    SourceError,
+    SourceUnsuitable,
+    Throttled,
+)
+from reconciler.model.secret import Secret, redact
+from reconciler.sources.pop3.body import Body
+from reconciler.wire.connection import Connection
+
+_SHOWN = 300
+_CODE = re.compile(rb"\[([A-Za-z/-]+)(?:[ =](\d{1,6}))?\]")
+_TEMPORARY = ("IN-USE", "LOGIN-DELAY", "SYS/TEMP")
+_GARBAGE = "the server does not answer as POP3 does"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A status line (RFC 1939, section 3); `rest` is what follows +OK or -ERR."""
+
+    ok: bool
+    rest: bytes
+
+    @property
+    def code(self) -> str:
+        """The response code (RFC 2449, section 8; RFC 3206) in capitals, or ""."""
+        found = _CODE.match(self.rest)
+        return found[1].decode().upper() if found else ""
+
+    @property
+    def seconds(self) -> float | None:
+        """The number that some servers put into their response code: [LOGIN-DELAY 300]."""
+        found = _CODE.match(self.rest)
+        return float(found[2]) if found and found[2] else None
+
+
+class Dialogue:
+    """One side of a POP3 conversation. Replies come in the order of the commands, which allows for pipelining."""
+
+    def __init__(self, connection: Connection, secret: Secret) -> None:
+        self.connection = connection
+        self.secrets = [secret]
+        """What no text of the server may quote (hazard S1)."""
+        self.owed = 0
+        """Commands whose replies were not read to their end yet."""
+
+    def greeting(self) -> Reply:
+        """The first line. A server that closes instead wants fewer connections (hazard P16): `Throttled`."""
+        try:
+            self.connection.open()
+            self.owed += 1
+            reply = self.reply()
+        except ConnectionFailed as error:
+            if self.connection.ended and not self.connection.received:
+                raise Throttled(f"{self.connection.endpoint}: the server closed the connection before its greeting, "
+                                "as servers do that have too many connections from one address") from error
+            raise
+        self.owed -= 1
+        return reply
+
+    def send(self, *commands: bytes) -> None:
+        self.connection.begin_command()
+        self.connection.send(b"".join([command + b"\r\n" for command in commands]))
+        self.owed += len(commands)
+
+    def command(self, command: bytes) -> Reply:
+        """A command with a reply of one line."""
+        self.send(command)
+        return self.answer()
+
+    def answer(self) -> Reply:
+        """A reply of one line."""
+        reply = self.reply()
+        self.owed -= 1
+        return reply
+
+    def reply(self) -> Reply:
+        """A status line that a body may follow; the caller counts the reply off `owed` when it has read that too."""
+        reply = self.challenge()
+        if reply is None:
+            raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
+        return reply
+
+    def challenge(self) -> Reply | None:
+        """A status line, or None for "+ …": the server waits for more (RFC 5034)."""
+        self.connection.begin_command()
+        line = self.connection.read_line()
+        status, _, rest = line[:-2].partition(b" ")
+        match status.upper():
+            case b"+OK":
+                return Reply(True, rest.strip())
+            case b"-ERR":
+                return Reply(False, rest.strip())
+            case b"+":
+                return None
+        raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
+
+    def lines(self) -> tuple[Reply, list[bytes]]:
+        """A reply and its lines without their ends; held to `limits.reply` octets."""
+        reply = self.reply()
+        pieces: list[bytes] = []
+        if reply.ok:
+            body = Body(self.connection)
+            for piece in body:
+                pieces.append(piece)
+                if body.octets > self.connection.limits.reply:
+                    raise ProtocolViolation(f"{self.connection.endpoint}: a reply is longer than "
+                                            f"{self.connection.limits.reply} octets")
+        self.owed -= 1
+        return reply, b"".join(pieces).split(b"\r\n")[:-1]
+
+    def quote(self, reply: Reply) -> str:
+        """What the server said, fit to be shown: secrets redacted, one line, not too long."""
+        text = redact(reply.rest.decode("utf-8", "replace"), self.secrets)
+        return "".join(char if char.isprintable() else "?" for char in text)[:_SHOWN] or "no reason given"
+
+    def refusal(self, reply: Reply, what: str, *, login_delay: float | None = None) -> SourceError | None:
+        """The error that a response code stands for; None without a code that says more than -ERR."""
+        text = f"{self.connection.endpoint}: {what}: {self.quote(reply)}"
+        if reply.code in _TEMPORARY:
+            return Throttled(text, retry_after=(reply.seconds or login_delay) if reply.code == "LOGIN-DELAY" else None)
+        if reply.code == "SYS/PERM":
+            return SourceUnsuitable(text)  # the account is broken on the server; another password would not help
+        return AuthenticationFailed(text) if reply.code == "AUTH" else None

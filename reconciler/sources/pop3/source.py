@@ -1,0 +1,139 @@
+"""A POP3 account as the session sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reconciler.manifests.spec import SourceSpec
+from reconciler.model.errors import ProtocolViolation, SourceError
+from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing, Vanished
+from reconciler.model.secret import Secret
+from reconciler.sources.pop3.capabilities import Capabilities
+from reconciler.sources.pop3.dialogue import Dialogue, Reply
+from reconciler.sources.pop3.login import log_in
+from reconciler.sources.pop3.maildrop import Maildrop, maildrop
+from reconciler.sources.pop3.retrieval import Numbered, retrieve
+from reconciler.wire.connection import Connection
+from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.limits import Limits
+
+_DELETES_AT_ONCE = 200
+
+
+def open_pop3(spec: SourceSpec, secret: Secret, limits: Limits) -> Pop3Source:
+    """The source that a manifest declares, its paths absolute. Connects when it is asked for its listings."""
+    return Pop3Source(Endpoint.of(spec), spec.username, secret, limits)
+
+
+class Pop3Source:
+    """One session with one account; `model.interfaces.Source`.
+
+    Keys are UIDLs (see `maildrop.key_of`); "UIDL #2" is the second message that bears the same one. Deletes are
+    pending until `finish`, and lost when the session breaks before (RFC 1939, section 6).
+    """
+
+    def __init__(self, endpoint: Endpoint, username: str, secret: Secret, limits: Limits) -> None:
+        self._username = username
+        self._secret = secret
+        self._connection = Connection(endpoint, limits)
+        self._dialogue = Dialogue(self._connection, secret)
+        self._capabilities = Capabilities()
+        self._maildrop = Maildrop((), {}, keys_stable=True)
+        self._retrieved: dict[str, str] = {}
+        self._pending: set[str] = set()
+        self._folder = Folder(Account("pop3", endpoint.host, endpoint.port, username), "", 0)
+
+    def listings(self, *, writable: bool) -> Iterator[Listing]:  # noqa: ARG002  # POP3 has one way to open
+        self._capabilities = log_in(self._dialogue, self._username, self._secret)
+        self._maildrop = self._list()
+        drop = self._maildrop
+        yield Listing(self._folder, drop.messages, keys_stable=drop.keys_stable, notes=drop.notes)
+
+    def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:  # noqa: ARG002  # there is one
+        present: list[Numbered] = []
+        for listed in messages:
+            number = self._maildrop.numbers.get(listed.key)
+            if number is None:
+                yield Vanished(listed)
+            else:
+                present.append((number, listed))
+        yield from retrieve(self._dialogue, present, pipelined=self._pipelined, retrieved=self._note)
+
+    def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:  # noqa: ARG002  # there is one
+        refused = [(listed.key, reason) for listed in messages if (reason := self._unfit(listed))]
+        unfit = {key for key, _ in refused}
+        wanted = [listed.key for listed in messages if listed.key not in unfit]
+        at_once = _DELETES_AT_ONCE if self._pipelined else 1
+        accepted: set[str] = set()
+        for start in range(0, len(wanted), at_once):
+            keys = wanted[start:start + at_once]
+            self._dialogue.send(*[b"DELE %d" % self._maildrop.numbers[key] for key in keys])
+            for key in keys:
+                reply = self._dialogue.answer()
+                if reply.ok:
+                    accepted.add(key)
+                else:
+                    refused.append((key, f"DELE refused: {self._dialogue.quote(reply)}"))
+        self._pending |= accepted
+        return Deletion(pending=frozenset(accepted), refused=tuple(refused))
+
+    def finish(self) -> Deletion:
+        """QUIT. Never raises: when it fails the deletes are refused, for nobody knows whether they took place."""
+        pending, self._pending = frozenset(self._pending), set()
+        try:
+            reason = self._quit() if self._connection.received else ""
+        except SourceError as error:
+            reason = str(error)
+        self._connection.close()
+        return Deletion(refused=tuple((key, reason) for key in sorted(pending))) if reason \
+            else Deletion(confirmed=pending)
+
+    def abort(self) -> None:
+        self._connection.abort()
+
+    @property
+    def _pipelined(self) -> bool:
+        return "PIPELINING" in self._capabilities
+
+    def _list(self) -> Maildrop:
+        """CAPA, LIST and UIDL, in one go where pipelining was offered before the login too."""
+        if self._pipelined:
+            self._dialogue.send(b"CAPA", b"LIST", b"UIDL")
+        offered, capabilities = self._lines(b"CAPA")
+        listed, sizes = self._lines(b"LIST")
+        identified, uidls = self._lines(b"UIDL")
+        if offered.ok:
+            self._capabilities = Capabilities.parse(capabilities)
+        if not listed.ok:
+            raise self._refused(listed, "LIST")
+        if not identified.ok and (identified.code or "UIDL" in self._capabilities):
+            raise self._refused(identified, "UIDL")
+        return maildrop(sizes, uidls if identified.ok else None)
+
+    def _lines(self, command: bytes) -> tuple[Reply, list[bytes]]:
+        if not self._pipelined:
+            self._dialogue.send(command)
+        return self._dialogue.lines()
+
+    def _refused(self, reply: Reply, command: str) -> SourceError:
+        return self._dialogue.refusal(reply, f"{command} refused") or ProtocolViolation(
+            f"{self._connection.endpoint}: {command} refused: {self._dialogue.quote(reply)}")
+
+    def _note(self, listed: Listed, doubt: str) -> None:
+        self._retrieved[listed.key] = doubt
+
+    def _unfit(self, listed: Listed) -> str:
+        """Why a message must not be deleted; "": it may be."""
+        if listed.key not in self._maildrop.numbers:
+            return "it is not on the server"
+        if doubt := self._retrieved.get(listed.key):
+            return doubt
+        sure = self._maildrop.keys_stable and not listed.ambiguous
+        return "" if sure or listed.key in self._retrieved else "its UIDL does not tell it from other messages"
+
+    def _quit(self) -> str:
+        """Why the deletes may not have taken place; "": they did."""
+        if self._dialogue.owed:
+            return "the session was broken off"
+        reply = self._dialogue.command(b"QUIT")
+        return "" if reply.ok else f"QUIT refused: {self._dialogue.quote(reply)}"
