@@ -5,6 +5,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY schemas schemas
 COPY reconciler reconciler
 RUN python -m venv --without-pip /opt/mailcollector \
  && python -m pip --python /opt/mailcollector/bin/python install --no-cache-dir --constraint constraints.txt ".[postgresql]" \

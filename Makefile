@@ -30,12 +30,13 @@ check:
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@$(BIN)/mailcollector schema | diff -u $(SCHEMA) - || { echo '$(SCHEMA) is out of date: make fix' >&2; exit 1; }
+	@$(BIN)/python -c 'from reconciler.manifests.schema import generated; print(generated(), end="")' \
+	  | diff -u $(SCHEMA) - || { echo '$(SCHEMA) is out of date: make fix' >&2; exit 1; }
 
 fix:
 	@scripts/bootstrap check
 	$(BIN)/ruff check --fix
-	$(BIN)/mailcollector schema > $(SCHEMA).new && mv $(SCHEMA).new $(SCHEMA)
+	$(BIN)/python -m reconciler.manifests.schema
 
 bench:
 	@scripts/bootstrap demo

@@ -1,0 +1,76 @@
+"""The daemon as its own process, and the collectors as it tells of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from demo.scene import Scene
+from reconciler.cli.get import table
+from reconciler.cli.reach import reach
+from reconciler.model.settings import Settings
+from reconciler.model.status import ShownCollector
+
+PROGRAM = Path(sys.executable).with_name("mailcollector")
+PATIENCE = 12.0
+"""Seconds: the daemon promises to end within 10 of SIGTERM."""
+
+
+def arguments(scene: Scene, *options: str) -> list[str | Path]:
+    return [PROGRAM, "run", scene.manifests, "--state-dir", scene.state, "--log-format", "text", *options]
+
+
+def run_once(scene: Scene) -> int:
+    """One session of every collector; the exit code. Its log goes to the terminal."""
+    return subprocess.run(arguments(scene, "--once"), check=False, stdin=subprocess.DEVNULL).returncode
+
+
+def collectors(scene: Scene) -> list[ShownCollector]:
+    """What `mailcollector get` shows, with or without a daemon."""
+    ledger = f"sqlite:///{scene.state / 'ledger.sqlite3'}"
+    with reach(Settings(state_dir=scene.state, state_url=ledger, manifests=scene.manifests)) as found:
+        return found.listed()
+
+
+def told(shown: Sequence[ShownCollector]) -> list[str]:
+    """The table of `mailcollector get`."""
+    return table(shown, datetime.now(UTC))
+
+
+@contextmanager
+def running(scene: Scene) -> Iterator[subprocess.Popen[bytes]]:
+    """The daemon, answering; stopped at the end. Ctrl-C does not reach it: whoever uses this stops it."""
+    with scene.log.open("wb") as log:
+        daemon = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *arguments(scene)], stdin=subprocess.DEVNULL,
+                                  stdout=log, stderr=log, start_new_session=True)
+    try:
+        _await(scene, daemon)
+        yield daemon
+    finally:
+        stop(daemon)
+
+
+def stop(daemon: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL if that does not end it in time. An error, too, if it ended on its own or with a failure."""
+    daemon.terminate()
+    try:
+        code = daemon.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
+        raise RuntimeError(f"the daemon did not end within {PATIENCE:.0f} s of SIGTERM") from None
+    if code:
+        raise RuntimeError(f"the daemon ended with exit code {code}")
+
+
+def _await(scene: Scene, daemon: subprocess.Popen[bytes], patience: float = 30) -> None:
+    deadline = time.monotonic() + patience
+    while not (scene.state / "control.sock").exists():
+        if daemon.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the daemon did not start:\n{scene.log.read_text(errors='replace')}")
+        time.sleep(0.05)

@@ -1,0 +1,93 @@
+"""The accounts on the private server, what mail they hold, and the manifests that collect it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from tests.servers import mail
+from tests.servers.dovecot import Dovecot
+
+TEMPLATES = Path(__file__).parent / "manifests"
+SUBJECTS = ("Your order", "Re: delivery on Friday", "Счёт на оплату", "Question about the blue one", "見積もり")
+
+
+@dataclass(frozen=True)
+class Account:
+    """One mailbox account on the server; the collector of the same name delivers its mail to `recipient`."""
+
+    name: str
+    username: str
+    recipient: str
+    folders: dict[str, int]
+    """How many messages each holds at the start."""
+    emptied: bool
+    """The collector's mode deletes what it has collected."""
+
+    @property
+    def total(self) -> int:
+        return sum(self.folders.values())
+
+
+ACCOUNTS = (
+    Account("sales", "sales@shop.example", "sales@office.example",
+            {"INBOX": 40, "Lists/partners": 12, "Lists/news": 8}, emptied=False),
+    Account("support", "support@shop.example", "support@office.example", {"INBOX": 35}, emptied=True),
+    Account("orders", "orders@shop.example", "orders@office.example", {"INBOX": 50}, emptied=True),
+    Account("info", "info@shop.example", "info@office.example", {"INBOX": 25}, emptied=False),
+)
+
+
+class Scene:
+    """`.demo/`: manifests, secrets, the server's CA, the daemon's state and log, and the mail that arrives."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.manifests = root / "collectors.d"
+        self.state = root / "state"
+        self.mail = root / "mail"
+        self.log = root / "daemon.log"
+
+    def lay_out(self, server: Dovecot) -> None:
+        """Make it anew, and fill the server's mailboxes."""
+        for name in ("collectors.d", "secrets", "state", "mail"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
+            (self.root / name).mkdir(mode=0o700, parents=True)
+        shutil.copy(server.ca_file, self.root / "ca.pem")
+        for account in ACCOUNTS:
+            self._write_secret(account.name, server.password)
+            for folder, messages in sent(account):
+                server.deliver(account.username, messages, folder)
+        for template in sorted(TEMPLATES.glob("*.yaml")):
+            text = Template(template.read_text(encoding="utf-8")).substitute(server.ports, host=server.host)
+            (self.manifests / template.name).write_text(text, encoding="utf-8")
+
+    def maildir(self, account: Account) -> Path:
+        """Where the manifests say that this account's mail is delivered."""
+        local, _, domain = account.recipient.partition("@")
+        return self.mail / domain / local
+
+    def delivered(self, account: Account) -> Counter[bytes]:
+        maildir = self.maildir(account)
+        return Counter(path.read_bytes() for name in ("new", "cur") for path in maildir.glob(f"{name}/*"))
+
+    def _write_secret(self, name: str, password: str) -> None:
+        path = self.root / "secrets" / name
+        path.touch(mode=0o600)
+        path.write_text(password + "\n", encoding="utf-8")
+
+
+def sent(account: Account) -> Iterator[tuple[str, list[bytes]]]:
+    """What lies in each folder of the account at the start, the same in every run."""
+    for folder, count in account.folders.items():
+        yield folder, [letter(number, f"{account.name}/{folder}") for number in range(1, count + 1)]
+
+
+def letter(number: int, seed: str) -> bytes:
+    """A message unlike every other, of 0.3 to 60 kB."""
+    size = 60_000 if number % 20 == 0 else 300 + 170 * (number % 20)
+    return mail.message(number, size, SUBJECTS[number % len(SUBJECTS)], seed=seed)

@@ -1,0 +1,41 @@
+"""What a watcher sees: the collectors' table, redrawn in place on a terminal, printed now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+Lines = Callable[[], list[str]]
+_REDRAWN, _PRINTED = 0.5, 5.0
+"""Seconds."""
+
+
+def watch(lines: Lines, ended: Callable[[], bool]) -> None:
+    """Show `lines()` until `ended()`; Ctrl-C raises KeyboardInterrupt."""
+    (_redraw if sys.stdout.isatty() else _print)(lines, ended)
+
+
+def _redraw(lines: Lines, ended: Callable[[], bool]) -> None:
+    with Live(console=Console(highlight=False), auto_refresh=False) as live:
+        while not ended():
+            live.update(Text("\n", no_wrap=True, overflow="ellipsis").join(map(Text.from_ansi, lines())), refresh=True)
+            time.sleep(_REDRAWN)
+
+
+def _print(lines: Lines, ended: Callable[[], bool]) -> None:
+    while not ended():
+        print(*lines(), "", sep="\n", flush=True)
+        time.sleep(_PRINTED)
+
+
+def tail(path: Path, count: int) -> list[str]:
+    """The last lines of a log."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 8192))
+        return file.read().decode(errors="replace").splitlines()[-count:]
