@@ -19,10 +19,17 @@ _UNKNOWN_SIZE = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A message to be fetched. `previous` is what the ledger knows of it, if it knows anything."""
+    """A message to be fetched. `previous` is what the ledger knows of it, if it knows anything. `identity` is given
+    where the server has no lasting key for it."""
 
     listed: Listed
     previous: Entry | None = None
+    identity: str = ""
+
+    @property
+    def key(self) -> str:
+        """By which the ledger knows the message."""
+        return self.identity or self.listed.key
 
     @property
     def occurrence(self) -> int:

@@ -8,7 +8,7 @@ adopted; recorded but not deleted is only deleted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, Protocol, TypeVar
@@ -16,6 +16,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 from reconciler.collect.incoming import Incoming
 from reconciler.collect.selection import COLLECTED_BEFORE, VANISHED, Attempt, FolderWork, batches, select
 from reconciler.collect.tally import Tally
+from reconciler.collect.unkeyed import ByContent
 from reconciler.model.errors import (
     CollectorError,
     DestinationUnavailable,
@@ -29,6 +30,7 @@ from reconciler.model.outcomes import (
     Deferred,
     Delivered,
     DeliveryOutcome,
+    Entry,
     Failure,
     MessageState,
     Outcome,
@@ -99,7 +101,7 @@ class Session(Generic[S]):
         self._tally = Tally(now())
         self._staged: list[_Pending[S]] = []
         self._unacknowledged: list[Listed] = []
-        self._pending: set[str] = set()
+        self._by_content: ByContent | None = None
         self._epoch = 0
         self._put_off = 0
         self._in_step = True  # no reply of the server is outstanding: QUIT or LOGOUT would be understood
@@ -142,15 +144,22 @@ class Session(Generic[S]):
         listings = []
         self._epoch = self._ledger.epoch(self._task.collector)
         for listing in self._source.listings(writable=self._task.deletes):
+            known = self._ledger.known(self._task.collector, listing.folder)
             if not listing.keys_stable:
-                raise SourceUnsuitable("the server has no UIDL, so collected messages cannot be told from new ones")
-            listings.append((listing, self._ledger.known(self._task.collector, listing.folder)))
+                self._go_by_content(known)
+            listings.append((listing, known))
             self._tally.notes.extend(listing.notes)
         chosen = select(listings, deletes=self._task.deletes, limit=self._task.limit, max_size=self._task.max_size)
         self._tally.listed, self._tally.skipped, self._tally.parked = chosen.listed, chosen.skipped, chosen.parked
         self._tally.left = chosen.left + sum(len(work.attempts) for work in chosen.folders)
         self._progress()
         return chosen.folders
+
+    def _go_by_content(self, known: Mapping[str, Entry]) -> None:
+        if self._task.mode != "all-delete":
+            raise SourceUnsuitable("the server has no UIDL, so collected messages cannot be told from new ones: "
+                                   f"mode {self._task.mode} is impossible here, all-delete is not")
+        self._by_content = ByContent(known)
 
     def _folder(self, work: FolderWork) -> None:
         if work.listing.read_only and self._task.deletes:
@@ -211,9 +220,12 @@ class Session(Generic[S]):
         if routing.parked and not routing.recipients:
             self._put(folder, attempt, MessageState.PARKED, routing.reason)
             return
+        content: Iterable[bytes] = incoming
+        if self._by_content:
+            attempt, content = self._by_content.identify(attempt, incoming)
         recipients = [found.address for found in routing.recipients if found.address not in attempt.served]
-        message = DeliveryId(self._task.collector, self._epoch, folder, attempt.listed.key, attempt.occurrence)
-        staged = self._destination.stage(message, incoming, recipients)
+        message = DeliveryId(self._task.collector, self._epoch, folder, attempt.key, attempt.occurrence)
+        staged = self._destination.stage(message, content, recipients)
         if attempt.previous and attempt.previous.deleted \
                 and attempt.previous.content == incoming.fingerprint.content:
             self._destination.discard([staged])
@@ -232,7 +244,7 @@ class Session(Generic[S]):
 
     def _put(self, folder: Folder, attempt: Attempt, state: MessageState, reason: str) -> None:
         """Record a message that was not delivered."""
-        record = Record(attempt.listed.key, state, attempt.listed.size or 0, attempt.occurrence, reason=reason)
+        record = Record(attempt.key, state, attempt.listed.size or 0, attempt.occurrence, reason=reason)
         self._ledger.record(self._task.collector, folder, [record], self._now())
         self._count(record)
 
@@ -289,13 +301,14 @@ class Session(Generic[S]):
         if not messages or work.listing.read_only:
             return
         deletion = self._source.delete(work.folder, messages)
-        self._pending |= deletion.pending
         self._confirm(work.folder, deletion.confirmed)
         self._refuse(deletion.refused)
 
     def _confirm(self, folder: Folder, keys: frozenset[str]) -> None:
         if keys:
-            self._ledger.record_deleted(self._task.collector, folder, keys, self._now())
+            identities = self._by_content.identities if self._by_content else {}
+            identified = [identities.get(key, key) for key in keys]
+            self._ledger.record_deleted(self._task.collector, folder, identified, self._now())
             self._tally.deleted += len(keys)
             self._progress()
 
@@ -323,5 +336,5 @@ def _record(message: _Pending[S], outcomes: Sequence[DeliveryOutcome]) -> Record
     if message.unroutable:
         refused.append(message.unroutable)
     state = MessageState.FAILED if deferred else MessageState.PARKED if refused else MessageState.COLLECTED
-    return Record(message.attempt.listed.key, state, message.staged.size, message.attempt.occurrence,
+    return Record(message.attempt.key, state, message.staged.size, message.attempt.occurrence,
                   message.fingerprint, delivered, "; ".join(deferred + refused))

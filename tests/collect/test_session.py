@@ -217,3 +217,44 @@ def test_a_message_of_which_all_copies_are_delivered_needs_no_second_one() -> No
     here.ledger.entries[folder, "1"] = Entry("1", MessageState.FAILED, attempts=1, delivered=frozenset({"a@here"}))
     assert here.session().collected == 5
     assert here.mailboxes.texts() == [text for text in STORED if text != TEXTS["1"].replace(b"\r\n", b"\n")]
+
+
+@pytest.mark.parametrize("mode", ["new-keep", "new-delete"])
+def test_P1_without_UIDL_the_modes_that_must_tell_messages_apart_refuse(mode: Mode) -> None:
+    here = world(mode, "pop3")
+    here.server.uidl = False
+    report = here.session()
+    assert report.error is not None
+    assert report.error.reason == "SourceUnsuitable"
+    assert "all-delete" in report.error.message
+    assert (report.listed, len(here.server.messages)) == (0, 5)
+
+
+def test_P1_all_delete_goes_by_content_and_two_identical_messages_are_two() -> None:
+    whole = Fate()
+    here = unkeyed()
+    here.session(whole)
+    assert here.mailboxes.texts() == sorted([*STORED, STORED[0]])
+    for step in range(len(whole.steps)):
+        here = unkeyed()
+        with pytest.raises(Crash):
+            here.session(Fate(at=step))
+        here.session()
+        assert here.mailboxes.texts() == sorted([*STORED, STORED[0]]), whole.steps[step]
+        assert here.server.messages == {}
+
+
+def test_P1_what_was_deleted_for_good_and_comes_again_is_new() -> None:
+    here = unkeyed()
+    here.session()
+    here.server.messages = {"#1": TEXTS["1"]}
+    assert here.session().collected == 1
+    assert here.mailboxes.texts() == sorted([*STORED, STORED[0], STORED[0]])
+
+
+def unkeyed() -> World:
+    """A server without UIDL that holds the first message twice."""
+    here = world("all-delete", "pop3")
+    here.server.uidl = False
+    here.server.messages["again"] = TEXTS["1"]
+    return here

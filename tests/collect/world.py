@@ -50,6 +50,8 @@ class Server:
 
     protocol: str = "imap"
     messages: dict[str, bytes] = field(default_factory=dict)
+    uidl: bool = True
+    """False: keys are numbers that mean something within one session only."""
     refuse: set[str] = field(default_factory=set)
     vanish: set[str] = field(default_factory=set)
 
@@ -68,7 +70,11 @@ class MemorySource:
     def listings(self, *, writable: bool) -> Iterator[Listing]:
         self.writable = writable
         self.fate.step("list")
-        yield Listing(self.server.folder, tuple(Listed(key, len(text)) for key, text in self.server.messages.items()))
+        if not self.server.uidl:
+            texts = self.server.messages.values()
+            self.server.messages = {f"#{number}": text for number, text in enumerate(texts, 1)}
+        yield Listing(self.server.folder, tuple(Listed(key, len(text)) for key, text in self.server.messages.items()),
+                      keys_stable=self.server.uidl)
 
     def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
         for message in messages:

@@ -1,0 +1,82 @@
+"""What a session would do, found out by listing only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from reconciler.collect.selection import Selection, select
+from reconciler.collect.session import Task
+from reconciler.model.errors import CollectorError
+from reconciler.model.interfaces import Ledger, Source
+from reconciler.model.messages import Listing
+from reconciler.model.outcomes import Entry
+from reconciler.model.status import CheckedFolder, CheckReport, CheckStep, SessionError
+
+_SEEN_BY_RETR = ("over POP3 messages are read with RETR, which some servers take for reading: to other programs they "
+                 "then show as seen")
+
+
+@dataclass(slots=True)
+class Check:
+    """Walks the way to a session step by step; the first failure ends it. `ledger` is None where there is none yet."""
+
+    task: Task
+    ledger: Ledger | None
+    _steps: list[CheckStep] = field(default_factory=list)
+    _listings: list[tuple[Listing, dict[str, Entry]]] = field(default_factory=list)
+
+    def run(self, read_secret: Callable[[], object], open_source: Callable[[], Source],
+            look_at_destination: Callable[[], str]) -> CheckReport:
+        """`look_at_destination` gives a sentence about it, or raises DestinationUnavailable."""
+        try:
+            self._step("secret", read_secret, "found")
+            self._step("log in and list", lambda: self._list(open_source()), "done")
+            self._step("destination", look_at_destination, "reachable")
+        except CollectorError as error:
+            return self._report(error)
+        return self._report(None)
+
+    def _step(self, name: str, do: Callable[[], object], done: str) -> None:
+        try:
+            said = do()
+        except CollectorError as error:
+            self._steps.append(CheckStep(step=name, ok=False, message=str(error)))
+            raise
+        self._steps.append(CheckStep(step=name, ok=True, message=said if isinstance(said, str) else done))
+
+    def _list(self, source: Source) -> str:
+        try:
+            for listing in source.listings(writable=False):
+                known = dict(self.ledger.known(self.task.collector, listing.folder)) if self.ledger else {}
+                self._listings.append((listing, known))
+            source.finish()
+        finally:
+            source.abort()
+        messages = sum(len(listing.messages) for listing, _ in self._listings)
+        return f"{messages} messages in {len(self._listings)} folders"
+
+    def _report(self, error: CollectorError | None) -> CheckReport:
+        notes = [note for listing, _ in self._listings for note in listing.notes]
+        if any(listing.folder.account.protocol == "pop3" for listing, _ in self._listings):
+            notes.append(_SEEN_BY_RETR)
+        return CheckReport(name=self.task.collector, ok=error is None, steps=tuple(self._steps),
+                           folders=tuple(self._folder(listing, known) for listing, known in self._listings),
+                           first_session="" if error else self._sentence(),
+                           error=error and SessionError(reason=error.reason, message=str(error)), notes=tuple(notes))
+
+    def _folder(self, listing: Listing, known: dict[str, Entry]) -> CheckedFolder:
+        chosen = self._select([(listing, known)], limit=0)
+        return CheckedFolder(name=listing.folder.name, messages=chosen.listed,
+                             bytes=sum(message.size or 0 for message in listing.messages),
+                             new=len(chosen.folders[0].attempts), skipped=sum(chosen.skipped.values()))
+
+    def _select(self, listings: list[tuple[Listing, dict[str, Entry]]], limit: int) -> Selection:
+        return select(listings, deletes=self.task.deletes, limit=limit, max_size=self.task.max_size)
+
+    def _sentence(self) -> str:
+        chosen = self._select(self._listings, self.task.limit)
+        attempts = sum(len(work.attempts) for work in chosen.folders)
+        deletes = attempts + sum(len(work.delete) for work in chosen.folders) if self.task.deletes else 0
+        after = f"delete {deletes} from the server" if self.task.deletes else "delete nothing"
+        return f"would collect {attempts} of {chosen.listed} messages, leave {chosen.left} for later, and {after}"
