@@ -1,0 +1,209 @@
+"""imaplib's and IMAPClient's side of the conversation, on a `Connection` that bounds every octet and every wait."""
+
+from __future__ import annotations
+
+import imaplib
+import re
+from collections.abc import Iterator, Sequence
+
+from imapclient import IMAPClient
+
+from reconciler.model.errors import ProtocolViolation
+from reconciler.sources.imap.responses import Completed, Fetched, Literal, Mark, parse_fetch
+from reconciler.wire.connection import Connection
+
+WHOLE = 2 << 20
+"""Octets of the largest literal that is kept in memory; larger messages are fetched in parts (hazards 6 and I1)."""
+_LITERAL = re.compile(rb"~?\{(\d{1,20})\}$")
+_FETCH = re.compile(rb"\* \d{1,10} FETCH ", re.IGNORECASE)
+_TAGGED = re.compile(rb"(OK|NO|BAD)(?: (.*))?", re.IGNORECASE | re.DOTALL)
+_VALIDITY = re.compile(rb"\* OK \[UIDVALIDITY (\d{1,20})\]", re.IGNORECASE)
+_UNTAGGED = re.compile(rb"\* \d{1,10} [A-Z]+|\* [A-Z]", re.IGNORECASE)
+
+
+class Dialogue(imaplib.IMAP4):
+    """imaplib with its socket replaced. Besides what imaplib raises, every method may raise a `SourceError`."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Reads the greeting and the capabilities of an open connection."""
+        self.connection = connection
+        self.read_only = False
+        """The folder was opened for writing, and the server does not let us (READ-ONLY)."""
+        super().__init__()
+
+    # What imaplib asks of a transport
+
+    def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:  # noqa: ARG002
+        self.host, self.port = self.connection.endpoint.host, self.connection.endpoint.port
+        self.connection.begin_command()
+
+    def read(self, size: int) -> bytes:
+        return self.connection.read(size)
+
+    def readline(self) -> bytes:
+        return self.connection.read_line()
+
+    def send(self, data: bytes) -> None:  # type: ignore[override]  # typeshed has a wider type than anybody sends
+        self.connection.send(data)
+
+    def shutdown(self) -> None:
+        self.connection.close()
+
+    def _new_tag(self) -> bytes:
+        self.connection.begin_command()
+        return super()._new_tag()  # type: ignore[misc, no-any-return]  # typeshed leaves it out
+
+    def _log(self, line: bytes) -> None:
+        """imaplib remembers the last commands for its dump, passwords too: never here (hazard S6)."""
+
+    # Beyond imaplib
+
+    def refresh_capabilities(self) -> None:
+        self._get_capabilities()
+
+    def answer_challenges(self, name: str, arguments: Sequence[str], answers: Sequence[bytes]) -> Completed:
+        """A command that goes on whenever the server says `+`: with the next of `answers`, each one line."""
+        if answers:
+            self.literal = _Answers(answers).give  # type: ignore[assignment]  # imaplib takes a method, too
+        return self.run(name, *arguments)
+
+    def run(self, name: str, *arguments: str | bytes, literal: bytes | None = None) -> Completed:
+        """A command and its completion, BAD included; `literal` becomes its last argument."""
+        if literal is not None:
+            self.literal = literal  # type: ignore[assignment]  # imaplib wants octets
+        tag = self._command(name, *arguments)
+        self._check_bye()
+        status, data = self._get_tagged_response(tag)
+        self._check_bye()
+        return Completed(status, _text(data[-1]))
+
+    def select_folder(self, name: bytes, *, writable: bool) -> Completed:
+        """SELECT or EXAMINE a folder by the octets of its name (hazard I22: they may be anything)."""
+        self.untagged_responses = {}
+        self.is_readonly = True  # imaplib is not to raise for READ-ONLY: whoever wants to write looks at `read_only`
+        plain = name.isascii() and name.decode("ascii").isprintable()
+        quoted = b'"' + name.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+        verb = "SELECT" if writable else "EXAMINE"
+        completed = self.run(verb, quoted) if plain else self.run(verb, literal=name)
+        self.state = "SELECTED" if completed.ok else "AUTH"
+        self.read_only = not writable or bool(self.untagged("READ-ONLY"))
+        return completed
+
+    def told_validity(self) -> int | None:
+        """The UIDVALIDITY that the server has told since this was asked last, or since the folder was opened."""
+        told = [item for item in self.untagged("UIDVALIDITY") if item.isdigit()]
+        return int(told[-1]) if told else None
+
+    def untagged(self, name: str) -> list[bytes]:
+        """Take what has been received under this name."""
+        return [item for item in self.untagged_responses.pop(name, []) if isinstance(item, bytes)]
+
+    def fetch_uids(self, uids: str, items: str) -> Iterator[Fetched | Completed]:
+        """UID FETCH: its responses as they come, literals up to `WHOLE` in them, then the completion.
+
+        Raises ProtocolViolation for what cannot be a reply.
+        """
+        tag = self._command("UID", "FETCH", uids, items)
+        while True:
+            line = self.connection.read_line()[:-2]
+            if line.startswith(b"* "):
+                fetched = self._received(*self._gather(line))
+                if fetched is not None:
+                    yield fetched
+            elif line.startswith(tag + b" "):
+                del self.tagged_commands[tag]
+                yield self._completed(line[len(tag) + 1:])
+                return
+            else:
+                raise self._violation("an answer to no command of ours")
+
+    def _gather(self, line: bytes) -> tuple[bytes, list[Literal]]:
+        """A response with its literals, which stand in the text as {size}."""
+        literals: list[Literal] = []
+        text = line
+        kept = 0
+        while match := _LITERAL.search(line):
+            size = int(match[1])
+            literals.append(self._literal(size, keep=kept + size <= 2 * WHOLE))
+            kept += min(size, WHOLE)
+            line = self.connection.read_line()[:-2]
+            text += line
+        return text, literals
+
+    def _literal(self, size: int, *, keep: bool) -> Literal:
+        """Refuse what nobody could mean, before reading it; pass over what is too large to keep."""
+        if size > self.connection.limits.reply:
+            raise self._violation(f"a literal of {size} octets, more than any reply may have")
+        chunks = self.connection.read_chunks(size)
+        if keep and size <= WHOLE:
+            return b"".join(chunks)
+        for _ in chunks:
+            pass
+        return Mark.TOO_LARGE
+
+    def _received(self, text: bytes, literals: Sequence[Literal]) -> Fetched | None:
+        """Other untagged responses may come at any time (RFC 3501, section 7)."""
+        if header := _FETCH.match(text):
+            try:
+                return parse_fetch(text[header.end():], literals)
+            except (ValueError, StopIteration) as error:
+                raise self._violation(f"a FETCH response that cannot be read: {error}") from None
+        if text[:6].upper() == b"* BYE ":
+            self.untagged_responses["BYE"] = [text[6:]]
+            self._check_bye()
+        if validity := _VALIDITY.match(text):
+            self.untagged_responses["UIDVALIDITY"] = [validity[1]]
+        if not _UNTAGGED.match(text):
+            raise self._violation("an untagged response that cannot be read")
+        return None
+
+    def _completed(self, text: bytes) -> Completed:
+        match = _TAGGED.fullmatch(text)
+        if match is None:
+            raise self._violation("a completion that is neither OK nor NO nor BAD")
+        return Completed(match[1].decode().upper(), _text(match[2] or b""))
+
+    def _violation(self, what: str) -> ProtocolViolation:
+        return ProtocolViolation(f"{self.connection.endpoint}: the server sent {what}")
+
+
+class Client(IMAPClient):
+    """IMAPClient over a `Dialogue`. Its logging is silenced: it would format every line, and show passwords."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        super().__init__(connection.endpoint.host, connection.endpoint.port, ssl=connection.secure)
+        self.folder_encode = False
+        self.dialogue.debug = 0
+
+    @property
+    def dialogue(self) -> Dialogue:
+        dialogue: Dialogue = self._imap
+        return dialogue
+
+    def capabilities(self) -> tuple[bytes, ...]:
+        """What the server said last, asked again after STARTTLS and after the login (hazard I29)."""
+        return tuple(capability.encode() for capability in self.dialogue.capabilities)
+
+    def _create_IMAP4(self) -> Dialogue:  # noqa: N802  # IMAPClient's name
+        return Dialogue(self._connection)
+
+    def _set_read_timeout(self) -> None:
+        """The connection sets time-outs."""
+
+
+class _Answers:
+    """imaplib takes a bound method for a source of literals."""
+
+    def __init__(self, answers: Sequence[bytes]) -> None:
+        self._answers = iter(answers)
+
+    def give(self, _challenge: bytes) -> bytes:
+        answer = next(self._answers, None)
+        if answer is None:
+            raise ProtocolViolation("the server asks for more than the login consists of")
+        return answer
+
+
+def _text(data: bytes | None) -> str:
+    return (data or b"").decode("utf-8", "backslashreplace")

@@ -1,0 +1,111 @@
+"""What a FETCH response says (RFC 3501, 7.4.2 and section 9), whatever the order of its attributes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Mark(Enum):
+    """Tokens that are no strings."""
+
+    OPEN = "("
+    CLOSE = ")"
+    TOO_LARGE = "a literal that was not kept"
+
+
+Literal = bytes | Mark
+"""A literal's octets, or `Mark.TOO_LARGE`."""
+Value = bytes | Mark | None
+"""None is NIL, or a parenthesised list, whose content nobody here asks for."""
+
+_TOKEN = re.compile(rb'(\()|(\))|"((?:[^"\\]|\\.)*)"|(~?\{\d+\})|([^\s()"{]+)|( +)', re.DOTALL)
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+LARGEST_UID = (1 << 32) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One FETCH response: its attributes, names in capitals."""
+
+    attributes: Mapping[bytes, Value]
+
+    @property
+    def uid(self) -> int | None:
+        """None when it is missing or impossible (hazard I7)."""
+        value = self.attributes.get(b"UID")
+        return number(value, LARGEST_UID) if isinstance(value, bytes) else None
+
+    @property
+    def size(self) -> int | None:
+        value = self.attributes.get(b"RFC822.SIZE")
+        return number(value, 1 << 62) if isinstance(value, bytes) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The tagged end of a command: OK, NO or BAD, and the text after it."""
+
+    status: str
+    text: str
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "OK"
+
+
+def number(digits: bytes, largest: int) -> int | None:
+    """A decimal from 1 (a size: 0) to `largest`; None for anything else."""
+    value = int(digits) if digits.isdigit() and len(digits) <= 20 else -1
+    return value if 0 <= value <= largest else None
+
+
+def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
+    """Read `(UID 5 BODY[] {10} …)`; `literals` are the contents in their order. Raises ValueError for anything else."""
+    tokens = _tokens(text, literals)
+    if next(tokens, None) is not Mark.OPEN:
+        raise ValueError("no attributes")
+    found: dict[bytes, Value] = {}
+    for name in tokens:
+        if name is Mark.CLOSE:
+            if next(tokens, None) is not None:
+                raise ValueError("something follows the attributes")
+            return Fetched(found)
+        if not isinstance(name, bytes) or name.upper() in found:
+            raise ValueError("an attribute without a name, or twice")
+        found[name.upper()] = _value(tokens)
+    raise ValueError("the attributes do not end")
+
+
+def _value(tokens: Iterator[Value]) -> Value:
+    value = next(tokens, Mark.CLOSE)
+    if value is Mark.CLOSE:
+        raise ValueError("an attribute without a value")
+    depth = int(value is Mark.OPEN)
+    if not depth:
+        return value
+    while depth:
+        token = next(tokens)
+        depth += (token is Mark.OPEN) - (token is Mark.CLOSE)
+    return None
+
+
+def _tokens(text: bytes, literals: Sequence[Literal]) -> Iterator[Value]:
+    contents = iter(literals)
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ValueError(f"unreadable at octet {position}")
+        position = match.end()
+        opening, closing, quoted, literal, atom, _ = match.groups()
+        if atom is not None:
+            yield None if atom.upper() == b"NIL" else atom
+        elif opening or closing:
+            yield Mark.OPEN if opening else Mark.CLOSE
+        elif literal:
+            yield next(contents)
+        elif quoted is not None:
+            yield _ESCAPED.sub(rb"\1", quoted)

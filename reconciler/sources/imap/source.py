@@ -1,0 +1,143 @@
+"""One IMAP account as a `Source`."""
+
+from __future__ import annotations
+
+import imaplib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from reconciler.manifests.spec import SourceSpec
+from reconciler.model.errors import ProtocolViolation, SourceError, SourceUnsuitable
+from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing
+from reconciler.model.secret import Secret
+from reconciler.sources.imap.bodies import Bodies
+from reconciler.sources.imap.deletion import Deleter
+from reconciler.sources.imap.dialogue import Client
+from reconciler.sources.imap.failures import Failures, throttles
+from reconciler.sources.imap.folders import INBOX, Chosen, ServerFolder, choose, list_folders, personal_prefix
+from reconciler.sources.imap.listing import list_messages, selected_validity
+from reconciler.sources.imap.login import log_in
+from reconciler.wire.connection import Connection
+from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.limits import Limits
+
+
+def open_imap(spec: SourceSpec, secret: Secret, limits: Limits) -> ImapSource:
+    """A source for one session. It connects when it is first asked for something; `spec`'s paths are absolute."""
+    return ImapSource(spec, secret, limits)
+
+
+class ImapSource:
+    """Reads with EXAMINE and BODY.PEEK[]: flags stay as they are, \\Recent too. SELECT is for deleting only."""
+
+    def __init__(self, spec: SourceSpec, secret: Secret, limits: Limits) -> None:
+        self._endpoint = Endpoint.of(spec)
+        self._account = Account("imap", spec.host, spec.effective_port, spec.username)
+        self._declared = spec.effective_folders
+        self._secret = secret
+        blob = Secret(f"\0{spec.username}\0{secret.reveal()}")  # as SASL PLAIN sends it
+        self._failures = Failures(self._endpoint, [secret, blob])
+        self._connection = Connection(self._endpoint, limits)
+        self._client: Client | None = None
+        self._writable = False
+        self._folders: dict[str, ServerFolder] = {}
+        self._selected: Folder | None = None
+        self._deleters: dict[str, Deleter] = {}
+
+    def listings(self, *, writable: bool) -> Iterator[Listing]:
+        """Every declared folder that exists; what does not is noted in the first one. None at all is an error."""
+        self._writable = writable
+        client = self._connected()
+        with self._failures.translated("listing", client.dialogue):
+            chosen = self._choose(client)
+            notes = list(chosen.notes)
+            listings: list[Listing] = []
+            for name in chosen.folders:
+                listed = self._list(client, name, notes)
+                listings.extend([listed] if listed is not None else [])
+        if not listings:
+            raise SourceUnsuitable(f"{self._endpoint}: {'; '.join(notes)}. Correct source.folders.")
+        first, *others = listings
+        yield Listing(first.folder, first.messages, first.read_only, notes=tuple(notes))
+        yield from others
+
+    def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
+        """See `Bodies`: in order, but a message that has to be asked for again comes after its batch."""
+        client = self._connected()
+        with self._failures.translated("fetching", client.dialogue):
+            self._enter(client, folder)
+            for fetched in Bodies(client, self._failures).fetch(messages):
+                yield fetched
+                self._check_validity(client, folder)
+
+    def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:
+        """Deleted and confirmed at once; nothing is pending until `finish`."""
+        client = self._connected()
+        with self._failures.translated("deleting", client.dialogue):
+            self._enter(client, folder)
+            self._check_validity(client, folder)
+            if client.dialogue.read_only:
+                reason = "the server opens this folder read-only"
+                return Deletion(refused=tuple((listed.key, reason) for listed in messages))
+            deleter = self._deleters.setdefault(folder.name, Deleter(client, self._failures))
+            return deleter.delete(int(listed.key) for listed in messages)
+
+    def finish(self) -> Deletion:
+        """LOGOUT. Everything is settled by then, so that its failure is nobody's."""
+        if self._client is not None:
+            with suppress(imaplib.IMAP4.error, SourceError):  # the server may hang up first
+                self._client.logout()  # type: ignore[no-untyped-call]
+        self._connection.abort()
+        return Deletion()
+
+    def abort(self) -> None:
+        self._connection.abort()
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            self._client = log_in(self._connection, self._failures, self._account.username, self._secret)
+        return self._client
+
+    def _choose(self, client: Client) -> Chosen:
+        """LIST only where it is needed: accounts may show thousands of shared folders."""
+        if all(name.upper() == "INBOX" for name in self._declared):
+            chosen = Chosen({"INBOX": INBOX}, ())
+        else:
+            chosen = choose(self._declared, list_folders(client), personal_prefix(client))
+        self._folders = chosen.folders
+        return chosen
+
+    def _list(self, client: Client, name: str, notes: list[str]) -> Listing | None:
+        """None, and a note, for a folder that the server will not open: the others are still collected (I16)."""
+        completed = client.dialogue.select_folder(self._folders[name].raw, writable=self._writable)
+        if not completed.ok:
+            if throttles(completed.text):
+                raise self._failures.refused(f'opening "{name}"', completed.text)
+            notes.append(f'the server does not open the folder "{name}": {self._failures.shown(completed.text)}')
+            return None
+        folder = Folder(self._account, name, selected_validity(client.dialogue))
+        self._selected = folder
+        messages = list_messages(client.dialogue, self._failures)
+        self._check_validity(client, folder)
+        return Listing(folder, messages, read_only=self._writable and client.dialogue.read_only)
+
+    def _enter(self, client: Client, folder: Folder) -> None:
+        if self._selected == folder:
+            return
+        completed = client.dialogue.select_folder(self._folders[folder.name].raw, writable=self._writable)
+        if not completed.ok:
+            raise self._failures.refused(f'opening "{folder.name}" again', completed.text)
+        found = selected_validity(client.dialogue)
+        if found != folder.validity:
+            raise self._renumbered(folder)
+        self._selected = folder
+
+    def _check_validity(self, client: Client, folder: Folder) -> None:
+        """A new UIDVALIDITY in the middle means that our UIDs name other messages now (hazard I10)."""
+        told = client.dialogue.told_validity()
+        if told is not None and told != folder.validity:
+            raise self._renumbered(folder)
+
+    def _renumbered(self, folder: Folder) -> ProtocolViolation:
+        return ProtocolViolation(f'{self._endpoint}: the folder "{folder.name}" was numbered anew during the session; '
+                                 "nothing more is fetched or deleted in it")
