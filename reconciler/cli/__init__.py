@@ -1,0 +1,66 @@
+"""The command line: one file for each verb; a verb is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+VERBS = {
+    "run": "Run the daemon, or every collector once.",
+    "validate": "Check manifests offline.",
+    "get": "List the collectors and how they fare.",
+    "describe": "Tell everything about one collector.",
+    "collect": "Collect mail now.",
+    "clear": "Forget what was collected, so that it counts as new.",
+    "check": "Connect, log in and count; collect nothing.",
+    "schema": "Print the JSON Schema of the manifests.",
+}
+"""Each verb is the command `command` of the module `reconciler.cli.VERB`."""
+
+
+class Verbs(click.Group):
+    """Knows its verbs by name; `--help` shows them without importing one."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"reconciler.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context,
+                        args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            ctx.fail(f"there is no verb {args[0]!r}{_suggested(args[0])}; mailcollector --help lists them")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, subcommand_metavar="VERB [ARGS]...",
+             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+             epilog="mailcollector VERB --help tells each verb's options, examples and exit codes.")
+@click.version_option(package_name="mailcollector", prog_name="mailcollector", message="%(prog)s %(version)s")
+def commands() -> None:
+    """Keeps a set of mail collectors running as declared: each fetches mail from a POP3 or IMAP account and hands it to
+    the local mail system. Collectors are YAML manifests in a directory."""
+
+
+def main() -> None:
+    """Run the command that the arguments name; ends the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # names in every script, terminals in some
+    commands.main(prog_name="mailcollector")
+
+
+def _suggested(word: str) -> str:
+    from reconciler.cli.names import suggestion  # noqa: PLC0415  # a right word needs no difflib
+
+    return suggestion(word, VERBS)

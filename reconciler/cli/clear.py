@@ -1,0 +1,49 @@
+"""`mailcollector clear`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from reconciler.cli.options import common
+from reconciler.cli.output import output, structured
+from reconciler.cli.reach import Cleared, reach
+from reconciler.cli.verb import verb
+from reconciler.model.settings import Settings
+
+
+@verb("clear", examples=[
+    ("mailcollector clear sales", "asks, then forgets what sales has collected"),
+    ("mailcollector clear sales --yes", "does not ask: for scripts"),
+], exits={0: "cleared", 1: "no such collector, or not confirmed", 2: "usage; without a terminal and without --yes"})
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@output
+@common()
+def command(settings: Settings, name: str, yes: bool, output: str) -> int:
+    """Forgets what the collector NAME has collected: every message that is on the server then counts as new and is
+    collected (again). Nothing is deleted, neither on the server nor from the mailboxes. Asks first, unless --yes is
+    given."""
+    with reach(settings) as collectors:
+        if not yes:
+            _confirm(name, collectors.description(name).history_size)
+        cleared = collectors.clear(name)
+    click.echo(_told(name, cleared, output))
+    return 0
+
+
+def _confirm(name: str, remembered: int) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"clear asks before it forgets what {name} has collected, and there is no terminal to "
+                               "ask on: say --yes")
+    click.confirm(f"Forget the {remembered:,} messages that {name} remembers? What is on the server then counts as new",
+                  abort=True, err=True)
+
+
+def _told(name: str, cleared: Cleared, output: str) -> str:
+    if output == "name":
+        return name
+    if output == "table":
+        return f"{name}: {cleared.forgotten:,} messages forgotten; everything on the server counts as new"
+    return structured({"name": name, "epoch": cleared.epoch, "forgotten": cleared.forgotten}, output)

@@ -1,0 +1,70 @@
+"""What is logged, how: text on a terminal, JSON otherwise, to stderr, times in UTC."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from reconciler.cli.text import escape, json_text
+from reconciler.model.settings import LogFormat, LogLevel
+
+Event = MutableMapping[str, Any]
+_BARE = re.compile(r"[^\s\"'=]+")
+_COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+
+
+def configure(log_format: LogFormat | None, level: LogLevel) -> None:
+    """Set up structlog, and the standard library's logging as its second source, from WARNING on.
+
+    `log_format` None means: text on a terminal, JSON otherwise.
+    """
+    terminal = sys.stderr.isatty()
+    as_text = (log_format or ("text" if terminal else "json")) == "text"
+    shared: list[Any] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True),
+                         structlog.processors.format_exc_info]
+    rendered = _Text(coloured=terminal) if as_text else _as_json
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, *shared, rendered],
+                        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+                        logger_factory=structlog.PrintLoggerFactory(sys.stderr), cache_logger_on_first_use=False)
+    foreign = logging.StreamHandler(sys.stderr)
+    foreign.setFormatter(structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, rendered]))
+    root = logging.getLogger()
+    root.handlers[:] = [foreign]
+    root.setLevel(max(logging.WARNING, getattr(logging, level.upper())))
+    for library in ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "imapclient", "httpx"):
+        logging.getLogger(library).setLevel(logging.NOTSET)  # the root's level decides
+
+
+def _as_json(_: Any, __: str, event: Event) -> str:
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return json_text({**first, **event}, indent=None)
+
+
+class _Text:
+    """2026-11-22T22:40:00.123456Z info     session collector=sales collected=12: quotes where a value needs them."""
+
+    def __init__(self, *, coloured: bool) -> None:
+        self._coloured = coloured
+
+    def __call__(self, _: Any, __: str, event: Event) -> str:
+        when, level, what = event.pop("timestamp", ""), event.pop("level", ""), event.pop("event", "")
+        trace = event.pop("exception", "")
+        facts = "".join(f" {escape(name)}={self._value(value)}" for name, value in event.items())
+        line = f"{when} {self._level(level)} {escape(str(what))}{facts}"
+        return "\n".join([line, *map(escape, str(trace).splitlines())])
+
+    def _level(self, level: str) -> str:
+        padded = f"{level:<8}"
+        colour = _COLOURS.get(level)
+        return f"{colour}{padded}\x1b[0m" if self._coloured and colour else padded
+
+    def _value(self, value: Any) -> str:
+        text = str(value)
+        return escape(text) if _BARE.fullmatch(text) else '"' + escape(text.replace('"', '\\"')) + '"'

@@ -1,0 +1,66 @@
+"""The collectors without a daemon: the manifests and the ledger themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from reconciler import app
+from reconciler.cli import logs
+from reconciler.cli.names import UnknownCollector
+from reconciler.cli.reach import Cleared, DaemonUnreachable, Labels, Outcome
+from reconciler.model.search import matches, selects
+from reconciler.model.settings import Settings
+from reconciler.model.status import CheckReport, Description, ShownCollector
+
+if TYPE_CHECKING:
+    from reconciler.cli.reach import OnFinished, OnProgress
+
+
+class Offline:
+    """Reads what is on disk; `collect` and `clear` own the state while they last."""
+
+    is_daemon = False
+
+    def __init__(self, settings: Settings, directory: Path) -> None:
+        self._settings = settings
+        self._directory = directory
+        logs.configure(settings.log_format, settings.log_level)
+
+    def listed(self, search: str = "", labels: Labels = ()) -> list[ShownCollector]:
+        return [shown for shown in app.offline_collectors(self._settings, self._directory)
+                if matches(shown, search) and selects(shown.metadata.labels, labels)]
+
+    def description(self, name: str) -> Description:
+        self._require(name)
+        return app.offline_description(self._settings, self._directory, name)
+
+    def request(self, name: str, *, force: bool) -> None:  # noqa: ARG002  # as the interface has it
+        raise DaemonUnreachable(f"no daemon runs over {self._settings.state_dir} that could collect {name} later")
+
+    def collect(self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool) -> None:
+        sessions = app.collect_offline(self._settings, self._directory, names, force, on_progress)
+        for name, session in sessions.items():
+            on_finished(Outcome(name, session))
+
+    def clear(self, name: str) -> Cleared:
+        self._require(name)
+        return Cleared(**app.clear_offline(self._settings, self._directory, name))
+
+    def check(self, name: str) -> CheckReport:
+        self._require(name)
+        return app.check(self._settings, self._directory, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Nothing is held open."""
+
+    def _require(self, name: str) -> None:
+        known = [shown.metadata.name for shown in self.listed()]
+        if name not in known:
+            raise UnknownCollector(name, known)

@@ -1,0 +1,103 @@
+"""The common options: every verb takes them after its name, each has an environment variable."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.model.settings import Listen, LogLevel, Settings
+
+_FIELDS = ("state_dir", "state", "manifests", "listen", "log_format", "log_level", "max_sessions", "host_connections",
+           "host_logins_per_minute", "allow_inline_secrets")
+
+Callback = Callable[..., int]
+"""What a verb does; returns the exit code."""
+
+
+class CommonOption(click.Option):
+    """An option of every verb: shown in a section of its own, with its environment variable."""
+
+    def __init__(self, declarations: list[str], **attributes: Any) -> None:
+        variable = "MAILCOLLECTOR_" + declarations[0].lstrip("-").upper().replace("-", "_")
+        super().__init__(declarations, envvar=variable, show_envvar=True, **attributes)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        return record and (record[0], record[1].replace("  [env var: ", "  [$").replace("; x>=1]", "]"))
+
+
+class ListenAddress(click.ParamType[Listen]):
+    """HOST:PORT, an IPv6 address in brackets."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Listen:
+        if isinstance(value, Listen):
+            return value
+        host, colon, port = str(value).rpartition(":")
+        bare = host.removeprefix("[").removesuffix("]")
+        if not (colon and bare and port.isascii() and port.isdigit() and int(port) <= 65535):
+            self.fail(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080", param, ctx)
+        if ":" in bare and not host.startswith("["):
+            self.fail(f"{value!r}: put the IPv6 address in brackets, such as [::1]:8080", param, ctx)
+        return Listen(bare, int(port))
+
+
+def common(*, log_level: LogLevel = "warning", manifests: bool = True) -> Callable[[Callback], Callback]:
+    """Give a verb the common options; its function gets them as its first argument, a `Settings`."""
+    def decorate(function: Callback) -> Callback:
+        @functools.wraps(function)
+        def wrapped(**values: Any) -> int:
+            given = {field: values.pop(field, None) for field in _FIELDS}
+            return function(_settings(**given), **values)
+
+        for option in reversed(_options(log_level, manifests=manifests)):
+            option(wrapped)
+        return wrapped
+    return decorate
+
+
+def _settings(*, state_dir: Path, state: str | None, allow_inline_secrets: bool, **rest: Any) -> Settings:
+    return Settings(state_dir=state_dir, state_url=state or f"sqlite:///{state_dir / 'ledger.sqlite3'}",
+                    allow_inline_secrets=bool(allow_inline_secrets), **rest)
+
+
+def _options(log_level: LogLevel, *, manifests: bool) -> list[Callable[[Any], Any]]:
+    directory = click.Path(file_okay=False, path_type=Path)
+    number = click.IntRange(min=1)
+    listed = [
+        _option("--state-dir", type=directory, metavar="DIR", default=Path("state"), show_default=True,
+                help="Where the ledger, the control socket and the default Maildirs are."),
+        _option("--state", metavar="URL", callback=_supported_store,
+                help="The ledger: sqlite:///FILE, postgresql://…; default: ledger.sqlite3 in the state directory."),
+        _option("--listen", type=ListenAddress(), metavar="HOST:PORT",
+                help="Serve the API and the page here too; off unless given."),
+        _option("--log-format", type=click.Choice(["text", "json"]), help="Default: text on a terminal, else json."),
+        _option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default=log_level,
+                show_default=True, help="How much is logged, to stderr."),
+        _option("--max-sessions", type=number, metavar="N", default=32, show_default=True,
+                help="Sessions at the same time."),
+        _option("--host-connections", type=number, metavar="N",
+                help="Connections to one host at the same time; default: presets of the providers."),
+        _option("--host-logins-per-minute", type=number, metavar="N",
+                help="Logins at one host in a minute; default: presets of the big providers, else no limit."),
+        _option("--allow-inline-secrets", is_flag=True, help="Accept `password: {value: …}`: only for experiments."),
+    ]
+    if manifests:
+        listed.insert(0, _option("--manifests", type=directory, metavar="DIR",
+                                 help="The manifests; default: the running daemon's, else ./collectors.d."))
+    return listed
+
+
+def _option(name: str, **attributes: Any) -> Callable[[Any], Any]:
+    return click.option(name, cls=CommonOption, **attributes)
+
+
+def _supported_store(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    if url is not None and not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        raise click.BadParameter("a ledger is sqlite:///FILE or postgresql://…")  # not quoted: it may hold a password
+    return url

@@ -1,0 +1,36 @@
+"""`mailcollector validate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from reconciler.cli.options import common
+from reconciler.cli.reach import manifests_directory
+from reconciler.cli.verb import verb
+from reconciler.model.settings import Settings
+
+
+@verb("validate", failure=2, examples=[
+    ("mailcollector validate", "checks the running daemon's manifests, else ./collectors.d"),
+    ("mailcollector validate collectors.d/sales.yaml", "checks one file"),
+    ("mailcollector validate collectors.d --output github", "annotates a pull request"),
+], exits={0: "no error; there may be warnings", 1: "errors", 2: "usage; a PATH does not exist"})
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("-o", "--output", type=click.Choice(["text", "json", "github"]), default="text", show_default=True,
+              help="How diagnostics are printed; github: as workflow commands.")
+@common()
+def command(settings: Settings, paths: Sequence[Path], output: str) -> int:
+    """Checks manifests: tells every error of every file in one run, each with its file, line and column and how to mend
+    it. Opens no secret, no CA file and no connection. PATH is a file or a directory that is read recursively; without
+    one the running daemon's directory is checked, else ./collectors.d."""
+    from reconciler import manifests  # noqa: PLC0415  # --help does without
+    from reconciler.manifests import reporters  # noqa: PLC0415
+
+    diagnostics = manifests.validate(paths or [manifests_directory(settings)],
+                                     allow_inline_secrets=settings.allow_inline_secrets)
+    report = reporters.REPORTERS[output](diagnostics)
+    click.echo(report, nl=False)
+    return 1 if any(diagnostic.is_error for diagnostic in diagnostics) else 0
