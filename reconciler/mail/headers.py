@@ -8,9 +8,8 @@ come as surrogates (PEP 383), so that nothing can be mistaken for a character of
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 HEAD = 1 << 20
 """Octets that are looked at; what stands below in a longer header block counts for nothing."""
@@ -19,7 +18,6 @@ VALUE = 1 << 18
 
 _LINE = re.compile(rb"[^\n]*\n?")
 _NAME = re.compile(rb"([!-9;-~]{1,200})[ \t]*:")
-_BLANK = re.compile(rb"(?:^|\n)\r*\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +29,9 @@ class Field:
     line: int
 
 
-def split_head(content: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """Read as much as the header block takes, `HEAD` octets at most, and give the whole content back unread."""
-    chunks = iter(content)
-    read: list[bytes] = []
-    head = bytearray()
-    for chunk in chunks:
-        read.append(chunk)
-        head += chunk
-        if len(head) >= HEAD or _BLANK.search(head, max(0, len(head) - len(chunk) - 4)):
-            break
-    return bytes(head[:HEAD]), chain(read, chunks)
-
-
 def fields(head: bytes, names: Collection[str] | None = None) -> Iterator[Field]:
-    """The fields of these names (in lower case; None: of every name), from the top. `head` is the message, or as much
-    of its beginning as `split_head` gives."""
+    """The fields of these names (in lower case; None: of every name), from the top. `head` is the message, or its
+    first `HEAD` octets at least."""
     for name, raw, line in _raw_fields(head):
         if (names is None or name.lower() in names) and len(raw) <= VALUE:
             yield Field(name, _unfolded(raw), line)

@@ -205,8 +205,9 @@ class Connection:
                 self._adopt(sockets.socket(address.family, sockets.SOCK_STREAM))
                 self._set_timeout(max(share, 0.001))
                 self.socket.connect(address.sockaddr)
-                self.socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-                self.socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
+                if address.family != sockets.AF_UNIX:
+                    self.socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+                    self.socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
                 return
             except OSError as error:
                 self.close()

@@ -27,12 +27,21 @@ class Endpoint:
     tls: Tls
     ca_file: str | None = None
     fingerprint: str | None = None
+    path: str | None = None
+    """A unix socket's, instead of host and port."""
 
     @classmethod
     def of(cls, spec: SourceSpec) -> Endpoint:
         return cls(spec.host, spec.effective_port, spec.tls, spec.ca_file, spec.fingerprint)
 
+    @classmethod
+    def local(cls, path: str) -> Endpoint:
+        """A unix socket."""
+        return cls("localhost", 0, "none", path=path)
+
     def __str__(self) -> str:
+        if self.path is not None:
+            return self.path
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property

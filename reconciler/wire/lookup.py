@@ -19,7 +19,7 @@ from reconciler.wire.endpoint import Endpoint
 @dataclass(frozen=True, slots=True)
 class Address:
     family: int
-    sockaddr: tuple[Any, ...]
+    sockaddr: tuple[Any, ...] | str
 
 
 _pending: dict[tuple[str, int], Future[list[Address]]] = {}
@@ -31,6 +31,8 @@ def addresses(endpoint: Endpoint, within: float, cancelled: Future[None]) -> lis
 
     Raises `ConnectionFailed`.
     """
+    if endpoint.path is not None:
+        return [Address(socket.AF_UNIX, endpoint.path)]
     if endpoint.address is not None:
         return _resolved(endpoint, _getaddrinfo, endpoint.address, endpoint.port)
     lookup = _started(endpoint)

@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
 from reconciler.model.errors import ConnectionFailed, TlsRefused
 from reconciler.wire.endpoint import Endpoint
@@ -88,6 +89,10 @@ class _Pinned(ssl.SSLContext):
     def __init__(self, fingerprint: str) -> None:
         """Everything is set in `__new__`, as the parent wants it."""
 
+    def wrap_bio(self, *arguments: object, **options: object) -> NoReturn:
+        """Refused: in-memory TLS would escape the check."""
+        raise NotImplementedError("a pinned certificate is checked by the socket")
+
 
 class _PinnedSocket(ssl.SSLSocket):
     def do_handshake(self, block: bool = False) -> None:
@@ -101,7 +106,6 @@ class _PinnedSocket(ssl.SSLSocket):
 
 
 _Pinned.sslsocket_class = _PinnedSocket
-_Pinned.sslobject_class = None  # type: ignore[assignment]  # in-memory TLS would escape the check: refuse it
 
 
 @functools.lru_cache(maxsize=64)

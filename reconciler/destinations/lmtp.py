@@ -1,0 +1,20 @@
+"""LMTP (RFC 2033): the delivery agent of a mail server, over a unix socket or TCP."""
+
+from __future__ import annotations
+
+from reconciler.destinations.transfer.destination import MailSystem
+from reconciler.destinations.transfer.dialogue import LMTP, Dialogue
+from reconciler.manifests.spec import LmtpSpec
+from reconciler.wire.endpoint import Endpoint
+
+
+def lmtp_endpoint(spec: LmtpSpec) -> Endpoint:
+    """`spec.socket` made absolute already."""
+    if spec.socket is not None:
+        return Endpoint.local(spec.socket)
+    return Endpoint(spec.host or "localhost", spec.port or 24, "none")
+
+
+def lmtp_destination(endpoint: Endpoint) -> MailSystem:
+    """For one session; nothing is connected yet."""
+    return MailSystem(lambda: Dialogue(LMTP, endpoint))

@@ -1,0 +1,205 @@
+"""A mail system as a destination: one connection for a session, one transaction for each message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from reconciler.destinations.transfer.dialogue import WIRE, Dialogue, Prepare, Transaction
+from reconciler.destinations.transfer.envelope import fits, needs_utf8, on_wire, sender_on_wire
+from reconciler.destinations.transfer.reply import Reply
+from reconciler.destinations.transfer.spool import Parcel, Spool
+from reconciler.mail.loops import loops
+from reconciler.model.collector_id import collector_key
+from reconciler.model.errors import DestinationUnavailable
+from reconciler.model.messages import DeliveryId
+from reconciler.model.outcomes import Deferred, DeliveryOutcome, Refused
+
+RECIPIENTS = 100
+"""In one transaction; every server takes so many (RFC 5321, section 4.5.3.1.8)."""
+T = TypeVar("T")
+
+
+class MailSystem:
+    """Made for one session and used from its thread; `finish` ends it. `abort` may come from any thread.
+
+    Nothing is connected before it is needed. A repeat cannot be recognised here, so messages go one by one.
+    """
+
+    batch_size = 1
+
+    def __init__(self, connect: Callable[[], Dialogue], prepare: Prepare = lambda _: None) -> None:
+        self._connect = connect
+        self._prepare = prepare
+        self._dialogue: Dialogue | None = None
+        self._known: dict[str, bool | None] = {}
+        self._aborted = False
+
+    # Questions
+
+    def deliverable(self, address: str) -> bool:
+        """Whether the server's protocol can carry this address. Raises `DestinationUnavailable`."""
+        return fits(address, utf8=False) or self._conversing(lambda dialogue: "SMTPUTF8" in dialogue.extensions)
+
+    def exists(self, address: str) -> bool | None:
+        """Asked once in a session: MAIL, RCPT, RSET. Raises `DestinationUnavailable`."""
+        if address not in self._known:
+            self._known[address] = self._conversing(lambda dialogue: _probe(dialogue, address))
+        return self._known[address]
+
+    # Delivery
+
+    def stage(self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]) -> Parcel:
+        return Parcel(message, Spool(content), tuple(recipients))
+
+    def commit(self, staged: Sequence[Parcel]) -> Iterator[tuple[Parcel, tuple[DeliveryOutcome, ...]]]:
+        for parcel in staged:
+            yield parcel, tuple(self._deliver(parcel))
+
+    def settle(self, staged: Sequence[Parcel]) -> None:
+        for parcel in staged:
+            parcel.spool.close()
+
+    def discard(self, staged: Sequence[Parcel]) -> None:
+        self.settle(staged)
+
+    def finish(self) -> None:
+        """The session is over: take leave of the server."""
+        if self._dialogue is not None:
+            self._dialogue.quit()
+            self._dialogue = None
+
+    def abort(self) -> None:
+        """Break the connection at once, from any thread; whoever waits in it goes on with an error or a `Deferred`."""
+        self._aborted = True
+        dialogue = self._dialogue
+        if dialogue is not None:
+            dialogue.connection.abort()
+
+    def _deliver(self, parcel: Parcel) -> Iterator[DeliveryOutcome]:
+        loop = loops(parcel.spool.head(), collector_key(parcel.message.collector, parcel.message.folder.account))
+        for start in range(0, len(parcel.recipients), RECIPIENTS):
+            recipients = parcel.recipients[start:start + RECIPIENTS]
+            if loop:
+                yield from (Refused(recipient, loop) for recipient in recipients)
+            else:
+                yield from self._hand_over(parcel, recipients)
+
+    def _hand_over(self, parcel: Parcel, recipients: Sequence[str]) -> Sequence[DeliveryOutcome]:
+        """One transaction: what each recipient's own reply means."""
+        utf8 = self._conversing(lambda dialogue: "SMTPUTF8" in dialogue.extensions)
+        refused = {each: Refused(each, "smtputf8-missing: the destination takes no such local part")
+                   for each in recipients if not fits(each, utf8=utf8)}
+        wanted = [each for each in recipients if each not in refused]
+        if wanted:
+            found = self._conversing(lambda dialogue: _transact(dialogue, parcel, wanted))
+            outcomes = dict(zip(wanted, found, strict=True))
+        else:
+            outcomes = {}
+        return [refused.get(each) or outcomes[each] for each in recipients]
+
+    # The connection
+
+    def _conversing(self, talk: Callable[[Dialogue], T]) -> T:
+        """Talk over the connection that is there, or a new one; over a new one once more when the server had left."""
+        reused = self._dialogue
+        if reused is not None and not reused.is_stale():
+            try:
+                return talk(reused)
+            except (*WIRE, DestinationUnavailable):
+                pass  # it went away while nobody talked: an outcome is given as such once a message was sent
+            self._drop()
+        try:
+            return talk(self._opened())
+        except WIRE as error:
+            self._drop()
+            raise DestinationUnavailable(str(error)) from error
+        except DestinationUnavailable:
+            self._drop()
+            raise
+
+    def _opened(self) -> Dialogue:
+        self._drop()
+        self._dialogue = self._connect()
+        if self._aborted:  # asked for after the dialogue is there: `abort` sees either of the two
+            raise DestinationUnavailable("the delivery was aborted")
+        self._dialogue.open(self._prepare)
+        return self._dialogue
+
+    def _drop(self) -> None:
+        dialogue, self._dialogue = self._dialogue, None
+        if dialogue is not None:
+            dialogue.connection.abort()
+
+
+def _probe(dialogue: Dialogue, address: str) -> bool | None:
+    utf8 = "SMTPUTF8" in dialogue.extensions
+    if not fits(address, utf8=utf8):
+        return None
+    parameters = " SMTPUTF8" if utf8 and needs_utf8([address]) else ""
+    _, (reply,) = dialogue.begin(Transaction("", parameters, [on_wire(address, utf8=utf8)]))
+    dialogue.reset()
+    if reply.done:
+        return True
+    return False if reply.unknown_mailbox else None
+
+
+def _transact(dialogue: Dialogue, parcel: Parcel, recipients: Sequence[str]) -> list[DeliveryOutcome]:
+    """Raises only as long as the message cannot have been taken."""
+    objection = _objection(dialogue, parcel)
+    if objection:
+        return [Refused(recipient, objection) for recipient in recipients]
+    mail, replies = dialogue.begin(_transaction(dialogue, parcel, recipients))
+    accepted = [recipient for recipient, reply in zip(recipients, replies, strict=True) if mail.done and reply.done]
+    data = dialogue.data() if accepted else None
+    if data is None or data.code != 354:
+        dialogue.reset()
+        final = {recipient: data for recipient in accepted if data is not None}
+        return [_outcome(final.get(each, reply), each) for each, reply in zip(recipients, replies, strict=True)]
+    final_outcomes = _send(dialogue, parcel, accepted)
+    return [final_outcomes.get(each) or _outcome(reply, each) for each, reply in zip(recipients, replies, strict=True)]
+
+
+def _outcome(reply: Reply, recipient: str) -> DeliveryOutcome:
+    if reply.done:  # a 2xx where 354 was due
+        return Deferred(recipient, f"an answer out of place: {reply}")
+    return reply.outcome(recipient)
+
+
+def _objection(dialogue: Dialogue, parcel: Parcel) -> str | None:
+    """Why this server cannot take this message, as it says itself (hazard D12)."""
+    if parcel.spool.eight_bit and "8BITMIME" not in dialogue.extensions:
+        return "8bitmime-missing: the message has 8-bit octets and the destination takes none"
+    limit = dialogue.extensions.get("SIZE", "").strip()
+    if limit.isdecimal() and 0 < int(limit) < parcel.size:
+        return f"too-large: the message has {parcel.size} octets, the destination takes {limit}"
+    return None
+
+
+def _transaction(dialogue: Dialogue, parcel: Parcel, recipients: Sequence[str]) -> Transaction:
+    utf8 = "SMTPUTF8" in dialogue.extensions
+    sender = sender_on_wire(parcel.sender, utf8=utf8)
+    parameters = f" SIZE={parcel.size}" if "SIZE" in dialogue.extensions else ""
+    if parcel.spool.eight_bit:
+        parameters += " BODY=8BITMIME"
+    if utf8 and needs_utf8([sender, *recipients]):
+        parameters += " SMTPUTF8"
+    return Transaction(sender, parameters, [on_wire(recipient, utf8=utf8) for recipient in recipients])
+
+
+def _send(dialogue: Dialogue, parcel: Parcel, accepted: Sequence[str]) -> dict[str, DeliveryOutcome]:
+    """The message itself. When the connection breaks now, the server may or may not have taken it (D11): whoever has no
+    answer gets it again, under the same id. Nor is it the others' business: it may be this very message that breaks it.
+    """
+    outcomes: dict[str, DeliveryOutcome] = {}
+    trouble = ""
+    try:
+        dialogue.send(parcel.spool.sent(parcel.header))
+        for number, reply in enumerate(dialogue.replies(len(accepted))):
+            named = accepted[number:number + 1] if dialogue.protocol.each else accepted
+            outcomes |= {recipient: reply.outcome(recipient) for recipient in named}
+    except WIRE as error:
+        dialogue.over = True
+        trouble = f"no answer to the message: {error}"
+    return {recipient: outcomes.get(recipient) or Deferred(recipient, trouble) for recipient in accepted}
+

@@ -1,0 +1,174 @@
+"""One connection to a mail system: greeting, extensions, one transaction after another."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.destinations.transfer.reply import Reply, read_reply
+from reconciler.model.errors import ConnectionFailed, DestinationUnavailable, ProtocolViolation, TlsRefused
+from reconciler.model.secret import Secret
+from reconciler.wire.connection import Connection
+from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.limits import Limits
+
+LIMITS = Limits(silence=300.0, command=600.0, session=86400.0)
+"""RFC 5321, section 4.5.3.2: five minutes for most replies, ten for the one after the message. The session that
+delivers has a deadline of its own."""
+WIRE = (ConnectionFailed, ProtocolViolation, TlsRefused)
+_CLOSING = 421
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """`greeting` is the verb; `each`: the server answers for each recipient after the message (RFC 2033, 4.2)."""
+
+    name: str
+    greeting: str
+    each: bool
+
+
+LMTP = Protocol("LMTP", "LHLO", each=True)
+SMTP = Protocol("SMTP", "EHLO", each=False)
+Prepare = Callable[["Dialogue"], None]
+"""What comes between the greeting and the first message: STARTTLS, AUTH."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Everything but the message: `parameters` of MAIL; `sender` and `recipients` as they go onto the wire."""
+
+    sender: str
+    parameters: str
+    recipients: Sequence[str]
+
+    @property
+    def mail(self) -> str:
+        return f"MAIL FROM:<{self.sender}>{self.parameters}"
+
+
+class Dialogue:
+    """Every method may raise a `SourceError` of the wire, or `DestinationUnavailable` when the server says it is
+    closing (421). After either the connection is of no use."""
+
+    def __init__(self, protocol: Protocol, endpoint: Endpoint, limits: Limits = LIMITS) -> None:
+        self.protocol = protocol
+        self.connection = Connection(endpoint, limits)
+        self.extensions: Mapping[str, str] = {}
+        """Keyword in upper case → its parameters (RFC 5321, section 4.1.1.1)."""
+        self.secrets: tuple[Secret, ...] = ()
+        """What no text may quote."""
+        self.over = False
+        """Server and we may be out of step: nothing more is to be said here."""
+
+    def open(self, prepare: Prepare) -> None:
+        """Connect, greet, and make ready."""
+        self.connection.open()
+        self._expect(read_reply(self.connection, self.secrets), "connections")
+        self.greet()
+        prepare(self)
+
+    def greet(self) -> None:
+        """Say who we are and learn the extensions; again after TLS began, for then the earlier ones do not count."""
+        greeting = f"{self.protocol.greeting} {self._own_name()}"
+        lines = self._expect(self.ask(greeting), greeting).lines[1:]
+        parted = [line.partition(" ") for line in lines]
+        self.extensions = {keyword.upper(): parameters for keyword, _, parameters in parted}
+
+    def ask(self, command: str) -> Reply:
+        """One command, one reply."""
+        return next(self._ask_all([command]))
+
+    def is_stale(self) -> bool:
+        """Something came without being asked for: the end of the connection, a 421, or a reply too many."""
+        if self.over or self.connection.buffered():
+            return True
+        poll = select.poll()
+        poll.register(self.connection.socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def begin(self, transaction: Transaction) -> tuple[Reply, list[Reply]]:
+        """MAIL and every RCPT: the reply to MAIL, and one for each recipient, which is MAIL's own where that failed."""
+        commands = [transaction.mail, *(f"RCPT TO:<{recipient}>" for recipient in transaction.recipients)]
+        replies = self._ask_all(commands)
+        mail = next(replies)
+        recipients = list(replies) if mail.done or self._pipelines else []
+        if not mail.done:
+            recipients = [mail] * len(transaction.recipients)
+        return mail, recipients
+
+    def data(self) -> Reply:
+        return self.ask("DATA")
+
+    def send(self, octets: Iterable[bytes]) -> None:
+        """The message and the dot that ends it."""
+        for chunk in octets:
+            self.connection.begin_command()
+            self.connection.send(chunk)
+        self.connection.send(b".\r\n")
+
+    def replies(self, count: int) -> Iterator[Reply]:
+        """What is said of the message: as many replies as the protocol gives for so many accepted recipients."""
+        for _ in range(count if self.protocol.each else 1):
+            reply = read_reply(self.connection, self.secrets)
+            self.over = self.over or reply.code == _CLOSING
+            yield reply
+
+    def reset(self) -> None:
+        """Leave a transaction (RFC 5321, section 4.1.1.5)."""
+        try:
+            self.over = self.over or not self.ask("RSET").done
+        except (*WIRE, DestinationUnavailable):
+            self.over = True  # what was answered before still holds
+
+    def quit(self) -> None:
+        """Take leave without waiting for the answer, and close."""
+        try:
+            self.connection.send(b"QUIT\r\n")
+        except WIRE:
+            return  # it has gone already
+        finally:
+            self.connection.close()
+
+    @property
+    def _pipelines(self) -> bool:
+        return "PIPELINING" in self.extensions
+
+    def _ask_all(self, commands: Sequence[str]) -> Iterator[Reply]:
+        """Replies in the order of the commands, which go together where the server offers PIPELINING (RFC 2920)."""
+        if self._pipelines:
+            self._send(*commands)
+            for _ in commands:
+                yield self._open_reply()
+            return
+        for command in commands:
+            self._send(command)
+            yield self._open_reply()
+
+    def _send(self, *commands: str) -> None:
+        self.connection.begin_command()
+        self.connection.send("".join(f"{command}\r\n" for command in commands).encode())
+
+    def _open_reply(self) -> Reply:
+        reply = read_reply(self.connection, self.secrets)
+        if reply.code == _CLOSING:
+            raise DestinationUnavailable(f"{self.connection.endpoint}: the server takes nothing now: {reply}")
+        return reply
+
+    def _expect(self, reply: Reply, what: str) -> Reply:
+        if not reply.done:
+            raise DestinationUnavailable(f"{self.connection.endpoint}: refuses {what}: {reply}")
+        return reply
+
+    def _own_name(self) -> str:
+        """RFC 5321, section 4.1.4: the host's full name, else the address that the server sees."""
+        name = socket.gethostname()
+        if "." in name and name.isascii():
+            return name
+        address = self.connection.socket.getsockname()
+        if not isinstance(address, tuple):
+            return "localhost"
+        literal = address[0].partition("%")[0]
+        return f"[IPv6:{literal}]" if ":" in literal else f"[{literal}]"
