@@ -54,16 +54,17 @@ class Bodies:
         again: set[int] = set()
         missing = set(wanted)
         for uid, body in self._trusted(uids, wanted, again):
-            missing.discard(uid)
             if body is Mark.TOO_LARGE or (isinstance(body, bytes) and self._looks_replaced(body)):
                 again.add(uid)
-            else:
-                yield _outcome(wanted[uid], body)
+            elif isinstance(body, bytes) and (body or wanted[uid].size == 0):
+                missing.discard(uid)
+                yield Arrival(wanted[uid], iter((body,)))
         yield from (self._alone(wanted[uid]) for uid in wanted if uid in again)
         yield from self._account_for([wanted[uid] for uid in wanted if uid in missing - again])
 
     def _account_for(self, missing: Sequence[Listed]) -> Iterator[Outcome]:
-        """What did not come was expunged by somebody else (hazard I12), or is asked for by itself (I16)."""
+        """What did not come, or came as NIL, was expunged by somebody else (hazard I12), or is asked for by itself
+        (hazards I4, I16)."""
         there = self._existing(missing) if missing else frozenset()
         for listed in missing:
             yield self._in_parts(listed) if int(listed.key) in there else Vanished(listed)
@@ -173,14 +174,6 @@ class Bodies:
 
 def _is_large(listed: Listed) -> bool:
     return listed.size is None or listed.size > PART
-
-
-def _outcome(listed: Listed, body: Value) -> Outcome:
-    if not isinstance(body, bytes):
-        return Unfetched(listed, "the server has no content for it (NIL)")
-    if not body and listed.size != 0:
-        return Unfetched(listed, _EMPTY)
-    return Arrival(listed, iter((body,)))
 
 
 def _judged(listed: Listed, found: Sequence[Value]) -> bytes | Unfetched:
