@@ -1,0 +1,1 @@
+"""The control loop: watch, observe, plan, apply; the running set of loops; the truth about them."""

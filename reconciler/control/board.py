@@ -1,0 +1,185 @@
+"""The status board: immutable snapshots of what is true, for the API; nobody above reads a live loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from reconciler.control.clock import Clock
+from reconciler.control.loop import LoopState
+from reconciler.control.status import Facts, shown
+from reconciler.model.history import History
+from reconciler.model.outcomes import Outcome, SessionReport
+from reconciler.model.status import Session, ShownCollector, Totals
+from reconciler.planning.desired import Desired, DesiredCollector, Invalid
+
+
+@dataclass(slots=True)
+class _Past:
+    """What sessions left behind, whether the collector runs now or not."""
+
+    totals: Totals = field(default_factory=Totals)
+    last: SessionReport | None = None
+    verdict: SessionReport | None = None
+
+
+class Subscription:
+    """The changes that a reader has not taken yet: the latest of each collector, so it is bounded however slow the
+    reader is. None: that collector is gone."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, ShownCollector | None] = {}
+        self._filled = asyncio.Event()
+
+    def put(self, name: str, found: ShownCollector | None) -> None:
+        self._changes.pop(name, None)
+        self._changes[name] = found
+        self._filled.set()
+
+    async def take(self) -> dict[str, ShownCollector | None]:
+        """Wait for changes; those that came since the last call."""
+        await self._filled.wait()
+        self._filled.clear()
+        changes, self._changes = self._changes, {}
+        return changes
+
+
+class Board:
+    """Kept by the controller and the loops. Whatever changes is redrawn once, in the event loop's next turn."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._state: Callable[[str], LoopState | None] = lambda _: None
+        self._ended: Callable[[], None] = lambda: None
+        self._desired: dict[str, DesiredCollector | Invalid] = {}
+        self._generations: dict[str, int] = {}
+        self._past: dict[str, _Past] = {}
+        self._shown: dict[str, ShownCollector] = {}
+        self._changed: dict[str, None] = {}
+        self._subscriptions: set[Subscription] = set()
+        self._listeners: dict[str, set[Callable[[Session], None]]] = {}
+        self._revision: str | None = None
+
+    def connect(self, state: Callable[[str], LoopState | None], ended: Callable[[], None]) -> None:
+        """Where the states of the loops come from, and who is told when a stopped loop is over."""
+        self._state = state
+        self._ended = ended
+
+    # -- reading
+
+    def collectors(self) -> list[ShownCollector]:
+        """Every collector, by name."""
+        self._redraw()
+        return [self._shown[name] for name in sorted(self._shown)]
+
+    def collector(self, name: str) -> ShownCollector | None:
+        self._redraw()
+        return self._shown.get(name)
+
+    def desired(self, name: str) -> DesiredCollector | Invalid | None:
+        return self._desired.get(name)
+
+    @contextmanager
+    def subscribed(self) -> Iterator[Subscription]:
+        """Every change of what is shown, from now on."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    @contextmanager
+    def listening(self, name: str, listener: Callable[[Session], None]) -> Iterator[None]:
+        """Tell `listener` the counters of this collector's running session, as they grow."""
+        self._listeners.setdefault(name, set()).add(listener)
+        try:
+            yield
+        finally:
+            self._listeners[name].discard(listener)
+            if not self._listeners[name]:
+                del self._listeners[name]
+
+    # -- from the controller
+
+    def recall(self, histories: Mapping[str, History]) -> None:
+        """What the ledger knows from before this process."""
+        for name, history in histories.items():
+            self._generations[name] = history.declared.generation
+            last = history.last_session
+            verdict = last if last and last.outcome is not Outcome.INTERRUPTED else None
+            self._past[name] = _Past(history.totals, last, verdict)
+
+    def declare(self, desired: Desired, generations: Mapping[str, int], revision: str | None) -> None:
+        """The desired state as it is now."""
+        now: dict[str, DesiredCollector | Invalid] = {**desired.invalid, **desired.collectors}
+        for name in self._desired.keys() - now.keys():
+            self._remove(name)
+        everything = revision != self._revision
+        self._revision = revision
+        for name, found in now.items():
+            if everything or self._desired.get(name) != found or self._generations.get(name) != generations.get(name):
+                self.changed(name)
+        self._generations.update(generations)
+        self._desired = now
+
+    # -- from the loops
+
+    def changed(self, name: str) -> None:
+        if not self._changed:
+            asyncio.get_running_loop().call_soon(self._redraw)
+        self._changed[name] = None
+
+    def finished(self, name: str, report: SessionReport) -> None:
+        if name not in self._desired:
+            return  # it was removed meanwhile; its history is the ledger's
+        past = self._past.setdefault(name, _Past())
+        past.last = report
+        if report.outcome is not Outcome.INTERRUPTED:
+            past.verdict = report
+        past.totals = Totals(
+            sessions=past.totals.sessions + 1, collected=past.totals.collected + report.collected,
+            failed=past.totals.failed + report.failed, deleted=past.totals.deleted + report.deleted,
+            bytes=past.totals.bytes + report.bytes)
+        self.changed(name)
+
+    def progressed(self, name: str, report: SessionReport) -> None:
+        listeners = self._listeners.get(name)
+        if listeners:
+            session = Session.of(report).model_copy(update={"finished_at": None})
+            for listener in list(listeners):
+                listener(session)
+
+    def ended(self, name: str) -> None:
+        self.changed(name)
+        self._ended()
+
+    # -- drawing
+
+    def _remove(self, name: str) -> None:
+        self._shown.pop(name, None)
+        self._changed.pop(name, None)
+        self._past.pop(name, None)
+        self._generations.pop(name, None)
+        self._publish(name, None)
+
+    def _redraw(self) -> None:
+        changed, self._changed = self._changed, {}
+        now = self._clock.now()
+        for name in changed:
+            desired = self._desired.get(name)
+            if desired is None:
+                continue
+            before = self._shown.get(name)
+            past = self._past.setdefault(name, _Past())
+            loop = self._state(name)
+            facts = Facts(desired, self._generations.get(name, 0), loop, loop.retry if loop else None, past.last,
+                          past.verdict, past.totals, self._revision)
+            self._shown[name] = shown(facts, before.status.conditions if before else (), now)
+            self._publish(name, self._shown[name])
+
+    def _publish(self, name: str, found: ShownCollector | None) -> None:
+        for subscription in self._subscriptions:
+            subscription.put(name, found)

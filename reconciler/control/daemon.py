@@ -1,0 +1,120 @@
+"""The daemon: one event loop that watches, reconciles and serves, until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from reconciler.control.admission import Admission
+from reconciler.control.board import Board
+from reconciler.control.clock import Clock
+from reconciler.control.controller import Controller
+from reconciler.control.loops import Loops
+from reconciler.control.observe import Directory
+from reconciler.control.service import Check, Control
+from reconciler.control.sessions import Decide, RunSession, SessionPool
+from reconciler.control.watcher import Watcher
+from reconciler.manifests.files import DirectoryVanished, list_files
+from reconciler.model.interfaces import Registry
+
+HOST_CONNECTIONS = 8
+"""Sessions at once with one host, where the settings do not say."""
+GRACE = 3.0
+"""Seconds that the messages in hand have once the daemon is told to end; then they are given up."""
+PATIENCE = 3.0
+"""Seconds that given-up sessions have."""
+LAST_MOMENT = 9.0
+"""Seconds after which the process ends whatever still hangs (a name lookup, a dead file system): every step on the
+way of a message may be the last one."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the control loop is given: it knows no adapter."""
+
+    registry: Registry
+    run_session: RunSession
+    decide: Decide
+    check: Check
+    serve: Callable[[Control], AbstractAsyncContextManager[None]]
+    """Serves the API inside of the context."""
+    max_sessions: int = 32
+    host_connections: int = HOST_CONNECTIONS
+    allow_inline_secrets: bool = False
+
+
+async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. The caller owns the state directory (`ownership.owned`).
+
+    0 after a signal, 2 when `manifests` is no directory that can be listed. A second signal ends the process at once,
+    through `leave`, and so does the last moment after the first one.
+    """
+    try:
+        await asyncio.to_thread(list_files, manifests)
+    except DirectoryVanished as error:
+        log.error("no directory of manifests", error=str(error))  # noqa: TRY400  # no defect: no traceback
+        return 2
+    signals = _Signals(leave)
+    clock = Clock()
+    pool = SessionPool(parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now)
+    board = Board(clock)
+    loops = Loops(pool, Admission(parts.max_sessions, parts.host_connections), clock, board)
+    directory = Directory(manifests, allow_inline_secrets=parts.allow_inline_secrets)
+    controller = Controller(directory, parts.registry, loops, board, clock)
+    board.connect(loops.state, controller.ended)
+    watcher = Watcher(manifests, controller.wake)
+    controller.on_moved(watcher.renew)
+    async with parts.serve(Control(controller, loops, board, parts.registry, parts.check, clock)):
+        log.info("started", manifests=str(directory.root), pid=os.getpid())
+        try:
+            await _until(signals.told, controller.run(), watcher.run())
+        finally:
+            await loops.shut_down(GRACE, PATIENCE)
+            pool.close()
+    log.info("ended")
+    return 0
+
+
+async def _until(told: asyncio.Event, *works: Coroutine[None, None, None]) -> None:
+    """Let `works` go on until the event; a defect in one of them ends the daemon, loudly."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    waiting = asyncio.ensure_future(told.wait())
+    try:
+        done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in (waiting, *tasks):
+            task.cancel()
+        await asyncio.gather(waiting, *tasks, return_exceptions=True)
+
+
+class _Signals:
+    """The first signal sets `told`, and the last moment; the second one ends the process at once."""
+
+    def __init__(self, leave: Callable[[int], None]) -> None:
+        self.told = asyncio.Event()
+        self._leave = leave
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._take, number)
+
+    def _take(self, number: signal.Signals) -> None:
+        if self.told.is_set():
+            self._leave(128 + number)
+            return
+        log.info("ending", signal=number.name)
+        self.told.set()
+        last = threading.Timer(LAST_MOMENT, self._leave, (0,))
+        last.daemon = True
+        last.start()

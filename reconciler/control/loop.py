@@ -1,0 +1,302 @@
+"""A running collector: a timer, and at most one session at a time. While it waits it costs no thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from reconciler.collect.backoff import forbids
+from reconciler.collect.cadence import next_start
+from reconciler.control.admission import Admission, Ticket
+from reconciler.control.clock import Clock
+from reconciler.control.sessions import SessionControl, Sessions, Work
+from reconciler.manifests.spec import seconds
+from reconciler.model.errors import CollectorError
+from reconciler.model.history import Retry
+from reconciler.model.outcomes import Outcome, SessionReport
+from reconciler.model.status import timestamp
+from reconciler.planning.desired import DesiredCollector
+
+
+class SessionRefused(CollectorError):
+    """A session was asked for that must not start now. `next_attempt`: when it may."""
+
+    def __init__(self, reason: str, message: str, next_attempt: datetime | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.next_attempt = next_attempt
+
+
+class Observer(Protocol):
+    """Who wants to know what the loops do; called in the event loop's thread."""
+
+    def changed(self, name: str) -> None:
+        """Something that is shown of this collector changed."""
+
+    def progressed(self, name: str, report: SessionReport) -> None:
+        """Its session tells its counters so far."""
+
+    def finished(self, name: str, report: SessionReport) -> None:
+        """A session is over."""
+
+    def ended(self, name: str) -> None:
+        """The loop was stopped, and its last session is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all loops share."""
+
+    sessions: Sessions
+    admission: Admission
+    clock: Clock
+    observer: Observer
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A collector's spec in force, and its generation. `fresh`: what was parked under the last one is tried again."""
+
+    collector: DesiredCollector
+    generation: int
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoopState:
+    """What can be seen of a loop. `awaiting_first`: this version has not finished a session yet."""
+
+    observed_generation: int
+    started_at: datetime
+    next_session: datetime | None
+    running: bool
+    awaiting_first: bool
+    retry: Retry | None
+
+
+class Loop:
+    """Level-triggered: `replace` and `stop` say what is wanted, and it gets there when its session is over."""
+
+    def __init__(self, version: Version, retry: Retry | None, around: Surroundings) -> None:
+        self._around = around
+        self._version = version
+        self._next: Version | None = None
+        self._retry = retry
+        self._started_at = around.clock.now()
+        self._awaiting_first = True
+        self._stopping = False
+        self._quiet = 0
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticket: Ticket | None = None
+        self._control: SessionControl | None = None
+        self.session: asyncio.Task[None] | None = None
+        """The running one."""
+        self._asked: list[asyncio.Future[SessionReport]] = []
+
+    @property
+    def name(self) -> str:
+        return self._version.collector.name
+
+    @property
+    def wanted(self) -> Version | None:
+        """What it runs, or will when its session is over; None when it is to end."""
+        return None if self._stopping else self._next or self._version
+
+    @property
+    def busy(self) -> bool:
+        return self.session is not None
+
+    @property
+    def retry(self) -> Retry | None:
+        """The back-off in force; one of an older spec is not."""
+        digest = self._version.collector.effective_digest
+        return self._retry if self._retry and self._retry.digest == digest else None
+
+    def state(self) -> LoopState:
+        due = None if self._due is None or self.busy else self._around.clock.at(self._due)
+        return LoopState(self._version.generation, self._started_at, due, self.busy, self._awaiting_first, self.retry)
+
+    # -- what is wanted
+
+    def start(self, delay: float) -> None:
+        """The first session after `delay` seconds, or when a back-off that was kept for this spec ends."""
+        now = self._around.clock.monotonic()
+        self._schedule(max(now + delay, next_start(now, 0.0, now, self._retry_in())))
+
+    def replace(self, version: Version, delay: float = 0.0) -> None:
+        """Run this version instead, after the message in hand; also takes back a `stop`."""
+        self._stopping = False
+        self._next = version
+        if self._control is None:
+            self._adopt(version, delay)
+        else:
+            self._control.stop()
+            self._around.observer.changed(self.name)
+
+    def update(self, version: Version) -> None:
+        """Labels, annotations or the manifest's place changed: nothing that a session depends on."""
+        if self._next is None:
+            self._version = replace(version, fresh=self._version.fresh)
+        else:
+            self._next = replace(version, fresh=self._next.fresh)
+
+    def stop(self) -> None:
+        """End, after the message in hand."""
+        self._stopping = True
+        self._next = None
+        self._unschedule()
+        if self._control is None:
+            self._end()
+        else:
+            self._control.stop()
+
+    def give_up(self) -> None:
+        """Do not wait for the message in hand."""
+        if self._control is not None:
+            self._control.give_up()
+
+    def collect_now(self, *, force: bool = False) -> asyncio.Future[SessionReport]:
+        """The report of the running session, or of one that starts now. Raises SessionRefused while the server asks
+        for a pause, and unless `force` while a refused login is not to be repeated."""
+        if not self.busy:
+            self._refuse(force=force)
+        asked: asyncio.Future[SessionReport] = asyncio.get_running_loop().create_future()
+        self._asked.append(asked)
+        if not self.busy and not self._quiet:
+            self._unschedule()
+            self._request(urgent=True)
+        return asked
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """No session runs inside of this: the running one ends after its message, a due one waits."""
+        self._quiet += 1
+        self._unschedule()
+        try:
+            while self.session is not None and self._control is not None:
+                self._control.stop()
+                await asyncio.wait({self.session})
+            yield
+        finally:
+            self._quiet -= 1
+            self._resume()
+
+    # -- how it gets there
+
+    def _refuse(self, *, force: bool) -> None:
+        retry = self.retry
+        if retry is not None and forbids(retry, self._around.clock.now(), force=force):
+            at = retry.next_attempt
+            raise SessionRefused(retry.reason, f"{self.name}: next attempt at {timestamp(at)}: {retry.message}", at)
+
+    def _retry_in(self) -> float | None:
+        """Seconds until the back-off in force ends."""
+        retry = self.retry
+        return None if retry is None else max(0.0, (retry.next_attempt - self._around.clock.now()).total_seconds())
+
+    def _schedule(self, due: float) -> None:
+        self._unschedule()
+        self._due = due
+        if not self._quiet:
+            self._timer = asyncio.get_running_loop().call_at(due, self._request)
+        self._around.observer.changed(self.name)
+
+    def _unschedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._ticket is not None:
+            self._around.admission.cancel(self._ticket)
+            self._ticket = None
+
+    def _resume(self) -> None:
+        if self._quiet or self._stopping:
+            return
+        if self._asked:
+            self._request(urgent=True)
+        elif self._due is not None:
+            self._schedule(self._due)
+
+    def _request(self, *, urgent: bool = False) -> None:
+        host = self._version.collector.effective.source.host
+        self._timer = None
+        admission, begin = self._around.admission, self._begin
+        ticket = admission.request(host, lambda: begin(host), urgent=urgent)
+        if not self.busy:
+            self._ticket = ticket
+
+    def _begin(self, host: str) -> None:
+        self._ticket = None
+        loop = asyncio.get_running_loop()
+        self._control = SessionControl(_Relay(loop, self._progressed).tell)
+        self.session = loop.create_task(self._run(host, self._control), name=f"session of {self.name}")
+        self._around.observer.changed(self.name)
+
+    async def _run(self, host: str, control: SessionControl) -> None:
+        version, started = self._version, self._around.clock.monotonic()
+        finished = await self._around.sessions.run(Work(version.collector, self._retry, version.fresh, control))
+        self._retry = finished.retry
+        self._awaiting_first = False
+        self.session = self._control = None
+        self._around.admission.release(host)
+        self._around.observer.finished(self.name, finished.report)
+        self._answer(finished.report)
+        self._proceed(started)
+
+    def _proceed(self, started: float) -> None:
+        """After a session."""
+        if self._stopping:
+            self._end()
+        elif self._next is not None:
+            self._adopt(self._next, 0.0)
+        else:
+            self._version = replace(self._version, fresh=False)
+            interval = seconds(self._version.collector.effective.collect.interval)
+            self._schedule(next_start(started, interval, self._around.clock.monotonic(), self._retry_in()))
+
+    def _adopt(self, version: Version, delay: float) -> None:
+        self._version, self._next = version, None
+        self._started_at = self._around.clock.now()
+        self._awaiting_first = True
+        self.start(delay)
+
+    def _end(self) -> None:
+        self._due = None
+        now = self._around.clock.now()
+        self._answer(SessionReport(now, now, Outcome.INTERRUPTED))
+        self._around.observer.ended(self.name)
+
+    def _answer(self, report: SessionReport) -> None:
+        asked, self._asked = self._asked, []
+        for future in asked:
+            if not future.done():
+                future.set_result(report)
+
+    def _progressed(self, report: SessionReport) -> None:
+        self._around.observer.progressed(self.name, report)
+
+
+class _Relay:
+    """Takes counters from the session's thread to the event loop: the latest ones, however often they are told."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, tell: Callable[[SessionReport], None]) -> None:
+        self._loop = loop
+        self._tell = tell
+        self._latest: SessionReport | None = None
+        self._on_its_way = False
+
+    def tell(self, report: SessionReport) -> None:
+        self._latest = report  # before the flag is looked at: who clears it reads this afterwards
+        if not self._on_its_way:
+            self._on_its_way = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        self._on_its_way = False
+        if self._latest is not None:
+            self._tell(self._latest)

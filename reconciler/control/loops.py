@@ -1,0 +1,110 @@
+"""The running set: the loops by name, and what a plan does to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+from reconciler.collect.cadence import first_delay
+from reconciler.control.admission import Admission
+from reconciler.control.clock import Clock
+from reconciler.control.loop import Loop, LoopState, Observer, SessionRefused, Surroundings, Version
+from reconciler.control.sessions import Sessions
+from reconciler.manifests.spec import seconds
+from reconciler.model.history import Retry
+from reconciler.model.outcomes import SessionReport
+from reconciler.planning.plan import Hold, Keep, Plan, Replace, Start, Stop
+
+
+class Loops:
+    """Never two sessions of one collector at once; a loop whose spec is unchanged is never restarted."""
+
+    def __init__(self, sessions: Sessions, admission: Admission, clock: Clock, observer: Observer) -> None:
+        self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer))
+        self._loops: dict[str, Loop] = {}
+
+    def actual(self) -> dict[str, str]:
+        """Each running collector and the effective digest it runs, or will when its session is over."""
+        return {name: version.collector.effective_digest for name, loop in self._loops.items()
+                if (version := loop.wanted) is not None}
+
+    def state(self, name: str) -> LoopState | None:
+        """None when it does not run."""
+        loop = self._loops.get(name)
+        return None if loop is None else loop.state()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._loops
+
+    def apply(self, plan: Plan, versions: Mapping[str, Version], retries: Mapping[str, Retry]) -> None:
+        """Drive the loops to where the plan wants them. `retries`: back-offs that were kept across a restart."""
+        beginning = sum(isinstance(step, Start | Replace) for step in plan.steps)
+        for step in plan.steps:
+            match step:
+                case Start(name) | Replace(name):
+                    version = versions[name]
+                    interval = seconds(version.collector.effective.collect.interval)
+                    self._begin(version, retries.get(name), first_delay(name, interval, beginning))
+                case Stop(name):
+                    self._loops[name].stop()
+                case Keep(name) | Hold(name):
+                    if name in self._loops and name in versions and isinstance(step, Keep):
+                        self._loops[name].update(versions[name])
+
+    def _begin(self, version: Version, retry: Retry | None, delay: float) -> None:
+        name = version.collector.name
+        if name in self._loops:
+            self._loops[name].replace(version, delay)
+        else:
+            self._loops[name] = Loop(version, retry, self._around)
+            self._loops[name].start(delay)
+
+    def collect_now(self, name: str, *, force: bool = False) -> asyncio.Future[SessionReport]:
+        """See `Loop.collect_now`. Raises SessionRefused also when the collector does not run."""
+        loop = self._loops.get(name)
+        if loop is None or loop.wanted is None:
+            raise SessionRefused("NotRunning", f"{name} does not run, so it collects nothing")
+        return loop.collect_now(force=force)
+
+    def quiet(self, name: str) -> AbstractAsyncContextManager[None]:
+        """No session of this collector runs inside of this context."""
+        loop = self._loops.get(name)
+        return nullcontext() if loop is None else loop.quiet()
+
+    async def shut_down(self, grace: float, patience: float) -> bool:
+        """Stop all: the messages in hand have `grace` seconds, then they are given up; `patience` seconds later
+        whoever still has not ended is left behind. Whether all ended."""
+        for loop in list(self._loops.values()):
+            loop.stop()
+        if not await self._ended(grace):
+            for loop in self._loops.values():
+                loop.give_up()
+        return await self._ended(patience)
+
+    async def _ended(self, seconds_left: float) -> bool:
+        running = list(self._running())
+        if running:
+            await asyncio.wait(running, timeout=seconds_left)
+        return not any(self._running())
+
+    def _running(self) -> Iterator[asyncio.Task[None]]:
+        return (session for loop in self._loops.values() if (session := loop.session) is not None)
+
+    def forget(self, name: str) -> None:
+        del self._loops[name]
+
+
+class _Forwarded:
+    """Passes on what loops tell, and lets go of those that ended."""
+
+    def __init__(self, loops: Loops, observer: Observer) -> None:
+        self._loops = loops
+        self.changed = observer.changed
+        self.progressed = observer.progressed
+        self.finished = observer.finished
+        self._observer = observer
+
+    def ended(self, name: str) -> None:
+        self._loops.forget(name)
+        self._observer.ended(name)

@@ -1,0 +1,175 @@
+"""Observing: what the manifests' directory holds, read again only where a stat signature says that it may differ."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.control.revision import revision
+from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
+from reconciler.manifests.files import DirectoryVanished, Unreadable, list_files, read
+from reconciler.manifests.loading import Broken as BrokenManifest
+from reconciler.manifests.loading import Loaded, ParsedFile, parse, unreadable
+from reconciler.manifests.together import check_together
+from reconciler.planning.declared import Broken, Declaration, Observed, declaration
+
+CONFIRMATION = ".allow-empty"
+"""A file of this name in the directory says that no collector at all is meant."""
+_SETTLED = 50_000_000
+"""Nanoseconds: a file changed more lately may change again without a new time stamp."""
+
+Signature = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look. `changed`: something differs from the last one; `place`: device and inode of the directory."""
+
+    observed: Observed
+    diagnostics: tuple[Diagnostic, ...]
+    revision: str | None
+    place: tuple[int, int] | None
+    changed: bool
+
+
+@dataclass(slots=True)
+class _File:
+    """A file as it was last read. `signature` is None when it must be read again in any case."""
+
+    signature: Signature | None
+    digest: bytes
+    parsed: ParsedFile
+    declarations: tuple[Declaration, ...] = ()
+    unreadable: str = ""
+
+
+class Directory:
+    """The manifests below `root`. Blocking, one call at a time."""
+
+    def __init__(self, root: Path, *, allow_inline_secrets: bool = False) -> None:
+        self.root = Path(os.path.abspath(root))  # noqa: PTH100  # resolve() would follow links that are swapped later
+        self._allow_inline_secrets = allow_inline_secrets
+        self._files: dict[str, _File] = {}
+        self._last: Look | None = None
+
+    def look(self, *, everything: bool = False) -> Look:
+        """What is there now. `everything`: read every file, whatever its signature."""
+        try:
+            paths = list_files(self.root)
+            place = _identity(self.root.stat())
+        except (DirectoryVanished, FileNotFoundError) as error:
+            return self._done(_vanished(self.root, str(error)), None)
+        files = {str(path): self._file(path, everything=everything) for path in paths}
+        confirmed = (self.root / CONFIRMATION).exists()
+        last = self._last
+        unchanged = (last is not None and not last.observed.vanished and files.keys() == self._files.keys()
+                     and all(files[name] is self._files[name] for name in files)
+                     and last.observed.empty_confirmed == confirmed)
+        self._files = files
+        if unchanged and last is not None:
+            return self._done((last.observed, last.diagnostics), place)
+        return self._done(_together(files, confirmed=confirmed), place)
+
+    def _done(self, found: tuple[Observed, tuple[Diagnostic, ...]], place: tuple[int, int] | None) -> Look:
+        observed, diagnostics = found
+        commit = revision(self.root)
+        last = self._last
+        changed = last is None or (last.observed, last.diagnostics, last.revision) != (observed, diagnostics, commit)
+        self._last = Look(observed, diagnostics, commit, place, changed)
+        return self._last
+
+    def _file(self, path: Path, *, everything: bool) -> _File:
+        known = self._files.get(str(path))
+        signature = _signature(path)
+        if known and signature is not None and known.signature == signature and not everything:
+            return known
+        try:
+            data = read(path)
+        except Unreadable as error:
+            return _same(known, _File(None, b"", unreadable(path, error), unreadable=f"{path}: {error}"))
+        digest = hashlib.sha256(data).digest()
+        if known and known.digest == digest:
+            known.signature = signature
+            return known
+        parsed = parse(data, str(path), allow_inline_secrets=self._allow_inline_secrets)
+        return _File(signature, digest, parsed, tuple(map(_declaration, parsed.manifests)))
+
+
+def _same(known: _File | None, now: _File) -> _File:
+    """The old one, if nothing is different."""
+    return known if known and known.unreadable == now.unreadable and known.parsed == now.parsed else now
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _signature(path: Path) -> Signature | None:
+    """None where a change could escape: the file changed just now, or cannot be looked at."""
+    try:
+        link = path.lstat()
+        target = str(path.readlink()) if stat.S_ISLNK(link.st_mode) else ""
+        found = path.stat() if target else link
+    except OSError:
+        return None
+    if abs(time.time_ns() - found.st_mtime_ns) < _SETTLED:
+        return None
+    return *_identity(found), found.st_size, found.st_mtime_ns, found.st_ctime_ns, target
+
+
+def _declaration(found: Loaded) -> Declaration:
+    return declaration(found.manifest, found.file, found.line, found.base)
+
+
+def _vanished(root: Path, error: str) -> tuple[Observed, tuple[Diagnostic, ...]]:
+    message = f"the directory of manifests vanished, so everything runs on as it was: {error}"
+    diagnostic = Diagnostic(str(root), 1, 1, "", "directory-vanished", Severity.ERROR, message)
+    return Observed(vanished=message), (diagnostic,)
+
+
+def _together(files: Mapping[str, _File], *, confirmed: bool) -> tuple[Observed, tuple[Diagnostic, ...]]:
+    parsed = [file.parsed for file in files.values()]
+    together = check_together(parsed, whole=not any(_may_hide_a_destination(file) for file in parsed))
+    diagnostics = in_order([*(found for file in parsed for found in file.diagnostics), *together.diagnostics])
+    errors = _errors(diagnostics)
+    broken = [_broken(one, errors) for file in parsed for one in file.broken]
+    broken += [_broken(one, errors) for file in parsed for one in file.manifests
+               if (one.kind, one.name) in together.refused]
+    observed = Observed(
+        declarations=tuple(found for file in files.values() for found in file.declarations
+                           if found.key not in together.refused),
+        broken=tuple(broken),
+        unreadable={name: file.unreadable for name, file in files.items() if file.unreadable},
+        unclear={name: _first(errors.get(name, ()), 1) for name, file in files.items()
+                 if not file.parsed.complete and not file.unreadable},
+        empty_confirmed=confirmed)
+    return observed, tuple(diagnostics)
+
+
+def _may_hide_a_destination(file: ParsedFile) -> bool:
+    """Then a destination that is not to be seen may exist all the same, and planning knows its last good version."""
+    return not file.complete or any(one.kind == "Destination" for one in file.broken)
+
+
+def _errors(diagnostics: Iterable[Diagnostic]) -> dict[str, list[Diagnostic]]:
+    """By file, in the order of their lines."""
+    errors: dict[str, list[Diagnostic]] = {}
+    for found in diagnostics:
+        if found.is_error:
+            errors.setdefault(found.file, []).append(found)
+    return errors
+
+
+def _broken(one: BrokenManifest | Loaded, errors: Mapping[str, list[Diagnostic]]) -> Broken:
+    return Broken(one.kind, one.name, one.file, one.line, _first(errors.get(one.file, ()), one.line))
+
+
+def _first(errors: Iterable[Diagnostic], line: int) -> str:
+    """The first error at or after this line."""
+    found = next((error for error in errors if error.line >= line), None)
+    return f"{found.file}:{found.line}:{found.column}: {found.message}" if found else "the manifest is invalid"

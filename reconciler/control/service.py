@@ -1,0 +1,176 @@
+"""What the API offers, over snapshots and requests; it never hands out a live loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from reconciler.control.board import Board, Subscription
+from reconciler.control.clock import Clock
+from reconciler.control.controller import RELIST, Controller
+from reconciler.control.loop import SessionRefused
+from reconciler.control.loops import Loops
+from reconciler.manifests.diagnostics import Diagnostic
+from reconciler.model.errors import CollectorError
+from reconciler.model.history import ParkedMessage
+from reconciler.model.interfaces import Registry
+from reconciler.model.outcomes import SessionReport
+from reconciler.model.search import matches, selects
+from reconciler.model.status import CheckReport, Description, Parked, Session, ShownCollector
+from reconciler.planning.desired import DesiredCollector
+from reconciler.planning.plan import Plan
+
+Check = Callable[[DesiredCollector], CheckReport]
+"""Connects, logs in and counts; blocking, raises nothing but defects."""
+
+SILENCE = 3 * RELIST
+"""Seconds after which a control loop that did not move counts as stuck."""
+
+
+class NotFound(CollectorError):
+    """No collector of this name is declared."""
+
+    reason = "NotFound"
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    epoch: int
+    forgotten: int
+    """Messages that were remembered until now."""
+
+
+class Control:
+    """Names that are not declared raise `NotFound` everywhere; what the ledger cannot do, `LedgerUnavailable`."""
+
+    def __init__(self, controller: Controller, loops: Loops, board: Board, registry: Registry, check: Check,
+                 clock: Clock) -> None:
+        self._controller = controller
+        self._loops = loops
+        self._board = board
+        self._registry = registry
+        self._check = check
+        self._clock = clock
+        self.started_at = clock.now()
+        self._started = clock.monotonic()
+
+    # -- reading
+
+    def list(self, search: str = "", labels: Iterable[tuple[str, str]] = ()) -> list[ShownCollector]:
+        """By name; those that `search` and all of `labels` select."""
+        wanted = tuple(labels)
+        return [found for found in self._board.collectors()
+                if selects(found.metadata.labels, wanted) and (not search or matches(found, search))]
+
+    async def describe(self, name: str) -> Description:
+        found = self._known(name)
+        histories = await asyncio.to_thread(self._registry.histories, [name])
+        sessions = await asyncio.to_thread(self._registry.sessions, name)
+        parked = await asyncio.to_thread(self._registry.parked, name)
+        history, desired = histories.get(name), self._board.desired(name)
+        return Description(
+            collector=found, sessions=tuple(map(Session.of, sessions)), parked=tuple(map(_parked, parked)),
+            history_size=history.size if history else 0, epoch=history.declared.epoch if history else 0,
+            source=desired.source if desired else None)
+
+    def subscribed(self) -> AbstractContextManager[Subscription]:
+        """Changes of what `list` shows, from now on."""
+        return self._board.subscribed()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What is wrong with the manifests."""
+        return self._controller.diagnostics
+
+    @property
+    def trouble(self) -> str:
+        """Why manifests are not acted upon now; "" if they are."""
+        return self._controller.trouble
+
+    @property
+    def healthy(self) -> bool:
+        """The control loop moved lately."""
+        moved = self._controller.moved_at
+        return self._clock.monotonic() - (self._started if moved is None else moved) < SILENCE
+
+    @property
+    def ready(self) -> bool:
+        """The manifests were loaded once."""
+        return self._controller.loaded
+
+    # -- asking for something
+
+    def collect(self, name: str, *, force: bool = False) -> asyncio.Future[SessionReport]:
+        """A session now, or the one that runs; the future is its report. Raises SessionRefused."""
+        self._known(name)
+        self._refuse_unfit(name)
+        return self._loops.collect_now(name, force=force)
+
+    async def follow(self, name: str, asked: asyncio.Future[SessionReport]) -> AsyncIterator[Session]:
+        """The counters of the session that was asked for, as they grow; the last item is the outcome."""
+        latest: list[Session] = []
+        told = asyncio.Event()
+
+        def hear(session: Session) -> None:
+            latest[:] = [session]
+            told.set()
+
+        asked.add_done_callback(lambda _: told.set())
+        with self._board.listening(name, hear):
+            while True:
+                await told.wait()
+                told.clear()
+                if asked.done():
+                    break
+                yield latest[0]
+        yield Session.of(asked.result())
+
+    async def clear(self, name: str) -> Cleared:
+        """Forget what was collected. A running session ends after its message first; none is started."""
+        self._known(name)
+        async with self._loops.quiet(name):
+            history = (await asyncio.to_thread(self._registry.histories, [name])).get(name)
+            if history is None:
+                raise NotFound(f"{name} was never valid, so nothing is remembered of it")
+            declared = await asyncio.to_thread(self._registry.clear, name, self._clock.now())
+        return Cleared(declared.epoch, history.size)
+
+    async def check(self, name: str) -> CheckReport:
+        """Connect, log in, count; collect nothing. Raises SessionRefused when there is no spec to check."""
+        self._known(name)
+        desired = self._board.desired(name)
+        if not isinstance(desired, DesiredCollector):
+            raise SessionRefused(*self._problem(name))
+        return await asyncio.to_thread(self._check, desired)
+
+    async def reload(self) -> Plan:
+        """Read all manifests again now; what was done about it."""
+        await self._controller.turn(everything=True)
+        return self._controller.plan
+
+    def _known(self, name: str) -> ShownCollector:
+        found = self._board.collector(name)
+        if found is None:
+            raise NotFound(f"no collector {name!r} is declared")
+        return found
+
+    def _refuse_unfit(self, name: str) -> None:
+        """Say why a collector that does not run does not."""
+        if name in self._loops:
+            return
+        desired = self._board.desired(name)
+        if isinstance(desired, DesiredCollector) and desired.supported:
+            raise SessionRefused("Disabled", f"{name} is disabled: set `enabled: true` in its manifest")
+        raise SessionRefused(*self._problem(name))
+
+    def _problem(self, name: str) -> tuple[str, str]:
+        desired = self._board.desired(name)
+        problem = desired.problem if desired else None
+        return (problem.reason, problem.message) if problem else ("NotRunning", f"{name} does not run")
+
+
+def _parked(message: ParkedMessage) -> Parked:
+    return Parked(folder=message.folder, key=message.key, size=message.size, reason=message.reason,
+                  since=message.since)

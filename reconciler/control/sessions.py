@@ -1,0 +1,171 @@
+"""Sessions: blocking work, each in a thread of a bounded pool, steered from the control loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from reconciler.manifests.spec import seconds
+from reconciler.model.errors import CollectorError
+from reconciler.model.history import Retry
+from reconciler.model.interfaces import Registry
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
+from reconciler.planning.desired import DesiredCollector
+
+INTERNAL_ERROR = "InternalError"
+
+log = structlog.get_logger()
+
+
+class SessionControl:
+    """Between a running session and the control loop. The session asks `stopping` between messages, tells its
+    `progress`, and registers with `on_give_up` what breaks its connection; the rest is for the control loop."""
+
+    def __init__(self, tell: Callable[[SessionReport], None] = lambda _: None) -> None:
+        self._tell = tell
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._abort: Callable[[], None] | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Finish the message in hand, then end."""
+        return self._stop.is_set()
+
+    def progress(self, report: SessionReport) -> None:
+        """The counters so far; from any thread."""
+        self._tell(report)
+
+    def on_give_up(self, abort: Callable[[], None]) -> None:
+        """What breaks the connection, from any thread; called at once if the session is given up already."""
+        with self._lock:
+            self._abort = abort
+            given_up = self._given_up
+        if given_up:
+            abort()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def give_up(self) -> None:
+        """Stop, and do not wait for the message in hand."""
+        self._stop.set()
+        with self._lock:
+            self._given_up = True
+            abort = self._abort
+        if abort is not None:
+            abort()
+
+
+RunSession = Callable[[DesiredCollector, SessionControl], SessionReport]
+Decide = Callable[[SessionReport, Retry | None, str, float, datetime], Retry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A session to run. `retry`: the back-off as it is kept, be it of this spec or of an older one; `unpark`: the spec
+    is new, so what is parked is tried again."""
+
+    collector: DesiredCollector
+    retry: Retry | None = None
+    unpark: bool = False
+    control: SessionControl = field(default_factory=SessionControl)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How it went, and the back-off that follows."""
+
+    report: SessionReport
+    retry: Retry | None
+
+
+class Sessions(Protocol):
+    """Runs sessions; never raises."""
+
+    async def run(self, work: Work) -> Finished: ...
+
+
+class SessionPool:
+    """At most `size` sessions at once; the caller admits no more (`Admission`)."""
+
+    def __init__(self, run_session: RunSession, decide: Decide, registry: Registry, size: int,
+                 now: Callable[[], datetime]) -> None:
+        self._run_session = run_session
+        self._decide = decide
+        self._registry = registry
+        self._now = now
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="session")
+        self.internal_errors = 0
+
+    async def run(self, work: Work) -> Finished:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.session, work)
+
+    def session(self, work: Work) -> Finished:
+        """The same in the calling thread."""
+        report = self._report(work)
+        _log(work.collector.name, report)
+        interval = seconds(work.collector.effective.collect.interval)
+        retry = self._decide(report, work.retry, work.collector.effective_digest, interval, self._now())
+        if retry != work.retry:
+            self._keep(work.collector.name, retry)
+        return Finished(report, retry)
+
+    def close(self) -> None:
+        """Take no more work; whoever still works is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _report(self, work: Work) -> SessionReport:
+        """The one place where any failure of a session ends: its loop goes on, and the others never notice."""
+        started = self._now()
+        try:
+            if work.unpark:
+                self._registry.unpark(work.collector.name)
+            return self._run_session(work.collector, work.control)
+        except CollectorError as error:
+            return self._failed(started, Failure(error.reason, str(error)))
+        except Exception as error:  # noqa: BLE001
+            self.internal_errors += 1
+            where = _where(error)
+            facts = {"collector": work.collector.name, "error": type(error).__name__, "where": where}
+            log.error("defect in a session", **facts)  # noqa: TRY400  # its text may quote a password
+            return self._failed(started, Failure(INTERNAL_ERROR, f"{type(error).__name__} at {where[-1]}: a defect of "
+                                                                 "mailcollector, please report it with the log"))
+
+    def _failed(self, started: datetime, failure: Failure) -> SessionReport:
+        return SessionReport(started, self._now(), Outcome.FAILED, error=failure)
+
+    def _keep(self, name: str, retry: Retry | None) -> None:
+        try:
+            self._registry.save_retry(name, retry)
+        except CollectorError as error:
+            log.warning("back-off is not kept across a restart", collector=name, error=str(error))
+
+
+def _log(name: str, report: SessionReport) -> None:
+    """One line for each session."""
+    facts: dict[str, object] = {"collector": name, "outcome": report.outcome.value, "listed": report.listed,
+             "collected": report.collected, "skipped": report.skipped, "parked": report.parked,
+             "failed": report.failed, "left": report.left, "deleted": report.deleted, "bytes": report.bytes,
+             "seconds": round((report.finished_at - report.started_at).total_seconds(), 3)}
+    if report.notes:
+        facts["notes"] = list(report.notes)
+    if report.error is None:
+        log.info("session", **facts)
+    else:
+        log.warning("session", **facts, reason=report.error.reason, error=report.error.message)
+
+
+def _where(error: Exception) -> list[str]:
+    """The places a defect went through. Neither its text nor any source line: they may quote a password."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]

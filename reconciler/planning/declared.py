@@ -1,0 +1,96 @@
+"""What the manifests' directory holds, as planning sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.manifests.effective import digest, resolve_paths
+from reconciler.manifests.spec import Destination, MailCollector, Manifest
+from reconciler.model.history import LastGood
+
+Key = tuple[str, str]
+"""(kind, name)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A valid manifest and where it stands. `effective` has its relative paths made absolute, from `base`."""
+
+    manifest: Manifest
+    effective: Manifest
+    digest: str
+    effective_digest: str
+    file: str
+    line: int
+    base: str
+
+    @property
+    def kind(self) -> str:
+        return self.manifest.kind
+
+    @property
+    def name(self) -> str:
+        return self.manifest.metadata.name
+
+    @property
+    def key(self) -> Key:
+        return self.kind, self.name
+
+    @property
+    def source(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A manifest that is invalid, or at odds with another one, but whose name could be read."""
+
+    kind: str
+    name: str
+    file: str
+    line: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look at the directory. `unreadable` and `unclear` say, for each file that could not be read or whose
+    manifests could not all be told apart, why; `vanished`, why the directory itself is not there."""
+
+    declarations: tuple[Declaration, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    unclear: Mapping[str, str] = field(default_factory=dict)
+    vanished: str = ""
+    empty_confirmed: bool = False
+
+
+def declaration(manifest: Manifest, file: str, line: int, base: str) -> Declaration:
+    effective = resolve_paths(manifest, base)
+    return Declaration(manifest, effective, digest(manifest.spec), digest(effective.spec), file, line, base)
+
+
+def parsed(kind: str, text: str) -> Manifest:
+    """The manifest of a `LastGood`. Raises ValueError where this version no longer accepts it."""
+    model: type[MailCollector | Destination] = MailCollector if kind == "MailCollector" else Destination
+    return model.model_validate_json(text)
+
+
+def last_good(declaration: Declaration) -> LastGood:
+    text = declaration.manifest.model_dump_json(by_alias=True, exclude_none=True)
+    return LastGood(declaration.kind, declaration.name, declaration.file, declaration.line, declaration.base, text)
+
+
+def difference(before: Mapping[Key, Declaration], now: Mapping[Key, Declaration]) -> tuple[list[LastGood], list[Key]]:
+    """What there is to remember anew, and what to forget."""
+    changed = [last_good(declaration) for key, declaration in now.items() if not _same(before.get(key), declaration)]
+    return changed, _gone(before, now)
+
+
+def _same(before: Declaration | None, now: Declaration) -> bool:
+    return before is now or before == now
+
+
+def _gone(before: Iterable[Key], now: Mapping[Key, Declaration]) -> list[Key]:
+    return [key for key in before if key not in now]

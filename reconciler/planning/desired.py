@@ -1,0 +1,189 @@
+"""Desired state: which collectors shall run, and with which spec, given what the directory holds and what was good.
+
+Nobody is stopped by a mistake: what cannot be read or understood keeps its last good version, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from reconciler.manifests.spec import CollectorSpec, DestinationSpec, MailCollector
+from reconciler.manifests.support import unsupported
+from reconciler.planning.declared import Broken, Declaration, Key, Observed
+from reconciler.planning.destination import Destinations
+
+INVALID = "InvalidManifest"
+UNREADABLE = "ManifestUnreadable"
+NOT_SUPPORTED = "NotSupported"
+HELD = "Held"
+DIRECTORY_VANISHED = "DirectoryVanished"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What keeps a collector from running as declared: a condition's reason, and a sentence that says where."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredCollector:
+    """A collector with everything its loop needs. `spec` is as declared, `effective` has absolute paths.
+
+    `destination` is None for the built-in one: Maildirs below the state directory. `digest` tells changes of the
+    declared spec, `effective_digest` also those of paths and of the destination: a loop restarts when it changes.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    spec: CollectorSpec
+    effective: CollectorSpec
+    destination_name: str | None
+    destination: DestinationSpec | None
+    digest: str
+    effective_digest: str
+    file: str
+    line: int
+    problem: Problem | None = None
+
+    @property
+    def source(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    @property
+    def held(self) -> bool:
+        """It is declared no longer, and runs on until that is confirmed."""
+        return self.problem is not None and self.problem.reason in {HELD, DIRECTORY_VANISHED}
+
+    @property
+    def supported(self) -> bool:
+        return self.problem is None or self.problem.reason != NOT_SUPPORTED
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A collector of which nothing is known that could run: first seen bad, or without a destination."""
+
+    name: str
+    problem: Problem
+    file: str
+    line: int
+
+    @property
+    def source(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """`good` are the manifests that are in force now: the next time's last good ones."""
+
+    collectors: Mapping[str, DesiredCollector]
+    invalid: Mapping[str, Invalid]
+    good: Mapping[Key, Declaration]
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    declaration: Declaration
+    problem: Problem | None = None
+
+
+def desire(observed: Observed, remembered: Mapping[Key, Declaration]) -> Desired:
+    """What shall run. `remembered` are the manifests that were good the last time."""
+    settled = _settle("Destination", observed, remembered)
+    gone = {key: declaration for key, declaration in remembered.items()
+            if key[0] == "Destination" and key[1] not in settled}
+    destinations = Destinations({name: found.declaration for name, found in settled.items()},
+                                {key[1]: declaration for key, declaration in gone.items()})
+    collectors: dict[str, DesiredCollector] = {}
+    invalid = _first_seen_bad(observed, remembered)
+    good: dict[Key, Declaration] = {found.declaration.key: found.declaration for found in settled.values()}
+    for name, found in _collectors(observed, remembered).items():
+        good[found.declaration.key] = found.declaration
+        desired = _with_destination(found, destinations)
+        if isinstance(desired, Invalid):
+            invalid[name] = desired
+        else:
+            collectors[name] = desired
+    good.update((key, declaration) for key, declaration in gone.items() if key[1] in destinations.kept)
+    return Desired(collectors, invalid, good)
+
+
+def _settle(kind: str, observed: Observed, remembered: Mapping[Key, Declaration]) -> dict[str, _Settled]:
+    """Each name of this kind that is declared in any way, with the version in force."""
+    settled = {found.name: _Settled(found) for found in observed.declarations if found.kind == kind}
+    for broken in observed.broken:
+        last_good = remembered.get((kind, broken.name))
+        if broken.kind == kind and last_good and broken.name not in settled:
+            settled[broken.name] = _Settled(last_good, Problem(INVALID, broken.message))
+    for key, declaration in remembered.items():
+        if key[0] == kind and key[1] not in settled and (problem := _withheld(declaration, observed)):
+            settled[key[1]] = _Settled(declaration, problem)
+    return settled
+
+
+def _withheld(declaration: Declaration, observed: Observed) -> Problem | None:
+    """Why a manifest that is not to be seen counts as declared all the same."""
+    if observed.vanished:
+        return Problem(DIRECTORY_VANISHED, observed.vanished)
+    for place in _places(declaration.file):
+        if place in observed.unreadable:
+            return Problem(UNREADABLE, observed.unreadable[place])
+    if declaration.file in observed.unclear:
+        return Problem(INVALID, observed.unclear[declaration.file])
+    return None
+
+
+def _places(file: str) -> Iterator[str]:
+    """The file, and each directory on the way to it."""
+    while file:
+        yield file
+        file = file.rpartition("/")[0]
+
+
+def _collectors(observed: Observed, remembered: Mapping[Key, Declaration]) -> dict[str, _Settled]:
+    settled = _settle("MailCollector", observed, remembered)
+    any_left = settled or any(broken.kind == "MailCollector" for broken in observed.broken)
+    gone = [declaration for key, declaration in remembered.items()
+            if key[0] == "MailCollector" and key[1] not in settled]
+    if any_left or len(gone) < 2 or observed.empty_confirmed:
+        return settled
+    problem = Problem(HELD, f"all {len(gone)} collectors vanished at once, so they run on; "
+                            "create the file .allow-empty in the manifests' directory if that is meant")
+    return {declaration.name: _Settled(declaration, problem) for declaration in gone}
+
+
+def _first_seen_bad(observed: Observed, remembered: Mapping[Key, Declaration]) -> dict[str, Invalid]:
+    valid = {found.name for found in observed.declarations if found.kind == "MailCollector"}
+    return {broken.name: _invalid(broken) for broken in observed.broken
+            if broken.kind == "MailCollector" and broken.name not in valid
+            and ("MailCollector", broken.name) not in remembered}
+
+
+def _invalid(broken: Broken) -> Invalid:
+    return Invalid(broken.name, Problem(INVALID, broken.message), broken.file, broken.line)
+
+
+def _with_destination(found: _Settled, destinations: Destinations) -> DesiredCollector | Invalid:
+    declared = found.declaration
+    manifest, effective = declared.manifest, declared.effective
+    assert isinstance(manifest, MailCollector)  # noqa: S101  # the key's kind says so
+    assert isinstance(effective, MailCollector)  # noqa: S101
+    chosen = destinations.choose(manifest.spec.destination)
+    if chosen.missing:
+        return Invalid(declared.name, Problem(INVALID, f"{declared.source}: {chosen.complaint}"),
+                       declared.file, declared.line)
+    problem = found.problem
+    if problem is None and chosen.complaint:
+        problem = Problem(INVALID, f"{declared.source}: {chosen.complaint}")
+    gaps = [gap.message for gap in unsupported(effective.spec, chosen.spec) if not gap.safe]
+    if gaps:
+        problem = Problem(NOT_SUPPORTED, f"{declared.source}: {'; '.join(gaps)}")
+    return DesiredCollector(
+        declared.name, manifest.metadata.labels, manifest.metadata.annotations, manifest.spec, effective.spec,
+        chosen.name, chosen.spec, declared.digest, f"{declared.effective_digest}:{chosen.digest}", declared.file,
+        declared.line, problem)

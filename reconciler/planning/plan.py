@@ -1,0 +1,104 @@
+"""The plan: what to do, by name, so that what runs is what is desired. Printed, applied and counted as it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from reconciler.planning.desired import Desired, DesiredCollector
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Nothing runs, and it shall."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """It runs with another spec: that one finishes its message, then this one starts."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """It runs, and shall not: it finishes its message."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """It stays as it is: running with this very spec, or not running and not meant to."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A change that is held back: `reason` says what has to happen first."""
+
+    name: str
+    reason: str
+
+
+Step = Start | Replace | Stop | Keep | Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One step for each collector, by name."""
+
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def changes(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Start | Replace | Stop))
+
+    def count(self) -> dict[str, int]:
+        """How many steps of each sort."""
+        return dict(Counter(type(step).__name__ for step in self.steps))
+
+
+def plan(desired: Desired, actual: Mapping[str, str]) -> Plan:
+    """`actual`: the running collectors, each with the effective digest that it runs."""
+    steps = [_step(collector, actual.get(collector.name)) for collector in desired.collectors.values()]
+    steps.extend(_invalid(desired, actual))
+    steps.extend(Stop(name, "declared no longer") for name in actual
+                 if name not in desired.collectors and name not in desired.invalid)
+    return Plan(tuple(sorted(steps, key=lambda step: step.name)))
+
+
+def _step(collector: DesiredCollector, running: str | None) -> Step:
+    name, problem = collector.name, collector.problem
+    refusal = _refusal(collector)
+    if refusal and running is not None:
+        return Stop(name, refusal)
+    if refusal:
+        return Keep(name, refusal) if collector.supported else Hold(name, refusal)
+    if running is None:
+        return Start(name, problem.message if problem else "declared")
+    if collector.held and problem:
+        return Hold(name, problem.message)
+    if running != collector.effective_digest:
+        return Replace(name, "its spec or destination changed")
+    return Keep(name, problem.message if problem else "unchanged")
+
+
+def _refusal(collector: DesiredCollector) -> str:
+    """Why this collector shall not run; "" if it shall."""
+    if not collector.supported and collector.problem:
+        return collector.problem.message
+    return "" if collector.effective.enabled else "disabled"
+
+
+def _invalid(desired: Desired, actual: Mapping[str, str]) -> Iterator[Step]:
+    for name, found in desired.invalid.items():
+        yield Keep(name, found.problem.message) if name in actual else Hold(name, found.problem.message)

@@ -1,0 +1,190 @@
+"""The routes of the API, over `control.service.Control`. Everything is JSON or server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from reconciler.control.loop import SessionRefused
+from reconciler.control.service import Control, NotFound
+from reconciler.model.errors import CollectorError, LedgerUnavailable
+from reconciler.model.outcomes import SessionReport
+from reconciler.model.search import label
+from reconciler.model.status import Shown, timestamp
+
+_STILL_THERE = 15.0
+"""Seconds of silence after which an event stream says that it is alive."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this daemon lives."""
+
+    manifests: Path
+    state_dir: Path
+
+
+class Api:
+    """The endpoints, each a function of a request."""
+
+    def __init__(self, control: Control, place: Place) -> None:
+        self._control = control
+        self._place = place
+
+    async def collectors(self, request: Request) -> Response:
+        try:
+            labels = [label(text) for text in request.query_params.getlist("label")]
+        except ValueError as error:
+            raise HTTPException(400, f"label: {error}") from error
+        return _json(self._control.list(request.query_params.get("search", ""), labels))
+
+    async def collector(self, request: Request) -> Response:
+        return _json(await self._control.describe(request.path_params["name"]))
+
+    async def collect(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        asked = self._control.collect(name, force=_flag(request, "force"))
+        if not _flag(request, "wait"):
+            return JSONResponse({}, 202)
+        return _stream(self._progress(name, asked))
+
+    async def _progress(self, collector: str, asked: asyncio.Future[SessionReport]) -> AsyncIterator[str]:
+        async for session in self._control.follow(collector, asked):
+            name = "progress" if session.finished_at is None else "finished"
+            yield _event(name, session.model_dump_json(by_alias=True))
+
+    async def clear(self, request: Request) -> Response:
+        cleared = await self._control.clear(request.path_params["name"])
+        return JSONResponse({"epoch": cleared.epoch, "forgotten": cleared.forgotten})
+
+    async def check(self, request: Request) -> Response:
+        return _json(await self._control.check(request.path_params["name"]))
+
+    async def reload(self, _request: Request) -> Response:
+        done = await self._control.reload()
+        return JSONResponse({"plan": done.count(), "diagnostics": self._diagnostics()})
+
+    async def events(self, _request: Request) -> Response:
+        return _stream(self._changes())
+
+    async def _changes(self) -> AsyncIterator[str]:
+        with self._control.subscribed() as subscription:
+            yield ": changes from now on\n\n"
+            while True:
+                try:
+                    changes = await asyncio.wait_for(subscription.take(), _STILL_THERE)
+                except TimeoutError:
+                    yield ":\n\n"
+                    continue
+                for name, found in changes.items():
+                    yield (_event("removed", json.dumps({"name": name})) if found is None
+                           else _event("collector", found.model_dump_json(by_alias=True)))
+
+    async def info(self, _request: Request) -> Response:
+        return JSONResponse({
+            "version": version("mailcollector"), "pid": os.getpid(),
+            "manifests": str(self._place.manifests.absolute()), "stateDir": str(self._place.state_dir.absolute()),
+            "startedAt": timestamp(self._control.started_at), "trouble": self._control.trouble or None,
+            "diagnostics": self._diagnostics()})
+
+    async def diagnostics(self, _request: Request) -> Response:
+        return JSONResponse(self._diagnostics())
+
+    def _diagnostics(self) -> list[dict[str, object]]:
+        return [found.as_json() for found in self._control.diagnostics]
+
+    async def healthy(self, _request: Request) -> Response:
+        return _probe(good=self._control.healthy, bad="the control loop has not moved lately")
+
+    async def ready(self, _request: Request) -> Response:
+        return _probe(good=self._control.ready, bad="the manifests have not been loaded yet")
+
+
+def application(control: Control, place: Place) -> Starlette:
+    """The API as an ASGI application, for the control socket; see `web.guard` for TCP."""
+    api = Api(control, place)
+    one = "/api/v1/collectors/{name}"
+    routes = [
+        Route("/api/v1/collectors", api.collectors),
+        Route(one, api.collector),
+        Route(f"{one}/collect", api.collect, methods=["POST"]),
+        Route(f"{one}/clear", api.clear, methods=["POST"]),
+        Route(f"{one}/check", api.check, methods=["POST"]),
+        Route("/api/v1/events", api.events),
+        Route("/api/v1/info", api.info),
+        Route("/api/v1/diagnostics", api.diagnostics),
+        Route("/-/reload", api.reload, methods=["POST"]),
+        Route("/healthz", api.healthy),
+        Route("/readyz", api.ready),
+    ]
+    return Starlette(routes=routes, exception_handlers={
+        HTTPException: _refused, CollectorError: _failed, Exception: _defect})
+
+
+def _flag(request: Request, name: str) -> bool:
+    text = request.query_params.get(name, "false")
+    if text not in {"true", "false"}:
+        raise HTTPException(400, f"{name} is true or false")
+    return text == "true"
+
+
+def _json(found: Shown | Iterable[Shown]) -> Response:
+    if isinstance(found, Shown):
+        return Response(found.model_dump_json(by_alias=True), media_type="application/json")
+    listed = ",".join(one.model_dump_json(by_alias=True) for one in found)
+    return Response(f"[{listed}]", media_type="application/json")
+
+
+def _stream(events: AsyncIterator[str]) -> Response:
+    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+def _event(name: str, data: str) -> str:
+    return f"event: {name}\ndata: {data}\n\n"
+
+
+def _probe(*, good: bool, bad: str) -> Response:
+    return Response("ok\n" if good else f"{bad}\n", 200 if good else 503, media_type="text/plain")
+
+
+def _error(status: int, reason: str, message: str, **more: str) -> Response:
+    return JSONResponse({"error": {"reason": reason, "message": message, **more}}, status)
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # what the handler is registered for
+    reasons = {400: "BadRequest", 404: "NotFound", 405: "MethodNotAllowed"}
+    return _error(error.status_code, reasons.get(error.status_code, "Refused"), error.detail)
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, CollectorError)  # noqa: S101  # what the handler is registered for
+    match error:
+        case NotFound():
+            return _error(404, error.reason, str(error))
+        case SessionRefused(next_attempt=at) if at is not None:
+            return _error(409, error.reason, str(error), nextAttempt=timestamp(at))
+        case LedgerUnavailable():
+            return _error(503, error.reason, str(error))
+        case _:
+            return _error(409, error.reason, str(error))
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """Neither the answer nor the log quotes the error: its text may hold anything."""
+    log.error("defect in the API", path=request.url.path, error=type(error).__name__)
+    return _error(500, "InternalError", "a defect of mailcollector; its log says more")
