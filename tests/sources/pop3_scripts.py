@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.servers.scripted import Client, Script
+from reconciler.model.messages import Arrival, Fetched, Listing
+from reconciler.model.secret import Secret
+from reconciler.sources.pop3 import Pop3Source
+from reconciler.wire.endpoint import Endpoint, Tls
+from reconciler.wire.limits import Limits
+from tests.servers.scripted import Client, Script, Scripted
 
 Reply = bytes | Callable[[bytes], bytes]
 PASSWORD = "canary-9f3b"
@@ -56,3 +61,20 @@ def close_after(table: Mapping[bytes, Reply], last: bytes) -> Script:
             client.send(reply if isinstance(reply, bytes) else reply(line))
 
     return script
+
+
+def source_of(server: Scripted, *, tls: Tls = "none", username: str = "user", password: str = PASSWORD,
+              ca_file: str | None = None, limits: Limits | None = None) -> Pop3Source:
+    endpoint = Endpoint(server.host, server.port, tls, ca_file)
+    return Pop3Source(endpoint, username, Secret(password), limits or Limits())
+
+
+def listing_of(source: Pop3Source) -> Listing:
+    [listing] = source.listings(writable=True)
+    return listing
+
+
+def fetch_all(source: Pop3Source, listing: Listing) -> dict[str, bytes | Fetched]:
+    """Each key with its message, or with what came instead."""
+    return {fetched.listed.key: b"".join(fetched.content) if isinstance(fetched, Arrival) else fetched
+            for fetched in source.fetch(listing.folder, listing.messages)}
