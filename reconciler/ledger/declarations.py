@@ -1,0 +1,156 @@
+"""The collectors themselves: what is declared, their totals and back-offs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from reconciler.ledger.dialects import upsert
+from reconciler.ledger.records import cut
+from reconciler.ledger.schema import NOTABLE, collectors, folders, last_good, messages, sessions
+from reconciler.ledger.sessions import report
+from reconciler.ledger.store import Store
+from reconciler.model.history import Declared, History, LastGood, ParkedMessage, Retry
+from reconciler.model.outcomes import MessageState
+from reconciler.model.status import Totals
+
+_DECLARED = select(collectors.c.id, collectors.c.name, collectors.c.generation, collectors.c.digest, collectors.c.mode,
+                   collectors.c.epoch, collectors.c.retired_at)
+_NEW = {"generation": 1, "epoch": 1, "remembered": 0, "sessions": 0, "collected": 0, "failed": 0, "deleted": 0,
+        "bytes": 0}
+_HISTORIES = select(collectors, *(column.label(f"session_{column.name}") for column in sessions.c)).outerjoin(
+    sessions, (sessions.c.collector_id == collectors.c.id) & (sessions.c.number == collectors.c.sessions))
+
+
+class Declarations(Store):
+    """`model.interfaces.Registry`, but for its sessions and its housekeeping."""
+
+    def declare(self, name: str, digest: str, mode: str, now: datetime) -> Declared:
+        with self.reading() as connection:
+            found = _find(connection, name)
+        if found and (found.digest, found.mode, found.retired_at) == (digest, mode, None):
+            return Declared(name, found.generation, found.epoch)
+        with self.writing() as connection:
+            return _declare(connection, name, digest, mode, now)
+
+    def retire(self, name: str, now: datetime) -> None:
+        with self.writing() as connection:
+            connection.execute(update(collectors).values(retired_at=now).where(
+                collectors.c.name == name, collectors.c.retired_at.is_(None)))
+
+    def clear(self, name: str, now: datetime) -> Declared:  # noqa: ARG002
+        """Begin a new epoch; what the old one remembered is dropped by `expire`."""
+        with self.writing() as connection:
+            found = connection.execute(
+                update(collectors).where(collectors.c.name == name)
+                .values(epoch=collectors.c.epoch + 1, remembered=0)
+                .returning(collectors.c.generation, collectors.c.epoch)).one_or_none()
+            if found is None:
+                raise self.unknown(name)
+            return Declared(name, found.generation, found.epoch)
+
+    def histories(self, names: Iterable[str] | None = None) -> Mapping[str, History]:
+        """Of those named, retired ones too; names that are unknown are left out."""
+        with self.reading() as connection:
+            return {row["name"]: _history(row) for row in _rows(connection, names)}
+
+    def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
+        """Without those that are gone from the server."""
+        found = (
+            select(folders.c.name.label("folder"), messages.c.key, messages.c.size, messages.c.reason,
+                   messages.c.first_at.label("since"))
+            .join(folders, folders.c.id == messages.c.folder_id)
+            .join(collectors, _current())
+            .where(collectors.c.name == name, NOTABLE, messages.c.state == MessageState.PARKED,
+                   messages.c.deleted_at.is_(None))
+            .order_by(messages.c.first_at, messages.c.id).limit(limit))
+        with self.reading() as connection:
+            return [ParkedMessage(**row) for row in connection.execute(found).mappings()]
+
+    def unpark(self, name: str) -> int:
+        """They become failed ones with no attempt yet."""
+        where = select(folders.c.id).join(collectors, _current()).where(collectors.c.name == name)
+        with self.writing() as connection:
+            return connection.execute(
+                update(messages).values(state=MessageState.FAILED, attempts=0)
+                .where(messages.c.folder_id.in_(where), NOTABLE,
+                       messages.c.state == MessageState.PARKED)).rowcount
+
+    def save_retry(self, name: str, retry: Retry | None) -> None:
+        with self.writing() as connection:
+            connection.execute(update(collectors).where(collectors.c.name == name).values(
+                retry_reason=retry and retry.reason, retry_message=retry and retry.message,
+                retry_failures=retry and retry.failures, retry_at=retry and retry.next_attempt,
+                retry_digest=retry and retry.digest))
+
+    def save_last_good(self, changed: Sequence[LastGood], gone: Sequence[tuple[str, str]], now: datetime) -> None:
+        if not (changed or gone):
+            return
+        with self.writing() as connection:
+            for kind, name in gone:
+                connection.execute(last_good.delete().where(last_good.c.kind == kind, last_good.c.name == name))
+            if changed:
+                connection.execute(upsert(connection, last_good, ("kind", "name"), _everything), [
+                    {"kind": good.kind, "name": good.name, "file": good.file, "line": good.line, "base": good.base,
+                     "text": good.text, "at": now} for good in changed])
+
+    def last_good(self) -> Sequence[LastGood]:
+        columns = [column for column in last_good.c if column.name != "at"]
+        with self.reading() as connection:
+            return [LastGood(**row) for row in connection.execute(
+                select(*columns).order_by(last_good.c.kind, last_good.c.name)).mappings()]
+
+
+def _find(connection: Connection, name: str) -> Any:
+    return connection.execute(_DECLARED.where(collectors.c.name == name)).one_or_none()
+
+
+def _declare(connection: Connection, name: str, digest: str, mode: str, now: datetime) -> Declared:
+    found = _find(connection, name)
+    if found is None:
+        connection.execute(insert(collectors).values(name=name, digest=digest, mode=mode, declared_at=now, **_NEW))
+        return Declared(name, 1, 1)
+    changes: dict[str, Any] = {"digest": digest, "mode": mode, "retired_at": None,
+                               "generation": found.generation + (found.digest != digest), "epoch": found.epoch}
+    if found.retired_at is not None:
+        changes["declared_at"] = now
+    if mode == "all-delete" != found.mode:
+        changes |= {"epoch": found.epoch + 1, "remembered": 0}
+    connection.execute(update(collectors).where(collectors.c.id == found.id).values(**changes))
+    return Declared(name, changes["generation"], changes["epoch"])
+
+
+def _current() -> Any:
+    """Joins a folder to its collector, in the current epoch."""
+    return (collectors.c.id == folders.c.collector_id) & (collectors.c.epoch == folders.c.epoch)
+
+
+def _rows(connection: Connection, names: Iterable[str] | None) -> Iterator[RowMapping]:
+    if names is None:
+        declared = _HISTORIES.where(collectors.c.retired_at.is_(None)).order_by(collectors.c.name)
+        yield from connection.execute(declared).mappings()
+        return
+    for part in cut(names):
+        yield from connection.execute(_HISTORIES.where(collectors.c.name.in_(part))).mappings()
+
+
+def _history(row: RowMapping) -> History:
+    last = None
+    if row["session_number"] is not None:
+        last = report({column.name: row[f"session_{column.name}"] for column in sessions.c})
+    totals = {name: row[name] for name in Totals.model_fields}
+    return History(Declared(row["name"], row["generation"], row["epoch"]), Totals(**totals), last, _retry(row),
+                   row["remembered"])
+
+
+def _retry(row: RowMapping) -> Retry | None:
+    if row["retry_reason"] is None:
+        return None
+    return Retry(row["retry_reason"], row["retry_message"], row["retry_failures"], row["retry_at"], row["retry_digest"])
+
+
+def _everything(new: Any) -> dict[str, Any]:
+    return {column.name: new[column.name] for column in last_good.c if not column.primary_key}

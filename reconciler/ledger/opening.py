@@ -1,0 +1,150 @@
+"""Opening a ledger: made whole where there is none, brought up to date where it is older than the program."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, make_url
+from sqlalchemy.engine import URL
+
+from reconciler.ledger import dialects
+from reconciler.ledger.declarations import Declarations
+from reconciler.ledger.errors import LedgerAbsent, plainly, refused
+from reconciler.ledger.records import MessageRecords
+from reconciler.ledger.schema import REVISIONS, metadata, stamp
+from reconciler.ledger.sessions import Sessions
+from reconciler.model.errors import LedgerUnavailable
+
+
+class SqlLedger(MessageRecords, Declarations, Sessions):
+    """The ledger and the registry of `model.interfaces`, in one SQL database. Thread-safe."""
+
+
+def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
+    """Open the ledger at `url`, `sqlite:///relative/path` or `sqlite:////absolute/path`.
+
+    With `create` it is made where there is none, its directory too (0700, the file 0600), and brought up to date where
+    an older version wrote it. Without, it is opened for reading only: LedgerAbsent where there is none.
+    Raises LedgerUnavailable for everything else that keeps it from being used.
+    """
+    with plainly("at the URL of --state"):
+        where = make_url(url)
+    title = str(dialects.file(where)) if where.get_backend_name() == "sqlite" else refused(where)
+    with plainly(title):
+        if where.get_backend_name() == "sqlite":
+            _ensure_file(where, title, create)
+        engine = dialects.engine(where, writable=create)
+        try:
+            _ensure_current(engine, where, title, create)
+        except BaseException:
+            engine.dispose()
+            raise
+    return SqlLedger(engine, title)
+
+
+def _ensure_file(where: URL, title: str, create: bool) -> None:
+    path = dialects.file(where)
+    try:
+        if path.exists():
+            return
+        if not create:
+            raise LedgerAbsent(f"there is no ledger at {title}: nothing has run here yet")
+        _ensure_directory(path.parent)
+        _build(where, path)
+    except OSError as error:
+        raise LedgerUnavailable(f"the ledger {title} cannot be made: {error.strerror}; give its directory to the user "
+                                "that runs mailcollector, or name another with --state-dir") from error
+
+
+def _ensure_directory(directory: Path) -> None:
+    """Make it and its missing parents, 0700 whatever the umask, durably."""
+    if directory.is_dir():
+        return
+    _ensure_directory(directory.parent)
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(0o700)
+        directory.chmod(0o700)
+    _sync(directory.parent)
+
+
+def _build(where: URL, path: Path) -> None:
+    """Make the ledger under another name and link it into place whole: no half-made one is ever there, and of two
+    programs that make it at once, one wins and both go on with that."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    try:
+        draft.chmod(0o600)  # SQLite gives its -wal and -shm the same mode
+        engine = dialects.engine(where.set(database=str(draft)))
+        with engine.execution_options(**{dialects.WRITES: True}).begin() as connection:
+            _make(connection)
+        engine.dispose()  # the last connection moves everything from the WAL into the file, and syncs it
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        _sync(path.parent)
+    finally:
+        draft.unlink()
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _ensure_current(engine: Engine, where: URL, title: str, create: bool) -> None:
+    with engine.begin() as connection:
+        if _is_current(connection, title):
+            return
+    if not create:
+        raise LedgerUnavailable(f"the ledger {title} was written by an older version: `mailcollector run` updates it")
+    with _migrating(where) as connection:
+        if not _is_current(connection, title):  # or another program was faster
+            _update(connection)
+
+
+@contextlib.contextmanager
+def _migrating(where: URL) -> Iterator[Connection]:
+    engine = dialects.engine(where, foreign_keys=False)
+    try:
+        with engine.execution_options(**{dialects.WRITES: True}).begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _is_current(connection: Connection, title: str) -> bool:
+    version = _version(connection)
+    if version is None and inspect(connection).get_table_names():
+        raise LedgerUnavailable(f"{title} is a database of something else; name another file with --state")
+    if version is not None and version not in REVISIONS:
+        raise LedgerUnavailable(f"the ledger {title} was written by a newer version of mailcollector (its schema is "
+                                f"{version}, this one knows {REVISIONS[-1]}): run that version, or name another file "
+                                "with --state")
+    return version == REVISIONS[-1]
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(stamp.name):
+        return None
+    return connection.execute(stamp.select()).scalar()
+
+
+def _make(connection: Connection) -> None:
+    metadata.create_all(connection)
+    stamp.create(connection)
+    connection.execute(stamp.insert().values(version_num=REVISIONS[-1]))
+
+
+def _update(connection: Connection) -> None:
+    if _version(connection) is None:
+        _make(connection)
+    else:
+        from reconciler.ledger import migration  # noqa: PLC0415  # Alembic takes long to load and is hardly ever needed
+
+        migration.upgrade(connection)

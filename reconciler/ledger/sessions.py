@@ -1,0 +1,85 @@
+"""What became of each session, and forgetting what is old."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, Table, delete, insert, select, update
+
+from reconciler.ledger.schema import accounts, collectors, folders, messages, sessions
+from reconciler.ledger.store import Store
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
+
+KEPT_SESSIONS = 100
+"""Of each collector."""
+KEPT_RETIRED = timedelta(days=30)
+"""How long a removed collector's history can still be had back."""
+_AT_ONCE = 5000
+"""Rows forgotten in one transaction: sessions record in between."""
+
+
+class Sessions(Store):
+    def record_session(self, collector: str, report: SessionReport) -> None:
+        """Its line, and the collector's totals, in one commit."""
+        totals = collectors.c
+        with self.writing() as connection:
+            found = connection.execute(
+                update(collectors).where(totals.name == collector)
+                .values(sessions=totals.sessions + 1, collected=totals.collected + report.collected,
+                        failed=totals.failed + report.failed, deleted=totals.deleted + report.deleted,
+                        bytes=totals.bytes + report.bytes)
+                .returning(totals.id, totals.sessions)).one_or_none()
+            if found is None:
+                raise self.unknown(collector)
+            connection.execute(insert(sessions).values(collector_id=found.id, number=found.sessions, **_line(report)))
+
+    def sessions(self, name: str, limit: int = 20) -> Sequence[SessionReport]:
+        """The last ones, newest first."""
+        with self.reading() as connection:
+            return [report(row) for row in connection.execute(
+                select(sessions).join(collectors, collectors.c.id == sessions.c.collector_id)
+                .where(collectors.c.name == name).order_by(sessions.c.number.desc()).limit(limit)).mappings()]
+
+    def expire(self, now: datetime) -> None:
+        """Forget retired collectors after 30 days, the epochs before each collector's current one, sessions beyond the
+        last 100, and accounts that nobody has any more. In many small transactions: nothing is lost if it is cut short.
+        """
+        retired = collectors.c.retired_at <= now - KEPT_RETIRED
+        forgotten = select(folders.c.id).join(collectors, collectors.c.id == folders.c.collector_id).where(
+            retired | (folders.c.epoch < collectors.c.epoch))
+        kept = select(collectors.c.sessions).where(collectors.c.id == sessions.c.collector_id).scalar_subquery()
+        self._forget(messages, messages.c.folder_id.in_(forgotten))
+        self._forget(folders, folders.c.id.in_(forgotten))
+        self._forget(collectors, retired)
+        self._forget(accounts, ~select(folders.c.id).where(folders.c.account_id == accounts.c.id).exists())
+        with self.writing() as connection:
+            connection.execute(delete(sessions).where(sessions.c.number <= kept - KEPT_SESSIONS))
+
+    def _forget(self, table: Table, which: ColumnElement[bool]) -> None:
+        some = select(table.c.id).where(which).limit(_AT_ONCE)
+        while True:
+            with self.writing() as connection:
+                gone = connection.execute(delete(table).where(table.c.id.in_(some))).rowcount
+            if gone < _AT_ONCE:
+                return
+
+
+def report(row: Mapping[str, Any] | RowMapping) -> SessionReport:
+    """A line of the table `sessions`."""
+    error = row["error"] and Failure(row["error"]["reason"], row["error"]["message"], row["error"]["retry_after"])
+    return SessionReport(
+        started_at=row["started_at"], finished_at=row["finished_at"], outcome=Outcome(row["outcome"]),
+        listed=row["listed"], collected=row["collected"], skipped_reasons=row["skipped_reasons"],
+        parked=row["parked"], failed=row["failed"], left=row["left"], deleted=row["deleted"], bytes=row["bytes"],
+        error=error, notes=tuple(row["notes"]))
+
+
+def _line(report: SessionReport) -> dict[str, Any]:
+    error = report.error and {"reason": report.error.reason, "message": report.error.message,
+                              "retry_after": report.error.retry_after}
+    return {"started_at": report.started_at, "finished_at": report.finished_at, "outcome": report.outcome.value,
+            "listed": report.listed, "collected": report.collected, "skipped_reasons": dict(report.skipped_reasons),
+            "parked": report.parked, "failed": report.failed, "left": report.left, "deleted": report.deleted,
+            "bytes": report.bytes, "error": error, "notes": list(report.notes)}

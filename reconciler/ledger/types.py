@@ -1,0 +1,55 @@
+"""How our values are stored: compactly, and alike in every database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Dialect, LargeBinary, SmallInteger, TypeDecorator
+
+from reconciler.model.outcomes import MessageState
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_CODES = {MessageState.COLLECTED: 0, MessageState.FAILED: 1, MessageState.PARKED: 2}
+STATES = tuple(sorted(_CODES, key=lambda state: _CODES[state]))
+"""By code."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time, as microseconds of UTC since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+class Digest(TypeDecorator[str]):
+    """A SHA-256: hex to us, 32 octets in the database."""
+
+    impl = LargeBinary(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+        return None if value is None else bytes.fromhex(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else bytes(value).hex()
+
+
+class State(TypeDecorator[MessageState]):
+    """A message's state, as a small number."""
+
+    impl = SmallInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: MessageState | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        return None if value is None else _CODES[value]
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> MessageState | None:  # noqa: ARG002
+        return None if value is None else STATES[value]

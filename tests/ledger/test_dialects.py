@@ -1,0 +1,32 @@
+"""Nothing but `dialects` knows which database it is: our statements compile for PostgreSQL, too."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from reconciler.ledger.dialects import upsert
+from reconciler.ledger.schema import deliveries, messages, metadata
+
+
+def test_tables_compile_for_postgresql() -> None:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    tables = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
+    indexes = {str(index.name): str(CreateIndex(index).compile(dialect=dialect)) for index in messages.indexes}
+
+    assert len(tables) == 7
+    assert indexes["ix_messages_notable"].endswith("(folder_id) WHERE state != 0 OR deleted_at IS NOT NULL")
+
+
+def test_upserts_compile_for_postgresql() -> None:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    connection: Any = SimpleNamespace(dialect=dialect)
+    replace = upsert(connection, deliveries, ("message_id", "recipient"), lambda new: {"name": new.name})
+    keep = upsert(connection, deliveries, ("message_id", "recipient"))
+
+    assert "ON CONFLICT (message_id, recipient) DO UPDATE SET name = excluded.name" in str(
+        replace.compile(dialect=dialect))
+    assert "ON CONFLICT (message_id, recipient) DO NOTHING" in str(keep.compile(dialect=dialect))

@@ -1,0 +1,169 @@
+"""What is recorded of messages, and that it is found again only where it is meant."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select
+
+from reconciler.ledger import SqlLedger, open_ledger
+from reconciler.ledger.schema import deliveries, folders, messages
+from reconciler.model.errors import LedgerUnavailable
+from reconciler.model.outcomes import Entry, MessageState
+from tests.ledger.samples import ACCOUNT, INBOX, MAILBOX, NOW, collected, failed, fingerprint, parked
+
+COLLECTED = MessageState.COLLECTED
+
+
+def test_nothing_is_known_at_first(ledger: SqlLedger) -> None:
+    assert ledger.known("sales", INBOX) == {}
+    assert ledger.epoch("sales") == 1
+
+
+def test_what_is_recorded_is_known(ledger: SqlLedger, url: str) -> None:
+    ledger.record("sales", INBOX, [collected("1"), failed("2", "a@x"), parked("3")], NOW)
+    ledger.close()
+
+    known = open_ledger(url).known("sales", INBOX)
+
+    assert dict(known) == {
+        "1": Entry("1", COLLECTED),
+        "2": Entry("2", MessageState.FAILED, attempts=1, delivered=frozenset({"a@x"}), reason="451 later"),
+        "3": Entry("3", MessageState.PARKED, reason="unknown-mailbox"),
+    }
+    assert "1" in known
+    assert "4" not in known
+    assert known.get("4") is None
+
+
+def test_recording_nothing_is_no_transaction(ledger: SqlLedger) -> None:
+    ledger.record("never declared", INBOX, [], NOW)
+
+
+def test_attempts_of_failed_ones_add_up_and_recipients_stay(ledger: SqlLedger) -> None:
+    ledger.record("sales", INBOX, [failed("1", "a@x")], NOW)
+    ledger.record("sales", INBOX, [failed("1", "b@x", reason="452 full")], NOW)
+
+    assert ledger.known("sales", INBOX)["1"] == Entry(
+        "1", MessageState.FAILED, attempts=2, delivered=frozenset({"a@x", "b@x"}), reason="452 full")
+
+    ledger.record("sales", INBOX, [collected("1", "c@x")], NOW)
+    assert ledger.known("sales", INBOX)["1"] == Entry("1", COLLECTED)
+    assert ledger.histories()["sales"].size == 1
+
+
+@pytest.mark.parametrize("other", [
+    replace(INBOX, validity=8),
+    replace(INBOX, name="Inbox"),
+    replace(INBOX, account=replace(ACCOUNT, host="imap.example.com")),
+    replace(INBOX, account=replace(ACCOUNT, port=143)),
+    replace(INBOX, account=replace(ACCOUNT, username="Sales@example.org")),
+    replace(INBOX, account=replace(ACCOUNT, protocol="pop3")),
+])
+def test_I9_Y18_known_only_in_the_same_account_folder_and_validity(ledger: SqlLedger, other: object) -> None:
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+
+    assert ledger.known("sales", other) == {}  # type: ignore[arg-type]
+
+
+def test_collectors_do_not_see_each_other(ledger: SqlLedger) -> None:
+    ledger.declare("info", "digest", "new-keep", NOW)
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+    ledger.record("info", INBOX, [collected("2")], NOW)
+
+    assert list(ledger.known("sales", INBOX)) == ["1"]
+    assert list(ledger.known("info", INBOX)) == ["2"]
+
+
+def test_P2_the_latest_occurrence_of_a_key_counts(ledger: SqlLedger) -> None:
+    ledger.record("sales", MAILBOX, [collected("u")], NOW)
+    ledger.record_deleted("sales", MAILBOX, ["u"], NOW)
+    assert ledger.known("sales", MAILBOX)["u"] == Entry("u", COLLECTED, deleted=True, content=fingerprint("u").content)
+
+    ledger.record("sales", MAILBOX, [collected("u", occurrence=1)], NOW)
+
+    assert ledger.known("sales", MAILBOX)["u"] == Entry("u", COLLECTED, occurrence=1)
+    assert ledger.histories()["sales"].size == 2
+
+    ledger.record("sales", MAILBOX, [replace(failed("u"), occurrence=2)], NOW)
+    assert ledger.known("sales", MAILBOX)["u"].occurrence == 2
+
+
+def test_deletion_is_recorded_once_and_only_where_it_was(ledger: SqlLedger) -> None:
+    ledger.record("sales", INBOX, [collected(str(key)) for key in range(1200)], NOW)
+
+    ledger.record_deleted("sales", INBOX, (str(key) for key in range(1, 1200)), NOW)
+    ledger.record_deleted("sales", replace(INBOX, validity=9), ["0"], NOW)
+
+    known = ledger.known("sales", INBOX)
+    assert not known["0"].deleted
+    assert all(known[str(key)].deleted for key in range(1, 1200))
+
+
+def test_recorded_again_it_is_on_the_server_again(ledger: SqlLedger) -> None:
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+    ledger.record_deleted("sales", INBOX, ["1"], NOW)
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+
+    assert not ledger.known("sales", INBOX)["1"].deleted
+
+
+def test_fingerprints_are_found_by_header_and_survive_a_record_without(ledger: SqlLedger) -> None:
+    ledger.record("sales", INBOX, [collected("1"), collected("2")], NOW)
+    ledger.record("sales", INBOX, [replace(collected("1"), fingerprint=None)], NOW)
+
+    with ledger.reading() as connection:
+        found = connection.execute(select(messages.c.key, messages.c.content).join(folders).where(
+            messages.c.header == fingerprint("1").header)).all()
+    assert found == [("1", fingerprint("1").content)]
+
+
+def test_a_delivery_is_stored_once_with_its_name(ledger: SqlLedger) -> None:
+    ledger.record("sales", INBOX, [collected("1", "a@x", "b@x")], NOW)
+    ledger.record("sales", INBOX, [collected("1", "b@x")], NOW)
+
+    with ledger.reading() as connection:
+        assert connection.execute(select(deliveries.c.recipient, deliveries.c.name, deliveries.c.at)
+                                  .order_by(deliveries.c.recipient)).all() == [
+            ("a@x", "file-1", NOW), ("b@x", "file-1", NOW)]
+
+
+def test_clear_begins_an_epoch_in_which_nothing_is_known(ledger: SqlLedger) -> None:
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+
+    assert ledger.clear("sales", NOW).epoch == 2
+
+    assert ledger.epoch("sales") == 2
+    assert ledger.known("sales", INBOX) == {}
+    assert ledger.histories()["sales"].size == 0
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+    assert list(ledger.known("sales", INBOX)) == ["1"]
+
+
+def test_unknown_collectors_are_refused_plainly(ledger: SqlLedger) -> None:
+    for attempt in (lambda: ledger.epoch("info"), lambda: ledger.clear("info", NOW),
+                    lambda: ledger.record("info", INBOX, [collected("1")], NOW)):
+        with pytest.raises(LedgerUnavailable, match="does not know the collector info"):
+            attempt()
+
+
+def test_threads_record_at_once_and_nothing_is_lost(ledger: SqlLedger) -> None:
+    threads = [threading.Thread(target=_session, args=(ledger, number)) for number in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    for number in range(32):
+        assert len(ledger.known(f"c{number}", INBOX)) == 30
+    with ledger.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(messages)).scalar() == 32 * 30
+
+
+def _session(ledger: SqlLedger, number: int) -> None:
+    ledger.declare(f"c{number}", "digest", "new-keep", NOW)
+    for batch in range(3):
+        ledger.record(f"c{number}", INBOX, [collected(f"{batch}-{key}") for key in range(10)], NOW)
+        assert len(ledger.known(f"c{number}", INBOX)) == 10 * (batch + 1)

@@ -1,0 +1,272 @@
+"""Making, finding, updating and refusing a ledger (hazard R5), and its files' permissions (hazard S5)."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import make_url
+
+from reconciler.ledger import LedgerAbsent, SqlLedger, dialects, migration, open_ledger
+from reconciler.ledger.schema import REVISIONS, metadata
+from reconciler.model.errors import LedgerUnavailable
+from tests.ledger.samples import INBOX, NOW, collected
+
+
+@pytest.fixture
+def path(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+@pytest.fixture(params=[0o000, 0o077, 0o777])
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def test_S5_files_are_private_whatever_the_umask(umask: None, tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/new/state/ledger.sqlite3")
+    ledger.declare("sales", "digest", "new-keep", NOW)
+
+    made = sorted((tmp_path / "new").rglob("*"))
+    assert [path.name for path in made] == ["state", "ledger.sqlite3", "ledger.sqlite3-shm", "ledger.sqlite3-wal"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o700, 0o600}
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    ledger.close()
+
+
+def test_an_existing_directory_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite3").close()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_it_is_safe_over_a_power_cut(ledger: SqlLedger) -> None:
+    with ledger.reading() as connection:
+        pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                   for name in ("journal_mode", "synchronous", "foreign_keys")]
+    assert pragmas == ["wal", 2, 1]
+
+
+def test_reading_only_makes_nothing(url: str, path: Path) -> None:
+    with pytest.raises(LedgerAbsent, match="nothing has run here yet"):
+        open_ledger(url, create=False)
+    assert not path.parent.exists()
+
+
+def test_reading_only_reads_what_a_closed_or_running_daemon_wrote(url: str) -> None:
+    with_daemon = open_ledger(url)
+    with_daemon.declare("sales", "digest", "new-keep", NOW)
+    with_daemon.record("sales", INBOX, [collected("1")], NOW)
+    reader = open_ledger(url, create=False)
+    assert list(reader.known("sales", INBOX)) == ["1"]
+    with pytest.raises(LedgerUnavailable, match="cannot be written"):
+        reader.clear("sales", NOW)
+    reader.close()
+    with_daemon.close()
+
+    reader = open_ledger(url, create=False)
+    assert reader.histories()["sales"].size == 1
+    reader.close()
+
+
+@pytest.mark.parametrize("name", ["with space", "100%", "a?b#c", "почта"])
+def test_any_directory_name_will_do(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name / "ledger.sqlite3"
+    url = make_url("sqlite://").set(database=str(path)).render_as_string()
+    open_ledger(url).close()
+    assert path.is_file()
+
+
+@pytest.mark.parametrize(("url", "says"), [
+    ("postgresql://user:secret@db/mail", "SQLite only"),
+    ("sqlite://", "must be a file"),
+    ("sqlite:///:memory:", "must be a file"),
+    ("ledger.sqlite3", "cannot be used"),
+])
+def test_other_urls_are_refused_without_their_password(url: str, says: str) -> None:
+    with pytest.raises(LedgerUnavailable, match=says) as caught:
+        open_ledger(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_programs_that_make_it_at_once_end_with_one_ledger(url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(3) as pool:
+        pool.map(_declare, [(url, f"c{number}") for number in range(3)])
+
+    ledger = open_ledger(url)
+    assert sorted(ledger.histories()) == ["c0", "c1", "c2"]
+    ledger.close()
+
+
+def _declare(arguments: tuple[str, str]) -> None:
+    url, name = arguments
+    ledger = open_ledger(url)
+    ledger.declare(name, "digest", "new-keep", NOW)
+    ledger.close()
+
+
+def test_a_fresh_ledger_needs_no_alembic(url: str) -> None:
+    program = f"""import sys
+from reconciler.ledger import open_ledger
+open_ledger({url!r})
+open_ledger({url!r})
+print([name for name in sys.modules if name.startswith("alembic")])"""
+    assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_migrating_from_nothing_gives_the_tables_of_today(url: str, path: Path, tmp_path: Path) -> None:
+    open_ledger(url).close()
+    migrated = tmp_path / "migrated.sqlite3"
+    migrated.touch()
+    engine = dialects.engine(make_url(f"sqlite:///{migrated}"), foreign_keys=False)
+    with engine.begin() as connection:
+        migration.upgrade(connection)
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+    assert _tables(migrated) == _tables(path)
+
+
+def _tables(path: Path) -> set[str]:
+    """The statements that make them, however they are laid out."""
+    connection = sqlite3.connect(path)
+    statements = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    connection.close()
+    return {" ".join(sorted(sql.replace("(", " ").replace(")", " ").replace(",", " ").split()))
+            for name, sql in statements if name != "alembic_version"}
+
+
+def test_the_program_knows_every_revision() -> None:
+    config = Config()
+    config.set_main_option("script_location", "reconciler.ledger:migrations")
+    revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert tuple(reversed(revisions)) == REVISIONS
+
+
+def test_an_older_ledger_is_updated_where_writing_is_meant(url: str, path: Path,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    open_ledger(url).close()
+    _execute(path, "UPDATE alembic_version SET version_num = '0000'")
+    monkeypatch.setattr("reconciler.ledger.opening.REVISIONS", ("0000", *REVISIONS))
+    upgraded = []
+    monkeypatch.setattr(migration, "upgrade", lambda connection: upgraded.append(
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'").rowcount))
+
+    with pytest.raises(LedgerUnavailable, match="older version"):
+        open_ledger(url, create=False)
+    open_ledger(url).close()
+    open_ledger(url).close()
+    assert upgraded == [1]
+
+
+def test_an_empty_file_becomes_a_ledger(url: str, path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    ledger = open_ledger(url)
+    assert ledger.histories() == {}
+    ledger.close()
+
+
+def test_R5_a_newer_ledger_is_refused(url: str, path: Path) -> None:
+    open_ledger(url).close()
+    _execute(path, "UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(LedgerUnavailable, match="newer version"):
+        open_ledger(url)
+
+
+def test_R5_a_database_of_something_else_is_refused(url: str, path: Path) -> None:
+    path.parent.mkdir()
+    _execute(path, "CREATE TABLE songs (title)")
+
+    with pytest.raises(LedgerUnavailable, match="something else"):
+        open_ledger(url)
+
+
+def test_R5_a_corrupt_ledger_is_refused(url: str, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database at all" * 1000)
+
+    with pytest.raises(LedgerUnavailable, match="is not a ledger, or is damaged"):
+        open_ledger(url)
+
+
+def test_R5_a_ledger_damaged_inside_is_told(ledger: SqlLedger, url: str, path: Path) -> None:
+    for batch in range(20):
+        ledger.record("sales", INBOX, [collected(f"{batch}-{key}") for key in range(100)], NOW)
+    ledger.close()
+    damaged = bytearray(path.read_bytes())
+    damaged[20 * 4096:] = os.urandom(len(damaged) - 20 * 4096)
+    path.write_bytes(damaged)
+
+    opened = open_ledger(url)
+    with pytest.raises(LedgerUnavailable, match="is damaged"):
+        opened.known("sales", INBOX)
+    opened.close()
+
+
+def test_R5_a_locked_ledger_is_told(url: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialects, "LOCK_WAIT", 0.05)
+    ledger = open_ledger(url)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(LedgerUnavailable, match="locked by another program"):
+        ledger.declare("sales", "digest", "new-keep", NOW)
+
+    other.execute("ROLLBACK")
+    other.close()
+    ledger.declare("sales", "digest", "new-keep", NOW)
+    ledger.close()
+
+
+def test_R5_a_full_ledger_is_told_and_recovers(ledger: SqlLedger) -> None:
+    with ledger.reading() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(LedgerUnavailable, match="disk is full"):
+        ledger.record("sales", INBOX, [collected(str(key)) for key in range(1000)], NOW)
+    assert ledger.known("sales", INBOX) == {}
+
+    with ledger.reading() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    ledger.record("sales", INBOX, [collected(str(key)) for key in range(1000)], NOW)
+    assert len(ledger.known("sales", INBOX)) == 1000
+
+
+def test_R5_a_ledger_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerUnavailable, match="cannot be made"):
+        open_ledger(f"sqlite:///{tmp_path}/file/ledger.sqlite3")
+
+
+def test_R5_a_ledger_that_vanished_is_not_begun_anew(url: str, path: Path) -> None:
+    open_ledger(url).close()
+    ledger = open_ledger(url)
+    ledger.close()  # it may be used again: connections are made anew
+    path.unlink()
+    with pytest.raises(LedgerUnavailable, match="cannot be opened"):
+        ledger.histories()
+    assert not path.exists()
+
+
+def _execute(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()

@@ -1,0 +1,180 @@
+"""What the control loop keeps: declarations, histories, sessions, back-offs, last good manifests."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from reconciler.ledger import SqlLedger
+from reconciler.ledger.schema import accounts, collectors, deliveries, folders, messages, sessions
+from reconciler.model.errors import LedgerUnavailable
+from reconciler.model.history import Declared, LastGood, ParkedMessage, Retry
+from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, SessionReport
+from reconciler.model.status import Totals
+from tests.ledger.samples import DAY, INBOX, MAILBOX, NOW, collected, failed, parked, session
+
+
+def test_a_changed_digest_raises_the_generation(ledger: SqlLedger) -> None:
+    assert ledger.declare("sales", "digest", "new-keep", NOW) == Declared("sales", 1, 1)
+    assert ledger.declare("sales", "other", "new-keep", NOW) == Declared("sales", 2, 1)
+    assert ledger.declare("sales", "digest", "new-keep", NOW) == Declared("sales", 3, 1)
+
+
+def test_a_change_into_all_delete_begins_an_epoch_and_no_other_change_does(ledger: SqlLedger) -> None:
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+
+    assert ledger.declare("sales", "2", "new-delete", NOW).epoch == 1
+    assert ledger.known("sales", INBOX)
+    assert ledger.declare("sales", "3", "all-delete", NOW) == Declared("sales", 3, 2)
+    assert not ledger.known("sales", INBOX)
+    assert ledger.declare("sales", "4", "all-delete", NOW).epoch == 2
+    assert ledger.declare("sales", "5", "new-keep", NOW).epoch == 2
+
+
+def test_a_retired_collector_gets_its_history_back_within_30_days(ledger: SqlLedger) -> None:
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+    ledger.retire("sales", NOW)
+    ledger.retire("sales", NOW + 20 * DAY)  # the first one counts
+    assert ledger.histories() == {}
+    assert ledger.histories(["sales", "info"])["sales"].size == 1
+
+    ledger.expire(NOW + 30 * DAY - timedelta(seconds=1))
+    assert ledger.declare("sales", "digest", "new-keep", NOW) == Declared("sales", 1, 1)
+    ledger.expire(NOW + 60 * DAY)
+
+    assert list(ledger.known("sales", INBOX)) == ["1"]
+
+
+def test_a_retired_collector_is_forgotten_after_30_days(ledger: SqlLedger) -> None:
+    ledger.declare("info", "digest", "new-keep", NOW)
+    for name, folder in (("sales", INBOX), ("info", MAILBOX)):
+        ledger.record(name, folder, [collected("1"), parked("2")], NOW)
+        ledger.record_session(name, session())
+    ledger.retire("sales", NOW)
+
+    ledger.expire(NOW + 30 * DAY)
+
+    with ledger.reading() as connection:
+        counts = [connection.execute(select(func.count()).select_from(table)).scalar()
+                  for table in (collectors, accounts, folders, messages, deliveries, sessions)]
+    assert counts == [1, 1, 1, 2, 1, 1]
+    assert ledger.declare("sales", "other", "new-keep", NOW) == Declared("sales", 1, 1)
+
+
+def test_expire_drops_what_former_epochs_remembered(ledger: SqlLedger) -> None:
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+    ledger.clear("sales", NOW)
+    ledger.record("sales", INBOX, [collected("2")], NOW)
+
+    ledger.expire(NOW)
+
+    with ledger.reading() as connection:
+        assert connection.execute(select(messages.c.key)).scalars().all() == ["2"]
+
+
+def test_expire_goes_on_until_all_is_forgotten(ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.ledger.sessions._AT_ONCE", 3)
+    ledger.record("sales", INBOX, [collected(str(key)) for key in range(10)], NOW)
+    ledger.clear("sales", NOW)
+
+    ledger.expire(NOW)
+
+    with ledger.reading() as connection:
+        assert connection.execute(select(messages.c.key)).all() == []
+
+
+def test_sessions_come_newest_first_as_they_were(ledger: SqlLedger) -> None:
+    told = SessionReport(NOW, NOW + timedelta(seconds=3), Outcome.FAILED, listed=10, collected=1,
+                         skipped_reasons={"collected-before": 2, "too-large": 3}, parked=1, failed=1, left=2,
+                         deleted=4, bytes=1 << 40, error=Failure("Throttled", "слишком часто", 60.0), notes=("a", "b"))
+    ledger.record_session("sales", session(1))
+    ledger.record_session("sales", told)
+
+    assert ledger.sessions("sales") == [told, session(1)]
+    assert ledger.sessions("sales", 1) == [told]
+    assert ledger.sessions("info") == []
+
+
+def test_totals_and_the_last_session_come_with_the_history(ledger: SqlLedger) -> None:
+    ledger.declare("info", "digest", "new-keep", NOW)
+    ledger.record_session("sales", session(1, listed=5, collected=3, failed=2, deleted=1, bytes=300))
+    ledger.record_session("sales", session(2, listed=1, collected=1, bytes=100))
+
+    histories = ledger.histories()
+
+    assert list(histories) == ["info", "sales"]
+    assert histories["info"].last_session is None
+    assert histories["sales"].last_session == session(2, listed=1, collected=1, bytes=100)
+    assert histories["sales"].totals == Totals(sessions=2, collected=4, failed=2, deleted=1, bytes=400)
+    with pytest.raises(LedgerUnavailable, match="does not know the collector nobody"):
+        ledger.record_session("nobody", session())
+
+
+def test_only_the_last_hundred_sessions_are_kept(ledger: SqlLedger) -> None:
+    for number in range(103):
+        ledger.record_session("sales", session(number))
+
+    ledger.expire(NOW)
+
+    kept = ledger.sessions("sales", 1000)
+    assert kept == [session(number) for number in range(102, 2, -1)]
+    assert ledger.histories()["sales"].totals.sessions == 103
+
+
+def test_parked_messages_are_listed_oldest_first_until_they_are_gone(ledger: SqlLedger) -> None:
+    ledger.record("sales", INBOX, [parked("2", "later")], NOW + DAY)
+    ledger.record("sales", MAILBOX, [parked("1"), collected("3"), failed("4"), parked("5")], NOW)
+    ledger.record_deleted("sales", MAILBOX, ["5"], NOW)
+
+    assert ledger.parked("sales") == [
+        ParkedMessage("", "1", 100, "unknown-mailbox", NOW), ParkedMessage("INBOX", "2", 100, "later", NOW + DAY)]
+    assert len(ledger.parked("sales", 1)) == 1
+    ledger.clear("sales", NOW)
+    assert ledger.parked("sales") == []
+
+
+def test_unparked_messages_are_tried_again_and_keep_who_has_them(ledger: SqlLedger) -> None:
+    ledger.record("sales", INBOX, [failed("1", "a@x"), failed("2")], NOW)
+    ledger.record("sales", INBOX, [parked("1"), collected("3")], NOW)
+
+    assert ledger.unpark("sales") == 1
+    assert ledger.unpark("sales") == 0
+
+    known = ledger.known("sales", INBOX)
+    assert known["1"] == Entry("1", MessageState.FAILED, delivered=frozenset({"a@x"}), reason="unknown-mailbox")
+    assert known["2"].attempts == 1
+    assert known["3"] == Entry("3", MessageState.COLLECTED)
+
+
+def test_a_back_off_is_kept_until_it_is_lifted(ledger: SqlLedger) -> None:
+    retry = Retry("AuthenticationFailed", "отказано", 3, NOW + DAY, "digest")
+    ledger.save_retry("sales", retry)
+    assert ledger.histories()["sales"].retry == retry
+
+    ledger.save_retry("sales", None)
+    assert ledger.histories()["sales"].retry is None
+
+
+def test_last_good_manifests_are_replaced_and_forgotten(ledger: SqlLedger) -> None:
+    first = LastGood("MailCollector", "sales", "/etc/c.d/a.yaml", 1, "/etc/c.d", '{"a": "ё"}')
+    second = LastGood("Destination", "local", "/etc/c.d/a.yaml", 20, "/etc/c.d", "{}")
+    ledger.save_last_good([first, second], [], NOW)
+    assert ledger.last_good() == [second, first]
+
+    changed = LastGood("MailCollector", "sales", "/etc/c.d/b.yaml", 2, "/etc/c.d", "{}")
+    ledger.save_last_good([changed], [("Destination", "local"), ("Destination", "none")], NOW)
+    ledger.save_last_good([], [], NOW)
+    assert ledger.last_good() == [changed]
+
+
+def test_histories_of_many_collectors(ledger: SqlLedger) -> None:
+    with ledger.writing() as connection:
+        connection.execute(collectors.insert(), [
+            {"name": f"c{number}", "generation": 1, "digest": "d", "mode": "new-keep", "epoch": 1, "declared_at": NOW,
+             "remembered": 0, "sessions": 0, "collected": 0, "failed": 0, "deleted": 0, "bytes": 0}
+            for number in range(2000)])
+
+    assert len(ledger.histories()) == 2001
+    assert len(ledger.histories(f"c{number}" for number in range(1500))) == 1500
