@@ -1,16 +1,27 @@
 """The manifests' models: the one source of the JSON Schema, and what every floor above reads.
 
 Whatever the schema cannot say is not said here either (it is a rule in `manifests.rules`), so that both accept and
-reject the same files.
+reject the same files. Docstrings below a field become the schema's descriptions, which editors show.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    Strict,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 _TO_59 = r"[1-5]?[0-9]"
 INTERVAL = (
@@ -23,21 +34,40 @@ INTERVAL = (
 )
 """5s … 24h: 90s, 1h30m, 1d."""
 SIZE = r"^[1-9][0-9]{0,11}(?:[KMG]iB|[kMG]B|B)?$"
-_NAME = r"^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$"
-_ONE_LINE = r"^[^\u0000-\u001f\u007f]*$"
-_ADDRESS = r"^[^\u0000-\u0020\u007f@]+@[^\u0000-\u0020\u007f@/]+$"
+NAME = r"^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$"
+"""A DNS label (RFC 1123, section 2.1), in lower case."""
+ONE_LINE = r"^[^\u0000-\u001f\u007f]*$"
+ADDRESS = r"^[^\u0000-\u0020\u007f@]+@[^\u0000-\u0020\u007f@/]+$"
+HOST = r"^[^\u0000-\u0020\u007f/@\\]+$"
+LOCAL_PART = r"^[^\u0000-\u0020\u007f@]+$"
+DOMAIN = r"^[^\u0000-\u0020\u007f@/]+$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+FINGERPRINT = r"^(?:sha256:)?[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}$"
+HEADER = r"^[!-9;-~]+$"
+"""A field name (RFC 5322, section 2.2)."""
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
-Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=63)]
-Line = Annotated[str, StringConstraints(pattern=_ONE_LINE, min_length=1, max_length=1024)]
-Host = Annotated[str, StringConstraints(pattern=r"^[^\u0000-\u0020\u007f/@\\]+$", max_length=253)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Address = Annotated[str, StringConstraints(pattern=_ADDRESS, max_length=320)]
-LocalPart = Annotated[str, StringConstraints(pattern=r"^[^\u0000-\u0020\u007f@]+$", max_length=256)]
-Domain = Annotated[str, StringConstraints(pattern=r"^[^\u0000-\u0020\u007f@/]+$", max_length=253)]
-Path = Annotated[str, StringConstraints(pattern=_ONE_LINE, min_length=1, max_length=4096)]
+T = TypeVar("T")
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=63)]
+Line = Annotated[str, StringConstraints(pattern=ONE_LINE, min_length=1, max_length=1024)]
+Host = Annotated[str, StringConstraints(pattern=HOST, max_length=253)]
+Address = Annotated[str, StringConstraints(pattern=ADDRESS, max_length=320)]
+LocalPart = Annotated[str, StringConstraints(pattern=LOCAL_PART, max_length=256)]
+Domain = Annotated[str, StringConstraints(pattern=DOMAIN, max_length=253)]
+Path = Annotated[str, StringConstraints(pattern=ONE_LINE, min_length=1, max_length=4096)]
 Interval = Annotated[str, StringConstraints(pattern=INTERVAL)]
 Size = Annotated[str, StringConstraints(pattern=SIZE)]
+Items = Annotated[tuple[T, ...], Strict(strict=False)]
+"""A list in the manifest; its elements stay strict."""
+
+
+def _whole(value: object) -> object:
+    """993.0 is an integer to JSON Schema, so it is one here."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(_whole)]
 
 
 def seconds(interval: str) -> float:
@@ -58,21 +88,50 @@ class Declared(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True,
                               validate_by_name=False, validate_by_alias=True, use_attribute_docstrings=True)
 
+    exactly_one: ClassVar[tuple[str, ...]] = ()
+    """Keys of which one must be there and no other."""
+    together: ClassVar[tuple[str, ...]] = ()
+    """Keys that mean nothing without each other."""
+
     def declared(self) -> dict[str, Any]:
         """As it would stand in a manifest, defaults filled in, what is absent left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys(cls, data: Any) -> Any:
+        """What `__get_pydantic_json_schema__` says in the schema; a key without a value is no value."""
+        if not isinstance(data, dict):
+            return data
+        if None in data.values():
+            raise ValueError("a key stands without a value")
+        if cls.exactly_one and sum(key in data for key in cls.exactly_one) != 1:
+            raise ValueError(f"exactly one of {', '.join(cls.exactly_one)} is needed")
+        if len({key in data for key in cls.together}) > 1:
+            raise ValueError(f"{' and '.join(cls.together)} go together")
+        return data
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core)
+        shape = handler.resolve_ref_schema(schema)
+        if cls.exactly_one:
+            shape["oneOf"] = [{"required": [key]} for key in cls.exactly_one]
+        if cls.together:
+            shape["dependencies"] = {key: [other for other in cls.together if other != key] for key in cls.together}
+        return schema
 
 
 class SecretRef(Declared):
     """Where a secret lives: exactly one of file, env, command (or value, with --allow-inline-secrets)."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+    exactly_one = ("file", "env", "command", "value")
 
     file: Path | None = None
     """Its first line is the secret; relative to the manifest."""
-    env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    env: Annotated[str, StringConstraints(pattern=VARIABLE, max_length=256)] | None = None
     """An environment variable of the daemon."""
-    command: Annotated[tuple[Line, ...], Field(min_length=1)] | None = None
+    command: Annotated[Items[Line], Field(min_length=1)] | None = None
     """A program and its arguments; what it prints is the secret."""
     value: Line | None = None
     """The secret itself: only for experiments."""
@@ -82,33 +141,45 @@ class OAuth2(Declared):
     """How to get an access token (its behaviour arrives with a later version)."""
 
     provider: Literal["google", "microsoft", "yandex", "mailru", "custom"]
+    """Whose addresses and scopes to use."""
     token_url: Line | None = None
+    """Where tokens are given out; needed for custom."""
     client_id: Line | None = None
+    """The application's id, as registered with the provider."""
     client_secret: SecretRef | None = None
+    """The application's secret, where the provider wants one."""
     refresh_token: SecretRef | None = None
+    """The long-lived token that access tokens are made from."""
     scope: Line | None = None
+    """What to ask for, where the provider's own default does not do."""
 
 
 class SourceSpec(Declared):
-    """The remote account."""
+    """The remote account, with exactly one of password, oauth2."""
+
+    exactly_one = ("password", "oauth2")
 
     protocol: Literal["imap", "pop3"]
+    """How mail is fetched."""
     host: Host
     """An IPv4 or IPv6 address or a domain name, in any script."""
     port: Port | None = None
     """Default: 993 or 143 for IMAP, 995 or 110 for POP3, as tls says."""
     tls: Literal["implicit", "starttls", "none"] = "implicit"
+    """TLS from the first byte, after STARTTLS or STLS, or not at all."""
     ca_file: Path | None = None
     """Trust this CA instead of the system's; relative to the manifest."""
-    fingerprint: Annotated[str, StringConstraints(
-        pattern=r"^(?:sha256:)?[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}$")] | None = None
+    fingerprint: Annotated[str, StringConstraints(pattern=FINGERPRINT)] | None = None
     """SHA-256 of the server's certificate (DER): replaces the checks of chain and name."""
     username: Line
+    """The name to log in with, in any script."""
     address: Address | None = None
     """The account's own address, where it is not the username."""
     password: SecretRef | None = None
+    """Where the password lives; or oauth2."""
     oauth2: OAuth2 | None = None
-    folders: Annotated[tuple[Line, ...], Field(min_length=1)] | None = None
+    """How to get an access token; or password."""
+    folders: Annotated[Items[Line], Field(min_length=1)] | None = None
     """IMAP only; default INBOX. `/` stands for the server's delimiter; patterns such as "Lists/*" are allowed."""
 
     @property
@@ -125,9 +196,10 @@ class CollectSpec(Declared):
     """What is collected, and when."""
 
     mode: Literal["all-delete", "new-delete", "new-keep"] = "new-keep"
+    """Collect everything and delete it there, collect what is new and delete it, or collect what is new and keep it."""
     interval: Interval = "5m"
     """From start to start, 5s … 24h: 90s, 1h30m, 1d."""
-    limit: Annotated[int, Field(ge=0)] = 100
+    limit: Count = 100
     """Messages attempted in one session; 0 = no limit."""
     push: bool = False
     """IMAP only: wait for new mail with IDLE as well."""
@@ -138,15 +210,15 @@ class CollectSpec(Declared):
 class Detect(Declared):
     """Find out whom each message was sent to."""
 
-    from_: Annotated[tuple[Domain, ...], Field(min_length=1, alias="from")]
+    from_: Annotated[Items[Domain], Field(min_length=1, alias="from")]
     """Remote domains whose addresses count."""
     to: Domain
     """Local domain: X@from is delivered to X@to."""
-    mailboxes: tuple[LocalPart, ...] | None = None
+    mailboxes: Items[LocalPart] | None = None
     """The local parts that exist; without it the destination is asked."""
     aliases: dict[LocalPart, LocalPart] = {}
     """Remote local part -> local part."""
-    header: Annotated[str, StringConstraints(pattern=r"^[!-9;-~]+$", max_length=200)] | None = None
+    header: Annotated[str, StringConstraints(pattern=HEADER, max_length=200)] | None = None
     """Read this header only."""
     strip_prefix: LocalPart | None = None
     """qmail-like prefix of Delivered-To addresses."""
@@ -157,25 +229,34 @@ class Detect(Declared):
 class RecipientSpec(Declared):
     """Exactly one of forwardTo, detect."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+    exactly_one = ("forwardTo", "detect")
 
     forward_to: Address | None = None
     """Every message goes to this mailbox."""
     detect: Detect | None = None
+    """Find out whom each message was sent to."""
 
 
 class CollectorSpec(Declared):
+    """One remote account, and where its mail goes."""
+
     title: Line | None = None
     """Free text, any script; defaults to the name."""
     enabled: bool = True
+    """false: declared, but not run."""
     source: SourceSpec
+    """The remote account."""
     collect: CollectSpec = CollectSpec()
+    """What is collected, and when."""
     recipient: RecipientSpec
+    """Whom the mail is for."""
     destination: Name | None = None
     """The Destination's name; else the one marked default."""
 
 
 class MaildirSpec(Declared):
+    """Files below a directory, one Maildir for each mailbox."""
+
     path: Path
     """May contain {domain} and {local}; relative to the manifest."""
 
@@ -183,36 +264,63 @@ class MaildirSpec(Declared):
 class LmtpSpec(Declared):
     """A unix socket, or host and port."""
 
+    exactly_one = ("socket", "host")
+    together = ("host", "port")
+
     socket: Path | None = None
+    """The server's socket; relative to the manifest."""
     host: Host | None = None
+    """The server's name or address; with port."""
     port: Port | None = None
+    """Often 24; with host."""
 
 
 class SmtpSpec(Declared):
+    """A mail server that takes the mail for its own users."""
+
+    together = ("username", "password")
+
     host: Host
+    """The server's name or address."""
     port: Port = 25
+    """The server's port."""
     tls: Literal["none", "starttls", "implicit"] = "none"
+    """TLS not at all, after STARTTLS, or from the first byte."""
     username: Line | None = None
+    """The name to log in with; with password."""
     password: SecretRef | None = None
+    """Where the password lives; with username."""
 
 
 class DestinationSpec(Declared):
     """Exactly one of maildir, lmtp, smtp."""
 
+    exactly_one = ("maildir", "lmtp", "smtp")
+
     default: bool = False
     """Used by the collectors that name no destination; at most one."""
     maildir: MaildirSpec | None = None
+    """Maildirs on this machine."""
     lmtp: LmtpSpec | None = None
+    """A mail server that speaks LMTP."""
     smtp: SmtpSpec | None = None
+    """A mail server that speaks SMTP."""
 
 
 class Metadata(Declared):
+    """What identifies the manifest."""
+
     name: Name
+    """A DNS label of lower case letters, digits and `-`, unique per kind."""
     labels: dict[str, str] = {}
+    """For searching: `get -l team=sales`."""
     annotations: dict[str, str] = {}
+    """Notes for people and tools; nothing here reads them."""
 
 
 class MailCollector(Declared):
+    """Fetch mail from one remote account."""
+
     api_version: Literal["mailcollector/v1"]
     kind: Literal["MailCollector"]
     metadata: Metadata
@@ -220,6 +328,8 @@ class MailCollector(Declared):
 
 
 class Destination(Declared):
+    """Where mail is delivered to."""
+
     api_version: Literal["mailcollector/v1"]
     kind: Literal["Destination"]
     metadata: Metadata

@@ -1,0 +1,39 @@
+"""How pydantic's JSON Schema becomes one that editors read well."""
+
+from __future__ import annotations
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+
+class Draft7(GenerateJsonSchema):
+    """Absent is absent (never null), no titles that repeat the key, patterns that end where the text ends."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        generated = super().default_schema(schema)
+        if generated.get("default") is None or isinstance(generated["default"], dict):
+            generated.pop("default", None)
+        return generated
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  # the base class's signature
+        return False
+
+    def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
+        """`$` also matches before a last line feed in Python's regular expressions: refuse it there."""
+        generated = super().str_schema(schema)
+        if generated.get("pattern", "").endswith("$"):
+            generated["pattern"] = generated["pattern"][:-1] + "(?!\n)$"
+        return generated
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        """Keys by `propertyNames`, so that a wrong key is an error and not merely another pattern."""
+        generated: JsonSchemaValue = {"type": "object"}
+        names = self.generate_inner(schema["keys_schema"])
+        names.pop("type")
+        if names:
+            generated["propertyNames"] = names
+        generated["additionalProperties"] = self.generate_inner(schema["values_schema"])
+        return generated

@@ -1,0 +1,66 @@
+"""Every rule by its id. Ids are stable: people silence and search for them."""
+
+from __future__ import annotations
+
+RULES: dict[str, str] = {
+    # The file
+    "file-unreadable": "The file or directory cannot be opened or read.",
+    "file-not-regular": "What bears a manifest's name is a directory, FIFO, socket or device.",
+    "file-too-large": "The file is larger than 1 MiB.",
+    "empty-file": "The file holds no manifest, only comments or nothing at all.",
+    "not-utf8": "The file is not UTF-8.",
+    "control-character": "A control character, an unusual line separator, or a line break in a one-line value.",
+    # YAML
+    "syntax": "The file is not YAML.",
+    "tab": "A tab where YAML wants spaces.",
+    "duplicate-key": "A key stands twice in one mapping.",
+    "bad-key": "A key is a list, a mapping or an alias.",
+    "merge-key": "`<<` merges mappings; manifests do not.",
+    "tag": "A tag such as `!!str` or `!include`.",
+    "unknown-alias": "An alias whose anchor does not stand before it in the same document.",
+    "recursive-alias": "An alias inside of what it stands for.",
+    "alias-bomb": "Aliases add more than 1,000 values to the file.",
+    "too-deep": "Values are nested more than 64 deep.",
+    "too-many-values": "The file holds more than 50,000 values.",
+    "ambiguous-number": "A number that YAML readers disagree about: 010, 0x1F, 1e400, .nan.",
+    # The schema
+    "unknown-version": "`apiVersion` is not `mailcollector/v1`.",
+    "unknown-kind": "`kind` is neither `MailCollector` nor `Destination`.",
+    "unknown-key": "No such field, or not here.",
+    "missing-key": "A field that must be there is not.",
+    "exactly-one": "None of several fields is there, or more than one, where exactly one must be.",
+    "no-value": "A key without a value.",
+    "empty-value": "A text or list without content.",
+    "type": "A value of the wrong type, for example a number where text belongs.",
+    "choice": "A word that is none of the allowed ones.",
+    "out-of-range": "A number that is too small or too large.",
+    "too-long": "A text that is too long.",
+    "interval": "Not an interval from 5s to 24h.",
+    "size": "Not a size such as 50MiB.",
+    "name": "Not a DNS label.",
+    "address": "Not a mail address, or one with an impossible domain.",
+    "host": "Not a host name or IP address.",
+    "domain": "Not a domain name.",
+    "local-part": "Not the local part of an address.",
+    "variable": "Not the name of an environment variable.",
+    "fingerprint": "Not a SHA-256 fingerprint.",
+    "header": "Not the name of a header.",
+    "model": "Refused by the model although the schema accepts it: a defect of mailcollector, please report it.",
+    # What fields say together
+    "imap-only": "`folders` or `push` with `protocol: pop3`.",
+    "fingerprint-and-ca": "`fingerprint` and `caFile` together: the fingerprint replaces the check that the CA is for.",
+    "tls-option-without-tls": "`fingerprint` or `caFile` with `tls: none`, where nothing checks them.",
+    "token-url": "`provider: custom` without `tokenUrl`, or `tokenUrl` with a provider that has its own.",
+    "placeholder": "A Maildir path with braces that are neither {domain} nor {local}.",
+    "inline-secret": "A secret in the manifest itself. An error; a warning with --allow-inline-secrets.",
+    # Warnings
+    "tls-none": "Credentials or mail travel unencrypted to another machine.",
+    "duplicate-item": "The same entry twice in one list.",
+    "not-supported-yet": "A feature that this version does not have yet.",
+    # The directory
+    "duplicate-name": "Two manifests of one kind bear the same name.",
+    "several-defaults": "More than one Destination is marked as default.",
+    "unknown-destination": "The collector names a Destination that does not exist. A warning when only files were "
+                           "given, for it may be in another one.",
+    "no-destination": "The collector names no Destination, and none of those that exist is marked as default.",
+}

@@ -1,0 +1,131 @@
+"""What is wrong with a manifest, where, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+Path = tuple[str | int, ...]
+"""Keys and indices from a document's root to one of its values."""
+
+_BARE = re.compile(r"[\w-]+")
+_SECRET_KEY = re.compile("pass|secret|token", re.IGNORECASE)
+_LONGEST = 60
+
+
+class Severity(StrEnum):
+    """Only errors make `validate` fail."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Both count from 1; `column` counts characters, not bytes."""
+
+    line: int
+    column: int
+
+
+START = Position(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong. `rule` is one of `manifests.catalogue`; `path` is empty where the YAML is wrong."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    rule: str
+    severity: Severity
+    message: str
+
+    @property
+    def is_error(self) -> bool:
+        return self.severity is Severity.ERROR
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A diagnostic before its file and place are known. `key`: it is about the key itself, not about its value.
+
+    `lacks` are keys of which one is missing at `path`; `meant` is the one that an unknown key was probably meant to be.
+    """
+
+    path: Path
+    rule: str
+    message: str
+    severity: Severity = Severity.ERROR
+    key: bool = False
+    lacks: tuple[str, ...] = ()
+    meant: str | None = None
+
+
+def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """By file, line and column."""
+    return sorted(diagnostics, key=lambda found: (found.file, found.line, found.column, found.path, found.rule))
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """spec.source.folders[1]; keys that would be misread stand in quotes: metadata.labels["a.b"]."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif _BARE.fullmatch(part):
+            text += f".{part}" if text else part
+        else:
+            text += f'["{escaped(part)}"]'
+    return text
+
+
+def escaped(text: str) -> str:
+    """`text` for a terminal or a log: what is not printable (controls, ANSI, direction marks) as \\u escapes."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    code = ord(char)
+    return short.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000
+                               else f"\\U{code:08x}")
+
+
+def quoted(value: str) -> str:
+    """`value` as it stands in a message, cut where it is long."""
+    return f"`{escaped(value if len(value) <= _LONGEST else value[:_LONGEST] + '…')}`"
+
+
+def is_secret(path: Path) -> bool:
+    """Whether what stands at `path` may be a password or token, so that no message may quote it."""
+    return any(isinstance(part, str) and _SECRET_KEY.search(part) for part in path)
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that was probably meant, or None. Case, `-` and `_` do not count."""
+    folded = {_folded(candidate): candidate for candidate in candidates}
+    matches = difflib.get_close_matches(_folded(word)[:_LONGEST], folded, n=1, cutoff=0.6)
+    return folded[matches[0]] if matches else None
+
+
+def _folded(word: str) -> str:
+    return word.lower().replace("-", "").replace("_", "")
+
+
+def did_you_mean(word: str, candidates: Sequence[str]) -> str:
+    """The end of a sentence about a word that is none of `candidates`."""
+    match = nearest(word, candidates)
+    return f"did you mean {quoted(match)}?" if match else f"use one of {', '.join(candidates)}"

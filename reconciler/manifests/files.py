@@ -1,0 +1,116 @@
+"""The manifest files of a directory, and their bytes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+LARGEST = 1 << 20
+"""Octets of a manifest file."""
+
+_SUFFIXES = (".yaml", ".yml")
+_SENTENCES = {
+    errno.ENOENT: "this link leads nowhere, or the file has just been removed",
+    errno.ELOOP: "this link leads back to itself",
+    errno.EACCES: "permission denied: let the user who runs this read it",
+    errno.EPERM: "permission denied: let the user who runs this read it",
+    errno.ENXIO: "this is a socket, not a file",
+}
+
+
+class DirectoryVanished(Exception):
+    """The directory of manifests is not there, or cannot be listed: that is not the same as "no manifests"."""
+
+
+class Unreadable(Exception):
+    """One file cannot be read; its manifests are not gone. `rule` is the diagnostic's."""
+
+    def __init__(self, message: str, rule: str = "file-unreadable") -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+def list_files(root: Path) -> list[Path]:
+    """`*.yaml` and `*.yml` below `root`, sorted; what begins with `.` or ends in `~` is passed over.
+
+    Links are followed, each directory is entered once. What bears such a name but is no file is listed too, and so is
+    a directory that cannot be listed: `read` then says what is wrong with it. Raises `DirectoryVanished`.
+    """
+    try:
+        with os.scandir(root) as entries:
+            names = list(entries)
+        seen = {_identity(root.stat())}
+    except OSError as error:
+        raise DirectoryVanished(f"{root}: {error.strerror}") from error
+    return sorted(_below(names, seen))
+
+
+def _below(entries: list[os.DirEntry[str]], seen: set[tuple[int, int]]) -> Iterator[Path]:
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        if entry.name.startswith(".") or entry.name.endswith("~"):
+            continue
+        if entry.name.endswith(_SUFFIXES):
+            yield Path(entry.path)
+        elif _is_directory(entry):
+            yield from _enter(entry, seen)
+
+
+def _enter(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> Iterator[Path]:
+    try:
+        identity = _identity(entry.stat())
+        if identity in seen:
+            return
+        seen.add(identity)
+        with os.scandir(entry.path) as entries:
+            below = list(entries)
+    except FileNotFoundError:
+        return
+    except OSError:
+        yield Path(entry.path)
+        return
+    yield from _below(below, seen)
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a manifest file, at most `LARGEST`. Never waits for a FIFO. Raises `Unreadable`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            return _content(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        rule = "file-not-regular" if error.errno == errno.ENXIO else "file-unreadable"
+        raise Unreadable(_SENTENCES.get(error.errno or 0, os.strerror(error.errno or 0)), rule) from error
+
+
+def _content(descriptor: int) -> bytes:
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        raise Unreadable("this is a directory, not a file (Docker makes one where a file to be mounted does not exist)",
+                         "file-not-regular")
+    if not stat.S_ISREG(status.st_mode):
+        raise Unreadable("this is not a regular file", "file-not-regular")
+    if status.st_size > LARGEST:
+        raise Unreadable(f"this file has {status.st_size:,} bytes: at most {LARGEST:,} are read; split it",
+                         "file-too-large")
+    chunks = []
+    while chunk := os.read(descriptor, LARGEST + 1):
+        chunks.append(chunk)
+        if sum(map(len, chunks)) > LARGEST:
+            raise Unreadable(f"this file grows: at most {LARGEST:,} bytes are read", "file-too-large")
+    return b"".join(chunks)

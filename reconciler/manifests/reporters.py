@@ -1,0 +1,103 @@
+"""What `validate` prints: diagnostics for people, programs and GitHub."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from reconciler.manifests import encoding, files
+from reconciler.manifests.diagnostics import Diagnostic, Severity, escaped
+from reconciler.manifests.nodes import Unusable
+from reconciler.manifests.validation import Validation
+
+_COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
+_GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+_WIDEST = 160
+_SECRET = re.compile(r"""((?:pass\w*|\w*secret|\w*token|value)["']?[ \t]*:[ \t]*)(?![ \t\r{])([^,}]*)""", re.IGNORECASE)
+
+
+def text(validation: Validation, *, colour: bool = False) -> str:
+    """For people: each diagnostic with the line it points at, then a summary."""
+    excerpts = _Excerpts()
+    blocks = [_block(diagnostic, excerpts, colour) for diagnostic in validation]
+    return "\n".join([*blocks, _summary(validation)]) + "\n"
+
+
+def _block(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool) -> str:
+    severity = str(diagnostic.severity)
+    if colour:
+        severity = f"\x1b[1;{_COLOURS[diagnostic.severity]}m{severity}\x1b[0m"
+    head = (f"{escaped(diagnostic.file)}:{diagnostic.line}:{diagnostic.column}: {severity}: {diagnostic.message} "
+            f"[{diagnostic.rule}]")
+    return "\n".join([head, *excerpts.of(diagnostic)])
+
+
+class _Excerpts:
+    """The lines that diagnostics point at; every file is read once."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[str]] = {}
+
+    def of(self, diagnostic: Diagnostic) -> Iterator[str]:
+        lines = self._of_file(diagnostic.file)
+        if diagnostic.line > len(lines) or not lines[diagnostic.line - 1].strip():
+            return
+        line, column = lines[diagnostic.line - 1], diagnostic.column - 1
+        shown = escaped(_masked(line).replace("\t", " "))
+        if len(shown) <= _WIDEST:
+            yield f"    {shown}"
+            yield f"    {' ' * len(escaped(line[:column].replace(chr(9), ' ')))}^"
+
+    def _of_file(self, file: str) -> list[str]:
+        if file not in self._lines:
+            try:
+                self._lines[file] = encoding.lines(encoding.decode(files.read(Path(file))))
+            except (files.Unreadable, Unusable):
+                self._lines[file] = []
+        return self._lines[file]
+
+
+def _masked(line: str) -> str:
+    """The line without what may be a secret."""
+    return _SECRET.sub(lambda match: match[1] + "…" * bool(match[2]), line)
+
+
+def _summary(validation: Validation) -> str:
+    counts = {severity: sum(found.severity is severity for found in validation) for severity in Severity}
+    files_read = _plural(validation.files, "file")
+    if not any(counts.values()):
+        return f"{_plural(validation.manifests, 'manifest')} in {files_read}: no errors"
+    found = ", ".join(_plural(counts[severity], word) for severity, word in
+                      ((Severity.ERROR, "error"), (Severity.WARNING, "warning"), (Severity.INFO, "note"))
+                      if counts[severity])
+    return f"{found} in {files_read}"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def as_json(validation: Validation) -> str:
+    """A list of the contract's objects."""
+    return json.dumps([diagnostic.as_json() for diagnostic in validation], indent=2,
+                      ensure_ascii=False) + "\n"
+
+
+def github(validation: Validation) -> str:
+    """Workflow commands, which GitHub shows beside the lines of a pull request."""
+    return "".join(f"::{_GITHUB[found.severity]} file={_property(found.file)},line={found.line},col={found.column},"
+                   f"title={_property(found.rule)}::{_data(found.message)}\n" for found in validation)
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+REPORTERS: Mapping[str, Callable[[Validation], str]] = {"text": text, "json": as_json, "github": github}
+"""By the name that `--output` takes."""

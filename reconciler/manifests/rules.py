@@ -1,0 +1,150 @@
+"""What a schema cannot say of one manifest: which fields go together, and whether domains can exist.
+
+The rules read the values as they stand in the file, not the model, so that one wrong field hides no other's mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from reconciler.manifests import domains, support
+from reconciler.manifests.diagnostics import Finding, Path, Severity, quoted
+from reconciler.manifests.fields import Fields
+
+_SOURCE = ("spec", "source")
+_DETECT = ("spec", "recipient", "detect")
+_SECRETS: tuple[tuple[str, ...], ...] = (
+    (*_SOURCE, "password"), (*_SOURCE, "oauth2", "clientSecret"), (*_SOURCE, "oauth2", "refreshToken"),
+    ("spec", "smtp", "password"),
+)
+_HOSTS: tuple[tuple[str, ...], ...] = ((*_SOURCE, "host"), ("spec", "lmtp", "host"), ("spec", "smtp", "host"))
+_ADDRESSES: tuple[tuple[str, ...], ...] = ((*_SOURCE, "address"), ("spec", "recipient", "forwardTo"), (*_DETECT, "default"))
+_BRACED = re.compile(r"\{[^{}]*\}?|\}")
+_PLACEHOLDERS = frozenset({"{domain}", "{local}"})
+_UNENCRYPTED = "user name, password and mail travel unencrypted: use `tls: implicit` or `tls: starttls`"
+
+
+def check(fields: Fields, *, allow_inline_secrets: bool = False) -> Iterator[Finding]:
+    """Everything that the schema cannot object to."""
+    yield from _inline_secrets(fields, allow_inline_secrets)
+    for path in _HOSTS:
+        yield from _host(fields.text(*path), path)
+    for path in _ADDRESSES:
+        yield from _address(fields.text(*path), path)
+    yield from _tls(fields)
+    yield from _smtp(fields)
+    yield from _oauth2(fields)
+    yield from _imap_only(fields)
+    yield from _lists(fields)
+    yield from _placeholders(fields)
+    for gap in support.GAPS:
+        if fields.is_set(*gap.path):
+            yield Finding(gap.path, gap.rule, gap.message, Severity.WARNING, key=True)
+
+
+def _inline_secrets(fields: Fields, allowed: bool) -> Iterator[Finding]:
+    severity = Severity.WARNING if allowed else Severity.ERROR
+    for path in _SECRETS:
+        if fields.has(*path, "value"):
+            yield Finding((*path, "value"), "inline-secret", "a secret stands in the manifest itself: move it out, to "
+                                                             "file, env or command", severity, key=True)
+
+
+def _imap_only(fields: Fields) -> Iterator[Finding]:
+    if fields.text(*_SOURCE, "protocol") != "pop3":
+        return
+    if fields.has(*_SOURCE, "folders"):
+        yield Finding((*_SOURCE, "folders"), "imap-only", "POP3 has no folders: remove them, or use `protocol: imap`",
+                      key=True)
+    if fields.is_set("spec", "collect", "push"):
+        yield Finding(("spec", "collect", "push"), "imap-only", "POP3 cannot push: remove it, or use `protocol: imap`",
+                      key=True)
+
+
+def _tls(fields: Fields) -> Iterator[Finding]:
+    checks = [name for name in ("fingerprint", "caFile") if fields.has(*_SOURCE, name)]
+    host = fields.text(*_SOURCE, "host")
+    if fields.text(*_SOURCE, "tls") == "none":
+        for name in checks:
+            yield Finding((*_SOURCE, name), "tls-option-without-tls", f"{quoted(name)} checks nothing with "
+                          "`tls: none`: remove it, or use implicit or starttls", key=True)
+        if host and not domains.is_loopback(host):
+            yield Finding((*_SOURCE, "tls"), "tls-none", _UNENCRYPTED, Severity.WARNING)
+    elif len(checks) > 1:
+        yield Finding((*_SOURCE, "fingerprint"), "fingerprint-and-ca",
+                      "the fingerprint replaces the check that `caFile` is for: keep one of the two", key=True)
+
+
+def _smtp(fields: Fields) -> Iterator[Finding]:
+    host, path = fields.text("spec", "smtp", "host"), ("spec", "smtp", "password")
+    open_to_all = not fields.has("spec", "smtp", "tls") or fields.text("spec", "smtp", "tls") == "none"
+    if host and open_to_all and fields.has(*path) and not domains.is_loopback(host):
+        yield Finding(path, "tls-none", _UNENCRYPTED, Severity.WARNING, key=True)
+
+
+def _oauth2(fields: Fields) -> Iterator[Finding]:
+    path = (*_SOURCE, "oauth2")
+    provider = fields.text(*path, "provider")
+    if provider == "custom" and not fields.has(*path, "tokenUrl"):
+        yield Finding(path, "token-url", "`provider: custom` needs `tokenUrl`: add it", key=True)
+    elif provider not in {None, "custom"} and fields.has(*path, "tokenUrl"):
+        yield Finding((*path, "tokenUrl"), "token-url", f"{provider} has its own `tokenUrl`: remove it, or use "
+                                                        "`provider: custom`", key=True)
+
+
+def _lists(fields: Fields) -> Iterator[Finding]:
+    yield from _duplicates(fields.texts(*_SOURCE, "folders"), (*_SOURCE, "folders"), str)
+    yield from _duplicates(fields.texts(*_DETECT, "from"), (*_DETECT, "from"), str.casefold)
+    yield from _duplicates(fields.texts(*_DETECT, "mailboxes"), (*_DETECT, "mailboxes"), str.casefold)
+    for index, domain in enumerate(fields.texts(*_DETECT, "from")):
+        yield from _domain(domain, (*_DETECT, "from", index))
+    to = fields.text(*_DETECT, "to")
+    if to is not None:
+        yield from _domain(to, (*_DETECT, "to"))
+
+
+def _placeholders(fields: Fields) -> Iterator[Finding]:
+    path = ("spec", "maildir", "path")
+    for braced in _BRACED.findall(fields.text(*path) or ""):
+        if braced not in _PLACEHOLDERS:
+            yield Finding(path, "placeholder", f"{quoted(braced)} is no placeholder: use {{domain}} and {{local}}")
+
+
+def _host(host: str | None, path: Path) -> Iterator[Finding]:
+    if host is None:
+        return
+    try:
+        domains.host_to_ascii(host)
+    except ValueError as error:
+        yield Finding(path, "host", f"{quoted(host)} is no host: {_host_mistake(host) or error}")
+
+
+def _host_mistake(host: str) -> str | None:
+    if host.startswith("[") and host.endswith("]"):
+        return "write the IPv6 address without brackets"
+    if re.search(r"[^:]:[0-9]+$", host) and host.count(":") == 1:
+        return "the port belongs in the field `port`"
+    return None
+
+
+def _address(address: str | None, path: Path) -> Iterator[Finding]:
+    if address is not None:
+        domain = address.rpartition("@")[2]
+        yield from _domain(domain, path, "address", f"{quoted(address)} is no mail address: {quoted(domain)}")
+
+
+def _domain(domain: str, path: Path, rule: str = "domain", subject: str | None = None) -> Iterator[Finding]:
+    try:
+        domains.to_ascii(domain)
+    except ValueError as error:
+        yield Finding(path, rule, f"{subject or quoted(domain)} is no domain: {error}")
+
+
+def _duplicates(items: Sequence[str], path: Path, fold: Callable[[str], str]) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, item in enumerate(items):
+        if fold(item) in seen:
+            yield Finding((*path, index), "duplicate-item", f"{quoted(item)} stands in this list already: remove it",
+                          Severity.WARNING)
+        seen.add(fold(item))

@@ -1,0 +1,78 @@
+"""The JSON Schema of the manifests: generated from `manifests.spec`, committed, shipped with the package.
+
+`python -m reconciler.manifests.schema` writes it anew. Draft 7 is the newest that yaml-language-server, and with it
+most editors, understands whole. `kind` chooses the spec through if/then, so that an error is told of the field that is
+wrong and never as "matches none of these".
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+FILE = "mailcollector.v1.json"
+_DRAFT = "http://json-schema.org/draft-07/schema#"
+_DESCRIBING = frozenset({"title", "description", "default", "$schema"})
+
+
+def text() -> str:
+    """The schema as committed."""
+    return resources.files("reconciler.manifests").joinpath(FILE).read_text(encoding="utf-8")
+
+
+def inlined() -> dict[str, Any]:
+    """The schema as committed with its references followed and its descriptions left out: it validates faster."""
+    schema = json.loads(text())
+    definitions = schema.pop("definitions")
+    whole: dict[str, Any] = _inline(schema, definitions)
+    return whole
+
+
+def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_inline(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inline(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {key: _inline(value, definitions) for key, value in schema.items()
+            if not (key in _DESCRIBING and isinstance(value, str))}
+
+
+def generated() -> str:
+    """The schema as `manifests.spec` has it now."""
+    from pydantic import BaseModel  # noqa: PLC0415  # printing the committed schema is to stay cheap
+    from pydantic.json_schema import models_json_schema  # noqa: PLC0415
+
+    from reconciler.manifests._draft7 import Draft7  # noqa: PLC0415
+    from reconciler.manifests.spec import CollectorSpec, DestinationSpec, Metadata  # noqa: PLC0415
+
+    specs: dict[str, type[BaseModel]] = {"MailCollector": CollectorSpec, "Destination": DestinationSpec}
+    models: list[type[BaseModel]] = [Metadata, *specs.values()]
+    references, definitions = models_json_schema(
+        [(model, "validation") for model in models], ref_template="#/definitions/{model}", schema_generator=Draft7)
+    schema = {
+        "$schema": _DRAFT,
+        "title": "mailcollector manifest",
+        "description": "A collector of mail from one remote account, or a destination that collected mail goes to.",
+        "type": "object",
+        "properties": {
+            "apiVersion": {"description": "The version of this format.", "const": "mailcollector/v1"},
+            "kind": {"description": "What this manifest declares.", "enum": list(specs)},
+            "metadata": references[Metadata, "validation"],
+            "spec": {"description": "What is declared; its fields depend on kind.", "type": "object"},
+        },
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "additionalProperties": False,
+        "allOf": [{"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+                   "then": {"properties": {"spec": references[model, "validation"]}}}
+                  for kind, model in specs.items()],
+        "definitions": definitions["$defs"],
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    with resources.as_file(resources.files("reconciler.manifests").joinpath(FILE)) as path:
+        path.write_text(generated(), encoding="utf-8")

@@ -1,0 +1,43 @@
+"""What manifests may say already although this version cannot do it yet. One line each, to be removed with the gap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.manifests.diagnostics import Path
+from reconciler.manifests.spec import CollectorSpec, Declared, DestinationSpec
+
+RULE = "not-supported-yet"
+_UNSAFE = "a collector with it does not run"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """`safe`: the collector runs all the same, without the feature; otherwise it is Stalled, NotSupported."""
+
+    path: Path
+    message: str
+    safe: bool = False
+    rule: str = RULE
+
+
+GAPS = (
+    Unsupported(("spec", "source", "oauth2"), f"OAuth2 is not supported yet: {_UNSAFE}; use password"),
+    Unsupported(("spec", "recipient", "detect"), f"detect is not supported yet: {_UNSAFE}; use forwardTo"),
+    Unsupported(("spec", "lmtp"), f"LMTP is not supported yet: {_UNSAFE}; use maildir"),
+    Unsupported(("spec", "smtp"), f"SMTP is not supported yet: {_UNSAFE}; use maildir"),
+    Unsupported(("spec", "collect", "push"), "push is not supported yet: the interval alone is used", safe=True),
+)
+
+
+def unsupported(spec: CollectorSpec, destination: DestinationSpec | None) -> tuple[Unsupported, ...]:
+    """What this collector asks for and does not get; a path is one of its own manifest, or of its destination's."""
+    asked: list[Declared] = [spec, *([destination] if destination else [])]
+    return tuple(gap for gap in GAPS if any(_asks(one, gap.path) for one in asked))
+
+
+def _asks(spec: Declared, path: Path) -> bool:
+    value: object = spec
+    for part in path[1:]:
+        value = getattr(value, str(part), None)
+    return bool(value)

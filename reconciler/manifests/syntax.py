@@ -1,0 +1,51 @@
+"""The YAML parser's errors in our words."""
+
+from __future__ import annotations
+
+from ruamel.yaml.error import MarkedYAMLError
+
+from reconciler.manifests.diagnostics import START, Position
+from reconciler.manifests.encoding import lines
+from reconciler.manifests.nodes import Unusable
+
+_TAB = "a tab: YAML is indented with spaces"
+_SENTENCES = {
+    "found character that cannot start any token":
+        "a value cannot begin with this character: put the value in quotes",
+    "mapping values are not allowed in this context":
+        "a `:` where no key can stand: check the indentation, or put the text in quotes",
+    "could not find expected ':'": "this line is neither `key: value` nor a list's `- value`: is a `:` missing?",
+    "did not find expected key": "this does not line up with the keys above it: check the indentation",
+    "did not find expected '-' indicator": "this does not line up with the list above it: check the indentation",
+    "did not find expected ',' or ']'": "a `,` or `]` is missing here",
+    "did not find expected ',' or '}'": "a `,` or `}` is missing here",
+    "did not find expected node content": "a value is missing here",
+    "found unexpected end of stream": "the quote that opens here is never closed",
+    "did not find expected <document start>": "a document begins here without `---`: check the indentation",
+    "found unknown escape character": 'this is no escape: in "double quotes" write \\\\ for a backslash, '
+                                      "or use 'single quotes'",
+    "found incompatible YAML document": "this version of YAML is not known: remove the %YAML line",
+}
+_AT_CONTEXT = frozenset({"could not find expected ':'", "found unexpected end of stream"})
+"""Where the beginning of what could not be read is the place to look at."""
+
+
+def explain(error: MarkedYAMLError, text: str) -> Unusable:
+    """What the parser found, at the place where it is to be mended."""
+    problem = error.problem or "this is not YAML"
+    mark = error.context_mark if problem in _AT_CONTEXT and error.context_mark else error.problem_mark
+    position = Position(mark.line + 1, mark.column + 1) if mark else START
+    if "tab character" in problem or _character(text, position) == "\t":
+        return Unusable(position, "tab", _TAB)
+    if problem not in _AT_CONTEXT and _is_end(text, position):
+        return Unusable(position, "syntax", "the file ends within a list or mapping: close what is open")
+    return Unusable(position, "syntax", _SENTENCES.get(problem, f"this is not YAML: {problem}"))
+
+
+def _is_end(text: str, position: Position) -> bool:
+    return position.line > len(lines(text.rstrip()))
+
+
+def _character(text: str, position: Position) -> str:
+    line = lines(text)[position.line - 1:position.line]
+    return line[0][position.column - 1:position.column] if line else ""

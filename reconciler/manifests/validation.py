@@ -1,0 +1,59 @@
+"""`validate`: every error of every file, without opening a secret, a CA file or a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.manifests import files
+from reconciler.manifests.diagnostics import Diagnostic, in_order
+from reconciler.manifests.loading import load
+from reconciler.manifests.together import check_together
+
+DEFAULT = Path("collectors.d")
+
+
+class NoSuchPath(Exception):
+    """A path to validate does not exist, or a directory cannot be listed: a mistake in the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """`files` were looked at, with `manifests` that are valid in them."""
+
+    files: int
+    manifests: int
+    diagnostics: tuple[Diagnostic, ...]
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        return iter(self.diagnostics)
+
+    @property
+    def failed(self) -> bool:
+        return any(diagnostic.is_error for diagnostic in self.diagnostics)
+
+
+def validate(paths: Sequence[Path] = (), *, allow_inline_secrets: bool = False) -> Validation:
+    """Validate files and directories (default: ./collectors.d). Raises `NoSuchPath`.
+
+    Where only files are named, a Destination may be in another one, so that a missing one is a warning.
+    """
+    chosen = list(paths) or [DEFAULT]
+    parsed = [load(path, allow_inline_secrets=allow_inline_secrets) for path in dict.fromkeys(_files(chosen))]
+    together = check_together(parsed, whole=any(path.is_dir() for path in chosen))
+    found = [*(diagnostic for file in parsed for diagnostic in file.diagnostics), *together.diagnostics]
+    return Validation(len(parsed), sum(len(file.manifests) for file in parsed), tuple(in_order(found)))
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            try:
+                yield from files.list_files(path)
+            except files.DirectoryVanished as error:
+                raise NoSuchPath(str(error)) from error
+        elif path.exists() or path.is_symlink():
+            yield path
+        else:
+            raise NoSuchPath(f"{path}: no such file or directory")
