@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.manifests.spec import SourceSpec
@@ -44,12 +44,12 @@ DEFAULTS: dict[str, Reply] = {
 }
 
 
-def imap(replies: dict[str, Reply | Sequence[Reply]] | None = None, greeting: bytes = GREETING) -> Script:
+def imap(replies: Mapping[str, Reply | Sequence[Reply]] | None = None, greeting: bytes = GREETING) -> Script:
     """Answer each command by the longest of the beginnings in DEFAULTS and `replies`. Where these are several, each
     is given once, the last one for ever."""
     known: dict[str, list[Reply]] = {
         begin: [reply] if isinstance(reply, bytes) or callable(reply) else list(reply)
-        for begin, reply in (DEFAULTS | (replies or {})).items()}
+        for begin, reply in {**DEFAULTS, **(replies or {})}.items()}
 
     def script(client: Client) -> None:
         client.send(greeting)

@@ -32,7 +32,6 @@ class Deleter:
         for text, members in uid_sets(wanted):
             reason = self._mark(text) or self._expunge(text, members)
             refused.update(dict.fromkeys(members, reason) if reason else {})
-        self._dialogue.noop()
         remaining = search_uids(self._dialogue, self._failures, wanted)
         return Deletion(confirmed=frozenset(str(uid) for uid in wanted - remaining),
                         refused=tuple((str(uid), refused.get(uid) or "the server still has it after EXPUNGE")

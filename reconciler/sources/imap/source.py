@@ -72,6 +72,8 @@ class ImapSource:
 
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:
         """Deleted and confirmed at once; nothing is pending until `finish`."""
+        if not messages:
+            return Deletion()
         client = self._connected()
         with self._failures.translated("deleting", client.dialogue):
             self._enter(client, folder)

@@ -1,0 +1,127 @@
+"""Deleting: only what was asked for, confirmed only when it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from reconciler.model.errors import ProtocolViolation, SourceError
+from reconciler.model.messages import Deletion
+from tests.servers.scripted import Client, Scripted
+from tests.sources.imap_server import SELECTED, Reply, imap, inbox, source
+
+OK = b"TAG OK done\r\n"
+UIDPLUS = b"* CAPABILITY IMAP4rev1 UIDPLUS\r\n" + OK
+GONE: dict[str, Reply] = {"UID STORE": OK, "UID SEARCH UID": b"* SEARCH\r\n" + OK}
+
+
+def deleted(replies: Mapping[str, Reply | Sequence[Reply]], count: int = 2) -> tuple[Deletion, list[bytes]]:
+    """What became of deleting the first messages, and the commands that were sent for it."""
+    with Scripted(imap(replies)) as server:
+        opened = source(server)
+        listing = inbox(opened, writable=True)
+        before = len(server.lines)
+        deletion = opened.delete(listing.folder, listing.messages[:count])
+        sent = [line.partition(b" ")[2] for line in server.lines[before:]]
+        opened.finish()
+        return deletion, sent
+
+
+def test_uidplus_expunges_exactly_ours() -> None:
+    deletion, sent = deleted(GONE | {"CAPABILITY": UIDPLUS, "UID EXPUNGE": b"* 1 EXPUNGE\r\n" + OK})
+    assert deletion == Deletion(confirmed=frozenset({"1", "2"}))
+    assert sent == [b"UID STORE 1:2 +FLAGS.SILENT (\\Deleted)", b"UID EXPUNGE 1:2", b"UID SEARCH UID 1:2"]
+
+
+def test_I25_without_uidplus_expunge_when_only_ours_are_marked() -> None:
+    deletion, sent = deleted(GONE | {"UID SEARCH DELETED": b"* SEARCH 2 1\r\n" + OK, "EXPUNGE": OK})
+    assert deletion.confirmed == {"1", "2"}
+    assert b"EXPUNGE" in sent
+
+
+def test_I25_without_uidplus_others_that_are_marked_stay() -> None:
+    replies = GONE | {"UID SEARCH DELETED": b"* SEARCH 1 2 5\r\n" + OK, "UID SEARCH UID": b"* SEARCH 1 2\r\n" + OK}
+    deletion, sent = deleted(replies)
+    assert deletion.confirmed == frozenset()
+    assert [key for key, _ in deletion.refused] == ["1", "2"]
+    assert "lacks UIDPLUS" in deletion.refused[0][1]
+    assert b"EXPUNGE" not in sent
+
+
+def test_what_is_still_there_is_not_confirmed() -> None:
+    replies = GONE | {"CAPABILITY": UIDPLUS, "UID EXPUNGE": OK, "UID SEARCH UID": b"* SEARCH 2\r\n" + OK}
+    deletion, _ = deleted(replies)
+    assert deletion == Deletion(confirmed=frozenset({"1"}), refused=(("2", "the server still has it after EXPUNGE"),))
+
+
+@pytest.mark.parametrize("command", ["UID STORE", "UID EXPUNGE"])
+@pytest.mark.parametrize("status", ["NO", "BAD"])
+def test_a_refusal_is_reported_with_its_reason(command: str, status: str) -> None:
+    replies = GONE | {"CAPABILITY": UIDPLUS, "UID EXPUNGE": OK, "UID SEARCH UID": b"* SEARCH 1 2\r\n" + OK,
+                      command: f"TAG {status} you may not\r\n".encode()}
+    deletion, _ = deleted(replies)
+    assert deletion.confirmed == frozenset()
+    assert all("you may not" in reason for _, reason in deletion.refused)
+
+
+def test_I26_a_read_only_folder_is_listed_and_nothing_is_deleted() -> None:
+    with Scripted(imap({"SELECT": SELECTED})) as server:
+        opened = source(server)
+        listing = inbox(opened, writable=True)
+        assert listing.read_only
+        assert len(listing.messages) == 3
+        deletion = opened.delete(listing.folder, listing.messages)
+        opened.finish()
+        assert [key for key, _ in deletion.refused] == ["1", "2", "5"]
+        assert not any(b"STORE" in line or b"EXPUNGE" in line for line in server.lines)
+
+
+def test_I10_nothing_is_deleted_once_the_folder_is_renumbered() -> None:
+    both = b'* LIST () "/" INBOX\r\n* LIST () "/" other\r\n' + OK
+    writable = SELECTED.replace(b"READ-ONLY", b"READ-WRITE")
+    replies: dict[str, Reply | Sequence[Reply]] = {
+        "LIST": both, 'SELECT "INBOX"': [writable, writable.replace(b"77", b"78")]}
+    with Scripted(imap(replies)) as server:
+        opened = source(server, folders=["INBOX", "other"])
+        first, _ = opened.listings(writable=True)
+        with pytest.raises(ProtocolViolation, match="numbered anew"):
+            opened.delete(first.folder, first.messages)
+        opened.abort()
+        assert not any(b"STORE" in line for line in server.lines)
+
+
+def test_nothing_to_delete_asks_the_server_nothing() -> None:
+    deletion, sent = deleted({}, count=0)
+    assert (deletion, sent) == (Deletion(), [])
+
+
+def close(client: Client, line: bytes) -> None:
+    client.close()
+
+
+@pytest.mark.parametrize("logout", [close, b"TAG BAD what?\r\n", b"nonsense\r\n", b"* BYE\r\n", b"* BYE bye\r\n"])
+def test_errors_in_logout_are_no_failure(logout: Reply) -> None:
+    with Scripted(imap({"LOGOUT": logout})) as server:
+        opened = source(server)
+        inbox(opened)
+        assert opened.finish() == Deletion()
+        opened.abort()
+
+
+def test_logout_is_sent_alone_and_ends_the_session() -> None:
+    with Scripted(imap()) as server:
+        opened = source(server)
+        inbox(opened)
+        opened.finish()
+        with pytest.raises(SourceError):
+            inbox(opened)
+        opened.abort()
+        assert server.lines[-1].endswith(b" LOGOUT")
+
+
+def test_finish_and_abort_of_what_was_never_opened() -> None:
+    with Scripted(imap()) as server:
+        source(server).finish()
+        source(server).abort()
+        assert server.connections == 0

@@ -1,0 +1,320 @@
+"""From the greeting to the login, with servers that attack, refuse, or hang."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from pathlib import Path
+
+import pytest
+
+from reconciler.model.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    ProtocolViolation,
+    SourceError,
+    SourceUnsuitable,
+    Throttled,
+    TlsRefused,
+)
+from reconciler.wire.limits import Limits
+from tests.servers.scripted import Authority, Client, Scripted
+from tests.sources.imap_server import GREETING, PASSWORD, Reply, imap, inbox, source, source_at, tagged
+
+HASTY = Limits(connect=0.3, silence=0.3, command=0.5, session=5)
+STARTTLS = b"* CAPABILITY IMAP4rev1 STARTTLS\r\nTAG OK done\r\n"
+PLAIN = b"* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\nTAG OK done\r\n"
+
+
+def refused(server: Scripted, kind: type[SourceError], limits: Limits | None = None, **declared: str) -> str:
+    """The text of the error that listing ends with; no credentials have gone out in it."""
+    opened = source(server, limits, **declared)
+    with pytest.raises(kind) as failure:
+        inbox(opened)
+    opened.abort()
+    assert type(failure.value) is kind
+    return str(failure.value)
+
+
+def sent_credentials(server: Scripted) -> bool:
+    return any(b"LOGIN" in line or b"AUTHENTICATE" in line for line in server.lines)
+
+
+# TLS
+
+def test_T1_starttls_not_offered() -> None:
+    with Scripted(imap()) as server:
+        assert "does not offer STARTTLS" in refused(server, TlsRefused, tls="starttls")
+        assert not sent_credentials(server)
+
+
+def test_T1_starttls_refused() -> None:
+    with Scripted(imap({"CAPABILITY": STARTTLS, "STARTTLS": b"TAG NO not today\r\n"})) as server:
+        assert "refuses STARTTLS" in refused(server, TlsRefused, tls="starttls")
+        assert not sent_credentials(server)
+
+
+def test_T2_preauth_while_tls_is_required() -> None:
+    with Scripted(imap({"CAPABILITY": STARTTLS}, greeting=b"* PREAUTH welcome\r\n")) as server:
+        assert "PREAUTH" in refused(server, TlsRefused, tls="starttls")
+        assert not sent_credentials(server)
+
+
+def test_T3_bytes_behind_the_reply_to_starttls() -> None:
+    injected = b"TAG OK go on\r\n* CAPABILITY IMAP4rev1 AUTH=EVIL\r\n"
+    with Scripted(imap({"CAPABILITY": STARTTLS, "STARTTLS": injected})) as server:
+        assert "before TLS" in refused(server, ProtocolViolation, tls="starttls")
+        assert not sent_credentials(server)
+
+
+def test_T4_what_was_said_before_tls_is_forgotten(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+
+    def start_tls(client: Client, line: bytes) -> None:
+        client.send(tagged(line, b"* CAPABILITY IMAP4rev1 LOGINDISABLED\r\n* SEARCH 1\r\nTAG OK go on\r\n"))
+        client.start_tls(authority.server())
+
+    replies: dict[str, Reply] = {"CAPABILITY": STARTTLS, "STARTTLS": start_tls}
+    with Scripted(imap(replies)) as server:
+        opened = source(server, tls="starttls", caFile=authority.ca_file)
+        assert len(inbox(opened).messages) == 3
+        opened.finish()
+
+
+def test_I29_capabilities_are_asked_again_after_starttls_and_after_login(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+
+    def start_tls(client: Client, line: bytes) -> None:
+        client.send(tagged(line, b"TAG OK go on\r\n"))
+        client.start_tls(authority.server())
+
+    capabilities = [b"* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED\r\nTAG OK done\r\n", PLAIN,
+                    b"* CAPABILITY IMAP4rev1 LOGINDISABLED NAMESPACE\r\nTAG OK done\r\n"]
+    script = imap({"CAPABILITY": capabilities, "STARTTLS": start_tls, "AUTHENTICATE": b"TAG OK hello\r\n"})
+    with Scripted(script) as server:
+        opened = source(server, tls="starttls", caFile=authority.ca_file)
+        assert len(inbox(opened).messages) == 3
+        opened.finish()
+        assert sum(b"CAPABILITY" in line for line in server.lines) == 3
+        assert not any(b" LOGIN " in line for line in server.lines)
+
+
+def test_I29_capabilities_told_with_the_login_are_believed() -> None:
+    script = imap({"CAPABILITY": PLAIN, "AUTHENTICATE": b"TAG OK [CAPABILITY IMAP4rev1 UIDPLUS] hello\r\n"})
+    with Scripted(script) as server:
+        opened = source(server)
+        assert len(inbox(opened).messages) == 3
+        opened.finish()
+        assert sum(b"CAPABILITY" in line for line in server.lines) == 1
+
+
+def test_T9_silence_after_the_reply_to_starttls() -> None:
+    def start_tls(client: Client, line: bytes) -> None:
+        client.send(tagged(line, b"TAG OK go on\r\n"))
+        client.wait()
+
+    with Scripted(imap({"CAPABILITY": STARTTLS, "STARTTLS": start_tls})) as server:
+        assert "TLS handshake" in refused(server, ConnectionFailed, HASTY, tls="starttls")
+
+
+def test_T12_logindisabled_is_obeyed() -> None:
+    offered = b"* CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=PLAIN STARTTLS\r\nTAG OK done\r\n"
+    with Scripted(imap({"CAPABILITY": offered})) as server:
+        assert "LOGINDISABLED" in refused(server, TlsRefused)
+        assert not sent_credentials(server)
+
+
+# Credentials
+
+def test_plain_with_its_initial_response_in_utf8() -> None:
+    script = imap({"CAPABILITY": PLAIN, "AUTHENTICATE PLAIN": b"TAG OK hello\r\n"})
+    with Scripted(script) as server:
+        opened = source_at(server.host, server.port, "пароль", tls="none", username="имя")
+        inbox(opened)
+        opened.finish()
+        [login] = [line for line in server.lines if b"AUTHENTICATE" in line]
+        assert base64.b64decode(login.split()[-1]).decode() == "\0имя\0пароль"
+
+
+def test_plain_without_an_initial_response() -> None:
+    answers: list[bytes] = []
+
+    def authenticate(client: Client, line: bytes) -> None:
+        client.send(b"+ \r\n")
+        answers.append(client.line())
+        client.send(tagged(line, b"TAG OK hello\r\n"))
+
+    offered = PLAIN.replace(b" SASL-IR", b"")
+    with Scripted(imap({"CAPABILITY": offered, "AUTHENTICATE PLAIN": authenticate})) as server:
+        opened = source(server)
+        inbox(opened)
+        opened.finish()
+    assert base64.b64decode(answers[0]).decode() == f"\0user\0{PASSWORD}"
+
+
+def test_login_quotes_what_needs_it() -> None:
+    with Scripted(imap()) as server:
+        opened = source_at(server.host, server.port, 'a"b\\c d', tls="none", username="user name")
+        inbox(opened)
+        opened.finish()
+        assert any(line.endswith(rb'LOGIN "user name" "a\"b\\c d"') for line in server.lines)
+
+
+def test_login_sends_other_scripts_as_literals() -> None:
+    taken: list[bytes] = []
+
+    def login(client: Client, line: bytes) -> None:
+        for _ in range(2):
+            client.send(b"+ go on\r\n")
+            taken.append(client.line())
+        client.send(tagged(line, b"TAG OK hello\r\n"))
+
+    with Scripted(imap({"LOGIN": login})) as server:
+        opened = source_at(server.host, server.port, "пароль", tls="none", username="имя")
+        inbox(opened)
+        opened.finish()
+        assert any(line.endswith(b"LOGIN {6}") for line in server.lines)
+    assert taken == ["имя".encode() + b" {12}", "пароль".encode()]
+
+
+def test_a_server_that_never_stops_asking() -> None:
+    def authenticate(client: Client, line: bytes) -> None:
+        while True:
+            client.send(b"+ more\r\n")
+            client.line()
+
+    with Scripted(imap({"CAPABILITY": PLAIN.replace(b" SASL-IR", b""), "AUTHENTICATE": authenticate})) as server:
+        refused(server, ProtocolViolation)
+
+
+@pytest.mark.parametrize(("username", "password"), [("user", "a\r\nLOGOUT"), ("user", "nul\0"), ("us\ner", "word")])
+def test_line_ends_in_credentials_never_reach_the_wire(username: str, password: str) -> None:
+    with Scripted(imap()) as server:
+        opened = source_at(server.host, server.port, password, tls="none")
+        if username != "user":
+            with pytest.raises(ValueError, match="username"):
+                source_at(server.host, server.port, password, tls="none", username=username)
+            return
+        with pytest.raises(SourceUnsuitable):
+            inbox(opened)
+        opened.abort()
+        assert server.connections == 0
+
+
+def test_a_login_in_advance_needs_no_password() -> None:
+    with Scripted(imap(greeting=b"* PREAUTH hello\r\n")) as server:
+        opened = source(server)
+        assert len(inbox(opened).messages) == 3
+        opened.finish()
+        assert not sent_credentials(server)
+
+
+# Refusals
+
+@pytest.mark.parametrize(("reply", "kind"), [
+    (b"NO [AUTHENTICATIONFAILED] no", AuthenticationFailed),
+    (b"NO [AUTHORIZATIONFAILED] no", AuthenticationFailed),
+    (b"NO [EXPIRED] password too old", AuthenticationFailed),
+    (b"NO LOGIN failed", AuthenticationFailed),
+    (b"BAD what?", AuthenticationFailed),
+    (b"NO [PRIVACYREQUIRED] no", TlsRefused),
+    (b"NO [CONTACTADMIN] no", Throttled),
+    (b"NO [ALERT] Too many simultaneous connections. (Failure)", Throttled),
+])
+def test_a_refused_login_says_why(reply: bytes, kind: type[SourceError]) -> None:
+    with Scripted(imap({"LOGIN": b"TAG " + reply + b"\r\n"})) as server:
+        refused(server, kind)
+
+
+@pytest.mark.parametrize("code", ["INUSE", "UNAVAILABLE", "LIMIT", "OVERQUOTA"])
+@pytest.mark.parametrize("command", ["LOGIN", "EXAMINE", "UID FETCH"])
+def test_I27_not_now_is_throttling(code: str, command: str) -> None:
+    replies: dict[str, Reply] = {command: f"TAG NO [{code}] come back later\r\n".encode()}
+    if command == "UID FETCH":
+        replies["UID FETCH 1:*"] = replies[command]
+    with Scripted(imap(replies)) as server:
+        assert "come back later" in refused(server, Throttled)
+
+
+def test_refusals_without_a_code_are_not_certain() -> None:
+    with Scripted(imap({"LOGIN": b"TAG NO failed\r\n"})) as server:
+        opened = source(server)
+        with pytest.raises(AuthenticationFailed) as failure:
+            inbox(opened)
+        opened.abort()
+        assert not failure.value.certain
+
+
+def test_S1_a_password_that_the_server_echoes_is_redacted() -> None:
+    def login(client: Client, line: bytes) -> None:
+        client.send(tagged(line, b"TAG NO I cannot take " + line + b" \x1b[31m from you\r\n"))
+
+    ways: list[dict[str, Reply]] = [{"LOGIN": login}, {"CAPABILITY": PLAIN, "AUTHENTICATE": login}]
+    for replies in ways:
+        with Scripted(imap(replies)) as server:
+            text = refused(server, AuthenticationFailed)
+        assert "[redacted]" in text
+        assert PASSWORD not in text
+        assert base64.b64encode(f"\0user\0{PASSWORD}".encode()).decode() not in text
+        assert text.isprintable()
+
+
+def test_S6_no_log_carries_the_password(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for capability in (PLAIN, PLAIN.replace(b" SASL-IR", b"").replace(b" AUTH=PLAIN", b"")):
+        with Scripted(imap({"CAPABILITY": capability, "AUTHENTICATE": b"TAG OK hello\r\n"})) as server:
+            opened = source(server)
+            inbox(opened)
+            opened.finish()
+    assert PASSWORD not in caplog.text
+    assert base64.b64encode(f"\0user\0{PASSWORD}".encode()).decode() not in caplog.text
+
+
+# Greetings
+
+def test_goodbye_for_a_greeting_is_throttling() -> None:
+    with Scripted(imap(greeting=b"* BYE too many connections from you\r\n")) as server:
+        assert "too many connections" in refused(server, Throttled)
+
+
+def test_no_greeting_at_all_is_throttling() -> None:
+    with Scripted(lambda client: client.close()) as server:
+        assert "without a greeting" in refused(server, Throttled)
+
+
+@pytest.mark.parametrize("greeting", [
+    b"220 smtp.example.org ESMTP\r\n", b"* NO\r\n", b"* OK no line end", b"\0\xff\r\n",
+])
+def test_I20_a_greeting_that_is_none(greeting: bytes) -> None:
+    def script(client: Client) -> None:
+        client.send(greeting)
+
+    with Scripted(script) as server:
+        opened = source(server)
+        with pytest.raises(SourceError):
+            inbox(opened)
+        opened.abort()
+
+
+def test_I19_a_server_that_hangs_after_login() -> None:
+    with Scripted(imap({"LOGIN": b"TAG OK done\r\n", "EXAMINE": lambda client, _: client.wait()})) as server:
+        assert "0 s" in refused(server, ConnectionFailed, HASTY)
+
+
+def test_I21_an_answer_with_another_tag() -> None:
+    with Scripted(imap({"LOGIN": b"XYZ1 OK done\r\n"})) as server:
+        refused(server, ProtocolViolation)
+
+
+def test_abort_from_another_thread_ends_the_wait() -> None:
+    def hang(client: Client, _: bytes) -> None:
+        threading_abort()
+        client.wait()
+
+    with Scripted(imap({"EXAMINE": hang}, greeting=GREETING)) as server:
+        opened = source(server)
+        threading_abort = opened.abort  # the script runs in a thread of its own
+        with pytest.raises(ConnectionFailed, match="aborted"):
+            inbox(opened)
+        opened.abort()
+        opened.finish()
