@@ -1,0 +1,164 @@
+"""Stand-ins: sessions that take the time they are told to, and a registry in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from reconciler.collect.backoff import decide
+from reconciler.control.clock import Clock
+from reconciler.control.sessions import Finished, Work
+from reconciler.manifests.spec import seconds
+from reconciler.model.errors import LedgerUnavailable
+from reconciler.model.history import Declared, History, LastGood, ParkedMessage, Retry
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
+from reconciler.model.status import Totals
+
+
+def report(started: datetime, finished: datetime, error: Failure | None = None) -> SessionReport:
+    outcome = Outcome.FAILED if error else Outcome.SUCCEEDED
+    return SessionReport(started, finished, outcome, listed=3, collected=3, bytes=300, error=error)
+
+
+@dataclass
+class VirtualSessions:
+    """Each session lasts `length` seconds, or until it is stopped: then `finishing` seconds more."""
+
+    clock: Clock
+    length: float = 1.0
+    finishing: float = 0.5
+    failure: Failure | None = None
+    started: list[tuple[str, float]] = field(default_factory=list)
+    works: list[Work] = field(default_factory=list)
+    running: dict[str, int] = field(default_factory=dict)
+    most: int = 0
+
+    async def run(self, work: Work) -> Finished:
+        name, began = work.collector.name, self.clock.now()
+        assert not self.running.get(name), f"two sessions of {name} at once"
+        self.started.append((name, self.clock.monotonic()))
+        self.works.append(work)
+        self.running[name] = 1
+        self.most = max(self.most, len(self.running))
+        stopped = await self._last(work)
+        del self.running[name]
+        done = report(began, self.clock.now(), self.failure)
+        if stopped:
+            done = replace(done, outcome=Outcome.INTERRUPTED, error=None)
+        interval = seconds(work.collector.effective.collect.interval)
+        return Finished(done, decide(done, work.retry, work.collector.effective_digest, interval, self.clock.now(),
+                                     chance=lambda: 0.0))
+
+    async def _last(self, work: Work) -> bool:
+        end = self.clock.monotonic() + self.length
+        while (left := end - self.clock.monotonic()) > 1e-9:
+            if work.control.stopping:
+                await asyncio.sleep(self.finishing)
+                return True
+            await asyncio.sleep(min(0.125, left))
+        return False
+
+    def starts(self, name: str) -> list[float]:
+        return [at for one, at in self.started if one == name]
+
+
+@dataclass
+class Told:
+    """Hears what loops tell."""
+
+    finished_reports: list[tuple[str, SessionReport]] = field(default_factory=list)
+    ended_names: list[str] = field(default_factory=list)
+    progress: list[tuple[str, SessionReport]] = field(default_factory=list)
+
+    def changed(self, name: str) -> None:
+        pass
+
+    def progressed(self, name: str, report: SessionReport) -> None:
+        self.progress.append((name, report))
+
+    def finished(self, name: str, report: SessionReport) -> None:
+        self.finished_reports.append((name, report))
+
+    def ended(self, name: str) -> None:
+        self.ended_names.append(name)
+
+
+@dataclass
+class _Row:
+    declared: Declared
+    digest: str
+    retired: bool = False
+    totals: Totals = field(default_factory=Totals)
+    last: SessionReport | None = None
+    retry: Retry | None = None
+    size: int = 0
+
+
+class MemoryRegistry:
+    """A `Registry` that forgets when it is dropped. `broken`: raise LedgerUnavailable at every write."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, _Row] = {}
+        self.good: dict[tuple[str, str], LastGood] = {}
+        self.broken = False
+        self.unparked: list[str] = []
+        self.expired = 0
+
+    def _check(self) -> None:
+        if self.broken:
+            raise LedgerUnavailable("the disk is full")
+
+    def declare(self, name: str, digest: str, mode: str, now: datetime) -> Declared:
+        self._check()
+        row = self.rows.setdefault(name, _Row(Declared(name, 0, 1), ""))
+        row.retired = False
+        if row.digest != digest:
+            row.digest, row.declared = digest, replace(row.declared, generation=row.declared.generation + 1)
+        return row.declared
+
+    def retire(self, name: str, now: datetime) -> None:
+        self._check()
+        self.rows[name].retired = True
+
+    def histories(self, names: Iterable[str] | None = None) -> Mapping[str, History]:
+        wanted = self.rows if names is None else set(names)
+        return {name: History(row.declared, row.totals, row.last, row.retry, row.size)
+                for name, row in self.rows.items() if name in wanted and not row.retired}
+
+    def sessions(self, name: str, limit: int = 20) -> Sequence[SessionReport]:
+        last = self.rows[name].last
+        return [last] if last else []
+
+    def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
+        return []
+
+    def unpark(self, name: str) -> int:
+        self.unparked.append(name)
+        return 0
+
+    def clear(self, name: str, now: datetime) -> Declared:
+        row = self.rows[name]
+        row.declared, row.size = replace(row.declared, epoch=row.declared.epoch + 1), 0
+        return row.declared
+
+    def save_retry(self, name: str, retry: Retry | None) -> None:
+        self._check()
+        self.rows[name].retry = retry
+
+    def save_last_good(self, changed: Sequence[LastGood], gone: Sequence[tuple[str, str]], now: datetime) -> None:
+        self._check()
+        self.good.update({(one.kind, one.name): one for one in changed})
+        for key in gone:
+            del self.good[key]
+
+    def last_good(self) -> Sequence[LastGood]:
+        return list(self.good.values())
+
+    def expire(self, now: datetime) -> None:
+        self.expired += 1
+
+
+def later(moment: datetime, seconds_later: float) -> datetime:
+    return moment + timedelta(seconds=seconds_later)
