@@ -1,8 +1,5 @@
-FROM python:3.13-slim AS build
-# ruamel.yaml's C loader is compiled (its compiler comes as a Python package) and needs the C library's headers.
-RUN apt-get update \
- && apt-get install -y --no-install-recommends libc6-dev \
- && rm -rf /var/lib/apt/lists/*
+# ruamel.yaml's C loader is compiled here: the compiler comes as a Python package, the headers it needs with the image.
+FROM python:3.13-slim-bookworm AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY schemas schemas
@@ -11,7 +8,7 @@ RUN python -m venv --without-pip /opt/mailcollector \
  && python -m pip --python /opt/mailcollector/bin/python install --no-cache-dir --constraint constraints.txt ".[postgresql]" \
  && python -m compileall -q /opt/mailcollector/lib
 
-FROM python:3.13-slim
+FROM python:3.13-slim-bookworm
 # A fixed number, so that the owner of mounted volumes can be set from outside.
 RUN groupadd --gid 10001 mailcollector \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/mailcollector --shell /usr/sbin/nologin mailcollector \

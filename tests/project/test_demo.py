@@ -46,8 +46,9 @@ def asked(checkout: Path) -> dict[str, Any]:
     """The collectors by name, as `get -o json` tells them; empty before the daemon answers."""
     program = Path(sys.executable).with_name("mailcollector")
     where = ["--state-dir", ".demo/state", "--manifests", ".demo/collectors.d"]
-    got = subprocess.run([program, "get", "-o", "json", *where], cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)},
-                         check=False, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    got = subprocess.run([program, "get", "-o", "json", *where], cwd=checkout, env=environment, check=False,
+                         capture_output=True, text=True)
     return {each["metadata"]["name"]: each for each in json.loads(got.stdout)} if got.returncode == 0 else {}
 
 

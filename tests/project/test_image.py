@@ -47,7 +47,7 @@ def health_check() -> list[str]:
 def test_it_is_built_in_stages_from_slim_images_without_a_registry_host() -> None:
     images = [rest.split()[0] for word, rest in instructions() if word == "FROM"]
     assert len(images) == 2
-    assert set(images) == {"python:3.13-slim"}
+    assert set(images) == {"python:3.13-slim-bookworm"}
 
 
 def test_it_runs_as_a_fixed_number_that_is_not_root() -> None:
