@@ -77,3 +77,11 @@ def _schedule(reason: str, interval: float) -> _Schedule:
             return _Schedule(max(interval, 10 * _MINUTE), 6 * _HOUR)
         case _:
             return _Schedule(min(interval, _MINUTE), max(interval, 15 * _MINUTE))
+
+
+def forbids(retry: Retry, now: datetime, *, force: bool) -> bool:
+    """Whether this back-off stands against a session that somebody asks for. One of the network never does; a server
+    that asked for a pause is obeyed; a refused login is not repeated, unless `force`."""
+    if now >= retry.next_attempt:
+        return False
+    return retry.reason == Throttled.reason or (retry.reason == AuthenticationFailed.reason and not force)

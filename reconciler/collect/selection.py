@@ -76,6 +76,8 @@ class _Sorted:
     new: list[Attempt] = field(default_factory=list)
     retry: list[Attempt] = field(default_factory=list)
     collected: list[Listed] = field(default_factory=list)
+    doubted: int = 0
+    """Collected too, but never deleted (`Arrival.doubt`)."""
     too_large: int = 0
     parked: int = 0
 
@@ -92,7 +94,7 @@ def select(listings: Sequence[tuple[Listing, Mapping[str, Entry]]], *, deletes: 
         new, retries = new - len(chosen), retries - len(again)
         left += len(messages.new) + len(messages.retry) - len(chosen) - len(again)
         works.append(FolderWork(listing, (*chosen, *again), tuple(messages.collected) if deletes else ()))
-    skipped = Counter({COLLECTED_BEFORE: sum(len(s.collected) for _, s in folders),
+    skipped = Counter({COLLECTED_BEFORE: sum(len(s.collected) + s.doubted for _, s in folders),
                        TOO_LARGE: sum(s.too_large for _, s in folders)})
     return Selection(tuple(works), sum(len(listing.messages) for listing, _ in folders), +skipped,
                      sum(s.parked for _, s in folders), left)
@@ -111,7 +113,10 @@ def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int) -> _Sorte
     for message in listing.messages:
         entry = known.get(message.key)
         if entry is not None and entry.state is MessageState.COLLECTED and not _reused(listing, entry):
-            found.collected.append(message)
+            if entry.reason:
+                found.doubted += 1
+            else:
+                found.collected.append(message)
         elif entry is not None and entry.state is MessageState.PARKED:
             found.parked += 1
         elif message.size is not None and message.size > max_size:

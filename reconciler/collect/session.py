@@ -85,6 +85,8 @@ class _Pending(Generic[S]):
     fingerprint: Fingerprint
     unroutable: str
     """Why somebody's copy can go nowhere; the others get theirs."""
+    doubt: str
+    """Why the message must stay on the server although it is delivered (`Arrival.doubt`)."""
 
 
 class Session(Generic[S]):
@@ -205,9 +207,9 @@ class Session(Generic[S]):
                 self._tally.skip(VANISHED)
             case Unfetched(reason=reason):
                 self._fail(folder, attempt, reason)
-            case Arrival(content=content):
+            case Arrival():
                 try:
-                    self._stage(folder, attempt, Incoming(content, self._task.max_size + _SLACK))
+                    self._stage(folder, attempt, fetched)
                 except LedgerUnavailable:
                     raise
                 except CollectorError as error:
@@ -215,7 +217,8 @@ class Session(Generic[S]):
                         self._fail(folder, attempt, str(error))
                     raise
 
-    def _stage(self, folder: Folder, attempt: Attempt, incoming: Incoming) -> None:
+    def _stage(self, folder: Folder, attempt: Attempt, arrival: Arrival) -> None:
+        incoming = Incoming(arrival.content, self._task.max_size + _SLACK)
         routing = self._task.route(incoming.head())
         if routing.parked and not routing.recipients:
             self._put(folder, attempt, MessageState.PARKED, routing.reason)
@@ -233,7 +236,7 @@ class Session(Generic[S]):
             self._unacknowledged.append(attempt.listed)
         else:
             self._staged.append(_Pending(attempt, staged, incoming.fingerprint,
-                                         routing.reason if routing.parked else ""))
+                                         routing.reason if routing.parked else "", arrival.doubt()))
 
     def _fail(self, folder: Folder, attempt: Attempt, reason: str) -> None:
         attempts = 1 + (attempt.previous.attempts if attempt.previous else 0)
@@ -276,7 +279,9 @@ class Session(Generic[S]):
         self._destination.settle([message.staged for message, _ in committed])
         for message, record in committed:
             self._count(record)
-            if record.state is MessageState.COLLECTED:
+            if record.state is MessageState.COLLECTED and record.reason:
+                self._tally.notes.append(f"a message is delivered and stays on the server: {record.reason}")
+            elif record.state is MessageState.COLLECTED:
                 self._unacknowledged.append(message.attempt.listed)
         self._progress()
         self._feel_pressure([record for _, record in committed])
@@ -337,4 +342,4 @@ def _record(message: _Pending[S], outcomes: Sequence[DeliveryOutcome]) -> Record
         refused.append(message.unroutable)
     state = MessageState.FAILED if deferred else MessageState.PARKED if refused else MessageState.COLLECTED
     return Record(message.attempt.key, state, message.staged.size, message.attempt.occurrence,
-                  message.fingerprint, delivered, "; ".join(deferred + refused))
+                  message.fingerprint, delivered, "; ".join(deferred + refused) or message.doubt)

@@ -104,7 +104,7 @@ messages = Table(
     Index("ix_messages_header", "folder_id", "header"),  # finding a message again after the server renumbered
 )
 NOTABLE = or_(messages.c.state != literal(MessageState.COLLECTED, State, literal_execute=True),
-              messages.c.deleted_at.is_not(None))
+              messages.c.deleted_at.is_not(None), messages.c.reason != literal("", Text, literal_execute=True))
 """Everything but what is just collected: mostly a few rows among many. Queries that say so use the index, for which the
 code of the state must stand in the statement itself."""
 Index("ix_messages_notable", messages.c.folder_id, **partial(NOTABLE))

@@ -66,6 +66,18 @@ class Destination(Protocol[S]):
     def discard(self, staged: Sequence[S]) -> None:
         """Not committed after all: remove every trace."""
 
+    def deliverable(self, address: str) -> bool:
+        """Whether the destination can carry such an address at all (SMTPUTF8, RFC 6531)."""
+
+    def check(self) -> str:
+        """A sentence that says what is there, found out without delivering anything."""
+
+    def finish(self) -> None:
+        """The session is over. Raises nothing."""
+
+    def abort(self) -> None:
+        """Break off whatever hangs, from any thread."""
+
 
 class Ledger(Protocol):
     """What was collected, delivered and deleted. Thread-safe; a write is durable when the call returns.

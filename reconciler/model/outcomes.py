@@ -77,6 +77,7 @@ class Entry:
     content: str = ""
     """Digest of the content (`Fingerprint.content`); loaded where `deleted` is true."""
     reason: str = ""
+    """Why it failed or is parked; of a collected one, why it must not be deleted from the server."""
 
 
 class Outcome(StrEnum):

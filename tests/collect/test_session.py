@@ -134,6 +134,15 @@ def test_P10_a_uidl_that_returns_with_the_same_content_is_deleted_again_and_with
     assert here.mailboxes.texts() == sorted([*STORED, b"Subject: another\n\n"])
 
 
+def test_P7_a_doubted_message_is_delivered_once_and_never_deleted() -> None:
+    here = world("new-delete", "pop3")
+    here.server.doubt = {"2"}
+    first, second = here.session(), here.session()
+    assert (first.collected, first.deleted, second.skipped_reasons) == (5, 4, {"collected-before": 1})
+    assert here.mailboxes.texts() == STORED
+    assert list(here.server.messages) == ["2"]
+
+
 def test_D10_one_recipient_put_off_is_tried_again_alone() -> None:
     here = world("new-delete")
     here.server.messages = {"1": TEXTS["1"]}

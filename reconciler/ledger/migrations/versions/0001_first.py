@@ -12,7 +12,7 @@ KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TIME = sa.BigInteger()
 DIGEST = sa.LargeBinary(32)
 COMPACT = {"sqlite_with_rowid": False}
-NOTABLE = sa.text("state != 0 OR deleted_at IS NOT NULL")
+NOTABLE = sa.text("state != 0 OR deleted_at IS NOT NULL OR reason != ''")
 
 
 def upgrade() -> None:

@@ -1,0 +1,268 @@
+"""The composition root: the only room that knows every adapter. What the command line calls."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from reconciler.collect import backoff
+from reconciler.collect.check import Check
+from reconciler.collect.routing import own_address, route
+from reconciler.collect.session import Session as CollectSession
+from reconciler.collect.session import Task
+from reconciler.control import once
+from reconciler.control.daemon import HOST_CONNECTIONS, Parts, run_daemon
+from reconciler.control.ownership import owned
+from reconciler.control.service import Control
+from reconciler.control.sessions import SessionControl, SessionPool
+from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint
+from reconciler.destinations.maildir import Maildir
+from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint
+from reconciler.ledger import LedgerAbsent, SqlLedger, open_ledger
+from reconciler.manifests.spec import SourceSpec, octets
+from reconciler.model.errors import CollectorError
+from reconciler.model.history import ParkedMessage
+from reconciler.model.interfaces import Destination, Source
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
+from reconciler.model.secret import Secret, redact
+from reconciler.model.settings import Settings
+from reconciler.model.status import CheckReport, Description, Parked, Session, ShownCollector
+from reconciler.planning.desired import DesiredCollector
+from reconciler.secrets import read_secret
+from reconciler.wire.limits import Limits
+
+OnProgress = Callable[[str, Session], None]
+
+log = structlog.get_logger()
+
+
+def run(settings: Settings, directory: Path, once: bool) -> int:
+    """The daemon, or with `once` one session of every enabled collector; the exit code. Raises CollectorError when it
+    cannot start: the state is another process's, the ledger cannot be opened, or there is no such directory."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold passwords (hazard S3)
+    with owned(settings.state_dir), _ledger(settings) as ledger:
+        if once:
+            return _run_once(settings, directory, ledger)
+        return asyncio.run(run_daemon(directory, _parts(settings, directory, ledger)))
+
+
+def _parts(settings: Settings, directory: Path, ledger: SqlLedger) -> Parts:
+    @asynccontextmanager
+    async def serve(control: Control) -> AsyncIterator[None]:
+        from reconciler.web.server import served  # noqa: PLC0415  # only the daemon pays for a web server
+
+        async with served(control, settings, directory):
+            yield
+
+    return Parts(ledger, Sessions(settings, ledger).run, backoff.decide, Checks(settings, ledger).run, serve,
+                 settings.max_sessions, settings.host_connections or HOST_CONNECTIONS)
+
+
+def _run_once(settings: Settings, directory: Path, ledger: SqlLedger) -> int:
+    work = _once(settings, ledger)
+    decision, histories = work.decide(directory)
+    for diagnostic in decision.look.diagnostics:
+        log.log(_LEVELS[diagnostic.severity], diagnostic.message, file=diagnostic.file, line=diagnostic.line,
+                column=diagnostic.column, path=diagnostic.path, rule=diagnostic.rule)
+    enabled = [name for name, found in decision.desired.collectors.items() if found.effective.enabled]
+    sessions = work.run(decision, histories, enabled, force=False, on_progress=lambda *_: None)
+    failed = [name for name, session in sessions.items() if session.outcome != Outcome.SUCCEEDED.value]
+    for name in failed:
+        error = sessions[name].error
+        log.error("collector failed", collector=name, reason=error and error.reason, error=error and error.message)
+    invalid = any(diagnostic.severity == "error" for diagnostic in decision.look.diagnostics)
+    return 1 if failed or invalid else 0
+
+
+_LEVELS = {"error": 40, "warning": 30, "info": 20}
+
+
+# -- what the other verbs do without a daemon
+
+
+def offline_collectors(settings: Settings, directory: Path) -> list[ShownCollector]:
+    """From the manifests and, where there is one, the ledger; nothing is changed."""
+    with _ledger_if_any(settings) as ledger:
+        found = once.find(directory, ledger.last_good() if ledger else ())
+        return once.listed(found, ledger.histories() if ledger else {})
+
+
+def offline_description(settings: Settings, directory: Path, name: str) -> Description:
+    """Raises KeyError where no such collector is declared."""
+    shown = {found.metadata.name: found for found in offline_collectors(settings, directory)}[name]
+    with _ledger_if_any(settings) as ledger:
+        found = once.find(directory, ledger.last_good() if ledger else ())
+        declared = found.desired.collectors.get(name) or found.desired.invalid[name]
+        history = ledger.histories([name]).get(name) if ledger else None
+        return Description(
+            collector=shown, sessions=tuple(map(Session.of, ledger.sessions(name))) if ledger and history else (),
+            parked=tuple(map(shown_parked, ledger.parked(name))) if ledger and history else (),
+            history_size=history.size if history else 0, epoch=history.declared.epoch if history else 0,
+            source=declared.source)
+
+
+def collect_offline(settings: Settings, directory: Path, names: Sequence[str] | None, force: bool,
+                    on_progress: OnProgress) -> dict[str, Session]:
+    """One session of each of `names`, or of every enabled collector. Owns the state meanwhile."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with owned(settings.state_dir), _ledger(settings) as ledger:
+        work = _once(settings, ledger)
+        decision, histories = work.decide(directory)
+        collectors = decision.desired.collectors
+        chosen: Collection[str] = [name for name, found in collectors.items() if found.effective.enabled]
+        return work.run(decision, histories, chosen if names is None else names, force, on_progress)
+
+
+def clear_offline(settings: Settings, directory: Path, name: str) -> dict[str, int]:
+    """Forget what was collected. Raises KeyError where no such collector is declared."""
+    with owned(settings.state_dir), _ledger(settings) as ledger:
+        _, histories = _once(settings, ledger).decide(directory)
+        return {"epoch": ledger.clear(name, _now()).epoch, "forgotten": histories[name].size}
+
+
+def check(settings: Settings, directory: Path, name: str) -> CheckReport:
+    """Connect, log in, list. Raises KeyError where no such collector is declared, CollectorError where it is invalid."""
+    with _ledger_if_any(settings) as ledger:
+        found = once.find(directory, ledger.last_good() if ledger else ())
+        return Checks(settings, ledger).run(found.desired.collectors[name])
+
+
+def _once(settings: Settings, ledger: SqlLedger) -> once.Once:
+    pool = SessionPool(Sessions(settings, ledger).run, backoff.decide, ledger, settings.max_sessions, _now)
+    return once.Once(ledger, pool, settings.host_connections or HOST_CONNECTIONS, _now)
+
+
+# -- one session, composed
+
+
+class Sessions:
+    """Runs sessions of any collector, from any thread."""
+
+    def __init__(self, settings: Settings, ledger: SqlLedger) -> None:
+        self._settings = settings
+        self._ledger = ledger
+
+    def run(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
+        """One session, recorded in the ledger. Raises only LedgerUnavailable, and defects."""
+        report = self._session(collector, control)
+        self._ledger.record_session(collector.name, report)
+        return report
+
+    def _session(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
+        started = _now()
+        secrets: list[Secret] = []
+        try:
+            secrets.append(_secret(collector.effective.source))
+            source = _open_source(collector.effective.source, secrets[0])
+            destination = open_destination(collector, self._settings)
+            control.on_give_up(lambda: (source.abort(), destination.abort()))
+            try:
+                session = CollectSession(_task(collector, destination), source, destination, self._ledger, control,
+                                         _now)
+                return _redacted(session.run(), secrets)
+            finally:
+                source.abort()
+                destination.finish()
+        except CollectorError as error:
+            failure = Failure(error.reason, redact(str(error), secrets))
+            return SessionReport(started, _now(), Outcome.FAILED, error=failure)
+
+
+class Checks:
+    """Finds out what sessions would do. `ledger` is None where there is none yet."""
+
+    def __init__(self, settings: Settings, ledger: SqlLedger | None) -> None:
+        self._settings = settings
+        self._ledger = ledger
+
+    def run(self, collector: DesiredCollector) -> CheckReport:
+        destination = open_destination(collector, self._settings)
+        source = collector.effective.source
+        return Check(_task(collector, destination), self._ledger).run(
+            lambda: _secret(source), lambda: _open_source(source, _secret(source)), destination.check)
+
+
+def _task(collector: DesiredCollector, destination: Destination[Any]) -> Task:
+    spec = collector.effective
+    account = own_address(spec.source)
+
+    def routed(head: bytes) -> Any:
+        return route(head, spec.recipient, account, destination.exists, destination.deliverable)
+
+    return Task(collector.name, spec.collect.mode, spec.collect.limit, octets(spec.collect.max_message_size), routed)
+
+
+def _secret(spec: SourceSpec) -> Secret:
+    assert spec.password is not None  # noqa: S101  # planning starts nothing that has only oauth2
+    return read_secret(spec.password)
+
+
+def _open_source(spec: SourceSpec, secret: Secret) -> Source:
+    if spec.protocol == "imap":
+        from reconciler.sources.imap import open_imap  # noqa: PLC0415  # IMAPClient is slow to import
+
+        return open_imap(spec, secret, Limits())
+    from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415
+
+    return open_pop3(spec, secret, Limits())
+
+
+def open_destination(collector: DesiredCollector, settings: Settings) -> Destination[Any]:
+    """Where this collector's mail goes, for one session."""
+    spec = collector.destination
+    if spec is None:
+        return Maildir(str(settings.state_dir.absolute() / "mail" / "{local}@{domain}"), create=True)
+    if spec.maildir:
+        return Maildir(spec.maildir.path, create=True)
+    if spec.lmtp:
+        return lmtp_destination(lmtp_endpoint(spec.lmtp))
+    assert spec.smtp is not None  # noqa: S101  # the schema: exactly one of the three
+    smtp, password = spec.smtp, spec.smtp.password
+    login = Login(smtp.username, lambda: read_secret(password)) if smtp.username and password else None
+    return smtp_destination(smtp_endpoint(smtp), login)
+
+
+def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport:
+    """Whatever an adapter let slip (hazard S1)."""
+    notes = tuple(redact(note, secrets) for note in report.notes)
+    error = report.error and replace(report.error, message=redact(report.error.message, secrets))
+    return replace(report, notes=notes, error=error)
+
+
+def shown_parked(message: ParkedMessage) -> Parked:
+    return Parked(folder=message.folder, key=message.key, size=message.size, reason=message.reason,
+                  since=message.since)
+
+
+@contextmanager
+def _ledger(settings: Settings) -> Iterator[SqlLedger]:
+    ledger = open_ledger(settings.state_url)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def _ledger_if_any(settings: Settings) -> Iterator[SqlLedger | None]:
+    try:
+        ledger = open_ledger(settings.state_url, create=False)
+    except LedgerAbsent:
+        yield None
+        return
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
