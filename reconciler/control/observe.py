@@ -145,10 +145,15 @@ def _together(files: Mapping[str, _File], *, confirmed: bool) -> tuple[Observed,
                            if found.key not in together.refused),
         broken=tuple(broken),
         unreadable={name: file.unreadable for name, file in files.items() if file.unreadable},
-        unclear={name: _first(errors.get(name, ()), 1) for name, file in files.items()
-                 if not file.parsed.complete and not file.unreadable},
+        unclear={name: _first(errors.get(name, ()), 1) for name, file in files.items() if _is_unclear(file)},
         empty_confirmed=confirmed)
     return observed, tuple(diagnostics)
+
+
+def _is_unclear(file: _File) -> bool:
+    """What it held before may be meant to be there still. An empty file may be one that is being written."""
+    empty = not file.parsed.manifests and not file.parsed.broken
+    return not file.unreadable and (empty or not file.parsed.complete)
 
 
 def _may_hide_a_destination(file: ParsedFile) -> bool:

@@ -1,0 +1,278 @@
+"""Add, change, break, mend, remove: the list tells the truth at each step, and the other loops never restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.control.admission import Admission
+from reconciler.control.board import Board
+from reconciler.control.controller import Controller
+from reconciler.control.loops import Loops
+from reconciler.control.observe import Directory
+from reconciler.control.service import Control, NotFound
+from reconciler.control.watcher import Watcher
+from reconciler.model.status import CheckReport, ShownCollector, Status
+from reconciler.planning.desired import DesiredCollector
+from tests.control.doubles import MemoryRegistry, VirtualSessions
+from tests.control.manifests import save, text
+from tests.control.test_watcher import GENEROUS
+from tests.control.virtual import VirtualClock
+
+
+def check(collector: DesiredCollector) -> CheckReport:
+    return CheckReport(name=collector.name, ok=True, steps=())
+
+
+class World:
+    """A control loop over a directory on disk, sessions that take a moment, and a registry in memory."""
+
+    def __init__(self, root: Path, registry: MemoryRegistry | None = None) -> None:
+        self.root = root
+        self.registry = registry or MemoryRegistry()
+        self.clock = VirtualClock()
+        self.sessions = VirtualSessions(self.clock, length=0.0)
+        self.board = Board(self.clock)
+        self.loops = Loops(self.sessions, Admission(32, 32), self.clock, self.board)
+        self.controller = Controller(Directory(root), self.registry, self.loops, self.board, self.clock)
+        self.board.connect(self.loops.state, self.controller.ended)
+        self.control = Control(self.controller, self.loops, self.board, self.registry, check, self.clock)
+
+    async def turn(self) -> dict[str, Status]:
+        """One turn, and what follows from it at once; what is shown then."""
+        await self.controller.turn()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return {found.metadata.name: found.status for found in self.control.list()}
+
+
+def said(status: Status) -> dict[str, str]:
+    return {one.type: f"{one.status} {one.reason}" for one in status.conditions}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "collectors.d"
+    root.mkdir()
+    return root
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(scenario)
+
+
+def test_add_change_break_mend_remove(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        save(root, "steady")
+        steady = (await world.turn())["steady"]
+        assert said(steady)["Ready"] == "True Collected"
+
+        save(root, "sales")
+        sales = (await world.turn())["sales"]
+        assert said(sales) == {"Ready": "True Collected", "Reconciling": "False UpToDate", "Stalled": "False NoProblem"}
+        assert (sales.generation, sales.observed_generation, sales.totals.sessions) == (1, 1, 1)
+
+        save(root, "sales", text("sales", "10m"))
+        changed = (await world.turn())["sales"]
+        assert (changed.generation, changed.observed_generation, changed.totals.sessions) == (2, 2, 2)
+        assert changed.loop_started_at != sales.loop_started_at
+
+        save(root, "sales", text("sales", "4s"))
+        broken = (await world.turn())["sales"]
+        assert said(broken) == {"Ready": "True Collected", "Reconciling": "False UpToDate",
+                                "Stalled": "True InvalidManifest"}
+        assert f"{root}/sales.yaml:6:" in next(one.message for one in broken.conditions if one.type == "Stalled")
+        assert (broken.generation, broken.loop_started_at) == (2, changed.loop_started_at)
+
+        save(root, "sales", text("sales", "10m"))
+        mended = (await world.turn())["sales"]
+        assert said(mended)["Stalled"] == "False NoProblem"
+        assert (mended.generation, mended.loop_started_at) == (2, changed.loop_started_at)
+
+        (root / "sales.yaml").unlink()
+        left = await world.turn()
+        assert list(left) == ["steady"]
+        assert world.registry.rows["sales"].retired
+
+        assert left["steady"] == steady
+
+    run(scenario())
+
+
+def test_the_last_good_one_runs_after_a_restart_over_a_broken_directory(root: Path) -> None:
+    async def before() -> MemoryRegistry:
+        save(root, "a")
+        save(root, "b")
+        world = World(root)
+        await world.turn()
+        return world.registry
+
+    async def after(registry: MemoryRegistry) -> None:
+        (root / "a.yaml").write_text("spec: [")
+        world = World(root, registry)
+        found = await world.turn()
+        assert said(found["a"]) == {"Ready": "True Collected", "Reconciling": "False UpToDate",
+                                    "Stalled": "True InvalidManifest"}
+        assert {name for name, _ in world.sessions.started} == {"a", "b"}
+        assert [status.generation for status in found.values()] == [1, 1]
+
+    run(after(asyncio.run(before())))
+
+
+def test_all_that_vanish_at_once_are_held_until_that_is_confirmed(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        for name in ("a", "b"):
+            save(root, name)
+        before = await world.turn()
+        for path in root.iterdir():
+            path.unlink()
+        held = await world.turn()
+        assert {said(status)["Stalled"] for status in held.values()} == {"True Held"}
+        assert [one.loop_started_at for one in held.values()] == [one.loop_started_at for one in before.values()]
+        assert world.controller.plan.count() == {"Hold": 2}
+        again = World(root, world.registry)
+        assert {said(status)["Stalled"] for status in (await again.turn()).values()} == {"True Held"}
+        (root / ".allow-empty").touch()
+        assert await world.turn() == {}
+
+    run(scenario())
+
+
+def test_Y17_a_vanished_directory_stops_nobody(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        save(root, "a")
+        before = await world.turn()
+        root.rename(root.with_name("away"))
+        gone = await world.turn()
+        assert said(gone["a"])["Stalled"] == "True DirectoryVanished"
+        assert [found.rule for found in world.control.diagnostics] == ["directory-vanished"]
+        root.with_name("away").rename(root)
+        back = await world.turn()
+        assert back["a"].loop_started_at == before["a"].loop_started_at
+        assert said(back["a"])["Stalled"] == "False NoProblem"
+
+    run(scenario())
+
+
+def test_a_first_seen_bad_one_is_listed_and_recovers(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        save(root, "a", text("a", "4s"))
+        bad = (await world.turn())["a"]
+        assert said(bad) == {"Ready": "False InvalidManifest", "Reconciling": "False UpToDate",
+                             "Stalled": "True InvalidManifest"}
+        save(root, "a")
+        assert said((await world.turn())["a"])["Ready"] == "True Collected"
+
+    run(scenario())
+
+
+def test_a_disabled_one_is_listed_and_a_labelled_one_is_not_restarted(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        save(root, "a", text("a", enabled="false"))
+        save(root, "b")
+        before = await world.turn()
+        assert said(before["a"])["Ready"] == "False Disabled"
+        save(root, "b", text("b").replace("{name: b}", "{name: b, labels: {team: x}}"))
+        after = await world.turn()
+        assert after["b"].loop_started_at == before["b"].loop_started_at
+        assert [found.metadata.name for found in world.control.list(labels=[("team", "x")])] == ["b"]
+
+    run(scenario())
+
+
+def test_a_removed_one_that_comes_back_has_its_history(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        save(root, "a")
+        await world.turn()
+        (root / "a.yaml").unlink()
+        await world.turn()
+        save(root, "a")
+        assert (await world.turn())["a"].generation == 1
+        assert not world.registry.rows["a"].retired
+
+    run(scenario())
+
+
+def test_R5_without_the_ledger_nothing_starts_and_it_catches_up(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        world.registry.broken = True
+        save(root, "a")
+        assert await world.turn() == {}
+        assert "disk is full" in world.control.trouble
+        assert not world.control.ready
+        world.registry.broken = False
+        assert said((await world.turn())["a"])["Ready"] == "True Collected"
+        assert world.control.ready
+        assert not world.control.trouble
+
+    run(scenario())
+
+
+def test_clear_begins_a_new_epoch_and_names_that_are_unknown_are_refused(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        save(root, "a")
+        await world.turn()
+        world.registry.rows["a"].size = 7
+        cleared = await world.control.clear("a")
+        assert (cleared.epoch, cleared.forgotten) == (2, 7)
+        assert world.sessions.starts("a") == [pytest.approx(world.sessions.starts("a")[0])]
+        with pytest.raises(NotFound):
+            await world.control.clear("b")
+        with pytest.raises(NotFound):
+            world.control.collect("b")
+
+    run(scenario())
+
+
+# -- with the watcher, in real time
+
+
+@asynccontextmanager
+async def watched(world: World) -> AsyncIterator[None]:
+    watcher = Watcher(world.root, world.controller.wake)
+    world.controller.on_moved(watcher.renew)
+    tasks = [asyncio.create_task(world.controller.run()), asyncio.create_task(watcher.run())]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(world: World, holds: Callable[[dict[str, ShownCollector]], bool]) -> None:
+    """Wait for the list to say so."""
+    async with asyncio.timeout(GENEROUS):
+        with world.control.subscribed() as changes:
+            while not holds({found.metadata.name: found for found in world.control.list()}):
+                await changes.take()
+
+
+def test_a_saved_file_is_acted_upon(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        save(root, "steady")
+        async with watched(world):
+            await until(world, lambda found: "steady" in found)
+            save(root, "a")
+            await until(world, lambda found: "a" in found and found["a"].status.totals.sessions == 1)
+            save(root, "a", text("a", "1h"))
+            await until(world, lambda found: found["a"].status.observed_generation == 2)
+            (root / "a.yaml").unlink()
+            await until(world, lambda found: list(found) == ["steady"])
+            assert world.sessions.starts("steady") == [pytest.approx(world.sessions.starts("steady")[0])]
+
+    run(scenario())

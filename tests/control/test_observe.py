@@ -1,0 +1,154 @@
+"""What the directory holds, with real files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from reconciler.control import observe
+from reconciler.control.observe import Directory, Look
+from tests.control.manifests import age, save, text
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "collectors.d"
+    root.mkdir()
+    for name in ("a", "b"):
+        age(save(root, name))
+    return root
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are read."""
+    read, names = observe.read, []
+
+    def noted(path: Path) -> bytes:
+        names.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(observe, "read", noted)
+    return names
+
+
+def names(look: Look) -> list[str]:
+    return [found.name for found in look.observed.declarations]
+
+
+def test_only_what_may_have_changed_is_read(root: Path, reads: list[str]) -> None:
+    directory = Directory(root)
+    assert directory.look().changed
+    assert not directory.look().changed
+    assert reads == ["a.yaml", "b.yaml"]
+    save(root, "b", text("b", "1h"))
+    assert directory.look().changed
+    assert reads[2:] == ["b.yaml"]
+
+
+def test_a_touched_file_with_the_same_content_is_no_change(root: Path) -> None:
+    directory = Directory(root)
+    before = directory.look()
+    age(save(root, "a"), 5)
+    after = directory.look()
+    assert not after.changed
+    assert after.observed is before.observed
+
+
+def test_a_file_written_just_now_is_read_again_for_time_stamps_are_coarse(root: Path, reads: list[str]) -> None:
+    directory = Directory(root)
+    path = save(root, "a")
+    os.utime(path, ns=(0, 2**62))
+    directory.look()
+    os.utime(path)
+    directory.look()
+    directory.look()
+    assert reads.count("a.yaml") >= 2
+
+
+def test_everything_is_read_again_on_request(root: Path, reads: list[str]) -> None:
+    directory = Directory(root)
+    directory.look()
+    directory.look(everything=True)
+    assert reads == ["a.yaml", "b.yaml"] * 2
+
+
+def test_Y12_a_file_that_cannot_be_read_is_unreadable_and_the_others_are_there(root: Path) -> None:
+    (root / "b.yaml").unlink()
+    (root / "b.yaml").symlink_to("nowhere")
+    look = Directory(root).look()
+    assert names(look) == ["a"]
+    assert list(look.observed.unreadable) == [str(root / "b.yaml")]
+    assert [found.file for found in look.diagnostics] == [str(root / "b.yaml")]
+
+
+def test_Y14_a_half_written_file_is_unclear(root: Path) -> None:
+    (root / "b.yaml").write_text(text("b")[:60])
+    (root / "c.yaml").write_text("")
+    look = Directory(root).look()
+    assert names(look) == ["a"]
+    seen_bad = set(look.observed.unclear) | {found.file for found in look.observed.broken}
+    assert seen_bad == {str(root / "b.yaml"), str(root / "c.yaml")}
+    assert str(root / "c.yaml") in look.observed.unclear
+
+
+def test_a_broken_one_says_where_and_how_to_mend_it(root: Path) -> None:
+    save(root, "b", text("b", "4s"))
+    [broken] = Directory(root).look().observed.broken
+    assert (broken.kind, broken.name) == ("MailCollector", "b")
+    assert broken.message.startswith(f"{root / 'b.yaml'}:6:")
+
+
+def test_Y13_the_same_name_in_two_files_is_refused_in_both(root: Path) -> None:
+    save(root, "c", text("a"))
+    look = Directory(root).look()
+    assert names(look) == ["b"]
+    assert sorted(found.file for found in look.observed.broken) == [str(root / "a.yaml"), str(root / "c.yaml")]
+
+
+def test_Y17_a_vanished_directory_is_an_error_and_comes_back_as_it_was(root: Path) -> None:
+    directory = Directory(root)
+    first = directory.look()
+    root.rename(root.with_name("away"))
+    gone = directory.look()
+    assert gone.observed.vanished
+    assert gone.changed
+    assert gone.place is None
+    assert not directory.look().changed
+    root.with_name("away").rename(root)
+    back = directory.look()
+    assert back.changed
+    assert (back.observed, back.place) == (first.observed, first.place)
+
+
+def test_a_swapped_link_is_followed_and_files_keep_their_names(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "second")
+    save(tmp_path / "second", "b", text("b", "1h"))
+    link = tmp_path / "link"
+    link.symlink_to(root)
+    directory = Directory(link)
+    first = directory.look()
+    (tmp_path / "new").symlink_to("second")
+    (tmp_path / "new").replace(link)
+    second = directory.look()
+    assert second.changed
+    assert second.place != first.place
+    assert first.observed.declarations[0] == second.observed.declarations[0]
+    assert first.observed.declarations[1] != second.observed.declarations[1]
+
+
+def test_none_at_all_is_meant_where_a_file_says_so(root: Path) -> None:
+    directory = Directory(root)
+    assert not directory.look().observed.empty_confirmed
+    (root / ".allow-empty").touch()
+    assert directory.look().observed.empty_confirmed
+
+
+def test_a_missing_destination_is_left_to_planning_while_one_cannot_be_read(root: Path) -> None:
+    save(root, "a", text("a", destination="local"))
+    assert names(Directory(root).look()) == ["b"]
+    save(root, "local", "kind: Destination\n\tbroken")
+    assert names(Directory(root).look()) == ["a", "b"]

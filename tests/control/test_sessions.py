@@ -1,0 +1,107 @@
+"""Sessions in threads: whatever they do, there is a report."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from structlog.testing import capture_logs
+
+from reconciler.collect.backoff import decide
+from reconciler.control.clock import Clock
+from reconciler.control.sessions import INTERNAL_ERROR, RunSession, SessionControl, SessionPool, Work
+from reconciler.model.errors import LedgerUnavailable
+from reconciler.model.history import Declared, History
+from reconciler.model.outcomes import Outcome, SessionReport
+from reconciler.model.status import Totals
+from reconciler.planning.desired import DesiredCollector, desire
+from tests.control.doubles import MemoryRegistry, report
+from tests.planning.build import collector, observed
+
+A = desire(observed(collector("a")), {}).collectors["a"]
+CLOCK = Clock()
+
+
+def pool(run_session: RunSession, registry: MemoryRegistry | None = None) -> SessionPool:
+    registry = registry or MemoryRegistry()
+    registry.declare("a", A.digest, "new-keep", CLOCK.now())
+    return SessionPool(run_session, decide, registry, 2, CLOCK.now)
+
+
+def good(_collector: DesiredCollector, _control: SessionControl) -> SessionReport:
+    return report(CLOCK.now(), CLOCK.now())
+
+
+def test_a_defect_ends_in_a_report_and_its_text_is_shown_to_nobody() -> None:
+    def session(_collector: DesiredCollector, _control: SessionControl) -> SessionReport:
+        raise ValueError("canary password")
+
+    sessions = pool(session)
+    with capture_logs() as logs:
+        finished = sessions.session(Work(A))
+    assert finished.report.outcome is Outcome.FAILED
+    assert finished.report.error is not None
+    assert finished.report.error.reason == INTERNAL_ERROR
+    assert finished.retry is not None
+    assert sessions.internal_errors == 1
+    assert "ValueError" in str(logs)
+    assert "test_sessions.py" in str(logs)
+    assert "canary" not in f"{logs}{finished}"
+
+
+def test_an_error_of_the_ledger_is_a_failed_session() -> None:
+    def session(_collector: DesiredCollector, _control: SessionControl) -> SessionReport:
+        raise LedgerUnavailable("the disk is full")
+
+    finished = pool(session).session(Work(A))
+    assert finished.report.error is not None
+    assert (finished.report.error.reason, finished.report.error.message) == ("LedgerUnavailable", "the disk is full")
+
+
+def test_every_session_has_its_line_in_the_log() -> None:
+    with capture_logs() as logs:
+        pool(good).session(Work(A))
+    [line] = [line for line in logs if line["event"] == "session"]
+    assert (line["collector"], line["collected"], line["listed"]) == ("a", 3, 3)
+
+
+def test_a_back_off_is_kept_and_dropped_and_parked_mail_is_tried_again_with_a_new_spec() -> None:
+    registry = MemoryRegistry()
+
+    def failing(_collector: DesiredCollector, _control: SessionControl) -> SessionReport:
+        raise LedgerUnavailable("gone")
+
+    retry = pool(failing, registry).session(Work(A)).retry
+    assert registry.rows["a"].retry == retry is not None
+    pool(good, registry).session(Work(A, retry, unpark=True))
+    assert registry.rows["a"].retry is None
+    assert registry.unparked == ["a"]
+
+
+def test_a_session_is_steered_from_the_event_loop() -> None:
+    aborted = threading.Event()
+
+    def session(_collector: DesiredCollector, control: SessionControl) -> SessionReport:
+        control.on_give_up(aborted.set)
+        control.progress(report(CLOCK.now(), CLOCK.now()))
+        assert aborted.wait(10)
+        assert control.stopping
+        return report(CLOCK.now(), CLOCK.now())
+
+    async def scenario() -> None:
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        control = SessionControl(lambda _: loop.call_soon_threadsafe(told.set))
+        running = asyncio.ensure_future(pool(session).run(Work(A, control=control)))
+        await told.wait()
+        assert not control.stopping
+        control.give_up()
+        assert (await running).report.outcome is Outcome.SUCCEEDED
+
+    asyncio.run(scenario())
+
+
+def test_history_of_the_double_is_what_the_interface_says() -> None:
+    registry = MemoryRegistry()
+    registry.declare("a", "digest", "new-keep", CLOCK.now())
+    assert registry.histories() == {"a": History(Declared("a", 1, 1), Totals(), None, None, 0)}

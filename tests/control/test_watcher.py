@@ -1,0 +1,104 @@
+"""Wake-ups from real file systems: within moments of a change, whatever is swapped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from reconciler.control.watcher import Watcher
+
+GENEROUS = 20.0
+
+
+class Wakes:
+    """Counts wake-ups; `after` waits for one that an action causes."""
+
+    def __init__(self) -> None:
+        self._woken = asyncio.Event()
+
+    def __call__(self) -> None:
+        self._woken.set()
+
+    async def quiet(self) -> None:
+        """Until nothing wakes any more."""
+        while True:
+            self._woken.clear()
+            try:
+                await asyncio.wait_for(self._woken.wait(), 0.4)
+            except TimeoutError:
+                return
+
+    async def after(self, action: Callable[[], object]) -> None:
+        self._woken.clear()
+        action()
+        await asyncio.wait_for(self._woken.wait(), GENEROUS)
+
+
+@asynccontextmanager
+async def watching(directory: Path) -> AsyncIterator[tuple[Watcher, Wakes]]:
+    wakes = Wakes()
+    watcher = Watcher(directory, wakes)
+    task = asyncio.create_task(watcher.run())
+    try:
+        await wakes.quiet()
+        yield watcher, wakes
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def test_files_wake_at_any_depth(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        root = tmp_path / "collectors.d"
+        (root / "team").mkdir(parents=True)
+        async with watching(root) as (_, wakes):
+            await wakes.after(lambda: (root / "a.yaml").write_text("a"))
+            await wakes.quiet()
+            await wakes.after(lambda: (root / "team" / "b.yaml").write_text("b"))
+            await wakes.quiet()
+            await wakes.after((root / "a.yaml").unlink)
+
+    asyncio.run(scenario())
+
+
+def test_Y17_a_directory_that_vanishes_and_comes_back_is_watched_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        root = tmp_path / "collectors.d"
+        root.mkdir()
+        async with watching(root) as (_, wakes):
+            await wakes.after(lambda: root.rename(tmp_path / "away"))
+            await wakes.after(lambda: (tmp_path / "away").rename(root))
+            await wakes.quiet()
+            await wakes.after(lambda: (root / "a.yaml").write_text("a"))
+
+    asyncio.run(scenario())
+
+
+def test_a_swapped_link_on_the_way_is_noticed_and_the_new_place_watched(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        for tree in ("one", "two"):
+            (tmp_path / tree / "collectors.d").mkdir(parents=True)
+        (tmp_path / "current").symlink_to("one")
+        async with watching(tmp_path / "current" / "collectors.d") as (_, wakes):
+            (tmp_path / "next").symlink_to("two")
+            await wakes.after(lambda: (tmp_path / "next").replace(tmp_path / "current"))
+            await wakes.quiet()
+            await wakes.after(lambda: (tmp_path / "two" / "collectors.d" / "a.yaml").write_text("a"))
+
+    asyncio.run(scenario())
+
+
+def test_renew_watches_what_stands_there_now(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        root = tmp_path / "parent" / "collectors.d"
+        root.mkdir(parents=True)
+        async with watching(root) as (watcher, wakes):
+            root.parent.rename(tmp_path / "away")
+            root.mkdir(parents=True)
+            await wakes.after(watcher.renew)
+            await wakes.quiet()
+            await wakes.after(lambda: (root / "a.yaml").write_text("a"))
+
+    asyncio.run(scenario())
