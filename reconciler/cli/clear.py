@@ -16,7 +16,8 @@ from reconciler.model.settings import Settings
 @verb("clear", examples=[
     ("mailcollector clear sales", "asks, then forgets what sales has collected"),
     ("mailcollector clear sales --yes", "does not ask: for scripts"),
-], exits={0: "cleared", 1: "no such collector, or not confirmed", 2: "usage; without a terminal and without --yes"})
+], exits={0: "cleared", 1: "no such collector, not confirmed, or not possible now",
+          2: "usage; without a terminal and without --yes"})
 @click.argument("name")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output
@@ -34,11 +35,15 @@ def command(settings: Settings, name: str, yes: bool, output: str) -> int:
 
 
 def _confirm(name: str, remembered: int) -> None:
-    if not sys.stdin.isatty():
+    if not _can_ask():
         raise click.UsageError(f"clear asks before it forgets what {name} has collected, and there is no terminal to "
                                "ask on: say --yes")
     click.confirm(f"Forget the {remembered:,} messages that {name} remembers? What is on the server then counts as new",
                   abort=True, err=True)
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
 
 
 def _told(name: str, cleared: Cleared, output: str) -> str:

@@ -27,7 +27,7 @@ _WIDTH = 15
 @verb("describe", examples=[
     ("mailcollector describe sales", "tells how sales is declared, how it fares, and what waits"),
     ("mailcollector describe sales -o json", "the same for a program"),
-], exits={0: "told", 1: "no such collector", 2: "usage"})
+], exits={0: "told", 1: "no such collector, or nobody could tell", 2: "usage"})
 @click.argument("name")
 @output
 @common()

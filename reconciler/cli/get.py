@@ -48,7 +48,7 @@ class Label(click.ParamType[tuple[str, str]]):
     ("mailcollector get -l team=sales -o name", "prints the names of a team's collectors"),
     ("mailcollector get --watch", "shows the list until Ctrl-C"),
     ("mailcollector get -o json", "prints metadata, spec and status for a program; secrets never appear"),
-], exits={0: "listed (also when the list is empty)", 1: "a NAME was not found", 2: "usage"})
+], exits={0: "listed (also when the list is empty)", 1: "a NAME was not found, or nobody could tell", 2: "usage"})
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--search", metavar="TEXT", default="",
               help="Only those with every word of TEXT, in any script, upper or lower case.")
@@ -121,7 +121,8 @@ def _row(collector: ShownCollector, now: datetime) -> tuple[str, ...]:
     spec, status = collector.spec, collector.status
     source = spec.get("source", {})
     return (collector.metadata.name, ready(collector), source.get("protocol", ""),
-            f"{source.get('host', '')}/{source.get('username', '')}", spec.get("collect", {}).get("mode", ""),
+            "/".join(source[field] for field in ("host", "username") if field in source),
+            spec.get("collect", {}).get("mode", ""),
             f"{status.totals.collected:,}", brief(status.last_session, now) if status.last_session else "",
             until(status.next_session, now) if status.next_session else "")
 

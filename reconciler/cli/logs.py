@@ -58,7 +58,7 @@ class _Text:
         trace = event.pop("exception", "")
         facts = "".join(f" {escape(name)}={self._value(value)}" for name, value in event.items())
         line = f"{when} {self._level(level)} {escape(str(what))}{facts}"
-        return "\n".join([line, *map(escape, str(trace).splitlines())])
+        return "\n    ".join([line, *map(escape, str(trace).splitlines())])  # indented: none can pose as an event
 
     def _level(self, level: str) -> str:
         padded = f"{level:<8}"

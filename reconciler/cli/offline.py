@@ -11,12 +11,22 @@ from reconciler import app
 from reconciler.cli import logs
 from reconciler.cli.names import UnknownCollector
 from reconciler.cli.reach import Cleared, DaemonUnreachable, Labels, Outcome
+from reconciler.model.errors import CollectorError
 from reconciler.model.search import matches, selects
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, ShownCollector
 
 if TYPE_CHECKING:
     from reconciler.cli.reach import OnFinished, OnProgress
+
+
+class InvalidManifest(CollectorError):
+    """Declared, but never yet in a form that could run."""
+
+    reason = "InvalidManifest"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the manifest of {name} is not valid: `mailcollector validate` tells what is wrong")
 
 
 class Offline:
@@ -42,8 +52,9 @@ class Offline:
 
     def collect(self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool) -> None:
         sessions = app.collect_offline(self._settings, self._directory, names, force, on_progress)
-        for name, session in sessions.items():
-            on_finished(Outcome(name, session))
+        for name in names:
+            session = sessions.get(name)
+            on_finished(Outcome(name, session, None if session else InvalidManifest(name)))
 
     def clear(self, name: str) -> Cleared:
         self._require(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Sequence
@@ -82,9 +83,10 @@ def reach(settings: Settings) -> Collectors:
     daemon = _daemon(settings)
     if daemon is not None:
         return daemon
+    directory = directory_on_disk(settings)
     from reconciler.cli.offline import Offline  # noqa: PLC0415  # the whole of the daemon, only where none runs
 
-    return Offline(settings, directory_on_disk(settings))
+    return Offline(settings, directory)
 
 
 def manifests_directory(settings: Settings) -> Path:
@@ -113,8 +115,10 @@ def _daemon(settings: Settings) -> Daemon | None:
         return None
     from reconciler.cli.client import Daemon  # noqa: PLC0415  # httpx, only where somebody answers
 
-    daemon = Daemon(settings, descriptor)
-    _require_same_manifests(settings, daemon)
+    with contextlib.ExitStack() as opened:
+        daemon = opened.enter_context(Daemon(settings, descriptor))
+        _require_same_manifests(settings, daemon)
+        opened.pop_all()  # it stays open for the verb
     return daemon
 
 

@@ -10,7 +10,9 @@ Spec = Mapping[str, Any]
 
 
 def facts(spec: Spec) -> Iterator[tuple[str, str]]:
-    """What is declared, as names and values; `spec` as in `get -o json`."""
+    """What is declared, as names and values; `spec` as in `get -o json`, empty where it never was valid."""
+    if not spec:
+        return
     if "title" in spec:
         yield "Title", spec["title"]
     if not spec.get("enabled", True):

@@ -9,6 +9,7 @@ import click
 
 from reconciler.cli.options import common
 from reconciler.cli.reach import manifests_directory
+from reconciler.cli.text import escape
 from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 
@@ -18,7 +19,7 @@ from reconciler.model.settings import Settings
     ("mailcollector validate collectors.d/sales.yaml", "checks one file"),
     ("mailcollector validate collectors.d --output github", "annotates a pull request"),
 ], exits={0: "no error; there may be warnings", 1: "errors", 2: "usage; a PATH does not exist"})
-@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Choice(["text", "json", "github"]), default="text", show_default=True,
               help="How diagnostics are printed; github: as workflow commands.")
 @common()
@@ -26,11 +27,16 @@ def command(settings: Settings, paths: Sequence[Path], output: str) -> int:
     """Checks manifests: tells every error of every file in one run, each with its file, line and column and how to mend
     it. Opens no secret, no CA file and no connection. PATH is a file or a directory that is read recursively; without
     one the running daemon's directory is checked, else ./collectors.d."""
-    from reconciler import manifests  # noqa: PLC0415  # --help does without
-    from reconciler.manifests import reporters  # noqa: PLC0415
+    from reconciler.manifests import reporters  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.validation import NoSuchPath, validate  # noqa: PLC0415
 
-    diagnostics = manifests.validate(paths or [manifests_directory(settings)],
-                                     allow_inline_secrets=settings.allow_inline_secrets)
-    report = reporters.REPORTERS[output](diagnostics)
-    click.echo(report, nl=False)
-    return 1 if any(diagnostic.is_error for diagnostic in diagnostics) else 0
+    try:
+        validation = validate(paths or [manifests_directory(settings)],
+                              allow_inline_secrets=settings.allow_inline_secrets)
+    except NoSuchPath as error:
+        raise click.UsageError(escape(str(error))) from error
+    if output == "text":
+        click.echo(reporters.text(validation, colour=True), nl=False)  # click takes the colours out of a pipe
+    else:
+        click.echo(reporters.REPORTERS[output](validation), nl=False)
+    return 1 if validation.failed else 0

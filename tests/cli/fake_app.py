@@ -1,0 +1,49 @@
+"""`reconciler.app` as far as the verbs call it, over collectors in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from reconciler.model.settings import Settings
+from reconciler.model.status import CheckReport, Description, Session, ShownCollector
+from tests.cli.samples import check_report, description
+
+
+class FakeApp:
+    def __init__(self, collectors: Sequence[ShownCollector]) -> None:
+        self.collectors = list(collectors)
+        self.sessions: dict[str, Session] = {}
+        self.ran: list[tuple[Settings, Path, bool]] = []
+        self.cleared: list[str] = []
+        self.forced: list[bool] = []
+        self.code = 0
+        self.error: Exception | None = None
+
+    def run(self, settings: Settings, directory: Path, once: bool) -> int:
+        self.ran.append((settings, directory, once))
+        if self.error:
+            raise self.error
+        return self.code
+
+    def offline_collectors(self, settings: Settings, directory: Path) -> list[ShownCollector]:
+        if self.error:
+            raise self.error
+        return self.collectors
+
+    def offline_description(self, settings: Settings, directory: Path, name: str) -> Description:
+        return next(description(one) for one in self.collectors if one.metadata.name == name)
+
+    def collect_offline(self, settings: Settings, directory: Path, names: Sequence[str] | None, force: bool,
+                        on_progress: Callable[[str, Session], None]) -> dict[str, Session]:
+        self.forced.append(force)
+        for name in names or ():
+            on_progress(name, self.sessions[name].model_copy(update={"finished_at": None, "collected": 1}))
+        return {name: self.sessions[name] for name in names or ()}
+
+    def clear_offline(self, settings: Settings, directory: Path, name: str) -> dict[str, int]:
+        self.cleared.append(name)
+        return {"epoch": 3, "forgotten": 1234}
+
+    def check(self, settings: Settings, directory: Path, name: str) -> CheckReport:
+        return check_report(name=name)

@@ -1,0 +1,118 @@
+"""`mailcollector get`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from reconciler.cli.get import table
+from tests.cli.conftest import Run
+from tests.cli.fake_app import FakeApp
+from tests.cli.fake_daemon import FakeDaemon
+from tests.cli.golden import golden
+from tests.cli.samples import NOW, collector, info, sales, session
+
+
+def test_table_as_it_is_printed() -> None:
+    running = collector("busy", ready="Unknown", reason="Starting",
+                        last=session(finished_at=None, collected=5, listed=40, skipped=3))
+    idle = collector("новый".encode("idna").decode(), last=None)
+    invalid = collector("broken", ready="False", reason="InvalidManifest").model_copy(update={"spec": {}})
+
+    golden("get.txt", table([sales(), info(), running, idle, invalid], NOW))
+
+
+def test_daemon_is_asked(run: Run, daemon: FakeDaemon) -> None:
+    result = run("get")
+
+    assert result.exit_code == 0
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        ["NAME", "READY"], ["sales", "True"], ["info", "False"]]
+    assert daemon.asked == ["GET /collectors"]
+
+
+def test_M14_what_a_server_said_stays_in_its_line(run: Run, daemon: FakeDaemon) -> None:
+    daemon.collectors = [collector(reason="Evil\x1b[2J\nsales", ready="False")]
+
+    result = run("get")
+
+    assert len(result.stdout.splitlines()) == 2
+    assert "\x1b" not in result.stdout
+
+
+def test_without_a_daemon_manifests_and_ledger_are_read(run: Run, app: FakeApp) -> None:
+    assert run("get", "-o", "name").stdout == "sales\ninfo\n"
+
+
+def test_json_is_a_list_of_metadata_spec_and_status(run: Run, daemon: FakeDaemon) -> None:
+    printed = json.loads(run("get", "sales", "-o", "json").stdout)
+
+    assert [sorted(one) for one in printed] == [["metadata", "spec", "status"]]
+    assert printed[0]["status"]["lastSession"]["skippedReasons"] == {"collected-before": 3}
+    assert printed[0]["status"]["nextSession"] == "2026-11-22T22:42:00.000000Z"
+
+
+def test_yaml_says_the_same_as_json(run: Run, daemon: FakeDaemon) -> None:
+    as_yaml, as_json = (run("get", "-o", form).stdout for form in ("yaml", "json"))
+
+    assert YAML(typ="safe", pure=True).load(as_yaml) == json.loads(as_json)
+    assert "Почта отдела продаж" in as_yaml
+
+
+def test_empty_list_is_valid_json_and_no_error(run: Run, daemon: FakeDaemon) -> None:
+    daemon.collectors = []
+
+    assert (run("get", "-o", "json").stdout, run("get").exit_code) == ("[]\n", 0)
+    assert run("get").stderr == "no collectors\n"
+
+
+@pytest.mark.parametrize("where", ["daemon", "app"])
+@pytest.mark.parametrize(("arguments", "names"), [
+    (["--search", "ПОЧТА отдела"], ["sales"]), (["-l", "team=info"], ["info"]), (["--label", "team=x"], []),
+    (["--search", "@ИКС.рф", "-l", "team=sales"], ["sales"]), (["info", "sales", "info"], ["info", "sales"]),
+    (["info", "--search", "nobody"], [])])
+def test_selection(run: Run, request: pytest.FixtureRequest, where: str, arguments: list[str],
+                   names: list[str]) -> None:
+    request.getfixturevalue(where)
+
+    result = run("get", *arguments, "-o", "name")
+
+    assert result.exit_code == 0
+    assert result.stdout.split() == names
+
+
+@pytest.mark.parametrize("where", ["daemon", "app"])
+def test_unknown_name_is_told_with_the_nearest(run: Run, request: pytest.FixtureRequest, where: str) -> None:
+    request.getfixturevalue(where)
+
+    result = run("get", "sale", "info", "-o", "name")
+
+    assert result.exit_code == 1
+    assert result.stdout == "info\n"
+    assert result.stderr == "mailcollector: there is no collector 'sale': did you mean sales?\n"
+
+
+def test_label_needs_a_value(run: Run) -> None:
+    result = run("get", "-l", "team")
+
+    assert result.exit_code == 2
+    assert "'team' is not of the form label=value" in result.stderr
+
+
+def test_no_daemon_and_no_manifests_is_a_usage_error(run: Run, elsewhere: Path) -> None:
+    result = run("get")
+
+    assert result.exit_code == 2
+    assert "no daemon runs over state, and collectors.d is no directory" in " ".join(result.stderr.split())
+
+
+def test_other_manifests_than_the_daemons_are_refused(run: Run, daemon: FakeDaemon, elsewhere: Path) -> None:
+    assert run("get", "--manifests", "collectors.d").exit_code == 0
+
+    result = run("get", "--manifests", "other.d")
+
+    assert result.exit_code == 2
+    assert "not other.d" in " ".join(result.stderr.split())

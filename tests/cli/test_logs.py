@@ -1,0 +1,114 @@
+"""Logs: one line for each event, JSON or text, UTC, nothing that acts on a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from reconciler.cli.logs import configure
+from reconciler.model.settings import LogFormat
+from tests.cli.samples import HOSTILE
+
+
+def fail() -> None:
+    raise ValueError(HOSTILE)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def test_json_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(None, "info")
+
+    structlog.get_logger().info("session", collector="sales", collected=12, title="Почта")
+
+    line = capsys.readouterr().err
+    logged = json.loads(line)
+    assert list(logged) == ["timestamp", "level", "event", "collector", "collected", "title"]
+    assert logged["timestamp"].endswith("Z")
+    assert (logged["event"], logged["collected"]) == ("session", 12)
+    assert "Почта" in line
+
+
+def test_text_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    configure(None, "info")
+
+    structlog.get_logger().warning("session", collector="sales", error='a "b" c', empty="", reasons={"too-large": 1})
+
+    when, rest = terminal.getvalue().split(" ", 1)
+    assert when.endswith("Z")
+    assert rest == ("\x1b[33mwarning \x1b[0m session collector=sales error=\"a \\\"b\\\" c\" empty=\"\" "
+                    "reasons=\"{'too-large': 1}\"\n")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_M14_what_a_server_says_stays_in_its_line(capsys: pytest.CaptureFixture[str], log_format: LogFormat) -> None:
+    configure(log_format, "info")
+
+    structlog.get_logger().info(HOSTILE, **{HOSTILE: HOSTILE})
+    logging.getLogger("imapclient").error("%s", HOSTILE)
+
+    written = capsys.readouterr().err
+    assert len(written.splitlines()) == 2
+    assert written.replace("\n", "").isprintable()
+
+
+def test_level(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("text", "warning")
+
+    structlog.get_logger().info("quiet")
+    structlog.get_logger().error("loud")
+
+    written = capsys.readouterr().err
+    assert "quiet" not in written
+    assert "loud" in written
+
+
+def test_other_libraries_from_warning_on_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("json", "debug")
+
+    for library in ("uvicorn.error", "alembic.runtime.migration", "imapclient.imaplib"):
+        logging.getLogger(library).info("chatter")
+        logging.getLogger(library).warning("trouble %d", 1)
+
+    logged = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(found["logger"], found["event"], found["level"]) for found in logged] == [
+        ("uvicorn.error", "trouble 1", "warning"), ("alembic.runtime.migration", "trouble 1", "warning"),
+        ("imapclient.imaplib", "trouble 1", "warning")]
+
+
+@pytest.mark.parametrize("foreign", [True, False])
+def test_tracebacks(capsys: pytest.CaptureFixture[str], foreign: bool) -> None:
+    configure("text", "info")
+    logger = logging.getLogger("x") if foreign else structlog.get_logger()
+
+    try:
+        fail()
+    except ValueError:
+        logger.exception("defect")
+
+    written = capsys.readouterr().err
+    lines = written.splitlines()
+    assert "defect" in lines[0]
+    assert lines[1] == "    Traceback (most recent call last):"
+    assert not [line for line in lines[1:] if not line.startswith("    ")]
+    assert "\x1b" not in written

@@ -1,0 +1,87 @@
+"""The command as a process of its own: what it imports, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli import VERBS
+from tests.cli.fake_daemon import FakeDaemon
+from tests.cli.samples import collector
+
+MAIN = "from reconciler.cli import main; main()"
+SLOW = ("pydantic", "sqlalchemy", "rich", "jsonschema", "httpx", "structlog", "ruamel", "starlette", "asyncio")
+IMPORTED = f"""
+import sys
+from reconciler.cli import main
+try:
+    main()
+finally:
+    print(sorted(set(sys.modules) & set({SLOW!r})), file=sys.stderr)
+"""
+
+
+def ran(*arguments: str, program: str = MAIN, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60,
+                          check=False, env={**os.environ, **environment})
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)])
+def test_help_imports_nothing_slow(arguments: list[str]) -> None:
+    result = ran(*arguments, program=IMPORTED)
+
+    assert (result.returncode, result.stderr) == (0, "[]\n")
+
+
+def test_schema_imports_nothing_slow() -> None:
+    assert ran("schema", program=IMPORTED).stderr == "[]\n"
+
+
+def test_exit_codes(daemon: FakeDaemon) -> None:
+    assert ran("get").returncode == 0
+    assert ran("get", "nobody").returncode == 1
+    assert ran("get", "--nonsense").returncode == 2
+
+
+def test_nothing_but_the_objects_on_standard_output(daemon: FakeDaemon) -> None:
+    result = ran("get", "sales", "nobody", "-o", "json")
+
+    assert [one["metadata"]["name"] for one in json.loads(result.stdout)] == ["sales"]
+    assert result.stderr == "mailcollector: there is no collector 'nobody'\n"
+
+
+def test_terminal_of_another_script_is_no_error(daemon: FakeDaemon) -> None:
+    result = ran("get", PYTHONIOENCODING="latin-1:strict")
+
+    assert result.returncode == 0
+    assert "\\u043f" in result.stdout
+
+
+def test_reader_that_goes_away_is_no_traceback(daemon: FakeDaemon, elsewhere: Path) -> None:
+    daemon.collectors = [collector(f"c{number}") for number in range(2000)]  # more than a pipe holds
+
+    with subprocess.Popen([sys.executable, "-c", MAIN, "get"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_watch_ends_with_ctrl_c(daemon: FakeDaemon) -> None:
+    with subprocess.Popen([sys.executable, "-c", MAIN, "get", "--watch", "-o", "name"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"sales\n"
+        daemon.collectors = daemon.collectors[1:]
+        assert [process.stdout.readline() for _ in range(2)] == [b"info\n", b"info\n"]
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(20), process.stderr.read()) == (0, b"")

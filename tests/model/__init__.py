@@ -1,0 +1,1 @@
+"""The frozen values, where they do more than hold."""
