@@ -85,7 +85,7 @@ def test_many_are_spread_and_always_the_same_way() -> None:
         world = World(sessions=1000, per_host=1000)
         world.declare(*(collector(f"c{number}") for number in range(200)))
         await asyncio.sleep(15)
-        first = {name: at for name, at in world.sessions.started}
+        first = dict(world.sessions.started)
         assert len(first) == 200
         assert 0 <= min(first.values()) < 1
         assert 9 < max(first.values()) < 10

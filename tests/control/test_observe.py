@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.control import observe
 from reconciler.control.observe import Directory, Look
+from reconciler.manifests import files
 from tests.control.manifests import age, save, text
 
 
@@ -25,7 +26,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read."""
-    read, names = observe.read, []
+    read, names = files.read, []
 
     def noted(path: Path) -> bytes:
         names.append(path.name)

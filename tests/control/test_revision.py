@@ -12,7 +12,8 @@ from reconciler.control.revision import revision
 
 def git(where: Path, *words: str) -> str:
     settings = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
-    return subprocess.run(["git", *settings, *words], cwd=where, check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run(["git", *settings, *words], cwd=where, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 @pytest.fixture

@@ -91,7 +91,11 @@ def test_a_session_is_steered_from_the_event_loop() -> None:
     async def scenario() -> None:
         told = asyncio.Event()
         loop = asyncio.get_running_loop()
-        control = SessionControl(lambda _: loop.call_soon_threadsafe(told.set))
+
+        def tell(_report: SessionReport) -> None:
+            loop.call_soon_threadsafe(told.set)
+
+        control = SessionControl(tell)
         running = asyncio.ensure_future(pool(session).run(Work(A, control=control)))
         await told.wait()
         assert not control.stopping

@@ -34,7 +34,8 @@ def loop(observed_generation: int = 1, awaiting_first: bool = False) -> LoopStat
 GOOD, BAD = report(EPOCH, EPOCH), report(EPOCH, EPOCH, Failure("ConnectionFailed", "refused"))
 REFUSED = report(EPOCH, EPOCH, Failure("AuthenticationFailed", "wrong password"))
 VALID = desired(observed(A))
-UNSUPPORTED = collector("a", source={"protocol": "imap", "host": "h", "username": "u", "oauth2": {"provider": "google"}})
+UNSUPPORTED = collector("a", source={"protocol": "imap", "host": "h", "username": "u",
+                                     "oauth2": {"provider": "google"}})
 
 
 @pytest.mark.parametrize(("facts", "ready", "reconciling", "stalled"), [

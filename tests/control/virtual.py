@@ -14,7 +14,7 @@ T = TypeVar("T")
 EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-class _Leaping(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # its class depends on the system
+class _Leaping(selectors.DefaultSelector):
     """Passes the time that the loop would sleep at once."""
 
     def __init__(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reconciler.planning.declared import Observed
@@ -34,7 +36,8 @@ def problems(desired: Desired) -> dict[str, str | None]:
     pytest.param(observed(), {"a": "Held", "b": "Held"}, id="two vanish and none is left"),
     pytest.param(observed(empty_confirmed=True), {}, id="two vanish and that is confirmed"),
     pytest.param(observed(C), {"c": None}, id="two vanish and another one is left"),
-    pytest.param(observed(broken=(broken("c"),)), {"c": "never good: InvalidManifest"}, id="two vanish, a bad one left"),
+    pytest.param(observed(broken=(broken("c"),)), {"c": "never good: InvalidManifest"},
+                 id="two vanish and a bad one is left"),
 ])
 def test_what_shall_run_where_two_were_good(seen: Observed, expected: dict[str, str | None]) -> None:
     assert problems(desire(seen, remembered(A, B))) == expected
@@ -76,7 +79,7 @@ def test_paths_are_absolute_in_the_effective_spec_only() -> None:
                  "NotSupported", id="unsafe without it"),
     pytest.param({"collect": {"push": True}}, None, id="push falls back to the interval"),
 ])
-def test_what_cannot_be_done_safely_is_not_supported(spec: dict[str, object], reason: str | None) -> None:
+def test_what_cannot_be_done_safely_is_not_supported(spec: dict[str, Any], reason: str | None) -> None:
     found = desire(observed(collector("a", **spec)), {}).collectors["a"]
     assert (found.problem.reason if found.problem else None) == reason
     assert found.supported is (reason is None)

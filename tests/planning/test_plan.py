@@ -12,7 +12,8 @@ from tests.planning.build import broken, collector, observed, remembered
 A, B = collector("a"), collector("b")
 CHANGED = collector("a", collect={"interval": "1h"})
 DISABLED = collector("a", enabled=False)
-UNSUPPORTED = collector("a", source={"protocol": "imap", "host": "h", "username": "u", "oauth2": {"provider": "google"}})
+UNSUPPORTED = collector("a", source={"protocol": "imap", "host": "h", "username": "u",
+                                     "oauth2": {"provider": "google"}})
 
 
 def running(*declarations: Declaration) -> dict[str, str]:

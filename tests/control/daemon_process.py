@@ -1,0 +1,43 @@
+"""A daemon without mail, as a process: `python -m tests.control.daemon_process MANIFESTS STATE [stubborn]`.
+
+Its sessions print their collector's name; stubborn ones never look whether they should stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reconciler.collect.backoff import decide
+from reconciler.control import daemon
+from reconciler.control.ownership import owned
+from reconciler.control.service import Control
+from reconciler.control.sessions import SessionControl
+from reconciler.model.outcomes import SessionReport
+from reconciler.planning.desired import DesiredCollector
+from tests.control.doubles import MemoryRegistry, report
+from tests.control.test_controller import check
+
+
+def session(collector: DesiredCollector, control: SessionControl) -> SessionReport:
+    print(collector.name, collector.effective.collect.interval, flush=True)
+    if "stubborn" in sys.argv:
+        threading.Event().wait()
+    return report(datetime.now(UTC), datetime.now(UTC))
+
+
+@asynccontextmanager
+async def unserved(_control: Control) -> AsyncIterator[None]:
+    yield
+
+
+if __name__ == "__main__":
+    daemon.GRACE, daemon.PATIENCE, daemon.LAST_MOMENT = 0.1, 0.1, 0.5
+    with owned(Path(sys.argv[2])):
+        parts = daemon.Parts(MemoryRegistry(), session, decide, check, unserved)
+        sys.exit(asyncio.run(daemon.run_daemon(Path(sys.argv[1]), parts)))

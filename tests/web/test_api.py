@@ -1,0 +1,311 @@
+"""The API over the real control socket, with sessions that do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from reconciler.collect.backoff import decide
+from reconciler.control.admission import Admission
+from reconciler.control.board import Board
+from reconciler.control.clock import Clock
+from reconciler.control.controller import Controller
+from reconciler.control.loops import Loops
+from reconciler.control.observe import Directory
+from reconciler.control.service import Control
+from reconciler.control.sessions import SessionControl, SessionPool
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
+from reconciler.model.settings import Listen, Settings
+from reconciler.model.status import CheckReport, CheckStep
+from reconciler.planning.desired import DesiredCollector
+from reconciler.web.server import ListenRefused, served
+from tests.control.doubles import MemoryRegistry
+from tests.control.manifests import save, text
+
+GENEROUS = 20.0
+NOW = Clock().now
+
+
+@dataclass
+class Script:
+    """What sessions do: tell their progress, wait until they may end, end like this."""
+
+    failure: Failure | None = None
+    may_end: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, _collector: DesiredCollector, control: SessionControl) -> SessionReport:
+        so_far = SessionReport(NOW(), NOW(), Outcome.RUNNING, listed=9, collected=4, left=5)
+        control.on_give_up(self.may_end.set)
+        control.progress(so_far)
+        assert self.may_end.wait(GENEROUS)
+        if self.failure:
+            return replace(so_far, outcome=Outcome.FAILED, error=self.failure)
+        return replace(so_far, outcome=Outcome.SUCCEEDED, collected=9, left=0)
+
+
+def check(collector: DesiredCollector) -> CheckReport:
+    return CheckReport(name=collector.name, ok=True, steps=(CheckStep(step="connect", ok=True, message="fine"),))
+
+
+@dataclass
+class Daemon:
+    client: httpx.AsyncClient
+    control: Control
+    controller: Controller
+    script: Script
+    registry: MemoryRegistry
+    settings: Settings
+
+    async def get(self, path: str) -> Any:
+        return (await self.client.get(path)).raise_for_status().json()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "collectors.d"
+    root.mkdir()
+    save(root, "sales", text("sales", title="Почта").replace("{name: sales}", "{name: sales, labels: {team: x}}"))
+    save(root, "off", text("off", enabled="false"))
+    return root
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    state = tmp_path / "state"
+    state.mkdir()
+    return Settings(state, "")
+
+
+@asynccontextmanager
+async def daemon(root: Path, settings: Settings) -> AsyncIterator[Daemon]:
+    script, registry, clock, board = Script(), MemoryRegistry(), Clock(), Board(Clock())
+    pool = SessionPool(script.run, decide, registry, 4, clock.now)
+    loops = Loops(pool, Admission(4, 4), clock, board)
+    controller = Controller(Directory(root), registry, loops, board, clock)
+    board.connect(loops.state, controller.ended)
+    control = Control(controller, loops, board, registry, check, clock)
+    async with served(control, settings, root):
+        with _short(settings.control_socket) as path:
+            transport = httpx.AsyncHTTPTransport(uds=path)
+            client = httpx.AsyncClient(transport=transport, base_url="http://daemon", timeout=GENEROUS)
+            async with client:
+                yield Daemon(client, control, controller, script, registry, settings)
+        script.may_end.set()
+        await loops.shut_down(GENEROUS, GENEROUS)
+        pool.close()
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name of the socket that fits into `sockaddr_un`."""
+    directory = os.open(path.parent, os.O_PATH)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(scenario)
+
+
+async def first(lines: AsyncIterator[str], wanted: Callable[[str], bool]) -> str:
+    async with asyncio.timeout(GENEROUS):
+        async for line in lines:
+            if wanted(line):
+                return line
+    raise AssertionError("the stream ended")
+
+
+def test_the_list_is_what_get_shows_and_can_be_searched(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with daemon(root, settings) as found:
+            assert (await found.client.get("/readyz")).status_code == 503
+            await found.controller.turn()
+            assert (await found.client.get("/readyz")).status_code == 200
+            assert (await found.client.get("/healthz")).status_code == 200
+            listed = await found.get("/api/v1/collectors")
+            assert [one["metadata"]["name"] for one in listed] == ["off", "sales"]
+            assert set(listed[0]) == {"metadata", "spec", "status"}
+            assert {one["type"] for one in listed[1]["status"]["conditions"]} == {"Ready", "Reconciling", "Stalled"}
+            assert len(await found.get("/api/v1/collectors?search=почта")) == 1
+            assert len(await found.get("/api/v1/collectors?label=team=x")) == 1
+            assert await found.get("/api/v1/collectors?label=team=y") == []
+            assert (await found.client.get("/api/v1/collectors?label=team")).status_code == 400
+
+    run(scenario())
+
+
+def test_one_collector_and_one_that_is_not_there(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with daemon(root, settings) as found:
+            await found.controller.turn()
+            sales = await found.get("/api/v1/collectors/sales")
+            assert sales["collector"]["metadata"]["name"] == "sales"
+            assert sales["source"] == f"{root}/sales.yaml:1"
+            assert (sales["historySize"], sales["epoch"]) == (0, 1)
+            for path in ("", "/clear", "/collect", "/check"):
+                method = "POST" if path else "GET"
+                answer = await found.client.request(method, f"/api/v1/collectors/nobody{path}")
+                assert answer.status_code == 404
+                assert answer.json()["error"]["reason"] == "NotFound"
+
+    run(scenario())
+
+
+def test_collect_tells_its_progress_and_its_outcome(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with daemon(root, settings) as found:
+            await found.controller.turn()
+            started = await found.client.post("/api/v1/collectors/sales/collect")
+            assert (started.status_code, started.json()) == (202, {})
+            found.script.may_end.set()
+            await found.control.collect("sales")
+            found.script.may_end.clear()
+            async with found.client.stream("POST", "/api/v1/collectors/sales/collect?wait=true&force=true") as answer:
+                assert answer.headers["content-type"].startswith("text/event-stream")
+                lines = answer.aiter_lines()
+                assert await first(lines, lambda line: line.startswith("event:")) == "event: progress"
+                so_far = json.loads((await first(lines, lambda line: True)).removeprefix("data: "))
+                assert (so_far["collected"], so_far["left"], so_far["finishedAt"]) == (4, 5, None)
+                found.script.may_end.set()
+                await first(lines, lambda line: line == "event: finished")
+                done = json.loads((await first(lines, lambda line: True)).removeprefix("data: "))
+                assert (done["outcome"], done["collected"], done["listed"]) == ("succeeded", 9, 9)
+                assert done["finishedAt"]
+            assert (await found.client.post("/api/v1/collectors/sales/collect?wait=perhaps")).status_code == 400
+
+    run(scenario())
+
+
+def test_what_must_not_collect_now_says_why(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with daemon(root, settings) as found:
+            found.script.failure = Failure("Throttled", "too many connections")
+            await found.controller.turn()
+            asked = found.control.collect("sales")
+            found.script.may_end.set()
+            assert (await asked).error == found.script.failure
+            answer = await found.client.post("/api/v1/collectors/sales/collect?wait=true")
+            assert answer.status_code == 409
+            assert answer.json()["error"]["reason"] == "Throttled"
+            assert answer.json()["error"]["nextAttempt"].endswith("Z")
+            answer = await found.client.post("/api/v1/collectors/off/collect")
+            assert (answer.status_code, answer.json()["error"]["reason"]) == (409, "Disabled")
+
+    run(scenario())
+
+
+def test_clear_check_reload_and_info(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with daemon(root, settings) as found:
+            await found.controller.turn()
+            found.script.may_end.set()
+            found.registry.rows["sales"].size = 12
+            assert (await found.client.post("/api/v1/collectors/sales/clear")).json() == {"epoch": 2, "forgotten": 12}
+            assert (await found.client.post("/api/v1/collectors/sales/check")).json()["ok"] is True
+            save(root, "new", text("new", "4s"))
+            reloaded = (await found.client.post("/-/reload")).json()
+            assert reloaded["plan"] == {"Keep": 2, "Hold": 1}
+            info = await found.get("/api/v1/info")
+            assert (info["manifests"], info["stateDir"]) == (str(root), str(settings.state_dir))
+            assert info["version"]
+            assert [one["file"] for one in info["diagnostics"]] == [f"{root}/new.yaml"]
+            assert await found.get("/api/v1/diagnostics") == info["diagnostics"] == reloaded["diagnostics"]
+
+    run(scenario())
+
+
+def test_events_tell_what_changed_and_what_is_gone(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with daemon(root, settings) as found, found.client.stream("GET", "/api/v1/events") as answer:
+            lines = answer.aiter_lines()
+            await first(lines, lambda line: line.startswith(":"))
+            await found.controller.turn()
+            await first(lines, lambda line: line == "event: collector")
+            (root / "off.yaml").unlink()
+            await found.controller.turn()
+            await first(lines, lambda line: line == "event: removed")
+            assert await first(lines, lambda line: True) == 'data: {"name": "off"}'
+
+    run(scenario())
+
+
+def test_a_defect_is_answered_without_its_text(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with daemon(root, settings) as found:
+            await found.controller.turn()
+
+            def defect(_search: str, _labels: object) -> None:
+                raise ValueError("canary")
+
+            found.control.list = defect  # type: ignore[assignment,method-assign]
+            answer = await found.client.get("/api/v1/collectors")
+            assert answer.status_code == 500
+            assert answer.json()["error"]["reason"] == "InternalError"
+            assert "canary" not in answer.text
+            assert (await found.client.get("/nowhere")).json()["error"]["reason"] == "NotFound"
+
+    run(scenario())
+
+
+# -- where it is served
+
+
+def test_S5_the_socket_is_private_and_may_lie_deep_and_a_stale_one_is_replaced(root: Path, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        state = tmp_path / ("deep" * 20) / ("er" * 40)
+        state.mkdir(parents=True)
+        settings = Settings(state, "")
+        with _short(settings.control_socket) as path, socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(path)
+        async with daemon(root, settings) as found:
+            assert stat.S_IMODE(settings.control_socket.stat().st_mode) == 0o600
+            assert (await found.client.get("/healthz")).status_code == 200
+        assert not settings.control_socket.exists()
+
+    run(scenario())
+
+
+def test_W3_foreign_hosts_and_W2_foreign_pages_are_refused_on_tcp(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        port = _free_port()
+        async with daemon(root, replace(settings, listen=Listen("127.0.0.1", port))), httpx.AsyncClient() as browser:
+            url = f"http://127.0.0.1:{port}"
+            assert (await browser.get(f"{url}/healthz")).status_code == 200
+            assert (await browser.get(f"{url}/healthz", headers={"Host": "evil.example"})).status_code == 403
+            assert (await browser.get(f"{url}/healthz", headers={"Host": f"localhost:{port}"})).status_code == 200
+            for origin, status in (("http://evil.example", 403), ("null", 403), (url, 200)):
+                answer = await browser.post(f"{url}/-/reload", headers={"Origin": origin})
+                assert answer.status_code == status
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "mail.example"])
+def test_W5_beyond_loopback_it_does_not_start(root: Path, settings: Settings, host: str) -> None:
+    async def scenario() -> None:
+        with pytest.raises(ListenRefused, match="token"):
+            async with daemon(root, replace(settings, listen=Listen(host, 1))):
+                pass
+        assert not settings.control_socket.exists()
+
+    run(scenario())
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
