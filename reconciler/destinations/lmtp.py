@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from reconciler.destinations.transfer.destination import MailSystem
-from reconciler.destinations.transfer.dialogue import LMTP, Dialogue
+from reconciler.destinations.transfer.dialogue import LIMITS, LMTP, Dialogue
 from reconciler.manifests.spec import LmtpSpec
 from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.limits import Limits
 
 
 def lmtp_endpoint(spec: LmtpSpec) -> Endpoint:
@@ -15,6 +16,6 @@ def lmtp_endpoint(spec: LmtpSpec) -> Endpoint:
     return Endpoint(spec.host or "localhost", spec.port or 24, "none")
 
 
-def lmtp_destination(endpoint: Endpoint) -> MailSystem:
+def lmtp_destination(endpoint: Endpoint, limits: Limits = LIMITS) -> MailSystem:
     """For one session; nothing is connected yet."""
-    return MailSystem(lambda: Dialogue(LMTP, endpoint))
+    return MailSystem(lambda: Dialogue(LMTP, endpoint, limits))

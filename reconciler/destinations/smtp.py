@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 
 from reconciler.destinations.transfer.destination import MailSystem
-from reconciler.destinations.transfer.dialogue import SMTP, Dialogue
+from reconciler.destinations.transfer.dialogue import LIMITS, SMTP, Dialogue
 from reconciler.destinations.transfer.reply import Reply
 from reconciler.manifests.spec import SmtpSpec
 from reconciler.model.errors import DestinationUnavailable
@@ -14,6 +14,7 @@ from reconciler.model.interfaces import SecretReader
 from reconciler.model.secret import Secret
 from reconciler.wire import sasl
 from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,9 @@ def smtp_endpoint(spec: SmtpSpec) -> Endpoint:
     return Endpoint(spec.host, spec.port, spec.tls)
 
 
-def smtp_destination(endpoint: Endpoint, login: Login | None = None) -> MailSystem:
+def smtp_destination(endpoint: Endpoint, login: Login | None = None, limits: Limits = LIMITS) -> MailSystem:
     """For one session; nothing is connected yet. Certificates are always verified (`wire.tls`)."""
-    return MailSystem(lambda: Dialogue(SMTP, endpoint), lambda dialogue: _make_ready(dialogue, endpoint, login))
+    return MailSystem(lambda: Dialogue(SMTP, endpoint, limits), lambda dialogue: _make_ready(dialogue, endpoint, login))
 
 
 def _make_ready(dialogue: Dialogue, endpoint: Endpoint, login: Login | None) -> None:

@@ -28,7 +28,7 @@ def own_address(source: SourceSpec) -> str | None:
 
 def route(head: bytes, recipient: RecipientSpec, account: str | None, exists: Exists,
           deliverable: Deliverable = lambda _: True) -> Routing:
-    """Who gets the message that begins with `head` (see `mail.headers.split_head`).
+    """Who gets the message that begins with `head` (the whole header block, or `mail.headers.HEAD` octets).
 
     `account` is the account's own address. Both questions may raise `DestinationUnavailable`; nothing else does.
     """

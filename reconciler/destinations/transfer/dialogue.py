@@ -83,7 +83,7 @@ class Dialogue:
 
     def is_stale(self) -> bool:
         """Something came without being asked for: the end of the connection, a 421, or a reply too many."""
-        if self.over or self.connection.buffered():
+        if self.over or self.connection.buffered() or self.connection.socket.fileno() < 0:
             return True
         poll = select.poll()
         poll.register(self.connection.socket, select.POLLIN)
@@ -104,10 +104,12 @@ class Dialogue:
 
     def send(self, octets: Iterable[bytes]) -> None:
         """The message and the dot that ends it."""
+        held = b""
         for chunk in octets:
             self.connection.begin_command()
-            self.connection.send(chunk)
-        self.connection.send(b".\r\n")
+            self.connection.send(held)
+            held = chunk
+        self.connection.send(held + b".\r\n")  # a short message in one piece
 
     def replies(self, count: int) -> Iterator[Reply]:
         """What is said of the message: as many replies as the protocol gives for so many accepted recipients."""

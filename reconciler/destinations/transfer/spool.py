@@ -51,9 +51,9 @@ class Spool:
         """The octets for the wire with `header` on top, dots doubled. A mailbox file's `From ` line stays the first:
         anywhere else it would end the header block."""
         self._file.seek(0)
-        first = self._file.readline(_BLOCK)
-        top = first + header if first.startswith(_MBOX) else header + first
-        return dotted(_blocks(top, lambda: self._file.read(_BLOCK)))
+        first = self._file.read(_BLOCK)
+        top = first.find(b"\n") + 1 if first.startswith(_MBOX) else 0
+        return dotted(_blocks(first[:top] + header + first[top:], lambda: self._file.read(_BLOCK)))
 
     def close(self) -> None:
         """The message is gone; harmless when it is already."""

@@ -1,0 +1,328 @@
+"""LMTP against a scripted server: what each reply means, and what goes over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint
+from reconciler.destinations.transfer.destination import MailSystem
+from reconciler.manifests.spec import LmtpSpec
+from reconciler.model.collector_id import collector_id
+from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
+from reconciler.model.outcomes import Deferred, Delivered, Refused
+from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.limits import Limits
+from tests.destinations.letters import LETTER, deliver, delivery, top
+from tests.servers.lmtp import DROP, EXTENSIONS, Sink
+
+UTF8 = (*EXTENSIONS, "SMTPUTF8")
+TWO = ["a@x.test", "b@x.test"]
+
+
+@contextmanager
+def system(sink: Sink, limits: Limits | None = None) -> Iterator[MailSystem]:
+    endpoint = Endpoint("127.0.0.1", sink.port, "none")
+    opened = lmtp_destination(endpoint, limits) if limits else lmtp_destination(endpoint)
+    try:
+        yield opened
+    finally:
+        opened.finish()
+
+
+def test_a_message_goes_out_with_its_id_and_the_receiver_id_comes_back() -> None:
+    with Sink() as sink, system(sink) as lmtp:
+        assert deliver(lmtp, LETTER, ["a@x.test"]) == [Delivered("a@x.test", "2.0.0 ok, taken as 4711")]
+    (message,) = sink.messages
+    assert message == top() + LETTER.replace(b"\n", b"\r\n")
+    assert sink.commands[0].startswith("LHLO ")
+    assert sink.commands[1:] == [f"MAIL FROM:<> SIZE={len(message)}", "RCPT TO:<a@x.test>", "DATA", "QUIT"]
+
+
+def test_over_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "lmtp"
+    with Sink(path=path):
+        lmtp = lmtp_destination(lmtp_endpoint(LmtpSpec(socket=str(path))))
+        assert isinstance(deliver(lmtp, LETTER, TWO)[1], Delivered)
+        lmtp.finish()
+
+
+def test_the_id_is_the_same_after_a_crash_and_another_for_another_message() -> None:
+    assert collector_id(delivery("1")) == collector_id(delivery("1"))
+    assert len({collector_id(each) for each in (delivery("1"), delivery("2"), delivery("1", "support"))}) == 3
+
+
+def test_commands_go_together_where_pipelining_is_offered() -> None:
+    def hold(command: str) -> bytes | None:
+        if command.startswith("MAIL") or command == "RCPT TO:<a@x.test>":
+            return b""
+        return b"250 ok\r\n" * 3 if command == "RCPT TO:<b@x.test>" else None
+
+    with Sink(answer=hold, final=lambda _: [b"250 ok\r\n"] * 2) as sink, system(sink) as lmtp:
+        assert all(isinstance(outcome, Delivered) for outcome in deliver(lmtp, LETTER, TWO))
+
+
+def test_without_pipelining_each_command_waits_for_its_reply() -> None:
+    with Sink(extensions=["8BITMIME"]) as sink, system(sink) as lmtp:
+        assert all(isinstance(outcome, Delivered) for outcome in deliver(lmtp, LETTER, TWO))
+        assert "MAIL FROM:<>" in sink.commands
+
+
+def test_D8_and_D10_replies_250_and_452_after_the_message() -> None:
+    with Sink(final=lambda _: [b"250 2.0.0 saved\r\n", b"452 4.2.2 full\r\n"]) as sink, system(sink) as lmtp:
+        first, second = deliver(lmtp, LETTER, TWO)
+        assert first == Delivered("a@x.test", "2.0.0 saved")
+        assert second == Deferred("b@x.test", "452 4.2.2 full")
+        sink.final = lambda recipients: [b"250 2.0.0 saved\r\n"] * len(recipients)
+        assert deliver(lmtp, LETTER, ["b@x.test"]) == [Delivered("b@x.test", "2.0.0 saved")]
+        assert sink.messages[0] == sink.messages[1]
+        assert len(sink.conversations) == 1
+
+
+def test_D8_a_recipient_that_is_put_off_does_not_stop_the_others() -> None:
+    with Sink(answer=lambda command: b"451 4.3.0 later\r\n" if "a@" in command else None) as sink, \
+            system(sink) as lmtp:
+        assert deliver(lmtp, LETTER, TWO) == [Deferred("a@x.test", "451 4.3.0 later"),
+                                              Delivered("b@x.test", "2.0.0 ok, taken as 4711")]
+
+
+@pytest.mark.parametrize(("reply", "unknown"), [
+    ("550 5.1.1 no such user", True), ("550 no such user", True), ("551 5.1.6 moved", True),
+    ("553 5.1.3 bad", True), ("550 5.1.10 null mx", True), ("550 5.1.8 bad sender domain", False),
+    ("550 5.7.1 no", False), ("551 not here", False), ("553 no", False), ("554 5.1.1 no", False),
+    ("501 5.5.4 Unsupported option", False), ("552 5.2.2 full", False),
+])
+def test_D9_refusals_and_which_of_them_mean_no_such_mailbox(reply: str, unknown: bool) -> None:
+    with Sink(answer=lambda command: f"{reply}\r\n".encode() if "RCPT" in command else None) as sink, \
+            system(sink) as lmtp:
+        assert deliver(lmtp, LETTER, ["a@x.test"]) == [Refused("a@x.test", reply, unknown)]
+        assert lmtp.exists("a@x.test") is (False if unknown else None)
+        assert sink.messages == []
+
+
+def test_D8_421_before_the_message_concerns_everybody() -> None:
+    with Sink(answer=lambda command: b"421 4.3.2 shutting down\r\n" if "RCPT" in command else None) as sink, \
+            system(sink) as lmtp, pytest.raises(DestinationUnavailable, match=r"421 .* shutting down"):
+        deliver(lmtp, LETTER, TWO)
+
+
+def test_D8_421_after_the_message_keeps_what_was_said_before() -> None:
+    with Sink(final=lambda _: [b"250 2.0.0 saved\r\n", b"421 4.3.2 shutting down\r\n", DROP]) as sink, \
+            system(sink) as lmtp:
+        assert deliver(lmtp, LETTER, TWO) == [Delivered("a@x.test", "2.0.0 saved"),
+                                              Deferred("b@x.test", "421 4.3.2 shutting down")]
+        sink.final = lambda recipients: [b"250 ok\r\n"] * len(recipients)
+        assert deliver(lmtp, LETTER, ["b@x.test"]) == [Delivered("b@x.test", "ok")]
+        assert len(sink.conversations) == 2
+
+
+def test_D11_a_drop_between_the_dot_and_the_reply_is_tried_again_under_the_same_id() -> None:
+    with Sink(final=lambda _: [DROP]) as sink, system(sink) as lmtp:
+        outcomes = deliver(lmtp, LETTER, TWO)
+        assert [type(outcome) for outcome in outcomes] == [Deferred, Deferred]
+        sink.final = lambda recipients: [b"250 ok\r\n"] * len(recipients)
+        deliver(lmtp, LETTER, TWO)
+        first, second = (message.partition(b"\r\n")[0] for message in sink.messages)
+        assert first == second == top().rstrip()
+
+
+def test_D11_a_drop_after_one_of_two_replies_keeps_that_one() -> None:
+    with Sink(final=lambda _: [b"250 2.0.0 saved\r\n", DROP]) as sink, system(sink) as lmtp:
+        first, second = deliver(lmtp, LETTER, TWO)
+        assert isinstance(first, Delivered)
+        assert isinstance(second, Deferred)
+
+
+def test_D11_silence_after_the_dot_is_put_off_and_its_late_reply_answers_nothing_else() -> None:
+    with Sink(final=lambda _: []) as sink, system(sink, Limits(silence=0.3)) as lmtp:
+        (outcome,) = deliver(lmtp, LETTER, ["a@x.test"])
+        assert isinstance(outcome, Deferred)
+        sink.final = lambda recipients: [b"250 ok\r\n"]
+        assert isinstance(deliver(lmtp, LETTER, ["a@x.test"])[0], Delivered)
+        assert len(sink.conversations) == 2
+
+
+def test_D12_an_absent_socket_is_said_with_its_path(tmp_path: Path) -> None:
+    lmtp = lmtp_destination(Endpoint.local(str(tmp_path / "absent")))
+    with pytest.raises(DestinationUnavailable, match="absent: No such file"):
+        deliver(lmtp, LETTER, TWO)
+    with pytest.raises(DestinationUnavailable):
+        lmtp.exists("a@x.test")
+
+
+def test_D12_without_8bitmime_a_message_that_needs_it_is_kept_and_others_go() -> None:
+    with Sink(extensions=["PIPELINING"]) as sink, system(sink) as lmtp:
+        (outcome,) = deliver(lmtp, "Subject: привет\n\n".encode(), ["a@x.test"])
+        assert isinstance(outcome, Refused)
+        assert not outcome.unknown
+        assert outcome.reason.startswith("8bitmime-missing")
+        assert isinstance(deliver(lmtp, LETTER, ["a@x.test"])[0], Delivered)
+
+
+def test_D12_a_message_over_the_offered_size_is_kept() -> None:
+    with Sink(extensions=["SIZE 500"]) as sink, system(sink) as lmtp:
+        (outcome,) = deliver(lmtp, LETTER + b"x" * 500, ["a@x.test"])
+        assert isinstance(outcome, Refused)
+        assert outcome.reason.startswith("too-large")
+        assert isinstance(deliver(lmtp, LETTER, ["a@x.test"])[0], Delivered)
+
+
+def test_D9_a_sender_that_is_refused_concerns_every_recipient() -> None:
+    with Sink(answer=lambda command: b"550 5.7.1 not you\r\n" if "MAIL" in command else None) as sink, \
+            system(sink) as lmtp:
+        assert deliver(lmtp, LETTER, TWO) == [Refused(each, "550 5.7.1 not you") for each in TWO]
+
+
+@pytest.mark.parametrize("answer", [b"452 4.3.1 no space\r\n", b"250 what\r\n"])
+def test_D8_data_that_is_not_let_in_is_put_off(answer: bytes) -> None:
+    with Sink(answer=lambda command: answer if command == "DATA" else None) as sink, system(sink) as lmtp:
+        assert [type(outcome) for outcome in deliver(lmtp, LETTER, TWO)] == [Deferred, Deferred]
+        assert sink.messages == []
+
+
+@pytest.mark.parametrize("answer", [b"garbage\r\n", b"250\n", b"250-" + b"x" * 100_000 + b"\r\n", b"250-a\r\n" * 1000,
+                                    b"999 x\r\n", b"\xff\xfe\r\n"])
+def test_a_server_that_talks_nonsense_is_not_believed(answer: bytes) -> None:
+    with Sink(answer=lambda command: answer if "MAIL" in command else None) as sink, system(sink) as lmtp, \
+            pytest.raises(DestinationUnavailable):
+        deliver(lmtp, LETTER, TWO)
+
+
+def test_replies_of_several_lines_and_odd_octets_are_shown_printable() -> None:
+    with Sink(final=lambda _: [b"250-2.0.0 first\r\n250 2.0.0 se\x1bcond\r\n"]) as sink, system(sink) as lmtp:
+        assert deliver(lmtp, LETTER, ["a@x.test"]) == [Delivered("a@x.test", "2.0.0 first 2.0.0 se?cond")]
+
+
+def test_a_connection_that_the_server_closed_while_idle_is_made_anew() -> None:
+    with Sink() as sink, system(sink) as lmtp:
+        sink.final = lambda recipients: [b"250 ok\r\n421 4.4.2 idle too long\r\n", DROP]
+        assert isinstance(deliver(lmtp, LETTER, ["a@x.test"])[0], Delivered)
+        sink.final = lambda recipients: [b"250 ok\r\n"]
+        assert isinstance(deliver(lmtp, LETTER, ["a@x.test"], "2")[0], Delivered)
+        assert len(sink.conversations) == 2
+
+
+def test_one_connection_serves_a_session() -> None:
+    with Sink() as sink, system(sink) as lmtp:
+        assert lmtp.exists("a@x.test")
+        for key in "123":
+            deliver(lmtp, LETTER, ["a@x.test"], key)
+        assert len(sink.conversations) == 1
+
+
+def test_existence_is_asked_once_and_leaves_no_transaction_behind() -> None:
+    def answer(command: str) -> bytes | None:
+        return {"RCPT TO:<b@x.test>": b"550 5.1.1 no\r\n", "RCPT TO:<c@x.test>": b"451 4.0.0 hm\r\n"}.get(command)
+
+    with Sink(answer=answer) as sink, system(sink) as lmtp:
+        assert [lmtp.exists(f"{name}@x.test") for name in "abcabc"] == [True, False, None] * 2
+        assert sink.commands.count("RSET") == 3
+        assert sink.commands.count("RCPT TO:<a@x.test>") == 1
+
+
+def test_M8_addresses_of_every_script_with_smtputf8() -> None:
+    with Sink(extensions=UTF8) as sink, system(sink) as lmtp:
+        assert lmtp.deliverable("раз@икс.рф")
+        assert lmtp.exists("раз@икс.рф")
+        deliver(lmtp, LETTER, ["раз@икс.рф"])
+        assert "RCPT TO:<раз@икс.рф>" in sink.commands
+        assert sum(" SMTPUTF8" in command for command in sink.commands) == 2
+
+
+def test_M8_without_smtputf8_ascii_local_parts_go_with_a_labels_and_others_stay() -> None:
+    with Sink() as sink, system(sink) as lmtp:
+        assert lmtp.deliverable("raz@икс.рф")
+        assert not lmtp.deliverable("раз@икс.рф")
+        assert lmtp.exists("раз@икс.рф") is None
+        first, second = deliver(lmtp, LETTER, ["raz@икс.рф", "раз@икс.рф"])
+        assert isinstance(first, Delivered)
+        assert isinstance(second, Refused)
+        assert second.reason.startswith("smtputf8-missing")
+        assert "RCPT TO:<raz@xn--h1aev.xn--p1ai>" in sink.commands
+
+
+@pytest.mark.parametrize(("header", "sender"), [
+    (b"Return-Path: <a@b.example>\n", "a@b.example"), (b"", ""), (b"Return-Path: <>\n", ""),
+    (b"Return-Path: <a@b.example>\nReturn-Path: <c@d.example>\n", "a@b.example"),
+    (b"Return-Path: <a b@c>\n", ""), (b"Return-Path: a@b, c@d\n", ""),
+    (b"Return-Path: <a@b> SIZE=1\n", "a@b"), (b'Return-Path: <"a b"@c>\n', '"a b"@c'),
+    ("Return-Path: <a@почта.рф>\n".encode(), "a@xn--80a1acny.xn--p1ai"), ("Return-Path: <а@почта.рф>\n".encode(), ""),
+])
+def test_the_sender_is_the_topmost_return_path_or_nobody(header: bytes, sender: str) -> None:
+    with Sink() as sink, system(sink) as lmtp:
+        deliver(lmtp, header + LETTER, ["a@x.test"])
+        assert sink.commands[1].startswith(f"MAIL FROM:<{sender}> SIZE=")
+
+
+@pytest.mark.parametrize(("body", "wire"), [
+    (b"a\n.\nb", b"a\r\n..\r\nb\r\n"), (b"a\r.\rb", b"a\r\n..\r\nb\r\n"), (b"a\r\n.\r\nb\r\n", b"a\r\n..\r\nb\r\n"),
+    (b"a\r.\r\nMAIL FROM:<evil>", b"a\r\n..\r\nMAIL FROM:<evil>\r\n"), (b"a\n.\r\nb\n", b"a\r\n..\r\nb\r\n"),
+    (b"a\r\r\nb", b"a\r\n\r\nb\r\n"), (b"a\0\xffb\r", b"a\0\xffb\r\n"), (b"", b""), (b".", b"..\r\n"),
+])
+def test_M2_nothing_is_smuggled_whatever_the_line_ends_and_however_it_is_cut(body: bytes, wire: bytes) -> None:
+    content = b"Subject: x\n\n" + body
+    with Sink() as sink, system(sink) as lmtp:
+        for cut in range(len(content) + 1):
+            parcel = lmtp.stage(delivery(), [content[:cut], content[cut:]], ["a@x.test"])
+            list(lmtp.commit([parcel]))
+            lmtp.settle([parcel])
+        assert set(sink.messages) == {top() + b"Subject: x\r\n\r\n" + wire}
+        assert not any("evil" in command for command in sink.commands)
+
+
+def test_M10_mail_that_bears_our_own_key_or_went_round_and_round_is_parked() -> None:
+    foreign = f"X-Collector-Id: {collector_id(delivery('1', 'another'))}\n".encode()
+    with Sink() as sink, system(sink) as lmtp:
+        for head in (top("other") + LETTER, b"Received: by x\n" * 101 + LETTER):
+            (outcome,) = deliver(lmtp, head, ["a@x.test"])
+            assert isinstance(outcome, Refused)
+            assert outcome.reason.startswith("mail loop")
+        for head in (foreign + LETTER, b"Received: by x\n" * 100 + LETTER):
+            assert isinstance(deliver(lmtp, head, ["a@x.test"])[0], Delivered)
+
+
+def test_a_mailbox_files_first_line_stays_first() -> None:
+    with Sink() as sink, system(sink) as lmtp:
+        deliver(lmtp, b"From a@b Sun Nov 22 22:40:00 2026\n" + LETTER, ["a@x.test"])
+        assert sink.messages[0].startswith(b"From a@b Sun Nov 22 22:40:00 2026\r\n" + top() + b"From: a@b.example")
+
+
+def test_big_messages_and_many_recipients() -> None:
+    many = [f"user{number}@x.test" for number in range(250)]
+    body = b"Subject: big\n\n" + b"\n" * (1 << 20)
+    with Sink(extensions=["PIPELINING", "8BITMIME"]) as sink, system(sink) as lmtp:
+        assert all(isinstance(outcome, Delivered) for outcome in deliver(lmtp, body, many))
+        assert [len(message) for message in sink.messages] == [len(top()) + 16 + (2 << 20)] * 3
+
+
+def test_nothing_remains_of_a_message_that_breaks_off() -> None:
+    def content() -> Iterator[bytes]:
+        yield b"x" * (2 << 20)
+        raise ConnectionFailed("it broke")
+
+    with Sink() as sink, system(sink) as lmtp:
+        with pytest.raises(ConnectionFailed):
+            lmtp.stage(delivery(), content(), ["a@x.test"])
+        assert sink.conversations == []
+
+
+def test_a_message_may_be_addressed_anew_until_it_is_settled() -> None:
+    with Sink() as sink, system(sink) as lmtp:
+        parcel = lmtp.stage(delivery(), [LETTER], ["a@x.test"])
+        list(lmtp.commit([parcel]))
+        ((_, outcomes),) = lmtp.commit([parcel.readdressed(["b@x.test"])])
+        assert outcomes == (Delivered("b@x.test", "2.0.0 ok, taken as 4711"),)
+        lmtp.settle([parcel])
+        assert sink.messages[0] == sink.messages[1]
+
+
+def test_after_an_abort_nothing_is_opened_any_more() -> None:
+    with Sink() as sink, system(sink) as lmtp:
+        deliver(lmtp, LETTER, ["a@x.test"])
+        lmtp.abort()
+        with pytest.raises(DestinationUnavailable, match="aborted"):
+            deliver(lmtp, LETTER, ["a@x.test"])
+        assert len(sink.conversations) == 1

@@ -1,0 +1,166 @@
+"""SMTP: against a real Postfix, and against a scripted server for AUTH and for what Postfix would not say."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import trustme
+
+from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint
+from reconciler.destinations.transfer.destination import MailSystem
+from reconciler.manifests.spec import SmtpSpec
+from reconciler.model.errors import DestinationUnavailable
+from reconciler.model.outcomes import Deferred, Delivered, Refused
+from reconciler.model.secret import Secret
+from reconciler.wire.endpoint import Endpoint, Tls
+from tests.destinations.letters import LETTER, deliver, top
+from tests.servers.lmtp import DROP, EXTENSIONS, Sink
+from tests.servers.postfix import Postfix
+
+CANARY = "canary-pässword"
+PLAIN = base64.b64encode(f"\0user\0{CANARY}".encode()).decode()
+
+
+@contextmanager
+def system(endpoint: Endpoint, login: Login | None = None) -> Iterator[MailSystem]:
+    opened = smtp_destination(endpoint, login)
+    try:
+        yield opened
+    finally:
+        opened.finish()
+
+
+def at_sink(sink: Sink) -> Endpoint:
+    return Endpoint("127.0.0.1", sink.port, "none")
+
+
+def at_postfix(postfix: Postfix, tls: Tls = "none", ca_file: str | None = None) -> Endpoint:
+    port = postfix.tls_port if tls == "implicit" else postfix.port
+    return Endpoint(postfix.host, port, tls, ca_file or str(postfix.ca_file))
+
+
+def test_postfix_takes_a_message_for_two_and_keeps_its_octets(postfix: Postfix) -> None:
+    content = b"Return-Path: <from@b.example>\n" + LETTER + b"\0\n.\n" + b"y" * 3000 + b"\n"
+    with system(at_postfix(postfix)) as smtp:
+        outcomes = deliver(smtp, content, ["ann@box.test", "ben@box.test"])
+    assert all(isinstance(each, Delivered) and "queued as" in each.name for each in outcomes)
+    for mailbox in ("ann@box.test", "ben@box.test"):
+        (stored,) = postfix.messages(mailbox, 1)
+        assert stored.startswith(b"Return-Path: <from@b.example>\n")
+        assert stored.endswith(content.partition(b"\n\n")[2])
+        assert top().replace(b"\r", b"") in stored
+
+
+def test_M8_postfix_takes_mailboxes_of_every_script(postfix: Postfix) -> None:
+    with system(at_postfix(postfix)) as smtp:
+        assert smtp.deliverable("раз@икс.рф")
+        assert [smtp.exists(f"{name}@икс.рф") for name in ("раз", "два", "четыре")] == [True, True, False]
+        outcomes = deliver(smtp, LETTER, ["раз@икс.рф", "четыре@икс.рф", "info@икс.рф"])
+    assert [type(each) for each in outcomes] == [Delivered, Refused, Delivered]
+    assert isinstance(outcomes[1], Refused)
+    assert outcomes[1].unknown
+    assert len(postfix.messages("раз@икс.рф", 1)) == len(postfix.messages("info@икс.рф", 1)) == 1
+
+
+def test_D9_postfix_does_not_relay_and_that_is_no_missing_mailbox(postfix: Postfix) -> None:
+    with system(at_postfix(postfix)) as smtp:
+        (outcome,) = deliver(smtp, LETTER, ["x@elsewhere.test"])
+    assert isinstance(outcome, Refused)
+    assert not outcome.unknown
+    assert outcome.reason.startswith("554 5.7.1")
+
+
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+def test_T5_tls_is_verified_before_anything_is_sent(postfix: Postfix, tls: Tls, tmp_path_factory:
+                                                    pytest.TempPathFactory) -> None:
+    with system(at_postfix(postfix, tls)) as smtp:
+        assert smtp.exists("ann@box.test") is True
+    other = tmp_path_factory.mktemp("ca") / "other.pem"
+    trustme.CA().cert_pem.write_to_path(other)
+    with system(at_postfix(postfix, tls, str(other))) as smtp, pytest.raises(DestinationUnavailable, match="CA"):
+        deliver(smtp, LETTER, ["ann@box.test"])
+
+
+def test_T1_starttls_that_is_not_offered_ends_it() -> None:
+    with Sink(each=False) as sink, system(Endpoint("127.0.0.1", sink.port, "starttls")) as smtp:
+        with pytest.raises(DestinationUnavailable, match="no STARTTLS"):
+            deliver(smtp, LETTER, ["a@x.test"])
+        assert all(command.startswith("EHLO") for command in sink.commands)
+
+
+def test_T3_octets_after_the_answer_to_starttls_are_an_attack() -> None:
+    def answer(command: str) -> bytes | None:
+        return b"220 go\r\n250 injected\r\n" if command == "STARTTLS" else None
+
+    with Sink(each=False, extensions=["STARTTLS"], answer=answer) as sink, \
+            system(Endpoint("127.0.0.1", sink.port, "starttls")) as smtp, \
+            pytest.raises(DestinationUnavailable, match="attack"):
+        deliver(smtp, LETTER, ["a@x.test"])
+
+
+def test_D10_one_reply_after_the_message_speaks_for_all_who_were_accepted() -> None:
+    with Sink(each=False, answer=lambda command: b"550 5.1.1 no\r\n" if "c@" in command else None) as sink, \
+            system(at_sink(sink)) as smtp:
+        outcomes = deliver(smtp, LETTER, ["a@x.test", "c@x.test", "b@x.test"])
+        assert [type(each) for each in outcomes] == [Delivered, Refused, Delivered]
+        sink.final = lambda _: [b"452 4.3.1 no space\r\n"]
+        assert [type(each) for each in deliver(smtp, LETTER, ["a@x.test", "b@x.test"])] == [Deferred, Deferred]
+        sink.final = lambda _: [DROP]
+        assert [type(each) for each in deliver(smtp, LETTER, ["a@x.test", "b@x.test"])] == [Deferred, Deferred]
+
+
+def _auth(*mechanisms: str, accept: bool = True) -> Sink:
+    said = {f"AUTH PLAIN {PLAIN}": b"", "AUTH LOGIN": b"334 VXNlcm5hbWU6\r\n",
+            base64.b64encode(b"user").decode(): b"334 UGFzc3dvcmQ6\r\n",
+            base64.b64encode(CANARY.encode()).decode(): b""}
+
+    def answer(command: str) -> bytes | None:
+        if command in said and not said[command]:
+            echo = f"535 5.7.8 not {command} {CANARY} {PLAIN}\r\n"
+            return b"235 2.7.0 welcome\r\n" if accept else echo.encode()
+        return said.get(command)
+
+    return Sink(each=False, extensions=[*EXTENSIONS, f"AUTH {' '.join(mechanisms)}"], answer=answer)
+
+
+def _login(calls: list[str] | None = None) -> Login:
+    def read() -> Secret:
+        if calls is not None:
+            calls.append("read")
+        return Secret(CANARY)
+
+    return Login("user", read)
+
+
+@pytest.mark.parametrize("mechanisms", [("PLAIN", "LOGIN"), ("LOGIN",), ("XOAUTH2", "PLAIN")])
+def test_login_by_plain_or_login(mechanisms: tuple[str, ...]) -> None:
+    calls: list[str] = []
+    with _auth(*mechanisms) as sink, system(at_sink(sink), _login(calls)) as smtp:
+        assert calls == []
+        assert isinstance(deliver(smtp, LETTER, ["a@x.test"])[0], Delivered)
+        assert calls == ["read"]
+
+
+@pytest.mark.parametrize("mechanisms", [("PLAIN",), ("LOGIN",)])
+def test_S1_a_refused_login_shows_no_secret_though_the_server_echoes_it(mechanisms: tuple[str, ...]) -> None:
+    with _auth(*mechanisms, accept=False) as sink, system(at_sink(sink), _login()) as smtp:
+        with pytest.raises(DestinationUnavailable, match="refuses the login of user: 535") as caught:
+            deliver(smtp, LETTER, ["a@x.test"])
+        encoded = base64.b64encode(CANARY.encode()).decode().rstrip("=")
+        for secret in (CANARY, PLAIN.rstrip("="), encoded):
+            assert secret not in str(caught.value)
+
+
+def test_T12_no_mechanism_that_we_speak() -> None:
+    with _auth("CRAM-MD5") as sink, system(at_sink(sink), _login()) as smtp, \
+            pytest.raises(DestinationUnavailable, match="neither AUTH PLAIN nor LOGIN"):
+        deliver(smtp, LETTER, ["a@x.test"])
+
+
+@pytest.mark.parametrize(("tls", "expected"), [("none", "none"), ("starttls", "starttls"), ("implicit", "implicit")])
+def test_the_manifest_says_where_and_how(tls: Tls, expected: str) -> None:
+    endpoint = smtp_endpoint(SmtpSpec(host="mx.test", port=587, tls=tls))
+    assert (endpoint.host, endpoint.port, endpoint.tls) == ("mx.test", 587, expected)
