@@ -253,7 +253,8 @@ def test_I16_a_refused_message_does_not_stop_the_others(refusal: bytes) -> None:
 # Whole sessions
 
 def test_I10_no_uidvalidity() -> None:
-    for told in (b"", b"* OK [UIDVALIDITY 0] ok\r\n", b"* OK [UIDVALIDITY x] ok\r\n"):
+    for told in (b"", b"* OK [UIDVALIDITY 0] ok\r\n", b"* OK [UIDVALIDITY x] ok\r\n",
+                 b"* OK [UIDVALIDITY " + b"9" * 5000 + b"] ok\r\n"):
         selected = SELECTED.replace(b"* OK [UIDVALIDITY 77] ok\r\n", told)
         with Scripted(imap({"EXAMINE": selected})) as server:
             opened = source(server)
@@ -346,6 +347,7 @@ def test_I20_endless_and_broken_lines(reply: Reply) -> None:
 @pytest.mark.parametrize("reply", [
     b"OTHER1 OK done\r\n", b"OK done\r\n", b"+ go on\r\n", b"* (\r\n", b"TAG HELLO\r\n", b"* 1 FETCH UID 1\r\n",
     b"* 1 FETCH (UID)\r\n", b"* 1 FETCH (UID 1 UID 2)\r\n", b"* 1 FETCH (UID 1) x\r\n", b"* 1 FETCH (UID (1\r\n",
+    b"* 1 FETCH (BODY[] {5} UID 1)\r\n",
 ])
 def test_I21_wrong_tags_and_other_nonsense(reply: bytes) -> None:
     assert broken({BATCH: reply}, ProtocolViolation) == []

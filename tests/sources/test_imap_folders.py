@@ -160,6 +160,7 @@ def test_special_folders_are_asked_for_in_the_servers_way(capability: bytes, com
 
 @pytest.mark.parametrize("namespace", [
     b'* NAMESPACE (("INBOX." ".")) NIL NIL\r\n', b'* NAMESPACE (("" ".")) NIL NIL\r\n', b"* NAMESPACE NIL NIL NIL\r\n",
+    b"* NAMESPACE (((\xff\r\n", b"",
 ])
 def test_I30_the_prefix_comes_from_namespace(namespace: bytes) -> None:
     replies: dict[str, Reply] = {"CAPABILITY": b"* CAPABILITY IMAP4rev1 NAMESPACE\r\n" + OK,

@@ -277,6 +277,22 @@ def test_goodbye_for_a_greeting_is_throttling() -> None:
         assert "too many connections" in refused(server, Throttled)
 
 
+def test_goodbye_behind_the_greeting_is_throttling() -> None:
+    with Scripted(imap({"CAPABILITY": b"* BYE too many connections from you\r\n"})) as server:
+        assert "too many connections" in refused(server, Throttled)
+
+
+@pytest.mark.parametrize("capability", [
+    b"TAG OK nothing\r\n", b"TAG BAD what?\r\n", b"* CAPABILITY \xff\xfe\r\nTAG OK done\r\n",
+    b"* CAPABILITY {5}\r\nhello\r\nTAG OK done\r\n", b"* CAPABILITY {" + b"9" * 5000 + b"}\r\n",
+    b"* CAPABILITY {6000000000}\r\n",
+])
+def test_capabilities_that_cannot_be_read(capability: bytes) -> None:
+    with Scripted(imap({"CAPABILITY": capability})) as server:
+        refused(server, ProtocolViolation)
+        assert not sent_credentials(server)
+
+
 def test_no_greeting_at_all_is_throttling() -> None:
     with Scripted(lambda client: client.close()) as server:
         assert "without a greeting" in refused(server, Throttled)

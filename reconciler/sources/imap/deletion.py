@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from imapclient import DELETED
-
 from reconciler.model.messages import Deletion
-from reconciler.sources.imap.dialogue import Client
+from reconciler.sources.imap.dialogue import Dialogue
 from reconciler.sources.imap.failures import Failures
 from reconciler.sources.imap.search import search_deleted, search_uids
 from reconciler.sources.imap.uids import uid_sets
@@ -19,9 +17,8 @@ _FOREIGN = ("the server lacks UIDPLUS, and other messages in the folder are mark
 class Deleter:
     """Deletes from the folder that is selected for writing; remembers what it has marked in this session."""
 
-    def __init__(self, client: Client, failures: Failures) -> None:
-        self._client = client
-        self._dialogue = client.dialogue
+    def __init__(self, dialogue: Dialogue, failures: Failures) -> None:
+        self._dialogue = dialogue
         self._failures = failures
         self._marked: set[int] = set()
 
@@ -38,14 +35,9 @@ class Deleter:
                                       for uid in sorted(remaining)))
 
     def _mark(self, uids: str) -> str:
-        """Set \\Deleted; the reason when that is refused, else "". """
-        try:
-            self._client.add_flags(uids, [DELETED], silent=True)  # type: ignore[no-untyped-call]
-        except self._client.AbortError:
-            raise
-        except self._client.Error as error:
-            return self._failures.shown(str(error))
-        return ""
+        """Set \\Deleted; the reason when that is refused, else an empty text."""
+        completed = self._dialogue.run("UID", "STORE", uids, "+FLAGS.SILENT", "(\\Deleted)")
+        return "" if completed.ok else self._failures.shown(completed.text)
 
     def _expunge(self, uids: str, members: frozenset[int]) -> str:
         self._marked |= members

@@ -9,16 +9,21 @@ from collections.abc import Iterator, Sequence
 from imapclient import IMAPClient
 
 from reconciler.model.errors import ProtocolViolation
-from reconciler.sources.imap.responses import Completed, Fetched, Literal, Mark, parse_fetch
+from reconciler.sources.imap.responses import Completed, Fetched, Literal, Mark, number, parse_fetch
 from reconciler.wire.connection import Connection
 
 WHOLE = 2 << 20
 """Octets of the largest literal that is kept in memory; larger messages are fetched in parts (hazards 6 and I1)."""
 _LITERAL = re.compile(rb"~?\{(\d{1,20})\}$")
+_ABSURD = re.compile(rb"\{\d{21,}\}\r\n$")
 _FETCH = re.compile(rb"\* \d{1,10} FETCH ", re.IGNORECASE)
 _TAGGED = re.compile(rb"(OK|NO|BAD)(?: (.*))?", re.IGNORECASE | re.DOTALL)
 _VALIDITY = re.compile(rb"\* OK \[UIDVALIDITY (\d{1,20})\]", re.IGNORECASE)
 _UNTAGGED = re.compile(rb"\* \d{1,10} [A-Z]+|\* [A-Z]", re.IGNORECASE)
+
+
+class Goodbye(imaplib.IMAP4.abort):
+    """The server said BYE."""
 
 
 class Dialogue(imaplib.IMAP4):
@@ -41,7 +46,10 @@ class Dialogue(imaplib.IMAP4):
         return self.connection.read(size)
 
     def readline(self) -> bytes:
-        return self.connection.read_line()
+        line = self.connection.read_line()
+        if _ABSURD.search(line):
+            raise self._violation("a literal longer than any number that it can be read as")
+        return line
 
     def send(self, data: bytes) -> None:  # type: ignore[override]  # typeshed has a wider type than anybody sends
         self.connection.send(data)
@@ -56,10 +64,36 @@ class Dialogue(imaplib.IMAP4):
     def _log(self, line: bytes) -> None:
         """imaplib remembers the last commands for its dump, passwords too: never here (hazard S6)."""
 
+    def _check_bye(self) -> None:
+        if said := self.untagged("BYE"):
+            raise Goodbye(_text(said[-1]))
+
+    def _get_capabilities(self) -> None:
+        self.refresh_capabilities()
+
+    def _command_complete(self, name: str, tag: bytes) -> tuple[str, list[bytes]]:
+        """As imaplib's, but BAD is an answer like NO."""
+        leaving = name == "LOGOUT"
+        if not leaving:
+            self._check_bye()
+        status, data = self._get_tagged_response(tag, expect_bye=leaving)
+        if not leaving:
+            self._check_bye()
+        return status, data
+
     # Beyond imaplib
 
     def refresh_capabilities(self) -> None:
-        self._get_capabilities()
+        """Ask for them; imaplib would stumble over what is not ASCII."""
+        self.untagged("CAPABILITY")
+        self.run("CAPABILITY")
+        self.learn_capabilities()
+
+    def learn_capabilities(self) -> bool:
+        """Take over what the server has told of them last; False when it has not."""
+        told = self.untagged("CAPABILITY")
+        self.capabilities = tuple(told[-1].decode("ascii", "replace").upper().split()) if told else ()
+        return bool(told)
 
     def answer_challenges(self, name: str, arguments: Sequence[str], answers: Sequence[bytes]) -> Completed:
         """A command that goes on whenever the server says `+`: with the next of `answers`, each one line."""
@@ -71,10 +105,7 @@ class Dialogue(imaplib.IMAP4):
         """A command and its completion, BAD included; `literal` becomes its last argument."""
         if literal is not None:
             self.literal = literal  # type: ignore[assignment]  # imaplib wants octets
-        tag = self._command(name, *arguments)
-        self._check_bye()
-        status, data = self._get_tagged_response(tag)
-        self._check_bye()
+        status, data = self._command_complete(name, self._command(name, *arguments))
         return Completed(status, _text(data[-1]))
 
     def select_folder(self, name: bytes, *, writable: bool) -> Completed:
@@ -91,8 +122,8 @@ class Dialogue(imaplib.IMAP4):
 
     def told_validity(self) -> int | None:
         """The UIDVALIDITY that the server has told since this was asked last, or since the folder was opened."""
-        told = [item for item in self.untagged("UIDVALIDITY") if item.isdigit()]
-        return int(told[-1]) if told else None
+        told = self.untagged("UIDVALIDITY")
+        return number(told[-1], 1 << 62) if told else None
 
     def untagged(self, name: str) -> list[bytes]:
         """Take what has been received under this name."""
@@ -146,11 +177,10 @@ class Dialogue(imaplib.IMAP4):
         if header := _FETCH.match(text):
             try:
                 return parse_fetch(text[header.end():], literals)
-            except (ValueError, StopIteration) as error:
+            except ValueError as error:
                 raise self._violation(f"a FETCH response that cannot be read: {error}") from None
         if text[:6].upper() == b"* BYE ":
-            self.untagged_responses["BYE"] = [text[6:]]
-            self._check_bye()
+            raise Goodbye(_text(text[6:]))
         if validity := _VALIDITY.match(text):
             self.untagged_responses["UIDVALIDITY"] = [validity[1]]
         if not _UNTAGGED.match(text):
@@ -173,17 +203,12 @@ class Client(IMAPClient):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         super().__init__(connection.endpoint.host, connection.endpoint.port, ssl=connection.secure)
-        self.folder_encode = False
         self.dialogue.debug = 0
 
     @property
     def dialogue(self) -> Dialogue:
         dialogue: Dialogue = self._imap
         return dialogue
-
-    def capabilities(self) -> tuple[bytes, ...]:
-        """What the server said last, asked again after STARTTLS and after the login (hazard I29)."""
-        return tuple(capability.encode() for capability in self.dialogue.capabilities)
 
     def _create_IMAP4(self) -> Dialogue:  # noqa: N802  # IMAPClient's name
         return Dialogue(self._connection)

@@ -16,7 +16,7 @@ from reconciler.model.errors import (
     TlsRefused,
 )
 from reconciler.model.secret import Secret, redact
-from reconciler.sources.imap.dialogue import Dialogue
+from reconciler.sources.imap.dialogue import Goodbye
 from reconciler.sources.imap.responses import Completed
 from reconciler.wire.endpoint import Endpoint
 
@@ -39,13 +39,15 @@ class Failures:
         return "".join(letter if letter.isprintable() else " " for letter in line).strip()
 
     @contextmanager
-    def translated(self, doing: str, dialogue: Dialogue | None = None) -> Iterator[None]:
-        """Map what imaplib raises. `dialogue` tells whether the server had said goodbye."""
+    def translated(self, doing: str) -> Iterator[None]:
+        """Map what imaplib raises."""
         try:
             yield
+        except Goodbye as error:
+            message = f"{self._endpoint}: {doing}: the server said goodbye: {self.shown(str(error))}"
+            raise (Throttled if throttles(str(error)) else ConnectionFailed)(message) from None
         except imaplib.IMAP4.abort as error:
-            goodbye = dialogue is not None and "BYE" in dialogue.untagged_responses
-            raise self._broken(doing, str(error), goodbye=goodbye) from None
+            raise ProtocolViolation(f"{self._endpoint}: {doing}: {self.shown(str(error))}") from None
         except imaplib.IMAP4.error as error:
             raise self.refused(doing, str(error)) from None
 
@@ -54,9 +56,12 @@ class Failures:
         message = f"{self._endpoint}: {doing}: {self.shown(text)}"
         return Throttled(message) if throttles(text) else SourceError(message)
 
-    def greeting(self, text: str) -> SourceError:
-        """No OK in the greeting: BYE means not now, too many connections mostly."""
-        kind = Throttled if "* BYE" in text.upper() else ProtocolViolation
+    def greeting(self, error: imaplib.IMAP4.error) -> SourceError:
+        """No OK in the greeting, or BYE soon after: not now, too many connections mostly."""
+        said = error.args[0] if error.args else ""
+        text = said.decode("utf-8", "backslashreplace") if isinstance(said, bytes) else str(said)
+        goodbye = isinstance(error, Goodbye) or text.upper().startswith("* BYE")
+        kind = Throttled if goodbye else ProtocolViolation
         return kind(f"{self._endpoint}: greeted with {self.shown(text)}")
 
     def login(self, completed: Completed) -> SourceError:
@@ -68,12 +73,6 @@ class Failures:
         if code == "PRIVACYREQUIRED":
             return TlsRefused(f"{message}. Set source.tls to starttls or implicit.")
         return AuthenticationFailed(message, certain=code in _WRONG_CREDENTIALS)
-
-    def _broken(self, doing: str, text: str, *, goodbye: bool) -> SourceError:
-        message = f"{self._endpoint}: {doing}: {self.shown(text)}"
-        if goodbye:
-            return Throttled(message) if throttles(text) else ConnectionFailed(f"{message} (the server said goodbye)")
-        return ProtocolViolation(message)
 
 
 def response_code(text: str) -> str | None:

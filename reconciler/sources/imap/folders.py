@@ -19,6 +19,7 @@ _UNSUITED = {"\\ALL", "\\ALLMAIL", "\\TRASH", "\\JUNK", "\\SPAM", "\\DRAFTS"}
 _UNSELECTABLE = {"\\NOSELECT", "\\NONEXISTENT"}
 _LINE = re.compile(rb'\(([^()]*)\) (NIL|"(?:\\.|[^"\\])") (?:"((?:\\.|[^"\\])*)"|\{\d+\}|([^ "{][^ ]*))(?: \(.*\))?',
                    re.IGNORECASE | re.DOTALL)
+_PERSONAL = re.compile(rb'\(\("((?:\\.|[^"\\])*)" (NIL|"(?:\\.|[^"\\])")', re.IGNORECASE | re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
@@ -90,20 +91,26 @@ def parse_list(line: bytes, literal: bytes | None) -> ServerFolder | None:
     if match is None:
         return None
     attributes, delimiter, quoted, atom = match.groups()
-    name = literal if literal is not None else _ESCAPED.sub(rb"\1", quoted) if quoted is not None else atom
-    separator = "" if delimiter.upper() == b"NIL" else _ESCAPED.sub(rb"\1", delimiter[1:-1]).decode("ascii", "replace")
+    name, separator = _unquoted(quoted or b"", delimiter)
     found = frozenset(attributes.decode("ascii", "replace").upper().split())
-    return ServerFolder(name, separator, found) if name else None
+    raw = literal or name or atom
+    return ServerFolder(raw, separator, found) if raw else None
+
+
+def _unquoted(name: bytes, delimiter: bytes) -> tuple[bytes, str]:
+    """A quoted name without its escapes, and the delimiter as a letter, "" for NIL."""
+    separator = b"" if delimiter.upper() == b"NIL" else _ESCAPED.sub(rb"\1", delimiter[1:-1])
+    return _ESCAPED.sub(rb"\1", name), separator.decode("ascii", "replace")
 
 
 def personal_prefix(client: Client) -> str:
     """What stands before every folder but INBOX, `/` for the delimiter: "INBOX/", mostly "" (RFC 2342)."""
     if "NAMESPACE" not in client.dialogue.capabilities:
         return ""
-    personal = client.namespace().personal or ()
-    prefix, delimiter = personal[0] if personal else ("", "")
-    text = decoded(prefix) if isinstance(prefix, bytes) else str(prefix)
-    return text.replace(delimiter, "/") if delimiter else text
+    client.dialogue.run("NAMESPACE")
+    told = client.dialogue.untagged("NAMESPACE")
+    match = _PERSONAL.match(told[-1]) if told else None
+    return ServerFolder(*_unquoted(*match.groups())).path if match and match[1] else ""
 
 
 def choose(declared: Sequence[str], listed: Iterable[ServerFolder], prefix: str) -> Chosen:

@@ -6,22 +6,22 @@ from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Listed
 from reconciler.sources.imap.dialogue import Dialogue
 from reconciler.sources.imap.failures import Failures
-from reconciler.sources.imap.responses import Completed, Fetched
+from reconciler.sources.imap.responses import Completed, Fetched, number
 
 
 def selected_validity(dialogue: Dialogue) -> int:
     """The UIDVALIDITY that SELECT has just told; without one, UIDs mean nothing (hazard I10)."""
-    for told in dialogue.untagged("UIDVALIDITY"):
-        if told.isdigit() and 0 < int(told) < 1 << 63:
-            return int(told)
-    raise ProtocolViolation(f"{dialogue.connection.endpoint}: the server gives a folder no UIDVALIDITY, so that "
-                            "its messages cannot be told apart from one session to the next")
+    validity = dialogue.told_validity()
+    if not validity:
+        raise ProtocolViolation(f"{dialogue.connection.endpoint}: the server gives a folder no UIDVALIDITY, so that "
+                                "its messages cannot be told apart from one session to the next")
+    return validity
 
 
 def selected_count(dialogue: Dialogue) -> int:
     """EXISTS of the SELECT; 0 when it was not told."""
     told = dialogue.untagged("EXISTS")
-    return int(told[-1]) if told and told[-1].isdigit() else 0
+    return (number(told[-1], 1 << 62) or 0) if told else 0
 
 
 def list_messages(dialogue: Dialogue, failures: Failures) -> tuple[Listed, ...]:

@@ -19,7 +19,7 @@ def log_in(connection: Connection, failures: Failures, username: str, password: 
     sasl.check_credentials(username, password)
     connection.open()
     client = _greet(connection, failures)
-    with failures.translated("login", client.dialogue):
+    with failures.translated("login"):
         if connection.endpoint.tls == "starttls":
             _start_tls(client)
         if client.dialogue.state == "NONAUTH":
@@ -32,7 +32,7 @@ def _greet(connection: Connection, failures: Failures) -> Client:
     try:
         return Client(connection)
     except imaplib.IMAP4.error as error:
-        raise failures.greeting(_words(error)) from None
+        raise failures.greeting(error) from None
     except ConnectionFailed as error:
         if connection.ended and not connection.received:
             raise Throttled(f"{error} without a greeting: too many connections, probably") from None
@@ -86,17 +86,9 @@ def _login(client: Client, username: str, password: Secret) -> Completed:
 
 def _ask_capabilities_again(client: Client) -> None:
     """They change with the login (hazard I29); many servers say so unasked."""
-    told = client.dialogue.untagged("CAPABILITY")
-    if told:
-        client.dialogue.capabilities = tuple(told[-1].decode("ascii", "replace").upper().split())
-    else:
+    if not client.dialogue.learn_capabilities():
         client.dialogue.refresh_capabilities()
 
 
 def _quoted(text: bytes) -> bytes:
     return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
-
-
-def _words(error: imaplib.IMAP4.error) -> str:
-    said = error.args[0] if error.args else ""
-    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)

@@ -23,6 +23,8 @@ Value = bytes | Mark | None
 
 _TOKEN = re.compile(rb'(\()|(\))|"((?:[^"\\]|\\.)*)"|(~?\{\d+\})|([^\s()"{]+)|( +)', re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_LISTED = re.compile(rb"\(UID (\d+) RFC822\.SIZE (\d+)\)")
+"""What nearly every server answers to a listing, tens of thousands of times: read at once."""
 LARGEST_UID = (1 << 32) - 1
 
 
@@ -64,6 +66,8 @@ def number(digits: bytes, largest: int) -> int | None:
 
 def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
     """Read `(UID 5 BODY[] {10} …)`; `literals` are the contents in their order. Raises ValueError for anything else."""
+    if listed := _LISTED.fullmatch(text):
+        return Fetched({b"UID": listed[1], b"RFC822.SIZE": listed[2]})
     tokens = _tokens(text, literals)
     if next(tokens, None) is not Mark.OPEN:
         raise ValueError("no attributes")
@@ -86,10 +90,11 @@ def _value(tokens: Iterator[Value]) -> Value:
     depth = int(value is Mark.OPEN)
     if not depth:
         return value
-    while depth:
-        token = next(tokens)
+    for token in tokens:
         depth += (token is Mark.OPEN) - (token is Mark.CLOSE)
-    return None
+        if not depth:
+            return None
+    raise ValueError("a list does not end")
 
 
 def _tokens(text: bytes, literals: Sequence[Literal]) -> Iterator[Value]:
@@ -106,6 +111,9 @@ def _tokens(text: bytes, literals: Sequence[Literal]) -> Iterator[Value]:
         elif opening or closing:
             yield Mark.OPEN if opening else Mark.CLOSE
         elif literal:
-            yield next(contents)
+            content = next(contents, None)
+            if content is None:
+                raise ValueError("a literal in the middle of a line")
+            yield content
         elif quoted is not None:
             yield _ESCAPED.sub(rb"\1", quoted)

@@ -48,7 +48,7 @@ class ImapSource:
         """Every declared folder that exists; what does not is noted in the first one. None at all is an error."""
         self._writable = writable
         client = self._connected()
-        with self._failures.translated("listing", client.dialogue):
+        with self._failures.translated("listing"):
             chosen = self._choose(client)
             notes = list(chosen.notes)
             listings: list[Listing] = []
@@ -64,7 +64,7 @@ class ImapSource:
     def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
         """See `Bodies`: in order, but a message that has to be asked for again comes after its batch."""
         client = self._connected()
-        with self._failures.translated("fetching", client.dialogue):
+        with self._failures.translated("fetching"):
             self._enter(client, folder)
             for fetched in Bodies(client, self._failures).fetch(messages):
                 yield fetched
@@ -75,13 +75,13 @@ class ImapSource:
         if not messages:
             return Deletion()
         client = self._connected()
-        with self._failures.translated("deleting", client.dialogue):
+        with self._failures.translated("deleting"):
             self._enter(client, folder)
             self._check_validity(client, folder)
             if client.dialogue.read_only:
                 reason = "the server opens this folder read-only"
                 return Deletion(refused=tuple((listed.key, reason) for listed in messages))
-            deleter = self._deleters.setdefault(folder.name, Deleter(client, self._failures))
+            deleter = self._deleters.setdefault(folder.name, Deleter(client.dialogue, self._failures))
             return deleter.delete(int(listed.key) for listed in messages)
 
     def finish(self) -> Deletion:
