@@ -9,7 +9,7 @@ import click
 from reconciler.cli.options import common
 from reconciler.cli.output import output, structured
 from reconciler.cli.reach import Cleared, reach
-from reconciler.cli.verb import verb
+from reconciler.cli.verb import complain, verb
 from reconciler.model.settings import Settings
 
 
@@ -27,19 +27,20 @@ def command(settings: Settings, name: str, yes: bool, output: str) -> int:
     collected (again). Nothing is deleted, neither on the server nor from the mailboxes. Asks first, unless --yes is
     given."""
     with reach(settings) as collectors:
-        if not yes:
-            _confirm(name, collectors.description(name).history_size)
+        if not (yes or _confirmed(name, collectors.description(name).history_size)):
+            complain(f"nothing was forgotten of {name}")
+            return 1
         cleared = collectors.clear(name)
     click.echo(_told(name, cleared, output))
     return 0
 
 
-def _confirm(name: str, remembered: int) -> None:
+def _confirmed(name: str, remembered: int) -> bool:
     if not _can_ask():
         raise click.UsageError(f"clear asks before it forgets what {name} has collected, and there is no terminal to "
                                "ask on: say --yes")
-    click.confirm(f"Forget the {remembered:,} messages that {name} remembers? What is on the server then counts as new",
-                  abort=True, err=True)
+    return click.confirm(f"Forget the {remembered:,} messages that {name} remembers? What is on the server then counts "
+                         "as new", err=True)
 
 
 def _can_ask() -> bool:

@@ -89,11 +89,13 @@ class Daemon:
     def _collector(self, name: str) -> str:
         """The path of a collector; what cannot be a name is not asked for."""
         if re.fullmatch("[-a-z0-9]+", name) is None:
-            raise self._unknown(name)
+            self._require(name)
         return f"/collectors/{name}"
 
-    def _unknown(self, name: str) -> UnknownCollector:
-        return UnknownCollector(name, [shown.metadata.name for shown in self.listed()])
+    def _require(self, name: str) -> None:
+        known = [shown.metadata.name for shown in self.listed()]
+        if name not in known:
+            raise UnknownCollector(name, known)
 
     def _model(self, kind: type[M], method: str, path: str, **request: Any) -> M:
         with self._understood():
@@ -103,7 +105,7 @@ class Daemon:
         with self._reached():
             response = self._http.request(method, path, **request)
         if response.status_code == 404 and path.startswith("/collectors/"):
-            raise self._unknown(path.split("/")[2])
+            self._require(path.split("/")[2])  # else it is declared, and something else is missing
         return _answer(response.status_code, response.content)
 
     async def _collected(self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *,

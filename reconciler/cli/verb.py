@@ -38,7 +38,7 @@ class Verb(click.Command):
                 raise  # click ends quietly
             complain(error)
             code = self.failure
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # Abort: Ctrl-C or Ctrl-D where a question was asked
             code = INTERRUPTED
         ctx.exit(code)
 

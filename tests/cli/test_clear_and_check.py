@@ -53,6 +53,14 @@ def test_clear_of_nobody(run: Run, app: FakeApp) -> None:
     assert app.cleared == []
 
 
+def test_clear_of_one_without_a_history_says_what_the_daemon_says(run: Run, daemon: FakeDaemon) -> None:
+    daemon.answers["POST /collectors/sales/clear"] = (404, {"error": {"reason": "NotFound", "message": "never ran"}})
+
+    result = run("clear", "sales", "--yes")
+
+    assert (result.exit_code, result.stderr) == (1, "mailcollector: never ran\n")
+
+
 @pytest.mark.parametrize("ok", [True, False])
 def test_check_through_the_daemon(run: Run, daemon: FakeDaemon, ok: bool) -> None:
     daemon.answers["POST /collectors/sales/check"] = (200, shown(check_report(ok=ok)))
