@@ -1,0 +1,171 @@
+"""The destination itself: the steps in their order, for batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from itertools import groupby
+from operator import attrgetter
+
+from reconciler.destinations.maildir import directories, files, names, placing, staging, stale
+from reconciler.destinations.maildir.errors import NotAMailbox, explained, unavailable
+from reconciler.destinations.maildir.places import Place, Template
+from reconciler.destinations.maildir.staging import Copy, Original, StagedMail
+from reconciler.model.errors import DestinationUnavailable
+from reconciler.model.messages import DeliveryId
+from reconciler.model.outcomes import Delivered, DeliveryOutcome, Refused
+
+BATCH = 100
+
+
+class Maildir:
+    """Maildirs below a path such as `/var/mail/{domain}/{local}`. Thread-safe.
+
+    With `create`, a Maildir that is missing is made when mail for it comes: 0700, with the owner and group of the
+    directory above it when run as root. Without, its recipient is refused as unknown. Errors of the file system are
+    DestinationUnavailable, whatever the step.
+    """
+
+    def __init__(self, path_template: str, *, create: bool) -> None:
+        self._template = Template(path_template)
+        self._create = create
+        self._ready: set[Place] = set()
+
+    @property
+    def batch_size(self) -> int:
+        return BATCH
+
+    def exists(self, address: str) -> bool:
+        """Whether there is a directory at exactly this address's place."""
+        try:
+            with directories.opened(self._template.place(address)):
+                return True
+        except NotAMailbox:
+            return False
+        except OSError as error:
+            raise explained(self._template.root, error) from error
+
+    def stage(self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]) -> StagedMail:
+        mail = StagedMail()
+        with ExitStack() as undo, ExitStack() as files_open:
+            undo.callback(self.discard, [mail])
+            original = Original(content, files_open)
+            for number, recipient in enumerate(recipients, 1):
+                self._stage(mail, message, original, recipient, more=number < len(recipients))
+            if not mail.placeable():
+                original.drain()
+            mail.size = original.size
+            undo.pop_all()
+        return mail
+
+    def _stage(self, mail: StagedMail, message: DeliveryId, original: Original, recipient: str, *, more: bool) -> None:
+        try:
+            place = self._template.place(recipient)
+            with directories.opened(place, create=self._create) as box:
+                copy = Copy(place, recipient, names.name(message, recipient))
+                staging.stage(box, copy, original, more=more)
+                mail.copies.append(copy)
+        except NotAMailbox as error:
+            mail.copies.append(Refused(recipient, str(error.strerror), unknown=error.missing))
+        except OSError as error:
+            raise explained(place, error) from error
+
+    def commit(self, staged: Sequence[StagedMail]) -> Iterator[tuple[StagedMail, tuple[DeliveryOutcome, ...]]]:
+        copies = [copy for mail in staged for copy in mail.placeable()]
+        failure = None
+        try:
+            self._make_durable(copies)
+            self._place(copies)
+        except DestinationUnavailable as error:
+            failure = error
+        self._sync_new(copies)
+        for mail in staged:
+            if failure and not all(copy.placed for copy in mail.placeable()):
+                break
+            yield mail, tuple(_outcome(copy) for copy in mail.copies)
+        if failure:
+            self.discard(staged)
+            raise failure
+
+    def settle(self, staged: Sequence[StagedMail]) -> None:
+        self._remove_temporary([copy for mail in staged for copy in mail.placeable()])
+
+    def discard(self, staged: Sequence[StagedMail]) -> None:
+        """What is in `new/` stays, and so does what it is recognised by."""
+        copies = [copy for mail in staged for copy in mail.placeable() if not (copy.placed or copy.adopted)]
+        for copy in copies:
+            if copy.synced:
+                copy.synced.exception()  # its file is in use until then; whether that succeeded is of no interest now
+        self._remove_temporary(copies)
+
+    # -- steps of a commit
+
+    def _make_durable(self, copies: Sequence[Copy]) -> None:
+        """The files, then their names in `tmp/`, which must not be lost before those in `new/`."""
+        for copy in copies:
+            if copy.synced:
+                with unavailable(copy.place):
+                    copy.synced.result()
+        files.at_once(self._sync_tmp, {copy.place for copy in copies})
+
+    def _sync_tmp(self, place: Place) -> None:
+        with unavailable(place), directories.opened(place) as box, directories.inside(box, "tmp") as tmp:
+            if place not in self._ready:
+                with directories.inside(box, "new"), directories.inside(box, "cur"):
+                    directories.sync_above(place)  # an earlier run may have died between making and syncing them
+                stale.clean(tmp)
+                self._ready.add(place)
+            os.fsync(tmp)
+
+    def _place(self, copies: Sequence[Copy]) -> None:
+        for place, group in groupby(copies, attrgetter("place")):
+            with unavailable(place), directories.opened(place) as box, \
+                    directories.inside(box, "tmp") as tmp, directories.inside(box, "new") as new:
+                for copy in group:
+                    if copy.adopted:
+                        copy.placed = True
+                    else:
+                        placing.place(tmp, new, copy)
+
+    def _sync_new(self, copies: Sequence[Copy]) -> None:
+        """Where this fails, nothing of the batch stays in `new/`."""
+        placed = [copy for copy in copies if copy.placed]
+        moved = {copy.place for copy in placed if copy.adopted}
+        try:
+            files.at_once(_sync_new, {copy.place for copy in placed})
+            files.at_once(_sync_cur, moved)
+        except DestinationUnavailable:
+            self._take_back(placed)
+            self.discard([StagedMail(copies=list(copies))])
+            raise
+
+    def _take_back(self, copies: Sequence[Copy]) -> None:
+        for copy in copies:
+            if not copy.adopted:
+                with suppress(OSError), directories.opened(copy.place) as box:  # the disk fails already
+                    placing.take_back(box, copy)
+
+    def _remove_temporary(self, copies: Sequence[Copy]) -> None:
+        for place, group in groupby(copies, attrgetter("place")):
+            with unavailable(place), directories.opened(place) as box, directories.inside(box, "tmp") as tmp:
+                for copy in group:
+                    staging.remove(tmp, copy.name)
+
+
+def _sync_new(place: Place) -> None:
+    _sync(place, "new")
+
+
+def _sync_cur(place: Place) -> None:
+    """A mail program may have moved there what is adopted."""
+    _sync(place, "cur")
+
+
+def _sync(place: Place, name: str) -> None:
+    with unavailable(place), directories.opened(place) as box, directories.inside(box, name) as directory:
+        os.fsync(directory)
+
+
+def _outcome(copy: Copy | Refused) -> DeliveryOutcome:
+    return copy if isinstance(copy, Refused) else Delivered(copy.recipient, copy.name)

@@ -1,0 +1,62 @@
+"""The third step: from `tmp/` into `new/`, and back where it cannot be made durable."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+
+from reconciler.destinations.maildir import directories, files, names
+from reconciler.destinations.maildir.staging import Copy, holds, links, remove
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def place(tmp: int, new: int, copy: Copy) -> None:
+    """Give `tmp/NAME` its name in `new/`; adopt what stands there already, if it is the same."""
+    try:
+        _link(tmp, new, copy.name)
+    except FileExistsError:
+        _meet(tmp, new, copy)
+    copy.placed = True
+
+
+def _link(tmp: int, new: int, name: str) -> None:
+    try:
+        os.link(name, name, src_dir_fd=tmp, dst_dir_fd=new, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if links(new, name):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
+        os.rename(name, name, src_dir_fd=tmp, dst_dir_fd=new)
+
+
+def _meet(tmp: int, new: int, copy: Copy) -> None:
+    """`new/NAME` is there without its `tmp/NAME`: a power cut, or a program that cleans up, took that."""
+    descriptor = os.open(copy.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=tmp)
+    try:
+        if not holds(new, copy.name, descriptor):
+            _rename(tmp, copy, names.other(copy.name, files.digest(descriptor)))
+            if not (links(new, copy.name) and holds(new, copy.name, descriptor)):
+                _link(tmp, new, copy.name)
+                return
+    finally:
+        os.close(descriptor)
+    copy.adopted = True
+    remove(tmp, copy.name)
+    with suppress(OSError):  # only so that it is recognised if a mail program moves it before it is recorded
+        os.link(copy.name, copy.name, src_dir_fd=new, dst_dir_fd=tmp, follow_symlinks=False)
+
+
+def _rename(tmp: int, copy: Copy, name: str) -> None:
+    os.rename(copy.name, name, src_dir_fd=tmp, dst_dir_fd=tmp)
+    copy.name = name
+
+
+def take_back(box: int, copy: Copy) -> None:
+    """Out of `new/` again, where nobody has moved it yet; else `tmp/NAME` stays and tells that it was delivered."""
+    with directories.inside(box, "new") as new, directories.inside(box, "tmp") as tmp, suppress(FileNotFoundError):
+        os.unlink(copy.name, dir_fd=new)
+        remove(tmp, copy.name)
+        copy.placed = False

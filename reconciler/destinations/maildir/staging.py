@@ -1,0 +1,131 @@
+"""The first step: a message's bytes into `tmp/`."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+
+from reconciler.destinations.maildir import directories, files, names
+from reconciler.destinations.maildir.places import Place
+from reconciler.model.outcomes import Refused
+
+_AGAIN = ".again"
+"""Ends the name that content is staged under while an earlier delivery of the message is there to be compared."""
+
+
+@dataclass(slots=True, eq=False)
+class Copy:
+    """One recipient's copy, `tmp/NAME`. `adopted`: it was delivered before; `placed`: it is in `new/`."""
+
+    place: Place
+    recipient: str
+    name: str
+    adopted: bool = False
+    placed: bool = False
+    synced: Future[None] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class StagedMail:
+    size: int = 0
+    copies: list[Copy | Refused] = field(default_factory=list)
+    """One for each recipient."""
+
+    def placeable(self) -> list[Copy]:
+        return [copy for copy in self.copies if isinstance(copy, Copy)]
+
+
+class Original:
+    """The message's content: read from the source once, copied from the first file after that."""
+
+    def __init__(self, content: Iterable[bytes], cleanup: ExitStack) -> None:
+        self._content = content
+        self._cleanup = cleanup
+        self._first: int | None = None
+        self.size = 0
+
+    def write(self, descriptor: int, *, more: bool) -> None:
+        """`more`: there will be further copies."""
+        if self._first is not None:
+            files.copy(self._first, descriptor, self.size)
+            return
+        self.size = files.write(descriptor, self._content)
+        if more:
+            self._first = os.dup(descriptor)
+            self._cleanup.callback(os.close, self._first)
+
+    def drain(self) -> None:
+        """Nobody gets it: the source needs it read all the same."""
+        self.size = sum(map(len, self._content))
+
+
+def stage(box: int, copy: Copy, original: Original, *, more: bool) -> None:
+    """Write `original` for `copy`, and begin to sync it; or adopt an earlier delivery of the same."""
+    with directories.inside(box, "tmp") as tmp, ExitStack() as undo:
+        descriptor, temporary = _begin(tmp, copy.name)
+        undo.callback(os.close, descriptor)
+        undo.callback(remove, tmp, temporary)
+        directories.inherit(descriptor, tmp)
+        original.write(descriptor, more=more)
+        if temporary != copy.name and _adopt(tmp, copy, descriptor):
+            return
+        copy.synced = files.sync_later(descriptor)
+        undo.pop_all()
+
+
+def _begin(tmp: int, name: str) -> tuple[int, str]:
+    """A fresh file and its name. One that is left from before and has no other link was never delivered."""
+    try:
+        return _create(tmp, name), name
+    except FileExistsError:
+        temporary = name + _AGAIN if links(tmp, name) > 1 else name
+        remove(tmp, temporary)
+        return _create(tmp, temporary), temporary
+
+
+def _create(tmp: int, name: str) -> int:
+    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=tmp)
+
+
+def _adopt(tmp: int, copy: Copy, descriptor: int) -> bool:
+    """Whether the message was delivered already. If the earlier delivery is of other content, this one gets a name of
+    its own, under which it may have been delivered, too."""
+    temporary = copy.name + _AGAIN
+    if not holds(tmp, copy.name, descriptor):
+        copy.name = names.other(copy.name, files.digest(descriptor))
+        if not (links(tmp, copy.name) > 1 and holds(tmp, copy.name, descriptor)):
+            os.rename(temporary, copy.name, src_dir_fd=tmp, dst_dir_fd=tmp)
+            return False
+    copy.adopted = True
+    return True
+
+
+def links(directory: int, name: str) -> int:
+    """How many names the file has; 0: it is not there."""
+    with suppress(FileNotFoundError):
+        return os.stat(name, dir_fd=directory, follow_symlinks=False).st_nlink
+    return 0
+
+
+def holds(directory: int, name: str, descriptor: int) -> bool:
+    """Whether the file `name` has the content of the open one."""
+    try:
+        other = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise
+    try:
+        return files.same(other, descriptor)
+    finally:
+        os.close(other)
+
+
+def remove(directory: int, name: str) -> None:
+    """Where it is still there."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)
