@@ -21,7 +21,7 @@ RULES: dict[str, str] = {
     "recursive-alias": "An alias inside of what it stands for.",
     "alias-bomb": "Aliases add more than 1,000 values to the file.",
     "too-deep": "Values are nested more than 64 deep.",
-    "too-many-values": "The file holds more than 50,000 values.",
+    "too-many-values": "The file holds more than 20,000 values.",
     "ambiguous-number": "A number that YAML readers disagree about: 010, 0x1F, 1e400, .nan.",
     # The schema
     "unknown-version": "`apiVersion` is not `mailcollector/v1`.",

@@ -125,7 +125,9 @@ def _folded(word: str) -> str:
     return word.lower().replace("-", "").replace("_", "")
 
 
-def did_you_mean(word: str, candidates: Sequence[str]) -> str:
-    """The end of a sentence about a word that is none of `candidates`."""
-    match = nearest(word, candidates)
-    return f"did you mean {quoted(match)}?" if match else f"use one of {', '.join(candidates)}"
+def did_you_mean(word: object, candidates: Sequence[str]) -> str:
+    """The end of a sentence about a value that is none of `candidates`."""
+    match = nearest(word, candidates) if isinstance(word, str) else None
+    if match:
+        return f"did you mean {quoted(match)}?"
+    return f"use {candidates[0]}" if len(candidates) == 1 else f"use one of {', '.join(candidates)}"

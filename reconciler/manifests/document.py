@@ -31,7 +31,7 @@ from reconciler.manifests.scalars import AmbiguousNumber, Scalar, resolve
 from reconciler.manifests.syntax import explain
 
 DEEPEST = 64
-MOST_VALUES = 50_000
+MOST_VALUES = 20_000
 MOST_ALIASED = 1_000
 """Values that aliases may add to a file."""
 
@@ -143,8 +143,8 @@ class _Reader:
             return
         tag = event.tag  # type: ignore[attr-defined]  # scalars and collections have one
         if tag is not None:
-            builder.report(position, "tag", f"tags such as {quoted(tag)} are not supported: remove it, and quote "
-                                            "the value if it is text")
+            builder.report(position, "tag", f"tags such as {quoted(_short(tag))} are not supported: remove it, and "
+                                            "quote the value if it is text")
         if isinstance(event, ScalarEvent):
             self._take_scalar(builder, event, position)
         else:
@@ -201,6 +201,10 @@ def _resolved(builder: _Builder, text: str, position: Position) -> Scalar:
                        "a number in this form is read differently by every reader: put it in quotes" if hidden
                        else f"{quoted(text)}: {error}")
         return text
+
+
+def _short(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")
 
 
 def _is_empty(root: Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 
@@ -11,6 +12,7 @@ _ASCII = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-
 _NUMERIC_END = re.compile(r"(?:^|\.)[0-9]+$")
 
 
+@functools.lru_cache(maxsize=4096)
 def to_ascii(domain: str) -> str:
     """The domain as it goes on the wire: A-labels, lower case, no dot at the end. Raises ValueError, which says why."""
     name = domain.rstrip(".") if domain.endswith(".") and not domain.endswith("..") else domain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ _KINDS: Mapping[str, Kind] = {"MailCollector": "MailCollector", "Destination": "
 _MODELS: Mapping[str, type[MailCollector | Destination]] = {"MailCollector": MailCollector, "Destination": Destination}
 _DOUBTFUL = frozenset({"tag", "ambiguous-number", "unknown-alias"})
 """Rules of the YAML that leave a value nobody should judge any further."""
+_MOST_ERRORS = 1_000
+"""Of one document: nobody reads more, and a file must not hold up the others."""
 _MARKED = (("metadata", "name"), ("spec",), ("spec", "destination"), ("spec", "default"))
 """What rules over the whole directory point at."""
 
@@ -94,7 +97,8 @@ class Broken:
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
     """What one file holds. `complete`: every manifest in it is among `manifests` or `broken`; otherwise there are, or
-    may be, others whose names could not be read, so none that was here before may be taken for removed."""
+    may be, others whose names could not be read (an empty file may be one that is just being written), so none that
+    was here before may be taken for removed."""
 
     file: str
     manifests: tuple[Loaded, ...] = ()
@@ -133,7 +137,7 @@ def parse(data: bytes, file: str, *, allow_inline_secrets: bool = False) -> Pars
         broken=tuple(Broken(one.named, first or one.message) for one in parsed
                      if one.named and (unusable or not one.loaded)),
         diagnostics=tuple(diagnostics),
-        complete=not unusable and all(one.named for one in parsed),
+        complete=not unusable and bool(parsed) and all(one.named for one in parsed),
     )
 
 
@@ -194,9 +198,9 @@ def _doubtful(found: Document) -> list[Finding]:
 def _against_schema(found: Document) -> list[Finding]:
     validator, inlined = _validator()
     doubtful = {finding.path for finding in _doubtful(found)}
-    judged = [finding for error in validator.iter_errors(found.root.value)
+    judged = [finding for error in itertools.islice(validator.iter_errors(found.root.value), _MOST_ERRORS)
               for finding in wording.findings(error, found, inlined)]
-    return [finding for finding in wording.consequences(judged)
+    return [finding for finding in wording.consequences(list(dict.fromkeys(judged)))
             if not any(finding.path[:len(path)] == path for path in doubtful)]
 
 
@@ -214,5 +218,5 @@ def _named(found: Document, fields: Fields, file: str) -> Named | None:
     if kind is None or not name:
         return None
     destination = fields.text("spec", "destination") or ("" if fields.has("spec", "destination") else None)
-    marks = {dotted(path): found.place(path) for path in _MARKED}
+    marks = {dotted(path): found.place(path, key=path == ("spec",)) for path in _MARKED}
     return Named(kind, name, file, found.root.position.line, destination, fields.is_set("spec", "default"), marks)

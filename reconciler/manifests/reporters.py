@@ -15,7 +15,7 @@ from reconciler.manifests.validation import Validation
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
 _GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 _WIDEST = 160
-_SECRET = re.compile(r"""((?:pass\w*|\w*secret|\w*token|value)["']?[ \t]*:[ \t]*)(?![ \t\r{])([^,}]*)""", re.IGNORECASE)
+_SECRET = re.compile(r"""((?:pass\w*|\w*secret|\w*token|value)["']?[ \t]*:[ \t]*)(?![ \t\r{]).+""", re.IGNORECASE)
 
 
 def text(validation: Validation, *, colour: bool = False) -> str:
@@ -60,8 +60,8 @@ class _Excerpts:
 
 
 def _masked(line: str) -> str:
-    """The line without what may be a secret."""
-    return _SECRET.sub(lambda match: match[1] + "…" * bool(match[2]), line)
+    """The line up to what may be a secret."""
+    return _SECRET.sub(r"\1…", line)
 
 
 def _summary(validation: Validation) -> str:
@@ -96,8 +96,9 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return _data(escaped(text)).replace(":", "%3A").replace(",", "%2C")
 
 
-REPORTERS: Mapping[str, Callable[[Validation], str]] = {"text": text, "json": as_json, "github": github}
+Reporter = Callable[[Validation], str]
+REPORTERS: Mapping[str, Reporter] = {"text": text, "json": as_json, "github": github}
 """By the name that `--output` takes."""

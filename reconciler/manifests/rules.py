@@ -19,7 +19,9 @@ _SECRETS: tuple[tuple[str, ...], ...] = (
     ("spec", "smtp", "password"),
 )
 _HOSTS: tuple[tuple[str, ...], ...] = ((*_SOURCE, "host"), ("spec", "lmtp", "host"), ("spec", "smtp", "host"))
-_ADDRESSES: tuple[tuple[str, ...], ...] = ((*_SOURCE, "address"), ("spec", "recipient", "forwardTo"), (*_DETECT, "default"))
+_ADDRESSES: tuple[tuple[str, ...], ...] = (
+    (*_SOURCE, "address"), ("spec", "recipient", "forwardTo"), (*_DETECT, "default"),
+)
 _BRACED = re.compile(r"\{[^{}]*\}?|\}")
 _PLACEHOLDERS = frozenset({"{domain}", "{local}"})
 _UNENCRYPTED = "user name, password and mail travel unencrypted: use `tls: implicit` or `tls: starttls`"

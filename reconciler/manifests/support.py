@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.manifests.diagnostics import Path
 from reconciler.manifests.spec import CollectorSpec, Declared, DestinationSpec
 
 RULE = "not-supported-yet"
@@ -15,7 +14,7 @@ _UNSAFE = "a collector with it does not run"
 class Unsupported:
     """`safe`: the collector runs all the same, without the feature; otherwise it is Stalled, NotSupported."""
 
-    path: Path
+    path: tuple[str, ...]
     message: str
     safe: bool = False
     rule: str = RULE
@@ -36,8 +35,8 @@ def unsupported(spec: CollectorSpec, destination: DestinationSpec | None) -> tup
     return tuple(gap for gap in GAPS if any(_asks(one, gap.path) for one in asked))
 
 
-def _asks(spec: Declared, path: Path) -> bool:
+def _asks(spec: Declared, path: tuple[str, ...]) -> bool:
     value: object = spec
     for part in path[1:]:
-        value = getattr(value, str(part), None)
+        value = getattr(value, part, None)
     return bool(value)

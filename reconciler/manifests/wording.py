@@ -72,12 +72,12 @@ def _shown(value: Any, path: Path) -> str:
         return "this value"
     if isinstance(value, str):
         return quoted(value)
-    return f"this {_found(value)}" if isinstance(value, (dict, list)) else quoted(json.dumps(value))
+    return "what stands here" if isinstance(value, (dict, list)) else quoted(json.dumps(value))
 
 
 def _found(value: Any) -> str:
-    names: dict[type, str] = {dict: "mapping", list: "list", str: "text", bool: "boolean", int: "number",
-                              float: "number"}
+    names: dict[type, str] = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", int: "a number",
+                              float: "a number"}
     return names.get(type(value), "nothing")
 
 
@@ -94,11 +94,12 @@ def _type(error: Violation) -> Iterator[Finding]:
     if error.value is None:
         yield Finding(error.path, "no-value", f"{_name(error.path)} has no value: give it {wanted}, or remove the key",
                       key=True)
-        return
-    rule, how = _mend(error)
-    article = "" if found in {"text", "nothing"} else "a "
-    yield Finding(error.path, rule, f"{_name(error.path)} wants {wanted}, but {_shown(error.value, error.path)} is "
-                                    f"{article}{found}{how}")
+    elif not error.path:
+        yield Finding((), "type", f"a manifest is a mapping of apiVersion, kind, metadata and spec, not {found}")
+    elif "enum" not in error.schema:  # otherwise `choice` says it
+        rule, how = _mend(error)
+        yield Finding(error.path, rule, f"{_name(error.path)} wants {wanted}, but {_shown(error.value, error.path)} is "
+                                        f"{found}{how}")
 
 
 def _mend(error: Violation) -> tuple[str, str]:
@@ -196,9 +197,9 @@ def _fields(properties: Mapping[str, Any], above: Path) -> Iterator[Path]:
 def _choice(error: Violation) -> Iterator[Finding]:
     words = [error.allowed] if error.keyword == "const" else list(error.allowed)
     rule = {"kind": "unknown-kind", "apiVersion": "unknown-version"}.get(dotted(error.path), "choice")
-    hint = did_you_mean(error.value, words) if isinstance(error.value, str) else f"use one of {', '.join(words)}"
-    if isinstance(error.value, str) or "type" not in error.schema:  # otherwise the type's error says it
-        yield Finding(error.path, rule, f"{_name(error.path)} cannot be {_shown(error.value, error.path)}: {hint}")
+    if error.value is not None or "type" not in error.schema:  # otherwise `no-value` says it
+        yield Finding(error.path, rule, f"{_name(error.path)} cannot be {_shown(error.value, error.path)}: "
+                                        f"{did_you_mean(error.value, words)}")
 
 
 def _pattern(error: Violation) -> Iterator[Finding]:

@@ -1,0 +1,1 @@
+"""The manifests: their files, their YAML, their schema and their rules."""

@@ -1,0 +1,37 @@
+"""The corpus: valid manifests, and invalid ones with what is to be said of them.
+
+Beside `invalid/NAME.yaml`, or a directory `invalid/NAME` whose files are judged together, stands `NAME.expected.json`.
+`python -m tests.manifests.corpus` writes these anew: read the difference before it is committed. Features that a later
+version brings are left out, so that they can come without touching the corpus.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from reconciler.manifests.support import RULE
+from reconciler.manifests.validation import validate
+
+ROOT = Path(__file__).parent
+VALID = sorted((ROOT / "valid").glob("*.yaml"))
+INVALID = sorted(path for path in (ROOT / "invalid").iterdir() if path.suffix != ".json")
+
+
+def said(path: Path) -> list[dict[str, Any]]:
+    """What `validate` says of a file or directory of the corpus, files named from the corpus' own directory."""
+    with chdir(path.parent):
+        return [diagnostic.as_json() for diagnostic in validate([Path(path.name)]) if diagnostic.rule != RULE]
+
+
+def expectation(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.expected.json")
+
+
+if __name__ == "__main__":
+    for case in INVALID:
+        text = json.dumps(said(case), indent=1, ensure_ascii=False)
+        expectation(case).write_text(text + os.linesep, encoding="utf-8")

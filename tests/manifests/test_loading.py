@@ -1,0 +1,115 @@
+"""From bytes to manifests: what is valid, what is broken, and what cannot be known."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from reconciler.manifests import support
+from reconciler.manifests.diagnostics import Severity
+from reconciler.manifests.loading import parse
+from reconciler.manifests.spec import MailCollector
+from tests.manifests.samples import COLLECTOR, DESTINATION
+
+
+def test_valid_manifest() -> None:
+    parsed = parse(COLLECTOR.encode(), "dir/a.yaml")
+    (loaded,) = parsed.manifests
+    assert (loaded.kind, loaded.name, loaded.file, loaded.line, loaded.base) == (
+        "MailCollector", "sales", "dir/a.yaml", 1, "dir")
+    assert isinstance(loaded.manifest, MailCollector)
+    assert loaded.manifest.spec.source.effective_port == 993
+    assert parsed.complete
+    assert not parsed.diagnostics
+    assert not parsed.broken
+
+
+def test_invalid_document_leaves_the_others_of_its_file_valid() -> None:
+    wrong = COLLECTOR.replace("protocol: imap", "protocol: imap4")
+    parsed = parse(f"{wrong}---\n{DESTINATION}".encode(), "a.yaml")
+    assert [manifest.name for manifest in parsed.manifests] == ["local"]
+    assert [(broken.kind, broken.name, broken.line) for broken in parsed.broken] == [("MailCollector", "sales", 1)]
+    assert "imap4" in parsed.broken[0].message
+    assert parsed.complete
+
+
+@pytest.mark.parametrize("text", [
+    COLLECTOR.replace("  name: sales\n", "  labels: {}\n"), COLLECTOR.replace("MailCollector", "Collector"),
+    "- a\n", "", "# a\n", COLLECTOR.replace("name: sales", "name: 010"),
+    COLLECTOR.replace("name: sales", "name: Sales"),
+])
+def test_document_without_a_usable_name_makes_its_file_incomplete(text: str) -> None:
+    parsed = parse(text.encode(), "a.yaml")
+    assert not parsed.broken
+    assert not parsed.manifests
+    assert not parsed.complete
+    assert parsed.diagnostics
+
+
+def test_warnings_do_not_break_a_manifest() -> None:
+    parsed = parse(COLLECTOR.replace("protocol: imap", "protocol: imap\n    tls: none").encode(), "a.yaml")
+    assert [one.severity for one in parsed.diagnostics] == [Severity.WARNING]
+    assert len(parsed.manifests) == 1
+
+
+def test_inline_secret_is_an_error_unless_it_is_allowed() -> None:
+    text = COLLECTOR.replace("{file: sales.secret}", "{value: hunter2}").encode()
+    refused, allowed = parse(text, "a.yaml"), parse(text, "a.yaml", allow_inline_secrets=True)
+    assert [(one.rule, one.severity) for one in refused.diagnostics] == [("inline-secret", Severity.ERROR)]
+    assert refused.manifests == ()
+    assert [(one.rule, one.severity) for one in allowed.diagnostics] == [("inline-secret", Severity.WARNING)]
+    assert len(allowed.manifests) == 1
+
+
+def test_model_that_refuses_what_the_schema_accepts_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> MailCollector:
+        raise ValidationError.from_exception_data("x", [
+            {"type": "string_type", "loc": ("spec", "source", "host"), "input": "hunter2"}])
+
+    monkeypatch.setattr(MailCollector, "model_validate", refuse)
+    parsed = parse(COLLECTOR.encode(), "a.yaml")
+    (found,) = parsed.diagnostics
+    assert (found.rule, found.line, found.path) == ("model", 8, "spec.source.host")
+    assert "hunter2" not in found.message
+    assert [broken.name for broken in parsed.broken] == ["sales"]
+
+
+GAPS = {
+    ("spec", "source", "oauth2"): COLLECTOR.replace("password: {file: sales.secret}", "oauth2: {provider: google}"),
+    ("spec", "recipient", "detect"): COLLECTOR.replace("forwardTo: sales@example.net",
+                                                       "detect: {from: [example.org], to: example.net}"),
+    ("spec", "collect", "push"): COLLECTOR + "  collect: {push: true}\n",
+    ("spec", "lmtp"): DESTINATION.replace("maildir: {path: mail}", "lmtp: {socket: lmtp}"),
+    ("spec", "smtp"): DESTINATION.replace("maildir: {path: mail}", "smtp: {host: localhost}"),
+}
+
+
+@pytest.mark.parametrize("gap", support.GAPS, ids=lambda gap: gap.path[-1])
+def test_feature_of_a_later_version_is_a_warning(gap: support.Unsupported) -> None:
+    parsed = parse(GAPS[gap.path].encode(), "a.yaml")
+    assert [(one.rule, one.severity, one.message) for one in parsed.diagnostics] == [
+        ("not-supported-yet", Severity.WARNING, gap.message)]
+    (loaded,) = parsed.manifests
+    collector = parse(COLLECTOR.encode(), "b.yaml").manifests[0].manifest
+    asked = loaded.manifest if isinstance(loaded.manifest, MailCollector) else collector
+    destination = None if isinstance(loaded.manifest, MailCollector) else loaded.manifest.spec
+    assert isinstance(asked, MailCollector)
+    assert support.unsupported(asked.spec, destination) == (gap,)
+
+
+def test_nothing_is_unsupported_in_a_plain_manifest() -> None:
+    manifest = parse(COLLECTOR.encode(), "a.yaml").manifests[0].manifest
+    assert isinstance(manifest, MailCollector)
+    assert support.unsupported(manifest.spec, None) == ()
+
+
+def test_misspelt_key_is_one_mistake_and_not_two() -> None:
+    parsed = parse(COLLECTOR.replace("username:", "usrname:").replace("password:", "pasword:").encode(), "a.yaml")
+    assert [one.rule for one in parsed.diagnostics] == ["unknown-key", "unknown-key"]
+
+
+def test_file_with_thousands_of_errors_is_bounded() -> None:
+    mailboxes = ", ".join(["1"] * 15_000)
+    detect = f"detect: {{from: [a.org], to: b.org, mailboxes: [{mailboxes}]}}"
+    text = COLLECTOR.replace("forwardTo: sales@example.net", detect)
+    assert 100 < len(parse(text.encode(), "a.yaml").diagnostics) <= 1_002

@@ -1,0 +1,112 @@
+"""`validate` over paths, and what it prints."""
+
+from __future__ import annotations
+
+import json
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+
+from reconciler.manifests import reporters
+from reconciler.manifests.validation import NoSuchPath, validate
+from tests.manifests.samples import COLLECTOR, DESTINATION
+
+WRONG = COLLECTOR.replace("protocol: imap", "protocol: imap4")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "a.yaml").write_text(COLLECTOR)
+    (tmp_path / "b.yaml").write_text(WRONG.replace("sales", "trade"))
+    return tmp_path
+
+
+def test_directory_files_and_both_name_a_file_once(directory: Path) -> None:
+    validation = validate([directory, directory / "b.yaml"])
+    assert (validation.files, validation.manifests, validation.failed) == (2, 1, True)
+    assert [one.rule for one in validation] == ["choice"]
+
+
+def test_default_is_collectors_d(directory: Path) -> None:
+    with chdir(directory):
+        with pytest.raises(NoSuchPath, match=r"collectors\.d"):
+            validate()
+        Path("collectors.d").mkdir()
+        assert validate().files == 0
+
+
+def test_path_that_does_not_exist_is_a_mistake_in_the_call(tmp_path: Path) -> None:
+    with pytest.raises(NoSuchPath, match="nowhere"):
+        validate([tmp_path / "nowhere"])
+
+
+def test_offline_no_secret_and_no_ca_file_is_opened(tmp_path: Path) -> None:
+    text = COLLECTOR.replace("    host", "    caFile: nowhere.pem\n    host").replace("sales.secret", "/nowhere/at/all")
+    (tmp_path / "a.yaml").write_text(text)
+    assert list(validate([tmp_path])) == []
+
+
+def test_text_shows_the_line_with_a_caret(directory: Path) -> None:
+    with chdir(directory):
+        text = reporters.text(validate([Path("b.yaml")]))
+    assert text == ("b.yaml:7:15: error: `protocol` cannot be `imap4`: did you mean `imap`? [choice]\n"
+                    "        protocol: imap4\n"
+                    "                  ^\n"
+                    "1 error in 1 file\n")
+
+
+def test_text_without_errors_says_what_was_read(directory: Path) -> None:
+    assert reporters.text(validate([directory / "a.yaml"])) == "1 manifest in 1 file: no errors\n"
+    (directory / "b.yaml").unlink()
+    (directory / "c.yaml").write_text(DESTINATION + "  default: true\n")
+    assert reporters.text(validate([directory])) == "2 manifests in 2 files: no errors\n"
+
+
+def test_text_in_colour(directory: Path) -> None:
+    text = reporters.text(validate([directory]), colour=True)
+    assert "\x1b[1;31merror\x1b[0m" in text
+
+
+@pytest.mark.parametrize("line", [
+    "password: {value: hunter2}", "password: hunter2", "passwd: hunter2", "password: {value: 'hunter2', x: y}",
+    '"password": "hunter2"', "token: hunter2", "pass: !x hunter2", "password: hunter2, with a comma",
+    "password: [hunter2, hunter2]", "password: \"hun\\qhunter2\"",
+])
+def test_S1_no_report_shows_a_secret_that_stands_in_the_file(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.yaml").write_text(COLLECTOR.replace("password: {file: sales.secret}", line))
+    validation = validate([tmp_path])
+    assert validation.failed
+    for reporter in reporters.REPORTERS.values():
+        assert "hunter2" not in reporter(validation)
+
+
+@pytest.mark.parametrize("reporter", reporters.REPORTERS.values(), ids=reporters.REPORTERS.keys())
+def test_M14_control_characters_are_escaped(tmp_path: Path, reporter: reporters.Reporter) -> None:
+    text = COLLECTOR.replace("protocol: imap", '"\\e[2J\\u202e\\r\\n::error::x": 1\n    protocol: "\\e]0;x\\a"')
+    (tmp_path / "a\x1b[31m\n.yaml").write_text(text)
+    report = reporter(validate([tmp_path]))
+    assert "\\x1b" in report or "\\u001b" in report
+    assert not any(char in report for char in "\x1b\x07\u202e\r")
+
+
+def test_json_is_the_contract_s(directory: Path) -> None:
+    (found,) = json.loads(reporters.as_json(validate([directory])))
+    assert found == {"file": str(directory / "b.yaml"), "line": 7, "column": 15, "path": "spec.source.protocol",
+                     "rule": "choice", "severity": "error",
+                     "message": "`protocol` cannot be `imap4`: did you mean `imap`?"}
+    assert reporters.as_json(validate([directory / "a.yaml"])) == "[]\n"
+
+
+def test_github_gets_workflow_commands(tmp_path: Path) -> None:
+    (tmp_path / "a,b:c%.yaml").write_text(WRONG)
+    with chdir(tmp_path):
+        text = reporters.github(validate([Path("a,b:c%.yaml")]))
+    assert text == ("::error file=a%2Cb%3Ac%25.yaml,line=7,col=15,title=choice::`protocol` cannot be `imap4`: "
+                    "did you mean `imap`?\n")
+
+
+def test_file_that_is_gone_when_it_is_shown_has_no_excerpt(directory: Path) -> None:
+    validation = validate([directory])
+    (directory / "b.yaml").unlink()
+    assert len(reporters.text(validation).splitlines()) == 2
