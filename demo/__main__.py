@@ -53,7 +53,7 @@ def collect_once(scene: Scene, server: Dovecot) -> int:
     """One session of each collector, and what came of it; 0 when every message arrived."""
     failed = daemon.run_once(scene)
     shown = daemon.collectors(scene)
-    print("", *daemon.told(shown), "", sep="\n")
+    view.show(["", *daemon.told(shown)])
     found = verify.complaints(scene, server, shown)
     if failed:
         found.append(f"mailcollector run --once ended with exit code {failed}")

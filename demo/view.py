@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -30,8 +31,13 @@ def _redraw(lines: Lines, ended: Callable[[], bool]) -> None:
 
 def _print(lines: Lines, ended: Callable[[], bool]) -> None:
     while not ended():
-        print(*lines(), "", sep="\n", flush=True)
+        show(lines())
         time.sleep(_PRINTED)
+
+
+def show(lines: Sequence[str]) -> None:
+    """Print lines with a blank one after them; colours only on a terminal."""
+    click.echo("\n".join([*lines, ""]))
 
 
 def tail(path: Path, count: int) -> list[str]:
