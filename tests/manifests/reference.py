@@ -1,0 +1,82 @@
+"""The tables of docs/manifests.md, made from the schema and the catalogue of rules.
+
+`python -m tests.manifests.reference` writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from reconciler.manifests import schema
+from reconciler.manifests.catalogue import RULES
+from reconciler.manifests.wording import PATTERNS
+
+PAGE = Path(__file__).parents[2] / "docs" / "manifests.md"
+_NAMES = {"control-character": "text", "name": "DNS label", "local-part": "local part", "variable": "variable name",
+          "header": "header name"}
+
+
+def rendered(page: str) -> str:
+    """The page with its tables as they have to be."""
+    whole = json.loads(schema.text())
+    tables = {
+        "metadata": _fields(whole, "Metadata", "metadata"),
+        "collector": _fields(whole, "CollectorSpec", "spec"),
+        "destination": _fields(whole, "DestinationSpec", "spec"),
+        "rules": _rules(),
+    }
+    for name, rows in tables.items():
+        before, _, rest = page.partition(f"<!-- {name} -->\n")
+        after = rest.partition(f"<!-- end of {name} -->")[2]
+        page = "\n".join([f"{before}<!-- {name} -->", *rows, f"<!-- end of {name} -->{after}"])
+    return page
+
+
+def _rules() -> Iterator[str]:
+    yield "| rule | what is wrong |"
+    yield "|---|---|"
+    for rule, meaning in RULES.items():
+        yield f"| `{rule}` | {meaning} |"
+
+
+def _fields(whole: dict[str, Any], definition: str, path: str) -> Iterator[str]:
+    yield "| field | value | default | meaning |"
+    yield "|---|---|---|---|"
+    yield from _rows(whole["definitions"], whole["definitions"][definition], path)
+
+
+def _rows(definitions: dict[str, Any], owner: dict[str, Any], path: str) -> Iterator[str]:
+    for key, field in owner["properties"].items():
+        inner = definitions[field["$ref"].rpartition("/")[2]] if "$ref" in field else field
+        needed = "required" if key in owner.get("required", ()) else _default(field)
+        is_again = inner is definitions["SecretRef"] and (key, path) != ("password", "spec.source")
+        meaning = (field.get("description") or inner["description"]) + " As `spec.source.password`." * is_again
+        yield f"| `{path}.{key}` | {_value(inner)} | {needed} | {meaning} |"
+        if "properties" in inner and not is_again:
+            yield from _rows(definitions, inner, f"{path}.{key}")
+
+
+def _default(field: dict[str, Any]) -> str:
+    return f"`{json.dumps(field['default']).strip(chr(34))}`" if "default" in field else ""
+
+
+def _value(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        return ", ".join(f"`{word}`" for word in field["enum"])
+    if field["type"] == "array":
+        return f"list of {_value(field['items'])}"
+    if field["type"] == "object":
+        return "mapping" if "properties" in field else "mapping of text to text"
+    if field["type"] == "integer":
+        return f"{field['minimum']} … {field['maximum']}"
+    if field["type"] == "boolean":
+        return "`true`, `false`"
+    rule = PATTERNS[field["pattern"].replace("(?!\n)$", "$")][0] if "pattern" in field else "text"
+    return _NAMES.get(rule, rule)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(rendered(PAGE.read_text("utf-8")), encoding="utf-8")
