@@ -96,6 +96,8 @@ def addresses(value: str) -> Iterator[Address | str]:
 
 def for_clause(value: str) -> Iterator[Address | str]:
     """The addresses after `for` in the value of a Received field (RFC 5321, section 4.4)."""
+    if "for" not in value.lower():
+        return iter(())  # most have none, and there can be thousands of them
     tokens = list(_tokens(value))
     words = [text.lower() if kind == "word" else "" for kind, text in tokens]
     by = words.index("by") if "by" in words else 0  # before it stands what the client said of itself

@@ -46,7 +46,7 @@ class Evidence:
     def occurrences(self, names: tuple[str, ...]) -> Iterator[list[Found]]:
         """The addresses of each field of these names, from the top."""
         for field in self._fields:
-            if field.name.lower() in names:
+            if field.name.lower() in names and self._left > 0:
                 yield list(self._found(field))
 
     def _found(self, field: Field) -> Iterator[Found]:

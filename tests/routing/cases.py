@@ -1,0 +1,56 @@
+"""The corpus of messages: each with the collector it is routed by and what must come of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from reconciler.manifests.spec import RecipientSpec
+from reconciler.model.routing import RoutedRecipient
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+@dataclass(frozen=True)
+class Collector:
+    """`existing`: the mailboxes that the destination has."""
+
+    recipient: RecipientSpec
+    account: str | None
+    existing: frozenset[str]
+    smtputf8: bool
+
+    def exists(self, address: str) -> bool:
+        return address in self.existing
+
+    def deliverable(self, address: str) -> bool:
+        return self.smtputf8 or address.rpartition("@")[0].isascii()
+
+
+@dataclass(frozen=True)
+class Case:
+    path: Path
+    collector: Collector
+    recipients: tuple[RoutedRecipient, ...]
+    parked: bool
+    reason: str
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+
+def cases() -> list[Case]:
+    expected = YAML(typ="safe").load((CORPUS / "expected.yaml").read_text())
+    collectors = {name: _collector(declared) for name, declared in expected["collectors"].items()}
+    return [Case(CORPUS / each["file"], collectors[each["collector"]],
+                 tuple(RoutedRecipient(**recipient) for recipient in each["recipients"]),
+                 each.get("parked", False), each.get("reason", "")) for each in expected["messages"]]
+
+
+def _collector(declared: dict[str, Any]) -> Collector:
+    return Collector(RecipientSpec.model_validate(declared["recipient"]), declared.get("account"),
+                     frozenset(declared.get("existing", ())), declared.get("smtputf8", True))
