@@ -1,0 +1,87 @@
+"""From a manifest's reference to the secret. Errors tell where it was looked for, never what was found."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from reconciler.manifests.spec import SecretRef
+from reconciler.model.errors import SecretUnavailable
+from reconciler.model.secret import Secret
+from reconciler.secrets.command import output
+
+LIMIT = 1 << 16
+"""Octets; tokens are a few thousand."""
+
+
+def read_secret(ref: SecretRef) -> Secret:
+    """Read it now. `ref.file` is absolute, or relative to the working directory.
+
+    One line end at its end does not belong to it. Raises SecretUnavailable where there is none, or one with control
+    characters, which could end the command that it is sent in (hazards 1.3, S4).
+    """
+    if ref.file is not None:
+        return _checked(_file(ref.file), f"the file {ref.file}")
+    if ref.env is not None:
+        return _checked(_variable(ref.env), f"the environment variable {ref.env}")
+    if ref.command is not None:
+        return _checked(output(ref.command, LIMIT), f"the output of {ref.command[0]}")
+    return _checked((ref.value or "").encode(), "the manifest's value")
+
+
+def stamp(ref: SecretRef) -> str | None:
+    """Changes when the secret's file does; cheap. "" while there is no file, None for secrets that do not tell."""
+    if ref.file is None:
+        return None
+    try:
+        found = os.stat(ref.file)  # noqa: PTH116  # the directory's link too: ConfigMaps and Secrets swap that
+    except OSError:
+        return ""
+    return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
+
+
+def _file(path: str) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block
+    except OSError as error:
+        raise SecretUnavailable(f"cannot read the secret file {path}: {error.strerror}; make it, and readable for the "
+                                "user that runs mailcollector") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise SecretUnavailable(f"the secret file {path} is not a file; name one that holds the secret alone")
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return file.read(LIMIT + 1)
+    except OSError as error:
+        raise SecretUnavailable(f"cannot read the secret file {path}: {error.strerror}; see to its disk") from error
+    finally:
+        os.close(descriptor)
+
+
+def _variable(name: str) -> bytes:
+    value = os.environb.get(name.encode())
+    if value is None:
+        raise SecretUnavailable(f"the environment variable {name} is not set; set it for mailcollector, and restart it")
+    return value
+
+
+def _checked(raw: bytes, where: str) -> Secret:
+    if len(raw) > LIMIT:
+        raise SecretUnavailable(f"{where} is over {LIMIT} bytes long; it must hold the secret alone")
+    text = _decoded(raw)
+    if text is None:
+        raise SecretUnavailable(f"{where} is not UTF-8; write the secret in UTF-8")
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise SecretUnavailable(f"{where} is empty; put the secret there")
+    if any(ord(character) < 0x20 or 0x7f <= ord(character) < 0xa0 for character in text):
+        raise SecretUnavailable(f"{where} has a line end, a tab or another control character inside; it must hold the "
+                                "secret alone, on one line")
+    return Secret(text)
+
+
+def _decoded(raw: bytes) -> str | None:
+    """None instead of an error, for that would carry the secret with it."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
