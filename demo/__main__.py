@@ -63,7 +63,7 @@ def collect_once(scene: Scene, server: Dovecot) -> int:
         return 1
     for account in ACCOUNTS:
         print(f"{account.total:3} messages, every byte as sent, in {scene.maildir(account)}/new; "
-              f"on the server: {'none, they were deleted' if account.emptied else 'all, untouched'}")
+              f"on the server: {'none, they were deleted' if account.emptied else 'all still there'}")
     return 0
 
 
