@@ -28,10 +28,11 @@ from reconciler.destinations.maildir import Maildir
 from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint
 from reconciler.ledger import LedgerAbsent, SqlLedger, open_ledger
 from reconciler.manifests.spec import SourceSpec, octets
-from reconciler.model.errors import CollectorError
+from reconciler.model.errors import CollectorError, ManifestInvalid
 from reconciler.model.history import ParkedMessage
 from reconciler.model.interfaces import Destination, Source
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
+from reconciler.model.routing import Routing
 from reconciler.model.secret import Secret, redact
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, Parked, Session, ShownCollector
@@ -74,10 +75,12 @@ def _run_once(settings: Settings, directory: Path, ledger: SqlLedger) -> int:
                 column=diagnostic.column, path=diagnostic.path, rule=diagnostic.rule)
     enabled = [name for name, found in decision.desired.collectors.items() if found.effective.enabled]
     sessions = work.run(decision, histories, enabled, force=False, on_progress=lambda *_: None)
-    failed = [name for name, session in sessions.items() if session.outcome != Outcome.SUCCEEDED.value]
+    failed = [name for name, session in sessions.items()
+              if session.outcome != Outcome.SUCCEEDED.value or session.failed]
     for name in failed:
         error = sessions[name].error
-        log.error("collector failed", collector=name, reason=error and error.reason, error=error and error.message)
+        log.error("collector failed", collector=name, reason=error.reason if error else "MessagesFailed",
+                  error=error.message if error else f"{sessions[name].failed} messages failed")
     invalid = any(diagnostic.severity == "error" for diagnostic in decision.look.diagnostics)
     return 1 if failed or invalid else 0
 
@@ -129,10 +132,12 @@ def clear_offline(settings: Settings, directory: Path, name: str) -> dict[str, i
 
 
 def check(settings: Settings, directory: Path, name: str) -> CheckReport:
-    """Connect, log in, list. Raises KeyError where no such collector is declared, CollectorError where it is invalid."""
+    """Connect, log in, list. Raises KeyError where no such collector is declared, ManifestInvalid."""
     with _ledger_if_any(settings) as ledger:
-        found = once.find(directory, ledger.last_good() if ledger else ())
-        return Checks(settings, ledger).run(found.desired.collectors[name])
+        desired = once.find(directory, ledger.last_good() if ledger else ()).desired
+        if name in desired.invalid:
+            raise ManifestInvalid(desired.invalid[name].problem.message)
+        return Checks(settings, ledger).run(desired.collectors[name])
 
 
 def _once(settings: Settings, ledger: SqlLedger) -> once.Once:
@@ -163,7 +168,12 @@ class Sessions:
             secrets.append(_secret(collector.effective.source))
             source = _open_source(collector.effective.source, secrets[0])
             destination = open_destination(collector, self._settings)
-            control.on_give_up(lambda: (source.abort(), destination.abort()))
+
+            def break_off() -> None:
+                source.abort()
+                destination.abort()
+
+            control.on_give_up(break_off)
             try:
                 session = CollectSession(_task(collector, destination), source, destination, self._ledger, control,
                                          _now)
@@ -194,7 +204,7 @@ def _task(collector: DesiredCollector, destination: Destination[Any]) -> Task:
     spec = collector.effective
     account = own_address(spec.source)
 
-    def routed(head: bytes) -> Any:
+    def routed(head: bytes) -> Routing:
         return route(head, spec.recipient, account, destination.exists, destination.deliverable)
 
     return Task(collector.name, spec.collect.mode, spec.collect.limit, octets(spec.collect.max_message_size), routed)

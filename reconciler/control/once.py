@@ -57,7 +57,9 @@ def listed(found: Found, histories: Mapping[str, History]) -> list[ShownCollecto
                       revision=found.revision)
         if history:
             facts = replace(facts, totals=history.totals)
-        shown_ones.append(shown(facts, (), last.finished_at if last else now))
+        one = shown(facts, (), last.finished_at if last else now)
+        shown_ones.append(one if facts.retry is None else one.model_copy(update={
+            "status": one.status.model_copy(update={"next_session": facts.retry.next_attempt})}))
     return shown_ones
 
 

@@ -22,9 +22,6 @@ class Unsupported:
 
 GAPS = (
     Unsupported(("spec", "source", "oauth2"), f"OAuth2 is not supported yet: {_UNSAFE}; use password"),
-    Unsupported(("spec", "recipient", "detect"), f"detect is not supported yet: {_UNSAFE}; use forwardTo"),
-    Unsupported(("spec", "lmtp"), f"LMTP is not supported yet: {_UNSAFE}; use maildir"),
-    Unsupported(("spec", "smtp"), f"SMTP is not supported yet: {_UNSAFE}; use maildir"),
     Unsupported(("spec", "collect", "push"), "push is not supported yet: the interval alone is used", safe=True),
 )
 

@@ -18,6 +18,12 @@ class NotSupported(CollectorError):
     reason = "NotSupported"
 
 
+class ManifestInvalid(CollectorError):
+    """There is no spec to act on: the manifest was never valid."""
+
+    reason = "InvalidManifest"
+
+
 class SecretUnavailable(CollectorError):
     """A password or token could not be read from where the manifest says it lives."""
 

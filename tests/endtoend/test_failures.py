@@ -11,6 +11,7 @@ import pytest
 
 from tests.endtoend.accounting import assert_adds_up
 from tests.endtoend.deployment import Deployment, Tls
+from tests.endtoend.test_collect import as_sent
 from tests.servers.dovecot import Dovecot
 from tests.servers.mail import corpus, small
 
@@ -21,7 +22,7 @@ def test_D13_kill_9_in_the_middle_of_a_session(deployment: Deployment, dovecot: 
                                                mode: str) -> None:
     messages = corpus(400, seed=user)
     dovecot.deliver(user, messages)
-    stored = sorted(dovecot.messages(user))
+    stored = as_sent(dovecot.messages(user), protocol)
     deployment.declare("sales", user, protocol=protocol, mode=mode, limit=0)
     with deployment.daemon() as daemon:
         daemon.until("some mail", lambda: any(deployment.maildir("sales").glob("tmp/*")))

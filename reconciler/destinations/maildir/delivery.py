@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 
 from reconciler.destinations.maildir import directories, files, names, placing, staging, stale
 from reconciler.destinations.maildir.errors import NotAMailbox, explained, unavailable
@@ -45,6 +46,24 @@ class Maildir:
             return False
         except OSError as error:
             raise explained(self._template.root, error) from error
+
+    def deliverable(self, address: str) -> bool:  # noqa: ARG002  # as the interface has it
+        """A file's name may be in any script."""
+        return True
+
+    def check(self) -> str:
+        """Whether mail could be written below the fixed part of the path."""
+        root = self._template.root
+        place = next(above for above in (Path(root), *Path(root).parents) if above.exists())
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            raise DestinationUnavailable(f"{place}: Maildirs cannot be made there; mend its owner or permissions")
+        return f"Maildirs below {root}"
+
+    def finish(self) -> None:
+        """Nothing is held open between messages."""
+
+    def abort(self) -> None:
+        """A disk cannot be broken off."""
 
     def stage(self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]) -> StagedMail:
         mail = StagedMail()

@@ -12,6 +12,7 @@ SUFFIX = ".mailcollector"
 _DIGITS = 10
 _SHORT = 40
 """Hexadecimal digits: 160 bits."""
+_SHORT_CONTENT = 32
 
 
 def name(message: DeliveryId, recipient: str) -> str:
@@ -30,4 +31,4 @@ def name(message: DeliveryId, recipient: str) -> str:
 
 def other(taken: str, content: str) -> str:
     """The name for different content where the first one is `taken`; `content` is its SHA-256 in hex."""
-    return f"{taken.removesuffix(SUFFIX)}-{content[:_SHORT // 2]}{SUFFIX}"
+    return f"{taken.removesuffix(SUFFIX)}-{content[:_SHORT_CONTENT]}{SUFFIX}"

@@ -47,6 +47,11 @@ class MailSystem:
             self._known[address] = self._conversing(lambda dialogue: _probe(dialogue, address))
         return self._known[address]
 
+    def check(self) -> str:
+        """Greet the server. Raises `DestinationUnavailable`."""
+        return self._conversing(lambda dialogue: f"{dialogue.connection.endpoint} answers and offers "
+                                                 f"{', '.join(sorted(dialogue.extensions)) or 'no extensions'}")
+
     # Delivery
 
     def stage(self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]) -> Parcel:
