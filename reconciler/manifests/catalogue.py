@@ -58,6 +58,7 @@ RULES: dict[str, str] = {
     "duplicate-item": "The same entry twice in one list.",
     "not-supported-yet": "A feature that this version does not have yet.",
     # The directory
+    "directory-vanished": "The directory of manifests is not there: everything runs on as it was.",
     "duplicate-name": "Two manifests of one kind bear the same name.",
     "several-defaults": "More than one Destination is marked as default.",
     "unknown-destination": "The collector names a Destination that does not exist. A warning when only files were "

@@ -10,7 +10,7 @@ import pytest
 from reconciler.manifests.catalogue import RULES
 from tests.manifests.corpus import INVALID, ROOT, VALID, expectation, said
 
-TESTED_ELSEWHERE = {"file-unreadable", "file-not-regular", "file-too-large", "too-many-values", "model",
+TESTED_ELSEWHERE = {"directory-vanished", "file-unreadable", "file-not-regular", "file-too-large", "too-many-values", "model",
                     "not-supported-yet"}
 
 
