@@ -57,6 +57,6 @@ def _raw_fields(head: bytes) -> Iterator[tuple[str, bytes, int]]:
 
 def _unfolded(raw: bytes) -> str:
     """RFC 5322, section 2.2.3: a line end before white space goes, the white space stays."""
-    if b"\n" in raw[:-2]:
+    if b"\n" in raw[:-1]:
         raw = re.sub(rb"\r?\n(?=[ \t])", b"", raw)
     return raw.rstrip(b"\r\n").strip(b" \t").decode("utf-8", "surrogateescape")

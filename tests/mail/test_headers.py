@@ -26,7 +26,7 @@ def test_fields_with_their_lines() -> None:
     (b"", []), (b"\n", []), (b"\r\n", []), (b" A: 1\n", []), (b"A: 1", [("A", "1", 1)]),
     (b"A: 1\r\r\n\nB: 2", [("A", "1", 1)]), (b"A: 1\n\r\nB: 2", [("A", "1", 1)]), (b": 1\n", []),
     (b"A\0: 1\nB: \0\r2\n", [("B", "\0\r2", 2)]), (b"A: 1\rB: 2\n", [("A", "1\rB: 2", 1)]),
-    (b"A b: 1\n", []), (b"A:1\n \n", [("A", "1", 1)]), ("Й: 1\n".encode(), []),
+    (b"A b: 1\n", []), (b"A:1\n \n", [("A", "1", 1)]), (b"A:\n ", [("A", "", 1)]), ("Й: 1\n".encode(), []),
 ])
 def test_odd_blocks(head: bytes, expected: list[tuple[str, str, int]]) -> None:
     assert read(head) == expected

@@ -11,9 +11,9 @@ from reconciler.manifests.spec import RecipientSpec
 
 NAMES = ["X-Envelope-To", "Delivered-To", "Received", "Resent-To", "To", "Cc", "Bcc", "Subject", "x-rcpt-to", "", " ",
          "To "]
-WORDS = ["раз", "РАЗ", "два", "четыре", "пример", "@", "почта.рф", "xn--80a1acny.xn--p1ai", "far.example", "<", ">", ",",
-         ";", ":", '"', "(", ")", "\\", " ", "\n ", "\r\n\t", "\n", "\r", "\0", ".", "by", "for ", "\udcff", "=?utf-8?q?=40?=",
-         "раз@почта.рф", "<два@почта.рф>", "a@far.example", "\u202e", "@почта.рф.far.example"]
+WORDS = ["раз", "РАЗ", "два", "четыре", "пример", "@", "почта.рф", "xn--80a1acny.xn--p1ai", "far.example", "<", ">",
+         ",", ";", ":", '"', "(", ")", "\\", " ", "\n ", "\r\n\t", "\n", "\r", "\0", ".", "by", "for ", "\udcff",
+         "=?utf-8?q?=40?=", "раз@почта.рф", "<два@почта.рф>", "a@far.example", "\u202e", "@почта.рф.far.example"]
 values = st.lists(st.sampled_from(WORDS), max_size=12).map("".join)
 lines = st.tuples(st.sampled_from(NAMES), values).map(lambda each: f"{each[0]}: {each[1]}\n")
 heads = (st.lists(lines, max_size=8).map(lambda each: "".join(each).encode("utf-8", "surrogateescape"))
