@@ -113,8 +113,8 @@ class _Signals:
         if self.told.is_set():
             self._leave(128 + number)
             return
-        log.info("ending", signal=number.name)
         self.told.set()
         last = threading.Timer(LAST_MOMENT, self._leave, (0,))
         last.daemon = True
         last.start()
+        log.info("ending", signal=number.name)

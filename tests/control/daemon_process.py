@@ -6,12 +6,15 @@ Its sessions print their collector's name; stubborn ones never look whether they
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+
+import structlog
 
 from reconciler.collect.backoff import decide
 from reconciler.control import daemon
@@ -25,7 +28,8 @@ from tests.control.test_controller import check
 
 
 def session(collector: DesiredCollector, control: SessionControl) -> SessionReport:
-    print(collector.name, collector.effective.collect.interval, flush=True)
+    said = f"{collector.name} {collector.effective.collect.interval}\n"
+    os.write(1, said.encode())  # in one piece, whatever other threads say
     if "stubborn" in sys.argv:
         threading.Event().wait()
     return report(datetime.now(UTC), datetime.now(UTC))
@@ -37,6 +41,7 @@ async def unserved(_control: Control) -> AsyncIterator[None]:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     daemon.GRACE, daemon.PATIENCE, daemon.LAST_MOMENT = 0.1, 0.1, 0.5
     with owned(Path(sys.argv[2])):
         parts = daemon.Parts(MemoryRegistry(), session, decide, check, unserved)
