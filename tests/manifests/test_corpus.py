@@ -10,8 +10,8 @@ import pytest
 from reconciler.manifests.catalogue import RULES
 from tests.manifests.corpus import INVALID, ROOT, VALID, expectation, said
 
-TESTED_ELSEWHERE = {"directory-vanished", "file-unreadable", "file-not-regular", "file-too-large", "too-many-values", "model",
-                    "not-supported-yet"}
+TESTED_ELSEWHERE = {"directory-vanished", "file-unreadable", "file-not-regular", "file-too-large", "too-many-values",
+                    "model", "not-supported-yet"}
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
