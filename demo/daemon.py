@@ -13,6 +13,7 @@ from pathlib import Path
 from demo.scene import Scene
 from reconciler.cli.get import table
 from reconciler.cli.reach import reach
+from reconciler.cli.text import escape
 from reconciler.model.settings import Settings
 from reconciler.model.status import ShownCollector
 
@@ -38,8 +39,10 @@ def collectors(scene: Scene) -> list[ShownCollector]:
 
 
 def told(shown: Sequence[ShownCollector]) -> list[str]:
-    """The table of `mailcollector get`."""
-    return table(shown, datetime.now(UTC))
+    """The table of `mailcollector get`, and why a collector is stalled, as `mailcollector describe` tells it."""
+    stalled = [f"{collector.metadata.name}: {found.reason}: {found.message}" for collector in shown
+               for found in collector.status.conditions if found.type == "Stalled" and found.status == "True"]
+    return [*table(shown, datetime.now(UTC)), *map(escape, stalled)]
 
 
 @contextmanager
