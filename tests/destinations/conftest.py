@@ -8,7 +8,8 @@ import pytest
 
 from tests.servers.postfix import Postfix
 
-MAILBOXES = ["раз@икс.рф", "два@икс.рф", "info@икс.рф", "bob@xn--h1aev.xn--p1ai", "ann@box.test", "ben@box.test"]
+MAILBOXES = ["раз@икс.рф", "два@икс.рф", "info@икс.рф", "раз@игрек.рф", "два@игрек.рф", "info@игрек.рф", "ann@box.test",
+             "ben@box.test"]
 
 
 @pytest.fixture(scope="session")
