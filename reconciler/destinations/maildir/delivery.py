@@ -82,9 +82,12 @@ class Maildir:
         try:
             place = self._template.place(recipient)
             with directories.opened(place, create=self._create) as box:
-                copy = Copy(place, recipient, names.name(message, recipient))
-                staging.stage(box, copy, original, more=more)
-                mail.copies.append(copy)
+                if place not in self._ready or not directories.contains(box, "tmp"):
+                    directories.complete(box)
+                with directories.inside(box, "tmp") as tmp:
+                    copy = Copy(place, recipient, names.name(message, recipient))
+                    mail.copies.append(copy)  # before it has a file, so that an error on the way discards that
+                    staging.stage(tmp, copy, original, more=more)
         except NotAMailbox as error:
             mail.copies.append(Refused(recipient, str(error.strerror), unknown=error.missing))
         except OSError as error:
@@ -131,8 +134,7 @@ class Maildir:
     def _sync_tmp(self, place: Place) -> None:
         with unavailable(place), directories.opened(place) as box, directories.inside(box, "tmp") as tmp:
             if place not in self._ready:
-                with directories.inside(box, "new"), directories.inside(box, "cur"):
-                    directories.sync_above(place)  # an earlier run may have died between making and syncing them
+                directories.sync_above(place)  # an earlier run may have died between making and syncing it
                 stale.clean(tmp)
                 self._ready.add(place)
             os.fsync(tmp)

@@ -47,6 +47,21 @@ def inside(box: int, name: str) -> Iterator[int]:
         os.close(below)
 
 
+def complete(box: int) -> None:
+    """Make what a Maildir consists of; `tmp` last, so that it tells of the others."""
+    for name in ("cur", "new", "tmp"):
+        with inside(box, name):
+            pass
+
+
+def contains(directory: int, name: str) -> bool:
+    """Whether there is anything of that name."""
+    with suppress(FileNotFoundError):
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+        return True
+    return False
+
+
 def sync(directory: int) -> None:
     """Make the names in it durable."""
     with suppress(PermissionError):  # we may pass but not read: then we have made nothing in it either
@@ -115,16 +130,9 @@ def _below(parent: int, name: str, create: bool, *, flags: int = _PASS, links: b
             raise NotAMailbox(error.errno, f"{name!r} on its way is a link, or no directory") from error
         raise
     with _making:
-        if not _exists(parent, name):
+        if not contains(parent, name):
             _make(parent, name)
     return os.open(name, flags, dir_fd=parent)
-
-
-def _exists(parent: int, name: str) -> bool:
-    with suppress(FileNotFoundError):
-        os.stat(name, dir_fd=parent, follow_symlinks=False)
-        return True
-    return False
 
 
 def _make(parent: int, name: str) -> None:

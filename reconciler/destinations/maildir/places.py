@@ -34,7 +34,7 @@ class Template:
         """NotSupported where the template itself would lead out of its fixed part."""
         names = text.split("/")
         fixed = next((index for index, name in enumerate(names) if _FIELD.search(name)), len(names))
-        self.root = os.path.join(os.getcwd(), "/".join(names[:fixed])).rstrip("/") or "/"  # noqa: PTH109, PTH118
+        self.root = os.path.join(os.getcwd(), "/".join([*names[:fixed], ""])).rstrip("/") or "/"  # noqa: PTH109, PTH118
         self._parts = [name for name in names[fixed:] if name not in ("", ".")]
         if ".." in self._parts:
             raise NotSupported(f"the Maildir path {text!r} has `..` after a placeholder: write it without")

@@ -63,9 +63,9 @@ class Original:
         self.size = sum(map(len, self._content))
 
 
-def stage(box: int, copy: Copy, original: Original, *, more: bool) -> None:
+def stage(tmp: int, copy: Copy, original: Original, *, more: bool) -> None:
     """Write `original` for `copy`, and begin to sync it; or adopt an earlier delivery of the same."""
-    with directories.inside(box, "tmp") as tmp, ExitStack() as undo:
+    with ExitStack() as undo:
         descriptor, temporary = _begin(tmp, copy.name)
         undo.callback(os.close, descriptor)
         undo.callback(remove, tmp, temporary)

@@ -1,0 +1,209 @@
+"""Disks that fail: hazards D1, D2, D3. Nothing unreported is in `new` then, and the next attempt mends it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.destinations.maildir import Maildir, directories
+from reconciler.model.errors import DestinationUnavailable
+from tests.destinations.maildirs import CHANGING, SALES, Failing, contents, deliver, message, names
+
+MAILS = {str(key): b"mail %d" % key for key in range(3)}
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Path:
+    return tmp_path / "sales"
+
+
+@pytest.fixture
+def maildir(tmp_path: Path) -> Maildir:
+    return Maildir(f"{tmp_path}/{{local}}", create=True)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_D1_a_file_that_does_not_fit_leaves_nothing(maildir: Maildir, box: Path, small_files: None) -> None:
+    deliver(maildir, {"1": b"x" * 5000})
+    with pytest.raises(DestinationUnavailable, match="sales: File too large; raise the limit"):
+        maildir.stage(message("2"), [b"x" * 4000, b"x" * 4000], [SALES])
+    assert contents(box, "tmp", "new") == Counter([b"x" * 5000])
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "link", "close"])
+@pytest.mark.parametrize(("at", "code"), [(1, errno.ENOSPC), (2, errno.EDQUOT), (3, errno.EIO), (4, errno.EROFS),
+                                          (5, errno.EACCES), (6, errno.EIO)])
+def test_D1_D2_D3_nothing_unreported_is_in_new(maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch, call: str,
+                                               at: int, code: int) -> None:
+    deliver(maildir, {"before": b"mail"})
+    monkeypatch.setattr(directories, "_synced", set())
+    failing = Failing(monkeypatch, call)
+    failing.fail(code, at, after=call == "close")  # it closes all the same
+
+    reported = _deliver_until_it_fails(maildir)
+    failing.heal()
+
+    assert contents(box) == Counter([b"mail", *(MAILS[key] for key in reported)])
+    assert contents(box, "tmp") == Counter()
+    deliver(maildir, {key: mail for key, mail in MAILS.items() if key not in reported})
+    assert contents(box) == Counter([b"mail", *MAILS.values()])
+
+
+def _deliver_until_it_fails(maildir: Maildir) -> list[str]:
+    """The keys of what was reported as delivered."""
+    staged = []
+    reported: list[str] = []
+    keys = iter(MAILS)
+    try:
+        for key, content in MAILS.items():
+            staged.append(maildir.stage(message(key), [content], [SALES]))
+        for _ in maildir.commit(staged):
+            reported.append(next(keys))  # noqa: PERF401  # what was reported before a failure counts
+    except DestinationUnavailable as error:
+        assert "/sales" in str(error)  # noqa: PT017
+        assert "; " in str(error)  # noqa: PT017
+        maildir.discard(staged[len(reported):])
+    maildir.settle(staged[:len(reported)])
+    return reported
+
+
+def test_D1_what_was_linked_before_the_failure_is_reported(maildir: Maildir, box: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    staged = [maildir.stage(message(key), [mail], [SALES]) for key, mail in MAILS.items()]
+    Failing(monkeypatch, "link").fail(errno.ENOSPC, 3, only=False)
+
+    done: list[object] = []
+    with pytest.raises(DestinationUnavailable, match="No space left on device; make room"):
+        done.extend(mail for mail, _ in maildir.commit(staged))
+
+    assert done == staged[:2]
+    assert contents(box, "new") == Counter([b"mail 0", b"mail 1"])
+    assert contents(box, "tmp") == Counter([b"mail 0", b"mail 1"])  # until it is recorded
+
+
+def test_D2_a_file_is_never_synced_twice(maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        inode = os.fstat(descriptor).st_ino
+        synced.append(inode)
+        if len(synced) == 1:
+            keep.append(os.dup(descriptor))  # so that the number of the inode is not used again
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    keep: list[int] = []
+    monkeypatch.setattr(os, "fsync", fsync)
+    box.mkdir()
+    for name in ("tmp", "new", "cur"):
+        (box / name).mkdir()
+    staged = maildir.stage(message(), [b"mail"], [SALES])
+    with pytest.raises(DestinationUnavailable, match="the disk fails"):
+        list(maildir.commit([staged]))
+    maildir.discard([staged])
+    deliver(maildir, {"1": b"mail"})
+
+    assert synced.count(synced[0]) == 1
+    assert contents(box) == Counter([b"mail"])
+    os.close(keep[0])
+
+
+def test_D1_a_new_directory_that_is_not_durable_takes_its_mail_back(maildir: Maildir, box: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver(maildir, {"0": b"first"})
+    staged = [maildir.stage(message(key), [mail], [SALES]) for key, mail in MAILS.items() if key != "0"]
+    moved = (box / "cur" / "moved:2,S")
+    _fail_fsync_of(monkeypatch, box / "new", lambda: next(
+        path for path in (box / "new").iterdir() if path.read_bytes() == b"mail 1").rename(moved))
+
+    with pytest.raises(DestinationUnavailable):
+        list(maildir.commit(staged))
+    maildir.discard(staged)
+    monkeypatch.undo()
+    assert contents(box, "new") == Counter([b"first"])
+    assert contents(box, "tmp") == Counter([b"mail 1"])  # so that this is recognised
+
+    deliver(maildir, {"1": b"mail 1", "2": b"mail 2"})
+    assert contents(box) == Counter([b"first", b"mail 1", b"mail 2"])
+    assert contents(box, "tmp") == Counter()
+
+
+def _fail_fsync_of(monkeypatch: pytest.MonkeyPatch, directory: Path, before: object) -> None:
+    real, inode = os.fsync, directory.stat().st_ino
+
+    def fsync(descriptor: int) -> None:
+        if os.fstat(descriptor).st_ino == inode:
+            before()  # type: ignore[operator]
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def test_D3_without_permission_it_says_where_and_how_to_mend(maildir: Maildir, box: Path,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    Failing(monkeypatch, "mkdir").fail(errno.EACCES)
+    with pytest.raises(DestinationUnavailable, match=f"cannot deliver to {box}: Permission denied; let the user"):
+        deliver(maildir, MAILS)
+
+
+def test_D3_a_missing_root_is_held_where_nothing_is_to_be_made(tmp_path: Path) -> None:
+    maildir = Maildir(f"{tmp_path}/mnt/{{local}}", create=False)
+    with pytest.raises(DestinationUnavailable, match="No such file or directory; mount it"):
+        deliver(maildir, MAILS)
+
+
+def test_D3_an_unmounted_root_is_held(maildir: Maildir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver(maildir, {"1": b"mail"})
+    monkeypatch.setitem(directories._devices, str(tmp_path), -1)  # as if it had been on another file system
+
+    with pytest.raises(DestinationUnavailable, match="another file system was mounted there before"):
+        deliver(maildir, {"2": b"mail"})
+    with pytest.raises(DestinationUnavailable, match="another file system"):
+        maildir.exists(SALES)
+    monkeypatch.undo()
+    assert names(deliver(maildir, {"2": b"mail"}))
+
+
+def test_D3_a_root_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    maildir = Maildir(f"{tmp_path}/mail/{{local}}", create=True)
+    deliver(maildir, {"1": b"mail"})
+    (tmp_path / "mail").rename(tmp_path / "elsewhere")
+    deliver(maildir, {"2": b"mail"})
+    assert contents(tmp_path / "mail" / "sales") == Counter([b"mail"])
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("call", ["open", *CHANGING])
+def test_no_descriptor_is_left_open(maildir: Maildir, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    deliver(maildir, {"before": b"mail"})
+    before = _descriptors()
+    failing = Failing(monkeypatch, call)
+    for at in range(1, 20):
+        failing.fail(errno.EIO, at)
+        staged = []
+        try:
+            for key, content in MAILS.items():
+                staged.append(maildir.stage(message(f"{at}-{key}"), [content], [SALES, "info@x"]))
+            list(maildir.commit(staged))
+        except DestinationUnavailable:
+            failing.heal()
+            maildir.discard(staged)
+    assert _descriptors() == before
