@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from reconciler.control.clock import Clock
-from reconciler.control.loop import LoopState
+from reconciler.control.state import LoopState
 from reconciler.control.status import Facts, shown
 from reconciler.model.history import History
 from reconciler.model.outcomes import Outcome, SessionReport

@@ -11,10 +11,10 @@ import structlog
 
 from reconciler.control.board import Board
 from reconciler.control.clock import Clock
-from reconciler.control.loop import Version
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory, Look
 from reconciler.control.remembered import recall
+from reconciler.control.state import Version
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import History, Retry

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
 from reconciler.collect.backoff import forbids
 from reconciler.collect.cadence import next_start
 from reconciler.control.admission import Admission, Ticket
 from reconciler.control.clock import Clock
-from reconciler.control.sessions import SessionControl, Sessions, Work
+from reconciler.control.sessions import Relay, SessionControl, Sessions, Work
+from reconciler.control.state import LoopState, Observer, Version
 from reconciler.manifests.spec import seconds
 from reconciler.model.errors import CollectorError
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Outcome, SessionReport
 from reconciler.model.status import timestamp
-from reconciler.planning.desired import DesiredCollector
 
 
 class SessionRefused(CollectorError):
@@ -31,22 +30,6 @@ class SessionRefused(CollectorError):
         self.next_attempt = next_attempt
 
 
-class Observer(Protocol):
-    """Who wants to know what the loops do; called in the event loop's thread."""
-
-    def changed(self, name: str) -> None:
-        """Something that is shown of this collector changed."""
-
-    def progressed(self, name: str, report: SessionReport) -> None:
-        """Its session tells its counters so far."""
-
-    def finished(self, name: str, report: SessionReport) -> None:
-        """A session is over."""
-
-    def ended(self, name: str) -> None:
-        """The loop was stopped, and its last session is over."""
-
-
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all loops share."""
@@ -55,27 +38,6 @@ class Surroundings:
     admission: Admission
     clock: Clock
     observer: Observer
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A collector's spec in force, and its generation. `fresh`: what was parked under the last one is tried again."""
-
-    collector: DesiredCollector
-    generation: int
-    fresh: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LoopState:
-    """What can be seen of a loop. `awaiting_first`: this version has not finished a session yet."""
-
-    observed_generation: int
-    started_at: datetime
-    next_session: datetime | None
-    running: bool
-    awaiting_first: bool
-    retry: Retry | None
 
 
 class Loop:
@@ -233,7 +195,7 @@ class Loop:
     def _begin(self, host: str) -> None:
         self._ticket = None
         loop = asyncio.get_running_loop()
-        self._control = SessionControl(_Relay(loop, self._progressed).tell)
+        self._control = SessionControl(Relay(loop, self._progressed).tell)
         self.session = loop.create_task(self._run(host, self._control), name=f"session of {self.name}")
         self._around.observer.changed(self.name)
 
@@ -279,24 +241,3 @@ class Loop:
 
     def _progressed(self, report: SessionReport) -> None:
         self._around.observer.progressed(self.name, report)
-
-
-class _Relay:
-    """Takes counters from the session's thread to the event loop: the latest ones, however often they are told."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, tell: Callable[[SessionReport], None]) -> None:
-        self._loop = loop
-        self._tell = tell
-        self._latest: SessionReport | None = None
-        self._on_its_way = False
-
-    def tell(self, report: SessionReport) -> None:
-        self._latest = report  # before the flag is looked at: who clears it reads this afterwards
-        if not self._on_its_way:
-            self._on_its_way = True
-            self._loop.call_soon_threadsafe(self._deliver)
-
-    def _deliver(self) -> None:
-        self._on_its_way = False
-        if self._latest is not None:
-            self._tell(self._latest)

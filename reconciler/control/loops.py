@@ -9,8 +9,9 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from reconciler.collect.cadence import first_delay
 from reconciler.control.admission import Admission
 from reconciler.control.clock import Clock
-from reconciler.control.loop import Loop, LoopState, Observer, SessionRefused, Surroundings, Version
+from reconciler.control.loop import Loop, SessionRefused, Surroundings
 from reconciler.control.sessions import Sessions
+from reconciler.control.state import LoopState, Observer, Version
 from reconciler.manifests.spec import seconds
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import SessionReport

@@ -66,6 +66,27 @@ class SessionControl:
             abort()
 
 
+class Relay:
+    """Takes counters from the session's thread to the event loop: the latest ones, however often they are told."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, tell: Callable[[SessionReport], None]) -> None:
+        self._loop = loop
+        self._tell = tell
+        self._latest: SessionReport | None = None
+        self._on_its_way = False
+
+    def tell(self, report: SessionReport) -> None:
+        self._latest = report  # before the flag is looked at: who clears it reads this afterwards
+        if not self._on_its_way:
+            self._on_its_way = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        self._on_its_way = False
+        if self._latest is not None:
+            self._tell(self._latest)
+
+
 RunSession = Callable[[DesiredCollector, SessionControl], SessionReport]
 Decide = Callable[[SessionReport, Retry | None, str, float, datetime], Retry | None]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from reconciler.control.loop import LoopState
+from reconciler.control.state import LoopState
 from reconciler.manifests.spec import CollectorSpec
 from reconciler.model.errors import AuthenticationFailed
 from reconciler.model.history import Retry

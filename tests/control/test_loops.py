@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from reconciler.control.admission import Admission
-from reconciler.control.loop import SessionRefused, Version
+from reconciler.control.loop import SessionRefused
 from reconciler.control.loops import Loops
+from reconciler.control.state import Version
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome
 from reconciler.planning.declared import Declaration

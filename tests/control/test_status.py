@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.loop import LoopState
+from reconciler.control.state import LoopState
 from reconciler.control.status import Facts, conditions, shown, shown_spec
 from reconciler.manifests.spec import MailCollector
 from reconciler.model.history import Retry

@@ -1,0 +1,48 @@
+"""What a loop is to run, what can be seen of it, and who looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from reconciler.model.history import Retry
+from reconciler.model.outcomes import SessionReport
+from reconciler.planning.desired import DesiredCollector
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A collector's spec in force, and its generation. `fresh`: what was parked under the last one is tried again."""
+
+    collector: DesiredCollector
+    generation: int
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoopState:
+    """What can be seen of a loop. `awaiting_first`: this version has not finished a session yet."""
+
+    observed_generation: int
+    started_at: datetime
+    next_session: datetime | None
+    running: bool
+    awaiting_first: bool
+    retry: Retry | None
+
+
+class Observer(Protocol):
+    """Who wants to know what the loops do; called in the event loop's thread."""
+
+    def changed(self, name: str) -> None:
+        """Something that is shown of this collector changed."""
+
+    def progressed(self, name: str, report: SessionReport) -> None:
+        """Its session tells its counters so far."""
+
+    def finished(self, name: str, report: SessionReport) -> None:
+        """A session is over."""
+
+    def ended(self, name: str) -> None:
+        """The loop was stopped, and its last session is over."""
