@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from reconciler.cli import VERBS
+from reconciler.manifests.support import GAPS
 from tests.project import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,6 +40,11 @@ def test_its_verbs_are_those_of_the_command() -> None:
     table = README[README.index("## Verbs"):README.index("`mailcollector VERB --help`")]
     told = [verb for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for verb in re.findall(r"`(\w+)`", row)]
     assert sorted(told) == sorted(VERBS)
+
+
+def test_it_names_every_gap_and_no_other() -> None:
+    told = README[README.index("Not yet: "):].partition(".")[0]
+    assert re.findall(r"`(\w+)`", told) == [gap.path[-1] for gap in GAPS]
 
 
 def test_its_make_targets_exist() -> None:
