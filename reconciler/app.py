@@ -20,6 +20,7 @@ from reconciler.collect.session import Session as CollectSession
 from reconciler.collect.session import Task
 from reconciler.control import once
 from reconciler.control.daemon import HOST_CONNECTIONS, Parts, run_daemon
+from reconciler.control.observe import Directory
 from reconciler.control.ownership import owned
 from reconciler.control.service import Control
 from reconciler.control.sessions import SessionControl, SessionPool
@@ -27,8 +28,9 @@ from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint
 from reconciler.destinations.maildir import Maildir
 from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint
 from reconciler.ledger import LedgerAbsent, SqlLedger, open_ledger
+from reconciler.manifests.files import DirectoryVanished, list_files
 from reconciler.manifests.spec import SourceSpec, octets
-from reconciler.model.errors import CollectorError, ManifestInvalid
+from reconciler.model.errors import CollectorError, ManifestInvalid, ManifestsMissing
 from reconciler.model.history import ParkedMessage
 from reconciler.model.interfaces import Destination, Source
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
@@ -49,6 +51,10 @@ def run(settings: Settings, directory: Path, once: bool) -> int:
     """The daemon, or with `once` one session of every enabled collector; the exit code. Raises CollectorError when it
     cannot start: the state is another process's, the ledger cannot be opened, or there is no such directory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold passwords (hazard S3)
+    try:
+        list_files(directory)
+    except DirectoryVanished as error:
+        raise ManifestsMissing(str(error)) from error
     with owned(settings.state_dir), _ledger(settings) as ledger:
         if once:
             return _run_once(settings, directory, ledger)
@@ -64,12 +70,12 @@ def _parts(settings: Settings, directory: Path, ledger: SqlLedger) -> Parts:
             yield
 
     return Parts(ledger, Sessions(settings, ledger).run, backoff.decide, Checks(settings, ledger).run, serve,
-                 settings.max_sessions, settings.host_connections or HOST_CONNECTIONS)
+                 settings.max_sessions, settings.host_connections or HOST_CONNECTIONS, settings.allow_inline_secrets)
 
 
 def _run_once(settings: Settings, directory: Path, ledger: SqlLedger) -> int:
     work = _once(settings, ledger)
-    decision, histories = work.decide(directory)
+    decision, histories = work.decide(_directory(settings, directory))
     for diagnostic in decision.look.diagnostics:
         log.log(_LEVELS[diagnostic.severity], diagnostic.message, file=diagnostic.file, line=diagnostic.line,
                 column=diagnostic.column, path=diagnostic.path, rule=diagnostic.rule)
@@ -94,7 +100,7 @@ _LEVELS = {"error": 40, "warning": 30, "info": 20}
 def offline_collectors(settings: Settings, directory: Path) -> list[ShownCollector]:
     """From the manifests and, where there is one, the ledger; nothing is changed."""
     with _ledger_if_any(settings) as ledger:
-        found = once.find(directory, ledger.last_good() if ledger else ())
+        found = once.find(_directory(settings, directory), ledger.last_good() if ledger else ())
         return once.listed(found, ledger.histories() if ledger else {})
 
 
@@ -102,7 +108,7 @@ def offline_description(settings: Settings, directory: Path, name: str) -> Descr
     """Raises KeyError where no such collector is declared."""
     shown = {found.metadata.name: found for found in offline_collectors(settings, directory)}[name]
     with _ledger_if_any(settings) as ledger:
-        found = once.find(directory, ledger.last_good() if ledger else ())
+        found = once.find(_directory(settings, directory), ledger.last_good() if ledger else ())
         declared = found.desired.collectors.get(name) or found.desired.invalid[name]
         history = ledger.histories([name]).get(name) if ledger else None
         return Description(
@@ -118,7 +124,7 @@ def collect_offline(settings: Settings, directory: Path, names: Sequence[str] | 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with owned(settings.state_dir), _ledger(settings) as ledger:
         work = _once(settings, ledger)
-        decision, histories = work.decide(directory)
+        decision, histories = work.decide(_directory(settings, directory))
         collectors = decision.desired.collectors
         chosen: Collection[str] = [name for name, found in collectors.items() if found.effective.enabled]
         return work.run(decision, histories, chosen if names is None else names, force, on_progress)
@@ -127,17 +133,21 @@ def collect_offline(settings: Settings, directory: Path, names: Sequence[str] | 
 def clear_offline(settings: Settings, directory: Path, name: str) -> dict[str, int]:
     """Forget what was collected. Raises KeyError where no such collector is declared."""
     with owned(settings.state_dir), _ledger(settings) as ledger:
-        _, histories = _once(settings, ledger).decide(directory)
+        _, histories = _once(settings, ledger).decide(_directory(settings, directory))
         return {"epoch": ledger.clear(name, _now()).epoch, "forgotten": histories[name].size}
 
 
 def check(settings: Settings, directory: Path, name: str) -> CheckReport:
     """Connect, log in, list. Raises KeyError where no such collector is declared, ManifestInvalid."""
     with _ledger_if_any(settings) as ledger:
-        desired = once.find(directory, ledger.last_good() if ledger else ()).desired
+        desired = once.find(_directory(settings, directory), ledger.last_good() if ledger else ()).desired
         if name in desired.invalid:
             raise ManifestInvalid(desired.invalid[name].problem.message)
         return Checks(settings, ledger).run(desired.collectors[name])
+
+
+def _directory(settings: Settings, directory: Path) -> Directory:
+    return Directory(directory, allow_inline_secrets=settings.allow_inline_secrets)
 
 
 def _once(settings: Settings, ledger: SqlLedger) -> once.Once:

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
 
@@ -38,9 +37,9 @@ class Found:
     revision: str | None
 
 
-def find(directory: Path, last_good: Sequence[LastGood]) -> Found:
-    """What is declared. Records nothing. Raises DirectoryVanished."""
-    look = Directory(directory).look(everything=True)
+def find(directory: Directory, last_good: Sequence[LastGood]) -> Found:
+    """What is declared. Records nothing."""
+    look = directory.look(everything=True)
     return Found(desire(look.observed, recall(last_good)), look.diagnostics, look.revision)
 
 
@@ -72,11 +71,11 @@ class Once:
     per_host: int
     now: Callable[[], datetime]
 
-    def decide(self, directory: Path) -> tuple[Decision, Mapping[str, History]]:
+    def decide(self, directory: Directory) -> tuple[Decision, Mapping[str, History]]:
         """Look, and record what is declared now, as the daemon does before it runs anything."""
         recorder = Recorder(self.registry)
         recorder.recall()
-        decision = recorder.decide(Directory(directory).look(everything=True), self.now())
+        decision = recorder.decide(directory.look(everything=True), self.now())
         recorder.retire(recorder.gone(decision.desired), self.now())
         return decision, self.registry.histories(decision.desired.collectors)
 

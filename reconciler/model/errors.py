@@ -24,6 +24,12 @@ class ManifestInvalid(CollectorError):
     reason = "InvalidManifest"
 
 
+class ManifestsMissing(CollectorError):
+    """The directory of manifests is not there, or cannot be listed."""
+
+    reason = "DirectoryVanished"
+
+
 class SecretUnavailable(CollectorError):
     """A password or token could not be read from where the manifest says it lives."""
 

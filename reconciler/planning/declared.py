@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.manifests.effective import digest, resolve_paths
-from reconciler.manifests.spec import Destination, MailCollector, Manifest
+from reconciler.manifests.spec import Declared, Destination, MailCollector, Manifest, SecretRef
 from reconciler.model.history import LastGood
 
 Key = tuple[str, str]
@@ -84,8 +84,17 @@ def last_good(declaration: Declaration) -> LastGood:
 
 def difference(before: Mapping[Key, Declaration], now: Mapping[Key, Declaration]) -> tuple[list[LastGood], list[Key]]:
     """What there is to remember anew, and what to forget."""
-    changed = [last_good(declaration) for key, declaration in now.items() if not _same(before.get(key), declaration)]
+    changed = [last_good(declaration) for key, declaration in now.items()
+               if not _same(before.get(key), declaration) and not holds_secret(declaration.manifest)]
     return changed, _gone(before, now)
+
+
+def holds_secret(part: object) -> bool:
+    """Whether a secret stands in the manifest itself (`password: {value: …}`): then it is not remembered, for secrets
+    belong into no ledger, and there is no last good version of it after a restart."""
+    if isinstance(part, SecretRef):
+        return part.value is not None
+    return isinstance(part, Declared) and any(holds_secret(value) for _, value in part)
 
 
 def _same(before: Declaration | None, now: Declaration) -> bool:

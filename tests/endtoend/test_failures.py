@@ -145,6 +145,20 @@ def test_run_once_fails_when_a_manifest_is_invalid_and_collects_the_others(
     assert len(deployment.mail("good")) == 1
 
 
+def test_an_inline_secret_works_when_allowed_and_is_kept_nowhere(
+        deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+    dovecot.deliver(user, small(1))
+    path = deployment.declare("sales", user)
+    deployment.write("sales", path.read_text().replace(f"file: {deployment.secret}", f"value: {dovecot.password}"))
+    deployment.once(code=1)
+    deployment.run("run", str(deployment.manifests), "--once", "--allow-inline-secrets")
+    told = deployment.run("get", "-o", "json", "--allow-inline-secrets").stdout
+    assert len(deployment.mail("sales")) == 1
+    assert dovecot.password not in told
+    assert not any(dovecot.password.encode() in path.read_bytes() for path in deployment.state.rglob("*")
+                   if path.is_file())
+
+
 def test_D3_a_destination_that_cannot_be_written_keeps_the_mail_on_the_server(
         deployment: Deployment, dovecot: Dovecot, user: str) -> None:
     dovecot.deliver(user, small(3))
