@@ -18,7 +18,8 @@ def test_tables_compile_for_postgresql() -> None:
     indexes = {str(index.name): str(CreateIndex(index).compile(dialect=dialect)) for index in messages.indexes}
 
     assert len(tables) == 7
-    assert indexes["ix_messages_notable"].endswith("(folder_id) WHERE state != 0 OR deleted_at IS NOT NULL OR reason != ''")
+    assert indexes["ix_messages_notable"].endswith(
+        "(folder_id) WHERE state != 0 OR deleted_at IS NOT NULL OR reason != ''")
 
 
 def test_upserts_compile_for_postgresql() -> None:
