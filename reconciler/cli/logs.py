@@ -6,7 +6,9 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from contextlib import suppress
+from io import TextIOBase
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -30,7 +32,7 @@ def configure(log_format: LogFormat | None, level: LogLevel) -> None:
     rendered = _Text(coloured=terminal) if as_text else _as_json
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, *shared, rendered],
                         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-                        logger_factory=structlog.PrintLoggerFactory(sys.stderr), cache_logger_on_first_use=False)
+                        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Sink())), cache_logger_on_first_use=False)
     foreign = logging.StreamHandler(sys.stderr)
     foreign.setFormatter(structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
@@ -40,6 +42,20 @@ def configure(log_format: LogFormat | None, level: LogLevel) -> None:
     root.setLevel(max(logging.WARNING, getattr(logging, level.upper())))
     for library in ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "imapclient", "httpx"):
         logging.getLogger(library).setLevel(logging.NOTSET)  # the root's level decides
+
+
+class _Sink(TextIOBase):
+    """Standard error, where it can still be written: a log that nobody takes (a closed pipe, a full disk) must not
+    stop the collecting."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def _as_json(_: Any, __: str, event: Event) -> str:

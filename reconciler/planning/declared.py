@@ -102,4 +102,4 @@ def _same(before: Declaration | None, now: Declaration) -> bool:
 
 
 def _gone(before: Iterable[Key], now: Mapping[Key, Declaration]) -> list[Key]:
-    return [key for key in before if key not in now]
+    return [key for key in before if key not in now or holds_secret(now[key].manifest)]
