@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 
 from tests.servers.dovecot import Dovecot
+from tests.servers.postfix import Postfix
 
 _numbers = itertools.count(1)
 
@@ -16,6 +17,15 @@ _numbers = itertools.count(1)
 def dovecot() -> Iterator[Dovecot]:
     """A running Dovecot. A test without it would prove nothing, so its absence fails and never skips."""
     with Dovecot() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postfix() -> Iterator[Postfix]:
+    """A running Postfix, likewise. It takes mail for раз, два, три and info in three domains: one for each test."""
+    domains = ("икс.рф", "игрек.рф", "зет.рф")
+    mailboxes = [f"{local}@{domain}" for domain in domains for local in ("раз", "два", "три", "info")]
+    with Postfix([*mailboxes, "ann@box.test", "ben@box.test"]) as server:
         yield server
 
 
@@ -37,7 +47,8 @@ def user(new_user: Callable[[str], str]) -> str:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the server said where a test with it failed."""
     report = yield
-    server = getattr(item, "funcargs", {}).get("dovecot")
-    if report.failed and server is not None:
-        report.sections.append(("Dovecot log", server.log[-5000:]))
+    for name in ("dovecot", "postfix"):
+        server = getattr(item, "funcargs", {}).get(name)
+        if report.failed and server is not None:
+            report.sections.append((f"{name} log", server.log[-5000:]))
     return report
