@@ -32,7 +32,8 @@ def configure(log_format: LogFormat | None, level: LogLevel) -> None:
     rendered = _Text(coloured=terminal) if as_text else _as_json
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, *shared, rendered],
                         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-                        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Sink())), cache_logger_on_first_use=False)
+                        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Sink())),
+                        cache_logger_on_first_use=False)
     foreign = logging.StreamHandler(sys.stderr)
     foreign.setFormatter(structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],

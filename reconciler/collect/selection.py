@@ -71,7 +71,8 @@ class Selection:
 
 @dataclass(slots=True)
 class _Sorted:
-    """A folder's messages by what the ledger knows of them; each list is oldest first."""
+    """A folder's messages by what the ledger knows of them; each list is oldest first. What was parked and is to be
+    tried again (no attempts) counts as new."""
 
     new: list[Attempt] = field(default_factory=list)
     retry: list[Attempt] = field(default_factory=list)
@@ -121,7 +122,7 @@ def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int) -> _Sorte
             found.parked += 1
         elif message.size is not None and message.size > max_size:
             found.too_large += 1
-        elif entry is not None and entry.state is MessageState.FAILED:
+        elif entry is not None and entry.state is MessageState.FAILED and entry.attempts:
             found.retry.append(Attempt(message, entry))
         else:
             found.new.append(Attempt(message, entry))
