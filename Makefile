@@ -28,7 +28,7 @@ test:
 check:
 	@scripts/bootstrap check
 	$(BIN)/ruff check
-	$(BIN)/mypy
+	$(BIN)/mypy -p reconciler -p tests -p demo -p bench
 	$(BIN)/lint-imports
 	@$(BIN)/python -c 'from reconciler.manifests.schema import generated; print(generated(), end="")' \
 	  | diff -u $(SCHEMA) - || { echo '$(SCHEMA) is out of date: make fix' >&2; exit 1; }
