@@ -33,6 +33,8 @@ class Collector:
 @dataclass(frozen=True)
 class Case:
     path: Path
+    declared_by: str
+    """The collector's name in expected.yaml."""
     collector: Collector
     recipients: tuple[RoutedRecipient, ...]
     parked: bool
@@ -46,7 +48,7 @@ class Case:
 def cases() -> list[Case]:
     expected = YAML(typ="safe").load((CORPUS / "expected.yaml").read_text())
     collectors = {name: _collector(declared) for name, declared in expected["collectors"].items()}
-    return [Case(CORPUS / each["file"], collectors[each["collector"]],
+    return [Case(CORPUS / each["file"], each["collector"], collectors[each["collector"]],
                  tuple(RoutedRecipient(**recipient) for recipient in each["recipients"]),
                  each.get("parked", False), each.get("reason", "")) for each in expected["messages"]]
 
