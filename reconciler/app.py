@@ -140,14 +140,30 @@ def clear_offline(settings: Settings, directory: Path, name: str) -> dict[str, i
 def check(settings: Settings, directory: Path, name: str) -> CheckReport:
     """Connect, log in, list. Raises KeyError where no such collector is declared, ManifestInvalid."""
     with _ledger_if_any(settings) as ledger:
-        desired = once.find(_directory(settings, directory), ledger.last_good() if ledger else ()).desired
-        if name in desired.invalid:
-            raise ManifestInvalid(desired.invalid[name].problem.message)
-        return Checks(settings, ledger).run(desired.collectors[name])
+        return Checks(settings, ledger).run(_declared(settings, directory, name, ledger))
 
 
 def _directory(settings: Settings, directory: Path) -> Directory:
     return Directory(directory, allow_inline_secrets=settings.allow_inline_secrets)
+
+
+def routing(settings: Settings, directory: Path, name: str, head: bytes) -> Routing:
+    """Who would get the message that begins with `head`. Raises KeyError where no such collector is declared,
+    ManifestInvalid, DestinationUnavailable."""
+    with _ledger_if_any(settings) as ledger:
+        collector = _declared(settings, directory, name, ledger)
+    destination = open_destination(collector, settings)
+    try:
+        return _task(collector, destination).route(head)
+    finally:
+        destination.finish()
+
+
+def _declared(settings: Settings, directory: Path, name: str, ledger: SqlLedger | None) -> DesiredCollector:
+    desired = once.find(_directory(settings, directory), ledger.last_good() if ledger else ()).desired
+    if name in desired.invalid:
+        raise ManifestInvalid(desired.invalid[name].problem.message)
+    return desired.collectors[name]
 
 
 def _once(settings: Settings, ledger: SqlLedger) -> once.Once:

@@ -15,6 +15,7 @@ VERBS = {
     "collect": "Collect mail now.",
     "clear": "Forget what was collected, so that it counts as new.",
     "check": "Connect, log in and count; collect nothing.",
+    "route": "Tell who would get a message, and why.",
     "schema": "Print the JSON Schema of the manifests.",
 }
 """Each verb is the command `command` of the module `reconciler.cli.VERB`."""

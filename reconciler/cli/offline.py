@@ -12,6 +12,7 @@ from reconciler.cli import logs
 from reconciler.cli.names import UnknownCollector
 from reconciler.cli.reach import Cleared, DaemonUnreachable, Labels, Outcome
 from reconciler.model.errors import CollectorError
+from reconciler.model.routing import Routing
 from reconciler.model.search import matches, selects
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, ShownCollector
@@ -63,6 +64,11 @@ class Offline:
     def check(self, name: str) -> CheckReport:
         self._require(name)
         return app.check(self._settings, self._directory, name)
+
+    def routing(self, name: str, head: bytes) -> Routing:
+        """Who would get the message that begins with `head`."""
+        self._require(name)
+        return app.routing(self._settings, self._directory, name, head)
 
     def __enter__(self) -> Self:
         return self

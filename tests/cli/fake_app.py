@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from reconciler.model.routing import Considered, RoutedRecipient, Routing
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, Session, ShownCollector
 from tests.cli.samples import check_report, description
+
+ROUTING = Routing(
+    (RoutedRecipient("раз@икс.рф", "delivered-to", "Delivered-To", 12, "mailboxes"),
+     RoutedRecipient("info@икс.рф", "default", None, None, "default")), reason="smtputf8-missing",
+    considered=(Considered("Delivered-To", 12, "РАЗ@почта.рф", "recipient"),
+                Considered("Delivered-To", 12, "a\u202eb@почта.рф", "no-address")))
 
 
 class FakeApp:
@@ -17,6 +24,7 @@ class FakeApp:
         self.ran: list[tuple[Settings, Path, bool]] = []
         self.cleared: list[str] = []
         self.forced: list[bool] = []
+        self.routed: list[bytes] = []
         self.code = 0
         self.error: Exception | None = None
 
@@ -44,6 +52,10 @@ class FakeApp:
     def clear_offline(self, settings: Settings, directory: Path, name: str) -> dict[str, int]:
         self.cleared.append(name)
         return {"epoch": 3, "forgotten": 1234}
+
+    def routing(self, settings: Settings, directory: Path, name: str, head: bytes) -> Routing:
+        self.routed.append(head)
+        return ROUTING
 
     def check(self, settings: Settings, directory: Path, name: str) -> CheckReport:
         return check_report(name=name)

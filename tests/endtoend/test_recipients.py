@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Literal
 
 import pytest
@@ -115,6 +116,10 @@ def test_the_pipeline_delivers_the_corpus_as_route_says(deployment: Deployment, 
     path.write_text(path.read_text().replace("username:", "address: пример@почта.рф\n    username:"))
     deployment.once()
     assert session(deployment, "seed")["collected"] == len(seed) > 60
+    for case in seed[::25]:
+        told = json.loads(deployment.run("route", "seed", str(case.path), "-o", "json",
+                                         "--manifests", str(deployment.manifests)).stdout)
+        assert told["recipients"] == [asdict(recipient) for recipient in case.recipients]
     for address, messages in expected.items():
         local, _, domain = address.partition("@")
         maildir = deployment.root / "mail" / domain / local
