@@ -19,7 +19,9 @@ from reconciler.collect.routing import own_address, route
 from reconciler.collect.session import Session as CollectSession
 from reconciler.collect.session import Task
 from reconciler.control import once
-from reconciler.control.daemon import HOST_CONNECTIONS, Parts, run_daemon
+from reconciler.control.admission import Admission
+from reconciler.control.daemon import Parts, run_daemon
+from reconciler.control.limits import LimitsOf, limits
 from reconciler.control.observe import Directory
 from reconciler.control.ownership import owned
 from reconciler.control.service import Control
@@ -70,7 +72,7 @@ def _parts(settings: Settings, directory: Path, ledger: SqlLedger) -> Parts:
             yield
 
     return Parts(ledger, Sessions(settings, ledger).run, backoff.decide, Checks(settings, ledger).run, serve,
-                 settings.max_sessions, settings.host_connections or HOST_CONNECTIONS, settings.allow_inline_secrets)
+                 settings.max_sessions, _limits(settings), settings.allow_inline_secrets)
 
 
 def _run_once(settings: Settings, directory: Path, ledger: SqlLedger) -> int:
@@ -168,7 +170,11 @@ def _declared(settings: Settings, directory: Path, name: str, ledger: SqlLedger 
 
 def _once(settings: Settings, ledger: SqlLedger) -> once.Once:
     pool = SessionPool(Sessions(settings, ledger).run, backoff.decide, ledger, settings.max_sessions, _now)
-    return once.Once(ledger, pool, settings.host_connections or HOST_CONNECTIONS, _now)
+    return once.Once(ledger, pool, lambda: Admission(settings.max_sessions, _limits(settings)), _now)
+
+
+def _limits(settings: Settings) -> LimitsOf:
+    return limits(settings.host_connections, settings.host_logins_per_minute)
 
 
 # -- one session, composed

@@ -82,9 +82,9 @@ def _options(log_level: LogLevel, *, manifests: bool) -> list[Callable[[Any], An
         _option("--max-sessions", type=number, metavar="N", default=32, show_default=True,
                 help="Sessions at the same time."),
         _option("--host-connections", type=number, metavar="N",
-                help="Connections to one host at the same time; default: presets of the providers."),
+                help="Sessions with one host at the same time; default: 8, but 5 to 10 at the big providers."),
         _option("--host-logins-per-minute", type=number, metavar="N",
-                help="Logins at one host in a minute; default: presets of the big providers, else no limit."),
+                help="Logins at one host in a minute; default: 30 to 120 at the big providers, else no limit."),
         _option("--allow-inline-secrets", is_flag=True, help="Accept `password: {value: …}`: only for experiments."),
     ]
     if manifests:

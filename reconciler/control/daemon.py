@@ -17,6 +17,7 @@ from reconciler.control.admission import Admission
 from reconciler.control.board import Board
 from reconciler.control.clock import Clock
 from reconciler.control.controller import Controller
+from reconciler.control.limits import LimitsOf, preset
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory
 from reconciler.control.service import Check, Control
@@ -25,8 +26,6 @@ from reconciler.control.watcher import Watcher
 from reconciler.manifests.files import DirectoryVanished, list_files
 from reconciler.model.interfaces import Registry
 
-HOST_CONNECTIONS = 8
-"""Sessions at once with one host, where the settings do not say."""
 GRACE = 3.0
 """Seconds that the messages in hand have once the daemon is told to end; then they are given up."""
 PATIENCE = 3.0
@@ -49,7 +48,7 @@ class Parts:
     serve: Callable[[Control], AbstractAsyncContextManager[None]]
     """Serves the API inside of the context."""
     max_sessions: int = 32
-    host_connections: int = HOST_CONNECTIONS
+    limits_of: LimitsOf = preset
     allow_inline_secrets: bool = False
 
 
@@ -68,7 +67,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     clock = Clock()
     pool = SessionPool(parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now)
     board = Board(clock)
-    loops = Loops(pool, Admission(parts.max_sessions, parts.host_connections), clock, board)
+    loops = Loops(pool, Admission(parts.max_sessions, parts.limits_of), clock, board)
     directory = Directory(manifests, allow_inline_secrets=parts.allow_inline_secrets)
     controller = Controller(directory, parts.registry, loops, board, clock)
     board.connect(loops.state, controller.ended)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
 
 from reconciler.collect.backoff import forbids
+from reconciler.control.admission import Admission
 from reconciler.control.controller import Decision, Recorder
 from reconciler.control.observe import Directory
 from reconciler.control.remembered import recall
@@ -64,11 +65,11 @@ def listed(found: Found, histories: Mapping[str, History]) -> list[ShownCollecto
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """Sessions of a process that owns the state and then ends. `per_host`: sessions at once with one host."""
+    """Sessions of a process that owns the state and then ends."""
 
     registry: Registry
     pool: SessionPool
-    per_host: int
+    admission: Callable[[], Admission]
     now: Callable[[], datetime]
 
     def decide(self, directory: Directory) -> tuple[Decision, Mapping[str, History]]:
@@ -87,11 +88,10 @@ class Once:
 
     async def _all(self, decision: Decision, histories: Mapping[str, History], chosen: Sequence[DesiredCollector],
                    force: bool, on_progress: OnProgress) -> dict[str, Session]:
-        hosts: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(self.per_host))
+        admission = self.admission()
         works = [self._work(decision, histories, collector, on_progress) for collector in chosen]
         try:
-            reports = await asyncio.gather(*[self._one(work, hosts[work.collector.effective.source.host], force)
-                                             for work in works])
+            reports = await asyncio.gather(*[self._one(work, admission, force) for work in works])
         finally:
             for work in works:
                 work.control.give_up()
@@ -105,11 +105,11 @@ class Once:
         history = histories.get(name)
         return Work(collector, history.retry if history else None, decision.versions[name].fresh, control)
 
-    async def _one(self, work: Work, host: asyncio.Semaphore, force: bool) -> SessionReport:
-        async with host:
-            refusal = self._refusal(work, force)
-            if refusal is not None:
-                return SessionReport(self.now(), self.now(), Outcome.FAILED, error=refusal)
+    async def _one(self, work: Work, admission: Admission, force: bool) -> SessionReport:
+        refusal = self._refusal(work, force)
+        if refusal is not None:
+            return SessionReport(self.now(), self.now(), Outcome.FAILED, error=refusal)
+        async with _admitted(admission, work.collector.effective.source.host):
             return (await self.pool.run(work)).report
 
     def _refusal(self, work: Work, force: bool) -> Failure | None:
@@ -122,3 +122,18 @@ class Once:
         if retry is None or retry.digest != collector.effective_digest or not forbids(retry, self.now(), force=force):
             return None
         return Failure(retry.reason, f"next attempt at {timestamp(retry.next_attempt)}: {retry.message}")
+
+
+@asynccontextmanager
+async def _admitted(admission: Admission, host: str) -> AsyncIterator[None]:
+    """Inside of this context a session with this host may run."""
+    room = asyncio.Event()
+    ticket = admission.request(host, room.set)
+    try:
+        await room.wait()
+        yield
+    finally:
+        if room.is_set():
+            admission.release(host)
+        else:
+            admission.cancel(ticket)

@@ -20,7 +20,8 @@ class Listen(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`manifests`, `host_connections` and `host_logins_per_minute` are None where nothing was asked for: the running
-    daemon's directory, and the presets of the providers. `state_url` may contain a password: never show it."""
+    daemon's directory, and the presets of the providers (`control.limits`). `state_url` may contain a password: never
+    show it."""
 
     state_dir: Path
     state_url: str

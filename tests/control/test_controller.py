@@ -14,6 +14,7 @@ import pytest
 from reconciler.control.admission import Admission
 from reconciler.control.board import Board
 from reconciler.control.controller import Controller
+from reconciler.control.limits import HostLimits
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory
 from reconciler.control.service import Control, NotFound
@@ -39,7 +40,7 @@ class World:
         self.clock = VirtualClock()
         self.sessions = VirtualSessions(self.clock, length=0.0)
         self.board = Board(self.clock)
-        self.loops = Loops(self.sessions, Admission(32, 32), self.clock, self.board)
+        self.loops = Loops(self.sessions, Admission(32, lambda _: HostLimits(32)), self.clock, self.board)
         self.controller = Controller(Directory(root), self.registry, self.loops, self.board, self.clock)
         self.board.connect(self.loops.state, self.controller.ended)
         self.control = Control(self.controller, self.loops, self.board, self.registry, check, self.clock)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.control.admission import Admission
+from reconciler.control.limits import HostLimits
 from reconciler.control.loop import SessionRefused
 from reconciler.control.loops import Loops
 from reconciler.control.state import Version
@@ -30,7 +31,7 @@ class World:
         self.clock = VirtualClock()
         self.told = Told()
         self.sessions = VirtualSessions(self.clock)
-        self.loops = Loops(self.sessions, Admission(sessions, per_host), self.clock, self.told)
+        self.loops = Loops(self.sessions, Admission(sessions, lambda _: HostLimits(per_host)), self.clock, self.told)
         self.retries: dict[str, Retry] = {}
         self.generation = 0
 

@@ -22,6 +22,7 @@ from reconciler.control.admission import Admission
 from reconciler.control.board import Board
 from reconciler.control.clock import Clock
 from reconciler.control.controller import Controller
+from reconciler.control.limits import preset
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory
 from reconciler.control.service import Control
@@ -92,7 +93,7 @@ def settings(tmp_path: Path) -> Settings:
 async def daemon(root: Path, settings: Settings) -> AsyncIterator[Daemon]:
     script, registry, clock, board = Script(), MemoryRegistry(), Clock(), Board(Clock())
     pool = SessionPool(script.run, decide, registry, 4, clock.now)
-    loops = Loops(pool, Admission(4, 4), clock, board)
+    loops = Loops(pool, Admission(4, preset), clock, board)
     controller = Controller(Directory(root), registry, loops, board, clock)
     board.connect(loops.state, controller.ended)
     control = Control(controller, loops, board, registry, check, clock)

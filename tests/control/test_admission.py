@@ -1,0 +1,131 @@
+"""Who may begin a session, in virtual time: per-host limits of sessions and of logins, and turns between hosts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from reconciler.control.admission import Admission
+from reconciler.control.limits import ELSEWHERE, HostLimits, canonical, limits, preset
+from tests.control.virtual import virtual
+
+
+class Door:
+    """Admits sessions of `length` seconds; when each began, by host."""
+
+    def __init__(self, limit: HostLimits, *, sessions: int = 100, length: float = 0.5) -> None:
+        self.admission = Admission(sessions, lambda _: limit)
+        self.length = length
+        self.began: dict[str, list[float]] = {}
+
+    def ask(self, host: str, *, urgent: bool = False) -> None:
+        self.admission.request(host, lambda: self._begin(host), urgent=urgent)
+
+    def _begin(self, host: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.began.setdefault(host, []).append(round(loop.time(), 3))
+        loop.call_later(self.length, self.admission.release, host)
+
+
+def test_R4_logins_are_spaced_evenly_and_no_minute_has_more() -> None:
+    async def scenario() -> Sequence[float]:
+        door = Door(HostLimits(8, 30))
+        for _ in range(100):
+            door.ask("imap.example.org")
+        await asyncio.sleep(300)
+        return door.began["imap.example.org"]
+
+    began = virtual(scenario)
+    assert began == [2.0 * number for number in range(100)]
+
+
+def test_R4_a_host_that_rests_delays_nobody_else() -> None:
+    async def scenario() -> None:
+        door = Door(HostLimits(2, None), sessions=4, length=10)
+        for _ in range(6):
+            door.ask("slow.example.org")
+        door.ask("other.example.org")
+        await asyncio.sleep(0)
+        assert door.began == {"slow.example.org": [0, 0], "other.example.org": [0]}
+        await asyncio.sleep(30)
+        assert door.began["slow.example.org"] == [0, 0, 10, 10, 20, 20]
+
+    virtual(scenario)
+
+
+def test_who_is_asked_for_comes_before_the_others_of_a_host() -> None:
+    async def scenario() -> None:
+        order: list[str] = []
+        admission = Admission(9, lambda _: HostLimits(9, 60))
+        for name in ("first", "second"):
+            admission.request("h", lambda name=name: order.append(name))  # type: ignore[misc]
+        admission.request("h", lambda: order.append("urgent"), urgent=True)
+        await asyncio.sleep(3)
+        assert order == ["first", "urgent", "second"]
+
+    virtual(scenario)
+
+
+def test_a_place_that_was_given_up_costs_no_login() -> None:
+    async def scenario() -> None:
+        door = Door(HostLimits(9, 60))
+        door.ask("h")
+        given_up = door.admission.request("h", lambda: pytest.fail("admitted all the same"))
+        door.ask("h")
+        door.admission.cancel(given_up)
+        await asyncio.sleep(5)
+        assert door.began["h"] == [0, 1]
+
+    virtual(scenario)
+
+
+def test_a_second_login_of_a_session_counts() -> None:
+    async def scenario() -> None:
+        door = Door(HostLimits(9, 60))
+        door.ask("h")
+        door.admission.another_login("h")
+        door.ask("h")
+        await asyncio.sleep(5)
+        assert door.began["h"] == [0, 2]
+
+    virtual(scenario)
+
+
+def test_all_spellings_of_a_host_share_its_limit() -> None:
+    async def scenario() -> None:
+        door = Door(HostLimits(1, None), length=1)
+        for host in ("imap.почта.рф", "IMAP.xn--80a1acny.xn--p1ai", "imap.Почта.РФ."):
+            door.ask(host)
+        await asyncio.sleep(5)
+        assert sorted(at for began in door.began.values() for at in began) == [0, 1, 2]
+
+    virtual(scenario)
+
+
+def test_nothing_is_remembered_of_hosts_without_a_login_limit() -> None:
+    async def scenario() -> None:
+        door = Door(HostLimits(1, None))
+        for number in range(50):
+            door.ask(f"host{number}.example.org")
+        await asyncio.sleep(5)
+        assert not door.admission._hosts
+
+    virtual(scenario)
+
+
+@pytest.mark.parametrize(("host", "known"), [
+    ("imap.gmail.com", True), ("pop.googlemail.com", True), ("outlook.office365.com", True), ("imap.yandex.ru", True),
+    ("imap.mail.ru", True), ("export.imap.mail.yahoo.com", True), ("imap.mail.me.com", True), ("gmail.com", True),
+    ("notgmail.com", False), ("gmail.com.example.org", False), ("192.0.2.1", False), ("com", False),
+])
+def test_presets_go_by_the_domain_a_host_is_in(host: str, known: bool) -> None:
+    assert (preset(canonical(host)) is not ELSEWHERE) is known
+    assert (preset(canonical(host)).logins is not None) is known
+
+
+def test_what_was_asked_for_replaces_the_presets() -> None:
+    assert limits(3, None)("imap.gmail.com") == HostLimits(3, preset("imap.gmail.com").logins)
+    assert limits(None, 7)("mail.example.org") == HostLimits(ELSEWHERE.connections, 7)
+    assert limits(None, None)("mail.example.org") == ELSEWHERE
