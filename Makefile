@@ -4,15 +4,17 @@ BIN := .venv/bin
 SCHEMA := schemas/mailcollector.v1.json
 ONCE ?=
 ARGS ?=
+SECONDS ?= 3600
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test crashwalk check fix bench clean
+.PHONY: help demo test crashwalk soak check fix bench clean
 
 help:
 	@echo 'make demo         collectors that fetch mail from a private Dovecot, for you to watch and change'
 	@echo 'make demo ONCE=1  the same, one session of each, then it ends'
 	@echo 'make test         the whole test suite; make test ARGS="-k watch" a part of it'
 	@echo 'make crashwalk    dies at every step of a session, in every mode, and counts what is lost and doubled (root)'
+	@echo 'make soak         random faults for an hour, while mail keeps coming; SECONDS=600 for ten minutes (root)'
 	@echo 'make check        style, types, floors, and whether the schema is up to date'
 	@echo 'make fix          mend what a program can mend'
 	@echo 'make bench        messages a second, from a private Dovecot'
@@ -29,6 +31,10 @@ test:
 crashwalk:
 	@scripts/bootstrap test
 	@$(BIN)/python -m tests.crashes
+
+soak:
+	@scripts/bootstrap test
+	@$(BIN)/python -m tests.soak --seconds $(SECONDS) $(ARGS)
 
 check:
 	@scripts/bootstrap check

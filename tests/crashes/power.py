@@ -17,6 +17,10 @@ _MIB = 1 << 20
 class Disk:
     """`with Disk() as disk:`; mounted at `mounted`. What was not synced when the power went is gone after `restore`."""
 
+    def __init__(self, mebibytes: int = 64, inodes: int = 4096) -> None:
+        self._mebibytes = mebibytes
+        self._inodes = inodes
+
     def __enter__(self) -> Self:
         if os.getuid() != 0:
             raise RuntimeError("cutting the power of a disk needs root, for mounting an ext4 from a file: run as root")
@@ -25,9 +29,9 @@ class Disk:
         self.mounted = self._directory / "disk"
         self.mounted.mkdir()
         with self._image.open("wb") as image:
-            image.truncate(64 * _MIB)
+            image.truncate(self._mebibytes * _MIB)
         try:
-            _run("mkfs.ext4", "-q", str(self._image))
+            _run("mkfs.ext4", "-q", "-m", "0", "-N", str(self._inodes), str(self._image))
             self._mount()
         except BaseException:
             shutil.rmtree(self._directory)

@@ -198,7 +198,17 @@ class Dovecot:
         return {path.name.split(":")[0]: "new" if path.parent.name == "new" else path.name.partition(":2,")[2]
                 for path in self._files(user, folder)}
 
+    def restart(self) -> None:
+        """Stop it and start it again, on other ports; sessions are cut."""
+        self._halt()
+        (self.root / "dovecot.log").unlink()
+        self._start()
+
     def stop(self) -> None:
+        self._halt()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _halt(self) -> None:
         if self._process is not None:
             self._process.terminate()
             try:
@@ -207,7 +217,6 @@ class Dovecot:
                 self._process.kill()
                 self._process.wait()
             self._process = None
-        shutil.rmtree(self.root, ignore_errors=True)
 
     def _files(self, user: str, folder: str) -> list[Path]:
         path = self.maildir(user, folder)
