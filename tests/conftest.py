@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
@@ -11,6 +12,11 @@ from tests.servers.dovecot import Dovecot
 from tests.servers.postfix import Postfix
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """Started in the background by a shell, we would ignore SIGINT, and so would every program that a test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
