@@ -139,6 +139,12 @@ def clear_offline(settings: Settings, directory: Path, name: str) -> dict[str, i
         return {"epoch": ledger.clear(name, _now()).epoch, "forgotten": histories[name].size}
 
 
+def unpark_offline(settings: Settings, name: str) -> int:
+    """Parked messages are to be tried again; how many there are."""
+    with owned(settings.state_dir), _ledger(settings) as ledger:
+        return ledger.unpark(name)
+
+
 def check(settings: Settings, directory: Path, name: str) -> CheckReport:
     """Connect, log in, list. Raises KeyError where no such collector is declared, ManifestInvalid."""
     with _ledger_if_any(settings) as ledger:

@@ -75,6 +75,10 @@ class Daemon:
         answer = self._asked("POST", f"{self._collector(name)}/clear", timeout=_WAITS)
         return Cleared(epoch=answer["epoch"], forgotten=answer["forgotten"])
 
+    def unpark(self, name: str) -> int:
+        answer = self._asked("POST", f"{self._collector(name)}/unpark", timeout=_WAITS)
+        return int(answer["unparked"])
+
     def check(self, name: str) -> CheckReport:
         return self._model(CheckReport, "POST", f"{self._collector(name)}/check", timeout=_WAITS)
 

@@ -61,6 +61,10 @@ class Offline:
         self._require(name)
         return Cleared(**app.clear_offline(self._settings, self._directory, name))
 
+    def unpark(self, name: str) -> int:
+        self._require(name)
+        return app.unpark_offline(self._settings, name)
+
     def check(self, name: str) -> CheckReport:
         self._require(name)
         return app.check(self._settings, self._directory, name)

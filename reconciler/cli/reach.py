@@ -64,6 +64,9 @@ class Collectors(Protocol):
 
     def clear(self, name: str) -> Cleared: ...
 
+    def unpark(self, name: str) -> int:
+        """Parked messages are to be tried again; how many there are."""
+
     def check(self, name: str) -> CheckReport: ...
 
     def __enter__(self) -> Self: ...

@@ -137,6 +137,11 @@ class Control:
             declared = await asyncio.to_thread(self._registry.clear, name, self._clock.now())
         return Cleared(declared.epoch, history.size)
 
+    async def unpark(self, name: str) -> int:
+        """The next session tries parked messages again; how many there are."""
+        self._known(name)
+        return await asyncio.to_thread(self._registry.unpark, name)
+
     async def check(self, name: str) -> CheckReport:
         """Connect, log in, count; collect nothing. Raises SessionRefused when there is no spec to check."""
         self._known(name)

@@ -71,6 +71,9 @@ class Api:
         cleared = await self._control.clear(request.path_params["name"])
         return JSONResponse({"epoch": cleared.epoch, "forgotten": cleared.forgotten})
 
+    async def unpark(self, request: Request) -> Response:
+        return JSONResponse({"unparked": await self._control.unpark(request.path_params["name"])})
+
     async def check(self, request: Request) -> Response:
         return _json(await self._control.check(request.path_params["name"]))
 
@@ -123,6 +126,7 @@ def application(control: Control, place: Place) -> Starlette:
         Route(one, api.collector),
         Route(f"{one}/collect", api.collect, methods=["POST"]),
         Route(f"{one}/clear", api.clear, methods=["POST"]),
+        Route(f"{one}/unpark", api.unpark, methods=["POST"]),
         Route(f"{one}/check", api.check, methods=["POST"]),
         Route("/api/v1/events", api.events),
         Route("/api/v1/info", api.info),

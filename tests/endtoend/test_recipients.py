@@ -217,3 +217,25 @@ def test_D12_a_socket_that_is_not_there_is_said_and_nothing_is_lost(deployment: 
     assert error["reason"] == "DestinationUnavailable"
     assert "/nowhere/lmtp" in error["message"]
     assert len(dovecot.messages(own)) == 1
+
+
+def test_parked_mail_is_tried_again_when_asked_for(deployment: Deployment, dovecot: Dovecot, own: str) -> None:
+    dovecot.deliver(own, [message("раз@почта.рф", own)])
+    (deployment.root / "mail").mkdir()
+    detecting(deployment, "seed", own, "to: икс.рф", mode="new-delete")
+    deployment.once()
+    assert session(deployment, "seed")["parked"] == 1
+    manifests = ("--manifests", str(deployment.manifests))
+    told = json.loads(deployment.run("describe", "seed", *manifests, "-o", "json").stdout)
+    assert [parked["reason"] for parked in told["parked"]] == ["unknown-mailbox"]
+
+    box = deployment.root / "mail" / "икс.рф" / "раз"
+    box.mkdir(parents=True)
+    deployment.run("collect", "seed", *manifests)
+    assert session(deployment, "seed")["parked"] == 1
+    with deployment.daemon() as daemon:
+        daemon.condition("seed", "Ready", "True")
+        deployment.run("collect", "seed", "--retry-parked", "--wait")
+        found = session(deployment, "seed")
+    assert (found["parked"], found["collected"], found["deleted"]) == (0, 1, 1)
+    assert len(list(box.glob("new/*"))) == 1
