@@ -18,10 +18,11 @@ from reconciler.model.settings import Settings
     ("mailcollector validate", "checks the running daemon's manifests, else ./collectors.d"),
     ("mailcollector validate collectors.d/sales.yaml", "checks one file"),
     ("mailcollector validate collectors.d --output github", "annotates a pull request"),
+    ("mailcollector validate collectors.d --output sarif > validate.sarif", "for code scanning"),
 ], exits={0: "no error; there may be warnings", 1: "errors", 2: "usage; a PATH does not exist"})
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Choice(["text", "json", "github"]), default="text", show_default=True,
-              help="How diagnostics are printed; github: as workflow commands.")
+@click.option("-o", "--output", type=click.Choice(["text", "json", "github", "sarif", "junit"]), default="text",
+              show_default=True, help="How diagnostics are printed; github: as workflow commands.")
 @common()
 def command(settings: Settings, paths: Sequence[Path], output: str) -> int:
     """Checks manifests: tells every error of every file in one run, each with its file, line and column and how to mend

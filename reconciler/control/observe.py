@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.control.revision import revision
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
-from reconciler.manifests.files import DirectoryVanished, Unreadable, list_files, read
+from reconciler.manifests.files import DirectoryVanished, Signature, Unreadable, list_files, read, signature
 from reconciler.manifests.loading import Broken as BrokenManifest
 from reconciler.manifests.loading import Loaded, ParsedFile, parse, unreadable
 from reconciler.manifests.together import check_together
@@ -20,10 +18,6 @@ from reconciler.planning.declared import Broken, Declaration, Observed, declarat
 
 CONFIRMATION = ".allow-empty"
 """A file of this name in the directory says that no collector at all is meant."""
-_SETTLED = 50_000_000
-"""Nanoseconds: a file changed more lately may change again without a new time stamp."""
-
-Signature = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +79,8 @@ class Directory:
 
     def _file(self, path: Path, *, everything: bool) -> _File:
         known = self._files.get(str(path))
-        signature = _signature(path)
-        if known and signature is not None and known.signature == signature and not everything:
+        seen = signature(path)
+        if known and seen is not None and known.signature == seen and not everything:
             return known
         try:
             data = read(path)
@@ -94,10 +88,10 @@ class Directory:
             return _same(known, _File(None, b"", unreadable(path, error), unreadable=f"{path}: {error}"))
         digest = hashlib.sha256(data).digest()
         if known and known.digest == digest:
-            known.signature = signature
+            known.signature = seen
             return known
         parsed = parse(data, str(path), allow_inline_secrets=self._allow_inline_secrets)
-        return _File(signature, digest, parsed, tuple(map(_declaration, parsed.manifests)))
+        return _File(seen, digest, parsed, tuple(map(_declaration, parsed.manifests)))
 
 
 def _same(known: _File | None, now: _File) -> _File:
@@ -107,19 +101,6 @@ def _same(known: _File | None, now: _File) -> _File:
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
-
-
-def _signature(path: Path) -> Signature | None:
-    """None where a change could escape: the file changed just now, or cannot be looked at."""
-    try:
-        link = path.lstat()
-        target = str(path.readlink()) if stat.S_ISLNK(link.st_mode) else ""
-        found = path.stat() if target else link
-    except OSError:
-        return None
-    if abs(time.time_ns() - found.st_mtime_ns) < _SETTLED:
-        return None
-    return *_identity(found), found.st_size, found.st_mtime_ns, found.st_ctime_ns, target
 
 
 def _declaration(found: Loaded) -> Declaration:

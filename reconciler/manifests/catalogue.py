@@ -57,7 +57,14 @@ RULES: dict[str, str] = {
     "tls-none": "Credentials or mail travel unencrypted to another machine.",
     "duplicate-item": "The same entry twice in one list.",
     "not-supported-yet": "A feature that this version does not have yet.",
+    "unreachable-default": "Mail without a known recipient goes to one of the remote domains, or a Destination is "
+                           "marked as default though every collector names one.",
+    "interval-too-short": "The provider of this account does not like such frequent logins.",
+    "provider-login": "The provider accepts no account password here: OAuth2 or an app password. A note; a warning "
+                      "where a password never works.",
     # The directory
+    "all-delete-shared": "An all-delete collector takes away mail that another collector reads too.",
+    "shared-account": "Two collectors read the same folder of the same account.",
     "directory-vanished": "The directory of manifests is not there: everything runs on as it was.",
     "duplicate-name": "Two manifests of one kind bear the same name.",
     "several-defaults": "More than one Destination is marked as default.",

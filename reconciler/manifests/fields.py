@@ -40,4 +40,4 @@ class Fields:
         return None if node is None or self._is_doubtful(path) else node.value
 
     def _is_doubtful(self, path: Path) -> bool:
-        return any(path[:length] in self._doubtful for length in range(1, len(path) + 1))
+        return bool(self._doubtful) and any(path[:length] in self._doubtful for length in range(1, len(path) + 1))

@@ -5,11 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 LARGEST = 1 << 20
 """Octets of a manifest file."""
+
+_SETTLED = 50_000_000
+"""Nanoseconds: a file changed more lately may change again without a new time stamp."""
+
+Signature = tuple[object, ...]
 
 _SUFFIXES = (".yaml", ".yml")
 _SENTENCES = {
@@ -83,6 +89,20 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
+
+
+def signature(path: Path) -> Signature | None:
+    """Stays the same while the file does. None where a change could escape: the file changed just now, or cannot be
+    looked at."""
+    try:
+        link = path.lstat()
+        target = str(path.readlink()) if stat.S_ISLNK(link.st_mode) else ""
+        found = path.stat() if target else link
+    except OSError:
+        return None
+    if abs(time.time_ns() - found.st_mtime_ns) < _SETTLED:
+        return None
+    return *_identity(found), found.st_size, found.st_mtime_ns, found.st_ctime_ns, target
 
 
 def read(path: Path) -> bytes:

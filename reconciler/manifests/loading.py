@@ -12,7 +12,7 @@ from typing import Any, Literal
 import jsonschema
 from pydantic import ValidationError
 
-from reconciler.manifests import document, files, rules, schema, wording
+from reconciler.manifests import document, files, mailboxes, rules, schema, wording
 from reconciler.manifests.diagnostics import START, Diagnostic, Finding, Position, Severity, dotted, in_order
 from reconciler.manifests.fields import Fields
 from reconciler.manifests.nodes import Document, Unusable
@@ -26,8 +26,10 @@ _DOUBTFUL = frozenset({"tag", "ambiguous-number", "unknown-alias"})
 """Rules of the YAML that leave a value nobody should judge any further."""
 _MOST_ERRORS = 1_000
 """Of one document: nobody reads more, and a file must not hold up the others."""
-_MARKED = (("metadata", "name"), ("spec",), ("spec", "destination"), ("spec", "default"))
+_MARKED = (("metadata", "name"), ("spec",), ("spec", "destination"), ("spec", "default"), ("spec", "source"),
+           ("spec", "collect", "mode"))
 """What rules over the whole directory point at."""
+_KEYS_MARKED = (("spec",), ("spec", "source"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,10 @@ class Named:
     destination: str | None = None
     """The Destination it names; "" where it names one that cannot be read."""
     default: bool = False
+    mailbox: mailboxes.Mailbox | None = None
+    """What a collector that is enabled reads."""
     marks: Mapping[str, Position] = field(default_factory=dict, repr=False)
-    """Places of metadata.name, spec, spec.destination and spec.default."""
+    """Places of what `_MARKED` lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +175,12 @@ class _Parsed:
 
     @classmethod
     def of(cls, found: Document, file: str, allow_inline_secrets: bool) -> _Parsed:
-        against_schema = _against_schema(found)
+        manifest, refused = _against_model(found)
+        against_schema = [] if manifest else _against_schema(found) or ([] if found.findings else refused)
         fields = Fields(found, {finding.path for finding in (*against_schema, *_doubtful(found))})
         findings = [*against_schema, *rules.check(fields, allow_inline_secrets=allow_inline_secrets)]
-        manifest = None
-        if not found.findings and not any(finding.severity is Severity.ERROR for finding in findings):
-            manifest, refused = _against_model(found)
-            findings += refused
+        if found.findings or any(finding.severity is Severity.ERROR for finding in findings):
+            manifest = None
         diagnostics = [_diagnostic(finding, position, file) for position, finding in found.findings]
         diagnostics += [_diagnostic(finding, found.place(finding.path, key=finding.key), file) for finding in findings]
         named = _named(found, fields, file)
@@ -205,9 +208,14 @@ def _against_schema(found: Document) -> list[Finding]:
 
 
 def _against_model(found: Document) -> tuple[Manifest | None, list[Finding]]:
+    """The model judges a manifest many times faster than the schema and accepts the same ones (a test holds them
+    together), so the schema is only asked what is wrong."""
     value = found.root.value
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if not isinstance(kind, str) or kind not in _MODELS:
+        return None, []
     try:
-        return _MODELS[value["kind"]].model_validate(value), []
+        return _MODELS[kind].model_validate(value), []
     except ValidationError as refused:
         return None, [Finding(tuple(error["loc"]), "model", f"{error['msg']} (the schema accepts it: report this)")
                       for error in refused.errors(include_input=False, include_url=False)]
@@ -218,5 +226,7 @@ def _named(found: Document, fields: Fields, file: str) -> Named | None:
     if kind is None or not name:
         return None
     destination = fields.text("spec", "destination") or ("" if fields.has("spec", "destination") else None)
-    marks = {dotted(path): found.place(path, key=path == ("spec",)) for path in _MARKED}
-    return Named(kind, name, file, found.root.position.line, destination, fields.is_set("spec", "default"), marks)
+    marks = {dotted(path): found.place(path, key=path in _KEYS_MARKED) for path in _MARKED}
+    mailbox = mailboxes.of(fields) if kind == "MailCollector" else None
+    return Named(kind, name, file, found.root.position.line, destination, fields.is_set("spec", "default"), mailbox,
+                 marks)

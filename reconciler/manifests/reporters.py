@@ -1,4 +1,4 @@
-"""What `validate` prints: diagnostics for people, programs and GitHub."""
+"""What `validate` prints: diagnostics for people, programs and CI."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from reconciler.manifests import encoding, files
+from reconciler.manifests import encoding, files, junit, sarif
 from reconciler.manifests.diagnostics import Diagnostic, Severity, escaped
 from reconciler.manifests.nodes import Unusable
 from reconciler.manifests.validation import Validation
@@ -66,7 +66,7 @@ def _masked(line: str) -> str:
 
 def _summary(validation: Validation) -> str:
     counts = {severity: sum(found.severity is severity for found in validation) for severity in Severity}
-    files_read = _plural(validation.files, "file")
+    files_read = _plural(len(validation.files), "file")
     if not any(counts.values()):
         return f"{_plural(validation.manifests, 'manifest')} in {files_read}: no errors"
     found = ", ".join(_plural(counts[severity], word) for severity, word in
@@ -100,5 +100,6 @@ def _property(text: str) -> str:
 
 
 Reporter = Callable[[Validation], str]
-REPORTERS: Mapping[str, Reporter] = {"text": text, "json": as_json, "github": github}
+REPORTERS: Mapping[str, Reporter] = {"text": text, "json": as_json, "github": github, "sarif": sarif.report,
+                                     "junit": junit.report}
 """By the name that `--output` takes."""

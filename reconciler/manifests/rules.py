@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from reconciler.manifests import domains, support
+from reconciler.manifests import domains, providers, support
 from reconciler.manifests.diagnostics import Finding, Path, Severity, quoted
 from reconciler.manifests.fields import Fields
 
@@ -40,6 +40,8 @@ def check(fields: Fields, *, allow_inline_secrets: bool = False) -> Iterator[Fin
     yield from _imap_only(fields)
     yield from _lists(fields)
     yield from _placeholders(fields)
+    yield from _default_elsewhere(fields)
+    yield from providers.hints(fields)
     for gap in support.GAPS:
         if fields.is_set(*gap.path):
             yield Finding(gap.path, gap.rule, gap.message, Severity.WARNING, key=True)
@@ -111,6 +113,18 @@ def _placeholders(fields: Fields) -> Iterator[Finding]:
     for braced in _BRACED.findall(fields.text(*path) or ""):
         if braced not in _PLACEHOLDERS:
             yield Finding(path, "placeholder", f"{quoted(braced)} is no placeholder: use {{domain}} and {{local}}")
+
+
+def _default_elsewhere(fields: Fields) -> Iterator[Finding]:
+    """Mail that nobody was found for would go back to where it came from."""
+    default, to = fields.text(*_DETECT, "default"), fields.text(*_DETECT, "to")
+    if default is None or to is None:
+        return
+    domain = domains.to_unicode(default.rpartition("@")[2])
+    remote = {domains.to_unicode(name) for name in fields.texts(*_DETECT, "from")}
+    if domain in remote and domain != domains.to_unicode(to):
+        yield Finding((*_DETECT, "default"), "unreachable-default", f"{quoted(domain)} is a remote domain, from which "
+                      f"this collector takes mail away: name a mailbox of {quoted(to)}", Severity.WARNING)
 
 
 def _host(host: str | None, path: Path) -> Iterator[Finding]:

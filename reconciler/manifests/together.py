@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from reconciler.manifests.diagnostics import Diagnostic, Severity, did_you_mean, in_order, quoted
-from reconciler.manifests.loading import Named, ParsedFile
+from reconciler.manifests.loading import Named
 
 Identity = tuple[str, str]
 """Kind and name."""
+
+
+class HasNamed(Protocol):
+    """A file of which at least is known what its manifests are called: `loading.ParsedFile`, `validation.Judged`."""
+
+    def named(self) -> Iterable[Named]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +28,15 @@ class Together:
     refused: Mapping[Identity, str]
 
 
-def check_together(parsed: Iterable[ParsedFile], *, destinations: Iterable[str] = (),
+def check_together(parsed: Iterable[HasNamed], *, destinations: Iterable[str] = (),
                    whole: bool = True) -> Together:
     """The rules over all files. `destinations`: names that exist besides (the last good version of a file that cannot
     be read now). `whole`: these are all the files there are, so a name that is not here is nowhere."""
     named = [one for file in parsed for one in file.named()]
     names = {*destinations, *(one.name for one in named if one.kind == "Destination")}
     found = [*_duplicates(named), *_defaults(named),
-             *_destinations(named, names, Severity.ERROR if whole else Severity.WARNING)]
+             *_destinations(named, names, Severity.ERROR if whole else Severity.WARNING), *_shared(named),
+             *(_unused_default(named) if whole else ())]
     refused: dict[Identity, str] = {}
     for identity, diagnostic in found:
         if diagnostic.is_error:
@@ -75,6 +83,42 @@ def _destinations(manifests: Iterable[Named], names: set[str], severity: Severit
             hint = did_you_mean(one.destination, sorted(names)) if names else "declare it, or remove `destination`"
             yield _about(one, "spec.destination", "unknown-destination", f"there is no Destination "
                          f"{quoted(one.destination)}: {hint}", severity)
+
+
+def _shared(manifests: Iterable[Named]) -> _Found:
+    """Collectors that read the same folder: told once for each, of the first other one."""
+    accounts: dict[str, list[Named]] = defaultdict(list)
+    for one in manifests:
+        if one.mailbox is not None:
+            accounts[one.mailbox.account].append(one)
+    for group in accounts.values():
+        for one in group if len(group) > 1 else ():
+            yield from _shares(one, group)
+
+
+def _shares(one: Named, group: Sequence[Named]) -> _Found:
+    others = [other for other in group if other.name != one.name and one.mailbox and other.mailbox
+              and one.mailbox.overlaps(other.mailbox)]
+    if not others or one.mailbox is None:
+        return
+    other = f"the collector {quoted(others[0].name)} ({others[0].file}:{others[0].line})"
+    if one.mailbox.takes_away:
+        yield _about(one, "spec.collect.mode", "all-delete-shared", f"this takes away mail that {other} reads too: use "
+                     "new-keep or new-delete, or let one of the two collect", Severity.WARNING)
+    else:
+        yield _about(one, "spec.source", "shared-account", f"{other} reads the same mailbox: every message is "
+                     "collected twice; disable or remove one of the two, or give them other folders", Severity.WARNING)
+
+
+def _unused_default(manifests: Sequence[Named]) -> _Found:
+    """A default that nobody falls back to."""
+    collectors = [one for one in manifests if one.kind == "MailCollector"]
+    if not collectors or any(one.destination is None for one in collectors):
+        return
+    for one in manifests:
+        if one.kind == "Destination" and one.default and all(name.destination != one.name for name in collectors):
+            yield _about(one, "spec.default", "unreachable-default", "every collector names another Destination, so "
+                         "that this default is never used: remove `default`, or the Destination", Severity.WARNING)
 
 
 def _other(group: Iterable[Named], manifest: Named) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from reconciler.manifests import files
 from reconciler.manifests.diagnostics import Diagnostic, in_order
-from reconciler.manifests.loading import load
+from reconciler.manifests.judgements import place
+from reconciler.manifests.judging import judge
 from reconciler.manifests.together import check_together
 
 DEFAULT = Path("collectors.d")
@@ -20,9 +21,9 @@ class NoSuchPath(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """`files` were looked at, with `manifests` that are valid in them."""
+    """`files` were looked at, with so many valid `manifests` in them."""
 
-    files: int
+    files: tuple[str, ...]
     manifests: int
     diagnostics: tuple[Diagnostic, ...]
 
@@ -40,10 +41,11 @@ def validate(paths: Sequence[Path] = (), *, allow_inline_secrets: bool = False) 
     Where only files are named, a Destination may be in another one, so that a missing one is a warning.
     """
     chosen = list(paths) or [DEFAULT]
-    parsed = [load(path, allow_inline_secrets=allow_inline_secrets) for path in dict.fromkeys(_files(chosen))]
-    together = check_together(parsed, whole=any(path.is_dir() for path in chosen))
-    found = [*(diagnostic for file in parsed for diagnostic in file.diagnostics), *together.diagnostics]
-    return Validation(len(parsed), sum(len(file.manifests) for file in parsed), tuple(in_order(found)))
+    paths_read = list(dict.fromkeys(_files(chosen)))
+    judged = judge(paths_read, allow_inline_secrets=allow_inline_secrets, kept=place(chosen))
+    together = check_together(judged, whole=any(path.is_dir() for path in chosen))
+    found = [*(diagnostic for file in judged for diagnostic in file.diagnostics), *together.diagnostics]
+    return Validation(tuple(map(str, paths_read)), sum(file.valid for file in judged), tuple(in_order(found)))
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

@@ -57,3 +57,56 @@ def test_broken_destination_is_not_unknown() -> None:
 def test_no_default_where_there_are_destinations() -> None:
     together = check_together(parsed(COLLECTOR, DESTINATION))
     assert [(one.rule, one.line) for one in together.diagnostics] == [("no-destination", 5)]
+
+
+def collector(name: str, **changes: str) -> str:
+    text = COLLECTOR.replace("name: sales", f"name: {name}", 1)
+    for old, new in changes.items():
+        text = text.replace({"host": "imap.example.org", "user": "sales@example.org", "protocol": "protocol: imap",
+                             "recipient": "  recipient:"}[old], new)
+    return text
+
+
+def rules(*texts: str) -> list[tuple[str, str]]:
+    return [(one.file, one.rule) for one in check_together(parsed(*texts)).diagnostics]
+
+
+def test_two_collectors_on_one_mailbox_are_told_of_each_other() -> None:
+    both = [("1.yaml", "shared-account"), ("2.yaml", "shared-account")]
+    assert rules(collector("a"), collector("b")) == both
+    assert rules(collector("a"), collector("b", protocol="protocol: pop3", user="SALES@example.org")) == both
+    gmail = [collector(name, host=f"{name}.gmail.com") for name in ("imap", "pop")]
+    assert rules(*gmail) == both
+    assert rules(collector("a"), collector("b", user="other@example.org")) == []
+    assert rules(collector("a"), collector("b", host="other.example.org")) == []
+
+
+def test_other_folders_and_disabled_ones_share_nothing() -> None:
+    def folders(name: str, *names: str) -> str:
+        return collector(name, protocol=f"protocol: imap\n    folders: {list(names)}")
+
+    assert rules(folders("a", "INBOX"), folders("b", "Lists", "Work/x")) == []
+    assert rules(folders("a", "inbox"), folders("b", "Lists", "INBOX")) != []
+    assert rules(folders("a", "Lists/*"), folders("b", "Lists/x/y")) != []
+    assert rules(folders("a", "Lists/%"), folders("b", "Lists/x/y")) == []
+    disabled = collector("b", recipient="  enabled: false\n  recipient:")
+    assert rules(collector("a"), disabled) == []
+
+
+def test_all_delete_on_what_another_one_reads() -> None:
+    taker = collector("a", recipient="  collect: {mode: all-delete}\n  recipient:")
+    together = check_together(parsed(taker, collector("b")))
+    assert [(one.file, one.line, one.rule) for one in together.diagnostics] == [
+        ("1.yaml", 11, "all-delete-shared"), ("2.yaml", 6, "shared-account")]
+    assert "`b` (2.yaml:1)" in together.diagnostics[0].message
+    assert together.refused == {}
+
+
+def test_default_that_nobody_falls_back_to() -> None:
+    named = NAMED.replace("destination: local", "destination: other")
+    other = DESTINATION.replace("name: local", "name: other")
+    assert rules(named, DEFAULT, other) == [("2.yaml", "unreachable-default")]
+    assert rules(named, COLLECTOR.replace("name: sales", "name: b").replace("sales@", "b@"), DEFAULT, other) == []
+    assert rules(NAMED, DEFAULT) == []
+    assert rules(DEFAULT) == []
+    assert check_together(parsed(named, DEFAULT, other), whole=False).diagnostics == ()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from contextlib import chdir
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from reconciler.manifests import reporters
+from reconciler.manifests.catalogue import RULES
 from reconciler.manifests.validation import NoSuchPath, validate
 from tests.manifests.samples import COLLECTOR, DESTINATION
 
@@ -24,7 +26,7 @@ def directory(tmp_path: Path) -> Path:
 
 def test_directory_files_and_both_name_a_file_once(directory: Path) -> None:
     validation = validate([directory, directory / "b.yaml"])
-    assert (validation.files, validation.manifests, validation.failed) == (2, 1, True)
+    assert (len(validation.files), validation.manifests, validation.failed) == (2, 1, True)
     assert [one.rule for one in validation] == ["choice"]
 
 
@@ -33,7 +35,7 @@ def test_default_is_collectors_d(directory: Path) -> None:
         with pytest.raises(NoSuchPath, match=r"collectors\.d"):
             validate()
         Path("collectors.d").mkdir()
-        assert validate().files == 0
+        assert validate().files == ()
 
 
 def test_path_that_does_not_exist_is_a_mistake_in_the_call(tmp_path: Path) -> None:
@@ -104,6 +106,52 @@ def test_github_gets_workflow_commands(tmp_path: Path) -> None:
         text = reporters.github(validate([Path("a,b:c%.yaml")]))
     assert text == ("::error file=a%2Cb%3Ac%25.yaml,line=7,col=15,title=choice::`protocol` cannot be `imap4`: "
                     "did you mean `imap`?\n")
+
+
+def test_sarif_is_one_run_with_every_rule_and_place(tmp_path: Path) -> None:
+    """Sarif.Multitool (npm) finds nothing to object to either; its schema is not here, so what it requires is."""
+    (tmp_path / "a b:с.yaml").write_text(WRONG)
+    with chdir(tmp_path):
+        report = json.loads(reporters.REPORTERS["sarif"](validate([Path("a b:с.yaml")])))
+    assert report["version"] == "2.1.0"
+    assert report["$schema"].endswith("/sarif-schema-2.1.0.json")
+    (run,) = report["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == list(RULES)
+    assert all(rule["shortDescription"]["text"].endswith(".") for rule in rules)
+    (result,) = run["results"]
+    assert rules[result["ruleIndex"]]["id"] == result["ruleId"] == "choice"
+    assert (result["level"], result["message"]) == ("error", {
+        "text": "`protocol` cannot be `imap4`: did you mean `imap`?"})
+    (location,) = result["locations"]
+    assert location == {
+        "physicalLocation": {"artifactLocation": {"uri": "a%20b%3A%D1%81.yaml"},
+                             "region": {"startLine": 7, "startColumn": 15}},
+        "logicalLocations": [{"fullyQualifiedName": "spec.source.protocol"}]}
+
+
+def test_sarif_levels_and_absolute_files(directory: Path) -> None:
+    (directory / "c.yaml").write_text(COLLECTOR.replace("imap.example.org", "imap.gmail.com").replace(
+        "protocol: imap", "protocol: imap\n    tls: none").replace("sales", "trade3"))
+    results = json.loads(reporters.REPORTERS["sarif"](validate([directory])))["runs"][0]["results"]
+    assert [result["level"] for result in results] == ["error", "warning", "note"]
+    uri = results[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri == (directory / "b.yaml").as_uri()
+
+
+def test_junit_fails_files_with_errors_and_tells_warnings(directory: Path) -> None:
+    (directory / "c.yaml").write_text(COLLECTOR.replace("imap\n", "imap\n    tls: none\n").replace("sales", "trade3"))
+    with chdir(directory):
+        suites = ET.fromstring(reporters.REPORTERS["junit"](validate([Path()])))
+    assert (suites.get("tests"), suites.get("failures")) == ("3", "1")
+    good, bad, warned = suites.iter("testcase")
+    assert (good.get("name"), list(good)) == ("a.yaml", [])
+    (failure,) = bad
+    assert (failure.tag, failure.get("type")) == ("failure", "choice")
+    assert (failure.text or "").startswith("b.yaml:7:15: error: ")
+    (output,) = warned
+    assert output.tag == "system-out"
+    assert "[tls-none]" in (output.text or "")
 
 
 def test_file_that_is_gone_when_it_is_shown_has_no_excerpt(directory: Path) -> None:

@@ -1,0 +1,46 @@
+"""Diagnostics as SARIF 2.1.0 (OASIS), which GitHub's code scanning, GitLab, Azure DevOps and editors read."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from reconciler.manifests.catalogue import RULES
+from reconciler.manifests.diagnostics import Diagnostic, Severity
+from reconciler.manifests.validation import Validation
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+_INDEX = {rule: index for index, rule in enumerate(RULES)}
+
+
+def report(validation: Validation) -> str:
+    """One run, with every rule described and every diagnostic a result."""
+    driver = {
+        "name": "mailcollector",
+        "version": metadata.version("mailcollector"),
+        "rules": [{"id": rule, "shortDescription": {"text": meaning}} for rule, meaning in RULES.items()],
+    }
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints",
+           "results": [_result(found) for found in validation]}
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _result(found: Diagnostic) -> dict[str, Any]:
+    where: dict[str, Any] = {"physicalLocation": {
+        "artifactLocation": {"uri": _uri(found.file)},
+        "region": {"startLine": found.line, "startColumn": found.column}}}
+    if found.path:
+        where["logicalLocations"] = [{"fullyQualifiedName": found.path}]
+    return {"ruleId": found.rule, "ruleIndex": _INDEX[found.rule], "level": _LEVELS[found.severity],
+            "message": {"text": found.message}, "locations": [where]}
+
+
+def _uri(file: str) -> str:
+    """Relative files stay relative (to the directory that the command ran in), as URIs (RFC 3986)."""
+    path = Path(file)
+    name = quote(path.as_posix(), safe="/", errors="surrogateescape")
+    return f"file://{name}" if path.is_absolute() else name
