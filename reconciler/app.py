@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from reconciler.collect.session import Task
 from reconciler.control import once
 from reconciler.control.admission import Admission
 from reconciler.control.daemon import Parts, run_daemon
+from reconciler.control.fsck import Fsck
 from reconciler.control.limits import LimitsOf, limits
 from reconciler.control.observe import Directory
 from reconciler.control.ownership import owned
@@ -28,11 +29,14 @@ from reconciler.control.service import Control
 from reconciler.control.sessions import SessionControl, SessionPool
 from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint
 from reconciler.destinations.maildir import Maildir
+from reconciler.destinations.maildir.audit import Maildirs
+from reconciler.destinations.maildir.names import SUFFIX
 from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint
 from reconciler.ledger import LedgerAbsent, SqlLedger, open_ledger
 from reconciler.manifests.files import DirectoryVanished, list_files
 from reconciler.manifests.spec import SourceSpec, octets
 from reconciler.model.errors import CollectorError, ManifestInvalid, ManifestsMissing
+from reconciler.model.findings import Finding
 from reconciler.model.history import ParkedMessage
 from reconciler.model.interfaces import Destination, Source
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
@@ -151,6 +155,17 @@ def check(settings: Settings, directory: Path, name: str) -> CheckReport:
         return Checks(settings, ledger).run(_declared(settings, directory, name, ledger))
 
 
+def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:
+    """Compare the ledger with the Maildirs and the manifests. Owns the state meanwhile. Raises LedgerAbsent where there
+    is no ledger."""
+    with closing(open_ledger(settings.state_url, create=False)) as reading, owned(settings.state_dir):
+        desired = once.find(_directory(settings, directory), reading.last_good()).desired
+        maildirs = {name: Maildirs(path) for name, collector in desired.collectors.items()
+                    if (path := _maildir_path(collector, settings)) is not None}
+        with closing(open_ledger(settings.state_url)) if mend else nullcontext(reading) as ledger:
+            return Fsck(ledger, {*desired.collectors, *desired.invalid}, maildirs, mend, _now(), SUFFIX).run()
+
+
 def _directory(settings: Settings, directory: Path) -> Directory:
     return Directory(directory, allow_inline_secrets=settings.allow_inline_secrets)
 
@@ -265,17 +280,25 @@ def _open_source(spec: SourceSpec, secret: Secret) -> Source:
 
 def open_destination(collector: DesiredCollector, settings: Settings) -> Destination[Any]:
     """Where this collector's mail goes, for one session."""
+    path = _maildir_path(collector, settings)
+    if path is not None:
+        return Maildir(path, create=True)
     spec = collector.destination
-    if spec is None:
-        return Maildir(str(settings.state_dir.absolute() / "mail" / "{local}@{domain}"), create=True)
-    if spec.maildir:
-        return Maildir(spec.maildir.path, create=True)
+    assert spec is not None  # noqa: S101  # without one it is a Maildir
     if spec.lmtp:
         return lmtp_destination(lmtp_endpoint(spec.lmtp))
     assert spec.smtp is not None  # noqa: S101  # the schema: exactly one of the three
     smtp, password = spec.smtp, spec.smtp.password
     login = Login(smtp.username, lambda: read_secret(password)) if smtp.username and password else None
     return smtp_destination(smtp_endpoint(smtp), login)
+
+
+def _maildir_path(collector: DesiredCollector, settings: Settings) -> str | None:
+    """The template of the Maildirs that its mail goes to, where it goes to any."""
+    spec = collector.destination
+    if spec is None:
+        return str(settings.state_dir.absolute() / "mail" / "{local}@{domain}")
+    return spec.maildir.path if spec.maildir else None
 
 
 def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport:

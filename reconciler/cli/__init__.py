@@ -16,6 +16,7 @@ VERBS = {
     "clear": "Forget what was collected, so that it counts as new.",
     "check": "Connect, log in and count; collect nothing.",
     "route": "Tell who would get a message, and why.",
+    "fsck": "Compare the ledger with Maildirs and manifests.",
     "schema": "Print the JSON Schema of the manifests.",
 }
 """Each verb is the command `command` of the module `reconciler.cli.VERB`."""

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, inspect, make_url
 from sqlalchemy.engine import URL
 
 from reconciler.ledger import dialects
+from reconciler.ledger.audit import Audits
 from reconciler.ledger.declarations import Declarations
 from reconciler.ledger.errors import LedgerAbsent, plainly, refused
 from reconciler.ledger.records import MessageRecords
@@ -20,7 +21,7 @@ from reconciler.ledger.sessions import Sessions
 from reconciler.model.errors import LedgerUnavailable
 
 
-class SqlLedger(MessageRecords, Declarations, Sessions):
+class SqlLedger(MessageRecords, Declarations, Sessions, Audits):
     """The ledger and the registry of `model.interfaces`, in one SQL database. Thread-safe."""
 
 

@@ -39,11 +39,24 @@ class Template:
         if ".." in self._parts:
             raise NotSupported(f"the Maildir path {text!r} has `..` after a placeholder: write it without")
 
+    @property
+    def patterns(self) -> list[re.Pattern[str]]:
+        """What the names of directories below `root` look like, level by level; none that begins with a dot."""
+        return [_pattern(part) for part in self._parts]
+
     def place(self, address: str) -> Place:
         """NotAMailbox where the address cannot be part of a path."""
         local, _, domain = address.rpartition("@")
         values = {"local": local, "domain": domain}
         return Place(self.root, tuple(_filled(part, values) for part in self._parts))
+
+
+def _pattern(part: str) -> re.Pattern[str]:
+    pieces = _FIELD.split(part)  # every other one is a field's name
+    if len(pieces) == 1:
+        return re.compile(re.escape(part))
+    filled = (".+" if index % 2 else re.escape(piece) for index, piece in enumerate(pieces))
+    return re.compile(r"(?!\.)" + "".join(filled))
 
 
 def _filled(part: str, values: dict[str, str]) -> str:

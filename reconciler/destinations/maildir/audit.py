@@ -1,0 +1,129 @@
+"""What stands in Maildirs, for comparing it with the ledger. Follows nobody's links, and changes nothing but to remove
+temporary files when told."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from reconciler.destinations.maildir import directories, stale
+from reconciler.destinations.maildir.errors import NotAMailbox, explained, unavailable
+from reconciler.destinations.maildir.names import SUFFIX
+from reconciler.destinations.maildir.places import Place, Template
+from reconciler.destinations.maildir.staging import remove
+
+_FLAGS = re.compile("[:,]")
+"""What a mail program appends to a file's name begins with one of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Temporary:
+    """A file of ours in `tmp/`. `linked`: the mail is somewhere else as well; `stale`: old enough to be forgotten."""
+
+    linked: bool
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Files of ours in one Maildir: `untouched` in `new/` with their sizes, `seen` in `cur/` and in folders."""
+
+    place: Place
+    temporary: Mapping[str, Temporary]
+    untouched: Mapping[str, int]
+    seen: frozenset[str]
+
+
+class Maildirs:
+    """Every Maildir that a path such as `/var/mail/{domain}/{local}` can stand for. Errors of the file system are
+    DestinationUnavailable."""
+
+    def __init__(self, path_template: str) -> None:
+        self._template = Template(path_template)
+
+    @property
+    def root(self) -> str:
+        """The fixed part of the path."""
+        return self._template.root
+
+    def place(self, address: str) -> Place | None:
+        """Where this address's mail goes; None where it cannot be part of a path."""
+        with suppress(NotAMailbox):
+            return self._template.place(address)
+        return None
+
+    def places(self) -> Iterator[Place]:
+        """Those that are there."""
+        with unavailable(self.root):
+            yield from _places(Place(self.root, ()), self._template.patterns)
+
+    @staticmethod
+    def survey(place: Place) -> Survey | None:
+        """What is there; None where no such directory is."""
+        try:
+            with directories.opened(place) as box:
+                return _survey(place, box)
+        except NotAMailbox:
+            return None
+        except OSError as error:
+            raise explained(place, error) from error
+
+    @staticmethod
+    def remove(place: Place, names: Sequence[str]) -> None:
+        """Take these out of `tmp/`."""
+        with unavailable(place), directories.opened(place) as box, directories.inside(box, "tmp") as tmp:
+            for name in names:
+                remove(tmp, name)
+
+
+def _places(above: Place, patterns: Sequence[re.Pattern[str]]) -> Iterator[Place]:
+    if not patterns:
+        yield above
+        return
+    try:
+        with directories.opened(above) as box:
+            names = [name for name in _names(box) if patterns[0].fullmatch(name)]
+    except NotAMailbox:
+        return
+    for name in sorted(names):
+        yield from _places(Place(above.root, (*above.parts, name)), patterns[1:])
+
+
+def _names(box: int) -> list[str]:
+    """Directories in it that are no links."""
+    readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=box)
+    try:
+        with os.scandir(readable) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    finally:
+        os.close(readable)
+
+
+def _survey(place: Place, box: int) -> Survey:
+    oldest = time.time() - stale.AGE
+    temporary = {name: Temporary(status.st_nlink > 1, status.st_mtime < oldest)
+                 for name, status in _files(box, "tmp") if SUFFIX in name}
+    untouched = {name: status.st_size for name, status in _files(box, "new") if name.endswith(SUFFIX)}
+    folders = [name for name in _names(box) if name.startswith(".")]
+    seen = {_FLAGS.split(name, maxsplit=1)[0]
+            for folder in ("cur", *(f"{name}/{part}" for name in folders for part in ("new", "cur")))
+            for name, _ in _files(box, folder) if SUFFIX in name}
+    return Survey(place, temporary, untouched, frozenset(seen))
+
+
+def _files(box: int, path: str) -> Iterator[tuple[str, os.stat_result]]:
+    try:
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=box)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    yield entry.name, entry.stat(follow_symlinks=False)
+    finally:
+        os.close(directory)
