@@ -25,6 +25,7 @@ from reconciler.control.fsck import Fsck
 from reconciler.control.limits import LimitsOf, limits
 from reconciler.control.observe import Directory
 from reconciler.control.ownership import owned
+from reconciler.control.proposal import Proposal, last_in_force, propose
 from reconciler.control.service import Control
 from reconciler.control.sessions import SessionControl, SessionPool
 from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint
@@ -35,9 +36,10 @@ from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint
 from reconciler.ledger import LedgerAbsent, SqlLedger, open_ledger
 from reconciler.manifests.files import DirectoryVanished, list_files
 from reconciler.manifests.spec import SourceSpec, octets
-from reconciler.model.errors import CollectorError, ManifestInvalid, ManifestsMissing
+from reconciler.model.errors import CollectorError, ManifestInvalid, ManifestsMissing, NotSupported
 from reconciler.model.findings import Finding
 from reconciler.model.history import ParkedMessage
+from reconciler.model.inforce import NOTHING_IN_FORCE, InForce
 from reconciler.model.interfaces import Destination, Source
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.routing import Routing
@@ -53,8 +55,9 @@ OnProgress = Callable[[str, Session], None]
 log = structlog.get_logger()
 
 
-def run(settings: Settings, directory: Path, once: bool) -> int:
-    """The daemon, or with `once` one session of every enabled collector; the exit code. Raises CollectorError when it
+def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = False) -> int:
+    """The daemon, or with `once` one session of every enabled collector; the exit code. `allow_empty`: where no
+    collector at all is found at first, that is meant. Raises CollectorError when it
     cannot start: the state is another process's, the ledger cannot be opened, or there is no such directory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold passwords (hazard S3)
     try:
@@ -63,11 +66,11 @@ def run(settings: Settings, directory: Path, once: bool) -> int:
         raise ManifestsMissing(str(error)) from error
     with owned(settings.state_dir), _ledger(settings) as ledger:
         if once:
-            return _run_once(settings, directory, ledger)
-        return asyncio.run(run_daemon(directory, _parts(settings, directory, ledger)))
+            return _run_once(settings, directory, ledger, allow_empty)
+        return asyncio.run(run_daemon(directory, _parts(settings, directory, ledger, allow_empty)))
 
 
-def _parts(settings: Settings, directory: Path, ledger: SqlLedger) -> Parts:
+def _parts(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> Parts:
     @asynccontextmanager
     async def serve(control: Control) -> AsyncIterator[None]:
         from reconciler.web.server import served  # noqa: PLC0415  # only the daemon pays for a web server
@@ -76,12 +79,12 @@ def _parts(settings: Settings, directory: Path, ledger: SqlLedger) -> Parts:
             yield
 
     return Parts(ledger, Sessions(settings, ledger).run, backoff.decide, Checks(settings, ledger).run, serve,
-                 settings.max_sessions, _limits(settings), settings.allow_inline_secrets)
+                 settings.max_sessions, _limits(settings), settings.allow_inline_secrets, allow_empty)
 
 
-def _run_once(settings: Settings, directory: Path, ledger: SqlLedger) -> int:
+def _run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> int:
     work = _once(settings, ledger)
-    decision, histories = work.decide(_directory(settings, directory))
+    decision, histories = work.decide(_directory(settings, directory, allow_empty=allow_empty))
     for diagnostic in decision.look.diagnostics:
         log.log(_LEVELS[diagnostic.severity], diagnostic.message, file=diagnostic.file, line=diagnostic.line,
                 column=diagnostic.column, path=diagnostic.path, rule=diagnostic.rule)
@@ -166,8 +169,23 @@ def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:
             return Fsck(ledger, {*desired.collectors, *desired.invalid}, maildirs, mend, _now(), SUFFIX).run()
 
 
-def _directory(settings: Settings, directory: Path) -> Directory:
-    return Directory(directory, allow_inline_secrets=settings.allow_inline_secrets)
+def proposal(settings: Settings, directory: Path, place: Path, now: InForce | None) -> Proposal:
+    """What `directory` would change if it stood at `place`; `now`: what a daemon runs, else the ledger says. Raises
+    ManifestsMissing, NotSupported."""
+    if not directory.is_dir():
+        raise ManifestsMissing(f"{directory} is no directory")
+    if now is None:
+        with _ledger_if_any(settings) as ledger:
+            now = last_in_force(ledger) if ledger else NOTHING_IN_FORCE
+    try:
+        return propose(_directory(settings, directory), place, now)
+    except ValueError as error:
+        raise NotSupported("what is in force was declared with another version of mailcollector: restart the daemon "
+                           "with this one") from error
+
+
+def _directory(settings: Settings, directory: Path, *, allow_empty: bool = False) -> Directory:
+    return Directory(directory, allow_inline_secrets=settings.allow_inline_secrets, allow_empty=allow_empty)
 
 
 def routing(settings: Settings, directory: Path, name: str, head: bytes) -> Routing:

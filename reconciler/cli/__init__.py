@@ -10,6 +10,7 @@ import click
 VERBS = {
     "run": "Run the daemon, or every collector once.",
     "validate": "Check manifests offline.",
+    "plan": "Show what a change of the manifests would do.",
     "get": "List the collectors and how they fare.",
     "describe": "Tell everything about one collector.",
     "collect": "Collect mail now.",

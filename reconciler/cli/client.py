@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from reconciler.cli.names import UnknownCollector
 from reconciler.cli.reach import Cleared, DaemonUnreachable, Labels, Outcome
 from reconciler.model.errors import CollectorError
+from reconciler.model.inforce import InForce
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, Session, SessionError, ShownCollector
 
@@ -56,6 +57,9 @@ class Daemon:
     def manifests(self) -> Path:
         """The directory that it runs."""
         return Path(self._asked("GET", "/info")["manifests"])
+
+    def in_force(self) -> InForce:
+        return self._model(InForce, "GET", "/in-force")
 
     def listed(self, search: str = "", labels: Labels = ()) -> list[ShownCollector]:
         query = {"label": [f"{key}={value}" for key, value in labels], "search": [search] if search else []}

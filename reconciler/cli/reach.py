@@ -83,7 +83,7 @@ class DaemonUnreachable(CollectorError):
 
 def reach(settings: Settings) -> Collectors:
     """The daemon that owns the state directory, else the manifests and the ledger themselves."""
-    daemon = _daemon(settings)
+    daemon = running_daemon(settings)
     if daemon is not None:
         return daemon
     directory = directory_on_disk(settings)
@@ -94,7 +94,7 @@ def reach(settings: Settings) -> Collectors:
 
 def manifests_directory(settings: Settings) -> Path:
     """The manifests that a verb reads itself: those asked for, else the running daemon's, else ./collectors.d."""
-    if settings.manifests is None and (daemon := _daemon(settings)) is not None:
+    if settings.manifests is None and (daemon := running_daemon(settings)) is not None:
         with daemon:
             return daemon.manifests()
     return directory_on_disk(settings)
@@ -109,7 +109,8 @@ def directory_on_disk(settings: Settings) -> Path:
     return directory
 
 
-def _daemon(settings: Settings) -> Daemon | None:
+def running_daemon(settings: Settings) -> Daemon | None:
+    """The daemon that owns the state directory."""
     descriptor = _state_directory(settings.state_dir)
     if descriptor is None:
         return None

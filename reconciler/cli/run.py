@@ -26,9 +26,13 @@ from reconciler.model.settings import Settings
 })
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--once", is_flag=True, help="Run every enabled collector one session, then end.")
+@click.option("--allow-empty", is_flag=True,
+              help="If there is no collector at all at the start, although there were several: stop them, do not hold "
+                   "them.")
 @common(log_level="info")
 @click.pass_context
-def command(ctx: click.Context, settings: Settings, directory: Path | None, once: bool) -> int:
+def command(ctx: click.Context, settings: Settings, directory: Path | None, once: bool,
+            allow_empty: bool) -> int:
     """Runs the daemon: watches the manifests in DIR, keeps a loop running for each enabled collector, and serves its
     API on control.sock in the state directory, which is how the other verbs reach it. SIGTERM ends it within 10
     seconds; the message in hand is given up then, and collected the next time. With --once every enabled collector runs
@@ -39,7 +43,7 @@ def command(ctx: click.Context, settings: Settings, directory: Path | None, once
     from reconciler.cli import logs  # noqa: PLC0415
 
     logs.configure(settings.log_format, settings.log_level)
-    return app.run(settings, directory or settings.manifests or MANIFESTS, once)
+    return app.run(settings, directory or settings.manifests or MANIFESTS, once, allow_empty)
 
 
 def _on_command_line(ctx: click.Context, parameter: str) -> bool:

@@ -21,7 +21,7 @@ from reconciler.model.history import History, Retry
 from reconciler.model.interfaces import Registry
 from reconciler.planning.declared import Declaration, Key, difference
 from reconciler.planning.desired import Desired, DesiredCollector, desire
-from reconciler.planning.plan import Plan, plan
+from reconciler.planning.plan import Plan, Replace, Step, plan
 
 RELIST = 30.0
 """Seconds between looks when nothing woke the controller."""
@@ -139,6 +139,11 @@ class Controller:
         return self._decision.look if self._decision else None
 
     @property
+    def good(self) -> Mapping[Key, Declaration]:
+        """The manifests in force."""
+        return self._decision.desired.good if self._decision else {}
+
+    @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         return self._decision.look.diagnostics if self._decision else ()
 
@@ -203,7 +208,7 @@ class Controller:
     def _apply(self, decision: Decision) -> None:
         self.plan = plan(decision.desired, self._loops.actual())
         for step in self.plan.changes:
-            log.info(type(step).__name__.lower(), collector=step.name, reason=step.reason)
+            log.info(type(step).__name__.lower(), collector=step.name, reason=step.reason, **_told(step))
         self._decision = decision
         self._loops.apply(self.plan, decision.versions, self._retries)
         self._retries.clear()
@@ -215,3 +220,11 @@ class Controller:
         gone = [name for name in self._recorder.gone(desired) if name not in self._loops]
         if gone:
             await asyncio.to_thread(self._recorder.retire, gone, now)
+
+
+def _told(step: Step) -> dict[str, object]:
+    """What the log says of a Replace besides its reason."""
+    if not isinstance(step, Replace):
+        return {}
+    told: dict[str, object] = {"changed": [change.field for change in step.changes]}
+    return told | ({"consequences": list(step.consequences)} if step.consequences else {})

@@ -50,6 +50,7 @@ class Parts:
     max_sessions: int = 32
     limits_of: LimitsOf = preset
     allow_inline_secrets: bool = False
+    allow_empty: bool = False
 
 
 async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
@@ -68,7 +69,8 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     pool = SessionPool(parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now)
     board = Board(clock)
     loops = Loops(pool, Admission(parts.max_sessions, parts.limits_of), clock, board)
-    directory = Directory(manifests, allow_inline_secrets=parts.allow_inline_secrets)
+    directory = Directory(manifests, allow_inline_secrets=parts.allow_inline_secrets,
+                          allow_empty=parts.allow_empty)
     controller = Controller(directory, parts.registry, loops, board, clock)
     board.connect(loops.state, controller.ended)
     watcher = Watcher(manifests, controller.wake)

@@ -15,6 +15,7 @@ from reconciler.control.state import LoopState, Observer, Version
 from reconciler.manifests.spec import seconds
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import SessionReport
+from reconciler.planning.desired import DesiredCollector
 from reconciler.planning.plan import Hold, Keep, Plan, Replace, Start, Stop
 
 
@@ -25,9 +26,9 @@ class Loops:
         self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer))
         self._loops: dict[str, Loop] = {}
 
-    def actual(self) -> dict[str, str]:
-        """Each running collector and the effective digest it runs, or will when its session is over."""
-        return {name: version.collector.effective_digest for name, loop in self._loops.items()
+    def actual(self) -> dict[str, DesiredCollector]:
+        """Each running collector as it runs, or will when its session is over."""
+        return {name: version.collector for name, loop in self._loops.items()
                 if (version := loop.wanted) is not None}
 
     def state(self, name: str) -> LoopState | None:

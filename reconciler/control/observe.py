@@ -43,11 +43,13 @@ class _File:
 
 
 class Directory:
-    """The manifests below `root`. Blocking, one call at a time."""
+    """The manifests below `root`. Blocking, one call at a time. `allow_empty`: where the first look finds no collector
+    at all, that is meant; what is found later is not covered by it."""
 
-    def __init__(self, root: Path, *, allow_inline_secrets: bool = False) -> None:
+    def __init__(self, root: Path, *, allow_inline_secrets: bool = False, allow_empty: bool = False) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100  # resolve() would follow links that are swapped later
         self._allow_inline_secrets = allow_inline_secrets
+        self._allow_empty = allow_empty
         self._files: dict[str, _File] = {}
         self._last: Look | None = None
 
@@ -59,7 +61,8 @@ class Directory:
         except (DirectoryVanished, FileNotFoundError) as error:
             return self._done(_vanished(self.root, str(error)), None)
         files = {str(path): self._file(path, everything=everything) for path in paths}
-        confirmed = (self.root / CONFIRMATION).exists()
+        confirmed = self._allow_empty or (self.root / CONFIRMATION).exists()
+        self._allow_empty = False
         last = self._last
         unchanged = (last is not None and not last.observed.vanished and files.keys() == self._files.keys()
                      and all(files[name] is self._files[name] for name in files)

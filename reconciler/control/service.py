@@ -15,11 +15,13 @@ from reconciler.control.loops import Loops
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.errors import CollectorError
 from reconciler.model.history import ParkedMessage
+from reconciler.model.inforce import InForce
 from reconciler.model.interfaces import Registry
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.search import matches, selects
 from reconciler.model.status import CheckReport, Description, Parked, Session, ShownCollector
 from reconciler.planning.desired import DesiredCollector
+from reconciler.planning.inforce import in_force
 from reconciler.planning.plan import Plan
 
 Check = Callable[[DesiredCollector], CheckReport]
@@ -99,6 +101,12 @@ class Control:
     def ready(self) -> bool:
         """The manifests were loaded once."""
         return self._controller.loaded
+
+    async def in_force(self) -> InForce:
+        """What runs now: where a plan starts from."""
+        good, running = self._controller.good, self._loops.actual()
+        histories = await asyncio.to_thread(self._registry.histories)
+        return in_force(good.values(), running, {name: history.size for name, history in histories.items()})
 
     # -- asking for something
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, Table, delete, insert, select, update
 
 from reconciler.ledger.schema import accounts, collectors, folders, messages, sessions
 from reconciler.ledger.store import Store
+from reconciler.model.history import KEPT
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 KEPT_SESSIONS = 100
 """Of each collector."""
-KEPT_RETIRED = timedelta(days=30)
 """How long a removed collector's history can still be had back."""
 _AT_ONCE = 5000
 """Rows forgotten in one transaction: sessions record in between."""
@@ -46,7 +46,7 @@ class Sessions(Store):
         """Forget retired collectors after 30 days, the epochs before each collector's current one, sessions beyond the
         last 100, and accounts that nobody has any more. In many small transactions: nothing is lost if it is cut short.
         """
-        retired = collectors.c.retired_at <= now - KEPT_RETIRED
+        retired = collectors.c.retired_at <= now - KEPT
         forgotten = select(folders.c.id).join(collectors, collectors.c.id == folders.c.collector_id).where(
             retired | (folders.c.epoch < collectors.c.epoch))
         kept = select(collectors.c.sessions).where(collectors.c.id == sessions.c.collector_id).scalar_subquery()

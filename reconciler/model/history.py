@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.status import Totals
+
+KEPT = timedelta(days=30)
+"""How long the history of a removed collector is kept."""
 
 
 @dataclass(frozen=True, slots=True)

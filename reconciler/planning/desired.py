@@ -153,7 +153,8 @@ def _collectors(observed: Observed, remembered: Mapping[Key, Declaration]) -> di
     if any_left or len(gone) < 2 or observed.empty_confirmed:
         return settled
     problem = Problem(HELD, f"all {len(gone)} collectors vanished at once, so they run on; "
-                            "create the file .allow-empty in the manifests' directory if that is meant")
+                            "if that is meant, create the file .allow-empty in the manifests' directory, or restart "
+                            "with --allow-empty")
     return {declaration.name: _Settled(declaration, problem) for declaration in gone}
 
 

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from reconciler.planning.changes import Change, changes, consequences
 from reconciler.planning.desired import Desired, DesiredCollector
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Nothing runs, and it shall."""
+    """Nothing runs, and it shall. `changes` are what its manifest says beyond the defaults."""
 
     name: str
     reason: str
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """It runs with another spec: that one finishes its message, then this one starts."""
+    """It runs with another spec: that one finishes its message, then this one starts. `consequences` are those for the
+    mail: what is collected again or deleted."""
 
     name: str
     reason: str
+    changes: tuple[Change, ...] = ()
+    consequences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,8 @@ class Plan:
         return dict(Counter(type(step).__name__ for step in self.steps))
 
 
-def plan(desired: Desired, actual: Mapping[str, str]) -> Plan:
-    """`actual`: the running collectors, each with the effective digest that it runs."""
+def plan(desired: Desired, actual: Mapping[str, DesiredCollector]) -> Plan:
+    """`actual`: the running collectors, each as it runs."""
     steps = [_step(collector, actual.get(collector.name)) for collector in desired.collectors.values()]
     steps.extend(_invalid(desired, actual))
     steps.extend(Stop(name, "declared no longer") for name in actual
@@ -76,7 +81,7 @@ def plan(desired: Desired, actual: Mapping[str, str]) -> Plan:
     return Plan(tuple(sorted(steps, key=lambda step: step.name)))
 
 
-def _step(collector: DesiredCollector, running: str | None) -> Step:
+def _step(collector: DesiredCollector, running: DesiredCollector | None) -> Step:
     name, problem = collector.name, collector.problem
     refusal = _refusal(collector)
     if refusal and running is not None:
@@ -84,11 +89,12 @@ def _step(collector: DesiredCollector, running: str | None) -> Step:
     if refusal:
         return Keep(name, refusal) if collector.supported else Hold(name, refusal)
     if running is None:
-        return Start(name, problem.message if problem else "declared")
+        return Start(name, problem.message if problem else "declared", changes(None, collector))
     if collector.held and problem:
         return Hold(name, problem.message)
-    if running != collector.effective_digest:
-        return Replace(name, "its spec or destination changed")
+    if running.effective_digest != collector.effective_digest:
+        return Replace(name, "its spec or destination changed", changes(running, collector),
+                       consequences(running, collector))
     return Keep(name, problem.message if problem else "unchanged")
 
 
@@ -99,6 +105,6 @@ def _refusal(collector: DesiredCollector) -> str:
     return "" if collector.effective.enabled else "disabled"
 
 
-def _invalid(desired: Desired, actual: Mapping[str, str]) -> Iterator[Step]:
+def _invalid(desired: Desired, actual: Collection[str]) -> Iterator[Step]:
     for name, found in desired.invalid.items():
         yield Keep(name, found.problem.message) if name in actual else Hold(name, found.problem.message)

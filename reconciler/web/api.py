@@ -97,6 +97,9 @@ class Api:
                     yield (_event("removed", json.dumps({"name": name})) if found is None
                            else _event("collector", found.model_dump_json(by_alias=True)))
 
+    async def in_force(self, _request: Request) -> Response:
+        return _json(await self._control.in_force())
+
     async def info(self, _request: Request) -> Response:
         return JSONResponse({
             "version": version("mailcollector"), "pid": os.getpid(),
@@ -129,6 +132,7 @@ def application(control: Control, place: Place) -> Starlette:
         Route(f"{one}/unpark", api.unpark, methods=["POST"]),
         Route(f"{one}/check", api.check, methods=["POST"]),
         Route("/api/v1/events", api.events),
+        Route("/api/v1/in-force", api.in_force),
         Route("/api/v1/info", api.info),
         Route("/api/v1/diagnostics", api.diagnostics),
         Route("/-/reload", api.reload, methods=["POST"]),

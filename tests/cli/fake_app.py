@@ -28,7 +28,7 @@ class FakeApp:
         self.code = 0
         self.error: Exception | None = None
 
-    def run(self, settings: Settings, directory: Path, once: bool) -> int:
+    def run(self, settings: Settings, directory: Path, once: bool, allow_empty: bool = False) -> int:
         self.ran.append((settings, directory, once))
         if self.error:
             raise self.error

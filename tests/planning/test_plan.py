@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.planning.declared import Declaration, Observed, difference, parsed
-from reconciler.planning.desired import desire
+from reconciler.planning.desired import DesiredCollector, desire
 from reconciler.planning.plan import Hold, Keep, Replace, Start, Step, Stop, plan
 from tests.planning.build import broken, collector, observed, remembered
 
@@ -16,9 +16,8 @@ UNSUPPORTED = collector("a", source={"protocol": "imap", "host": "h", "username"
                                      "oauth2": {"provider": "google"}})
 
 
-def running(*declarations: Declaration) -> dict[str, str]:
-    desired = desire(observed(*declarations), {})
-    return {name: found.effective_digest for name, found in desired.collectors.items()}
+def running(*declarations: Declaration) -> dict[str, DesiredCollector]:
+    return dict(desire(observed(*declarations), {}).collectors)
 
 
 @pytest.mark.parametrize(("seen", "runs", "step"), [
@@ -37,7 +36,7 @@ def running(*declarations: Declaration) -> dict[str, str]:
     pytest.param(Observed(vanished="gone"), running(A), Hold, id="directory vanished"),
     pytest.param(Observed(vanished="gone"), {}, Start, id="directory vanished, after a restart"),
 ])
-def test_one_collector(seen: Observed, runs: dict[str, str], step: type[Step]) -> None:
+def test_one_collector(seen: Observed, runs: dict[str, DesiredCollector], step: type[Step]) -> None:
     steps = plan(desire(seen, remembered(A)), runs).steps
     assert [type(one) for one in steps] == [step]
     assert steps[0].name == "a"
@@ -47,7 +46,7 @@ def test_one_collector(seen: Observed, runs: dict[str, str], step: type[Step]) -
 def test_one_that_was_never_good_is_held_back_and_keeps_what_runs() -> None:
     desired = desire(observed(broken=(broken("a"),)), {})
     assert [type(step) for step in plan(desired, {}).steps] == [Hold]
-    assert [type(step) for step in plan(desired, {"a": "digest"}).steps] == [Keep]
+    assert [type(step) for step in plan(desired, running(A)).steps] == [Keep]
 
 
 def test_two_that_vanish_at_once_are_held() -> None:

@@ -25,8 +25,10 @@ from reconciler.control.controller import Controller
 from reconciler.control.limits import preset
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory
+from reconciler.control.proposal import propose
 from reconciler.control.service import Control
 from reconciler.control.sessions import SessionControl, SessionPool
+from reconciler.model.inforce import InForce
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.settings import Listen, Settings
 from reconciler.model.status import CheckReport, CheckStep
@@ -145,6 +147,21 @@ def test_the_list_is_what_get_shows_and_can_be_searched(root: Path, settings: Se
             assert len(await found.get("/api/v1/collectors?label=team=x")) == 1
             assert await found.get("/api/v1/collectors?label=team=y") == []
             assert (await found.client.get("/api/v1/collectors?label=team")).status_code == 400
+
+    run(scenario())
+
+
+def test_what_is_in_force_is_where_a_plan_starts(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with daemon(root, settings) as found:
+            assert (await found.get("/api/v1/in-force"))["manifests"] == []
+            await found.controller.turn()
+            now = InForce.model_validate(await found.get("/api/v1/in-force"))
+            assert list(now.running) == ["sales"]
+            assert now.remembered == {"off": 0, "sales": 0}
+            assert not propose(Directory(root), root, now).plan.changes
+            save(root, "new")
+            assert propose(Directory(root), root, now).plan.count() == {"Keep": 2, "Start": 1}
 
     run(scenario())
 

@@ -1,0 +1,76 @@
+"""What differs between two versions of a collector, field by field, and what follows from it for the mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.manifests.spec import SourceSpec
+from reconciler.model.secret import REDACTED
+from reconciler.planning.desired import DesiredCollector
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field, as it stands in the effective spec, with absolute paths. None: it is not there. A secret that stands
+    in the manifest itself is hidden. `field` begins with `destination.` where it is one of the Destination's."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+def changes(before: DesiredCollector | None, after: DesiredCollector) -> tuple[Change, ...]:
+    """In the order of the manifest. Of a new collector: what its manifest says beyond the defaults."""
+    old, new = _fields(before) if before else {}, _fields(after, defaults=before is not None)
+    names = dict.fromkeys([*new, *old])
+    return tuple(Change(name, _shown(name, old.get(name)), _shown(name, new.get(name)))
+                 for name in names if old.get(name) != new.get(name))
+
+
+def consequences(before: DesiredCollector, after: DesiredCollector) -> tuple[str, ...]:
+    """What the change means for the messages: sentences, none where it means nothing."""
+    return tuple(_consequences(before, after))
+
+
+def _consequences(before: DesiredCollector, after: DesiredCollector) -> Iterator[str]:
+    old, new = before.effective.collect.mode, after.effective.collect.mode
+    if new == "all-delete" != old:
+        yield ("collects again: with all-delete everything on the server is collected, what was collected before too, "
+               "and then deleted there")
+    elif new == "new-delete" and old == "new-keep":
+        yield "deletes on the server: with new-delete everything that was collected is deleted there, earlier mail too"
+    if _account(before.effective.source) != _account(after.effective.source) and new != "all-delete":
+        yield "collects again: it is another account, where every message counts as new"
+
+
+def _account(source: SourceSpec) -> tuple[str, str, int, str]:
+    return source.protocol, source.host, source.effective_port, source.username
+
+
+def _fields(collector: DesiredCollector, *, defaults: bool = True) -> dict[str, Any]:
+    how: dict[str, Any] = {"mode": "json", "by_alias": True, "exclude_none": True, "exclude_defaults": not defaults}
+    fields = dict(_leaves("spec", collector.effective.model_dump(**how)))
+    if collector.destination_name:
+        fields["spec.destination"] = collector.destination_name
+    if collector.destination and defaults:
+        spec = collector.destination.model_dump(**how)
+        spec.pop("default", None)  # which one is the default shows in the collector's own field
+        fields.update(_leaves("destination.spec", spec))
+    return fields
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from _leaves(f"{path}.{key}", below)
+    else:
+        yield path, value
+
+
+def _shown(field: str, value: Any) -> Any:
+    return REDACTED if field.endswith(_INLINE) and value is not None else value
+
+
+_INLINE = ("password.value", "clientSecret.value", "refreshToken.value")

@@ -1,0 +1,76 @@
+"""From what is in force to a plan, wherever that is known from: a daemon's API or the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from reconciler.manifests.effective import resolve_paths
+from reconciler.manifests.spec import Declared, Destination, MailCollector, SecretRef
+from reconciler.model.inforce import InForce, ManifestInForce
+from reconciler.model.secret import REDACTED
+from reconciler.planning.declared import Broken, Declaration, Key, Observed, declaration
+from reconciler.planning.desired import DesiredCollector, desire
+from reconciler.planning.plan import Plan, plan
+
+M = TypeVar("M", bound=Declared)
+
+
+def in_force(good: Iterable[Declaration], running: Mapping[str, DesiredCollector],
+             remembered: Mapping[str, int]) -> InForce:
+    """As it leaves: no secret goes with it."""
+    return InForce(manifests=tuple(map(_shown, good)), remembered=dict(remembered),
+                   running={name: found.effective_digest for name, found in running.items()})
+
+
+def would_run(good: Mapping[Key, Declaration]) -> dict[str, DesiredCollector]:
+    """The collectors that run where these manifests are in force."""
+    desired = desire(Observed(tuple(good.values())), good)
+    return {name: found for name, found in desired.collectors.items() if found.supported and found.effective.enabled}
+
+
+def proposed(observed: Observed, now: InForce) -> Plan:
+    """What would be done if the directory held `observed`. Raises ValueError where this version does not understand
+    what is in force."""
+    good = {found.key: found for found in map(_declaration, now.manifests)}
+    known = desire(Observed(tuple(good.values())), good).collectors
+    running = {name: replace(known[name], effective_digest=digest) for name, digest in now.running.items()
+               if name in known}
+    return plan(desire(observed, good), running)
+
+
+def relocated(observed: Observed, here: str, there: str) -> Observed:
+    """As if the directory `here` stood at `there`, whose relative paths and places it then has."""
+    def at(path: str) -> str:
+        return there + path.removeprefix(here) if path == here or path.startswith(f"{here}/") else path
+
+    return replace(
+        observed,
+        declarations=tuple(declaration(found.manifest, at(found.file), found.line, at(found.base))
+                           for found in observed.declarations),
+        broken=tuple(Broken(one.kind, one.name, at(one.file), one.line, one.message) for one in observed.broken),
+        unreadable={at(file): why for file, why in observed.unreadable.items()},
+        unclear={at(file): why for file, why in observed.unclear.items()})
+
+
+def _shown(found: Declaration) -> ManifestInForce:
+    return ManifestInForce(file=found.file, line=found.line, base=found.base, digest=found.digest,
+                           manifest=_hidden(found.manifest).declared(), effective_digest=found.effective_digest)
+
+
+def _hidden(part: M) -> M:
+    if isinstance(part, SecretRef):
+        return part if part.value is None else part.model_copy(update={"value": REDACTED})
+    return part.model_copy(update={name: _hidden(value) for name, value in part if isinstance(value, Declared)})
+
+
+def _declaration(shown: ManifestInForce) -> Declaration:
+    model: type[MailCollector | Destination] = Destination if _kind(shown.manifest) == "Destination" else MailCollector
+    manifest = model.model_validate(shown.manifest)
+    return Declaration(manifest, resolve_paths(manifest, shown.base), shown.digest, shown.effective_digest, shown.file,
+                       shown.line, shown.base)
+
+
+def _kind(manifest: Mapping[str, Any]) -> object:
+    return manifest.get("kind")
