@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -95,7 +96,9 @@ spec:
             process = subprocess.Popen(self.command("run", str(self.manifests)), cwd=self.root, stdout=log, stderr=log,
                                        stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
         try:
-            yield Daemon(self, process)
+            daemon = Daemon(self, process)
+            daemon.ready()
+            yield daemon
         finally:
             process.kill()
             process.wait()
@@ -130,7 +133,19 @@ class Daemon:
         raise AssertionError(f"never seen: {what}\n{self.deployment.get()}\n{self.deployment.log}")
 
     def ready(self) -> None:
-        self.until("the control socket", (self.deployment.state / "control.sock").exists)
+        """Wait until it answers: before that, the command would look at the files instead."""
+        self.until("the control socket", self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            directory = os.open(self.deployment.state, os.O_PATH)
+        except FileNotFoundError:
+            return False
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                return probe.connect_ex(f"/proc/self/fd/{directory}/control.sock") == 0
+        finally:
+            os.close(directory)
 
     def condition(self, name: str, kind: str, status: str) -> dict[str, Any]:
         """The collector, once this condition holds."""

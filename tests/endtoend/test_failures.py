@@ -126,7 +126,6 @@ def test_S6_a_password_is_found_nowhere(deployment: Deployment, dovecot: Dovecot
 def test_R7_the_second_daemon_refuses(deployment: Deployment, dovecot: Dovecot, user: str) -> None:
     deployment.declare("sales", user)
     with deployment.daemon() as daemon:
-        daemon.ready()
         second = deployment.run("run", str(deployment.manifests), code=2)
         assert str(daemon.process.pid) in second.stderr
 

@@ -173,9 +173,10 @@ class Dovecot:
 
     def create(self, user: str, folder: str = "INBOX") -> Path:
         """Make an empty folder, as Dovecot would."""
-        if not (path := self.maildir(user, folder)).is_dir():
-            for name in ("cur", "new", "tmp"):
-                (path / name).mkdir(parents=True, mode=0o700)
+        path = self.maildir(user, folder)
+        if not all((path / name).is_dir() for name in ("cur", "new", "tmp")):
+            for name in ("cur", "new", "tmp"):  # a login that found none makes only some of them
+                (path / name).mkdir(parents=True, mode=0o700, exist_ok=True)
             if path != self.maildir(user):
                 (path / "maildirfolder").touch(0o600)
             self._own(self.root / "mail" / user)

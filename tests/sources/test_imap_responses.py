@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.sources.imap.responses import Mark, parse_fetch
@@ -30,6 +30,7 @@ def test_literals_stand_where_they_came() -> None:
 PIECES = [b"(", b")", b" ", b"UID", b"5", b"{3}", b"~{3}", b'"', b'"a"', b"NIL", b"\\", b"\xff"]
 
 
+@example([b"(", b")", b"NIL"], 0)
 @given(st.lists(st.sampled_from(PIECES)), st.integers(0, 3))
 def test_anything_else_is_an_error(pieces: list[bytes], literals: int) -> None:
     text = b"".join(pieces)

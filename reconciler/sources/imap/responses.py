@@ -74,7 +74,7 @@ def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
     found: dict[bytes, Value] = {}
     for name in tokens:
         if name is Mark.CLOSE:
-            if next(tokens, None) is not None:
+            if any(True for _ in tokens):  # NIL among them, which is None
                 raise ValueError("something follows the attributes")
             return Fetched(found)
         if not isinstance(name, bytes) or name.upper() in found:
