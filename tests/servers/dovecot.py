@@ -40,12 +40,13 @@ ssl = yes
 ssl_cert = <{root}/server.pem
 ssl_key = <{root}/server.pem
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = {mechanisms}
 auth_username_chars =
 auth_username_format = %u
 auth_failure_delay = 0
 passdb {{
   driver = static
+  mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
   args = password={password}
 }}
 userdb {{
@@ -100,6 +101,20 @@ service pop3-login {
   process_min_avail = 1
 }
 """
+_OAUTH2 = """
+passdb {{
+  driver = oauth2
+  mechanisms = oauthbearer xoauth2
+  args = {root}/oauth2.conf
+}}
+"""
+_TOKENS = """
+introspection_url = {url}
+introspection_mode = get
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
 _UNPRIVILEGED = """
 default_login_user = {user}
 default_internal_user = {user}
@@ -125,7 +140,10 @@ class Dovecot:
     host = HOST
     password = PASSWORD
 
-    def __init__(self) -> None:
+    def __init__(self, mechanisms: str = "plain login", token_info: str | None = None) -> None:
+        """`mechanisms` of SASL; `token_info`: the URL that tells whose access token one is."""
+        self._mechanisms = mechanisms
+        self._token_info = token_info
         program = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
         if program is None:
             raise RuntimeError(MISSING)
@@ -253,7 +271,12 @@ class Dovecot:
     def _configure(self) -> Path:
         self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         uid, gid = self._owner
-        text = _COMMON.format(root=self.root, password=PASSWORD, uid=uid, gid=gid, **self.ports) + _LOGIN_PROCESSES
+        text = _COMMON.format(root=self.root, password=PASSWORD, uid=uid, gid=gid, mechanisms=self._mechanisms,
+                              **self.ports)
+        text += _LOGIN_PROCESSES
+        if self._token_info is not None:
+            (self.root / "oauth2.conf").write_text(_TOKENS.format(url=self._token_info))
+            text += _OAUTH2.format(root=self.root)
         if not self._privileged:
             text += _UNPRIVILEGED.format(user=pwd.getpwuid(uid).pw_name, group=grp.getgrgid(os.getgid()).gr_name)
         path = self.root / "dovecot.conf"

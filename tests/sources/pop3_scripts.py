@@ -10,6 +10,7 @@ from reconciler.model.secret import Secret
 from reconciler.sources.pop3 import Pop3Source
 from reconciler.wire.endpoint import Endpoint, Tls
 from reconciler.wire.limits import Limits
+from reconciler.wire.sasl import Credentials
 from tests.servers.scripted import Client, Script, Scripted
 
 Reply = bytes | Callable[[bytes], bytes]
@@ -66,7 +67,7 @@ def close_after(table: Mapping[bytes, Reply], last: bytes) -> Script:
 def source_of(server: Scripted, *, tls: Tls = "none", username: str = "user", password: str = PASSWORD,
               ca_file: str | None = None, limits: Limits | None = None) -> Pop3Source:
     endpoint = Endpoint(server.host, server.port, tls, ca_file)
-    return Pop3Source(endpoint, username, Secret(password), limits or Limits())
+    return Pop3Source(endpoint, Credentials(username, Secret(password)), limits or Limits())
 
 
 def listing_of(source: Pop3Source) -> Listing:

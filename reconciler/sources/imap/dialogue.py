@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from imapclient import IMAPClient
 
@@ -95,10 +95,10 @@ class Dialogue(imaplib.IMAP4):
         self.capabilities = tuple(told[-1].decode("ascii", "replace").upper().split()) if told else ()
         return bool(told)
 
-    def answer_challenges(self, name: str, arguments: Sequence[str], answers: Sequence[bytes]) -> Completed:
-        """A command that goes on whenever the server says `+`: with the next of `answers`, each one line."""
-        if answers:
-            self.literal = _Answers(answers).give  # type: ignore[assignment]  # imaplib takes a method, too
+    def converse(self, name: str, arguments: Sequence[bytes], answer: Callable[[bytes], bytes | None]) -> Completed:
+        """A command that goes on whenever the server says `+`: with a line that answers what stands behind it; None
+        ends the session, for the server asks for more than there is."""
+        self.literal = _Answers(answer).give  # type: ignore[assignment]  # imaplib takes a method, too
         return self.run(name, *arguments)
 
     def run(self, name: str, *arguments: str | bytes, literal: bytes | None = None) -> Completed:
@@ -220,11 +220,11 @@ class Client(IMAPClient):
 class _Answers:
     """imaplib takes a bound method for a source of literals."""
 
-    def __init__(self, answers: Sequence[bytes]) -> None:
-        self._answers = iter(answers)
+    def __init__(self, answer: Callable[[bytes], bytes | None]) -> None:
+        self._answer = answer
 
-    def give(self, _challenge: bytes) -> bytes:
-        answer = next(self._answers, None)
+    def give(self, challenge: bytes) -> bytes:
+        answer = self._answer(challenge)
         if answer is None:
             raise ProtocolViolation("the server asks for more than the login consists of")
         return answer

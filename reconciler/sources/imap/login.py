@@ -1,29 +1,37 @@
-"""From an open connection to a logged-in one: greeting, STARTTLS (RFC 3501, 6.2.1), SASL PLAIN or LOGIN."""
+"""From an open connection to a logged-in one: greeting, STARTTLS (RFC 3501, 6.2.1), SASL or LOGIN."""
 
 from __future__ import annotations
 
-import base64
 import imaplib
+from collections.abc import Sequence
 
-from reconciler.model.errors import ConnectionFailed, Throttled, TlsRefused
+from reconciler.model.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    SourceError,
+    SourceUnsuitable,
+    Throttled,
+    TlsRefused,
+)
 from reconciler.model.secret import Secret
 from reconciler.sources.imap.dialogue import Client
 from reconciler.sources.imap.failures import Failures
 from reconciler.sources.imap.responses import Completed
 from reconciler.wire import sasl
 from reconciler.wire.connection import Connection
+from reconciler.wire.sasl import Credentials, Exchange
 
 
-def log_in(connection: Connection, failures: Failures, username: str, password: Secret) -> Client:
+def log_in(connection: Connection, failures: Failures, credentials: Credentials) -> Client:
     """Connect and log in. Credentials go out only over what the manifest asks for (hazards T1, T2, T12)."""
-    sasl.check_credentials(username, password)
+    credentials.check()
     connection.open()
     client = _greet(connection, failures)
     with failures.translated("login"):
         if connection.endpoint.tls == "starttls":
             _start_tls(client)
         if client.dialogue.state == "NONAUTH":
-            _authenticate(client, failures, username, password)
+            _authenticate(client, failures, credentials)
         _ask_capabilities_again(client)
     return client
 
@@ -54,26 +62,49 @@ def _start_tls(client: Client) -> None:
     client.dialogue.refresh_capabilities()
 
 
-def _authenticate(client: Client, failures: Failures, username: str, password: Secret) -> None:
+def _authenticate(client: Client, failures: Failures, credentials: Credentials) -> None:
     connection, offered = client.dialogue.connection, client.dialogue.capabilities
     if connection.endpoint.tls != "none" and not connection.secure:
         raise TlsRefused(f"{connection.endpoint}: the connection is not encrypted; the password was not sent")
-    if "LOGINDISABLED" in offered and not (connection.secure and "AUTH=PLAIN" in offered):
+    mechanisms = {word.removeprefix("AUTH=") for word in offered if word.startswith("AUTH=")}
+    if "LOGINDISABLED" in offered and not connection.secure:
+        mechanisms.discard("PLAIN")
+    known = list(sasl.exchanges(credentials, mechanisms, secure=connection.secure))
+    if not known and credentials.token:
+        raise SourceUnsuitable(f"{connection.endpoint}: the server takes neither OAUTHBEARER nor XOAUTH2; log in with "
+                               "source.password instead")
+    if not known and "LOGINDISABLED" in offered:
         raise TlsRefused(f"{connection.endpoint}: the server does not let anybody log in this way (LOGINDISABLED); the "
                          "password was not sent. Set source.tls to starttls or implicit.")
-    client.dialogue.untagged("CAPABILITY")
-    completed = (_plain if "AUTH=PLAIN" in offered else _login)(client, username, password)
-    if not completed.ok:
-        raise failures.login(completed)
+    _try(client, failures, known, credentials)
     client.dialogue.state = "AUTH"
 
 
-def _plain(client: Client, username: str, password: Secret) -> Completed:
-    """SASL PLAIN, with its initial response (RFC 4959) where the server takes it: one round trip less."""
-    message = base64.b64encode(sasl.plain(username, password))
-    if "SASL-IR" in client.dialogue.capabilities:
-        return client.dialogue.run("AUTHENTICATE", "PLAIN", message)
-    return client.dialogue.answer_challenges("AUTHENTICATE", ["PLAIN"], [message])
+def _try(client: Client, failures: Failures, known: Sequence[Exchange], credentials: Credentials) -> None:
+    """One after the other, as long as it is the credentials that are refused."""
+    client.dialogue.untagged("CAPABILITY")
+    if not known:
+        completed = _login(client, credentials.username, credentials.secret)
+        if not completed.ok:
+            raise failures.login(completed)
+    refused: SourceError | None = None
+    for exchange in known:
+        completed = _exchange(client, exchange)
+        if completed.ok:
+            exchange.settle()
+            return
+        refused = failures.login(completed)
+        if not isinstance(refused, AuthenticationFailed):
+            break
+    if refused is not None:
+        raise refused
+
+
+def _exchange(client: Client, exchange: Exchange) -> Completed:
+    """AUTHENTICATE, with its initial response (RFC 4959) where the server takes it: one round trip less."""
+    initial = exchange.initial() if "SASL-IR" in client.dialogue.capabilities else None
+    arguments = [exchange.name.encode(), *([initial] if initial is not None else [])]
+    return client.dialogue.converse("AUTHENTICATE", arguments, exchange.reply)
 
 
 def _login(client: Client, username: str, password: Secret) -> Completed:
@@ -81,7 +112,8 @@ def _login(client: Client, username: str, password: Secret) -> Completed:
     name, word = username.encode(), password.reveal().encode()
     if name.isascii() and word.isascii():
         return client.dialogue.run("LOGIN", _quoted(name), _quoted(word))
-    return client.dialogue.answer_challenges("LOGIN", [f"{{{len(name)}}}"], [name + b" {%d}" % len(word), word])
+    answers = iter([name + b" {%d}" % len(word), word])
+    return client.dialogue.converse("LOGIN", [b"{%d}" % len(name)], lambda _: next(answers, None))
 
 
 def _ask_capabilities_again(client: Client) -> None:

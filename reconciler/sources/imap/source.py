@@ -20,6 +20,7 @@ from reconciler.sources.imap.login import log_in
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
+from reconciler.wire.sasl import Credentials
 
 
 def open_imap(spec: SourceSpec, secret: Secret, limits: Limits) -> ImapSource:
@@ -34,9 +35,8 @@ class ImapSource:
         self._endpoint = Endpoint.of(spec)
         self._account = Account("imap", spec.host, spec.effective_port, spec.username)
         self._declared = spec.effective_folders
-        self._secret = secret
-        blob = Secret(f"\0{spec.username}\0{secret.reveal()}")  # as SASL PLAIN sends it
-        self._failures = Failures(self._endpoint, [secret, blob])
+        self._credentials = Credentials(spec.username, secret, token=spec.oauth2 is not None)
+        self._failures = Failures(self._endpoint, self._credentials.forms())
         self._connection = Connection(self._endpoint, limits)
         self._client: Client | None = None
         self._writable = False
@@ -97,7 +97,7 @@ class ImapSource:
 
     def _connected(self) -> Client:
         if self._client is None:
-            self._client = log_in(self._connection, self._failures, self._account.username, self._secret)
+            self._client = log_in(self._connection, self._failures, self._credentials)
         return self._client
 
     def _choose(self, client: Client) -> Chosen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.model.errors import (
@@ -46,9 +47,9 @@ class Reply:
 class Dialogue:
     """One side of a POP3 conversation. Replies come in the order of the commands, which allows for pipelining."""
 
-    def __init__(self, connection: Connection, secret: Secret) -> None:
+    def __init__(self, connection: Connection, secrets: Sequence[Secret]) -> None:
         self.connection = connection
-        self.secrets = [secret]
+        self.secrets = secrets
         """What no text of the server may quote (hazard S1)."""
         self.owed = 0
         """Commands whose replies were not read to their end yet."""
@@ -86,12 +87,12 @@ class Dialogue:
     def reply(self) -> Reply:
         """A status line that a body may follow; the caller counts the reply off `owed` when it has read that too."""
         reply = self.challenge()
-        if reply is None:
+        if isinstance(reply, bytes):
             raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
         return reply
 
-    def challenge(self) -> Reply | None:
-        """A status line, or None for "+ …": the server waits for more (RFC 5034)."""
+    def challenge(self) -> Reply | bytes:
+        """A status line, or what stands behind "+ ": the server waits for more (RFC 5034)."""
         self.connection.begin_command()
         line = self.connection.read_line()
         status, _, rest = line[:-2].partition(b" ")
@@ -101,7 +102,7 @@ class Dialogue:
             case b"-ERR":
                 return Reply(False, rest.strip())
             case b"+":
-                return None
+                return rest
         raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
 
     def lines(self) -> tuple[Reply, list[bytes]]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-
 from reconciler.model.errors import AuthenticationFailed, SourceError, SourceUnsuitable, Throttled, TlsRefused
-from reconciler.model.secret import Secret
 from reconciler.sources.pop3.capabilities import Capabilities, ask
 from reconciler.sources.pop3.dialogue import Dialogue, Reply
 from reconciler.wire import sasl
+from reconciler.wire.sasl import Credentials, Exchange
 
 _LONGEST_COMMAND = 255  # octets with CRLF (RFC 2449, section 4)
 
 
-def log_in(dialogue: Dialogue, username: str, password: Secret) -> Capabilities:
+def log_in(dialogue: Dialogue, credentials: Credentials) -> Capabilities:
     """Greet, secure, authenticate; what the server offered before the login.
 
     Raises `TlsRefused` before credentials are sent, `AuthenticationFailed`, `Throttled`, `SourceUnsuitable`.
     """
-    sasl.check_credentials(username, password)
+    credentials.check()
     greeting = dialogue.greeting()
     if not greeting.ok:
         raise dialogue.refusal(greeting, "refused") or Throttled(
@@ -29,7 +27,7 @@ def log_in(dialogue: Dialogue, username: str, password: Secret) -> Capabilities:
         capabilities = ask(dialogue)  # what was offered in the clear counts no longer (RFC 2595, section 4)
     if "UTF8" in capabilities:
         dialogue.command(b"UTF8")  # else some servers wrap 8-bit mail anew each time (RFC 6856; hazard P12)
-    _authenticate(dialogue, capabilities, username, password)
+    _authenticate(dialogue, capabilities, credentials)
     return capabilities
 
 
@@ -43,32 +41,52 @@ def _start_tls(dialogue: Dialogue, capabilities: Capabilities) -> None:
     dialogue.connection.start_tls()
 
 
-def _authenticate(dialogue: Dialogue, capabilities: Capabilities, username: str, password: Secret) -> None:
-    """SASL PLAIN where it is offered, else USER and PASS; nothing that the server does not offer (hazard T12)."""
-    if "PLAIN" in capabilities.sasl:
-        reply = _plain(dialogue, username, password)
-    elif "USER" in capabilities or not capabilities.known:
-        reply = dialogue.command(b"USER " + username.encode())
-        if reply.ok:
-            reply = dialogue.command(b"PASS " + password.reveal().encode())
-    else:
-        mend = "" if dialogue.connection.secure else " Perhaps it does with TLS: see source.tls."
-        raise SourceUnsuitable(f"{dialogue.connection.endpoint}: the server offers neither USER nor SASL PLAIN.{mend}")
+def _authenticate(dialogue: Dialogue, capabilities: Capabilities, credentials: Credentials) -> None:
+    """SASL where it is offered, else USER and PASS; nothing that the server does not offer (hazard T12)."""
+    secure = dialogue.connection.secure
+    known = list(sasl.exchanges(credentials, capabilities.sasl, secure=secure))
+    refused: SourceError | None = None
+    for exchange in known:
+        refused = _exchange(dialogue, exchange, capabilities)
+        if not isinstance(refused, AuthenticationFailed):
+            break
+    if refused is not None:
+        raise refused
+    if known:
+        return
+    if credentials.token or not ("USER" in capabilities or not capabilities.known):
+        raise _unsuitable(dialogue, credentials)
+    reply = dialogue.command(b"USER " + credentials.username.encode())
+    if reply.ok:
+        reply = dialogue.command(b"PASS " + credentials.secret.reveal().encode())
     if not reply.ok:
         raise _refused(dialogue, reply, capabilities)
 
 
-def _plain(dialogue: Dialogue, username: str, password: Secret) -> Reply:
-    """AUTH PLAIN with its response at once, where that fits into a command (RFC 5034, section 4)."""
-    response = base64.b64encode(sasl.plain(username, password))
-    dialogue.secrets.append(Secret(response.decode()))
-    command = b"AUTH PLAIN " + response
-    if len(command) + 2 <= _LONGEST_COMMAND:
-        return dialogue.command(command)
-    dialogue.send(b"AUTH PLAIN")
-    refused = dialogue.challenge()
+def _unsuitable(dialogue: Dialogue, credentials: Credentials) -> SourceUnsuitable:
+    if credentials.token:
+        return SourceUnsuitable(f"{dialogue.connection.endpoint}: the server takes neither OAUTHBEARER nor XOAUTH2; "
+                                "log in with source.password instead")
+    mend = "" if dialogue.connection.secure else " Perhaps it does with TLS: see source.tls."
+    return SourceUnsuitable(f"{dialogue.connection.endpoint}: the server offers neither USER nor SASL PLAIN.{mend}")
+
+
+def _exchange(dialogue: Dialogue, exchange: Exchange, capabilities: Capabilities) -> SourceError | None:
+    """AUTH with its initial response at once, where that fits into a command (RFC 5034, section 4): Microsoft's servers
+    accept no longer ones. None: logged in."""
+    command = b"AUTH " + exchange.name.encode()
+    initial = exchange.initial()
+    if initial is not None and len(command) + len(initial) + 3 <= _LONGEST_COMMAND:
+        command, initial = command + b" " + initial, None
+    dialogue.send(command)
+    while isinstance(said := dialogue.challenge(), bytes):
+        dialogue.connection.send((exchange.reply(said) if initial is None else initial) + b"\r\n")
+        initial = None
     dialogue.owed -= 1
-    return refused or dialogue.command(response)
+    if not said.ok:
+        return _refused(dialogue, said, capabilities)
+    exchange.settle()
+    return None
 
 
 def _refused(dialogue: Dialogue, reply: Reply, capabilities: Capabilities) -> SourceError:

@@ -16,13 +16,14 @@ from reconciler.sources.pop3.retrieval import Numbered, retrieve
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
+from reconciler.wire.sasl import Credentials
 
 _DELETES_AT_ONCE = 200
 
 
 def open_pop3(spec: SourceSpec, secret: Secret, limits: Limits) -> Pop3Source:
     """The source that a manifest declares, its paths absolute. Connects when it is asked for its listings."""
-    return Pop3Source(Endpoint.of(spec), spec.username, secret, limits)
+    return Pop3Source(Endpoint.of(spec), Credentials(spec.username, secret, token=spec.oauth2 is not None), limits)
 
 
 class Pop3Source:
@@ -32,19 +33,18 @@ class Pop3Source:
     pending until `finish`, and lost when the session breaks before (RFC 1939, section 6).
     """
 
-    def __init__(self, endpoint: Endpoint, username: str, secret: Secret, limits: Limits) -> None:
-        self._username = username
-        self._secret = secret
+    def __init__(self, endpoint: Endpoint, credentials: Credentials, limits: Limits) -> None:
+        self._credentials = credentials
         self._connection = Connection(endpoint, limits)
-        self._dialogue = Dialogue(self._connection, secret)
+        self._dialogue = Dialogue(self._connection, credentials.forms())
         self._capabilities = Capabilities()
         self._maildrop = Maildrop((), {}, keys_stable=True)
         self._retrieved: dict[str, str] = {}
         self._pending: set[str] = set()
-        self._folder = Folder(Account("pop3", endpoint.host, endpoint.port, username), "", 0)
+        self._folder = Folder(Account("pop3", endpoint.host, endpoint.port, credentials.username), "", 0)
 
     def listings(self, *, writable: bool) -> Iterator[Listing]:  # noqa: ARG002  # POP3 has one way to open
-        self._capabilities = log_in(self._dialogue, self._username, self._secret)
+        self._capabilities = log_in(self._dialogue, self._credentials)
         self._maildrop = self._list()
         drop = self._maildrop
         yield Listing(self._folder, drop.messages, keys_stable=drop.keys_stable, notes=drop.notes)
