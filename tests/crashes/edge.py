@@ -6,13 +6,11 @@ socket's, and SQLAlchemy's commit. A step is named by its kind and how many of t
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import signal
 import socket
 import stat
-import struct
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -21,8 +19,8 @@ from typing import Any, Literal
 
 from sqlalchemy.engine.default import DefaultDialect
 
-EXT4_IOC_SHUTDOWN = 0x8004587D
-NO_LOG_FLUSH = 2
+from tests.crashes.power import cut
+
 FILES = ("write", "sendfile", "fsync", "link", "unlink", "rename", "mkdir", "rmdir", "fchown", "fchmod")
 _COMMAND = re.compile(
     rb"(?:[A-Z]{4}\d+ )?("
@@ -86,8 +84,7 @@ class Edge:
     def _perhaps_die(self, kind: str, number: int, when: str) -> None:
         death = self._death
         if death and (death.kind, death.number, death.when) == (kind, number, when):
-            for disk in self._disks:
-                fcntl.ioctl(disk, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+            cut(self._disks)
             os.kill(os.getpid(), signal.SIGKILL)
 
     # -- the network

@@ -3,15 +3,20 @@ says what is missing."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 _MIB = 1 << 20
+_EXT4_IOC_SHUTDOWN = 0x8004587D
+_NO_LOG_FLUSH = 2
 
 
 class Disk:
@@ -30,18 +35,24 @@ class Disk:
         self.mounted.mkdir()
         with self._image.open("wb") as image:
             image.truncate(self._mebibytes * _MIB)
+        self._device = ""
         try:
             _run("mkfs.ext4", "-q", "-m", "0", "-N", str(self._inodes), str(self._image))
+            self._device = _run("losetup", "--find", "--show", str(self._image))
             self._mount()
         except BaseException:
-            shutil.rmtree(self._directory)
+            self._clean_up()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         _run("umount", str(self.mounted))
-        shutil.rmtree(self._directory)
+        self._clean_up()
+
+    def cut(self) -> None:
+        """The power goes."""
+        cut([os.open(self.mounted, os.O_RDONLY)])
 
     def sync(self) -> None:
         """Everything so far is on the disk."""
@@ -53,11 +64,27 @@ class Disk:
         self._mount()
 
     def _mount(self) -> None:
-        _run("mount", "-o", "loop", str(self._image), str(self.mounted))
+        """Always the same loop device: `mount -o loop` would look for a free one each time, and lose races for it."""
+        _run("mount", self._device, str(self.mounted))
+
+    def _clean_up(self) -> None:
+        if self._device:
+            _run("losetup", "--detach", self._device)
+        shutil.rmtree(self._directory)
 
 
-def _run(*command: str) -> None:
+def cut(mounted: Iterable[int]) -> None:
+    """Cut the power of the ext4s that are mounted at these open directories. What was not synced is lost."""
+    for directory in mounted:
+        if os.fstat(directory).st_dev == os.stat("..", dir_fd=directory).st_dev:
+            raise RuntimeError("nothing is mounted there: the power of another disk would be cut")
+        fcntl.ioctl(directory, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+        os.close(directory)
+
+
+def _run(*command: str) -> str:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"a disk whose power can be cut needs root, loop devices, mount and mkfs.ext4 (e2fsprogs); "
                            f"`{' '.join(command)}` says: {done.stderr.strip()}")
+    return done.stdout.strip()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
-import struct
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.crashes.edge import EXT4_IOC_SHUTDOWN, NO_LOG_FLUSH
 from tests.crashes.power import Disk
 from tests.servers.dovecot import Dovecot
 from tests.soak.program import Program
@@ -62,9 +59,7 @@ class Faults:
 
     def _power(self, pause: Callable[[float], None]) -> None:
         """The disk is gone at once, the program dies of it a little later."""
-        disk = os.open(self._disk.mounted, os.O_RDONLY)
-        fcntl.ioctl(disk, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
-        os.close(disk)
+        self._disk.cut()
         pause(self._chance.uniform(0, 0.5))
         self._program.kill()
         self._disk.restore()
