@@ -278,7 +278,8 @@ def _task(collector: DesiredCollector, destination: Destination[Any]) -> Task:
     def routed(head: bytes) -> Routing:
         return route(head, spec.recipient, account, destination.exists, destination.deliverable)
 
-    return Task(collector.name, spec.collect.mode, spec.collect.limit, octets(spec.collect.max_message_size), routed)
+    return Task(collector.name, spec.collect.mode, spec.collect.limit, octets(spec.collect.max_message_size), routed,
+                collector.effective_digest)
 
 
 def _secret(spec: SourceSpec) -> Secret:

@@ -15,6 +15,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from reconciler.collect.incoming import Incoming
 from reconciler.collect.selection import COLLECTED_BEFORE, VANISHED, Attempt, FolderWork, batches, select
+from reconciler.collect.standing import settled, standing, take_over, unchanged
 from reconciler.collect.tally import Tally
 from reconciler.collect.unkeyed import ByContent
 from reconciler.model.errors import (
@@ -57,6 +58,8 @@ class Task:
     max_size: int
     route: Callable[[bytes], Routing]
     """From the message's head to its recipients."""
+    digest: str = ""
+    """Of everything in the spec that a session depends on; "": every session lists anew."""
 
     @property
     def deletes(self) -> bool:
@@ -143,8 +146,12 @@ class Session(Generic[S]):
     # -- listing
 
     def _select(self) -> Sequence[FolderWork]:
-        listings = []
         self._epoch = self._ledger.epoch(self._task.collector)
+        if kept := unchanged(self._task.collector, self._task.digest, self._source, self._ledger, self._now(),
+                             writable=self._task.deletes):
+            take_over(kept, self._tally)
+            return ()
+        listings = []
         for listing in self._source.listings(writable=self._task.deletes):
             known = self._ledger.known(self._task.collector, listing.folder)
             if not listing.keys_stable:
@@ -154,8 +161,15 @@ class Session(Generic[S]):
         chosen = select(listings, deletes=self._task.deletes, limit=self._task.limit, max_size=self._task.max_size)
         self._tally.listed, self._tally.skipped, self._tally.parked = chosen.listed, chosen.skipped, chosen.parked
         self._tally.left = chosen.left + sum(len(work.attempts) for work in chosen.folders)
+        if settled(chosen.folders, self._tally):
+            self._keep_standing()
         self._progress()
         return chosen.folders
+
+    def _keep_standing(self) -> None:
+        found = standing(self._source, self._task.digest, self._tally, self._now())
+        if found is not None:
+            self._ledger.keep_standing(self._task.collector, self._epoch, found)
 
     def _go_by_content(self, known: Mapping[str, Entry]) -> None:
         if self._task.mode != "all-delete":

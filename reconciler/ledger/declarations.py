@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, null, select, update
 
 from reconciler.ledger.dialects import upsert
 from reconciler.ledger.records import cut
@@ -46,7 +46,7 @@ class Declarations(Store):
         with self.writing() as connection:
             found = connection.execute(
                 update(collectors).where(collectors.c.name == name)
-                .values(epoch=collectors.c.epoch + 1, remembered=0)
+                .values(epoch=collectors.c.epoch + 1, remembered=0, standing=null())
                 .returning(collectors.c.generation, collectors.c.epoch)).one_or_none()
             if found is None:
                 raise self.unknown(name)
@@ -74,6 +74,7 @@ class Declarations(Store):
         """They become failed ones with no attempt yet."""
         where = select(folders.c.id).join(collectors, _current()).where(collectors.c.name == name)
         with self.writing() as connection:
+            connection.execute(update(collectors).where(collectors.c.name == name).values(standing=null()))
             return connection.execute(
                 update(messages).values(state=MessageState.FAILED, attempts=0)
                 .where(messages.c.folder_id.in_(where), NOTABLE,
@@ -113,7 +114,7 @@ def _declare(connection: Connection, name: str, digest: str, mode: str, now: dat
     if found is None:
         connection.execute(insert(collectors).values(name=name, digest=digest, mode=mode, declared_at=now, **_NEW))
         return Declared(name, 1, 1)
-    changes: dict[str, Any] = {"digest": digest, "mode": mode, "retired_at": None,
+    changes: dict[str, Any] = {"digest": digest, "mode": mode, "retired_at": None, "standing": null(),
                                "generation": found.generation + (found.digest != digest), "epoch": found.epoch}
     if found.retired_at is not None:
         changes["declared_at"] = now

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, null, select, update
 
 from reconciler.ledger.dialects import upsert
 from reconciler.ledger.known import Known, Notable
@@ -49,7 +49,7 @@ _DELIVERED = (
 _MESSAGE_IDS = select(messages.c.key, messages.c.occurrence, messages.c.id).where(
     messages.c.folder_id == bindparam("place"), messages.c.key.in_(bindparam("keys", expanding=True)))
 _REMEMBER = (update(collectors).where(collectors.c.name == bindparam("collector"))
-             .values(remembered=collectors.c.remembered + bindparam("more")))
+             .values(remembered=collectors.c.remembered + bindparam("more"), standing=null()))
 _GONE = update(messages).where(messages.c.folder_id == bindparam("place"), messages.c.deleted_at.is_(None),
                                messages.c.key.in_(bindparam("keys", expanding=True)),
                                ).values(deleted_at=bindparam("now"))
@@ -94,6 +94,7 @@ class MessageRecords(Store):
             place = connection.execute(_FOLDER, _named(collector, folder)).scalar()
             for part in cut(keys):
                 connection.execute(_GONE, {"place": place, "keys": part, "now": now})
+            connection.execute(_REMEMBER, {"collector": collector, "more": 0})
 
     def _place(self, connection: Connection, collector: str, folder: Folder) -> int:
         """The folder's id, made where it is new."""

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, Table, bindparam, delete, insert, select, update
 
 from reconciler.ledger.schema import accounts, collectors, folders, messages, sessions
 from reconciler.ledger.store import Store
-from reconciler.model.history import KEPT
+from reconciler.model.history import KEPT, Standing
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 KEPT_SESSIONS = 100
 """Of each collector."""
-"""How long a removed collector's history can still be had back."""
+_STANDING = select(collectors.c.standing).where(collectors.c.name == bindparam("collector"))
 _AT_ONCE = 5000
 """Rows forgotten in one transaction: sessions record in between."""
 
@@ -41,6 +41,21 @@ class Sessions(Store):
             return [report(row) for row in connection.execute(
                 select(sessions).join(collectors, collectors.c.id == sessions.c.collector_id)
                 .where(collectors.c.name == name).order_by(sessions.c.number.desc()).limit(limit)).mappings()]
+
+    def standing(self, collector: str) -> Standing | None:
+        with self.reading() as connection:
+            kept: dict[str, Any] | None = connection.execute(_STANDING, {"collector": collector}).scalar()
+        if kept is None:
+            return None
+        return Standing(kept["state"], kept["digest"], datetime.fromisoformat(kept["at"]), kept["listed"],
+                        kept["skipped"], kept["parked"])
+
+    def keep_standing(self, collector: str, epoch: int, standing: Standing) -> None:
+        kept = {"state": standing.state, "digest": standing.digest, "at": standing.at.isoformat(),
+                "listed": standing.listed, "skipped": dict(standing.skipped), "parked": standing.parked}
+        with self.writing() as connection:
+            connection.execute(update(collectors).where(
+                collectors.c.name == collector, collectors.c.epoch == epoch).values(standing=kept))
 
     def expire(self, now: datetime) -> None:
         """Forget retired collectors after 30 days, the epochs before each collector's current one, sessions beyond the

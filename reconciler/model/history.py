@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,6 +42,19 @@ class History:
     last_session: SessionReport | None
     retry: Retry | None
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An account in which nothing was left to do. `state` is the source's (`Source.standing`), `digest` the spec's;
+    the counters are those of the session that found it so."""
+
+    state: str
+    digest: str
+    at: datetime
+    listed: int
+    skipped: Mapping[str, int]
+    parked: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from reconciler.model.history import Declared, History, LastGood, ParkedMessage, Retry
+from reconciler.model.history import Declared, History, LastGood, ParkedMessage, Retry, Standing
 from reconciler.model.messages import Deletion, DeliveryId, Fetched, Folder, Listed, Listing
 from reconciler.model.outcomes import DeliveryOutcome, Entry, Record, SessionReport
 from reconciler.model.secret import Secret
@@ -17,6 +17,14 @@ class Source(Protocol):
 
     def listings(self, *, writable: bool) -> Iterator[Listing]:
         """Log in if need be, then list each folder. `writable`: messages are going to be deleted."""
+
+    @property
+    def standing(self) -> str:
+        """How the account stood when it was listed, to be kept for `unchanged`; "" when that cannot be told."""
+
+    def unchanged(self, standing: str, *, writable: bool) -> bool:
+        """Log in, and say whether the very same messages are there as when this standing was kept, at less cost than
+        listing them. False whenever that is in doubt; `listings` may follow then."""
 
     def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
         """Each of `messages` once, in order; see `Arrival` for how content is read."""
@@ -95,6 +103,12 @@ class Ledger(Protocol):
         """The server confirmed that these are gone."""
 
     def record_session(self, collector: str, report: SessionReport) -> None: ...
+
+    def standing(self, collector: str) -> Standing | None:
+        """What was kept of the last listing, if nothing else was recorded since."""
+
+    def keep_standing(self, collector: str, epoch: int, standing: Standing) -> None:
+        """Until something is recorded of any message, deleted, unparked or declared anew, or another epoch begins."""
 
 
 class Registry(Protocol):

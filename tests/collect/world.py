@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from reconciler.collect.session import Session, Task
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
+from reconciler.model.history import Standing
 from reconciler.model.messages import (
     Account,
     Arrival,
@@ -76,6 +77,15 @@ class MemorySource:
             self.server.messages = {f"#{number}": text for number, text in enumerate(texts, 1)}
         yield Listing(self.server.folder, tuple(Listed(key, len(text)) for key, text in self.server.messages.items()),
                       keys_stable=self.server.uidl)
+
+    @property
+    def standing(self) -> str:
+        return " ".join(["stands", *self.server.messages]) if self.server.uidl else ""
+
+    def unchanged(self, standing: str, *, writable: bool) -> bool:
+        self.writable = writable
+        self.fate.step("look for changes")
+        return self.standing == standing
 
     def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
         for message in messages:
@@ -205,6 +215,7 @@ class MemoryLedger:
     entries: dict[tuple[Folder, str], Entry] = field(default_factory=dict)
     reports: list[SessionReport] = field(default_factory=list)
     number: int = 1
+    kept: Standing | None = None
 
     def epoch(self, collector: str) -> int:
         return self.number
@@ -214,6 +225,7 @@ class MemoryLedger:
 
     def record(self, collector: str, folder: Folder, records: Sequence[Record], now: datetime) -> None:
         self.fate.step("before record")
+        self.kept = None
         for record in records:
             old = self.entries.get((folder, record.key), Entry(record.key, record.state))
             self.entries[folder, record.key] = Entry(
@@ -224,12 +236,21 @@ class MemoryLedger:
 
     def record_deleted(self, collector: str, folder: Folder, keys: Iterable[str], now: datetime) -> None:
         self.fate.step("before record of deletion")
+        self.kept = None
         for key in keys:
             self.entries[folder, key] = replace(self.entries[folder, key], deleted=True)
         self.fate.step("after record of deletion")
 
     def record_session(self, collector: str, report: SessionReport) -> None:
         self.reports.append(report)
+
+    def standing(self, collector: str) -> Standing | None:
+        return self.kept
+
+    def keep_standing(self, collector: str, epoch: int, standing: Standing) -> None:
+        self.fate.step("keep the standing")
+        assert epoch == self.number
+        self.kept = standing
 
 
 @dataclass
@@ -263,6 +284,7 @@ class World:
     batch_size: int = 100
     verdict: Verdicts = accept
     full: bool = False
+    now: datetime = NOW
 
     def session(self, fate: Fate | None = None, helm: Helm | None = None) -> SessionReport:
         """Run one session; every report must add up, and nothing may stay staged."""
@@ -271,7 +293,7 @@ class World:
         self.source = MemorySource(self.server, fate)
         self.destination = MemoryDestination(self.mailboxes, fate, self.batch_size, self.verdict)
         self.destination.full = self.full
-        session = Session(self.task, self.source, self.destination, self.ledger, helm or Helm(), lambda: NOW)
+        session = Session(self.task, self.source, self.destination, self.ledger, helm or Helm(), lambda: self.now)
         report = session.run()
         assert report.listed == report.collected + report.skipped + report.parked + report.failed + report.left
         assert self.destination.open == [] or (report.error and report.error.reason == "LedgerUnavailable")

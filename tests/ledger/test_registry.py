@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import func, select
 from reconciler.ledger import SqlLedger
 from reconciler.ledger.schema import accounts, collectors, deliveries, folders, messages, sessions
 from reconciler.model.errors import LedgerUnavailable
-from reconciler.model.history import Declared, LastGood, ParkedMessage, Retry
+from reconciler.model.history import Declared, LastGood, ParkedMessage, Retry, Standing
 from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, SessionReport
 from reconciler.model.status import Totals
 from tests.ledger.samples import DAY, INBOX, MAILBOX, NOW, collected, failed, parked, session
@@ -178,3 +179,38 @@ def test_histories_of_many_collectors(ledger: SqlLedger) -> None:
 
     assert len(ledger.histories()) == 2001
     assert len(ledger.histories(f"c{number}" for number in range(1500))) == 1500
+
+
+STANDING = Standing("[[\"INBOX\",7,4,3,0]]", "digest", NOW, 3, {"collected-before": 2, "too-large": 1}, 0)
+
+
+def test_a_standing_is_kept_as_it_was(ledger: SqlLedger) -> None:
+    assert ledger.standing("sales") is None
+    assert ledger.standing("nobody") is None
+    ledger.keep_standing("sales", 1, STANDING)
+    assert ledger.standing("sales") == STANDING
+    ledger.record_session("sales", session())
+    ledger.save_retry("sales", None)
+    ledger.declare("sales", "digest", "new-keep", NOW)
+    assert ledger.standing("sales") == STANDING
+
+
+@pytest.mark.parametrize("change", [
+    lambda ledger: ledger.record("sales", INBOX, [collected("9")], NOW),
+    lambda ledger: ledger.record_deleted("sales", INBOX, ["1"], NOW),
+    lambda ledger: ledger.unpark("sales"),
+    lambda ledger: ledger.clear("sales", NOW),
+    lambda ledger: ledger.declare("sales", "other", "new-keep", NOW),
+    lambda ledger: (ledger.retire("sales", NOW), ledger.declare("sales", "digest", "new-keep", NOW)),
+])
+def test_whatever_is_recorded_ends_a_standing(ledger: SqlLedger, change: Callable[[SqlLedger], object]) -> None:
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+    ledger.keep_standing("sales", 1, STANDING)
+    change(ledger)
+    assert ledger.standing("sales") is None
+
+
+def test_a_standing_of_an_older_epoch_is_not_kept(ledger: SqlLedger) -> None:
+    ledger.clear("sales", NOW)
+    ledger.keep_standing("sales", 1, STANDING)
+    assert ledger.standing("sales") is None

@@ -17,6 +17,8 @@ from reconciler.sources.imap.failures import Failures, throttles
 from reconciler.sources.imap.folders import INBOX, Chosen, ServerFolder, choose, list_folders, personal_prefix
 from reconciler.sources.imap.listing import list_messages, selected_validity
 from reconciler.sources.imap.login import log_in
+from reconciler.sources.imap.responses import Completed
+from reconciler.sources.imap.standing import Stand, same, stand, text
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
@@ -43,6 +45,9 @@ class ImapSource:
         self._folders: dict[str, ServerFolder] = {}
         self._selected: Folder | None = None
         self._deleters: dict[str, Deleter] = {}
+        self._standing = ""
+        self._opened: str | None = None
+        """The folder that was opened just now, with nothing done in it yet."""
 
     def listings(self, *, writable: bool) -> Iterator[Listing]:
         """Every declared folder that exists; what does not is noted in the first one. None at all is an error."""
@@ -52,14 +57,29 @@ class ImapSource:
             chosen = self._choose(client)
             notes = list(chosen.notes)
             listings: list[Listing] = []
+            stands: list[Stand | None] = []
             for name in chosen.folders:
-                listed = self._list(client, name, notes)
+                listed = self._list(client, name, notes, stands)
                 listings.extend([listed] if listed is not None else [])
+            self._standing = text(stands)
         if not listings:
             raise SourceUnsuitable(f"{self._endpoint}: {'; '.join(notes)}. Correct source.folders.")
         first, *others = listings
         yield Listing(first.folder, first.messages, first.read_only, notes=tuple(notes))
         yield from others
+
+    @property
+    def standing(self) -> str:
+        return self._standing
+
+    def unchanged(self, standing: str, *, writable: bool) -> bool:
+        """One SELECT or EXAMINE for each folder."""
+        self._writable = writable
+        client = self._connected()
+        with self._failures.translated("looking for changes"):
+            chosen = self._choose(client)
+            found = [self._stand(client, name) for name in chosen.folders]
+        return not chosen.notes and same(standing, found)
 
     def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
         """See `Bodies`: in order, but a message that has to be asked for again comes after its batch."""
@@ -109,17 +129,32 @@ class ImapSource:
         self._folders = chosen.folders
         return chosen
 
-    def _list(self, client: Client, name: str, notes: list[str]) -> Listing | None:
-        """None, and a note, for a folder that the server will not open: the others are still collected (I16)."""
+    def _stand(self, client: Client, name: str) -> Stand | None:
         completed = client.dialogue.select_folder(self._folders[name].raw, writable=self._writable)
+        self._opened = name if completed.ok else None
+        return stand(client.dialogue, name) if completed.ok else None
+
+    def _open(self, client: Client, name: str) -> Completed:
+        """Not again, where `unchanged` has just done it."""
+        if self._opened == name:
+            return Completed("OK", "")
+        return client.dialogue.select_folder(self._folders[name].raw, writable=self._writable)
+
+    def _list(self, client: Client, name: str, notes: list[str], stands: list[Stand | None]) -> Listing | None:
+        """None, and a note, for a folder that the server will not open: the others are still collected (I16)."""
+        completed = self._open(client, name)
+        self._opened = None
         if not completed.ok:
             if throttles(completed.text):
                 raise self._failures.refused(f'opening "{name}"', completed.text)
             notes.append(f'the server does not open the folder "{name}": {self._failures.shown(completed.text)}')
             return None
+        stands.append(found := stand(client.dialogue, name))
         folder = Folder(self._account, name, selected_validity(client.dialogue))
         self._selected = folder
         messages = list_messages(client.dialogue, self._failures)
+        if found and found[3] != len(messages):
+            stands[-1] = None  # more came meanwhile, or the server cannot count
         self._check_validity(client, folder)
         return Listing(folder, messages, read_only=self._writable and client.dialogue.read_only)
 

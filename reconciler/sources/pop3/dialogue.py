@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from reconciler.model.errors import (
@@ -108,16 +109,26 @@ class Dialogue:
     def lines(self) -> tuple[Reply, list[bytes]]:
         """A reply and its lines without their ends; held to `limits.reply` octets."""
         reply = self.reply()
-        pieces: list[bytes] = []
-        if reply.ok:
-            body = Body(self.connection)
-            for piece in body:
-                pieces.append(piece)
-                if body.octets > self.connection.limits.reply:
-                    raise ProtocolViolation(f"{self.connection.endpoint}: a reply is longer than "
-                                            f"{self.connection.limits.reply} octets")
+        text = b"".join(self._bounded()) if reply.ok else b""
         self.owed -= 1
-        return reply, b"".join(pieces).split(b"\r\n")[:-1]
+        return reply, text.split(b"\r\n")[:-1]
+
+    def digest(self) -> str:
+        """SHA-256 in hex of the lines of a reply with their ends, of which none is kept; "" for -ERR."""
+        reply = self.reply()
+        digest = hashlib.sha256()
+        for piece in self._bounded() if reply.ok else ():
+            digest.update(piece)
+        self.owed -= 1
+        return digest.hexdigest() if reply.ok else ""
+
+    def _bounded(self) -> Iterator[bytes]:
+        body = Body(self.connection)
+        for piece in body:
+            yield piece
+            if body.octets > self.connection.limits.reply:
+                raise ProtocolViolation(f"{self.connection.endpoint}: a reply is longer than "
+                                        f"{self.connection.limits.reply} octets")
 
     def quote(self, reply: Reply) -> str:
         """What the server said, fit to be shown: secrets redacted, one line, not too long."""

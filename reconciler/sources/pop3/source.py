@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 
 from reconciler.manifests.spec import SourceSpec
@@ -41,13 +42,24 @@ class Pop3Source:
         self._maildrop = Maildrop((), {}, keys_stable=True)
         self._retrieved: dict[str, str] = {}
         self._pending: set[str] = set()
+        self._standing = ""
         self._folder = Folder(Account("pop3", endpoint.host, endpoint.port, credentials.username), "", 0)
 
     def listings(self, *, writable: bool) -> Iterator[Listing]:  # noqa: ARG002  # POP3 has one way to open
-        self._capabilities = log_in(self._dialogue, self._credentials)
+        self._log_in()
         self._maildrop = self._list()
         drop = self._maildrop
         yield Listing(self._folder, drop.messages, keys_stable=drop.keys_stable, notes=drop.notes)
+
+    @property
+    def standing(self) -> str:
+        return self._standing
+
+    def unchanged(self, standing: str, *, writable: bool) -> bool:  # noqa: ARG002  # POP3 has one way to open
+        """UIDL alone: the same answer to the octet stands for the same messages."""
+        self._log_in()
+        self._dialogue.send(b"UIDL")
+        return self._dialogue.digest() == standing
 
     def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:  # noqa: ARG002  # there is one
         present: list[Numbered] = []
@@ -95,6 +107,10 @@ class Pop3Source:
     def _pipelined(self) -> bool:
         return "PIPELINING" in self._capabilities
 
+    def _log_in(self) -> None:
+        if not self._connection.received:
+            self._capabilities = log_in(self._dialogue, self._credentials)
+
     def _list(self) -> Maildrop:
         """CAPA, LIST and UIDL, in one go where pipelining was offered before the login too."""
         if self._pipelined:
@@ -108,7 +124,10 @@ class Pop3Source:
             raise self._refused(listed, "LIST")
         if not identified.ok and (identified.code or "UIDL" in self._capabilities):
             raise self._refused(identified, "UIDL")
-        return maildrop(sizes, uidls if identified.ok else None)
+        found = maildrop(sizes, uidls if identified.ok else None)
+        if identified.ok and not found.notes:
+            self._standing = hashlib.sha256(b"\r\n".join([*uidls, b""])).hexdigest()
+        return found
 
     def _lines(self, command: bytes) -> tuple[Reply, list[bytes]]:
         if not self._pipelined:
