@@ -184,6 +184,15 @@ def proposal(settings: Settings, directory: Path, place: Path, now: InForce | No
                            "with this one") from error
 
 
+def confirm_removed(settings: Settings, name: str) -> None:
+    """That this collector's manifest is gone is meant: the next daemon does not hold it."""
+    with _ledger_if_any(settings) as existing:
+        if existing is None:
+            return
+    with _ledger(settings) as ledger:
+        ledger.save_last_good([], [("MailCollector", name)], _now())
+
+
 def _directory(settings: Settings, directory: Path, *, allow_empty: bool = False) -> Directory:
     return Directory(directory, allow_inline_secrets=settings.allow_inline_secrets, allow_empty=allow_empty)
 

@@ -61,6 +61,10 @@ class Daemon:
     def in_force(self) -> InForce:
         return self._model(InForce, "GET", "/in-force")
 
+    def confirm_removed(self, name: str) -> None:
+        """That its manifest is gone is meant."""
+        self._asked("POST", f"/removed/{name}")
+
     def listed(self, search: str = "", labels: Labels = ()) -> list[ShownCollector]:
         query = {"label": [f"{key}={value}" for key, value in labels], "search": [search] if search else []}
         with self._understood():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -61,9 +61,10 @@ class Recorder:
         self._declared = {name: ("", history.declared.generation) for name, history in histories.items()}
         return histories
 
-    def decide(self, look: Look, now: datetime) -> Decision:
-        """Find what shall run, and record it before anything runs. Raises LedgerUnavailable."""
-        desired = desire(look.observed, self._remembered)
+    def decide(self, look: Look, now: datetime, removed: frozenset[str] = frozenset()) -> Decision:
+        """Find what shall run, and record it before anything runs. `removed`: those of which somebody said so. Raises
+        LedgerUnavailable."""
+        desired = desire(replace(look.observed, removed=removed), self._remembered)
         returned = [name for name in desired.collectors if name not in self._declared]
         versions = {name: self._version(collector, now) for name, collector in desired.collectors.items()}
         changed, gone = difference(self._remembered, desired.good)
@@ -119,6 +120,7 @@ class Controller:
         self._unsettled = True
         """The last look was not acted upon to the end: the next turn must, even if the directory is unchanged."""
         self._decision: Decision | None = None
+        self._removed: set[str] = set()
         self._place: tuple[int, int] | None = None
         self._moved: Callable[[], None] = lambda: None
         self.plan = Plan()
@@ -159,6 +161,12 @@ class Controller:
         self._unsettled = True
         self.wake()
 
+    async def confirm_removed(self, name: str) -> None:
+        """That this collector is declared no longer is meant."""
+        self._removed.add(name)
+        self._unsettled = True
+        await self.turn()
+
     async def run(self) -> None:
         """Ends only when it is cancelled."""
         while True:
@@ -194,7 +202,9 @@ class Controller:
         now = self._clock.now()
         if look.changed or self._unsettled or self._decision is None:
             self._unsettled = True
-            decision = await asyncio.to_thread(self._recorder.decide, look, now)
+            removed = frozenset(self._removed)
+            decision = await asyncio.to_thread(self._recorder.decide, look, now, removed)
+            self._removed -= removed
             self._unsettled = False
             self._take(decision.recalled)
             self._apply(decision)

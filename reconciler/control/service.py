@@ -163,6 +163,10 @@ class Control:
         await self._controller.turn(everything=True)
         return self._controller.plan
 
+    async def confirm_removed(self, name: str) -> None:
+        """That this collector's manifest is gone is meant, whatever vanished with it."""
+        await self._controller.confirm_removed(name)
+
     def _known(self, name: str) -> ShownCollector:
         found = self._board.collector(name)
         if found is None:

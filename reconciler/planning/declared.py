@@ -56,7 +56,8 @@ class Broken:
 @dataclass(frozen=True, slots=True)
 class Observed:
     """One look at the directory. `unreadable` and `unclear` say, for each file that could not be read or whose
-    manifests could not all be told apart, why; `vanished`, why the directory itself is not there."""
+    manifests could not all be told apart, why; `vanished`, why the directory itself is not there. That the collectors
+    in `removed` are gone is meant."""
 
     declarations: tuple[Declaration, ...] = ()
     broken: tuple[Broken, ...] = ()
@@ -64,6 +65,7 @@ class Observed:
     unclear: Mapping[str, str] = field(default_factory=dict)
     vanished: str = ""
     empty_confirmed: bool = False
+    removed: frozenset[str] = frozenset()
 
 
 def declaration(manifest: Manifest, file: str, line: int, base: str) -> Declaration:

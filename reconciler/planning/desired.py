@@ -149,7 +149,7 @@ def _collectors(observed: Observed, remembered: Mapping[Key, Declaration]) -> di
     settled = _settle("MailCollector", observed, remembered)
     any_left = settled or any(broken.kind == "MailCollector" for broken in observed.broken)
     gone = [declaration for key, declaration in remembered.items()
-            if key[0] == "MailCollector" and key[1] not in settled]
+            if key[0] == "MailCollector" and key[1] not in settled and key[1] not in observed.removed]
     if any_left or len(gone) < 2 or observed.empty_confirmed:
         return settled
     problem = Problem(HELD, f"all {len(gone)} collectors vanished at once, so they run on; "

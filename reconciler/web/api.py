@@ -97,6 +97,10 @@ class Api:
                     yield (_event("removed", json.dumps({"name": name})) if found is None
                            else _event("collector", found.model_dump_json(by_alias=True)))
 
+    async def removed(self, request: Request) -> Response:
+        await self._control.confirm_removed(request.path_params["name"])
+        return JSONResponse({})
+
     async def in_force(self, _request: Request) -> Response:
         return _json(await self._control.in_force())
 
@@ -134,6 +138,7 @@ def application(control: Control, place: Place) -> Starlette:
         Route("/api/v1/events", api.events),
         Route("/api/v1/in-force", api.in_force),
         Route("/api/v1/info", api.info),
+        Route("/api/v1/removed/{name}", api.removed, methods=["POST"]),
         Route("/api/v1/diagnostics", api.diagnostics),
         Route("/-/reload", api.reload, methods=["POST"]),
         Route("/healthz", api.healthy),

@@ -147,6 +147,23 @@ def test_all_that_vanish_at_once_are_held_until_that_is_confirmed(root: Path) ->
     run(scenario())
 
 
+def test_a_removal_that_is_meant_is_not_held_and_one_that_is_undone_runs_on(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        for name in ("a", "b"):
+            save(root, name)
+        await world.turn()
+        await world.controller.confirm_removed("a")
+        assert world.controller.plan.count() == {"Keep": 2}
+        (root / "a.yaml").unlink()
+        (root / "b.yaml").unlink()
+        await world.controller.confirm_removed("a")
+        assert world.controller.plan.count() == {"Stop": 2}
+        assert await world.turn() == {}
+
+    run(scenario())
+
+
 def test_Y17_a_vanished_directory_stops_nobody(root: Path) -> None:
     async def scenario() -> None:
         world, away = World(root), root.with_name("away")

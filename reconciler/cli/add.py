@@ -1,0 +1,93 @@
+"""`mailcollector add`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from reconciler.cli import editing
+from reconciler.cli.commit import require_committable
+from reconciler.cli.get import Label
+from reconciler.cli.options import common
+from reconciler.cli.verb import verb
+from reconciler.model.settings import Settings
+
+
+@verb("add", examples=[
+    ("mailcollector add sales --protocol imap --host mx.example.com --username me --password-env P --forward-to me@b.c",
+     "writes sales.yaml"),
+    ("mailcollector add sales -f draft.yaml --git-commit", "takes the manifest from a file, and commits it to git"),
+    ("mailcollector add sales -f -", "takes the manifest from standard input"),
+], exits=editing.EXITS)
+@click.argument("name")
+@click.option("-f", "--file", "file", metavar="FILE",
+              help="Take the whole manifest from FILE (- for standard input) as it stands.")
+@click.option("--protocol", type=click.Choice(["imap", "pop3"]), help="How mail is fetched.")
+@click.option("--host", metavar="HOST", help="The server.")
+@click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="Default: the protocol's.")
+@click.option("--tls", type=click.Choice(["implicit", "starttls", "none"]), help="Default: implicit.")
+@click.option("--username", metavar="NAME", help="The name to log in with.")
+@click.option("--address", metavar="ADDRESS", help="The account's own address, where it is not the user name.")
+@click.option("--password-file", metavar="PATH", help="The password is this file's first line.")
+@click.option("--password-env", metavar="NAME", help="The password is in this variable of the daemon.")
+@click.option("--password-command", metavar="COMMAND", help="The password is what this program prints.")
+@click.option("--folder", "folders", metavar="FOLDER", multiple=True, help="Default: INBOX; may be repeated.")
+@click.option("--mode", type=click.Choice(["all-delete", "new-delete", "new-keep"]), help="Default: new-keep.")
+@click.option("--interval", metavar="INTERVAL", help="From start to start; default: 5m.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Messages in one session; default: 100.")
+@click.option("--forward-to", metavar="ADDRESS", help="Every message goes to this mailbox.")
+@click.option("--detect-from", metavar="DOMAIN", multiple=True,
+              help="Find out whom each message was sent to, in this domain; may be repeated.")
+@click.option("--detect-to", metavar="DOMAIN", help="The local domain, with --detect-from.")
+@click.option("--default", "default", metavar="ADDRESS", help="For mail whose recipient is not found.")
+@click.option("--destination", metavar="NAME", help="Default: the Destination that is marked so.")
+@click.option("--title", metavar="TEXT", help="Free text.")
+@click.option("-l", "--label", "labels", type=Label(), metavar="LABEL=VALUE", multiple=True, help="May be repeated.")
+@click.option("--disabled", is_flag=True, help="Declare it, but do not run it yet.")
+@editing.git_commit
+@common()
+def command(settings: Settings, name: str, file: str | None, git_commit: bool, **fields: Any) -> int:
+    """Declares the collector NAME in a new file NAME.yaml of the manifests' directory, from the options or from FILE.
+    An invalid manifest is not written. Paths of files are relative to the manifest. The password itself is never an
+    option, for everybody sees command lines."""
+    if file and any(value for value in fields.values()):
+        raise click.UsageError("give the manifest as FILE or as options, not both")
+    content = _read(file) if file else _composed(name, **fields)
+    shelf = editing.open_shelf(settings)
+    with editing.refusals():
+        if git_commit:
+            require_committable(shelf.directory / f"{name}.yaml")
+        written = shelf.add(name, content)
+    editing.finish(written.path, f"Add collector {name}", git_commit=git_commit)
+    return 0
+
+
+def _read(file: str) -> bytes:
+    with click.open_file(file, "rb") as opened:
+        content: bytes = opened.read()
+        return content
+
+
+def _composed(name: str, *, labels: Sequence[tuple[str, str]], disabled: bool, **fields: Any) -> bytes:
+    from reconciler.manifests.composing import collector  # noqa: PLC0415  # --help does without
+
+    spec = {"title": fields["title"], "enabled": False if disabled else None, "source": _source(**fields),
+            "collect": {key: fields[key] for key in ("mode", "interval", "limit")}, "recipient": _recipient(**fields),
+            "destination": fields["destination"]}
+    return collector(name, spec, labels=dict(labels)).encode()
+
+
+def _source(**fields: Any) -> dict[str, Any]:
+    command = fields["password_command"]
+    password = {"file": fields["password_file"], "env": fields["password_env"],
+                "command": shlex.split(command) if command else None}
+    source = {key: fields[key] for key in ("protocol", "host", "port", "tls", "username", "address")}
+    return {**source, "password": password, "folders": fields["folders"]}
+
+
+def _recipient(**fields: Any) -> dict[str, Any]:
+    detect = {"from": fields["detect_from"], "to": fields["detect_to"], "default": fields["default"]}
+    return {"forwardTo": fields["forward_to"], "detect": detect}

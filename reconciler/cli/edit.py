@@ -1,0 +1,159 @@
+"""`mailcollector edit`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import editing
+from reconciler.cli.commit import require_committable
+from reconciler.cli.options import common
+from reconciler.cli.text import escape
+from reconciler.cli.verb import complain, verb
+from reconciler.model.errors import CollectorError
+from reconciler.model.settings import Settings
+
+if TYPE_CHECKING:
+    from reconciler.manifests.edits import EditRefused
+
+_KEY = re.compile(r"""\.?([\w-]+)|\["([^"]+)"\]""")
+_MARK = "#! "
+"""Begins the lines that tell in the editor what is wrong; they are taken out again."""
+
+
+class EditorFailed(CollectorError):
+    """The editor could not be started, or ended with an error."""
+
+    reason = "EditorFailed"
+
+
+def keys(text: str) -> tuple[str, ...]:
+    """spec.collect.interval, metadata.labels["a.b"]. Raises ValueError."""
+    found, at = [], 0
+    while at < len(text):
+        match = _KEY.match(text, at)
+        if match is None:
+            raise ValueError(text)
+        found.append(match[1] or match[2])
+        at = match.end()
+    if not found:
+        raise ValueError(text)
+    return tuple(found)
+
+
+class Field(click.ParamType[tuple[str, ...]]):
+    """A field's path."""
+
+    name = "field"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        try:
+            return keys(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no field, such as spec.collect.interval", param, ctx)
+
+
+class Assignment(click.ParamType[tuple[tuple[str, ...], str]]):
+    """A field's path, and its value as text."""
+
+    name = "field=value"
+
+    def convert(self, value: Any, param: click.Parameter | None,
+                ctx: click.Context | None) -> tuple[tuple[str, ...], str]:
+        field, equals, text = str(value).partition("=")
+        try:
+            return keys(field if equals else ""), text
+        except ValueError:
+            self.fail(f"{value!r} is not of the form FIELD=VALUE, such as spec.collect.interval=10m", param, ctx)
+
+
+@verb("edit", examples=[
+    ("mailcollector edit sales", "opens the manifest of sales in $VISUAL or $EDITOR"),
+    ("mailcollector edit sales --set spec.collect.interval=10m", "changes one field"),
+    ("mailcollector edit sales --set spec.source.folders=[INBOX,Sent] --unset spec.title --git-commit",
+     "changes a list, removes a field, and commits it to git"),
+], exits=editing.EXITS)
+@click.argument("name")
+@click.option("--set", "sets", type=Assignment(), metavar="FIELD=VALUE", multiple=True,
+              help="Give a field this value: text, a number, true, false, or YAML in brackets, braces or quotes.")
+@click.option("--unset", "unsets", type=Field(), metavar="FIELD", multiple=True, help="Remove a field.")
+@editing.git_commit
+@common()
+def command(settings: Settings, name: str, sets: Sequence[tuple[tuple[str, ...], str]],
+            unsets: Sequence[tuple[str, ...]], git_commit: bool) -> int:
+    """Changes the manifest of the collector NAME in its file: the fields that are named or, without any, whatever is
+    changed in the editor, which opens again until the manifest is valid. Everything else in the file, comments, order
+    and quoting, stays as it is. An invalid result is not written."""
+    message = f"Change collector {name}"
+    if not (sets or unsets):
+        return _with_editor(settings, name, message, git_commit=git_commit)
+    from reconciler.manifests.splicing import MISSING, Setting, changed, value_of  # noqa: PLC0415  # --help does without
+
+    def edited(own: str) -> str:
+        return changed(own, [*(Setting(field, value_of(text)) for field, text in sets),
+                             *(Setting(field, MISSING) for field in unsets)])
+
+    editing.change(settings, name, edited, message, git_commit=git_commit)
+    return 0
+
+
+def _with_editor(settings: Settings, name: str, message: str, *, git_commit: bool) -> int:
+    from reconciler.manifests.edits import EditRefused  # noqa: PLC0415  # --help does without
+
+    if not _is_terminal():
+        raise click.UsageError("an editor needs a terminal: name the fields with --set FIELD=VALUE")
+    shelf = editing.open_shelf(settings)
+    editing.require_declared(shelf, name)
+    with editing.refusals():
+        before = shelf.declared(name).own
+    if git_commit:
+        require_committable(shelf.declared(name).path)
+    content, shown = before, before
+    while True:
+        after = _edited(shown)
+        if after in {before, content if shown != before else before}:
+            complain(f"{name} was not changed")
+            return 0 if after == before else 1
+        try:
+            written = shelf.change(name, lambda _, after=after: after)  # type: ignore[misc]  # mypy sees no default
+        except EditRefused as refused:
+            content, shown = after, _explained(after, refused)
+            continue
+        assert written is not None  # noqa: S101  # the text differs
+        editing.finish(written.path, message, git_commit=git_commit)
+        return 0
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _explained(content: str, refused: EditRefused) -> str:
+    """The manifest below what is wrong with it."""
+    told = [escape(f"{found.path or 'YAML'}: {found.message}") for found in refused.diagnostics] or [str(refused)]
+    return "".join(f"{_MARK}{line}\n" for line in [*told, "Mend it, or leave it as it is to give up."]) + content
+
+
+def _edited(content: str) -> str:
+    """What a person makes of it in an editor of theirs."""
+    with tempfile.TemporaryDirectory(prefix="mailcollector-") as directory:
+        file = Path(directory) / "manifest.yaml"
+        file.write_text(content, encoding="utf-8", newline="")
+        program = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+        try:
+            code = subprocess.run([*shlex.split(program), str(file)], check=False).returncode
+        except (OSError, ValueError) as error:
+            raise EditorFailed(f"the editor {program!r} cannot be started: {error}") from error
+        if code:
+            raise EditorFailed(f"the editor {program!r} ended with exit code {code}: nothing was written")
+        with file.open(encoding="utf-8", newline="") as changed:
+            return "".join(line for line in changed if not line.startswith(_MARK))

@@ -1,0 +1,66 @@
+"""A manifest file changed at once: whoever reads it sees the old one or the new one, also after a power cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from reconciler.manifests import files
+from reconciler.model.errors import CollectorError
+
+
+class ChangedMeanwhile(CollectorError):
+    """Somebody else changed the file between reading and writing it."""
+
+    reason = "ChangedMeanwhile"
+
+
+def replace_file(path: Path, before: bytes | None, after: bytes | None) -> None:
+    """Let `path` hold `after` (None: let it be gone), if it still holds `before` (None: there is none). Mode and owner
+    stay; a link stays one, and what it leads to is changed. Raises ChangedMeanwhile, OSError."""
+    target = Path(os.path.realpath(path))
+    if after is None:
+        _require(target, before)
+        path.unlink()
+    else:
+        _write(target, before, after)
+    _sync(target.parent)
+
+
+def _write(target: Path, before: bytes | None, after: bytes) -> None:
+    new = target.with_name(f".{target.name}.{secrets.token_hex(4)}")  # a leading dot: never read as a manifest
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if before is not None:
+                status = target.stat()
+                with contextlib.suppress(PermissionError):  # only root may give files away
+                    os.fchown(descriptor, status.st_uid, status.st_gid)
+                os.fchmod(descriptor, status.st_mode & 0o7777)
+            file.write(after)
+            file.flush()
+            os.fsync(descriptor)
+        _require(target, before)
+        new.replace(target)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _require(target: Path, before: bytes | None) -> None:
+    try:
+        now = files.read(target)
+    except files.Unreadable:
+        now = None
+    if now != before:
+        raise ChangedMeanwhile(f"{target} was changed meanwhile: nothing was written")
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
