@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import resource
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -36,7 +37,14 @@ from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint
 from reconciler.ledger import LedgerAbsent, SqlLedger, open_ledger
 from reconciler.manifests.files import DirectoryVanished, list_files
 from reconciler.manifests.spec import SourceSpec, octets
-from reconciler.model.errors import CollectorError, ManifestInvalid, ManifestsMissing, NotSupported
+from reconciler.model.consent import Prompt, Way
+from reconciler.model.errors import (
+    AuthenticationFailed,
+    CollectorError,
+    ManifestInvalid,
+    ManifestsMissing,
+    NotSupported,
+)
 from reconciler.model.findings import Finding
 from reconciler.model.history import ParkedMessage
 from reconciler.model.inforce import NOTHING_IN_FORCE, InForce
@@ -50,6 +58,10 @@ from reconciler.planning.desired import DesiredCollector
 from reconciler.secrets import read_secret
 from reconciler.wire.limits import Limits
 
+if TYPE_CHECKING:
+    from reconciler.secrets.oauth2 import AccessTokens
+
+_REFUSED = {AuthenticationFailed.reason, backoff.LOGIN_REFUSED}
 OnProgress = Callable[[str, Session], None]
 
 log = structlog.get_logger()
@@ -193,6 +205,18 @@ def confirm_removed(settings: Settings, name: str) -> None:
         ledger.save_last_good([], [("MailCollector", name)], _now())
 
 
+def consent(settings: Settings, directory: Path, name: str, way: Way, show: Callable[[Prompt], None]) -> str:
+    """Get a refresh token for this collector; the file that it was written to. Raises KeyError where no such collector
+    is declared, ManifestInvalid, and what consent raises."""
+    from reconciler.secrets.oauth2 import Consent  # noqa: PLC0415  # only this needs it
+
+    with _ledger_if_any(settings) as ledger:
+        source = _declared(settings, directory, name, ledger).effective.source
+    asked = Consent(source, way)
+    asked.ask(show)
+    return asked.file
+
+
 def _directory(settings: Settings, directory: Path, *, allow_empty: bool = False) -> Directory:
     return Directory(directory, allow_inline_secrets=settings.allow_inline_secrets, allow_empty=allow_empty)
 
@@ -242,6 +266,16 @@ class Sessions:
         return report
 
     def _session(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
+        """A second one where an access token was refused that had been accepted before."""
+        source, report = collector.effective.source, self._attempt(collector, control)
+        if source.oauth2 is None:
+            return report
+        if report.error and report.error.reason in _REFUSED and _tokens().refused(source):
+            report = self._attempt(collector, control)
+        expiry = _tokens().expiry(source)
+        return replace(report, token_expires_at=datetime.fromtimestamp(expiry, UTC) if expiry else None)
+
+    def _attempt(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
         started = _now()
         secrets: list[Secret] = []
         try:
@@ -292,8 +326,19 @@ def _task(collector: DesiredCollector, destination: Destination[Any]) -> Task:
 
 
 def _secret(spec: SourceSpec) -> Secret:
-    assert spec.password is not None  # noqa: S101  # planning starts nothing that has only oauth2
+    """What to log in with: the password, or an access token."""
+    if spec.oauth2 is not None:
+        return _tokens().get(spec).secret
+    assert spec.password is not None  # noqa: S101  # the schema: exactly one of the two
     return read_secret(spec.password)
+
+
+@functools.cache
+def _tokens() -> AccessTokens:
+    """Those of this process."""
+    from reconciler.secrets.oauth2 import AccessTokens  # noqa: PLC0415  # most have passwords, and need no HTTP client
+
+    return AccessTokens()
 
 
 def _open_source(spec: SourceSpec, secret: Secret) -> Source:

@@ -21,6 +21,7 @@ VERBS = {
     "collect": "Collect mail now.",
     "clear": "Forget what was collected, so that it counts as new.",
     "check": "Connect, log in and count; collect nothing.",
+    "oauth2": "Get consent for a collector that logs in by OAuth2.",
     "route": "Tell who would get a message, and why.",
     "fsck": "Compare the ledger with Maildirs and manifests.",
     "schema": "Print the JSON Schema of the manifests.",

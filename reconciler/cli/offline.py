@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -11,6 +11,7 @@ from reconciler import app
 from reconciler.cli import logs
 from reconciler.cli.names import UnknownCollector
 from reconciler.cli.reach import Cleared, DaemonUnreachable, Labels, Outcome
+from reconciler.model.consent import Prompt, Way
 from reconciler.model.errors import CollectorError
 from reconciler.model.routing import Routing
 from reconciler.model.search import matches, selects
@@ -68,6 +69,11 @@ class Offline:
     def check(self, name: str) -> CheckReport:
         self._require(name)
         return app.check(self._settings, self._directory, name)
+
+    def consent(self, name: str, way: Way, show: Callable[[Prompt], None]) -> str:
+        """Get a refresh token; the file that it is in."""
+        self._require(name)
+        return app.consent(self._settings, self._directory, name, way, show)
 
     def routing(self, name: str, head: bytes) -> Routing:
         """Who would get the message that begins with `head`."""

@@ -60,7 +60,8 @@ def shown(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCo
         conditions=conditions(facts, previous, now), generation=facts.generation,
         observed_generation=loop.observed_generation if loop else facts.generation, revision=facts.revision,
         next_session=loop.next_session if loop else None, loop_started_at=loop.started_at if loop else None,
-        last_session=Session.of(facts.last) if facts.last else None, totals=facts.totals)
+        last_session=Session.of(facts.last) if facts.last else None, totals=facts.totals,
+        token_expires_at=facts.last.token_expires_at if facts.last else None)
     return ShownCollector(metadata=metadata, spec=shown_spec(declared.effective) if declared else {}, status=status)
 
 

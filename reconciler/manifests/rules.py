@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import urlsplit
 
 from reconciler.manifests import domains, providers, support
 from reconciler.manifests.diagnostics import Finding, Path, Severity, quoted
@@ -22,6 +23,8 @@ _HOSTS: tuple[tuple[str, ...], ...] = ((*_SOURCE, "host"), ("spec", "lmtp", "hos
 _ADDRESSES: tuple[tuple[str, ...], ...] = (
     (*_SOURCE, "address"), ("spec", "recipient", "forwardTo"), (*_DETECT, "default"),
 )
+_OWN_TOKEN_URL = {"custom", "microsoft"}
+"""Microsoft's tenants have addresses of their own."""
 _BRACED = re.compile(r"\{[^{}]*\}?|\}")
 _PLACEHOLDERS = frozenset({"{domain}", "{local}"})
 _UNENCRYPTED = "user name, password and mail travel unencrypted: use `tls: implicit` or `tls: starttls`"
@@ -89,12 +92,31 @@ def _smtp(fields: Fields) -> Iterator[Finding]:
 
 def _oauth2(fields: Fields) -> Iterator[Finding]:
     path = (*_SOURCE, "oauth2")
-    provider = fields.text(*path, "provider")
+    provider, url = fields.text(*path, "provider"), fields.text(*path, "tokenUrl")
+    if provider is None:
+        return
     if provider == "custom" and not fields.has(*path, "tokenUrl"):
         yield Finding(path, "token-url", "`provider: custom` needs `tokenUrl`: add it", key=True)
-    elif provider not in {None, "custom"} and fields.has(*path, "tokenUrl"):
+    elif provider not in _OWN_TOKEN_URL and fields.has(*path, "tokenUrl"):
         yield Finding((*path, "tokenUrl"), "token-url", f"{provider} has its own `tokenUrl`: remove it, or use "
                                                         "`provider: custom`", key=True)
+    elif url is not None and not _is_private(url):
+        yield Finding((*path, "tokenUrl"), "token-url", f"{quoted(url)} is no https address: secrets are sent there")
+    if not fields.has(*path, "clientId"):
+        yield Finding(path, "oauth2-incomplete", "`clientId` is needed: register an application with the provider, and "
+                                                 "name it", key=True)
+    if not fields.has(*path, "refreshToken") and not fields.has(*path, "clientSecret"):
+        yield Finding(path, "oauth2-incomplete", "`refreshToken` is needed, for an account; or `clientSecret`, for an "
+                                                 "application that may read the mailbox by itself", key=True)
+
+
+def _is_private(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.scheme == "https" or (
+            parts.scheme == "http" and domains.is_loopback(parts.hostname or "")))
+    except ValueError:
+        return False
 
 
 def _lists(fields: Fields) -> Iterator[Finding]:

@@ -138,18 +138,19 @@ class SecretRef(Declared):
 
 
 class OAuth2(Declared):
-    """How to get an access token (its behaviour arrives with a later version)."""
+    """How to get an access token: by a refresh token, or by the application's own secret alone."""
 
     provider: Literal["google", "microsoft", "yandex", "mailru", "custom"]
     """Whose addresses and scopes to use."""
     token_url: Line | None = None
-    """Where tokens are given out; needed for custom."""
+    """Where tokens are given out; needed for custom, and for a tenant of microsoft."""
     client_id: Line | None = None
     """The application's id, as registered with the provider."""
     client_secret: SecretRef | None = None
     """The application's secret, where the provider wants one."""
     refresh_token: SecretRef | None = None
-    """The long-lived token that access tokens are made from."""
+    """The long-lived token that access tokens are made from; `mailcollector oauth2` gets it. One that the server
+    replaces is written back where this names a file."""
     scope: Line | None = None
     """What to ask for, where the provider's own default does not do."""
 

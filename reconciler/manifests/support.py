@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from reconciler.manifests.spec import CollectorSpec, Declared, DestinationSpec
 
 RULE = "not-supported-yet"
-_UNSAFE = "a collector with it does not run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +19,7 @@ class Unsupported:
     rule: str = RULE
 
 
-GAPS = (
-    Unsupported(("spec", "source", "oauth2"), f"OAuth2 is not supported yet: {_UNSAFE}; use password"),
+GAPS: tuple[Unsupported, ...] = (
     Unsupported(("spec", "collect", "push"), "push is not supported yet: the interval alone is used", safe=True),
 )
 

@@ -124,6 +124,8 @@ class SessionReport:
     error: Failure | None = None
     notes: tuple[str, ...] = ()
     """Things worth a line in the log that are no failure: deletes refused, a folder that does not exist."""
+    token_expires_at: datetime | None = None
+    """When the access token expires that was logged in with. Not kept in the ledger, for the token is not either."""
 
     @property
     def skipped(self) -> int:

@@ -85,6 +85,7 @@ class Status(Shown):
     next_session: Time | None = None
     loop_started_at: Time | None = None
     last_session: Session | None = None
+    token_expires_at: Time | None = None
     totals: Totals = Totals()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.control.state import LoopState
 from reconciler.control.status import Facts, conditions, shown, shown_spec
+from reconciler.manifests import support
 from reconciler.manifests.spec import MailCollector
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure
@@ -36,6 +37,9 @@ REFUSED = report(EPOCH, EPOCH, Failure("AuthenticationFailed", "wrong password")
 VALID = desired(observed(A))
 UNSUPPORTED = collector("a", source={"protocol": "imap", "host": "h", "username": "u",
                                      "oauth2": {"provider": "google"}})
+with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(support, "GAPS", (support.Unsupported(("spec", "source", "oauth2"), "not yet: use password"),))
+    NOT_SUPPORTED = desired(observed(UNSUPPORTED))
 
 
 @pytest.mark.parametrize(("facts", "ready", "reconciling", "stalled"), [
@@ -55,7 +59,7 @@ UNSUPPORTED = collector("a", source={"protocol": "imap", "host": "h", "username"
                  "False UpToDate", "True InvalidManifest", id="broken, the last good one runs"),
     pytest.param(Facts(desired(observed(broken=(broken("a"),)))), "False InvalidManifest", "False UpToDate",
                  "True InvalidManifest", id="first seen bad"),
-    pytest.param(Facts(desired(observed(UNSUPPORTED)), 1), "False NotSupported", "False UpToDate",
+    pytest.param(Facts(NOT_SUPPORTED, 1), "False NotSupported", "False UpToDate",
                  "True NotSupported", id="not supported"),
     pytest.param(Facts(desired(observed(collector("a", enabled=False))), 1, verdict=GOOD), "False Disabled",
                  "False UpToDate", "False NoProblem", id="disabled"),

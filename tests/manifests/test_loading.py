@@ -75,7 +75,6 @@ def test_model_that_refuses_what_the_schema_accepts_is_reported(monkeypatch: pyt
 
 
 GAPS = {
-    ("spec", "source", "oauth2"): COLLECTOR.replace("password: {file: sales.secret}", "oauth2: {provider: google}"),
     ("spec", "recipient", "detect"): COLLECTOR.replace("forwardTo: sales@example.net",
                                                        "detect: {from: [example.org], to: example.net}"),
     ("spec", "collect", "push"): COLLECTOR + "  collect: {push: true}\n",

@@ -1,0 +1,24 @@
+"""How a person lets a collector read a mailbox by OAuth2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What to show: an address to open, and a code to type there, where one is needed."""
+
+    url: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """`device`: by a code (RFC 8628), else by a browser that comes back to `port` of this machine (0: a free one). The
+    URLs are where to ask for consent and for codes, where the provider is custom."""
+
+    device: bool = False
+    port: int = 0
+    authorization_url: str = ""
+    device_url: str = ""

@@ -1,0 +1,115 @@
+"""OAuth2 from end to end: a local authorization server, and Dovecot that asks it whose a token is."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.endtoend.deployment import Deployment
+from tests.servers.authorization import CLIENT, Authorization
+from tests.servers.dovecot import Dovecot
+from tests.servers.mail import small
+
+
+@pytest.fixture(scope="module")
+def authorization() -> Iterator[Authorization]:
+    with Authorization() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["oauthbearer xoauth2", "xoauth2"], ids=lambda offered: offered.split()[0])
+def dovecot(authorization: Authorization, request: pytest.FixtureRequest) -> Iterator[Dovecot]:
+    """One that knows tokens only."""
+    with Dovecot(request.param, authorization.url("introspect?access_token=")) as server:
+        yield server
+
+
+def declare(deployment: Deployment, authorization: Authorization, name: str, user: str, protocol: str,
+            interval: str = "5m") -> Path:
+    """A collector whose refresh token is in the file of its name."""
+    path = deployment.declare(name, user, protocol=protocol, interval=interval)
+    secret = f"password: {{file: {deployment.secret}}}"
+    oauth2 = (f"oauth2: {{provider: custom, clientId: {CLIENT}, tokenUrl: \"{authorization.url('token')}\", "
+              f"refreshToken: {{file: {deployment.root / name}}}}}")
+    text = path.read_text()
+    assert secret in text
+    return deployment.write(name, text.replace(secret, oauth2))
+
+
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+def test_collects_and_keeps_what_the_server_rotates(deployment: Deployment, dovecot: Dovecot, user: str,
+                                                   authorization: Authorization, protocol: str) -> None:
+    dovecot.deliver(user, small(3))
+    declare(deployment, authorization, "sales", user, protocol)
+    (deployment.root / "sales").write_text(authorization.new_refresh_token(user))
+    authorization.rotates = True
+    deployment.once()
+    deployment.once()
+    authorization.rotates = False
+    assert len(deployment.mail("sales")) == 3
+    assert authorization.refresh[(deployment.root / "sales").read_text().strip()] == user
+    logins = [line for line in dovecot.log.splitlines() if f"user=<{user}>" in line and "Login" in line]
+    assert len(logins) == 2
+
+
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+def test_S6_consent_collecting_refusal_and_no_token_anywhere(deployment: Deployment, dovecot: Dovecot, user: str,
+                                                            authorization: Authorization, protocol: str) -> None:
+    dovecot.deliver(user, small(2))
+    declare(deployment, authorization, "sales", user, protocol, interval="5s")
+    authorization.consenting = user
+    consent = deployment.run("oauth2", "sales", "--device", "--device-url", authorization.url("device"))
+    assert consent.stdout == f"sales: the refresh token is in {deployment.root / 'sales'}\n"
+    assert "WDJB-MJHT" in consent.stderr
+    with deployment.daemon({"MAILCOLLECTOR_LOG_LEVEL": "debug"}) as daemon:
+        found = daemon.condition("sales", "Ready", "True")
+        assert found["status"]["tokenExpiresAt"]
+        authorization.access.clear()  # revoked long before they expire: a new one is asked for at once
+        before = found["status"]["totals"]["sessions"]
+        daemon.until("a session with a new token", lambda: deployment.get()["sales"]["status"]["totals"][
+            "sessions"] > before and authorization.access)
+        assert deployment.get()["sales"]["status"]["lastSession"]["error"] is None
+        authorization.access.clear()
+        authorization.refresh.clear()
+        stalled = daemon.condition("sales", "Stalled", "True")
+        texts = [consent.stdout, consent.stderr, json.dumps(stalled)]
+        reasons = {one["type"]: one["reason"] for one in stalled["status"]["conditions"]}
+        assert reasons["Stalled"] == "AuthenticationFailed"
+        texts += [done.stdout + done.stderr for done in (
+            deployment.run("describe", "sales", "-o", "json"), deployment.run("check", "sales", code=1),
+            deployment.run("collect", "sales", "--wait", "--force", code=1))]
+        daemon.stop(signal.SIGTERM)
+    assert len(deployment.mail("sales")) == 2
+    kept = [path.read_bytes() for path in deployment.state.rglob("*") if path.is_file()]
+    assert not any("canary" in text for text in [*texts, deployment.log])
+    assert not any(b"canary" in content for content in kept)
+
+
+def test_a_token_endpoint_that_is_gone_is_the_network_s_fault(deployment: Deployment, dovecot: Dovecot, user: str,
+                                                             authorization: Authorization) -> None:
+    path = declare(deployment, authorization, "sales", user, "imap")
+    (deployment.root / "sales").write_text(authorization.new_refresh_token(user))
+    deployment.write("sales", path.read_text().replace(authorization.url("token"), "http://127.0.0.1:9/token"))
+    deployment.once(code=1)
+    error = deployment.get()["sales"]["status"]["lastSession"]["error"]
+    assert (error["reason"], error["message"].partition(":")[0]) == ("ConnectionFailed", "127.0.0.1")
+
+
+def test_consent_by_a_browser(deployment: Deployment, dovecot: Dovecot, user: str,
+                              authorization: Authorization) -> None:
+    declare(deployment, authorization, "sales", user, "imap")
+    authorization.consenting = user
+    command = deployment.command("oauth2", "sales", "--authorization-url", authorization.url("authorize"))
+    with subprocess.Popen(command, cwd=deployment.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as running:
+        assert running.stderr is not None
+        url = next(line.strip() for line in running.stderr if "http" in line)
+        assert httpx.get(url, follow_redirects=True, timeout=20).status_code == 200
+        assert running.wait(30) == 0
+    assert authorization.refresh[(deployment.root / "sales").read_text().strip()] == user
