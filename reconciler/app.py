@@ -55,7 +55,7 @@ from reconciler.model.secret import Secret, redact
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, Parked, Session, ShownCollector
 from reconciler.planning.desired import DesiredCollector
-from reconciler.secrets import read_secret
+from reconciler.secrets import read_secret, stamp
 from reconciler.wire.limits import Limits
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _parts(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: 
             yield
 
     return Parts(ledger, Sessions(settings, ledger).run, backoff.decide, Checks(settings, ledger).run, serve,
-                 settings.max_sessions, _limits(settings), settings.allow_inline_secrets, allow_empty)
+                 settings.max_sessions, _limits(settings), settings.allow_inline_secrets, allow_empty, _stamp)
 
 
 def _run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> int:
@@ -241,7 +241,7 @@ def _declared(settings: Settings, directory: Path, name: str, ledger: SqlLedger 
 
 
 def _once(settings: Settings, ledger: SqlLedger) -> once.Once:
-    pool = SessionPool(Sessions(settings, ledger).run, backoff.decide, ledger, settings.max_sessions, _now)
+    pool = SessionPool(Sessions(settings, ledger).run, backoff.decide, ledger, settings.max_sessions, _now, _stamp)
     return once.Once(ledger, pool, lambda: Admission(settings.max_sessions, _limits(settings)), _now)
 
 
@@ -331,6 +331,13 @@ def _secret(spec: SourceSpec) -> Secret:
         return _tokens().get(spec).secret
     assert spec.password is not None  # noqa: S101  # the schema: exactly one of the two
     return read_secret(spec.password)
+
+
+def _stamp(collector: DesiredCollector) -> str:
+    """Changes when a file does that one of the source's secrets lives in."""
+    source = collector.effective.source
+    secrets = (source.oauth2.refresh_token, source.oauth2.client_secret) if source.oauth2 else (source.password,)
+    return " ".join(stamp(secret) or "-" for secret in secrets if secret is not None)
 
 
 @functools.cache

@@ -209,6 +209,8 @@ class Controller:
             self._take(decision.recalled)
             self._apply(decision)
             await self._retire(decision.desired, now)
+        if waiting := self._loops.awaiting_secrets():
+            self._loops.secrets_changed(await asyncio.to_thread(self._loops.changed_secrets, waiting))
         await asyncio.to_thread(self._recorder.expire, now)
 
     def _take(self, histories: Mapping[str, History]) -> None:

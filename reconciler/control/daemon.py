@@ -21,7 +21,7 @@ from reconciler.control.limits import LimitsOf, preset
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory
 from reconciler.control.service import Check, Control
-from reconciler.control.sessions import Decide, RunSession, SessionPool
+from reconciler.control.sessions import Decide, RunSession, SessionPool, Stamp, unstamped
 from reconciler.control.watcher import Watcher
 from reconciler.manifests.files import DirectoryVanished, list_files
 from reconciler.model.interfaces import Registry
@@ -51,6 +51,7 @@ class Parts:
     limits_of: LimitsOf = preset
     allow_inline_secrets: bool = False
     allow_empty: bool = False
+    stamp: Stamp = unstamped
 
 
 async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
@@ -66,9 +67,10 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
         return 2
     signals = _Signals(leave)
     clock = Clock()
-    pool = SessionPool(parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now)
+    pool = SessionPool(parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now,
+                       parts.stamp)
     board = Board(clock)
-    loops = Loops(pool, Admission(parts.max_sessions, parts.limits_of), clock, board)
+    loops = Loops(pool, Admission(parts.max_sessions, parts.limits_of), clock, board, parts.stamp)
     directory = Directory(manifests, allow_inline_secrets=parts.allow_inline_secrets,
                           allow_empty=parts.allow_empty)
     controller = Controller(directory, parts.registry, loops, board, clock)

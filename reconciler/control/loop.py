@@ -12,7 +12,7 @@ from reconciler.collect.backoff import forbids
 from reconciler.collect.cadence import next_start
 from reconciler.control.admission import Admission, Ticket
 from reconciler.control.clock import Clock
-from reconciler.control.sessions import Relay, SessionControl, Sessions, Work
+from reconciler.control.sessions import Relay, SessionControl, Sessions, Stamp, Work, is_lifted, unstamped
 from reconciler.control.state import LoopState, Observer, Version
 from reconciler.manifests.spec import seconds
 from reconciler.model.errors import CollectorError
@@ -38,6 +38,7 @@ class Surroundings:
     admission: Admission
     clock: Clock
     observer: Observer
+    stamp: Stamp = unstamped
 
 
 class Loop:
@@ -117,6 +118,12 @@ class Loop:
         else:
             self._control.stop()
 
+    def secret_changed(self) -> None:
+        """What the back-off was for has changed: the next session need not wait for its end."""
+        now = self._around.clock.monotonic()
+        if not self.busy and not self._stopping and self._due is not None and self._due > now:
+            self._schedule(now)
+
     def give_up(self) -> None:
         """Do not wait for the message in hand."""
         if self._control is not None:
@@ -152,9 +159,12 @@ class Loop:
 
     def _refuse(self, *, force: bool) -> None:
         retry = self.retry
-        if retry is not None and forbids(retry, self._around.clock.now(), force=force):
+        if retry is not None and not self._is_lifted(retry) and forbids(retry, self._around.clock.now(), force=force):
             at = retry.next_attempt
             raise SessionRefused(retry.reason, f"{self.name}: next attempt at {timestamp(at)}: {retry.message}", at)
+
+    def _is_lifted(self, retry: Retry) -> bool:
+        return is_lifted(retry, self._version.collector, self._around.stamp)
 
     def _retry_in(self) -> float | None:
         """Seconds until the back-off in force ends."""

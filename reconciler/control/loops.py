@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from reconciler.collect.cadence import first_delay
 from reconciler.control.admission import Admission
 from reconciler.control.clock import Clock
 from reconciler.control.loop import Loop, SessionRefused, Surroundings
-from reconciler.control.sessions import Sessions
+from reconciler.control.sessions import Sessions, Stamp, is_lifted, unstamped
 from reconciler.control.state import LoopState, Observer, Version
 from reconciler.manifests.spec import seconds
 from reconciler.model.history import Retry
@@ -18,12 +18,16 @@ from reconciler.model.outcomes import SessionReport
 from reconciler.planning.desired import DesiredCollector
 from reconciler.planning.plan import Hold, Keep, Plan, Replace, Start, Stop
 
+Waiting = tuple[str, Retry, DesiredCollector]
+"""A collector whose back-off is for its secret."""
+
 
 class Loops:
     """Never two sessions of one collector at once; a loop whose spec is unchanged is never restarted."""
 
-    def __init__(self, sessions: Sessions, admission: Admission, clock: Clock, observer: Observer) -> None:
-        self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer))
+    def __init__(self, sessions: Sessions, admission: Admission, clock: Clock, observer: Observer,
+                 stamp: Stamp = unstamped) -> None:
+        self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer), stamp)
         self._loops: dict[str, Loop] = {}
 
     def actual(self) -> dict[str, DesiredCollector]:
@@ -61,6 +65,21 @@ class Loops:
         else:
             self._loops[name] = Loop(version, retry, self._around)
             self._loops[name].start(delay)
+
+    def awaiting_secrets(self) -> list[Waiting]:
+        """Those whose secret was refused, or could not be read."""
+        return [(name, retry, version.collector) for name, loop in self._loops.items()
+                if not loop.busy and (retry := loop.retry) and retry.stamp is not None and (version := loop.wanted)]
+
+    def changed_secrets(self, waiting: Iterable[Waiting]) -> list[str]:
+        """Those of `waiting` whose secret has changed since. Blocking, from any thread."""
+        return [name for name, retry, collector in waiting if is_lifted(retry, collector, self._around.stamp)]
+
+    def secrets_changed(self, names: Iterable[str]) -> None:
+        """Their next sessions start."""
+        for name in names:
+            if name in self._loops:
+                self._loops[name].secret_changed()
 
     def collect_now(self, name: str, *, force: bool = False) -> asyncio.Future[SessionReport]:
         """See `Loop.collect_now`. Raises SessionRefused also when the collector does not run."""

@@ -15,7 +15,7 @@ from reconciler.control.admission import Admission
 from reconciler.control.controller import Decision, Recorder
 from reconciler.control.observe import Directory
 from reconciler.control.remembered import recall
-from reconciler.control.sessions import SessionControl, SessionPool, Work
+from reconciler.control.sessions import SessionControl, SessionPool, Work, is_lifted
 from reconciler.control.status import Facts, shown
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.history import History, LastGood
@@ -119,7 +119,9 @@ class Once:
             return Failure(collector.problem.reason, collector.problem.message)
         if not collector.effective.enabled:
             return Failure("Disabled", f"{collector.name} is disabled: set `enabled: true` in its manifest")
-        if retry is None or retry.digest != collector.effective_digest or not forbids(retry, self.now(), force=force):
+        if retry is None or retry.digest != collector.effective_digest or is_lifted(retry, collector, self.pool.stamp):
+            return None
+        if not forbids(retry, self.now(), force=force):
             return None
         return Failure(retry.reason, f"next attempt at {timestamp(retry.next_attempt)}: {retry.message}")
 

@@ -7,14 +7,15 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
 import structlog
 
+from reconciler.collect.backoff import LOGIN_REFUSED
 from reconciler.manifests.spec import seconds
-from reconciler.model.errors import CollectorError
+from reconciler.model.errors import AuthenticationFailed, CollectorError, SecretUnavailable
 from reconciler.model.history import Retry
 from reconciler.model.interfaces import Registry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
@@ -87,6 +88,21 @@ class Relay:
             self._tell(self._latest)
 
 
+Stamp = Callable[[DesiredCollector], str]
+"""Changes when the files do that the collector's secrets live in."""
+_SECRETS_FAULT = {AuthenticationFailed.reason, LOGIN_REFUSED, SecretUnavailable.reason}
+
+
+def unstamped(_: DesiredCollector) -> str:
+    """For secrets of which nobody can tell."""
+    return ""
+
+
+def is_lifted(retry: Retry, collector: DesiredCollector, stamp: Stamp) -> bool:
+    """Whether the secret that the back-off is for has changed since."""
+    return retry.stamp is not None and retry.stamp != stamp(collector)
+
+
 RunSession = Callable[[DesiredCollector, SessionControl], SessionReport]
 Decide = Callable[[SessionReport, Retry | None, str, float, datetime], Retry | None]
 
@@ -120,7 +136,8 @@ class SessionPool:
     """At most `size` sessions at once; the caller admits no more (`Admission`)."""
 
     def __init__(self, run_session: RunSession, decide: Decide, registry: Registry, size: int,
-                 now: Callable[[], datetime]) -> None:
+                 now: Callable[[], datetime], stamp: Stamp = unstamped) -> None:
+        self.stamp = stamp
         self._run_session = run_session
         self._decide = decide
         self._registry = registry
@@ -133,10 +150,17 @@ class SessionPool:
 
     def session(self, work: Work) -> Finished:
         """The same in the calling thread."""
+        collector, previous = work.collector, work.retry
+        if previous is not None and is_lifted(previous, collector, self.stamp):
+            previous = None
+        before = self.stamp(collector)
         report = self._report(work)
-        _log(work.collector.name, report)
-        interval = seconds(work.collector.effective.collect.interval)
-        retry = self._decide(report, work.retry, work.collector.effective_digest, interval, self._now())
+        _log(collector.name, report)
+        interval = seconds(collector.effective.collect.interval)
+        retry = self._decide(report, previous, collector.effective_digest, interval, self._now())
+        if retry is not None and retry.reason in _SECRETS_FAULT:
+            # a session may itself have written a new refresh token: that is no reason to try again
+            retry = replace(retry, stamp=self.stamp(collector) if collector.effective.source.oauth2 else before)
         if retry != work.retry:
             self._keep(work.collector.name, retry)
         return Finished(report, retry)

@@ -85,7 +85,7 @@ class Declarations(Store):
             connection.execute(update(collectors).where(collectors.c.name == name).values(
                 retry_reason=retry and retry.reason, retry_message=retry and retry.message,
                 retry_failures=retry and retry.failures, retry_at=retry and retry.next_attempt,
-                retry_digest=retry and retry.digest))
+                retry_digest=retry and retry.digest, retry_stamp=retry and retry.stamp))
 
     def save_last_good(self, changed: Sequence[LastGood], gone: Sequence[tuple[str, str]], now: datetime) -> None:
         if not (changed or gone):
@@ -150,7 +150,8 @@ def _history(row: RowMapping) -> History:
 def _retry(row: RowMapping) -> Retry | None:
     if row["retry_reason"] is None:
         return None
-    return Retry(row["retry_reason"], row["retry_message"], row["retry_failures"], row["retry_at"], row["retry_digest"])
+    return Retry(row["retry_reason"], row["retry_message"], row["retry_failures"], row["retry_at"],
+                 row["retry_digest"], row["retry_stamp"])
 
 
 def _everything(new: Any) -> dict[str, Any]:

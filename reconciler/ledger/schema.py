@@ -61,6 +61,7 @@ collectors = Table(
     Column("retry_failures", Integer),
     Column("retry_at", Moment),
     Column("retry_digest", Text),
+    Column("retry_stamp", Text),
     Column("standing", JSON(none_as_null=True)),  # `model.history.Standing`
     UniqueConstraint("name"),
 )

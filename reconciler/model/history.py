@@ -24,13 +24,15 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A back-off in force. `reason` is the error class's; `failures` in a row; `digest` of the spec that failed."""
+    """A back-off in force. `reason` is the error class's; `failures` in a row; `digest` of the spec that failed;
+    `stamp` of the secret that was refused or could not be read, None where it is not the secret's fault."""
 
     reason: str
     message: str
     failures: int
     next_attempt: datetime
     digest: str
+    stamp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

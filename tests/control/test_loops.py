@@ -31,7 +31,9 @@ class World:
         self.clock = VirtualClock()
         self.told = Told()
         self.sessions = VirtualSessions(self.clock)
-        self.loops = Loops(self.sessions, Admission(sessions, lambda _: HostLimits(per_host)), self.clock, self.told)
+        self.stamp = "old"
+        self.loops = Loops(self.sessions, Admission(sessions, lambda _: HostLimits(per_host)), self.clock, self.told,
+                           lambda _: self.stamp)
         self.retries: dict[str, Retry] = {}
         self.generation = 0
 
@@ -258,6 +260,41 @@ def test_a_back_off_that_was_kept_is_honoured_after_a_restart_for_the_same_spec(
         await asyncio.sleep(50)
         assert world.starts("a") == [42]
         assert world.starts("b") == [0]
+
+    virtual(scenario)
+
+
+def test_a_changed_secret_ends_the_back_off_that_is_for_it_and_no_other() -> None:
+    async def scenario() -> None:
+        world = World()
+        until = later(world.clock.now(), 3600)
+        digests = {name: found.effective_digest for name, found in desire(observed(A, B), {}).collectors.items()}
+        world.retries = {"a": Retry("AuthenticationFailed", "", 3, until, digests["a"], "old"),
+                         "b": Retry("ConnectionFailed", "", 3, until, digests["b"])}
+        world.declare(A, B)
+        waiting = world.loops.awaiting_secrets()
+        assert [name for name, *_ in waiting] == ["a"]
+        assert world.loops.changed_secrets(waiting) == []
+        await asyncio.sleep(20)
+        with pytest.raises(SessionRefused):
+            world.loops.collect_now("a")
+        world.stamp = "new"
+        world.loops.secrets_changed(world.loops.changed_secrets(waiting))
+        await asyncio.sleep(20)
+        assert world.starts("a") == [20]
+        assert world.starts("b") == []
+
+    virtual(scenario)
+
+
+def test_a_changed_secret_is_seen_by_whoever_asks_to_collect() -> None:
+    async def scenario() -> None:
+        world = World()
+        digest = desire(observed(A), {}).collectors["a"].effective_digest
+        world.retries = {"a": Retry("AuthenticationFailed", "", 3, later(world.clock.now(), 3600), digest, "old")}
+        world.declare(A)
+        world.stamp = "new"
+        assert (await world.loops.collect_now("a")).outcome is Outcome.SUCCEEDED
 
     virtual(scenario)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from reconciler.collect.backoff import decide
@@ -12,7 +14,7 @@ from reconciler.control.clock import Clock
 from reconciler.control.sessions import INTERNAL_ERROR, RunSession, SessionControl, SessionPool, Work
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Declared, History
-from reconciler.model.outcomes import Outcome, SessionReport
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.status import Totals
 from reconciler.planning.desired import DesiredCollector, desire
 from tests.control.doubles import MemoryRegistry, report
@@ -47,6 +49,47 @@ def test_a_defect_ends_in_a_report_and_its_text_is_shown_to_nobody() -> None:
     assert "ValueError" in str(logs)
     assert "test_sessions.py" in str(logs)
     assert "canary" not in f"{logs}{finished}"
+
+
+def refused(_collector: DesiredCollector, _control: SessionControl) -> SessionReport:
+    return report(CLOCK.now(), CLOCK.now(), Failure("AuthenticationFailed", "wrong password"))
+
+
+def test_a_refused_secret_is_remembered_by_its_stamp_and_a_changed_one_begins_afresh() -> None:
+    stamps = ["one"]
+    sessions = pool(refused)
+    sessions.stamp = lambda _: stamps[0]
+    first = sessions.session(Work(A)).retry
+    assert first is not None
+    assert (first.stamp, first.failures) == ("one", 1)
+    second = sessions.session(Work(A, first)).retry
+    assert second is not None
+    assert (second.stamp, second.failures) == ("one", 2)
+    stamps[0] = "two"
+    third = sessions.session(Work(A, second)).retry
+    assert third is not None
+    assert (third.stamp, third.failures) == ("two", 1)
+
+
+@pytest.mark.parametrize(("source", "kept"), [
+    ({"password": {"file": "f"}}, "before"), ({"oauth2": {"provider": "google", "clientId": "x"}}, "after")])
+def test_a_session_that_writes_a_new_refresh_token_lifts_nothing(source: dict[str, Any], kept: str) -> None:
+    one = desire(observed(collector("a", source={"protocol": "imap", "host": "h", "username": "u", **source})), {})
+    stamps = iter(["before", "after"])
+    sessions = pool(refused)
+    sessions.stamp = lambda _: next(stamps)
+    retry = sessions.session(Work(one.collectors["a"])).retry
+    assert retry is not None
+    assert retry.stamp == kept
+
+
+def test_a_back_off_of_the_network_has_no_stamp() -> None:
+    def broken(_collector: DesiredCollector, _control: SessionControl) -> SessionReport:
+        return report(CLOCK.now(), CLOCK.now(), Failure("ConnectionFailed", "gone"))
+
+    retry = pool(broken).session(Work(A)).retry
+    assert retry is not None
+    assert retry.stamp is None
 
 
 def test_an_error_of_the_ledger_is_a_failed_session() -> None:

@@ -100,6 +100,48 @@ def test_a_refused_password_stalls_the_collector_and_is_not_repeated(
         daemon.condition("sales", "Ready", "True")
 
 
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+def test_a_rotated_secret_lifts_the_stall(deployment: Deployment, dovecot: Dovecot, user: str, protocol: str) -> None:
+    secret = deployment.root / "rotated"
+    secret.write_text("not-the-password\n")
+    dovecot.deliver(user, small(1))
+    deployment.declare("sales", user, protocol=protocol, secret="../rotated", interval="1h")
+    with deployment.daemon() as daemon:
+        daemon.condition("sales", "Stalled", "True")
+        secret.write_text(dovecot.password + "\n")
+        deployment.declare("other", user)  # any change wakes the daemon; without one it looks twice a minute
+        daemon.condition("sales", "Ready", "True")
+        assert deployment.get()["sales"]["status"]["totals"]["sessions"] == 2
+    assert len(deployment.mail("sales")) == 1
+
+
+def test_collect_asks_the_daemon_and_a_rotated_secret_is_seen_at_once(
+        deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+    secret = deployment.root / "rotated"
+    secret.write_text("not-the-password\n")
+    deployment.declare("sales", user, secret=str(secret), interval="1h")
+    with deployment.daemon() as daemon:
+        daemon.condition("sales", "Stalled", "True")
+        deployment.run("collect", "sales", "--wait", code=1)
+        secret.write_text(dovecot.password + "\n")
+        deployment.run("collect", "sales", "--wait")
+
+
+def test_once_a_refused_login_is_not_repeated_before_the_secret_changes(
+        deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+    secret = deployment.root / "rotated"
+    deployment.declare("sales", user, secret=str(secret))
+    deployment.once(code=1)
+    assert deployment.get()["sales"]["status"]["lastSession"]["error"]["reason"] == "SecretUnavailable"
+    secret.write_text("not-the-password\n")
+    for sessions in (2, 2):
+        deployment.once(code=1)
+        assert deployment.get()["sales"]["status"]["totals"]["sessions"] == sessions
+    secret.write_text(dovecot.password + "\n")
+    deployment.run("collect", "sales", "--manifests", str(deployment.manifests))
+    assert deployment.get()["sales"]["status"]["totals"]["sessions"] == 3
+
+
 def test_S6_a_password_is_found_nowhere(deployment: Deployment, dovecot: Dovecot, user: str) -> None:
     canary = "canary-5f2e-пароль"
     (deployment.root / "canary").write_text(canary + "\n")

@@ -150,7 +150,7 @@ def test_unparked_messages_are_tried_again_and_keep_who_has_them(ledger: SqlLedg
 
 
 def test_a_back_off_is_kept_until_it_is_lifted(ledger: SqlLedger) -> None:
-    retry = Retry("AuthenticationFailed", "отказано", 3, NOW + DAY, "digest")
+    retry = Retry("AuthenticationFailed", "отказано", 3, NOW + DAY, "digest", "stamp")
     ledger.save_retry("sales", retry)
     assert ledger.histories()["sales"].retry == retry
 

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("retry_failures", sa.Integer()),
         sa.Column("retry_at", TIME),
         sa.Column("retry_digest", sa.Text()),
+        sa.Column("retry_stamp", sa.Text()),
         sa.Column("standing", sa.JSON()),
         sa.PrimaryKeyConstraint("id", name="pk_collectors"),
         sa.UniqueConstraint("name", name="uq_collectors"),
