@@ -38,7 +38,6 @@ class Disk:
         self._device = ""
         try:
             _run("mkfs.ext4", "-q", "-m", "0", "-N", str(self._inodes), str(self._image))
-            self._device = _run("losetup", "--find", "--show", str(self._image))
             self._mount()
         except BaseException:
             self._clean_up()
@@ -61,15 +60,24 @@ class Disk:
     def restore(self) -> None:
         """The power is back: the file system's journal is replayed."""
         _run("umount", str(self.mounted))
+        self._detach()
+        copy = self._image.with_suffix(".copy")
+        _run("cp", str(self._image), str(copy))  # the old one stays mounted where other mount namespaces have copied it
+        copy.replace(self._image)
         self._mount()
 
     def _mount(self) -> None:
-        """Always the same loop device: `mount -o loop` would look for a free one each time, and lose races for it."""
+        """Not by `mount -o loop`, which may lose races for a free loop device."""
+        self._device = _run("losetup", "--find", "--show", str(self._image))
         _run("mount", self._device, str(self.mounted))
 
-    def _clean_up(self) -> None:
+    def _detach(self) -> None:
         if self._device:
             _run("losetup", "--detach", self._device)
+            self._device = ""
+
+    def _clean_up(self) -> None:
+        self._detach()
         shutil.rmtree(self._directory)
 
 
