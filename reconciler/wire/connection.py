@@ -35,6 +35,7 @@ class Connection:
         self._patience = Patience(limits, deadline)
         self._buffer = Buffer()
         self._reply = 0
+        self._bound = limits.reply
         self._socket: sockets.socket | None = None
         self._owner = threading.get_ident()
         self._timeout = 0.0
@@ -95,6 +96,11 @@ class Connection:
         """A new command, or the next reply of several: its time, its rate and its octets count from here."""
         self._patience.begin_command()
         self._reply = 0
+        self._bound = self.limits.reply
+
+    def expect_listing(self) -> None:
+        """The reply to this command has a line for each message."""
+        self._bound = self.limits.listing
 
     def send(self, data: bytes) -> None:
         """Send all of `data`."""
@@ -192,8 +198,8 @@ class Connection:
 
     def _count(self, octets: int) -> None:
         self._reply += octets
-        if self._reply > self.limits.reply:
-            raise ProtocolViolation(f"{self.endpoint}: a reply is longer than {self.limits.reply} octets")
+        if self._reply > self._bound:
+            raise ProtocolViolation(f"{self.endpoint}: a reply is longer than {self._bound} octets")
 
     # The socket
 

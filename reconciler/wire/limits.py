@@ -21,5 +21,7 @@ class Limits:
     """One session, whatever it does."""
     line: int = 1 << 20
     """The longest line of a reply, bulk data apart."""
-    reply: int = 64 << 20
-    """Octets of one command's reply, bulk data apart."""
+    reply: int = 4 << 20
+    """Octets of one command's reply, bulk data apart. Whatever keeps a reply's lines needs several times as much."""
+    listing: int = 32 << 20
+    """The same for replies with a line for each message; enough for 500,000 of them."""

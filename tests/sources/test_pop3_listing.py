@@ -77,7 +77,7 @@ def test_P4_a_key_never_looks_like_a_repetition() -> None:
 def test_P4_endless_uidl_is_capped() -> None:
     endless = b"+OK\r\n" + b"1 " + b"u" * 300_000
     with pytest.raises(ProtocolViolation, match="longer than 100000 octets"):
-        listed({b"UIDL": endless}, limits=Limits(reply=100_000))
+        listed({b"UIDL": endless}, limits=Limits(listing=100_000))
 
 
 def test_P8_only_what_list_and_uidl_agree_on_is_listed() -> None:

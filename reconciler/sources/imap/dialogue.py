@@ -135,6 +135,7 @@ class Dialogue(imaplib.IMAP4):
         Raises ProtocolViolation for what cannot be a reply.
         """
         tag = self._command("UID", "FETCH", uids, items)
+        self.connection.expect_listing()
         while True:
             line = self.connection.read_line()[:-2]
             if line.startswith(b"* "):
@@ -163,7 +164,7 @@ class Dialogue(imaplib.IMAP4):
 
     def _literal(self, size: int, *, keep: bool) -> Literal:
         """Refuse what nobody could mean, before reading it; pass over what is too large to keep."""
-        if size > self.connection.limits.reply:
+        if size > self.connection.limits.listing:
             raise self._violation(f"a literal of {size} octets, more than any reply may have")
         chunks = self.connection.read_chunks(size)
         if keep and size <= WHOLE:

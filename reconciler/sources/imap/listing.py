@@ -8,6 +8,9 @@ from reconciler.sources.imap.dialogue import Dialogue
 from reconciler.sources.imap.failures import Failures
 from reconciler.sources.imap.responses import Completed, Fetched, number
 
+ARRIVING = 1000
+"""So many messages may come into a folder between its opening and its listing."""
+
 
 def selected_validity(dialogue: Dialogue) -> int:
     """The UIDVALIDITY that SELECT has just told; without one, UIDs mean nothing (hazard I10)."""
@@ -29,13 +32,17 @@ def list_messages(dialogue: Dialogue, failures: Failures) -> tuple[Listed, ...]:
 
     The answer alone counts: no UIDNEXT (hazard I28), nothing twice, no impossible UID (hazards I7, I13, I14).
     """
-    if not selected_count(dialogue):
+    announced = selected_count(dialogue)
+    if not announced:
         return ()
     sizes: dict[int, int | None] = {}
     for response in dialogue.fetch_uids("1:*", "(UID RFC822.SIZE)"):
         match response:
             case Fetched(uid=int(uid)) if uid:
                 sizes[uid] = response.size if response.size is not None else sizes.get(uid)
+                if len(sizes) > announced + ARRIVING:
+                    raise ProtocolViolation(f"{dialogue.connection.endpoint}: the server announced {announced} "
+                                            "messages and lists many more")
             case Completed(ok=False):
                 raise failures.refused("listing messages", response.text)
     return tuple(Listed(str(uid), sizes[uid]) for uid in sorted(sizes))

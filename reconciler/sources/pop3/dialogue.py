@@ -107,7 +107,7 @@ class Dialogue:
         raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
 
     def lines(self) -> tuple[Reply, list[bytes]]:
-        """A reply and its lines without their ends; held to `limits.reply` octets."""
+        """A reply and its lines without their ends; held to `limits.listing` octets."""
         reply = self.reply()
         text = b"".join(self._bounded()) if reply.ok else b""
         self.owed -= 1
@@ -126,9 +126,9 @@ class Dialogue:
         body = Body(self.connection)
         for piece in body:
             yield piece
-            if body.octets > self.connection.limits.reply:
+            if body.octets > self.connection.limits.listing:
                 raise ProtocolViolation(f"{self.connection.endpoint}: a reply is longer than "
-                                        f"{self.connection.limits.reply} octets")
+                                        f"{self.connection.limits.listing} octets")
 
     def quote(self, reply: Reply) -> str:
         """What the server said, fit to be shown: secrets redacted, one line, not too long."""
