@@ -226,6 +226,10 @@ class Session(Generic[S]):
                     self._stage(folder, attempt, fetched)
                 except LedgerUnavailable:
                     raise
+                except DestinationUnavailable as error:  # everybody's trouble: the message waits behind new ones
+                    if not self._steering.stopping:
+                        self._put(folder, attempt, MessageState.FAILED, str(error))
+                    raise
                 except CollectorError as error:
                     if not self._steering.stopping:
                         self._fail(folder, attempt, str(error))

@@ -199,6 +199,17 @@ def test_D1_a_full_disk_ends_the_session_and_everything_comes_later() -> None:
     assert here.mailboxes.texts() == STORED
 
 
+def test_D1_a_disk_that_stays_full_for_long_parks_nothing() -> None:
+    here = world("new-delete")
+    here.full = True
+    assert {here.session().parked for _ in range(8)} == {0}
+    here.full = False
+    here.session()
+    here.session()
+    assert here.mailboxes.texts() == STORED
+    assert here.server.messages == {}
+
+
 def test_R5_a_ledger_that_fails_stops_the_session_before_anything_is_deleted() -> None:
     whole = Fate()
     world("new-delete").session(whole)

@@ -65,11 +65,13 @@ class Mailbox(RuleBasedStateMachine):
 
     @rule()
     def session(self) -> None:
+        self.failures += self.world.full
         report = self.world.session()
         assert report.outcome is Outcome.SUCCEEDED or self.world.full
 
     @rule(at=st.integers(0, 40))
     def session_that_dies(self, at: int) -> None:
+        self.failures += self.world.full
         try:
             self.world.session(Doom(at=at))
         except Crash:
@@ -83,9 +85,7 @@ class Mailbox(RuleBasedStateMachine):
 
     @rule()
     def the_disk_fills_or_is_emptied(self) -> None:
-        if self.world.full or self.failures < PATIENCE:
-            self.failures += not self.world.full
-            self.world.full = not self.world.full
+        self.world.full = not self.world.full
 
     @rule(mode=st.sampled_from(MODES))
     def mode_changes(self, mode: Mode) -> None:
