@@ -48,7 +48,7 @@ from reconciler.model.errors import (
 from reconciler.model.findings import Finding
 from reconciler.model.history import ParkedMessage
 from reconciler.model.inforce import NOTHING_IN_FORCE, InForce
-from reconciler.model.interfaces import Destination, Source
+from reconciler.model.interfaces import Destination, Push, Source
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.routing import Routing
 from reconciler.model.secret import Secret, redact
@@ -79,7 +79,14 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
     with owned(settings.state_dir), _ledger(settings) as ledger:
         if once:
             return _run_once(settings, directory, ledger, allow_empty)
+        _raise_file_limit()
         return asyncio.run(run_daemon(directory, _parts(settings, directory, ledger, allow_empty)))
+
+
+def _raise_file_limit() -> None:
+    """Each connection that waits for mail is an open file; the limit for most programs is 1024 (hazard R1)."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _parts(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> Parts:
@@ -91,7 +98,8 @@ def _parts(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: 
             yield
 
     return Parts(ledger, Sessions(settings, ledger).run, backoff.decide, Checks(settings, ledger).run, serve,
-                 settings.max_sessions, _limits(settings), settings.allow_inline_secrets, allow_empty, _stamp)
+                 settings.max_sessions, _limits(settings), _open_push, settings.allow_inline_secrets, allow_empty,
+                 _stamp)
 
 
 def _run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> int:
@@ -356,6 +364,13 @@ def _open_source(spec: SourceSpec, secret: Secret) -> Source:
     from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415
 
     return open_pop3(spec, secret, Limits())
+
+
+def _open_push(collector: DesiredCollector) -> Push:
+    from reconciler.sources.imap.idle import open_push  # noqa: PLC0415  # IMAPClient is slow to import
+
+    spec = collector.effective.source
+    return open_push(spec, _secret(spec), Limits())
 
 
 def open_destination(collector: DesiredCollector, settings: Settings) -> Destination[Any]:

@@ -18,6 +18,7 @@ from reconciler.control.board import Board
 from reconciler.control.clock import Clock
 from reconciler.control.controller import Controller
 from reconciler.control.limits import LimitsOf, preset
+from reconciler.control.loop import OpenPush
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory
 from reconciler.control.service import Check, Control
@@ -49,6 +50,7 @@ class Parts:
     """Serves the API inside of the context."""
     max_sessions: int = 32
     limits_of: LimitsOf = preset
+    open_push: OpenPush | None = None
     allow_inline_secrets: bool = False
     allow_empty: bool = False
     stamp: Stamp = unstamped
@@ -70,7 +72,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     pool = SessionPool(parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now,
                        parts.stamp)
     board = Board(clock)
-    loops = Loops(pool, Admission(parts.max_sessions, parts.limits_of), clock, board, parts.stamp)
+    loops = Loops(pool, Admission(parts.max_sessions, parts.limits_of), clock, board, parts.stamp, parts.open_push)
     directory = Directory(manifests, allow_inline_secrets=parts.allow_inline_secrets,
                           allow_empty=parts.allow_empty)
     controller = Controller(directory, parts.registry, loops, board, clock)

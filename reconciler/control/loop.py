@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,14 +11,22 @@ from datetime import datetime
 from reconciler.collect.backoff import forbids
 from reconciler.collect.cadence import next_start
 from reconciler.control.admission import Admission, Ticket
+from reconciler.control.bell import Bell
 from reconciler.control.clock import Clock
-from reconciler.control.sessions import Relay, SessionControl, Sessions, Stamp, Work, is_lifted, unstamped
+from reconciler.control.sessions import Finished, Relay, SessionControl, Sessions, Stamp, Work, is_lifted, unstamped
 from reconciler.control.state import LoopState, Observer, Version
 from reconciler.manifests.spec import seconds
-from reconciler.model.errors import CollectorError
+from reconciler.model.errors import AuthenticationFailed, CollectorError, Throttled
 from reconciler.model.history import Retry
+from reconciler.model.interfaces import Push, PushFactory
 from reconciler.model.outcomes import Outcome, SessionReport
 from reconciler.model.status import timestamp
+from reconciler.planning.desired import DesiredCollector
+
+PAUSE = 2.0
+"""Seconds between the beginnings of two sessions that mail calls for."""
+OpenPush = Callable[[DesiredCollector], Push]
+"""Reads the secret; connects when it is told to begin. Raises CollectorError."""
 
 
 class SessionRefused(CollectorError):
@@ -39,6 +47,8 @@ class Surroundings:
     clock: Clock
     observer: Observer
     stamp: Stamp = unstamped
+    open_push: OpenPush | None = None
+    """None: nobody is told of new mail, whatever the manifests say."""
 
 
 class Loop:
@@ -60,6 +70,10 @@ class Loop:
         self.session: asyncio.Task[None] | None = None
         """The running one."""
         self._asked: list[asyncio.Future[SessionReport]] = []
+        self._begun_at = float("-inf")
+        self._rung = False
+        """It rang during the session, which may have listed before."""
+        self._bell: Bell | None = None
 
     @property
     def name(self) -> str:
@@ -211,7 +225,11 @@ class Loop:
 
     async def _run(self, host: str, control: SessionControl) -> None:
         version, started = self._version, self._around.clock.monotonic()
-        finished = await self._around.sessions.run(Work(version.collector, self._retry, version.fresh, control))
+        self._begun_at, self._rung = started, False
+        open_push = self._push(host)
+        finished = await self._around.sessions.run(
+            Work(version.collector, self._retry, version.fresh, control, open_push))
+        self._listen(finished, asked=open_push is not None)
         self._retry = finished.retry
         self._awaiting_first = False
         self.session = self._control = None
@@ -230,14 +248,70 @@ class Loop:
             self._version = replace(self._version, fresh=False)
             interval = seconds(self._version.collector.effective.collect.interval)
             self._schedule(next_start(started, interval, self._around.clock.monotonic(), self._retry_in()))
+            if self._rung:
+                self._hurry(self._begun_at + PAUSE)
+
+    # -- push
+
+    def _push(self, host: str) -> PushFactory | None:
+        """How the session is to open the push connection, where one is wanted and there is none."""
+        collector, open_push = self._version.collector, self._around.open_push
+        if open_push is None or not collector.effective.collect.push:
+            return None
+        if self._bell is None:
+            self._bell = Bell(self.name, self._rang, self._bell_lost)
+        if not self._bell.due:
+            return None
+        self._around.admission.another_login(host)
+        return lambda: open_push(collector)
+
+    def _listen(self, finished: Finished, *, asked: bool) -> None:
+        """Wait for mail on what the session has opened; not, where the server would have fewer connections."""
+        bell, error = self._bell, finished.report.error
+        if bell is None:
+            return
+        if finished.push is not None:
+            bell.hang(finished.push)
+        elif asked:
+            bell.missed()
+        if error is not None and error.reason in {Throttled.reason, AuthenticationFailed.reason} and bell.hangs:
+            bell.take_down()
+            bell.missed()
+
+    def _rang(self) -> None:
+        if self.busy:
+            self._rung = True
+        else:
+            self._hurry(self._begun_at + PAUSE)
+
+    def _bell_lost(self) -> None:
+        if self._bell is not None and not self.busy:
+            self._hurry(self._bell.pause_until)
+
+    def _hurry(self, due: float) -> None:
+        """The next session by then, unless a back-off stands against it."""
+        if self._due is None or due >= self._due or self._stopping or self._retry_in() is not None:
+            return
+        if due > self._around.clock.monotonic():
+            self._schedule(due)
+        elif not self._quiet:
+            self._unschedule()
+            self._request(urgent=True)
+
+    def _silence(self) -> None:
+        if self._bell is not None:
+            self._bell.take_down()
+            self._bell = None
 
     def _adopt(self, version: Version, delay: float) -> None:
+        self._silence()
         self._version, self._next = version, None
         self._started_at = self._around.clock.now()
         self._awaiting_first = True
         self.start(delay)
 
     def _end(self) -> None:
+        self._silence()
         self._due = None
         now = self._around.clock.now()
         self._answer(SessionReport(now, now, Outcome.INTERRUPTED))

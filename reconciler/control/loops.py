@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from reconciler.collect.cadence import first_delay
 from reconciler.control.admission import Admission
 from reconciler.control.clock import Clock
-from reconciler.control.loop import Loop, SessionRefused, Surroundings
+from reconciler.control.loop import Loop, OpenPush, SessionRefused, Surroundings
 from reconciler.control.sessions import Sessions, Stamp, is_lifted, unstamped
 from reconciler.control.state import LoopState, Observer, Version
 from reconciler.manifests.spec import seconds
@@ -26,8 +26,8 @@ class Loops:
     """Never two sessions of one collector at once; a loop whose spec is unchanged is never restarted."""
 
     def __init__(self, sessions: Sessions, admission: Admission, clock: Clock, observer: Observer,
-                 stamp: Stamp = unstamped) -> None:
-        self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer), stamp)
+                 stamp: Stamp = unstamped, open_push: OpenPush | None = None) -> None:
+        self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer), stamp, open_push)
         self._loops: dict[str, Loop] = {}
 
     def actual(self) -> dict[str, DesiredCollector]:

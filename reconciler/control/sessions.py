@@ -15,9 +15,9 @@ import structlog
 
 from reconciler.collect.backoff import LOGIN_REFUSED
 from reconciler.manifests.spec import seconds
-from reconciler.model.errors import AuthenticationFailed, CollectorError, SecretUnavailable
+from reconciler.model.errors import AuthenticationFailed, CollectorError, SecretUnavailable, SourceError
 from reconciler.model.history import Retry
-from reconciler.model.interfaces import Registry
+from reconciler.model.interfaces import Push, PushFactory, Registry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.planning.desired import DesiredCollector
 
@@ -116,14 +116,17 @@ class Work:
     retry: Retry | None = None
     unpark: bool = False
     control: SessionControl = field(default_factory=SessionControl)
+    open_push: PushFactory | None = None
+    """Where the server is to tell of new mail from now on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How it went, and the back-off that follows."""
+    """How it went, and the back-off that follows. `push`: the connection that was asked for, where it was to be had."""
 
     report: SessionReport
     retry: Retry | None
+    push: Push | None = None
 
 
 class Sessions(Protocol):
@@ -154,7 +157,7 @@ class SessionPool:
         if previous is not None and is_lifted(previous, collector, self.stamp):
             previous = None
         before = self.stamp(collector)
-        report = self._report(work)
+        report, push = self._report(work)
         _log(collector.name, report)
         interval = seconds(collector.effective.collect.interval)
         retry = self._decide(report, previous, collector.effective_digest, interval, self._now())
@@ -163,28 +166,30 @@ class SessionPool:
             retry = replace(retry, stamp=self.stamp(collector) if collector.effective.source.oauth2 else before)
         if retry != work.retry:
             self._keep(work.collector.name, retry)
-        return Finished(report, retry)
+        return Finished(report, retry, push)
 
     def close(self) -> None:
         """Take no more work; whoever still works is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _report(self, work: Work) -> SessionReport:
+    def _report(self, work: Work) -> tuple[SessionReport, Push | None]:
         """The one place where any failure of a session ends: its loop goes on, and the others never notice."""
         started = self._now()
+        push: Push | None = None
         try:
             if work.unpark:
                 self._registry.unpark(work.collector.name)
-            return self._run_session(work.collector, work.control)
+            push = _begun(work)
+            return self._run_session(work.collector, work.control), push
         except CollectorError as error:
-            return self._failed(started, Failure(error.reason, str(error)))
+            return self._failed(started, Failure(error.reason, str(error))), push
         except Exception as error:  # noqa: BLE001
             self.internal_errors += 1
             where = _where(error)
             facts = {"collector": work.collector.name, "error": type(error).__name__, "where": where}
             log.error("defect in a session", **facts)  # noqa: TRY400  # its text may quote a password
             return self._failed(started, Failure(INTERNAL_ERROR, f"{type(error).__name__} at {where[-1]}: a defect of "
-                                                                 "mailcollector, please report it with the log"))
+                                                                 "mailcollector, please report it with the log")), push
 
     def _failed(self, started: datetime, failure: Failure) -> SessionReport:
         return SessionReport(started, self._now(), Outcome.FAILED, error=failure)
@@ -194,6 +199,24 @@ class SessionPool:
             self._registry.save_retry(name, retry)
         except CollectorError as error:
             log.warning("back-off is not kept across a restart", collector=name, error=str(error))
+
+
+def _begun(work: Work) -> Push | None:
+    """The connection on which the server tells of new mail; None where there is none to be had, which is no failure of
+    the session. A refused password is one: the session does not repeat it."""
+    if work.open_push is None:
+        return None
+    push = work.open_push()
+    work.control.on_give_up(push.abort)
+    try:
+        push.begin()
+    except SourceError as error:
+        push.close()
+        if isinstance(error, AuthenticationFailed) and work.collector.effective.source.oauth2 is None:
+            raise
+        log.info("no push", collector=work.collector.name, reason=str(error))
+        return None
+    return push
 
 
 def _log(name: str, report: SessionReport) -> None:

@@ -19,9 +19,7 @@ class Unsupported:
     rule: str = RULE
 
 
-GAPS: tuple[Unsupported, ...] = (
-    Unsupported(("spec", "collect", "push"), "push is not supported yet: the interval alone is used", safe=True),
-)
+GAPS: tuple[Unsupported, ...] = ()
 
 
 def unsupported(spec: CollectorSpec, destination: DestinationSpec | None) -> tuple[Unsupported, ...]:

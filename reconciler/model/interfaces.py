@@ -40,6 +40,31 @@ class Source(Protocol):
         Also how a connection is closed after an error: harmless when it is closed already."""
 
 
+class Push(Protocol):
+    """A connection on which a server tells of new mail. Nothing but `begin` blocks."""
+
+    def begin(self) -> None:
+        """Connect, log in, ask to be told. Raises `SourceUnsuitable` where the server cannot, or a `SourceError`."""
+
+    def abort(self) -> None:
+        """Break off a `begin`, from any thread."""
+
+    def fileno(self) -> int:
+        """To be watched for something to read."""
+
+    def take(self) -> bool:
+        """Read what has come: whether new mail has. Raises a `SourceError` when the connection is of no use now."""
+
+    def renew(self) -> None:
+        """Ask again, so that nobody on the way takes the connection for dead. Raises a `SourceError`."""
+
+    @property
+    def listening(self) -> bool:
+        """The server has answered the last asking."""
+
+    def close(self) -> None: ...
+
+
 class Staged(Protocol):
     """A message on its way into a destination: its bytes are there, nobody can see it yet."""
 
@@ -150,4 +175,5 @@ class Registry(Protocol):
 
 
 SourceFactory = Callable[[], Source]
+PushFactory = Callable[[], Push]
 SecretReader = Callable[[], Secret]

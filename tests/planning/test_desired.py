@@ -77,7 +77,7 @@ def test_paths_are_absolute_in_the_effective_spec_only() -> None:
 @pytest.mark.parametrize(("spec", "reason"), [
     pytest.param({"source": {"protocol": "imap", "host": "h", "username": "u", "oauth2": {"provider": "google"}}},
                  "NotSupported", id="unsafe without it"),
-    pytest.param({"collect": {"push": True}}, None, id="push falls back to the interval"),
+    pytest.param({"collect": {"push": True}}, None, id="push"),
 ])
 def test_what_cannot_be_done_safely_is_not_supported(spec: dict[str, Any], reason: str | None) -> None:
     found = desire(observed(collector("a", **spec)), {}).collectors["a"]

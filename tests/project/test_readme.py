@@ -43,7 +43,7 @@ def test_its_verbs_are_those_of_the_command() -> None:
 
 
 def test_it_names_every_gap_and_no_other() -> None:
-    told = README[README.index("Not yet: "):].partition(".")[0]
+    told = README.partition("Not yet: ")[2].partition(".")[0]
     assert re.findall(r"`(\w+)`", told) == [gap.path[-1] for gap in GAPS]
 
 

@@ -1,0 +1,171 @@
+"""IDLE (RFC 2177): a connection on which the server tells of new mail in the first declared folder.
+
+Logging in blocks, as a session does. From then on nothing does: what is left is a socket, a count and half a line, so
+that thousands may wait in one thread. Texts of the server are not quoted any more, for the secrets that would have to
+be removed from them are not kept either.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from enum import Enum
+
+from reconciler.manifests.spec import SourceSpec
+from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceUnsuitable
+from reconciler.model.secret import Secret
+from reconciler.sources.imap.dialogue import Client
+from reconciler.sources.imap.failures import Failures
+from reconciler.sources.imap.folders import INBOX, ServerFolder, choose, list_folders, personal_prefix
+from reconciler.sources.imap.listing import selected_count
+from reconciler.sources.imap.login import log_in
+from reconciler.wire.connection import Connection
+from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.limits import Limits
+from reconciler.wire.sasl import Credentials
+
+_COUNT = re.compile(rb"\* (\d{1,10}) (EXISTS|EXPUNGE)", re.IGNORECASE)
+_TAG = b"IDLE"
+_PIECE = 4 << 10
+_LONGEST = 64 << 10
+"""Octets of a line; what a server says while it is idle is short."""
+_FLOOD = 1 << 20
+"""Octets between two renewals (hazard I18)."""
+
+
+class _Step(Enum):
+    ASKED = "IDLE was sent"
+    IDLE = "the server agreed"
+    DONE = "DONE was sent"
+
+
+class ImapPush:
+    """`model.interfaces.Push`. `begin` in any thread, `abort` from another one meanwhile; the rest in one thread."""
+
+    __slots__ = ("_connection", "_count", "_endpoint", "_half", "_news", "_octets", "_opening", "_socket", "_step")
+
+    def __init__(self, spec: SourceSpec, secret: Secret, limits: Limits) -> None:
+        self._endpoint = str(Endpoint.of(spec))
+        self._opening: tuple[SourceSpec, Secret] | None = (spec, secret)
+        self._connection: Connection | None = Connection(Endpoint.of(spec), limits)
+        self._half = b""
+        self._count = self._octets = 0
+        self._news = False
+        self._step = _Step.ASKED
+
+    def begin(self) -> None:
+        """See `model.interfaces.Push`; the session's limits hold."""
+        assert self._opening is not None  # noqa: S101  # called once
+        assert self._connection is not None  # noqa: S101
+        (spec, secret), connection, self._opening = self._opening, self._connection, None
+        credentials = Credentials(spec.username, secret, token=spec.oauth2 is not None)
+        failures = Failures(connection.endpoint, credentials.forms())
+        client = log_in(connection, failures, credentials)
+        with failures.translated("asking to be told of new mail"):
+            if "IDLE" not in client.dialogue.capabilities:
+                raise SourceUnsuitable(f"{self._endpoint}: the server does not offer IDLE, so it cannot push")
+            completed = client.dialogue.select_folder(_folder(client, spec).raw, writable=False)
+            if not completed.ok:
+                raise failures.refused("opening the folder to be told about", completed.text)
+            self._count = selected_count(client.dialogue)
+        connection.begin_command()
+        connection.send(_TAG + b" IDLE\r\n")
+        while self._step is _Step.ASKED:
+            self._hear(connection.read_line()[:-2])
+        self._socket = connection.socket
+        self._socket.setblocking(False)
+        self._take(connection.take(connection.buffered()))
+        self._connection = None
+
+    def abort(self) -> None:
+        if (connection := self._connection) is not None:
+            connection.abort()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    @property
+    def listening(self) -> bool:
+        return self._step is _Step.IDLE
+
+    def take(self) -> bool:
+        """See `model.interfaces.Push`."""
+        try:
+            while data := self._socket.recv(_PIECE):
+                self._take(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            news, self._news = self._news, False
+            return news
+        except OSError as error:
+            raise ConnectionFailed(f"{self._endpoint}: the connection broke while it waited for mail: "
+                                   f"{error.strerror or error}") from error
+        raise ConnectionFailed(f"{self._endpoint}: the server closed the connection that waited for mail")
+
+    def renew(self) -> None:
+        """DONE; IDLE follows when the server has answered that."""
+        self._octets = 0
+        self._step = _Step.DONE
+        self._send(b"DONE\r\n")
+
+    def close(self) -> None:
+        """Without a word: the server notices. Harmless when it is closed already, or was never opened."""
+        if self._connection is not None:
+            self._connection.abort()
+        elif self._opening is None:
+            self._socket.close()
+
+    def _send(self, line: bytes) -> None:
+        try:
+            self._socket.sendall(line)  # a few octets: where they do not fit at once, nobody reads them
+        except OSError as error:
+            raise ConnectionFailed(f"{self._endpoint}: the connection broke while it waited for mail: "
+                                   f"{error.strerror or error}") from error
+
+    def _take(self, data: bytes) -> None:
+        self._octets += len(data)
+        *lines, self._half = (self._half + data).split(b"\r\n")
+        if len(self._half) > _LONGEST or self._octets > _FLOOD:
+            raise ProtocolViolation(f"{self._endpoint}: the server talks without end while it should wait for mail")
+        for line in lines:
+            self._hear(line)
+
+    def _hear(self, line: bytes) -> None:
+        if line.startswith(b"+"):
+            self._agreed()
+        elif line.startswith(b"* "):
+            self._told(line)
+        elif line.startswith(_TAG + b" ") and self._step is _Step.DONE:
+            self._step = _Step.ASKED
+            self._send(_TAG + b" IDLE\r\n")
+        else:
+            raise ConnectionFailed(f"{self._endpoint}: the server ended IDLE, or refused it")
+
+    def _agreed(self) -> None:
+        if self._step is not _Step.ASKED:
+            raise ProtocolViolation(f"{self._endpoint}: the server asks for more, and nothing was begun")
+        self._step = _Step.IDLE
+
+    def _told(self, line: bytes) -> None:
+        if line[:5].upper() == b"* BYE":
+            raise ConnectionFailed(f"{self._endpoint}: the server said goodbye to the connection that waited for mail")
+        found = _COUNT.fullmatch(line)
+        if found is None:
+            return  # flags, RECENT, or "still here"
+        if found[2].upper() == b"EXPUNGE":
+            self._count = max(0, self._count - 1)
+            return
+        self._news |= int(found[1]) > self._count
+        self._count = int(found[1])
+
+
+def _folder(client: Client, spec: SourceSpec) -> ServerFolder:
+    first = spec.effective_folders[0]
+    if first.upper() == "INBOX":
+        return INBOX
+    chosen = choose([first], list_folders(client), personal_prefix(client))
+    return next(iter(chosen.folders.values()), INBOX)
+
+
+def open_push(spec: SourceSpec, secret: Secret, limits: Limits) -> ImapPush:
+    """Not connected yet; `spec`'s paths are absolute."""
+    return ImapPush(spec, secret, limits)

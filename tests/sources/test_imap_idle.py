@@ -1,0 +1,175 @@
+"""IDLE: what counts as new mail, what ends it, and that nothing blocks once it has begun."""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from reconciler.manifests.spec import SourceSpec
+from reconciler.model.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    ProtocolViolation,
+    SourceError,
+    SourceUnsuitable,
+)
+from reconciler.model.secret import Secret
+from reconciler.sources.imap.idle import ImapPush, open_push
+from reconciler.wire.limits import Limits
+from tests.servers import mail
+from tests.servers.dovecot import Dovecot
+from tests.servers.scripted import Client, Scripted
+from tests.sources.imap_server import PASSWORD, Reply, imap
+
+CAPABLE: dict[str, Reply] = {"CAPABILITY": b"* CAPABILITY IMAP4rev1 IDLE\r\nTAG OK done\r\n"}
+
+
+def push_at(port: int, host: str = "127.0.0.1", password: str = PASSWORD, **declared: Any) -> ImapPush:
+    spec = {"protocol": "imap", "host": host, "port": port, "tls": "none", "username": "user",
+            "password": {"env": "UNUSED"}}
+    return open_push(SourceSpec.model_validate(spec | declared), Secret(password), Limits())
+
+
+def waits(push: ImapPush) -> bool:
+    """What `take` says when something has come."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(push.fileno(), selectors.EVENT_READ)
+        assert selector.select(20), "nothing came"
+    return push.take()
+
+
+def renewed(push: ImapPush) -> bool:
+    """Whether there was news until the server had agreed again."""
+    push.renew()
+    news = False
+    while not push.listening:
+        news |= waits(push)
+    return news
+
+
+def idle(*said: bytes, first: bytes = b"+ idling\r\n") -> Callable[[Client, bytes], None]:
+    """Agree, then say each of `said` after a DONE; a DONE is answered and IDLE agreed to again."""
+    def reply(client: Client, line: bytes) -> None:
+        client.send(first + (said[0] if said else b""))
+        for words in said[1:]:
+            assert client.line() == b"DONE"
+            client.send(b"IDLE OK done\r\n")
+            assert client.line() == b"IDLE IDLE"
+            client.send(b"+ idling\r\n" + words)
+        client.wait()
+
+    return reply
+
+
+def begun(server: Scripted, **declared: Any) -> ImapPush:
+    push = push_at(server.port, **declared)
+    push.begin()
+    assert push.listening
+    return push
+
+
+@pytest.mark.parametrize(("said", "news"), [
+    (b"* 4 EXISTS\r\n", True),
+    (b"* 3 EXISTS\r\n", False),
+    (b"* 2 EXPUNGE\r\n* 2 EXISTS\r\n", False),
+    (b"* 2 EXPUNGE\r\n* 3 EXISTS\r\n", True),
+    (b"* OK Still here\r\n", False),
+    (b"* 1 FETCH (FLAGS (\\Seen))\r\n* 1 RECENT\r\n", False),
+])
+def test_more_messages_than_before_are_news_and_nothing_else_is(said: bytes, news: bool) -> None:
+    with Scripted(imap(CAPABLE | {"IDLE": idle(b"", said, b"* OK done\r\n")})) as server:
+        push = begun(server)
+        found = any([renewed(push), renewed(push)])
+        push.close()
+    assert found is news
+
+
+def test_what_comes_with_the_agreement_is_not_missed() -> None:
+    with Scripted(imap(CAPABLE | {"IDLE": idle(b"* 4 EXISTS\r\n", first=b"* 3 EXISTS\r\n+ idling\r\n")})) as server:
+        push = begun(server)
+        assert push.take() or waits(push)
+        push.close()
+
+
+@pytest.mark.parametrize(("said", "error"), [
+    (b"* BYE going down\r\n", ConnectionFailed),
+    (b"IDLE OK enough\r\n", ConnectionFailed),
+    (b"IDLE BAD what?\r\n", ConnectionFailed),
+    (b"+ more?\r\n", ProtocolViolation),
+    (b"x" * 70_000, ProtocolViolation),
+    (b"* OK so much to say\r\n" * 60_000, ProtocolViolation),
+], ids=["bye", "ended", "refused", "asks", "I20_endless_line", "I18_flood"])
+def test_what_ends_it(said: bytes, error: type[SourceError]) -> None:
+    with Scripted(imap(CAPABLE | {"IDLE": idle(said)})) as server:
+        push = push_at(server.port)
+
+        def listen() -> None:
+            push.begin()
+            while not waits(push):
+                continue
+
+        with pytest.raises(error):
+            listen()
+        push.abort()
+        push.close()
+
+
+def test_I19_a_server_that_hangs_up_or_does_not_answer_is_noticed() -> None:
+    def hang_up(client: Client, line: bytes) -> None:
+        client.send(b"+ idling\r\n")
+        client.close()
+
+    with Scripted(imap(CAPABLE | {"IDLE": hang_up})) as server:
+        push = begun(server)
+        with pytest.raises(ConnectionFailed):
+            waits(push)
+        push.close()
+    with Scripted(imap(CAPABLE | {"IDLE": idle(b"")})) as server:
+        push = begun(server)
+        push.renew()
+        assert not push.take()
+        assert not push.listening
+        push.close()
+
+
+def test_a_server_without_idle_is_unsuitable_and_a_refused_login_is_told_apart() -> None:
+    with Scripted(imap()) as server:
+        push = push_at(server.port)
+        with pytest.raises(SourceUnsuitable, match="does not offer IDLE"):
+            push.begin()
+        push.close()
+    with Scripted(imap(CAPABLE | {"LOGIN": b"TAG NO [AUTHENTICATIONFAILED] no\r\n"})) as server:
+        push = push_at(server.port)
+        with pytest.raises(AuthenticationFailed):
+            push.begin()
+        push.close()
+    assert all(line.partition(b" ")[2] != b"IDLE" for line in server.lines)
+
+
+def test_the_first_folder_is_listened_to() -> None:
+    folders = b'* LIST () "." INBOX\r\n* LIST () "." Lists.News\r\nTAG OK done\r\n'
+    with Scripted(imap(CAPABLE | {"LIST": folders, "IDLE": idle()})) as server:
+        begun(server, folders=["Lists/*", "INBOX"]).close()
+    assert any(b'EXAMINE "Lists.News"' in line for line in server.lines)
+
+
+@pytest.mark.parametrize(("tls", "port"), [("none", "imap"), ("starttls", "imap"), ("implicit", "imaps")])
+def test_dovecot_tells_of_new_mail_and_of_nothing_else(dovecot: Dovecot, user: str, tls: str, port: str) -> None:
+    dovecot.deliver(user, [mail.message(1)])
+    trust = {} if tls == "none" else {"caFile": str(dovecot.ca_file)}
+    push = push_at(dovecot.ports[port], dovecot.host, dovecot.password, username=user, tls=tls, **trust)
+    push.begin()
+    assert not push.take()
+    dovecot.deliver(user, [mail.message(2)])
+    while not waits(push):
+        continue
+    push.renew()
+    while not push.listening:
+        waits(push)
+    dovecot.deliver(user, [mail.message(3)])
+    while not waits(push):
+        continue
+    push.close()
