@@ -24,6 +24,7 @@ VERBS = {
     "oauth2": "Get consent for a collector that logs in by OAuth2.",
     "route": "Tell who would get a message, and why.",
     "fsck": "Compare the ledger with Maildirs and manifests.",
+    "import": "Make manifests from fetchmail's or getmail's configuration.",
     "schema": "Print the JSON Schema of the manifests.",
 }
 """Each verb is the command `command` of the module `reconciler.cli.VERB`."""

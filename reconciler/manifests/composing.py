@@ -37,3 +37,9 @@ def _block(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
 
 def _is_large(mapping: Mapping[str, Any]) -> bool:
     return len(mapping) > 1 or any(isinstance(value, Mapping) for value in mapping.values())
+
+
+def destination(name: str, spec: Mapping[str, Any]) -> str:
+    """The text of a Destination's manifest."""
+    manifest = {"apiVersion": "mailcollector/v1", "kind": "Destination", "metadata": {"name": name}, "spec": spec}
+    return "".join(_block(_filled(manifest), ""))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,19 +141,30 @@ class Shelf:
     def require_valid(self, path: Path, data: bytes, name: str) -> None:
         """Raise EditRefused unless `path` may hold these bytes, and they declare `name`."""
         after = parse(data, str(path), allow_inline_secrets=self._inline)
-        would_be = {**self._parsed, path: after}
-        before = Counter(map(_identity, _errors(self._parsed.values())))
-        errors = []
-        for found in _errors(would_be.values()):
-            before[_identity(found)] -= 1
-            if before[_identity(found)] < 0:
-                errors.append(found)
+        errors = self._new_errors({path: after})
         if not errors and not any(one.name == name and one.kind == KIND for one in after.manifests):
             errors = [found for found in after.diagnostics if found.is_error]
             if not errors:
                 raise EditRefused(f"nothing was written: the manifest must stay the {KIND} {name}")
         if errors:
             raise EditRefused("nothing was written: the result would be invalid", errors)
+
+    def require_all_valid(self, contents: Mapping[Path, bytes]) -> None:
+        """Raise EditRefused unless these files may stand here."""
+        after = {path: parse(data, str(path), allow_inline_secrets=self._inline) for path, data in contents.items()}
+        errors = self._new_errors(after)
+        if errors:
+            raise EditRefused("nothing was written: the result would be invalid", errors)
+
+    def _new_errors(self, after: Mapping[Path, ParsedFile]) -> list[Diagnostic]:
+        """What is wrong with `after` in place, and was not before."""
+        before = Counter(map(_identity, _errors(self._parsed.values())))
+        errors = []
+        for found in _errors({**self._parsed, **after}.values()):
+            before[_identity(found)] -= 1
+            if before[_identity(found)] < 0:
+                errors.append(found)
+        return errors
 
     def _collectors(self) -> Iterable[tuple[Path, Named]]:
         return ((path, one) for path, parsed in self._parsed.items() for one in parsed.named() if one.kind == KIND)

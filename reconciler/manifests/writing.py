@@ -29,6 +29,16 @@ def replace_file(path: Path, before: bytes | None, after: bytes | None) -> None:
     _sync(target.parent)
 
 
+def new_file(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """A file that did not exist, durable when this returns; the umask applies. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    _sync(path.parent)
+
+
 def _write(target: Path, before: bytes | None, after: bytes) -> None:
     new = target.with_name(f".{target.name}.{secrets.token_hex(4)}")  # a leading dot: never read as a manifest
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

@@ -1,0 +1,114 @@
+"""`mailcollector import`."""  # noqa: N999  # the verb is called so
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.editing import refusals
+from reconciler.cli.options import common
+from reconciler.cli.reach import MANIFESTS, running_daemon
+from reconciler.cli.text import escape
+from reconciler.cli.verb import verb
+from reconciler.model.errors import CollectorError
+from reconciler.model.settings import Settings
+
+if TYPE_CHECKING:
+    from reconciler.manifests.foreign.accounts import Foreign, Manifests
+
+
+class ConfigurationUnreadable(CollectorError):
+    """The other tool's configuration cannot be understood."""
+
+    reason = "ConfigurationUnreadable"
+
+
+@verb("import", examples=[
+    ("mailcollector import fetchmailrc ~/.fetchmailrc", "writes a manifest for each account into ./collectors.d"),
+    ("mailcollector import getmailrc ~/.config/getmail/getmailrc --local-domain example.org",
+     "the same for getmail, with local users as addresses of example.org"),
+    ("mailcollector import fetchmailrc fetchmailrc --dry-run", "prints the manifests, and writes nothing"),
+], exits={0: "written; what was not carried over is said", 2: "usage",
+          1: "the configuration cannot be read, a manifest would be invalid, or a file exists already"})
+@click.argument("tool", type=click.Choice(["fetchmailrc", "getmailrc"]))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--local-domain", metavar="DOMAIN", default="localhost", show_default=True,
+              help="Local users are addresses of this domain.")
+@click.option("--secrets", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+              help="Where the passwords go, a file of mode 0600 each; default: a directory .secrets in that of the "
+                   "manifests, which git ignores.")
+@click.option("--dry-run", is_flag=True, help="Print the manifests; write nothing.")
+@common()
+def command(settings: Settings, tool: str, file: Path, local_domain: str, secrets: Path | None, dry_run: bool) -> int:
+    """Writes manifests for the accounts of fetchmail 6.4 or getmail6: a file for each collector, one for each
+    Destination, and the passwords in files of their own. What could not be carried over, or works otherwise here, is
+    said with its line, on stderr and in the manifest. Nothing that exists is overwritten, and nothing is written where
+    a manifest would be invalid; the tool's own memory of what it has fetched is not read."""
+    foreign = _read(tool, file, local_domain)
+    directory = _directory(settings)
+    found = _manifests(foreign, file, directory, secrets)
+    for note in sorted([*foreign.notes, *(note for one in foreign.accounts for note in one.notes)],
+                       key=lambda note: note.line):
+        click.echo(escape(f"{file}:{note.line}: {note.message}"), err=True)
+    if dry_run:
+        click.echo("---\n".join(found.texts.values()), nl=False)
+        return 0
+    directory.mkdir(exist_ok=True)
+    _write(settings, directory, secrets or directory / ".secrets", found)
+    return 0
+
+
+def _read(tool: str, file: Path, domain: str) -> Foreign:
+    from reconciler.manifests.foreign.accounts import Unreadable  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.foreign.fetchmail import fetchmail  # noqa: PLC0415
+    from reconciler.manifests.foreign.getmail import getmail  # noqa: PLC0415
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        return {"fetchmailrc": fetchmail, "getmailrc": getmail}[tool](text, domain)
+    except UnicodeDecodeError as error:
+        raise ConfigurationUnreadable(f"{file} is not UTF-8") from error
+    except Unreadable as error:
+        raise ConfigurationUnreadable(f"{file}:{error.line}: {error}") from error
+
+
+def _directory(settings: Settings) -> Path:
+    if settings.manifests is None and (daemon := running_daemon(settings)) is not None:
+        with daemon:
+            return daemon.manifests()
+    return settings.manifests or MANIFESTS
+
+
+def _manifests(foreign: Foreign, file: Path, directory: Path, secrets: Path | None) -> Manifests:
+    from reconciler.manifests.edits import Shelf  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.foreign.accounts import manifests  # noqa: PLC0415
+
+    taken = Shelf(directory).names() if directory.is_dir() else []
+    where = ".secrets" if secrets is None else os.path.relpath(secrets, directory)
+    return manifests(foreign, file.name, where if secrets is None or not secrets.is_absolute() else str(secrets), taken)
+
+
+def _write(settings: Settings, directory: Path, secrets: Path, found: Manifests) -> None:
+    """First the secrets, then what refers to them; all or, where anything is wrong, nothing."""
+    from reconciler.manifests.edits import Shelf  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.writing import new_file  # noqa: PLC0415
+
+    shelf = Shelf(directory, allow_inline_secrets=settings.allow_inline_secrets)
+    files = {directory / name: text.encode() for name, text in found.texts.items()}
+    kept = {secrets / name: secret.encode() + b"\n" for name, secret in found.secrets.items()}
+    for path in (*files, *kept):
+        if os.path.lexists(path):
+            raise FileExistsError(17, "exists already: nothing was written", str(path))
+    with refusals():
+        shelf.require_all_valid(files)
+    if kept and not secrets.is_dir():
+        secrets.mkdir(mode=0o700, parents=True)
+        new_file(secrets / ".gitignore", b"*\n")  # manifests often lie in a git checkout
+    for path, content in kept.items():
+        new_file(path, content, 0o600)
+    for path, content in files.items():
+        new_file(path, content)
+        click.echo(escape(str(path)))

@@ -1,0 +1,199 @@
+"""fetchmail 6.4: its accounts as collectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.manifests.foreign.accounts import Account, Foreign, Note, address, interval
+from reconciler.manifests.foreign.fetchmail_syntax import Entry, Option, Reader, User
+
+_PORTS = {"imap": 143, "imaps": 993, "imap2": 143, "pop3": 110, "pop3s": 995}
+_USUAL = {("imap", True): 993, ("imap", False): 143, ("pop3", True): 995, ("pop3", False): 110}
+_SAID = frozenset({
+    "via", "protocol", "port", "password", "ssl", "sslproto", "sslcertfile", "keep", "fetchall", "limit", "fetchlimit",
+    "folder", "interval", "idle", "is", "to", "local", "envelope", "qvirtual", "smtphost", "lmtp", "smtpaddress",
+    "smtpname", "uidl", "stripcr", "forcecr", "pass8bits", "timeout", "expunge", "batchlimit", "fastuidl",
+    "fetchsizelimit", "warnings", "dns", "checkalias", "bad-header"})
+"""Options that are carried over, or that have nothing to correspond to here and change no message's fate."""
+_HARMLESS_OFF = frozenset({"rewrite", "mimedecode", "dropstatus", "dropdelivered", "flush", "limitflush", "tracepolls",
+                           "keep", "fetchall", "idle", "ssl", "envelope", "sslcertck"})
+_WHY: Mapping[str, str] = {
+    "mda": "mail is not piped into programs here: it goes to a Destination (Maildir, LMTP or SMTP)",
+    "bsmtp": "there are no BSMTP files here: mail goes to a Destination",
+    "flush": "what was seen elsewhere is never deleted unread here",
+    "limitflush": "too large messages are skipped visibly and never deleted here",
+    "rewrite": "headers are never rewritten here", "mimedecode": "messages are never decoded here",
+    "dropstatus": "messages are never changed here", "dropdelivered": "messages are never changed here",
+    "sslfingerprint": "it is MD5: declare `fingerprint` with the certificate's SHA-256",
+    "sslcert": "there are no client certificates here", "sslkey": "there are no client certificates here",
+    "sslcertpath": "name one file with `caFile`", "sslcommonname": "declare that name as `host`",
+    "auth": "how to log in is found out here: the strongest way that the server offers",
+}
+
+
+def fetchmail(text: str, domain: str) -> Foreign:
+    """The accounts of a fetchmailrc; `domain` is the local users'. Raises Unreadable."""
+    reader = Reader(text)
+    reader.read()
+    defaults: Entry | None = None
+    accounts: list[Account] = []
+    notes = [Note(option.line, f"`set {name}` is not carried over") for name, option in reader.settings.items()
+             if name not in {"daemon", "postmaster"} and option.on]
+    for entry in reader.entries:
+        if entry.sort == "defaults":
+            defaults = entry
+            continue
+        users = entry.users or [User(entry.line, "")]
+        for user in users:
+            options = {**(defaults.options if defaults else {}), **entry.options, **user.options}
+            account = _Composer(entry, user, options, reader.settings, domain).account()
+            if account is None:
+                notes.append(Note(user.line, f"{entry.name}: no account: it names no user, or its protocol is neither "
+                                             "IMAP nor POP3"))
+            else:
+                accounts.append(account)
+    return Foreign(tuple(accounts), tuple(notes))
+
+
+class _Composer:
+    """One user of one server."""
+
+    def __init__(self, entry: Entry, user: User, options: Mapping[str, Option],
+                 settings: Mapping[str, Option], domain: str) -> None:
+        self._entry, self._user, self._options, self._settings = entry, user, options, settings
+        self._domain = self._value("smtpaddress") or domain
+        self._host = self._value("via") or entry.name
+        self._account = Account(user.line, user.name, self._host, {})
+
+    def account(self) -> Account | None:
+        protocol = self._protocol()
+        if protocol is None or not self._user.name:
+            return None
+        source = {"protocol": protocol, "host": self._host, **self._connection(protocol), "username": self._user.name,
+                  "caFile": self._value("sslcertfile")}
+        if protocol == "imap":
+            source["folders"] = self._values("folder")
+        self._account.spec = {
+            "enabled": False if self._entry.sort == "skip" else None, "source": source, "collect": self._collect(),
+            "recipient": self._recipient()}
+        self._account.secret = self._value("password")
+        if self._account.secret is None:
+            self._note(self._user.line, "it has no password: write it into the file that the manifest names")
+        self._account.place = self._place()
+        self._rest()
+        return self._account
+
+    def _note(self, line: int, message: str) -> None:
+        self._account.note(line, message)
+
+    def _on(self, name: str) -> bool:
+        return name in self._options and self._options[name].on
+
+    def _values(self, name: str) -> tuple[str, ...]:
+        return self._options[name].values if self._on(name) else ()
+
+    def _value(self, name: str) -> str | None:
+        values = self._values(name)
+        return values[-1] if values else None
+
+    def _line(self, name: str) -> int:
+        return self._options[name].line if name in self._options else self._user.line
+
+    def _protocol(self) -> str | None:
+        said = (self._value("protocol") or "auto").lower()
+        if said == "auto":
+            self._note(self._line("protocol"), "the protocol is found out by fetchmail: imap is declared, change it "
+                                               "where the server has only POP3")
+            return "imap"
+        if said == "apop":
+            self._note(self._line("protocol"), "APOP is not carried over: the password goes over TLS")
+        return {"imap": "imap", "imap4": "imap", "imap4rev1": "imap", "pop3": "pop3", "apop": "pop3"}.get(said)
+
+    def _connection(self, protocol: str) -> dict[str, Any]:
+        implicit = self._on("ssl")
+        port = self._value("port")
+        number = _PORTS.get(port or "") or (int(port) if port and port.isdigit() else None)
+        if port and number is None:
+            self._note(self._line("port"), f"the port `{port}` is not known: declare its number")
+        tls = "implicit" if implicit else "none" if self._is_plain() else "starttls"
+        if tls == "starttls":
+            self._note(self._line("protocol"), "TLS was used where the server offered it: here STARTTLS is required")
+        elif self._value("sslproto"):
+            self._note(self._line("sslproto"), "`sslproto` is not carried over: TLS 1.2 or newer is used")
+        if "sslcertck" in self._options and not self._on("sslcertck"):
+            self._note(self._line("sslcertck"), "certificates are always verified here: declare `caFile` or "
+                                                "`fingerprint` where the system's authorities do not know the server's")
+        return {"port": None if number == _USUAL[protocol, implicit] else number,
+                "tls": None if tls == "implicit" else tls}
+
+    def _is_plain(self) -> bool:
+        return "sslproto" in self._options and self._value("sslproto") == ""
+
+    def _collect(self) -> dict[str, Any]:
+        size, count = self._number("limit"), self._number("fetchlimit")
+        return {"mode": self._mode(), "interval": self._interval(), "limit": count or None,
+                "maxMessageSize": str(size) if size else None, "push": True if self._on("idle") else None}
+
+    def _mode(self) -> str | None:
+        keep, everything = self._on("keep"), self._on("fetchall")
+        if keep and everything:
+            self._note(self._line("fetchall"), "`keep` with `fetchall` collects everything every time: new-keep "
+                                               "collects each message once")
+        if not keep and not everything:
+            self._note(self._user.line, "without `fetchall` what was read elsewhere stays on the server: new-delete "
+                                        "collects and deletes that too")
+        return None if keep else "all-delete" if everything else "new-delete"
+
+    def _interval(self) -> str | None:
+        cycle = self._settings["daemon"].values if "daemon" in self._settings else ()
+        seconds = int(cycle[0]) if cycle and cycle[0].isdigit() else 0
+        return interval(seconds * max(self._number("interval") or 1, 1)) if seconds else None
+
+    def _number(self, name: str) -> int | None:
+        value = self._value(name)
+        return int(value) if value is not None and value.isdigit() else None
+
+    def _recipient(self) -> dict[str, Any]:
+        names = [*self._values("is"), *self._values("to")]
+        local = [name for name in names if "=" not in name and name != "*"]
+        if len(names) <= 1 and names == local:
+            only = self._value("smtpname") or (local[0] if local else self._user.name.partition("@")[0])
+            return {"forwardTo": address(only, self._domain)}
+        return {"detect": self._detect(names, local)}
+
+    def _detect(self, names: list[str], local: list[str]) -> dict[str, Any]:
+        domains = self._values("local")
+        if not domains:
+            domains = (self._user.name.partition("@")[2] or self._host,)
+            self._note(self._line("is"), f"without `localdomains` the addresses of {domains[0]} are taken for ours")
+        aliases = dict(name.split("=", 1) for name in names if "=" in name)
+        envelope, postmaster = self._value("envelope"), self._settings.get("postmaster")
+        self._note(self._line("is"), "a multidrop mailbox: `mailcollector route` shows who would get a message")
+        return {"from": domains, "to": self._domain, "aliases": aliases, "header": envelope,
+                "mailboxes": None if "*" in names else list(dict.fromkeys([*local, *aliases.values()])),
+                "stripPrefix": self._value("qvirtual"),
+                "default": address(postmaster.values[0], self._domain) if postmaster and postmaster.values else None}
+
+    def _place(self) -> dict[str, Any] | None:
+        if self._on("mda") or self._on("bsmtp"):
+            return None
+        hosts = self._values("smtphost") or ("localhost",)
+        if len(hosts) > 1:
+            self._note(self._line("smtphost"), f"only the first host, {hosts[0]}, is carried over")
+        host, _, port = hosts[0].partition("/") if not hosts[0].startswith("/") else (hosts[0], "", "")
+        if host.startswith("/"):
+            return {"lmtp": {"socket": host}}
+        number = int(port) if port.isdigit() else None
+        return {"lmtp": {"host": host, "port": number or 24}} if self._on("lmtp") else {
+            "smtp": {"host": host, "port": number}}
+
+    def _rest(self) -> None:
+        """Whatever is said and has no counterpart."""
+        for name, option in self._options.items():
+            if name in _SAID or (not option.on and name in _HARMLESS_OFF) or (name == "sslcertck" and option.on):
+                continue
+            why = _WHY.get(name)
+            self._note(option.line, f"`{name}` is not carried over" + (f": {why}" if why else ""))
+
+

@@ -1,0 +1,192 @@
+"""getmail6: its one account as a collector, whatever the retriever's class."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.manifests.foreign.accounts import Account, Foreign, Note, Unreadable, address
+
+_RETRIEVER = re.compile(r"(Simple|BrokenUIDL|Multidrop)(POP3|IMAP)(SSL)?Retriever")
+_SAID = {
+    "retriever": {"type", "server", "port", "username", "password", "password_command", "mailboxes", "ca_certs",
+                  "ssl_fingerprints", "envelope_recipient", "use_peek", "timeout", "delete_dup_msgids", "use_cram",
+                  "use_apop", "record_mailbox", "uid_cache"},
+    "destination": {"type", "path", "host", "port"},
+    "options": {"delete", "read_all", "max_message_size", "max_messages_per_session", "verbose", "delivered_to",
+                "received", "message_log", "message_log_syslog", "message_log_verbose", "logfile", "fingerprint",
+                "use_netrc", "to_oldmail_on_each_mail"},
+}
+_WHY = {
+    "delete_after": "messages are deleted in the session that collects them (new-delete), or never (new-keep)",
+    "delete_bigger_than": "what is too large is skipped visibly and never deleted",
+    "max_bytes_per_session": "`limit` counts messages",
+    "use_xoauth2": "declare `oauth2` instead of the password", "certfile": "there are no client certificates here",
+    "keyfile": "there are no client certificates here", "move_on_delete": "collected messages are deleted or left",
+    "imap_search": "every message of the folder counts", "user": "who runs mailcollector writes the Maildirs",
+}
+_LMTP_PORT = 24
+
+
+def getmail(text: str, domain: str) -> Foreign:
+    """The account of a getmailrc; `domain` is the local users'. Raises Unreadable."""
+    parser = configparser.RawConfigParser(inline_comment_prefixes=None, strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.MissingSectionHeaderError as error:
+        raise Unreadable(error.lineno, "a getmailrc begins with a section such as [retriever]") from error
+    except configparser.ParsingError as error:
+        raise Unreadable(error.errors[0][0] if error.errors else 1, "this is no `key = value`") from error
+    if not parser.has_section("retriever"):
+        raise Unreadable(1, "there is no section [retriever]")
+    return _Composer(parser, text, domain).foreign()
+
+
+class _Composer:
+    """The sections of one file."""
+
+    def __init__(self, parser: configparser.RawConfigParser, text: str, domain: str) -> None:
+        self._sections: Mapping[str, Mapping[str, str]] = {name: dict(parser[name]) for name in parser.sections()}
+        self._lines = _lines(text)
+        self._domain = domain
+        line = self._line("retriever", "type")
+        self._account = Account(line, self._get("retriever", "username"), self._get("retriever", "server"), {})
+
+    def foreign(self) -> Foreign:
+        kind = self._get("retriever", "type")
+        if kind == "MultidropSDPSRetriever":
+            return Foreign((), (Note(self._line("retriever", "type"), "SDPS, Demon Internet's extension of POP3, is "
+                                                                      "not supported: no account"),))
+        found = _RETRIEVER.fullmatch(kind)
+        if found is None:
+            raise Unreadable(self._line("retriever", "type"), f"{kind or 'no'} is no retriever of getmail6")
+        if not (self._account.username and self._account.host):
+            raise Unreadable(self._line("retriever", "type"), "server and username are needed")
+        if found[1] == "BrokenUIDL":
+            self._note("retriever", "type", "identifiers of messages that do not last are recognised by themselves")
+        protocol, implicit = found[2].lower(), bool(found[3])
+        self._account.spec = {
+            "source": self._source(protocol, implicit=implicit), "collect": self._collect(),
+            "recipient": self._detected() if found[1] == "Multidrop" else self._forwarded()}
+        self._account.place = self._place()
+        self._rest()
+        return Foreign((self._account,))
+
+    def _get(self, section: str, key: str) -> str:
+        return self._sections.get(section, {}).get(key, "").strip()
+
+    def _line(self, section: str, key: str) -> int:
+        return self._lines.get((section, key), self._lines.get((section, ""), 1))
+
+    def _note(self, section: str, key: str, message: str) -> None:
+        self._account.note(self._line(section, key), message)
+
+    def _tuple(self, section: str, key: str) -> tuple[str, ...]:
+        """getmail writes lists as Python's tuples."""
+        text = self._get(section, key)
+        try:
+            value = ast.literal_eval(text) if text else ()
+        except (ValueError, SyntaxError):
+            raise Unreadable(self._line(section, key), f"`{key}` is no tuple of texts, such as ('a', 'b')") from None
+        return (value,) if isinstance(value, str) else tuple(map(str, value))
+
+    def _flag(self, key: str, default: bool) -> bool:
+        return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False,
+                "0": False}.get(self._get("options", key).lower(), default)
+
+    def _number(self, section: str, key: str) -> int | None:
+        text = self._get(section, key)
+        return int(text) if text.isdigit() else None
+
+    def _source(self, protocol: str, *, implicit: bool) -> dict[str, Any]:
+        source: dict[str, Any] = {
+            "protocol": protocol, "host": self._account.host, "port": self._number("retriever", "port"),
+            "tls": None if implicit else "none", "caFile": self._get("retriever", "ca_certs") or None,
+            "username": self._account.username}
+        if not implicit:
+            self._note("retriever", "type", "no TLS was used: declare `tls: starttls` where the server has it")
+        prints = [one for one in self._tuple("retriever", "ssl_fingerprints") if len(one.replace(":", "")) == 64]
+        if prints:
+            source.update(fingerprint=prints[0], caFile=None)
+        if protocol == "imap":
+            source["folders"] = self._folders()
+        self._password(source)
+        return source
+
+    def _folders(self) -> tuple[str, ...] | None:
+        if self._get("retriever", "mailboxes").upper() == "ALL":
+            self._note("retriever", "mailboxes", "ALL: `*` takes every folder but trash, junk, drafts and the like")
+            return ("*",)
+        return self._tuple("retriever", "mailboxes") or None
+
+    def _password(self, source: dict[str, Any]) -> None:
+        command = self._tuple("retriever", "password_command")
+        if command:
+            source["password"] = {"command": list(command)}
+        elif self._get("retriever", "password"):
+            self._account.secret = self._sections["retriever"]["password"]
+        else:
+            self._note("retriever", "username", "it has no password: write it into the file that the manifest names")
+
+    def _collect(self) -> dict[str, Any]:
+        delete, everything = self._flag("delete", default=False), self._flag("read_all", default=True)
+        if everything and not delete:
+            self._note("options", "read_all", "`read_all` without `delete` collects everything every time: new-keep "
+                                              "collects each message once")
+        size, count = self._number("options", "max_message_size"), self._number("options", "max_messages_per_session")
+        return {"mode": None if not delete else "all-delete" if everything else "new-delete",
+                "limit": count or None, "maxMessageSize": str(size) if size else None}
+
+    def _forwarded(self) -> dict[str, Any]:
+        return {"forwardTo": address(self._account.username, self._domain)}
+
+    def _detected(self) -> dict[str, Any]:
+        header, _, number = self._get("retriever", "envelope_recipient").partition(":")
+        if number not in {"", "1"}:
+            self._note("retriever", "envelope_recipient", f"the topmost {header} decides, not number {number}")
+        domain = self._account.username.partition("@")[2] or self._account.host
+        self._note("retriever", "type", f"the addresses of {domain} are taken for ours: mend `from` where that is "
+                                        "wrong; `mailcollector route` shows who would get a message")
+        return {"detect": {"from": [domain], "to": self._domain, "header": header.strip() or None}}
+
+    def _place(self) -> dict[str, Any] | None:
+        kind, path = self._get("destination", "type"), self._get("destination", "path")
+        if kind == "Maildir" and path.startswith("~"):
+            self._note("destination", "path", "`~` is nobody's home here: the Destination is not carried over")
+        elif kind == "Maildir" and path:
+            return {"maildir": {"path": path.rstrip("/") or "/"}}
+        elif kind == "MDA_lmtp":
+            host, port = self._get("destination", "host") or "localhost", self._number("destination", "port")
+            return {"lmtp": {"socket": host} if host.startswith("/") else {"host": host, "port": port or _LMTP_PORT}}
+        elif kind:
+            self._note("destination", "type", f"{kind} is not carried over: mail goes to a Destination (Maildir, LMTP "
+                                              "or SMTP)")
+        return None
+
+    def _rest(self) -> None:
+        """Whatever is said and has no counterpart."""
+        for section, fields in self._sections.items():
+            said = _SAID.get(section)
+            if said is None:
+                self._note(section, "", f"the section [{section}] is not carried over")
+                continue
+            for key in fields:
+                if key not in said and self._get(section, key).lower() not in {"", "none", "false", "0"}:
+                    why = _WHY.get(key)
+                    self._note(section, key, f"`{key}` is not carried over" + (f": {why}" if why else ""))
+
+
+def _lines(text: str) -> dict[tuple[str, str], int]:
+    """Where each section (with an empty key) and each key stands."""
+    found: dict[tuple[str, str], int] = {}
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\[([^]]+)\]", line):
+            section = header[1]
+            found[section, ""] = number
+        elif key := re.match(r"([^\s#;:=][^:=]*?)\s*[:=]", line):
+            found[section, key[1].lower()] = number
+    return found
