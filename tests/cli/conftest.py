@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import cast
 
 import pytest
+import structlog
 from click.testing import CliRunner, Result
 
 import reconciler
@@ -22,12 +23,13 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, and an environment that says nothing."""
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory, and an environment that says nothing. Verbs set up the log: that ends with the test."""
     for variable in [name for name in os.environ if name.startswith("MAILCOLLECTOR_")]:
         monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    structlog.reset_defaults()
 
 
 @pytest.fixture
