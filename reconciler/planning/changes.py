@@ -42,7 +42,8 @@ def _consequences(before: DesiredCollector, after: DesiredCollector) -> Iterator
     elif new == "new-delete" and old == "new-keep":
         yield "deletes on the server: with new-delete everything that was collected is deleted there, earlier mail too"
     if _account(before.effective.source) != _account(after.effective.source) and new != "all-delete":
-        yield "collects again: it is another account, where every message counts as new"
+        yield ("another account: what was collected before is recognised there by its content, everything else counts "
+               "as new")
 
 
 def _account(source: SourceSpec) -> tuple[str, str, int, str]:

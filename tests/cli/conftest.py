@@ -24,7 +24,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty working directory, and an environment that says nothing. Verbs set up the log: that ends with the test."""
+    """An empty working directory, and an environment that says nothing; how the log was set up ends with the test."""
     for variable in [name for name in os.environ if name.startswith("MAILCOLLECTOR_")]:
         monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
