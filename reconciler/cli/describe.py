@@ -71,6 +71,8 @@ def _status(status: Status, now: datetime) -> Iterator[str]:
         yield _field("Running since", moment(status.loop_started_at))
     if status.last_session and status.last_session.error:
         yield _field("Last error", failure(status.last_session.error))
+    for note in status.last_session.notes if status.last_session else ():
+        yield _field("Note", note)
     if status.next_session:
         yield _field("Next session", f"{until(status.next_session, now)} ({moment(status.next_session)})")
     totals = status.totals

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from reconciler.collect.reidentify import Known, look_up
 from reconciler.collect.selection import Selection, select
 from reconciler.collect.session import Task
 from reconciler.model.errors import CollectorError
 from reconciler.model.interfaces import Ledger, Source
-from reconciler.model.messages import Listing
-from reconciler.model.outcomes import Entry
 from reconciler.model.status import CheckedFolder, CheckReport, CheckStep, SessionError
 
 _SEEN_BY_RETR = ("over POP3 messages are read with RETR, which some servers take for reading: to other programs they "
                  "then show as seen")
+_ORPHANED = ("the account was changed, or the server has numbered its messages anew: those that were collected under "
+             "other numbers are recognised by their headers and not collected again")
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class Check:
     task: Task
     ledger: Ledger | None
     _steps: list[CheckStep] = field(default_factory=list)
-    _listings: list[tuple[Listing, dict[str, Entry]]] = field(default_factory=list)
+    _places: list[Known] = field(default_factory=list)
 
     def run(self, read_secret: Callable[[], object], open_source: Callable[[], Source],
             look_at_destination: Callable[[], str]) -> CheckReport:
@@ -48,34 +49,43 @@ class Check:
     def _list(self, source: Source) -> str:
         try:
             for listing in source.listings(writable=False):
-                known = dict(self.ledger.known(self.task.collector, listing.folder)) if self.ledger else {}
-                self._listings.append((listing, known))
+                place = look_up(self.ledger, self.task.collector, listing) if self.ledger else Known(
+                    listing, listing.folder, {})
+                self._places.append(place)
             source.finish()
         finally:
             source.abort()
-        messages = sum(len(listing.messages) for listing, _ in self._listings)
-        return f"{messages} messages in {len(self._listings)} folders"
+        messages = sum(len(place.listing.messages) for place in self._places)
+        return f"{messages} messages in {len(self._places)} folders"
 
     def _report(self, error: CollectorError | None) -> CheckReport:
-        notes = [note for listing, _ in self._listings for note in listing.notes]
-        if any(listing.folder.account.protocol == "pop3" for listing, _ in self._listings):
+        notes = [note for place in self._places for note in place.listing.notes]
+        if any(place.folder.account.protocol == "pop3" for place in self._places):
             notes.append(_SEEN_BY_RETR)
+        if self._orphaned():
+            notes.append(_ORPHANED)
         return CheckReport(name=self.task.collector, ok=error is None, steps=tuple(self._steps),
-                           folders=tuple(self._folder(listing, known) for listing, known in self._listings),
+                           folders=tuple(map(self._folder, self._places)),
                            first_session="" if error else self._sentence(),
                            error=error and SessionError(reason=error.reason, message=str(error)), notes=tuple(notes))
 
-    def _folder(self, listing: Listing, known: dict[str, Entry]) -> CheckedFolder:
-        chosen = self._select([(listing, known)], limit=0)
-        return CheckedFolder(name=listing.folder.name, messages=chosen.listed,
-                             bytes=sum(message.size or 0 for message in listing.messages),
+    def _orphaned(self) -> bool:
+        """Whether the first session will compare what it does not know."""
+        return self.ledger is not None and any(place.unknown for place in self._places) and self.ledger.orphaned(
+            self.task.collector, [place.folder for place in self._places])
+
+    def _folder(self, place: Known) -> CheckedFolder:
+        chosen = self._select([place], limit=0)
+        return CheckedFolder(name=place.folder.name, messages=chosen.listed,
+                             bytes=sum(message.size or 0 for message in place.listing.messages),
                              new=len(chosen.folders[0].attempts), skipped=sum(chosen.skipped.values()))
 
-    def _select(self, listings: list[tuple[Listing, dict[str, Entry]]], limit: int) -> Selection:
+    def _select(self, places: list[Known], limit: int) -> Selection:
+        listings = [(place.listing, place.entries) for place in places]
         return select(listings, deletes=self.task.deletes, limit=limit, max_size=self.task.max_size)
 
     def _sentence(self) -> str:
-        chosen = self._select(self._listings, self.task.limit)
+        chosen = self._select(self._places, self.task.limit)
         attempts = sum(len(work.attempts) for work in chosen.folders)
         deletes = attempts + sum(len(work.delete) for work in chosen.folders) if self.task.deletes else 0
         after = f"delete {deletes} from the server" if self.task.deletes else "delete nothing"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Fingerprint
 
+_FIELDS = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)+")
 HEAD_BOUND = 1 << 20
 """Octets of a header block that routing looks at."""
 
@@ -69,14 +71,14 @@ class Incoming:
 
 
 class _TrimmedDigest:
-    """SHA-256 of everything but the trailing line ends."""
+    """SHA-256 of everything but the trailing line ends. NUL counts as 0x80, which IMAP servers send in its place."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
         self._held = 0
 
     def update(self, chunk: bytes) -> None:
-        kept = chunk.rstrip(b"\n")
+        kept = chunk.rstrip(b"\n").replace(b"\0", b"\x80")
         if kept:
             self._release()
             self._digest.update(kept)
@@ -110,6 +112,18 @@ class _HeaderDigest:
 
     def hexdigest(self) -> str:
         return self._digest.hexdigest()
+
+
+def header_digest(header: bytes) -> str | None:
+    """`Fingerprint.header` of a header block that came without its message. None where that may be another than what a
+    server calls the header: when there is none, or a line of it is no field (RFC 5322, 2.2)."""
+    unified = b"".join(unify([header]))
+    block = unified.partition(b"\n\n")[0].rstrip(b"\n")
+    if not block or not _FIELDS.fullmatch(block + b"\n"):
+        return None
+    digest = _HeaderDigest()
+    digest.update(block)
+    return digest.hexdigest()
 
 
 def fingerprint(content: Iterable[bytes]) -> Fingerprint:

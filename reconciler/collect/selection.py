@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.model.messages import Folder, Listed, Listing
-from reconciler.model.outcomes import Entry, MessageState
+from reconciler.model.outcomes import Entry, MessageState, Orphan
 
 COLLECTED_BEFORE = "collected-before"
 TOO_LARGE = "too-large"
@@ -15,16 +15,18 @@ VANISHED = "vanished"
 BATCH_COUNT = 100
 BATCH_OCTETS = 8 << 20
 _UNKNOWN_SIZE = 64 << 10
+_WHOLE = (MessageState.COLLECTED, MessageState.PRESUMED)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A message to be fetched. `previous` is what the ledger knows of it, if it knows anything. `identity` is given
-    where the server has no lasting key for it."""
+    where the server has no lasting key for it, `origin` where its delivery has begun under another key."""
 
     listed: Listed
     previous: Entry | None = None
     identity: str = ""
+    origin: Orphan | None = None
 
     @property
     def key(self) -> str:
@@ -35,12 +37,12 @@ class Attempt:
     def occurrence(self) -> int:
         if self.previous is None:
             return 0
-        return self.previous.occurrence + (self.previous.state is MessageState.COLLECTED)
+        return self.previous.occurrence + (self.previous.state in _WHOLE)
 
     @property
     def served(self) -> frozenset[str]:
         """The recipients who have this very message already."""
-        if self.previous is None or self.previous.state is MessageState.COLLECTED:
+        if self.previous is None or self.previous.state in _WHOLE:
             return frozenset()
         return self.previous.delivered
 
@@ -77,8 +79,10 @@ class _Sorted:
     new: list[Attempt] = field(default_factory=list)
     retry: list[Attempt] = field(default_factory=list)
     collected: list[Listed] = field(default_factory=list)
-    doubted: int = 0
-    """Collected too, but never deleted (`Arrival.doubt`)."""
+    presumed: list[Attempt] = field(default_factory=list)
+    """Collected too, going by the headers: to be deleted, once the content was compared."""
+    kept: int = 0
+    """Collected too, and not to be deleted: doubted (`Arrival.doubt`), or presumed and the mode deletes nothing."""
     too_large: int = 0
     parked: int = 0
 
@@ -86,16 +90,19 @@ class _Sorted:
 def select(listings: Sequence[tuple[Listing, Mapping[str, Entry]]], *, deletes: bool, limit: int,
            max_size: int) -> Selection:
     """Deal out `limit` attempts (0: no limit): first what was never tried, oldest first, with up to a tenth kept for
-    retries. What the ledger has, is too large or parked takes no part in the limit."""
-    folders = [(listing, _sort(listing, known, max_size)) for listing, known in listings]
+    retries; what remains goes to those that have to be compared before they are deleted. What the ledger has, is too
+    large or parked takes no part in the limit."""
+    folders = [(listing, _sort(listing, known, max_size, deletes=deletes)) for listing, known in listings]
     new, retries = shares(sum(len(s.new) for _, s in folders), sum(len(s.retry) for _, s in folders), limit)
+    presumed = limit - new - retries if limit else sum(len(s.presumed) for _, s in folders)
     works, left = [], 0
     for listing, messages in folders:
-        chosen, again = messages.new[:new], messages.retry[:retries]
-        new, retries = new - len(chosen), retries - len(again)
+        chosen, again, compared = messages.new[:new], messages.retry[:retries], messages.presumed[:presumed]
+        new, retries, presumed = new - len(chosen), retries - len(again), presumed - len(compared)
+        messages.kept += len(messages.presumed) - len(compared)
         left += len(messages.new) + len(messages.retry) - len(chosen) - len(again)
-        works.append(FolderWork(listing, (*chosen, *again), tuple(messages.collected) if deletes else ()))
-    skipped = Counter({COLLECTED_BEFORE: sum(len(s.collected) + s.doubted for _, s in folders),
+        works.append(FolderWork(listing, (*chosen, *again, *compared), tuple(messages.collected) if deletes else ()))
+    skipped = Counter({COLLECTED_BEFORE: sum(len(s.collected) + s.kept for _, s in folders),
                        TOO_LARGE: sum(s.too_large for _, s in folders)})
     return Selection(tuple(works), sum(len(listing.messages) for listing, _ in folders), +skipped,
                      sum(s.parked for _, s in folders), left)
@@ -109,21 +116,25 @@ def shares(new: int, retries: int, limit: int) -> tuple[int, int]:
     return min(new, limit - kept), kept
 
 
-def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int) -> _Sorted:
+def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int, *, deletes: bool) -> _Sorted:
     found = _Sorted()
     for message in listing.messages:
         entry = known.get(message.key)
         if entry is not None and entry.state is MessageState.COLLECTED and not _reused(listing, entry):
             if entry.reason:
-                found.doubted += 1
+                found.kept += 1
             else:
                 found.collected.append(message)
+        elif entry is not None and entry.state is MessageState.PRESUMED and (entry.reason or not deletes):
+            found.kept += 1
         elif entry is not None and entry.state is MessageState.PARKED:
             found.parked += 1
         elif message.size is not None and message.size > max_size:
             found.too_large += 1
         elif entry is not None and entry.state is MessageState.FAILED and entry.attempts:
             found.retry.append(Attempt(message, entry))
+        elif entry is not None and entry.state is MessageState.PRESUMED:
+            found.presumed.append(Attempt(message, entry))
         else:
             found.new.append(Attempt(message, entry))
     return found

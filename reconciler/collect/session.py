@@ -9,12 +9,14 @@ adopted; recorded but not deleted is only deleted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, Literal, Protocol, TypeVar
 
 from reconciler.collect.incoming import Incoming
+from reconciler.collect.reidentify import Known, Reidentification, look_up
 from reconciler.collect.selection import COLLECTED_BEFORE, VANISHED, Attempt, FolderWork, batches, select
+from reconciler.collect.spool import spool
 from reconciler.collect.standing import settled, standing, take_over, unchanged
 from reconciler.collect.tally import Tally
 from reconciler.collect.unkeyed import ByContent
@@ -26,8 +28,19 @@ from reconciler.model.errors import (
     Stopped,
 )
 from reconciler.model.interfaces import Destination, Ledger, Source, Staged
-from reconciler.model.messages import Arrival, DeliveryId, Fetched, Fingerprint, Folder, Listed, Unfetched, Vanished
+from reconciler.model.messages import (
+    Arrival,
+    DeliveryId,
+    Fetched,
+    Fingerprint,
+    Folder,
+    Listed,
+    Listing,
+    Unfetched,
+    Vanished,
+)
 from reconciler.model.outcomes import (
+    Adoption,
     Deferred,
     Delivered,
     DeliveryOutcome,
@@ -107,6 +120,8 @@ class Session(Generic[S]):
         self._staged: list[_Pending[S]] = []
         self._unacknowledged: list[Listed] = []
         self._by_content: ByContent | None = None
+        self._reidentification = Reidentification(task.collector, source, ledger, now)
+        self._known_as: dict[Folder, Folder] = {}
         self._epoch = 0
         self._put_off = 0
         self._in_step = True  # no reply of the server is outstanding: QUIT or LOGOUT would be understood
@@ -136,6 +151,9 @@ class Session(Generic[S]):
             self._tally.fail()
 
     def _report(self, error: CollectorError | None) -> SessionReport:
+        if recognised := self._reidentification.recognised:
+            self._tally.notes.append(f"{recognised} messages have other numbers than when they were collected (the "
+                                     "server renumbered, or the account was changed): not collected again")
         if error is None:
             return self._tally.report(self._now(), Outcome.SUCCEEDED)
         if self._steering.stopping:
@@ -151,20 +169,30 @@ class Session(Generic[S]):
                              writable=self._task.deletes):
             take_over(kept, self._tally)
             return ()
-        listings = []
-        for listing in self._source.listings(writable=self._task.deletes):
-            known = self._ledger.known(self._task.collector, listing.folder)
-            if not listing.keys_stable:
-                self._go_by_content(known)
-            listings.append((listing, known))
-            self._tally.notes.extend(listing.notes)
-        chosen = select(listings, deletes=self._task.deletes, limit=self._task.limit, max_size=self._task.max_size)
+        places = [self._look_up(listing) for listing in self._source.listings(writable=self._task.deletes)]
+        self._in_step = False
+        self._reidentification.by_headers(places, self._check_stop)
+        self._in_step = True
+        chosen = select([(place.listing, place.entries) for place in places], deletes=self._task.deletes,
+                        limit=self._task.limit, max_size=self._task.max_size)
         self._tally.listed, self._tally.skipped, self._tally.parked = chosen.listed, chosen.skipped, chosen.parked
         self._tally.left = chosen.left + sum(len(work.attempts) for work in chosen.folders)
+        self._reidentification.remember(places, chosen.folders)
         if settled(chosen.folders, self._tally):
             self._keep_standing()
         self._progress()
         return chosen.folders
+
+    def _look_up(self, listing: Listing) -> Known:
+        place = look_up(self._ledger, self._task.collector, listing)
+        self._known_as[listing.folder] = place.folder
+        self._tally.notes.extend(listing.notes)
+        if place.alarming:
+            self._tally.notes.append(f"{listing.folder.name}: the server has numbered its messages anew without saying "
+                                     "so (same UIDVALIDITY); known ones are looked for by their content")
+        if not listing.keys_stable:
+            self._go_by_content(place.entries)
+        return place
 
     def _keep_standing(self) -> None:
         found = standing(self._source, self._task.digest, self._tally, self._now())
@@ -197,20 +225,21 @@ class Session(Generic[S]):
 
     def _batch(self, work: FolderWork, batch: Sequence[Attempt]) -> None:
         attempts = {attempt.listed.key: attempt for attempt in batch}
+        folder = self._known_as[work.folder]
         self._in_step = False
         try:
             for fetched in self._source.fetch(work.folder, [attempt.listed for attempt in batch]):
-                self._take(work.folder, attempts[fetched.listed.key], fetched)
+                self._take(folder, attempts[fetched.listed.key], fetched)
                 if len(self._staged) >= self._destination.batch_size:
-                    self._flush(work.folder)
+                    self._flush(folder)
                 self._check_stop()
             self._in_step = True
         except LedgerUnavailable:
             raise  # what is staged or committed is recognised and adopted next time
         except CollectorError:
-            self._flush(work.folder)
+            self._flush(folder)
             raise
-        self._flush(work.folder)
+        self._flush(folder)
         done, self._unacknowledged = self._unacknowledged, []
         if self._task.deletes:
             self._delete(work, done)
@@ -238,14 +267,24 @@ class Session(Generic[S]):
     def _stage(self, folder: Folder, attempt: Attempt, arrival: Arrival) -> None:
         incoming = Incoming(arrival.content, self._task.max_size + _SLACK)
         routing = self._task.route(incoming.head())
-        if routing.parked and not routing.recipients:
-            self._put(folder, attempt, MessageState.PARKED, routing.reason)
-            return
         content: Iterable[bytes] = incoming
+        if self._reidentification.needs_content(folder, attempt):
+            content = spool(incoming)
+            found = self._reidentification.by_content(folder, attempt, incoming.fingerprint)
+            if isinstance(found, Entry):
+                self._tally.skip(COLLECTED_BEFORE)
+                self._unacknowledged.extend([] if found.reason else [attempt.listed])
+                return
+            attempt = found
+        if routing.parked and not routing.recipients:
+            for _ in content:
+                pass  # its fingerprint is wanted
+            self._put(folder, attempt, MessageState.PARKED, routing.reason, incoming.fingerprint)
+            return
         if self._by_content:
             attempt, content = self._by_content.identify(attempt, incoming)
         recipients = [found.address for found in routing.recipients if found.address not in attempt.served]
-        message = DeliveryId(self._task.collector, self._epoch, folder, attempt.key, attempt.occurrence)
+        message = self._delivery(folder, attempt)
         staged = self._destination.stage(message, content, recipients)
         if attempt.previous and attempt.previous.deleted \
                 and attempt.previous.content == incoming.fingerprint.content:
@@ -256,22 +295,32 @@ class Session(Generic[S]):
             self._staged.append(_Pending(attempt, staged, incoming.fingerprint,
                                          routing.reason if routing.parked else "", arrival.doubt()))
 
+    def _delivery(self, folder: Folder, attempt: Attempt) -> DeliveryId:
+        """A delivery that has begun under another key goes on under that, so that it is recognised."""
+        folder, key = (attempt.origin.folder, attempt.origin.entry.key) if attempt.origin else (folder, attempt.key)
+        return DeliveryId(self._task.collector, self._epoch, folder, key, attempt.occurrence)
+
     def _fail(self, folder: Folder, attempt: Attempt, reason: str) -> None:
+        if attempt.previous and attempt.previous.state is MessageState.PRESUMED:
+            self._tally.skip(COLLECTED_BEFORE)  # it could not be compared, so it stays where it is
+            return
         attempts = 1 + (attempt.previous.attempts if attempt.previous else 0)
         if attempts >= ATTEMPTS:
             self._put(folder, attempt, MessageState.PARKED, f"given up after {attempts} attempts: {reason}")
         else:
             self._put(folder, attempt, MessageState.FAILED, reason)
 
-    def _put(self, folder: Folder, attempt: Attempt, state: MessageState, reason: str) -> None:
+    def _put(self, folder: Folder, attempt: Attempt, state: MessageState, reason: str,
+             fingerprint: Fingerprint | None = None) -> None:
         """Record a message that was not delivered."""
-        record = Record(attempt.key, state, attempt.listed.size or 0, attempt.occurrence, reason=reason)
-        self._ledger.record(self._task.collector, folder, [record], self._now())
+        record = Record(attempt.key, state, attempt.listed.size or 0, attempt.occurrence, fingerprint, reason=reason)
+        self._write(folder, [(attempt, record)])
         self._count(record)
 
     # -- commit, record, acknowledge
 
     def _flush(self, folder: Folder) -> None:
+        self._begin(folder)
         pending, self._staged = self._staged, []
         if not pending:
             return
@@ -285,11 +334,19 @@ class Session(Generic[S]):
             self._staged = list(waiting)
             self._record(folder, committed)
 
+    def _begin(self, folder: Folder) -> None:
+        """Recorded as begun, they are recognised even if a crash comes, and the server then renumbers. Where messages
+        are committed singly a repeat cannot be recognised anyway, and content as an identity outlasts renumbering."""
+        if self._destination.batch_size > 1 and not self._by_content:
+            begun = [_record(message, ()) for message in self._staged if message.attempt.origin is None]
+            self._ledger.record(self._task.collector, folder,
+                                [replace(record, state=MessageState.BEGUN, reason="") for record in begun], self._now())
+
     def _record(self, folder: Folder, committed: Sequence[tuple[_Pending[S], Record]]) -> None:
         if not committed:
             return
         try:
-            self._ledger.record(self._task.collector, folder, [record for _, record in committed], self._now())
+            self._write(folder, [(message.attempt, record) for message, record in committed])
         except LedgerUnavailable:
             for _ in committed:
                 self._tally.fail()  # delivered, but nobody knows: the next session finds and adopts them
@@ -303,6 +360,17 @@ class Session(Generic[S]):
                 self._unacknowledged.append(message.attempt.listed)
         self._progress()
         self._feel_pressure([record for _, record in committed])
+
+    def _write(self, folder: Folder, records: Sequence[tuple[Attempt, Record]]) -> None:
+        """What began under another key is recorded there, then moves: a crash in between leaves an orphan as before."""
+        records = [(attempt, _presuming(attempt, record)) for attempt, record in records]
+        here = [record for attempt, record in records if attempt.origin is None]
+        self._ledger.record(self._task.collector, folder, here, self._now())
+        for attempt, record in records:
+            if origin := attempt.origin:
+                elsewhere = replace(record, key=origin.entry.key)
+                self._ledger.record(self._task.collector, origin.folder, [elsewhere], self._now())
+                self._reidentification.adopt(folder, Adoption(origin, attempt.key, record.state))
 
     def _count(self, record: Record) -> None:
         match record.state:
@@ -324,7 +392,7 @@ class Session(Generic[S]):
         if not messages or work.listing.read_only:
             return
         deletion = self._source.delete(work.folder, messages)
-        self._confirm(work.folder, deletion.confirmed)
+        self._confirm(self._known_as[work.folder], deletion.confirmed)
         self._refuse(deletion.refused)
 
     def _confirm(self, folder: Folder, keys: frozenset[str]) -> None:
@@ -347,8 +415,15 @@ class Session(Generic[S]):
             return
         deletion = self._source.finish()
         if folder is not None:
-            self._confirm(folder, deletion.confirmed)
+            self._confirm(self._known_as[folder], deletion.confirmed)
         self._refuse(deletion.refused)
+
+
+def _presuming(attempt: Attempt, record: Record) -> Record:
+    """Where others bear the same UIDL, a later session must not delete by that alone (hazard P2)."""
+    if attempt.listed.ambiguous and record.state is MessageState.COLLECTED:
+        return replace(record, state=MessageState.PRESUMED)
+    return record
 
 
 def _record(message: _Pending[S], outcomes: Sequence[DeliveryOutcome]) -> Record:

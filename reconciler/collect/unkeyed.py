@@ -1,21 +1,18 @@
 """Messages of a server without UIDL: known by their content alone (hazard P1). Only mode all-delete can do with that.
 
-The content must be read before it can be said which message it is, so it is spooled: in memory, large ones on disk.
+The content must be read before it can be said which message it is, so it is spooled.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.collect.incoming import Incoming
 from reconciler.collect.selection import Attempt
+from reconciler.collect.spool import spool
 from reconciler.model.outcomes import Entry, MessageState
-
-_IN_MEMORY = 1 << 20
-_CHUNK = 1 << 18
 
 
 @dataclass(slots=True)
@@ -29,14 +26,12 @@ class ByContent:
 
     def identify(self, attempt: Attempt, incoming: Incoming) -> tuple[Attempt, Iterator[bytes]]:
         """The attempt with its true identity, and the content again. Equal messages are told apart by counting."""
-        spool = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed when its content was read
-        for chunk in incoming:
-            spool.write(chunk)
+        content = spool(incoming)
         identity = f"sha256:{incoming.fingerprint.content}"
         self.identities[attempt.listed.key] = identity
         count = self._seen[identity]
         self._seen[identity] += 1
-        return replace(attempt, identity=identity, previous=self._previous(identity, count)), _contents(spool)
+        return replace(attempt, identity=identity, previous=self._previous(identity, count)), content
 
     def _previous(self, identity: str, count: int) -> Entry | None:
         """What is known of the `count`-th message of this content in this session."""
@@ -46,10 +41,3 @@ class ByContent:
         if count <= entry.occurrence and not entry.deleted:
             return replace(entry, deleted=True)  # collected, and its deletion failed: the session only deletes it
         return replace(entry, occurrence=max(entry.occurrence, count - 1), deleted=False)
-
-
-def _contents(spool: tempfile.SpooledTemporaryFile[bytes]) -> Iterator[bytes]:
-    with spool:
-        spool.seek(0)
-        while chunk := spool.read(_CHUNK):
-            yield chunk

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
-from reconciler.ledger.records import cut
+from reconciler.ledger.places import cut
 from reconciler.ledger.schema import collectors, deliveries, folders, messages
 from reconciler.ledger.store import Store
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, insert, null, select, update
 
 from reconciler.ledger.dialects import upsert
-from reconciler.ledger.records import cut
+from reconciler.ledger.places import cut
 from reconciler.ledger.schema import NOTABLE, collectors, folders, last_good, messages, sessions
 from reconciler.ledger.sessions import report
 from reconciler.ledger.store import Store

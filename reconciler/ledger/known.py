@@ -17,6 +17,7 @@ class Notable(NamedTuple):
     state: MessageState
     attempts: int
     deleted: bool
+    header: str | None
     content: str | None
     reason: str
 
@@ -45,7 +46,8 @@ class Known(Mapping[str, Entry]):
             return Entry(key, MessageState.COLLECTED, found)
         return Entry(key, found.state, found.occurrence, found.attempts,
                      self._delivered.get(found.id, frozenset()), found.deleted,
-                     (found.content or "") if found.deleted else "", found.reason)
+                     (found.content or "") if found.deleted or found.state is not MessageState.COLLECTED else "",
+                     (found.header or "") if found.state is MessageState.LISTED else "", found.reason)
 
     def __contains__(self, key: object) -> bool:
         return key in self._found

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, null, select, update
+from sqlalchemy import Connection, bindparam, func, null, select, update
 
 from reconciler.ledger.dialects import upsert
 from reconciler.ledger.known import Known, Notable
-from reconciler.ledger.schema import NOTABLE, accounts, collectors, deliveries, folders, messages
-from reconciler.ledger.store import Store
-from reconciler.model.messages import Account, Folder
+from reconciler.ledger.places import FOLDER, Places, cut, named
+from reconciler.ledger.schema import NOTABLE, collectors, deliveries, messages
+from reconciler.model.messages import Folder
 from reconciler.model.outcomes import Entry, MessageState, Record
 
-T = TypeVar("T")
-_AT_ONCE = 500
-"""Values in one IN (…)."""
-
-# Of the current epoch: a row of an older one does not join.
-_FOLDER = (
-    select(folders.c.id)
-    .join(collectors, (collectors.c.id == folders.c.collector_id) & (collectors.c.epoch == folders.c.epoch))
-    .join(accounts, accounts.c.id == folders.c.account_id)
-    .where(collectors.c.name == bindparam("collector"), accounts.c.protocol == bindparam("protocol"),
-           accounts.c.host == bindparam("host"), accounts.c.port == bindparam("port"),
-           accounts.c.username == bindparam("username"), folders.c.name == bindparam("folder"),
-           folders.c.validity == bindparam("validity"))
-)
 _COLLECTED = (
     select(messages.c.key, messages.c.occurrence)
     .where(messages.c.folder_id == bindparam("place"), ~NOTABLE)
@@ -37,7 +22,7 @@ _COLLECTED = (
 )
 _NOTABLE = (
     select(messages.c.key, messages.c.occurrence, messages.c.id, messages.c.state, messages.c.attempts,
-           messages.c.deleted_at.is_not(None), messages.c.content, messages.c.reason)
+           messages.c.deleted_at.is_not(None), messages.c.header, messages.c.content, messages.c.reason)
     .where(messages.c.folder_id == bindparam("place"), NOTABLE)
     .order_by(messages.c.occurrence)
 )
@@ -46,7 +31,7 @@ _DELIVERED = (
     .join(messages, messages.c.id == deliveries.c.message_id)
     .where(messages.c.folder_id == bindparam("place"), NOTABLE, messages.c.state != MessageState.COLLECTED)
 )
-_MESSAGE_IDS = select(messages.c.key, messages.c.occurrence, messages.c.id).where(
+_MESSAGE_IDS = select(messages.c.key, messages.c.occurrence, messages.c.id, messages.c.state).where(
     messages.c.folder_id == bindparam("place"), messages.c.key.in_(bindparam("keys", expanding=True)))
 _REMEMBER = (update(collectors).where(collectors.c.name == bindparam("collector"))
              .values(remembered=collectors.c.remembered + bindparam("more"), standing=null()))
@@ -55,7 +40,7 @@ _GONE = update(messages).where(messages.c.folder_id == bindparam("place"), messa
                                ).values(deleted_at=bindparam("now"))
 
 
-class MessageRecords(Store):
+class MessageRecords(Places):
     """`model.interfaces.Ledger`, but for its sessions."""
 
     def epoch(self, collector: str) -> int:
@@ -70,7 +55,7 @@ class MessageRecords(Store):
     def known(self, collector: str, folder: Folder) -> Mapping[str, Entry]:
         """What is recorded of exactly this account, folder and validity in the current epoch."""
         with self.reading() as connection:
-            place = connection.execute(_FOLDER, _named(collector, folder)).scalar()
+            place = connection.execute(FOLDER, named(collector, folder)).scalar()
             if place is None:
                 return {}
             where = {"place": place}
@@ -83,7 +68,7 @@ class MessageRecords(Store):
         if not records:
             return
         with self.writing() as connection:
-            place = self._place(connection, collector, folder)
+            place = self.place(connection, collector, folder)
             for part in cut(records):
                 more = _record(connection, place, part, now)
                 connection.execute(_REMEMBER, {"collector": collector, "more": more})
@@ -91,37 +76,10 @@ class MessageRecords(Store):
     def record_deleted(self, collector: str, folder: Folder, keys: Iterable[str], now: datetime) -> None:
         """Every occurrence of these keys is gone from the server."""
         with self.writing() as connection:
-            place = connection.execute(_FOLDER, _named(collector, folder)).scalar()
+            place = connection.execute(FOLDER, named(collector, folder)).scalar()
             for part in cut(keys):
                 connection.execute(_GONE, {"place": place, "keys": part, "now": now})
             connection.execute(_REMEMBER, {"collector": collector, "more": 0})
-
-    def _place(self, connection: Connection, collector: str, folder: Folder) -> int:
-        """The folder's id, made where it is new."""
-        place: int | None = connection.execute(_FOLDER, _named(collector, folder)).scalar()
-        if place is not None:
-            return place
-        found = connection.execute(select(collectors.c.id, collectors.c.epoch).where(
-            collectors.c.name == collector)).one_or_none()
-        if found is None:
-            raise self.unknown(collector)
-        made: int = connection.execute(insert(folders).values(
-            collector_id=found.id, epoch=found.epoch, account_id=_account(connection, folder.account),
-            name=folder.name, validity=folder.validity).returning(folders.c.id)).scalar_one()
-        return made
-
-
-def _named(collector: str, folder: Folder) -> dict[str, Any]:
-    account = folder.account
-    return {"collector": collector, "protocol": account.protocol, "host": account.host, "port": account.port,
-            "username": account.username, "folder": folder.name, "validity": folder.validity}
-
-
-def _account(connection: Connection, account: Account) -> int:
-    values = {"protocol": account.protocol, "host": account.host, "port": account.port, "username": account.username}
-    connection.execute(upsert(connection, accounts, tuple(values)), values)
-    found: int = connection.execute(select(accounts.c.id).filter_by(**values)).scalar_one()
-    return found
 
 
 def _recipients(connection: Connection, place: int) -> dict[int, frozenset[str]]:
@@ -135,15 +93,17 @@ def _recipients(connection: Connection, place: int) -> dict[int, frozenset[str]]
 def _record(connection: Connection, place: int, records: Sequence[Record], now: datetime) -> int:
     """How many of them were not known before."""
     wanted = {"place": place, "keys": list({record.key for record in records})}
-    before = {(key, occurrence) for key, occurrence, _ in connection.execute(_MESSAGE_IDS, wanted)}
+    before = {(key, occurrence) for key, occurrence, _, state in connection.execute(_MESSAGE_IDS, wanted)
+              if state is not MessageState.LISTED}
     connection.execute(upsert(connection, messages, ("folder_id", "key", "occurrence"), _replaced),
                        [_row(place, record, now) for record in records])
     if any(record.delivered for record in records):
-        ids = {(key, occurrence): id_ for key, occurrence, id_ in connection.execute(_MESSAGE_IDS, wanted)}
+        ids = {(key, occurrence): id_ for key, occurrence, id_, _ in connection.execute(_MESSAGE_IDS, wanted)}
         connection.execute(upsert(connection, deliveries, ("message_id", "recipient"), _latest), [
             {"message_id": ids[record.key, record.occurrence], "recipient": delivered.recipient,
              "name": delivered.name, "at": now} for record in records for delivered in record.delivered])
-    return len({(record.key, record.occurrence) for record in records} - before)
+    return len({(record.key, record.occurrence) for record in records
+                if record.state is not MessageState.LISTED} - before)
 
 
 def _replaced(new: Any) -> dict[str, Any]:
@@ -162,11 +122,5 @@ def _row(place: int, record: Record, now: datetime) -> dict[str, Any]:
     print_ = record.fingerprint
     return {"folder_id": place, "key": record.key, "occurrence": record.occurrence, "state": record.state,
             "size": record.size, "attempts": int(record.state is MessageState.FAILED),
-            "header": print_ and print_.header, "content": print_ and print_.content, "reason": record.reason,
+            "header": print_ and print_.header, "content": print_ and (print_.content or None), "reason": record.reason,
             "first_at": now, "last_at": now, "deleted_at": None}
-
-
-def cut(values: Iterable[T]) -> Iterator[list[T]]:
-    rest = iter(values)
-    while part := list(islice(rest, _AT_ONCE)):
-        yield part

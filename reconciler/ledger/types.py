@@ -11,7 +11,8 @@ from reconciler.model.outcomes import MessageState
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_CODES = {MessageState.COLLECTED: 0, MessageState.FAILED: 1, MessageState.PARKED: 2}
+_CODES = {MessageState.COLLECTED: 0, MessageState.FAILED: 1, MessageState.PARKED: 2, MessageState.BEGUN: 3,
+          MessageState.PRESUMED: 4, MessageState.LISTED: 5}
 STATES = tuple(sorted(_CODES, key=lambda state: _CODES[state]))
 """By code."""
 

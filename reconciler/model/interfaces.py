@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from reconciler.model.history import Declared, History, LastGood, ParkedMessage, Retry, Standing
 from reconciler.model.messages import Deletion, DeliveryId, Fetched, Folder, Listed, Listing
-from reconciler.model.outcomes import DeliveryOutcome, Entry, Record, SessionReport
+from reconciler.model.outcomes import Adoption, DeliveryOutcome, Entry, Orphan, Record, SessionReport
 from reconciler.model.secret import Secret
 
 
@@ -28,6 +28,10 @@ class Source(Protocol):
 
     def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
         """Each of `messages` once, in order; see `Arrival` for how content is read."""
+
+    def headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+        """The header block of each, in any order, up to its empty line, CRLF line ends; None where it cannot be had
+        by itself, or not as it is stored. What has vanished is left out."""
 
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:
         """Delete from the server. Only called for what the ledger records as collected."""
@@ -126,6 +130,19 @@ class Ledger(Protocol):
 
     def record_deleted(self, collector: str, folder: Folder, keys: Iterable[str], now: datetime) -> None:
         """The server confirmed that these are gone."""
+
+    def current(self, collector: str, folder: Folder) -> Folder:
+        """The folder under its latest numbering (`Folder.renumbered`); `folder` itself where there was no other."""
+
+    def orphaned(self, collector: str, folders: Sequence[Folder]) -> bool:
+        """Whether there may be orphans: whether messages of other folders than these are known that may still be on
+        a server."""
+
+    def orphans(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Sequence[Orphan]:
+        """Those of other folders than these whose headers have one of these digests, oldest record first."""
+
+    def adopt(self, collector: str, folder: Folder, adoptions: Sequence[Adoption], now: datetime) -> None:
+        """Records and their deliveries move to `folder`, in one commit."""
 
     def record_session(self, collector: str, report: SessionReport) -> None: ...
 

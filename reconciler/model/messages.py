@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Protocol = Literal["imap", "pop3"]
+NUMBERINGS = 1 << 32
+"""What lies between the validities of a folder that was numbered anew unannounced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,11 @@ class Folder:
     account: Account
     name: str
     validity: int
+
+    def renumbered(self) -> Folder:
+        """The same folder after the server has numbered its messages anew without changing the UIDVALIDITY: a number
+        of 32 bits, so that this one cannot be mistaken for any that a server gives."""
+        return replace(self, validity=self.validity + NUMBERINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class Listing:
     """The server refuses deletes here (IMAP READ-ONLY although opened for writing)."""
     keys_stable: bool = True
     """False: the server gives no UIDL, keys are numbers of this session only (hazard P1)."""
+    next_key: int | None = None
+    """UIDNEXT (RFC 3501, 2.3.1.1): above every UID that this folder ever had. None where it is not told."""
     notes: tuple[str, ...] = ()
     """What else is worth knowing: a declared folder that does not exist, say."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.model.messages import Fingerprint
+from reconciler.model.messages import Fingerprint, Folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,13 @@ class MessageState(StrEnum):
     """Attempted, to be retried: it counts as tried when the next session's limit is dealt out."""
     PARKED = "parked"
     """Stays on the server until the manifest or the destination changes."""
+    BEGUN = "begun"
+    """Its delivery has begun, and nobody knows whether it came to its end: it is repeated, under the same name."""
+    PRESUMED = "presumed"
+    """Collected, but its key does not prove it: collected under another key, going by the headers alone, or one of
+    several messages with the same UIDL. Before it is deleted its content is compared."""
+    LISTED = "listed"
+    """Only its headers were looked at, to find out whether it was collected under another key. It was not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +82,31 @@ class Entry:
     deleted: bool = False
     """The server confirmed its deletion, and yet it may be listed again."""
     content: str = ""
-    """Digest of the content (`Fingerprint.content`); loaded where `deleted` is true."""
+    """Digest of the content (`Fingerprint.content`); loaded where `deleted` is true or the state is not COLLECTED."""
+    header: str = ""
+    """Digest of the headers; loaded where the state is LISTED."""
     reason: str = ""
     """Why it failed or is parked; of a collected one, why it must not be deleted from the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """What the ledger knows of a message in a folder that is listed no longer: of another account, or numbered anew.
+    `number` names the record; `entry.delivered` is loaded."""
+
+    number: int
+    folder: Folder
+    entry: Entry
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A record that goes on under the key that its message has now."""
+
+    orphan: Orphan
+    key: str
+    state: MessageState
 
 
 class Outcome(StrEnum):

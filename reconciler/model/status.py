@@ -59,6 +59,8 @@ class Session(Shown):
     deleted: int
     bytes: int
     error: SessionError | None
+    notes: tuple[str, ...] = ()
+    """What else is worth knowing: refused deletes, messages recognised under other numbers, missing folders."""
 
     @classmethod
     def of(cls, report: SessionReport) -> Session:
@@ -66,7 +68,7 @@ class Session(Shown):
         return cls(started_at=report.started_at, finished_at=report.finished_at, outcome=report.outcome.value,
                    listed=report.listed, collected=report.collected, skipped=report.skipped,
                    skipped_reasons=dict(report.skipped_reasons), parked=report.parked, failed=report.failed,
-                   left=report.left, deleted=report.deleted, bytes=report.bytes, error=error)
+                   left=report.left, deleted=report.deleted, bytes=report.bytes, error=error, notes=report.notes)
 
 
 class Totals(Shown):

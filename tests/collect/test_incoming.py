@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.collect.incoming import HEAD_BOUND, Incoming, fingerprint, unify
+from reconciler.collect.incoming import HEAD_BOUND, Incoming, fingerprint, header_digest, unify
 from reconciler.model.errors import ProtocolViolation
 
 TEXTS = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"Subject: x", b"\0", b"\n\n", b"."]), max_size=30)
@@ -38,8 +38,21 @@ def test_fingerprint_is_of_the_unified_bytes_without_trailing_line_ends(
 
     header = b"" if stored.startswith(b"\n") else stored.partition(b"\n\n")[0]
     assert incoming.size == len(stored)
-    assert incoming.fingerprint.content == hashlib.sha256(stored.rstrip(b"\n")).hexdigest()
-    assert incoming.fingerprint.header == hashlib.sha256(header.rstrip(b"\n")).hexdigest()
+    assert incoming.fingerprint.content == digest(stored)
+    assert incoming.fingerprint.header == digest(header)
+    assert header_digest(header.replace(b"\n", b"\r\n") + b"\r\n\r\n") in (None, digest(header))
+
+
+def digest(text: bytes) -> str:
+    """IMAP shows NUL as 0x80, so that is no difference."""
+    return hashlib.sha256(text.rstrip(b"\n").replace(b"\0", b"\x80")).hexdigest()
+
+
+def test_a_header_that_servers_may_see_otherwise_has_no_digest_of_its_own() -> None:
+    whole = b"Subject: a\r\n folded: b\r\nX-Y: \0\r\n\r\n"
+    assert header_digest(whole) == header_digest(whole[:-2]) == fingerprint([whole, b"text"]).header
+    for odd in (b"", b"\r\n", b"no field\r\n\r\n", b"From a@b Mon\r\nA: 1\r\n\r\n", b" A: 1\r\n\r\n", b"A : 1\r\n\r\n"):
+        assert header_digest(odd) is None
 
 
 def test_the_same_message_by_either_line_end_has_one_fingerprint() -> None:

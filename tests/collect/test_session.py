@@ -234,7 +234,7 @@ def test_stopping_finishes_the_message_in_hand_and_is_no_failure() -> None:
 def test_a_message_of_which_all_copies_are_delivered_needs_no_second_one() -> None:
     here = world()
     folder = here.server.folder
-    here.ledger.entries[folder, "1"] = Entry("1", MessageState.FAILED, attempts=1, delivered=frozenset({"a@here"}))
+    here.ledger.put(folder, Entry("1", MessageState.FAILED, attempts=1, delivered=frozenset({"a@here"})))
     assert here.session().collected == 5
     assert here.mailboxes.texts() == [text for text in STORED if text != TEXTS["1"].replace(b"\r\n", b"\n")]
 
@@ -262,6 +262,27 @@ def test_P1_all_delete_goes_by_content_and_two_identical_messages_are_two() -> N
         here.session()
         assert here.mailboxes.texts() == sorted([*STORED, STORED[0]]), whole.steps[step]
         assert here.server.messages == {}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+@pytest.mark.parametrize("mode", MODES)
+def test_P2_messages_with_the_same_uidl_are_told_apart_before_they_are_deleted(mode: Mode, limit: int) -> None:
+    whole = Fate()
+    shared(mode, limit).session(whole)
+    for step in range(len(whole.steps)):
+        here = shared(mode, limit)
+        with pytest.raises(Crash):
+            here.session(Fate(at=step))
+        for _ in range(12):
+            here.session()
+        assert here.mailboxes.texts() == STORED, whole.steps[step]
+        assert (here.server.messages == {}) == (mode != "new-keep")
+
+
+def shared(mode: Mode, limit: int) -> World:
+    here = world(mode, "pop3", limit)
+    here.server.same_uidl = True
+    return here
 
 
 def test_P1_what_was_deleted_for_good_and_comes_again_is_new() -> None:

@@ -44,7 +44,7 @@ def test_after_a_session_with_nothing_to_do_none_lists_until_something_changes()
 def test_it_counts_as_the_session_that_listed() -> None:
     at = world(max_size=20)
     at.server.messages["3"] = b"x" * 100
-    at.ledger.entries[at.server.folder, "2"] = Entry("2", MessageState.PARKED, reason="unknown-mailbox")
+    at.ledger.put(at.server.folder, Entry("2", MessageState.PARKED, reason="unknown-mailbox"))
     for _ in range(2):
         listed(at)
     full = at.session()
@@ -107,7 +107,7 @@ def test_a_server_that_refuses_deletes_is_listed_each_time() -> None:
     assert listed(at)[0].deleted == 1
     assert listed(at)[1]  # doubted: it stays there, and nothing is to be done about it
     assert not listed(at)[1]
-    at.ledger.entries[at.server.folder, "1"] = Entry("1", MessageState.COLLECTED)
+    at.ledger.put(at.server.folder, Entry("1", MessageState.COLLECTED))
     at.ledger.kept = None
     assert listed(at)[0].deleted == 1
 

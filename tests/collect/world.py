@@ -5,23 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 
 from reconciler.collect.session import Session, Task
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 from reconciler.model.history import Standing
 from reconciler.model.messages import (
+    NUMBERINGS,
     Account,
     Arrival,
     Deletion,
     DeliveryId,
     Fetched,
+    Fingerprint,
     Folder,
     Listed,
     Listing,
     Unfetched,
     Vanished,
 )
-from reconciler.model.outcomes import Delivered, DeliveryOutcome, Entry, MessageState, Record, SessionReport
+from reconciler.model.outcomes import (
+    Adoption,
+    Delivered,
+    DeliveryOutcome,
+    Entry,
+    MessageState,
+    Orphan,
+    Record,
+    SessionReport,
+)
 from reconciler.model.routing import RoutedRecipient, Routing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,12 +67,21 @@ class Server:
     """False: keys are numbers that mean something within one session only."""
     refuse: set[str] = field(default_factory=set)
     doubt: set[str] = field(default_factory=set)
+    account: Account = field(default_factory=lambda: Account("imap", "mail.example.org", 1, "user"))
+    validity: int = 1
+    next_key: int | None = None
+    same_uidl: bool = False
+    """Every message has the same UIDL, as long as there are several."""
+    top: bool = True
+    """False: headers cannot be had by themselves."""
+    headers: int = 0
+    """How many have been asked for."""
     vanish: set[str] = field(default_factory=set)
 
     @property
     def folder(self) -> Folder:
-        account = Account("imap" if self.protocol == "imap" else "pop3", "mail.example.org", 1, "user")
-        return Folder(account, "INBOX" if self.protocol == "imap" else "", 1)
+        account = replace(self.account, protocol="imap" if self.protocol == "imap" else "pop3")
+        return Folder(account, *(("INBOX", self.validity) if self.protocol == "imap" else ("", 0)))
 
 
 class MemorySource:
@@ -75,8 +96,20 @@ class MemorySource:
         if not self.server.uidl:
             texts = self.server.messages.values()
             self.server.messages = {f"#{number}": text for number, text in enumerate(texts, 1)}
-        yield Listing(self.server.folder, tuple(Listed(key, len(text)) for key, text in self.server.messages.items()),
-                      keys_stable=self.server.uidl)
+        if self.server.same_uidl:
+            texts = self.server.messages.values()
+            self.server.messages = {"u" if n == 1 else f"u #{n}": text for n, text in enumerate(texts, 1)}
+        shared = self.server.same_uidl and len(self.server.messages) > 1
+        yield Listing(self.server.folder,
+                      tuple(Listed(key, len(text), shared) for key, text in self.server.messages.items()),
+                      keys_stable=self.server.uidl, next_key=self.server.next_key)
+
+    def headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+        self.fate.step("headers")
+        self.server.headers += len(messages)
+        for message in messages:
+            head, _, _ = self.server.messages[message.key].partition(b"\r\n\r\n")
+            yield message, head + b"\r\n\r\n" if self.server.top else None
 
     @property
     def standing(self) -> str:
@@ -210,36 +243,91 @@ class MemoryDestination:
 
 
 @dataclass
+class Row:
+    number: int
+    entry: Entry
+    print: Fingerprint | None
+
+
+@dataclass
 class MemoryLedger:
+    """`rows` by folder, key and occurrence."""
+
     fate: Fate = field(default_factory=Fate)
-    entries: dict[tuple[Folder, str], Entry] = field(default_factory=dict)
+    rows: dict[tuple[Folder, str, int], Row] = field(default_factory=dict)
     reports: list[SessionReport] = field(default_factory=list)
     number: int = 1
     kept: Standing | None = None
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def put(self, folder: Folder, entry: Entry, print_: Fingerprint | None = None) -> None:
+        there = self.rows.get((folder, entry.key, entry.occurrence))
+        number = there.number if there else next(self.numbers)
+        self.rows[folder, entry.key, entry.occurrence] = Row(number, entry, print_)
 
     def epoch(self, collector: str) -> int:
         return self.number
 
+    def current(self, collector: str, folder: Folder) -> Folder:
+        same = [known for known, _, _ in self.rows if (known.account, known.name) == (folder.account, folder.name)
+                and known.validity % NUMBERINGS == folder.validity]
+        return max(same, key=lambda known: known.validity, default=folder)
+
     def known(self, collector: str, folder: Folder) -> Mapping[str, Entry]:
-        return {key: entry for (where, key), entry in self.entries.items() if where == folder}
+        ordered = sorted((key, occurrence) for where, key, occurrence in self.rows if where == folder)
+        return {key: self.rows[folder, key, occurrence].entry for key, occurrence in ordered}
 
     def record(self, collector: str, folder: Folder, records: Sequence[Record], now: datetime) -> None:
+        if not records:
+            return
         self.fate.step("before record")
         self.kept = None
         for record in records:
-            old = self.entries.get((folder, record.key), Entry(record.key, record.state))
-            self.entries[folder, record.key] = Entry(
-                record.key, record.state, record.occurrence, old.attempts + (record.state is MessageState.FAILED),
-                old.delivered | {delivered.recipient for delivered in record.delivered}, deleted=False,
-                content=record.fingerprint.content if record.fingerprint else "", reason=record.reason)
+            old = self.rows.get((folder, record.key, record.occurrence))
+            served, tried = (old.entry.delivered, old.entry.attempts) if old else (frozenset(), 0)
+            print_ = record.fingerprint or (old.print if old else None)
+            entry = Entry(record.key, record.state, record.occurrence,
+                          tried + (record.state is MessageState.FAILED),
+                          served | {delivered.recipient for delivered in record.delivered}, reason=record.reason,
+                          content=print_.content if print_ else "", header=print_.header if print_ else "")
+            self.put(folder, entry, print_)
         self.fate.step("after record")
 
     def record_deleted(self, collector: str, folder: Folder, keys: Iterable[str], now: datetime) -> None:
         self.fate.step("before record of deletion")
         self.kept = None
-        for key in keys:
-            self.entries[folder, key] = replace(self.entries[folder, key], deleted=True)
+        for place, row in self.rows.items():
+            if place[0] == folder and place[1] in set(keys):
+                row.entry = replace(row.entry, deleted=True)
         self.fate.step("after record of deletion")
+
+    def orphaned(self, collector: str, folders: Sequence[Folder]) -> bool:
+        return bool(self._orphans(folders))
+
+    def orphans(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Sequence[Orphan]:
+        wanted = set(headers)
+        return [orphan for orphan in self._orphans(folders) if orphan.fingerprint.header in wanted]
+
+    def _orphans(self, folders: Sequence[Folder]) -> list[Orphan]:
+        return [Orphan(row.number, folder, row.entry, row.print) for (folder, _, _), row in self.rows.items()
+                if folder not in folders and not row.entry.deleted and row.print and row.print.content]
+
+    def adopt(self, collector: str, folder: Folder, adoptions: Sequence[Adoption], now: datetime) -> None:
+        self.fate.step("before adopt")
+        self.kept = None
+        for adoption in adoptions:
+            there = [occurrence for where, key, occurrence in self.rows if (where, key) == (folder, adoption.key)]
+            for occurrence in there:
+                if not (row := self.rows[folder, adoption.key, occurrence]).entry.content:
+                    assert row.entry.state is not MessageState.COLLECTED
+                    del self.rows[folder, adoption.key, occurrence]
+            [(place, row)] = [(place, row) for place, row in self.rows.items()
+                              if row.number == adoption.orphan.number]
+            del self.rows[place]
+            nth = max((occ + 1 for where, key, occ in self.rows if (where, key) == (folder, adoption.key)), default=0)
+            entry = replace(row.entry, key=adoption.key, occurrence=nth, state=adoption.state)
+            self.rows[folder, adoption.key, nth] = Row(row.number, entry, row.print)
+        self.fate.step("after adopt")
 
     def record_session(self, collector: str, report: SessionReport) -> None:
         self.reports.append(report)

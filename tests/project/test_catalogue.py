@@ -43,9 +43,6 @@ CATALOGUE = {
 }
 """TLS, IMAP, POP3, messages, delivery, secrets, resources."""
 OPEN = {
-    "I11": "comes with the recognition of renumbered mail",
-    "P3": "comes with the recognition of renumbered mail",
-    "P15": "comes with the recognition of renumbered mail",
     "I31": "there is no IDLE yet",
     "R6": "there are no leases before several daemons share a ledger",
 }

@@ -27,6 +27,12 @@ def selected_count(dialogue: Dialogue) -> int:
     return (number(told[-1], 1 << 62) or 0) if told else 0
 
 
+def selected_next(dialogue: Dialogue) -> int | None:
+    """UIDNEXT of the SELECT; None when it was not told (hazard I28)."""
+    told = dialogue.untagged("UIDNEXT")
+    return (number(told[-1], 1 << 62) or None) if told else None
+
+
 def list_messages(dialogue: Dialogue, failures: Failures) -> tuple[Listed, ...]:
     """Every message of the selected folder in the order of UIDs, which is the order of arrival.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import imaplib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ProtocolViolation, SourceError, SourceUnsuitable
@@ -15,7 +16,8 @@ from reconciler.sources.imap.deletion import Deleter
 from reconciler.sources.imap.dialogue import Client
 from reconciler.sources.imap.failures import Failures, throttles
 from reconciler.sources.imap.folders import INBOX, Chosen, ServerFolder, choose, list_folders, personal_prefix
-from reconciler.sources.imap.listing import list_messages, selected_validity
+from reconciler.sources.imap.headers import fetch_headers
+from reconciler.sources.imap.listing import list_messages, selected_next, selected_validity
 from reconciler.sources.imap.login import log_in
 from reconciler.sources.imap.responses import Completed
 from reconciler.sources.imap.standing import Stand, same, stand, text
@@ -65,7 +67,7 @@ class ImapSource:
         if not listings:
             raise SourceUnsuitable(f"{self._endpoint}: {'; '.join(notes)}. Correct source.folders.")
         first, *others = listings
-        yield Listing(first.folder, first.messages, first.read_only, notes=tuple(notes))
+        yield replace(first, notes=tuple(notes))
         yield from others
 
     @property
@@ -89,6 +91,13 @@ class ImapSource:
             for fetched in Bodies(client, self._failures).fetch(messages):
                 yield fetched
                 self._check_validity(client, folder)
+
+    def headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+        client = self._connected()
+        with self._failures.translated("fetching headers"):
+            self._enter(client, folder)
+            yield from fetch_headers(client, self._failures, messages)
+            self._check_validity(client, folder)
 
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:
         """Deleted and confirmed at once; nothing is pending until `finish`."""
@@ -152,11 +161,13 @@ class ImapSource:
         stands.append(found := stand(client.dialogue, name))
         folder = Folder(self._account, name, selected_validity(client.dialogue))
         self._selected = folder
+        next_key = selected_next(client.dialogue)
         messages = list_messages(client.dialogue, self._failures)
         if found and found[3] != len(messages):
             stands[-1] = None  # more came meanwhile, or the server cannot count
         self._check_validity(client, folder)
-        return Listing(folder, messages, read_only=self._writable and client.dialogue.read_only)
+        return Listing(folder, messages, read_only=self._writable and client.dialogue.read_only,
+                       next_key=next_key)
 
     def _enter(self, client: Client, folder: Folder) -> None:
         if self._selected == folder:

@@ -14,6 +14,7 @@ from reconciler.sources.pop3.dialogue import Dialogue, Reply
 from reconciler.sources.pop3.login import log_in
 from reconciler.sources.pop3.maildrop import Maildrop, maildrop
 from reconciler.sources.pop3.retrieval import Numbered, retrieve
+from reconciler.sources.pop3.tops import tops
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
@@ -70,6 +71,14 @@ class Pop3Source:
             else:
                 present.append((number, listed))
         yield from retrieve(self._dialogue, present, pipelined=self._pipelined, retrieved=self._note)
+
+    def headers(self, folder: Folder,  # noqa: ARG002  # there is one
+                messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+        present = [(self._maildrop.numbers[listed.key], listed) for listed in messages
+                   if listed.key in self._maildrop.numbers]
+        if self._capabilities.known and "TOP" not in self._capabilities:
+            present = []
+        return tops(self._dialogue, present, pipelined=self._pipelined)
 
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:  # noqa: ARG002  # there is one
         refused = [(listed.key, reason) for listed in messages if (reason := self._unfit(listed))]

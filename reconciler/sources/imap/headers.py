@@ -1,0 +1,32 @@
+"""Header blocks alone (RFC 3501, 6.4.5: BODY.PEEK[HEADER]), to recognise messages by that have other UIDs now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reconciler.model.messages import Listed
+from reconciler.sources.imap.dialogue import Client
+from reconciler.sources.imap.failures import Failures, throttles
+from reconciler.sources.imap.responses import Completed, Fetched
+from reconciler.sources.imap.uids import uid_sets
+
+_AT_ONCE = 500
+_HEADER = b"BODY[HEADER]"
+
+
+def fetch_headers(client: Client, failures: Failures,
+                  messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+    """Of each message of the selected folder that has one; sent twice with different content, it is None."""
+    for start in range(0, len(messages), _AT_ONCE):
+        wanted = {int(listed.key): listed for listed in messages[start:start + _AT_ONCE]}
+        found: dict[int, bytes | None] = {}
+        for uids, _ in uid_sets(wanted):
+            for response in client.dialogue.fetch_uids(uids, "(UID BODY.PEEK[HEADER])"):
+                match response:
+                    case Fetched(uid=int(uid), attributes=attributes) if uid in wanted and _HEADER in attributes:
+                        header = attributes[_HEADER]
+                        sole = isinstance(header, bytes) and found.get(uid, header) == header
+                        found[uid] = header if sole and isinstance(header, bytes) else None
+                    case Completed(ok=False, text=text) if throttles(text):
+                        raise failures.refused("fetching headers", text)
+        yield from ((wanted[uid], header) for uid, header in found.items())

@@ -1,0 +1,137 @@
+"""Matching what is listed with what was collected under other keys: one to one, and nothing by chance."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.collect.identify import Matches, Place, is_unknown, match, recognise, was_renumbered
+from reconciler.model.messages import Account, Fingerprint, Folder, Listed, Listing
+from reconciler.model.outcomes import Entry, MessageState, Orphan
+
+OLD = Folder(Account("imap", "old.example.org", 993, "user"), "INBOX", 1)
+NEW = Folder(Account("imap", "new.example.org", 993, "user"), "INBOX", 1)
+MAILDROP = Folder(Account("pop3", "old.example.org", 995, "user"), "", 0)
+COLLECTED, FAILED, BEGUN = MessageState.COLLECTED, MessageState.FAILED, MessageState.BEGUN
+
+
+def orphan(number: int, header: str, content: str = "", state: MessageState = COLLECTED) -> Orphan:
+    return Orphan(number, OLD, Entry(str(number), state), Fingerprint(header, content or header))
+
+
+def places(*headers: str | None) -> dict[Place, str | None]:
+    return {(NEW, str(number)): header for number, header in enumerate(headers)}
+
+
+@pytest.mark.parametrize(("headers", "orphans", "presumed", "doubtful"), [
+    (places("a", "b"), [], {}, set()),
+    (places("a", "b"), [orphan(7, "b")], {"1": 7}, set()),
+    (places("a"), [orphan(7, "a"), orphan(8, "b")], {"0": 7}, set()),
+    (places("a", "a"), [orphan(7, "a")], {}, {"0", "1"}),
+    (places("a"), [orphan(7, "a"), orphan(8, "a")], {}, {"0"}),
+    (places("a", "a"), [orphan(7, "a"), orphan(8, "a")], {}, {"0", "1"}),
+    (places(None, "a"), [orphan(7, "a")], {"1": 7}, {"0"}),
+    (places("a"), [orphan(7, "a", state=FAILED)], {}, {"0"}),
+    (places("a"), [orphan(7, "a", state=BEGUN)], {}, {"0"}),
+    (places("a"), [orphan(7, "a", state=MessageState.PRESUMED)], {"0": 7}, set()),
+])
+def test_I9_headers_tell_where_they_are_unique(headers: dict[Place, str | None], orphans: list[Orphan],
+                                               presumed: dict[str, int], doubtful: set[str]) -> None:
+    found = match(headers, orphans)
+    assert {key: one.number for (_, key), one in found.presumed} == presumed
+    assert {key for _, key in found.doubtful} == doubtful
+
+
+def test_the_same_key_in_two_folders_is_two_messages() -> None:
+    found = match({(NEW, "1"): "a", (MAILDROP, "1"): "a"}, [orphan(7, "a")])
+    assert found == Matches((), frozenset({(NEW, "1"), (MAILDROP, "1")}))
+
+
+HEADERS = st.sampled_from("abc")
+STATES = st.sampled_from([COLLECTED, FAILED, BEGUN, MessageState.PRESUMED])
+
+
+@given(st.lists(st.none() | HEADERS, max_size=8), st.lists(st.tuples(HEADERS, STATES), max_size=8))
+def test_every_orphan_goes_to_one_message_at_most(listed: list[str | None],
+                                                  lost: list[tuple[str, MessageState]]) -> None:
+    headers = places(*listed)
+    orphans = [orphan(number, header, state=state) for number, (header, state) in enumerate(lost)]
+    found = match(headers, orphans)
+    presumed = dict(found.presumed)
+    assert len({one.number for one in presumed.values()}) == len(presumed) == len(found.presumed)
+    assert not presumed.keys() & found.doubtful
+    shared = Counter(header for header, _ in lost)
+    for place, header in headers.items():
+        if header is None:
+            assert place in found.doubtful
+        elif not shared[header]:
+            assert place not in found.doubtful
+            assert place not in presumed
+        else:
+            assert place in found.doubtful or presumed[place].fingerprint.header == header
+
+
+@given(st.lists(HEADERS, max_size=8), st.lists(st.tuples(HEADERS, STATES), max_size=8))
+def test_by_content_the_multiset_is_met_exactly(listed: list[str], lost: list[tuple[str, MessageState]]) -> None:
+    orphans = [orphan(number, header, state=state) for number, (header, state) in enumerate(lost)]
+    claimed: set[int] = set()
+    recognised = Counter[str]()
+    for content in listed:
+        found = recognise(Fingerprint(content, content), orphans, claimed)
+        if found:
+            assert found.number not in claimed
+            claimed.add(found.number)
+            recognised[content] += 1
+    assert recognised == Counter(listed) & Counter(header for header, _ in lost)
+
+
+def test_the_same_headers_with_other_content_are_another_message() -> None:
+    lost = [orphan(1, "h", "c"), orphan(2, "h", "d", FAILED), orphan(3, "h", "d")]
+    assert recognise(Fingerprint("h", "e"), lost, ()) is None
+    assert recognise(Fingerprint("h", "d"), lost, ()) == lost[2]
+    assert recognise(Fingerprint("h", "d"), lost, {3}) == lost[1]
+
+
+@pytest.mark.parametrize(("entry", "unknown"), [
+    (None, True),
+    (Entry("1", MessageState.LISTED, header="a"), True),
+    (Entry("1", FAILED), True),
+    (Entry("1", FAILED, content="c"), False),
+    (Entry("1", MessageState.PARKED), True),
+    (Entry("1", BEGUN, content="c"), False),
+    (Entry("1", MessageState.PRESUMED), False),
+    (Entry("1", COLLECTED), False),
+])
+def test_unknown_is_whose_content_was_never_seen(entry: Entry | None, unknown: bool) -> None:
+    assert is_unknown(entry) is unknown
+
+
+def known(*keys: str, deleted: bool = False) -> dict[str, Entry]:
+    return {key: Entry(key, COLLECTED, deleted=deleted) for key in keys}
+
+
+def listing(folder: Folder, *keys: str, next_key: int | None = None) -> Listing:
+    return Listing(folder, tuple(Listed(key, 1) for key in keys), next_key=next_key)
+
+
+@pytest.mark.parametrize(("listed", "entries", "renumbered"), [
+    (listing(NEW, "1", "2", next_key=3), known("1", "2"), False),
+    (listing(NEW, "1", "2", next_key=9), known("1", "2", "8"), False),
+    (listing(NEW, "1", "2", next_key=3), known("1", "2", "8"), True),  # UIDNEXT went back, UIDs are reused
+    (listing(NEW, "1", "2", next_key=3), known("1", "2", "8", deleted=True), True),
+    (listing(NEW, "1", "5", next_key=3), known("1", "8"), False),  # a UIDNEXT that makes no sense
+    (listing(NEW, "1", "2"), known("8", "9"), True),
+    (listing(NEW, "10"), known("8", "9"), False),  # the old ones were deleted by somebody
+    (listing(NEW, "1", "2"), known("8", "9", deleted=True), False),
+    (listing(NEW), known("8", "9"), False),
+    (listing(NEW, "1"), {}, False),
+    (listing(MAILDROP, "a", "b"), known("b", "c"), False),
+    (listing(MAILDROP, "a", "b"), known("c", "d"), True),
+    (listing(MAILDROP, "a", "b"), known("c", "d", deleted=True), False),
+])
+def test_I11_P3_an_unannounced_renumbering_is_noticed(listed: Listing, entries: dict[str, Entry],
+                                                      renumbered: bool) -> None:
+    assert was_renumbered(listed, entries) is renumbered
