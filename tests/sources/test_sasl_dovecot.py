@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -29,6 +30,15 @@ def opened(protocol: str, server: Dovecot, user: str, tls: str, password: str | 
     return source
 
 
+def logged_in(server: Dovecot, user: str, patience: float = 60) -> list[str]:
+    """What the log says of this user's logins, once it does: another program writes it, in its own time."""
+    deadline = time.monotonic() + patience
+    while not (found := [line for line in server.log.splitlines() if f"user=<{user}>" in line and "Login" in line]):
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.05)
+    return found
+
+
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
 @pytest.mark.parametrize("tls", ["none", "starttls", "implicit"])
 def test_logs_in(offering: tuple[Dovecot, str], protocol: str, tls: str, user: str) -> None:
@@ -37,8 +47,7 @@ def test_logs_in(offering: tuple[Dovecot, str], protocol: str, tls: str, user: s
     source = opened(protocol, server, user, tls)
     assert [len(listing.messages) for listing in source.listings(writable=False)] == [2]
     source.finish()
-    logins = [line for line in server.log.splitlines() if f"user=<{user}>" in line and "Login" in line]
-    assert logins
+    logins = logged_in(server, user)
     assert all(f"method={mechanism.upper()}," in line for line in logins), logins
 
 
