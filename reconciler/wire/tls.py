@@ -109,13 +109,16 @@ _Pinned.sslsocket_class = _PinnedSocket
 
 
 @functools.lru_cache(maxsize=64)
-def _shared(ca_file: str | None, version: int) -> ssl.SSLContext:  # noqa: ARG001  # a part of the key
+def _shared(ca_file: str | None, version: tuple[int, int, int]) -> ssl.SSLContext:  # noqa: ARG001  # a part of the key
     return _verifying(ca_file)
 
 
-def _version(ca_file: str | None) -> int:
+def _version(ca_file: str | None) -> tuple[int, int, int]:
     path = ca_file or ssl.get_default_verify_paths().cafile
-    return Path(path).stat().st_mtime_ns if path else 0
+    if not path:
+        return (0, 0, 0)
+    found = Path(path).stat()
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _verifying(ca_file: str | None) -> ssl.SSLContext:

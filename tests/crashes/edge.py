@@ -106,7 +106,8 @@ class Edge:
     # -- the ledger
 
     def _watch_commits(self) -> None:
-        """A commit is named by the first table that its transaction wrote; one that wrote nothing is no step."""
+        """A commit is named by the table of messages if its transaction wrote that, else by the first that it wrote;
+        one that wrote nothing is no step."""
         for name in ("do_execute", "do_executemany"):
             setattr(DefaultDialect, name, self._noting(getattr(DefaultDialect, name)))
         commit: Callable[..., None] = DefaultDialect.do_commit
@@ -124,6 +125,8 @@ class Edge:
         def noting(dialect: DefaultDialect, cursor: Any, statement: str, *rest: Any) -> None:
             if found := _TABLE.match(statement):
                 self._written.setdefault(id(cursor.connection), found[1])
+                if found[1] == "messages":
+                    self._written[id(cursor.connection)] = found[1]
             execute(dialect, cursor, statement, *rest)
 
         return noting
