@@ -120,7 +120,9 @@ class Board:
         everything = revision != self._revision
         self._revision = revision
         for name, found in now.items():
-            if everything or self._desired.get(name) != found or self._generations.get(name) != generations.get(name):
+            before = self._desired.get(name)
+            if everything or self._generations.get(name) != generations.get(name) or (
+                    before is not found and before != found):
                 self.changed(name)
         self._generations.update(generations)
         self._desired = now

@@ -116,7 +116,10 @@ class Loop:
             self._around.observer.changed(self.name)
 
     def update(self, version: Version) -> None:
-        """Labels, annotations or the manifest's place changed: nothing that a session depends on."""
+        """Labels, annotations or the manifest's place changed, if anything: nothing that a session depends on."""
+        wanted = self._next or self._version
+        if wanted.collector is version.collector and wanted.generation == version.generation:
+            return
         if self._next is None:
             self._version = replace(version, fresh=self._version.fresh)
         else:

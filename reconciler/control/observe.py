@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,14 +53,26 @@ class Directory:
         self._files: dict[str, _File] = {}
         self._last: Look | None = None
 
-    def look(self, *, everything: bool = False) -> Look:
-        """What is there now. `everything`: read every file, whatever its signature."""
+    def look(self, *, everything: bool = False, only: Collection[str] | None = None) -> Look:
+        """What is there now. `everything`: read every file, whatever its signature; `only`: nothing but these files
+        can have changed, as far as is known."""
+        if only is not None and not everything and (files := self._touched(only)) is not None:
+            return self._compare(files, self._last.place if self._last else None)
         try:
             paths = list_files(self.root)
             place = _identity(self.root.stat())
         except (DirectoryVanished, FileNotFoundError) as error:
             return self._done(_vanished(self.root, str(error)), None)
-        files = {str(path): self._file(path, everything=everything) for path in paths}
+        return self._compare({str(path): self._file(path, everything=everything) for path in paths}, place)
+
+    def _touched(self, names: Collection[str]) -> dict[str, _File] | None:
+        """All files, these read anew where they changed; None where that is not enough: one is not known, or gone."""
+        if self._last is None or self._last.observed.vanished or not self._files.keys() >= set(names):
+            return None
+        found = {name: self._file(Path(name), everything=False) for name in names}
+        return None if any(file.unreadable for file in found.values()) else self._files | found
+
+    def _compare(self, files: dict[str, _File], place: tuple[int, int] | None) -> Look:
         confirmed = self._allow_empty or (self.root / CONFIRMATION).exists()
         self._allow_empty = False
         last = self._last

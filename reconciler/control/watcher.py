@@ -1,4 +1,5 @@
-"""Watching the manifests' directory. An event only says "look again": what changed is found by looking (hazard 1.13).
+"""Watching the manifests' directory. An event only says "look again", at most where: what changed is found by looking
+(hazard 1.13).
 
 The directory may be swapped as a whole (git-sync's link, a mount, `mv`), so the places where that would happen are
 watched too: its parent, and the parent of each link on the way to it. What no event tells (network file systems) the
@@ -8,7 +9,7 @@ controller's timer finds, and then it has everything watched anew.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,10 +23,14 @@ _RETRY = 1.0
 """Seconds until a directory that cannot be watched is tried again."""
 
 
+Wake = Callable[[Collection[str] | None], None]
+"""Given the paths that events told of; None: look everywhere."""
+
+
 class Watcher:
     """Calls `wake` soon after anything in `directory` changed, and whenever watching begins anew."""
 
-    def __init__(self, directory: Path, wake: Callable[[], None]) -> None:
+    def __init__(self, directory: Path, wake: Wake) -> None:
         self._directory = directory.absolute()
         self._wake = wake
         self._swapped = asyncio.Event()
@@ -51,16 +56,16 @@ class Watcher:
             concerns = _Named(names)
             async for _ in _events({place.parent for place in swappable}, concerns, self._moved, recursive=False):
                 self._swapped.set()
-                self._wake()
+                self._wake(None)
             await _either(self._moved, _RETRY)
 
     async def _inside(self) -> None:
         while True:
             self._swapped.clear()
             # awatch begins to watch before it first waits, so this wake-up finds whatever came before that
-            asyncio.get_running_loop().call_soon(self._wake)
-            async for _ in _events({self._directory}, None, self._swapped, recursive=True):
-                self._wake()
+            asyncio.get_running_loop().call_soon(self._wake, None)
+            async for paths in _events({self._directory}, None, self._swapped, recursive=True):
+                self._wake(paths)
             await _either(self._swapped, _RETRY)
 
 
@@ -75,12 +80,12 @@ class _Named:
 
 
 async def _events(paths: set[Path], concerns: Callable[[Change, str], bool] | None, stop: asyncio.Event, *,
-                  recursive: bool) -> AsyncIterator[None]:
-    """One item for each burst of events; ends when `stop` is set or a path cannot be watched."""
+                  recursive: bool) -> AsyncIterator[set[str]]:
+    """The paths of each burst of events; ends when `stop` is set or a path cannot be watched."""
     try:
-        async for _ in awatch(*paths, watch_filter=concerns, debounce=DEBOUNCE, step=STEP, stop_event=stop,
+        async for burst in awatch(*paths, watch_filter=concerns, debounce=DEBOUNCE, step=STEP, stop_event=stop,
                               recursive=recursive, ignore_permission_denied=True):
-            yield
+            yield {path for _, path in burst}
     except OSError:
         return
 

@@ -13,7 +13,7 @@ from reconciler.ledger.places import cut
 from reconciler.ledger.schema import NOTABLE, collectors, folders, last_good, messages, sessions
 from reconciler.ledger.sessions import report
 from reconciler.ledger.store import Store
-from reconciler.model.history import Declared, History, LastGood, ParkedMessage, Retry
+from reconciler.model.history import Declared, Declaring, History, LastGood, ParkedMessage, Retry
 from reconciler.model.outcomes import MessageState
 from reconciler.model.status import Totals
 
@@ -28,13 +28,24 @@ _HISTORIES = select(collectors, *(column.label(f"session_{column.name}") for col
 class Declarations(Store):
     """`model.interfaces.Registry`, but for its sessions and its housekeeping."""
 
-    def declare(self, name: str, digest: str, mode: str, now: datetime) -> Declared:
+    def declare_all(self, declaring: Sequence[Declaring], now: datetime) -> Mapping[str, Declared]:
+        """Nothing is written where nothing is new."""
         with self.reading() as connection:
-            found = _find(connection, name)
-        if found and (found.digest, found.mode, found.retired_at) == (digest, mode, None):
-            return Declared(name, found.generation, found.epoch)
+            known = _find(connection, (one.name for one in declaring))
+        if all(_unchanged(known.get(one.name), one) for one in declaring):
+            return {name: Declared(name, found.generation, found.epoch) for name, found in known.items()}
         with self.writing() as connection:
-            return _declare(connection, name, digest, mode, now)
+            known = _find(connection, (one.name for one in declaring))
+            new = [one for one in declaring if one.name not in known]
+            if new:
+                connection.execute(insert(collectors), [
+                    {"name": one.name, "digest": one.digest, "mode": one.mode, "declared_at": now, **_NEW}
+                    for one in new])
+            return {one.name: _declare(connection, known.get(one.name), one, now) for one in declaring}
+
+    def declare(self, name: str, digest: str, mode: str, now: datetime) -> Declared:
+        """The same of one."""
+        return self.declare_all([Declaring(name, digest, mode)], now)[name]
 
     def retire(self, name: str, now: datetime) -> None:
         with self.writing() as connection:
@@ -105,15 +116,22 @@ class Declarations(Store):
                 select(*columns).order_by(last_good.c.kind, last_good.c.name)).mappings()]
 
 
-def _find(connection: Connection, name: str) -> Any:
-    return connection.execute(_DECLARED.where(collectors.c.name == name)).one_or_none()
+def _find(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
+    return {row.name: row for part in cut(names)
+            for row in connection.execute(_DECLARED.where(collectors.c.name.in_(part)))}
 
 
-def _declare(connection: Connection, name: str, digest: str, mode: str, now: datetime) -> Declared:
-    found = _find(connection, name)
+def _unchanged(found: Any, one: Declaring) -> bool:
+    return found is not None and (found.digest, found.mode, found.retired_at) == (one.digest, one.mode, None)
+
+
+def _declare(connection: Connection, found: Any, one: Declaring, now: datetime) -> Declared:
+    """`found` is None for what was inserted just now."""
+    name, digest, mode = one.name, one.digest, one.mode
     if found is None:
-        connection.execute(insert(collectors).values(name=name, digest=digest, mode=mode, declared_at=now, **_NEW))
         return Declared(name, 1, 1)
+    if _unchanged(found, one):
+        return Declared(name, found.generation, found.epoch)
     changes: dict[str, Any] = {"digest": digest, "mode": mode, "retired_at": None, "standing": null(),
                                "generation": found.generation + (found.digest != digest), "epoch": found.epoch}
     if found.retired_at is not None:

@@ -23,6 +23,15 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True)
+class Declaring:
+    """A collector that is declared with this spec: its digest, and its mode."""
+
+    name: str
+    digest: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
     """A back-off in force. `reason` is the error class's; `failures` in a row; `digest` of the spec that failed;
     `stamp` of the secret that was refused or could not be read, None where it is not the secret's fault."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from reconciler.model.history import Declared, History, LastGood, ParkedMessage, Retry, Standing
+from reconciler.model.history import Declared, Declaring, History, LastGood, ParkedMessage, Retry, Standing
 from reconciler.model.messages import Deletion, DeliveryId, Fetched, Folder, Listed, Listing
 from reconciler.model.outcomes import Adoption, DeliveryOutcome, Entry, Orphan, Record, SessionReport
 from reconciler.model.secret import Secret
@@ -157,9 +157,9 @@ class Registry(Protocol):
     """What the control loop keeps in the same store as the ledger. Thread-safe; durable when a call returns.
     Every method may raise `LedgerUnavailable`."""
 
-    def declare(self, name: str, digest: str, mode: str, now: datetime) -> Declared:
-        """The collector is declared with this spec. A digest other than the recorded one raises the generation; a
-        change of mode into all-delete begins a new epoch; a retired collector gets its history back."""
+    def declare_all(self, declaring: Sequence[Declaring], now: datetime) -> Mapping[str, Declared]:
+        """These collectors are declared, each once, in one commit. A digest other than the recorded one raises the
+        generation; a change of mode into all-delete begins a new epoch; a retired collector gets its history back."""
 
     def retire(self, name: str, now: datetime) -> None:
         """Declared no longer. Its history is kept 30 days."""

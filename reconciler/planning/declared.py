@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.manifests.effective import digest, resolve_paths
@@ -24,18 +24,15 @@ class Declaration:
     file: str
     line: int
     base: str
+    kind: str = field(init=False)
+    name: str = field(init=False)
+    key: Key = field(init=False)
 
-    @property
-    def kind(self) -> str:
-        return self.manifest.kind
-
-    @property
-    def name(self) -> str:
-        return self.manifest.metadata.name
-
-    @property
-    def key(self) -> Key:
-        return self.kind, self.name
+    def __post_init__(self) -> None:
+        """What is asked for thousands of times in each turn is looked up once."""
+        kind, name = self.manifest.kind, self.manifest.metadata.name
+        for slot, value in (("kind", kind), ("name", name), ("key", (kind, name))):
+            object.__setattr__(self, slot, value)
 
     @property
     def source(self) -> str:
@@ -103,5 +100,6 @@ def _same(before: Declaration | None, now: Declaration) -> bool:
     return before is now or before == now
 
 
-def _gone(before: Iterable[Key], now: Mapping[Key, Declaration]) -> list[Key]:
-    return [key for key in before if key not in now or holds_secret(now[key].manifest)]
+def _gone(before: Mapping[Key, Declaration], now: Mapping[Key, Declaration]) -> list[Key]:
+    return [key for key, declaration in before.items()
+            if key not in now or (now[key] is not declaration and holds_secret(now[key].manifest))]

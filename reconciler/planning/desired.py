@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from reconciler.manifests.spec import CollectorSpec, DestinationSpec, MailCollector
 from reconciler.manifests.support import unsupported
 from reconciler.planning.declared import Broken, Declaration, Key, Observed
-from reconciler.planning.destination import Destinations
+from reconciler.planning.destination import Chosen, Destinations
 
 INVALID = "InvalidManifest"
 UNREADABLE = "ManifestUnreadable"
@@ -92,8 +92,10 @@ class _Settled:
     problem: Problem | None = None
 
 
-def desire(observed: Observed, remembered: Mapping[Key, Declaration]) -> Desired:
-    """What shall run. `remembered` are the manifests that were good the last time."""
+def desire(observed: Observed, remembered: Mapping[Key, Declaration],
+           previous: Mapping[str, DesiredCollector] | None = None) -> Desired:
+    """What shall run. `remembered` are the manifests that were good the last time; of the collectors that were desired
+    then, `previous`, those that nothing changed for are the same objects again, so that the others are found fast."""
     settled = _settle("Destination", observed, remembered)
     gone = {key: declaration for key, declaration in remembered.items()
             if key[0] == "Destination" and key[1] not in settled}
@@ -104,7 +106,7 @@ def desire(observed: Observed, remembered: Mapping[Key, Declaration]) -> Desired
     good: dict[Key, Declaration] = {found.declaration.key: found.declaration for found in settled.values()}
     for name, found in _collectors(observed, remembered).items():
         good[found.declaration.key] = found.declaration
-        desired = _with_destination(found, destinations)
+        desired = _with_destination(found, destinations, previous.get(name) if previous else None)
         if isinstance(desired, Invalid):
             invalid[name] = desired
         else:
@@ -169,7 +171,8 @@ def _invalid(broken: Broken) -> Invalid:
     return Invalid(broken.name, Problem(INVALID, broken.message), broken.file, broken.line)
 
 
-def _with_destination(found: _Settled, destinations: Destinations) -> DesiredCollector | Invalid:
+def _with_destination(found: _Settled, destinations: Destinations,
+                      previous: DesiredCollector | None) -> DesiredCollector | Invalid:
     declared = found.declaration
     manifest, effective = declared.manifest, declared.effective
     assert isinstance(manifest, MailCollector)  # noqa: S101  # the key's kind says so
@@ -178,6 +181,8 @@ def _with_destination(found: _Settled, destinations: Destinations) -> DesiredCol
     if chosen.missing:
         return Invalid(declared.name, Problem(INVALID, f"{declared.source}: {chosen.complaint}"),
                        declared.file, declared.line)
+    if previous is not None and _same(previous, found, chosen, manifest.spec, effective.spec):
+        return previous
     problem = found.problem
     if problem is None and chosen.complaint:
         problem = Problem(INVALID, f"{declared.source}: {chosen.complaint}")
@@ -188,3 +193,11 @@ def _with_destination(found: _Settled, destinations: Destinations) -> DesiredCol
         declared.name, manifest.metadata.labels, manifest.metadata.annotations, manifest.spec, effective.spec,
         chosen.name, chosen.spec, declared.digest, f"{declared.effective_digest}:{chosen.digest}", declared.file,
         declared.line, problem)
+
+
+def _same(previous: DesiredCollector, found: _Settled, chosen: Chosen, spec: CollectorSpec,
+          effective: CollectorSpec) -> bool:
+    """Whether nothing can have changed. What has a problem is looked at anew."""
+    return (previous.spec is spec and previous.effective is effective and previous.destination is chosen.spec
+            and previous.destination_name == chosen.name and previous.file == found.declaration.file
+            and previous.problem is found.problem is None and not chosen.complaint)

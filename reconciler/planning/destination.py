@@ -30,10 +30,16 @@ class Destinations:
         self._declared = declared
         self._gone = gone
         self._default = _default(declared)
+        self._chosen: dict[str | None, Chosen] = {}
         self.kept: set[str] = set()
 
     def choose(self, name: str | None) -> Chosen:
         """The destination of a collector that names `name`, or none."""
+        if name not in self._chosen:
+            self._chosen[name] = self._choose(name)
+        return self._chosen[name]
+
+    def _choose(self, name: str | None) -> Chosen:
         if name is None and self._default is None and not self._declared:
             return Chosen()
         wanted = name or self._default

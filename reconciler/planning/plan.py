@@ -74,7 +74,9 @@ class Plan:
 
 def plan(desired: Desired, actual: Mapping[str, DesiredCollector]) -> Plan:
     """`actual`: the running collectors, each as it runs."""
-    steps = [_step(collector, actual.get(collector.name)) for collector in desired.collectors.values()]
+    steps = [_step(collector, running) if (running := actual.get(name)) is not collector or collector.problem
+             else Keep(name, "unchanged")  # the very same one: nearly all of them, nearly always
+             for name, collector in desired.collectors.items()]
     steps.extend(_invalid(desired, actual))
     steps.extend(Stop(name, "declared no longer") for name in actual
                  if name not in desired.collectors and name not in desired.invalid)

@@ -12,7 +12,7 @@ from reconciler.control.clock import Clock
 from reconciler.control.sessions import Finished, Work
 from reconciler.manifests.spec import seconds
 from reconciler.model.errors import LedgerUnavailable
-from reconciler.model.history import Declared, History, LastGood, ParkedMessage, Retry
+from reconciler.model.history import Declared, Declaring, History, LastGood, ParkedMessage, Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.status import Totals
 
@@ -110,8 +110,11 @@ class MemoryRegistry:
         if self.broken:
             raise LedgerUnavailable("the disk is full")
 
-    def declare(self, name: str, digest: str, mode: str, now: datetime) -> Declared:
+    def declare_all(self, declaring: Sequence[Declaring], now: datetime) -> Mapping[str, Declared]:
         self._check()
+        return {one.name: self._declare(one.name, one.digest) for one in declaring}
+
+    def _declare(self, name: str, digest: str) -> Declared:
         row = self.rows.setdefault(name, _Row(Declared(name, 0, 1), ""))
         row.retired = False
         if row.digest != digest:

@@ -13,7 +13,7 @@ from reconciler.collect.backoff import decide
 from reconciler.control.clock import Clock
 from reconciler.control.sessions import INTERNAL_ERROR, RunSession, SessionControl, SessionPool, Work
 from reconciler.model.errors import LedgerUnavailable
-from reconciler.model.history import Declared, History
+from reconciler.model.history import Declared, Declaring, History
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.status import Totals
 from reconciler.planning.desired import DesiredCollector, desire
@@ -26,7 +26,7 @@ CLOCK = Clock()
 
 def pool(run_session: RunSession, registry: MemoryRegistry | None = None) -> SessionPool:
     registry = registry or MemoryRegistry()
-    registry.declare("a", A.digest, "new-keep", CLOCK.now())
+    registry.declare_all([Declaring("a", A.digest, "new-keep")], CLOCK.now())
     return SessionPool(run_session, decide, registry, 2, CLOCK.now)
 
 
@@ -150,5 +150,5 @@ def test_a_session_is_steered_from_the_event_loop() -> None:
 
 def test_history_of_the_double_is_what_the_interface_says() -> None:
     registry = MemoryRegistry()
-    registry.declare("a", "digest", "new-keep", CLOCK.now())
+    registry.declare_all([Declaring("a", "digest", "new-keep")], CLOCK.now())
     assert registry.histories() == {"a": History(Declared("a", 1, 1), Totals(), None, None, 0)}

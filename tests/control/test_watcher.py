@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ class Wakes:
     def __init__(self) -> None:
         self._woken = asyncio.Event()
 
-    def __call__(self) -> None:
+    def __call__(self, paths: Collection[str] | None) -> None:
         self._woken.set()
 
     async def quiet(self) -> None:

@@ -1,0 +1,167 @@
+"""Two thousand collectors: what is done once for all of them, and what one change costs, in counted operations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.control import board as boards
+from reconciler.control import observe, status
+from reconciler.control.admission import Admission
+from reconciler.control.board import Board
+from reconciler.control.controller import Controller
+from reconciler.control.limits import ELSEWHERE
+from reconciler.control.loops import Loops
+from reconciler.control.observe import Directory
+from reconciler.control.status import Facts
+from reconciler.manifests import files
+from reconciler.model.history import Declared, Declaring, LastGood
+from reconciler.model.status import Condition, ShownCollector
+from reconciler.planning.plan import Replace, Start
+from tests.control.doubles import MemoryRegistry, VirtualSessions
+from tests.control.virtual import VirtualClock, virtual
+
+MANY, FEW = 2000, 20
+INTERVAL = 300
+
+
+class CountingRegistry(MemoryRegistry):
+    """Counts its transactions, and what they write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def declare_all(self, declaring: Iterable[Declaring], now: datetime) -> Mapping[str, Declared]:
+        wanted = list(declaring)
+        self.counts.update({"declare": 1, "declared": len(wanted)})
+        return super().declare_all(wanted, now)
+
+    def save_last_good(self, changed: Iterable[LastGood], gone: Iterable[tuple[str, str]], now: datetime) -> None:
+        saved = list(changed)
+        self.counts.update({"save": 1, "saved": len(saved)})
+        super().save_last_good(saved, list(gone), now)
+
+
+class World:
+    def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.counts: Counter[str] = Counter()
+        self.registry = CountingRegistry()
+        self.clock = VirtualClock()
+        self.sessions = VirtualSessions(self.clock, length=0.5)
+        self.board = Board(self.clock)
+        self.loops = Loops(self.sessions, Admission(32, lambda _: ELSEWHERE), self.clock, self.board)
+        self.controller = Controller(Directory(root), self.registry, self.loops, self.board, self.clock)
+        self.board.connect(self.loops.state, self.controller.ended)
+        patch.setattr(asyncio, "to_thread", _at_once)  # virtual time knows no threads
+
+        def counted_read(path: Path) -> bytes:
+            self.counts["read"] += 1
+            return files.read(path)
+
+        def counted_shown(facts: Facts, previous: tuple[Condition, ...], now: datetime) -> ShownCollector:
+            self.counts["shown"] += 1
+            return status.shown(facts, previous, now)
+
+        patch.setattr(observe, "read", counted_read)
+        patch.setattr(boards, "shown", counted_shown)
+
+    def write(self, number: int, interval: str = "5m") -> str:
+        path = self.root / f"c{number}.yaml"
+        path.write_text(f"""\
+apiVersion: mailcollector/v1
+kind: MailCollector
+metadata: {{name: c{number}}}
+spec:
+  source: {{protocol: imap, host: host{number % 20}.example.org, username: user{number}, password: {{file: secret}}}}
+  collect: {{interval: {interval}}}
+  recipient: {{forwardTo: user{number}@example.net}}
+""")
+        return str(path)
+
+    def took(self) -> Counter[str]:
+        """Operations since this was asked last."""
+        taken = self.counts + self.registry.counts
+        self.counts.clear()
+        self.registry.counts.clear()
+        return taken
+
+
+async def _at_once(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    return function(*arguments, **named)
+
+
+@pytest.fixture(params=[FEW])
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> World:
+    made = World(tmp_path, monkeypatch)
+    for number in range(request.param):
+        made.write(number)
+    return made
+
+
+@pytest.mark.parametrize("world", [MANY], indirect=True)
+def test_R4_a_start_is_one_transaction_spread_over_the_interval_and_a_change_concerns_one(world: World) -> None:
+    async def scenario() -> None:
+        await world.controller.turn()
+        assert Counter(type(step) for step in world.controller.plan.steps) == {Start: MANY}
+        assert world.took() == {"read": MANY, "declare": 1, "declared": MANY, "save": 1, "saved": MANY}
+
+        await asyncio.sleep(0)
+        world.took()  # each was drawn once
+        await asyncio.sleep(INTERVAL)
+        starts = [at for _, at in world.sessions.started]
+        assert len({name for name, _ in world.sessions.started}) == MANY
+        assert max(Counter(int(at) for at in starts).values()) <= 64  # 32 at once, half a second each
+        assert world.sessions.most <= 32
+
+        world.took()
+        await world.controller.turn(only=[world.write(7, "10m")])
+        taken = world.took()
+        assert [type(step) for step in world.controller.plan.changes] == [Replace]
+        assert {"read": 1, "declare": 1, "declared": 1, "save": 1, "saved": 1}.items() <= taken.items()
+
+        running = world.loops.actual()
+        await world.controller.turn(only=[world.write(8, "10m")])
+        now = world.loops.actual()
+        assert [name for name in now if now[name] is not running[name]] == ["c8"]
+        await world.loops.shut_down(5, 5)
+
+    virtual(scenario)
+
+
+def test_events_that_do_not_tell_everything_make_it_look_everywhere(world: World) -> None:
+    async def scenario() -> None:
+        await world.controller.turn()
+        for path in (world.write(FEW), world.write(FEW + 1)):
+            await world.controller.turn(only=[path])  # not known yet
+        assert {f"c{FEW}", f"c{FEW + 1}"} <= world.loops.actual().keys()
+        (world.root / "c5.yaml").unlink()
+        await world.controller.turn(only=[str(world.root / "c5.yaml")])
+        await asyncio.sleep(5)
+        assert "c5" not in world.loops.actual()
+        await world.controller.turn(only=[])
+        assert len(world.loops.actual()) == FEW + 1
+        await world.loops.shut_down(5, 5)
+
+    virtual(scenario)
+
+
+def test_a_ledger_that_fails_loses_no_change(world: World) -> None:
+    async def scenario() -> None:
+        await world.controller.turn()
+        world.registry.broken = True
+        await world.controller.turn(only=[world.write(7, "10m")])
+        assert world.controller.trouble
+        world.registry.broken = False
+        await world.controller.turn(only=[])
+        assert [step.name for step in world.controller.plan.changes] == ["c7"]
+        await world.loops.shut_down(5, 5)
+
+    virtual(scenario)
