@@ -136,6 +136,7 @@ def test_everything_made_belongs_to_whom_the_directory_above_belongs(maildir: Ma
                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "getegid", lambda: -1)  # else files would belong to them by themselves
     monkeypatch.setattr(os, "fchown", lambda descriptor, user, group: given.append((user, group)))
 
     deliver(maildir, {"1": b"x"})

@@ -203,6 +203,7 @@ def test_no_descriptor_is_left_open(maildir: Maildir, monkeypatch: pytest.Monkey
             for key, content in MAILS.items():
                 staged.append(maildir.stage(message(f"{at}-{key}"), [content], [SALES, "info@x"]))
             list(maildir.commit(staged))
+            maildir.settle(staged)
         except DestinationUnavailable:
             failing.heal()
             maildir.discard(staged)

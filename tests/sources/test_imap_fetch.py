@@ -85,7 +85,7 @@ def test_I1_an_announced_giant_is_fetched_in_parts() -> None:
         offset = int(line.split(b"<")[1].split(b".")[0])
         client.send(tagged(line, part(7, whole[offset:offset + PART], offset)))
 
-    whole = b"Subject: large\r\n\r\n" + b"0123456789abcd\r\n" * (3 * PART // 16 + 5)
+    whole = b"Subject: large\r\n\r\n" + b"0123456789abcd\r\n" * (WHOLE // 16 + 5)
     replies = listed([(7, len(whole))]) | {"UID FETCH 7 ": answer}
     assert collected(replies) == [whole]
 
@@ -175,7 +175,7 @@ def test_I6_a_size_that_differs_is_a_hint_only(announced: int) -> None:
 
 def test_I6_a_large_message_smaller_than_announced_ends_with_an_empty_part() -> None:
     body = b"x" * 100
-    replies = listed([(1, 3 * PART)]) | {alone(1): part(1, body), alone(1, 100): part(1, b"", 100)}
+    replies = listed([(1, WHOLE + PART)]) | {alone(1): part(1, body), alone(1, 100): part(1, b"", 100)}
     assert collected(replies) == [body]
 
 
@@ -183,7 +183,7 @@ def test_I6_a_message_that_never_ends() -> None:
     def answer(client: Client, line: bytes) -> None:
         client.send(tagged(line, part(1, b"x" * PART, int(line.split(b"<")[1].split(b".")[0]))))
 
-    with Scripted(imap(listed([(1, PART + 1)]) | {"UID FETCH 1 ": answer})) as server:
+    with Scripted(imap(listed([(1, WHOLE + 1)]) | {"UID FETCH 1 ": answer})) as server:
         opened = source(server)
         listing = inbox(opened)
         [arrival] = opened.fetch(listing.folder, listing.messages)
@@ -194,7 +194,7 @@ def test_I6_a_message_that_never_ends() -> None:
 
 
 def test_I6_a_large_message_that_breaks_off_is_not_whole() -> None:
-    replies = listed([(1, 3 * PART)]) | {alone(1): part(1, b"x" * PART), alone(1, PART): b"TAG NO disk error\r\n"}
+    replies = listed([(1, WHOLE + PART)]) | {alone(1): part(1, b"x" * PART), alone(1, PART): b"TAG NO disk error\r\n"}
     with Scripted(imap(replies)) as server:
         opened = source(server)
         listing = inbox(opened)

@@ -48,7 +48,7 @@ def test_what_is_missing_nil_or_sent_twice_is_not_believed() -> None:
     assert headers_of(fetched(1, one, ITEM) * 2 + b"TAG NO [EXPUNGEISSUED] gone\r\n") == {"1": one}
     assert headers_of(fetched(1, one, ITEM) + fetched(1, other, ITEM) + b"TAG OK done\r\n") == {"1": None}
     assert headers_of(b"* 1 FETCH (UID 2 BODY[HEADER] NIL)\r\nTAG OK done\r\n") == {"2": None}
-    assert headers_of(fetched(5, b"x" * (3 << 20), ITEM) + b"TAG OK done\r\n") == {"5": None}
+    assert headers_of(fetched(5, b"x" * (5 << 20), ITEM) + b"TAG OK done\r\n") == {"5": None}
     assert headers_of(b"TAG BAD what?\r\n") == {}
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
 from reconciler.destinations.maildir import directories, files, names, placing, staging, stale
+from reconciler.destinations.maildir.boxes import Box, Boxes
 from reconciler.destinations.maildir.errors import NotAMailbox, explained, unavailable
 from reconciler.destinations.maildir.places import Place, Template
 from reconciler.destinations.maildir.staging import Copy, Original, StagedMail
@@ -31,6 +32,7 @@ class Maildir:
     def __init__(self, path_template: str, *, create: bool) -> None:
         self._template = Template(path_template)
         self._create = create
+        self._boxes = Boxes()
         self._ready: set[Place] = set()
 
     @property
@@ -60,7 +62,8 @@ class Maildir:
         return f"Maildirs below {root}"
 
     def finish(self) -> None:
-        """Nothing is held open between messages."""
+        """Give up what is still under way."""
+        self._boxes.close()
 
     def abort(self) -> None:
         """A disk cannot be broken off."""
@@ -81,13 +84,11 @@ class Maildir:
     def _stage(self, mail: StagedMail, message: DeliveryId, original: Original, recipient: str, *, more: bool) -> None:
         try:
             place = self._template.place(recipient)
-            with directories.opened(place, create=self._create) as box:
-                if place not in self._ready or not directories.contains(box, "tmp"):
-                    directories.complete(box)
-                with directories.inside(box, "tmp") as tmp:
-                    copy = Copy(place, recipient, names.name(message, recipient))
-                    mail.copies.append(copy)  # before it has a file, so that an error on the way discards that
-                    staging.stage(tmp, copy, original, more=more)
+            with self._boxes.opened(place, create=self._create) as box:
+                copy = Copy(place, recipient, names.name(message, recipient))
+                mail.copies.append(copy)  # before it has a file, so that an error on the way discards that
+                staging.stage(box, copy, original, more=more)
+                copy.held = self._boxes.hold(box)
         except NotAMailbox as error:
             mail.copies.append(Refused(recipient, str(error.strerror), unknown=error.missing))
         except OSError as error:
@@ -111,50 +112,61 @@ class Maildir:
             raise failure
 
     def settle(self, staged: Sequence[StagedMail]) -> None:
-        self._remove_temporary([copy for mail in staged for copy in mail.placeable()])
+        copies = [copy for mail in staged for copy in mail.placeable()]
+        try:
+            self._remove_temporary(copies)
+        finally:
+            self._release(copies)
 
     def discard(self, staged: Sequence[StagedMail]) -> None:
         """What is in `new/` stays, and so does what it is recognised by."""
-        copies = [copy for mail in staged for copy in mail.placeable() if not (copy.placed or copy.adopted)]
+        copies = [copy for mail in staged for copy in mail.placeable()]
         for copy in copies:
-            if copy.synced:
-                copy.synced.exception()  # its file is in use until then; whether that succeeded is of no interest now
-        self._remove_temporary(copies)
+            if copy.written is not None:
+                with suppress(OSError):  # whether it could be written is of no interest now
+                    files.close(copy.written)
+                copy.written = None
+        try:
+            self._remove_temporary([copy for copy in copies if not (copy.placed or copy.adopted)])
+        finally:
+            self._release(copies)
 
     # -- steps of a commit
 
     def _make_durable(self, copies: Sequence[Copy]) -> None:
         """The files, then their names in `tmp/`, which must not be lost before those in `new/`."""
+        waiting = [(copy.place, copy.written) for copy in copies if copy.written is not None]
         for copy in copies:
-            if copy.synced:
-                with unavailable(copy.place):
-                    copy.synced.result()
+            copy.written = None
+        for (place, _), error in zip(waiting, files.sync([written for _, written in waiting]), strict=True):
+            if error is not None:
+                raise explained(place, error) from error
         files.at_once(self._sync_tmp, {copy.place for copy in copies})
 
     def _sync_tmp(self, place: Place) -> None:
-        with unavailable(place), directories.opened(place) as box, directories.inside(box, "tmp") as tmp:
+        with self._within(place) as box:
             if place not in self._ready:
                 directories.sync_above(place)  # an earlier run may have died between making and syncing it
-                stale.clean(tmp)
+                stale.clean(box.tmp)
                 self._ready.add(place)
-            os.fsync(tmp)
+            os.fsync(box.tmp)
 
     def _place(self, copies: Sequence[Copy]) -> None:
         for place, group in groupby(copies, attrgetter("place")):
-            with unavailable(place), directories.opened(place) as box, \
-                    directories.inside(box, "tmp") as tmp, directories.inside(box, "new") as new:
+            with self._within(place) as box:
+                self._boxes.check(box)
                 for copy in group:
                     if copy.adopted:
                         copy.placed = True
                     else:
-                        placing.place(tmp, new, copy)
+                        placing.place(box.tmp, box.new, copy)
 
     def _sync_new(self, copies: Sequence[Copy]) -> None:
         """Where this fails, nothing of the batch stays in `new/`."""
         placed = [copy for copy in copies if copy.placed]
         moved = {copy.place for copy in placed if copy.adopted}
         try:
-            files.at_once(_sync_new, {copy.place for copy in placed})
+            files.at_once(self._sync_place, {copy.place for copy in placed})
             files.at_once(_sync_cur, moved)
         except DestinationUnavailable:
             self._take_back(placed)
@@ -164,28 +176,35 @@ class Maildir:
     def _take_back(self, copies: Sequence[Copy]) -> None:
         for copy in copies:
             if not copy.adopted:
-                with suppress(OSError), directories.opened(copy.place) as box:  # the disk fails already
+                with suppress(OSError), self._boxes.opened(copy.place) as box:  # the disk fails already
                     placing.take_back(box, copy)
+
+    def _sync_place(self, place: Place) -> None:
+        with self._within(place) as box:
+            os.fsync(box.new)
 
     def _remove_temporary(self, copies: Sequence[Copy]) -> None:
         for place, group in groupby(copies, attrgetter("place")):
-            with unavailable(place), directories.opened(place) as box, directories.inside(box, "tmp") as tmp:
+            with self._within(place) as box:
                 for copy in group:
-                    staging.remove(tmp, copy.name)
+                    staging.remove(box.tmp, copy.name)
 
+    def _release(self, copies: Sequence[Copy]) -> None:
+        for copy in copies:
+            held, copy.held = copy.held, None
+            if held is not None:
+                self._boxes.release(held)
 
-def _sync_new(place: Place) -> None:
-    _sync(place, "new")
+    @contextmanager
+    def _within(self, place: Place) -> Iterator[Box]:
+        with unavailable(place), self._boxes.opened(place) as box:
+            yield box
 
 
 def _sync_cur(place: Place) -> None:
     """A mail program may have moved there what is adopted."""
-    _sync(place, "cur")
-
-
-def _sync(place: Place, name: str) -> None:
-    with unavailable(place), directories.opened(place) as box, directories.inside(box, name) as directory:
-        os.fsync(directory)
+    with unavailable(place), directories.opened(place) as box, directories.inside(box, "cur") as cur:
+        os.fsync(cur)
 
 
 def _outcome(copy: Copy | Refused) -> DeliveryOutcome:

@@ -40,11 +40,16 @@ def opened(place: Place, *, create: bool = False) -> Iterator[int]:
 @contextmanager
 def inside(box: int, name: str) -> Iterator[int]:
     """The descriptor of `tmp`, `new` or `cur`, made where it is missing; it can be synced."""
-    below = _below(box, name, create=True, flags=_READ)
+    below = descriptor(box, name)
     try:
         yield below
     finally:
         os.close(below)
+
+
+def descriptor(box: int, name: str) -> int:
+    """The same, to be closed by the caller."""
+    return _below(box, name, create=True, flags=_READ)
 
 
 def complete(box: int) -> None:
@@ -142,7 +147,8 @@ def _make(parent: int, name: str) -> None:
     try:
         made = os.open(draft, _READ, dir_fd=parent)
         try:
-            inherit(made, parent)
+            if (owner := heir(parent)) is not None:
+                os.fchown(made, *owner)
             os.fchmod(made, 0o700)
         finally:
             os.close(made)
@@ -154,8 +160,10 @@ def _make(parent: int, name: str) -> None:
     sync(parent)
 
 
-def inherit(made: int, parent: int) -> None:
-    """As root, give what was made the owner and group of the directory that it is in."""
-    if os.geteuid() == 0:
-        above = os.fstat(parent)
-        os.fchown(made, above.st_uid, above.st_gid)
+def heir(directory: int) -> tuple[int, int] | None:
+    """As root, whom everything in a directory is to belong to: its own owner and group. None: it does by itself."""
+    if os.geteuid() != 0:
+        return None
+    above = os.fstat(directory)
+    alike = (above.st_uid, above.st_gid) == (0, os.getegid())
+    return None if alike else (above.st_uid, above.st_gid)

@@ -6,14 +6,18 @@ import functools
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 _CHUNK = 1 << 18
-_WAITING = threading.BoundedSemaphore(64)
-"""So many files of all sessions wait for the disk with their descriptors open; the next writer waits for one."""
+_WAITING = threading.BoundedSemaphore(256)
+"""So many files of all sessions may wait for their batch with their descriptors open."""
+_SIDE_BY_SIDE = 4
+_FEW = 4
+"""Files that are not worth a thread of their own."""
 
 
 @functools.cache
@@ -65,26 +69,55 @@ def digest(descriptor: int) -> str:
     return found.hexdigest()
 
 
-def sync_later(descriptor: int) -> Future[None]:
-    """Make it durable, then close it, in another thread; the OSError that this meets is the future's. A file whose sync
-    failed is never synced again: the kernel forgets what it could not write (hazard D2)."""
-    _WAITING.acquire()
-    return _threads().submit(_sync_and_close, descriptor)
+def may_wait() -> bool:
+    """Whether one more file may stay open until its batch is synced; `close` and `sync` give the place back."""
+    return _WAITING.acquire(blocking=False)
 
 
-def _sync_and_close(descriptor: int) -> None:
+def close(descriptor: int) -> None:
+    """Of a file that waited."""
+    _WAITING.release()
+    os.close(descriptor)  # NFS tells of a full disk here
+
+
+def sync(descriptors: Sequence[int]) -> list[OSError | None]:
+    """Make files that waited durable, and close them; what each met. A file whose sync failed is never synced again:
+    the kernel forgets what it could not write (hazard D2)."""
+    for descriptor in descriptors:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # begin to write: one journal commit is for all
+    shares = max(1, min(_SIDE_BY_SIDE, len(descriptors) // _FEW))
+    met = side_by_side(_sync_each, [descriptors[share::shares] for share in range(shares)])
+    found: list[OSError | None] = [None] * len(descriptors)
+    for share, errors in enumerate(met):
+        found[share::shares] = errors
+    return found
+
+
+def _sync_each(descriptors: Sequence[int]) -> list[OSError | None]:
+    return [_sync_and_close(descriptor) for descriptor in descriptors]
+
+
+def _sync_and_close(descriptor: int) -> OSError | None:
     try:
-        os.fsync(descriptor)
-    finally:
         try:
-            os.close(descriptor)  # NFS tells of a full disk here
+            os.fsync(descriptor)
         finally:
-            _WAITING.release()
+            close(descriptor)
+    except OSError as error:
+        return error
+    return None
 
 
 def at_once(act: Callable[[T], None], each: Iterable[T]) -> None:
     """Call `act` for each, side by side; the first error is raised when all are done."""
-    failures = [future.exception() for future in [_threads().submit(act, one) for one in each]]
-    for failure in failures:
-        if failure:
-            raise failure
+    side_by_side(act, list(each))
+
+
+def side_by_side(act: Callable[[T], R], each: Sequence[T]) -> list[R]:
+    """What `act` gives for each: for the first one in this thread, for the others in more. The first error is raised
+    when all are done."""
+    others = [_threads().submit(act, one) for one in each[1:]]
+    try:
+        return [act(one) for one in each[:1]] + [other.result() for other in others]
+    finally:
+        wait(others)

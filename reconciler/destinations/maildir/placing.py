@@ -6,7 +6,8 @@ import errno
 import os
 from contextlib import suppress
 
-from reconciler.destinations.maildir import directories, files, names
+from reconciler.destinations.maildir import files, names
+from reconciler.destinations.maildir.boxes import Box
 from reconciler.destinations.maildir.staging import Copy, holds, links, remove
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -54,9 +55,9 @@ def _rename(tmp: int, copy: Copy, name: str) -> None:
     copy.name = name
 
 
-def take_back(box: int, copy: Copy) -> None:
+def take_back(box: Box, copy: Copy) -> None:
     """Out of `new/` again, where nobody has moved it yet; else `tmp/NAME` stays and tells that it was delivered."""
-    with directories.inside(box, "new") as new, directories.inside(box, "tmp") as tmp, suppress(FileNotFoundError):
-        os.unlink(copy.name, dir_fd=new)
-        remove(tmp, copy.name)
+    with suppress(FileNotFoundError):
+        os.unlink(copy.name, dir_fd=box.new)
+        remove(box.tmp, copy.name)
         copy.placed = False

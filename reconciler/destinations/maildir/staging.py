@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
-from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
-from reconciler.destinations.maildir import directories, files, names
+from reconciler.destinations.maildir import files, names
+from reconciler.destinations.maildir.boxes import Box
 from reconciler.destinations.maildir.places import Place
 from reconciler.model.outcomes import Refused
 
@@ -26,7 +26,10 @@ class Copy:
     name: str
     adopted: bool = False
     placed: bool = False
-    synced: Future[None] | None = None
+    written: int | None = None
+    """Its file, still open because it has to be synced."""
+    held: Box | None = None
+    """Kept open for the steps that follow."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,18 +66,34 @@ class Original:
         self.size = sum(map(len, self._content))
 
 
-def stage(tmp: int, copy: Copy, original: Original, *, more: bool) -> None:
-    """Write `original` for `copy`, and begin to sync it; or adopt an earlier delivery of the same."""
-    with ExitStack() as undo:
-        descriptor, temporary = _begin(tmp, copy.name)
-        undo.callback(os.close, descriptor)
-        undo.callback(remove, tmp, temporary)
-        directories.inherit(descriptor, tmp)
+def stage(box: Box, copy: Copy, original: Original, *, more: bool) -> None:
+    """Write `original` for `copy`; or adopt an earlier delivery of the same."""
+    descriptor, temporary = _begin(box.tmp, copy.name)
+    try:
+        if box.owner is not None:
+            os.fchown(descriptor, *box.owner)
         original.write(descriptor, more=more)
-        if temporary != copy.name and _adopt(tmp, copy, descriptor):
-            return
-        copy.synced = files.sync_later(descriptor)
-        undo.pop_all()
+        adopted = temporary != copy.name and _adopt(box.tmp, copy, descriptor)
+    except BaseException:
+        os.close(descriptor)
+        remove(box.tmp, temporary)
+        raise
+    if adopted:
+        os.close(descriptor)
+        remove(box.tmp, temporary)
+    else:
+        _leave_open(copy, descriptor)
+
+
+def _leave_open(copy: Copy, descriptor: int) -> None:
+    """Until the batch is synced as a whole; too many are open: it is synced by itself."""
+    if files.may_wait():
+        copy.written = descriptor
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _begin(tmp: int, name: str) -> tuple[int, str]:

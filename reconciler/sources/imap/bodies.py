@@ -1,8 +1,9 @@
 """Messages as they are stored, fetched without touching their flags: BODY.PEEK[] (RFC 3501, 6.4.5).
 
-Small ones come many to a command and are held in memory one at a time: a message is handed on only when the response
-around it has been read and makes sense. Large ones come in parts. Whatever is odd about one message (refused, sent
-twice, NIL) concerns that one alone: it is asked for again by itself, and `Unfetched` at worst.
+Small ones come many to a command, the next command under way while the answer to one is read, and are held in memory
+one at a time: a message is handed on only when the response around it has been read and makes sense. Large ones come
+in parts. Whatever is odd about one message (refused, sent twice, NIL) concerns that one alone: it is asked for again by
+itself after the others, when no command is under way, and is `Unfetched` at worst.
 
 Where a message holds NUL, which IMAP cannot carry, Dovecot sends 0x80 instead. BINARY (RFC 3516) can carry it: what
 looks replaced is asked for again with BINARY.PEEK[], which gives the same octets but for the NULs, unless the message
@@ -11,13 +12,14 @@ has parts to be decoded; then the message stays as IMAP shows it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Arrival, Listed, Unfetched, Vanished
 from reconciler.model.messages import Fetched as Outcome
-from reconciler.sources.imap.dialogue import Client
+from reconciler.sources.imap.dialogue import WHOLE, Client
 from reconciler.sources.imap.failures import Failures, throttles
 from reconciler.sources.imap.responses import Completed, Fetched, Mark, Value
 from reconciler.sources.imap.search import search_uids
@@ -25,7 +27,15 @@ from reconciler.sources.imap.uids import uid_sets
 
 _EMPTY = "the server sent nothing, although it announced a size"
 PART = 1 << 20
-"""Octets of a part; a message announced as larger, or with no size, is fetched in parts."""
+"""Octets of a part. A message announced as larger than `WHOLE`, or with no size, is fetched in parts."""
+AHEAD = 2
+"""Commands under way at once."""
+WINDOW_COUNT = 100
+WINDOW_OCTETS = 4 << 20
+"""One command asks for so many messages, and for so much unless one alone is larger."""
+
+Window = Mapping[int, Listed]
+"""Messages by UID."""
 
 
 class Bodies:
@@ -37,30 +47,41 @@ class Bodies:
         self._binary = "BINARY" in client.dialogue.capabilities
 
     def fetch(self, messages: Sequence[Listed]) -> Iterator[Outcome]:
-        """Each message once; in order, but what has to be asked for again comes after its batch."""
+        """Each message once; in order, but what has to be asked for again comes last."""
+        again: list[Listed] = []
+        missing: list[Listed] = []
         for large, group in groupby(messages, key=_is_large):
             if large:
                 yield from map(self._alone, group)
             else:
-                yield from self._together({int(listed.key): listed for listed in group})
+                yield from self._together(group, again, missing)
+        yield from map(self._alone, again)
+        yield from self._account_for(missing)
 
     # Many to a command
 
-    def _together(self, batch: Mapping[int, Listed]) -> Iterator[Outcome]:
-        for uids, members in uid_sets(batch):
-            yield from self._batch(uids, {uid: listed for uid, listed in batch.items() if uid in members})
+    def _together(self, messages: Iterable[Listed], again: list[Listed],
+                  missing: list[Listed]) -> Iterator[Outcome]:
+        asked: deque[tuple[bytes, Window]] = deque()
+        for uids, window in windows(messages):
+            asked.append((self._dialogue.ask_uids(uids, "(UID BODY.PEEK[])"), window))
+            if len(asked) == AHEAD:
+                yield from self._read(*asked.popleft(), again, missing)
+        for tag, window in asked:
+            yield from self._read(tag, window, again, missing)
 
-    def _batch(self, uids: str, wanted: Mapping[int, Listed]) -> Iterator[Outcome]:
-        again: set[int] = set()
-        missing = set(wanted)
-        for uid, body in self._trusted(uids, wanted, again):
+    def _read(self, tag: bytes, wanted: Window, again: list[Listed], missing: list[Listed]) -> Iterator[Outcome]:
+        """The answer to one command; what it leaves open goes to the lists."""
+        doubtful: set[int] = set()
+        lacking = dict(wanted)
+        for uid, body in self._trusted(tag, wanted, doubtful):
             if body is Mark.TOO_LARGE or (isinstance(body, bytes) and self._looks_replaced(body)):
-                again.add(uid)
+                doubtful.add(uid)
             elif isinstance(body, bytes) and (body or wanted[uid].size == 0):
-                missing.discard(uid)
+                del lacking[uid]
                 yield Arrival(wanted[uid], iter((body,)))
-        yield from (self._alone(wanted[uid]) for uid in wanted if uid in again)
-        yield from self._account_for([wanted[uid] for uid in wanted if uid in missing - again])
+        again += [listed for uid, listed in lacking.items() if uid in doubtful]
+        missing += [listed for uid, listed in lacking.items() if uid not in doubtful]
 
     def _account_for(self, missing: Sequence[Listed]) -> Iterator[Outcome]:
         """What did not come, or came as NIL, was expunged by somebody else (hazard I12), or is asked for by itself
@@ -69,11 +90,11 @@ class Bodies:
         for listed in missing:
             yield self._in_parts(listed) if int(listed.key) in there else Vanished(listed)
 
-    def _trusted(self, uids: str, wanted: Iterable[int], doubtful: set[int]) -> Iterator[tuple[int, Value]]:
+    def _trusted(self, tag: bytes, wanted: Window, doubtful: set[int]) -> Iterator[tuple[int, Value]]:
         """Bodies with their UIDs, each one response late: when the next bears the same UID, both are in doubt (I8)."""
         held: tuple[int, Value] | None = None
         given: set[int] = set()
-        for uid, body in self._bodies(uids, wanted):
+        for uid, body in self._bodies(tag, wanted):
             if uid in given:
                 raise ProtocolViolation(f"{self._dialogue.connection.endpoint}: the server sent a message twice, the "
                                         "second time after others")
@@ -90,9 +111,9 @@ class Bodies:
         if held is not None:
             yield held
 
-    def _bodies(self, uids: str, wanted: Iterable[int]) -> Iterator[tuple[int, Value]]:
+    def _bodies(self, tag: bytes, wanted: Window) -> Iterator[tuple[int, Value]]:
         """What the server sends of what was asked for; flags of others, and others (hazard I7), are passed over."""
-        for response in self._dialogue.fetch_uids(uids, "(UID BODY.PEEK[])"):
+        for response in self._dialogue.fetched(tag):
             match response:
                 case Fetched(uid=int(uid), attributes=attributes) if uid in wanted and b"BODY[]" in attributes:
                     yield uid, attributes[b"BODY[]"]
@@ -172,8 +193,27 @@ class Bodies:
         return False
 
 
+def windows(messages: Iterable[Listed]) -> Iterator[tuple[str, Window]]:
+    """What to ask for with one command each: the set of UIDs, and whom it stands for."""
+    window: dict[int, Listed] = {}
+    octets = 0
+    for listed in messages:
+        size = listed.size or 0
+        if window and (len(window) == WINDOW_COUNT or octets + size > WINDOW_OCTETS):
+            yield from _commands(window)
+            window, octets = {}, 0
+        window[int(listed.key)] = listed
+        octets += size
+    yield from _commands(window)
+
+
+def _commands(window: Window) -> Iterator[tuple[str, Window]]:
+    for uids, members in uid_sets(window):
+        yield uids, {uid: listed for uid, listed in window.items() if uid in members}
+
+
 def _is_large(listed: Listed) -> bool:
-    return listed.size is None or listed.size > PART
+    return listed.size is None or listed.size > WHOLE
 
 
 def _judged(listed: Listed, found: Sequence[Value]) -> bytes | Unfetched:

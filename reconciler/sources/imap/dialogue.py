@@ -12,7 +12,7 @@ from reconciler.model.errors import ProtocolViolation
 from reconciler.sources.imap.responses import Completed, Fetched, Literal, Mark, number, parse_fetch
 from reconciler.wire.connection import Connection
 
-WHOLE = 2 << 20
+WHOLE = 4 << 20
 """Octets of the largest literal that is kept in memory; larger messages are fetched in parts (hazards 6 and I1)."""
 _LITERAL = re.compile(rb"~?\{(\d{1,20})\}$")
 _ABSURD = re.compile(rb"\{\d{21,}\}\r\n$")
@@ -134,7 +134,16 @@ class Dialogue(imaplib.IMAP4):
 
         Raises ProtocolViolation for what cannot be a reply.
         """
-        tag = self._command("UID", "FETCH", uids, items)
+        return self.fetched(self.ask_uids(uids, items))
+
+    def ask_uids(self, uids: str, items: str) -> bytes:
+        """Send UID FETCH; the tag to read it with. What is asked before that is answered in the same order."""
+        tag: bytes = self._command("UID", "FETCH", uids, items)
+        return tag
+
+    def fetched(self, tag: bytes) -> Iterator[Fetched | Completed]:
+        """The answers to the oldest command that was asked and not read yet."""
+        self.connection.begin_command()
         self.connection.expect_listing()
         while True:
             line = self.connection.read_line()[:-2]

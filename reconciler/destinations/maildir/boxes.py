@@ -1,0 +1,115 @@
+"""Maildirs that are open: opened when mail for them comes, closed when none is under way any more."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from reconciler.destinations.maildir import directories
+from reconciler.destinations.maildir.places import Place
+
+KEPT = 8
+"""So many of one session stay open at once; mail for others opens them for each step."""
+_MOVED = "it was replaced or moved away while mail was being delivered there"
+
+
+@dataclass(slots=True, eq=False)
+class Box:
+    """Descriptors of a Maildir's `tmp` and `new`. `identity` tells whether its path still leads to it."""
+
+    place: Place
+    tmp: int
+    new: int
+    identity: tuple[int, ...]
+    owner: tuple[int, int] | None
+    """Whom files in `tmp` are given to, where we must say so."""
+    users: int = 0
+
+    def close(self) -> None:
+        os.close(self.tmp)
+        os.close(self.new)
+
+
+class Boxes:
+    """Those of one destination. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Place, Box] = {}
+        self._complete: set[Place] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def opened(self, place: Place, *, create: bool = False) -> Iterator[Box]:
+        """For one step. With `create` the Maildir is made where it is missing. Errors as of `directories.opened`."""
+        box = self._take(place) or self._keep(self._open(place, create=create))
+        try:
+            yield box
+        finally:
+            self.release(box)
+
+    def hold(self, box: Box) -> Box | None:
+        """Keep it open until it is released as well; None: there are too many already."""
+        with self._lock:
+            if self._kept.get(box.place) is not box:
+                return None
+            box.users += 1
+            return box
+
+    def release(self, box: Box) -> None:
+        with self._lock:
+            box.users -= 1
+            if box.users:
+                return
+            if self._kept.get(box.place) is box:
+                del self._kept[box.place]
+        box.close()
+
+    def check(self, box: Box) -> None:
+        """OSError unless the path leads to this very Maildir still: nobody finds what is put anywhere else."""
+        with directories.opened(box.place) as directory:
+            if _identity(directory) != box.identity:
+                raise OSError(errno.ESTALE, _MOVED)
+
+    def close(self) -> None:
+        """Whatever was under way is given up."""
+        with self._lock:
+            kept, self._kept = self._kept, {}
+        for box in kept.values():
+            box.close()
+
+    def _take(self, place: Place) -> Box | None:
+        with self._lock:
+            box = self._kept.get(place)
+            if box is not None:
+                box.users += 1
+            return box
+
+    def _keep(self, box: Box) -> Box:
+        with self._lock:
+            box.users = 1
+            if len(self._kept) < KEPT:
+                self._kept.setdefault(box.place, box)
+        return box
+
+    def _open(self, place: Place, *, create: bool) -> Box:
+        with directories.opened(place, create=create) as box, ExitStack() as undo:
+            if place not in self._complete or not directories.contains(box, "tmp"):
+                directories.complete(box)
+                self._complete.add(place)
+            tmp = directories.descriptor(box, "tmp")
+            undo.callback(os.close, tmp)
+            new = directories.descriptor(box, "new")
+            undo.callback(os.close, new)
+            made = Box(place, tmp, new, _identity(box), directories.heir(tmp))
+            undo.pop_all()
+            return made
+
+
+def _identity(box: int) -> tuple[int, ...]:
+    """Device and inode of the Maildir and of what we use of it."""
+    found = [os.fstat(box), *(os.stat(name, dir_fd=box, follow_symlinks=False) for name in ("tmp", "new"))]
+    return tuple(number for status in found for number in (status.st_dev, status.st_ino))
