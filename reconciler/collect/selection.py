@@ -12,8 +12,8 @@ from reconciler.model.outcomes import Entry, MessageState, Orphan
 COLLECTED_BEFORE = "collected-before"
 TOO_LARGE = "too-large"
 VANISHED = "vanished"
-BATCH_COUNT = 100
-BATCH_OCTETS = 8 << 20
+ROUND_COUNT = 5000
+ROUND_OCTETS = 1 << 30
 _UNKNOWN_SIZE = 64 << 10
 _WHOLE = (MessageState.COLLECTED, MessageState.PRESUMED)
 
@@ -146,16 +146,17 @@ def _reused(listing: Listing, entry: Entry) -> bool:
     return entry.deleted and listing.folder.account.protocol == "pop3"
 
 
-def batches(attempts: Iterable[Attempt]) -> Iterator[list[Attempt]]:
-    """Cut into batches of at most `BATCH_COUNT` messages and, unless one alone is larger, `BATCH_OCTETS`."""
-    batch: list[Attempt] = []
+def rounds(attempts: Iterable[Attempt]) -> Iterator[list[Attempt]]:
+    """Cut into rounds of at most `ROUND_COUNT` messages and, unless one alone is larger, `ROUND_OCTETS`: after each one
+    what was collected is deleted, so that a session that is cut short leaves little to be deleted by the next."""
+    chosen: list[Attempt] = []
     octets = 0
     for attempt in attempts:
         size = _UNKNOWN_SIZE if attempt.listed.size is None else attempt.listed.size
-        if batch and (len(batch) == BATCH_COUNT or octets + size > BATCH_OCTETS):
-            yield batch
-            batch, octets = [], 0
-        batch.append(attempt)
+        if chosen and (len(chosen) == ROUND_COUNT or octets + size > ROUND_OCTETS):
+            yield chosen
+            chosen, octets = [], 0
+        chosen.append(attempt)
         octets += size
-    if batch:
-        yield batch
+    if chosen:
+        yield chosen

@@ -1,21 +1,23 @@
-"""One session: list, take what the ledger lacks, fetch in batches, route, deliver, record, acknowledge.
+"""One session: list, take what the ledger lacks, fetch, route, deliver, record, acknowledge.
 
-The order within a batch is what keeps mail safe (design: no loss, no duplicate): a message is committed to its
-destination, then recorded in the ledger, and only then deleted from the server. A crash between any two of these
-leaves a state that the next session recognises: committed but not recorded is delivered again under the same name and
-adopted; recorded but not deleted is only deleted.
+Two things go on at once: messages of one batch are fetched and staged, while the batch before it is committed to its
+destination and recorded in the ledger (`commits`). Only what is recorded is deleted from the server. A crash between
+any two of these leaves a state that the next session recognises: committed but not recorded is delivered again under
+the same name and adopted; recorded but not deleted is only deleted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, Protocol, TypeVar
 
+from reconciler.collect.commits import Commits, Committed, Pending
 from reconciler.collect.incoming import Incoming
 from reconciler.collect.reidentify import Known, Reidentification, look_up
-from reconciler.collect.selection import COLLECTED_BEFORE, VANISHED, Attempt, FolderWork, batches, select
+from reconciler.collect.selection import COLLECTED_BEFORE, VANISHED, Attempt, FolderWork, rounds, select
 from reconciler.collect.spool import spool
 from reconciler.collect.standing import settled, standing, take_over, unchanged
 from reconciler.collect.tally import Tally
@@ -39,25 +41,15 @@ from reconciler.model.messages import (
     Unfetched,
     Vanished,
 )
-from reconciler.model.outcomes import (
-    Adoption,
-    Deferred,
-    Delivered,
-    DeliveryOutcome,
-    Entry,
-    Failure,
-    MessageState,
-    Outcome,
-    Record,
-    Refused,
-    SessionReport,
-)
+from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, Record, SessionReport
 from reconciler.model.routing import Routing
 
 ATTEMPTS = 5
 """A message that failed this often on its own account is parked."""
 PUT_OFF = 3
 """So many messages in a row put off for every recipient: the destination takes nothing now, so fetching ends."""
+BATCH_OCTETS = 8 << 20
+"""A batch is committed when so much is staged, or as many messages as the destination takes together."""
 _SLACK = 1 << 20
 
 
@@ -92,19 +84,6 @@ class Steering(Protocol):
 S = TypeVar("S", bound=Staged)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending(Generic[S]):
-    """A message staged at the destination, not yet committed."""
-
-    attempt: Attempt
-    staged: S
-    fingerprint: Fingerprint
-    unroutable: str
-    """Why somebody's copy can go nowhere; the others get theirs."""
-    doubt: str
-    """Why the message must stay on the server although it is delivered (`Arrival.doubt`)."""
-
-
 class Session(Generic[S]):
     """Runs once, in one thread. Failures end it and are in the report; only defects of our own are raised."""
 
@@ -117,10 +96,13 @@ class Session(Generic[S]):
         self._steering = steering
         self._now = now
         self._tally = Tally(now())
-        self._staged: list[_Pending[S]] = []
+        self._under_way: Future[Committed[S]] | None = None
+        self._staged: list[Pending[S]] = []
+        self._staged_octets = 0
         self._unacknowledged: list[Listed] = []
         self._by_content: ByContent | None = None
         self._reidentification = Reidentification(task.collector, source, ledger, now)
+        self._commits = Commits(task.collector, destination, ledger, self._reidentification.adopt, now)
         self._known_as: dict[Folder, Folder] = {}
         self._epoch = 0
         self._put_off = 0
@@ -136,6 +118,8 @@ class Session(Generic[S]):
         except CollectorError as failure:
             error = failure
             self._abandon()
+        finally:
+            self._commits.close()
         try:
             self._close(folder)
         except CollectorError as failure:
@@ -145,6 +129,8 @@ class Session(Generic[S]):
 
     def _abandon(self) -> None:
         """Nothing of what is only staged remains."""
+        if self._under_way is not None:
+            self._take_account(self._under_way.result())  # another error than the first one is not told
         abandoned, self._staged = self._staged, []
         self._destination.discard([message.staged for message in abandoned])
         for _ in abandoned:
@@ -210,9 +196,9 @@ class Session(Generic[S]):
             self._tally.notes.append(f"{work.folder.name}: the server opens this folder read-only, nothing is deleted")
         for start in range(0, len(work.delete), 1000):
             self._delete(work, work.delete[start:start + 1000])
-        for batch in batches(work.attempts):
+        for attempts in rounds(work.attempts):
             self._check_stop()
-            self._batch(work, batch)
+            self._round(work, attempts)
 
     def _check_stop(self) -> None:
         if self._steering.stopping:
@@ -221,25 +207,26 @@ class Session(Generic[S]):
     def _progress(self) -> None:
         self._steering.progress(self._tally.report(self._now(), Outcome.RUNNING))
 
-    # -- a batch
+    # -- fetching
 
-    def _batch(self, work: FolderWork, batch: Sequence[Attempt]) -> None:
-        attempts = {attempt.listed.key: attempt for attempt in batch}
+    def _round(self, work: FolderWork, attempts: Sequence[Attempt]) -> None:
+        """Fetch and deliver, then delete what is recorded: nothing is under way between two rounds."""
+        by_key = {attempt.listed.key: attempt for attempt in attempts}
         folder = self._known_as[work.folder]
         self._in_step = False
         try:
-            for fetched in self._source.fetch(work.folder, [attempt.listed for attempt in batch]):
-                self._take(folder, attempts[fetched.listed.key], fetched)
-                if len(self._staged) >= self._destination.batch_size:
+            for fetched in self._source.fetch(work.folder, [attempt.listed for attempt in attempts]):
+                self._take(folder, by_key[fetched.listed.key], fetched)
+                if len(self._staged) >= self._destination.batch_size or self._staged_octets >= BATCH_OCTETS:
                     self._flush(folder)
                 self._check_stop()
             self._in_step = True
         except LedgerUnavailable:
             raise  # what is staged or committed is recognised and adopted next time
         except CollectorError:
-            self._flush(folder)
+            self._finish_batches(folder)
             raise
-        self._flush(folder)
+        self._finish_batches(folder)
         done, self._unacknowledged = self._unacknowledged, []
         if self._task.deletes:
             self._delete(work, done)
@@ -292,8 +279,9 @@ class Session(Generic[S]):
             self._tally.skip(COLLECTED_BEFORE)  # it came back although its deletion was confirmed
             self._unacknowledged.append(attempt.listed)
         else:
-            self._staged.append(_Pending(attempt, staged, incoming.fingerprint,
-                                         routing.reason if routing.parked else "", arrival.doubt()))
+            self._staged.append(Pending(attempt, staged, incoming.fingerprint,
+                                        routing.reason if routing.parked else "", arrival.doubt()))
+            self._staged_octets += staged.size
 
     def _delivery(self, folder: Folder, attempt: Attempt) -> DeliveryId:
         """A delivery that has begun under another key goes on under that, so that it is recognised."""
@@ -314,63 +302,57 @@ class Session(Generic[S]):
              fingerprint: Fingerprint | None = None) -> None:
         """Record a message that was not delivered."""
         record = Record(attempt.key, state, attempt.listed.size or 0, attempt.occurrence, fingerprint, reason=reason)
-        self._write(folder, [(attempt, record)])
+        self._commits.write(folder, [(attempt, record)])
         self._count(record)
 
     # -- commit, record, acknowledge
 
     def _flush(self, folder: Folder) -> None:
-        self._begin(folder)
-        pending, self._staged = self._staged, []
-        if not pending:
-            return
-        committed: list[tuple[_Pending[S], Record]] = []
-        waiting = iter(pending)
-        try:
-            for _, outcomes in self._destination.commit([message.staged for message in pending]):
-                message = next(waiting)
-                committed.append((message, _record(message, outcomes)))
-        finally:
-            self._staged = list(waiting)
-            self._record(folder, committed)
+        """Commit what is staged while more is fetched. Not so where messages are committed singly: each of them is to
+        be recorded before the next one."""
+        self._await()
+        pending, self._staged, self._staged_octets = self._staged, [], 0
+        if self._destination.batch_size > 1:
+            self._under_way = self._commits.begin(folder, pending, named=self._named)
+        else:
+            self._go_on(self._commits.run(folder, pending, named=self._named))
 
-    def _begin(self, folder: Folder) -> None:
-        """Recorded as begun, they are recognised even if a crash comes, and the server then renumbers. Where messages
-        are committed singly a repeat cannot be recognised anyway, and content as an identity outlasts renumbering."""
-        if self._destination.batch_size > 1 and not self._by_content:
-            begun = [_record(message, ()) for message in self._staged if message.attempt.origin is None]
-            self._ledger.record(self._task.collector, folder,
-                                [replace(record, state=MessageState.BEGUN, reason="") for record in begun], self._now())
+    def _finish_batches(self, folder: Folder) -> None:
+        self._await()
+        pending, self._staged, self._staged_octets = self._staged, [], 0
+        if pending:
+            self._go_on(self._commits.run(folder, pending, named=self._named))
 
-    def _record(self, folder: Folder, committed: Sequence[tuple[_Pending[S], Record]]) -> None:
-        if not committed:
-            return
-        try:
-            self._write(folder, [(message.attempt, record) for message, record in committed])
-        except LedgerUnavailable:
-            for _ in committed:
-                self._tally.fail()  # delivered, but nobody knows: the next session finds and adopts them
-            raise
-        self._destination.settle([message.staged for message, _ in committed])
-        for message, record in committed:
+    @property
+    def _named(self) -> bool:
+        """The server's keys last, for a while."""
+        return self._by_content is None
+
+    def _await(self) -> None:
+        """Let the batch under way be done."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            self._go_on(under_way.result())
+
+    def _go_on(self, committed: Committed[S]) -> None:
+        """If nothing is wrong."""
+        self._take_account(committed)
+        if committed.error is not None:
+            raise committed.error
+        self._feel_pressure([record for _, record in committed.recorded])
+
+    def _take_account(self, committed: Committed[S]) -> None:
+        for message, record in committed.recorded:
             self._count(record)
             if record.state is MessageState.COLLECTED and record.reason:
                 self._tally.notes.append(f"a message is delivered and stays on the server: {record.reason}")
             elif record.state is MessageState.COLLECTED:
                 self._unacknowledged.append(message.attempt.listed)
-        self._progress()
-        self._feel_pressure([record for _, record in committed])
-
-    def _write(self, folder: Folder, records: Sequence[tuple[Attempt, Record]]) -> None:
-        """What began under another key is recorded there, then moves: a crash in between leaves an orphan as before."""
-        records = [(attempt, _presuming(attempt, record)) for attempt, record in records]
-        here = [record for attempt, record in records if attempt.origin is None]
-        self._ledger.record(self._task.collector, folder, here, self._now())
-        for attempt, record in records:
-            if origin := attempt.origin:
-                elsewhere = replace(record, key=origin.entry.key)
-                self._ledger.record(self._task.collector, origin.folder, [elsewhere], self._now())
-                self._reidentification.adopt(folder, Adoption(origin, attempt.key, record.state))
+        for _ in range(committed.unrecorded):
+            self._tally.fail()
+        self._staged = committed.staged + self._staged
+        if committed.recorded:
+            self._progress()
 
     def _count(self, record: Record) -> None:
         match record.state:
@@ -417,22 +399,3 @@ class Session(Generic[S]):
         if folder is not None:
             self._confirm(self._known_as[folder], deletion.confirmed)
         self._refuse(deletion.refused)
-
-
-def _presuming(attempt: Attempt, record: Record) -> Record:
-    """Where others bear the same UIDL, a later session must not delete by that alone (hazard P2)."""
-    if attempt.listed.ambiguous and record.state is MessageState.COLLECTED:
-        return replace(record, state=MessageState.PRESUMED)
-    return record
-
-
-def _record(message: _Pending[S], outcomes: Sequence[DeliveryOutcome]) -> Record:
-    """What is known of a message after delivery: put off for one recipient, it is tried again for that one."""
-    delivered = tuple(outcome for outcome in outcomes if isinstance(outcome, Delivered))
-    deferred = [f"{outcome.recipient}: {outcome.reason}" for outcome in outcomes if isinstance(outcome, Deferred)]
-    refused = [f"{outcome.recipient}: {outcome.reason}" for outcome in outcomes if isinstance(outcome, Refused)]
-    if message.unroutable:
-        refused.append(message.unroutable)
-    state = MessageState.FAILED if deferred else MessageState.PARKED if refused else MessageState.COLLECTED
-    return Record(message.attempt.key, state, message.staged.size, message.attempt.occurrence,
-                  message.fingerprint, delivered, "; ".join(deferred + refused) or message.doubt)

@@ -27,7 +27,8 @@ class Source(Protocol):
         listing them. False whenever that is in doubt; `listings` may follow then."""
 
     def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
-        """Each of `messages` once, in order; see `Arrival` for how content is read."""
+        """Each of `messages` once, more or less in order; see `Arrival` for how content is read. What comes next is
+        asked for ahead, within bounds, so that nothing else may be asked of the source before the end."""
 
     def headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
         """The header block of each, in any order, up to its empty line, CRLF line ends; None where it cannot be had
@@ -81,8 +82,9 @@ S = TypeVar("S", bound=Staged)
 
 
 class Destination(Protocol[S]):
-    """Where mail is delivered to. Used from one session's thread at a time; every method may raise
-    `DestinationUnavailable`, which concerns everybody; what concerns one recipient is an outcome."""
+    """Where mail is delivered to, for one session; every method may raise `DestinationUnavailable`, which concerns
+    everybody; what concerns one recipient is an outcome. Where `batch_size` is more than 1, one thread stages while
+    another one commits and settles the batch before; else there is one thread only."""
 
     @property
     def batch_size(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.collect.selection import BATCH_COUNT, BATCH_OCTETS, Attempt, batches, select, shares
+from reconciler.collect.selection import ROUND_COUNT, ROUND_OCTETS, Attempt, rounds, select, shares
 from reconciler.model.messages import Account, Folder, Listed, Listing
 from reconciler.model.outcomes import Entry, MessageState
 
@@ -81,10 +81,10 @@ def test_every_listed_message_is_counted_once(messages: list[tuple[str, int]], l
     assert limit == 0 or attempts <= limit
 
 
-@given(st.lists(st.one_of(st.none(), st.integers(0, 2 * BATCH_OCTETS)), max_size=300))
-def test_batches_keep_the_order_and_their_bounds(sizes: list[int | None]) -> None:
-    attempts = [Attempt(Listed(str(number), size)) for number, size in enumerate(sizes)]
-    cut = list(batches(attempts))
-    assert [attempt for batch in cut for attempt in batch] == attempts
-    assert all(len(batch) == 1 or sum(a.listed.size or 0 for a in batch) <= BATCH_OCTETS for batch in cut)
-    assert all(1 <= len(batch) <= BATCH_COUNT for batch in cut)
+@given(st.lists(st.one_of(st.none(), st.integers(0, 2 * ROUND_OCTETS)), max_size=300), st.integers(0, ROUND_COUNT))
+def test_rounds_keep_the_order_and_their_bounds(sizes: list[int | None], more: int) -> None:
+    attempts = [Attempt(Listed(str(number), size)) for number, size in enumerate([*sizes, *[1] * more])]
+    cut = list(rounds(attempts))
+    assert [attempt for each in cut for attempt in each] == attempts
+    assert all(len(each) == 1 or sum(a.listed.size or 0 for a in each) <= ROUND_OCTETS for each in cut)
+    assert all(1 <= len(each) <= ROUND_COUNT for each in cut)

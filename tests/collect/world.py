@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -45,16 +46,26 @@ class Crash(BaseException):
 
 @dataclass
 class Fate:
-    """Raises at the step whose number is `at`; `steps` names all that were passed."""
+    """Raises at the step whose number is `at`, or at the so-manieth of a name, `on`; `steps` names all that were
+    passed. After a crash no thread gets any further."""
 
     at: int = -1
     error: Callable[[], BaseException] = Crash
     steps: list[str] = field(default_factory=list)
+    on: tuple[str, int] = ("", 0)
+    over: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def step(self, name: str) -> None:
-        self.steps.append(name)
-        if len(self.steps) - 1 == self.at:
-            raise self.error()
+        with self.lock:
+            if self.over:
+                raise Crash
+            self.steps.append(name)
+            if len(self.steps) - 1 != self.at and (name, self.steps.count(name)) != self.on:
+                return
+            error = self.error()
+            self.over = isinstance(error, Crash)
+            raise error
 
 
 @dataclass

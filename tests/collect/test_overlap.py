@@ -1,0 +1,136 @@
+"""Batches that overlap: one is committed and recorded while the next one is fetched and staged."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from reconciler.model.errors import DestinationUnavailable, LedgerUnavailable
+from reconciler.model.messages import Deletion, Folder, Listed
+from reconciler.model.outcomes import Delivered, DeliveryOutcome, Outcome
+from tests.collect.test_session import MODES, PROTOCOLS, STORED, Mode, world
+from tests.collect.world import Crash, Fate, Helm, MemoryDestination, MemorySource, MemoryStaged, World, broken
+
+
+def overlapping(mode: Mode = "new-keep", protocol: str = "imap") -> World:
+    """Five messages in batches of two."""
+    here = world(mode, protocol)
+    here.batch_size = 2
+    return here
+
+
+def steps(mode: Mode, protocol: str) -> list[tuple[str, int]]:
+    """Each step of a session by its name and how often that came before: in which order two threads take theirs is
+    not certain."""
+    whole = Fate()
+    overlapping(mode, protocol).session(whole)
+    return [(name, nth) for name, count in Counter(whole.steps).items() for nth in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("mode", MODES)
+def test_D13_a_crash_at_every_step_loses_and_doubles_nothing(mode: Mode, protocol: str,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemorySource, "delete", _only_what_is_recorded(monkeypatch))
+    for step in steps(mode, protocol):
+        here = overlapping(mode, protocol)
+        with pytest.raises(Crash):
+            here.session(Fate(on=step))
+        here.session()
+        assert here.mailboxes.texts() == STORED, step
+        assert (here.server.messages == {}) == (mode != "new-keep"), step
+
+
+@pytest.mark.parametrize("error", [broken, lambda: LedgerUnavailable("locked"), lambda: DestinationUnavailable("full")])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_failure_at_every_step_loses_and_doubles_nothing(mode: Mode, error: type[Exception]) -> None:
+    fitting = {"ConnectionFailed": ("list", "fetch", "half a message", "before delete"),
+               "LedgerUnavailable": ("before record", "after record", "before record of deletion"),
+               "DestinationUnavailable": ("before commit",)}
+    for name, nth in steps(mode, "imap"):
+        if name not in fitting[error().reason]:  # type: ignore[attr-defined]
+            continue
+        here = overlapping(mode)
+        report = here.session(Fate(on=(name, nth), error=error))
+        assert report.outcome is Outcome.FAILED, name
+        here.session()
+        here.session()
+        assert here.mailboxes.texts() == STORED, (name, nth)
+        assert (here.server.messages == {}) == (mode != "new-keep"), (name, nth)
+
+
+def _only_what_is_recorded(monkeypatch: pytest.MonkeyPatch) -> object:
+    """`delete`, which also looks that everything it is given was delivered before, and that is recorded."""
+    worlds: list[World] = []
+    delete, session = MemorySource.delete, World.session
+
+    def watched(self: World, *arguments: object) -> object:
+        worlds[:] = [self]
+        return session(self, *arguments)  # type: ignore[arg-type]
+
+    def checked(self: MemorySource, folder: Folder, messages: Sequence[Listed]) -> Deletion:
+        known = worlds[0].ledger.known("sales", folder)
+        assert all(known[message.key].state == "collected" for message in messages)
+        return delete(self, folder, messages)
+
+    monkeypatch.setattr(World, "session", watched)
+    return checked
+
+
+def test_the_next_batch_is_fetched_while_one_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = threading.Event()
+    commit = MemoryDestination.commit
+
+    def slow(self: MemoryDestination,
+             staged: Sequence[MemoryStaged]) -> Iterator[tuple[MemoryStaged, tuple[DeliveryOutcome, ...]]]:
+        if self.fate.steps.count("before commit") < 2:
+            assert fetched.wait(30)
+        yield from commit(self, staged)
+
+    class Watching(Fate):
+        def step(self, name: str) -> None:
+            super().step(name)
+            if self.steps.count("staged") == 4:
+                fetched.set()
+
+    monkeypatch.setattr(MemoryDestination, "commit", slow)
+    assert overlapping().session(Watching()).collected == 5
+
+
+def test_no_more_than_two_batches_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = overlapping()
+    here.verdict = lambda recipient: open_ones.append(len(here.destination.open)) or Delivered(recipient, "file")  # type: ignore[func-returns-value]
+    open_ones: list[int] = []
+    here.session()
+    assert max(open_ones) <= 4
+
+
+def test_a_session_that_is_stopped_keeps_what_it_has_fetched() -> None:
+    here = overlapping("new-delete")
+    report = here.session(helm=Helm(stop_after=2))
+    assert (report.outcome, report.error) == (Outcome.INTERRUPTED, None)
+    assert report.collected + report.left == 5
+    assert here.session().left == 0
+    assert here.mailboxes.texts() == STORED
+
+
+def test_messages_that_cannot_be_recognised_are_recorded_one_by_one() -> None:
+    here = world()
+    here.batch_size = 1
+    fate = Fate()
+    here.session(fate)
+    order = [step for step in fate.steps if step in ("staged", "before commit", "after record")]
+    assert order == ["staged", "before commit", "after record"] * 5
+
+
+def test_a_batch_is_full_when_enough_octets_are_staged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.collect.session.BATCH_OCTETS", 2 * len(STORED[0]))
+    here = world()
+    here.task = replace(here.task, limit=4)
+    fate = Fate()
+    assert here.session(fate).collected == 4
+    assert fate.steps.count("settle") == 2
