@@ -17,7 +17,7 @@ help:
 	@echo 'make soak         random faults for an hour, while mail keeps coming; SECONDS=600 for ten minutes (root)'
 	@echo 'make check        style, types, floors, and whether the schema is up to date'
 	@echo 'make fix          mend what a program can mend'
-	@echo 'make bench        messages a second, from a private Dovecot'
+	@echo 'make bench        beside mpop, mbsync, fetchmail, getmail6 and the floors of disk and network; about ten minutes'
 	@echo 'make clean        remove everything that these made'
 
 demo:
@@ -50,7 +50,7 @@ fix:
 	$(BIN)/python -m reconciler.manifests.schema
 
 bench:
-	@scripts/bootstrap demo
+	@scripts/bootstrap bench
 	@$(BIN)/python -m bench $(ARGS)
 
 clean:

@@ -1,1 +1,1 @@
-"""`make bench`: how many messages a second `mailcollector run --once` collects from a private Dovecot."""
+"""`make bench`: how fast mailcollector is, beside other programs and beside what disk and network allow."""

@@ -1,85 +1,164 @@
-"""`python -m bench [--messages N] [--runs N]`, from the checkout's root.
+"""`python -m bench`, from the checkout's root: mailcollector beside other programs and the physical floors, in one run.
 
-Every run is a whole process into an empty Maildir with an empty ledger, everything synced to disk; the time that the
-same command takes over an empty directory is told beside it. Client, server and disk share this machine.
+Every run begins in an empty directory with an empty state, everything synced to disk before; the programs take turns,
+so that a busy machine is busy for all of them. Client, server and disk share this machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from bench import corpus, report
+from bench.field import IN_DAEMON, ONCE, Failed, Field
+from bench.ours import Figures
+from bench.peers import FLOORS, PEERS, PROTOCOLS, Account, Peer
+from bench.proxy import Proxy
+from bench.report import Case
 from tests.servers import mail
 from tests.servers.dovecot import Dovecot
 
-PROGRAM = Path(sys.executable).with_name("mailcollector")
-USER = "bench@shop.example"
-CASES = {"IMAP": ("imap", "imap"), "IMAPS": ("imap", "imaps"), "POP3": ("pop3", "pop3"), "POP3S": ("pop3", "pop3s")}
-"""Name -> protocol, port."""
-MANIFEST = """\
-apiVersion: mailcollector/v1
-kind: MailCollector
-metadata: {{name: bench}}
-spec:
-  source: {{protocol: {protocol}, host: localhost, port: {port}, {tls}, username: {user},
-           password: {{env: BENCH_PASSWORD}}}}
-  collect: {{mode: new-keep, limit: 0}}
-  recipient: {{forwardTo: bench@office.example}}
----
-apiVersion: mailcollector/v1
-kind: Destination
-metadata: {{name: local}}
-spec: {{default: true, maildir: {{path: ../mail}}}}
-"""
+USER, WARM = "bench@shop.example", "warm@shop.example"
+FAR = 0.040
+"""Seconds of a round trip."""
+SLOW = ("fetchmail+procmail", "getmail6")
+"""By an order of magnitude: measured once only."""
+
+
+class Bench:
+    def __init__(self, field: Field, server: Dovecot, asked: argparse.Namespace) -> None:
+        self._field = field
+        self._server = server
+        self._runs: int = asked.runs
+        self._peers = {name: peer for name, peer in PEERS.items()
+                       if name in asked.peers.split(",") and shutil.which(peer.program)}
+        self._protocols: list[str] = asked.protocols.split(",")
+
+    def collect(self, count: int) -> Iterator[Case]:
+        """A mailbox with mail of all sizes."""
+        size = self._seed(USER, corpus.letters(count)) / 1e6
+        cases = [Case(f"{protocol.upper()}: {count} messages, {size:.0f} MB", count) for protocol in self._protocols]
+        starts = sorted(self._field.once(self._account(self._protocols[0], USER), 0).wall for _ in range(self._runs))
+        for turn in range(self._runs):
+            for protocol, case in zip(self._protocols, cases, strict=True):
+                case.start = starts[len(starts) // 2]
+                for name, peer in self._able({**FLOORS, **self._peers}, protocol):
+                    if not turn or name not in SLOW:
+                        self._other(case, name, peer, self._account(protocol, USER))
+                case.add(ONCE, self._field.once(self._account(protocol, USER), count))
+                case.add(IN_DAEMON, self._session(protocol, USER, count))
+        yield from cases
+
+    def far(self, count: int) -> Iterator[Case]:
+        """The same over a connection with a long round trip."""
+        user = f"far-{USER}"
+        self._seed(user, corpus.letters(count))
+        for protocol in self._protocols:
+            case = Case(f"{protocol.upper()}, round trip {FAR * 1000:.0f} ms: {count} messages", count)
+            with Proxy(self._server.ports[protocol], FAR) as proxy:
+                for turn in range(self._runs):
+                    for name, peer in self._able(self._peers, protocol):
+                        if not turn or name not in SLOW:
+                            self._other(case, name, peer, self._field.account(protocol, user, proxy.port))
+                    case.add(IN_DAEMON, self._session(protocol, user, count, proxy.port))
+            yield case
+
+    def polls(self, count: int) -> Iterator[Case]:
+        """A mailbox in which nothing is new."""
+        user = f"poll-{count}-{USER}"
+        self._seed(user, corpus.small(count))
+        for protocol in self._protocols:
+            case = Case(f"{protocol.upper()}: poll of {count} messages, nothing new", 0)
+            for name, peer in self._able(self._peers, protocol):
+                if name not in SLOW:
+                    for figures in self._field.poll(peer, self._account(protocol, user), count, self._runs):
+                        case.add(name, figures)
+            sessions = self._field.session(self._account(protocol, user), self._account(protocol, WARM), count,
+                                           self._runs + 1)
+            for figures in sessions[2:]:  # neither the first session nor the poll behind it, which may pay for that
+                case.add(IN_DAEMON, figures)
+            yield case
+
+    def memory(self, size: int) -> Iterator[Case]:
+        """Few messages that are very large: how far a session goes beyond the idle daemon."""
+        user = f"large-{USER}"
+        self._seed(user, [mail.message(number, size) for number in range(4)])
+        for protocol in self._protocols:
+            case = Case(f"{protocol.upper()}: 4 messages of {size / 1e6:.0f} MB", 4)
+            case.add(IN_DAEMON, self._session(protocol, user, 4))
+            yield case
+
+    def _other(self, case: Case, name: str, peer: Peer, account: Account) -> None:
+        """A run of another program that fails is told of and left out."""
+        try:
+            case.add(name, self._field.peer(peer, account, case.messages))
+        except Failed as failure:
+            print(f"left out: {case.title}: {failure}", file=sys.stderr)
+
+    def _seed(self, user: str, letters: Sequence[bytes]) -> int:
+        self._server.deliver(user, letters)
+        return sum(map(len, letters))
+
+    def _account(self, protocol: str, user: str) -> Account:
+        return self._field.account(protocol, user)
+
+    def _session(self, protocol: str, user: str, count: int, port: int | None = None) -> Figures:
+        [figures] = self._field.session(self._field.account(protocol, user, port), self._account(protocol, WARM), count)
+        return figures
+
+    @staticmethod
+    def _able(peers: dict[str, Peer], protocol: str) -> list[tuple[str, Peer]]:
+        return [(name, peer) for name, peer in peers.items() if protocol in peer.protocols]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("--messages", type=int, default=2000)
-    parser.add_argument("--runs", type=int, default=3)
-    asked = parser.parse_args()
-    with Dovecot() as server, tempfile.TemporaryDirectory(prefix="bench", dir="/var/tmp") as work:
-        letters = [mail.message(number, 2_000 + 66_000 * (number % 2)) for number in range(asked.messages)]
-        server.deliver(USER, letters)
-        size = sum(map(len, letters)) / 1e6
-        empty = statistics.median(seconds(Path(work), "", server) for _ in range(asked.runs))
-        print(f"{asked.messages} messages, {size:.0f} MB, {asked.runs} runs, medians; "
-              f"over an empty directory the command takes {empty:.2f} s")
-        print(f"{'':6} {'seconds':>8} {'messages/s':>11} {'without start':>14}")
-        for name, (protocol, port) in CASES.items():
-            tls = f'caFile: "{server.ca_file}"' if port.endswith("s") else "tls: none"
-            text = MANIFEST.format(protocol=protocol, port=server.ports[port], tls=tls, user=USER)
-            runs = [seconds(Path(work), text, server, letters=len(letters)) for _ in range(asked.runs)]
-            whole = statistics.median(runs)
-            print(f"{name:6} {whole:8.2f} {asked.messages / whole:11.0f} {asked.messages / (whole - empty):14.0f}",
-                  flush=True)
+    asked = _arguments()
+    with ExitStack() as stack:
+        server = stack.enter_context(Dovecot())
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench", dir=asked.temp)))
+        root.chmod(0o755)
+        subprocess.run(["chattr", "+T", root], check=False, stderr=subprocess.DEVNULL)  # ext4: runs far from each other
+        server.deliver(WARM, [mail.message(number) for number in range(10)])
+        bench = Bench(Field(server, root), server, asked)
+        small = asked.messages < 2000
+        steps: dict[str, Callable[[], Iterator[Case]]] = {
+            "collect": lambda: bench.collect(asked.messages),
+            "far": lambda: bench.far(min(500, asked.messages)),
+            "poll": lambda: (case for count in ((asked.messages,) if small else (2_000, 20_000))
+                             for case in bench.polls(count)),
+            "memory": lambda: bench.memory(8_000_000 if small else 45_000_000),
+        }
+        cases = []
+        for name in asked.cases.split(","):
+            for case in steps[name]():
+                cases.append(case)
+                print(case.text(), flush=True)
+                if asked.out:
+                    asked.out.with_suffix(".json").write_text(json.dumps(report.data(cases), indent=1) + "\n")
+                    asked.out.with_suffix(".svg").write_text(report.picture(cases))
     return 0
 
 
-def seconds(work: Path, manifest: str, server: Dovecot, *, letters: int = 0) -> float:
-    """The wall-clock time of one run over `manifest`, which has to collect this many."""
-    for name in ("collectors.d", "state", "mail"):
-        shutil.rmtree(work / name, ignore_errors=True)
-    (work / "collectors.d").mkdir()
-    if manifest:
-        (work / "collectors.d" / "bench.yaml").write_text(manifest, encoding="utf-8")
-    os.sync()  # the mess of the run before is not this one's to write
-    started = time.perf_counter()
-    done = subprocess.run([PROGRAM, "run", work / "collectors.d", "--once", "--state-dir", work / "state"], check=False,
-                          env={**os.environ, "BENCH_PASSWORD": server.password}, stdin=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, text=True)
-    took = time.perf_counter() - started
-    collected = sum(1 for _ in (work / "mail").glob("new/*"))
-    if done.returncode or collected != letters:
-        raise SystemExit(f"bench: {collected} of {letters} messages arrived\n{done.stderr}")
-    return took
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("--messages", type=int, default=2000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--cases", default="collect,far,poll,memory")
+    parser.add_argument("--protocols", default=",".join(PROTOCOLS))
+    parser.add_argument("--peers", default=",".join(PEERS), help="the other programs, where they are installed")
+    parser.add_argument("--temp", default=tempfile.gettempdir(), help="a directory on the disk that is measured")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="write PATH.json and PATH.svg")
+    asked = parser.parse_args()
+    os.umask(0o022)
+    return asked
 
 
 if __name__ == "__main__":

@@ -21,19 +21,13 @@ from reconciler.collect.session import Session as CollectSession
 from reconciler.collect.session import Task
 from reconciler.control import once
 from reconciler.control.admission import Admission
-from reconciler.control.daemon import Parts, run_daemon
-from reconciler.control.fsck import Fsck
 from reconciler.control.limits import LimitsOf, limits
 from reconciler.control.observe import Directory
 from reconciler.control.ownership import owned
 from reconciler.control.proposal import Proposal, last_in_force, propose
 from reconciler.control.service import Control
 from reconciler.control.sessions import SessionControl, SessionPool
-from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint
 from reconciler.destinations.maildir import Maildir
-from reconciler.destinations.maildir.audit import Maildirs
-from reconciler.destinations.maildir.names import SUFFIX
-from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint
 from reconciler.ledger import LedgerAbsent, SqlLedger, open_ledger
 from reconciler.manifests.files import DirectoryVanished, list_files
 from reconciler.manifests.spec import SourceSpec, octets
@@ -59,9 +53,11 @@ from reconciler.secrets import read_secret, stamp
 from reconciler.wire.limits import Limits
 
 if TYPE_CHECKING:
+    from reconciler.control.daemon import Parts
     from reconciler.secrets.oauth2 import AccessTokens
 
 _REFUSED = {AuthenticationFailed.reason, backoff.LOGIN_REFUSED}
+
 OnProgress = Callable[[str, Session], None]
 
 log = structlog.get_logger()
@@ -79,6 +75,8 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
     with owned(settings.state_dir), _ledger(settings) as ledger:
         if once:
             return _run_once(settings, directory, ledger, allow_empty)
+        from reconciler.control.daemon import run_daemon  # noqa: PLC0415  # with --once nothing is watched
+
         _raise_file_limit()
         return asyncio.run(run_daemon(directory, _parts(settings, directory, ledger, allow_empty)))
 
@@ -90,6 +88,8 @@ def _raise_file_limit() -> None:
 
 
 def _parts(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> Parts:
+    from reconciler.control.daemon import Parts  # noqa: PLC0415
+
     @asynccontextmanager
     async def serve(control: Control) -> AsyncIterator[None]:
         from reconciler.web.server import served  # noqa: PLC0415  # only the daemon pays for a web server
@@ -181,6 +181,10 @@ def check(settings: Settings, directory: Path, name: str) -> CheckReport:
 def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:
     """Compare the ledger with the Maildirs and the manifests. Owns the state meanwhile. Raises LedgerAbsent where there
     is no ledger."""
+    from reconciler.control.fsck import Fsck  # noqa: PLC0415
+    from reconciler.destinations.maildir.audit import Maildirs  # noqa: PLC0415
+    from reconciler.destinations.maildir.names import SUFFIX  # noqa: PLC0415
+
     with closing(open_ledger(settings.state_url, create=False)) as reading, owned(settings.state_dir):
         desired = once.find(_directory(settings, directory), reading.last_good()).desired
         maildirs = {name: Maildirs(path) for name, collector in desired.collectors.items()
@@ -381,7 +385,11 @@ def open_destination(collector: DesiredCollector, settings: Settings) -> Destina
     spec = collector.destination
     assert spec is not None  # noqa: S101  # without one it is a Maildir
     if spec.lmtp:
+        from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint  # noqa: PLC0415
+
         return lmtp_destination(lmtp_endpoint(spec.lmtp))
+    from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint  # noqa: PLC0415
+
     assert spec.smtp is not None  # noqa: S101  # the schema: exactly one of the three
     smtp, password = spec.smtp, spec.smtp.password
     login = Login(smtp.username, lambda: read_secret(password)) if smtp.username and password else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 
@@ -64,6 +65,7 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command that the arguments name; ends the process with its exit code."""
+    gc.set_threshold(50_000, 20, 50)  # a start, and a session, make many objects and hardly any cycles
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names in every script, terminals in some

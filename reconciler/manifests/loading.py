@@ -7,9 +7,8 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import jsonschema
 from pydantic import ValidationError
 
 from reconciler.manifests import document, files, mailboxes, rules, schema, wording
@@ -17,6 +16,9 @@ from reconciler.manifests.diagnostics import START, Diagnostic, Finding, Positio
 from reconciler.manifests.fields import Fields
 from reconciler.manifests.nodes import Document, Unusable
 from reconciler.manifests.spec import Destination, MailCollector, Manifest
+
+if TYPE_CHECKING:
+    import jsonschema
 
 Kind = Literal["MailCollector", "Destination"]
 
@@ -120,6 +122,8 @@ class ParsedFile:
 
 @functools.cache
 def _validator() -> tuple[jsonschema.Draft7Validator, Mapping[str, Any]]:
+    import jsonschema  # noqa: PLC0415  # an empty directory does without
+
     inlined = schema.inlined()
     return jsonschema.Draft7Validator(inlined), inlined
 

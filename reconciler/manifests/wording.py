@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from reconciler.manifests import spec
 from reconciler.manifests.diagnostics import Finding, Path, did_you_mean, dotted, escaped, is_secret, nearest, quoted
 from reconciler.manifests.nodes import Document
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 _INTERVAL = "is no interval from 5s to 24h: write it like 90s, 5m, 1h30m or 1d"
 PATTERNS = {

@@ -1,0 +1,152 @@
+"""mailcollector itself: as a whole process, and as one session of a daemon that runs already."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench.peers import Account, Command
+
+PROGRAM = Path(sys.executable).with_name("mailcollector")
+PATIENCE = 600.0
+_DESTINATION = """\
+apiVersion: mailcollector/v1
+kind: Destination
+metadata: {{name: local}}
+spec: {{default: true, maildir: {{path: "{path}"}}}}
+"""
+_COLLECTOR = """\
+apiVersion: mailcollector/v1
+kind: MailCollector
+metadata: {{name: {name}}}
+spec:
+  source: {{protocol: {protocol}, host: localhost, port: {port}, {tls}, username: {user}, password: {{file: {secret}}}}}
+  collect: {{mode: new-keep, limit: 0, interval: 1d}}
+  recipient: {{forwardTo: bench@office.example}}
+"""
+
+
+def prepared(work: Path, password: str, maildir: Path) -> Path:
+    """The directory of manifests, with nothing to collect in it."""
+    manifests = work / "collectors.d"
+    manifests.mkdir(parents=True)
+    (work / "secret").write_text(password)
+    (manifests / "local.yaml").write_text(_DESTINATION.format(path=maildir))
+    return manifests
+
+
+def declare(work: Path, name: str, account: Account) -> None:
+    tls = f'caFile: "{account.ca_file}"' if account.tls else "tls: none"
+    text = _COLLECTOR.format(name=name, protocol="imap" if account.imap else "pop3", port=account.port, tls=tls,
+                             user=account.user, secret=work / "secret")
+    draft = work / name
+    draft.write_text(text)
+    draft.replace(work / "collectors.d" / f"{name}.yaml")
+
+
+def once(work: Path) -> Command:
+    return [str(PROGRAM), "run", str(work / "collectors.d"), "--once", "--state-dir", str(work / "state")]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Seconds, seconds of CPU, and by how many MB a session's memory went beyond what the daemon had before."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+class Daemon:
+    """A running one; its sessions are measured by what it says of them, and by what the kernel says of the process."""
+
+    def __init__(self, work: Path, process: subprocess.Popen[bytes]) -> None:
+        self._work = work
+        self._process = process
+        self._state = os.open(work / "state", os.O_PATH | os.O_DIRECTORY)  # the path may be too long for a socket's
+        transport = httpx.HTTPTransport(uds=f"/proc/self/fd/{self._state}/control.sock")
+        self._client = httpx.Client(transport=transport, base_url="http://localhost", timeout=PATIENCE)
+
+    def collect(self, name: str, account: Account) -> Figures:
+        """A first session: the collector is declared now."""
+        before = self._resources()
+        declare(self._work, name, account)
+        return self._figures(name, before, None)
+
+    def settle(self, name: str) -> None:
+        """Wait until a session of this one has ended."""
+        self._figures(name, (0.0, 0.0), None)
+
+    def poll(self, name: str) -> Figures:
+        """Another session."""
+        last = self._session(name)
+        before = self._resources()
+        self._client.post(f"/api/v1/collectors/{name}/collect").raise_for_status()
+        return self._figures(name, before, str(last["startedAt"]) if last else None)
+
+    def close(self) -> None:
+        self._client.close()
+        os.close(self._state)
+
+    def _figures(self, name: str, before: tuple[float, float], last: str | None) -> Figures:
+        deadline = time.monotonic() + PATIENCE
+        while not (found := self._session(name)) or found["outcome"] == "running" or found["startedAt"] == last:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"bench: no session of {name} ended\n{(self._work / 'log').read_text()}")
+            time.sleep(0.1)
+        if found["outcome"] != "succeeded":
+            raise SystemExit(f"bench: {found}")
+        cpu, _ = self._resources(keep=True)
+        return Figures(_seconds(found), cpu - before[0], self._peak() - before[1])
+
+    def _session(self, name: str) -> dict[str, Any] | None:
+        listed = self._client.get("/api/v1/collectors").raise_for_status().json()
+        return next((one["status"].get("lastSession") for one in listed if one["metadata"]["name"] == name), None)
+
+    def _resources(self, *, keep: bool = False) -> tuple[float, float]:
+        """Seconds of CPU so far, MB of memory now; from now on the peak is counted anew."""
+        place = Path("/proc", str(self._process.pid))
+        if not keep:
+            (place / "clear_refs").write_text("5")
+        fields = (place / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), self._status("VmRSS")
+
+    def _peak(self) -> float:
+        return self._status("VmHWM")
+
+    def _status(self, name: str) -> float:
+        lines = Path("/proc", str(self._process.pid), "status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name + ":"))
+
+
+@contextmanager
+def daemon(work: Path) -> Iterator[Daemon]:
+    command = [str(PROGRAM), "run", str(work / "collectors.d"), "--state-dir", str(work / "state")]
+    with (work / "log").open("ab") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        while not (work / "state" / "control.sock").exists():
+            if process.poll() is not None:
+                raise SystemExit(f"bench: the daemon ended\n{(work / 'log').read_text()}")
+            time.sleep(0.05)
+        running = Daemon(work, process)
+        yield running
+        running.close()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _seconds(session: dict[str, Any]) -> float:
+    return (datetime.fromisoformat(session["finishedAt"]) - datetime.fromisoformat(session["startedAt"])
+            ).total_seconds()
