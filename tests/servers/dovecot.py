@@ -17,7 +17,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -217,9 +217,10 @@ class Dovecot:
         return {path.name.split(":")[0]: "new" if path.parent.name == "new" else path.name.partition(":2,")[2]
                 for path in self._files(user, folder)}
 
-    def restart(self) -> None:
-        """Stop it and start it again, on other ports; sessions are cut."""
+    def restart(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Stop it, do something, and start it again, on other ports; sessions are cut."""
         self._halt()
+        meanwhile()
         (self.root / "dovecot.log").unlink()
         self._start()
 

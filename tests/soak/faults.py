@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.crashes.power import Disk
 from tests.servers.dovecot import Dovecot
+from tests.servers.numbering import new_validity, recreated
 from tests.soak.program import Program
 from tests.soak.proxy import Proxy
 
-WEIGHTS = {"cut": 8, "kill": 6, "refuse": 3, "full": 3, "restart": 2, "power": 1}
+WEIGHTS = {"cut": 8, "kill": 4, "refuse": 3, "full": 3, "restart": 2, "recreate": 2, "power": 1}
 
 
 class Faults:
     """`strike` does one at random and mends it before it returns; `struck` counts them."""
 
     def __init__(self, program: Program, dovecot: Dovecot, disk: Disk, proxies: dict[str, Proxy],
-                 chance: random.Random) -> None:
+                 users: Sequence[str], sending: threading.Lock, chance: random.Random) -> None:
+        """`sending` is held while mail is put into a mailbox."""
         self._program, self._dovecot, self._disk, self._proxies = program, dovecot, disk, proxies
+        self._users, self._sending = users, sending
         self._chance = chance
         self.struck: Counter[str] = Counter()
 
@@ -56,6 +60,18 @@ class Faults:
 
     def _restart(self, pause: Callable[[float], None]) -> None:
         self._dovecot.restart()
+
+    def _recreate(self, pause: Callable[[float], None]) -> None:
+        """While the server is down, a few mailboxes are made anew with the same mail, or numbered anew."""
+        chosen = self._chance.sample(self._users, 3)
+        anew = self._chance.choice([recreated, new_validity])
+        self._dovecot.restart(lambda: self._each(anew, chosen))
+
+    def _each(self, anew: Callable[[Dovecot, str], None], users: Sequence[str]) -> None:
+        with self._sending:
+            for user in users:
+                if (self._dovecot.maildir(user) / "dovecot-uidlist").exists():
+                    anew(self._dovecot, user)
 
     def _power(self, pause: Callable[[float], None]) -> None:
         """The disk is gone at once, the program dies of it a little later."""

@@ -30,6 +30,8 @@ ROUNDS = 20
 class Result:
     seed: int
     sent: int = 0
+    amid: int = 0
+    """Delivered while faults struck; the others afterwards."""
     lost: int = 0
     doubled: int = 0
     foreign: int = 0
@@ -54,11 +56,12 @@ class Soak:
     """`rate` messages a second for `seconds`; the same `seed` means the same faults, at much the same times."""
 
     def __init__(self, seconds: float, seed: int, *, mailboxes: int = 20, rate: float = 20,
-                 fault_every: float = 1.5) -> None:
+                 fault_every: float = 2) -> None:
         self._seconds, self._rate, self._fault_every = seconds, rate, fault_every
         self._chance = random.Random(seed)
         self._accounts = accounts(mailboxes)
         self._over = threading.Event()
+        self._sending = threading.Lock()
         self.result = Result(seed)
 
     def run(self) -> Result:
@@ -73,13 +76,15 @@ class Soak:
             deployment = Deployment(disk.mounted / "deployment", dovecot)
             self._declare(deployment, proxies, limit=100)
             program = Program(deployment, directory / "log")
-            faults = Faults(program, dovecot, disk, proxies, self._chance)
+            users = [account.user for account in self._accounts]
+            faults = Faults(program, dovecot, disk, proxies, users, self._sending, self._chance)
             disk.sync()
             program.ensure_running()
             with self._mail_keeps_coming(dovecot):
                 self._strike(faults)
             program.await_ready()
             assert program.stop() == 0, program.log.read_text()[-3000:]
+            self.result.amid = sum(len(deployment.mail(account.name)) for account in self._accounts)
             self._declare(deployment, proxies, limit=0)  # ends every back-off, and parked mail is tried again
             for proxy in proxies.values():
                 proxy.sturdy()
@@ -115,7 +120,8 @@ class Soak:
             account = chance.choice(self._accounts)
             count = chance.randrange(1, 20)
             mails = [letter(self.result.sent + number, chance) for number in range(count)]
-            dovecot.deliver(account.user, mails)
+            with self._sending:
+                dovecot.deliver(account.user, mails)
             account.sent.update(map(_digest, mails))
             self.result.sent += count
             self._over.wait(count / self._rate)
@@ -162,6 +168,7 @@ def table(result: Result, seconds: float) -> Iterator[str]:
     for kind, (sent, lost, doubled) in sorted(result.by_kind.items()):
         yield f"{kind:20} {sent:7} {lost:5} {doubled:7}"
     yield f"{'together':20} {result.sent:7} {result.lost:5} {result.doubled:7}"
+    yield f"{result.amid} of them were delivered amid the faults, the others afterwards"
     yield ""
     yield f"{seconds:.0f} s, seed {result.seed}; {result.connections} connections, {result.cuts} of them cut"
     yield "faults: " + ", ".join(f"{name} {count}" for name, count in result.struck.most_common())

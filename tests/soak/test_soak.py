@@ -10,4 +10,4 @@ def test_D13_D1_a_minute_of_faults_loses_and_doubles_nothing() -> None:
 
     assert result.clean, "\n".join(table(result, 60))
     assert result.sent > 300
-    assert {"cut", "kill", "full", "restart"} <= result.struck.keys()
+    assert {"cut", "kill", "full", "restart", "recreate"} <= result.struck.keys()
