@@ -23,8 +23,9 @@ from reconciler.model.outcomes import Outcome, SessionReport
 from reconciler.model.status import timestamp
 from reconciler.planning.desired import DesiredCollector
 
-PAUSE = 2.0
-"""Seconds between the beginnings of two sessions that mail calls for."""
+PAUSE, LONGEST_PAUSE = 0.5, 2.0
+"""Seconds between the beginnings of two sessions that mail calls for: the first, twice that for each one more, as long
+as mail keeps coming, and the last."""
 OpenPush = Callable[[DesiredCollector], Push]
 """Reads the secret; connects when it is told to begin. Raises CollectorError."""
 
@@ -71,6 +72,7 @@ class Loop:
         """The running one."""
         self._asked: list[asyncio.Future[SessionReport]] = []
         self._begun_at = float("-inf")
+        self._pause = PAUSE
         self._rung = False
         """It rang during the session, which may have listed before."""
         self._bell: Bell | None = None
@@ -228,6 +230,7 @@ class Loop:
 
     async def _run(self, host: str, control: SessionControl) -> None:
         version, started = self._version, self._around.clock.monotonic()
+        self._pause = PAUSE if started - self._begun_at > 4 * self._pause else min(LONGEST_PAUSE, 2 * self._pause)
         self._begun_at, self._rung = started, False
         open_push = self._push(host)
         finished = await self._around.sessions.run(
@@ -252,7 +255,7 @@ class Loop:
             interval = seconds(self._version.collector.effective.collect.interval)
             self._schedule(next_start(started, interval, self._around.clock.monotonic(), self._retry_in()))
             if self._rung:
-                self._hurry(self._begun_at + PAUSE)
+                self._hurry(self._begun_at + self._pause)
 
     # -- push
 
@@ -285,21 +288,22 @@ class Loop:
         if self.busy:
             self._rung = True
         else:
-            self._hurry(self._begun_at + PAUSE)
+            self._hurry(self._begun_at + self._pause)
 
     def _bell_lost(self) -> None:
         if self._bell is not None and not self.busy:
             self._hurry(self._bell.pause_until)
 
     def _hurry(self, due: float) -> None:
-        """The next session by then, unless a back-off stands against it."""
-        if self._due is None or due >= self._due or self._stopping or self._retry_in() is not None:
+        """The next session by then, unless a back-off stands against it. It queues behind those that are due: a host
+        with much mail must not keep the others there from their intervals."""
+        if self._due is None or due >= self._due or self._stopping or self._ticket or self._retry_in() is not None:
             return
         if due > self._around.clock.monotonic():
             self._schedule(due)
         elif not self._quiet:
             self._unschedule()
-            self._request(urgent=True)
+            self._request()
 
     def _silence(self) -> None:
         if self._bell is not None:

@@ -203,7 +203,7 @@ class CollectSpec(Declared):
     limit: Count = 100
     """Messages attempted in one session; 0 = no limit."""
     push: bool = False
-    """IMAP only: wait for new mail with IDLE as well."""
+    """IMAP only: wait for new mail as well (IDLE); in several folders if the server has NOTIFY, else in the first."""
     max_message_size: Size = "50MiB"
     """Larger messages are skipped visibly and never deleted."""
 

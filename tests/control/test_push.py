@@ -12,7 +12,6 @@ import pytest
 
 from reconciler.control.admission import Admission
 from reconciler.control.limits import HostLimits
-from reconciler.control.loop import PAUSE
 from reconciler.control.loops import Loops
 from reconciler.control.sessions import Finished, Work
 from reconciler.control.state import Version
@@ -134,19 +133,47 @@ def test_new_mail_starts_a_session_at_once_and_the_interval_holds(world: World) 
     virtual(scenario)
 
 
-def test_mail_that_rings_during_a_session_is_looked_for_after_it_and_not_more_often_than_every_pause(
+def test_mail_that_rings_during_a_session_is_looked_for_after_it_and_less_often_while_it_keeps_coming(
         world: World) -> None:
     async def scenario() -> None:
+        world.sessions.length = 0.25
         world.declare(A)
-        await asyncio.sleep(0.5)  # the session opens the connection, and lasts a second
-        world.tell()
-        for _ in range(20):
-            await asyncio.sleep(0.25)
+        await asyncio.sleep(0.1)  # the session opens the connection
+        for _ in range(100):
             world.tell()
-        await asyncio.sleep(60)
-        assert world.starts[:3] == [0, PAUSE, 2 * PAUSE]
-        assert len(world.starts) <= 5
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(30)
+        assert world.starts[:6] == [0, 0.5, 1.5, 3.5, 5.5, 7.5]
+        assert len(world.starts) <= 8
+        world.tell()
+        await asyncio.sleep(1)
+        world.tell()
+        await asyncio.sleep(1)
+        assert len(world.starts) <= 10
+        assert world.starts[-1] - world.starts[-2] == pytest.approx(1, abs=0.2)
         await world.loops.shut_down(1, 1)
+
+    virtual(scenario)
+
+
+def test_sessions_that_mail_calls_for_do_not_keep_the_others_from_their_interval() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.loops = Loops(world, Admission(2, lambda _: HostLimits(2)), world.clock, Told(), open_push=world.open)
+        noisy = [collector(f"p{number}", collect={"interval": "1h", "push": True}) for number in range(10)]
+        quiet = [collector(f"q{number}", collect={"interval": "30s"}) for number in range(5)]
+        world.declare(*noisy, *quiet)
+        for _ in range(1200):
+            await asyncio.sleep(0.25)
+            for push in world.opened:
+                push.server.send(b"!")
+        for number in range(5):
+            starts = world.sessions.starts(f"q{number}")
+            assert len(starts) >= 7
+            assert all(later - earlier < 45 for earlier, later in pairwise(starts))
+        for number in range(10):
+            assert len(world.sessions.starts(f"p{number}")) > 20
+        await world.loops.shut_down(5, 5)
 
     virtual(scenario)
 

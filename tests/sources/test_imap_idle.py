@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from imapclient import IMAPClient
 
 from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import (
@@ -154,6 +155,70 @@ def test_the_first_folder_is_listened_to() -> None:
     with Scripted(imap(CAPABLE | {"LIST": folders, "IDLE": idle()})) as server:
         begun(server, folders=["Lists/*", "INBOX"]).close()
     assert any(b'EXAMINE "Lists.News"' in line for line in server.lines)
+
+
+SEVERAL: dict[str, Reply] = CAPABLE | {
+    "CAPABILITY": b"* CAPABILITY IMAP4rev1 IDLE NOTIFY\r\nTAG OK done\r\n",
+    "LIST": b'* LIST () "/" INBOX\r\n* LIST () "/" "A \\"b\\""\r\n* LIST () "/" C\r\nTAG OK done\r\n',
+    "NOTIFY": b"TAG OK done\r\n",
+}
+STATUS = b'* STATUS "A \\"b\\"" (MESSAGES %d UIDNEXT %d UIDVALIDITY 1)\r\n'
+
+
+@pytest.mark.parametrize(("said", "news"), [
+    ([STATUS % (1, 2)], [True]),
+    ([STATUS % (1, 2), STATUS % (0, 2), STATUS % (1, 3)], [True, False, True]),
+    ([STATUS % (1, 2), b"* STATUS {1}\r\nC (MESSAGES 1 UIDNEXT 2)\r\n", b"* STATUS {1}\r\nC (UIDNEXT 2)\r\n"],
+     [True, True, False]),
+    ([b"* STATUS C (MESSAGES 4)\r\n", b"* STATUS C (MESSAGES 3)\r\n"], [True, True]),
+], ids=["new", "expunged", "literals", "no_uidnext"])
+def test_with_notify_new_mail_in_other_folders_is_news_and_mail_that_went_is_not(
+        said: list[bytes], news: list[bool]) -> None:
+    with Scripted(imap(SEVERAL | {"IDLE": idle(b"", *said, b"")})) as server:
+        push = begun(server, folders=["INBOX", "*"])
+        found = [renewed(push) for _ in range(len(said) + 1)]
+        push.close()
+    asked = next(line for line in server.lines if b"NOTIFY SET" in line)
+    assert asked.endswith(b'(mailboxes ("A \\"b\\"" "C") (MessageNew MessageExpunge))')
+    assert sum(found) == sum(news)
+
+
+@pytest.mark.parametrize("answer", [b"TAG NO [BADEVENT] what?\r\n", b"TAG BAD what?\r\n"])
+def test_where_notify_is_refused_the_first_folder_is_listened_to(answer: bytes) -> None:
+    with Scripted(imap(SEVERAL | {"NOTIFY": answer, "IDLE": idle(b"", b"* 4 EXISTS\r\n", b"")})) as server:
+        push = begun(server, folders=["INBOX", "C"])
+        assert any([renewed(push), renewed(push)])
+        push.close()
+
+
+def test_a_server_that_tells_no_more_is_left() -> None:
+    said = b"* OK [NOTIFICATIONOVERFLOW] too much\r\n"
+    with Scripted(imap(SEVERAL | {"IDLE": idle(said)})) as server:
+        push = push_at(server.port, folders=["INBOX", "C"])
+
+        def listen() -> None:
+            push.begin()
+            while not waits(push):
+                continue
+
+        with pytest.raises(ConnectionFailed, match="too much to tell"):
+            listen()
+        push.close()
+
+
+def test_dovecot_tells_of_new_mail_in_every_folder(dovecot: Dovecot, user: str) -> None:
+    for folder in ("INBOX", "Lists.An old one", "Other"):
+        dovecot.create(user, folder)
+    push = push_at(dovecot.ports["imap"], dovecot.host, dovecot.password, username=user,
+                   folders=["INBOX", "Lists/*", "Other"])
+    with IMAPClient(dovecot.host, dovecot.ports["imap"], ssl=False) as other:
+        other.login(user, dovecot.password)
+        push.begin()
+        for folder in ("Other", "Lists.An old one", "INBOX"):
+            other.append(folder, mail.message(1))
+            while not waits(push):
+                continue
+    push.close()
 
 
 @pytest.mark.parametrize(("tls", "port"), [("none", "imap"), ("starttls", "imap"), ("implicit", "imaps")])

@@ -21,6 +21,8 @@ _TAGGED = re.compile(rb"(OK|NO|BAD)(?: (.*))?", re.IGNORECASE | re.DOTALL)
 _VALIDITY = re.compile(rb"\* OK \[UIDVALIDITY (\d{1,20})\]", re.IGNORECASE)
 _UNTAGGED = re.compile(rb"\* \d{1,10} [A-Z]+|\* [A-Z]", re.IGNORECASE)
 
+imaplib.Commands["NOTIFY"] = ("AUTH", "SELECTED")  # imaplib runs only what it knows; RFC 5465
+
 
 class Goodbye(imaplib.IMAP4.abort):
     """The server said BYE."""

@@ -1,4 +1,5 @@
-"""IDLE (RFC 2177): a connection on which the server tells of new mail in the first declared folder.
+"""IDLE (RFC 2177): a connection on which the server tells of new mail in the first declared folder; with NOTIFY (RFC
+5465), where the server offers it, in all of them.
 
 Logging in blocks, as a session does. From then on nothing does: what is left is a socket, a count and half a line, so
 that thousands may wait in one thread. Texts of the server are not quoted any more, for the secrets that would have to
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Iterable
 from enum import Enum
 
 from reconciler.manifests.spec import SourceSpec
@@ -25,12 +27,20 @@ from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 
 _COUNT = re.compile(rb"\* (\d{1,10}) (EXISTS|EXPUNGE)", re.IGNORECASE)
+_STATUS = re.compile(rb"\* STATUS (.+) \(([^()]*)\)", re.IGNORECASE | re.DOTALL)
+_NEXT = re.compile(rb"\bUIDNEXT (\d{1,10})\b", re.IGNORECASE)
+_LITERAL = re.compile(rb"\* STATUS \{\d{1,4}\}", re.IGNORECASE)
 _TAG = b"IDLE"
 _PIECE = 4 << 10
 _LONGEST = 64 << 10
 """Octets of a line; what a server says while it is idle is short."""
 _FLOOD = 1 << 20
 """Octets between two renewals (hazard I18)."""
+_COMMAND = 8000
+"""Octets of a command's line that every server takes (RFC 7162, section 4)."""
+
+_NAMES = 1000
+"""Folders that are remembered at once."""
 
 
 class _Step(Enum):
@@ -42,14 +52,17 @@ class _Step(Enum):
 class ImapPush:
     """`model.interfaces.Push`. `begin` in any thread, `abort` from another one meanwhile; the rest in one thread."""
 
-    __slots__ = ("_connection", "_count", "_endpoint", "_half", "_news", "_octets", "_opening", "_socket", "_step")
+    __slots__ = ("_connection", "_count", "_endpoint", "_half", "_literal", "_news", "_next", "_octets", "_opening",
+                 "_socket", "_step")
 
     def __init__(self, spec: SourceSpec, secret: Secret, limits: Limits) -> None:
         self._endpoint = str(Endpoint.of(spec))
         self._opening: tuple[SourceSpec, Secret] | None = (spec, secret)
         self._connection: Connection | None = Connection(Endpoint.of(spec), limits)
-        self._half = b""
+        self._half = self._literal = b""
         self._count = self._octets = 0
+        self._next: dict[bytes, int] = {}
+        """UIDNEXT of the other folders, by their names as the server writes them."""
         self._news = False
         self._step = _Step.ASKED
 
@@ -64,10 +77,13 @@ class ImapPush:
         with failures.translated("asking to be told of new mail"):
             if "IDLE" not in client.dialogue.capabilities:
                 raise SourceUnsuitable(f"{self._endpoint}: the server does not offer IDLE, so it cannot push")
-            completed = client.dialogue.select_folder(_folder(client, spec).raw, writable=False)
+            first, *others = _folders(client, spec)
+            completed = client.dialogue.select_folder(first.raw, writable=False)
             if not completed.ok:
                 raise failures.refused("opening the folder to be told about", completed.text)
             self._count = selected_count(client.dialogue)
+            if others and "NOTIFY" in client.dialogue.capabilities:
+                client.dialogue.run("NOTIFY", _notify(folder.raw for folder in others))  # refused: then IDLE alone
         connection.begin_command()
         connection.send(_TAG + b" IDLE\r\n")
         while self._step is _Step.ASKED:
@@ -130,7 +146,10 @@ class ImapPush:
             self._hear(line)
 
     def _hear(self, line: bytes) -> None:
-        if line.startswith(b"+"):
+        line, self._literal = self._literal + line, b""
+        if _LITERAL.fullmatch(line):
+            self._literal = line + b" "  # the folder's name follows: it has no line end in it
+        elif line.startswith(b"+"):
             self._agreed()
         elif line.startswith(b"* "):
             self._told(line)
@@ -148,6 +167,11 @@ class ImapPush:
     def _told(self, line: bytes) -> None:
         if line[:5].upper() == b"* BYE":
             raise ConnectionFailed(f"{self._endpoint}: the server said goodbye to the connection that waited for mail")
+        if b"[NOTIFICATIONOVERFLOW]" in line.upper():
+            raise ConnectionFailed(f"{self._endpoint}: the server has too much to tell, and tells no more")
+        if status := _STATUS.fullmatch(line):
+            self._told_status(*status.groups())
+            return
         found = _COUNT.fullmatch(line)
         if found is None:
             return  # flags, RECENT, or "still here"
@@ -157,13 +181,35 @@ class ImapPush:
         self._news |= int(found[1]) > self._count
         self._count = int(found[1])
 
+    def _told_status(self, name: bytes, items: bytes) -> None:
+        """Of another folder (RFC 5465, section 5): of new mail, or only of mail that went."""
+        found = _NEXT.search(items)
+        following = int(found[1]) if found else 0
+        self._news |= not following or self._next.get(name) != following
+        if len(self._next) >= _NAMES:
+            self._next.clear()  # a server that makes up names; a ring too many is no harm
+        self._next[name] = following
 
-def _folder(client: Client, spec: SourceSpec) -> ServerFolder:
-    first = spec.effective_folders[0]
-    if first.upper() == "INBOX":
-        return INBOX
-    chosen = choose([first], list_folders(client), personal_prefix(client))
-    return next(iter(chosen.folders.values()), INBOX)
+
+def _folders(client: Client, spec: SourceSpec) -> list[ServerFolder]:
+    """Those to be told about, the one that is opened first; LIST only where it is needed."""
+    declared = spec.effective_folders if "NOTIFY" in client.dialogue.capabilities else spec.effective_folders[:1]
+    if [name.upper() for name in declared] == ["INBOX"]:
+        return [INBOX]
+    return list(choose(declared, list_folders(client), personal_prefix(client)).folders.values()) or [INBOX]
+
+
+def _notify(names: Iterable[bytes]) -> bytes:
+    """NOTIFY's arguments (RFC 5465, section 8). Who wants to hear of new messages has to hear of expunged ones, too.
+    Folders beyond the length of a line, and those whose names a quoted string cannot hold, have the interval."""
+    begin, end = b"SET (selected (MessageNew MessageExpunge)) (mailboxes (", b") (MessageNew MessageExpunge))"
+    quoted: list[bytes] = []
+    room = _COMMAND - len(begin) - len(end)
+    for name in names:
+        if name.isascii() and name.decode().isprintable() and room > len(name) + 8:
+            quoted.append(b'"' + name.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"')
+            room -= len(quoted[-1]) + 1
+    return begin + b" ".join(quoted) + end
 
 
 def open_push(spec: SourceSpec, secret: Secret, limits: Limits) -> ImapPush:
