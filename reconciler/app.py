@@ -334,7 +334,7 @@ def _task(collector: DesiredCollector, destination: Destination[Any]) -> Task:
         return route(head, spec.recipient, account, destination.exists, destination.deliverable)
 
     return Task(collector.name, spec.collect.mode, spec.collect.limit, octets(spec.collect.max_message_size), routed,
-                collector.effective_digest)
+                single=spec.recipient.detect is None, digest=collector.effective_digest)
 
 
 def _secret(spec: SourceSpec) -> Secret:
@@ -381,7 +381,7 @@ def open_destination(collector: DesiredCollector, settings: Settings) -> Destina
     """Where this collector's mail goes, for one session."""
     path = _maildir_path(collector, settings)
     if path is not None:
-        return Maildir(path, create=True)
+        return Maildir(path, create=True, shared=collector.effective.recipient.detect is not None)
     spec = collector.destination
     assert spec is not None  # noqa: S101  # without one it is a Maildir
     if spec.lmtp:

@@ -27,6 +27,7 @@ class Pending(Generic[S]):
 
     attempt: Attempt
     staged: S
+    recipients: Sequence[str]
     fingerprint: Fingerprint
     unroutable: str
     """Why somebody's copy can go nowhere; the others get theirs."""

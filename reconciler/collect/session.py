@@ -47,7 +47,8 @@ from reconciler.model.routing import Routing
 ATTEMPTS = 5
 """A message that failed this often on its own account is parked."""
 PUT_OFF = 3
-"""So many messages in a row put off for every recipient: the destination takes nothing now, so fetching ends."""
+"""So many messages in a row, for as many mailboxes, put off for every recipient: the destination takes nothing now, so
+fetching ends. A single mailbox that is full does not hold up the others."""
 BATCH_OCTETS = 8 << 20
 """A batch is committed when so much is staged, or as many messages as the destination takes together."""
 _SLACK = 1 << 20
@@ -63,6 +64,8 @@ class Task:
     max_size: int
     route: Callable[[bytes], Routing]
     """From the message's head to its recipients."""
+    single: bool = True
+    """Everything goes to one mailbox: when that takes no mail, there is nothing else to do."""
     digest: str = ""
     """Of everything in the spec that a session depends on; "": every session lists anew."""
 
@@ -105,7 +108,7 @@ class Session(Generic[S]):
         self._commits = Commits(task.collector, destination, ledger, self._reidentification.adopt, now)
         self._known_as: dict[Folder, Folder] = {}
         self._epoch = 0
-        self._put_off = 0
+        self._put_off: list[Sequence[str]] = []
         self._in_step = True  # no reply of the server is outstanding: QUIT or LOGOUT would be understood
 
     def run(self) -> SessionReport:
@@ -279,7 +282,7 @@ class Session(Generic[S]):
             self._tally.skip(COLLECTED_BEFORE)  # it came back although its deletion was confirmed
             self._unacknowledged.append(attempt.listed)
         else:
-            self._staged.append(Pending(attempt, staged, incoming.fingerprint,
+            self._staged.append(Pending(attempt, staged, recipients, incoming.fingerprint,
                                         routing.reason if routing.parked else "", arrival.doubt()))
             self._staged_octets += staged.size
 
@@ -339,7 +342,7 @@ class Session(Generic[S]):
         self._take_account(committed)
         if committed.error is not None:
             raise committed.error
-        self._feel_pressure([record for _, record in committed.recorded])
+        self._feel_pressure(committed.recorded)
 
     def _take_account(self, committed: Committed[S]) -> None:
         for message, record in committed.recorded:
@@ -363,11 +366,14 @@ class Session(Generic[S]):
             case MessageState.FAILED:
                 self._tally.fail()
 
-    def _feel_pressure(self, records: Sequence[Record]) -> None:
-        for record in records:
-            put_off = record.state is MessageState.FAILED and not record.delivered
-            self._put_off = self._put_off + 1 if put_off else 0
-            if self._put_off >= PUT_OFF:
+    def _feel_pressure(self, recorded: Sequence[tuple[Pending[S], Record]]) -> None:
+        for message, record in recorded:
+            if record.state is not MessageState.FAILED or record.delivered:
+                self._put_off = []
+                continue
+            self._put_off.append(message.recipients)
+            mailboxes = {address for recipients in self._put_off for address in recipients}
+            if len(self._put_off) >= PUT_OFF and len(mailboxes) >= (1 if self._task.single else PUT_OFF):
                 raise DestinationUnavailable(f"the destination takes nothing now, fetching ends: {record.reason}")
 
     def _delete(self, work: FolderWork, messages: Sequence[Listed]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -185,6 +186,35 @@ def test_back_pressure_ends_fetching_and_deletes_nothing() -> None:
     assert report.error is not None
     assert report.error.reason == "DestinationUnavailable"
     assert (report.failed, report.left, len(here.server.messages)) == (3, 2, 5)
+
+
+def one_after_the_other(addresses: Iterable[str]) -> Callable[[bytes], Routing]:
+    """Each message to the next address."""
+    routes = map(everything_to, addresses)
+
+    def route(head: bytes) -> Routing:
+        return next(routes)(head)
+
+    return route
+
+
+def test_D8_a_mailbox_that_is_full_does_not_hold_up_the_others() -> None:
+    here = world("new-delete")
+    here.batch_size = 1
+    here.task = replace(here.task, single=False, route=one_after_the_other(["full@here"] * 4 + ["a@here"]))
+    here.verdict = lambda recipient: Deferred(recipient, "452 full") if recipient == "full@here" else Delivered(
+        recipient, "file")
+    report = here.session()
+    assert (report.outcome, report.failed, report.collected, report.deleted) == (Outcome.SUCCEEDED, 4, 1, 1)
+
+
+def test_back_pressure_of_several_mailboxes_ends_fetching() -> None:
+    here = world("new-delete")
+    here.batch_size = 1
+    here.task = replace(here.task, single=False, route=one_after_the_other([f"{each}@here" for each in range(5)]))
+    here.verdict = lambda recipient: Deferred(recipient, "451 later")
+    report = here.session()
+    assert (report.failed, report.left) == (3, 2)
 
 
 def test_D1_a_full_disk_ends_the_session_and_everything_comes_later() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from reconciler.destinations.maildir import Maildir, directories
 from reconciler.model.errors import DestinationUnavailable
+from reconciler.model.outcomes import Deferred, Delivered
 from tests.destinations.maildirs import CHANGING, SALES, Failing, contents, deliver, message, names
 
 MAILS = {str(key): b"mail %d" % key for key in range(3)}
@@ -208,3 +209,64 @@ def test_no_descriptor_is_left_open(maildir: Maildir, monkeypatch: pytest.Monkey
             failing.heal()
             maildir.discard(staged)
     assert _descriptors() == before
+
+
+OTHER = "info@икс.рф"
+
+
+@pytest.mark.parametrize("call", ["create", "write", "fsync", "link"])
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EDQUOT])
+def test_D1_D3_a_mailbox_that_takes_nothing_puts_off_its_own_mail_only(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
+    maildir = Maildir(f"{tmp_path}/{{local}}", create=True, shared=True)
+    for name in (SALES, OTHER):
+        deliver(maildir, {"before": b"mail"}, [name])
+    failing = Failing(monkeypatch, call)
+    failing.fail(code)
+    staged = [maildir.stage(message("1"), [b"one"], [SALES]), maildir.stage(message("2"), [b"two"], [OTHER])]
+    [(first,), (second,)] = [outcomes for _, outcomes in maildir.commit(staged)]
+    maildir.settle(staged)
+
+    assert first == Deferred(SALES, first.reason)  # type: ignore[union-attr]
+    assert str(tmp_path / "sales") in first.reason
+    assert isinstance(second, Delivered)
+    assert contents(tmp_path / "sales", "tmp", "new", "cur") == Counter([b"mail"])
+    assert contents(tmp_path / "info") == Counter([b"mail", b"two"])
+    failing.heal()
+    deliver(maildir, {"1": b"one"})
+    assert contents(tmp_path / "sales") == Counter([b"mail", b"one"])
+
+
+def test_D1_a_message_that_one_mailbox_took_in_part_waits_for_all(tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    maildir = Maildir(f"{tmp_path}/{{local}}", create=True, shared=True)
+    failing = Failing(monkeypatch, "write")
+    failing.fail(errno.EDQUOT, 2)
+    content = iter([b"one ", b"two ", b"three"])
+    staged = maildir.stage(message("1"), content, [SALES, OTHER])
+    assert next(content, None) is None  # the source needs it read all the same
+    [(_, outcomes)] = maildir.commit([staged])
+    maildir.settle([staged])
+    assert [type(outcome) for outcome in outcomes] == [Deferred, Deferred]
+    failing.heal()
+    [outcomes] = deliver(maildir, {"1": b"one two three"}, [SALES, OTHER])
+    assert [type(outcome) for outcome in outcomes] == [Delivered, Delivered]
+    assert contents(tmp_path / "info") == contents(tmp_path / "sales") == Counter([b"one two three"])
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_D1_D2_D3_what_is_everybodys_trouble_stops_the_others_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                 code: int) -> None:
+    maildir = Maildir(f"{tmp_path}/{{local}}", create=True, shared=True)
+    Failing(monkeypatch, "write").fail(code)
+    with pytest.raises(DestinationUnavailable):
+        maildir.stage(message("1"), [b"one"], [SALES])
+
+
+def test_D3_a_root_that_may_not_be_written_to_is_everybodys_trouble(tmp_path: Path,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    maildir = Maildir(f"{tmp_path}/{{local}}", create=True, shared=True)
+    Failing(monkeypatch, "mkdir").fail(errno.EACCES)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as for a user who is not root
+    with pytest.raises(DestinationUnavailable, match="Permission denied; let the user"):
+        maildir.stage(message("1"), [b"one"], [SALES])

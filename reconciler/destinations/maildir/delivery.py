@@ -11,12 +11,12 @@ from pathlib import Path
 
 from reconciler.destinations.maildir import directories, files, names, placing, staging, stale
 from reconciler.destinations.maildir.boxes import Box, Boxes
-from reconciler.destinations.maildir.errors import NotAMailbox, explained, unavailable
+from reconciler.destinations.maildir.errors import NotAMailbox, explained, is_of_one, unavailable
 from reconciler.destinations.maildir.places import Place, Template
 from reconciler.destinations.maildir.staging import Copy, Original, StagedMail
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.messages import DeliveryId
-from reconciler.model.outcomes import Delivered, DeliveryOutcome, Refused
+from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Refused
 
 BATCH = 100
 
@@ -26,12 +26,14 @@ class Maildir:
 
     With `create`, a Maildir that is missing is made when mail for it comes: 0700, with the owner and group of the
     directory above it when run as root. Without, its recipient is refused as unknown. Errors of the file system are
-    DestinationUnavailable, whatever the step.
+    DestinationUnavailable, whatever the step; but where mail is `shared` out to several mailboxes, one that may not be
+    written to, or is over its quota, only has its own mail put off.
     """
 
-    def __init__(self, path_template: str, *, create: bool) -> None:
+    def __init__(self, path_template: str, *, create: bool, shared: bool = False) -> None:
         self._template = Template(path_template)
         self._create = create
+        self._shared = shared
         self._boxes = Boxes()
         self._ready: set[Place] = set()
 
@@ -82,6 +84,10 @@ class Maildir:
         return mail
 
     def _stage(self, mail: StagedMail, message: DeliveryId, original: Original, recipient: str, *, more: bool) -> None:
+        if original.lost:
+            mail.copies.append(Deferred(recipient, "another mailbox took only a part of the message; tried again"))
+            return
+        before = len(mail.copies)
         try:
             place = self._template.place(recipient)
             with self._boxes.opened(place, create=self._create) as box:
@@ -92,7 +98,12 @@ class Maildir:
         except NotAMailbox as error:
             mail.copies.append(Refused(recipient, str(error.strerror), unknown=error.missing))
         except OSError as error:
-            raise explained(place, error) from error
+            if not self._is_of_one(error):
+                raise explained(place, error) from error
+            mail.copies[before:] = [Deferred(recipient, str(explained(place, error)))]
+
+    def _is_of_one(self, error: OSError) -> bool:
+        return self._shared and is_of_one(error, self._template.root)
 
     def commit(self, staged: Sequence[StagedMail]) -> Iterator[tuple[StagedMail, tuple[DeliveryOutcome, ...]]]:
         copies = [copy for mail in staged for copy in mail.placeable()]
@@ -104,7 +115,7 @@ class Maildir:
             failure = error
         self._sync_new(copies)
         for mail in staged:
-            if failure and not all(copy.placed for copy in mail.placeable()):
+            if failure and not all(copy.placed or copy.put_off for copy in mail.placeable()):
                 break
             yield mail, tuple(_outcome(copy) for copy in mail.copies)
         if failure:
@@ -135,12 +146,12 @@ class Maildir:
 
     def _make_durable(self, copies: Sequence[Copy]) -> None:
         """The files, then their names in `tmp/`, which must not be lost before those in `new/`."""
-        waiting = [(copy.place, copy.written) for copy in copies if copy.written is not None]
+        waiting = [(copy, copy.written) for copy in copies if copy.written is not None]
         for copy in copies:
             copy.written = None
-        for (place, _), error in zip(waiting, files.sync([written for _, written in waiting]), strict=True):
+        for (copy, _), error in zip(waiting, files.sync([written for _, written in waiting]), strict=True):
             if error is not None:
-                raise explained(place, error) from error
+                self._put_off(copy, error)
         files.at_once(self._sync_tmp, {copy.place for copy in copies})
 
     def _sync_tmp(self, place: Place) -> None:
@@ -158,8 +169,20 @@ class Maildir:
                 for copy in group:
                     if copy.adopted:
                         copy.placed = True
-                    else:
-                        placing.place(box.tmp, box.new, copy)
+                    elif not copy.put_off:
+                        self._place_one(box, copy)
+
+    def _place_one(self, box: Box, copy: Copy) -> None:
+        try:
+            placing.place(box.tmp, box.new, copy)
+        except OSError as error:
+            self._put_off(copy, error)
+
+    def _put_off(self, copy: Copy, error: OSError) -> None:
+        """Raises DestinationUnavailable where it is not this mailbox's trouble alone."""
+        if not self._is_of_one(error):
+            raise explained(copy.place, error) from error
+        copy.put_off = str(explained(copy.place, error))
 
     def _sync_new(self, copies: Sequence[Copy]) -> None:
         """Where this fails, nothing of the batch stays in `new/`."""
@@ -207,5 +230,7 @@ def _sync_cur(place: Place) -> None:
         os.fsync(cur)
 
 
-def _outcome(copy: Copy | Refused) -> DeliveryOutcome:
-    return copy if isinstance(copy, Refused) else Delivered(copy.recipient, copy.name)
+def _outcome(copy: Copy | Deferred | Refused) -> DeliveryOutcome:
+    if not isinstance(copy, Copy):
+        return copy
+    return Deferred(copy.recipient, copy.put_off) if copy.put_off else Delivered(copy.recipient, copy.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,6 +24,9 @@ _MEND = {
 }
 
 
+_OWN = (errno.EACCES, errno.EPERM, errno.EDQUOT)
+
+
 class NotAMailbox(OSError):
     """What stands at a mailbox's place is none, or nothing does: this concerns one recipient only."""
 
@@ -38,6 +42,11 @@ def unavailable(place: object) -> Iterator[None]:
         yield
     except OSError as error:
         raise explained(place, error) from error
+
+
+def is_of_one(error: OSError, root: str) -> bool:
+    """Whether this may well concern one mailbox alone, because others could be made below `root`."""
+    return error.errno in _OWN and os.access(root, os.W_OK | os.X_OK)
 
 
 def explained(place: object, error: OSError) -> DestinationUnavailable:

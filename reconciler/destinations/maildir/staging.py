@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from reconciler.destinations.maildir import files, names
 from reconciler.destinations.maildir.boxes import Box
 from reconciler.destinations.maildir.places import Place
-from reconciler.model.outcomes import Refused
+from reconciler.model.outcomes import Deferred, Refused
 
 _AGAIN = ".again"
 """Ends the name that content is staged under while an earlier delivery of the message is there to be compared."""
@@ -30,12 +30,14 @@ class Copy:
     """Its file, still open because it has to be synced."""
     held: Box | None = None
     """Kept open for the steps that follow."""
+    put_off: str = ""
+    """Why its mailbox cannot take it now, though others can."""
 
 
 @dataclass(slots=True, eq=False)
 class StagedMail:
     size: int = 0
-    copies: list[Copy | Refused] = field(default_factory=list)
+    copies: list[Copy | Deferred | Refused] = field(default_factory=list)
     """One for each recipient."""
 
     def placeable(self) -> list[Copy]:
@@ -50,20 +52,24 @@ class Original:
         self._cleanup = cleanup
         self._first: int | None = None
         self.size = 0
+        self.lost = False
+        """It was read only in part, and where that went cannot be used."""
 
     def write(self, descriptor: int, *, more: bool) -> None:
         """`more`: there will be further copies."""
         if self._first is not None:
             files.copy(self._first, descriptor, self.size)
             return
+        self.lost = True
         self.size = files.write(descriptor, self._content)
+        self.lost = False
         if more:
             self._first = os.dup(descriptor)
             self._cleanup.callback(os.close, self._first)
 
     def drain(self) -> None:
         """Nobody gets it: the source needs it read all the same."""
-        self.size = sum(map(len, self._content))
+        self.size = self.size or sum(map(len, self._content))
 
 
 def stage(box: Box, copy: Copy, original: Original, *, more: bool) -> None:
