@@ -418,8 +418,10 @@ def shown_parked(message: ParkedMessage) -> Parked:
 
 @contextmanager
 def _ledger(settings: Settings) -> Iterator[SqlLedger]:
+    """For the owner of the state."""
     ledger = open_ledger(settings.state_url)
     try:
+        ledger.take()
         yield ledger
     finally:
         ledger.close()

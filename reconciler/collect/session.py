@@ -379,6 +379,7 @@ class Session(Generic[S]):
     def _delete(self, work: FolderWork, messages: Sequence[Listed]) -> None:
         if not messages or work.listing.read_only:
             return
+        self._ledger.hold()
         deletion = self._source.delete(work.folder, messages)
         self._confirm(self._known_as[work.folder], deletion.confirmed)
         self._refuse(deletion.refused)
@@ -401,6 +402,8 @@ class Session(Generic[S]):
         if not self._in_step:
             self._source.abort()
             return
+        if self._task.deletes:
+            self._ledger.hold()
         deletion = self._source.finish()
         if folder is not None:
             self._confirm(self._known_as[folder], deletion.confirmed)

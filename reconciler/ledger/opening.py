@@ -15,6 +15,7 @@ from reconciler.ledger import dialects
 from reconciler.ledger.audit import Audits
 from reconciler.ledger.declarations import Declarations
 from reconciler.ledger.errors import LedgerAbsent, plainly, refused
+from reconciler.ledger.lease import Lease
 from reconciler.ledger.orphans import Orphans
 from reconciler.ledger.records import MessageRecords
 from reconciler.ledger.schema import REVISIONS, metadata, stamp
@@ -22,7 +23,7 @@ from reconciler.ledger.sessions import Sessions
 from reconciler.model.errors import LedgerUnavailable
 
 
-class SqlLedger(MessageRecords, Orphans, Declarations, Sessions, Audits):
+class SqlLedger(Lease, MessageRecords, Orphans, Declarations, Sessions, Audits):
     """The ledger and the registry of `model.interfaces`, in one SQL database. Thread-safe."""
 
 

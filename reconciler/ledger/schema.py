@@ -27,7 +27,7 @@ from reconciler.ledger.dialects import COMPACT, KEY, partial
 from reconciler.ledger.types import Digest, Moment, State
 from reconciler.model.outcomes import MessageState
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """The schema's versions, oldest first; the last one is what stands below."""
 
 metadata = MetaData(naming_convention={
@@ -149,5 +149,12 @@ last_good = Table(
     Column("base", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("at", Moment, nullable=False),
+    **COMPACT,
+)
+
+leases = Table(
+    "leases", metadata,
+    Column("name", Text, primary_key=True),
+    Column("term", BigInteger, nullable=False),  # grows with each owner
     **COMPACT,
 )

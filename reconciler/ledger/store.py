@@ -21,6 +21,7 @@ class Store:
         self._title = title
         self._writer = engine.execution_options(**{WRITES: True})
         self._one_writer = threading.Lock()
+        self._term: int | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -33,7 +34,11 @@ class Store:
         """A transaction that is durable when the block ends. Waiting for our own threads has no limit, for other
         programs `LOCK_WAIT`."""
         with plainly(self._title), self._one_writer, self._writer.begin() as connection:
+            self._require_held(connection)
             yield connection
+
+    def _require_held(self, connection: Connection) -> None:
+        """Nothing is asked as long as no lease is taken."""
 
     def close(self) -> None:
         """Close every connection. The ledger is not to be used after."""

@@ -104,6 +104,12 @@ class LedgerUnavailable(CollectorError):
     reason = "LedgerUnavailable"
 
 
+class LeaseLost(LedgerUnavailable):
+    """Another process owns the ledger now."""
+
+    reason = "LeaseLost"
+
+
 class Stopped(CollectorError):
     """The session was told to stop."""
 

@@ -124,6 +124,9 @@ class Ledger(Protocol):
 
     def epoch(self, collector: str) -> int: ...
 
+    def hold(self) -> None:
+        """LeaseLost where the ledger is another process's by now: then nothing may be deleted from a server."""
+
     def known(self, collector: str, folder: Folder) -> Mapping[str, Entry]:
         """What is recorded of this folder in the current epoch, by key; the latest, where a key occurred repeatedly."""
 

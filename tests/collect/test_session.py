@@ -188,6 +188,22 @@ def test_back_pressure_ends_fetching_and_deletes_nothing() -> None:
     assert (report.failed, report.left, len(here.server.messages)) == (3, 2, 5)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("mode", ["all-delete", "new-delete"])
+def test_R6_without_the_lease_nothing_is_deleted(mode: Mode, protocol: str) -> None:
+    here = world(mode, protocol)
+    here.ledger.lost = True
+    report = here.session()
+    assert report.error is not None
+    assert (report.error.reason, report.collected, report.deleted) == ("LeaseLost", 5, 0)
+    assert len(here.server.messages) == 5
+    here.session()
+    assert len(here.server.messages) == 5  # recorded by now, and still not deleted
+    here.ledger.lost = False
+    assert here.session().deleted == 5
+    assert here.mailboxes.texts() == STORED
+
+
 def one_after_the_other(addresses: Iterable[str]) -> Callable[[bytes], Routing]:
     """Each message to the next address."""
     routes = map(everything_to, addresses)

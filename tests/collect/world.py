@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from reconciler.collect.session import Session, Task
-from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
+from reconciler.model.errors import ConnectionFailed, DestinationUnavailable, LeaseLost
 from reconciler.model.history import Standing
 from reconciler.model.messages import (
     NUMBERINGS,
@@ -269,6 +269,8 @@ class MemoryLedger:
     reports: list[SessionReport] = field(default_factory=list)
     number: int = 1
     kept: Standing | None = None
+    lost: bool = False
+    """Another process has taken it."""
     numbers: Iterator[int] = field(default_factory=count)
 
     def put(self, folder: Folder, entry: Entry, print_: Fingerprint | None = None) -> None:
@@ -278,6 +280,10 @@ class MemoryLedger:
 
     def epoch(self, collector: str) -> int:
         return self.number
+
+    def hold(self) -> None:
+        if self.lost:
+            raise LeaseLost("taken")
 
     def current(self, collector: str, folder: Folder) -> Folder:
         same = [known for known, _, _ in self.rows if (known.account, known.name) == (folder.account, folder.name)

@@ -17,7 +17,7 @@ def test_tables_compile_for_postgresql() -> None:
     tables = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
     indexes = {str(index.name): str(CreateIndex(index).compile(dialect=dialect)) for index in messages.indexes}
 
-    assert len(tables) == 7
+    assert len(tables) == 8
     assert indexes["ix_messages_notable"].endswith(
         "(folder_id) WHERE state != 0 OR deleted_at IS NOT NULL OR reason != ''")
 

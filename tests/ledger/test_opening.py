@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -157,20 +158,21 @@ def test_the_program_knows_every_revision() -> None:
     assert tuple(reversed(revisions)) == REVISIONS
 
 
-def test_an_older_ledger_is_updated_where_writing_is_meant(url: str, path: Path,
-                                                            monkeypatch: pytest.MonkeyPatch) -> None:
-    open_ledger(url).close()
-    _execute(path, "UPDATE alembic_version SET version_num = '0000'")
-    monkeypatch.setattr("reconciler.ledger.opening.REVISIONS", ("0000", *REVISIONS))
-    upgraded = []
-    monkeypatch.setattr(migration, "upgrade", lambda connection: upgraded.append(
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'").rowcount))
+def test_an_older_ledger_is_updated_where_writing_is_meant(url: str, path: Path) -> None:
+    with closing(open_ledger(url)) as ledger:
+        ledger.declare("sales", "digest", "new-keep", NOW)
+        ledger.record("sales", INBOX, [collected("1")], NOW)
+    today = _tables(path)
+    _execute(path, "DROP TABLE leases")
+    _execute(path, "UPDATE alembic_version SET version_num = '0001'")
 
     with pytest.raises(LedgerUnavailable, match="older version"):
         open_ledger(url, create=False)
     open_ledger(url).close()
-    open_ledger(url).close()
-    assert upgraded == [1]
+    with closing(open_ledger(url)) as ledger:
+        ledger.take()
+        assert ledger.known("sales", INBOX).keys() == {"1"}
+    assert _tables(path) == today
 
 
 def test_an_empty_file_becomes_a_ledger(url: str, path: Path) -> None:

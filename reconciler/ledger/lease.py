@@ -1,0 +1,39 @@
+"""The lease: who took the ledger last may write to it (hazard R6).
+
+The lock on the state directory keeps a second process out (`control.ownership`), where the file system honours locks.
+Some that several machines share do not. Then this ends the first one's sessions before they record or delete anything.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from reconciler.ledger.dialects import upsert
+from reconciler.ledger.schema import leases
+from reconciler.ledger.store import Store
+from reconciler.model.errors import LeaseLost
+
+_ALL = "collectors"
+_TERM = select(leases.c.term).where(leases.c.name == _ALL)
+
+
+class Lease(Store):
+    """Without `take` nothing is asked."""
+
+    def take(self) -> None:
+        """From now on every write and every `hold` of others that took it before raises LeaseLost."""
+        with self.writing() as connection:
+            connection.execute(upsert(connection, leases, ("name",), lambda _: {"term": leases.c.term + 1}),
+                               {"name": _ALL, "term": 1})
+            term: int = connection.execute(_TERM).scalar_one()
+        self._term = term
+
+    def hold(self) -> None:
+        """LeaseLost where another process has taken it since."""
+        with self.reading() as connection:
+            self._require_held(connection)
+
+    def _require_held(self, connection: Connection) -> None:
+        if self._term is not None and connection.execute(_TERM).scalar() != self._term:
+            raise LeaseLost(f"another mailcollector has taken the ledger {self._title}: this one does nothing any "
+                            "more; stop one of the two")
