@@ -19,12 +19,15 @@ from reconciler.model.settings import Settings
 @verb("add", examples=[
     ("mailcollector add sales --protocol imap --host mx.example.com --username me --password-env P --forward-to me@b.c",
      "writes sales.yaml"),
+    ("mailcollector add sales --from office --username me --password-env P --forward-to me@b.c",
+     "says only what its template office does not"),
     ("mailcollector add sales -f draft.yaml --git-commit", "takes the manifest from a file, and commits it to git"),
     ("mailcollector add sales -f -", "takes the manifest from standard input"),
 ], exits=editing.EXITS)
 @click.argument("name")
 @click.option("-f", "--file", "file", metavar="FILE",
               help="Take the whole manifest from FILE (- for standard input) as it stands.")
+@click.option("--from", "template", metavar="TEMPLATE", help="The Template whose fields count besides these.")
 @click.option("--protocol", type=click.Choice(["imap", "pop3"]), help="How mail is fetched.")
 @click.option("--host", metavar="HOST", help="The server.")
 @click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="Default: the protocol's.")
@@ -74,9 +77,9 @@ def _read(file: str) -> bytes:
 def _composed(name: str, *, labels: Sequence[tuple[str, str]], disabled: bool, **fields: Any) -> bytes:
     from reconciler.manifests.composing import collector  # noqa: PLC0415  # --help does without
 
-    spec = {"title": fields["title"], "enabled": False if disabled else None, "source": _source(**fields),
-            "collect": {key: fields[key] for key in ("mode", "interval", "limit")}, "recipient": _recipient(**fields),
-            "destination": fields["destination"]}
+    spec = {"from": fields["template"], "title": fields["title"], "enabled": False if disabled else None,
+            "source": _source(**fields), "collect": {key: fields[key] for key in ("mode", "interval", "limit")},
+            "recipient": _recipient(**fields), "destination": fields["destination"]}
     return collector(name, spec, labels=dict(labels)).encode()
 
 

@@ -88,9 +88,9 @@ def switch(settings: Settings, name: str, *, enabled: bool, git_commit: bool) ->
 
 
 def _is_enabled(own: str) -> bool:
-    """By default, where nothing is said."""
+    """By default, where nothing is said, and no template can say otherwise."""
     from reconciler.manifests.document import read  # noqa: PLC0415
 
     found, _ = read(own.encode())
     node = found[0].at(("spec", "enabled"))
-    return node is None or node.value is True
+    return found[0].at(("spec", "from")) is None if node is None else node.value is True

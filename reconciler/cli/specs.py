@@ -15,6 +15,8 @@ def facts(spec: Spec) -> Iterator[tuple[str, str]]:
         return
     if "title" in spec:
         yield "Title", spec["title"]
+    if "from" in spec:
+        yield "Template", spec["from"]
     if not spec.get("enabled", True):
         yield "Enabled", "no"
     source = spec.get("source", {})

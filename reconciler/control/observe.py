@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.control.revision import revision
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.manifests.files import DirectoryVanished, Signature, Unreadable, list_files, read, signature
 from reconciler.manifests.loading import Broken as BrokenManifest
-from reconciler.manifests.loading import Loaded, ParsedFile, parse, unreadable
+from reconciler.manifests.loading import Loaded, ParsedFile, gather, parse, unreadable
+from reconciler.manifests.templates import Templates, may_hold
 from reconciler.manifests.together import check_together
 from reconciler.planning.declared import Broken, Declaration, Observed, declaration
 
@@ -33,13 +34,27 @@ class Look:
 
 @dataclass(slots=True)
 class _File:
-    """A file as it was last read. `signature` is None when it must be read again in any case."""
+    """A file as it was last read. `signature` is None when it must be read again in any case. `data` is kept where it
+    depends on templates, and `stamps` are theirs."""
 
     signature: Signature | None
     digest: bytes
     parsed: ParsedFile
     declarations: tuple[Declaration, ...] = ()
     unreadable: str = ""
+    holds_templates: bool = False
+    """Or may do so."""
+    data: bytes = b""
+    stamps: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A file that changed, not parsed yet."""
+
+    signature: Signature | None
+    digest: bytes
+    data: bytes
 
 
 class Directory:
@@ -51,6 +66,7 @@ class Directory:
         self._allow_inline_secrets = allow_inline_secrets
         self._allow_empty = allow_empty
         self._files: dict[str, _File] = {}
+        self._templates = Templates()
         self._last: Look | None = None
 
     def look(self, *, everything: bool = False, only: Collection[str] | None = None) -> Look:
@@ -63,14 +79,17 @@ class Directory:
             place = _identity(self.root.stat())
         except (DirectoryVanished, FileNotFoundError) as error:
             return self._done(_vanished(self.root, str(error)), None)
-        return self._compare({str(path): self._file(path, everything=everything) for path in paths}, place)
+        found = {str(path): self._file(path, everything=everything) for path in paths}
+        return self._compare(self._parsed(found), place)
 
     def _touched(self, names: Collection[str]) -> dict[str, _File] | None:
         """All files, these read anew where they changed; None where that is not enough: one is not known, or gone."""
         if self._last is None or self._last.observed.vanished or not self._files.keys() >= set(names):
             return None
         found = {name: self._file(Path(name), everything=False) for name in names}
-        return None if any(file.unreadable for file in found.values()) else self._files | found
+        if any(isinstance(file, _File) and file.unreadable for file in found.values()):
+            return None
+        return self._parsed({**self._files, **found})
 
     def _compare(self, files: dict[str, _File], place: tuple[int, int] | None) -> Look:
         confirmed = self._allow_empty or (self.root / CONFIRMATION).exists()
@@ -92,7 +111,7 @@ class Directory:
         self._last = Look(observed, diagnostics, commit, place, changed)
         return self._last
 
-    def _file(self, path: Path, *, everything: bool) -> _File:
+    def _file(self, path: Path, *, everything: bool) -> _File | _Content:
         known = self._files.get(str(path))
         seen = signature(path)
         if known and seen is not None and known.signature == seen and not everything:
@@ -100,13 +119,37 @@ class Directory:
         try:
             data = read(path)
         except Unreadable as error:
-            return _same(known, _File(None, b"", unreadable(path, error), unreadable=f"{path}: {error}"))
+            return _same(known, _File(None, b"", unreadable(path, error), unreadable=f"{path}: {error}",
+                                      holds_templates=True))
         digest = hashlib.sha256(data).digest()
         if known and known.digest == digest:
             known.signature = seen
             return known
-        parsed = parse(data, str(path), allow_inline_secrets=self._allow_inline_secrets)
-        return _File(seen, digest, parsed, tuple(map(_declaration, parsed.manifests)))
+        return _Content(seen, digest, data)
+
+    def _parsed(self, found: Mapping[str, _File | _Content]) -> dict[str, _File]:
+        """What changed, and what uses a template that changed."""
+        templates = gather(self._holding(found))
+        moved = templates != self._templates
+        self._templates = templates
+        return {name: self._parse(name, one.signature, one.digest, one.data)
+                if isinstance(one, _Content) or (moved and one.stamps != templates.stamps(one.stamps)) else one
+                for name, one in found.items()}
+
+    def _holding(self, found: Mapping[str, _File | _Content]) -> Iterator[ParsedFile]:
+        """The files that hold templates, or may do so."""
+        for name, one in found.items():
+            if isinstance(one, _Content):
+                if may_hold(one.data):
+                    yield parse(one.data, name, Templates(), allow_inline_secrets=self._allow_inline_secrets)
+            elif one.holds_templates:
+                yield one.parsed
+
+    def _parse(self, name: str, seen: Signature | None, digest: bytes, data: bytes) -> _File:
+        parsed = parse(data, name, self._templates, allow_inline_secrets=self._allow_inline_secrets)
+        return _File(seen, digest, parsed, tuple(map(_declaration, parsed.manifests)),
+                     holds_templates=may_hold(data), data=data if parsed.uses else b"",
+                     stamps=self._templates.stamps(parsed.uses))
 
 
 def _same(known: _File | None, now: _File) -> _File:
@@ -148,7 +191,7 @@ def _together(files: Mapping[str, _File], *, confirmed: bool) -> tuple[Observed,
 
 def _is_unclear(file: _File) -> bool:
     """What it held before may be meant to be there still. An empty file may be one that is being written."""
-    empty = not file.parsed.manifests and not file.parsed.broken
+    empty = not file.parsed.manifests and not file.parsed.broken and not file.parsed.templates
     return not file.unreadable and (empty or not file.parsed.complete)
 
 

@@ -25,7 +25,7 @@ RULES: dict[str, str] = {
     "ambiguous-number": "A number that YAML readers disagree about: 010, 0x1F, 1e400, .nan.",
     # The schema
     "unknown-version": "`apiVersion` is not `mailcollector/v1`.",
-    "unknown-kind": "`kind` is neither `MailCollector` nor `Destination`.",
+    "unknown-kind": "`kind` is none of `MailCollector`, `Destination` and `Template`.",
     "unknown-key": "No such field, or not here.",
     "missing-key": "A field that must be there is not.",
     "exactly-one": "None of several fields is there, or more than one, where exactly one must be.",
@@ -53,7 +53,8 @@ RULES: dict[str, str] = {
     "token-url": "`provider: custom` without `tokenUrl`, `tokenUrl` with a provider that has its own, or one that is "
                  "not https.",
     "oauth2-incomplete": "`oauth2` without `clientId`, or with neither `refreshToken` nor `clientSecret`.",
-    "placeholder": "A Maildir path with braces that are neither {domain} nor {local}.",
+    "placeholder": "A Maildir path with braces that are neither {domain} nor {local}, or a template with a word in "
+                   "braces that is not {name}.",
     "inline-secret": "A secret in the manifest itself. An error; a warning with --allow-inline-secrets.",
     # Warnings
     "tls-none": "Credentials or mail travel unencrypted to another machine.",
@@ -72,5 +73,9 @@ RULES: dict[str, str] = {
     "several-defaults": "More than one Destination is marked as default.",
     "unknown-destination": "The collector names a Destination that does not exist. A warning when only files were "
                            "given, for it may be in another one.",
+    "unknown-template": "The collector names a Template that does not exist. A warning when only files were given, for "
+                        "it may be in another one.",
+    "invalid-template": "The collector names a Template that is invalid, or that stands in two places.",
+    "unused-template": "A Template that no collector names.",
     "no-destination": "The collector names no Destination, and none of those that exist is marked as default.",
 }

@@ -27,10 +27,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Both count from 1; `column` counts characters, not bytes."""
+    """Both count from 1; `column` counts characters, not bytes. `file`: where it is not the document's own."""
 
     line: int
     column: int
+    file: str | None = None
 
 
 START = Position(1, 1)

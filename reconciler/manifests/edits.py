@@ -17,9 +17,11 @@ from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, NodeEvent, 
 
 from reconciler.manifests import encoding, files
 from reconciler.manifests.diagnostics import Diagnostic
-from reconciler.manifests.loading import Named, ParsedFile, load, parse
+from reconciler.manifests.loading import ParsedFile, gather, load_together, parse
+from reconciler.manifests.named import Named
 from reconciler.manifests.nodes import Unusable
 from reconciler.manifests.splicing import Unspliceable
+from reconciler.manifests.templates import Templates
 from reconciler.manifests.together import check_together
 from reconciler.manifests.writing import replace_file
 from reconciler.model.errors import CollectorError
@@ -78,8 +80,9 @@ class Shelf:
     def __init__(self, directory: Path, *, allow_inline_secrets: bool = False) -> None:
         self.directory = directory
         self._inline = allow_inline_secrets
-        self._parsed = {path: load(path, allow_inline_secrets=allow_inline_secrets)
-                        for path in files.list_files(directory)}
+        paths = files.list_files(directory)
+        parsed = load_together(paths, allow_inline_secrets=allow_inline_secrets)
+        self._parsed = dict(zip(paths, parsed, strict=True))
 
     def names(self) -> list[str]:
         """Of every collector that is declared, valid or not."""
@@ -140,7 +143,7 @@ class Shelf:
 
     def require_valid(self, path: Path, data: bytes, name: str) -> None:
         """Raise EditRefused unless `path` may hold these bytes, and they declare `name`."""
-        after = parse(data, str(path), allow_inline_secrets=self._inline)
+        after = self._after({path: data})[path]
         errors = self._new_errors({path: after})
         if not errors and not any(one.name == name and one.kind == KIND for one in after.manifests):
             errors = [found for found in after.diagnostics if found.is_error]
@@ -151,10 +154,17 @@ class Shelf:
 
     def require_all_valid(self, contents: Mapping[Path, bytes]) -> None:
         """Raise EditRefused unless these files may stand here."""
-        after = {path: parse(data, str(path), allow_inline_secrets=self._inline) for path, data in contents.items()}
-        errors = self._new_errors(after)
+        errors = self._new_errors(self._after(contents))
         if errors:
             raise EditRefused("nothing was written: the result would be invalid", errors)
+
+    def _after(self, contents: Mapping[Path, bytes]) -> dict[Path, ParsedFile]:
+        """These files, with the templates that there are then."""
+        alone = {path: parse(data, str(path), Templates(), allow_inline_secrets=self._inline)
+                 for path, data in contents.items()}
+        templates = gather({**self._parsed, **alone}.values())
+        return {path: parse(data, str(path), templates, allow_inline_secrets=self._inline)
+                for path, data in contents.items()}
 
     def _new_errors(self, after: Mapping[Path, ParsedFile]) -> list[Diagnostic]:
         """What is wrong with `after` in place, and was not before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os.path
+from collections.abc import Callable
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -13,27 +14,39 @@ from reconciler.manifests.spec import Declared, LmtpSpec, MaildirSpec, SecretRef
 
 M = TypeVar("M", bound=Declared)
 
-_PATHS: dict[type[Declared], tuple[str, ...]] = {
+PATHS: dict[type[Declared], tuple[str, ...]] = {
     SecretRef: ("file",), SourceSpec: ("ca_file",), MaildirSpec: ("path",), LmtpSpec: ("socket",),
 }
+"""The fields that are paths."""
 
 
 def resolve_paths(manifest: M, base: str) -> M:
     """The manifest, or any part of one, with its relative paths made absolute, starting at `base`. Links stay as they
     are: a mounted secret is swapped by changing one."""
+    start = os.path.abspath(base)  # noqa: PTH100  # pathlib drops `..` and `//`
+    return map_paths(manifest, lambda path: os.path.join(start, path))  # noqa: PTH118
+
+
+def map_paths(manifest: M, change: Callable[[str], str]) -> M:
+    """The manifest, or any part of one, with each of its paths changed."""
     changes: dict[str, object] = {}
-    for name in _PATHS.get(type(manifest), ()):
+    for name in PATHS.get(type(manifest), ()):
         path = getattr(manifest, name)
         if path is not None:
-            changes[name] = os.path.join(os.path.abspath(base), path)  # noqa: PTH118, PTH100  # pathlib drops `..` and `//`
+            changes[name] = change(path)
     for name, value in manifest:
         if isinstance(value, Declared):
-            changes[name] = resolve_paths(value, base)
+            changes[name] = map_paths(value, change)
     return manifest.model_copy(update=changes)
 
 
 def digest(spec: BaseModel) -> str:
-    """SHA-256 in hex of what is declared, defaults filled in; the order and form of the manifest do not count."""
-    declared = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    text = json.dumps(declared, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """SHA-256 in hex of what is declared, defaults filled in. The order and form of the manifest do not count, nor does
+    whether a field is the manifest's own or its template's."""
+    return digest_of(spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"from_"}))
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 in hex of a value as it stands in a manifest."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

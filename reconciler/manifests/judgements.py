@@ -13,20 +13,33 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from reconciler.manifests import files
 from reconciler.manifests.diagnostics import Diagnostic, Position, Severity
-from reconciler.manifests.loading import Named
 from reconciler.manifests.mailboxes import Mailbox
+from reconciler.manifests.named import Named
+from reconciler.manifests.templates import may_hold
 
-Judgement = tuple[int, tuple[Named, ...], tuple[Diagnostic, ...]]
-"""How many manifests are valid, all that are named, what is wrong."""
 _UNUSED = 30 * 86400
 """Seconds after which a file of judgements that nobody used goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How many manifests are valid, all that are named, what is wrong. `stamps`: of the templates that this depends on,
+    by name."""
+
+    valid: int
+    names: tuple[Named, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    stamps: Mapping[str, str] = field(default_factory=dict)
+
+
 
 
 def place(paths: Iterable[Path]) -> Path:
@@ -46,6 +59,7 @@ class Judgements:
         self._old = self._read()
         self._new: dict[str, list[Any]] = {}
         self._seen: dict[str, tuple[list[Any] | None, str | None]] = {}
+        self._holding: set[str] = set()
 
     def find(self, path: Path) -> Judgement | None:
         """What was found the last time, if that still holds. To be called before the file is read and judged."""
@@ -53,22 +67,35 @@ class Judgements:
         kept = self._old.get(key)
         seen = _signature(path)
         if kept is None or seen is None or seen != kept[0]:
-            digest = _digest(path)
+            data = _read(path)
+            digest = None if data is None else hashlib.sha256(data).hexdigest()
             self._seen[key] = (seen, digest)
             if kept is None or digest != kept[1]:
+                if data is None or may_hold(data):
+                    self._holding.add(key)
                 return None
             kept = [seen, *kept[1:]]
+        self._seen[key] = (seen, kept[1])
         self._new[key] = kept
         names = tuple(_named(one, str(path)) for one in kept[3])
-        return kept[2], names, tuple(_diagnostic(one, str(path)) for one in kept[4])
+        if any(one.kind == "Template" for one in names):
+            self._holding.add(key)
+        return Judgement(kept[2], names, tuple(_diagnostic(one, str(path)) for one in kept[4]), kept[5])
 
-    def add(self, path: Path, valid: int, names: Sequence[Named], diagnostics: Sequence[Diagnostic]) -> None:
-        """What was found now, after `find` did not know."""
-        signature, digest = self._seen[_key(path)]
+    def may_hold_template(self, path: Path) -> bool:
+        """Whether this file, which `find` was asked for, has to be read for its templates."""
+        return _key(path) in self._holding
+
+    def add(self, path: Path, found: Judgement) -> None:
+        """What was found now, after `find` did not know, or knew what no longer holds."""
+        key = _key(path)
+        signature, digest = self._seen[key]
+        self._new.pop(key, None)
         if signature is not None and digest is not None:  # what changes just now is not remembered
-            self._new[_key(path)] = [
-                signature, digest, valid, [_shown(one) for one in names],
-                [[one.line, one.column, one.path, one.rule, str(one.severity), one.message] for one in diagnostics]]
+            self._new[key] = [
+                signature, digest, found.valid, [_shown(one) for one in found.names],
+                [[one.line, one.column, one.path, one.rule, str(one.severity), one.message]
+                 for one in found.diagnostics], dict(found.stamps)]
 
     def save(self) -> None:
         """Keep them; a full or read-only disk only means that the next time takes longer."""
@@ -114,9 +141,9 @@ def _signature(path: Path) -> list[Any] | None:
     return None if found is None else list(found)
 
 
-def _digest(path: Path) -> str | None:
+def _read(path: Path) -> bytes | None:
     try:
-        return hashlib.sha256(files.read(path)).hexdigest()
+        return files.read(path)
     except files.Unreadable:
         return None
 
@@ -124,14 +151,14 @@ def _digest(path: Path) -> str | None:
 def _shown(one: Named) -> list[Any]:
     mailbox = one.mailbox and [one.mailbox.account, one.mailbox.folders, one.mailbox.takes_away]
     marks = {path: [mark.line, mark.column] for path, mark in one.marks.items()}
-    return [one.kind, one.name, one.line, one.destination, one.default, mailbox, marks]
+    return [one.kind, one.name, one.line, one.destination, one.default, mailbox, marks, one.template]
 
 
 def _named(kept: list[Any], file: str) -> Named:
-    kind, name, line, destination, default, mailbox, marks = kept
+    kind, name, line, destination, default, mailbox, marks, template = kept
     read = Mailbox(mailbox[0], tuple(mailbox[1]), mailbox[2]) if mailbox else None
     return Named(kind, name, file, line, destination, default, read,
-                 {path: Position(*mark) for path, mark in marks.items()})
+                 {path: Position(*mark) for path, mark in marks.items()}, template)
 
 
 def _diagnostic(kept: list[Any], file: str) -> Diagnostic:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.manifests.diagnostics import Diagnostic
-from reconciler.manifests.judgements import Judgements
-from reconciler.manifests.loading import Named, load
+from reconciler.manifests.judgements import Judgement, Judgements
+from reconciler.manifests.loading import ParsedFile, gather, load, load_together
+from reconciler.manifests.named import Named
+from reconciler.manifests.templates import Templates
 
 MANY = 500
 """Files. Fewer are read at once: starting processes would take longer."""
@@ -26,42 +28,58 @@ class Judged:
     valid: int
     names: tuple[Named, ...]
     diagnostics: tuple[Diagnostic, ...]
+    uses: frozenset[str] = frozenset()
+    """The templates that its collectors name."""
 
     def named(self) -> tuple[Named, ...]:
         return self.names
 
 
-def judge(paths: Sequence[Path], *, allow_inline_secrets: bool = False, kept: Path | None = None) -> list[Judged]:
-    """Every file, in this order. `kept`: a file to remember judgements in, for the next time that there are many."""
+def judge(paths: Sequence[Path], *, whole: bool = True, allow_inline_secrets: bool = False,
+          kept: Path | None = None) -> list[Judged]:
+    """Every file, in this order. `whole`: a template that is in none of them is nowhere. `kept`: a file to remember
+    judgements in, for the next time that there are many."""
     if len(paths) < MANY:
-        return [_judged(path, allow_inline_secrets) for path in paths]
+        return [_judged(file) for file in load_together(paths, whole=whole, allow_inline_secrets=allow_inline_secrets)]
     judgements = Judgements(kept, f"inline secrets: {allow_inline_secrets}")
     known = {path: judgements.find(path) for path in paths}
-    unknown = [path for path in paths if known[path] is None]
-    found = dict(zip(unknown, _in_processes(unknown, allow_inline_secrets), strict=True))
+    templates = gather((load(path, Templates(), allow_inline_secrets=allow_inline_secrets) for path in paths
+                        if judgements.may_hold_template(path)), whole=whole)
+    unknown = [path for path in paths if not _holds(known[path], templates)]
+    found = dict(zip(unknown, _in_processes(unknown, templates, allow_inline_secrets), strict=True))
     for path, judged in found.items():
-        judgements.add(path, judged.valid, judged.names, judged.diagnostics)
+        judgements.add(path, Judgement(judged.valid, judged.names, judged.diagnostics, templates.stamps(judged.uses)))
     judgements.save()
-    return [found.get(path) or Judged(str(path), *(known[path] or (0, (), ()))) for path in paths]
+    return [found.get(path) or _known(path, known[path]) for path in paths]
 
 
-def _judged(path: Path, allow_inline_secrets: bool) -> Judged:
-    parsed = load(path, allow_inline_secrets=allow_inline_secrets)
-    return Judged(parsed.file, len(parsed.manifests), tuple(parsed.named()), parsed.diagnostics)
+def _holds(known: Judgement | None, templates: Templates) -> bool:
+    """Whether what was found the last time is true of these templates."""
+    return known is not None and known.stamps == templates.stamps(known.stamps)
 
 
-def _all(paths: Sequence[Path], allow_inline_secrets: bool) -> list[Judged]:
-    return [_judged(path, allow_inline_secrets) for path in paths]
+def _known(path: Path, known: Judgement | None) -> Judged:
+    assert known is not None  # noqa: S101  # else it was judged anew
+    return Judged(str(path), known.valid, known.names, known.diagnostics, frozenset(known.stamps))
 
 
-def _in_processes(paths: Sequence[Path], allow_inline_secrets: bool) -> Iterator[Judged]:
+def _judged(parsed: ParsedFile) -> Judged:
+    valid = len(parsed.manifests) + sum(not template.error for template in parsed.templates)
+    return Judged(parsed.file, valid, tuple(parsed.named()), parsed.diagnostics, parsed.uses)
+
+
+def _all(paths: Sequence[Path], templates: Templates, allow_inline_secrets: bool) -> list[Judged]:
+    return [_judged(load(path, templates, allow_inline_secrets=allow_inline_secrets)) for path in paths]
+
+
+def _in_processes(paths: Sequence[Path], templates: Templates, allow_inline_secrets: bool) -> Iterator[Judged]:
     processes = min(len(os.sched_getaffinity(0)), 8)
     if len(paths) < MANY or processes < 2:
-        yield from _all(paths, allow_inline_secrets)
+        yield from _all(paths, templates, allow_inline_secrets)
         return
     parts = [paths[start:start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
     context = multiprocessing.get_context("forkserver")  # not fork: what calls this may have threads
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(processes, context) as pool:
-        for part in pool.map(_all, parts, [allow_inline_secrets] * len(parts)):
+        for part in pool.map(_all, parts, [templates] * len(parts), [allow_inline_secrets] * len(parts)):
             yield from part

@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import cast
 
-from pydantic import ValidationError
-
-from reconciler.manifests import document, files, mailboxes, rules, schema, wording
+from reconciler.manifests import conforming, document, files, named, rules
 from reconciler.manifests.diagnostics import START, Diagnostic, Finding, Position, Severity, dotted, in_order
 from reconciler.manifests.fields import Fields
+from reconciler.manifests.named import Kind, Named
 from reconciler.manifests.nodes import Document, Unusable
-from reconciler.manifests.spec import Destination, MailCollector, Manifest
-
-if TYPE_CHECKING:
-    import jsonschema
-
-Kind = Literal["MailCollector", "Destination"]
-
-_KINDS: Mapping[str, Kind] = {"MailCollector": "MailCollector", "Destination": "Destination"}
-_MODELS: Mapping[str, type[MailCollector | Destination]] = {"MailCollector": MailCollector, "Destination": Destination}
-_DOUBTFUL = frozenset({"tag", "ambiguous-number", "unknown-alias"})
-"""Rules of the YAML that leave a value nobody should judge any further."""
-_MOST_ERRORS = 1_000
-"""Of one document: nobody reads more, and a file must not hold up the others."""
-_MARKED = (("metadata", "name"), ("spec",), ("spec", "destination"), ("spec", "default"), ("spec", "source"),
-           ("spec", "collect", "mode"))
-"""What rules over the whole directory point at."""
-_KEYS_MARKED = (("spec",), ("spec", "source"))
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """What the rules over all files need to know of a manifest, valid or not."""
-
-    kind: Kind
-    name: str
-    file: str
-    line: int
-    destination: str | None = None
-    """The Destination it names; "" where it names one that cannot be read."""
-    default: bool = False
-    mailbox: mailboxes.Mailbox | None = None
-    """What a collector that is enabled reads."""
-    marks: Mapping[str, Position] = field(default_factory=dict, repr=False)
-    """Places of what `_MARKED` lists."""
+from reconciler.manifests.reading import Reading, reading
+from reconciler.manifests.spec import Declared, Manifest
+from reconciler.manifests.templates import Template, Templates, misplaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +68,19 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """What one file holds. `complete`: every manifest in it is among `manifests` or `broken`; otherwise there are, or
+    """What one file holds. `complete`: every manifest in it is among the three; otherwise there are, or
     may be, others whose names could not be read (an empty file may be one that is just being written), so none that
     was here before may be taken for removed."""
 
     file: str
     manifests: tuple[Loaded, ...] = ()
     broken: tuple[Broken, ...] = ()
+    templates: tuple[Template, ...] = ()
+    """Invalid ones too."""
     diagnostics: tuple[Diagnostic, ...] = ()
     complete: bool = True
+    uses: frozenset[str] = frozenset()
+    """The templates that its collectors name, whether they exist or not."""
 
     def named(self) -> Iterator[Named]:
         """Every manifest whose name is known, valid or not."""
@@ -118,44 +88,62 @@ class ParsedFile:
             yield valid.named
         for broken in self.broken:
             yield broken.named
+        for template in self.templates:
+            yield template.named
 
 
-@functools.cache
-def _validator() -> tuple[jsonschema.Draft7Validator, Mapping[str, Any]]:
-    import jsonschema  # noqa: PLC0415  # an empty directory does without
-
-    inlined = schema.inlined()
-    return jsonschema.Draft7Validator(inlined), inlined
-
-
-def parse(data: bytes, file: str, *, allow_inline_secrets: bool = False) -> ParsedFile:
-    """The manifests and diagnostics of one file. Never raises, whatever the bytes."""
+def parse(data: bytes, file: str, templates: Templates | None = None, *,
+          allow_inline_secrets: bool = False) -> ParsedFile:
+    """The manifests and diagnostics of one file. Never raises, whatever the bytes. `templates`: those of all files;
+    without them, those of this file."""
+    if templates is None:
+        found = parse(data, file, Templates(), allow_inline_secrets=allow_inline_secrets)
+        if not found.uses:
+            return found
+        templates = Templates(found.templates)
     documents, unusable = document.read(data)
-    parsed = [_Parsed.of(found, file, allow_inline_secrets) for found in documents]
+    parsed = [_Parsed.of(found, file, templates, allow_inline_secrets) for found in documents]
     diagnostics = [diagnostic for one in parsed for diagnostic in one.diagnostics]
     if unusable:
         diagnostics.append(_unusable(unusable, file))
     elif not documents:
         diagnostics.append(Diagnostic(file, START.line, START.column, "", "empty-file", Severity.ERROR,
                                       "no manifest in this file: write one, or remove the file"))
-    first = diagnostics[-1].message if unusable else ""
     return ParsedFile(
         file=file,
         manifests=() if unusable else tuple(one.loaded for one in parsed if one.loaded),
-        broken=tuple(Broken(one.named, first or one.message) for one in parsed
-                     if one.named and (unusable or not one.loaded)),
+        broken=tuple(Broken(one.named, diagnostics[-1].message if unusable else one.message) for one in parsed
+                     if one.named and not one.template and (unusable or not one.loaded)),
+        templates=tuple(replace(one.template, error=_told(diagnostics[-1])) if unusable else one.template
+                        for one in parsed if one.template),
         diagnostics=tuple(diagnostics),
         complete=not unusable and bool(parsed) and all(one.named for one in parsed),
+        uses=frozenset(one.uses for one in parsed if one.uses is not None),
     )
 
 
-def load(path: Path, *, allow_inline_secrets: bool = False) -> ParsedFile:
+def load(path: Path, templates: Templates | None = None, *, allow_inline_secrets: bool = False) -> ParsedFile:
     """Read and parse a file. One that cannot be read has a diagnostic and is not `complete`."""
     try:
         data = files.read(path)
     except files.Unreadable as error:
         return unreadable(path, error)
-    return parse(data, str(path), allow_inline_secrets=allow_inline_secrets)
+    return parse(data, str(path), templates, allow_inline_secrets=allow_inline_secrets)
+
+
+def gather(parsed: Iterable[ParsedFile], *, whole: bool = True) -> Templates:
+    """The templates of these files. `whole`: there are no others."""
+    every = list(parsed)
+    doubtful = next((file.file for file in every if not file.complete), "")
+    return Templates((template for file in every for template in file.templates), whole=whole, doubtful=doubtful)
+
+
+def load_together(paths: Iterable[Path], *, whole: bool = True, allow_inline_secrets: bool = False) -> list[ParsedFile]:
+    """Files that may use each other's templates."""
+    alone = [load(path, Templates(), allow_inline_secrets=allow_inline_secrets) for path in paths]
+    templates = gather(alone, whole=whole)
+    return [load(Path(file.file), templates, allow_inline_secrets=allow_inline_secrets) if file.uses else file
+            for file in alone]
 
 
 def unreadable(path: Path, error: files.Unreadable) -> ParsedFile:
@@ -175,62 +163,47 @@ class _Parsed:
     diagnostics: tuple[Diagnostic, ...]
     named: Named | None
     loaded: Loaded | None
+    template: Template | None
     message: str
+    uses: str | None
 
     @classmethod
-    def of(cls, found: Document, file: str, allow_inline_secrets: bool) -> _Parsed:
-        manifest, refused = _against_model(found)
-        against_schema = [] if manifest else _against_schema(found) or ([] if found.findings else refused)
-        fields = Fields(found, {finding.path for finding in (*against_schema, *_doubtful(found))})
-        findings = [*against_schema, *rules.check(fields, allow_inline_secrets=allow_inline_secrets)]
-        if found.findings or any(finding.severity is Severity.ERROR for finding in findings):
-            manifest = None
-        diagnostics = [_diagnostic(finding, position, file) for position, finding in found.findings]
-        diagnostics += [_diagnostic(finding, found.place(finding.path, key=finding.key), file) for finding in findings]
-        named = _named(found, fields, file)
-        loaded = Loaded(manifest, str(Path(file).parent), named) if manifest and named else None
-        message = next((found.message for found in in_order(diagnostics) if found.is_error), "")
-        return cls(tuple(diagnostics), named, loaded, message)
+    def of(cls, found: Document, file: str, templates: Templates, allow_inline_secrets: bool) -> _Parsed:
+        read = reading(found, file, templates)
+        manifest, refused = conforming.judge(read.document, read.model, read.value)
+        fields = Fields(read.document, {one.path for one in (*refused, *conforming.doubtful(found))})
+        findings = [*refused, *rules.check(fields, allow_inline_secrets=allow_inline_secrets, partial=read.partial)]
+        if fields.text("kind") == "Template":
+            findings += misplaced(found.root.value.get("spec"))
+        located = [*found.findings, *read.located(findings)]
+        diagnostics = tuple(_diagnostic(finding, position, file) for position, finding in located)
+        error = next((one for one in in_order(diagnostics) if one.is_error), None)
+        called = named.of(fields, file, found.root.position.line, read.place, template=read.names)
+        valid = manifest if error is None and called else None
+        if called and called.kind == "Template":
+            return cls(diagnostics, called, None, _template(called, found, valid, findings, error), "", None)
+        return cls(diagnostics, called, _loaded(called, valid, read), None, error.message if error else "",
+                   read.names)
+
+
+def _loaded(called: Named | None, valid: Declared | None, read: Reading) -> Loaded | None:
+    if called is None or valid is None or read.partial:
+        return None
+    return Loaded(cast("Manifest", valid), str(Path(called.file).parent), called)
+
+
+def _template(called: Named, found: Document, valid: Declared | None, findings: list[Finding],
+              error: Diagnostic | None) -> Template:
+    spec = found.root.child("spec")
+    if valid is None or spec is None:
+        return Template(called, error=_told(error) if error else "")
+    return Template.of(called, spec, findings)
+
+
+def _told(error: Diagnostic) -> str:
+    return f"{error.file}:{error.line}:{error.column}: {error.message}"
 
 
 def _diagnostic(finding: Finding, position: Position, file: str) -> Diagnostic:
     return Diagnostic(file, position.line, position.column, dotted(finding.path), finding.rule, finding.severity,
                       finding.message)
-
-
-def _doubtful(found: Document) -> list[Finding]:
-    return [finding for _, finding in found.findings if finding.rule in _DOUBTFUL]
-
-
-def _against_schema(found: Document) -> list[Finding]:
-    validator, inlined = _validator()
-    doubtful = {finding.path for finding in _doubtful(found)}
-    judged = [finding for error in itertools.islice(validator.iter_errors(found.root.value), _MOST_ERRORS)
-              for finding in wording.findings(error, found, inlined)]
-    return [finding for finding in wording.consequences(list(dict.fromkeys(judged)))
-            if not any(finding.path[:len(path)] == path for path in doubtful)]
-
-
-def _against_model(found: Document) -> tuple[Manifest | None, list[Finding]]:
-    """The model judges a manifest many times faster than the schema and accepts the same ones (a test holds them
-    together), so the schema is only asked what is wrong."""
-    value = found.root.value
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if not isinstance(kind, str) or kind not in _MODELS:
-        return None, []
-    try:
-        return _MODELS[kind].model_validate(value), []
-    except ValidationError as refused:
-        return None, [Finding(tuple(error["loc"]), "model", f"{error['msg']} (the schema accepts it: report this)")
-                      for error in refused.errors(include_input=False, include_url=False)]
-
-
-def _named(found: Document, fields: Fields, file: str) -> Named | None:
-    kind, name = _KINDS.get(fields.text("kind") or ""), fields.text("metadata", "name")
-    if kind is None or not name:
-        return None
-    destination = fields.text("spec", "destination") or ("" if fields.has("spec", "destination") else None)
-    marks = {dotted(path): found.place(path, key=path in _KEYS_MARKED) for path in _MARKED}
-    mailbox = mailboxes.of(fields) if kind == "MailCollector" else None
-    return Named(kind, name, file, found.root.position.line, destination, fields.is_set("spec", "default"), mailbox,
-                 marks)

@@ -30,8 +30,8 @@ _PLACEHOLDERS = frozenset({"{domain}", "{local}"})
 _UNENCRYPTED = "user name, password and mail travel unencrypted: use `tls: implicit` or `tls: starttls`"
 
 
-def check(fields: Fields, *, allow_inline_secrets: bool = False) -> Iterator[Finding]:
-    """Everything that the schema cannot object to."""
+def check(fields: Fields, *, allow_inline_secrets: bool = False, partial: bool = False) -> Iterator[Finding]:
+    """Everything that the schema cannot object to. `partial`: what is missing may stand elsewhere."""
     yield from _inline_secrets(fields, allow_inline_secrets)
     for path in _HOSTS:
         yield from _host(fields.text(*path), path)
@@ -39,7 +39,7 @@ def check(fields: Fields, *, allow_inline_secrets: bool = False) -> Iterator[Fin
         yield from _address(fields.text(*path), path)
     yield from _tls(fields)
     yield from _smtp(fields)
-    yield from _oauth2(fields)
+    yield from _oauth2(fields, partial=partial)
     yield from _imap_only(fields)
     yield from _lists(fields)
     yield from _placeholders(fields)
@@ -90,24 +90,31 @@ def _smtp(fields: Fields) -> Iterator[Finding]:
         yield Finding(path, "tls-none", _UNENCRYPTED, Severity.WARNING, key=True)
 
 
-def _oauth2(fields: Fields) -> Iterator[Finding]:
+def _oauth2(fields: Fields, *, partial: bool) -> Iterator[Finding]:
     path = (*_SOURCE, "oauth2")
     provider, url = fields.text(*path, "provider"), fields.text(*path, "tokenUrl")
     if provider is None:
         return
-    if provider == "custom" and not fields.has(*path, "tokenUrl"):
-        yield Finding(path, "token-url", "`provider: custom` needs `tokenUrl`: add it", key=True)
-    elif provider not in _OWN_TOKEN_URL and fields.has(*path, "tokenUrl"):
+    if not partial:
+        yield from _oauth2_lacks(fields, provider)
+    if provider not in _OWN_TOKEN_URL and fields.has(*path, "tokenUrl"):
         yield Finding((*path, "tokenUrl"), "token-url", f"{provider} has its own `tokenUrl`: remove it, or use "
                                                         "`provider: custom`", key=True)
     elif url is not None and not _is_private(url):
         yield Finding((*path, "tokenUrl"), "token-url", f"{quoted(url)} is no https address: secrets are sent there")
+
+
+def _oauth2_lacks(fields: Fields, provider: str) -> Iterator[Finding]:
+    path = (*_SOURCE, "oauth2")
+    if provider == "custom" and not fields.has(*path, "tokenUrl"):
+        yield Finding(path, "token-url", "`provider: custom` needs `tokenUrl`: add it", key=True, lacks=("tokenUrl",))
     if not fields.has(*path, "clientId"):
         yield Finding(path, "oauth2-incomplete", "`clientId` is needed: register an application with the provider, and "
-                                                 "name it", key=True)
+                                                 "name it", key=True, lacks=("clientId",))
     if not fields.has(*path, "refreshToken") and not fields.has(*path, "clientSecret"):
         yield Finding(path, "oauth2-incomplete", "`refreshToken` is needed, for an account; or `clientSecret`, for an "
-                                                 "application that may read the mailbox by itself", key=True)
+                                                 "application that may read the mailbox by itself", key=True,
+                      lacks=("refreshToken", "clientSecret"))
 
 
 def _is_private(url: str) -> bool:

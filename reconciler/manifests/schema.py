@@ -46,16 +46,22 @@ def generated() -> str:
     from pydantic.json_schema import models_json_schema  # noqa: PLC0415
 
     from reconciler.manifests._draft7 import Draft7  # noqa: PLC0415
+    from reconciler.manifests.partial import DerivedSpec, TemplateSpec  # noqa: PLC0415
     from reconciler.manifests.spec import CollectorSpec, DestinationSpec, Metadata  # noqa: PLC0415
 
-    specs: dict[str, type[BaseModel]] = {"MailCollector": CollectorSpec, "Destination": DestinationSpec}
-    models: list[type[BaseModel]] = [Metadata, *specs.values()]
+    models: list[type[BaseModel]] = [Metadata, CollectorSpec, DerivedSpec, DestinationSpec, TemplateSpec]
     references, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/definitions/{model}", schema_generator=Draft7)
+    whole, derived, destination, template = (references[model, "validation"] for model in models[1:])
+    specs: dict[str, Any] = {
+        "MailCollector": {"if": {"required": ["from"]}, "then": derived, "else": whole},
+        "Destination": destination, "Template": template,
+    }
     schema = {
         "$schema": _DRAFT,
         "title": "mailcollector manifest",
-        "description": "A collector of mail from one remote account, or a destination that collected mail goes to.",
+        "description": "A collector of mail from one remote account, a destination that collected mail goes to, or a "
+                       "template of what many collectors have in common.",
         "type": "object",
         "properties": {
             "apiVersion": {"description": "The version of this format.", "const": "mailcollector/v1"},
@@ -66,8 +72,8 @@ def generated() -> str:
         "required": ["apiVersion", "kind", "metadata", "spec"],
         "additionalProperties": False,
         "allOf": [{"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-                   "then": {"properties": {"spec": references[model, "validation"]}}}
-                  for kind, model in specs.items()],
+                   "then": {"properties": {"spec": spec}}}
+                  for kind, spec in specs.items()],
         "definitions": definitions["$defs"],
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

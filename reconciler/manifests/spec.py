@@ -241,6 +241,8 @@ class RecipientSpec(Declared):
 class CollectorSpec(Declared):
     """One remote account, and where its mail goes."""
 
+    from_: Name | None = Field(None, alias="from")
+    """A Template, whose fields count where this manifest does not state them itself."""
     title: Line | None = None
     """Free text, any script; defaults to the name."""
     enabled: bool = True
@@ -326,6 +328,15 @@ class MailCollector(Declared):
     kind: Literal["MailCollector"]
     metadata: Metadata
     spec: CollectorSpec
+
+
+class MergedCollector(MailCollector):
+    """A collector with its template's fields under its own, as it is kept in force; in no file a manifest says so."""
+
+    own_digest: str
+    """Of what its own manifest says."""
+    template_digest: str
+    """Of what the template says. Which of the two changed is told to people, nothing more."""
 
 
 class Destination(Declared):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.manifests.diagnostics import Diagnostic, Severity, did_you_mean, in_order, quoted
-from reconciler.manifests.loading import Named
+from reconciler.manifests.named import Named
 
 Identity = tuple[str, str]
 """Kind and name."""
@@ -36,7 +36,7 @@ def check_together(parsed: Iterable[HasNamed], *, destinations: Iterable[str] = 
     names = {*destinations, *(one.name for one in named if one.kind == "Destination")}
     found = [*_duplicates(named), *_defaults(named),
              *_destinations(named, names, Severity.ERROR if whole else Severity.WARNING), *_shared(named),
-             *(_unused_default(named) if whole else ())]
+             *((*_unused_default(named), *_unused_templates(named)) if whole else ())]
     refused: dict[Identity, str] = {}
     for identity, diagnostic in found:
         if diagnostic.is_error:
@@ -119,6 +119,14 @@ def _unused_default(manifests: Sequence[Named]) -> _Found:
         if one.kind == "Destination" and one.default and all(name.destination != one.name for name in collectors):
             yield _about(one, "spec.default", "unreachable-default", "every collector names another Destination, so "
                          "that this default is never used: remove `default`, or the Destination", Severity.WARNING)
+
+
+def _unused_templates(manifests: Sequence[Named]) -> _Found:
+    used = {one.template for one in manifests}
+    for one in manifests:
+        if one.kind == "Template" and one.name not in used:
+            yield _about(one, "metadata.name", "unused-template", "no MailCollector names this Template in `from`: "
+                         "remove it, or use it", Severity.WARNING)
 
 
 def _other(group: Iterable[Named], manifest: Named) -> str:

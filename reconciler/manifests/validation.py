@@ -38,12 +38,13 @@ class Validation:
 def validate(paths: Sequence[Path] = (), *, allow_inline_secrets: bool = False) -> Validation:
     """Validate files and directories (default: ./collectors.d). Raises `NoSuchPath`.
 
-    Where only files are named, a Destination may be in another one, so that a missing one is a warning.
+    Where only files are named, a Destination or Template may be in another one, so that a missing one is a warning.
     """
     chosen = list(paths) or [DEFAULT]
     paths_read = list(dict.fromkeys(_files(chosen)))
-    judged = judge(paths_read, allow_inline_secrets=allow_inline_secrets, kept=place(chosen))
-    together = check_together(judged, whole=any(path.is_dir() for path in chosen))
+    whole = any(path.is_dir() for path in chosen)
+    judged = judge(paths_read, whole=whole, allow_inline_secrets=allow_inline_secrets, kept=place(chosen))
+    together = check_together(judged, whole=whole)
     found = [*(diagnostic for file in judged for diagnostic in file.diagnostics), *together.diagnostics]
     return Validation(tuple(map(str, paths_read)), sum(file.valid for file in judged), tuple(in_order(found)))
 

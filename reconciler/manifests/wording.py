@@ -134,7 +134,7 @@ def _required(error: Violation) -> Iterator[Finding]:
 def _exactly_one(error: Violation) -> Iterator[Finding]:
     if not isinstance(error.value, dict):
         return  # the type's error says it
-    keys = [branch["required"][0] for branch in error.allowed]
+    keys = [branch["required"][0] for branch in error.allowed if "required" in branch]
     present = [key for key in keys if key in error.value]
     if present:
         both = " and ".join(map(quoted, present))
@@ -160,7 +160,9 @@ def _unknown_keys(error: Violation) -> Iterator[Finding]:
         if key in known:
             continue
         match, elsewhere = nearest(key, known), _belongs(key, error)
-        if elsewhere and not (match and match.lower() == key.lower()):
+        if key == "from" and error.document.root.value.get("kind") == "Template" and error.path == ("spec",):
+            match, hint = None, "templates do not nest; write the fields out"
+        elif elsewhere and not (match and match.lower() == key.lower()):
             match, hint = None, f"it belongs in {elsewhere}"
         else:
             hint = did_you_mean(key, known)
@@ -192,7 +194,7 @@ def _places(inlined: Mapping[str, Any], kind: object) -> Iterator[Path]:
 def _fields(properties: Mapping[str, Any], above: Path) -> Iterator[Path]:
     for key, value in properties.items():
         yield (*above, key)
-        yield from _fields(value.get("properties", {}), (*above, key))
+        yield from _fields(value.get("else", value).get("properties", {}), (*above, key))
 
 
 def _choice(error: Violation) -> Iterator[Finding]:

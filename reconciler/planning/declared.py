@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from reconciler.manifests.effective import digest, resolve_paths
-from reconciler.manifests.spec import Declared, Destination, MailCollector, Manifest, SecretRef
+from reconciler.manifests.spec import Declared, Destination, MailCollector, Manifest, MergedCollector, SecretRef
 from reconciler.model.history import LastGood
 
 Key = tuple[str, str]
@@ -72,8 +74,14 @@ def declaration(manifest: Manifest, file: str, line: int, base: str) -> Declarat
 
 def parsed(kind: str, text: str) -> Manifest:
     """The manifest of a `LastGood`. Raises ValueError where this version no longer accepts it."""
-    model: type[MailCollector | Destination] = MailCollector if kind == "MailCollector" else Destination
-    return model.model_validate_json(text)
+    return model_of(kind, json.loads(text)).model_validate_json(text)
+
+
+def model_of(kind: str, manifest: Mapping[str, Any]) -> type[MailCollector | Destination]:
+    """What a manifest that was in force is read with."""
+    if kind == "Destination":
+        return Destination
+    return MergedCollector if "templateDigest" in manifest else MailCollector
 
 
 def last_good(declaration: Declaration) -> LastGood:

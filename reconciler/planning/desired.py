@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reconciler.manifests.spec import CollectorSpec, DestinationSpec, MailCollector
+from reconciler.manifests.spec import CollectorSpec, DestinationSpec, MailCollector, MergedCollector
 from reconciler.manifests.support import unsupported
 from reconciler.planning.declared import Broken, Declaration, Key, Observed
 from reconciler.planning.destination import Chosen, Destinations
@@ -26,6 +26,15 @@ class Problem:
 
     reason: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the spec of a collector was merged from: its template's name, and digests of the template and of its own."""
+
+    template: str
+    template_digest: str
+    own_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class DesiredCollector:
     file: str
     line: int
     problem: Problem | None = None
+    origin: Origin | None = None
 
     @property
     def source(self) -> str:
@@ -192,7 +202,13 @@ def _with_destination(found: _Settled, destinations: Destinations,
     return DesiredCollector(
         declared.name, manifest.metadata.labels, manifest.metadata.annotations, manifest.spec, effective.spec,
         chosen.name, chosen.spec, declared.digest, f"{declared.effective_digest}:{chosen.digest}", declared.file,
-        declared.line, problem)
+        declared.line, problem, _origin(manifest))
+
+
+def _origin(manifest: MailCollector) -> Origin | None:
+    if not isinstance(manifest, MergedCollector) or manifest.spec.from_ is None:
+        return None
+    return Origin(manifest.spec.from_, manifest.template_digest, manifest.own_digest)
 
 
 def _same(previous: DesiredCollector, found: _Settled, chosen: Chosen, spec: CollectorSpec,

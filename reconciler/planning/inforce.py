@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from reconciler.manifests.effective import resolve_paths
-from reconciler.manifests.spec import Declared, Destination, MailCollector, SecretRef
+from reconciler.manifests.effective import map_paths, resolve_paths
+from reconciler.manifests.spec import Declared, MergedCollector, SecretRef
 from reconciler.model.inforce import InForce, ManifestInForce
 from reconciler.model.secret import REDACTED
-from reconciler.planning.declared import Broken, Declaration, Key, Observed, declaration
+from reconciler.planning.declared import Broken, Declaration, Key, Observed, declaration, model_of
 from reconciler.planning.desired import DesiredCollector, desire
 from reconciler.planning.plan import Plan, plan
 
@@ -47,11 +47,16 @@ def relocated(observed: Observed, here: str, there: str) -> Observed:
 
     return replace(
         observed,
-        declarations=tuple(declaration(found.manifest, at(found.file), found.line, at(found.base))
+        declarations=tuple(declaration(_moved(found.manifest, at), at(found.file), found.line, at(found.base))
                            for found in observed.declarations),
         broken=tuple(Broken(one.kind, one.name, at(one.file), one.line, one.message) for one in observed.broken),
         unreadable={at(file): why for file, why in observed.unreadable.items()},
         unclear={at(file): why for file, why in observed.unclear.items()})
+
+
+def _moved(manifest: M, at: Callable[[str], str]) -> M:
+    """With the paths that a template in another directory gave, which are absolute."""
+    return map_paths(manifest, at) if isinstance(manifest, MergedCollector) else manifest
 
 
 def _shown(found: Declaration) -> ManifestInForce:
@@ -66,11 +71,6 @@ def _hidden(part: M) -> M:
 
 
 def _declaration(shown: ManifestInForce) -> Declaration:
-    model: type[MailCollector | Destination] = Destination if _kind(shown.manifest) == "Destination" else MailCollector
-    manifest = model.model_validate(shown.manifest)
+    manifest = model_of(str(shown.manifest.get("kind")), shown.manifest).model_validate(shown.manifest)
     return Declaration(manifest, resolve_paths(manifest, shown.base), shown.digest, shown.effective_digest, shown.file,
                        shown.line, shown.base)
-
-
-def _kind(manifest: Mapping[str, Any]) -> object:
-    return manifest.get("kind")

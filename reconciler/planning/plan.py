@@ -95,9 +95,19 @@ def _step(collector: DesiredCollector, running: DesiredCollector | None) -> Step
     if collector.held and problem:
         return Hold(name, problem.message)
     if running.effective_digest != collector.effective_digest:
-        return Replace(name, "its spec or destination changed", changes(running, collector),
+        return Replace(name, _cause(running, collector), changes(running, collector),
                        consequences(running, collector))
     return Keep(name, problem.message if problem else "unchanged")
+
+
+def _cause(running: DesiredCollector, collector: DesiredCollector) -> str:
+    before, after = running.origin, collector.origin
+    if before is None or after is None or before.template_digest == after.template_digest:
+        return "its spec or destination changed"
+    if before.template != after.template:
+        return f"its template is {after.template}, no longer {before.template}"
+    also = "" if before.own_digest == after.own_digest else "its spec and "
+    return f"{also}its template {after.template} changed"
 
 
 def _refusal(collector: DesiredCollector) -> str:

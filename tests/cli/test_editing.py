@@ -67,6 +67,38 @@ def test_disable_and_enable_touch_one_line(run: Run, both: Path) -> None:
     assert both.read_text(encoding="utf-8") == TWO
 
 
+TEMPLATE = """\
+apiVersion: mailcollector/v1
+kind: Template
+metadata: {name: office}
+spec:
+  enabled: false
+  source: {protocol: imap, host: imap.example}
+"""
+
+
+def test_what_a_template_says_otherwise_is_said_by_the_collector_itself(run: Run, root: Path) -> None:
+    save(root, "office", TEMPLATE)
+    given = ("--username", "me", "--password-env", "P", "--forward-to", "me@b.example")
+    assert run("add", "sales", "--from", "office", *given).exit_code == 0
+    added = (root / "sales.yaml").read_text(encoding="utf-8")
+    assert added == """\
+apiVersion: mailcollector/v1
+kind: MailCollector
+metadata: {name: sales}
+spec:
+  from: office
+  source:
+    username: me
+    password: {env: P}
+  recipient: {forwardTo: me@b.example}
+"""
+    assert run("enable", "sales").exit_code == 0
+    assert (root / "sales.yaml").read_text(encoding="utf-8") == added + "  enabled: true\n"
+    assert "did you mean `office`?" in run("add", "other", "--from", "ofice", *given).stderr
+    assert run("edit", "sales", "--unset", "spec.from").exit_code == 1
+
+
 def test_what_is_so_already_is_not_written(run: Run, both: Path) -> None:
     before = both.stat()
     assert run("enable", "b").stdout == "b: nothing to change\n"

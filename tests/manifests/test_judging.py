@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.manifests import judgements, judging, loading
-from reconciler.manifests.judgements import Judgements
+from reconciler.manifests.judgements import Judgement, Judgements
 from reconciler.manifests.judging import judge
+from reconciler.manifests.templates import Templates
 from tests.manifests.samples import COLLECTOR
 
 LONG_AGO = 1_700_000_000
@@ -34,9 +35,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are judged, in this process."""
     loaded: list[str] = []
 
-    def load(path: Path, *, allow_inline_secrets: bool = False) -> loading.ParsedFile:
+    def load(path: Path, templates: Templates, *, allow_inline_secrets: bool = False) -> loading.ParsedFile:
         loaded.append(path.name)
-        return loading.load(path, allow_inline_secrets=allow_inline_secrets)
+        return loading.load(path, templates, allow_inline_secrets=allow_inline_secrets)
 
     monkeypatch.setattr(judging, "load", load)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
@@ -47,7 +48,7 @@ def test_processes_find_what_one_finds(paths: list[Path], monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(judging, "_AT_ONCE", 3)
     together = judge(paths)
-    assert together == [judging._judged(path, False) for path in paths]
+    assert together == [judging._judged(loading.load(path)) for path in paths]
     assert {len(one.diagnostics) for one in together} == {2}
 
 
@@ -101,7 +102,7 @@ def test_what_changes_just_now_is_not_remembered(tmp_path: Path) -> None:
     path.write_text(COLLECTOR)
     fresh = Judgements(tmp_path / "kept", "")
     assert fresh.find(path) is None
-    fresh.add(path, 1, (), ())
+    fresh.add(path, Judgement(1, (), ()))
     fresh.save()
     assert Judgements(tmp_path / "kept", "").find(path) is None
 

@@ -1,0 +1,50 @@
+"""What a manifest is called, and what the rules over all files need to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reconciler.manifests import mailboxes
+from reconciler.manifests.diagnostics import Path, Position, dotted
+from reconciler.manifests.fields import Fields
+
+Kind = Literal["MailCollector", "Destination", "Template"]
+
+_KINDS: Mapping[str, Kind] = {"MailCollector": "MailCollector", "Destination": "Destination", "Template": "Template"}
+_MARKED = (("metadata", "name"), ("spec",), ("spec", "destination"), ("spec", "default"), ("spec", "source"),
+           ("spec", "collect", "mode"))
+"""What rules over the whole directory point at."""
+_KEYS_MARKED = (("spec",), ("spec", "source"))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the rules over all files need to know of a manifest, valid or not."""
+
+    kind: Kind
+    name: str
+    file: str
+    line: int
+    destination: str | None = None
+    """The Destination it names; "" where it names one that cannot be read."""
+    default: bool = False
+    mailbox: mailboxes.Mailbox | None = None
+    """What a collector that is enabled reads."""
+    marks: Mapping[str, Position] = field(default_factory=dict, repr=False)
+    """Places of what `_MARKED` lists."""
+    template: str | None = None
+    """The Template that a collector names in `from`."""
+
+
+def of(fields: Fields, file: str, line: int, place: Callable[[Path, bool], Position], *,
+       template: str | None = None) -> Named | None:
+    """None where kind or name cannot be told. `place`: where the value at a path stands, or its key."""
+    kind, name = _KINDS.get(fields.text("kind") or ""), fields.text("metadata", "name")
+    if kind is None or not name:
+        return None
+    destination = fields.text("spec", "destination") or ("" if fields.has("spec", "destination") else None)
+    return Named(kind, name, file, line, destination, fields.is_set("spec", "default"),
+                 mailboxes.of(fields) if kind == "MailCollector" else None,
+                 {dotted(path): place(path, path in _KEYS_MARKED) for path in _MARKED}, template)
