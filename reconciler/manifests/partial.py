@@ -6,6 +6,7 @@ Both are only judged by these models. What is run is the two of them merged, and
 from __future__ import annotations
 
 import copy
+import functools
 import types
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin
@@ -46,6 +47,7 @@ class Fragment(Declared):
         return schema
 
 
+@functools.cache
 def partial(model: type[Declared], name: str = "", *, without: str = "") -> type[Declared]:
     """`model` with nothing required, at any depth; the model itself where that makes no difference."""
     fields = {key: _optional(field) for key, field in model.model_fields.items() if key != without}
@@ -85,29 +87,20 @@ def mappings(model: type[Declared] = CollectorSpec, above: Place = ()) -> Iterat
                 yield from mappings(part, (*above, str(field.alias)))
 
 
-TemplateSpec = partial(CollectorSpec, "TemplateSpec", without="from_")
-TemplateSpec.__doc__ = "What many collectors have in common: any of the fields of a MailCollector's spec."
-DerivedSpec = partial(CollectorSpec, "DerivedSpec")
-DerivedSpec.__doc__ = "What a collector says beside its template: its own fields win."
+@functools.cache
+def template_spec() -> type[Declared]:
+    """The spec of a Template."""
+    made = partial(CollectorSpec, "TemplateSpec", without="from_")
+    made.__doc__ = "What many collectors have in common: any of the fields of a MailCollector's spec."
+    return made
 
 
-class _Template(Declared):
-    api_version: Literal["mailcollector/v1"]
-    kind: Literal["Template"]
-    metadata: Metadata
-    spec: TemplateSpec  # type: ignore[valid-type]  # computed
-
-
-class _DerivedCollector(Declared):
-    api_version: Literal["mailcollector/v1"]
-    kind: Literal["MailCollector"]
-    metadata: Metadata
-    spec: DerivedSpec  # type: ignore[valid-type]  # computed
-
-
-_MODELS: Mapping[str, type[Declared]] = {
-    "MailCollector": MailCollector, "Destination": Destination, "Template": _Template,
-}
+@functools.cache
+def derived_spec() -> type[Declared]:
+    """The spec of a MailCollector that names a template."""
+    made = partial(CollectorSpec, "DerivedSpec")
+    made.__doc__ = "What a collector says beside its template: its own fields win."
+    return made
 
 
 def model_of(manifest: Any) -> type[Declared] | None:
@@ -116,5 +109,36 @@ def model_of(manifest: Any) -> type[Declared] | None:
     if not isinstance(kind, str):
         return None
     spec = manifest.get("spec")
-    derived = kind == "MailCollector" and isinstance(spec, dict) and "from" in spec
-    return _DerivedCollector if derived else _MODELS.get(kind)
+    if kind == "MailCollector" and isinstance(spec, dict) and "from" in spec:
+        return _derived_collector()
+    return _template() if kind == "Template" else _WHOLE.get(kind)
+
+
+_WHOLE: Mapping[str, type[Declared]] = {"MailCollector": MailCollector, "Destination": Destination}
+
+
+@functools.cache
+def _template() -> type[Declared]:
+    """Made where one is used: what needs none starts sooner."""
+    spec_model = template_spec()
+
+    class Template(Declared):
+        api_version: Literal["mailcollector/v1"]
+        kind: Literal["Template"]
+        metadata: Metadata
+        spec: spec_model  # type: ignore[valid-type]  # computed
+
+    return Template
+
+
+@functools.cache
+def _derived_collector() -> type[Declared]:
+    spec_model = derived_spec()
+
+    class DerivedCollector(Declared):
+        api_version: Literal["mailcollector/v1"]
+        kind: Literal["MailCollector"]
+        metadata: Metadata
+        spec: spec_model  # type: ignore[valid-type]  # computed
+
+    return DerivedCollector

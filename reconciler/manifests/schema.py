@@ -46,10 +46,10 @@ def generated() -> str:
     from pydantic.json_schema import models_json_schema  # noqa: PLC0415
 
     from reconciler.manifests._draft7 import Draft7  # noqa: PLC0415
-    from reconciler.manifests.partial import DerivedSpec, TemplateSpec  # noqa: PLC0415
+    from reconciler.manifests.partial import derived_spec, template_spec  # noqa: PLC0415
     from reconciler.manifests.spec import CollectorSpec, DestinationSpec, Metadata  # noqa: PLC0415
 
-    models: list[type[BaseModel]] = [Metadata, CollectorSpec, DerivedSpec, DestinationSpec, TemplateSpec]
+    models: list[type[BaseModel]] = [Metadata, CollectorSpec, derived_spec(), DestinationSpec, template_spec()]
     references, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/definitions/{model}", schema_generator=Draft7)
     whole, derived, destination, template = (references[model, "validation"] for model in models[1:])

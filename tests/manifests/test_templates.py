@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from reconciler.manifests import judging, loading
+from reconciler.manifests import document, judging, loading
 from reconciler.manifests.diagnostics import Severity
 from reconciler.manifests.edits import EditRefused, Shelf
 from reconciler.manifests.effective import digest, resolve_paths
@@ -19,6 +22,7 @@ from reconciler.manifests.spec import MailCollector
 from reconciler.manifests.splicing import Setting, changed
 from reconciler.manifests.templates import Templates, may_hold
 from reconciler.manifests.validation import validate
+from tests.manifests.test_agreement import mutants
 
 OFFICE = """\
 apiVersion: mailcollector/v1
@@ -223,3 +227,20 @@ def test_verbs_change_what_has_a_template(tmp_path: Path) -> None:
     assert [one.rule for one in refused.value.diagnostics] == ["unknown-template"]
     Shelf(tmp_path).add("other", SALES.replace("sales", "other").encode())
     assert Shelf(tmp_path).names() == ["other", "sales"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(mutants(), min_size=1, max_size=4))
+def test_whatever_stands_there_each_collector_is_valid_or_told_of_in_its_own_place(manifests: list[Any]) -> None:
+    template = document.read(OFFICE.encode())[0][0].root.value
+    text = "\n---\n".join(json.dumps(one) for one in (*manifests, template))
+    assume(document.read(text.encode())[1] is None)
+    parsed = parse(text.encode(), "a.yaml")
+    lines = [one.line for one in parsed.diagnostics if one.is_error]
+    for broken in parsed.broken:
+        assert broken.line in lines
+        assert broken.message
+    for found in parsed.templates:
+        assert found.error or found.fields("", "x") is not None
+    for loaded in parsed.manifests:
+        assert loaded.line not in lines
