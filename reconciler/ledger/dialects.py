@@ -17,6 +17,8 @@ from reconciler.model.errors import LedgerUnavailable
 
 WRITES = "reconciler_writes"
 """Execution option: this transaction is going to write, so it takes the write lock when it begins."""
+NOTES = "reconciler_notes"
+"""Execution option besides `WRITES`: durable with the next commit that is, so that it need not wait for the disk."""
 KEY = BigInteger().with_variant(Integer, "sqlite")
 """A surrogate key; SQLite numbers rows only where the type is INTEGER."""
 COMPACT: dict[str, Any] = {"sqlite_with_rowid": False}
@@ -82,7 +84,10 @@ def _sqlite(path: Path, writable: bool, foreign_keys: bool) -> Engine:
 
     @event.listens_for(made, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if options.get(WRITES):
+            # with NORMAL the WAL is written and not synced; the next commit with FULL syncs it as a whole
+            connection.exec_driver_sql(f"PRAGMA synchronous={'NORMAL' if options.get(NOTES) else 'FULL'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES) else "BEGIN")
 
     return made

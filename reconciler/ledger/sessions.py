@@ -24,7 +24,7 @@ class Sessions(Store):
     def record_session(self, collector: str, report: SessionReport) -> None:
         """Its line, and the collector's totals, in one commit."""
         totals = collectors.c
-        with self.writing() as connection:
+        with self.noting() as connection:
             found = connection.execute(
                 update(collectors).where(totals.name == collector)
                 .values(sessions=totals.sessions + 1, collected=totals.collected + report.collected,
@@ -53,7 +53,7 @@ class Sessions(Store):
     def keep_standing(self, collector: str, epoch: int, standing: Standing) -> None:
         kept = {"state": standing.state, "digest": standing.digest, "at": standing.at.isoformat(),
                 "listed": standing.listed, "skipped": dict(standing.skipped), "parked": standing.parked}
-        with self.writing() as connection:
+        with self.noting() as connection:
             connection.execute(update(collectors).where(
                 collectors.c.name == collector, collectors.c.epoch == epoch).values(standing=kept))
 

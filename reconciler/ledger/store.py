@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
 
-from reconciler.ledger.dialects import WRITES
+from reconciler.ledger.dialects import NOTES, WRITES
 from reconciler.ledger.errors import plainly
 from reconciler.model.errors import LedgerUnavailable
 
@@ -20,6 +20,7 @@ class Store:
         self._engine = engine
         self._title = title
         self._writer = engine.execution_options(**{WRITES: True})
+        self._noter = engine.execution_options(**{WRITES: True, NOTES: True})
         self._one_writer = threading.Lock()
         self._term: int | None = None
 
@@ -34,6 +35,14 @@ class Store:
         """A transaction that is durable when the block ends. Waiting for our own threads has no limit, for other
         programs `LOCK_WAIT`."""
         with plainly(self._title), self._one_writer, self._writer.begin() as connection:
+            self._require_held(connection)
+            yield connection
+
+    @contextmanager
+    def noting(self) -> Iterator[Connection]:
+        """A transaction that a power cut may take back, until another one made the ledger durable; a process that is
+        killed loses nothing. For what harms nobody when it is missing: a poll that finds nothing waits for no disk."""
+        with plainly(self._title), self._one_writer, self._noter.begin() as connection:
             self._require_held(connection)
             yield connection
 

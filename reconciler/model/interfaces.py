@@ -119,7 +119,8 @@ class Destination(Protocol[S]):
 
 
 class Ledger(Protocol):
-    """What was collected, delivered and deleted. Thread-safe; a write is durable when the call returns.
+    """What was collected, delivered and deleted. Thread-safe; a write is durable when the call returns, but for
+    `record_session` and `keep_standing`, which a power cut may take back.
     Every method may raise `LedgerUnavailable`."""
 
     def epoch(self, collector: str) -> int: ...

@@ -61,6 +61,13 @@ def test_it_is_safe_over_a_power_cut(ledger: SqlLedger) -> None:
     assert pragmas == ["wal", 2, 1]
 
 
+def test_only_a_note_waits_for_no_disk_and_the_next_commit_does(ledger: SqlLedger) -> None:
+    full, normal = 2, 1
+    for transaction, expected in ((ledger.noting, normal), (ledger.writing, full), (ledger.noting, normal)):
+        with transaction() as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == expected
+
+
 def test_reading_only_makes_nothing(url: str, path: Path) -> None:
     with pytest.raises(LedgerAbsent, match="nothing has run here yet"):
         open_ledger(url, create=False)
