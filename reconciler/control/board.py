@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -112,8 +112,15 @@ class Board:
             verdict = last if last and last.outcome is not Outcome.INTERRUPTED else None
             self._past[name] = _Past(history.totals, last, verdict)
 
-    def declare(self, desired: Desired, generations: Mapping[str, int], revision: str | None) -> None:
-        """The desired state as it is now."""
+    def declare(self, desired: Desired, generations: Mapping[str, int], revision: str | None,
+                names: Collection[str] | None = None) -> None:
+        """The desired state as it is now; nothing but `names` differs from what it was, where these are given."""
+        if names is not None and revision == self._revision:
+            self._desired.update((name, desired.collectors[name]) for name in names)
+            self._generations.update(generations)
+            for name in names:
+                self.changed(name)
+            return
         now: dict[str, DesiredCollector | Invalid] = {**desired.invalid, **desired.collectors}
         for name in self._desired.keys() - now.keys():
             self._remove(name)

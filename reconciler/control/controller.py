@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -20,9 +20,10 @@ from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Declaring, History, Retry
 from reconciler.model.interfaces import Registry
-from reconciler.planning.declared import Declaration, Key, difference
+from reconciler.planning.declared import Declaration, Key, Observed, difference
 from reconciler.planning.desired import Desired, DesiredCollector, desire
-from reconciler.planning.plan import Plan, Replace, Step, plan
+from reconciler.planning.plan import Plan, Replace, Step, plan, plan_some
+from reconciler.planning.touched import desire_again, touched
 
 RELIST = 30.0
 """Seconds between looks when nothing woke the controller."""
@@ -36,12 +37,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one turn found and recorded. `versions` of every collector that may run; `fresh` ones count as new."""
+    """What one turn found and recorded. `versions` of every collector that may run; `fresh` ones count as new.
+    `touched`: nothing but these collectors differs from the decision before; None: anything may."""
 
     look: Look
     desired: Desired
     versions: Mapping[str, Version]
     recalled: Mapping[str, History]
+    touched: frozenset[str] | None = None
 
 
 class Recorder:
@@ -66,20 +69,41 @@ class Recorder:
         self._declared = {name: ("", generation) for name, generation in self._generations.items()}
         return histories
 
-    def decide(self, look: Look, now: datetime, removed: frozenset[str] = frozenset()) -> Decision:
-        """Find what shall run, and record it before anything runs. `removed`: those of which somebody said so. Raises
-        LedgerUnavailable."""
-        desired = desire(replace(look.observed, removed=removed), self._remembered,
+    def decide(self, look: Look, now: datetime, removed: frozenset[str] = frozenset(),
+               before: Decision | None = None) -> Decision:
+        """Find what shall run, and record it before anything runs. `removed`: those of which somebody said so;
+        `before`: the last decision, if it was carried out. Raises LedgerUnavailable."""
+        observed = replace(look.observed, removed=removed)
+        if before is not None and (decision := self._decide_some(look, observed, now, before)) is not None:
+            return decision
+        desired = desire(observed, self._remembered,
                          {name: version.collector for name, version in self._given.items()})
         returned = [name for name in desired.collectors if name not in self._declared]
-        self._declare(desired, now)
-        changed, gone = difference(self._remembered, desired.good)
-        if changed or gone:
-            self._registry.save_last_good(changed, gone, now)
+        self._declare(desired.collectors.values(), now)
+        self._remember(self._remembered, desired.good, now)
         self._remembered = dict(desired.good)
         recalled = self._registry.histories(returned) if returned else {}
         versions = {name: self._version(collector) for name, collector in desired.collectors.items()}
         return Decision(look, desired, versions, recalled)
+
+    def _decide_some(self, look: Look, observed: Observed, now: datetime, before: Decision) -> Decision | None:
+        """The same at the cost of what changed; None where that is more than the specs of some collectors."""
+        declared = touched(before.look.observed, observed)
+        desired = None if declared is None else desire_again(before.desired, observed, declared)
+        if desired is None or declared is None:
+            return None
+        collectors = [desired.collectors[found.name] for found in declared]
+        self._declare(collectors, now)
+        changed = {found.key: found for found in declared}
+        self._remember({key: self._remembered[key] for key in changed}, changed, now)
+        self._remembered.update(changed)
+        versions = {**before.versions, **{found.name: self._version(found) for found in collectors}}
+        return Decision(look, desired, versions, {}, frozenset(found.name for found in collectors))
+
+    def _remember(self, before: Mapping[Key, Declaration], good: Mapping[Key, Declaration], now: datetime) -> None:
+        changed, gone = difference(before, good)
+        if changed or gone:
+            self._registry.save_last_good(changed, gone, now)
 
     def gone(self, desired: Desired) -> list[str]:
         """The collectors that are recorded as declared and are so no longer."""
@@ -98,12 +122,11 @@ class Recorder:
             self._registry.expire(now)
             self._expired = now
 
-    def _declare(self, desired: Desired, now: datetime) -> None:
+    def _declare(self, collectors: Iterable[DesiredCollector], now: datetime) -> None:
         """In one transaction, however many are new."""
         unknown = ("", 0)
-        changed = [Declaring(name, collector.digest, collector.spec.collect.mode)
-                   for name, collector in desired.collectors.items()
-                   if self._declared.get(name, unknown)[0] != collector.digest]
+        changed = [Declaring(collector.name, collector.digest, collector.spec.collect.mode)
+                   for collector in collectors if self._declared.get(collector.name, unknown)[0] != collector.digest]
         declared = self._registry.declare_all(changed, now) if changed else {}
         self._declared.update((one.name, (one.digest, declared[one.name].generation)) for one in changed)
 
@@ -228,14 +251,16 @@ class Controller:
             self._moved()
         now = self._clock.now()
         if look.changed or self._unsettled or self._decision is None:
+            before = None if self._unsettled or everything else self._decision
             self._unsettled = True
             removed = frozenset(self._removed)
-            decision = await asyncio.to_thread(self._recorder.decide, look, now, removed)
+            decision = await asyncio.to_thread(self._recorder.decide, look, now, removed, before)
             self._removed -= removed
             self._unsettled = False
             self._take(decision.recalled)
             self._apply(decision)
-            await self._retire(decision.desired, now)
+            if decision.touched is None:
+                await self._retire(decision.desired, now)
         if waiting := self._loops.awaiting_secrets():
             self._loops.secrets_changed(await asyncio.to_thread(self._loops.changed_secrets, waiting))
         await asyncio.to_thread(self._recorder.expire, now)
@@ -245,14 +270,17 @@ class Controller:
         self._retries.update((name, history.retry) for name, history in histories.items() if history.retry)
 
     def _apply(self, decision: Decision) -> None:
-        self.plan = plan(decision.desired, self._loops.actual())
+        names = decision.touched
+        self.plan = (plan(decision.desired, self._loops.actual()) if names is None else
+                     plan_some(decision.desired, self._loops.actual(names), names))
         for step in self.plan.changes:
             log.info(type(step).__name__.lower(), collector=step.name, reason=step.reason, **_told(step))
         self._decision = decision
         self._loops.apply(self.plan, decision.versions, self._retries)
         self._retries.clear()
-        generations = {name: version.generation for name, version in decision.versions.items()}
-        self._board.declare(decision.desired, generations, decision.look.revision)
+        generations = {name: decision.versions[name].generation
+                       for name in (decision.versions if names is None else names)}
+        self._board.declare(decision.desired, generations, decision.look.revision, names)
 
     async def _retire(self, desired: Desired, now: datetime) -> None:
         """Removed collectors, once their last session is over."""

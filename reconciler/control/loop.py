@@ -93,8 +93,9 @@ class Loop:
     @property
     def retry(self) -> Retry | None:
         """The back-off in force; one of an older spec is not."""
-        digest = self._version.collector.effective_digest
-        return self._retry if self._retry and self._retry.digest == digest else None
+        if self._retry is None or self._retry.digest != self._version.collector.effective_digest:
+            return None
+        return self._retry
 
     def state(self) -> LoopState:
         due = None if self._due is None or self.busy else self._around.clock.at(self._due)

@@ -30,10 +30,10 @@ class Loops:
         self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer), stamp, open_push)
         self._loops: dict[str, Loop] = {}
 
-    def actual(self) -> dict[str, DesiredCollector]:
-        """Each running collector as it runs, or will when its session is over."""
-        return {name: version.collector for name, loop in self._loops.items()
-                if (version := loop.wanted) is not None}
+    def actual(self, names: Iterable[str] | None = None) -> dict[str, DesiredCollector]:
+        """Each running collector as it runs, or will when its session is over; or only those of `names`."""
+        loops = self._loops if names is None else {name: self._loops[name] for name in names if name in self._loops}
+        return {name: version.collector for name, loop in loops.items() if (version := loop.wanted) is not None}
 
     def state(self, name: str) -> LoopState | None:
         """None when it does not run."""
@@ -69,7 +69,7 @@ class Loops:
     def awaiting_secrets(self) -> list[Waiting]:
         """Those whose secret was refused, or could not be read."""
         return [(name, retry, version.collector) for name, loop in self._loops.items()
-                if not loop.busy and (retry := loop.retry) and retry.stamp is not None and (version := loop.wanted)]
+                if (retry := loop.retry) and retry.stamp is not None and not loop.busy and (version := loop.wanted)]
 
     def changed_secrets(self, waiting: Iterable[Waiting]) -> list[str]:
         """Those of `waiting` whose secret has changed since. Blocking, from any thread."""

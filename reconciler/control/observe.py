@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.control.revision import revision
@@ -13,8 +13,9 @@ from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.manifests.files import DirectoryVanished, Signature, Unreadable, list_files, read, signature
 from reconciler.manifests.loading import Broken as BrokenManifest
 from reconciler.manifests.loading import Loaded, ParsedFile, gather, parse, unreadable
+from reconciler.manifests.named import Named
 from reconciler.manifests.templates import Templates, may_hold
-from reconciler.manifests.together import check_together
+from reconciler.manifests.together import Together, check_together
 from reconciler.planning.declared import Broken, Declaration, Observed, declaration
 
 CONFIRMATION = ".allow-empty"
@@ -68,6 +69,8 @@ class Directory:
         self._files: dict[str, _File] = {}
         self._templates = Templates()
         self._last: Look | None = None
+        self._together: Together | None = None
+        """Of the last look."""
 
     def look(self, *, everything: bool = False, only: Collection[str] | None = None) -> Look:
         """What is there now. `everything`: read every file, whatever its signature; `only`: nothing but these files
@@ -98,10 +101,12 @@ class Directory:
         unchanged = (last is not None and not last.observed.vanished and files.keys() == self._files.keys()
                      and all(files[name] is self._files[name] for name in files)
                      and last.observed.empty_confirmed == confirmed)
-        self._files = files
+        before, self._files = self._files, files
         if unchanged and last is not None:
             return self._done((last.observed, last.diagnostics), place)
-        return self._done(_together(files, confirmed=confirmed), place)
+        if self._together is None or self._together.diagnostics or not _alike(before, files):
+            self._together = _together(files)
+        return self._done(_observed(files, self._together, confirmed=confirmed), place)
 
     def _done(self, found: tuple[Observed, tuple[Diagnostic, ...]], place: tuple[int, int] | None) -> Look:
         observed, diagnostics = found
@@ -171,17 +176,34 @@ def _vanished(root: Path, error: str) -> tuple[Observed, tuple[Diagnostic, ...]]
     return Observed(vanished=message), (diagnostic,)
 
 
-def _together(files: Mapping[str, _File], *, confirmed: bool) -> tuple[Observed, tuple[Diagnostic, ...]]:
+def _alike(before: Mapping[str, _File], now: Mapping[str, _File]) -> bool:
+    """Whether the rules over all files find in these what they found in those, if that was nothing."""
+    return before.keys() == now.keys() and all(
+        [_without_places(one) for one in old.parsed.named()] == [_without_places(one) for one in new.parsed.named()]
+        and _may_hide_a_destination(old.parsed) == _may_hide_a_destination(new.parsed)
+        for old, new in ((before[name], now[name]) for name in now) if old is not new)
+
+
+def _without_places(one: Named) -> Named:
+    return replace(one, line=0, marks={})
+
+
+def _together(files: Mapping[str, _File]) -> Together:
     parsed = [file.parsed for file in files.values()]
-    together = check_together(parsed, whole=not any(_may_hide_a_destination(file) for file in parsed))
+    return check_together(parsed, whole=not any(_may_hide_a_destination(file) for file in parsed))
+
+
+def _observed(files: Mapping[str, _File], together: Together, *, confirmed: bool
+              ) -> tuple[Observed, tuple[Diagnostic, ...]]:
+    parsed = [file.parsed for file in files.values()]
     diagnostics = in_order([*(found for file in parsed for found in file.diagnostics), *together.diagnostics])
     errors = _errors(diagnostics)
     broken = [_broken(one, errors) for file in parsed for one in file.broken]
-    broken += [_broken(one, errors) for file in parsed for one in file.manifests
-               if (one.kind, one.name) in together.refused]
+    if refused := together.refused:
+        broken += [_broken(one, errors) for file in parsed for one in file.manifests if (one.kind, one.name) in refused]
     observed = Observed(
         declarations=tuple(found for file in files.values() for found in file.declarations
-                           if found.key not in together.refused),
+                           if not refused or found.key not in refused),
         broken=tuple(broken),
         unreadable={name: file.unreadable for name, file in files.items() if file.unreadable},
         unclear={name: _first(errors.get(name, ()), 1) for name, file in files.items() if _is_unclear(file)},

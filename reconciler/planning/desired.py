@@ -97,7 +97,9 @@ class Desired:
 
 
 @dataclass(frozen=True, slots=True)
-class _Settled:
+class Settled:
+    """The version of a manifest that is in force, and what is wrong with it."""
+
     declaration: Declaration
     problem: Problem | None = None
 
@@ -106,17 +108,13 @@ def desire(observed: Observed, remembered: Mapping[Key, Declaration],
            previous: Mapping[str, DesiredCollector] | None = None) -> Desired:
     """What shall run. `remembered` are the manifests that were good the last time; of the collectors that were desired
     then, `previous`, those that nothing changed for are the same objects again, so that the others are found fast."""
-    settled = _settle("Destination", observed, remembered)
-    gone = {key: declaration for key, declaration in remembered.items()
-            if key[0] == "Destination" and key[1] not in settled}
-    destinations = Destinations({name: found.declaration for name, found in settled.items()},
-                                {key[1]: declaration for key, declaration in gone.items()})
+    destinations, settled, gone = in_force(observed, remembered)
     collectors: dict[str, DesiredCollector] = {}
     invalid = _first_seen_bad(observed, remembered)
     good: dict[Key, Declaration] = {found.declaration.key: found.declaration for found in settled.values()}
     for name, found in _collectors(observed, remembered).items():
         good[found.declaration.key] = found.declaration
-        desired = _with_destination(found, destinations, previous.get(name) if previous else None)
+        desired = with_destination(found, destinations, previous.get(name) if previous else None)
         if isinstance(desired, Invalid):
             invalid[name] = desired
         else:
@@ -125,16 +123,26 @@ def desire(observed: Observed, remembered: Mapping[Key, Declaration],
     return Desired(collectors, invalid, good)
 
 
-def _settle(kind: str, observed: Observed, remembered: Mapping[Key, Declaration]) -> dict[str, _Settled]:
+def in_force(observed: Observed, remembered: Mapping[Key, Declaration]
+             ) -> tuple[Destinations, dict[str, Settled], dict[Key, Declaration]]:
+    """The destinations; those that are declared, and those that are so no longer, of which some may still be needed."""
+    settled = _settle("Destination", observed, remembered)
+    gone = {key: declaration for key, declaration in remembered.items()
+            if key[0] == "Destination" and key[1] not in settled}
+    return Destinations({name: found.declaration for name, found in settled.items()},
+                        {key[1]: declaration for key, declaration in gone.items()}), settled, gone
+
+
+def _settle(kind: str, observed: Observed, remembered: Mapping[Key, Declaration]) -> dict[str, Settled]:
     """Each name of this kind that is declared in any way, with the version in force."""
-    settled = {found.name: _Settled(found) for found in observed.declarations if found.kind == kind}
+    settled = {found.name: Settled(found) for found in observed.declarations if found.kind == kind}
     for broken in observed.broken:
         last_good = remembered.get((kind, broken.name))
         if broken.kind == kind and last_good and broken.name not in settled:
-            settled[broken.name] = _Settled(last_good, Problem(INVALID, broken.message))
+            settled[broken.name] = Settled(last_good, Problem(INVALID, broken.message))
     for key, declaration in remembered.items():
         if key[0] == kind and key[1] not in settled and (problem := _withheld(declaration, observed)):
-            settled[key[1]] = _Settled(declaration, problem)
+            settled[key[1]] = Settled(declaration, problem)
     return settled
 
 
@@ -157,7 +165,7 @@ def _places(file: str) -> Iterator[str]:
         file = file.rpartition("/")[0]
 
 
-def _collectors(observed: Observed, remembered: Mapping[Key, Declaration]) -> dict[str, _Settled]:
+def _collectors(observed: Observed, remembered: Mapping[Key, Declaration]) -> dict[str, Settled]:
     settled = _settle("MailCollector", observed, remembered)
     any_left = settled or any(broken.kind == "MailCollector" for broken in observed.broken)
     gone = [declaration for key, declaration in remembered.items()
@@ -167,7 +175,7 @@ def _collectors(observed: Observed, remembered: Mapping[Key, Declaration]) -> di
     problem = Problem(HELD, f"all {len(gone)} collectors vanished at once, so they run on; "
                             "if that is meant, create the file .allow-empty in the manifests' directory, or restart "
                             "with --allow-empty")
-    return {declaration.name: _Settled(declaration, problem) for declaration in gone}
+    return {declaration.name: Settled(declaration, problem) for declaration in gone}
 
 
 def _first_seen_bad(observed: Observed, remembered: Mapping[Key, Declaration]) -> dict[str, Invalid]:
@@ -181,8 +189,9 @@ def _invalid(broken: Broken) -> Invalid:
     return Invalid(broken.name, Problem(INVALID, broken.message), broken.file, broken.line)
 
 
-def _with_destination(found: _Settled, destinations: Destinations,
-                      previous: DesiredCollector | None) -> DesiredCollector | Invalid:
+def with_destination(found: Settled, destinations: Destinations,
+                     previous: DesiredCollector | None) -> DesiredCollector | Invalid:
+    """The collector with where its mail goes; `previous` itself, where nothing changed."""
     declared = found.declaration
     manifest, effective = declared.manifest, declared.effective
     assert isinstance(manifest, MailCollector)  # noqa: S101  # the key's kind says so
@@ -211,7 +220,7 @@ def _origin(manifest: MailCollector) -> Origin | None:
     return Origin(manifest.spec.from_, manifest.template_digest, manifest.own_digest)
 
 
-def _same(previous: DesiredCollector, found: _Settled, chosen: Chosen, spec: CollectorSpec,
+def _same(previous: DesiredCollector, found: Settled, chosen: Chosen, spec: CollectorSpec,
           effective: CollectorSpec) -> bool:
     """Whether nothing can have changed. What has a problem is looked at anew."""
     return (previous.spec is spec and previous.effective is effective and previous.destination is chosen.spec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.planning.changes import Change, changes, consequences
@@ -59,7 +59,7 @@ Step = Start | Replace | Stop | Keep | Hold
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One step for each collector, by name."""
+    """One step for each collector that was looked at, by name."""
 
     steps: tuple[Step, ...] = ()
 
@@ -70,6 +70,11 @@ class Plan:
     def count(self) -> dict[str, int]:
         """How many steps of each sort."""
         return dict(Counter(type(step).__name__ for step in self.steps))
+
+
+def plan_some(desired: Desired, actual: Mapping[str, DesiredCollector], names: Iterable[str]) -> Plan:
+    """The same for these names alone, all of them desired."""
+    return Plan(tuple(_step(desired.collectors[name], actual.get(name)) for name in sorted(names)))
 
 
 def plan(desired: Desired, actual: Mapping[str, DesiredCollector]) -> Plan:

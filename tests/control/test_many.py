@@ -23,6 +23,7 @@ from reconciler.control.status import Facts
 from reconciler.manifests import files
 from reconciler.model.history import Declared, Declaring, LastGood
 from reconciler.model.status import Condition, ShownCollector
+from reconciler.planning.desired import desire
 from reconciler.planning.plan import Replace, Start
 from tests.control.doubles import MemoryRegistry, VirtualSessions
 from tests.control.virtual import VirtualClock, virtual
@@ -148,6 +149,53 @@ def test_events_that_do_not_tell_everything_make_it_look_everywhere(world: World
         assert "c5" not in world.loops.actual()
         await world.controller.turn(only=[])
         assert len(world.loops.actual()) == FEW + 1
+        await world.loops.shut_down(5, 5)
+
+    virtual(scenario)
+
+
+def test_one_change_after_the_other_comes_to_the_same_as_looking_at_everything(world: World) -> None:
+    """Specs alone, an account that two read, a broken file, one that is whole again, a name that is taken, others."""
+    def file(number: int, text: str) -> str:
+        path = world.root / f"c{number}.yaml"
+        path.write_text(text)
+        return str(path)
+
+    def saved(number: int) -> str:
+        return (world.root / f"c{number}.yaml").read_text()
+
+    def check() -> None:
+        fresh = Directory(world.root).look()
+        wanted = desire(fresh.observed, world.controller.good)
+        assert world.controller.diagnostics == fresh.diagnostics
+        running = world.loops.actual()
+        assert {name: found.effective for name, found in running.items()} == {
+            name: found.effective for name, found in wanted.collectors.items() if found.effective.enabled}
+        assert world.board.desired("c3") == wanted.collectors["c3"]
+
+    async def scenario() -> None:
+        await world.controller.turn()
+        original = {number: saved(number) for number in range(FEW)}
+        edits: list[Callable[[], str]] = [
+            lambda: world.write(3, "10m"),
+            lambda: file(4, original[4].replace("user4,", "user24,")),
+            lambda: file(3, original[3].replace("host3.", "host4.").replace("user3,", "user24,")),
+            lambda: world.write(3, "7m"),
+            lambda: file(5, original[5].replace("interval", "intervall")),
+            lambda: world.write(3, "8m"),
+            lambda: file(5, original[5]),
+            lambda: file(6, original[6].replace("name: c6", "name: c7")),
+            lambda: world.write(3, "9m"),
+            lambda: file(6, original[6]),
+            lambda: file(8, original[8].replace("spec:", "spec:\n  enabled: false")),
+            lambda: file(8, original[8]),
+        ]
+        for edit in edits:
+            touched = edit()
+            await world.controller.turn(only=[touched])
+            await asyncio.sleep(2)
+            await world.controller.turn(only=[])
+            check()
         await world.loops.shut_down(5, 5)
 
     virtual(scenario)
