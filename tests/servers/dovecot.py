@@ -17,7 +17,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,7 +35,7 @@ base_dir = {root}/run
 state_dir = {root}/state
 log_path = {root}/dovecot.log
 protocols = imap pop3 lmtp
-listen = 127.0.0.1
+listen = {listen}
 ssl = yes
 ssl_cert = <{root}/server.pem
 ssl_key = <{root}/server.pem
@@ -140,9 +140,13 @@ class Dovecot:
     host = HOST
     password = PASSWORD
 
-    def __init__(self, mechanisms: str = "plain login", token_info: str | None = None) -> None:
-        """`mechanisms` of SASL; `token_info`: the URL that tells whose access token one is."""
+    def __init__(self, mechanisms: str = "plain login", token_info: str | None = None, hosts: Sequence[str] = (),
+                 more: str = "") -> None:
+        """`mechanisms` of SASL; `token_info`: the URL that tells whose access token one is; `hosts`: more loopback
+        addresses to listen on; `more` of its configuration."""
         self._mechanisms = mechanisms
+        self._addresses = ("127.0.0.1", *hosts)
+        self._more = more
         self._token_info = token_info
         program = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
         if program is None:
@@ -264,7 +268,7 @@ class Dovecot:
         self._own(self.root / "mail")
         authority = trustme.CA()
         authority.cert_pem.write_to_path(self.ca_file)
-        issued = authority.issue_cert(HOST, "127.0.0.1")
+        issued = authority.issue_cert(HOST, *self._addresses)
         self._certificate = issued.cert_chain_pems[0].bytes().decode()
         (self.root / "server.pem").touch(0o600)
         issued.private_key_and_cert_chain_pem.write_to_path(self.root / "server.pem")
@@ -273,8 +277,8 @@ class Dovecot:
         self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         uid, gid = self._owner
         text = _COMMON.format(root=self.root, password=PASSWORD, uid=uid, gid=gid, mechanisms=self._mechanisms,
-                              **self.ports)
-        text += _LOGIN_PROCESSES
+                              listen=" ".join(self._addresses), **self.ports)
+        text += _LOGIN_PROCESSES + self._more
         if self._token_info is not None:
             (self.root / "oauth2.conf").write_text(_TOKENS.format(url=self._token_info))
             text += _OAUTH2.format(root=self.root)
