@@ -117,6 +117,13 @@ class Api:
     def _diagnostics(self) -> list[dict[str, object]]:
         return [found.as_json() for found in self._control.diagnostics]
 
+    async def metrics(self, request: Request) -> Response:
+        from reconciler.web.metrics import metrics  # noqa: PLC0415  # only where somebody scrapes
+
+        text, media_type = await asyncio.to_thread(metrics, self._control.list(), self._control.diagnostics,
+                                                   version("mailcollector"), request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": media_type})
+
     async def healthy(self, _request: Request) -> Response:
         return _probe(good=self._control.healthy, bad="the control loop has not moved lately")
 
@@ -141,6 +148,7 @@ def application(control: Control, place: Place) -> Starlette:
         Route("/api/v1/removed/{name}", api.removed, methods=["POST"]),
         Route("/api/v1/diagnostics", api.diagnostics),
         Route("/-/reload", api.reload, methods=["POST"]),
+        Route("/metrics", api.metrics),
         Route("/healthz", api.healthy),
         Route("/readyz", api.ready),
     ]

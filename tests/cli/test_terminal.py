@@ -44,12 +44,12 @@ class Screen:
                 return self.process.wait(20)
 
     def interrupt(self) -> None:
-        """Ctrl-C, again and again as an impatient person does: a signal just before a blocking read only sets a flag
+        """Ctrl-C, and once more where nothing came of it: a signal just before a blocking read only sets a flag
         (PEP 475)."""
         while self.process.poll() is None:
             self.process.send_signal(SIGINT)
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.5)
+                self.process.wait(10)
 
     def close(self) -> None:
         self.process.kill()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.collect.selection import ROUND_COUNT, ROUND_OCTETS, Attempt, rounds, select, shares
@@ -81,7 +81,6 @@ def test_every_listed_message_is_counted_once(messages: list[tuple[str, int]], l
     assert limit == 0 or attempts <= limit
 
 
-@settings(deadline=None)  # thousands of messages
 @given(st.lists(st.one_of(st.none(), st.integers(0, 2 * ROUND_OCTETS)), max_size=300), st.integers(0, ROUND_COUNT))
 def test_rounds_keep_the_order_and_their_bounds(sizes: list[int | None], more: int) -> None:
     attempts = [Attempt(Listed(str(number), size)) for number, size in enumerate([*sizes, *[1] * more])]

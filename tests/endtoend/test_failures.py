@@ -156,9 +156,11 @@ def test_S6_a_password_is_found_nowhere(deployment: Deployment, dovecot: Dovecot
         said = [deployment.run(*verb.split(), code=None) for verb in (
             "get -o json", "get", "describe wrong-imap", "describe wrong-pop3 -o json", "check wrong-imap",
             "check wrong-pop3 -o json", "collect wrong-imap --wait --force", "collect wrong-pop3 --wait --force")]
+        metrics = daemon.request("/metrics").text
+        assert 'collector="wrong-imap"' in metrics
         arguments = Path(f"/proc/{daemon.process.pid}/cmdline").read_bytes()
         daemon.stop()
-    texts = [done.stdout + done.stderr for done in said] + [deployment.log, arguments.decode()]
+    texts = [done.stdout + done.stderr for done in said] + [deployment.log, arguments.decode(), metrics]
     kept = [path.read_bytes() for path in deployment.state.rglob("*") if path.is_file()]
     for secret in (canary, dovecot.password):
         assert not any(secret in text for text in texts)

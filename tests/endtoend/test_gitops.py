@@ -38,7 +38,7 @@ def test_what_was_planned_is_what_happens(deployment: Deployment, dovecot: Dovec
         assert deployment.get()["bystander"]["status"]["loopStartedAt"] == bystander["status"]["loopStartedAt"]
 
         deployment.write("sales", changed)
-        replaced = daemon.until("the new interval", lambda: (found := deployment.get()["sales"])["status"][
+        replaced = daemon.until("the new interval", lambda: (found := daemon.get()["sales"])["status"][
             "loopStartedAt"] != sales["status"]["loopStartedAt"] and found)
         assert replaced["spec"]["collect"]["interval"] == "1h"
         assert steps(deployment, code=0)["sales"]["reason"] == "unchanged"
@@ -53,7 +53,7 @@ def test_edited_disabled_and_removed_where_a_daemon_runs(deployment: Deployment,
     with deployment.daemon() as daemon:
         before = {name: daemon.condition(name, "Ready", "True") for name in ("a", "b")}
         deployment.run("edit", "a", "--set", "spec.collect.limit=7")
-        daemon.until("the limit", lambda: deployment.get()["a"]["spec"]["collect"]["limit"] == 7)
+        daemon.until("the limit", lambda: daemon.get()["a"]["spec"]["collect"]["limit"] == 7)
         deployment.run("disable", "a")
         daemon.condition("a", "Ready", "False")
         assert deployment.get()["b"]["status"]["loopStartedAt"] == before["b"]["status"]["loopStartedAt"]
@@ -61,6 +61,6 @@ def test_edited_disabled_and_removed_where_a_daemon_runs(deployment: Deployment,
         daemon.condition("a", "Ready", "True")
         deployment.remove("b")  # both at once would be held, were it not for the verb
         deployment.run("remove", "a", "--yes")
-        daemon.until("none", lambda: not deployment.get())
+        daemon.until("none", lambda: not daemon.get())
         assert daemon.stop() == 0
     assert '"Held"' not in deployment.log

@@ -29,7 +29,7 @@ def test_add_change_break_mend_and_remove(deployment: Deployment, dovecot: Dovec
         _add_and_change(deployment, daemon, user)
         _break_and_mend(deployment, daemon)
         deployment.remove("sales")
-        daemon.until("sales gone", lambda: "sales" not in deployment.get())
+        daemon.until("sales gone", lambda: "sales" not in daemon.get())
         assert identity(deployment.get()["bystander"]) == bystander
         assert daemon.stop() == 0
     assert len(deployment.mail("sales")) == 4
@@ -41,11 +41,11 @@ def _add_and_change(deployment: Deployment, daemon: Daemon, user: str) -> None:
     assert added["status"]["lastSession"]["collected"] == 4
     assert (added["status"]["generation"], added["status"]["observedGeneration"]) == (1, 1)
     deployment.write("sales", path.read_text().replace("name: sales}", "name: sales, labels: {team: a}}"))
-    labelled = daemon.until("labels", lambda: (found := deployment.get()["sales"])["metadata"]["labels"] and found)
+    labelled = daemon.until("labels", lambda: (found := daemon.get()["sales"])["metadata"]["labels"] and found)
     assert identity(labelled) == identity(added)
 
     deployment.declare("sales", user, interval="1h")
-    changed = daemon.until("generation 2", lambda: (found := deployment.get()["sales"])["status"][
+    changed = daemon.until("generation 2", lambda: (found := daemon.get()["sales"])["status"][
         "observedGeneration"] == 2 and reasons(found)["Ready"][0] == "True" and found)
     assert changed["status"]["loopStartedAt"] > added["status"]["loopStartedAt"]
     assert changed["spec"]["collect"]["interval"] == "1h"
@@ -101,9 +101,9 @@ def test_a_removed_collector_that_returns_collects_nothing_twice(
     with deployment.daemon() as daemon:
         daemon.condition("sales", "Ready", "True")
         deployment.remove("sales")
-        daemon.until("sales gone", lambda: "sales" not in deployment.get())
+        daemon.until("sales gone", lambda: "sales" not in daemon.get())
         deployment.write("sales", text)
-        found = daemon.until("its session", lambda: (shown := deployment.get().get("sales")) and
+        found = daemon.until("its session", lambda: (shown := daemon.get().get("sales")) and
                              shown["status"]["totals"]["sessions"] == 2 and shown)
     assert found["status"]["lastSession"]["skippedReasons"] == {"collected-before": 3}
     assert len(deployment.mail("sales")) == 3

@@ -72,7 +72,7 @@ def test_S6_consent_collecting_refusal_and_no_token_anywhere(deployment: Deploym
         assert found["status"]["tokenExpiresAt"]
         authorization.access.clear()  # revoked long before they expire: a new one is asked for at once
         before = found["status"]["totals"]["sessions"]
-        daemon.until("a session with a new token", lambda: deployment.get()["sales"]["status"]["totals"][
+        daemon.until("a session with a new token", lambda: daemon.get()["sales"]["status"]["totals"][
             "sessions"] > before and authorization.access)
         assert deployment.get()["sales"]["status"]["lastSession"]["error"] is None
         authorization.access.clear()

@@ -11,11 +11,13 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
@@ -46,6 +48,7 @@ class Script:
     """What sessions do: tell their progress, wait until they may end, end like this."""
 
     failure: Failure | None = None
+    token_expires_at: datetime | None = None
     may_end: threading.Event = field(default_factory=threading.Event)
 
     def run(self, _collector: DesiredCollector, control: SessionControl) -> SessionReport:
@@ -55,7 +58,7 @@ class Script:
         assert self.may_end.wait(GENEROUS)
         if self.failure:
             return replace(so_far, outcome=Outcome.FAILED, error=self.failure)
-        return replace(so_far, outcome=Outcome.SUCCEEDED, collected=9, left=0)
+        return replace(so_far, outcome=Outcome.SUCCEEDED, collected=9, left=0, token_expires_at=self.token_expires_at)
 
 
 def check(collector: DesiredCollector) -> CheckReport:
@@ -242,6 +245,34 @@ def test_clear_check_reload_and_info(root: Path, settings: Settings) -> None:
             assert info["version"]
             assert [one["file"] for one in info["diagnostics"] if one["severity"] == "error"] == [f"{root}/new.yaml"]
             assert await found.get("/api/v1/diagnostics") == info["diagnostics"] == reloaded["diagnostics"]
+
+    run(scenario())
+
+
+def test_metrics_are_the_status_in_the_words_of_prometheus(root: Path, settings: Settings) -> None:
+    save(root, "broken", "nonsense")
+    expiry = datetime(2030, 1, 1, tzinfo=UTC)
+
+    async def scenario() -> None:
+        async with daemon(root, settings) as here:
+            here.script.token_expires_at = expiry
+            here.script.may_end.set()
+            await here.controller.turn()
+            await here.control.collect("sales")
+            answer = (await here.client.get("/metrics")).raise_for_status()
+            asked = await here.client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        assert asked.headers["content-type"].startswith("application/openmetrics-text")
+        assert asked.text.endswith("# EOF\n")
+        found = {(sample.name, *sample.labels.values()): sample.value
+                 for family in text_string_to_metric_families(answer.text) for sample in family.samples}
+        assert found["mailcollector_manifest_findings", "error"] == 1
+        assert found["mailcollector_collector_condition", "sales", "Ready"] == 1
+        assert found["mailcollector_messages_total", "sales", "collected"] >= 9
+        assert found["mailcollector_server_messages", "sales", "collected"] == 9
+        assert found["mailcollector_last_session_success", "sales"] == 1
+        assert found["mailcollector_next_session_timestamp_seconds", "sales"] > NOW().timestamp()
+        assert found["mailcollector_oauth2_token_expiry_timestamp_seconds", "sales"] == expiry.timestamp()
+        assert ("mailcollector_last_session_success", "off") not in found
 
     run(scenario())
 
