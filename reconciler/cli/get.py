@@ -23,8 +23,10 @@ from reconciler.model.settings import Settings
 if TYPE_CHECKING:
     from reconciler.model.status import ShownCollector
 
-HEADER = ("NAME", "READY", "PROTOCOL", "ACCOUNT", "MODE", "COLLECTED", "LAST SESSION", "NEXT")
+HEADER = ("NAME", "READY", "STATUS", "PROTOCOL", "ACCOUNT", "MODE", "COLLECTED", "LAST SESSION", "NEXT")
 _COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
+_RUN_ON = {"InvalidManifest", "ManifestUnreadable", "DirectoryVanished", "Held"}
+"""Why something is not as its manifest says, while the last good version of that runs."""
 _EVERY = 1.0
 """Seconds between two looks of --watch."""
 
@@ -120,22 +122,28 @@ def table(shown: Iterable[ShownCollector], now: datetime) -> list[str]:
 def _row(collector: ShownCollector, now: datetime) -> tuple[str, ...]:
     spec, status = collector.spec, collector.status
     source = spec.get("source", {})
-    return (collector.metadata.name, ready(collector), source.get("protocol", ""),
+    return (collector.metadata.name, *ready(collector), source.get("protocol", ""),
             "/".join(source[field] for field in ("host", "username") if field in source),
             spec.get("collect", {}).get("mode", ""),
             f"{status.totals.collected:,}", brief(status.last_session, now) if status.last_session else "",
             until(status.next_session, now) if status.next_session else "")
 
 
-def ready(collector: ShownCollector) -> str:
-    """The condition Ready, with its reason where it is not true."""
-    for condition in collector.status.conditions:
-        if condition.type == "Ready":
-            return "True" if condition.status == "True" else f"{condition.status} ({condition.reason})"
-    return "Unknown"
+def ready(collector: ShownCollector) -> tuple[str, str]:
+    """Whether it is ready, and why (not); where it runs but something is wrong with it, that."""
+    found = {condition.type: condition for condition in collector.status.conditions}
+    if "Ready" not in found:
+        return "Unknown", ""
+    verdict, stalled = found["Ready"], found.get("Stalled")
+    if stalled is None or stalled.status != "True":
+        return verdict.status, verdict.reason
+    runs_on = stalled.reason in _RUN_ON and collector.status.loop_started_at is not None
+    return verdict.status, f"{stalled.reason}, last good runs" if runs_on else stalled.reason
 
 
 def _paint(column: int, cell: str) -> str:
+    if HEADER[column] == "STATUS" and cell.rstrip().endswith("last good runs"):
+        return click.style(cell, fg="yellow")
     if HEADER[column] != "READY":
         return cell
     return click.style(cell, fg=_COLOURS.get(cell.split(maxsplit=1)[0]))

@@ -53,6 +53,7 @@ class Board:
         self._clock = clock
         self._state: Callable[[str], LoopState | None] = lambda _: None
         self._ended: Callable[[], None] = lambda: None
+        self._failed: Callable[[], None] = lambda: None
         self._desired: dict[str, DesiredCollector | Invalid] = {}
         self._generations: dict[str, int] = {}
         self._past: dict[str, _Past] = {}
@@ -62,10 +63,12 @@ class Board:
         self._listeners: dict[str, set[Callable[[Session], None]]] = {}
         self._revision: str | None = None
 
-    def connect(self, state: Callable[[str], LoopState | None], ended: Callable[[], None]) -> None:
-        """Where the states of the loops come from, and who is told when a stopped loop is over."""
+    def connect(self, state: Callable[[str], LoopState | None], ended: Callable[[], None],
+                failed: Callable[[], None] = lambda: None) -> None:
+        """Where the states of the loops come from, and who is told when a stopped loop is over, or a session fails."""
         self._state = state
         self._ended = ended
+        self._failed = failed
 
     # -- reading
 
@@ -153,6 +156,8 @@ class Board:
             failed=past.totals.failed + report.failed, deleted=past.totals.deleted + report.deleted,
             bytes=past.totals.bytes + report.bytes)
         self.changed(name)
+        if report.error is not None:
+            self._failed()
 
     def progressed(self, name: str, report: SessionReport) -> None:
         listeners = self._listeners.get(name)

@@ -7,11 +7,13 @@ import gc
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import structlog
 
 from reconciler.control.board import Board
 from reconciler.control.clock import Clock
+from reconciler.control.complaints import Complaints
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory, Look
 from reconciler.control.remembered import recall
@@ -163,8 +165,9 @@ class Controller:
         """The last look was not acted upon to the end: the next turn must, even if the directory is unchanged."""
         self._decision: Decision | None = None
         self._removed: set[str] = set()
-        self._place: tuple[int, int] | None = None
-        self._moved: Callable[[], None] = lambda: None
+        self._complaints = Complaints()
+        self._where: object = None
+        self._moved: Callable[[frozenset[Path]], None] = lambda _: None
         self.plan = Plan()
         """The last one that was applied."""
         self.moved_at: float | None = None
@@ -191,8 +194,8 @@ class Controller:
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         return self._decision.look.diagnostics if self._decision else ()
 
-    def on_moved(self, tell: Callable[[], None]) -> None:
-        """Whom to tell that the directory is another one than before, or gone."""
+    def on_moved(self, tell: Callable[[frozenset[Path]], None]) -> None:
+        """Whom to tell that the directory, one in it, or what it depends on elsewhere is another one than before."""
         self._moved = tell
 
     def wake(self, paths: Collection[str] | None = None) -> None:
@@ -205,6 +208,10 @@ class Controller:
         self._unsettled = True
         self.wake(())
 
+    def failed(self) -> None:
+        """A session failed: if that is for its secret, the secret's file is to be watched."""
+        self.wake(())
+
     async def confirm_removed(self, name: str) -> None:
         """That this collector is declared no longer is meant."""
         self._removed.add(name)
@@ -213,26 +220,29 @@ class Controller:
 
     async def run(self) -> None:
         """Ends only when it is cancelled."""
+        unforeseen = False
         while True:
             self._woken.clear()
             touched, self._touched = self._touched, set()
-            await self.turn(only=touched)
+            await self.turn(only=touched, unforeseen=unforeseen)
+            unforeseen = False
             if self.loaded and not gc.get_freeze_count():
                 gc.freeze()  # what was loaded stays: with 10,000 collectors, looking for cycles in it takes 0.3 s
             pause = max(0.0, self._relist_at - self._clock.monotonic())
             try:
                 await asyncio.wait_for(self._woken.wait(), min(RETRY, pause) if self.trouble else pause)
             except TimeoutError:
-                self._touched = None
+                self._touched, unforeseen = None, True
 
-    async def turn(self, *, everything: bool = False, only: Collection[str] | None = None) -> None:
+    async def turn(self, *, everything: bool = False, only: Collection[str] | None = None,
+                   unforeseen: bool = False) -> None:
         """Look, and act on what changed. `everything`: read each file again, whatever its stat signature; `only`: see
-        `wake`."""
+        `wake`; `unforeseen`: no event told of what is found, so that events cannot be relied upon as they are."""
         async with self._turn:
             if only is None:
                 self._relist_at = self._clock.monotonic() + RELIST
             try:
-                await self._act(everything=everything, only=only)
+                await self._act(everything=everything, only=only, unforeseen=unforeseen)
                 self.trouble = ""
             except LedgerUnavailable as error:
                 self._unsettled = True
@@ -240,15 +250,14 @@ class Controller:
                 log.error("manifests are not acted upon", error=self.trouble)  # noqa: TRY400  # no defect
             self.moved_at = self._clock.monotonic()
 
-    async def _act(self, *, everything: bool, only: Collection[str] | None) -> None:
+    async def _act(self, *, everything: bool, only: Collection[str] | None, unforeseen: bool) -> None:
         if not self._recalled:
             histories = await asyncio.to_thread(self._recorder.recall)
             self._take(histories)
             self._recalled = True
         look = await asyncio.to_thread(self._directory.look, everything=everything, only=only)
-        if look.place != self._place:
-            self._place = look.place
-            self._moved()
+        self._relist_at = min(self._relist_at, self._clock.monotonic() + look.pause)
+        self._watch(look, anew=unforeseen and look.changed)
         now = self._clock.now()
         if look.changed or self._unsettled or self._decision is None:
             before = None if self._unsettled or everything else self._decision
@@ -265,6 +274,12 @@ class Controller:
             self._loops.secrets_changed(await asyncio.to_thread(self._loops.changed_secrets, waiting))
         await asyncio.to_thread(self._recorder.expire, now)
 
+    def _watch(self, look: Look, *, anew: bool) -> None:
+        elsewhere = look.elsewhere | self._loops.awaited_files()
+        if anew or self._where != (look.place, elsewhere):
+            self._where = look.place, elsewhere
+            self._moved(elsewhere)
+
     def _take(self, histories: Mapping[str, History]) -> None:
         self._board.recall(histories)
         self._retries.update((name, history.retry) for name, history in histories.items() if history.retry)
@@ -275,6 +290,7 @@ class Controller:
                      plan_some(decision.desired, self._loops.actual(names), names))
         for step in self.plan.changes:
             log.info(type(step).__name__.lower(), collector=step.name, reason=step.reason, **_told(step))
+        self._complaints.tell(decision.look, decision.desired)
         self._decision = decision
         self._loops.apply(self.plan, decision.versions, self._retries)
         self._retries.clear()

@@ -17,6 +17,7 @@ from reconciler.control.admission import Admission
 from reconciler.control.board import Board
 from reconciler.control.clock import Clock
 from reconciler.control.controller import Controller
+from reconciler.control.leaving import SETTLE
 from reconciler.control.limits import LimitsOf, preset
 from reconciler.control.loop import OpenPush
 from reconciler.control.loops import Loops
@@ -74,9 +75,9 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     board = Board(clock)
     loops = Loops(pool, Admission(parts.max_sessions, parts.limits_of), clock, board, parts.stamp, parts.open_push)
     directory = Directory(manifests, allow_inline_secrets=parts.allow_inline_secrets,
-                          allow_empty=parts.allow_empty)
+                          allow_empty=parts.allow_empty, patience=SETTLE)
     controller = Controller(directory, parts.registry, loops, board, clock)
-    board.connect(loops.state, controller.ended)
+    board.connect(loops.state, controller.ended, controller.failed)
     watcher = Watcher(manifests, controller.wake)
     controller.on_moved(watcher.renew)
     async with parts.serve(Control(controller, loops, board, parts.registry, parts.check, clock)):

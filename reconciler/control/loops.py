@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
 
 from reconciler.collect.cadence import first_delay
 from reconciler.control.admission import Admission
@@ -71,6 +72,10 @@ class Loops:
         return [(name, retry, version.collector) for name, loop in self._loops.items()
                 if (retry := loop.retry) and retry.stamp is not None and not loop.busy and (version := loop.wanted)]
 
+    def awaited_files(self) -> frozenset[Path]:
+        """The files of the secrets that collectors wait for."""
+        return frozenset(path for _, _, collector in self.awaiting_secrets() for path in _secret_files(collector))
+
     def changed_secrets(self, waiting: Iterable[Waiting]) -> list[str]:
         """Those of `waiting` whose secret has changed since. Blocking, from any thread."""
         return [name for name, retry, collector in waiting if is_lifted(retry, collector, self._around.stamp)]
@@ -114,6 +119,12 @@ class Loops:
 
     def forget(self, name: str) -> None:
         del self._loops[name]
+
+
+def _secret_files(collector: DesiredCollector) -> Iterator[Path]:
+    source = collector.effective.source
+    refs = (source.oauth2.refresh_token, source.oauth2.client_secret) if source.oauth2 else (source.password,)
+    return (Path(ref.file) for ref in refs if ref is not None and ref.file is not None)
 
 
 class _Forwarded:

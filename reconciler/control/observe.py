@@ -8,15 +8,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from reconciler.control.revision import revision
+from reconciler.control.leaving import Leaving
+from reconciler.control.revision import standing
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
-from reconciler.manifests.files import DirectoryVanished, Signature, Unreadable, list_files, read, signature
+from reconciler.manifests.files import DirectoryVanished, Identity, Signature, Unreadable, listing, read, signature
 from reconciler.manifests.loading import Broken as BrokenManifest
 from reconciler.manifests.loading import Loaded, ParsedFile, gather, parse, unreadable
 from reconciler.manifests.named import Named
 from reconciler.manifests.templates import Templates, may_hold
 from reconciler.manifests.together import Together, check_together
-from reconciler.planning.declared import Broken, Declaration, Observed, declaration
+from reconciler.planning.declared import Broken, Declaration, Key, Observed, declaration
 
 CONFIRMATION = ".allow-empty"
 """A file of this name in the directory says that no collector at all is meant."""
@@ -24,13 +25,16 @@ CONFIRMATION = ".allow-empty"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look. `changed`: something differs from the last one; `place`: device and inode of the directory."""
+    """One look. `changed`: something differs from the last one; `place`: the directories that were listed;
+    `elsewhere`: links that lead out of them, and files that tell the revision; look again in `pause` seconds."""
 
     observed: Observed
     diagnostics: tuple[Diagnostic, ...]
     revision: str | None
-    place: tuple[int, int] | None
+    place: frozenset[Identity]
+    elsewhere: frozenset[Path]
     changed: bool
+    pause: float = float("inf")
 
 
 @dataclass(slots=True)
@@ -48,6 +52,11 @@ class _File:
     data: bytes = b""
     stamps: Mapping[str, str] = field(default_factory=dict)
 
+    def keys(self) -> Iterator[Key]:
+        """What is declared in it, in any way."""
+        yield from (found.key for found in self.declarations)
+        yield from ((broken.kind, broken.name) for broken in self.parsed.broken)
+
 
 @dataclass(frozen=True, slots=True)
 class _Content:
@@ -60,9 +69,10 @@ class _Content:
 
 class Directory:
     """The manifests below `root`. Blocking, one call at a time. `allow_empty`: where the first look finds no collector
-    at all, that is meant; what is found later is not covered by it."""
+    at all, that is meant; what is found later is not covered by it. `patience`: see `Leaving`."""
 
-    def __init__(self, root: Path, *, allow_inline_secrets: bool = False, allow_empty: bool = False) -> None:
+    def __init__(self, root: Path, *, allow_inline_secrets: bool = False, allow_empty: bool = False,
+                 patience: float = 0.0) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100  # resolve() would follow links that are swapped later
         self._allow_inline_secrets = allow_inline_secrets
         self._allow_empty = allow_empty
@@ -70,18 +80,20 @@ class Directory:
         self._templates = Templates()
         self._last: Look | None = None
         self._together: Together | None = None
-        """Of the last look."""
+        """Of the last look; `_hidden` with it."""
+        self._hidden = False
+        self._leaving = Leaving(patience)
+        self._leading_out: set[Path] = set()
 
     def look(self, *, everything: bool = False, only: Collection[str] | None = None) -> Look:
         """What is there now. `everything`: read every file, whatever its signature; `only`: nothing but these files
         can have changed, as far as is known."""
         if only is not None and not everything and (files := self._touched(only)) is not None:
-            return self._compare(files, self._last.place if self._last else None)
+            return self._compare(files, self._last.place if self._last else frozenset())
         try:
-            paths = list_files(self.root)
-            place = _identity(self.root.stat())
-        except (DirectoryVanished, FileNotFoundError) as error:
-            return self._done(_vanished(self.root, str(error)), None)
+            paths, place = listing(self.root)
+        except DirectoryVanished as error:
+            return self._done(_vanished(self.root, str(error)), frozenset())
         found = {str(path): self._file(path, everything=everything) for path in paths}
         return self._compare(self._parsed(found), place)
 
@@ -94,33 +106,45 @@ class Directory:
             return None
         return self._parsed({**self._files, **found})
 
-    def _compare(self, files: dict[str, _File], place: tuple[int, int] | None) -> Look:
+    def _compare(self, files: dict[str, _File], place: frozenset[Identity]) -> Look:
         confirmed = self._allow_empty or (self.root / CONFIRMATION).exists()
         self._allow_empty = False
         last = self._last
-        unchanged = (last is not None and not last.observed.vanished and files.keys() == self._files.keys()
-                     and all(files[name] is self._files[name] for name in files)
-                     and last.observed.empty_confirmed == confirmed)
+        same = (last is not None and not last.observed.vanished and files.keys() == self._files.keys()
+                and all(files[name] is self._files[name] for name in files))
         before, self._files = self._files, files
-        if unchanged and last is not None:
+        leaving: frozenset[Key] = frozenset()
+        if self._leaving or not same:
+            present = {key for file in files.values() for key in file.keys()}  # noqa: SIM118  # no mapping
+            leaving = self._leaving.look(present, changed=not same)
+        if same and last is not None and (last.observed.empty_confirmed, last.observed.leaving) == (confirmed, leaving):
             return self._done((last.observed, last.diagnostics), place)
-        if self._together is None or self._together.diagnostics or not _alike(before, files):
-            self._together = _together(files)
-        return self._done(_observed(files, self._together, confirmed=confirmed), place)
+        hidden = any(kind == "Destination" for kind, _ in leaving)
+        if (self._together is None or self._together.diagnostics or hidden != self._hidden
+                or not _alike(before, files)):
+            self._together, self._hidden = _together(files, hidden=hidden), hidden
+        return self._done(_observed(files, self._together, leaving, confirmed=confirmed), place)
 
-    def _done(self, found: tuple[Observed, tuple[Diagnostic, ...]], place: tuple[int, int] | None) -> Look:
+    def _done(self, found: tuple[Observed, tuple[Diagnostic, ...]], place: frozenset[Identity]) -> Look:
         observed, diagnostics = found
-        commit = revision(self.root)
+        stands = standing(self.root)
         last = self._last
-        changed = last is None or (last.observed, last.diagnostics, last.revision) != (observed, diagnostics, commit)
-        self._last = Look(observed, diagnostics, commit, place, changed)
+        changed = last is None or (last.observed, last.diagnostics, last.revision) != (
+            observed, diagnostics, stands.commit)
+        elsewhere = stands.files.union(path for path in self._leading_out if str(path) in self._files)
+        self._last = Look(observed, diagnostics, stands.commit, place, elsewhere, changed, self._leaving.pause)
         return self._last
+
+    def _leads_out(self, path: Path) -> bool:
+        """Whether it is a link to somewhere that is not watched with the directory."""
+        return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
 
     def _file(self, path: Path, *, everything: bool) -> _File | _Content:
         known = self._files.get(str(path))
         seen = signature(path)
         if known and seen is not None and known.signature == seen and not everything:
             return known
+        (self._leading_out.add if self._leads_out(path) else self._leading_out.discard)(path)
         try:
             data = read(path)
         except Unreadable as error:
@@ -162,10 +186,6 @@ def _same(known: _File | None, now: _File) -> _File:
     return known if known and known.unreadable == now.unreadable and known.parsed == now.parsed else now
 
 
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
-
-
 def _declaration(found: Loaded) -> Declaration:
     return declaration(found.manifest, found.file, found.line, found.base)
 
@@ -188,12 +208,13 @@ def _without_places(one: Named) -> Named:
     return replace(one, line=0, marks={})
 
 
-def _together(files: Mapping[str, _File]) -> Together:
+def _together(files: Mapping[str, _File], *, hidden: bool) -> Together:
+    """`hidden`: a destination may be there that is not to be seen now."""
     parsed = [file.parsed for file in files.values()]
-    return check_together(parsed, whole=not any(_may_hide_a_destination(file) for file in parsed))
+    return check_together(parsed, whole=not hidden and not any(_may_hide_a_destination(file) for file in parsed))
 
 
-def _observed(files: Mapping[str, _File], together: Together, *, confirmed: bool
+def _observed(files: Mapping[str, _File], together: Together, leaving: frozenset[Key], *, confirmed: bool
               ) -> tuple[Observed, tuple[Diagnostic, ...]]:
     parsed = [file.parsed for file in files.values()]
     diagnostics = in_order([*(found for file in parsed for found in file.diagnostics), *together.diagnostics])
@@ -207,7 +228,7 @@ def _observed(files: Mapping[str, _File], together: Together, *, confirmed: bool
         broken=tuple(broken),
         unreadable={name: file.unreadable for name, file in files.items() if file.unreadable},
         unclear={name: _first(errors.get(name, ()), 1) for name, file in files.items() if _is_unclear(file)},
-        empty_confirmed=confirmed)
+        empty_confirmed=confirmed, leaving=leaving)
     return observed, tuple(diagnostics)
 
 

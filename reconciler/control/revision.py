@@ -3,21 +3,56 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.control.git_index import tracks
+
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_RELEASE = re.compile(r"(?:rev-)?([0-9a-f]{40}(?:[0-9a-f]{24})?)")
+"""How git-sync names the directories that its link leads to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`commit` is None where there is none; when it becomes another one, one of `files` changes."""
+
+    commit: str | None = None
+    files: frozenset[Path] = frozenset()
+
+
+def standing(directory: Path) -> Standing:
+    """At the commit that HEAD of the work tree around `directory` points to, if git tracks something in it; else at the
+    one that the place is named by which a link on the way leads to."""
+    try:
+        resolved = directory.resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links
+        return Standing()
+    given = directory.absolute().parts
+    for place in (resolved, *resolved.parents):
+        release = None if place.name in given else _RELEASE.fullmatch(place.name)
+        if (place / ".git").exists():
+            return _work_tree(place, resolved) or Standing(release and release[1])
+        if release:
+            return Standing(release[1])
+    return Standing()
 
 
 def revision(directory: Path) -> str | None:
-    """The commit that HEAD of the work tree around `directory` points to; None where there is none."""
+    """The commit that `directory` stands at; None where there is none."""
+    return standing(directory).commit
+
+
+def _work_tree(root: Path, directory: Path) -> Standing | None:
+    """None where git's own files cannot be read: git-sync's work trees name theirs as they stand in its container."""
     try:
-        resolved = directory.resolve(strict=True)
-        for place in (resolved, *resolved.parents):
-            if (place / ".git").exists():
-                return _head(_git_directory(place / ".git"))
-    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: a loop of links
+        git = _git_directory(root / ".git")
+        commit, files = _head(git)
+        below = "" if directory == root else directory.relative_to(root).as_posix()
+        tracked = commit and tracks(git / "index", below, len(commit) // 2)
+        return Standing(commit if tracked else None, files)
+    except (OSError, UnicodeDecodeError, IndexError):
         return None
-    return None
 
 
 def _git_directory(entry: Path) -> Path:
@@ -27,16 +62,18 @@ def _git_directory(entry: Path) -> Path:
     return entry.parent / entry.read_text().removeprefix("gitdir:").strip()
 
 
-def _head(git: Path) -> str | None:
+def _head(git: Path) -> tuple[str | None, frozenset[Path]]:
+    """The commit, and the files that say so."""
     head = (git / "HEAD").read_text().strip()
     if not head.startswith("ref:"):
-        return head if _COMMIT.fullmatch(head) else None
+        return (head if _COMMIT.fullmatch(head) else None), frozenset({git / "HEAD"})
     name = head.removeprefix("ref:").strip()
     common = git / "commondir"
     shared = git / common.read_text().strip() if common.exists() else git
-    loose = next((place / name for place in (git, shared) if (place / name).is_file()), None)
-    commit = loose.read_text().strip() if loose else _packed(shared / "packed-refs", name)
-    return commit if commit and _COMMIT.fullmatch(commit) else None
+    packed = shared / "packed-refs"
+    loose = next((place / name for place in (git, shared) if (place / name).is_file()), shared / name)
+    commit = loose.read_text().strip() if loose.is_file() else _packed(packed, name)
+    return commit if commit and _COMMIT.fullmatch(commit) else None, frozenset({git / "HEAD", packed, loose})
 
 
 def _packed(refs: Path, name: str) -> str | None:

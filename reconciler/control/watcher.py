@@ -1,27 +1,35 @@
 """Watching the manifests' directory. An event only says "look again", at most where: what changed is found by looking
 (hazard 1.13).
 
-The directory may be swapped as a whole (git-sync's link, a mount, `mv`), so the places where that would happen are
-watched too: its parent, and the parent of each link on the way to it. What no event tells (network file systems) the
-controller's timer finds, and then it has everything watched anew.
+The directory may be swapped as a whole (git-sync's link, `mv`), and what it depends on may stand elsewhere (a manifest
+that is a link, git's HEAD, a secret that somebody waits for): so the places where that would happen are watched too.
+What no event tells (network file systems, a mount, a queue of events that ran over) the controller's timer finds, and
+then it has everything watched anew.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
 from watchfiles import Change, awatch
+from watchfiles._rust_notify import WatchfilesRustInternalError
+
+from reconciler.control.ways import way
 
 DEBOUNCE = 200
 """Milliseconds: in a storm of events the first wake-up comes after so long."""
 STEP = 50
 """Milliseconds of silence that end a wait."""
 _RETRY = 1.0
-"""Seconds until a directory that cannot be watched is tried again."""
+"""Seconds until a directory that is not there is tried again."""
+_BLIND = 5.0
+"""Seconds between wake-ups, and attempts, while the system refuses to tell of events."""
 
+log = structlog.get_logger()
 
 Wake = Callable[[Collection[str] | None], None]
 """Given the paths that events told of; None: look everywhere."""
@@ -32,9 +40,14 @@ class Watcher:
 
     def __init__(self, directory: Path, wake: Wake) -> None:
         self._directory = directory.absolute()
+        self._elsewhere: frozenset[Path] = frozenset()
         self._wake = wake
         self._swapped = asyncio.Event()
         self._moved = asyncio.Event()
+        self._refusal = ""
+        self._interruption = ""
+        self._lenient = False
+        """Some directory may not be watched by us; the others are."""
 
     async def run(self) -> None:
         """Ends only when it is cancelled."""
@@ -42,52 +55,98 @@ class Watcher:
             tasks.create_task(self._way_there())
             tasks.create_task(self._inside())
 
-    def renew(self) -> None:
-        """The directory is another one than before: watch that."""
+    def renew(self, elsewhere: frozenset[Path] = frozenset()) -> None:
+        """The directory is another one than before, or what it depends on: watch that. `elsewhere`: files, or links,
+        that a look depends on and that stand outside of it or lead there."""
+        self._elsewhere = elsewhere
         self._moved.set()
         self._swapped.set()
 
     async def _way_there(self) -> None:
         while True:
             self._moved.clear()
-            swappable = {place for place in (self._directory, *self._directory.parents)
-                         if place == self._directory or place.is_symlink()}
-            names = {place.name for place in swappable}
-            concerns = _Named(names)
-            async for _ in _events({place.parent for place in swappable}, concerns, self._moved, recursive=False):
-                self._swapped.set()
-                self._wake(None)
-            await _either(self._moved, _RETRY)
+            own = _Places(way(self._directory))
+            places = _Places(place for path in (self._directory, *self._elsewhere) for place in way(path))
+            self._wake_soon()
+            async for paths in self._events(places.parents, places, self._moved, recursive=False):
+                self._moved.set()  # links may lead elsewhere now
+                if any(path in own for path in paths):
+                    self._swapped.set()
+            await _either(self._moved, self._pause)
 
     async def _inside(self) -> None:
         while True:
             self._swapped.clear()
-            # awatch begins to watch before it first waits, so this wake-up finds whatever came before that
-            asyncio.get_running_loop().call_soon(self._wake, None)
-            async for paths in _events({self._directory}, None, self._swapped, recursive=True):
+            self._wake_soon()
+            own = _OwnFiles(self._directory)
+            async for paths in self._events({self._directory}, own, self._swapped, recursive=True):
                 self._wake(paths)
-            await _either(self._swapped, _RETRY)
+            await _either(self._swapped, self._pause)
+
+    def _wake_soon(self) -> None:
+        """awatch begins to watch before it first waits, so this wake-up finds whatever came before that."""
+        asyncio.get_running_loop().call_soon(self._wake, None)
+
+    async def _events(self, paths: Iterable[Path | str], concerns: Callable[[Change, str], bool],
+                      stop: asyncio.Event, *, recursive: bool) -> AsyncIterator[set[str]]:
+        """The paths of each burst of events; ends when `stop` is set or a path cannot be watched."""
+        try:
+            async for burst in awatch(*paths, watch_filter=concerns, debounce=DEBOUNCE, step=STEP, stop_event=stop,
+                                      recursive=recursive, ignore_permission_denied=self._lenient):
+                self._refused("")
+                yield {path for _, path in burst}
+        except FileNotFoundError:
+            return
+        except PermissionError:
+            self._lenient = True
+        except (OSError, WatchfilesRustInternalError) as error:
+            self._refused(str(error))
+        except ExceptionGroup as group:  # what is raised while awatch waits
+            known, unknown = group.split(WatchfilesRustInternalError)
+            if known is None or unknown is not None:
+                raise
+            self._interrupted(str(known.exceptions[0]))
+
+    def _interrupted(self, reason: str) -> None:
+        """By a new directory for which there is no watch left, or a name that is not in UTF-8."""
+        if reason != self._interruption:
+            log.warning("watching the manifests was interrupted, and begins anew", error=reason)
+        self._interruption = reason
+
+    @property
+    def _pause(self) -> float:
+        return _BLIND if self._refusal else _RETRY
+
+    def _refused(self, refusal: str) -> None:
+        if refusal and refusal != self._refusal:
+            log.warning("changes of the manifests are not told by the system, so they are looked for",
+                        every=f"{_BLIND:.0f}s", error=refusal)
+        self._refusal = refusal
 
 
-class _Named:
-    """Lets only events pass that concern entries of these names."""
+class _Places:
+    """Lets only events pass that concern these entries, or end their directories."""
 
-    def __init__(self, names: set[str]) -> None:
-        self._names = names
+    def __init__(self, places: Iterable[Path]) -> None:
+        entries = frozenset(places)
+        self.parents = frozenset(str(place.parent) for place in entries)
+        self._concerned = self.parents.union(map(str, entries))
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._concerned
 
     def __call__(self, _change: Change, path: str) -> bool:
-        return Path(path).name in self._names
+        return path in self._concerned
 
 
-async def _events(paths: set[Path], concerns: Callable[[Change, str], bool] | None, stop: asyncio.Event, *,
-                  recursive: bool) -> AsyncIterator[set[str]]:
-    """The paths of each burst of events; ends when `stop` is set or a path cannot be watched."""
-    try:
-        async for burst in awatch(*paths, watch_filter=concerns, debounce=DEBOUNCE, step=STEP, stop_event=stop,
-                              recursive=recursive, ignore_permission_denied=True):
-            yield {path for _, path in burst}
-    except OSError:
-        return
+class _OwnFiles:
+    """Lets all events pass but those of git's own files: what matters of these is watched by name."""
+
+    def __init__(self, directory: Path) -> None:
+        self._length = len(str(directory))
+
+    def __call__(self, _change: Change, path: str) -> bool:
+        return "/.git/" not in path[self._length:]
 
 
 async def _either(event: asyncio.Event, pause: float) -> None:

@@ -16,6 +16,8 @@ _SETTLED = 50_000_000
 """Nanoseconds: a file changed more lately may change again without a new time stamp."""
 
 Signature = tuple[object, ...]
+Identity = tuple[int, int]
+"""Device and inode."""
 
 _SUFFIXES = (".yaml", ".yml")
 _SENTENCES = {
@@ -45,16 +47,21 @@ def list_files(root: Path) -> list[Path]:
     Links are followed, each directory is entered once. What bears such a name but is no file is listed too, and so is
     a directory that cannot be listed: `read` then says what is wrong with it. Raises `DirectoryVanished`.
     """
+    return listing(root)[0]
+
+
+def listing(root: Path) -> tuple[list[Path], frozenset[Identity]]:
+    """The same, and which directories were entered."""
     try:
         with os.scandir(root) as entries:
             names = list(entries)
         seen = {_identity(root.stat())}
     except OSError as error:
         raise DirectoryVanished(f"{root}: {error.strerror}") from error
-    return sorted(_below(names, seen))
+    return sorted(_below(names, seen)), frozenset(seen)
 
 
-def _below(entries: list[os.DirEntry[str]], seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _below(entries: list[os.DirEntry[str]], seen: set[Identity]) -> Iterator[Path]:
     for entry in sorted(entries, key=lambda entry: entry.name):
         if entry.name.startswith(".") or entry.name.endswith("~"):
             continue
@@ -64,7 +71,7 @@ def _below(entries: list[os.DirEntry[str]], seen: set[tuple[int, int]]) -> Itera
             yield from _enter(entry, seen)
 
 
-def _enter(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _enter(entry: os.DirEntry[str], seen: set[Identity]) -> Iterator[Path]:
     try:
         identity = _identity(entry.stat())
         if identity in seen:
@@ -87,7 +94,7 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _identity(status: os.stat_result) -> tuple[int, int]:
+def _identity(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
 
 

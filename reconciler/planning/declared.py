@@ -55,8 +55,8 @@ class Broken:
 @dataclass(frozen=True, slots=True)
 class Observed:
     """One look at the directory. `unreadable` and `unclear` say, for each file that could not be read or whose
-    manifests could not all be told apart, why; `vanished`, why the directory itself is not there. That the collectors
-    in `removed` are gone is meant."""
+    manifests could not all be told apart, why; `vanished`, why the directory itself is not there. What is `leaving` was
+    there a moment ago, and perhaps is only being replaced. That the collectors in `removed` are gone is meant."""
 
     declarations: tuple[Declaration, ...] = ()
     broken: tuple[Broken, ...] = ()
@@ -64,6 +64,7 @@ class Observed:
     unclear: Mapping[str, str] = field(default_factory=dict)
     vanished: str = ""
     empty_confirmed: bool = False
+    leaving: frozenset[Key] = frozenset()
     removed: frozenset[str] = frozenset()
 
 

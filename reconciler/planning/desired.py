@@ -143,6 +143,9 @@ def _settle(kind: str, observed: Observed, remembered: Mapping[Key, Declaration]
     for key, declaration in remembered.items():
         if key[0] == kind and key[1] not in settled and (problem := _withheld(declaration, observed)):
             settled[key[1]] = Settled(declaration, problem)
+    for key in observed.leaving & remembered.keys():
+        if key[0] == kind and key[1] not in settled and key[1] not in observed.removed:
+            settled[key[1]] = Settled(remembered[key])
     return settled
 
 

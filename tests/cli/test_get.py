@@ -9,11 +9,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from reconciler.cli.get import table
+from reconciler.model.status import Condition, ShownCollector
 from tests.cli.conftest import Run
 from tests.cli.fake_app import FakeApp
 from tests.cli.fake_daemon import FakeDaemon
 from tests.cli.golden import golden
-from tests.cli.samples import NOW, collector, info, sales, session
+from tests.cli.samples import NOW, at, collector, info, sales, session
 
 
 def test_table_as_it_is_printed() -> None:
@@ -22,7 +23,21 @@ def test_table_as_it_is_printed() -> None:
     idle = collector("новый".encode("idna").decode(), last=None)
     invalid = collector("broken", ready="False", reason="InvalidManifest").model_copy(update={"spec": {}})
 
-    golden("get.txt", table([sales(), info(), running, idle, invalid], NOW))
+    golden("get.txt", table([sales(), info(), running, idle, invalid, last_good()], NOW))
+
+
+def last_good() -> ShownCollector:
+    """One that runs, with a manifest that broke."""
+    found = collector("broke", loop_started_at=at(-60))
+    stalled = Condition(type="Stalled", status="True", reason="InvalidManifest", last_transition_time=at(-30))
+    return found.model_copy(update={"status": found.status.model_copy(update={
+        "conditions": (*found.status.conditions, stalled)})})
+
+
+def test_what_is_wrong_with_a_running_one_is_shown_beside_ready(run: Run, daemon: FakeDaemon) -> None:
+    daemon.collectors = [last_good()]
+
+    assert "broke  True   InvalidManifest, last good runs  imap" in run("get").stdout
 
 
 def test_daemon_is_asked(run: Run, daemon: FakeDaemon) -> None:

@@ -117,7 +117,7 @@ def test_Y17_a_vanished_directory_is_an_error_and_comes_back_as_it_was(root: Pat
     gone = directory.look()
     assert gone.observed.vanished
     assert gone.changed
-    assert gone.place is None
+    assert not gone.place
     assert not directory.look().changed
     root.with_name("away").rename(root)
     back = directory.look()

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
+from structlog.testing import capture_logs
+from watchfiles import Change
+from watchfiles._rust_notify import WatchfilesRustInternalError
+
+from reconciler.control import watcher
 from reconciler.control.watcher import Watcher
 
 GENEROUS = 20.0
@@ -20,6 +26,13 @@ class Wakes:
 
     def __call__(self, paths: Collection[str] | None) -> None:
         self._woken.set()
+
+    async def soon(self) -> bool:
+        """Whether something wakes within the time in which events are told."""
+        self._woken.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), 0.4)
+        return self._woken.is_set()
 
     async def quiet(self) -> None:
         """Until nothing wakes any more."""
@@ -100,5 +113,40 @@ def test_renew_watches_what_stands_there_now(tmp_path: Path) -> None:
             await wakes.after(watcher.renew)
             await wakes.quiet()
             await wakes.after(lambda: (root / "a.yaml").write_text("a"))
+
+    asyncio.run(scenario())
+
+
+def test_where_the_system_tells_of_nothing_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """inotify has run out of instances, or of watches."""
+    def refuse(*_: object, **__: object) -> AsyncIterator[set[tuple[Change, str]]]:
+        raise WatchfilesRustInternalError("Too many open files")
+
+    async def scenario() -> None:
+        wakes = Wakes()
+        task = asyncio.create_task(Watcher(tmp_path, wakes).run())
+        for _ in range(5):
+            await wakes.after(lambda: None)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    monkeypatch.setattr(watcher, "awatch", refuse)
+    monkeypatch.setattr(watcher, "_BLIND", 0.01)
+    with capture_logs() as logged:
+        asyncio.run(scenario())
+    assert [line["error"] for line in logged] == ["Too many open files"]
+
+
+def test_a_place_elsewhere_wakes_and_what_happens_beside_it_does_not(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        root, elsewhere = tmp_path / "collectors.d", tmp_path / "elsewhere"
+        for place in (root, elsewhere):
+            place.mkdir()
+        async with watching(root) as (watched, wakes):
+            watched.renew(frozenset({elsewhere / "HEAD"}))
+            await wakes.quiet()
+            (elsewhere / "index").write_text("noise")
+            assert not await wakes.soon()
+            await wakes.after(lambda: (elsewhere / "HEAD").write_text("ref"))
 
     asyncio.run(scenario())

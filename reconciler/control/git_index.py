@@ -1,0 +1,57 @@
+"""Whether git tracks anything in a directory, read from its index (gitformat-index(5))."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+_STAT = 40
+"""Octets of stat data at the head of an entry."""
+_EXTENDED = 0x4000
+_SPLIT = b"link"
+"""The extension of an index whose other half is in another file."""
+
+
+def tracks(index: Path, directory: str, hash_size: int) -> bool:
+    """Whether a tracked file stands in `directory`, a path below the root of the work tree; "" is the root itself,
+    which always counts. Of an index that is split nobody knows, so that it does. Raises OSError."""
+    if not directory:
+        return True
+    status = index.stat()
+    return _tracks(index, f"{directory}/".encode(), hash_size, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=4)
+def _tracks(index: Path, prefix: bytes, hash_size: int, _stamp: tuple[int, ...]) -> bool:
+    return any(name.startswith(prefix) or not name for name in _names(index.read_bytes(), hash_size))
+
+
+def _names(data: bytes, hash_size: int) -> Iterator[bytes]:
+    """The tracked files, and an empty name where these are not all. Of a malformed index as many as there are."""
+    version, count = int.from_bytes(data[4:8]), int.from_bytes(data[8:12])
+    place, name = 12, b""
+    for _ in range(count):
+        flags = place + _STAT + hash_size
+        begin = flags + (4 if int.from_bytes(data[flags:flags + 2]) & _EXTENDED else 2)
+        kept = 0
+        if version == 4:
+            dropped, begin = _number(data, begin)
+            kept = len(name) - dropped
+        end = data.find(b"\0", begin)
+        if end < 0:
+            return
+        name = name[:kept] + data[begin:end]
+        yield name
+        place = end + 1 if version == 4 else place + (end - place) // 8 * 8 + 8
+    if data[place:place + 4] == _SPLIT:
+        yield b""
+
+
+def _number(data: bytes, place: int) -> tuple[int, int]:
+    """A number as pack files write offsets, and the place behind it."""
+    value = data[place] & 0x7F
+    while data[place] & 0x80:
+        place += 1
+        value = (value + 1) << 7 | data[place] & 0x7F
+    return value, place + 1
