@@ -195,8 +195,10 @@ def test_D9_a_refusal_parks_visibly_and_keeps_the_source(deployment: Deployment,
 
 def test_a_destination_that_puts_everybody_off_ends_the_fetching(deployment: Deployment, dovecot: Dovecot,
                                                                 own: str) -> None:
-    dovecot.deliver(own, [message("раз@почта.рф", own, number) for number in range(20)])
-    detecting(deployment, "seed", own, "to: икс.рф, aliases: {раз: raz}", mode="all-delete")
+    names = {"раз": "raz", "два": "dva", "три": "tri"}
+    dovecot.deliver(own, [message(f"{name}@почта.рф", own, number) for number, name in enumerate([*names] * 7)])
+    aliases = ", ".join(f"{name}: {local}" for name, local in names.items())
+    detecting(deployment, "seed", own, f"to: икс.рф, aliases: {{{aliases}}}", mode="all-delete")
     with Sink(final=lambda _: [b"451 4.3.0 not now\r\n"]) as sink:
         destination(deployment, f"lmtp: {{host: 127.0.0.1, port: {sink.port}}}")
         deployment.once(code=1)
@@ -204,7 +206,7 @@ def test_a_destination_that_puts_everybody_off_ends_the_fetching(deployment: Dep
     found = session(deployment, "seed")
     assert "451 4.3.0 not now" in found["error"]["message"]
     assert found["left"] > 10
-    assert len(dovecot.messages(own)) == 20
+    assert len(dovecot.messages(own)) == 21
 
 
 def test_D12_a_socket_that_is_not_there_is_said_and_nothing_is_lost(deployment: Deployment, dovecot: Dovecot,
