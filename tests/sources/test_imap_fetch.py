@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceError, Throttled
 from reconciler.model.messages import Arrival
+from reconciler.sources.imap import bodies
 from reconciler.sources.imap.bodies import PART
 from reconciler.sources.imap.dialogue import WHOLE
 from reconciler.wire.limits import Limits
@@ -72,6 +73,28 @@ def test_all_arrive_in_one_command() -> None:
         opened.finish()
         assert sum(b"UID FETCH" in line for line in server.lines) == 2
         assert any(b"EXAMINE" in line for line in server.lines)
+
+
+@pytest.mark.parametrize("then", ["body 0 1", "1 body 0"])
+def test_commands_may_be_worked_on_side_by_side_and_end_in_any_order(monkeypatch: pytest.MonkeyPatch,
+                                                                      then: str) -> None:
+    """RFC 3501, section 5.5; Dovecot does so when its output has to wait."""
+    monkeypatch.setattr(bodies, "WINDOW_COUNT", 2)
+    lines: list[bytes] = []
+
+    def both(client: Client, line: bytes) -> None:
+        lines.append(line)
+        if len(lines) == 2:
+            client.send(fetched(1, BODIES[1]) + fetched(5, BODIES[5]))
+            for step in then.split():
+                client.send(fetched(2, BODIES[2]) if step == "body" else tagged(lines[int(step)], OK))
+
+    with Scripted(imap({"UID FETCH 1:2 (UID BODY.PEEK[])": both, "UID FETCH 5 (UID BODY.PEEK[])": both})) as server:
+        opened = source(server)
+        found = collect(opened, inbox(opened))
+        opened.finish()
+        assert sorted(found, key=str) == sorted(ALL, key=str)
+        assert sum(b"UID FETCH" in line for line in server.lines) == 3
 
 
 @pytest.mark.parametrize("size", [6_000_000_000, 10**19])

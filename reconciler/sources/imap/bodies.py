@@ -12,16 +12,16 @@ has parts to be decoded; then the message stays as IMAP shows it.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Arrival, Listed, Unfetched, Vanished
 from reconciler.model.messages import Fetched as Outcome
+from reconciler.sources.imap.ahead import Ahead, Window
 from reconciler.sources.imap.dialogue import WHOLE, Client
 from reconciler.sources.imap.failures import Failures, throttles
-from reconciler.sources.imap.responses import Completed, Fetched, Mark, Value
+from reconciler.sources.imap.responses import Completed, Mark, Value
 from reconciler.sources.imap.search import search_uids
 from reconciler.sources.imap.uids import uid_sets
 
@@ -33,9 +33,6 @@ AHEAD = 2
 WINDOW_COUNT = 100
 WINDOW_OCTETS = 4 << 20
 """One command asks for so many messages, and for so much unless one alone is larger."""
-
-Window = Mapping[int, Listed]
-"""Messages by UID."""
 
 
 class Bodies:
@@ -62,26 +59,29 @@ class Bodies:
 
     def _together(self, messages: Iterable[Listed], again: list[Listed],
                   missing: list[Listed]) -> Iterator[Outcome]:
-        asked: deque[tuple[bytes, Window]] = deque()
+        ahead = Ahead(self._dialogue, self._failures)
+        arrived: set[int] = set()
         for uids, window in windows(messages):
-            asked.append((self._dialogue.ask_uids(uids, "(UID BODY.PEEK[])"), window))
-            if len(asked) == AHEAD:
-                yield from self._read(*asked.popleft(), again, missing)
-        for tag, window in asked:
-            yield from self._read(tag, window, again, missing)
+            ahead.ask(uids, window)
+            if len(ahead) == AHEAD:
+                yield from self._read(ahead, arrived, again, missing)
+        while ahead:
+            yield from self._read(ahead, arrived, again, missing)
 
-    def _read(self, tag: bytes, wanted: Window, again: list[Listed], missing: list[Listed]) -> Iterator[Outcome]:
-        """The answer to one command; what it leaves open goes to the lists."""
-        doubtful: set[int] = set()
-        lacking = dict(wanted)
-        for uid, body in self._trusted(tag, wanted, doubtful):
-            if body is Mark.TOO_LARGE or (isinstance(body, bytes) and self._looks_replaced(body)):
-                doubtful.add(uid)
-            elif isinstance(body, bytes) and (body or wanted[uid].size == 0):
-                del lacking[uid]
-                yield Arrival(wanted[uid], iter((body,)))
-        again += [listed for uid, listed in lacking.items() if uid in doubtful]
-        missing += [listed for uid, listed in lacking.items() if uid not in doubtful]
+    def _read(self, ahead: Ahead, arrived: set[int], again: list[Listed], missing: list[Listed]) -> Iterator[Outcome]:
+        """Until one command is complete; what that one leaves open goes to the lists."""
+        for found in ahead.read():
+            if isinstance(found, tuple):
+                listed, body = found
+                if body is Mark.TOO_LARGE or (isinstance(body, bytes) and self._looks_replaced(body)):
+                    ahead.doubtful.add(int(listed.key))
+                elif isinstance(body, bytes) and (body or listed.size == 0):
+                    arrived.add(int(listed.key))
+                    yield Arrival(listed, iter((body,)))
+                continue
+            for uid, listed in found.items():
+                if uid not in arrived:
+                    (again if uid in ahead.doubtful else missing).append(listed)
 
     def _account_for(self, missing: Sequence[Listed]) -> Iterator[Outcome]:
         """What did not come, or came as NIL, was expunged by somebody else (hazard I12), or is asked for by itself
@@ -89,36 +89,6 @@ class Bodies:
         there = self._existing(missing) if missing else frozenset()
         for listed in missing:
             yield self._in_parts(listed) if int(listed.key) in there else Vanished(listed)
-
-    def _trusted(self, tag: bytes, wanted: Window, doubtful: set[int]) -> Iterator[tuple[int, Value]]:
-        """Bodies with their UIDs, each one response late: when the next bears the same UID, both are in doubt (I8)."""
-        held: tuple[int, Value] | None = None
-        given: set[int] = set()
-        for uid, body in self._bodies(tag, wanted):
-            if uid in given:
-                raise ProtocolViolation(f"{self._dialogue.connection.endpoint}: the server sent a message twice, the "
-                                        "second time after others")
-            if uid in doubtful:
-                continue
-            if held is not None and held[0] == uid:
-                doubtful.add(uid)
-                held = None
-                continue
-            if held is not None:
-                given.add(held[0])
-                yield held
-            held = uid, body
-        if held is not None:
-            yield held
-
-    def _bodies(self, tag: bytes, wanted: Window) -> Iterator[tuple[int, Value]]:
-        """What the server sends of what was asked for; flags of others, and others (hazard I7), are passed over."""
-        for response in self._dialogue.fetched(tag):
-            match response:
-                case Fetched(uid=int(uid), attributes=attributes) if uid in wanted and b"BODY[]" in attributes:
-                    yield uid, attributes[b"BODY[]"]
-                case Completed(ok=False, text=text) if throttles(text):
-                    raise self._failures.refused("fetching", text)
 
     # One to a command
 

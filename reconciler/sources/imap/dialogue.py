@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import imaplib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 
 from imapclient import IMAPClient
 
@@ -136,15 +137,15 @@ class Dialogue(imaplib.IMAP4):
 
         Raises ProtocolViolation for what cannot be a reply.
         """
-        return self.fetched(self.ask_uids(uids, items))
+        return self.answers({self.ask_uids(uids, items)})
 
     def ask_uids(self, uids: str, items: str) -> bytes:
-        """Send UID FETCH; the tag to read it with. What is asked before that is answered in the same order."""
+        """Send UID FETCH; the tag by which `answers` tells its completion."""
         tag: bytes = self._command("UID", "FETCH", uids, items)
         return tag
 
-    def fetched(self, tag: bytes) -> Iterator[Fetched | Completed]:
-        """The answers to the oldest command that was asked and not read yet."""
+    def answers(self, tags: Collection[bytes]) -> Iterator[Fetched | Completed]:
+        """What the server sends until the first of the commands with these tags is complete."""
         self.connection.begin_command()
         self.connection.expect_listing()
         while True:
@@ -153,12 +154,13 @@ class Dialogue(imaplib.IMAP4):
                 fetched = self._received(*self._gather(line))
                 if fetched is not None:
                     yield fetched
-            elif line.startswith(tag + b" "):
-                del self.tagged_commands[tag]
-                yield self._completed(line[len(tag) + 1:])
-                return
-            else:
+                continue
+            tag, _, text = line.partition(b" ")
+            if tag not in tags:
                 raise self._violation("an answer to no command of ours")
+            del self.tagged_commands[tag]
+            yield replace(self._completed(text), tag=tag)
+            return
 
     def _gather(self, line: bytes) -> tuple[bytes, list[Literal]]:
         """A response with its literals, which stand in the text as {size}."""

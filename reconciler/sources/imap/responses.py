@@ -53,6 +53,7 @@ class Completed:
 
     status: str
     text: str
+    tag: bytes = b""
 
     @property
     def ok(self) -> bool:

@@ -1,0 +1,78 @@
+"""Several FETCH commands under way at once, and what the server sends for them.
+
+A server may work on commands side by side and end them in any order where nothing depends on the order (RFC 3501,
+section 5.5). Dovecot does so when the output of one of them has to wait. So a response counts for whichever command
+asked for its message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from reconciler.model.errors import ProtocolViolation
+from reconciler.model.messages import Listed
+from reconciler.sources.imap.dialogue import Dialogue
+from reconciler.sources.imap.failures import Failures, throttles
+from reconciler.sources.imap.responses import Completed, Fetched, Value
+
+Window = Mapping[int, Listed]
+"""Messages by UID."""
+
+
+class Ahead:
+    """Of one run of messages. `doubtful` are the UIDs of those that are to be asked for again."""
+
+    def __init__(self, dialogue: Dialogue, failures: Failures) -> None:
+        self._dialogue = dialogue
+        self._failures = failures
+        self._windows: dict[bytes, Window] = {}
+        self._wanted: dict[int, Listed] = {}
+        self._given: set[int] = set()
+        self._held: tuple[int, Value] | None = None
+        self.doubtful: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def ask(self, uids: str, window: Window) -> None:
+        """One command more; `uids` is the set that stands for `window`."""
+        self._windows[self._dialogue.ask_uids(uids, "(UID BODY.PEEK[])")] = window
+        self._wanted.update(window)
+
+    def read(self) -> Iterator[tuple[Listed, Value] | Window]:
+        """Bodies until one command is complete, then what that one was for.
+
+        Each body comes one response late: when the next bears the same UID, both are in doubt (hazard I8). Flags of
+        others, and others (hazard I7), are passed over.
+        """
+        for response in self._dialogue.answers(self._windows):
+            match response:
+                case Fetched(uid=int(uid), attributes=attributes) if uid in self._wanted and b"BODY[]" in attributes:
+                    yield from self._take(uid, attributes[b"BODY[]"])
+                case Completed(ok=False, text=text) if throttles(text):
+                    raise self._failures.refused("fetching", text)
+                case Completed(tag=tag):
+                    yield from self._last()
+                    window = self._windows.pop(tag)
+                    for uid in window:
+                        del self._wanted[uid]
+                    yield window
+
+    def _take(self, uid: int, body: Value) -> Iterator[tuple[Listed, Value]]:
+        if uid in self._given:
+            raise ProtocolViolation(f"{self._dialogue.connection.endpoint}: the server sent a message twice, the "
+                                    "second time after others")
+        if uid in self.doubtful:
+            return
+        if self._held is not None and self._held[0] == uid:
+            self.doubtful.add(uid)
+            self._held = None
+            return
+        yield from self._last()
+        self._held = uid, body
+
+    def _last(self) -> Iterator[tuple[Listed, Value]]:
+        held, self._held = self._held, None
+        if held is not None:
+            self._given.add(held[0])
+            yield self._wanted[held[0]], held[1]
