@@ -99,6 +99,17 @@ def test_I29_capabilities_are_asked_again_after_starttls_and_after_login(tmp_pat
         assert not any(b" LOGIN " in line for line in server.lines)
 
 
+@pytest.mark.parametrize(("greeting", "asked"), [
+    (b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\r\n", 0), (b"* OK [CAPABILITY SASL-IR] ready\r\n", 1)])
+def test_I29_capabilities_told_in_the_greeting_are_believed_if_they_can_be(greeting: bytes, asked: int) -> None:
+    told = b"TAG OK [CAPABILITY IMAP4rev1] hello\r\n"
+    with Scripted(imap({"CAPABILITY": PLAIN, "AUTHENTICATE": told}, greeting=greeting)) as server:
+        opened = source(server)
+        inbox(opened)
+        opened.finish()
+        assert sum(b"CAPABILITY" in line for line in server.lines) == asked
+
+
 def test_I29_capabilities_told_with_the_login_are_believed() -> None:
     script = imap({"CAPABILITY": PLAIN, "AUTHENTICATE": b"TAG OK [CAPABILITY IMAP4rev1 UIDPLUS] hello\r\n"})
     with Scripted(script) as server:

@@ -72,7 +72,9 @@ class Dialogue(imaplib.IMAP4):
             raise Goodbye(_text(said[-1]))
 
     def _get_capabilities(self) -> None:
-        self.refresh_capabilities()
+        """Many servers tell them in their greeting (RFC 3501, section 7.1), which saves a round trip."""
+        if not self.learn_capabilities() or "IMAP4REV1" not in self.capabilities:
+            self.refresh_capabilities()
 
     def _command_complete(self, name: str, tag: bytes) -> tuple[str, list[bytes]]:
         """As imaplib's, but BAD is an answer like NO."""
