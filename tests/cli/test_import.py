@@ -85,6 +85,17 @@ def test_modes_of_fetchmail(text: str, mode: str | None) -> None:
     assert account.spec["collect"]["mode"] == mode
 
 
+@pytest.mark.parametrize(("text", "shown"), [
+    ("folder INBOX,Work", "folders: [INBOX, Work]"), ("folders INBOX Work", "folders: [INBOX, Work]"),
+    ("smtp mx.example.org", "host: mx.example.org"), ("pass8 keep", "name: u")])
+def test_options_of_fetchmail_have_other_spellings(run: Run, tmp_path: Path, text: str, shown: str) -> None:
+    file = tmp_path / "rc"
+    file.write_text(f"poll h proto imap user u pass p {text}\n")
+    result = run("import", "fetchmailrc", str(file), "--dry-run")
+    assert result.exit_code == 0
+    assert shown in result.stdout
+
+
 def test_defaults_hold_for_what_follows_and_users_have_their_own() -> None:
     first, second, third = accounts(
         "poll a proto imap user u pass p\ndefaults keep proto pop3\npoll b user v pass q user w pass 'r' no keep")

@@ -14,7 +14,8 @@ _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3})|(\n[ \t]*)|(.))", r
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b"}
 _NOISE = frozenset({"and", "with", "has", "wants", "options"})
 _SYNONYMS = {"proto": "protocol", "pass": "password", "username": "user", "service": "port", "localdomains": "local",
-             "authenticate": "auth", "server": "poll", "mailbox": "folder", "fetchmailhost": "smtphost"}
+             "authenticate": "auth", "server": "poll", "mailbox": "folder", "folders": "folder",
+             "fetchmailhost": "smtphost", "smtp": "smtphost", "pass8": "pass8bits"}
 _FLAGS = frozenset({
     "keep", "flush", "limitflush", "fetchall", "rewrite", "stripcr", "forcecr", "pass8bits", "dropstatus",
     "dropdelivered", "mimedecode", "idle", "ssl", "sslcertck", "dns", "uidl", "checkalias", "tracepolls", "lmtp"})
