@@ -9,15 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.control.leaving import Leaving
+from reconciler.control.parsing import Parsed, parse_all
 from reconciler.control.revision import standing
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.manifests.files import DirectoryVanished, Identity, Signature, Unreadable, listing, read, signature
 from reconciler.manifests.loading import Broken as BrokenManifest
-from reconciler.manifests.loading import Loaded, ParsedFile, gather, parse, unreadable
+from reconciler.manifests.loading import Loaded, ParsedFile, gather, unreadable
 from reconciler.manifests.named import Named
 from reconciler.manifests.templates import Templates, may_hold
 from reconciler.manifests.together import Together, check_together
-from reconciler.planning.declared import Broken, Declaration, Key, Observed, declaration
+from reconciler.planning.declared import Broken, Declaration, Key, Observed
 
 CONFIRMATION = ".allow-empty"
 """A file of this name in the directory says that no collector at all is meant."""
@@ -161,33 +162,33 @@ class Directory:
         templates = gather(self._holding(found))
         moved = templates != self._templates
         self._templates = templates
-        return {name: self._parse(name, one.signature, one.digest, one.data)
-                if isinstance(one, _Content) or (moved and one.stamps != templates.stamps(one.stamps)) else one
+        changed = {name: one for name, one in found.items() if isinstance(one, _Content)
+                   or (moved and one.stamps != templates.stamps(one.stamps))}
+        parsed = self._parse({name: one.data for name, one in changed.items()}, templates)
+        return {name: one if isinstance(one, _File) and name not in changed else self._kept(one, *parsed[name])
                 for name, one in found.items()}
 
     def _holding(self, found: Mapping[str, _File | _Content]) -> Iterator[ParsedFile]:
         """The files that hold templates, or may do so."""
+        parsed = self._parse({name: one.data for name, one in found.items()
+                              if isinstance(one, _Content) and may_hold(one.data)}, Templates())
         for name, one in found.items():
-            if isinstance(one, _Content):
-                if may_hold(one.data):
-                    yield parse(one.data, name, Templates(), allow_inline_secrets=self._allow_inline_secrets)
-            elif one.holds_templates:
+            if name in parsed:
+                yield parsed[name][0]
+            elif isinstance(one, _File) and one.holds_templates:
                 yield one.parsed
 
-    def _parse(self, name: str, seen: Signature | None, digest: bytes, data: bytes) -> _File:
-        parsed = parse(data, name, self._templates, allow_inline_secrets=self._allow_inline_secrets)
-        return _File(seen, digest, parsed, tuple(map(_declaration, parsed.manifests)),
-                     holds_templates=may_hold(data), data=data if parsed.uses else b"",
-                     stamps=self._templates.stamps(parsed.uses))
+    def _parse(self, contents: Mapping[str, bytes], templates: Templates) -> dict[str, Parsed]:
+        return parse_all(contents, templates, allow_inline_secrets=self._allow_inline_secrets)
+
+    def _kept(self, one: _File | _Content, parsed: ParsedFile, declarations: tuple[Declaration, ...]) -> _File:
+        return _File(one.signature, one.digest, parsed, declarations, holds_templates=may_hold(one.data),
+                     data=one.data if parsed.uses else b"", stamps=self._templates.stamps(parsed.uses))
 
 
 def _same(known: _File | None, now: _File) -> _File:
     """The old one, if nothing is different."""
     return known if known and known.unreadable == now.unreadable and known.parsed == now.parsed else now
-
-
-def _declaration(found: Loaded) -> Declaration:
-    return declaration(found.manifest, found.file, found.line, found.base)
 
 
 def _vanished(root: Path, error: str) -> tuple[Observed, tuple[Diagnostic, ...]]:

@@ -36,6 +36,7 @@ def to_unicode(domain: str) -> str:
         return domain
 
 
+@functools.lru_cache(maxsize=4096)
 def host_to_ascii(host: str) -> str:
     """A host as it goes to the resolver: an IP address as it is, a domain as A-labels. Raises ValueError."""
     try:

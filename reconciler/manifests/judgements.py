@@ -7,7 +7,6 @@ names, places and diagnostics, which quote no secret, and of each account a dige
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from reconciler.manifests import files
 from reconciler.manifests.diagnostics import Diagnostic, Position, Severity
 from reconciler.manifests.mailboxes import Mailbox
 from reconciler.manifests.named import Named
+from reconciler.manifests.spreading import program
 from reconciler.manifests.templates import may_hold
 
 _UNUSED = 30 * 86400
@@ -55,7 +55,7 @@ class Judgements:
 
     def __init__(self, file: Path | None, about: str) -> None:
         self._file = file
-        self._version = f"{_program()} {about}"
+        self._version = f"{program()} {about}"
         self._old = self._read()
         self._new: dict[str, list[Any]] = {}
         self._seen: dict[str, tuple[list[Any] | None, str | None]] = {}
@@ -122,14 +122,6 @@ class Judgements:
             return {}
         found: dict[str, list[Any]] = kept["files"]
         return found
-
-
-@functools.cache
-def _program() -> str:
-    """Changes with every change of the code that judges."""
-    code = sorted(Path(__file__).parent.iterdir())
-    stamps = [(one.name, found.st_size, found.st_mtime_ns) for one in code for found in [one.stat()]]
-    return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
 
 
 def _key(path: Path) -> str:

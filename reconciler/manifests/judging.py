@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +10,8 @@ from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.judgements import Judgement, Judgements
 from reconciler.manifests.loading import ParsedFile, gather, load, load_together
 from reconciler.manifests.named import Named
+from reconciler.manifests.spreading import MANY, spread
 from reconciler.manifests.templates import Templates
-
-MANY = 500
-"""Files. Fewer are read at once: starting processes would take longer."""
-_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +40,7 @@ def judge(paths: Sequence[Path], *, whole: bool = True, allow_inline_secrets: bo
     templates = gather((load(path, Templates(), allow_inline_secrets=allow_inline_secrets) for path in paths
                         if judgements.may_hold_template(path)), whole=whole)
     unknown = [path for path in paths if not _holds(known[path], templates)]
-    found = dict(zip(unknown, _in_processes(unknown, templates, allow_inline_secrets), strict=True))
+    found = dict(zip(unknown, spread(_judge_some, unknown, (templates, allow_inline_secrets)), strict=True))
     for path, judged in found.items():
         judgements.add(path, Judgement(judged.valid, judged.names, judged.diagnostics, templates.stamps(judged.uses)))
     judgements.save()
@@ -68,18 +62,6 @@ def _judged(parsed: ParsedFile) -> Judged:
     return Judged(parsed.file, valid, tuple(parsed.named()), parsed.diagnostics, parsed.uses)
 
 
-def _all(paths: Sequence[Path], templates: Templates, allow_inline_secrets: bool) -> list[Judged]:
+def _judge_some(paths: Sequence[Path], common: tuple[Templates, bool]) -> list[Judged]:
+    templates, allow_inline_secrets = common
     return [_judged(load(path, templates, allow_inline_secrets=allow_inline_secrets)) for path in paths]
-
-
-def _in_processes(paths: Sequence[Path], templates: Templates, allow_inline_secrets: bool) -> Iterator[Judged]:
-    processes = min(len(os.sched_getaffinity(0)), 8)
-    if len(paths) < MANY or processes < 2:
-        yield from _all(paths, templates, allow_inline_secrets)
-        return
-    parts = [paths[start:start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
-    context = multiprocessing.get_context("forkserver")  # not fork: what calls this may have threads
-    context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(processes, context) as pool:
-        for part in pool.map(_all, parts, [templates] * len(parts), [allow_inline_secrets] * len(parts)):
-            yield from part

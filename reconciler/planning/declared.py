@@ -70,7 +70,9 @@ class Observed:
 
 def declaration(manifest: Manifest, file: str, line: int, base: str) -> Declaration:
     effective = resolve_paths(manifest, base)
-    return Declaration(manifest, effective, digest(manifest.spec), digest(effective.spec), file, line, base)
+    own = digest(manifest.spec)
+    return Declaration(manifest, effective, own, own if effective is manifest else digest(effective.spec), file, line,
+                       base)
 
 
 def parsed(kind: str, text: str) -> Manifest:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control import observe
+from reconciler.control import observe, parsing
 from reconciler.control.observe import Directory
 from reconciler.control.proposal import propose
 from reconciler.manifests import files, loading
@@ -192,7 +192,7 @@ def test_only_what_a_change_concerns_is_read_and_parsed(root: Path, monkeypatch:
         return loading.parse(data, file, templates, allow_inline_secrets=allow_inline_secrets)
 
     monkeypatch.setattr(observe, "read", noted_read)
-    monkeypatch.setattr(observe, "parse", noted_parse)
+    monkeypatch.setattr(parsing, "parse", noted_parse)
     directory = Directory(root)
     directory.look()
     assert sorted(parsed) == sorted(["office", "office", *USERS, "stranger"])

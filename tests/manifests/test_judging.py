@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests import judgements, judging, loading
+from reconciler.manifests import judgements, judging, loading, spreading
 from reconciler.manifests.judgements import Judgement, Judgements
 from reconciler.manifests.judging import judge
 from reconciler.manifests.templates import Templates
@@ -46,7 +46,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_processes_find_what_one_finds(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    monkeypatch.setattr(judging, "_AT_ONCE", 3)
+    monkeypatch.setattr(spreading, "MANY", 8)
+    monkeypatch.setattr(spreading, "_AT_ONCE", 3)
     together = judge(paths)
     assert together == [judging._judged(loading.load(path)) for path in paths]
     assert {len(one.diagnostics) for one in together} == {2}
@@ -90,7 +91,7 @@ def test_what_no_longer_holds_is_not_used(paths: list[Path], tmp_path: Path, mon
     kept = tmp_path / "kept.json"
     judge(paths, kept=kept)
     if what == "version":
-        monkeypatch.setattr(judgements, "_program", lambda: "another")
+        monkeypatch.setattr(judgements, "program", lambda: "another")
     elif what != "options":
         kept.write_text({"garbage": "{", "other": "[]"}[what])
     judge(paths, kept=kept, allow_inline_secrets=what == "options")

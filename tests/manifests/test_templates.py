@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler.manifests import document, judging, loading
+from reconciler.manifests import document, judging, loading, spreading
 from reconciler.manifests.diagnostics import Severity
 from reconciler.manifests.edits import EditRefused, Shelf
 from reconciler.manifests.effective import digest, resolve_paths
@@ -201,7 +201,8 @@ def test_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.Monke
     paths = files(tmp_path, shared__office=OFFICE, **texts, wrong=SALES.replace("from: office", "from: ofice"))
     alone = judge(paths)
     monkeypatch.setattr(judging, "MANY", 2)
-    monkeypatch.setattr(judging, "_AT_ONCE", 3)
+    monkeypatch.setattr(spreading, "MANY", 2)
+    monkeypatch.setattr(spreading, "_AT_ONCE", 3)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     assert judge(paths) == alone
     assert [len(one.diagnostics) for one in alone] == [0] * 7 + [1]

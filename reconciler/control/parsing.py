@@ -1,0 +1,32 @@
+"""Files' contents to what they declare; many of them in several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from reconciler.manifests.loading import Loaded, ParsedFile, parse
+from reconciler.manifests.spreading import spread
+from reconciler.manifests.templates import Templates
+from reconciler.planning.declared import Declaration, declaration
+
+Parsed = tuple[ParsedFile, tuple[Declaration, ...]]
+
+
+def parse_all(contents: Mapping[str, bytes], templates: Templates, *, allow_inline_secrets: bool) -> dict[str, Parsed]:
+    """By the files' names."""
+    found = spread(_parse_some, list(contents.items()), (templates, allow_inline_secrets))
+    return dict(zip(contents, found, strict=True))
+
+
+def _parse_some(contents: Sequence[tuple[str, bytes]], common: tuple[Templates, bool]) -> list[Parsed]:
+    templates, allow_inline_secrets = common
+    return [_declared(parse(data, name, templates, allow_inline_secrets=allow_inline_secrets))
+            for name, data in contents]
+
+
+def _declared(parsed: ParsedFile) -> Parsed:
+    return parsed, tuple(map(_declaration, parsed.manifests))
+
+
+def _declaration(found: Loaded) -> Declaration:
+    return declaration(found.manifest, found.file, found.line, found.base)
