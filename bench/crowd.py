@@ -21,7 +21,7 @@ from pathlib import Path
 
 import httpx
 
-from bench.ours import PATIENCE, PROGRAM
+from bench.ours import DESTINATION, PATIENCE, PROGRAM
 from bench.sheet import Sheet
 from tests.servers import mail
 from tests.servers.dovecot import Dovecot
@@ -48,12 +48,6 @@ WAITING = 100.0
 """kB of a connection that waits for mail."""
 ACTS, EFFORT = 0.5, 0.1
 """Seconds until a saved file is acted upon, and of CPU."""
-_DESTINATION = """\
-apiVersion: mailcollector/v1
-kind: Destination
-metadata: {{name: local}}
-spec: {{default: true, maildir: {{path: "{work}/mail/{{local}}"}}}}
-"""
 _COLLECTOR = """\
 apiVersion: mailcollector/v1
 kind: MailCollector
@@ -79,7 +73,7 @@ class Crowd:
         """All of them, 500 to a directory."""
         self.manifests.mkdir(parents=True, exist_ok=True)
         (self.work / "secret").write_text(self.server.password)
-        (self.manifests / "local.yaml").write_text(_DESTINATION.format(work=self.work))
+        (self.manifests / "local.yaml").write_text(DESTINATION.format(path=f"{self.work}/mail/{{local}}"))
         for name in self.names:
             self.save(name, interval, push=push)
 

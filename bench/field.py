@@ -86,17 +86,17 @@ class Field:
         if owner:
             for path in (work, *work.rglob("*")):
                 os.chown(path, owner.pw_uid, owner.pw_gid)
-        identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
         os.sync()  # what others left is not this one's to write
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         started = time.perf_counter()
         done = subprocess.run(command, check=False, cwd=work, stdin=subprocess.DEVNULL, capture_output=True,
                               timeout=ours.PATIENCE, env={**os.environ, "HOME": str(work), "USER": "mail"},
-                              umask=0o077, **identity)  # type: ignore[call-overload]
+                              umask=0o077, user=owner and owner.pw_uid, group=owner and owner.pw_gid,
+                              extra_groups=[] if owner else None)
         wall = time.perf_counter() - started
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode not in codes:
-            raise Failed(f"{command[0]} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+            raise Failed(f"{command[0]} ended with {done.returncode}\n{done.stdout!r}\n{done.stderr!r}")
         return Figures(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 0.0)
 
 

@@ -20,7 +20,7 @@ from bench.peers import Account, Command
 
 PROGRAM = Path(sys.executable).with_name("mailcollector")
 PATIENCE = 600.0
-_DESTINATION = """\
+DESTINATION = """\
 apiVersion: mailcollector/v1
 kind: Destination
 metadata: {{name: local}}
@@ -42,7 +42,7 @@ def prepared(work: Path, password: str, maildir: Path) -> Path:
     manifests = work / "collectors.d"
     manifests.mkdir(parents=True)
     (work / "secret").write_text(password)
-    (manifests / "local.yaml").write_text(_DESTINATION.format(path=maildir))
+    (manifests / "local.yaml").write_text(DESTINATION.format(path=maildir))
     return manifests
 
 

@@ -140,6 +140,5 @@ PEERS = {
     "fetchmail+procmail": Peer("fetchmail", _fetchmail),
     "getmail6": Peer("getmail", _getmail),
 }
-PACKAGES = ("mpop", "isync", "fetchmail", "procmail", "getmail6")
 FLOORS = {f"floor, {sync}": Peer(sys.executable, _floor(word), makes=True)
           for word, sync in (("none", "no fsync"), ("each", "each fsynced"), ("batch", "fsync in batches"))}

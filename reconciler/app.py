@@ -88,7 +88,7 @@ def _raise_file_limit() -> None:
 
 
 def _parts(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> Parts:
-    from reconciler.control.daemon import Parts  # noqa: PLC0415
+    from reconciler.control.daemon import Parts  # noqa: PLC0415  # as above
 
     @asynccontextmanager
     async def serve(control: Control) -> AsyncIterator[None]:
@@ -181,7 +181,7 @@ def check(settings: Settings, directory: Path, name: str) -> CheckReport:
 def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:
     """Compare the ledger with the Maildirs and the manifests. Owns the state meanwhile. Raises LedgerAbsent where there
     is no ledger."""
-    from reconciler.control.fsck import Fsck  # noqa: PLC0415
+    from reconciler.control.fsck import Fsck  # noqa: PLC0415  # these three: no session needs them
     from reconciler.destinations.maildir.audit import Maildirs  # noqa: PLC0415
     from reconciler.destinations.maildir.names import SUFFIX  # noqa: PLC0415
 
@@ -365,7 +365,7 @@ def _open_source(spec: SourceSpec, secret: Secret) -> Source:
         from reconciler.sources.imap import open_imap  # noqa: PLC0415  # IMAPClient is slow to import
 
         return open_imap(spec, secret, Limits())
-    from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415
+    from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415  # many have IMAP only
 
     return open_pop3(spec, secret, Limits())
 
@@ -385,10 +385,10 @@ def open_destination(collector: DesiredCollector, settings: Settings) -> Destina
     spec = collector.destination
     assert spec is not None  # noqa: S101  # without one it is a Maildir
     if spec.lmtp:
-        from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint  # noqa: PLC0415
+        from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint  # noqa: PLC0415  # most have Maildirs
 
         return lmtp_destination(lmtp_endpoint(spec.lmtp))
-    from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint  # noqa: PLC0415
+    from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint  # noqa: PLC0415  # the same
 
     assert spec.smtp is not None  # noqa: S101  # the schema: exactly one of the three
     smtp, password = spec.smtp, spec.smtp.password

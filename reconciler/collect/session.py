@@ -313,29 +313,28 @@ class Session(Generic[S]):
     def _flush(self, folder: Folder) -> None:
         """Commit what is staged while more is fetched. Not so where messages are committed singly: each of them is to
         be recorded before the next one."""
-        self._await()
-        pending, self._staged, self._staged_octets = self._staged, [], 0
+        pending = self._next_batch()
         if self._destination.batch_size > 1:
             self._under_way = self._commits.begin(folder, pending, named=self._named)
         else:
             self._go_on(self._commits.run(folder, pending, named=self._named))
 
     def _finish_batches(self, folder: Folder) -> None:
-        self._await()
-        pending, self._staged, self._staged_octets = self._staged, [], 0
-        if pending:
+        if pending := self._next_batch():
             self._go_on(self._commits.run(folder, pending, named=self._named))
+
+    def _next_batch(self) -> list[Pending[S]]:
+        """What is staged, once the batch before it is done."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            self._go_on(under_way.result())
+        pending, self._staged, self._staged_octets = self._staged, [], 0
+        return pending
 
     @property
     def _named(self) -> bool:
         """The server's keys last, for a while."""
         return self._by_content is None
-
-    def _await(self) -> None:
-        """Let the batch under way be done."""
-        under_way, self._under_way = self._under_way, None
-        if under_way is not None:
-            self._go_on(under_way.result())
 
     def _go_on(self, committed: Committed[S]) -> None:
         """If nothing is wrong."""

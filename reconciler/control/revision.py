@@ -38,11 +38,6 @@ def standing(directory: Path) -> Standing:
     return Standing()
 
 
-def revision(directory: Path) -> str | None:
-    """The commit that `directory` stands at; None where there is none."""
-    return standing(directory).commit
-
-
 def _work_tree(root: Path, directory: Path) -> Standing | None:
     """None where git's own files cannot be read: git-sync's work trees name theirs as they stand in its container."""
     try:

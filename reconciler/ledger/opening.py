@@ -20,6 +20,7 @@ from reconciler.ledger.orphans import Orphans
 from reconciler.ledger.records import MessageRecords
 from reconciler.ledger.schema import REVISIONS, metadata, stamp
 from reconciler.ledger.sessions import Sessions
+from reconciler.manifests.writing import sync
 from reconciler.model.errors import LedgerUnavailable
 
 
@@ -71,7 +72,7 @@ def _ensure_directory(directory: Path) -> None:
     with contextlib.suppress(FileExistsError):
         directory.mkdir(0o700)
         directory.chmod(0o700)
-    _sync(directory.parent)
+    sync(directory.parent)
 
 
 def _build(where: URL, path: Path) -> None:
@@ -87,17 +88,9 @@ def _build(where: URL, path: Path) -> None:
         engine.dispose()  # the last connection moves everything from the WAL into the file, and syncs it
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         draft.unlink()
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _ensure_current(engine: Engine, where: URL, title: str, create: bool) -> None:

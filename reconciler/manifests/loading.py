@@ -10,7 +10,7 @@ from typing import cast
 from reconciler.manifests import conforming, document, files, named, rules
 from reconciler.manifests.diagnostics import START, Diagnostic, Finding, Position, Severity, dotted, in_order
 from reconciler.manifests.fields import Fields
-from reconciler.manifests.named import Kind, Named
+from reconciler.manifests.named import Named, OfNamed
 from reconciler.manifests.nodes import Document, Unusable
 from reconciler.manifests.reading import Reading, reading
 from reconciler.manifests.spec import Declared, Manifest
@@ -18,52 +18,20 @@ from reconciler.manifests.templates import Template, Templates, misplaced
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(OfNamed):
     """A valid manifest. Relative paths in it start at `base`, the directory of its file."""
 
     manifest: Manifest
     base: str
     named: Named
 
-    @property
-    def kind(self) -> Kind:
-        return self.named.kind
-
-    @property
-    def name(self) -> str:
-        return self.named.name
-
-    @property
-    def file(self) -> str:
-        return self.named.file
-
-    @property
-    def line(self) -> int:
-        return self.named.line
-
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(OfNamed):
     """A manifest with errors that says at least what it is called. `message` is its first error."""
 
     named: Named
     message: str
-
-    @property
-    def kind(self) -> Kind:
-        return self.named.kind
-
-    @property
-    def name(self) -> str:
-        return self.named.name
-
-    @property
-    def file(self) -> str:
-        return self.named.file
-
-    @property
-    def line(self) -> int:
-        return self.named.line
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,29 @@ class Named:
     """The Template that a collector names in `from`."""
 
 
+class OfNamed:
+    """Base of what is called, and stands, as its `named` says."""
+
+    __slots__ = ()
+    named: Named
+
+    @property
+    def kind(self) -> Kind:
+        return self.named.kind
+
+    @property
+    def name(self) -> str:
+        return self.named.name
+
+    @property
+    def file(self) -> str:
+        return self.named.file
+
+    @property
+    def line(self) -> int:
+        return self.named.line
+
+
 def of(fields: Fields, file: str, line: int, place: Callable[[Path, bool], Position], *,
        template: str | None = None) -> Named | None:
     """None where kind or name cannot be told. `place`: where the value at a path stands, or its key."""

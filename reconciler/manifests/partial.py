@@ -8,10 +8,10 @@ from __future__ import annotations
 import copy
 import functools
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import ConfigDict, GetJsonSchemaHandler, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, create_model, model_validator
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -110,35 +110,16 @@ def model_of(manifest: Any) -> type[Declared] | None:
         return None
     spec = manifest.get("spec")
     if kind == "MailCollector" and isinstance(spec, dict) and "from" in spec:
-        return _derived_collector()
-    return _template() if kind == "Template" else _WHOLE.get(kind)
+        return _document(kind, derived_spec)
+    return _document(kind, template_spec) if kind == "Template" else _WHOLE.get(kind)
 
 
 _WHOLE: Mapping[str, type[Declared]] = {"MailCollector": MailCollector, "Destination": Destination}
 
 
 @functools.cache
-def _template() -> type[Declared]:
+def _document(kind: str, spec: Callable[[], type[BaseModel]]) -> type[Declared]:
     """Made where one is used: what needs none starts sooner."""
-    spec_model = template_spec()
-
-    class Template(Declared):
-        api_version: Literal["mailcollector/v1"]
-        kind: Literal["Template"]
-        metadata: Metadata
-        spec: spec_model  # type: ignore[valid-type]  # computed
-
-    return Template
-
-
-@functools.cache
-def _derived_collector() -> type[Declared]:
-    spec_model = derived_spec()
-
-    class DerivedCollector(Declared):
-        api_version: Literal["mailcollector/v1"]
-        kind: Literal["MailCollector"]
-        metadata: Metadata
-        spec: spec_model  # type: ignore[valid-type]  # computed
-
-    return DerivedCollector
+    fields: dict[str, Any] = {"api_version": (Literal["mailcollector/v1"], ...), "kind": (Literal[kind], ...),
+                              "metadata": (Metadata, ...), "spec": (spec(), ...)}
+    return create_model(kind, __base__=Fragment, **fields)

@@ -10,14 +10,14 @@ from pathlib import Path as File
 from reconciler.manifests import merging
 from reconciler.manifests.diagnostics import Finding, Path, did_you_mean, quoted
 from reconciler.manifests.effective import digest_of
-from reconciler.manifests.named import Named
+from reconciler.manifests.named import Named, OfNamed
 from reconciler.manifests.nodes import Node
 
 _BRACED = re.compile(r"\{[A-Za-z]+\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class Template(OfNamed):
     """One of them. `spec` is None where it is invalid; `error` says where and why. `lints` are told of the template
     itself, and so not of each collector."""
 
@@ -30,14 +30,6 @@ class Template:
     digest: str = ""
     lints: frozenset[Finding] = frozenset()
     error: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.named.name
-
-    @property
-    def file(self) -> str:
-        return self.named.file
 
     @classmethod
     def of(cls, named: Named, spec: Node, lints: Iterable[Finding]) -> Template:
@@ -112,7 +104,7 @@ def misplaced(spec: object) -> Iterator[Finding]:
 
 
 def _contested(one: Template, other: Template) -> Template:
-    places = f"{other.file}:{other.named.line} and {one.file}:{one.named.line}"
+    places = f"{other.file}:{other.line} and {one.file}:{one.line}"
     return replace(one, error=f"it stands in {places}")
 
 

@@ -26,7 +26,7 @@ def replace_file(path: Path, before: bytes | None, after: bytes | None) -> None:
         path.unlink()
     else:
         _write(target, before, after)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def new_file(path: Path, content: bytes, mode: int = 0o666) -> None:
@@ -36,7 +36,7 @@ def new_file(path: Path, content: bytes, mode: int = 0o666) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _write(target: Path, before: bytes | None, after: bytes) -> None:
@@ -68,8 +68,9 @@ def _require(target: Path, before: bytes | None) -> None:
         raise ChangedMeanwhile(f"{target} was changed meanwhile: nothing was written")
 
 
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def sync(directory: Path | str) -> None:
+    """Make the names in it durable. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

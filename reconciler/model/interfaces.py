@@ -197,6 +197,5 @@ class Registry(Protocol):
         """Forget retired collectors after 30 days, and sessions beyond the last 100 of each collector."""
 
 
-SourceFactory = Callable[[], Source]
 PushFactory = Callable[[], Push]
 SecretReader = Callable[[], Secret]

@@ -6,6 +6,7 @@ import os
 import tempfile
 from contextlib import suppress
 
+from reconciler.manifests.writing import sync
 from reconciler.model.errors import SecretUnavailable
 from reconciler.model.secret import Secret
 
@@ -28,7 +29,7 @@ def write_secret(path: str, secret: Secret) -> None:
             with suppress(OSError):
                 os.unlink(draft)  # noqa: PTH108  # paths are text here
             raise
-        _sync(directory)
+        sync(directory)
     except OSError as error:
         raise SecretUnavailable(f"cannot write the secret file {path}: {error.strerror}; let the user that runs "
                                 "mailcollector write there") from error
@@ -40,11 +41,3 @@ def _own_as(descriptor: int, target: str) -> None:
         with suppress(FileNotFoundError):
             old = os.stat(target)  # noqa: PTH116  # paths are text here
             os.fchown(descriptor, old.st_uid, old.st_gid)
-
-
-def _sync(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.revision import revision
+from reconciler.control.revision import standing
+
+
+def revision(directory: Path) -> str | None:
+    return standing(directory).commit
 
 
 def git(where: Path, *words: str) -> str:
