@@ -20,9 +20,16 @@ def unify(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         whole = carried + chunk if carried else chunk
         carried = b"\r" if whole.endswith(b"\r") else b""
-        yield (whole[:-1] if carried else whole).replace(b"\r\n", b"\n")
+        yield _unified(whole[:-1] if carried else whole)
     if carried:
         yield carried
+
+
+def _unified(octets: bytes) -> bytes:
+    """Looking for one octet is so much faster than for two that deleting every CR, and trying whether that can be
+    undone, takes a third of the time of a replacement. It cannot where a CR or LF stands alone."""
+    bare = octets.replace(b"\r", b"")
+    return bare if bare.replace(b"\n", b"\r\n") == octets else octets.replace(b"\r\n", b"\n")
 
 
 class Incoming:
