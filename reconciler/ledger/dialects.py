@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, Integer, Table, create_engine, event
+from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, Integer, Select, Table, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -38,12 +38,37 @@ Changes = Callable[[Any], Mapping[str, Any]]
 """From the columns of the row that was to be inserted to what the existing row is to become."""
 
 
-def upsert(connection: Connection, table: Table, key: Sequence[str], changes: Changes | None = None) -> Any:
-    """INSERT into `table`; where a row of this `key` exists already, change it, or leave it as it is (None)."""
+def upsert(connection: Connection, table: Table, key: Sequence[str], changes: Changes | None = None,
+           of: tuple[Sequence[str], Select[Any]] | None = None) -> Any:
+    """INSERT into `table`, of values or of what a query finds for some columns; where a row of this `key` exists
+    already, change it, or leave it as it is (None)."""
     statement = importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
+    if of is not None:
+        statement = statement.from_select(*of)
     if changes is None:
         return statement.on_conflict_do_nothing(index_elements=key)
     return statement.on_conflict_do_update(index_elements=key, set_=changes(statement.excluded))
+
+
+class ManyRows:
+    """A statement to be run for many rows at once. Their values go to the driver as they are, in the order of `names`:
+    SQLAlchemy takes longer to look at each of them than the database to store it."""
+
+    def __init__(self, make: Callable[[Connection], Any], names: Sequence[str]) -> None:
+        """`make` gives the statement in the words of a connection's database."""
+        self._make = make
+        self._names = list(names)
+        self._texts: dict[str, str] = {}
+
+    def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        text = self._texts.get(connection.dialect.name) or self._text(connection)
+        connection.exec_driver_sql(text, list(rows))
+
+    def _text(self, connection: Connection) -> str:
+        compiled = self._make(connection).compile(dialect=connection.dialect, column_keys=self._names)
+        if compiled.positiontup != self._names:
+            raise TypeError(f"the statement wants its values as {compiled.positiontup}")
+        return self._texts.setdefault(connection.dialect.name, str(compiled))
 
 
 def engine(url: URL, *, writable: bool = True, foreign_keys: bool = True) -> Engine:

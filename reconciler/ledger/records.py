@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, null, select, update
+from sqlalchemy import Connection, Text, bindparam, func, null, select, update
 
-from reconciler.ledger.dialects import upsert
+from reconciler.ledger.dialects import ManyRows, upsert
 from reconciler.ledger.known import Known, Notable
 from reconciler.ledger.places import FOLDER, Places, cut, named
 from reconciler.ledger.schema import NOTABLE, collectors, deliveries, messages
+from reconciler.ledger.types import Moment, code, microseconds
 from reconciler.model.messages import Folder
 from reconciler.model.outcomes import Entry, MessageState, Record
 
@@ -31,8 +32,9 @@ _DELIVERED = (
     .join(messages, messages.c.id == deliveries.c.message_id)
     .where(messages.c.folder_id == bindparam("place"), NOTABLE, messages.c.state != MessageState.COLLECTED)
 )
-_MESSAGE_IDS = select(messages.c.key, messages.c.occurrence, messages.c.id, messages.c.state).where(
-    messages.c.folder_id == bindparam("place"), messages.c.key.in_(bindparam("keys", expanding=True)))
+_REMEMBERED = select(messages.c.key, messages.c.occurrence).where(
+    messages.c.folder_id == bindparam("place"), messages.c.state != MessageState.LISTED,
+    messages.c.key.in_(bindparam("keys", expanding=True)))
 _REMEMBER = (update(collectors).where(collectors.c.name == bindparam("collector"))
              .values(remembered=collectors.c.remembered + bindparam("more"), standing=null()))
 _GONE = update(messages).where(messages.c.folder_id == bindparam("place"), messages.c.deleted_at.is_(None),
@@ -93,15 +95,13 @@ def _recipients(connection: Connection, place: int) -> dict[int, frozenset[str]]
 def _record(connection: Connection, place: int, records: Sequence[Record], now: datetime) -> int:
     """How many of them were not known before."""
     wanted = {"place": place, "keys": list({record.key for record in records})}
-    before = {(key, occurrence) for key, occurrence, _, state in connection.execute(_MESSAGE_IDS, wanted)
-              if state is not MessageState.LISTED}
-    connection.execute(upsert(connection, messages, ("folder_id", "key", "occurrence"), _replaced),
-                       [_row(place, record, now) for record in records])
-    if any(record.delivered for record in records):
-        ids = {(key, occurrence): id_ for key, occurrence, id_, _ in connection.execute(_MESSAGE_IDS, wanted)}
-        connection.execute(upsert(connection, deliveries, ("message_id", "recipient"), _latest), [
-            {"message_id": ids[record.key, record.occurrence], "recipient": delivered.recipient,
-             "name": delivered.name, "at": now} for record in records for delivered in record.delivered])
+    before = {(key, occurrence) for key, occurrence in connection.execute(_REMEMBERED, wanted)}
+    at = microseconds(now)
+    _MESSAGES.run(connection, [_row(place, record, at) for record in records])
+    delivered = [(delivered.recipient, delivered.name, at, place, record.key, record.occurrence)
+                 for record in records for delivered in record.delivered]
+    if delivered:
+        _DELIVERIES.run(connection, delivered)
     return len({(record.key, record.occurrence) for record in records
                 if record.state is not MessageState.LISTED} - before)
 
@@ -118,9 +118,24 @@ def _latest(new: Any) -> dict[str, Any]:
     return {"name": new.name, "at": new.at}
 
 
-def _row(place: int, record: Record, now: datetime) -> dict[str, Any]:
-    print_ = record.fingerprint
-    return {"folder_id": place, "key": record.key, "occurrence": record.occurrence, "state": record.state,
-            "size": record.size, "attempts": int(record.state is MessageState.FAILED),
-            "header": print_ and print_.header, "content": print_ and (print_.content or None), "reason": record.reason,
-            "first_at": now, "last_at": now, "deleted_at": None}
+def _row(place: int, record: Record, at: int) -> tuple[Any, ...]:
+    """In the order of `_COLUMNS`."""
+    header = content = None
+    if record.fingerprint is not None:
+        header = bytes.fromhex(record.fingerprint.header)
+        content = bytes.fromhex(record.fingerprint.content) or None
+    return (place, record.key, record.occurrence, code(record.state), record.size,
+            int(record.state is MessageState.FAILED), header, content, record.reason, at, at, None)
+
+
+_COLUMNS = ("folder_id", "key", "occurrence", "state", "size", "attempts", "header", "content", "reason", "first_at",
+            "last_at", "deleted_at")
+_MESSAGES = ManyRows(lambda connection: upsert(connection, messages, ("folder_id", "key", "occurrence"), _replaced),
+                     _COLUMNS)
+_TO = select(messages.c.id, bindparam("recipient", type_=Text), bindparam("name", type_=Text),
+             bindparam("at", type_=Moment)).where(
+    messages.c.folder_id == bindparam("place"), messages.c.key == bindparam("key"),
+    messages.c.occurrence == bindparam("occurrence"))
+_DELIVERIES = ManyRows(lambda connection: upsert(connection, deliveries, ("message_id", "recipient"), _latest,
+                                                 (("message_id", "recipient", "name", "at"), _TO)),
+                       ("recipient", "name", "at", "place", "key", "occurrence"))

@@ -17,6 +17,16 @@ STATES = tuple(sorted(_CODES, key=lambda state: _CODES[state]))
 """By code."""
 
 
+def microseconds(moment: datetime) -> int:
+    """As `Moment` stores it."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def code(state: MessageState) -> int:
+    """As `State` stores it."""
+    return _CODES[state]
+
+
 class Moment(TypeDecorator[datetime]):
     """A time, as microseconds of UTC since 1970."""
 
@@ -24,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else _EPOCH + value * _MICROSECOND
@@ -50,7 +60,7 @@ class State(TypeDecorator[MessageState]):
     cache_ok = True
 
     def process_bind_param(self, value: MessageState | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        return None if value is None else _CODES[value]
+        return None if value is None else code(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> MessageState | None:  # noqa: ARG002
         return None if value is None else STATES[value]
