@@ -43,21 +43,26 @@ class Boxes:
         self._lock = threading.Lock()
 
     @contextmanager
-    def opened(self, place: Place, *, create: bool = False) -> Iterator[Box]:
-        """For one step. With `create` the Maildir is made where it is missing. Errors as of `directories.opened`."""
-        box = self._take(place) or self._keep(self._open(place, create=create))
+    def opened(self, place: Place) -> Iterator[Box]:
+        """For one step. Errors as of `directories.opened`."""
+        box = self.take(place)
         try:
             yield box
         finally:
             self.release(box)
 
-    def hold(self, box: Box) -> Box | None:
-        """Keep it open until it is released as well; None: there are too many already."""
+    def take(self, place: Place, *, create: bool = False) -> Box:
+        """To be released. With `create` the Maildir is made where it is missing. Errors as of `directories.opened`."""
         with self._lock:
-            if self._kept.get(box.place) is not box:
-                return None
-            box.users += 1
-            return box
+            box = self._kept.get(place)
+            if box is not None:
+                box.users += 1
+                return box
+        return self._keep(self._open(place, create=create))
+
+    def keeps(self, box: Box) -> bool:
+        """Whether it may stay taken for a while; else too many are open already."""
+        return self._kept.get(box.place) is box
 
     def release(self, box: Box) -> None:
         with self._lock:
@@ -80,13 +85,6 @@ class Boxes:
             kept, self._kept = self._kept, {}
         for box in kept.values():
             box.close()
-
-    def _take(self, place: Place) -> Box | None:
-        with self._lock:
-            box = self._kept.get(place)
-            if box is not None:
-                box.users += 1
-            return box
 
     def _keep(self, box: Box) -> Box:
         with self._lock:

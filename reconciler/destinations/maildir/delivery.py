@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -72,15 +72,18 @@ class Maildir:
 
     def stage(self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]) -> StagedMail:
         mail = StagedMail()
-        with ExitStack() as undo, ExitStack() as files_open:
-            undo.callback(self.discard, [mail])
-            original = Original(content, files_open)
+        original = Original(content)
+        try:
             for number, recipient in enumerate(recipients, 1):
                 self._stage(mail, message, original, recipient, more=number < len(recipients))
             if not mail.placeable():
                 original.drain()
-            mail.size = original.size
-            undo.pop_all()
+        except BaseException:
+            self.discard([mail])
+            raise
+        finally:
+            original.close()
+        mail.size = original.size
         return mail
 
     def _stage(self, mail: StagedMail, message: DeliveryId, original: Original, recipient: str, *, more: bool) -> None:
@@ -90,16 +93,18 @@ class Maildir:
         before = len(mail.copies)
         try:
             place = self._template.place(recipient)
-            with self._boxes.opened(place, create=self._create) as box:
-                copy = Copy(place, recipient, names.name(message, recipient))
-                mail.copies.append(copy)  # before it has a file, so that an error on the way discards that
-                staging.stage(box, copy, original, more=more)
-                copy.held = self._boxes.hold(box)
+            box = self._boxes.take(place, create=self._create)
+            copy = Copy(place, recipient, names.name(message, recipient), held=box)
+            mail.copies.append(copy)  # before it has a file, so that an error on the way discards that
+            staging.stage(box, copy, original, more=more)
+            if not self._boxes.keeps(box):
+                self._release([copy])
         except NotAMailbox as error:
             mail.copies.append(Refused(recipient, str(error.strerror), unknown=error.missing))
         except OSError as error:
             if not self._is_of_one(error):
                 raise explained(place, error) from error
+            self._release(mail.copies[before:])
             mail.copies[before:] = [Deferred(recipient, str(explained(place, error)))]
 
     def _is_of_one(self, error: OSError) -> bool:
@@ -212,10 +217,10 @@ class Maildir:
                 for copy in group:
                     staging.remove(box.tmp, copy.name)
 
-    def _release(self, copies: Sequence[Copy]) -> None:
+    def _release(self, copies: Iterable[Copy | Deferred | Refused]) -> None:
         for copy in copies:
-            held, copy.held = copy.held, None
-            if held is not None:
+            if isinstance(copy, Copy) and copy.held is not None:
+                held, copy.held = copy.held, None
                 self._boxes.release(held)
 
     @contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reconciler.destinations.maildir.errors import NotAMailbox
 from reconciler.model.errors import NotSupported
@@ -14,10 +15,11 @@ from reconciler.model.errors import NotSupported
 _FIELD = re.compile(r"\{(local|domain)\}")
 _PUNCTUATION = frozenset("!#$%&'*+-=?^_`{|}~.@")  # RFC 5322, 3.2.3: atext and the dot; @ from templates only
 _NAME_OCTETS = 255
+_ADDRESSES = 256
+"""So many are remembered with their places."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A Maildir's directory: `parts` below `root`. Links are followed in `root` only: the administrator wrote it."""
 
     root: str
@@ -36,6 +38,8 @@ class Template:
         fixed = next((index for index, name in enumerate(names) if _FIELD.search(name)), len(names))
         self.root = os.path.join(os.getcwd(), "/".join([*names[:fixed], ""])).rstrip("/") or "/"  # noqa: PTH109, PTH118
         self._parts = [name for name in names[fixed:] if name not in ("", ".")]
+        self.place = functools.lru_cache(_ADDRESSES)(self._place)
+        """From an address to its Maildir; NotAMailbox where the address cannot be part of a path."""
         if ".." in self._parts:
             raise NotSupported(f"the Maildir path {text!r} has `..` after a placeholder: write it without")
 
@@ -44,8 +48,7 @@ class Template:
         """What the names of directories below `root` look like, level by level; none that begins with a dot."""
         return [_pattern(part) for part in self._parts]
 
-    def place(self, address: str) -> Place:
-        """NotAMailbox where the address cannot be part of a path."""
+    def _place(self, address: str) -> Place:
         local, _, domain = address.rpartition("@")
         values = {"local": local, "domain": domain}
         return Place(self.root, tuple(_filled(part, values) for part in self._parts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from reconciler.destinations.maildir import files, names
@@ -47,9 +47,8 @@ class StagedMail:
 class Original:
     """The message's content: read from the source once, copied from the first file after that."""
 
-    def __init__(self, content: Iterable[bytes], cleanup: ExitStack) -> None:
+    def __init__(self, content: Iterable[bytes]) -> None:
         self._content = content
-        self._cleanup = cleanup
         self._first: int | None = None
         self.size = 0
         self.lost = False
@@ -65,11 +64,14 @@ class Original:
         self.lost = False
         if more:
             self._first = os.dup(descriptor)
-            self._cleanup.callback(os.close, self._first)
 
     def drain(self) -> None:
         """Nobody gets it: the source needs it read all the same."""
         self.size = self.size or sum(map(len, self._content))
+
+    def close(self) -> None:
+        if self._first is not None:
+            os.close(self._first)
 
 
 def stage(box: Box, copy: Copy, original: Original, *, more: bool) -> None:
