@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket as sockets
 import ssl
 import threading
@@ -120,6 +121,13 @@ class Connection:
         self._count(len(line))
         return line
 
+    def read_framed(self, opening: re.Pattern[bytes], closing: bytes) -> tuple[tuple[bytes, ...], bytes] | None:
+        """See `Buffer.framed`: a reply of one known form around bulk data, where all of it was received already."""
+        framed = self._buffer.framed(opening, closing)
+        if framed is not None:
+            self._count(_FRAME)
+        return framed
+
     def read(self, count: int) -> bytes:
         """Exactly `count` octets, to be used for what is small."""
         self._count(count)
@@ -141,9 +149,9 @@ class Connection:
         """Octets that were received and not read."""
         return len(self._buffer)
 
-    def find(self, needle: bytes, offset: int = 0) -> int:
-        """Where `needle` is in what is buffered, counted from the next octet to read; -1: nowhere."""
-        return self._buffer.find(needle, offset)
+    def search(self, pattern: re.Pattern[bytes], offset: int = 0) -> int:
+        """Where `pattern` is in what is buffered, counted from the next octet to read; -1: nowhere."""
+        return self._buffer.search(pattern, offset)
 
     def peek(self, offset: int, count: int) -> bytes:
         """Up to `count` buffered octets from `offset`, which stay unread."""
@@ -269,6 +277,8 @@ class Connection:
 
 
 _PIECE = 64 << 10
+_FRAME = 64
+"""What a frame around bulk data counts for, in octets."""
 _ENDS = (EOFError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 

@@ -24,7 +24,7 @@ class Pieces:
         self._pieces = iter(pieces)
         self._waiting = b""
         self._buffer = Buffer()
-        self.find, self.peek, self.take = self._buffer.find, self._buffer.peek, self._buffer.take
+        self.search, self.peek, self.take = self._buffer.search, self._buffer.peek, self._buffer.take
 
     def buffered(self) -> int:
         return len(self._buffer)

@@ -13,7 +13,7 @@ from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Listed
 from reconciler.sources.imap.dialogue import Dialogue
 from reconciler.sources.imap.failures import Failures, throttles
-from reconciler.sources.imap.responses import Completed, Fetched, Value
+from reconciler.sources.imap.responses import Fetched, Value
 
 Window = Mapping[int, Listed]
 """Messages by UID."""
@@ -45,34 +45,42 @@ class Ahead:
         Each body comes one response late: when the next bears the same UID, both are in doubt (hazard I8). Flags of
         others, and others (hazard I7), are passed over.
         """
-        for response in self._dialogue.answers(self._windows):
-            match response:
-                case Fetched(uid=int(uid), attributes=attributes) if uid in self._wanted and b"BODY[]" in attributes:
-                    yield from self._take(uid, attributes[b"BODY[]"])
-                case Completed(ok=False, text=text) if throttles(text):
-                    raise self._failures.refused("fetching", text)
-                case Completed(tag=tag):
-                    yield from self._last()
-                    window = self._windows.pop(tag)
-                    for uid in window:
-                        del self._wanted[uid]
-                    yield window
+        for response in self._dialogue.bodies(self._windows):
+            if isinstance(response, Fetched):
+                found = self._take(response)
+                if found is not None:
+                    yield found
+                continue
+            if not response.ok and throttles(response.text):
+                raise self._failures.refused("fetching", response.text)
+            if last := self._give(None):
+                yield last
+            window = self._windows.pop(response.tag)
+            for uid in window:
+                del self._wanted[uid]
+            yield window
 
-    def _take(self, uid: int, body: Value) -> Iterator[tuple[Listed, Value]]:
+    def _take(self, response: Fetched) -> tuple[Listed, Value] | None:
+        """The body before this one."""
+        uid = response.uid
+        if uid is None or uid not in self._wanted or b"BODY[]" not in response.attributes:
+            return None
         if uid in self._given:
             raise ProtocolViolation(f"{self._dialogue.connection.endpoint}: the server sent a message twice, the "
                                     "second time after others")
         if uid in self.doubtful:
-            return
+            return None
         if self._held is not None and self._held[0] == uid:
             self.doubtful.add(uid)
             self._held = None
-            return
-        yield from self._last()
-        self._held = uid, body
+            return None
+        return self._give((uid, response.attributes[b"BODY[]"]))
 
-    def _last(self) -> Iterator[tuple[Listed, Value]]:
-        held, self._held = self._held, None
-        if held is not None:
-            self._given.add(held[0])
-            yield self._wanted[held[0]], held[1]
+    def _give(self, following: tuple[int, Value] | None) -> tuple[Listed, Value] | None:
+        """What is held back; from now on `following` is."""
+        held, self._held = self._held, following
+        if held is None:
+            return None
+        uid, body = held
+        self._given.add(uid)
+        return self._wanted[uid], body

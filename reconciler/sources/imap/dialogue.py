@@ -17,6 +17,8 @@ WHOLE = 4 << 20
 """Octets of the largest literal that is kept in memory; larger messages are fetched in parts (hazards 6 and I1)."""
 _LITERAL = re.compile(rb"~?\{(\d{1,20})\}$")
 _ABSURD = re.compile(rb"\{\d{21,}\}\r\n$")
+_WHOLE = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) BODY\[\] \{(\d{1,9})\}\r\n")
+"""What nearly every server answers with a small message in it, thousands of times: read at once."""
 _FETCH = re.compile(rb"\* \d{1,10} FETCH ", re.IGNORECASE)
 _TAGGED = re.compile(rb"(OK|NO|BAD)(?: (.*))?", re.IGNORECASE | re.DOTALL)
 _VALIDITY = re.compile(rb"\* OK \[UIDVALIDITY (\d{1,20})\]", re.IGNORECASE)
@@ -151,18 +153,35 @@ class Dialogue(imaplib.IMAP4):
         self.connection.begin_command()
         self.connection.expect_listing()
         while True:
-            line = self.connection.read_line()[:-2]
-            if line.startswith(b"* "):
-                fetched = self._received(*self._gather(line))
-                if fetched is not None:
-                    yield fetched
-                continue
-            tag, _, text = line.partition(b" ")
-            if tag not in tags:
-                raise self._violation("an answer to no command of ours")
-            del self.tagged_commands[tag]
-            yield replace(self._completed(text), tag=tag)
-            return
+            answer = self._answer(tags)
+            if answer is not None:
+                yield answer
+            if isinstance(answer, Completed):
+                return
+
+    def bodies(self, tags: Collection[bytes]) -> Iterator[Fetched | Completed]:
+        """The same where whole messages were asked for, faster."""
+        self.connection.begin_command()
+        self.connection.expect_listing()
+        while True:
+            while whole := self.connection.read_framed(_WHOLE, b")\r\n"):
+                (uid, _), body = whole
+                yield Fetched({b"UID": uid, b"BODY[]": body})
+            answer = self._answer(tags)
+            if answer is not None:
+                yield answer
+            if isinstance(answer, Completed):
+                return
+
+    def _answer(self, tags: Collection[bytes]) -> Fetched | Completed | None:
+        line = self.connection.read_line()[:-2]
+        if line.startswith(b"* "):
+            return self._received(*self._gather(line))
+        tag, _, text = line.partition(b" ")
+        if tag not in tags:
+            raise self._violation("an answer to no command of ours")
+        del self.tagged_commands[tag]
+        return replace(self._completed(text), tag=tag)
 
     def _gather(self, line: bytes) -> tuple[bytes, list[Literal]]:
         """A response with its literals, which stand in the text as {size}."""

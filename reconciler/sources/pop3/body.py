@@ -5,31 +5,32 @@ Only CRLF.CRLF ends it (hazard P7), and lines may be of any length (hazard P5).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reconciler.wire.connection import Connection
 
 _END = b"\r\n.\r\n"
+_DOT = re.compile(rb"\r\n\.")
+"""A line that begins with a dot: the end, or stuffed, or neither where a server does not stuff."""
 _PIECE = 64 << 10
 
 
 class Body:
     """Iterate to its end once. `octets` counts what was given out, `stuffing` the dots that were taken off."""
 
-    __slots__ = ("_connection", "_pieces", "complete", "octets", "stuffing")
+    __slots__ = ("_connection", "_pieces", "_stuffed", "complete", "octets", "stuffing")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._stuffed = False
         self._pieces = self._read()
         self.octets = 0
         self.stuffing = 0
         self.complete = False
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        return next(self._pieces)
+        return self._pieces
 
     def drain(self) -> None:
         """Read on to the end, so that the next reply can be read."""
@@ -56,12 +57,20 @@ class Body:
 
     def _lines(self) -> Iterator[bytes]:
         connection, seen = self._connection, 0
-        while (end := connection.find(_END, seen)) < 0:
+        while True:
+            dot = connection.search(_DOT, seen)
+            after = connection.peek(dot + 3, 2) if dot >= 0 else b""
+            if after == b"\r\n":
+                break
+            if dot >= 0 and (len(after) == 2 or after == b"."):
+                self._stuffed = self._stuffed or after.startswith(b".")
+                seen = dot + 3
+                continue
             if connection.buffered() >= _PIECE:
                 yield self._unstuff(connection.take(self._sure()))
             seen = max(0, connection.buffered() - len(_END) + 1)
             connection.fill(bulk=True)
-        piece = self._unstuff(connection.take(end + 2))
+        piece = self._unstuff(connection.take(dot + 2))
         connection.take(3)
         yield piece
 
@@ -76,7 +85,7 @@ class Body:
 
     def _unstuff(self, piece: bytes) -> bytes:
         """Only doubled dots lose one: servers that do not stuff keep theirs."""
-        if b"\r\n.." in piece:
+        if self._stuffed:
             stuffed = len(piece)
             piece = piece.replace(b"\r\n..", b"\r\n.")
             self.stuffing += stuffed - len(piece)
