@@ -47,13 +47,12 @@ class Bench:
         """A mailbox with mail of all sizes."""
         size = self._seed(USER, corpus.letters(count)) / 1e6
         cases = [Case(f"{protocol.upper()}: {count} messages, {size:.0f} MB", count) for protocol in self._protocols]
-        starts = sorted(self._field.once(self._account(self._protocols[0], USER), 0).wall for _ in range(self._runs))
         for turn in range(self._runs):
             for protocol, case in zip(self._protocols, cases, strict=True):
-                case.start = starts[len(starts) // 2]
                 for name, peer in self._able({**FLOORS, **self._peers}, protocol):
                     if not turn or name not in SLOW:
                         self._other(case, name, peer, self._account(protocol, USER))
+                case.starts.append(self._field.once(self._account(protocol, USER), 0).wall)
                 case.add(ONCE, self._field.once(self._account(protocol, USER), count))
                 case.add(IN_DAEMON, self._session(protocol, USER, count))
         yield from cases

@@ -21,11 +21,15 @@ class Case:
     title: str
     messages: int
     runs: dict[str, list[Figures]] = field(default_factory=dict)
-    start: float = 0.0
-    """Seconds that `run --once` takes over an empty directory; taken off its time."""
+    starts: list[float] = field(default_factory=list)
+    """Seconds that `run --once` took over an empty directory, in turn with the programs; taken off its time."""
 
     def add(self, name: str, figures: Figures) -> None:
         self.runs.setdefault(name, []).append(figures)
+
+    @property
+    def start(self) -> float:
+        return statistics.median(self.starts) if self.starts else 0.0
 
     def seconds(self, name: str) -> float:
         return statistics.median(run.wall for run in self.runs[name]) - (self.start if name == ONCE else 0.0)
