@@ -33,25 +33,27 @@ class Buffer:
         self._start = min(begin + count, self._end)
         return bytes(self._view[begin:self._start])
 
-    def framed(self, opening: re.Pattern[bytes], closing: bytes) -> tuple[tuple[bytes, ...], bytes] | None:
-        """Read what `opening` matches first, as many octets as its last group says, and `closing`: the groups and the
-        octets between. None, and nothing is read, unless exactly that is there as a whole."""
-        match = opening.match(self._block, self._start, self._end)
+    def match(self, pattern: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
+        """Read what `pattern` matches first; its groups."""
+        match = pattern.match(self._block, self._start, self._end)
         if match is None:
             return None
-        begin = match.end()
-        groups = tuple(map(bytes, match.groups()))
-        end = begin + int(groups[-1])
-        after = end + len(closing)
-        if after > self._end or self._block[end:after] != closing:
-            return None
-        self._start = after
-        return groups, bytes(self._view[begin:end])
+        self._start = match.end()
+        return tuple(map(bytes, match.groups()))
+
+    def opening(self, pattern: re.Pattern[bytes]) -> tuple[tuple[bytes, ...], int] | None:
+        """The groups of what `pattern` matches first, and its length; it stays unread."""
+        match = pattern.match(self._block, self._start, self._end)
+        return None if match is None else (tuple(map(bytes, match.groups())), match.end() - self._start)
 
     def search(self, pattern: re.Pattern[bytes], offset: int) -> int:
         """As `find`; faster than that where the pattern begins with a rare octet."""
         match = pattern.search(self._block, self._start + offset, self._end)
         return -1 if match is None else match.start() - self._start
+
+    def skip(self, count: int) -> None:
+        """Pass over so many octets, which must be there."""
+        self._start += count
 
     def peek(self, offset: int, count: int) -> bytes:
         begin = self._start + offset

@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.wire import tls
-from reconciler.wire.buffer import Buffer
+from reconciler.wire.buffer import LARGEST, Buffer
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
 from reconciler.wire.lookup import Address, addresses
@@ -106,12 +107,11 @@ class Connection:
     def send(self, data: bytes) -> None:
         """Send all of `data`."""
         self._arm(bulk=False)
-        began = time.monotonic()
         try:
             self.socket.sendall(data)
         except OSError as error:
             raise self._failure(error, bulk=False) from error
-        self._patience.waited(time.monotonic() - began, 0, bulk=False)
+        self._patience.waited(0, bulk=False)
 
     def read_line(self, limit: int | None = None) -> bytes:
         """One line with its CRLF, of at most `limit` octets. A lone CR or LF is a `ProtocolViolation` (hazard I20)."""
@@ -121,12 +121,34 @@ class Connection:
         self._count(len(line))
         return line
 
+    def read_match(self, pattern: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
+        """The groups of what `pattern` matches first, where that was received already; else nothing is read."""
+        before = len(self._buffer)
+        groups = self._buffer.match(pattern)
+        self._count(before - len(self._buffer))
+        return groups
+
     def read_framed(self, opening: re.Pattern[bytes], closing: bytes) -> tuple[tuple[bytes, ...], bytes] | None:
-        """See `Buffer.framed`: a reply of one known form around bulk data, where all of it was received already."""
-        framed = self._buffer.framed(opening, closing)
-        if framed is not None:
-            self._count(_FRAME)
-        return framed
+        """A reply of one known form around bulk data: the groups of `opening`, of which the last one counts the octets
+        between that and `closing`, and those octets. None, and nothing is read, where something else comes, where the
+        opening was not received yet, or for more than fits into the buffer."""
+        opened = self._buffer.opening(opening)
+        if opened is None:
+            return None
+        groups, begin = opened
+        end = begin + int(groups[-1])
+        whole = end + len(closing)
+        if whole > LARGEST:
+            return None
+        while len(self._buffer) < whole:
+            self.fill(bulk=True)
+        if self._buffer.peek(end, len(closing)) != closing:
+            return None
+        self._count(begin + len(closing))
+        self._buffer.skip(begin)
+        content = self._buffer.take(end - begin)
+        self._buffer.skip(len(closing))
+        return groups, content
 
     def read(self, count: int) -> bytes:
         """Exactly `count` octets, to be used for what is small."""
@@ -167,18 +189,29 @@ class Connection:
         if not space:
             raise ProtocolViolation(f"{self.endpoint}: more was received than can be looked at in one piece")
         self._arm(bulk=bulk)
-        began = time.monotonic()
         try:
             count = self.socket.recv_into(space)
+            if bulk and count and self.secure:
+                count += self._receive_more(space[count:])
         except OSError as error:
-            self._patience.waited(time.monotonic() - began, 0, bulk=bulk)
+            self._patience.waited(0, bulk=bulk)
             raise self._failure(error, bulk=bulk) from error
-        self._patience.waited(time.monotonic() - began, count, bulk=bulk)
+        self._patience.waited(count, bulk=bulk)
         if not count:
             self.ended = True
             raise self._failure(EOFError(), bulk=bulk)
         self.received += count
         self._buffer.received(count)
+
+    def _receive_more(self, space: memoryview) -> int:
+        """What else has come already: TLS gives one record at a time, and Dovecot's have 4 KiB."""
+        count = 0
+        self.socket.settimeout(0)
+        with suppress(OSError):  # nothing more for now; or the connection failed, which the next read meets as well
+            while count < len(space) and (more := self.socket.recv_into(space[count:])):
+                count += more
+        self.socket.settimeout(self._timeout)
+        return count
 
     def _line(self, limit: int) -> bytes:
         pieces: list[bytes] = []
@@ -248,7 +281,7 @@ class Connection:
 
     def _arm(self, *, bulk: bool) -> None:
         """Set the socket's time-out to what patience allows; setting it is a system call, so only when it changes."""
-        left = self._patience.left(bulk=bulk)
+        left = self._patience.wait(bulk=bulk)
         if left <= 0:
             raise ConnectionFailed(f"{self.endpoint}: {self._patience.exhausted(bulk=bulk)}")
         if left != self._timeout:
@@ -277,8 +310,6 @@ class Connection:
 
 
 _PIECE = 64 << 10
-_FRAME = 64
-"""What a frame around bulk data counts for, in octets."""
 _ENDS = (EOFError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 

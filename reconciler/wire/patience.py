@@ -14,27 +14,31 @@ from reconciler.wire.limits import Limits
 class Patience:
     """The allowances of one connection: for the next octet, for a command, for bulk data, for the session."""
 
-    __slots__ = ("_bulk_octets", "_bulk_waited", "_command_waited", "_deadline", "_limits")
+    __slots__ = ("_began", "_bulk_octets", "_bulk_waited", "_command_waited", "_deadline", "_limits")
 
     def __init__(self, limits: Limits, deadline: float | None) -> None:
         """`deadline` is a time of the monotonic clock; without one the session may take `limits.session` from now."""
         self._limits = limits
         self._deadline = time.monotonic() + limits.session if deadline is None else deadline
+        self._began = 0.0
         self.begin_command()
 
     def begin_command(self) -> None:
         self._command_waited = self._bulk_waited = 0.0
         self._bulk_octets = 0
 
-    def left(self, *, bulk: bool) -> float:
-        """How long the next wait may be, in seconds; 0 or less: no longer."""
-        return min(self._limits.silence, self._account(bulk=bulk), self._deadline - time.monotonic())
+    def wait(self, *, bulk: bool) -> float:
+        """How long a wait that begins now may be, in seconds; 0 or less: no longer."""
+        self._began = time.monotonic()
+        return min(self._limits.silence, self._account(bulk=bulk), self._deadline - self._began)
 
     def within(self, seconds: float) -> float:
         """`seconds`, or less when the session ends before."""
         return min(seconds, self._deadline - time.monotonic())
 
-    def waited(self, seconds: float, octets: int, *, bulk: bool) -> None:
+    def waited(self, octets: int, *, bulk: bool) -> None:
+        """The wait is over; so much came."""
+        seconds = time.monotonic() - self._began
         if bulk:
             self._bulk_waited += seconds
             self._bulk_octets += octets

@@ -9,6 +9,7 @@ put on every message by Delivered-To and Received; there it counts as absent.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 from reconciler.collect.routing.evidence import DECIDING, UNITED, Evidence, Found
@@ -33,7 +34,8 @@ def route(head: bytes, recipient: RecipientSpec, account: str | None, exists: Ex
     `account` is the account's own address. Both questions may raise `DestinationUnavailable`; nothing else does.
     """
     if recipient.detect is None:
-        return _forward(shown(recipient.forward_to or ""), deliverable)
+        address, to = _forward(recipient.forward_to or "")
+        return to if deliverable(address) else Routing((), parked=True, reason="smtputf8-missing")
     return _Detection(head, recipient.detect, account, exists, deliverable).route()
 
 
@@ -43,10 +45,10 @@ def shown(address: str) -> str:
     return f"{local}@{u_label(domain)}"
 
 
-def _forward(address: str, deliverable: Deliverable) -> Routing:
-    if not deliverable(address):
-        return Routing((), parked=True, reason="smtputf8-missing")
-    return Routing((RoutedRecipient(address, "forward", None, None, "forwardTo"),))
+@functools.lru_cache(1024)
+def _forward(declared: str) -> tuple[str, Routing]:
+    address = shown(declared)
+    return address, Routing((RoutedRecipient(address, "forward", None, None, "forwardTo"),))
 
 
 _Counting = tuple[Found, Address]

@@ -45,7 +45,7 @@ class Ahead:
         Each body comes one response late: when the next bears the same UID, both are in doubt (hazard I8). Flags of
         others, and others (hazard I7), are passed over.
         """
-        for response in self._dialogue.bodies(self._windows):
+        for response in self._dialogue.answers(self._windows):
             if isinstance(response, Fetched):
                 found = self._take(response)
                 if found is not None:

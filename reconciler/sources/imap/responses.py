@@ -23,8 +23,6 @@ Value = bytes | Mark | None
 
 _TOKEN = re.compile(rb'(\()|(\))|"((?:[^"\\]|\\.)*)"|(~?\{\d+\})|([^\s()"{]+)|( +)', re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
-_LISTED = re.compile(rb"\(UID (\d+) RFC822\.SIZE (\d+)\)")
-"""What nearly every server answers to a listing, tens of thousands of times: read at once."""
 LARGEST_UID = (1 << 32) - 1
 
 
@@ -67,8 +65,6 @@ def number(digits: bytes, largest: int) -> int | None:
 
 def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
     """Read `(UID 5 BODY[] {10} …)`; `literals` are the contents in their order. Raises ValueError for anything else."""
-    if listed := _LISTED.fullmatch(text):
-        return Fetched({b"UID": listed[1], b"RFC822.SIZE": listed[2]})
     tokens = _tokens(text, literals)
     if next(tokens, None) is not Mark.OPEN:
         raise ValueError("no attributes")
