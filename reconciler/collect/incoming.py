@@ -85,11 +85,12 @@ class _TrimmedDigest:
         self._held = 0
 
     def update(self, chunk: bytes) -> None:
-        kept = chunk.rstrip(b"\n").replace(b"\0", b"\x80")
+        kept = len(chunk.rstrip(b"\n")) if chunk.endswith(b"\n\n") else len(chunk) - chunk.endswith(b"\n")
         if kept:
             self._release()
-            self._digest.update(kept)
-        self._held += len(chunk) - len(kept)
+            shown = chunk.replace(b"\0", b"\x80")  # the same object where there is none
+            self._digest.update(memoryview(shown)[:kept])
+        self._held += len(chunk) - kept
 
     def _release(self) -> None:
         while self._held:

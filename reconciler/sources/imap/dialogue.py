@@ -130,7 +130,7 @@ class Dialogue(imaplib.IMAP4):
 
     def told_validity(self) -> int | None:
         """The UIDVALIDITY that the server has told since this was asked last, or since the folder was opened."""
-        told = self.untagged("UIDVALIDITY")
+        told = self.untagged("UIDVALIDITY") if "UIDVALIDITY" in self.untagged_responses else None
         return number(told[-1], 1 << 62) if told else None
 
     def untagged(self, name: str) -> list[bytes]:
