@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, Integer, Select, Table, create_engine, event
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ClauseElement,
+    ColumnElement,
+    Connection,
+    Engine,
+    Integer,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from reconciler.ledger.errors import refused
 from reconciler.model.errors import LedgerUnavailable
@@ -38,37 +53,58 @@ Changes = Callable[[Any], Mapping[str, Any]]
 """From the columns of the row that was to be inserted to what the existing row is to become."""
 
 
-def upsert(connection: Connection, table: Table, key: Sequence[str], changes: Changes | None = None,
-           of: tuple[Sequence[str], Select[Any]] | None = None) -> Any:
-    """INSERT into `table`, of values or of what a query finds for some columns; where a row of this `key` exists
-    already, change it, or leave it as it is (None)."""
+def upsert(connection: Connection, table: Table, key: Sequence[str], changes: Changes | None = None) -> Any:
+    """INSERT into `table`; where a row of this `key` exists already, change it, or leave it as it is (None)."""
     statement = importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
-    if of is not None:
-        statement = statement.from_select(*of)
     if changes is None:
         return statement.on_conflict_do_nothing(index_elements=key)
     return statement.on_conflict_do_update(index_elements=key, set_=changes(statement.excluded))
 
 
+Row = Callable[[str], BindParameter[Any]]
+"""From a name to where this row's value of that name goes."""
+
+
 class ManyRows:
-    """A statement to be run for many rows at once. Their values go to the driver as they are, in the order of `names`:
-    SQLAlchemy takes longer to look at each of them than the database to store it."""
+    """A statement about many rows. Their values go to the driver as they are, many rows at a time:
+    SQLAlchemy takes longer to look at each of them than the database to store it, and the interpreter would change
+    hands for each row."""
 
-    def __init__(self, make: Callable[[Connection], Any], names: Sequence[str]) -> None:
-        """`make` gives the statement in the words of a connection's database."""
+    def __init__(self, make: Callable[[Connection, Sequence[Row]], ClauseElement], names: Sequence[str]) -> None:
+        """`make` gives the statement in the words of a connection's database. It must use the values of each row in the
+        order of `names`."""
         self._make = make
-        self._names = list(names)
-        self._texts: dict[str, str] = {}
+        self._names = names
+        self._texts: dict[tuple[str, int], str] = {}
 
-    def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        text = self._texts.get(connection.dialect.name) or self._text(connection)
-        connection.exec_driver_sql(text, list(rows))
+    def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """What it returns, where it does."""
+        found: list[tuple[Any, ...]] = []
+        start = 0
+        for size in _AT_ONCE:
+            while len(rows) - start >= size:
+                text = self._texts.get((connection.dialect.name, size)) or self._text(connection, size)
+                result = connection.exec_driver_sql(text, tuple(chain.from_iterable(rows[start:start + size])))
+                if result.returns_rows:
+                    found.extend(map(tuple, result.all()))
+                start += size
+        return found
 
-    def _text(self, connection: Connection) -> str:
-        compiled = self._make(connection).compile(dialect=connection.dialect, column_keys=self._names)
-        if compiled.positiontup != self._names:
-            raise TypeError(f"the statement wants its values as {compiled.positiontup}")
-        return self._texts.setdefault(connection.dialect.name, str(compiled))
+    def _text(self, connection: Connection, size: int) -> str:
+        rows = [functools.partial(_marked, number) for number in range(size)]
+        compiled = self._make(connection, rows).compile(dialect=connection.dialect)
+        wanted = [f"{name}_{number}" for number in range(size) for name in self._names]
+        if not isinstance(compiled, SQLCompiler) or compiled.positiontup != wanted:
+            raise TypeError("the statement takes its values in another order")
+        return self._texts.setdefault((connection.dialect.name, size), str(compiled))
+
+
+def _marked(number: int, name: str) -> BindParameter[Any]:
+    return bindparam(f"{name}_{number}")
+
+
+_AT_ONCE = (50, 10, 1)
+"""Rows for which there is a statement each."""
 
 
 def engine(url: URL, *, writable: bool = True, foreign_keys: bool = True) -> Engine:

@@ -6,13 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, func, null, select, update
+from sqlalchemy import (
+    ClauseElement,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    null,
+    select,
+    union_all,
+    update,
+)
 
-from reconciler.ledger.dialects import ManyRows, upsert
+from reconciler.ledger.dialects import ManyRows, Row, upsert
 from reconciler.ledger.known import Known, Notable
 from reconciler.ledger.places import FOLDER, Places, cut, named
 from reconciler.ledger.schema import NOTABLE, collectors, deliveries, messages
-from reconciler.ledger.types import Moment, code, microseconds
+from reconciler.ledger.types import State, code, microseconds
 from reconciler.model.messages import Folder
 from reconciler.model.outcomes import Entry, MessageState, Record
 
@@ -32,9 +44,6 @@ _DELIVERED = (
     .join(messages, messages.c.id == deliveries.c.message_id)
     .where(messages.c.folder_id == bindparam("place"), NOTABLE, messages.c.state != MessageState.COLLECTED)
 )
-_REMEMBERED = select(messages.c.key, messages.c.occurrence).where(
-    messages.c.folder_id == bindparam("place"), messages.c.state != MessageState.LISTED,
-    messages.c.key.in_(bindparam("keys", expanding=True)))
 _REMEMBER = (update(collectors).where(collectors.c.name == bindparam("collector"))
              .values(remembered=collectors.c.remembered + bindparam("more"), standing=null()))
 _GONE = update(messages).where(messages.c.folder_id == bindparam("place"), messages.c.deleted_at.is_(None),
@@ -94,14 +103,13 @@ def _recipients(connection: Connection, place: int) -> dict[int, frozenset[str]]
 
 def _record(connection: Connection, place: int, records: Sequence[Record], now: datetime) -> int:
     """How many of them were not known before."""
-    wanted = {"place": place, "keys": list({record.key for record in records})}
-    before = {(key, occurrence) for key, occurrence in connection.execute(_REMEMBERED, wanted)}
+    identities = [(place, record.key, record.occurrence) for record in records]
+    before = set(_REMEMBERED.run(connection, identities))
     at = microseconds(now)
     _MESSAGES.run(connection, [_row(place, record, at) for record in records])
-    delivered = [(delivered.recipient, delivered.name, at, place, record.key, record.occurrence)
-                 for record in records for delivered in record.delivered]
-    if delivered:
-        _DELIVERIES.run(connection, delivered)
+    _DELIVERIES.run(connection, [(*identity, delivered.recipient, delivered.name, at)
+                                 for identity, record in zip(identities, records, strict=True)
+                                 for delivered in record.delivered])
     return len({(record.key, record.occurrence) for record in records
                 if record.state is not MessageState.LISTED} - before)
 
@@ -128,14 +136,33 @@ def _row(place: int, record: Record, at: int) -> tuple[Any, ...]:
             int(record.state is MessageState.FAILED), header, content, record.reason, at, at, None)
 
 
-_COLUMNS = ("folder_id", "key", "occurrence", "state", "size", "attempts", "header", "content", "reason", "first_at",
-            "last_at", "deleted_at")
-_MESSAGES = ManyRows(lambda connection: upsert(connection, messages, ("folder_id", "key", "occurrence"), _replaced),
-                     _COLUMNS)
-_TO = select(messages.c.id, bindparam("recipient", type_=Text), bindparam("name", type_=Text),
-             bindparam("at", type_=Moment)).where(
-    messages.c.folder_id == bindparam("place"), messages.c.key == bindparam("key"),
-    messages.c.occurrence == bindparam("occurrence"))
-_DELIVERIES = ManyRows(lambda connection: upsert(connection, deliveries, ("message_id", "recipient"), _latest,
-                                                 (("message_id", "recipient", "name", "at"), _TO)),
-                       ("recipient", "name", "at", "place", "key", "occurrence"))
+_IDENTITY = ("folder_id", "key", "occurrence")
+_COLUMNS = (*_IDENTITY, "state", "size", "attempts", "header", "content", "reason", "first_at", "last_at", "deleted_at")
+
+
+def _is(row: Row) -> ColumnElement[bool]:
+    return and_(*(messages.c[name] == row(name) for name in _IDENTITY))
+
+
+def _remembered(_: Connection, rows: Sequence[Row]) -> ClauseElement:
+    listed = literal_column(str(code(MessageState.LISTED)), State)
+    return union_all(*(select(messages.c.key, messages.c.occurrence).where(_is(row), messages.c.state != listed)
+                       for row in rows))
+
+
+def _recorded(connection: Connection, rows: Sequence[Row]) -> ClauseElement:
+    statement: ClauseElement = upsert(connection, messages, _IDENTITY, _replaced).values(
+        [{name: row(name) for name in _COLUMNS} for row in rows])
+    return statement
+
+
+def _delivered(connection: Connection, rows: Sequence[Row]) -> ClauseElement:
+    statement: ClauseElement = upsert(connection, deliveries, ("message_id", "recipient"), _latest).values(
+        [{"message_id": select(messages.c.id).where(_is(row)).scalar_subquery(),
+          **{name: row(name) for name in ("recipient", "name", "at")}} for row in rows])
+    return statement
+
+
+_REMEMBERED = ManyRows(_remembered, _IDENTITY)
+_MESSAGES = ManyRows(_recorded, _COLUMNS)
+_DELIVERIES = ManyRows(_delivered, (*_IDENTITY, "recipient", "name", "at"))
