@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -54,6 +55,60 @@ def test_exact_reads_and_lines_mix(connect: Connect) -> None:
         assert b"".join(connection.read_chunks(len(big))) == big
         assert connection.read_line() == b")\r\n"
         assert connection.received == len(big) + 16
+
+
+FRAME = re.compile(rb"\* (\w+) \{(\d+)\}\r\n")
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_a_frame_and_its_content_are_read_at_once(connect: Connect, step: int) -> None:
+    content = bytes(range(256)) * 8
+    wire = b"* a {2048}\r\n" + content + b")\r\n* b {0}\r\n)\r\nrest\r\n"
+    with says(*(wire[start:start + step] for start in range(0, len(wire), step))) as server:
+        connection = connect(server)
+        while connection.search(FRAME) < 0:
+            connection.fill(bulk=False)
+        assert connection.read_framed(FRAME, b")\r\n") == ((b"a", b"2048"), content)
+        while connection.search(FRAME) < 0:
+            connection.fill(bulk=False)
+        assert connection.read_framed(FRAME, b")\r\n") == ((b"b", b"0"), b"")
+        assert connection.read_framed(FRAME, b")\r\n") is None
+        assert connection.read_line() == b"rest\r\n"
+
+
+@pytest.mark.parametrize("wire", [b"* a {3}\r\nabc FLAGS ())\r\n", b"* a {262144}\r\nabc", b"other\r\n", b"* a {3"])
+def test_what_is_framed_otherwise_stays_unread(connect: Connect, wire: bytes) -> None:
+    with says(wire) as server:
+        connection = connect(server)
+        while connection.buffered() < len(wire):
+            connection.fill(bulk=True)
+        assert connection.read_framed(FRAME, b")\r\n") is None
+        assert connection.take(1000) == wire
+
+
+def test_I18_frames_count_for_the_bound_of_a_reply(connect: Connect) -> None:
+    wire = b"* a {3}\r\nabc)\r\n" * 20
+    with says(wire) as server:
+        connection = connect(server, limits=Limits(reply=100))
+        connection.begin_command()
+        while connection.buffered() < len(wire):
+            connection.fill(bulk=True)
+        with pytest.raises(ProtocolViolation, match="a reply is longer than 100 octets"):
+            _ = [connection.read_framed(FRAME, b")\r\n") for _ in range(20)]
+
+
+def test_T11_what_came_before_a_connection_failed_is_read_then_it_fails(connect: Connect, authority: Authority) -> None:
+    def script(client: Client) -> None:
+        for _ in range(50):
+            client.send(b"x" * 1000)
+        client.cut()
+        client.wait()
+
+    with Scripted(script, tls=authority.server()) as server:
+        connection = connect(server, "implicit", ca_file=authority.ca_file)
+        assert b"".join(connection.read_chunks(50_000)) == b"x" * 50_000
+        with pytest.raises(ConnectionFailed, match="the server closed the connection"):
+            connection.read_some(1)
 
 
 def test_read_some_gives_what_is_there(connect: Connect) -> None:
