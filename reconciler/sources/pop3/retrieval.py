@@ -74,7 +74,7 @@ class _Window:
 class _Message:
     """One message on its way, and whether it can be believed to be whole."""
 
-    __slots__ = ("_body", "_dialogue", "_listed", "_reply", "_retrieved")
+    __slots__ = ("_body", "_dialogue", "_doubt", "_listed", "_reply", "_retrieved")
 
     def __init__(self, dialogue: Dialogue, body: Body, listed: Listed, reply: Reply, retrieved: Doubts) -> None:
         self._dialogue = dialogue
@@ -82,11 +82,13 @@ class _Message:
         self._listed = listed
         self._reply = reply
         self._retrieved = retrieved
+        self._doubt = ""
 
     def content(self) -> Iterator[bytes]:
         yield from self._body
         self.end()
-        self._retrieved(self._listed, self.doubt())
+        self._doubt = self._judge()
+        self._retrieved(self._listed, self._doubt)
 
     def end(self) -> None:
         """What follows must be a reply: else a dot of the message's own was taken for its end (hazard P7)."""
@@ -98,6 +100,9 @@ class _Message:
                                     "server does not double the dots at the beginning of lines")
 
     def doubt(self) -> str:
+        return self._doubt
+
+    def _judge(self) -> str:
         """Sizes are hints (hazard P13): servers count line ends, doubled dots and the end in their own ways, and more
         than announced is no harm. But when fewer octets came than any announcement, something may be missing."""
         announced = [size for size in (self._listed.size, _announced(self._reply)) if size is not None]
