@@ -66,16 +66,16 @@ Row = Callable[[str], BindParameter[Any]]
 
 
 class ManyRows:
-    """A statement about many rows. Their values go to the driver as they are, many rows at a time:
-    SQLAlchemy takes longer to look at each of them than the database to store it, and the interpreter would change
-    hands for each row."""
+    """A statement about many rows. Their values go to the driver as they are, many rows at a time: SQLAlchemy takes
+    longer to look at each of them than the database to store it, and the interpreter would change hands for each row.
+    """
 
     def __init__(self, make: Callable[[Connection, Sequence[Row]], ClauseElement], names: Sequence[str]) -> None:
         """`make` gives the statement in the words of a connection's database. It must use the values of each row in the
         order of `names`."""
         self._make = make
         self._names = names
-        self._texts: dict[tuple[str, int], str] = {}
+        self._parts: dict[str, tuple[str, str, str]] = {}
 
     def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """What it returns, where it does."""
@@ -83,21 +83,24 @@ class ManyRows:
         start = 0
         for size in _AT_ONCE:
             while len(rows) - start >= size:
-                text = self._texts.get((connection.dialect.name, size)) or self._text(connection, size)
-                result = connection.exec_driver_sql(text, tuple(chain.from_iterable(rows[start:start + size])))
+                values = tuple(chain.from_iterable(rows[start:start + size]))
+                result = connection.exec_driver_sql(self._text(connection, size), values)
                 if result.returns_rows:
                     found.extend(map(tuple, result.all()))
                 start += size
         return found
 
     def _text(self, connection: Connection, size: int) -> str:
-        """Made of the texts for one row and for two, which differ by what each further row adds: SQLAlchemy takes tens
-        of milliseconds for many rows."""
+        begin, further, end = self._parts.get(connection.dialect.name) or self._taken_apart(connection)
+        return begin + further * (size - 1) + end
+
+    def _taken_apart(self, connection: Connection) -> tuple[str, str, str]:
+        """The texts for one row and for two differ by what each further row adds, and stands between the others:
+        SQLAlchemy takes tens of milliseconds for many rows."""
         one, two = self._compiled(connection, 1), self._compiled(connection, 2)
         same = next(place for place, (this, that) in enumerate(zip_longest(one, two)) if this != that)
-        further = two[same:same + len(two) - len(one)]
-        text = one[:same] + further * (size - 1) + one[same:]
-        return self._texts.setdefault((connection.dialect.name, size), text)
+        parts = one[:same], two[same:same + len(two) - len(one)], one[same:]
+        return self._parts.setdefault(connection.dialect.name, parts)
 
     def _compiled(self, connection: Connection, size: int) -> str:
         rows = [functools.partial(_marked, number) for number in range(size)]
@@ -113,7 +116,7 @@ def _marked(number: int, name: str) -> BindParameter[Any]:
 
 
 _AT_ONCE = (50, 10, 1)
-"""Rows for which there is a statement each."""
+"""Rows of one statement: few sizes, so that the driver keeps them all prepared."""
 
 
 def engine(url: URL, *, writable: bool = True, foreign_keys: bool = True) -> Engine:

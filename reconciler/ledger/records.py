@@ -24,7 +24,7 @@ from reconciler.ledger.dialects import ManyRows, Row, upsert
 from reconciler.ledger.known import Known, Notable
 from reconciler.ledger.places import FOLDER, Places, cut, named
 from reconciler.ledger.schema import NOTABLE, collectors, deliveries, messages
-from reconciler.ledger.types import State, code, microseconds
+from reconciler.ledger.types import State, code, microseconds, octets
 from reconciler.model.messages import Folder
 from reconciler.model.outcomes import Entry, MessageState, Record
 
@@ -130,8 +130,8 @@ def _row(place: int, record: Record, at: int) -> tuple[Any, ...]:
     """In the order of `_COLUMNS`."""
     header = content = None
     if record.fingerprint is not None:
-        header = bytes.fromhex(record.fingerprint.header)
-        content = bytes.fromhex(record.fingerprint.content) or None
+        header = octets(record.fingerprint.header)
+        content = octets(record.fingerprint.content) or None
     return (place, record.key, record.occurrence, code(record.state), record.size,
             int(record.state is MessageState.FAILED), header, content, record.reason, at, at, None)
 

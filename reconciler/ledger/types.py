@@ -27,6 +27,11 @@ def code(state: MessageState) -> int:
     return _CODES[state]
 
 
+def octets(digest: str) -> bytes:
+    """As `Digest` stores it."""
+    return bytes.fromhex(digest)
+
+
 class Moment(TypeDecorator[datetime]):
     """A time, as microseconds of UTC since 1970."""
 
@@ -47,7 +52,7 @@ class Digest(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
-        return None if value is None else bytes.fromhex(value)
+        return None if value is None else octets(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
         return None if value is None else bytes(value).hex()

@@ -33,21 +33,13 @@ class Buffer:
         self._start = min(begin + count, self._end)
         return bytes(self._view[begin:self._start])
 
-    def match(self, pattern: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
-        """Read what `pattern` matches first; its groups."""
-        match = pattern.match(self._block, self._start, self._end)
-        if match is None:
-            return None
-        self._start = match.end()
-        return tuple(map(bytes, match.groups()))
-
-    def opening(self, pattern: re.Pattern[bytes]) -> tuple[tuple[bytes, ...], int] | None:
+    def match(self, pattern: re.Pattern[bytes]) -> tuple[tuple[bytes, ...], int] | None:
         """The groups of what `pattern` matches first, and its length; it stays unread."""
         match = pattern.match(self._block, self._start, self._end)
         return None if match is None else (tuple(map(bytes, match.groups())), match.end() - self._start)
 
     def search(self, pattern: re.Pattern[bytes], offset: int) -> int:
-        """As `find`; faster than that where the pattern begins with a rare octet."""
+        """Where `pattern` is, counted as by `find`."""
         match = pattern.search(self._block, self._start + offset, self._end)
         return -1 if match is None else match.start() - self._start
 

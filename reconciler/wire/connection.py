@@ -123,16 +123,19 @@ class Connection:
 
     def read_match(self, pattern: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
         """The groups of what `pattern` matches first, where that was received already; else nothing is read."""
-        before = len(self._buffer)
-        groups = self._buffer.match(pattern)
-        self._count(before - len(self._buffer))
+        matched = self._buffer.match(pattern)
+        if matched is None:
+            return None
+        groups, length = matched
+        self._count(length)
+        self._buffer.skip(length)
         return groups
 
     def read_framed(self, opening: re.Pattern[bytes], closing: bytes) -> tuple[tuple[bytes, ...], bytes] | None:
         """A reply of one known form around bulk data: the groups of `opening`, of which the last one counts the octets
         between that and `closing`, and those octets. None, and nothing is read, where something else comes, where the
         opening was not received yet, or for more than fits into the buffer."""
-        opened = self._buffer.opening(opening)
+        opened = self._buffer.match(opening)
         if opened is None:
             return None
         groups, begin = opened

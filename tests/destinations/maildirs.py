@@ -84,8 +84,8 @@ class Failing:
 
         self._act, self._after = died, died_after if after else lambda _: None
 
-    def fail(self, code: int, at: int = 1, *, only: bool = True, after: bool = False) -> None:
-        """The `at`-th call from now fails; not `only`: and so do all that follow; `after`: having done its work."""
+    def fail(self, code: int, at: int = 1, *, only: bool = True) -> None:
+        """The `at`-th call from now fails; not `only`: and so do all that follow."""
         end = self.count + at
 
         def failed(call: str) -> None:
@@ -93,10 +93,7 @@ class Failing:
                 raise OSError(code, os.strerror(code), call)
 
         self.heal()
-        if after:
-            self._after = failed
-        else:
-            self._act = failed
+        self._act = failed
 
     def heal(self) -> None:
         self._act = self._after = lambda _: None

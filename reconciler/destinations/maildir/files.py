@@ -84,7 +84,7 @@ def may_wait() -> bool:
 def close(descriptor: int) -> None:
     """Of a file that waited."""
     _ROOM.put(None)
-    os.close(descriptor)  # NFS tells of a full disk here
+    os.close(descriptor)
 
 
 def sync(descriptors: Sequence[int]) -> list[OSError | None]:

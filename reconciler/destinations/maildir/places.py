@@ -15,8 +15,8 @@ from reconciler.model.errors import NotSupported
 _FIELD = re.compile(r"\{(local|domain)\}")
 _PUNCTUATION = frozenset("!#$%&'*+-=?^_`{|}~.@")  # RFC 5322, 3.2.3: atext and the dot; @ from templates only
 _NAME_OCTETS = 255
-_ADDRESSES = 256
-"""So many are remembered with their places."""
+_ADDRESSES = 1024
+"""So many are remembered with their places, of all sessions."""
 
 
 class Place(NamedTuple):
@@ -37,9 +37,7 @@ class Template:
         names = text.split("/")
         fixed = next((index for index, name in enumerate(names) if _FIELD.search(name)), len(names))
         self.root = os.path.join(os.getcwd(), "/".join([*names[:fixed], ""])).rstrip("/") or "/"  # noqa: PTH109, PTH118
-        self._parts = [name for name in names[fixed:] if name not in ("", ".")]
-        self.place = functools.lru_cache(_ADDRESSES)(self._place)
-        """From an address to its Maildir; NotAMailbox where the address cannot be part of a path."""
+        self._parts = tuple(name for name in names[fixed:] if name not in ("", "."))
         if ".." in self._parts:
             raise NotSupported(f"the Maildir path {text!r} has `..` after a placeholder: write it without")
 
@@ -48,10 +46,16 @@ class Template:
         """What the names of directories below `root` look like, level by level; none that begins with a dot."""
         return [_pattern(part) for part in self._parts]
 
-    def _place(self, address: str) -> Place:
-        local, _, domain = address.rpartition("@")
-        values = {"local": local, "domain": domain}
-        return Place(self.root, tuple(_filled(part, values) for part in self._parts))
+    def place(self, address: str) -> Place:
+        """NotAMailbox where the address cannot be part of a path."""
+        return _place(self.root, self._parts, address)
+
+
+@functools.lru_cache(_ADDRESSES)
+def _place(root: str, parts: tuple[str, ...], address: str) -> Place:
+    local, _, domain = address.rpartition("@")
+    values = {"local": local, "domain": domain}
+    return Place(root, tuple(_filled(part, values) for part in parts))
 
 
 def _pattern(part: str) -> re.Pattern[str]:

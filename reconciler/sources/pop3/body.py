@@ -62,7 +62,7 @@ class Body:
             after = connection.peek(dot + 3, 2) if dot >= 0 else b""
             if after == b"\r\n":
                 break
-            if dot >= 0 and (len(after) == 2 or after == b"."):
+            if after not in (b"", b"\r"):
                 self._stuffed = self._stuffed or after.startswith(b".")
                 seen = dot + 3
                 continue
