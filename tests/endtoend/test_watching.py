@@ -232,7 +232,9 @@ def test_Y17_the_directory_removed_and_written_again_file_by_file(root: Path, ov
                 found["rule"] == "directory-vanished" for found in daemon.diagnostics()))
             daemon.same()
             daemon.after(START, fill, root, START)
-        assert len(daemon.logged("invalid")) == len(daemon.logged("mended")) == len(ROUNDS)
+        vanished = [found for found in daemon.logged("invalid") if found["rule"] == "directory-vanished"]
+        back = [found for found in daemon.logged("mended") if found["manifest"] == str(root)]
+        assert len(vanished) == len(back) == len(ROUNDS)  # files may be seen half written besides
 
 
 # -- git in place
