@@ -65,11 +65,14 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command that the arguments name; ends the process with its exit code."""
-    gc.set_threshold(50_000, 20, 50)  # a start, and a session, make many objects and hardly any cycles
+    gc.set_threshold(200_000, 20, 50)  # a start, and a session, make many objects and hardly any cycles
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names in every script, terminals in some
-    commands.main(prog_name="mailcollector")
+    try:
+        commands.main(prog_name="mailcollector")
+    finally:
+        gc.freeze()  # all of it goes now: nobody needs to look for cycles in it
 
 
 def _suggested(word: str) -> str:

@@ -34,9 +34,9 @@ def command(settings: Settings, mend: bool, output: str) -> int:
     manifest declares. With --mend it removes such temporary files and lets such histories expire. Mail that is not
     found is only told, because mail programs move and delete mail. Owns the state meanwhile: stop the daemon first."""
     directory = directory_on_disk(settings)
-    from reconciler import app  # noqa: PLC0415  # --help does without
+    from reconciler.app import offline  # noqa: PLC0415  # --help does without
 
-    findings = app.fsck(settings, directory, mend=mend)
+    findings = offline.fsck(settings, directory, mend=mend)
     click.echo(json_text([asdict(found) for found in findings]) if output == "json" else _text(findings))
     return 1 if any(found.open for found in findings) else 0
 

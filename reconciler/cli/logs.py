@@ -10,9 +10,8 @@ from contextlib import suppress
 from io import TextIOBase
 from typing import Any, TextIO, cast
 
-import structlog
-
 from reconciler.cli.text import escape, json_text
+from reconciler.log import structlog
 from reconciler.model.settings import LogFormat, LogLevel
 
 Event = MutableMapping[str, Any]

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from reconciler import app
+from reconciler.app import offline
 from reconciler.cli import logs
 from reconciler.cli.names import UnknownCollector
 from reconciler.cli.reach import Cleared, DaemonUnreachable, Labels, Outcome
@@ -42,43 +42,43 @@ class Offline:
         logs.configure(settings.log_format, settings.log_level)
 
     def listed(self, search: str = "", labels: Labels = ()) -> list[ShownCollector]:
-        return [shown for shown in app.offline_collectors(self._settings, self._directory)
+        return [shown for shown in offline.collectors(self._settings, self._directory)
                 if matches(shown, search) and selects(shown.metadata.labels, labels)]
 
     def description(self, name: str) -> Description:
         self._require(name)
-        return app.offline_description(self._settings, self._directory, name)
+        return offline.description(self._settings, self._directory, name)
 
     def request(self, name: str, *, force: bool) -> None:  # noqa: ARG002  # as the interface has it
         raise DaemonUnreachable(f"no daemon runs over {self._settings.state_dir} that could collect {name} later")
 
     def collect(self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool) -> None:
-        sessions = app.collect_offline(self._settings, self._directory, names, force, on_progress)
+        sessions = offline.collect(self._settings, self._directory, names, force, on_progress)
         for name in names:
             session = sessions.get(name)
             on_finished(Outcome(name, session, None if session else InvalidManifest(name)))
 
     def clear(self, name: str) -> Cleared:
         self._require(name)
-        return Cleared(**app.clear_offline(self._settings, self._directory, name))
+        return Cleared(**offline.clear(self._settings, self._directory, name))
 
     def unpark(self, name: str) -> int:
         self._require(name)
-        return app.unpark_offline(self._settings, name)
+        return offline.unpark(self._settings, name)
 
     def check(self, name: str) -> CheckReport:
         self._require(name)
-        return app.check(self._settings, self._directory, name)
+        return offline.check(self._settings, self._directory, name)
 
     def consent(self, name: str, way: Way, show: Callable[[Prompt], None]) -> str:
         """Get a refresh token; the file that it is in."""
         self._require(name)
-        return app.consent(self._settings, self._directory, name, way, show)
+        return offline.consent(self._settings, self._directory, name, way, show)
 
     def routing(self, name: str, head: bytes) -> Routing:
         """Who would get the message that begins with `head`."""
         self._require(name)
-        return app.routing(self._settings, self._directory, name, head)
+        return offline.routing(self._settings, self._directory, name, head)
 
     def __enter__(self) -> Self:
         return self

@@ -41,7 +41,7 @@ def command(settings: Settings, directory: Path | None, output: str) -> int:
     """Shows what `run` would start, replace, stop or hold back if the manifests were those in DIR, field by field, and
     what that means for the mail; changes nothing. DIR counts as if it stood where the running daemon's directory does;
     where no daemon runs, it is compared with what the ledger says was good last, and counts as --manifests."""
-    from reconciler import app  # noqa: PLC0415  # everything there is: --help does without
+    from reconciler.app import offline  # noqa: PLC0415  # everything there is: --help does without
 
     with contextlib.ExitStack() as opened:
         daemon = running_daemon(settings)
@@ -49,7 +49,7 @@ def command(settings: Settings, directory: Path | None, output: str) -> int:
             opened.enter_context(daemon)
         place = daemon.manifests() if daemon else settings.manifests or directory or MANIFESTS
         now = daemon.in_force() if daemon else None
-        proposal = app.proposal(settings, directory or place, place, now)
+        proposal = offline.proposal(settings, directory or place, place, now)
     text = _told(proposal, output)
     if text:
         click.echo(text)

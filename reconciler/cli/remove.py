@@ -54,6 +54,6 @@ def _mean_it(settings: Settings, name: str) -> None:
         with daemon:
             daemon.confirm_removed(name)
         return
-    from reconciler import app  # noqa: PLC0415  # everything there is, only where no daemon runs
+    from reconciler.app import offline  # noqa: PLC0415  # everything there is, only where no daemon runs
 
-    app.confirm_removed(settings, name)
+    offline.confirm_removed(settings, name)

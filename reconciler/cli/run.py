@@ -39,11 +39,11 @@ def command(ctx: click.Context, settings: Settings, directory: Path | None, once
     one session, and the process ends."""
     if directory and settings.manifests not in {None, directory} and _on_command_line(ctx, "manifests"):
         raise click.UsageError("give the manifests' directory once: DIR or --manifests")
-    from reconciler import app  # noqa: PLC0415  # everything there is: --help does without
+    from reconciler.app.run import run  # noqa: PLC0415  # everything there is: --help does without
     from reconciler.cli import logs  # noqa: PLC0415
 
     logs.configure(settings.log_format, settings.log_level)
-    return app.run(settings, directory or settings.manifests or MANIFESTS, once, allow_empty)
+    return run(settings, directory or settings.manifests or MANIFESTS, once, allow_empty)
 
 
 def _on_command_line(ctx: click.Context, parameter: str) -> bool:

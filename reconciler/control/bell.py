@@ -12,8 +12,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
-import structlog
-
+from reconciler.log import log
 from reconciler.model.errors import SourceError
 from reconciler.model.interfaces import Push
 
@@ -22,8 +21,6 @@ RENEWAL = 540.0
 ANSWER = 30.0
 """Seconds in which the server answers."""
 FIRST_PAUSE, LONGEST_PAUSE = 15.0, 3600.0
-
-log = structlog.get_logger()
 
 
 class Bell:

@@ -11,8 +11,8 @@ from reconciler.control.clock import Clock
 from reconciler.control.state import LoopState
 from reconciler.control.status import Facts, shown
 from reconciler.model.history import History
-from reconciler.model.outcomes import Outcome, SessionReport
-from reconciler.model.status import Session, ShownCollector, Totals
+from reconciler.model.outcomes import Outcome, SessionReport, Totals
+from reconciler.model.status import Session, ShownCollector
 from reconciler.planning.desired import Desired, DesiredCollector, Invalid
 
 
@@ -151,10 +151,7 @@ class Board:
         past.last = report
         if report.outcome is not Outcome.INTERRUPTED:
             past.verdict = report
-        past.totals = Totals(
-            sessions=past.totals.sessions + 1, collected=past.totals.collected + report.collected,
-            failed=past.totals.failed + report.failed, deleted=past.totals.deleted + report.deleted,
-            bytes=past.totals.bytes + report.bytes)
+        past.totals = past.totals.with_one_more(report)
         self.changed(name)
         if report.error is not None:
             self._failed()

@@ -6,16 +6,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-import structlog
-
 from reconciler.control.observe import Look
+from reconciler.log import log
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.planning.desired import HELD, INVALID, UNREADABLE, Desired
 
 _NAMED = 10
 """Collectors that a line names; of the others it tells how many there are."""
-
-log = structlog.get_logger()
 
 
 class Complaints:

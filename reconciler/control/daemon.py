@@ -11,8 +11,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from reconciler.control.admission import Admission
 from reconciler.control.board import Board
 from reconciler.control.clock import Clock
@@ -25,6 +23,7 @@ from reconciler.control.observe import Directory
 from reconciler.control.service import Check, Control
 from reconciler.control.sessions import Decide, RunSession, SessionPool, Stamp, unstamped
 from reconciler.control.watcher import Watcher
+from reconciler.log import log
 from reconciler.manifests.files import DirectoryVanished, list_files
 from reconciler.model.interfaces import Registry
 
@@ -35,8 +34,6 @@ PATIENCE = 3.0
 LAST_MOMENT = 9.0
 """Seconds after which the process ends whatever still hangs (a name lookup, a dead file system): every step on the
 way of a message may be the last one."""
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

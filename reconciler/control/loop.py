@@ -19,8 +19,8 @@ from reconciler.manifests.spec import seconds
 from reconciler.model.errors import AuthenticationFailed, CollectorError, Throttled
 from reconciler.model.history import Retry
 from reconciler.model.interfaces import Push, PushFactory
+from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import Outcome, SessionReport
-from reconciler.model.status import timestamp
 from reconciler.planning.desired import DesiredCollector
 
 PAUSE, LONGEST_PAUSE = 0.5, 2.0

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import structlog
-
+from reconciler.log import log
 from reconciler.model.history import LastGood
 from reconciler.planning.declared import Declaration, Key, declaration, parsed
-
-log = structlog.get_logger()
 
 
 def recall(kept: Iterable[LastGood]) -> dict[Key, Declaration]:

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-import structlog
-
 from reconciler.collect.backoff import LOGIN_REFUSED
+from reconciler.log import log
 from reconciler.manifests.spec import seconds
 from reconciler.model.errors import AuthenticationFailed, CollectorError, SecretUnavailable, SourceError
 from reconciler.model.history import Retry
@@ -22,8 +21,6 @@ from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.planning.desired import DesiredCollector
 
 INTERNAL_ERROR = "InternalError"
-
-log = structlog.get_logger()
 
 
 class SessionControl:

@@ -11,7 +11,7 @@ from reconciler.control.state import LoopState
 from reconciler.manifests.spec import CollectorSpec
 from reconciler.model.errors import AuthenticationFailed
 from reconciler.model.history import Retry
-from reconciler.model.outcomes import Outcome, SessionReport
+from reconciler.model.outcomes import Outcome, SessionReport, Totals
 from reconciler.model.secret import REDACTED
 from reconciler.model.status import (
     Condition,
@@ -20,7 +20,6 @@ from reconciler.model.status import (
     ShownCollector,
     ShownMetadata,
     Status,
-    Totals,
 )
 from reconciler.planning.desired import DesiredCollector, Invalid
 

@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-import structlog
 from watchfiles import Change, awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from reconciler.control.ways import way
+from reconciler.log import log
 
 DEBOUNCE = 200
 """Milliseconds: in a storm of events the first wake-up comes after so long."""
@@ -29,7 +29,6 @@ _RETRY = 1.0
 _BLIND = 5.0
 """Seconds between wake-ups, and attempts, while the system refuses to tell of events."""
 
-log = structlog.get_logger()
 
 Wake = Callable[[Collection[str] | None], None]
 """Given the paths that events told of; None: look everywhere."""

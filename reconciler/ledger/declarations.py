@@ -14,8 +14,7 @@ from reconciler.ledger.schema import NOTABLE, collectors, folders, last_good, me
 from reconciler.ledger.sessions import report
 from reconciler.ledger.store import Store
 from reconciler.model.history import Declared, Declaring, History, LastGood, ParkedMessage, Retry
-from reconciler.model.outcomes import MessageState
-from reconciler.model.status import Totals
+from reconciler.model.outcomes import MessageState, Totals
 
 _DECLARED = select(collectors.c.id, collectors.c.name, collectors.c.generation, collectors.c.digest, collectors.c.mode,
                    collectors.c.epoch, collectors.c.retired_at)
@@ -160,8 +159,8 @@ def _history(row: RowMapping) -> History:
     last = None
     if row["session_number"] is not None:
         last = report({column.name: row[f"session_{column.name}"] for column in sessions.c})
-    totals = {name: row[name] for name in Totals.model_fields}
-    return History(Declared(row["name"], row["generation"], row["epoch"]), Totals(**totals), last, _retry(row),
+    totals = Totals(row["sessions"], row["collected"], row["failed"], row["deleted"], row["bytes"])
+    return History(Declared(row["name"], row["generation"], row["epoch"]), totals, last, _retry(row),
                    row["remembered"])
 
 

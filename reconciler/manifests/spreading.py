@@ -116,5 +116,3 @@ def serve() -> None:
 
 if __name__ == "__main__":
     serve()
-else:
-    program()  # as it is now: later it may be another one than runs here

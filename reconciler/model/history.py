@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.model.outcomes import SessionReport
-from reconciler.model.status import Totals
+from reconciler.model.outcomes import SessionReport, Totals
 
 KEPT = timedelta(days=30)
 """How long the history of a removed collector is kept."""

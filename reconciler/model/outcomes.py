@@ -159,3 +159,18 @@ class SessionReport:
     @property
     def skipped(self) -> int:
         return sum(self.skipped_reasons.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of all sessions of a collector."""
+
+    sessions: int = 0
+    collected: int = 0
+    failed: int = 0
+    deleted: int = 0
+    bytes: int = 0
+
+    def with_one_more(self, report: SessionReport) -> Totals:
+        return Totals(self.sessions + 1, self.collected + report.collected, self.failed + report.failed,
+                      self.deleted + report.deleted, self.bytes + report.bytes)

@@ -5,19 +5,14 @@ Field names are the contract's, in camelCase on the wire. Times are RFC 3339 in 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
-from reconciler.model.outcomes import SessionReport
-
-
-def timestamp(when: datetime) -> str:
-    """RFC 3339, UTC, microseconds: 2026-11-22T22:40:00.123456Z."""
-    return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
+from reconciler.model.moments import timestamp
+from reconciler.model.outcomes import SessionReport, Totals
 
 Time = Annotated[datetime, PlainSerializer(timestamp, return_type=str, when_used="json")]
 ConditionType = Literal["Ready", "Reconciling", "Stalled"]
@@ -69,14 +64,6 @@ class Session(Shown):
                    listed=report.listed, collected=report.collected, skipped=report.skipped,
                    skipped_reasons=dict(report.skipped_reasons), parked=report.parked, failed=report.failed,
                    left=report.left, deleted=report.deleted, bytes=report.bytes, error=error, notes=report.notes)
-
-
-class Totals(Shown):
-    sessions: int = 0
-    collected: int = 0
-    failed: int = 0
-    deleted: int = 0
-    bytes: int = 0
 
 
 class Status(Shown):

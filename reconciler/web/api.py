@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,15 +18,15 @@ from starlette.routing import Route
 
 from reconciler.control.loop import SessionRefused
 from reconciler.control.service import Control, NotFound
+from reconciler.log import log
 from reconciler.model.errors import CollectorError, LedgerUnavailable
+from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.search import label
-from reconciler.model.status import Shown, timestamp
+from reconciler.model.status import Shown
 
 _STILL_THERE = 15.0
 """Seconds of silence after which an event stream says that it is alive."""
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 import structlog
 from click.testing import CliRunner, Result
 
-import reconciler
+import reconciler.app
 from reconciler.cli import commands
 from tests.cli.fake_app import FakeApp
 from tests.cli.fake_daemon import FakeDaemon
@@ -28,7 +29,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     for variable in [name for name in os.environ if name.startswith("MAILCOLLECTOR_")]:
         monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     yield tmp_path
+    root.handlers[:], root.level = handlers, level
     structlog.reset_defaults()
 
 
@@ -57,8 +61,9 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApp]:
     """No daemon; sales and info are declared in ./collectors.d."""
     (tmp_path / "collectors.d").mkdir()
     fake = FakeApp([sales(), info()])
-    monkeypatch.setitem(sys.modules, "reconciler.app", cast(ModuleType, fake))
-    monkeypatch.setattr(reconciler, "app", fake, raising=False)
+    for module in ("run", "offline"):
+        monkeypatch.setitem(sys.modules, f"reconciler.app.{module}", cast(ModuleType, fake))
+        monkeypatch.setattr(reconciler.app, module, fake, raising=False)
     sys.modules.pop("reconciler.cli.offline", None)
     yield fake
     sys.modules.pop("reconciler.cli.offline", None)  # it holds the fake one

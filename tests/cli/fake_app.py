@@ -1,4 +1,4 @@
-"""`reconciler.app` as far as the verbs call it, over collectors in memory."""
+"""`reconciler.app.run` and `reconciler.app.offline` as far as the verbs call it, over collectors in memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from reconciler.model.routing import Considered, RoutedRecipient, Routing
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, Session, ShownCollector
-from tests.cli.samples import check_report, description
+from tests.cli import samples
 
 ROUTING = Routing(
     (RoutedRecipient("раз@икс.рф", "delivered-to", "Delivered-To", 12, "mailboxes"),
@@ -19,7 +19,7 @@ ROUTING = Routing(
 
 class FakeApp:
     def __init__(self, collectors: Sequence[ShownCollector]) -> None:
-        self.collectors = list(collectors)
+        self.declared = list(collectors)
         self.sessions: dict[str, Session] = {}
         self.ran: list[tuple[Settings, Path, bool]] = []
         self.cleared: list[str] = []
@@ -34,22 +34,22 @@ class FakeApp:
             raise self.error
         return self.code
 
-    def offline_collectors(self, settings: Settings, directory: Path) -> list[ShownCollector]:
+    def collectors(self, settings: Settings, directory: Path) -> list[ShownCollector]:
         if self.error:
             raise self.error
-        return self.collectors
+        return self.declared
 
-    def offline_description(self, settings: Settings, directory: Path, name: str) -> Description:
-        return next(description(one) for one in self.collectors if one.metadata.name == name)
+    def description(self, settings: Settings, directory: Path, name: str) -> Description:
+        return next(samples.description(one) for one in self.declared if one.metadata.name == name)
 
-    def collect_offline(self, settings: Settings, directory: Path, names: Sequence[str] | None, force: bool,
+    def collect(self, settings: Settings, directory: Path, names: Sequence[str] | None, force: bool,
                         on_progress: Callable[[str, Session], None]) -> dict[str, Session]:
         self.forced.append(force)
         for name in names or ():
             on_progress(name, self.sessions[name].model_copy(update={"finished_at": None, "collected": 1}))
         return {name: self.sessions[name] for name in names or ()}
 
-    def clear_offline(self, settings: Settings, directory: Path, name: str) -> dict[str, int]:
+    def clear(self, settings: Settings, directory: Path, name: str) -> dict[str, int]:
         self.cleared.append(name)
         return {"epoch": 3, "forgotten": 1234}
 
@@ -58,4 +58,4 @@ class FakeApp:
         return ROUTING
 
     def check(self, settings: Settings, directory: Path, name: str) -> CheckReport:
-        return check_report(name=name)
+        return samples.check_report(name=name)

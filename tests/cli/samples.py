@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from reconciler.model.outcomes import Totals
 from reconciler.model.status import (
     CheckedFolder,
     CheckReport,
@@ -17,7 +18,6 @@ from reconciler.model.status import (
     ShownCollector,
     ShownMetadata,
     Status,
-    Totals,
 )
 
 NOW = datetime(2026, 11, 22, 22, 40, tzinfo=UTC)

@@ -6,12 +6,11 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from reconciler.cli.logs import configure
+from reconciler.log import log
 from reconciler.model.settings import LogFormat
 from tests.cli.samples import HOSTILE
 
@@ -25,19 +24,10 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
-
-
 def test_json_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     configure(None, "info")
 
-    structlog.get_logger().info("session", collector="sales", collected=12, title="Почта")
+    log.info("session", collector="sales", collected=12, title="Почта")
 
     line = capsys.readouterr().err
     logged = json.loads(line)
@@ -52,7 +42,7 @@ def test_text_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal)
     configure(None, "info")
 
-    structlog.get_logger().warning("session", collector="sales", error='a "b" c', empty="", reasons={"too-large": 1})
+    log.warning("session", collector="sales", error='a "b" c', empty="", reasons={"too-large": 1})
 
     when, rest = terminal.getvalue().split(" ", 1)
     assert when.endswith("Z")
@@ -64,7 +54,7 @@ def test_text_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_M14_what_a_server_says_stays_in_its_line(capsys: pytest.CaptureFixture[str], log_format: LogFormat) -> None:
     configure(log_format, "info")
 
-    structlog.get_logger().info(HOSTILE, **{HOSTILE: HOSTILE})
+    log.info(HOSTILE, **{HOSTILE: HOSTILE})
     logging.getLogger("imapclient").error("%s", HOSTILE)
 
     written = capsys.readouterr().err
@@ -75,8 +65,8 @@ def test_M14_what_a_server_says_stays_in_its_line(capsys: pytest.CaptureFixture[
 def test_level(capsys: pytest.CaptureFixture[str]) -> None:
     configure("text", "warning")
 
-    structlog.get_logger().info("quiet")
-    structlog.get_logger().error("loud")
+    log.info("quiet")
+    log.error("loud")
 
     written = capsys.readouterr().err
     assert "quiet" not in written
@@ -99,7 +89,7 @@ def test_other_libraries_from_warning_on_in_the_same_form(capsys: pytest.Capture
 @pytest.mark.parametrize("foreign", [True, False])
 def test_tracebacks(capsys: pytest.CaptureFixture[str], foreign: bool) -> None:
     configure("text", "info")
-    logger = logging.getLogger("x") if foreign else structlog.get_logger()
+    logger = logging.getLogger("x") if foreign else log
 
     try:
         fail()

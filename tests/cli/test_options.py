@@ -5,17 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import structlog
 
 from reconciler.model.settings import Listen, Settings
 from tests.cli.conftest import Run
 from tests.cli.fake_app import FakeApp
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> object:
-    yield
-    structlog.reset_defaults()
 
 
 def ran(app: FakeApp) -> Settings:

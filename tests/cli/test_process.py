@@ -43,6 +43,15 @@ def test_schema_imports_nothing_slow() -> None:
     assert ran("schema", program=IMPORTED).stderr == "[]\n"
 
 
+def test_run_once_imports_nothing_that_it_does_not_need(elsewhere: Path) -> None:
+    (elsewhere / "collectors.d").mkdir()
+
+    result = ran("run", "--once", program=IMPORTED)
+
+    assert result.returncode == 0
+    assert result.stderr == "['asyncio', 'pydantic', 'ruamel', 'sqlalchemy', 'structlog']\n"
+
+
 def test_exit_codes(daemon: FakeDaemon) -> None:
     assert ran("get").returncode == 0
     assert ran("get", "nobody").returncode == 1

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from reconciler.model.errors import CollectorError
 from tests.cli.conftest import Run
@@ -22,12 +20,6 @@ spec:
   source: {protocol: imap, host: imap.example.org, username: me, password: {file: secret}}
   recipient: {forwardTo: sales@example.org}
 """
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("code", [0, 1])

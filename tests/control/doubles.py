@@ -13,8 +13,7 @@ from reconciler.control.sessions import Finished, Work
 from reconciler.manifests.spec import seconds
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Declared, Declaring, History, LastGood, ParkedMessage, Retry
-from reconciler.model.outcomes import Failure, Outcome, SessionReport
-from reconciler.model.status import Totals
+from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals
 
 
 def report(started: datetime, finished: datetime, error: Failure | None = None) -> SessionReport:

@@ -14,8 +14,7 @@ from reconciler.control.clock import Clock
 from reconciler.control.sessions import INTERNAL_ERROR, RunSession, SessionControl, SessionPool, Work
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Declared, Declaring, History
-from reconciler.model.outcomes import Failure, Outcome, SessionReport
-from reconciler.model.status import Totals
+from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals
 from reconciler.planning.desired import DesiredCollector, desire
 from tests.control.doubles import MemoryRegistry, report
 from tests.planning.build import collector, observed

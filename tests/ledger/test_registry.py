@@ -12,8 +12,7 @@ from reconciler.ledger import SqlLedger
 from reconciler.ledger.schema import accounts, collectors, deliveries, folders, messages, sessions
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Declared, LastGood, ParkedMessage, Retry, Standing
-from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, SessionReport
-from reconciler.model.status import Totals
+from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, SessionReport, Totals
 from tests.ledger.samples import DAY, INBOX, MAILBOX, NOW, collected, failed, parked, session
 
 

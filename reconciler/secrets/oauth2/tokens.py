@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-import structlog
 from oauthlib.oauth2 import BackendApplicationClient, WebApplicationClient
 
+from reconciler.log import log
 from reconciler.manifests.effective import digest
 from reconciler.manifests.spec import OAuth2, SourceSpec
 from reconciler.model.errors import ProtocolViolation, SecretUnavailable
@@ -33,8 +33,6 @@ _UNTOLD = 300.0
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 """RFC 6749, appendix A.12, without the space that could end it in a header."""
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

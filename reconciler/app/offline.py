@@ -1,0 +1,159 @@
+"""What the other verbs do without a daemon."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+from reconciler.app.checks import Checks
+from reconciler.app.ledger import ledger_if_any, own_ledger
+from reconciler.app.sessions import maildir_path, one_each, open_destination, task, utc_now
+from reconciler.control.observe import Directory
+from reconciler.control.offline import find, listed
+from reconciler.control.ownership import owned
+from reconciler.control.proposal import Proposal, last_in_force, propose
+from reconciler.control.recorder import decide_once
+from reconciler.ledger import SqlLedger, open_ledger
+from reconciler.model.consent import Prompt, Way
+from reconciler.model.errors import ManifestInvalid, ManifestsMissing, NotSupported
+from reconciler.model.findings import Finding
+from reconciler.model.history import ParkedMessage
+from reconciler.model.inforce import NOTHING_IN_FORCE, InForce
+from reconciler.model.routing import Routing
+from reconciler.model.settings import Settings
+from reconciler.model.status import CheckReport, Description, Parked, Session, ShownCollector
+from reconciler.planning.desired import DesiredCollector
+
+
+def collectors(settings: Settings, directory: Path) -> list[ShownCollector]:
+    """From the manifests and, where there is one, the ledger; nothing is changed."""
+    with ledger_if_any(settings) as ledger:
+        found = find(_manifests(settings, directory), ledger.last_good() if ledger else ())
+        return listed(found, ledger.histories() if ledger else {})
+
+
+def description(settings: Settings, directory: Path, name: str) -> Description:
+    """Raises KeyError where no such collector is declared."""
+    shown = {found.metadata.name: found for found in collectors(settings, directory)}[name]
+    with ledger_if_any(settings) as ledger:
+        found = find(_manifests(settings, directory), ledger.last_good() if ledger else ())
+        declared = found.desired.collectors.get(name) or found.desired.invalid[name]
+        history = ledger.histories([name]).get(name) if ledger else None
+        return Description(
+            collector=shown, sessions=tuple(map(Session.of, ledger.sessions(name))) if ledger and history else (),
+            parked=tuple(map(_parked, ledger.parked(name))) if ledger and history else (),
+            history_size=history.size if history else 0, epoch=history.declared.epoch if history else 0,
+            source=declared.source)
+
+
+def collect(settings: Settings, directory: Path, names: Sequence[str] | None, force: bool,
+            on_progress: Callable[[str, Session], None]) -> dict[str, Session]:
+    """One session of each of `names`, or of every enabled collector. Owns the state meanwhile."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with owned(settings.state_dir), own_ledger(settings) as ledger:
+        decision, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
+        chosen: Collection[str] = [name for name, found in decision.desired.collectors.items()
+                                   if found.effective.enabled] if names is None else names
+        reports = one_each(settings, ledger).run(
+            decision, histories, chosen, force, lambda name, report: on_progress(name, Session.of(report)))
+        return {name: Session.of(report) for name, report in reports.items()}
+
+
+def clear(settings: Settings, directory: Path, name: str) -> dict[str, int]:
+    """Forget what was collected. Raises KeyError where no such collector is declared."""
+    with owned(settings.state_dir), own_ledger(settings) as ledger:
+        _, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
+        return {"epoch": ledger.clear(name, utc_now()).epoch, "forgotten": histories[name].size}
+
+
+def unpark(settings: Settings, name: str) -> int:
+    """Parked messages are to be tried again; how many there are."""
+    with owned(settings.state_dir), own_ledger(settings) as ledger:
+        return ledger.unpark(name)
+
+
+def check(settings: Settings, directory: Path, name: str) -> CheckReport:
+    """Connect, log in, list. Raises KeyError where no such collector is declared, ManifestInvalid."""
+    with ledger_if_any(settings) as ledger:
+        return Checks(settings, ledger).run(_declared(settings, directory, name, ledger))
+
+
+def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:
+    """Compare the ledger with the Maildirs and the manifests. Owns the state meanwhile. Raises LedgerAbsent where there
+    is no ledger."""
+    from reconciler.control.fsck import Fsck  # noqa: PLC0415  # these three: no session needs them
+    from reconciler.destinations.maildir.audit import Maildirs  # noqa: PLC0415
+    from reconciler.destinations.maildir.names import SUFFIX  # noqa: PLC0415
+
+    with closing(open_ledger(settings.state_url, create=False)) as reading, owned(settings.state_dir):
+        desired = find(_manifests(settings, directory), reading.last_good()).desired
+        maildirs = {name: Maildirs(path) for name, collector in desired.collectors.items()
+                    if (path := maildir_path(collector, settings)) is not None}
+        with closing(open_ledger(settings.state_url)) if mend else nullcontext(reading) as ledger:
+            return Fsck(ledger, {*desired.collectors, *desired.invalid}, maildirs, mend, utc_now(), SUFFIX).run()
+
+
+def proposal(settings: Settings, directory: Path, place: Path, now: InForce | None) -> Proposal:
+    """What `directory` would change if it stood at `place`; `now`: what a daemon runs, else the ledger says. Raises
+    ManifestsMissing, NotSupported."""
+    if not directory.is_dir():
+        raise ManifestsMissing(f"{directory} is no directory")
+    if now is None:
+        with ledger_if_any(settings) as ledger:
+            now = last_in_force(ledger) if ledger else NOTHING_IN_FORCE
+    try:
+        return propose(_manifests(settings, directory), place, now)
+    except ValueError as error:
+        raise NotSupported("what is in force was declared with another version of mailcollector: restart the daemon "
+                           "with this one") from error
+
+
+def confirm_removed(settings: Settings, name: str) -> None:
+    """That this collector's manifest is gone is meant: the next daemon does not hold it."""
+    with ledger_if_any(settings) as existing:
+        if existing is None:
+            return
+    with own_ledger(settings) as ledger:
+        ledger.save_last_good([], [("MailCollector", name)], utc_now())
+
+
+def consent(settings: Settings, directory: Path, name: str, way: Way, show: Callable[[Prompt], None]) -> str:
+    """Get a refresh token for this collector; the file that it was written to. Raises KeyError where no such collector
+    is declared, ManifestInvalid, and what consent raises."""
+    from reconciler.secrets.oauth2 import Consent  # noqa: PLC0415  # only this needs it
+
+    with ledger_if_any(settings) as ledger:
+        source = _declared(settings, directory, name, ledger).effective.source
+    asked = Consent(source, way)
+    asked.ask(show)
+    return asked.file
+
+
+def routing(settings: Settings, directory: Path, name: str, head: bytes) -> Routing:
+    """Who would get the message that begins with `head`. Raises KeyError where no such collector is declared,
+    ManifestInvalid, DestinationUnavailable."""
+    with ledger_if_any(settings) as ledger:
+        collector = _declared(settings, directory, name, ledger)
+    destination = open_destination(collector, settings)
+    try:
+        return task(collector, destination).route(head)
+    finally:
+        destination.finish()
+
+
+def _declared(settings: Settings, directory: Path, name: str, ledger: SqlLedger | None) -> DesiredCollector:
+    desired = find(_manifests(settings, directory), ledger.last_good() if ledger else ()).desired
+    if name in desired.invalid:
+        raise ManifestInvalid(desired.invalid[name].problem.message)
+    return desired.collectors[name]
+
+
+def _manifests(settings: Settings, directory: Path) -> Directory:
+    return Directory(directory, allow_inline_secrets=settings.allow_inline_secrets)
+
+
+def _parked(message: ParkedMessage) -> Parked:
+    return Parked(folder=message.folder, key=message.key, size=message.size, reason=message.reason,
+                  since=message.since)

@@ -1,0 +1,183 @@
+"""One session, composed of the adapters that its collector asks for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from reconciler.collect import backoff
+from reconciler.collect.routing import own_address, route
+from reconciler.collect.session import Session as CollectSession
+from reconciler.collect.session import Task
+from reconciler.control.admission import Admission
+from reconciler.control.limits import LimitsOf, limits
+from reconciler.control.once import Once
+from reconciler.control.sessions import SessionControl, SessionPool
+from reconciler.destinations.maildir import Maildir
+from reconciler.ledger import SqlLedger
+from reconciler.manifests.spec import SourceSpec, octets
+from reconciler.model.errors import AuthenticationFailed, CollectorError
+from reconciler.model.interfaces import Destination, Push, Source
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
+from reconciler.model.routing import Routing
+from reconciler.model.secret import Secret, redact
+from reconciler.model.settings import Settings
+from reconciler.planning.desired import DesiredCollector
+from reconciler.secrets import read_secret, stamp
+from reconciler.wire.limits import Limits
+
+if TYPE_CHECKING:
+    from reconciler.secrets.oauth2 import AccessTokens
+
+_REFUSED = {AuthenticationFailed.reason, backoff.LOGIN_REFUSED}
+
+
+class Sessions:
+    """Runs sessions of any collector, from any thread."""
+
+    def __init__(self, settings: Settings, ledger: SqlLedger) -> None:
+        self._settings = settings
+        self._ledger = ledger
+
+    def run(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
+        """One session, recorded in the ledger. Raises only LedgerUnavailable, and defects."""
+        report = self._session(collector, control)
+        self._ledger.record_session(collector.name, report)
+        return report
+
+    def _session(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
+        """A second one where an access token was refused that had been accepted before."""
+        source, report = collector.effective.source, self._attempt(collector, control)
+        if source.oauth2 is None:
+            return report
+        if report.error and report.error.reason in _REFUSED and _tokens().refused(source):
+            report = self._attempt(collector, control)
+        expiry = _tokens().expiry(source)
+        return replace(report, token_expires_at=datetime.fromtimestamp(expiry, UTC) if expiry else None)
+
+    def _attempt(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
+        started = utc_now()
+        secrets: list[Secret] = []
+        try:
+            secrets.append(secret_of(collector.effective.source))
+            source = open_source(collector.effective.source, secrets[0])
+            destination = open_destination(collector, self._settings)
+
+            def break_off() -> None:
+                source.abort()
+                destination.abort()
+
+            control.on_give_up(break_off)
+            try:
+                session = CollectSession(task(collector, destination), source, destination, self._ledger, control,
+                                         utc_now)
+                return _redacted(session.run(), secrets)
+            finally:
+                source.abort()
+                destination.finish()
+        except CollectorError as error:
+            failure = Failure(error.reason, redact(str(error), secrets))
+            return SessionReport(started, utc_now(), Outcome.FAILED, error=failure)
+
+
+def task(collector: DesiredCollector, destination: Destination[Any]) -> Task:
+    spec = collector.effective
+    account = own_address(spec.source)
+
+    def routed(head: bytes) -> Routing:
+        return route(head, spec.recipient, account, destination.exists, destination.deliverable)
+
+    return Task(collector.name, spec.collect.mode, spec.collect.limit, octets(spec.collect.max_message_size), routed,
+                single=spec.recipient.detect is None, digest=collector.effective_digest)
+
+
+def secret_of(spec: SourceSpec) -> Secret:
+    """What to log in with: the password, or an access token."""
+    if spec.oauth2 is not None:
+        return _tokens().get(spec).secret
+    assert spec.password is not None  # noqa: S101  # the schema: exactly one of the two
+    return read_secret(spec.password)
+
+
+def secret_stamp(collector: DesiredCollector) -> str:
+    """Changes when a file does that one of the source's secrets lives in."""
+    source = collector.effective.source
+    secrets = (source.oauth2.refresh_token, source.oauth2.client_secret) if source.oauth2 else (source.password,)
+    return " ".join(stamp(secret) or "-" for secret in secrets if secret is not None)
+
+
+@functools.cache
+def _tokens() -> AccessTokens:
+    """Those of this process."""
+    from reconciler.secrets.oauth2 import AccessTokens  # noqa: PLC0415  # most have passwords, and need no HTTP client
+
+    return AccessTokens()
+
+
+def open_source(spec: SourceSpec, secret: Secret) -> Source:
+    if spec.protocol == "imap":
+        from reconciler.sources.imap import open_imap  # noqa: PLC0415  # IMAPClient is slow to import
+
+        return open_imap(spec, secret, Limits())
+    from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415  # many have IMAP only
+
+    return open_pop3(spec, secret, Limits())
+
+
+def open_push(collector: DesiredCollector) -> Push:
+    from reconciler.sources.imap import idle  # noqa: PLC0415  # IMAPClient is slow to import
+
+    spec = collector.effective.source
+    return idle.open_push(spec, secret_of(spec), Limits())
+
+
+def open_destination(collector: DesiredCollector, settings: Settings) -> Destination[Any]:
+    """Where this collector's mail goes, for one session."""
+    path = maildir_path(collector, settings)
+    if path is not None:
+        return Maildir(path, create=True, shared=collector.effective.recipient.detect is not None)
+    spec = collector.destination
+    assert spec is not None  # noqa: S101  # without one it is a Maildir
+    if spec.lmtp:
+        from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint  # noqa: PLC0415  # most have Maildirs
+
+        return lmtp_destination(lmtp_endpoint(spec.lmtp))
+    from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint  # noqa: PLC0415  # the same
+
+    assert spec.smtp is not None  # noqa: S101  # the schema: exactly one of the three
+    smtp, password = spec.smtp, spec.smtp.password
+    login = Login(smtp.username, lambda: read_secret(password)) if smtp.username and password else None
+    return smtp_destination(smtp_endpoint(smtp), login)
+
+
+def maildir_path(collector: DesiredCollector, settings: Settings) -> str | None:
+    """The template of the Maildirs that its mail goes to, where it goes to any."""
+    spec = collector.destination
+    if spec is None:
+        return str(settings.state_dir.absolute() / "mail" / "{local}@{domain}")
+    return spec.maildir.path if spec.maildir else None
+
+
+def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport:
+    """Whatever an adapter let slip (hazard S1)."""
+    notes = tuple(redact(note, secrets) for note in report.notes)
+    error = report.error and replace(report.error, message=redact(report.error.message, secrets))
+    return replace(report, notes=notes, error=error)
+
+
+def one_each(settings: Settings, ledger: SqlLedger) -> Once:
+    """Sessions of a process that owns the state and then ends."""
+    pool = SessionPool(Sessions(settings, ledger).run, backoff.decide, ledger, settings.max_sessions, utc_now,
+                       secret_stamp)
+    return Once(pool, lambda: Admission(settings.max_sessions, limits_of(settings)), utc_now)
+
+
+def limits_of(settings: Settings) -> LimitsOf:
+    return limits(settings.host_connections, settings.host_logins_per_minute)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,10 @@
+"""Moments as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def timestamp(when: datetime) -> str:
+    """RFC 3339, UTC, microseconds: 2026-11-22T22:40:00.123456Z."""
+    return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
