@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from reconciler.model.errors import AuthenticationFailed, SourceUnsuitable, Throttled, TlsRefused
 from reconciler.model.history import Retry
@@ -28,8 +29,7 @@ _MINUTE = 60.0
 _HOUR = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Schedule:
+class _Schedule(Struct, frozen=True):
     """Seconds."""
 
     first: float

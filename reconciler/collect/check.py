@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.collect.reidentify import Known, look_up
 from reconciler.collect.selection import Selection, select
@@ -18,8 +19,7 @@ _ORPHANED = ("the account was changed, or the server has numbered its messages a
              "other numbers are recognised by their headers and not collected again")
 
 
-@dataclass(slots=True)
-class Check:
+class Check(Struct):
     """Walks the way to a session step by step; the first failure ends it. `ledger` is None where there is none yet."""
 
     task: Task

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.collect.selection import Attempt
 from reconciler.model.errors import CollectorError
@@ -21,8 +23,7 @@ from reconciler.model.outcomes import Adoption, Deferred, Delivered, DeliveryOut
 S = TypeVar("S", bound=Staged)
 
 
-@dataclass(frozen=True, slots=True)
-class Pending(Generic[S]):
+class Pending(Generic[S], Struct, frozen=True):
     """A message staged at the destination, not yet committed."""
 
     attempt: Attempt
@@ -35,8 +36,7 @@ class Pending(Generic[S]):
     """Why the message must stay on the server although it is delivered (`Arrival.doubt`)."""
 
 
-@dataclass(slots=True)
-class Committed(Generic[S]):
+class Committed(Generic[S], Struct):
     """What became of a batch; each of its messages is in one of the first three."""
 
     recorded: list[tuple[Pending[S], Record]] = field(default_factory=list)

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.model.messages import Fingerprint, Folder, Listing
 from reconciler.model.outcomes import Entry, MessageState, Orphan
@@ -24,8 +25,7 @@ Place = tuple[Folder, str]
 """A message as it is listed now: its folder and its key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Matches:
+class Matches(Struct, frozen=True):
     presumed: tuple[tuple[Place, Orphan], ...]
     doubtful: frozenset[Place]
 

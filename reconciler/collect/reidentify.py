@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.collect.identify import Place, is_unknown, match, recognise, was_renumbered
 from reconciler.collect.incoming import header_digest
@@ -23,8 +25,7 @@ from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
 _AT_ONCE = 1000
 
 
-@dataclass(slots=True)
-class Known:
+class Known(Struct):
     """What the ledger knows of a listing. `folder` is the listed one as the ledger numbers it."""
 
     listing: Listing

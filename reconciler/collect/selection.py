@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.model.messages import Folder, Listed, Listing
 from reconciler.model.outcomes import Entry, MessageState, Orphan
@@ -18,8 +19,7 @@ _UNKNOWN_SIZE = 64 << 10
 _WHOLE = (MessageState.COLLECTED, MessageState.PRESUMED)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """A message to be fetched. `previous` is what the ledger knows of it, if it knows anything. `identity` is given
     where the server has no lasting key for it, `origin` where its delivery has begun under another key."""
 
@@ -47,8 +47,7 @@ class Attempt:
         return self.previous.delivered
 
 
-@dataclass(frozen=True, slots=True)
-class FolderWork:
+class FolderWork(Struct, frozen=True):
     """What is to be done in one folder: `delete` was collected before and only has to go."""
 
     listing: Listing
@@ -60,8 +59,7 @@ class FolderWork:
         return self.listing.folder
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """`listed = attempts + skipped + parked + left`, each counted over every folder."""
 
     folders: tuple[FolderWork, ...]
@@ -71,8 +69,7 @@ class Selection:
     left: int
 
 
-@dataclass(slots=True)
-class _Sorted:
+class _Sorted(Struct):
     """A folder's messages by what the ledger knows of them; each list is oldest first. What was parked and is to be
     tried again (no attempts) counts as new."""
 

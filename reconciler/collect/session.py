@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, Protocol, TypeVar
+
+from msgspec import Struct
 
 from reconciler.collect.commits import Commits, Committed, Pending
 from reconciler.collect.incoming import Incoming
@@ -54,8 +55,7 @@ BATCH_OCTETS = 8 << 20
 _SLACK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """What a session is to do; `limit` in messages (0: all), `max_size` in octets."""
 
     collector: str

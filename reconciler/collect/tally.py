@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """Every listed message is in exactly one of collected, skipped, parked, failed and left: it begins in `left`."""
 
     started_at: datetime

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.collect.incoming import Incoming
 from reconciler.collect.selection import Attempt
@@ -15,8 +17,7 @@ from reconciler.collect.spool import spool
 from reconciler.model.outcomes import Entry, MessageState
 
 
-@dataclass(slots=True)
-class ByContent:
+class ByContent(Struct):
     """What a session learns of such messages. `known` is the ledger's, by the identities given out here."""
 
     known: Mapping[str, Entry]

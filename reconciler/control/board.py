@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.control.clock import Clock
 from reconciler.control.state import LoopState
@@ -16,8 +17,7 @@ from reconciler.model.status import Session, ShownCollector
 from reconciler.planning.desired import Desired, DesiredCollector, Invalid
 
 
-@dataclass(slots=True)
-class _Past:
+class _Past(Struct):
     """What sessions left behind, whether the collector runs now or not."""
 
     totals: Totals = field(default_factory=Totals)

@@ -8,8 +8,9 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reconciler.control.admission import Admission
 from reconciler.control.board import Board
@@ -36,8 +37,7 @@ LAST_MOMENT = 9.0
 way of a message may be the last one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """What the control loop is given: it knows no adapter."""
 
     registry: Registry

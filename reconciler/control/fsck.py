@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.model.findings import Finding
 
@@ -86,8 +88,7 @@ class Memory(Protocol):
     def retire(self, name: str, now: datetime) -> None: ...
 
 
-@dataclass
-class Fsck(Generic[P]):
+class Fsck(Generic[P], Struct):
     """`maildirs` are the destinations' ones by collector, of those collectors that deliver into any; `declared` all
     that are declared, valid or not, or held. With `mend` it changes what it can."""
 

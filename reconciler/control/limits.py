@@ -13,13 +13,13 @@ presets are cautious guesses of ours; the options `--host-connections` and `--ho
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.manifests.domains import host_to_ascii
 
 
-@dataclass(frozen=True, slots=True)
-class HostLimits:
+class HostLimits(Struct, frozen=True):
     """`connections`: sessions at once. `logins`: in any minute, None for no limit; they are spaced evenly."""
 
     connections: int = 8

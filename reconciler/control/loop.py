@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.collect.backoff import forbids
 from reconciler.collect.cadence import next_start
@@ -39,8 +41,7 @@ class SessionRefused(CollectorError):
         self.next_attempt = next_attempt
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What all loops share."""
 
     sessions: Sessions

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.control.leaving import Leaving
 from reconciler.control.parsing import Parsed, parse_all
@@ -24,8 +26,7 @@ CONFIRMATION = ".allow-empty"
 """A file of this name in the directory says that no collector at all is meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """One look. `changed`: something differs from the last one; `place`: the directories that were listed;
     `elsewhere`: links that lead out of them, and files that tell the revision; look again in `pause` seconds."""
 
@@ -38,8 +39,7 @@ class Look:
     pause: float = float("inf")
 
 
-@dataclass(slots=True)
-class _File:
+class _File(Struct):
     """A file as it was last read. `signature` is None when it must be read again in any case. `data` is kept where it
     depends on templates, and `stamps` are theirs."""
 
@@ -59,8 +59,7 @@ class _File:
         yield from ((broken.kind, broken.name) for broken in self.parsed.broken)
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(Struct, frozen=True):
     """A file that changed, not parsed yet."""
 
     signature: Signature | None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.control.observe import Directory
 from reconciler.control.remembered import recall
@@ -15,8 +17,7 @@ from reconciler.model.status import ShownCollector
 from reconciler.planning.desired import Desired, DesiredCollector, Invalid, desire
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """One look at the directory, against what the ledger remembers."""
 
     desired: Desired

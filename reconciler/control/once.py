@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from reconciler.collect.backoff import forbids
 from reconciler.control.admission import Admission
@@ -20,8 +21,7 @@ from reconciler.planning.desired import DesiredCollector
 OnProgress = Callable[[str, SessionReport], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Once:
+class Once(Struct, frozen=True):
     """Sessions of a process that owns the state and then ends."""
 
     pool: SessionPool

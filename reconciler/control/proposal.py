@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reconciler.control.observe import Directory
 from reconciler.control.remembered import recall
@@ -15,8 +16,7 @@ from reconciler.planning.inforce import in_force, proposed, relocated, would_run
 from reconciler.planning.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """`diagnostics` are about the manifests; where one is an error, the plan says what is done all the same.
     `remembered`: the messages that the ledger remembers of each collector."""
 

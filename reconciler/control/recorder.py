@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.control.observe import Directory, Look
 from reconciler.control.remembered import recall
@@ -19,8 +21,7 @@ EXPIRE = timedelta(hours=6)
 """How often the ledger forgets what is too old."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What one turn found and recorded. `versions` of every collector that may run; `fresh` ones count as new.
     `touched`: nothing but these collectors differs from the decision before; None: anything may."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reconciler.control.git_index import tracks
 
@@ -13,8 +14,7 @@ _RELEASE = re.compile(r"(?:rev-)?([0-9a-f]{40}(?:[0-9a-f]{24})?)")
 """How git-sync names the directories that its link leads to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """`commit` is None where there is none; when it becomes another one, one of `files` changes."""
 
     commit: str | None = None

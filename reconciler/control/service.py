@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.control.board import Board, Subscription
 from reconciler.control.clock import Clock
@@ -37,8 +38,7 @@ class NotFound(CollectorError):
     reason = "NotFound"
 
 
-@dataclass(frozen=True, slots=True)
-class Cleared:
+class Cleared(Struct, frozen=True):
     epoch: int
     forgotten: int
     """Messages that were remembered until now."""

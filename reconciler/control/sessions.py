@@ -7,9 +7,11 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.collect.backoff import LOGIN_REFUSED
 from reconciler.log import log
@@ -104,8 +106,7 @@ RunSession = Callable[[DesiredCollector, SessionControl], SessionReport]
 Decide = Callable[[SessionReport, Retry | None, str, float, datetime], Retry | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """A session to run. `retry`: the back-off as it is kept, be it of this spec or of an older one; `unpark`: the spec
     is new, so what is parked is tried again."""
 
@@ -117,8 +118,7 @@ class Work:
     """Where the server is to tell of new mail from now on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """How it went, and the back-off that follows. `push`: the connection that was asked for, where it was to be had."""
 
     report: SessionReport

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import SessionReport
 from reconciler.planning.desired import DesiredCollector
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     """A collector's spec in force, and its generation. `fresh`: what was parked under the last one is tried again."""
 
     collector: DesiredCollector
@@ -20,8 +20,7 @@ class Version:
     fresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LoopState:
+class LoopState(Struct, frozen=True):
     """What can be seen of a loop. `awaiting_first`: this version has not finished a session yet."""
 
     observed_generation: int

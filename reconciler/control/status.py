@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from reconciler.control.state import LoopState
 from reconciler.manifests.spec import CollectorSpec
@@ -26,8 +27,7 @@ from reconciler.planning.desired import DesiredCollector, Invalid
 Truth = Literal["True", "False", "Unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """Everything that a collector's conditions follow from. `verdict`: its last session that was not interrupted;
     `loop` is None where it does not run."""
 
@@ -41,8 +41,7 @@ class Facts:
     revision: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
+class _Finding(Struct, frozen=True):
     type: ConditionType
     status: Truth
     reason: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.destinations.transfer.destination import MailSystem
 from reconciler.destinations.transfer.dialogue import LIMITS, SMTP, Dialogue
@@ -17,8 +18,7 @@ from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(Struct, frozen=True):
     """`password` is read when it is needed, once for each connection."""
 
     username: str

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
 
 import idna
+from msgspec import Struct
 
 LOCAL = 256
 DOMAIN = 255
@@ -36,8 +36,7 @@ _Token = tuple[str, str]
 _COMMA, _SEMICOLON, _COLON, _AT, _OPEN, _CLOSE = (("special", each) for each in ",;:@<>")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """`local` is unquoted and in NFC; `domain` as it stands in the message."""
 
     local: str

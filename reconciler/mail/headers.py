@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 HEAD = 1 << 20
 """Octets that are looked at; what stands below in a longer header block counts for nothing."""
@@ -20,8 +21,7 @@ _LINE = re.compile(rb"[^\n]*\n?")
 _NAME = re.compile(rb"([!-9;-~]{1,200})[ \t]*:")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """`line` counts from 1, at the message's first line; `value` is unfolded and stripped."""
 
     name: str

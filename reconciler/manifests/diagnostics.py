@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 Path = tuple[str | int, ...]
 """Keys and indices from a document's root to one of its values."""
@@ -36,8 +38,7 @@ class Position(NamedTuple):
 START = Position(1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One thing that is wrong. `rule` is one of `manifests.catalogue`; `path` is empty where the YAML is wrong."""
 
     file: str
@@ -56,8 +57,7 @@ class Diagnostic:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """A diagnostic before its file and place are known. `key`: it is about the key itself, not about its value.
 
     `lacks` are keys of which one is missing at `path`; `meant` is the one that an unknown key was probably meant to be.

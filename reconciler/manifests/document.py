@@ -8,8 +8,8 @@ counted before anything is made of them. Anchors and aliases are allowed within 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # it comes from a compiled module
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import (
@@ -36,8 +36,7 @@ MOST_ALIASED = 1_000
 """Values that aliases may add to a file."""
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A mapping or list whose end has not come. `key`: a mapping's key that waits for its value."""
 
     node: Node
@@ -47,8 +46,7 @@ class _Open:
     """The value to come belongs to no usable key."""
 
 
-@dataclass(slots=True)
-class _Builder:
+class _Builder(Struct):
     """One document in the making."""
 
     stack: list[_Open] = field(default_factory=list)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import codecs
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # it comes from a compiled module
 from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, NodeEvent, StreamEndEvent
 
@@ -45,8 +45,7 @@ class NotDeclared(CollectorError):
     reason = "NotFound"
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """A collector's document: `text[start:end]` of the file whose bytes are `data`."""
 
     path: Path
@@ -64,8 +63,7 @@ class Declared:
         return mark + (self.text[:self.start] + own + self.text[self.end:]).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """What was done: `after` is None where the file was removed."""
 
     path: Path

@@ -14,9 +14,10 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from reconciler.manifests import files
 from reconciler.manifests.diagnostics import Diagnostic, Position, Severity
@@ -29,8 +30,7 @@ _UNUSED = 30 * 86400
 """Seconds after which a file of judgements that nobody used goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """How many manifests are valid, all that are named, what is wrong. `stamps`: of the templates that this depends on,
     by name."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.judgements import Judgement, Judgements
@@ -14,8 +15,7 @@ from reconciler.manifests.spreading import MANY, spread
 from reconciler.manifests.templates import Templates
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """One file: how many of its manifests are valid, all whose names are known, and what is wrong."""
 
     file: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.manifests import conforming, document, files, named, rules
 from reconciler.manifests.diagnostics import START, Diagnostic, Finding, Position, Severity, dotted, in_order
@@ -17,8 +19,7 @@ from reconciler.manifests.spec import Declared, Manifest
 from reconciler.manifests.templates import Template, Templates, misplaced
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded(OfNamed):
+class Loaded(OfNamed, Struct, frozen=True):
     """A valid manifest. Relative paths in it start at `base`, the directory of its file."""
 
     manifest: Manifest
@@ -26,16 +27,14 @@ class Loaded(OfNamed):
     named: Named
 
 
-@dataclass(frozen=True, slots=True)
-class Broken(OfNamed):
+class Broken(OfNamed, Struct, frozen=True):
     """A manifest with errors that says at least what it is called. `message` is its first error."""
 
     named: Named
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedFile:
+class ParsedFile(Struct, frozen=True):
     """What one file holds. `complete`: every manifest in it is among the three; otherwise there are, or
     may be, others whose names could not be read (an empty file may be one that is just being written), so none that
     was here before may be taken for removed."""
@@ -124,8 +123,7 @@ def _unusable(error: Unusable, file: str) -> Diagnostic:
     return Diagnostic(file, error.position.line, error.position.column, "", error.rule, Severity.ERROR, error.message)
 
 
-@dataclass(frozen=True, slots=True)
-class _Parsed:
+class _Parsed(Struct, frozen=True):
     """One document. `message` is its first error."""
 
     diagnostics: tuple[Diagnostic, ...]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.manifests import providers
 from reconciler.manifests.fields import Fields
@@ -12,8 +13,7 @@ from reconciler.manifests.fields import Fields
 _SOURCE = ("spec", "source")
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(Struct, frozen=True):
     """`account`: a digest of server and user name, however the host is written and whatever the protocol."""
 
     account: str

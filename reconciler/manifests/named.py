@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from reconciler.manifests import mailboxes
 from reconciler.manifests.diagnostics import Path, Position, dotted
@@ -19,8 +20,7 @@ _MARKED = (("metadata", "name"), ("spec",), ("spec", "destination"), ("spec", "d
 _KEYS_MARKED = (("spec",), ("spec", "source"))
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """What the rules over all files need to know of a manifest, valid or not."""
 
     kind: Kind
@@ -32,7 +32,7 @@ class Named:
     default: bool = False
     mailbox: mailboxes.Mailbox | None = None
     """What a collector that is enabled reads."""
-    marks: Mapping[str, Position] = field(default_factory=dict, repr=False)
+    marks: Mapping[str, Position] = field(default_factory=dict)
     """Places of what `_MARKED` lists."""
     template: str | None = None
     """The Template that a collector names in `from`."""

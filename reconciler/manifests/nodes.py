@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from reconciler.manifests.diagnostics import Finding, Path, Position
 
@@ -18,8 +19,7 @@ class Unusable(Exception):
         self.message = message
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class Node(Struct, eq=False):
     """A value. `size` counts it and everything below it, aliases as often as they are used."""
 
     value: Any
@@ -49,8 +49,7 @@ class Node:
         return self.children[part] if isinstance(part, int) and part < len(self.children) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """One document that is not empty. `findings` are about its YAML."""
 
     root: Node

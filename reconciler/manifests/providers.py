@@ -8,7 +8,8 @@ protection/external.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.manifests import domains
 from reconciler.manifests.diagnostics import Finding, Severity
@@ -20,8 +21,7 @@ SHORTEST = 60.0
 _SOURCE = ("spec", "source")
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """`password`: what to say to a manifest that logs in with one; `accepts`: whether any password can work."""
 
     title: str

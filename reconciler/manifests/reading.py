@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path as File
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.manifests import merging
 from reconciler.manifests.diagnostics import Finding, Path, Position, Severity, quoted
@@ -18,8 +20,7 @@ from reconciler.manifests.templates import Template, Templates
 _FROM: Path = ("spec", "from")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """`document` is what is judged, `own` what stands in the file; `value` is what the model gets. `partial`: what is
     missing may stand elsewhere. `found`: what is wrong whatever it says."""
 

@@ -10,9 +10,9 @@ import io
 import re
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.representer import SafeRepresenter
@@ -38,8 +38,7 @@ _WORDS = frozenset({"yes", "no", "on", "off", "y", "n", "~", "null", "true", "fa
 """What some readers of YAML take for something else than text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A field and the value it shall have; `MISSING` removes it."""
 
     keys: Keys

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reconciler.manifests.spec import CollectorSpec, Declared, DestinationSpec
 
 RULE = "not-supported-yet"
 
 
-@dataclass(frozen=True, slots=True)
-class Unsupported:
+class Unsupported(Struct, frozen=True):
     """`safe`: the collector runs all the same, without the feature; otherwise it is Stalled, NotSupported."""
 
     path: tuple[str, ...]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path as File
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.manifests import merging
 from reconciler.manifests.diagnostics import Finding, Path, did_you_mean, quoted
@@ -16,8 +18,7 @@ from reconciler.manifests.nodes import Node
 _BRACED = re.compile(r"\{[A-Za-z]+\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Template(OfNamed):
+class Template(OfNamed, Struct, frozen=True):
     """One of them. `spec` is None where it is invalid; `error` says where and why. `lints` are told of the template
     itself, and so not of each collector."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from reconciler.manifests.diagnostics import Diagnostic, Severity, did_you_mean, in_order, quoted
 from reconciler.manifests.named import Named
@@ -20,8 +21,7 @@ class HasNamed(Protocol):
     def named(self) -> Iterable[Named]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(Struct, frozen=True):
     """`refused`: the manifests that cannot be run as declared, each with the first reason."""
 
     diagnostics: tuple[Diagnostic, ...]

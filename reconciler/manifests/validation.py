@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reconciler.manifests import files
 from reconciler.manifests.diagnostics import Diagnostic, in_order
@@ -19,8 +20,7 @@ class NoSuchPath(Exception):
     """A path to validate does not exist, or a directory cannot be listed: a mistake in the call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
+class Validation(Struct, frozen=True):
     """`files` were looked at, with so many valid `manifests` in them."""
 
     files: tuple[str, ...]

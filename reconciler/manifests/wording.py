@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.manifests import spec
 from reconciler.manifests.diagnostics import Finding, Path, did_you_mean, dotted, escaped, is_secret, nearest, quoted
@@ -36,8 +38,7 @@ _YES_NO = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "fals
 _REFERENCE = "write {file: PATH}, {env: NAME} or {command: [PROGRAM, …]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Struct, frozen=True):
     """One error of the schema. `allowed` is what its keyword says, `inlined` the whole schema, references followed."""
 
     keyword: str

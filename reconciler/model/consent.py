@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(Struct, frozen=True):
     """What to show: an address to open, and a code to type there, where one is needed."""
 
     url: str
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """`device`: by a code (RFC 8628), else by a browser that comes back to `port` of this machine (0: a free one). The
     URLs are where to ask for consent and for codes, where the provider is custom."""
 

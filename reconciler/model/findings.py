@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Severity = Literal["error", "warning", "info"]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """`rule` names the kind, `subject` is a collector, a file or a directory, `count` says how many of the kind there
     are. `mendable`: `--mend` puts it in order; `mended`: it has."""
 

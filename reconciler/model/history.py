@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from reconciler.model.outcomes import SessionReport, Totals
 
@@ -12,8 +13,7 @@ KEPT = timedelta(days=30)
 """How long the history of a removed collector is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """`generation` counts the changes of the spec, from 1; `epoch` the histories, from 1."""
 
     name: str
@@ -21,8 +21,7 @@ class Declared:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Declaring:
+class Declaring(Struct, frozen=True):
     """A collector that is declared with this spec: its digest, and its mode."""
 
     name: str
@@ -30,8 +29,7 @@ class Declaring:
     mode: str
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """A back-off in force. `reason` is the error class's; `failures` in a row; `digest` of the spec that failed;
     `stamp` of the secret that was refused or could not be read, None where it is not the secret's fault."""
 
@@ -43,8 +41,7 @@ class Retry:
     stamp: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """`size`: messages that are remembered in the current epoch."""
 
     declared: Declared
@@ -54,8 +51,7 @@ class History:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """An account in which nothing was left to do. `state` is the source's (`Source.standing`), `digest` the spec's;
     the counters are those of the session that found it so."""
 
@@ -67,8 +63,7 @@ class Standing:
     parked: int
 
 
-@dataclass(frozen=True, slots=True)
-class ParkedMessage:
+class ParkedMessage(Struct, frozen=True):
     folder: str
     key: str
     size: int
@@ -76,8 +71,7 @@ class ParkedMessage:
     since: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class LastGood:
+class LastGood(Struct, frozen=True):
     """A manifest as it was when it last was valid. `text` is its JSON, `base` the directory relative paths start at."""
 
     kind: str

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 Protocol = Literal["imap", "pop3"]
 NUMBERINGS = 1 << 32
 """What lies between the validities of a folder that was numbered anew unannounced."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """A remote mailbox account; UIDs and UIDLs mean something only within one."""
 
     protocol: Protocol
@@ -21,8 +22,7 @@ class Account:
     username: str
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(Struct, frozen=True):
     """A folder as the server numbers it now.
 
     `name` is "" for POP3. `validity` is the UIDVALIDITY (RFC 3501, 2.3.1.1), 0 for POP3: when it changes, keys mean
@@ -39,8 +39,7 @@ class Folder:
         return replace(self, validity=self.validity + NUMBERINGS)
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A message on the server.
 
     `key` is the UID in decimal (IMAP) or the UIDL (POP3, RFC 1939, section 7). `size` is what the server announces,
@@ -53,8 +52,7 @@ class Listed:
     """Other messages bear the same UIDL (hazard P2): deleted only in the session that collected it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """Every message of a folder, oldest first, keys unique."""
 
     folder: Folder
@@ -69,8 +67,7 @@ class Listing:
     """What else is worth knowing: a declared folder that does not exist, say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """A message on its way. `content` yields its octets as stored on the server, dot-stuffing undone, CRLF line ends.
 
     The content must be read to its end before the next message is asked for. When the iterator ends, the message is
@@ -84,15 +81,13 @@ class Arrival:
     speaks against it. It is delivered, and never deleted from the server (hazard P7)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Vanished:
+class Vanished(Struct, frozen=True):
     """The message was gone when it was asked for: expunged by somebody else. Not an error."""
 
     listed: Listed
 
 
-@dataclass(frozen=True, slots=True)
-class Unfetched:
+class Unfetched(Struct, frozen=True):
     """The server refused this one message; the others flow."""
 
     listed: Listed
@@ -102,8 +97,7 @@ class Unfetched:
 Fetched = Arrival | Vanished | Unfetched
 
 
-@dataclass(frozen=True, slots=True)
-class Deletion:
+class Deletion(Struct, frozen=True):
     """What became of a request to delete: `confirmed` are gone for good, `pending` go when the session is finished,
     `refused` stay on the server, each with the reason."""
 
@@ -112,16 +106,14 @@ class Deletion:
     refused: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(Struct, frozen=True):
     """SHA-256 in hex of the header block and of the whole message, line ends unified and trailing ones removed."""
 
     header: str
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryId:
+class DeliveryId(Struct, frozen=True):
     """Names one message of one collector's history for good: the same message gets the same id after a crash.
 
     `clear`, and a change into all-delete, begin a new epoch. `occurrence` tells messages apart that bear the same key

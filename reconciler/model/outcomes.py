@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from reconciler.model.messages import Fingerprint, Folder
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Struct, frozen=True):
     """The message is durable at the destination for this recipient. `name` is the file's or the receiver's id of it."""
 
     recipient: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(Struct, frozen=True):
     """Not now: to be tried again for this recipient (LMTP/SMTP 4xx, a full disk for one mailbox)."""
 
     recipient: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """Never: this recipient is refused for good (LMTP/SMTP 5xx). `unknown`: because no such mailbox exists."""
 
     recipient: str
@@ -56,8 +55,7 @@ class MessageState(StrEnum):
     """Only its headers were looked at, to find out whether it was collected under another key. It was not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """One line for the ledger about one message, written after its batch is durable and before anything is deleted."""
 
     key: str
@@ -69,8 +67,7 @@ class Record:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What the ledger knows of a listed message, in the current epoch."""
 
     key: str
@@ -89,8 +86,7 @@ class Entry:
     """Why it failed or is parked; of a collected one, why it must not be deleted from the server."""
 
 
-@dataclass(frozen=True, slots=True)
-class Orphan:
+class Orphan(Struct, frozen=True):
     """What the ledger knows of a message in a folder that is listed no longer: of another account, or numbered anew.
     `number` names the record; `entry.delivered` is loaded."""
 
@@ -100,8 +96,7 @@ class Orphan:
     fingerprint: Fingerprint
 
 
-@dataclass(frozen=True, slots=True)
-class Adoption:
+class Adoption(Struct, frozen=True):
     """A record that goes on under the key that its message has now."""
 
     orphan: Orphan
@@ -120,8 +115,7 @@ class Outcome(StrEnum):
     """Stopped on purpose: shutdown, or the manifest changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a session failed: `reason` is an error class's condition reason, `message` a redacted sentence."""
 
     reason: str
@@ -130,8 +124,7 @@ class Failure:
     """Seconds that the server asked us to wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionReport:
+class SessionReport(Struct, frozen=True):
     """The counters of one session; times are UTC.
 
     `listed = collected + skipped + parked + failed + left` always holds.
@@ -161,7 +154,7 @@ class SessionReport:
         return sum(self.skipped_reasons.values())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # no Struct: pydantic shows it
 class Totals:
     """Of all sessions of a collector."""
 

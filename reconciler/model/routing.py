@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from msgspec import Struct, to_builtins
 
 Tier = Literal["forward", "header", "envelope", "delivered-to", "received", "resent", "to-cc", "default"]
 Verdict = Literal["recipient", "repeated", "other-domain", "own-address", "unknown-mailbox", "smtputf8-missing",
@@ -12,8 +13,7 @@ Verdict = Literal["recipient", "repeated", "other-domain", "own-address", "unkno
 Reason = Literal["", "no-recipient-found", "unknown-mailbox", "smtputf8-missing"]
 
 
-@dataclass(frozen=True, slots=True)
-class RoutedRecipient:
+class RoutedRecipient(Struct, frozen=True):
     """A mailbox that gets the message.
 
     `header` and `line` (from 1) are those that decided: with tier `default` the ones that named nobody here, None where
@@ -28,8 +28,7 @@ class RoutedRecipient:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class Considered:
+class Considered(Struct, frozen=True):
     """An address that was looked at on the way to the decision."""
 
     header: str
@@ -38,8 +37,7 @@ class Considered:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Routing:
+class Routing(Struct, frozen=True):
     """Where a message goes.
 
     `parked`: somebody's copy can go nowhere, so the message stays on the server; `recipients` get theirs all the same
@@ -53,4 +51,5 @@ class Routing:
 
     def declared(self) -> dict[str, Any]:
         """The JSON of `route -o json`."""
-        return asdict(self)
+        declared: dict[str, Any] = to_builtins(self)
+        return declared

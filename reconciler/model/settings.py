@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -17,8 +18,7 @@ class Listen(NamedTuple):
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """`manifests`, `host_connections` and `host_logins_per_minute` are None where nothing was asked for: the running
     daemon's directory, and the presets of the providers (`control.limits`). `state_url` may contain a password: never
     show it."""

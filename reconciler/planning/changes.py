@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from reconciler.manifests.spec import SourceSpec
 from reconciler.model.secret import REDACTED
 from reconciler.planning.desired import DesiredCollector
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One field, as it stands in the effective spec, with absolute paths. None: it is not there. A secret that stands
     in the manifest itself is hidden. `field` begins with `destination.` where it is one of the Destination's."""
 

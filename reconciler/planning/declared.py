@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from reconciler.manifests.effective import digest, resolve_paths
 from reconciler.manifests.spec import Declared, Destination, MailCollector, Manifest, MergedCollector, SecretRef
@@ -15,8 +17,7 @@ Key = tuple[str, str]
 """(kind, name)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(Struct, frozen=True):
     """A valid manifest and where it stands. `effective` has its relative paths made absolute, from `base`."""
 
     manifest: Manifest
@@ -26,23 +27,22 @@ class Declaration:
     file: str
     line: int
     base: str
-    kind: str = field(init=False)
-    name: str = field(init=False)
-    key: Key = field(init=False)
+    kind: str = ""
+    """The manifest's, and so are the next two: what is asked for thousands of times in each turn is looked up once."""
+    name: str = ""
+    key: Key = ("", "")
 
     def __post_init__(self) -> None:
-        """What is asked for thousands of times in each turn is looked up once."""
         kind, name = self.manifest.kind, self.manifest.metadata.name
         for slot, value in (("kind", kind), ("name", name), ("key", (kind, name))):
-            object.__setattr__(self, slot, value)
+            force_setattr(self, slot, value)
 
     @property
     def source(self) -> str:
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(Struct, frozen=True):
     """A manifest that is invalid, or at odds with another one, but whose name could be read."""
 
     kind: str
@@ -52,8 +52,7 @@ class Broken:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """One look at the directory. `unreadable` and `unclear` say, for each file that could not be read or whose
     manifests could not all be told apart, why; `vanished`, why the directory itself is not there. What is `leaving` was
     there a moment ago, and perhaps is only being replaced. That the collectors in `removed` are gone is meant."""

@@ -6,7 +6,8 @@ Nobody is stopped by a mistake: what cannot be read or understood keeps its last
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.manifests.spec import CollectorSpec, DestinationSpec, MailCollector, MergedCollector
 from reconciler.manifests.support import unsupported
@@ -20,16 +21,14 @@ HELD = "Held"
 DIRECTORY_VANISHED = "DirectoryVanished"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """What keeps a collector from running as declared: a condition's reason, and a sentence that says where."""
 
     reason: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """What the spec of a collector was merged from: its template's name, and digests of the template and of its own."""
 
     template: str
@@ -37,8 +36,7 @@ class Origin:
     own_digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredCollector:
+class DesiredCollector(Struct, frozen=True):
     """A collector with everything its loop needs. `spec` is as declared, `effective` has absolute paths.
 
     `destination` is None for the built-in one: Maildirs below the state directory. `digest` tells changes of the
@@ -73,8 +71,7 @@ class DesiredCollector:
         return self.problem is None or self.problem.reason != NOT_SUPPORTED
 
 
-@dataclass(frozen=True, slots=True)
-class Invalid:
+class Invalid(Struct, frozen=True):
     """A collector of which nothing is known that could run: first seen bad, or without a destination."""
 
     name: str
@@ -87,8 +84,7 @@ class Invalid:
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(Struct, frozen=True):
     """`good` are the manifests that are in force now: the next time's last good ones."""
 
     collectors: Mapping[str, DesiredCollector]
@@ -96,8 +92,7 @@ class Desired:
     good: Mapping[Key, Declaration]
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """The version of a manifest that is in force, and what is wrong with it."""
 
     declaration: Declaration

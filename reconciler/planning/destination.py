@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.manifests.spec import Destination, DestinationSpec
 from reconciler.planning.declared import Declaration
@@ -11,8 +12,7 @@ from reconciler.planning.declared import Declaration
 BUILT_IN = "built-in"
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """`spec` is None for the built-in destination. `missing`: there is none, and `complaint` says why."""
 
     name: str | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from reconciler.manifests.effective import map_paths, resolve_paths
 from reconciler.manifests.spec import Declared, MergedCollector, SecretRef

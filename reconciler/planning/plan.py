@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.planning.changes import Change, changes, consequences
 from reconciler.planning.desired import Desired, DesiredCollector
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """Nothing runs, and it shall. `changes` are what its manifest says beyond the defaults."""
 
     name: str
@@ -19,8 +19,7 @@ class Start:
     changes: tuple[Change, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(Struct, frozen=True):
     """It runs with another spec: that one finishes its message, then this one starts. `consequences` are those for the
     mail: what is collected again or deleted."""
 
@@ -30,24 +29,21 @@ class Replace:
     consequences: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """It runs, and shall not: it finishes its message."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Struct, frozen=True):
     """It stays as it is: running with this very spec, or not running and not meant to."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """A change that is held back: `reason` says what has to happen first."""
 
     name: str
@@ -57,8 +53,7 @@ class Hold:
 Step = Start | Replace | Stop | Keep | Hold
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """One step for each collector that was looked at, by name."""
 
     steps: tuple[Step, ...] = ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reconciler.planning.declared import Declaration, Observed
 from reconciler.planning.desired import Desired, DesiredCollector, Settled, in_force, with_destination

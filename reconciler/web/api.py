@@ -6,10 +6,10 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -29,8 +29,7 @@ _STILL_THERE = 15.0
 """Seconds of silence after which an event stream says that it is alive."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where this daemon lives."""
 
     manifests: Path

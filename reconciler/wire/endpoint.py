@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 import idna
+from msgspec import Struct
 
 from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ConnectionFailed
@@ -18,8 +18,7 @@ _NAME = re.compile(r"(?:[!-\-/-~]{1,63}\.)*[!-\-/-~]{1,63}\.?")
 """Labels of 1 to 63 printable octets (RFC 1035, 2.3.4); whether such a name exists is for the resolver to say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """A server as the manifest declares it; `host` may be an address or a domain name in any script."""
 
     host: str

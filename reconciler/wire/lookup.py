@@ -9,15 +9,15 @@ from __future__ import annotations
 import socket
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from reconciler.model.errors import ConnectionFailed
 from reconciler.wire.endpoint import Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     family: int
     sockaddr: tuple[Any, ...] | str
 

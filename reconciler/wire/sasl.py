@@ -16,8 +16,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from reconciler.model.errors import ProtocolViolation, SourceUnsuitable
 from reconciler.model.secret import Secret
@@ -27,8 +28,7 @@ PROOFS = ("SCRAM-SHA-256", "SCRAM-SHA-1")
 _FORBIDDEN = re.compile("[\r\n\0]")
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """`token`: the secret is an OAuth2 access token, else a password."""
 
     username: str

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 
 from reconciler.cli import VERBS, commands
@@ -130,6 +130,6 @@ def test_docs_show_the_objects_as_they_are() -> None:
     ("collect", ["name", "session", "error"]), ("route", Routing), ("route", RoutedRecipient), ("route", Considered)])
 def test_docs_tell_the_fields_of_an_object(verb: str, model: Any) -> None:
     fields = ([field.alias for field in model.model_fields.values()] if hasattr(model, "model_fields")
-              else [field.name for field in dataclasses.fields(model)] if dataclasses.is_dataclass(model) else model)
+              else model if isinstance(model, list) else [field.name for field in msgspec.structs.fields(model)])
 
     assert f"`{{{', '.join(fields)}}}`" in section(verb)

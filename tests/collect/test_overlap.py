@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.errors import DestinationUnavailable, LedgerUnavailable
 from reconciler.model.messages import Deletion, Folder, Listed

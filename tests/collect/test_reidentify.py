@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.messages import Account
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, MessageState, Outcome, SessionReport

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Entry, MessageState, Outcome, Refused

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.collect.standing import BELIEVED
 from reconciler.model.outcomes import Entry, MessageState, SessionReport
@@ -15,7 +15,7 @@ from tests.collect.world import NOW, Fate, World, everything_to
 def world(mode: str = "new-keep", **task: object) -> World:
     found = World()
     found.server.messages = {"1": b"Subject: one\n\n1\n", "2": b"Subject: two\n\n2\n"}
-    found.task = replace(found.task, mode=mode, digest="d1", **task)  # type: ignore[arg-type]
+    found.task = replace(found.task, mode=mode, digest="d1", **task)
     return found
 
 

@@ -4,7 +4,7 @@ disk, changes of mode and limit, `clear`. A model says what must have been deliv
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from hypothesis import HealthCheck, settings
@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
 from reconciler.collect.incoming import fingerprint
 from reconciler.model.messages import Fingerprint

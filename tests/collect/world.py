@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
+
+from msgspec.structs import replace
 
 from reconciler.collect.session import Session, Task
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable, LeaseLost

@@ -6,10 +6,10 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.destinations.maildir import Maildir
 from reconciler.destinations.maildir.names import name

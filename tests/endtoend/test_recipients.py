@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, Literal
 
 import pytest
+from msgspec.structs import asdict
 
 from tests.endtoend.accounting import assert_adds_up
 from tests.endtoend.deployment import Deployment

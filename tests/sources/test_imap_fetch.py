@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceError, Throttled
 from reconciler.model.messages import Arrival

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.mail.addresses import Address, addresses, comparable, for_clause
 from reconciler.mail.headers import Field, fields
@@ -26,8 +27,7 @@ ADDRESSES = 1000
 """So many of a message's addresses are looked at: nobody makes us deliver ten thousand copies of one message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """An address at its place; a `str` is one that cannot be read."""
 
     header: str

@@ -8,7 +8,8 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.destinations.maildir import directories, stale
 from reconciler.destinations.maildir.errors import NotAMailbox, explained, unavailable
@@ -20,16 +21,14 @@ _FLAGS = re.compile("[:,]")
 """What a mail program appends to a file's name begins with one of these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Temporary:
+class Temporary(Struct, frozen=True):
     """A file of ours in `tmp/`. `linked`: the mail is somewhere else as well; `stale`: old enough to be forgotten."""
 
     linked: bool
     stale: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(Struct, frozen=True):
     """Files of ours in one Maildir: `untouched` in `new/` with their sizes, `seen` in `cur/` and in folders."""
 
     place: Place

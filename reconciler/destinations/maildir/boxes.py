@@ -7,7 +7,8 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.destinations.maildir import directories
 from reconciler.destinations.maildir.places import Place
@@ -17,8 +18,7 @@ KEPT = 8
 _MOVED = "it was replaced or moved away while mail was being delivered there"
 
 
-@dataclass(slots=True, eq=False)
-class Box:
+class Box(Struct, eq=False):
     """Descriptors of a Maildir's `tmp` and `new`. `identity` tells whether its path still leads to it."""
 
     place: Place

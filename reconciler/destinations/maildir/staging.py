@@ -6,7 +6,8 @@ import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.destinations.maildir import files, names
 from reconciler.destinations.maildir.boxes import Box
@@ -17,8 +18,7 @@ _AGAIN = ".again"
 """Ends the name that content is staged under while an earlier delivery of the message is there to be compared."""
 
 
-@dataclass(slots=True, eq=False)
-class Copy:
+class Copy(Struct, eq=False):
     """One recipient's copy, `tmp/NAME`. `adopted`: it was delivered before; `placed`: it is in `new/`."""
 
     place: Place
@@ -34,8 +34,7 @@ class Copy:
     """Why its mailbox cannot take it now, though others can."""
 
 
-@dataclass(slots=True, eq=False)
-class StagedMail:
+class StagedMail(Struct, eq=False):
     size: int = 0
     copies: list[Copy | Deferred | Refused] = field(default_factory=list)
     """One for each recipient."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.destinations.transfer.reply import Reply, read_reply
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable, ProtocolViolation, TlsRefused
@@ -21,8 +22,7 @@ WIRE = (ConnectionFailed, ProtocolViolation, TlsRefused)
 _CLOSING = 421
 
 
-@dataclass(frozen=True, slots=True)
-class Protocol:
+class Protocol(Struct, frozen=True):
     """`greeting` is the verb; `each`: the server answers for each recipient after the message (RFC 2033, 4.2)."""
 
     name: str
@@ -36,8 +36,7 @@ Prepare = Callable[["Dialogue"], None]
 """What comes between the greeting and the first message: STARTTLS, AUTH."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(Struct, frozen=True):
     """Everything but the message: `parameters` of MAIL; `sender` and `recipients` as they go onto the wire."""
 
     sender: str

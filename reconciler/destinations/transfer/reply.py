@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Refused
@@ -20,8 +21,7 @@ _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
 _ABOUT_THE_SENDER = ("5.1.7", "5.1.8")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """`lines` are the texts behind the code, printable."""
 
     code: int

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.destinations.transfer.canonical import canonical, dotted
 from reconciler.mail.addresses import Address, addresses
@@ -66,8 +68,7 @@ def _blocks(first: bytes, read: Callable[[], bytes]) -> Iterator[bytes]:
         yield block
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(Struct, frozen=True):
     """A spooled message and whom it is for (`model.interfaces.Staged`)."""
 
     message: DeliveryId

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from reconciler.manifests.composing import collector, destination
 
 
@@ -18,15 +20,14 @@ class Unreadable(Exception):
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """What is not carried over, or otherwise than it was."""
 
     line: int
     message: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # these two hide secrets from their repr
 class Account:
     """A collector to be. `secret` is its password where that stands in the configuration; `place` is the spec of its
     Destination, None for the default one."""
@@ -43,8 +44,7 @@ class Account:
         self.notes.append(Note(line, message))
 
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
+class Foreign(Struct, frozen=True):
     """A whole configuration; `notes` are about none of its accounts."""
 
     accounts: tuple[Account, ...]

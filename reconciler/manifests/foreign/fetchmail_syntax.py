@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.manifests.foreign.accounts import Unreadable
 
@@ -31,8 +32,7 @@ _ENTRIES = frozenset({"poll", "skip", "defaults", "set"})
 _KEYWORDS = _FLAGS | _VALUES | _LISTS | _ENTRIES | {"user", "here", "there", "envelope", "no"}
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """`values` are empty for a flag; `on` is false behind `no`."""
 
     line: int
@@ -40,8 +40,7 @@ class Option:
     on: bool = True
 
 
-@dataclass(slots=True)
-class User:
+class User(Struct):
     """A user of a server: its name there, and what is said of it."""
 
     line: int
@@ -49,8 +48,7 @@ class User:
     options: dict[str, Option] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """A `poll`, `skip` or `defaults`; `options` are the server's, and those of every user that has none of its own."""
 
     line: int
@@ -60,8 +58,7 @@ class Entry:
     users: list[User] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     line: int
     text: str
     quoted: bool = False

@@ -6,7 +6,7 @@ yandex.ru/dev/id/doc, help.mail.ru/developers/oauth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reconciler.manifests.spec import OAuth2, SourceSpec
 from reconciler.model.errors import SourceUnsuitable
@@ -14,8 +14,7 @@ from reconciler.model.errors import SourceUnsuitable
 _MICROSOFT = "https://login.microsoftonline.com/common/oauth2/v2.0"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
+class Endpoints(Struct, frozen=True):
     """URLs; "": the provider has no such thing, or it is not known. `scopes` by protocol."""
 
     token: str
@@ -42,8 +41,7 @@ _PRESETS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(Struct, frozen=True):
     """What a manifest says of OAuth2, presets filled in."""
 
     endpoints: Endpoints

@@ -10,10 +10,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
 from oauthlib.oauth2 import BackendApplicationClient, WebApplicationClient
 
 from reconciler.log import log
@@ -35,16 +35,14 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 """RFC 6749, appendix A.12, without the space that could end it in a header."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccessToken:
+class AccessToken(Struct, frozen=True):
     """`expires_at`: seconds since the epoch, None where the server did not say."""
 
     secret: Secret
     expires_at: float | None
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(Struct):
     lock: threading.Lock
     token: AccessToken | None = None
     good_until: float = 0.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import imaplib
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 
 from imapclient import IMAPClient
+from msgspec.structs import replace
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.sources.imap.responses import Completed, Fetched, Literal, Mark, number, parse_fetch

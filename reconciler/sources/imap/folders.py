@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from imapclient import imap_utf7
+from msgspec import Struct
 
 from reconciler.sources.imap.dialogue import Client
 
@@ -23,8 +23,7 @@ _PERSONAL = re.compile(rb'\(\("((?:\\.|[^"\\])*)" (NIL|"(?:\\.|[^"\\])")', re.IG
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class ServerFolder:
+class ServerFolder(Struct, frozen=True):
     """A folder as LIST shows it; `raw` is its name on the wire."""
 
     raw: bytes
@@ -53,8 +52,7 @@ INBOX = ServerFolder(b"INBOX", "")
 """Every account has it, whatever LIST says (RFC 3501, 5.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """The folders to collect from, by the names that manifests and the ledger use, and what was not found."""
 
     folders: dict[str, ServerFolder]

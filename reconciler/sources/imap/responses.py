@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 
 class Mark(Enum):
@@ -26,8 +27,7 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 LARGEST_UID = (1 << 32) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """One FETCH response: its attributes, names in capitals."""
 
     attributes: Mapping[bytes, Value]
@@ -44,8 +44,7 @@ class Fetched:
         return number(value, 1 << 62) if isinstance(value, bytes) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(Struct, frozen=True):
     """The tagged end of a command: OK, NO or BAD, and the text after it."""
 
     status: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import imaplib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ProtocolViolation, SourceError, SourceUnsuitable

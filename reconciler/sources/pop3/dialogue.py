@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.model.errors import (
     AuthenticationFailed,
@@ -25,8 +26,7 @@ _TEMPORARY = ("IN-USE", "LOGIN-DELAY", "SYS/TEMP")
 _GARBAGE = "the server does not answer as POP3 does"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A status line (RFC 1939, section 3); `rest` is what follows +OK or -ERR."""
 
     ok: bool

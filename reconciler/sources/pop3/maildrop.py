@@ -6,7 +6,8 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.model.messages import Listed
 
@@ -15,8 +16,7 @@ _ODD = re.compile(rb"[^!-\[\]-~]")
 _MOST_DIGITS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Maildrop:
+class Maildrop(Struct, frozen=True):
     """`numbers` are the message numbers of this session by key, in their order."""
 
     messages: tuple[Listed, ...]
