@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, create_model, model_validator
+from pydantic import BaseModel, GetJsonSchemaHandler, create_model, model_validator
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -25,10 +25,14 @@ Place = tuple[str, ...]
 class Fragment(Declared):
     """Base of the models of which a part may stand alone."""
 
-    model_config = ConfigDict(use_attribute_docstrings=False)
-
     at_most_one: ClassVar[tuple[str, ...]] = ()
     """Keys that exclude each other."""
+    whole: ClassVar[type[Declared]] = Declared
+    """The model that this is a part of."""
+
+    @classmethod
+    def field_texts(cls) -> Mapping[str, str]:
+        return {name: text for name, text in cls.whole.field_texts().items() if name in cls.model_fields}
 
     @model_validator(mode="before")
     @classmethod
@@ -57,7 +61,7 @@ def partial(model: type[Declared], name: str = "", *, without: str = "") -> type
     made: type[Fragment] = create_model(  # type: ignore[call-overload]  # its overloads know no computed fields
         name or f"Partial{model.__name__}", __base__=Fragment, __doc__=model.__doc__, __module__=__name__,
         **{key: (field.annotation, field) for key, field in fields.items()})
-    made.at_most_one = model.exactly_one
+    made.at_most_one, made.whole = model.exactly_one, model
     return made
 
 

@@ -7,6 +7,8 @@ reject the same files. Docstrings below a field become the schema's descriptions
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
@@ -86,7 +88,7 @@ class Declared(BaseModel):
     """Base of everything that stands in a manifest: camelCase keys, nothing unknown, nothing converted."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True,
-                              validate_by_name=False, validate_by_alias=True, use_attribute_docstrings=True)
+                              validate_by_name=False, validate_by_alias=True)
 
     exactly_one: ClassVar[tuple[str, ...]] = ()
     """Keys of which one must be there and no other."""
@@ -112,9 +114,20 @@ class Declared(BaseModel):
         return data
 
     @classmethod
+    def field_texts(cls) -> Mapping[str, str]:
+        """What is said of its fields."""
+        from reconciler.manifests._descriptions import descriptions  # noqa: PLC0415  # only for the schema
+
+        texts = descriptions(sys.modules[Declared.__module__])
+        return {name: text for base in reversed(cls.__mro__) for name, text in texts.get(base.__name__, {}).items()
+                if name in cls.model_fields}
+
+    @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = handler(core)
         shape = handler.resolve_ref_schema(schema)
+        for name, text in cls.field_texts().items():
+            shape["properties"][cls.model_fields[name].alias]["description"] = text
         if cls.exactly_one:
             shape["oneOf"] = [{"required": [key]} for key in cls.exactly_one]
         if cls.together:
