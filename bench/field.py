@@ -53,9 +53,11 @@ class Field:
 
     def once(self, account: Account, letters: int) -> Figures:
         """As a whole process; 0 letters: over an empty directory."""
-        ours.prepared(account.work, account.password, account.maildir)
         if letters:
+            ours.prepared(account.work, account.password, account.maildir)
             ours.declare(account.work, "bench", account)
+        else:
+            (account.work / "collectors.d").mkdir(parents=True)
         figures = self._run(ours.once(account.work), account.work, as_mail=False)
         _expect(account.maildir, letters, ONCE)
         return figures

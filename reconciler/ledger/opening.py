@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, make_url
 from sqlalchemy.engine import URL
 
+from reconciler.disk import sync_names
 from reconciler.ledger import dialects
 from reconciler.ledger.audit import Audits
 from reconciler.ledger.declarations import Declarations
@@ -20,7 +21,6 @@ from reconciler.ledger.orphans import Orphans
 from reconciler.ledger.records import MessageRecords
 from reconciler.ledger.schema import REVISIONS, metadata, stamp
 from reconciler.ledger.sessions import Sessions
-from reconciler.manifests.writing import sync
 from reconciler.model.errors import LedgerUnavailable
 
 
@@ -72,7 +72,7 @@ def _ensure_directory(directory: Path) -> None:
     with contextlib.suppress(FileExistsError):
         directory.mkdir(0o700)
         directory.chmod(0o700)
-    sync(directory.parent)
+    sync_names(directory.parent)
 
 
 def _build(where: URL, path: Path) -> None:
@@ -88,7 +88,7 @@ def _build(where: URL, path: Path) -> None:
         engine.dispose()  # the last connection moves everything from the WAL into the file, and syncs it
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
-        sync(path.parent)
+        sync_names(path.parent)
     finally:
         draft.unlink()
 

@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from reconciler.disk import sync_names
 from reconciler.manifests import files
 from reconciler.model.errors import CollectorError
 
@@ -26,7 +27,7 @@ def replace_file(path: Path, before: bytes | None, after: bytes | None) -> None:
         path.unlink()
     else:
         _write(target, before, after)
-    sync(target.parent)
+    sync_names(target.parent)
 
 
 def new_file(path: Path, content: bytes, mode: int = 0o666) -> None:
@@ -36,7 +37,7 @@ def new_file(path: Path, content: bytes, mode: int = 0o666) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
-    sync(path.parent)
+    sync_names(path.parent)
 
 
 def _write(target: Path, before: bytes | None, after: bytes) -> None:
@@ -66,12 +67,3 @@ def _require(target: Path, before: bytes | None) -> None:
         now = None
     if now != before:
         raise ChangedMeanwhile(f"{target} was changed meanwhile: nothing was written")
-
-
-def sync(directory: Path | str) -> None:
-    """Make the names in it durable. Raises OSError."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,7 +6,7 @@ import os
 import tempfile
 from contextlib import suppress
 
-from reconciler.manifests.writing import sync
+from reconciler.disk import sync_names
 from reconciler.model.errors import SecretUnavailable
 from reconciler.model.secret import Secret
 
@@ -29,7 +29,7 @@ def write_secret(path: str, secret: Secret) -> None:
             with suppress(OSError):
                 os.unlink(draft)  # noqa: PTH108  # paths are text here
             raise
-        sync(directory)
+        sync_names(directory)
     except OSError as error:
         raise SecretUnavailable(f"cannot write the secret file {path}: {error.strerror}; let the user that runs "
                                 "mailcollector write there") from error
