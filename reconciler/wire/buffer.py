@@ -6,6 +6,8 @@ import re
 
 SMALLEST = 16 << 10
 LARGEST = 256 << 10
+_DOT = re.compile(rb"\r\n\.")
+_AROUND = 1 << 10
 
 
 class Buffer:
@@ -38,10 +40,18 @@ class Buffer:
         match = pattern.match(self._block, self._start, self._end)
         return None if match is None else (tuple(map(bytes, match.groups())), match.end() - self._start)
 
-    def search(self, pattern: re.Pattern[bytes], offset: int) -> int:
-        """Where `pattern` is, counted as by `find`."""
-        match = pattern.search(self._block, self._start + offset, self._end)
-        return -1 if match is None else match.start() - self._start
+    def find_dot(self, offset: int) -> int:
+        """Where CRLF and a dot are, counted as by `find`. One octet is found ten times as fast as three, and in what is
+        encoded there are no dots at all; where there are many, a pattern is faster than one look for each."""
+        block, begin, end = self._block, self._start + offset, self._end
+        while (dot := block.find(b".", begin, end)) >= 0:
+            stop = min(dot + _AROUND, end)
+            if match := _DOT.search(block, max(begin, dot - 2), stop):
+                return match.start() - self._start
+            if stop == end:
+                break
+            begin = stop - 2
+        return -1
 
     def skip(self, count: int) -> None:
         """Pass over so many octets, which must be there."""

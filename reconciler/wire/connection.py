@@ -174,9 +174,9 @@ class Connection:
         """Octets that were received and not read."""
         return len(self._buffer)
 
-    def search(self, pattern: re.Pattern[bytes], offset: int = 0) -> int:
-        """Where `pattern` is in what is buffered, counted from the next octet to read; -1: nowhere."""
-        return self._buffer.search(pattern, offset)
+    def find_dot(self, offset: int) -> int:
+        """Where, in what has come, a line begins with a dot: the place of the CRLF before it, -1 where none does."""
+        return self._buffer.find_dot(offset)
 
     def peek(self, offset: int, count: int) -> bytes:
         """Up to `count` buffered octets from `offset`, which stay unread."""

@@ -24,7 +24,7 @@ class Pieces:
         self._pieces = iter(pieces)
         self._waiting = b""
         self._buffer = Buffer()
-        self.search, self.peek, self.take = self._buffer.search, self._buffer.peek, self._buffer.take
+        self.find_dot, self.peek, self.take = self._buffer.find_dot, self._buffer.peek, self._buffer.take
 
     def buffered(self) -> int:
         return len(self._buffer)

@@ -66,10 +66,10 @@ def test_a_frame_and_its_content_are_read_at_once(connect: Connect, step: int) -
     wire = b"* a {2048}\r\n" + content + b")\r\n* b {0}\r\n)\r\nrest\r\n"
     with says(*(wire[start:start + step] for start in range(0, len(wire), step))) as server:
         connection = connect(server)
-        while connection.search(FRAME) < 0:
+        while not FRAME.match(connection.peek(0, 100)):
             connection.fill(bulk=False)
         assert connection.read_framed(FRAME, b")\r\n") == ((b"a", b"2048"), content)
-        while connection.search(FRAME) < 0:
+        while not FRAME.match(connection.peek(0, 100)):
             connection.fill(bulk=False)
         assert connection.read_framed(FRAME, b")\r\n") == ((b"b", b"0"), b"")
         assert connection.read_framed(FRAME, b")\r\n") is None

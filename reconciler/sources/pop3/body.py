@@ -5,14 +5,11 @@ Only CRLF.CRLF ends it (hazard P7), and lines may be of any length (hazard P5).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from reconciler.wire.connection import Connection
 
 _END = b"\r\n.\r\n"
-_DOT = re.compile(rb"\r\n\.")
-"""A line that begins with a dot: the end, or stuffed, or neither where a server does not stuff."""
 _PIECE = 64 << 10
 
 
@@ -58,7 +55,7 @@ class Body:
     def _lines(self) -> Iterator[bytes]:
         connection, seen = self._connection, 0
         while True:
-            dot = connection.search(_DOT, seen)
+            dot = connection.find_dot(seen)  # the end, or stuffed, or neither where a server does not stuff
             after = connection.peek(dot + 3, 2) if dot >= 0 else b""
             if after == b"\r\n":
                 break
