@@ -83,7 +83,7 @@ def check(settings: Settings, directory: Path, name: str) -> CheckReport:
 def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:
     """Compare the ledger with the Maildirs and the manifests. Owns the state meanwhile. Raises LedgerAbsent where there
     is no ledger."""
-    from reconciler.control.fsck import Fsck  # noqa: PLC0415  # these three: no session needs them
+    from reconciler.control.fsck import Fsck  # noqa: PLC0415  # these three: no other verb needs them
     from reconciler.destinations.maildir.audit import Maildirs  # noqa: PLC0415
     from reconciler.destinations.maildir.names import SUFFIX  # noqa: PLC0415
 
