@@ -79,7 +79,7 @@ def _commit(written: list[tuple[int, str]], maildir: Path, sync: str, threads: T
         if sync == "each":
             os.fsync(descriptor)
         os.close(descriptor)
-        os.rename(maildir / "tmp" / name, maildir / "new" / name)  # noqa: PTH104  # as little as possible
+        os.rename(maildir / "tmp" / name, maildir / "new" / name)  # noqa: PTH104  # the floor: the call and nothing else
     if sync != "none" and written:
         new = os.open(f"{maildir}/new", os.O_RDONLY)
         os.fsync(new)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 
 from reconciler.app.checks import Checks
 from reconciler.app.ledger import ledger_if_any, own_ledger
 from reconciler.app.sessions import maildir_path, one_each, open_destination, task, utc_now
+from reconciler.control.fsck import Fsck
 from reconciler.control.observe import Directory
 from reconciler.control.offline import find, listed
 from reconciler.control.ownership import owned
 from reconciler.control.proposal import Proposal, last_in_force, propose
 from reconciler.control.recorder import decide_once
+from reconciler.destinations.maildir.audit import Maildirs
+from reconciler.destinations.maildir.names import SUFFIX
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.model.consent import Prompt, Way
 from reconciler.model.errors import ManifestInvalid, ManifestsMissing, NotSupported
@@ -36,9 +39,9 @@ def collectors(settings: Settings, directory: Path) -> list[ShownCollector]:
 
 def description(settings: Settings, directory: Path, name: str) -> Description:
     """Raises KeyError where no such collector is declared."""
-    shown = {found.metadata.name: found for found in collectors(settings, directory)}[name]
     with ledger_if_any(settings) as ledger:
         found = find(_manifests(settings, directory), ledger.last_good() if ledger else ())
+        shown = {one.metadata.name: one for one in listed(found, ledger.histories() if ledger else {})}[name]
         declared = found.desired.collectors.get(name) or found.desired.invalid[name]
         history = ledger.histories([name]).get(name) if ledger else None
         return Description(
@@ -48,16 +51,14 @@ def description(settings: Settings, directory: Path, name: str) -> Description:
             source=declared.source)
 
 
-def collect(settings: Settings, directory: Path, names: Sequence[str] | None, force: bool,
+def collect(settings: Settings, directory: Path, names: Sequence[str], force: bool,
             on_progress: Callable[[str, Session], None]) -> dict[str, Session]:
-    """One session of each of `names`, or of every enabled collector. Owns the state meanwhile."""
+    """One session of each of `names`. Owns the state meanwhile."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         decision, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
-        chosen: Collection[str] = [name for name, found in decision.desired.collectors.items()
-                                   if found.effective.enabled] if names is None else names
         reports = one_each(settings, ledger).run(
-            decision, histories, chosen, force, lambda name, report: on_progress(name, Session.of(report)))
+            decision, histories, names, force, lambda name, report: on_progress(name, Session.of(report)))
         return {name: Session.of(report) for name, report in reports.items()}
 
 
@@ -83,10 +84,6 @@ def check(settings: Settings, directory: Path, name: str) -> CheckReport:
 def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:
     """Compare the ledger with the Maildirs and the manifests. Owns the state meanwhile. Raises LedgerAbsent where there
     is no ledger."""
-    from reconciler.control.fsck import Fsck  # noqa: PLC0415  # these three: no other verb needs them
-    from reconciler.destinations.maildir.audit import Maildirs  # noqa: PLC0415
-    from reconciler.destinations.maildir.names import SUFFIX  # noqa: PLC0415
-
     with closing(open_ledger(settings.state_url, create=False)) as reading, owned(settings.state_dir):
         desired = find(_manifests(settings, directory), reading.last_good()).desired
         maildirs = {name: Maildirs(path) for name, collector in desired.collectors.items()
@@ -122,7 +119,7 @@ def confirm_removed(settings: Settings, name: str) -> None:
 def consent(settings: Settings, directory: Path, name: str, way: Way, show: Callable[[Prompt], None]) -> str:
     """Get a refresh token for this collector; the file that it was written to. Raises KeyError where no such collector
     is declared, ManifestInvalid, and what consent raises."""
-    from reconciler.secrets.oauth2 import Consent  # noqa: PLC0415  # only this needs it
+    from reconciler.secrets.oauth2 import Consent  # noqa: PLC0415  # an HTTP client, for this verb alone
 
     with ledger_if_any(settings) as ledger:
         source = _declared(settings, directory, name, ledger).effective.source

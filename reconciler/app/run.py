@@ -6,6 +6,7 @@ import resource
 from pathlib import Path
 
 from reconciler.app.ledger import own_ledger
+from reconciler.app.once import run_once
 from reconciler.control.ownership import owned
 from reconciler.manifests.files import DirectoryVanished, list_files
 from reconciler.model.errors import ManifestsMissing
@@ -23,9 +24,7 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
         raise ManifestsMissing(str(error)) from error
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         if once:
-            from reconciler.app.once import run_once  # noqa: PLC0415  # the daemon does without
-
             return run_once(settings, directory, ledger, allow_empty)
-        from reconciler.app.daemon import serve  # noqa: PLC0415  # with --once nothing is watched
+        from reconciler.app.daemon import serve  # noqa: PLC0415  # with --once there is no watcher and no web server
 
         return serve(settings, directory, ledger, allow_empty)

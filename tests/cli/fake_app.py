@@ -42,12 +42,12 @@ class FakeApp:
     def description(self, settings: Settings, directory: Path, name: str) -> Description:
         return next(samples.description(one) for one in self.declared if one.metadata.name == name)
 
-    def collect(self, settings: Settings, directory: Path, names: Sequence[str] | None, force: bool,
+    def collect(self, settings: Settings, directory: Path, names: Sequence[str], force: bool,
                         on_progress: Callable[[str, Session], None]) -> dict[str, Session]:
         self.forced.append(force)
-        for name in names or ():
+        for name in names:
             on_progress(name, self.sessions[name].model_copy(update={"finished_at": None, "collected": 1}))
-        return {name: self.sessions[name] for name in names or ()}
+        return {name: self.sessions[name] for name in names}
 
     def clear(self, settings: Settings, directory: Path, name: str) -> dict[str, int]:
         self.cleared.append(name)
