@@ -37,6 +37,7 @@ class Client:
     """One connection, as the server's side sees it."""
 
     def __init__(self, opened: socket.socket, lines: list[bytes]) -> None:
+        self._abandoned = False
         self._socket = opened
         self._received = b""
         self._lines = lines
@@ -69,7 +70,10 @@ class Client:
         """Become a TLS server; a client that refuses it is `Gone`."""
         assert not self._received, "the client sent something before TLS began"
         try:
-            self._socket = context.wrap_socket(self._socket, server_side=True)
+            self._socket = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+            if self._abandoned:  # of the socket before
+                raise Gone
+            self._socket.do_handshake()
         except OSError as error:
             raise Gone from error
         self._socket.settimeout(_PATIENCE)
@@ -96,6 +100,7 @@ class Client:
 
     def abandon(self) -> None:
         """Wake the script's thread wherever it waits."""
+        self._abandoned = True
         try:
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
         except OSError:
