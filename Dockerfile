@@ -1,4 +1,4 @@
-# ruamel.yaml's C loader is compiled here: the compiler comes as a Python package, the headers it needs with the image.
+# Nothing is compiled: every dependency comes as a wheel.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./

@@ -1,7 +1,7 @@
 """Bytes to documents, with libyaml's parser: strict, bounded, and every value knows its place.
 
-`ruamel.yaml.YAML(typ="safe")` is silently pure Python where libyaml came with the package `ruamel.yaml.clibz`, so the
-parser is asked for its events here. Building from events also keeps deep nesting off the stack, and lets aliases be
+`ruamel.yaml.YAML(typ="safe")` is silently pure Python, four times slower, where libyaml's parser is missing. Here it
+is imported by name, and asked for its events: building from them keeps deep nesting off the stack, and lets aliases be
 counted before anything is made of them. Anchors and aliases are allowed within bounds; tags and merge keys are not.
 """
 

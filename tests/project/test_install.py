@@ -27,7 +27,7 @@ spec:
 def installed(checkout: Path, tmp_path: Path) -> Path:
     """The `bin` of a virtual environment with the package built and installed from a copy of the checkout.
 
-    What it depends on is lent by this environment, for compiling it anew would take minutes: the new one's own
+    What it depends on is lent by this environment, for installing it anew would take its time: the new one's own
     packages come first.
     """
     environment = tmp_path / "environment"
