@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import re
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from msgspec import Struct
 
 from reconciler.manifests import providers
 from reconciler.manifests.fields import Fields
+from reconciler.model.patterns import Pattern, is_pattern
 
 _SOURCE = ("spec", "source")
+_PATTERNS = 50
+_FOLDERS = 500
+"""So many patterns of one collector are compared with so many folders of another: this is a lint, and must end soon."""
 
 
 class Mailbox(Struct, frozen=True):
@@ -23,8 +28,9 @@ class Mailbox(Struct, frozen=True):
 
     def overlaps(self, other: Mailbox) -> bool:
         """Whether a message may be in both: the same folder, or a pattern that matches it."""
-        return self.account == other.account and any(
-            _matches(one, two) or _matches(two, one) for one in self.folders for two in other.folders)
+        return self.account == other.account and (
+            not frozenset(self.folders).isdisjoint(other.folders)
+            or _match(self.folders, other.folders) or _match(other.folders, self.folders))
 
 
 def of(fields: Fields) -> Mailbox | None:
@@ -43,9 +49,6 @@ def _inbox(folder: str) -> str:
     return "INBOX" if folder.upper() == "INBOX" else folder
 
 
-def _matches(pattern: str, folder: str) -> bool:
-    if pattern == folder:
-        return True
-    words = (".*" if part == "*" else "[^/]*" if part == "%" else re.escape(part)
-             for part in re.split(r"([*%])", pattern))
-    return re.fullmatch("".join(words), folder, re.DOTALL) is not None
+def _match(patterns: Iterable[str], folders: Sequence[str]) -> bool:
+    return any(pattern.matches(folder) for pattern in map(Pattern, islice(filter(is_pattern, patterns), _PATTERNS))
+               for folder in folders[:_FOLDERS])

@@ -97,11 +97,11 @@ def _shared(manifests: Iterable[Named]) -> _Found:
 
 
 def _shares(one: Named, group: Sequence[Named]) -> _Found:
-    others = [other for other in group if other.name != one.name and one.mailbox and other.mailbox
-              and one.mailbox.overlaps(other.mailbox)]
-    if not others or one.mailbox is None:
+    found = next((other for other in group if other.name != one.name and one.mailbox and other.mailbox
+                  and one.mailbox.overlaps(other.mailbox)), None)
+    if found is None or one.mailbox is None:
         return
-    other = f"the collector {quoted(others[0].name)} ({others[0].file}:{others[0].line})"
+    other = f"the collector {quoted(found.name)} ({found.file}:{found.line})"
     if one.mailbox.takes_away:
         yield _about(one, "spec.collect.mode", "all-delete-shared", f"this takes away mail that {other} reads too: use "
                      "new-keep or new-delete, or let one of the two collect", Severity.WARNING)

@@ -39,6 +39,17 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
     return text
 
 
+def excerpt(text: str, secrets: Iterable[Secret], length: int) -> str:
+    """The first `length` letters of `text` with its secrets replaced. Only what is shown is looked through, and a bit
+    more, so that no secret escapes that is cut at the end."""
+    known = list(secrets)
+    longest = max((len(form) for secret in known for form in _forms(secret.reveal())), default=0)
+    looked = length + longest
+    while looked < len(text) and len(redact(text[:looked], known)) < length + longest:
+        looked *= 2
+    return redact(text[:looked], known)[:length]
+
+
 def _forms(value: str) -> set[str]:
     if not value:
         return set()

@@ -17,6 +17,7 @@ from reconciler.model.errors import (
     Throttled,
     TlsRefused,
 )
+from reconciler.sources.imap.failures import response_code
 from reconciler.wire.limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
 from tests.sources.imap_server import GREETING, PASSWORD, Reply, imap, inbox, source, source_at, tagged
@@ -133,6 +134,23 @@ def test_T12_logindisabled_is_obeyed() -> None:
     with Scripted(imap({"CAPABILITY": offered})) as server:
         assert "LOGINDISABLED" in refused(server, TlsRefused)
         assert not sent_credentials(server)
+
+
+@pytest.mark.parametrize("text", ["[192.0.2.1] ready", "ready] steady", "[a] [b] [c]", "", "[", "]"])
+def test_T12_a_response_code_ends_at_its_first_bracket(text: str) -> None:
+    """UW imapd puts an address that has no name in brackets: LOGINDISABLED went unseen, the password was sent."""
+    greeting = f"* OK [CAPABILITY IMAP4REV1 STARTTLS LOGINDISABLED] {text}\r\n".encode()
+    with Scripted(imap(greeting=greeting)) as server:
+        assert "LOGINDISABLED" in refused(server, TlsRefused)
+        assert not sent_credentials(server)
+
+
+@pytest.mark.parametrize(("text", "code"), [
+    ("[UNAVAILABLE] gone [AUTHENTICATIONFAILED]", "UNAVAILABLE"), ("[ALERT] see https://[::1]/", "ALERT"),
+    ("[BADCHARSET (UTF-8)] no", "BADCHARSET"), ("[A" * 1000, None), ("[AUTH", None), ("no code", None), ("", None),
+])
+def test_the_code_of_a_refusal(text: str, code: str | None) -> None:
+    assert response_code(text) == code
 
 
 # Credentials

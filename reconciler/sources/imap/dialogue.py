@@ -100,7 +100,8 @@ class Dialogue(imaplib.IMAP4):
     def learn_capabilities(self) -> bool:
         """Take over what the server has told of them last; False when it has not."""
         told = self.untagged("CAPABILITY")
-        self.capabilities = tuple(told[-1].decode("ascii", "replace").upper().split()) if told else ()
+        words = told[-1].partition(b"]")[0] if told else b""  # imaplib takes all up to the last `]` for the code's
+        self.capabilities = tuple(words.decode("ascii", "replace").upper().split())
         return bool(told)
 
     def converse(self, name: str, arguments: Sequence[bytes], answer: Callable[[bytes], bytes | None]) -> Completed:

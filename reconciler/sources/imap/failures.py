@@ -15,12 +15,12 @@ from reconciler.model.errors import (
     Throttled,
     TlsRefused,
 )
-from reconciler.model.secret import Secret, redact
+from reconciler.model.secret import Secret, excerpt
 from reconciler.sources.imap.dialogue import Goodbye
 from reconciler.sources.imap.responses import Completed
 from reconciler.wire.endpoint import Endpoint
 
-_CODE = re.compile(r"\[([A-Z][A-Z0-9-]*)[^\]]*\]")
+_CODE = re.compile(r"\[([A-Z][A-Z0-9-]*)(?: [^\[\]]*)?\]")
 _WRONG_CREDENTIALS = {"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED"}
 _THROTTLING = {"UNAVAILABLE", "INUSE", "LIMIT", "OVERQUOTA", "CONTACTADMIN", "SERVERBUG"}
 _SHOWN = 300
@@ -35,7 +35,7 @@ class Failures:
 
     def shown(self, text: str) -> str:
         """The server's words on one line: secrets, control characters and excess removed (hazards S1, M14)."""
-        line = redact(text, self._secrets)[:_SHOWN]
+        line = excerpt(text, self._secrets, _SHOWN)
         return "".join(letter if letter.isprintable() else " " for letter in line).strip()
 
     @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from imapclient import imap_utf7
 from msgspec import Struct
 
+from reconciler.model.patterns import Pattern, is_pattern
 from reconciler.sources.imap.dialogue import Client
 
 _UNSUITED = {"\\ALL", "\\ALLMAIL", "\\TRASH", "\\JUNK", "\\SPAM", "\\DRAFTS"}
@@ -120,7 +121,7 @@ def choose(declared: Sequence[str], listed: Iterable[ServerFolder], prefix: str)
     for name in declared:
         found = _named(name, known, prefix) or _matching(name, known)
         if not found:
-            notes.append(f'no folder matches "{name}"' if _is_pattern(name) else f'there is no folder "{name}"')
+            notes.append(f'no folder matches "{name}"' if is_pattern(name) else f'there is no folder "{name}"')
         for short, folder in found.items():
             if folder.selectable:
                 chosen.setdefault(short, folder)
@@ -143,17 +144,11 @@ def _named(name: str, known: dict[str, ServerFolder], prefix: str) -> dict[str, 
     return {}
 
 
-def _matching(pattern: str, known: dict[str, ServerFolder]) -> dict[str, ServerFolder]:
-    if not _is_pattern(pattern):
+def _matching(text: str, known: dict[str, ServerFolder]) -> dict[str, ServerFolder]:
+    if not is_pattern(text):
         return {}
-    words = (".*" if part == "*" else "[^/]*" if part == "%" else re.escape(part)
-             for part in re.split(r"([*%])", pattern))
-    expression = re.compile("".join(words), re.DOTALL)
-    return {name: folder for name, folder in sorted(known.items()) if folder.wanted and expression.fullmatch(name)}
-
-
-def _is_pattern(name: str) -> bool:
-    return "*" in name or "%" in name
+    pattern = Pattern(text)
+    return {name: folder for name, folder in sorted(known.items()) if folder.wanted and pattern.matches(name)}
 
 
 def _lines(received: Iterable[bytes | tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes | None]]:

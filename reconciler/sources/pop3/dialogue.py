@@ -16,7 +16,7 @@ from reconciler.model.errors import (
     SourceUnsuitable,
     Throttled,
 )
-from reconciler.model.secret import Secret, redact
+from reconciler.model.secret import Secret, excerpt
 from reconciler.sources.pop3.body import Body
 from reconciler.wire.connection import Connection
 
@@ -132,8 +132,8 @@ class Dialogue:
 
     def quote(self, reply: Reply) -> str:
         """What the server said, fit to be shown: secrets redacted, one line, not too long."""
-        text = redact(reply.rest.decode("utf-8", "replace"), self.secrets)
-        return "".join(char if char.isprintable() else "?" for char in text)[:_SHOWN] or "no reason given"
+        text = excerpt(reply.rest.decode("utf-8", "replace"), self.secrets, _SHOWN)
+        return "".join(char if char.isprintable() else "?" for char in text) or "no reason given"
 
     def refusal(self, reply: Reply, what: str, *, login_delay: float | None = None) -> SourceError | None:
         """The error that a response code stands for; None without a code that says more than -ERR."""
