@@ -22,6 +22,7 @@ _NEW = {"generation": 1, "epoch": 1, "remembered": 0, "sessions": 0, "collected"
         "bytes": 0}
 _HISTORIES = select(collectors, *(column.label(f"session_{column.name}") for column in sessions.c)).outerjoin(
     sessions, (sessions.c.collector_id == collectors.c.id) & (sessions.c.number == collectors.c.sessions))
+_PARKED = (MessageState.PARKED, MessageState.PAUSED)
 
 
 class Declarations(Store):
@@ -74,7 +75,7 @@ class Declarations(Store):
                    messages.c.first_at.label("since"))
             .join(folders, folders.c.id == messages.c.folder_id)
             .join(collectors, _current())
-            .where(collectors.c.name == name, NOTABLE, messages.c.state == MessageState.PARKED,
+            .where(collectors.c.name == name, NOTABLE, messages.c.state.in_(_PARKED),
                    messages.c.deleted_at.is_(None))
             .order_by(messages.c.first_at, messages.c.id).limit(limit))
         with self.reading() as connection:
@@ -88,7 +89,7 @@ class Declarations(Store):
             return connection.execute(
                 update(messages).values(state=MessageState.FAILED, attempts=0)
                 .where(messages.c.folder_id.in_(where), NOTABLE,
-                       messages.c.state == MessageState.PARKED)).rowcount
+                       messages.c.state.in_(_PARKED))).rowcount
 
     def save_retry(self, name: str, retry: Retry | None) -> None:
         with self.writing() as connection:

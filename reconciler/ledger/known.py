@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from reconciler.model.outcomes import Entry, MessageState
@@ -20,6 +21,7 @@ class Notable(NamedTuple):
     header: str | None
     content: str | None
     reason: str
+    at: datetime | None = None
 
 
 class Known(Mapping[str, Entry]):
@@ -47,7 +49,7 @@ class Known(Mapping[str, Entry]):
         return Entry(key, found.state, found.occurrence, found.attempts,
                      self._delivered.get(found.id, frozenset()), found.deleted,
                      (found.content or "") if found.deleted or found.state is not MessageState.COLLECTED else "",
-                     (found.header or "") if found.state is MessageState.LISTED else "", found.reason)
+                     (found.header or "") if found.state is MessageState.LISTED else "", found.reason, found.at)
 
     def __contains__(self, key: object) -> bool:
         return key in self._found

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    case,
     func,
     literal_column,
     null,
@@ -24,7 +25,7 @@ from reconciler.ledger.dialects import ManyRows, Row, upsert
 from reconciler.ledger.known import Known, Notable
 from reconciler.ledger.places import FOLDER, Places, cut, named
 from reconciler.ledger.schema import NOTABLE, collectors, deliveries, messages
-from reconciler.ledger.types import State, code, microseconds, octets
+from reconciler.ledger.types import COUNTED, State, code, microseconds, octets
 from reconciler.model.messages import Folder
 from reconciler.model.outcomes import Entry, MessageState, Record
 
@@ -35,7 +36,8 @@ _COLLECTED = (
 )
 _NOTABLE = (
     select(messages.c.key, messages.c.occurrence, messages.c.id, messages.c.state, messages.c.attempts,
-           messages.c.deleted_at.is_not(None), messages.c.header, messages.c.content, messages.c.reason)
+           messages.c.deleted_at.is_not(None), messages.c.header, messages.c.content, messages.c.reason,
+           case((messages.c.state == MessageState.PAUSED, messages.c.last_at)))
     .where(messages.c.folder_id == bindparam("place"), NOTABLE)
     .order_by(messages.c.occurrence)
 )
@@ -133,7 +135,7 @@ def _row(place: int, record: Record, at: int) -> tuple[Any, ...]:
         header = octets(record.fingerprint.header)
         content = octets(record.fingerprint.content) or None
     return (place, record.key, record.occurrence, code(record.state), record.size,
-            int(record.state is MessageState.FAILED), header, content, record.reason, at, at, None)
+            int(record.state in COUNTED), header, content, record.reason, at, at, None)
 
 
 _IDENTITY = ("folder_id", "key", "occurrence")

@@ -27,7 +27,7 @@ from reconciler.ledger.dialects import COMPACT, KEY, partial
 from reconciler.ledger.types import Digest, Moment, State
 from reconciler.model.outcomes import MessageState
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """The schema's versions, oldest first; the last one is what stands below."""
 
 metadata = MetaData(naming_convention={

@@ -53,6 +53,14 @@ class MessageState(StrEnum):
     several messages with the same UIDL. Before it is deleted its content is compared."""
     LISTED = "listed"
     """Only its headers were looked at, to find out whether it was collected under another key. It was not."""
+    SUSPECT = "suspect"
+    """It was asked for when a fetch broke down, and may be the cause: asked for last and by itself from now on. No
+    attempt is counted."""
+    UNFETCHED = "unfetched"
+    """The server failed to give it when it was asked for by itself; to be retried like that."""
+    PAUSED = "paused"
+    """Parked, but because the connection was lost each time, which may be the network's fault: tried again after a
+    pause that grows."""
 
 
 class Record(Struct, frozen=True):
@@ -84,6 +92,8 @@ class Entry(Struct, frozen=True):
     """Digest of the headers; loaded where the state is LISTED."""
     reason: str = ""
     """Why it failed or is parked; of a collected one, why it must not be deleted from the server."""
+    at: datetime | None = None
+    """When that was recorded; loaded where the state is PAUSED."""
 
 
 class Orphan(Struct, frozen=True):

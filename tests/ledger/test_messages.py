@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.ledger.schema import deliveries, folders, messages
 from reconciler.model.errors import LedgerUnavailable
-from reconciler.model.outcomes import Entry, MessageState
+from reconciler.model.outcomes import Entry, MessageState, Record
 from tests.ledger.samples import ACCOUNT, INBOX, MAILBOX, NOW, collected, failed, fingerprint, parked
 
 COLLECTED = MessageState.COLLECTED
@@ -167,3 +167,16 @@ def _session(ledger: SqlLedger, number: int) -> None:
     for batch in range(3):
         ledger.record(f"c{number}", INBOX, [collected(f"{batch}-{key}") for key in range(10)], NOW)
         assert len(ledger.known(f"c{number}", INBOX)) == 10 * (batch + 1)
+
+
+def test_attempts_at_what_the_server_does_not_give_add_up_and_a_suspicion_is_none(ledger: SqlLedger) -> None:
+    states = [MessageState.SUSPECT, MessageState.UNFETCHED, MessageState.UNFETCHED, MessageState.PAUSED]
+    for state in states:
+        ledger.record("sales", INBOX, [Record("1", state, 10, reason="cut")], NOW)
+    entry = ledger.known("sales", INBOX)["1"]
+    assert (entry.state, entry.attempts, entry.reason, entry.at) == (MessageState.PAUSED, 3, "cut", NOW)
+    [parked] = ledger.parked("sales")
+    assert (parked.key, parked.reason) == ("1", "cut")
+    assert ledger.unpark("sales") == 1
+    entry = ledger.known("sales", INBOX)["1"]
+    assert (entry.state, entry.attempts, entry.at) == (MessageState.FAILED, 0, None)
