@@ -10,19 +10,56 @@ import ast
 import functools
 import inspect
 import itertools
+import re
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
+
+from msgspec import Struct
+from ruamel.yaml import YAML
+
+_MEANING = re.compile(r"`([^`]+)`: (.+)")
+_EXAMPLES = "Examples: "
+
+
+class FieldText(Struct, frozen=True):
+    """`text`: a line or a few, without line breaks. `meanings`: of its words, by word. `examples`: values."""
+
+    text: str
+    meanings: Mapping[str, str]
+    examples: tuple[Any, ...]
 
 
 @functools.cache
-def descriptions(module: ModuleType) -> Mapping[str, Mapping[str, str]]:
-    """By class and field."""
+def descriptions(module: ModuleType) -> Mapping[str, Mapping[str, FieldText]]:
+    """By class and field.
+
+    A text has paragraphs. One that begins with "Examples: " lists values in backquotes, as they are written in YAML;
+    one of lines such as "`word`: meaning" tells what each of the field's words means; the others are the description.
+    """
     return {node.name: dict(_fields(node)) for node in ast.parse(inspect.getsource(module)).body
             if isinstance(node, ast.ClassDef)}
 
 
-def _fields(model: ast.ClassDef) -> list[tuple[str, str]]:
-    return [(field.target.id, inspect.cleandoc(text.value.value)) for field, text in itertools.pairwise(model.body)
+def _fields(model: ast.ClassDef) -> list[tuple[str, FieldText]]:
+    return [(field.target.id, parsed(inspect.cleandoc(text.value.value)))
+            for field, text in itertools.pairwise(model.body)
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
             and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
             and isinstance(text.value.value, str)]
+
+
+def parsed(text: str) -> FieldText:
+    """What stands under a field."""
+    said: list[str] = []
+    meanings: dict[str, str] = {}
+    examples: list[Any] = []
+    for paragraph in text.split("\n\n"):
+        lines = paragraph.splitlines()
+        if paragraph.startswith(_EXAMPLES):
+            examples += [YAML(typ="safe", pure=True).load(value) for value in re.findall("`([^`]+)`", paragraph)]
+        elif all(_MEANING.fullmatch(line) for line in lines):
+            meanings |= {match[1]: match[2] for line in lines if (match := _MEANING.fullmatch(line))}
+        else:
+            said.append(" ".join(lines))
+    return FieldText(" ".join(said), meanings, tuple(examples))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+NO_LINE_FEED = {"not": {"type": "string", "pattern": "\n"}}
+
 
 class Draft7(GenerateJsonSchema):
     """Absent is absent (never null), no titles that repeat the key, patterns that end where the text ends."""
@@ -22,10 +24,11 @@ class Draft7(GenerateJsonSchema):
         return False
 
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
-        """`$` also matches before a last line feed in Python's regular expressions: refuse it there."""
+        """`$` also matches before a last line feed in Python's regular expressions, and RE2 has no way to say that it
+        must not: so a second condition refuses a line feed wherever it stands."""
         generated = super().str_schema(schema)
         if generated.get("pattern", "").endswith("$"):
-            generated["pattern"] = generated["pattern"][:-1] + "(?!\n)$"
+            generated |= NO_LINE_FEED
         return generated
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:

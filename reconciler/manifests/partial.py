@@ -9,14 +9,15 @@ import copy
 import functools
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, GetJsonSchemaHandler, create_model, model_validator
+from pydantic import BaseModel, create_model, model_validator
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from reconciler.manifests.spec import CollectorSpec, Declared, Destination, MailCollector, Metadata
+
+if TYPE_CHECKING:
+    from reconciler.manifests._descriptions import FieldText
 
 Place = tuple[str, ...]
 """Keys from a collector's spec to one of its mappings."""
@@ -31,7 +32,11 @@ class Fragment(Declared):
     """The model that this is a part of."""
 
     @classmethod
-    def field_texts(cls) -> Mapping[str, str]:
+    def exclusive(cls) -> tuple[str, ...]:
+        return cls.exactly_one or cls.at_most_one
+
+    @classmethod
+    def field_texts(cls) -> Mapping[str, FieldText]:
         return {name: text for name, text in cls.whole.field_texts().items() if name in cls.model_fields}
 
     @model_validator(mode="before")
@@ -40,15 +45,6 @@ class Fragment(Declared):
         if isinstance(data, dict) and sum(key in data for key in cls.at_most_one) > 1:
             raise ValueError(f"at most one of {', '.join(cls.at_most_one)} may stand here")
         return data
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = super().__get_pydantic_json_schema__(core, handler)
-        if cls.at_most_one:
-            handler.resolve_ref_schema(schema)["oneOf"] = [
-                *({"required": [key]} for key in cls.at_most_one),
-                {"properties": dict.fromkeys(cls.at_most_one, False)}]
-        return schema
 
 
 @functools.cache

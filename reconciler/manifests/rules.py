@@ -27,7 +27,11 @@ _OWN_TOKEN_URL = {"custom", "microsoft"}
 """Microsoft's tenants have addresses of their own."""
 _BRACED = re.compile(r"\{[^{}]*\}?|\}")
 _PLACEHOLDERS = frozenset({"{domain}", "{local}"})
-_UNENCRYPTED = "user name, password and mail travel unencrypted: use `tls: implicit` or `tls: starttls`"
+UNENCRYPTED = "user name, password and mail travel unencrypted: use `tls: implicit` or `tls: starttls`"
+POP3_FOLDERS = "POP3 has no folders: remove them, or use `protocol: imap`"
+POP3_PUSH = "POP3 cannot push: remove it, or use `protocol: imap`"
+FINGERPRINT_AND_CA = "the fingerprint replaces the check that `caFile` is for: keep one of the two"
+IN_MANIFEST = "a secret stands in the manifest itself: move it out, to file, env or command"
 
 
 def check(fields: Fields, *, allow_inline_secrets: bool = False, partial: bool = False) -> Iterator[Finding]:
@@ -54,19 +58,21 @@ def _inline_secrets(fields: Fields, allowed: bool) -> Iterator[Finding]:
     severity = Severity.WARNING if allowed else Severity.ERROR
     for path in _SECRETS:
         if fields.has(*path, "value"):
-            yield Finding((*path, "value"), "inline-secret", "a secret stands in the manifest itself: move it out, to "
-                                                             "file, env or command", severity, key=True)
+            yield Finding((*path, "value"), "inline-secret", IN_MANIFEST, severity, key=True)
 
 
 def _imap_only(fields: Fields) -> Iterator[Finding]:
     if fields.text(*_SOURCE, "protocol") != "pop3":
         return
     if fields.has(*_SOURCE, "folders"):
-        yield Finding((*_SOURCE, "folders"), "imap-only", "POP3 has no folders: remove them, or use `protocol: imap`",
-                      key=True)
+        yield Finding((*_SOURCE, "folders"), "imap-only", POP3_FOLDERS, key=True)
     if fields.is_set("spec", "collect", "push"):
-        yield Finding(("spec", "collect", "push"), "imap-only", "POP3 cannot push: remove it, or use `protocol: imap`",
-                      key=True)
+        yield Finding(("spec", "collect", "push"), "imap-only", POP3_PUSH, key=True)
+
+
+def unchecked(name: str) -> str:
+    """What is said of `fingerprint` or `caFile` with `tls: none`."""
+    return f"{quoted(name)} checks nothing with `tls: none`: remove it, or use implicit or starttls"
 
 
 def _tls(fields: Fields) -> Iterator[Finding]:
@@ -74,20 +80,18 @@ def _tls(fields: Fields) -> Iterator[Finding]:
     host = fields.text(*_SOURCE, "host")
     if fields.text(*_SOURCE, "tls") == "none":
         for name in checks:
-            yield Finding((*_SOURCE, name), "tls-option-without-tls", f"{quoted(name)} checks nothing with "
-                          "`tls: none`: remove it, or use implicit or starttls", key=True)
+            yield Finding((*_SOURCE, name), "tls-option-without-tls", unchecked(name), key=True)
         if host and not domains.is_loopback(host):
-            yield Finding((*_SOURCE, "tls"), "tls-none", _UNENCRYPTED, Severity.WARNING)
+            yield Finding((*_SOURCE, "tls"), "tls-none", UNENCRYPTED, Severity.WARNING)
     elif len(checks) > 1:
-        yield Finding((*_SOURCE, "fingerprint"), "fingerprint-and-ca",
-                      "the fingerprint replaces the check that `caFile` is for: keep one of the two", key=True)
+        yield Finding((*_SOURCE, "fingerprint"), "fingerprint-and-ca", FINGERPRINT_AND_CA, key=True)
 
 
 def _smtp(fields: Fields) -> Iterator[Finding]:
     host, path = fields.text("spec", "smtp", "host"), ("spec", "smtp", "password")
     open_to_all = not fields.has("spec", "smtp", "tls") or fields.text("spec", "smtp", "tls") == "none"
     if host and open_to_all and fields.has(*path) and not domains.is_loopback(host):
-        yield Finding(path, "tls-none", _UNENCRYPTED, Severity.WARNING, key=True)
+        yield Finding(path, "tls-none", UNENCRYPTED, Severity.WARNING, key=True)
 
 
 def _oauth2(fields: Fields, *, partial: bool) -> Iterator[Finding]:

@@ -12,8 +12,12 @@ from importlib import resources
 from typing import Any
 
 FILE = "mailcollector.v1.json"
+ID = f"https://mailcollector.dev/schemas/{FILE}"
 _DRAFT = "http://json-schema.org/draft-07/schema#"
-_DESCRIBING = frozenset({"title", "description", "default", "$schema"})
+EDITING = frozenset({"defaultSnippets", "deprecationMessage", "enumDescriptions", "errorMessage", "markdownDescription",
+                     "patternErrorMessage"})
+"""Keywords of editors (VS Code, yaml-language-server) that JSON Schema does not know; validators pass over them."""
+_DESCRIBING = EDITING - {"errorMessage"} | frozenset({"$schema", "$id", "title", "description", "default", "examples"})
 
 
 def text() -> str:
@@ -22,7 +26,8 @@ def text() -> str:
 
 
 def inlined() -> dict[str, Any]:
-    """The schema as committed with its references followed and its descriptions left out: it validates faster."""
+    """The schema as committed with its references followed and its descriptions left out, for Python's regular
+    expressions: it validates faster."""
     schema = json.loads(text())
     definitions = schema.pop("definitions")
     whole: dict[str, Any] = _inline(schema, definitions)
@@ -36,8 +41,12 @@ def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
         return schema
     if "$ref" in schema:
         return _inline(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    return {key: _inline(value, definitions) for key, value in schema.items()
-            if not (key in _DESCRIBING and isinstance(value, str))}
+    plain = {key: _inline(value, definitions) for key, value in schema.items()
+             if isinstance(value, dict) or key not in _DESCRIBING}
+    if "pattern" in plain:
+        plain.pop("not", None)
+        plain["pattern"] = plain["pattern"].removesuffix("$") + r"\Z"
+    return plain["allOf"][0] if plain.keys() == {"allOf"} and len(plain["allOf"]) == 1 else plain
 
 
 def generated() -> str:
@@ -45,6 +54,7 @@ def generated() -> str:
     from pydantic import BaseModel  # noqa: PLC0415  # printing the committed schema is to stay cheap
     from pydantic.json_schema import models_json_schema  # noqa: PLC0415
 
+    from reconciler.manifests import _editors  # noqa: PLC0415
     from reconciler.manifests._draft7 import Draft7  # noqa: PLC0415
     from reconciler.manifests.partial import derived_spec, template_spec  # noqa: PLC0415
     from reconciler.manifests.spec import CollectorSpec, DestinationSpec, Metadata  # noqa: PLC0415
@@ -52,28 +62,34 @@ def generated() -> str:
     models: list[type[BaseModel]] = [Metadata, CollectorSpec, derived_spec(), DestinationSpec, template_spec()]
     references, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/definitions/{model}", schema_generator=Draft7)
-    whole, derived, destination, template = (references[model, "validation"] for model in models[1:])
+    metadata, whole, derived, destination, template = (
+        {"defaultSnippets": _editors.snippets(model), "allOf": [references[model, "validation"]]} for model in models)
     specs: dict[str, Any] = {
-        "MailCollector": {"if": {"required": ["from"]}, "then": derived, "else": whole},
+        "MailCollector": {"type": "object", "if": {"properties": {"from": {}}, "required": ["from"]}, "then": derived,
+                          "else": whole},
         "Destination": destination, "Template": template,
     }
+    kinds = [{"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+              "then": {"properties": {"spec": spec}}} for kind, spec in specs.items()]
     schema = {
         "$schema": _DRAFT,
-        "title": "mailcollector manifest",
+        "$id": ID,
+        "title": "Manifest of mailcollector",
         "description": "A collector of mail from one remote account, a destination that collected mail goes to, or a "
                        "template of what many collectors have in common.",
         "type": "object",
         "properties": {
-            "apiVersion": {"description": "The version of this format.", "const": "mailcollector/v1"},
-            "kind": {"description": "What this manifest declares.", "enum": list(specs)},
-            "metadata": references[Metadata, "validation"],
+            "apiVersion": {"description": "The version of this format.", "const": "mailcollector/v1",
+                           "errorMessage": "`apiVersion` is mailcollector/v1"},
+            "kind": {"description": "What this manifest declares.", "enum": list(specs),
+                     "enumDescriptions": [_editors.KINDS[kind] for kind in specs],
+                     "errorMessage": f"`kind` is one of {', '.join(specs)}"},
+            "metadata": {"description": "What identifies the manifest.", **metadata},
             "spec": {"description": "What is declared; its fields depend on kind.", "type": "object"},
         },
-        "required": ["apiVersion", "kind", "metadata", "spec"],
         "additionalProperties": False,
-        "allOf": [{"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-                   "then": {"properties": {"spec": spec}}}
-                  for kind, spec in specs.items()],
+        "allOf": [_editors.required(["apiVersion", "kind", "metadata", "spec"]), *kinds],
+        "defaultSnippets": _editors.manifests(),
         "definitions": definitions["$defs"],
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

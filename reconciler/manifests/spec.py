@@ -1,7 +1,8 @@
 """The manifests' models: the one source of the JSON Schema, and what every floor above reads.
 
 Whatever the schema cannot say is not said here either (it is a rule in `manifests.rules`), so that both accept and
-reject the same files. Docstrings below a field become the schema's descriptions, which editors show.
+reject the same files. What stands below a field becomes its description in the schema, the meanings of its words and
+its examples, which editors show (`manifests._descriptions` tells how they are written).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -25,6 +26,9 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+if TYPE_CHECKING:
+    from reconciler.manifests._descriptions import FieldText
+
 _TO_59 = r"[1-5]?[0-9]"
 INTERVAL = (
     r"^(?:"
@@ -38,11 +42,11 @@ INTERVAL = (
 SIZE = r"^[1-9][0-9]{0,11}(?:[KMG]iB|[kMG]B|B)?$"
 NAME = r"^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$"
 """A DNS label (RFC 1123, section 2.1), in lower case."""
-ONE_LINE = r"^[^\u0000-\u001f\u007f]*$"
-ADDRESS = r"^[^\u0000-\u0020\u007f@]+@[^\u0000-\u0020\u007f@/]+$"
-HOST = r"^[^\u0000-\u0020\u007f/@\\]+$"
-LOCAL_PART = r"^[^\u0000-\u0020\u007f@]+$"
-DOMAIN = r"^[^\u0000-\u0020\u007f@/]+$"
+ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+ADDRESS = r"^[^\x00-\x20\x7f@]+@[^\x00-\x20\x7f@/]+$"
+HOST = r"^[^\x00-\x20\x7f/@\\]+$"
+LOCAL_PART = r"^[^\x00-\x20\x7f@]+$"
+DOMAIN = r"^[^\x00-\x20\x7f@/]+$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FINGERPRINT = r"^(?:sha256:)?[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}$"
 HEADER = r"^[!-9;-~]+$"
@@ -114,7 +118,12 @@ class Declared(BaseModel):
         return data
 
     @classmethod
-    def field_texts(cls) -> Mapping[str, str]:
+    def exclusive(cls) -> tuple[str, ...]:
+        """Keys of which no two may stand together."""
+        return cls.exactly_one
+
+    @classmethod
+    def field_texts(cls) -> Mapping[str, FieldText]:
         """What is said of its fields."""
         from reconciler.manifests._descriptions import descriptions  # noqa: PLC0415  # only for the schema
 
@@ -124,14 +133,10 @@ class Declared(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        from reconciler.manifests._editors import dress  # noqa: PLC0415  # only for the schema
+
         schema = handler(core)
-        shape = handler.resolve_ref_schema(schema)
-        for name, text in cls.field_texts().items():
-            shape["properties"][cls.model_fields[name].alias]["description"] = text
-        if cls.exactly_one:
-            shape["oneOf"] = [{"required": [key]} for key in cls.exactly_one]
-        if cls.together:
-            shape["dependencies"] = {key: [other for other in cls.together if other != key] for key in cls.together}
+        dress(cls, handler.resolve_ref_schema(schema))
         return schema
 
 
@@ -141,11 +146,20 @@ class SecretRef(Declared):
     exactly_one = ("file", "env", "command", "value")
 
     file: Path | None = None
-    """Its first line is the secret; relative to the manifest."""
+    """Its first line is the secret; relative to the manifest.
+
+    Examples: `../secrets/sales`, `/run/secrets/sales`
+    """
     env: Annotated[str, StringConstraints(pattern=VARIABLE, max_length=256)] | None = None
-    """An environment variable of the daemon."""
+    """An environment variable of the daemon.
+
+    Examples: `SALES_PASSWORD`
+    """
     command: Annotated[Items[Line], Field(min_length=1)] | None = None
-    """A program and its arguments; what it prints is the secret."""
+    """A program and its arguments; what it prints is the secret.
+
+    Examples: `[pass, show, mail/sales]`
+    """
     value: Line | None = None
     """The secret itself: only for experiments."""
 
@@ -154,7 +168,14 @@ class OAuth2(Declared):
     """How to get an access token: by a refresh token, or by the application's own secret alone."""
 
     provider: Literal["google", "microsoft", "yandex", "mailru", "custom"]
-    """Whose addresses and scopes to use."""
+    """Whose addresses and scopes to use.
+
+    `google`: Gmail and Google Workspace
+    `microsoft`: Microsoft 365 and Outlook.com
+    `yandex`: Yandex Mail and Yandex 360
+    `mailru`: Mail.ru
+    `custom`: another provider: tokenUrl names it
+    """
     token_url: Line | None = None
     """Where tokens are given out; needed for custom, and for a tenant of microsoft."""
     client_id: Line | None = None
@@ -174,19 +195,40 @@ class SourceSpec(Declared):
     exactly_one = ("password", "oauth2")
 
     protocol: Literal["imap", "pop3"]
-    """How mail is fetched."""
+    """How mail is fetched.
+
+    `imap`: with folders, and told of new mail at once where push is on
+    `pop3`: one mailbox without folders
+    """
     host: Host
-    """An IPv4 or IPv6 address or a domain name, in any script."""
+    """An IPv4 or IPv6 address or a domain name, in any script.
+
+    Examples: `imap.example.org`
+    """
     port: Port | None = None
-    """Default: 993 or 143 for IMAP, 995 or 110 for POP3, as tls says."""
+    """Default: 993 or 143 for IMAP, 995 or 110 for POP3, as tls says.
+
+    Examples: `993`, `995`, `143`, `110`
+    """
     tls: Literal["implicit", "starttls", "none"] = "implicit"
-    """TLS from the first byte, after STARTTLS or STLS, or not at all."""
+    """TLS from the first byte, after STARTTLS or STLS, or not at all.
+
+    `implicit`: from the first byte, as on the ports 993 and 995
+    `starttls`: after STARTTLS or STLS, as on the ports 143 and 110; the server must offer it
+    `none`: nothing is encrypted: for a server on this machine
+    """
     ca_file: Path | None = None
-    """Trust this CA instead of the system's; relative to the manifest."""
+    """Trust this CA instead of the system's; relative to the manifest.
+
+    Examples: `/etc/ssl/own-ca.pem`
+    """
     fingerprint: Annotated[str, StringConstraints(pattern=FINGERPRINT)] | None = None
     """SHA-256 of the server's certificate (DER): replaces the checks of chain and name."""
     username: Line
-    """The name to log in with, in any script."""
+    """The name to log in with, in any script.
+
+    Examples: `sales@example.org`
+    """
     address: Address | None = None
     """The account's own address, where it is not the username."""
     password: SecretRef | None = None
@@ -194,7 +236,10 @@ class SourceSpec(Declared):
     oauth2: OAuth2 | None = None
     """How to get an access token; or password."""
     folders: Annotated[Items[Line], Field(min_length=1)] | None = None
-    """IMAP only; default INBOX. `/` stands for the server's delimiter; patterns such as "Lists/*" are allowed."""
+    """IMAP only; default INBOX. `/` stands for the server's delimiter; patterns such as "Lists/*" are allowed.
+
+    Examples: `[INBOX]`, `[INBOX, "Lists/*"]`
+    """
 
     @property
     def effective_port(self) -> int:
@@ -210,34 +255,63 @@ class CollectSpec(Declared):
     """What is collected, and when."""
 
     mode: Literal["all-delete", "new-delete", "new-keep"] = "new-keep"
-    """Collect everything and delete it there, collect what is new and delete it, or collect what is new and keep it."""
+    """Collect everything and delete it there, collect what is new and delete it, or collect what is new and keep it.
+
+    `all-delete`: every message on the server is collected, also what was collected before, and deleted there
+    `new-delete`: what was not collected before is collected; all that is collected is deleted from the server
+    `new-keep`: what was not collected before is collected; nothing is changed on the server
+    """
     interval: Interval = "5m"
-    """From start to start, 5s … 24h: 90s, 1h30m, 1d."""
+    """From start to start, 5s … 24h: 90s, 1h30m, 1d.
+
+    Examples: `5m`, `1h30m`
+    """
     limit: Count = 100
-    """Messages attempted in one session; 0 = no limit."""
+    """Messages attempted in one session; 0 = no limit.
+
+    Examples: `100`, `0`
+    """
     push: bool = False
     """IMAP only: wait for new mail as well (IDLE); in several folders if the server has NOTIFY, else in the first."""
     max_message_size: Size = "50MiB"
-    """Larger messages are skipped visibly and never deleted."""
+    """Larger messages are skipped visibly and never deleted.
+
+    Examples: `50MiB`
+    """
 
 
 class Detect(Declared):
     """Find out whom each message was sent to."""
 
     from_: Annotated[Items[Domain], Field(min_length=1, alias="from")]
-    """Remote domains whose addresses count."""
+    """Remote domains whose addresses count.
+
+    Examples: `[example.org]`
+    """
     to: Domain
-    """Local domain: X@from is delivered to X@to."""
+    """Local domain: X@from is delivered to X@to.
+
+    Examples: `example.net`
+    """
     mailboxes: Items[LocalPart] | None = None
     """The local parts that exist; without it the destination is asked."""
     aliases: dict[LocalPart, LocalPart] = {}
-    """Remote local part -> local part."""
+    """Remote local part -> local part.
+
+    Examples: `{sales: ivanov}`
+    """
     header: Annotated[str, StringConstraints(pattern=HEADER, max_length=200)] | None = None
-    """Read this header only."""
+    """Read this header only.
+
+    Examples: `X-Envelope-To`
+    """
     strip_prefix: LocalPart | None = None
     """qmail-like prefix of Delivered-To addresses."""
     default: Address | None = None
-    """Where mail goes whose recipient was not found."""
+    """Where mail goes whose recipient was not found.
+
+    Examples: `info@example.net`
+    """
 
 
 class RecipientSpec(Declared):
@@ -246,7 +320,10 @@ class RecipientSpec(Declared):
     exactly_one = ("forwardTo", "detect")
 
     forward_to: Address | None = None
-    """Every message goes to this mailbox."""
+    """Every message goes to this mailbox.
+
+    Examples: `sales@example.net`
+    """
     detect: Detect | None = None
     """Find out whom each message was sent to."""
 
@@ -274,7 +351,10 @@ class MaildirSpec(Declared):
     """Files below a directory, one Maildir for each mailbox."""
 
     path: Path
-    """May contain {domain} and {local}; relative to the manifest."""
+    """May contain {domain} and {local}; relative to the manifest.
+
+    Examples: `"/var/mail/{domain}/{local}"`
+    """
 
 
 class LmtpSpec(Declared):
@@ -284,11 +364,20 @@ class LmtpSpec(Declared):
     together = ("host", "port")
 
     socket: Path | None = None
-    """The server's socket; relative to the manifest."""
+    """The server's socket; relative to the manifest.
+
+    Examples: `/run/dovecot/lmtp`
+    """
     host: Host | None = None
-    """The server's name or address; with port."""
+    """The server's name or address; with port.
+
+    Examples: `127.0.0.1`
+    """
     port: Port | None = None
-    """Often 24; with host."""
+    """Often 24; with host.
+
+    Examples: `24`
+    """
 
 
 class SmtpSpec(Declared):
@@ -297,11 +386,22 @@ class SmtpSpec(Declared):
     together = ("username", "password")
 
     host: Host
-    """The server's name or address."""
+    """The server's name or address.
+
+    Examples: `127.0.0.1`
+    """
     port: Port = 25
-    """The server's port."""
+    """The server's port.
+
+    Examples: `25`, `587`, `465`
+    """
     tls: Literal["none", "starttls", "implicit"] = "none"
-    """TLS not at all, after STARTTLS, or from the first byte."""
+    """TLS not at all, after STARTTLS, or from the first byte.
+
+    `none`: nothing is encrypted: for a server on this machine
+    `starttls`: after STARTTLS, as on the ports 25 and 587; the server must offer it
+    `implicit`: from the first byte, as on port 465
+    """
     username: Line | None = None
     """The name to log in with; with password."""
     password: SecretRef | None = None
@@ -327,9 +427,15 @@ class Metadata(Declared):
     """What identifies the manifest."""
 
     name: Name
-    """A DNS label of lower case letters, digits and `-`, unique per kind."""
+    """A DNS label of lower case letters, digits and `-`, unique per kind.
+
+    Examples: `sales`
+    """
     labels: dict[str, str] = {}
-    """For searching: `get -l team=sales`."""
+    """For searching: `get -l team=sales`.
+
+    Examples: `{team: sales}`
+    """
     annotations: dict[str, str] = {}
     """Notes for people and tools; nothing here reads them."""
 

@@ -35,11 +35,12 @@ PATTERNS = {
 _TYPES = {"string": "text", "integer": "a whole number", "boolean": "true or false", "object": "a mapping",
           "array": "a list"}
 _YES_NO = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
-_REFERENCE = "write {file: PATH}, {env: NAME} or {command: [PROGRAM, …]}"
+REFERENCE = "write {file: PATH}, {env: NAME} or {command: [PROGRAM, …]}"
 
 
 class Violation(Struct, frozen=True):
-    """One error of the schema. `allowed` is what its keyword says, `inlined` the whole schema, references followed."""
+    """One error of the schema. `allowed` is what its keyword says, `inlined` the whole schema, references followed,
+    `place` where the keyword stands in it."""
 
     keyword: str
     allowed: Any
@@ -48,17 +49,20 @@ class Violation(Struct, frozen=True):
     path: Path
     document: Document
     inlined: Mapping[str, Any]
+    place: tuple[str | int, ...]
 
 
 def findings(error: ValidationError, document: Document, inlined: Mapping[str, Any]) -> Iterator[Finding]:
     """What one error of the schema means."""
     path: Path = tuple(error.absolute_path)
     node = document.at(path)
-    about_key = isinstance(error.instance, str) and node is not None and isinstance(node.value, dict)
+    about_key = (error.validator is not None and isinstance(error.instance, str) and node is not None
+                 and isinstance(node.value, dict))
     if about_key:
         path = (*path, str(error.instance))
     schema = error.schema if isinstance(error.schema, Mapping) else {}
-    violation = Violation(str(error.validator), error.validator_value, error.instance, schema, path, document, inlined)
+    violation = Violation(str(error.validator), error.validator_value, error.instance, schema, path, document, inlined,
+                          tuple(error.absolute_schema_path))
     for finding in _WORDS[violation.keyword](violation):
         yield replace(finding, key=True) if about_key else finding
 
@@ -122,34 +126,49 @@ def _rewritten(wanted: str, value: Any, source: str | None, *, hidden: bool) -> 
         return ": remove the quotes"
     if wanted == "array" and not isinstance(value, dict):
         return ": put it in brackets" if hidden else f": write [{escaped(str(value))}]"
-    return f": {_REFERENCE}" if wanted == "object" and hidden else ""
+    return f": {REFERENCE}" if wanted == "object" and hidden else ""
 
 
 def _required(error: Violation) -> Iterator[Finding]:
+    if "errorMessage" in error.schema:
+        yield from _none_of(error)
+        return
     for key in error.allowed:
         if key not in error.value:
             yield Finding(error.path, "missing-key", f"{quoted(key)} is missing{_where(error.path)}: add it",
                           key=True, lacks=(key,))
 
 
-def _exactly_one(error: Violation) -> Iterator[Finding]:
-    if not isinstance(error.value, dict):
-        return  # the type's error says it
-    keys = [branch["required"][0] for branch in error.allowed if "required" in branch]
-    present = [key for key in keys if key in error.value]
-    if present:
-        both = " and ".join(map(quoted, present))
-        yield Finding((*error.path, present[1]), "exactly-one",
-                      f"{both} exclude each other{_where(error.path)}: keep one", key=True)
-    else:
-        offered = ", ".join(quoted(key) for key in keys if key != "value")
-        yield Finding(error.path, "exactly-one", f"one of {offered} is missing{_where(error.path)}: add it",
-                      key=True, lacks=tuple(keys))
+def _none_of(error: Violation) -> Iterator[Finding]:
+    """`then` of a condition that none of the keys that exclude each other is there."""
+    keys = list(_at(error.inlined, error.place[:-2])["if"]["properties"])
+    offered = ", ".join(quoted(key) for key in keys if key != "value")
+    yield Finding(error.path, "exactly-one", f"one of {offered} is missing{_where(error.path)}: add it",
+                  key=True, lacks=tuple(keys))
+
+
+def _excluded(error: Violation) -> Iterator[Finding]:
+    """A key's schema is `false`, for another key excludes it: told once, of the second one of all that are there."""
+    *way, first, _ = error.place
+    exclusive = _at(error.inlined, tuple(way))
+    holder = error.document.at(error.path)
+    present = [key for key in (first, *exclusive[first]["properties"]) if holder and key in holder.value]
+    if not any(holder and key in holder.value and first in other.get("properties", ())
+               for key, other in exclusive.items() if isinstance(other, dict)):
+        both = " and ".join(quoted(str(key)) for key in present)
+        yield Finding((*error.path, present[1]), "exactly-one", f"{both} exclude each other{_where(error.path)}: keep "
+                                                                "one", key=True)
+
+
+def _at(schema: Any, place: tuple[str | int, ...]) -> Any:
+    for part in place:
+        schema = schema[part]
+    return schema
 
 
 def _together(error: Violation) -> Iterator[Finding]:
     for key, others in error.allowed.items():
-        for other in others:
+        for other in others if isinstance(others, list) else ():
             if key in error.value and other not in error.value:
                 yield Finding((*error.path, key), "missing-key",
                               f"{quoted(key)} needs {quoted(other)} beside it: add it", key=True)
@@ -188,7 +207,7 @@ def _places(inlined: Mapping[str, Any], kind: object) -> Iterator[Path]:
     """Every field that a manifest of this kind may have."""
     yield from _fields({key: value for key, value in inlined["properties"].items() if key != "spec"}, ())
     for branch in inlined["allOf"]:
-        if branch["if"]["properties"]["kind"]["const"] == kind:
+        if "if" in branch and branch["if"]["properties"]["kind"]["const"] == kind:
             yield from _fields(branch["then"]["properties"], ())
 
 
@@ -209,7 +228,7 @@ def _choice(error: Violation) -> Iterator[Finding]:
 def _pattern(error: Violation) -> Iterator[Finding]:
     if error.value == "" and "minLength" in error.schema:
         return
-    rule, sentence = PATTERNS[error.allowed.replace("(?!\n)$", "$")]
+    rule, sentence = PATTERNS[error.allowed.removesuffix(r"\Z") + "$"]
     if rule == "address" and "<" in error.value:
         sentence = "is no bare mail address: write only what stands between `<` and `>`"
     yield Finding(error.path, rule, f"{_shown(error.value, error.path)} {sentence}")
@@ -232,7 +251,7 @@ def _too_long(error: Violation) -> Iterator[Finding]:
 
 
 _WORDS: dict[str, Callable[[Violation], Iterator[Finding]]] = {
-    "type": _type, "required": _required, "oneOf": _exactly_one, "dependencies": _together, "enum": _choice,
+    "type": _type, "required": _required, "None": _excluded, "dependencies": _together, "enum": _choice,
     "const": _choice, "pattern": _pattern, "minimum": _range, "maximum": _range, "minLength": _empty,
     "minItems": _empty, "maxLength": _too_long, "additionalProperties": _unknown_keys,
 }

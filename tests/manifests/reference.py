@@ -50,13 +50,17 @@ def _fields(whole: dict[str, Any], definition: str, path: str) -> Iterator[str]:
 
 def _rows(definitions: dict[str, Any], owner: dict[str, Any], path: str) -> Iterator[str]:
     for key, field in owner["properties"].items():
-        inner = definitions[field["$ref"].rpartition("/")[2]] if "$ref" in field else field
-        needed = "required" if key in owner.get("required", ()) else _default(field)
+        inner = definitions[field["allOf"][0]["$ref"].rpartition("/")[2]] if "allOf" in field else field
+        needed = "required" if key in _required(owner) else _default(field)
         is_again = inner is definitions["SecretRef"] and (key, path) != ("password", "spec.source")
-        meaning = (field.get("description") or inner["description"]) + " As `spec.source.password`." * is_again
+        meaning = field["description"] + " As `spec.source.password`." * is_again
         yield f"| `{path}.{key}` | {_value(inner)} | {needed} | {meaning} |"
         if "properties" in inner and not is_again:
             yield from _rows(definitions, inner, f"{path}.{key}")
+
+
+def _required(owner: dict[str, Any]) -> list[str]:
+    return [key for condition in owner.get("allOf", ()) for key in condition.get("required", ())]
 
 
 def _default(field: dict[str, Any]) -> str:
@@ -74,7 +78,7 @@ def _value(field: dict[str, Any]) -> str:
         return f"{field['minimum']} … {field['maximum']}"
     if field["type"] == "boolean":
         return "`true`, `false`"
-    rule = PATTERNS[field["pattern"].replace("(?!\n)$", "$")][0] if "pattern" in field else "text"
+    rule = PATTERNS[field["pattern"]][0] if "pattern" in field else "text"
     return _NAMES.get(rule, rule)
 
 

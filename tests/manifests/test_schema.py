@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 
@@ -26,9 +29,46 @@ def test_schema_is_draft_7_without_what_editors_do_not_follow() -> None:
     assert "$defs" not in schema.text()
     assert '"ge"' not in schema.text()
     assert "anyOf" not in schema.text()
+    assert "oneOf" not in schema.text()
+
+
+def fields() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, definition in json.loads(schema.text())["definitions"].items():
+        for key, field in definition["properties"].items():
+            yield f"{name}.{key}", field
+
+
+def within(found: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(found, dict):
+        yield found
+    for inner in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
+        yield from within(inner)
+
+
+def test_every_word_of_a_choice_is_explained() -> None:
+    choices = {name: field for name, field in fields() if "enum" in field}
+    assert choices
+    for name, field in choices.items():
+        assert len(field.get("enumDescriptions", ())) == len(field["enum"]), name
+
+
+def test_every_pattern_says_in_words_what_it_wants() -> None:
+    patterns = [found for found in within(json.loads(schema.text())) if "pattern" in found and found.keys() > {"not"}]
+    assert patterns
+    assert all(found["patternErrorMessage"].startswith("This ") for found in patterns)
+
+
+def test_titles_are_for_people_and_examples_are_valid() -> None:
+    whole = json.loads(schema.text())
+    for name, definition in whole["definitions"].items():
+        assert not re.search(r"Spec|Ref|[a-z][A-Z]", definition["title"]), name
+    for name, field in fields():
+        for example in field.get("examples", ()):
+            jsonschema.Draft7Validator(field).validate(example)
+            assert name
 
 
 def test_every_field_is_described() -> None:
-    for name, definition in json.loads(schema.text())["definitions"].items():
-        for key, field in definition["properties"].items():
-            assert "description" in field or "$ref" in field, f"{name}.{key}"
+    for name, field in fields():
+        assert field["description"], name
+        assert "\n" not in field["description"], name
