@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.destinations.maildir import Maildir, directories
+from reconciler.destinations.maildir import Maildir, directories, stale
 from reconciler.destinations.maildir.names import name, other
 from reconciler.model.outcomes import Delivered
 from tests.destinations.maildirs import CHANGING, SALES, Died, Failing, contents, deliver, message, names
@@ -158,7 +158,8 @@ def test_a_clear_delivers_again(maildir: Maildir, box: Path) -> None:
     assert contents(box) == Counter([b"mail", b"mail"])
 
 
-@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EACCES, errno.ENOSYS, errno.EMLINK,
+                                  errno.EINVAL])
 def test_without_links_it_renames_and_never_replaces(maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch,
                                                      code: int) -> None:
     Failing(monkeypatch, "link").fail(code, only=False)
@@ -186,6 +187,51 @@ def test_D7_stale_files_of_our_own_are_removed(maildir: Maildir, box: Path) -> N
     deliver(Maildir(maildir._template.root + "/{local}", create=True), {"5": b"mail"})
 
     assert set((box / "tmp").iterdir()) == {young, linked, theirs}
+
+
+@pytest.mark.parametrize(("hours", "left"), [(1, True), (35, True), (37, False)])
+def test_D7_files_are_stale_after_36_hours(maildir: Maildir, box: Path, hours: int, left: bool) -> None:
+    deliver(maildir, {"0": b"mail"})
+    path = box / "tmp" / name(message("1"), SALES)
+    path.write_bytes(b"left")
+    os.utime(path, (time.time() - hours * 3600,) * 2)
+    deliver(Maildir(maildir._template.root + "/{local}", create=True), {"5": b"mail"})
+    assert path.exists() == left
+
+
+@pytest.mark.parametrize("nameless", [True, False], ids=["", "no files without a name"])
+@pytest.mark.parametrize("hours", [-40, 40])
+def test_D7_the_clock_is_that_of_the_files(maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch, hours: int,
+                                           nameless: bool) -> None:
+    """A process whose clock is 40 hours off swept its own draft, or never anything."""
+    now, real = time.time(), os.open
+    monkeypatch.setattr(time, "time", lambda: now + hours * 3600)
+
+    def without_nameless(path: str, flags: int, *args: int, **kwargs: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE and not nameless:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return real(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", without_nameless)
+    deliver(maildir, {"0": b"mail"})
+    old = box / "tmp" / name(message("1"), SALES)
+    old.write_bytes(b"left")
+    os.utime(old, (now - 37 * 3600,) * 2)
+    deliver(Maildir(maildir._template.root + "/{local}", create=True), {"5": b"mail 5"})
+    assert contents(box) == Counter([b"mail", b"mail 5"])
+    assert not old.exists()
+
+
+def test_D7_a_stale_file_that_cannot_be_removed_keeps_no_mail_away(maildir: Maildir, box: Path,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver(maildir, {"0": b"mail"})
+    path = box / "tmp" / name(message("1"), SALES)
+    path.mkdir()
+    os.utime(path, (time.time() - 37 * 3600,) * 2)
+    monkeypatch.setattr(stale, "_is_stale", lambda entry, _: entry.is_dir())
+    deliver(Maildir(maildir._template.root + "/{local}", create=True), {"5": b"mail 5"})
+    assert contents(box) == Counter([b"mail", b"mail 5"])
+    assert path.is_dir()
 
 
 def test_other_names_are_told_apart_by_content() -> None:

@@ -18,8 +18,8 @@ message that is delivered again after a crash meets its own traces. The steps, a
 An error at any step leaves nothing in `new/` that is not reported, but for what a mail program has moved meanwhile;
 that is adopted at the next attempt. What remains: mail that a program deletes for good between steps 3 and 5, and a
 crash before 5, is delivered once more, for its `tmp/NAME` then has one link like one that was never delivered. Where
-the file system knows no links (EPERM, EOPNOTSUPP), step 3 is a rename: then mail that is moved out of `new/` between 3
-and 5, and a crash before 5, is delivered once more as well.
+the file system makes no links (whichever way it says so), step 3 is a rename: then mail that is moved out of `new/`
+between 3 and 5, and a crash before 5, is delivered once more as well.
 """
 
 from reconciler.destinations.maildir.delivery import Maildir

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -103,9 +102,8 @@ def _names(box: int) -> list[str]:
 
 
 def _survey(place: Place, box: int) -> Survey:
-    oldest = time.time() - stale.AGE
     temporary = {name: Temporary(status.st_nlink > 1, status.st_mtime < oldest)
-                 for name, status in _files(box, "tmp") if SUFFIX in name}
+                 for oldest in _oldest(box) for name, status in _files(box, "tmp") if SUFFIX in name}
     untouched = {name: status.st_size for name, status in _files(box, "new") if name.endswith(SUFFIX)}
     folders = [name for name in _names(box) if name.startswith(".")]
     seen = {_FLAGS.split(name, maxsplit=1)[0]
@@ -114,15 +112,26 @@ def _survey(place: Place, box: int) -> Survey:
     return Survey(place, temporary, untouched, frozenset(seen))
 
 
+def _oldest(box: int) -> Iterator[float]:
+    for tmp in _directory(box, "tmp"):
+        yield stale.clock(tmp) - stale.AGE
+
+
 def _files(box: int, path: str) -> Iterator[tuple[str, os.stat_result]]:
+    for directory in _directory(box, path):
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    yield entry.name, entry.stat(follow_symlinks=False)
+
+
+def _directory(box: int, path: str) -> Iterator[int]:
+    """Where it is there."""
     try:
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=box)
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):
-                    yield entry.name, entry.stat(follow_symlinks=False)
+        yield directory
     finally:
         os.close(directory)

@@ -28,10 +28,14 @@ class Box(Struct, eq=False):
     owner: tuple[int, int] | None
     """Whom files in `tmp` are given to, where we must say so."""
     users: int = 0
+    closed: bool = False
 
     def close(self) -> None:
-        os.close(self.tmp)
-        os.close(self.new)
+        """Once: the numbers may be somebody else's descriptors after that."""
+        if not self.closed:
+            self.closed = True
+            os.close(self.tmp)
+            os.close(self.new)
 
 
 class Boxes:
@@ -71,7 +75,7 @@ class Boxes:
                 return
             if self._kept.get(box.place) is box:
                 del self._kept[box.place]
-        box.close()
+            box.close()
 
     def check(self, box: Box) -> None:
         """OSError unless the path leads to this very Maildir still: nobody finds what is put anywhere else."""
@@ -83,8 +87,8 @@ class Boxes:
         """Whatever was under way is given up."""
         with self._lock:
             kept, self._kept = self._kept, {}
-        for box in kept.values():
-            box.close()
+            for box in kept.values():
+                box.close()
 
     def _keep(self, box: Box) -> Box:
         with self._lock:

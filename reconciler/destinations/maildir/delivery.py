@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
 from reconciler.destinations.maildir import directories, files, names, placing, staging, stale
 from reconciler.destinations.maildir.boxes import Box, Boxes
-from reconciler.destinations.maildir.errors import NotAMailbox, explained, is_of_one, unavailable
+from reconciler.destinations.maildir.errors import NotAMailbox, explained, is_of_one
 from reconciler.destinations.maildir.places import Place, Template
 from reconciler.destinations.maildir.staging import Copy, Original, StagedMail
 from reconciler.model.errors import DestinationUnavailable
@@ -36,6 +37,7 @@ class Maildir:
         self._shared = shared
         self._boxes = Boxes()
         self._ready: set[Place] = set()
+        self._under_way: set[StagedMail] = set()
 
     @property
     def batch_size(self) -> int:
@@ -65,6 +67,7 @@ class Maildir:
 
     def finish(self) -> None:
         """Give up what is still under way."""
+        self.discard(list(self._under_way))
         self._boxes.close()
 
     def abort(self) -> None:
@@ -72,6 +75,7 @@ class Maildir:
 
     def stage(self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]) -> StagedMail:
         mail = StagedMail()
+        self._under_way.add(mail)
         original = Original(content)
         try:
             for number, recipient in enumerate(recipients, 1):
@@ -98,13 +102,13 @@ class Maildir:
             mail.copies.append(copy)  # before it has a file, so that an error on the way discards that
             staging.stage(box, copy, original, more=more)
             if not self._boxes.keeps(box):
-                self._release([copy])
+                self._let_go([copy])
         except NotAMailbox as error:
             mail.copies.append(Refused(recipient, str(error.strerror), unknown=error.missing))
         except OSError as error:
             if not self._is_of_one(error):
                 raise explained(place, error) from error
-            self._release(mail.copies[before:])
+            self._let_go(mail.copies[before:])
             mail.copies[before:] = [Deferred(recipient, str(explained(place, error)))]
 
     def _is_of_one(self, error: OSError) -> bool:
@@ -132,10 +136,11 @@ class Maildir:
         try:
             self._remove_temporary(copies)
         finally:
-            self._release(copies)
+            self._release(staged)
 
     def discard(self, staged: Sequence[StagedMail]) -> None:
-        """What is in `new/` stays, and so does what it is recognised by."""
+        """What is in `new/` stays, and so does what it is recognised by. What cannot be removed is replaced by the next
+        attempt, or is stale one day: why it is discarded is what people are to hear of, so this raises nothing."""
         copies = [copy for mail in staged for copy in mail.placeable()]
         for copy in copies:
             if copy.written is not None:
@@ -143,9 +148,10 @@ class Maildir:
                     files.close(copy.written)
                 copy.written = None
         try:
-            self._remove_temporary([copy for copy in copies if not (copy.placed or copy.adopted)])
+            with suppress(DestinationUnavailable):
+                self._remove_temporary([copy for copy in copies if not (copy.placed or copy.adopted)])
         finally:
-            self._release(copies)
+            self._release(staged)
 
     # -- steps of a commit
 
@@ -157,10 +163,20 @@ class Maildir:
         for (copy, _), error in zip(waiting, files.sync([written for _, written in waiting]), strict=True):
             if error is not None:
                 self._put_off(copy, error)
-        files.at_once(self._sync_tmp, {copy.place for copy in copies})
+        for group, error in self._at_places(self._sync_tmp, copies):
+            self._put_all_off(group, error)
+
+    def _at_places(self, act: Callable[[Place], None], copies: Iterable[Copy]) -> Iterator[tuple[list[Copy], OSError]]:
+        """Call `act` for each place of theirs, side by side; where it failed, the copies that are to go there."""
+        groups: dict[Place, list[Copy]] = {}
+        for copy in copies:
+            groups.setdefault(copy.place, []).append(copy)
+        for group, error in zip(groups.values(), files.side_by_side(partial(_met, act), list(groups)), strict=True):
+            if error is not None:
+                yield group, error
 
     def _sync_tmp(self, place: Place) -> None:
-        with self._within(place) as box:
+        with self._boxes.opened(place) as box:
             if place not in self._ready:
                 directories.sync_above(place)  # an earlier run may have died between making and syncing it
                 stale.clean(box.tmp)
@@ -169,19 +185,28 @@ class Maildir:
 
     def _place(self, copies: Sequence[Copy]) -> None:
         for place, group in groupby(copies, attrgetter("place")):
-            with self._within(place) as box:
-                self._boxes.check(box)
-                for copy in group:
-                    if copy.adopted:
-                        copy.placed = True
-                    elif not copy.put_off:
+            waiting = [copy for copy in group if not copy.put_off]
+            try:
+                with self._boxes.opened(place) as box:
+                    self._boxes.check(box)
+                    for copy in waiting:
                         self._place_one(box, copy)
+            except OSError as error:
+                self._put_all_off(waiting, error)
 
     def _place_one(self, box: Box, copy: Copy) -> None:
+        if copy.adopted:
+            copy.placed = True
+            return
         try:
             placing.place(box.tmp, box.new, copy)
         except OSError as error:
             self._put_off(copy, error)
+
+    def _put_all_off(self, copies: Iterable[Copy], error: OSError) -> None:
+        for copy in copies:
+            if not copy.placed:
+                self._put_off(copy, error)
 
     def _put_off(self, copy: Copy, error: OSError) -> None:
         """Raises DestinationUnavailable where it is not this mailbox's trouble alone."""
@@ -190,12 +215,14 @@ class Maildir:
         copy.put_off = str(explained(copy.place, error))
 
     def _sync_new(self, copies: Sequence[Copy]) -> None:
-        """Where this fails, nothing of the batch stays in `new/`."""
+        """Where this fails, nothing that was to be made durable stays in `new/`."""
         placed = [copy for copy in copies if copy.placed]
-        moved = {copy.place for copy in placed if copy.adopted}
+        adopted = [copy for copy in placed if copy.adopted]
         try:
-            files.at_once(self._sync_place, {copy.place for copy in placed})
-            files.at_once(_sync_cur, moved)
+            for group, error in (*self._at_places(self._sync_place, placed), *self._at_places(_sync_cur, adopted)):
+                self._take_back(group)
+                for copy in group:
+                    self._put_off(copy, error)
         except DestinationUnavailable:
             self._take_back(placed)
             self.discard([StagedMail(copies=list(copies))])
@@ -203,35 +230,47 @@ class Maildir:
 
     def _take_back(self, copies: Sequence[Copy]) -> None:
         for copy in copies:
-            if not copy.adopted:
+            if copy.placed and not copy.adopted:
                 with suppress(OSError), self._boxes.opened(copy.place) as box:  # the disk fails already
                     placing.take_back(box, copy)
 
     def _sync_place(self, place: Place) -> None:
-        with self._within(place) as box:
+        with self._boxes.opened(place) as box:
             os.fsync(box.new)
 
     def _remove_temporary(self, copies: Sequence[Copy]) -> None:
         for place, group in groupby(copies, attrgetter("place")):
-            with self._within(place) as box:
-                for copy in group:
-                    staging.remove(box.tmp, copy.name)
+            try:
+                with self._boxes.opened(place) as box:
+                    for copy in group:
+                        staging.remove(box.tmp, copy.name)
+            except OSError as error:
+                if not self._is_of_one(error):  # else what is left is stale one day, or went with its directory
+                    raise explained(place, error) from error
 
-    def _release(self, copies: Iterable[Copy | Deferred | Refused]) -> None:
+    def _release(self, staged: Iterable[StagedMail]) -> None:
+        for mail in staged:
+            self._under_way.discard(mail)
+            self._let_go(mail.copies)
+
+    def _let_go(self, copies: Iterable[Copy | Deferred | Refused]) -> None:
         for copy in copies:
             if isinstance(copy, Copy) and copy.held is not None:
                 held, copy.held = copy.held, None
                 self._boxes.release(held)
 
-    @contextmanager
-    def _within(self, place: Place) -> Iterator[Box]:
-        with unavailable(place), self._boxes.opened(place) as box:
-            yield box
+
+def _met(act: Callable[[Place], None], place: Place) -> OSError | None:
+    try:
+        act(place)
+    except OSError as error:
+        return error
+    return None
 
 
 def _sync_cur(place: Place) -> None:
     """A mail program may have moved there what is adopted."""
-    with unavailable(place), directories.opened(place) as box, directories.inside(box, "cur") as cur:
+    with directories.opened(place) as box, directories.inside(box, "cur") as cur:
         os.fsync(cur)
 
 

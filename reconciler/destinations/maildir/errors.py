@@ -19,12 +19,16 @@ _MEND = {
     errno.EIO: "the disk fails: see the kernel's log",
     errno.ESTALE: "mount it again",
     errno.ENOENT: "mount it, or make the directory",
+    errno.EXDEV: "put its tmp and new on one file system",
+    errno.ELOOP: "write the path without it, or make it a directory",
     errno.EMFILE: "raise the limit on open files",
     errno.ENFILE: "raise the limit on open files",
 }
 
 
-_OWN = (errno.EACCES, errno.EPERM, errno.EDQUOT)
+_OWN = (errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST,
+        errno.ENOTEMPTY, errno.ESTALE, errno.EXDEV, errno.ENAMETOOLONG)
+"""What the permissions, the quota and the doings of one mailbox's owner can bring about."""
 
 
 class NotAMailbox(OSError):

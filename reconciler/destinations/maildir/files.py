@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from itertools import groupby
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,6 +52,12 @@ def copy(source: int, target: int, size: int) -> None:
         done += sent
 
 
+def identity(descriptor: int) -> tuple[int, int]:
+    """Device and inode."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
 def same(one: int, another: int) -> bool:
     """Whether two files hold the same."""
     if os.fstat(one).st_size != os.fstat(another).st_size:
@@ -88,13 +96,16 @@ def close(descriptor: int) -> None:
 
 
 def sync(descriptors: Sequence[int]) -> list[OSError | None]:
-    """Make files that waited durable, and close them; what each met. A file whose sync failed is never synced again:
-    the kernel forgets what it could not write (hazard D2)."""
-    for descriptor in descriptors:
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # begin to write: one journal commit is for all
-    shares = max(1, min(_SIDE_BY_SIDE, len(descriptors) // _FEW))
-    met = side_by_side(_sync_each, [descriptors[share::shares] for share in range(shares)])
-    _close_synced(descriptors)
+    """Make files that waited durable, and close them, whatever happens; what each met. A file whose sync failed is
+    never synced again: the kernel forgets what it could not write (hazard D2)."""
+    try:
+        for descriptor in descriptors:
+            with suppress(OSError):  # only so that it begins to write: one journal commit is for all
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        shares = max(1, min(_SIDE_BY_SIDE, len(descriptors) // _FEW))
+        met = side_by_side(_sync_each, [descriptors[share::shares] for share in range(shares)])
+    finally:
+        _close_synced(descriptors)
     found: list[OSError | None] = [None] * len(descriptors)
     for share, errors in enumerate(met):
         found[share::shares] = errors
@@ -123,16 +134,39 @@ def _close_synced(descriptors: Iterable[int]) -> None:
             _ROOM.put(None)
 
 
-def at_once(act: Callable[[T], None], each: Iterable[T]) -> None:
-    """Call `act` for each, side by side; the first error is raised when all are done."""
-    side_by_side(act, list(each))
-
-
 def side_by_side(act: Callable[[T], R], each: Sequence[T]) -> list[R]:
-    """What `act` gives for each: for the first one in this thread, for the others in more. The first error is raised
-    when all are done."""
-    others = [_threads().submit(act, one) for one in each[1:]]
+    """What `act` gives for each: for the first one in this thread, for the others in more, as far as there may be more.
+    The first error is raised when all are done."""
+    works = [_Work(functools.partial(act, one)) for one in each]
+    here = works[:1] + [work for work in works[1:] if not _begun(work)]
+    for work in here:
+        work.run()
+    wait(work.done for work in works)
+    return [work.done.result() for work in works]
+
+
+class _Work(Generic[R]):
+    """Done once, by the thread that comes first."""
+
+    def __init__(self, act: Callable[[], R]) -> None:
+        self._act = act
+        self._free = threading.Lock()
+        self.done: Future[R] = Future()
+
+    def run(self) -> None:
+        if not self._free.acquire(blocking=False):
+            return
+        try:
+            self.done.set_result(self._act())
+        except BaseException as error:  # noqa: BLE001  # raised where the result is asked for
+            self.done.set_exception(error)
+
+
+def _begun(work: _Work[R]) -> bool:
+    """Whether a thread may do it. No further one can be started where the limit of processes is reached (hazard R1);
+    it is in their queue even then."""
     try:
-        return [act(one) for one in each[:1]] + [other.result() for other in others]
-    finally:
-        wait(others)
+        _threads().submit(work.run)
+    except RuntimeError:
+        return False
+    return True

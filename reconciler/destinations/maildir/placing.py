@@ -8,9 +8,12 @@ from contextlib import suppress
 
 from reconciler.destinations.maildir import files, names
 from reconciler.destinations.maildir.boxes import Box
-from reconciler.destinations.maildir.staging import Copy, holds, links, remove
+from reconciler.destinations.maildir.staging import Copy, holds, links, opened, remove
 
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_FINAL = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+"""Errors of a link that a rename would meet as well. Every other one says in some file system's words that it makes no
+second names: EPERM, EACCES, EXDEV (mergerfs, Android), EOPNOTSUPP, ENOSYS, EMLINK, EINVAL."""
+_REPLACED = "somebody replaced a file in tmp while it was being delivered"
 
 
 def place(tmp: int, new: int, copy: Copy) -> None:
@@ -26,7 +29,7 @@ def _link(tmp: int, new: int, name: str) -> None:
     try:
         os.link(name, name, src_dir_fd=tmp, dst_dir_fd=new, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno in _FINAL:
             raise
         if links(new, name):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
@@ -35,8 +38,12 @@ def _link(tmp: int, new: int, name: str) -> None:
 
 def _meet(tmp: int, new: int, copy: Copy) -> None:
     """`new/NAME` is there without its `tmp/NAME`: a power cut, or a program that cleans up, took that."""
-    descriptor = os.open(copy.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=tmp)
+    descriptor = opened(tmp, copy.name)
+    if descriptor is None:
+        raise OSError(errno.ESTALE, _REPLACED)
     try:
+        if files.identity(descriptor) != copy.identity:
+            raise OSError(errno.ESTALE, _REPLACED)
         if not holds(new, copy.name, descriptor):
             _rename(tmp, copy, names.other(copy.name, files.digest(descriptor)))
             if not (links(new, copy.name) and holds(new, copy.name, descriptor)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -14,6 +15,8 @@ from reconciler.destinations.maildir.boxes import Box
 from reconciler.destinations.maildir.places import Place
 from reconciler.model.outcomes import Deferred, Refused
 
+_UNREADABLE = (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EPERM)
+"""A link, a socket, a device, a file of somebody else's."""
 _AGAIN = ".again"
 """Ends the name that content is staged under while an earlier delivery of the message is there to be compared."""
 
@@ -28,6 +31,8 @@ class Copy(Struct, eq=False):
     placed: bool = False
     written: int | None = None
     """Its file, still open because it has to be synced."""
+    identity: tuple[int, int] = (0, 0)
+    """Device and inode of its file."""
     held: Box | None = None
     """Kept open for the steps that follow."""
     put_off: str = ""
@@ -77,6 +82,7 @@ def stage(box: Box, copy: Copy, original: Original, *, more: bool) -> None:
     """Write `original` for `copy`; or adopt an earlier delivery of the same."""
     descriptor, temporary = _begin(box.tmp, copy.name)
     try:
+        copy.identity = files.identity(descriptor)
         if box.owner is not None:
             os.fchown(descriptor, *box.owner)
         original.write(descriptor, more=more)
@@ -104,11 +110,12 @@ def _leave_open(copy: Copy, descriptor: int) -> None:
 
 
 def _begin(tmp: int, name: str) -> tuple[int, str]:
-    """A fresh file and its name. One that is left from before and has no other link was never delivered."""
+    """A fresh file and its name. One that is left from before and has no other link was never delivered; what is no
+    file is not ours."""
     try:
         return _create(tmp, name), name
     except FileExistsError:
-        temporary = name + _AGAIN if links(tmp, name) > 1 else name
+        temporary = name if links(tmp, name) in (0, 1) else name + _AGAIN
         remove(tmp, temporary)
         return _create(tmp, temporary), temporary
 
@@ -131,24 +138,39 @@ def _adopt(tmp: int, copy: Copy, descriptor: int) -> bool:
 
 
 def links(directory: int, name: str) -> int:
-    """How many names the file has; 0: it is not there."""
-    with suppress(FileNotFoundError):
-        return os.stat(name, dir_fd=directory, follow_symlinks=False).st_nlink
-    return 0
+    """How many names the file has; 0: it is not there, -1: it is no file."""
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return 0
+    return status.st_nlink if stat.S_ISREG(status.st_mode) else -1
 
 
 def holds(directory: int, name: str, descriptor: int) -> bool:
     """Whether the file `name` has the content of the open one."""
-    try:
-        other = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return False
-        raise
+    other = opened(directory, name)
+    if other is None:
+        return False
     try:
         return files.same(other, descriptor)
     finally:
         os.close(other)
+
+
+def opened(directory: int, name: str) -> int | None:
+    """For reading; None where it is no regular file that we may read. Somebody else may have put there what blocks
+    (a FIFO), leads elsewhere (a link), or never ends: nothing of it is read before its size is known."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
+                             dir_fd=directory)
+    except OSError as error:
+        if error.errno in _UNREADABLE:
+            return None
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def remove(directory: int, name: str) -> None:
