@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     ("mailcollector check sales -o json", "the same for a program"),
 ], exits={0: "a session could run", 1: "it could not, or there is no such collector", 2: "usage"})
 @click.argument("name")
+@click.option("--force", is_flag=True, help="Also where the server refused the login and nothing has changed since.")
 @output
 @common()
-def command(settings: Settings, name: str, output: str) -> int:
+def command(settings: Settings, name: str, force: bool, output: str) -> int:
     """Connects to the server of the collector NAME, logs in, counts the messages, looks at the destination, and says
-    what a first session would do. Nothing is collected and nothing is changed."""
+    what a first session would do. Nothing is collected and nothing is changed. As with collect, a daemon
+    does not repeat a login that was refused, and leaves a server alone that asked for a pause."""
     with reach(settings) as collectors:
-        report = collectors.check(name)
+        report = collectors.check(name, force=force)
     click.echo(_told(report, output))
     return 0 if report.ok else 1
 

@@ -87,8 +87,9 @@ class Daemon:
         answer = self._asked("POST", f"{self._collector(name)}/unpark", timeout=_WAITS)
         return int(answer["unparked"])
 
-    def check(self, name: str) -> CheckReport:
-        return self._model(CheckReport, "POST", f"{self._collector(name)}/check", timeout=_WAITS)
+    def check(self, name: str, *, force: bool) -> CheckReport:
+        return self._model(CheckReport, "POST", f"{self._collector(name)}/check", params=_flags(force=force),
+                           timeout=_WAITS)
 
     def __enter__(self) -> Self:
         return self
@@ -195,6 +196,7 @@ def _answer(status: int, body: bytes) -> Any:
 
 def _declined(status: int, body: bytes) -> Declined:
     try:
-        return Declined(SessionError.model_validate(json.loads(body)["error"]))
+        said = json.loads(body)["error"]
+        return Declined(SessionError(reason=said["reason"], message=said["message"]))
     except (ValueError, KeyError, TypeError):  # a ValidationError is a ValueError
         return Declined(SessionError(reason="Failed", message=f"the daemon answered with HTTP status {status}"))

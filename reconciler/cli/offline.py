@@ -66,7 +66,7 @@ class Offline:
         self._require(name)
         return offline.unpark(self._settings, name)
 
-    def check(self, name: str) -> CheckReport:
+    def check(self, name: str, *, force: bool) -> CheckReport:  # noqa: ARG002  # it is tried anyway
         self._require(name)
         return offline.check(self._settings, self._directory, name)
 

@@ -75,7 +75,7 @@ def _options(log_level: LogLevel, *, manifests: bool) -> list[Callable[[Any], An
         _option("--state", metavar="URL", callback=_supported_store,
                 help="The ledger: sqlite:///FILE, postgresql://…; default: ledger.sqlite3 in the state directory."),
         _option("--listen", type=ListenAddress(), metavar="HOST:PORT",
-                help="Serve the API and the page here too; off unless given."),
+                help="Serve the probes and the metrics here too; off unless given."),
         _option("--log-format", type=click.Choice(["text", "json"]), help="Default: text on a terminal, else json."),
         _option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default=log_level,
                 show_default=True, help="How much is logged, to stderr."),

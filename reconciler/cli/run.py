@@ -18,7 +18,7 @@ from reconciler.model.settings import Settings
     ("mailcollector run /etc/mailcollector/collectors.d --state-dir /var/lib/mailcollector",
      "the same where a package would put them"),
     ("mailcollector run --once", "collects one session of every enabled collector and ends: for cron"),
-    ("mailcollector run --listen 127.0.0.1:8080", "serves the page, the probes and the metrics as well"),
+    ("mailcollector run --listen 127.0.0.1:8080", "serves the probes and the metrics there as well"),
 ], exits={
     0: "stopped by SIGTERM or SIGINT; --once: every collector succeeded",
     1: "--once: a collector failed, or a manifest is invalid",

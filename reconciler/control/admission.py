@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from reconciler.control.limits import HostLimits, LimitsOf, canonical
 
@@ -128,3 +129,18 @@ class Admission:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def admitted(admission: Admission, host: str) -> AsyncIterator[None]:
+    """Inside of this context a session with this host may run."""
+    room = asyncio.Event()
+    ticket = admission.request(host, room.set)
+    try:
+        await room.wait()
+        yield
+    finally:
+        if room.is_set():
+            admission.release(host)
+        else:
+            admission.cancel(ticket)

@@ -14,6 +14,7 @@ from reconciler.control.complaints import Complaints
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory, Look
 from reconciler.control.recorder import Decision, Recorder
+from reconciler.control.threads import Threads
 from reconciler.log import log
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.errors import LedgerUnavailable
@@ -38,6 +39,8 @@ class Controller:
         self._loops = loops
         self._board = board
         self._clock = clock
+        self._threads = Threads("control", 1)
+        """Of its own: nothing that a user asks for delays a turn."""
         self._woken = asyncio.Event()
         self._touched: set[str] | None = None
         """The files that can have changed since the last look; None: any."""
@@ -136,10 +139,10 @@ class Controller:
 
     async def _act(self, *, everything: bool, only: Collection[str] | None, unforeseen: bool) -> None:
         if not self._recalled:
-            histories = await asyncio.to_thread(self._recorder.recall)
+            histories = await self._threads.run(self._recorder.recall)
             self._take(histories)
             self._recalled = True
-        look = await asyncio.to_thread(self._directory.look, everything=everything, only=only)
+        look = await self._threads.run(self._directory.look, everything=everything, only=only)
         self._relist_at = min(self._relist_at, self._clock.monotonic() + look.pause)
         self._watch(look, anew=unforeseen and look.changed)
         now = self._clock.now()
@@ -147,7 +150,7 @@ class Controller:
             before = None if self._unsettled or everything else self._decision
             self._unsettled = True
             removed = frozenset(self._removed)
-            decision = await asyncio.to_thread(self._recorder.decide, look, now, removed, before)
+            decision = await self._threads.run(self._recorder.decide, look, now, removed, before)
             self._removed -= removed
             self._unsettled = False
             self._take(decision.recalled)
@@ -155,8 +158,8 @@ class Controller:
             if decision.touched is None:
                 await self._retire(decision.desired, now)
         if waiting := self._loops.awaiting_secrets():
-            self._loops.secrets_changed(await asyncio.to_thread(self._loops.changed_secrets, waiting))
-        await asyncio.to_thread(self._recorder.expire, now)
+            self._loops.secrets_changed(await self._threads.run(self._loops.changed_secrets, waiting))
+        await self._threads.run(self._recorder.expire, now)
 
     def _watch(self, look: Look, *, anew: bool) -> None:
         elsewhere = look.elsewhere | self._loops.awaited_files()
@@ -186,7 +189,7 @@ class Controller:
         """Removed collectors, once their last session is over."""
         gone = [name for name in self._recorder.gone(desired) if name not in self._loops]
         if gone:
-            await asyncio.to_thread(self._recorder.retire, gone, now)
+            await self._threads.run(self._recorder.retire, gone, now)
 
 
 def _told(step: Step) -> dict[str, object]:

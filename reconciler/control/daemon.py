@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from reconciler.control.admission import Admission
 from reconciler.control.board import Board
+from reconciler.control.checks import Check, Checks
 from reconciler.control.clock import Clock
 from reconciler.control.controller import Controller
 from reconciler.control.leaving import SETTLE
@@ -21,7 +22,7 @@ from reconciler.control.limits import LimitsOf, preset
 from reconciler.control.loop import OpenPush
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory
-from reconciler.control.service import Check, Control
+from reconciler.control.service import Control
 from reconciler.control.sessions import Decide, RunSession, SessionPool, Stamp, unstamped
 from reconciler.control.watcher import Watcher
 from reconciler.log import log
@@ -70,18 +71,21 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     pool = SessionPool(parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now,
                        parts.stamp)
     board = Board(clock)
-    loops = Loops(pool, Admission(parts.max_sessions, parts.limits_of), clock, board, parts.stamp, parts.open_push)
+    admission = Admission(parts.max_sessions, parts.limits_of)
+    loops = Loops(pool, admission, clock, board, parts.stamp, parts.open_push)
     directory = Directory(manifests, allow_inline_secrets=parts.allow_inline_secrets,
                           allow_empty=parts.allow_empty, patience=SETTLE)
     controller = Controller(directory, parts.registry, loops, board, clock)
     board.connect(loops.state, controller.ended, controller.failed)
     watcher = Watcher(manifests, controller.wake)
     controller.on_moved(watcher.renew)
-    async with parts.serve(Control(controller, loops, board, parts.registry, parts.check, clock)):
+    checks = Checks(parts.check, admission)
+    async with parts.serve(Control(controller, loops, board, parts.registry, checks, clock)):
         log.info("started", manifests=str(directory.root), pid=os.getpid())
         try:
             await _until(signals.told, controller.run(), watcher.run())
         finally:
+            checks.close()
             await loops.shut_down(GRACE, PATIENCE)
             pool.close()
     log.info("ended")

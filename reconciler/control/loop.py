@@ -154,7 +154,7 @@ class Loop:
         """The report of the running session, or of one that starts now. Raises SessionRefused while the server asks
         for a pause, and unless `force` while a refused login is not to be repeated."""
         if not self.busy:
-            self._refuse(force=force)
+            self.refuse(force=force)
         asked: asyncio.Future[SessionReport] = asyncio.get_running_loop().create_future()
         self._asked.append(asked)
         if not self.busy and not self._quiet:
@@ -176,13 +176,14 @@ class Loop:
             self._quiet -= 1
             self._resume()
 
-    # -- how it gets there
-
-    def _refuse(self, *, force: bool) -> None:
+    def refuse(self, *, force: bool) -> None:
+        """Raises SessionRefused as `collect_now` does."""
         retry = self.retry
         if retry is not None and not self._is_lifted(retry) and forbids(retry, self._around.clock.now(), force=force):
             at = retry.next_attempt
             raise SessionRefused(retry.reason, f"{self.name}: next attempt at {timestamp(at)}: {retry.message}", at)
+
+    # -- how it gets there
 
     def _is_lifted(self, retry: Retry) -> bool:
         return is_lifted(retry, self._version.collector, self._around.stamp)

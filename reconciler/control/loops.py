@@ -93,6 +93,11 @@ class Loops:
             raise SessionRefused("NotRunning", f"{name} does not run, so it collects nothing")
         return loop.collect_now(force=force)
 
+    def refuse(self, name: str, *, force: bool = False) -> None:
+        """Raises SessionRefused while this collector must not log in."""
+        if name in self._loops:
+            self._loops[name].refuse(force=force)
+
     def quiet(self, name: str) -> AbstractAsyncContextManager[None]:
         """No session of this collector runs inside of this context."""
         loop = self._loops.get(name)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
 from reconciler.collect.backoff import forbids
-from reconciler.control.admission import Admission
+from reconciler.control.admission import Admission, admitted
 from reconciler.control.recorder import Decision
 from reconciler.control.sessions import SessionControl, SessionPool, Work, is_lifted
 from reconciler.model.history import History
@@ -57,7 +56,7 @@ class Once(Struct, frozen=True):
         refusal = self._refusal(work, force)
         if refusal is not None:
             return SessionReport(self.now(), self.now(), Outcome.FAILED, error=refusal)
-        async with _admitted(admission, work.collector.effective.source.host):
+        async with admitted(admission, work.collector.effective.source.host):
             return (await self.pool.run(work)).report
 
     def _refusal(self, work: Work, force: bool) -> Failure | None:
@@ -72,18 +71,3 @@ class Once(Struct, frozen=True):
         if not forbids(retry, self.now(), force=force):
             return None
         return Failure(retry.reason, f"next attempt at {timestamp(retry.next_attempt)}: {retry.message}")
-
-
-@asynccontextmanager
-async def _admitted(admission: Admission, host: str) -> AsyncIterator[None]:
-    """Inside of this context a session with this host may run."""
-    room = asyncio.Event()
-    ticket = admission.request(host, room.set)
-    try:
-        await room.wait()
-        yield
-    finally:
-        if room.is_set():
-            admission.release(host)
-        else:
-            admission.cancel(ticket)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractContextManager
 
 from msgspec import Struct
 
 from reconciler.control.board import Board, Subscription
+from reconciler.control.checks import Checks
 from reconciler.control.clock import Clock
 from reconciler.control.controller import RELIST, Controller
 from reconciler.control.loop import SessionRefused
 from reconciler.control.loops import Loops
+from reconciler.control.threads import Threads
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.errors import CollectorError
 from reconciler.model.history import ParkedMessage
@@ -20,13 +22,18 @@ from reconciler.model.inforce import InForce
 from reconciler.model.interfaces import Registry
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.search import matches, selects
-from reconciler.model.status import CheckReport, Description, Parked, Session, ShownCollector
+from reconciler.model.status import (
+    CheckReport,
+    CheckStep,
+    Description,
+    Parked,
+    Session,
+    SessionError,
+    ShownCollector,
+)
 from reconciler.planning.desired import DesiredCollector
 from reconciler.planning.inforce import in_force
 from reconciler.planning.plan import Plan
-
-Check = Callable[[DesiredCollector], CheckReport]
-"""Connects, logs in and counts; blocking, raises nothing but defects."""
 
 SILENCE = 3 * RELIST
 """Seconds after which a control loop that did not move counts as stuck."""
@@ -47,14 +54,15 @@ class Cleared(Struct, frozen=True):
 class Control:
     """Names that are not declared raise `NotFound` everywhere; what the ledger cannot do, `LedgerUnavailable`."""
 
-    def __init__(self, controller: Controller, loops: Loops, board: Board, registry: Registry, check: Check,
+    def __init__(self, controller: Controller, loops: Loops, board: Board, registry: Registry, checks: Checks,
                  clock: Clock) -> None:
         self._controller = controller
         self._loops = loops
         self._board = board
         self._registry = registry
-        self._check = check
+        self._checks = checks
         self._clock = clock
+        self._asking = Threads("API", 4)
         self.started_at = clock.now()
         self._started = clock.monotonic()
 
@@ -68,9 +76,9 @@ class Control:
 
     async def describe(self, name: str) -> Description:
         found = self._known(name)
-        histories = await asyncio.to_thread(self._registry.histories, [name])
-        sessions = await asyncio.to_thread(self._registry.sessions, name)
-        parked = await asyncio.to_thread(self._registry.parked, name)
+        histories = await self._asking.run(self._registry.histories, [name])
+        sessions = await self._asking.run(self._registry.sessions, name)
+        parked = await self._asking.run(self._registry.parked, name)
         history, desired = histories.get(name), self._board.desired(name)
         return Description(
             collector=found, sessions=tuple(map(Session.of, sessions)), parked=tuple(map(_parked, parked)),
@@ -105,7 +113,7 @@ class Control:
     async def in_force(self) -> InForce:
         """What runs now: where a plan starts from."""
         good, running = self._controller.good, self._loops.actual()
-        histories = await asyncio.to_thread(self._registry.histories)
+        histories = await self._asking.run(self._registry.histories)
         return in_force(good.values(), running, {name: history.size for name, history in histories.items()})
 
     # -- asking for something
@@ -139,24 +147,31 @@ class Control:
         """Forget what was collected. A running session ends after its message first; none is started."""
         self._known(name)
         async with self._loops.quiet(name):
-            history = (await asyncio.to_thread(self._registry.histories, [name])).get(name)
+            history = (await self._asking.run(self._registry.histories, [name])).get(name)
             if history is None:
                 raise NotFound(f"{name} was never valid, so nothing is remembered of it")
-            declared = await asyncio.to_thread(self._registry.clear, name, self._clock.now())
+            declared = await self._asking.run(self._registry.clear, name, self._clock.now())
         return Cleared(declared.epoch, history.size)
 
     async def unpark(self, name: str) -> int:
         """The next session tries parked messages again; how many there are."""
         self._known(name)
-        return await asyncio.to_thread(self._registry.unpark, name)
+        return await self._asking.run(self._registry.unpark, name)
 
-    async def check(self, name: str) -> CheckReport:
-        """Connect, log in, count; collect nothing. Raises SessionRefused when there is no spec to check."""
+    async def check(self, name: str, *, force: bool = False) -> CheckReport:
+        """Connect, log in, count; collect nothing. A server that asked for a pause, or refused this login, is not asked
+        again, unless `force`. Raises SessionRefused when there is no spec to check."""
         self._known(name)
         desired = self._board.desired(name)
         if not isinstance(desired, DesiredCollector):
             raise SessionRefused(*self._problem(name))
-        return await asyncio.to_thread(self._check, desired)
+        try:
+            self._loops.refuse(name, force=force)
+        except SessionRefused as refused:
+            step = CheckStep(step="log in and list", ok=False, message=f"not tried: {refused}")
+            return CheckReport(name=name, ok=False, steps=(step,),
+                               error=SessionError(reason=refused.reason, message=str(refused)))
+        return await self._checks.run(desired)
 
     async def reload(self) -> Plan:
         """Read all manifests again now; what was done about it."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
+import socket
+import unicodedata
+from urllib.parse import urlsplit
 
 import idna
 
@@ -46,8 +49,46 @@ def host_to_ascii(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host is this machine, as far as its name tells."""
+    """Whether the host is this machine, as far as its name tells: every spelling that a resolver takes for 127.0.0.0/8
+    or ::1 (inet_aton's too, such as 127.1), and the names of RFC 6761, section 6.3."""
+    address = _address(host)
+    return _is_local_name(host) if address is None else address.is_loopback
+
+
+def reaches_this_machine(host: str) -> bool:
+    """The same, and the unspecified address, by which connecting comes to this machine as well."""
+    address = _address(host)
+    return is_loopback(host) or (address is not None and address.is_unspecified)
+
+
+def is_neighbour(token_url: str, mail_host: str | None) -> bool:
+    """Whether this token endpoint is on this machine while the mail server is not: then it is no identity provider, but
+    something of this machine that somebody wants to be asked. Tests have both here."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        host = urlsplit(token_url).hostname or ""
     except ValueError:
-        return host.lower().rstrip(".") == "localhost"
+        return False
+    return reaches_this_machine(host) and not (mail_host and reaches_this_machine(mail_host))
+
+
+def _is_local_name(host: str) -> bool:
+    name = _plain(host)
+    return name in {"localhost", "localhost.localdomain"} or name.endswith(".localhost")
+
+
+def _plain(host: str) -> str:
+    """Without what a resolver, or a client before it, takes for the same."""
+    return unicodedata.normalize("NFKC", host).replace("\u3002", ".").casefold().rstrip(".")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    name = _plain(host).strip("[]").partition("%")[0]
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        try:
+            address = ipaddress.IPv4Address(socket.inet_aton(name))
+        except (OSError, UnicodeError):
+            return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

@@ -106,6 +106,10 @@ def _oauth2(fields: Fields, *, partial: bool) -> Iterator[Finding]:
                                                         "`provider: custom`", key=True)
     elif url is not None and not _is_private(url):
         yield Finding((*path, "tokenUrl"), "token-url", f"{quoted(url)} is no https address: secrets are sent there")
+    elif url is not None and domains.is_neighbour(url, fields.text(*_SOURCE, "host")):
+        yield Finding((*path, "tokenUrl"), "token-url",
+                      f"{quoted(url)} is on this machine, where other programs listen, and the mail server is not: "
+                      "name the provider's address")
 
 
 def _oauth2_lacks(fields: Fields, provider: str) -> Iterator[Finding]:

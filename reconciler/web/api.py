@@ -18,12 +18,14 @@ from starlette.routing import Route
 
 from reconciler.control.loop import SessionRefused
 from reconciler.control.service import Control, NotFound
+from reconciler.control.threads import Threads
 from reconciler.log import log
 from reconciler.model.errors import CollectorError, LedgerUnavailable
 from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.search import label
 from reconciler.model.status import Shown
+from reconciler.web.problems import problem
 
 _STILL_THERE = 15.0
 """Seconds of silence after which an event stream says that it is alive."""
@@ -42,6 +44,7 @@ class Api:
     def __init__(self, control: Control, place: Place) -> None:
         self._control = control
         self._place = place
+        self._drawing = Threads("metrics", 1)
 
     async def collectors(self, request: Request) -> Response:
         try:
@@ -73,7 +76,7 @@ class Api:
         return JSONResponse({"unparked": await self._control.unpark(request.path_params["name"])})
 
     async def check(self, request: Request) -> Response:
-        return _json(await self._control.check(request.path_params["name"]))
+        return _json(await self._control.check(request.path_params["name"], force=_flag(request, "force")))
 
     async def reload(self, _request: Request) -> Response:
         done = await self._control.reload()
@@ -118,7 +121,7 @@ class Api:
     async def metrics(self, request: Request) -> Response:
         from reconciler.web.metrics import metrics  # noqa: PLC0415  # only where somebody scrapes
 
-        text, media_type = await asyncio.to_thread(metrics, self._control.list(), self._control.diagnostics,
+        text, media_type = await self._drawing.run(metrics, self._control.list(), self._control.diagnostics,
                                                    version("mailcollector"), request.headers.get("accept", ""))
         return Response(text, headers={"Content-Type": media_type})
 
@@ -180,30 +183,26 @@ def _probe(*, good: bool, bad: str) -> Response:
     return Response("ok\n" if good else f"{bad}\n", 200 if good else 503, media_type="text/plain")
 
 
-def _error(status: int, reason: str, message: str, **more: str) -> Response:
-    return JSONResponse({"error": {"reason": reason, "message": message, **more}}, status)
-
-
 async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # what the handler is registered for
     reasons = {400: "BadRequest", 404: "NotFound", 405: "MethodNotAllowed"}
-    return _error(error.status_code, reasons.get(error.status_code, "Refused"), error.detail)
+    return problem(error.status_code, reasons.get(error.status_code, "Refused"), error.detail)
 
 
 async def _failed(_request: Request, error: Exception) -> Response:
     assert isinstance(error, CollectorError)  # noqa: S101  # what the handler is registered for
     match error:
         case NotFound():
-            return _error(404, error.reason, str(error))
+            return problem(404, error.reason, str(error))
         case SessionRefused(next_attempt=at) if at is not None:
-            return _error(409, error.reason, str(error), nextAttempt=timestamp(at))
+            return problem(409, error.reason, str(error), nextAttempt=timestamp(at))
         case LedgerUnavailable():
-            return _error(503, error.reason, str(error))
+            return problem(503, error.reason, str(error))
         case _:
-            return _error(409, error.reason, str(error))
+            return problem(409, error.reason, str(error))
 
 
 async def _defect(request: Request, error: Exception) -> Response:
     """Neither the answer nor the log quotes the error: its text may hold anything."""
     log.error("defect in the API", path=request.url.path, error=type(error).__name__)
-    return _error(500, "InternalError", "a defect of mailcollector; its log says more")
+    return problem(500, "InternalError", "a defect of mailcollector; its log says more")

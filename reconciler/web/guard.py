@@ -1,7 +1,9 @@
-"""What protects the API where a browser can reach it: on TCP, loopback only (hazards W2, W3).
+"""What protects the daemon where a browser, or any user of this machine, can reach it: on TCP, loopback only.
 
 A page of a foreign site can make a browser send requests here, and by a name that it controls even read the answers.
-So the Host must be one of ours, and what changes something must not come from a foreign origin.
+So the Host must be one of ours, and nothing is taken from a foreign origin (hazards W2, W3). Any local user can
+connect, and so can whatever asks an address of somebody else's choice: until there are tokens, only the probes and the
+metrics are served here, which neither change nor tell anything of anybody's mail.
 """
 
 from __future__ import annotations
@@ -9,14 +11,17 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from reconciler.web.problems import problem
+
+OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
+"""The paths that are served without a token."""
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Guard:
-    """Passes on what comes from this machine and for it; refuses the rest with 403."""
+    """Passes on what asks for an open path, from this machine and for it; refuses the rest with 403."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self._app = app
@@ -25,8 +30,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         complaint = self._complaint(scope) if scope["type"] == "http" else ""
         if complaint:
-            answer = JSONResponse({"error": {"reason": "Forbidden", "message": complaint}}, 403)
-            await answer(scope, receive, send)
+            await problem(403, "Forbidden", complaint)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -35,6 +39,8 @@ class Guard:
         host = headers.get("host", "")
         if _name(f"//{host}") not in self._hosts:
             return "this Host is not served here; use localhost"
+        if scope["path"] not in OPEN:
+            return "only /healthz, /readyz and /metrics are served here; the rest is on the control socket"
         origin = headers.get("origin")
         if origin is None or scope["method"] in {"GET", "HEAD"} or origin.casefold() == f"http://{host}".casefold():
             return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import socket
 import stat
@@ -11,16 +10,19 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from reconciler.control.service import Control
+from reconciler.manifests.domains import is_loopback
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Listen, Settings
 from reconciler.web.api import Place, application
+from reconciler.web.connections import Server
 from reconciler.web.guard import Guard
 
 SOCKET = "control.sock"
+_CLIENTS = 64
+"""Connections at once on TCP; on the socket `collect --wait` has one for each session besides."""
 
 
 class ListenRefused(CollectorError):
@@ -37,10 +39,10 @@ async def served(control: Control, settings: Settings, manifests: Path) -> Async
     listen = settings.listen
     async with AsyncExitStack() as stack:
         control_socket = stack.enter_context(_control_socket(settings.state_dir))
-        await stack.enter_async_context(_served(app, control_socket))
+        await stack.enter_async_context(_served(app, control_socket, _CLIENTS + 4 * settings.max_sessions))
         if listen is not None:
             tcp = stack.enter_context(_tcp_socket(listen))
-            await stack.enter_async_context(_served(Guard(app, listen.host), tcp))
+            await stack.enter_async_context(_served(Guard(app, listen.host), tcp, _CLIENTS))
         yield
 
 
@@ -74,7 +76,7 @@ def _remove_stale(directory: int) -> None:
 
 @contextmanager
 def _tcp_socket(listen: Listen) -> Iterator[socket.socket]:
-    if not _is_loopback(listen.host):
+    if not is_loopback(listen.host):
         raise ListenRefused(f"--listen {listen.host}: beyond loopback the API does not start without a token, which "
                             "this version does not have yet; listen on 127.0.0.1, or use the control socket")
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
@@ -86,31 +88,16 @@ def _tcp_socket(listen: Listen) -> Iterator[socket.socket]:
         yield listener
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class _Server(uvicorn.Server):
-    """Signals are the daemon's."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @asynccontextmanager
-async def _served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    config = uvicorn.Config(app, lifespan="off", ws="none", access_log=False, log_config=None, log_level="critical",
-                            server_header=False, timeout_graceful_shutdown=1)
-    server = _Server(config)
+async def _served(app: ASGIApp, listener: socket.socket, most: int) -> AsyncIterator[None]:
+    server = Server(app, most)
     task = asyncio.create_task(server.serve([listener]), name="API")
     try:
         while not (server.started or task.done()):  # noqa: ASYNC110  # uvicorn has no event for it
             await asyncio.sleep(0.001)
+        if task.done():
+            raise ListenRefused("the API could not be started") from task.exception()
         yield
     finally:
         server.should_exit = True
-        await task
+        await asyncio.gather(task, return_exceptions=True)

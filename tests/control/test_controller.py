@@ -13,11 +13,13 @@ import pytest
 
 from reconciler.control.admission import Admission
 from reconciler.control.board import Board
+from reconciler.control.checks import Checks
 from reconciler.control.controller import Controller
 from reconciler.control.limits import HostLimits
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory
 from reconciler.control.service import Control, NotFound
+from reconciler.control.sessions import SessionControl
 from reconciler.control.watcher import Watcher
 from reconciler.model.status import CheckReport, ShownCollector, Status
 from reconciler.planning.desired import DesiredCollector
@@ -27,7 +29,7 @@ from tests.control.test_watcher import GENEROUS
 from tests.control.virtual import VirtualClock
 
 
-def check(collector: DesiredCollector) -> CheckReport:
+def check(collector: DesiredCollector, _control: SessionControl) -> CheckReport:
     return CheckReport(name=collector.name, ok=True, steps=())
 
 
@@ -40,10 +42,12 @@ class World:
         self.clock = VirtualClock()
         self.sessions = VirtualSessions(self.clock, length=0.0)
         self.board = Board(self.clock)
-        self.loops = Loops(self.sessions, Admission(32, lambda _: HostLimits(32)), self.clock, self.board)
+        self.admission = Admission(32, lambda _: HostLimits(32))
+        self.loops = Loops(self.sessions, self.admission, self.clock, self.board)
         self.controller = Controller(Directory(root), self.registry, self.loops, self.board, self.clock)
         self.board.connect(self.loops.state, self.controller.ended)
-        self.control = Control(self.controller, self.loops, self.board, self.registry, check, self.clock)
+        self.control = Control(self.controller, self.loops, self.board, self.registry,
+                               Checks(check, self.admission), self.clock)
 
     async def turn(self) -> dict[str, Status]:
         """One turn, and what follows from it at once; what is shown then."""

@@ -20,6 +20,7 @@ from reconciler.control.limits import ELSEWHERE
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory
 from reconciler.control.status import Facts
+from reconciler.control.threads import Threads
 from reconciler.manifests import files
 from reconciler.model.history import Declared, Declaring, LastGood
 from reconciler.model.status import Condition, ShownCollector
@@ -61,7 +62,7 @@ class World:
         self.loops = Loops(self.sessions, Admission(32, lambda _: ELSEWHERE), self.clock, self.board)
         self.controller = Controller(Directory(root), self.registry, self.loops, self.board, self.clock)
         self.board.connect(self.loops.state, self.controller.ended)
-        patch.setattr(asyncio, "to_thread", _at_once)  # virtual time knows no threads
+        patch.setattr(Threads, "run", _at_once)  # virtual time knows no threads
 
         def counted_read(path: Path) -> bytes:
             self.counts["read"] += 1
@@ -95,7 +96,7 @@ spec:
         return taken
 
 
-async def _at_once(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+async def _at_once(_threads: Threads, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     return function(*arguments, **named)
 
 

@@ -45,7 +45,7 @@ def refresh(tmp_path: Path, server: Authorization) -> Path:
 
 def source(server: Authorization | None = None, **oauth2: Any) -> SourceSpec:
     declared = {"provider": "custom", "clientId": CLIENT} | ({"tokenUrl": server.url("token")} if server else {})
-    return SourceSpec.model_validate({"protocol": "imap", "host": "imap.example.org", "username": "ann",
+    return SourceSpec.model_validate({"protocol": "imap", "host": "127.0.0.1", "username": "ann",
                                       "oauth2": declared | oauth2})
 
 
@@ -205,6 +205,14 @@ def test_what_a_manifest_cannot_mean(server: Authorization, oauth2: dict[str, An
     spec = source(server, **oauth2)
     with pytest.raises(error):
         AccessTokens().get(spec)
+
+
+def test_E7_a_token_endpoint_on_this_machine_is_not_asked_for_a_server_elsewhere(server: Authorization,
+                                                                                 refresh: Path) -> None:
+    spec = by_file(server, refresh).model_copy(update={"host": "imap.example.org"})
+    with pytest.raises(SourceUnsuitable, match="on this machine"):
+        AccessTokens().get(spec)
+    assert not server.forms
 
 
 @pytest.mark.parametrize("provider", ["google", "microsoft", "yandex", "mailru"])

@@ -20,9 +20,11 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from reconciler.cli.client import _declined
 from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
 from reconciler.control.board import Board
+from reconciler.control.checks import Checks
 from reconciler.control.clock import Clock
 from reconciler.control.controller import Controller
 from reconciler.control.limits import preset
@@ -62,7 +64,7 @@ class Script:
         return replace(so_far, outcome=Outcome.SUCCEEDED, collected=9, left=0, token_expires_at=self.token_expires_at)
 
 
-def check(collector: DesiredCollector) -> CheckReport:
+def check(collector: DesiredCollector, _control: SessionControl) -> CheckReport:
     return CheckReport(name=collector.name, ok=True, steps=(CheckStep(step="connect", ok=True, message="fine"),))
 
 
@@ -99,10 +101,11 @@ def settings(tmp_path: Path) -> Settings:
 async def daemon(root: Path, settings: Settings) -> AsyncIterator[Daemon]:
     script, registry, clock, board = Script(), MemoryRegistry(), Clock(), Board(Clock())
     pool = SessionPool(script.run, decide, registry, 4, clock.now)
-    loops = Loops(pool, Admission(4, preset), clock, board)
+    admission = Admission(4, preset)
+    loops = Loops(pool, admission, clock, board)
     controller = Controller(Directory(root), registry, loops, board, clock)
     board.connect(loops.state, controller.ended)
-    control = Control(controller, loops, board, registry, check, clock)
+    control = Control(controller, loops, board, registry, Checks(check, admission), clock)
     async with served(control, settings, root):
         with _short(settings.control_socket) as path:
             transport = httpx.AsyncHTTPTransport(uds=path)
@@ -224,6 +227,16 @@ def test_what_must_not_collect_now_says_why(root: Path, settings: Settings) -> N
             assert answer.status_code == 409
             assert answer.json()["error"]["reason"] == "Throttled"
             assert answer.json()["error"]["nextAttempt"].endswith("Z")
+            assert answer.headers["content-type"] == "application/problem+json"
+            problem = answer.json()
+            assert (problem["title"], problem["status"], problem["reason"]) == ("Conflict", 409, "Throttled")
+            assert "too many connections" in problem["detail"]
+            declined = _declined(answer.status_code, answer.content)
+            assert (declined.reason, str(declined)) == ("Throttled", problem["detail"])
+            checked = (await found.client.post("/api/v1/collectors/sales/check")).json()
+            assert (checked["ok"], checked["error"]["reason"]) == (False, "Throttled")
+            assert "not tried: sales: next attempt at" in checked["steps"][0]["message"]
+            assert (await found.client.post("/api/v1/collectors/off/check")).json()["ok"]
             answer = await found.client.post("/api/v1/collectors/off/collect")
             assert (answer.status_code, answer.json()["error"]["reason"]) == (409, "Disabled")
 
@@ -337,8 +350,8 @@ def test_W3_foreign_hosts_and_W2_foreign_pages_are_refused_on_tcp(root: Path, se
             assert (await browser.get(f"{url}/healthz")).status_code == 200
             assert (await browser.get(f"{url}/healthz", headers={"Host": "evil.example"})).status_code == 403
             assert (await browser.get(f"{url}/healthz", headers={"Host": f"localhost:{port}"})).status_code == 200
-            for origin, status in (("http://evil.example", 403), ("null", 403), (url, 200)):
-                answer = await browser.post(f"{url}/-/reload", headers={"Origin": origin})
+            for origin, status in (("http://evil.example", 403), ("null", 403), (url, 405)):
+                answer = await browser.post(f"{url}/healthz", headers={"Origin": origin})
                 assert answer.status_code == status
 
     run(scenario())

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from reconciler.manifests.domains import is_loopback
 from reconciler.model.errors import (
     AuthenticationFailed,
     CollectorError,
@@ -28,7 +29,6 @@ _LARGEST = 1 << 20
 _SHOWN = 300
 _REFUSED = {"invalid_grant", "invalid_client", "access_denied", "expired_token"}
 _LATER = {"temporarily_unavailable", "server_error", "slow_down"}
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class Answered(CollectorError):
@@ -46,7 +46,7 @@ def ask(url: str, form: Mapping[str, str], secrets: Sequence[Secret]) -> dict[st
     """
     where = urlsplit(url)
     host = where.hostname or ""
-    if where.scheme != "https" and host not in _LOOPBACK:
+    if where.scheme != "https" and not is_loopback(host):
         raise SourceUnsuitable(f"{_shown(url, secrets)} is no https address: secrets are sent there")
     context = tls.client_context(None, None)
     try:

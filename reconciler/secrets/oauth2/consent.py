@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 from oauthlib.common import add_params_to_uri
 from oauthlib.oauth2 import DeviceClient, WebApplicationClient
 
+from reconciler.manifests.domains import is_loopback
 from reconciler.manifests.spec import SourceSpec
 from reconciler.model.consent import Prompt, Way
 from reconciler.model.errors import (
@@ -182,6 +183,6 @@ def _number(value: object, default: float) -> float:
 
 def _checked(url: str) -> str:
     where = urlsplit(url)
-    if where.scheme != "https" and where.hostname not in {"localhost", "127.0.0.1", "::1"}:
+    if where.scheme != "https" and not is_loopback(where.hostname or ""):
         raise SourceUnsuitable(f"{url[:100]!r} is no https address")
     return url

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from reconciler.manifests.domains import is_neighbour
 from reconciler.manifests.spec import OAuth2, SourceSpec
 from reconciler.model.errors import SourceUnsuitable
 
@@ -57,6 +58,8 @@ def application(source: SourceSpec, oauth2: OAuth2) -> Application:
     token = oauth2.token_url or preset.token
     if not token:
         raise SourceUnsuitable("source.oauth2 has no tokenUrl: `provider: custom` needs one")
+    if is_neighbour(token, source.host):
+        raise SourceUnsuitable(f"source.oauth2.tokenUrl is on this machine and {source.host} is not: it is not asked")
     scope = oauth2.scope or (preset.imap if source.protocol == "imap" else preset.pop3) or None
     endpoints = Endpoints(token, _of(token, preset, preset.authorization), _of(token, preset, preset.device),
                           loopback=preset.loopback)

@@ -1,0 +1,147 @@
+"""What users ask for delays neither the control loop nor each other."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from reconciler.control.admission import Admission
+from reconciler.control.checks import AT_ONCE, Checks
+from reconciler.control.limits import HostLimits
+from reconciler.control.sessions import SessionControl
+from reconciler.model.errors import LedgerUnavailable
+from reconciler.model.status import CheckReport
+from reconciler.planning.desired import DesiredCollector, desire
+from tests.control.manifests import save, text
+from tests.control.test_controller import World
+from tests.planning.build import collector, observed
+
+GENEROUS = 20.0
+
+
+def only(name: str) -> DesiredCollector:
+    return desire(observed(collector(name)), {}).collectors[name]
+
+
+class Silent:
+    """A server that does not answer until it is given up."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.most = self.now = 0
+        self.end = threading.Event()
+        self.given_up = 0
+        self._lock = threading.Lock()
+
+    def check(self, collector: DesiredCollector, control: SessionControl) -> CheckReport:
+        control.on_give_up(self._give_up)
+        with self._lock:
+            self.asked.append(collector.name)
+            self.now += 1
+            self.most = max(self.most, self.now)
+        assert self.end.wait(GENEROUS)
+        with self._lock:
+            self.now -= 1
+        return CheckReport(name=collector.name, ok=True, steps=())
+
+    def _give_up(self) -> None:
+        self.given_up += 1
+        self.end.set()
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(GENEROUS):
+            while len(self.asked) < count:  # noqa: ASYNC110  # threads have no events of asyncio
+                await asyncio.sleep(0.005)
+
+
+def test_N7_checks_of_a_silent_server_delay_no_turn(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        world, silent = World(tmp_path), Silent()
+        for number in range(12):
+            save(tmp_path, f"c{number}", text(f"c{number}"))
+        await world.turn()
+        checks = world.control._checks = Checks(silent.check, world.admission)
+        asked = [asyncio.create_task(world.control.check(f"c{number}")) for number in range(12) for _ in range(2)]
+        await silent.until(AT_ONCE)
+        save(tmp_path, "new", text("new"))
+        async with asyncio.timeout(GENEROUS):
+            assert "new" in await world.turn()
+            await world.control.describe("new")
+            await world.control.in_force()
+            assert await world.control.unpark("new") == 0
+        assert silent.most == AT_ONCE
+        silent.end.set()
+        assert all(report.ok for report in await asyncio.gather(*asked))
+        assert len(silent.asked) == 12  # two who ask for the same get the same answer
+        checks.close()
+        await world.loops.shut_down(5, 5)
+
+    asyncio.run(scenario())
+
+
+def test_what_users_ask_the_ledger_delays_no_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        world, end = World(tmp_path), threading.Event()
+        save(tmp_path, "a", text("a"))
+        await world.turn()
+
+        def slow(_name: str) -> int:
+            assert end.wait(GENEROUS)
+            return 0
+
+        monkeypatch.setattr(world.registry, "unpark", slow)
+        asked = [asyncio.create_task(world.control.unpark("a")) for _ in range(40)]
+        await asyncio.sleep(0)
+        save(tmp_path, "new", text("new"))
+        async with asyncio.timeout(GENEROUS):
+            assert "new" in await world.turn()
+        end.set()
+        await asyncio.gather(*asked)
+        await world.loops.shut_down(5, 5)
+
+    asyncio.run(scenario())
+
+
+def test_checks_are_admitted_to_a_host_as_sessions_are(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        silent = Silent()
+        admission = Admission(9, lambda _: HostLimits(2))
+        checks = Checks(silent.check, admission)
+        asked = [asyncio.create_task(checks.run(only(f"c{number}"))) for number in range(4)]
+        await silent.until(2)
+        await asyncio.sleep(0.05)
+        assert len(silent.asked) == 2
+        silent.end.set()
+        await asyncio.gather(*asked)
+        assert silent.most == 2
+
+    asyncio.run(scenario())
+
+
+def test_checks_are_given_up_when_the_daemon_ends() -> None:
+    async def scenario() -> None:
+        silent = Silent()
+        checks = Checks(silent.check, Admission(9, lambda _: HostLimits(9)))
+        asked = [asyncio.create_task(checks.run(only(f"c{number}"))) for number in range(9)]
+        await silent.until(AT_ONCE)
+        checks.close()
+        await asyncio.gather(*asked, return_exceptions=True)
+        assert silent.given_up == AT_ONCE
+
+    asyncio.run(scenario())
+
+
+def test_a_check_that_fails_to_begin_says_so_to_everybody(tmp_path: Path) -> None:
+    def broken(_collector: DesiredCollector, _control: SessionControl) -> CheckReport:
+        raise LedgerUnavailable("the disk is full")
+
+    async def scenario() -> None:
+        checks = Checks(broken, Admission(9, lambda _: HostLimits(9)))
+        for _ in range(2):
+            with pytest.raises(LedgerUnavailable):
+                await checks.run(only("a"))
+
+    asyncio.run(scenario())
