@@ -1,11 +1,16 @@
-# Nothing is compiled: every dependency comes as a wheel.
+# Nothing is compiled, and nothing comes whose hash is not written down.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY requirements requirements
+RUN python -m pip install --no-cache-dir --only-binary=:all: --require-hashes --requirement requirements/build.txt \
+ && python -m venv --without-pip /opt/mailcollector \
+ && python -m pip --python /opt/mailcollector/bin/python install --no-cache-dir --only-binary=:all: --require-hashes \
+    --requirement requirements/image.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY reconciler reconciler
-RUN python -m venv --without-pip /opt/mailcollector \
- && python -m pip --python /opt/mailcollector/bin/python install --no-cache-dir --constraint constraints.txt ".[postgresql]" \
+RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /tmp/built . \
+ && python -m pip --python /opt/mailcollector/bin/python install --no-cache-dir --no-deps /tmp/built/*.whl \
  && python -m compileall -q /opt/mailcollector/lib
 
 FROM python:3.13-slim-bookworm

@@ -7,7 +7,7 @@ ARGS ?=
 SECONDS ?= 3600
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test crashwalk soak check fix bench clean
+.PHONY: help demo test crashwalk soak check fix lock bench clean
 
 help:
 	@echo 'make demo         collectors that fetch mail from a private Dovecot, for you to watch and change'
@@ -17,6 +17,8 @@ help:
 	@echo 'make soak         random faults for an hour, while mail keeps coming; SECONDS=600 for ten minutes (root)'
 	@echo 'make check        style, types, floors, and whether the schema is up to date'
 	@echo 'make fix          mend what a program can mend'
+	@echo 'make lock         writes requirements/ from constraints.txt, and proves that every dependency comes as a wheel;'
+	@echo '                  ARGS=--check writes nothing'
 	@echo 'make bench        beside mpop, mbsync, fetchmail, getmail6 and the floors of disk and network; about half an hour;'
 	@echo '                  ARGS="--cases many": 10,000 collectors for a quarter of an hour'
 	@echo 'make clean        remove everything that these made'
@@ -49,6 +51,10 @@ fix:
 	@scripts/bootstrap check
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m reconciler.manifests.schema
+
+lock:
+	@scripts/bootstrap check
+	@scripts/lock $(ARGS)
 
 bench:
 	@scripts/bootstrap bench
