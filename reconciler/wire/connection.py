@@ -113,13 +113,26 @@ class Connection:
             raise self._failure(error, bulk=False) from error
         self._patience.waited(0, bulk=False)
 
-    def read_line(self, limit: int | None = None) -> bytes:
-        """One line with its CRLF, of at most `limit` octets. A lone CR or LF is a `ProtocolViolation` (hazard I20)."""
-        line = self._line(self.limits.line if limit is None else limit)
+    def count(self, octets: int) -> None:
+        """So many octets more of this reply, of bulk data that nobody asked for."""
+        self._count(octets)
+
+    def read_line(self, limit: int | None = None, *, longer: re.Pattern[bytes] | None = None, most: int = 0) -> bytes:
+        """One line with its CRLF, of at most `limit` octets (default `limits.line`), or `most` where it begins as
+        `longer` says. A lone CR is a `ProtocolViolation` (hazard I20); so is a lone LF before TLS was begun that is to
+        be: it is taken for the line's end where nobody could have put it there (`_patient`)."""
+        line = self._line(self.limits.line if limit is None else limit, longer, most)
+        self._count(len(line))
+        if not line.endswith(b"\r\n") and self._patient:
+            line = line[:-1] + b"\r\n"
         if not line.endswith(b"\r\n") or line.find(b"\r", 0, -2) >= 0:
             raise ProtocolViolation(f"{self.endpoint}: a line does not end with CRLF")
-        self._count(len(line))
         return line
+
+    @property
+    def _patient(self) -> bool:
+        """Line ends need not be right: TLS protects them, or the manifest wants none."""
+        return self.endpoint.tls == "none" or self.secure
 
     def read_match(self, pattern: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
         """The groups of what `pattern` matches first, where that was received already; else nothing is read."""
@@ -216,21 +229,28 @@ class Connection:
         self.socket.settimeout(self._timeout)
         return count
 
-    def _line(self, limit: int) -> bytes:
+    def _line(self, limit: int, longer: re.Pattern[bytes] | None, most: int) -> bytes:
         pieces: list[bytes] = []
         size = seen = 0
         while (found := self._buffer.find(b"\n", seen)) < 0:
             seen = len(self._buffer)
             if size + seen > limit:
-                raise ProtocolViolation(f"{self.endpoint}: a line is longer than {limit} octets")
+                limit = self._more(limit, longer, most, pieces[0] if pieces else self._buffer.peek(0, _BEGINNING))
+                continue
             if seen >= _PIECE:
                 pieces.append(self._buffer.take(seen))
                 size, seen = size + seen, 0
             self.fill(bulk=False)
-        if size + found + 1 > limit:
-            raise ProtocolViolation(f"{self.endpoint}: a line is longer than {limit} octets")
+        while size + found + 1 > limit:
+            limit = self._more(limit, longer, most, pieces[0] if pieces else self._buffer.peek(0, _BEGINNING))
         line = self._buffer.take(found + 1)
         return b"".join([*pieces, line]) if pieces else line
+
+    def _more(self, limit: int, longer: re.Pattern[bytes] | None, most: int, beginning: bytes) -> int:
+        """How long a line may be that is longer than `limit`."""
+        if longer is not None and most > limit and longer.match(beginning[:_BEGINNING]):
+            return most
+        raise ProtocolViolation(f"{self.endpoint}: a line is longer than {limit} octets")
 
     def _exactly(self, count: int, *, bulk: bool) -> Iterator[bytes]:
         while count:
@@ -313,6 +333,7 @@ class Connection:
 
 
 _PIECE = 64 << 10
+_BEGINNING = 100
 _ENDS = (EOFError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 

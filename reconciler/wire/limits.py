@@ -18,8 +18,10 @@ class Limits(Struct, frozen=True):
     """Bulk data, in octets per second over the whole transfer, beyond `silence`."""
     session: float = 1800.0
     """One session, whatever it does."""
-    line: int = 1 << 20
+    line: int = 8 << 10
     """The longest line of a reply, bulk data apart."""
+    long_line: int = 1 << 20
+    """The longest of those that may hold very much: lists of folders, of numbers, of capabilities."""
     reply: int = 4 << 20
     """Octets of one command's reply, bulk data apart. Whatever keeps a reply's lines needs several times as much."""
     listing: int = 32 << 20

@@ -368,12 +368,22 @@ def test_I20_endless_and_broken_lines(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize("reply", [
-    b"OTHER1 OK done\r\n", b"OK done\r\n", b"+ go on\r\n", b"* (\r\n", b"TAG HELLO\r\n", b"* 1 FETCH UID 1\r\n",
-    b"* 1 FETCH (UID)\r\n", b"* 1 FETCH (UID 1 UID 2)\r\n", b"* 1 FETCH (UID 1) x\r\n", b"* 1 FETCH (UID (1\r\n",
-    b"* 1 FETCH (BODY[] {5} UID 1)\r\n",
+    b"OTHER1 OK done\r\n", b"OK done\r\n", b"+ go on\r\n", b"* (\r\n", b"TAG HELLO\r\n", b"\r\n" * 200,
+    b"* 1 FETCH (UID 1 BODY[] {3}\r\nabc) x\r\n", b"* 1 FETCH (UID 1 BODY[] {3}\r\nabc\r\n\r\n)\r\n",
+    b"* 1 FETCH (UID 1 UID 1 BODY[] {3}\r\nabc)\r\n", b"* 1 FETCH (UID 1 BODY[] {3}\r\nabc\r\nBODY[] {3}\r\nabc)\r\n",
 ])
 def test_I21_wrong_tags_and_other_nonsense(reply: bytes) -> None:
     assert broken({BATCH: reply}, ProtocolViolation) == []
+
+
+@pytest.mark.parametrize("response", [
+    b"* 1 FETCH UID 1\r\n", b"* 1 FETCH (UID)\r\n", b"* 1 FETCH (UID 1 UID 2)\r\n", b"* 1 FETCH (UID 1) x\r\n",
+    b"* 1 FETCH (UID (1\r\n", b"* 1 FETCH (BODY[] {5} UID 1)\r\n", b'* 1 FETCH (ENVELOPE ("\r\n', b"* 1 FETCH\r\n",
+])
+def test_what_cannot_be_read_is_passed_over_where_nothing_depends_on_it(response: bytes) -> None:
+    assert collected({BATCH: response + every(BODIES)}) == ALL
+    without = response + fetched(2, ALL[1]) + fetched(5, ALL[2]) + OK
+    assert collected({BATCH: without, alone(1): part(1, ALL[0])}) == [ALL[1], ALL[2], ALL[0]]
 
 
 # NUL

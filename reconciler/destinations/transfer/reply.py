@@ -67,7 +67,7 @@ def read_reply(connection: Connection, secrets: Sequence[Secret] = ()) -> Reply:
         raw = connection.read_line(LINE)
         match = _LINE.fullmatch(raw)
         if match is None:
-            raise ProtocolViolation(f"{connection.endpoint}: not a reply: {redact(_printable(raw), secrets)[:60]}")
+            raise ProtocolViolation(f"{connection.endpoint}: not a reply as of a mail system")  # never quoted (W4)
         lines.append(redact(_printable(match[3] or b""), secrets))
         if match[2] != b"-":
             return Reply(int(match[1]), tuple(lines))

@@ -64,11 +64,13 @@ class Ahead:
         """The body before this one."""
         uid = response.uid
         if uid is None or uid not in self._wanted or b"BODY[]" not in response.attributes:
+            self._dialogue.unasked(response)
             return None
         if uid in self._given:
             raise ProtocolViolation(f"{self._dialogue.connection.endpoint}: the server sent a message twice, the "
                                     "second time after others")
         if uid in self.doubtful:
+            self._dialogue.unasked(response)
             return None
         if self._held is not None and self._held[0] == uid:
             self.doubtful.add(uid)

@@ -144,8 +144,10 @@ class Bodies:
         for response in self._dialogue.fetch_uids(listed.key, f"(UID {item}.PEEK[]<{offset}.{PART}>)"):
             if isinstance(response, Completed):
                 completed = response
-            elif response.uid == uid and name in response.attributes:
+            elif response.uid == uid and name in response.attributes and len(found) < 2:
                 found.append(response.attributes[name])
+            else:
+                self._dialogue.unasked(response)
         if not completed.ok:
             if throttles(completed.text):
                 raise self._failures.refused("fetching", completed.text)

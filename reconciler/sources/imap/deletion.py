@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from reconciler.model.messages import Deletion
 from reconciler.sources.imap.dialogue import Dialogue
 from reconciler.sources.imap.failures import Failures
-from reconciler.sources.imap.search import search_deleted, search_uids
+from reconciler.sources.imap.search import others_deleted, search_uids
 from reconciler.sources.imap.uids import uid_sets
 
 _FOREIGN = ("the server lacks UIDPLUS, and other messages in the folder are marked as deleted: expunging would remove "
@@ -43,8 +43,8 @@ class Deleter:
         self._marked |= members
         if "UIDPLUS" in self._dialogue.capabilities:
             completed = self._dialogue.run("UID", "EXPUNGE", uids)
-        elif search_deleted(self._dialogue, self._failures) <= self._marked:
-            completed = self._dialogue.run("EXPUNGE")
-        else:
+        elif others_deleted(self._dialogue, self._failures, self._marked):
             return _FOREIGN
+        else:
+            completed = self._dialogue.run("EXPUNGE")
         return "" if completed.ok else self._failures.shown(completed.text)

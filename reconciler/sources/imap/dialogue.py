@@ -1,31 +1,34 @@
-"""imaplib's and IMAPClient's side of the conversation, on a `Connection` that bounds every octet and every wait."""
+"""imaplib's and IMAPClient's side of the conversation, on a `Connection` that bounds every octet and every wait.
+
+What the server says is read by `reading`, below imaplib, which understands less and keeps more. Of untagged responses
+only the last of those is kept that somebody asks for; lists are heard line by line (`Dialogue.run`).
+"""
 
 from __future__ import annotations
 
 import imaplib
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from imapclient import IMAPClient
-from msgspec.structs import replace
 
 from reconciler.model.errors import ProtocolViolation
-from reconciler.sources.imap.responses import Completed, Fetched, Literal, Mark, number, parse_fetch
+from reconciler.sources.imap.reading import WHOLE, Asked, Reader, Untagged, code, decoded
+from reconciler.sources.imap.responses import Completed, Fetched, number, parse_fetch
 from reconciler.wire.connection import Connection
 
-WHOLE = 4 << 20
-"""Octets of the largest literal that is kept in memory; larger messages are fetched in parts (hazards 6 and I1)."""
-_LITERAL = re.compile(rb"~?\{(\d{1,20})\}$")
-_ABSURD = re.compile(rb"\{\d{21,}\}\r\n$")
+__all__ = ["WHOLE", "Client", "Dialogue", "Goodbye"]
+
 _WHOLE = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) BODY\[\] \{(\d{1,9})\}\r\n")
 _LISTED = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) RFC822\.SIZE (\d{1,20})\)\r\n")
 """What nearly every server answers with a small message in it, and to a listing, thousands of times: read at once."""
-_FETCH = re.compile(rb"\* \d{1,10} FETCH ", re.IGNORECASE)
-_TAGGED = re.compile(rb"(OK|NO|BAD)(?: (.*))?", re.IGNORECASE | re.DOTALL)
-_VALIDITY = re.compile(rb"\* OK \[UIDVALIDITY (\d{1,20})\]", re.IGNORECASE)
-_UNTAGGED = re.compile(rb"\* \d{1,10} [A-Z]+|\* [A-Z]", re.IGNORECASE)
+_STATUSES = frozenset(("OK", "NO", "BAD", "PREAUTH"))
+_KEPT = frozenset(("CAPABILITY", "EXISTS", "UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "READ-ONLY", "NAMESPACE"))
+_VERSIONS = ("IMAP4REV1", "IMAP4REV2", "IMAP4")
+Hearer = Callable[[Untagged], None]
 
-imaplib.Commands["NOTIFY"] = ("AUTH", "SELECTED")  # imaplib runs only what it knows; RFC 5465
+for _name in ("NOTIFY", "ID"):
+    imaplib.Commands[_name] = ("NONAUTH", "AUTH", "SELECTED")  # imaplib runs only what it knows; RFC 5465, RFC 2971
 
 
 class Goodbye(imaplib.IMAP4.abort):
@@ -33,13 +36,16 @@ class Goodbye(imaplib.IMAP4.abort):
 
 
 class Dialogue(imaplib.IMAP4):
-    """imaplib with its socket replaced. Besides what imaplib raises, every method may raise a `SourceError`."""
+    """imaplib with its socket and its reader replaced. Besides what imaplib raises, every method may raise a
+    `SourceError`."""
 
     def __init__(self, connection: Connection) -> None:
         """Reads the greeting and the capabilities of an open connection."""
         self.connection = connection
         self.read_only = False
         """The folder was opened for writing, and the server does not let us (READ-ONLY)."""
+        self._reader = Reader(connection)
+        self._hearers: Mapping[str, Hearer] = {}
         super().__init__()
 
     # What imaplib asks of a transport
@@ -47,15 +53,6 @@ class Dialogue(imaplib.IMAP4):
     def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:  # noqa: ARG002
         self.host, self.port = self.connection.endpoint.host, self.connection.endpoint.port
         self.connection.begin_command()
-
-    def read(self, size: int) -> bytes:
-        return self.connection.read(size)
-
-    def readline(self) -> bytes:
-        line = self.connection.read_line()
-        if _ABSURD.search(line):
-            raise self._violation("a literal longer than any number that it can be read as")
-        return line
 
     def send(self, data: bytes) -> None:  # type: ignore[override]  # typeshed has a wider type than anybody sends
         self.connection.send(data)
@@ -70,29 +67,43 @@ class Dialogue(imaplib.IMAP4):
     def _log(self, line: bytes) -> None:
         """imaplib remembers the last commands for its dump, passwords too: never here (hazard S6)."""
 
-    def _check_bye(self) -> None:
-        if said := self.untagged("BYE"):
-            raise Goodbye(_text(said[-1]))
-
-    def _get_capabilities(self) -> None:
-        """Many servers tell them in their greeting (RFC 3501, section 7.1), which saves a round trip."""
+    def _connect(self) -> None:
+        """The greeting (RFC 3501, section 7.1), and what the server can do, which many tell in it."""
+        self.tagpre = b"C"  # type: ignore[assignment]  # octets, whatever typeshed says
+        greeting = self._reader.read()
+        if not isinstance(greeting, Untagged) or greeting.name not in ("OK", "PREAUTH", "BYE"):
+            raise ProtocolViolation(f"{self.connection.endpoint}: the server does not greet as IMAP servers do")
+        self._told(greeting)
+        self.state = "AUTH" if greeting.name == "PREAUTH" else "NONAUTH"
         if not self.learn_capabilities() or "IMAP4REV1" not in self.capabilities:
             self.refresh_capabilities()
+        if not any(version in self.capabilities for version in _VERSIONS):
+            raise self._violation("no capabilities by which it could be known for an IMAP server")
 
-    def _command_complete(self, name: str, tag: bytes) -> tuple[str, list[bytes]]:
-        """As imaplib's, but BAD is an answer like NO."""
-        leaving = name == "LOGOUT"
-        if not leaving:
-            self._check_bye()
-        status, data = self._get_tagged_response(tag, expect_bye=leaving)
-        if not leaving:
-            self._check_bye()
-        return status, data
+    def _get_response(self) -> bytes | None:
+        """One response, for imaplib's own loops: None where the server waits for more."""
+        response = self._reader.read()
+        if isinstance(response, Asked):
+            self.continuation_response = response.text  # type: ignore[assignment]  # the same
+            return None
+        if isinstance(response, Untagged):
+            self._told(response)
+            return b"*"
+        if response.tag not in self.tagged_commands:
+            raise self._violation("an answer to no command of ours")
+        self._note_code(response.text.encode("utf-8", "backslashreplace"))
+        self.tagged_commands[response.tag] = response  # type: ignore[assignment]  # nobody but us looks into it
+        return response.tag
+
+    def _command_complete(self, name: str, tag: bytes) -> tuple[str, list[bytes]]:  # noqa: ARG002
+        """For imaplib's own commands; BAD is an answer like NO."""
+        completed = self._complete(tag)
+        return completed.status, [completed.text.encode()]
 
     # Beyond imaplib
 
     def refresh_capabilities(self) -> None:
-        """Ask for them; imaplib would stumble over what is not ASCII."""
+        """Ask for them."""
         self.untagged("CAPABILITY")
         self.run("CAPABILITY")
         self.learn_capabilities()
@@ -100,8 +111,7 @@ class Dialogue(imaplib.IMAP4):
     def learn_capabilities(self) -> bool:
         """Take over what the server has told of them last; False when it has not."""
         told = self.untagged("CAPABILITY")
-        words = told[-1].partition(b"]")[0] if told else b""  # imaplib takes all up to the last `]` for the code's
-        self.capabilities = tuple(words.decode("ascii", "replace").upper().split())
+        self.capabilities = tuple(told[-1].decode("ascii", "replace").upper().split()) if told else ()
         return bool(told)
 
     def converse(self, name: str, arguments: Sequence[bytes], answer: Callable[[bytes], bytes | None]) -> Completed:
@@ -110,21 +120,34 @@ class Dialogue(imaplib.IMAP4):
         self.literal = _Answers(answer).give  # type: ignore[assignment]  # imaplib takes a method, too
         return self.run(name, *arguments)
 
-    def run(self, name: str, *arguments: str | bytes, literal: bytes | None = None) -> Completed:
-        """A command and its completion, BAD included; `literal` becomes its last argument."""
+    def run(self, name: str, *arguments: str | bytes, literal: bytes | None = None,
+            hear: Mapping[str, Hearer] | None = None) -> Completed:
+        """A command and its completion, BAD included; `literal` becomes its last argument. `hear`: who gets the
+        untagged responses of these names as they come, of which there may be very many."""
         if literal is not None:
             self.literal = literal  # type: ignore[assignment]  # imaplib wants octets
-        status, data = self._command_complete(name, self._command(name, *arguments))
-        return Completed(status, _text(data[-1]))
+        self._hearers = hear or {}
+        tag: bytes = self._command(name, *arguments)
+        if hear:
+            self.connection.expect_listing()
+        return self._complete(tag)
+
+    def _complete(self, tag: bytes) -> Completed:
+        while (completed := self.tagged_commands[tag]) is None:
+            self._get_response()
+        del self.tagged_commands[tag]
+        self._hearers = {}
+        assert isinstance(completed, Completed)  # noqa: S101  # `_get_response` puts nothing else there
+        return completed
 
     def select_folder(self, name: bytes, *, writable: bool) -> Completed:
-        """SELECT or EXAMINE a folder by the octets of its name (hazard I22: they may be anything)."""
+        """SELECT or EXAMINE a folder by the octets of its name (hazard I22: they may be anything). What servers read
+        differently between quotes goes as a literal."""
         self.untagged_responses = {}
         self.is_readonly = True  # imaplib is not to raise for READ-ONLY: whoever wants to write looks at `read_only`
-        plain = name.isascii() and name.decode("ascii").isprintable()
-        quoted = b'"' + name.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+        plain = name.isascii() and name.decode("ascii").isprintable() and b"\\" not in name and b'"' not in name
         verb = "SELECT" if writable else "EXAMINE"
-        completed = self.run(verb, quoted) if plain else self.run(verb, literal=name)
+        completed = self.run(verb, b'"' + name + b'"') if plain else self.run(verb, literal=name)
         self.state = "SELECTED" if completed.ok else "AUTH"
         self.read_only = not writable or bool(self.untagged("READ-ONLY"))
         return completed
@@ -135,7 +158,7 @@ class Dialogue(imaplib.IMAP4):
         return number(told[-1], 1 << 62) if told else None
 
     def untagged(self, name: str) -> list[bytes]:
-        """Take what has been received under this name."""
+        """Take what has been received under this name: the last of it, or nothing."""
         return [item for item in self.untagged_responses.pop(name, []) if isinstance(item, bytes)]
 
     def fetch_uids(self, uids: str, items: str) -> Iterator[Fetched | Completed]:
@@ -143,84 +166,77 @@ class Dialogue(imaplib.IMAP4):
 
         Raises ProtocolViolation for what cannot be a reply.
         """
-        return self.answers({self.ask_uids(uids, items)})
+        return self.answers({self.ask_uids(uids, items)}, bodies="[" in items)
 
     def ask_uids(self, uids: str, items: str) -> bytes:
         """Send UID FETCH; the tag by which `answers` tells its completion."""
         tag: bytes = self._command("UID", "FETCH", uids, items)
         return tag
 
-    def answers(self, tags: Collection[bytes]) -> Iterator[Fetched | Completed]:
-        """What the server sends until the first of the commands with these tags is complete."""
+    def answers(self, tags: Collection[bytes], *, bodies: bool = True) -> Iterator[Fetched | Completed]:
+        """What the server sends until the first of the commands with these tags is complete. `bodies`: contents were
+        asked for; those of other messages are to be counted by `unasked`."""
         self.connection.begin_command()
         self.connection.expect_listing()
         while True:
-            while whole := self.connection.read_framed(_WHOLE, b")\r\n"):
+            while bodies and (whole := self.connection.read_framed(_WHOLE, b")\r\n")):
                 (uid, _), body = whole
                 yield Fetched({b"UID": uid, b"BODY[]": body})
             while listed := self.connection.read_match(_LISTED):
                 uid, size = listed
                 yield Fetched({b"UID": uid, b"RFC822.SIZE": size})
-            answer = self._answer(tags)
+            answer = self._answer(tags, bodies=bodies)
             if answer is not None:
                 yield answer
             if isinstance(answer, Completed):
                 return
 
-    def _answer(self, tags: Collection[bytes]) -> Fetched | Completed | None:
-        line = self.connection.read_line()[:-2]
-        if line.startswith(b"* "):
-            return self._received(*self._gather(line))
-        tag, _, text = line.partition(b" ")
-        if tag not in tags:
+    def unasked(self, response: Fetched) -> None:
+        """Nobody wants what is in it: it counts for the bound of the reply."""
+        self.connection.count(sum(len(value) for value in response.attributes.values() if isinstance(value, bytes)))
+
+    def _answer(self, tags: Collection[bytes], *, bodies: bool) -> Fetched | Completed | None:
+        self._reader.bodies = bodies
+        try:
+            response = self._reader.read()
+        finally:
+            self._reader.bodies = False
+        if isinstance(response, Untagged):
+            if response.name == "FETCH":
+                return self._fetched(response)
+            self._told(response)
+            return None
+        if isinstance(response, Asked) or response.tag not in tags:
             raise self._violation("an answer to no command of ours")
-        del self.tagged_commands[tag]
-        return replace(self._completed(text), tag=tag)
+        del self.tagged_commands[response.tag]
+        return response
 
-    def _gather(self, line: bytes) -> tuple[bytes, list[Literal]]:
-        """A response with its literals, which stand in the text as {size}."""
-        literals: list[Literal] = []
-        text = line
-        kept = 0
-        while match := _LITERAL.search(line):
-            size = int(match[1])
-            literals.append(self._literal(size, keep=kept + size <= 2 * WHOLE))
-            kept += min(size, WHOLE)
-            line = self.connection.read_line()[:-2]
-            text += line
-        return text, literals
-
-    def _literal(self, size: int, *, keep: bool) -> Literal:
-        """Refuse what nobody could mean, before reading it; pass over what is too large to keep."""
-        if size > self.connection.limits.listing:
-            raise self._violation(f"a literal of {size} octets, more than any reply may have")
-        chunks = self.connection.read_chunks(size)
-        if keep and size <= WHOLE:
-            return b"".join(chunks)
-        for _ in chunks:
-            pass
-        return Mark.TOO_LARGE
-
-    def _received(self, text: bytes, literals: Sequence[Literal]) -> Fetched | None:
-        """Other untagged responses may come at any time (RFC 3501, section 7)."""
-        if header := _FETCH.match(text):
-            try:
-                return parse_fetch(text[header.end():], literals)
-            except ValueError as error:
+    def _fetched(self, response: Untagged) -> Fetched | None:
+        """None for one that cannot be read, where no literal is in it: of what was asked for, what is missing is asked
+        for again by itself."""
+        try:
+            return parse_fetch(response.text, response.literals)
+        except ValueError as error:
+            if response.literals:
                 raise self._violation(f"a FETCH response that cannot be read: {error}") from None
-        if text[:6].upper() == b"* BYE ":
-            raise Goodbye(_text(text[6:]))
-        if validity := _VALIDITY.match(text):
-            self.untagged_responses["UIDVALIDITY"] = [validity[1]]
-        if not _UNTAGGED.match(text):
-            raise self._violation("an untagged response that cannot be read")
-        return None
+            return None
 
-    def _completed(self, text: bytes) -> Completed:
-        match = _TAGGED.fullmatch(text)
-        if match is None:
-            raise self._violation("a completion that is neither OK nor NO nor BAD")
-        return Completed(match[1].decode().upper(), _text(match[2] or b""))
+    def _told(self, response: Untagged) -> None:
+        """Untagged responses may come at any time, in any order and number (RFC 3501, section 7)."""
+        name = response.name
+        if hearer := self._hearers.get(name):
+            hearer(response)
+        elif name in _STATUSES:
+            self._note_code(response.text)
+        elif name == "BYE":
+            raise Goodbye(decoded(response.text))
+        elif name in _KEPT:
+            self.untagged_responses[name] = [response.text if response.number is None else b"%d" % response.number]
+
+    def _note_code(self, text: bytes) -> None:
+        found = code(text)
+        if found is not None and found[0] in _KEPT:
+            self.untagged_responses[found[0]] = [found[1]]
 
     def _violation(self, what: str) -> ProtocolViolation:
         return ProtocolViolation(f"{self.connection.endpoint}: the server sent {what}")
@@ -258,6 +274,3 @@ class _Answers:
             raise ProtocolViolation("the server asks for more than the login consists of")
         return answer
 
-
-def _text(data: bytes | None) -> str:
-    return (data or b"").decode("utf-8", "backslashreplace")

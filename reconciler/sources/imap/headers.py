@@ -27,6 +27,8 @@ def fetch_headers(client: Client, failures: Failures,
                         header = attributes[_HEADER]
                         sole = isinstance(header, bytes) and found.get(uid, header) == header
                         found[uid] = header if sole and isinstance(header, bytes) else None
+                    case Fetched():
+                        client.dialogue.unasked(response)
                     case Completed(ok=False, text=text) if throttles(text):
                         raise failures.refused("fetching headers", text)
         yield from ((wanted[uid], header) for uid, header in found.items())

@@ -18,7 +18,7 @@ from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceU
 from reconciler.model.secret import Secret
 from reconciler.sources.imap.dialogue import Client
 from reconciler.sources.imap.failures import Failures
-from reconciler.sources.imap.folders import INBOX, ServerFolder, choose, list_folders, personal_prefix
+from reconciler.sources.imap.folders import INBOX, ServerFolder, choose_folders
 from reconciler.sources.imap.listing import selected_count
 from reconciler.sources.imap.login import log_in
 from reconciler.wire.connection import Connection
@@ -77,7 +77,7 @@ class ImapPush:
         with failures.translated("asking to be told of new mail"):
             if "IDLE" not in client.dialogue.capabilities:
                 raise SourceUnsuitable(f"{self._endpoint}: the server does not offer IDLE, so it cannot push")
-            first, *others = _folders(client, spec)
+            first, *others = _folders(client, spec, failures)
             completed = client.dialogue.select_folder(first.raw, writable=False)
             if not completed.ok:
                 raise failures.refused("opening the folder to be told about", completed.text)
@@ -139,11 +139,11 @@ class ImapPush:
 
     def _take(self, data: bytes) -> None:
         self._octets += len(data)
-        *lines, self._half = (self._half + data).split(b"\r\n")
+        *lines, self._half = (self._half + data).split(b"\n")
         if len(self._half) > _LONGEST or self._octets > _FLOOD:
             raise ProtocolViolation(f"{self._endpoint}: the server talks without end while it should wait for mail")
         for line in lines:
-            self._hear(line)
+            self._hear(line.removesuffix(b"\r"))
 
     def _hear(self, line: bytes) -> None:
         line, self._literal = self._literal + line, b""
@@ -191,12 +191,12 @@ class ImapPush:
         self._next[name] = following
 
 
-def _folders(client: Client, spec: SourceSpec) -> list[ServerFolder]:
+def _folders(client: Client, spec: SourceSpec, failures: Failures) -> list[ServerFolder]:
     """Those to be told about, the one that is opened first; LIST only where it is needed."""
     declared = spec.effective_folders if "NOTIFY" in client.dialogue.capabilities else spec.effective_folders[:1]
     if [name.upper() for name in declared] == ["INBOX"]:
         return [INBOX]
-    return list(choose(declared, list_folders(client), personal_prefix(client)).folders.values()) or [INBOX]
+    return list(choose_folders(client, declared, failures).folders.values()) or [INBOX]
 
 
 def _notify(names: Iterable[bytes]) -> bytes:

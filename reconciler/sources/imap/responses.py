@@ -22,8 +22,8 @@ Literal = bytes | Mark
 Value = bytes | Mark | None
 """None is NIL, or a parenthesised list, whose content nobody here asks for."""
 
-_TOKEN = re.compile(rb'(\()|(\))|"((?:[^"\\]|\\.)*)"|(~?\{\d+\})|([^\s()"{]+)|( +)', re.DOTALL)
-_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_TOKEN = re.compile(rb'(\()|(\))|"((?:[^"\\]++|\\.)*+)"|(~?\{\d+[+-]?\})|([^\s()"{]+)|(\s+)', re.DOTALL)
+_ESCAPED = re.compile(rb'\\(["\\])')
 LARGEST_UID = (1 << 32) - 1
 
 
@@ -60,6 +60,12 @@ def number(digits: bytes, largest: int) -> int | None:
     """A decimal from 1 (a size: 0) to `largest`; None for anything else."""
     value = int(digits) if digits.isdigit() and len(digits) <= 20 else -1
     return value if 0 <= value <= largest else None
+
+
+def unescaped(quoted: bytes) -> bytes:
+    """What stands between the quotes (RFC 3501, section 9: quoted). A backslash before anything but a quote or a
+    backslash is no escape, and stays: servers that do not escape send folder names with it."""
+    return _ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted
 
 
 def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
@@ -112,4 +118,4 @@ def _tokens(text: bytes, literals: Sequence[Literal]) -> Iterator[Value]:
                 raise ValueError("a literal in the middle of a line")
             yield content
         elif quoted is not None:
-            yield _ESCAPED.sub(rb"\1", quoted)
+            yield unescaped(quoted)

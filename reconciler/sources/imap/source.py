@@ -16,7 +16,7 @@ from reconciler.sources.imap.bodies import Bodies
 from reconciler.sources.imap.deletion import Deleter
 from reconciler.sources.imap.dialogue import Client
 from reconciler.sources.imap.failures import Failures, throttles
-from reconciler.sources.imap.folders import INBOX, Chosen, ServerFolder, choose, list_folders, personal_prefix
+from reconciler.sources.imap.folders import INBOX, Chosen, ServerFolder, choose_folders
 from reconciler.sources.imap.headers import fetch_headers
 from reconciler.sources.imap.listing import list_messages, selected_next, selected_validity
 from reconciler.sources.imap.login import log_in
@@ -118,7 +118,7 @@ class ImapSource:
         """LOGOUT. Everything is settled by then, so that its failure is nobody's."""
         if self._client is not None:
             with suppress(imaplib.IMAP4.error, SourceError):  # the server may hang up first
-                self._client.logout()  # type: ignore[no-untyped-call]
+                self._client.dialogue.run("LOGOUT")
         self._connection.abort()
         return Deletion()
 
@@ -135,7 +135,7 @@ class ImapSource:
         if all(name.upper() == "INBOX" for name in self._declared):
             chosen = Chosen({"INBOX": INBOX}, ())
         else:
-            chosen = choose(self._declared, list_folders(client), personal_prefix(client))
+            chosen = choose_folders(client, self._declared, self._failures)
         self._folders = chosen.folders
         return chosen
 
