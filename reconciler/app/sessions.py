@@ -80,8 +80,7 @@ class Sessions:
                 source.abort()
                 destination.finish()
         except CollectorError as error:
-            failure = Failure(error.reason, redact(str(error), secrets))
-            return SessionReport(started, utc_now(), Outcome.FAILED, error=failure)
+            return _redacted(SessionReport(started, utc_now(), Outcome.FAILED, error=Failure.of(error)), secrets)
 
 
 def task(collector: DesiredCollector, destination: Destination[Any]) -> Task:

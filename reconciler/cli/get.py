@@ -16,7 +16,7 @@ from reconciler.cli.output import output, plain, structured
 from reconciler.cli.reach import Labels, reach
 from reconciler.cli.sessions import brief
 from reconciler.cli.table import aligned
-from reconciler.cli.text import until
+from reconciler.cli.text import escape, until
 from reconciler.cli.verb import complain, verb
 from reconciler.model.settings import Settings
 
@@ -27,6 +27,8 @@ HEADER = ("NAME", "READY", "STATUS", "PROTOCOL", "ACCOUNT", "MODE", "COLLECTED",
 _COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
 _RUN_ON = {"InvalidManifest", "ManifestUnreadable", "DirectoryVanished", "Held"}
 """Why something is not as its manifest says, while the last good version of that runs."""
+_NAMED = 3
+"""So many collectors are named where the same advice is for many."""
 _EVERY = 1.0
 """Seconds between two looks of --watch."""
 
@@ -110,13 +112,27 @@ def _told(shown: Sequence[ShownCollector], output: str) -> str:
     if output == "name":
         return "\n".join(collector.metadata.name for collector in shown)
     if output == "table":
-        return "\n".join(table(shown, datetime.now(UTC))) if shown else ""
+        return "\n".join([*table(shown, datetime.now(UTC)), *advices(shown)]) if shown else ""
     return structured([plain(collector) for collector in shown], output)
 
 
 def table(shown: Iterable[ShownCollector], now: datetime) -> list[str]:
     """One line for each collector, below the header."""
     return aligned(HEADER, [_row(collector, now) for collector in shown], paint=_paint)
+
+
+def advices(shown: Iterable[ShownCollector]) -> list[str]:
+    """What can be done about failures, each sentence once, behind the names of those it concerns."""
+    names: dict[str, list[str]] = {}
+    for collector in shown:
+        last = collector.status.last_session
+        if last is not None and last.error is not None and last.error.advice:
+            names.setdefault(last.error.advice, []).append(collector.metadata.name)
+    return [f"{_several(concerned)}: {escape(advice)}" for advice, concerned in names.items()]
+
+
+def _several(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
 
 
 def _row(collector: ShownCollector, now: datetime) -> tuple[str, ...]:

@@ -4,8 +4,8 @@
 |---|---|---|---|
 | AuthenticationFailed, LoginRefused for the third time | 1 h | doubled | 24 h |
 | LoginRefused (the server did not say why) | 5 min | the same | |
-| Throttled | 5 min, or what the server asks for | doubled | 2 h |
-| SourceUnsuitable, TlsRefused | the interval, 10 min at least | doubled | 6 h |
+| Throttled | what the server asks for, else 5 min | doubled | 2 h |
+| AccountNotReady, SourceUnsuitable, TlsRefused | the interval, 10 min at least | doubled | 6 h |
 | everything else: network, protocol, destination, disk, ledger | 1 min or the interval, whichever is less | doubled | 15 min or the interval, whichever is more |
 
 Up to a fifth is added by chance, so that collectors that failed together do not return together.
@@ -19,12 +19,14 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from reconciler.model.errors import AuthenticationFailed, SourceUnsuitable, Throttled, TlsRefused
+from reconciler.model.errors import AccountNotReady, AuthenticationFailed, SourceUnsuitable, Throttled, TlsRefused
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 LOGIN_REFUSED = "LoginRefused"
 _REFUSALS = 3
+_SHORTEST = 5.0
+"""Seconds, though a server asks for less."""
 _MINUTE = 60.0
 _HOUR = 3600.0
 
@@ -50,7 +52,9 @@ def decide(report: SessionReport, previous: Retry | None, digest: str, interval:
         return None
     error = report.error
     reason, failures = _count(error, previous if previous and previous.digest == digest else None)
-    delay = max(_schedule(reason, interval).delay(failures), error.retry_after or 0.0)
+    schedule = _schedule(reason, interval)
+    delay = schedule.delay(failures) if error.retry_after is None else max(
+        _SHORTEST, error.retry_after, schedule.delay(failures - 1) if failures > 1 else 0.0)
     return Retry(reason, error.message, failures, now + timedelta(seconds=delay * (1 + chance() / 5)), digest)
 
 
@@ -73,7 +77,7 @@ def _schedule(reason: str, interval: float) -> _Schedule:
             return _Schedule(5 * _MINUTE, 5 * _MINUTE)
         case Throttled.reason:
             return _Schedule(5 * _MINUTE, 2 * _HOUR)
-        case SourceUnsuitable.reason | TlsRefused.reason:
+        case AccountNotReady.reason | SourceUnsuitable.reason | TlsRefused.reason:
             return _Schedule(max(interval, 10 * _MINUTE), 6 * _HOUR)
         case _:
             return _Schedule(min(interval, _MINUTE), max(interval, 15 * _MINUTE))

@@ -11,6 +11,7 @@ from reconciler.collect.selection import Selection, select
 from reconciler.collect.session import Task
 from reconciler.model.errors import CollectorError
 from reconciler.model.interfaces import Ledger, Source
+from reconciler.model.outcomes import Failure
 from reconciler.model.status import CheckedFolder, CheckReport, CheckStep, SessionError
 
 _SEEN_BY_RETR = ("over POP3 messages are read with RETR, which some servers take for reading: to other programs they "
@@ -67,7 +68,7 @@ class Check(Struct):
         return CheckReport(name=self.task.collector, ok=error is None, steps=tuple(self._steps),
                            folders=tuple(map(self._folder, self._places)),
                            first_session="" if error else self._sentence(),
-                           error=error and SessionError(reason=error.reason, message=str(error)), notes=tuple(notes))
+                           error=error and SessionError.of(Failure.of(error)), notes=tuple(notes))
 
     def _orphaned(self) -> bool:
         """Whether the first session will compare what it does not know."""

@@ -147,8 +147,7 @@ class Session(Generic[S]):
             return self._tally.report(self._now(), Outcome.SUCCEEDED)
         if self._steering.stopping:
             return self._tally.report(self._now(), Outcome.INTERRUPTED)
-        failure = Failure(error.reason, str(error), getattr(error, "retry_after", None))
-        return self._tally.report(self._now(), Outcome.FAILED, failure)
+        return self._tally.report(self._now(), Outcome.FAILED, Failure.of(error))
 
     # -- listing
 

@@ -179,7 +179,7 @@ class SessionPool:
             push = _begun(work)
             return self._run_session(work.collector, work.control), push
         except CollectorError as error:
-            return self._failed(started, Failure(error.reason, str(error))), push
+            return self._failed(started, Failure.of(error)), push
         except Exception as error:  # noqa: BLE001
             self.internal_errors += 1
             where = _where(error)

@@ -83,7 +83,8 @@ class Sessions(Store):
 
 def report(row: Mapping[str, Any] | RowMapping) -> SessionReport:
     """A line of the table `sessions`."""
-    error = row["error"] and Failure(row["error"]["reason"], row["error"]["message"], row["error"]["retry_after"])
+    error = row["error"] and Failure(row["error"]["reason"], row["error"]["message"], row["error"]["retry_after"],
+                                     row["error"].get("advice", ""))  # earlier versions knew none
     return SessionReport(
         started_at=row["started_at"], finished_at=row["finished_at"], outcome=Outcome(row["outcome"]),
         listed=row["listed"], collected=row["collected"], skipped_reasons=row["skipped_reasons"],
@@ -93,7 +94,7 @@ def report(row: Mapping[str, Any] | RowMapping) -> SessionReport:
 
 def _line(report: SessionReport) -> dict[str, Any]:
     error = report.error and {"reason": report.error.reason, "message": report.error.message,
-                              "retry_after": report.error.retry_after}
+                              "retry_after": report.error.retry_after, "advice": report.error.advice}
     return {"started_at": report.started_at, "finished_at": report.finished_at, "outcome": report.outcome.value,
             "listed": report.listed, "collected": report.collected, "skipped_reasons": dict(report.skipped_reasons),
             "parked": report.parked, "failed": report.failed, "left": report.left, "deleted": report.deleted,

@@ -37,15 +37,31 @@ class SecretUnavailable(CollectorError):
 
 
 class SourceError(CollectorError):
-    """The remote server, or the way to it, failed."""
+    """The remote server, or the way to it, failed.
+
+    `retry_after`: seconds that the server asked us to wait. `advice`: what a person can do about it, in one or two
+    sentences, where that is known (`providers.refusals`); the message contains it.
+    """
 
     reason = "SourceFailed"
+
+    def __init__(self, message: str, *, retry_after: float | None = None, advice: str = "") -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.advice = advice
 
 
 class ConnectionFailed(SourceError):
     """No connection, or it broke: name lookup, refusal, time-out, reset, end of stream inside a message."""
 
     reason = "ConnectionFailed"
+
+
+class SourceUnavailable(ConnectionFailed):
+    """The server answers, and says that it is out of order: UNAVAILABLE, SERVERBUG, SYS/TEMP. As passing as a broken
+    connection, so whoever handles that handles this."""
+
+    reason = "SourceUnavailable"
 
 
 class TlsRefused(SourceError):
@@ -63,21 +79,25 @@ class AuthenticationFailed(SourceError):
 
     reason = "AuthenticationFailed"
 
-    def __init__(self, message: str, *, certain: bool = True) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, certain: bool = True, retry_after: float | None = None,
+                 advice: str = "") -> None:
+        super().__init__(message, retry_after=retry_after, advice=advice)
         self.certain = certain
         if not certain:
             self.reason = "LoginRefused"
 
 
+class AccountNotReady(SourceError):
+    """The account lets no program in until somebody does something there: IMAP or POP3 is switched off, it is locked,
+    terms wait to be accepted, it has to be opened with a browser once. Not a refused password."""
+
+    reason = "AccountNotReady"
+
+
 class Throttled(SourceError):
-    """The server asks for less: IN-USE, LOGIN-DELAY, SYS/TEMP, UNAVAILABLE, LIMIT… `retry_after` in seconds."""
+    """The server asks for less: LIMIT, INUSE, LOGIN-DELAY, too many connections, a used up allowance."""
 
     reason = "Throttled"
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class ProtocolViolation(SourceError):

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from reconciler.model.errors import CollectorError
 from reconciler.model.messages import Fingerprint, Folder
 
 
@@ -132,6 +133,13 @@ class Failure(Struct, frozen=True):
     message: str
     retry_after: float | None = None
     """Seconds that the server asked us to wait."""
+    advice: str = ""
+    """What a person can do about it, where that is known; `message` has it too."""
+
+    @classmethod
+    def of(cls, error: CollectorError) -> Failure:
+        """What is told of an error."""
+        return cls(error.reason, str(error), getattr(error, "retry_after", None), getattr(error, "advice", ""))
 
 
 class SessionReport(Struct, frozen=True):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from reconciler.model.moments import timestamp
-from reconciler.model.outcomes import SessionReport, Totals
+from reconciler.model.outcomes import Failure, SessionReport, Totals
 
 Time = Annotated[datetime, PlainSerializer(timestamp, return_type=str, when_used="json")]
 ConditionType = Literal["Ready", "Reconciling", "Stalled"]
@@ -36,6 +36,12 @@ class Condition(Shown):
 class SessionError(Shown):
     reason: str
     message: str
+    advice: str = ""
+    """What a person can do about it, where that is known; the message has it too."""
+
+    @classmethod
+    def of(cls, failure: Failure) -> SessionError:
+        return cls(reason=failure.reason, message=failure.message, advice=failure.advice)
 
 
 class Session(Shown):
@@ -59,7 +65,7 @@ class Session(Shown):
 
     @classmethod
     def of(cls, report: SessionReport) -> Session:
-        error = report.error and SessionError(reason=report.error.reason, message=report.error.message)
+        error = report.error and SessionError.of(report.error)
         return cls(started_at=report.started_at, finished_at=report.finished_at, outcome=report.outcome.value,
                    listed=report.listed, collected=report.collected, skipped=report.skipped,
                    skipped_reasons=dict(report.skipped_reasons), parked=report.parked, failed=report.failed,

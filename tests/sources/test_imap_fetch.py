@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceError, Throttled
+from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceError, SourceUnavailable, Throttled
 from reconciler.model.messages import Arrival
 from reconciler.sources.imap import bodies
 from reconciler.sources.imap.bodies import PART
@@ -261,7 +261,8 @@ def test_I12_expunge_exists_and_flags_in_between() -> None:
 def test_I15_goodbye_in_the_middle_keeps_the_finished_ones() -> None:
     reply = fetched(1, ALL[0]) + fetched(2, ALL[1]) + fetched(5, ALL[2]) + b"* BYE shutting down\r\n"
     assert broken({BATCH: reply}, ConnectionFailed) == ALL[:2]
-    assert broken({BATCH: b"* BYE [UNAVAILABLE] later\r\n"}, Throttled) == []
+    assert broken({BATCH: b"* BYE [UNAVAILABLE] later\r\n"}, SourceUnavailable) == []
+    assert broken({BATCH: b"* BYE [LIMIT] later\r\n"}, Throttled) == []
 
 
 @pytest.mark.parametrize("refusal", [b"NO cannot read", b"BAD cannot parse", b"NO [SERVERBUG"])

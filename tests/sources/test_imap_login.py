@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.errors import (
+    AccountNotReady,
     AuthenticationFailed,
     ConnectionFailed,
     ProtocolViolation,
     SourceError,
+    SourceUnavailable,
     SourceUnsuitable,
     Throttled,
     TlsRefused,
@@ -247,7 +249,7 @@ def test_a_login_in_advance_needs_no_password() -> None:
     (b"NO LOGIN failed", AuthenticationFailed),
     (b"BAD what?", AuthenticationFailed),
     (b"NO [PRIVACYREQUIRED] no", TlsRefused),
-    (b"NO [CONTACTADMIN] no", Throttled),
+    (b"NO [CONTACTADMIN] no", AccountNotReady),
     (b"NO [ALERT] Too many simultaneous connections. (Failure)", Throttled),
 ])
 def test_a_refused_login_says_why(reply: bytes, kind: type[SourceError]) -> None:
@@ -255,14 +257,15 @@ def test_a_refused_login_says_why(reply: bytes, kind: type[SourceError]) -> None
         refused(server, kind)
 
 
-@pytest.mark.parametrize("code", ["INUSE", "UNAVAILABLE", "LIMIT", "OVERQUOTA"])
+@pytest.mark.parametrize(("code", "kind"), [("INUSE", Throttled), ("LIMIT", Throttled), ("OVERQUOTA", Throttled),
+                                            ("UNAVAILABLE", SourceUnavailable)])
 @pytest.mark.parametrize("command", ["LOGIN", "EXAMINE", "UID FETCH"])
-def test_I27_not_now_is_throttling(code: str, command: str) -> None:
+def test_I27_not_now_is_no_refused_password(code: str, kind: type[SourceError], command: str) -> None:
     replies: dict[str, Reply] = {command: f"TAG NO [{code}] come back later\r\n".encode()}
     if command == "UID FETCH":
         replies["UID FETCH 1:*"] = replies[command]
     with Scripted(imap(replies)) as server:
-        assert "come back later" in refused(server, Throttled)
+        assert "come back later" in refused(server, kind)
 
 
 def test_refusals_without_a_code_are_not_certain() -> None:
@@ -363,3 +366,51 @@ def test_abort_from_another_thread_ends_the_wait() -> None:
             inbox(opened)
         opened.abort()
         opened.finish()
+
+
+# Words (`providers.replies`) in every phase; an alert is for people
+
+@pytest.mark.parametrize("phase", ["greeting", "LOGIN", "EXAMINE", "UID FETCH 1:*", "bye"])
+@pytest.mark.parametrize("status", ["NO", "BAD"])
+def test_F6_throttling_in_words_is_throttling_for_the_time_that_is_named(phase: str, status: str) -> None:
+    words = "Request is throttled. Suggested Backoff Time: 299961 milliseconds"
+    replies: dict[str, Reply] = {} if phase == "greeting" else {
+        "LOGIN": f"* BYE {words}\r\n".encode()} if phase == "bye" else {phase: f"TAG {status} {words}\r\n".encode()}
+    greeting = f"* BYE {words}\r\n".encode() if phase == "greeting" else b"* OK ready\r\n"
+    with Scripted(imap(replies, greeting)) as server:
+        opened = source(server)
+        with pytest.raises(Throttled, match="It asks to wait 5 minutes") as failure:
+            inbox(opened)
+        opened.abort()
+    assert failure.value.retry_after == pytest.approx(299.961)
+
+
+@pytest.mark.parametrize("words", ["BAD User is authenticated but not connected.", "NO Server Unavailable. 15",
+                                   "NO [SERVERBUG] Internal error occurred", "NO [UNAVAILABLE] x"])
+def test_F7_an_account_that_cannot_be_opened_is_no_wrong_folder(words: str) -> None:
+    with Scripted(imap({"EXAMINE": f"TAG {words}\r\n".encode()})) as server:
+        assert "source.folders" not in refused(server, SourceUnavailable)
+
+
+def test_a_folder_that_is_missing_is_still_the_manifests_fault() -> None:
+    with Scripted(imap({"EXAMINE": b"TAG NO [NONEXISTENT] Mailbox doesn't exist\r\n"})) as server:
+        assert "Correct source.folders" in refused(server, SourceUnsuitable)
+
+
+def test_an_alert_is_told_once_with_the_listing() -> None:
+    login = b"* OK [ALERT] Quota at 95%\r\n* NO [ALERT] Quota at 95%\r\nTAG OK [ALERT] pa$$word is weak\r\n"
+    with Scripted(imap({"LOGIN": login})) as server:
+        opened = source(server)
+        notes = inbox(opened).notes
+        opened.finish()
+    assert notes == ("the server's alert: Quota at 95%", "the server's alert: [redacted] is weak")
+
+
+def test_alerts_are_bounded() -> None:
+    flood = b"".join(b"* OK [ALERT] %d %s\r\n" % (number, b"x" * 1000) for number in range(50))
+    with Scripted(imap({"LOGIN": flood + b"TAG OK in\r\n"})) as server:
+        opened = source(server)
+        notes = inbox(opened).notes
+        opened.finish()
+    assert 1 < len(notes) < 10
+    assert all(len(note) < 400 for note in notes)

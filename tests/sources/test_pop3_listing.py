@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model.errors import ProtocolViolation, Throttled
+from reconciler.model.errors import ProtocolViolation, SourceUnavailable
 from reconciler.model.messages import Account, Folder, Listed, Listing
 from reconciler.sources.pop3.maildrop import key_of, maildrop
 from reconciler.wire.limits import Limits
@@ -42,7 +42,7 @@ def test_P1_without_uidl_keys_are_not_stable() -> None:
 
 
 def test_P1_a_uidl_that_fails_now_is_not_a_missing_one() -> None:
-    with pytest.raises(Throttled):
+    with pytest.raises(SourceUnavailable):
         listed({b"UIDL": b"-ERR [SYS/TEMP] later\r\n"}, capabilities=(b"USER",))
     with pytest.raises(ProtocolViolation, match="UIDL refused: not now"):
         listed({b"UIDL": b"-ERR not now\r\n"})

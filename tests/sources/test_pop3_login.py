@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.errors import (
+    AccountNotReady,
     AuthenticationFailed,
     ConnectionFailed,
     ProtocolViolation,
     SourceError,
+    SourceUnavailable,
     SourceUnsuitable,
     Throttled,
     TlsRefused,
@@ -113,7 +115,7 @@ def test_what_is_no_pop3_server_is_said_to_be_none() -> None:
     (b"-ERR", AuthenticationFailed, False),
     (b"-ERR [IN-USE] locked", Throttled, None),
     (b"-ERR [in-use] locked", Throttled, None),
-    (b"-ERR [SYS/TEMP] later", Throttled, None),
+    (b"-ERR [SYS/TEMP] later", SourceUnavailable, None),
     (b"-ERR [LOGIN-DELAY] later", Throttled, None),
     (b"-ERR [SYS/PERM] mailbox broken", SourceUnsuitable, None),
 ])
@@ -254,3 +256,24 @@ def test_a_silent_server_is_left(authority: Authority) -> None:
         with pytest.raises(ConnectionFailed, match="sent nothing"):
             listing_of(source)
         source.abort()
+
+
+@pytest.mark.parametrize(("phase", "words", "kind"), [
+    ("greeting", "Too many connections from your IP", Throttled),
+    ("PASS ", "Exceeded the login limit for a 15 minute period", Throttled),
+    ("PASS ", "[SYS/PERM] Your account is not enabled for POP access", AccountNotReady),
+    ("PASS ", "登录太频繁", Throttled),
+    ("LIST", "Request is throttled. Suggested Backoff Time: 299961 milliseconds", Throttled),
+    ("UIDL", "maildrop already locked by another session", Throttled),
+    ("LIST", "Server error: Failed to fetch messages in Inbox.", SourceUnavailable),
+])
+@pytest.mark.parametrize("sign", [b"-ERR ", b"+ERR "])
+def test_F14_words_without_a_code_are_understood_in_every_phase(phase: str, words: str, kind: type[SourceError],
+                                                                sign: bytes) -> None:
+    said = sign + words.encode("gbk") + b"\r\n"
+    table = replies(capabilities=NO_SASL, bent={} if phase == "greeting" else {phase.encode(): said})
+    with Scripted(speak(table, said) if phase == "greeting" else speak(table)) as server:
+        error = refusal(server)
+    assert type(error) is kind
+    assert words in str(error)
+    assert error.advice

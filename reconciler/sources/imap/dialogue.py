@@ -24,6 +24,8 @@ _LISTED = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) RFC822\.SIZE (\d{1,20
 """What nearly every server answers with a small message in it, and to a listing, thousands of times: read at once."""
 _STATUSES = frozenset(("OK", "NO", "BAD", "PREAUTH"))
 _KEPT = frozenset(("CAPABILITY", "EXISTS", "UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "READ-ONLY", "NAMESPACE"))
+_ALERTS = 5
+"""So many are remembered of a session."""
 _VERSIONS = ("IMAP4REV1", "IMAP4REV2", "IMAP4")
 Hearer = Callable[[Untagged], None]
 
@@ -42,6 +44,8 @@ class Dialogue(imaplib.IMAP4):
     def __init__(self, connection: Connection) -> None:
         """Reads the greeting and the capabilities of an open connection."""
         self.connection = connection
+        self.alerts: list[str] = []
+        """What the server wants people to be told (RFC 3501, section 7.1), each once."""
         self.read_only = False
         """The folder was opened for writing, and the server does not let us (READ-ONLY)."""
         self._reader = Reader(connection)
@@ -235,8 +239,14 @@ class Dialogue(imaplib.IMAP4):
 
     def _note_code(self, text: bytes) -> None:
         found = code(text)
-        if found is not None and found[0] in _KEPT:
+        if found is None:
+            return
+        if found[0] in _KEPT:
             self.untagged_responses[found[0]] = [found[1]]
+        elif found[0] == "ALERT":
+            alert = decoded(text.partition(b"]")[2]).strip()
+            if alert and alert not in self.alerts and len(self.alerts) < _ALERTS:
+                self.alerts.append(alert)
 
     def _violation(self, what: str) -> ProtocolViolation:
         return ProtocolViolation(f"{self.connection.endpoint}: the server sent {what}")

@@ -1,4 +1,4 @@
-"""What the server's refusals mean (RFC 5530), in texts that anybody may see."""
+"""What the server's refusals mean (`providers.refusals`), in texts that anybody may see."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from reconciler.model.errors import (
     ConnectionFailed,
     ProtocolViolation,
     SourceError,
+    SourceUnsuitable,
     Throttled,
-    TlsRefused,
 )
 from reconciler.model.secret import Secret, excerpt
+from reconciler.providers.refusals import concerns_all, refusal
+from reconciler.providers.understanding import decoded
 from reconciler.sources.imap.dialogue import Goodbye
 from reconciler.sources.imap.responses import Completed
 from reconciler.wire.endpoint import Endpoint
 
 _CODE = re.compile(r"\[([A-Z][A-Z0-9-]*)(?: [^\[\]]*)?\]")
-_WRONG_CREDENTIALS = {"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED"}
-_THROTTLING = {"UNAVAILABLE", "INUSE", "LIMIT", "OVERQUOTA", "CONTACTADMIN", "SERVERBUG"}
 _SHOWN = 300
 
 
@@ -44,8 +44,8 @@ class Failures:
         try:
             yield
         except Goodbye as error:
-            message = f"{self._endpoint}: {doing}: the server said goodbye: {self.shown(str(error))}"
-            raise (Throttled if throttles(str(error)) else ConnectionFailed)(message) from None
+            text = f"{doing}: the server said goodbye"
+            raise self.known(text, str(error)) or ConnectionFailed(self._told(text, str(error))) from None
         except imaplib.IMAP4.abort as error:
             raise ProtocolViolation(f"{self._endpoint}: {doing}: {self.shown(str(error))}") from None
         except imaplib.IMAP4.error as error:
@@ -53,26 +53,44 @@ class Failures:
 
     def refused(self, doing: str, text: str) -> SourceError:
         """NO or BAD to something that has to work."""
-        message = f"{self._endpoint}: {doing}: {self.shown(text)}"
-        return Throttled(message) if throttles(text) else SourceError(message)
+        return self.known(doing, text) or SourceError(self._told(doing, text))
+
+    def known(self, doing: str, text: str) -> SourceError | None:
+        """The error that these words stand for; None where nobody knows what they mean, or they only say that the
+        credentials are wrong, which is a login's affair."""
+        error = self._understood(doing, text)
+        return None if isinstance(error, AuthenticationFailed) and not error.certain else error
+
+    def missing(self, notes: Sequence[tuple[str, str]], others: Sequence[str]) -> SourceError:
+        """No folder could be opened: `notes` are what was said of each, with a sentence that shows it; `others` say
+        what else is wrong with the declared ones."""
+        for told, text in notes:
+            if (error := self.known(told, text)) is not None:
+                return error
+        told = "; ".join([*others, *(note for note, _ in notes)])
+        return SourceUnsuitable(f"{self._endpoint}: {told}. Correct source.folders.")
 
     def greeting(self, error: imaplib.IMAP4.error) -> SourceError:
         """No OK in the greeting, or BYE soon after: not now, too many connections mostly."""
         said = error.args[0] if error.args else ""
-        text = said.decode("utf-8", "backslashreplace") if isinstance(said, bytes) else str(said)
+        text = decoded(said) if isinstance(said, bytes) else str(said)
         goodbye = isinstance(error, Goodbye) or text.upper().startswith("* BYE")
-        kind = Throttled if goodbye else ProtocolViolation
-        return kind(f"{self._endpoint}: greeted with {self.shown(text)}")
+        message = f"{self._endpoint}: greeted with {self.shown(text)}"
+        if not goodbye:
+            return ProtocolViolation(message)
+        return self._understood("greeted", text, message) or Throttled(message)
 
     def login(self, completed: Completed) -> SourceError:
         """A refused login; what bars us only for now is no failure of the credentials (hazard I27)."""
-        code = response_code(completed.text)
-        message = f"{self._endpoint}: login refused: {self.shown(completed.text)}"
-        if code in _THROTTLING or "too many" in completed.text.lower():
-            return Throttled(message)
-        if code == "PRIVACYREQUIRED":
-            return TlsRefused(f"{message}. Set source.tls to starttls or implicit.")
-        return AuthenticationFailed(message, certain=code in _WRONG_CREDENTIALS)
+        return self._understood("login refused", completed.text) or AuthenticationFailed(
+            self._told("login refused", completed.text), certain=False)
+
+    def _understood(self, doing: str, text: str, message: str = "") -> SourceError | None:
+        return refusal(message or self._told(doing, text), text, response_code(text) or "",
+                       host=self._endpoint.host, protocol="imap")
+
+    def _told(self, doing: str, text: str) -> str:
+        return f"{self._endpoint}: {doing}: {self.shown(text)}"
 
 
 def response_code(text: str) -> str | None:
@@ -82,5 +100,5 @@ def response_code(text: str) -> str | None:
 
 
 def throttles(text: str) -> bool:
-    """The server asks for less."""
-    return response_code(text) in _THROTTLING
+    """The server wants less, or is out of order: that is not about what was asked for."""
+    return concerns_all(text, response_code(text) or "")

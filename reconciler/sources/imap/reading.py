@@ -12,6 +12,7 @@ import re
 from msgspec import Struct
 
 from reconciler.model.errors import ProtocolViolation
+from reconciler.providers import understanding
 from reconciler.sources.imap.responses import Completed, Literal, Mark
 from reconciler.wire.connection import Connection
 
@@ -138,7 +139,7 @@ class Reader:
 
 def decoded(text: bytes | None) -> str:
     """What people are to read of a response."""
-    return (text or b"").decode("utf-8", "backslashreplace")
+    return understanding.decoded(text or b"")
 
 
 def code(text: bytes) -> tuple[str, bytes] | None:

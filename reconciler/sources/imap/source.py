@@ -9,7 +9,7 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from reconciler.manifests.spec import SourceSpec
-from reconciler.model.errors import ProtocolViolation, SourceError, SourceUnsuitable
+from reconciler.model.errors import ProtocolViolation, SourceError
 from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing
 from reconciler.model.secret import Secret
 from reconciler.sources.imap.bodies import Bodies
@@ -59,16 +59,17 @@ class ImapSource:
         with self._failures.translated("listing"):
             chosen = self._choose(client)
             notes = list(chosen.notes)
+            closed: list[tuple[str, str]] = []
             listings: list[Listing] = []
             stands: list[Stand | None] = []
             for name in chosen.folders:
-                listed = self._list(client, name, notes, stands)
+                listed = self._list(client, name, closed, stands)
                 listings.extend([listed] if listed is not None else [])
             self._standing = text(stands)
         if not listings:
-            raise SourceUnsuitable(f"{self._endpoint}: {'; '.join(notes)}. Correct source.folders.")
+            raise self._failures.missing(closed, notes)
         first, *others = listings
-        yield replace(first, notes=tuple(notes))
+        yield replace(first, notes=(*notes, *(note for note, _ in closed), *self._alerts(client)))
         yield from others
 
     @property
@@ -150,14 +151,21 @@ class ImapSource:
             return Completed("OK", "")
         return client.dialogue.select_folder(self._folders[name].raw, writable=self._writable)
 
-    def _list(self, client: Client, name: str, notes: list[str], stands: list[Stand | None]) -> Listing | None:
+    def _alerts(self, client: Client) -> Iterator[str]:
+        """What a person has to be told (RFC 3501, 7.1: ALERT)."""
+        for alert in client.dialogue.alerts:
+            yield f"the server's alert: {self._failures.shown(alert)}"
+
+    def _list(self, client: Client, name: str, closed: list[tuple[str, str]],
+              stands: list[Stand | None]) -> Listing | None:
         """None, and a note, for a folder that the server will not open: the others are still collected (I16)."""
         completed = self._open(client, name)
         self._opened = None
         if not completed.ok:
             if throttles(completed.text):
                 raise self._failures.refused(f'opening "{name}"', completed.text)
-            notes.append(f'the server does not open the folder "{name}": {self._failures.shown(completed.text)}')
+            closed.append((f'the server does not open the folder "{name}": {self._failures.shown(completed.text)}',
+                           completed.text))
             return None
         stands.append(found := stand(client.dialogue, name))
         folder = Folder(self._account, name, selected_validity(client.dialogue))

@@ -8,21 +8,15 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from reconciler.model.errors import (
-    AuthenticationFailed,
-    ConnectionFailed,
-    ProtocolViolation,
-    SourceError,
-    SourceUnsuitable,
-    Throttled,
-)
+from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceError, Throttled
 from reconciler.model.secret import Secret, excerpt
+from reconciler.providers.refusals import refusal
+from reconciler.providers.understanding import decoded
 from reconciler.sources.pop3.body import Body
 from reconciler.wire.connection import Connection
 
 _SHOWN = 300
 _CODE = re.compile(rb"\[([A-Za-z/-]+)(?:[ =](\d{1,6}))?\]")
-_TEMPORARY = ("IN-USE", "LOGIN-DELAY", "SYS/TEMP")
 _GARBAGE = "the server does not answer as POP3 does"
 
 
@@ -39,10 +33,8 @@ class Reply(Struct, frozen=True):
         return found[1].decode().upper() if found else ""
 
     @property
-    def seconds(self) -> float | None:
-        """The number that some servers put into their response code: [LOGIN-DELAY 300]."""
-        found = _CODE.match(self.rest)
-        return float(found[2]) if found and found[2] else None
+    def text(self) -> str:
+        return decoded(self.rest)
 
 
 class Dialogue:
@@ -100,7 +92,7 @@ class Dialogue:
         match status.upper():
             case b"+OK":
                 return Reply(True, rest.strip())
-            case b"-ERR":
+            case b"-ERR" | b"+ERR":  # hMailServer had this plus (its pull request 594)
                 return Reply(False, rest.strip())
             case b"+":
                 return rest
@@ -132,14 +124,13 @@ class Dialogue:
 
     def quote(self, reply: Reply) -> str:
         """What the server said, fit to be shown: secrets redacted, one line, not too long."""
-        text = excerpt(reply.rest.decode("utf-8", "replace"), self.secrets, _SHOWN)
+        text = excerpt(reply.text, self.secrets, _SHOWN)
         return "".join(char if char.isprintable() else "?" for char in text) or "no reason given"
 
     def refusal(self, reply: Reply, what: str, *, login_delay: float | None = None) -> SourceError | None:
-        """The error that a response code stands for; None without a code that says more than -ERR."""
+        """The error that a refusal stands for; None where nobody knows what it means."""
         text = f"{self.connection.endpoint}: {what}: {self.quote(reply)}"
-        if reply.code in _TEMPORARY:
-            return Throttled(text, retry_after=(reply.seconds or login_delay) if reply.code == "LOGIN-DELAY" else None)
-        if reply.code == "SYS/PERM":
-            return SourceUnsuitable(text)  # the account is broken on the server; another password would not help
-        return AuthenticationFailed(text) if reply.code == "AUTH" else None
+        error = refusal(text, reply.text, reply.code, host=self.connection.endpoint.host, protocol="pop3")
+        if error is not None and reply.code == "LOGIN-DELAY" and error.retry_after is None:
+            error.retry_after = login_delay
+        return error
