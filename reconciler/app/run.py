@@ -8,7 +8,8 @@ from pathlib import Path
 from reconciler.app.ledger import own_ledger
 from reconciler.app.once import run_once
 from reconciler.control.ownership import owned
-from reconciler.manifests.files import DirectoryVanished, list_files
+from reconciler.manifests.files import displayed
+from reconciler.manifests.walking import DirectoryVanished, list_files
 from reconciler.model.errors import ManifestsMissing
 from reconciler.model.settings import Settings
 
@@ -18,6 +19,8 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
     collector at all is found at first, that is meant. Raises CollectorError when it
     cannot start: the state is another process's, the ledger cannot be opened, or there is no such directory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold passwords (hazard S3)
+    if displayed(directory.absolute()) != str(directory.absolute()):
+        raise ManifestsMissing(f"{displayed(directory)}: the name of the manifests' directory is not UTF-8: rename it")
     try:
         list_files(directory)
     except DirectoryVanished as error:

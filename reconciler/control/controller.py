@@ -16,6 +16,7 @@ from reconciler.control.observe import Directory, Look
 from reconciler.control.recorder import Decision, Recorder
 from reconciler.control.threads import Threads
 from reconciler.log import log
+from reconciler.manifests.defects import place_of
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import History, Retry
@@ -135,7 +136,16 @@ class Controller:
                 self._unsettled = True
                 self.trouble = str(error)
                 log.error("manifests are not acted upon", error=self.trouble)  # noqa: TRY400  # no defect
+            except Exception as defect:  # noqa: BLE001  # what runs goes on, and the next turn tries again
+                self._failed(defect)
             self.moved_at = self._clock.monotonic()
+
+    def _failed(self, defect: Exception) -> None:
+        self._unsettled = True
+        trouble = f"a defect of mailcollector ({place_of(defect)}): please report it"
+        if trouble != self.trouble:  # once, not every five seconds
+            log.error("manifests are not acted upon", error=trouble, exc_info=defect)
+        self.trouble = trouble
 
     async def _act(self, *, everything: bool, only: Collection[str] | None, unforeseen: bool) -> None:
         if not self._recalled:

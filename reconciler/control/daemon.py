@@ -26,7 +26,7 @@ from reconciler.control.service import Control
 from reconciler.control.sessions import Decide, RunSession, SessionPool, Stamp, unstamped
 from reconciler.control.watcher import Watcher
 from reconciler.log import log
-from reconciler.manifests.files import DirectoryVanished, list_files
+from reconciler.manifests.walking import DirectoryVanished, list_files
 from reconciler.model.interfaces import Registry
 
 GRACE = 3.0

@@ -6,16 +6,22 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
+from reconciler.manifests.files import read
+
 _STAT = 40
 """Octets of stat data at the head of an entry."""
 _EXTENDED = 0x4000
+_LARGEST = 1 << 28
+"""Octets of an index: millions of files."""
+_LONGEST = 4_096
+"""Octets of a path (PATH_MAX)."""
 _SPLIT = b"link"
 """The extension of an index whose other half is in another file."""
 
 
 def tracks(index: Path, directory: str, hash_size: int) -> bool:
     """Whether a tracked file stands in `directory`, a path below the root of the work tree; "" is the root itself,
-    which always counts. Of an index that is split nobody knows, so that it does. Raises OSError."""
+    which always counts. Of an index that is split nobody knows, so that it does. Raises OSError, Unreadable."""
     if not directory:
         return True
     status = index.stat()
@@ -24,7 +30,7 @@ def tracks(index: Path, directory: str, hash_size: int) -> bool:
 
 @functools.lru_cache(maxsize=4)
 def _tracks(index: Path, prefix: bytes, hash_size: int, _stamp: tuple[int, ...]) -> bool:
-    return any(name.startswith(prefix) or not name for name in _names(index.read_bytes(), hash_size))
+    return any(name.startswith(prefix) or not name for name in _names(read(index, _LARGEST), hash_size))
 
 
 def _names(data: bytes, hash_size: int) -> Iterator[bytes]:
@@ -40,6 +46,8 @@ def _names(data: bytes, hash_size: int) -> Iterator[bytes]:
             kept = len(name) - dropped
         end = data.find(b"\0", begin)
         if end < 0:
+            return
+        if kept + end - begin > _LONGEST:
             return
         name = name[:kept] + data[begin:end]
         yield name

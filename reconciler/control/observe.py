@@ -14,12 +14,13 @@ from reconciler.control.leaving import Leaving
 from reconciler.control.parsing import Parsed, parse_all
 from reconciler.control.revision import standing
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
-from reconciler.manifests.files import DirectoryVanished, Identity, Signature, Unreadable, listing, read, signature
+from reconciler.manifests.files import Identity, Signature, Unreadable, displayed, read, signature
 from reconciler.manifests.loading import Broken as BrokenManifest
-from reconciler.manifests.loading import Loaded, ParsedFile, gather, unreadable
+from reconciler.manifests.loading import Loaded, ParsedFile, gather, unquoted, unreadable
 from reconciler.manifests.named import Named
 from reconciler.manifests.templates import Templates, may_hold
 from reconciler.manifests.together import Together, check_together
+from reconciler.manifests.walking import DirectoryVanished, Oddities, walk
 from reconciler.planning.declared import Broken, Declaration, Key, Observed
 
 CONFIRMATION = ".allow-empty"
@@ -52,6 +53,8 @@ class _File(Struct):
     """Or may do so."""
     data: bytes = b""
     stamps: Mapping[str, str] = field(default_factory=dict)
+    abroad: bool = False
+    """It is read through a link that leads out of the directory."""
 
     def keys(self) -> Iterator[Key]:
         """What is declared in it, in any way."""
@@ -65,6 +68,7 @@ class _Content(Struct, frozen=True):
     signature: Signature | None
     digest: bytes
     data: bytes
+    abroad: bool
 
 
 class Directory:
@@ -84,6 +88,7 @@ class Directory:
         self._hidden = False
         self._leaving = Leaving(patience)
         self._leading_out: set[Path] = set()
+        self._oddities = Oddities(os.path.realpath(self.root))
 
     def look(self, *, everything: bool = False, only: Collection[str] | None = None) -> Look:
         """What is there now. `everything`: read every file, whatever its signature; `only`: nothing but these files
@@ -91,11 +96,12 @@ class Directory:
         if only is not None and not everything and (files := self._touched(only)) is not None:
             return self._compare(files, self._last.place if self._last else frozenset())
         try:
-            paths, place = listing(self.root)
+            found = walk(self.root)
         except DirectoryVanished as error:
             return self._done(_vanished(self.root, str(error)), frozenset())
-        found = {str(path): self._file(path, everything=everything) for path in paths}
-        return self._compare(self._parsed(found), place)
+        self._oddities = found.oddities
+        seen = {str(path): self._file(path, everything=everything) for path in found.files}
+        return self._compare(self._parsed(seen), found.entered)
 
     def _touched(self, names: Collection[str]) -> dict[str, _File] | None:
         """All files, these read anew where they changed; None where that is not enough: one is not known, or gone."""
@@ -107,7 +113,7 @@ class Directory:
         return self._parsed({**self._files, **found})
 
     def _compare(self, files: dict[str, _File], place: frozenset[Identity]) -> Look:
-        confirmed = self._allow_empty or (self.root / CONFIRMATION).exists()
+        confirmed = self._allow_empty or os.path.exists(self.root / CONFIRMATION)  # noqa: PTH110  # never raises
         self._allow_empty = False
         last = self._last
         same = (last is not None and not last.observed.vanished and files.keys() == self._files.keys()
@@ -135,26 +141,24 @@ class Directory:
         self._last = Look(observed, diagnostics, stands.commit, place, elsewhere, changed, self._leaving.pause)
         return self._last
 
-    def _leads_out(self, path: Path) -> bool:
-        """Whether it is a link to somewhere that is not watched with the directory."""
-        return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
-
     def _file(self, path: Path, *, everything: bool) -> _File | _Content:
         known = self._files.get(str(path))
         seen = signature(path)
         if known and seen is not None and known.signature == seen and not everything:
             return known
-        (self._leading_out.add if self._leads_out(path) else self._leading_out.discard)(path)
         try:
+            abroad = self._oddities.is_abroad(path)
+            (self._leading_out.add if abroad else self._leading_out.discard)(path)
+            self._oddities.require_allowed(path)
             data = read(path)
         except Unreadable as error:
-            return _same(known, _File(None, b"", unreadable(path, error), unreadable=f"{path}: {error}",
+            return _same(known, _File(None, b"", unreadable(path, error), unreadable=f"{displayed(path)}: {error}",
                                       holds_templates=True))
         digest = hashlib.sha256(data).digest()
-        if known and known.digest == digest:
+        if known and known.digest == digest and known.abroad == abroad:
             known.signature = seen
             return known
-        return _Content(seen, digest, data)
+        return _Content(seen, digest, data, abroad)
 
     def _parsed(self, found: Mapping[str, _File | _Content]) -> dict[str, _File]:
         """What changed, and what uses a template that changed."""
@@ -181,8 +185,9 @@ class Directory:
         return parse_all(contents, templates, allow_inline_secrets=self._allow_inline_secrets)
 
     def _kept(self, one: _File | _Content, parsed: ParsedFile, declarations: tuple[Declaration, ...]) -> _File:
-        return _File(one.signature, one.digest, parsed, declarations, holds_templates=may_hold(one.data),
-                     data=one.data if parsed.uses else b"", stamps=self._templates.stamps(parsed.uses))
+        return _File(one.signature, one.digest, unquoted(parsed) if one.abroad else parsed, declarations,
+                     holds_templates=may_hold(one.data), data=one.data if parsed.uses else b"",
+                     stamps=self._templates.stamps(parsed.uses), abroad=one.abroad)
 
 
 def _same(known: _File | None, now: _File) -> _File:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reconciler.manifests.loading import Loaded, ParsedFile, parse
+from reconciler.manifests.loading import Loaded, ParsedFile, defective, parse
 from reconciler.manifests.spreading import spread
 from reconciler.manifests.templates import Templates
 from reconciler.planning.declared import Declaration, declaration
@@ -25,7 +25,10 @@ def _parse_some(contents: Sequence[tuple[str, bytes]], common: tuple[Templates, 
 
 
 def _declared(parsed: ParsedFile) -> Parsed:
-    return parsed, tuple(map(_declaration, parsed.manifests))
+    try:
+        return parsed, tuple(map(_declaration, parsed.manifests))
+    except Exception as defect:  # noqa: BLE001  # as for what `parse` fails to read
+        return defective(parsed.file, defect), ()
 
 
 def _declaration(found: Loaded) -> Declaration:

@@ -8,9 +8,13 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.control.isolating import isolate
 from reconciler.control.observe import Directory, Look
 from reconciler.control.remembered import recall
 from reconciler.control.state import Version
+from reconciler.log import log
+from reconciler.manifests.defects import place_of
+from reconciler.model.errors import CollectorError
 from reconciler.model.history import Declaring, History
 from reconciler.model.interfaces import Registry
 from reconciler.planning.declared import Declaration, Key, Observed, difference
@@ -57,7 +61,20 @@ class Recorder:
     def decide(self, look: Look, now: datetime, removed: frozenset[str] = frozenset(),
                before: Decision | None = None) -> Decision:
         """Find what shall run, and record it before anything runs. `removed`: those of which somebody said so;
-        `before`: the last decision, if it was carried out. Raises LedgerUnavailable."""
+        `before`: the last decision, if it was carried out. A manifest that cannot be recorded, whatever that is for,
+        keeps none of the others from running. Raises LedgerUnavailable."""
+        try:
+            return self._decide(look, now, removed, before)
+        except CollectorError:
+            raise
+        except Exception as defect:
+            suspects = [found for found in look.observed.declarations if self._remembered.get(found.key) != found]
+            if not suspects:
+                raise
+            log.exception("a defect while manifests are recorded", defect=place_of(defect), suspects=len(suspects))
+            return isolate(look, suspects, lambda part: self._decide(part, now, removed, None))
+
+    def _decide(self, look: Look, now: datetime, removed: frozenset[str], before: Decision | None) -> Decision:
         observed = replace(look.observed, removed=removed)
         if before is not None and (decision := self._decide_some(look, observed, now, before)) is not None:
             return decision

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.log import log
+from reconciler.manifests.defects import place_of
 from reconciler.model.history import LastGood
 from reconciler.planning.declared import Declaration, Key, declaration, parsed
 
@@ -15,8 +16,8 @@ def recall(kept: Iterable[LastGood]) -> dict[Key, Declaration]:
     for good in kept:
         try:
             manifest = parsed(good.kind, good.text)
-        except ValueError:
-            log.warning("a last good manifest is no longer accepted", kind=good.kind, name=good.name, file=good.file)
-            continue
-        found[good.kind, good.name] = declaration(manifest, good.file, good.line, good.base)
+            found[good.kind, good.name] = declaration(manifest, good.file, good.line, good.base)
+        except Exception as error:  # noqa: BLE001  # one of them keeps none of the others from running
+            log.warning("a last good manifest is no longer accepted", kind=good.kind, name=good.name, file=good.file,
+                        error=place_of(error))
     return found

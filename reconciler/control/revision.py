@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from msgspec import Struct
 
 from reconciler.control.git_index import tracks
+from reconciler.manifests.files import Unreadable, read
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _RELEASE = re.compile(r"(?:rev-)?([0-9a-f]{40}(?:[0-9a-f]{24})?)")
 """How git-sync names the directories that its link leads to."""
+_MOST_REFS = 1 << 25
+"""Octets of a file of packed references: half a million of them."""
 
 
 class Standing(Struct, frozen=True):
@@ -31,7 +35,7 @@ def standing(directory: Path) -> Standing:
     given = directory.absolute().parts
     for place in (resolved, *resolved.parents):
         release = None if place.name in given else _RELEASE.fullmatch(place.name)
-        if (place / ".git").exists():
+        if os.path.exists(place / ".git"):  # noqa: PTH110  # never raises
             return _work_tree(place, resolved) or Standing(release and release[1])
         if release:
             return Standing(release[1])
@@ -46,7 +50,7 @@ def _work_tree(root: Path, directory: Path) -> Standing | None:
         below = "" if directory == root else directory.relative_to(root).as_posix()
         tracked = commit and tracks(git / "index", below, len(commit) // 2)
         return Standing(commit if tracked else None, files)
-    except (OSError, UnicodeDecodeError, IndexError):
+    except (OSError, Unreadable, ValueError, IndexError):  # what bears git's names may be anything
         return None
 
 
@@ -54,25 +58,33 @@ def _git_directory(entry: Path) -> Path:
     """`.git` itself, or where the file of this name points, as in a linked work tree (gitrepository-layout(5))."""
     if entry.is_dir():
         return entry
-    return entry.parent / entry.read_text().removeprefix("gitdir:").strip()
+    return entry.parent / _text(entry).removeprefix("gitdir:").strip()
 
 
 def _head(git: Path) -> tuple[str | None, frozenset[Path]]:
     """The commit, and the files that say so."""
-    head = (git / "HEAD").read_text().strip()
+    head = _text(git / "HEAD").strip()
     if not head.startswith("ref:"):
         return (head if _COMMIT.fullmatch(head) else None), frozenset({git / "HEAD"})
     name = head.removeprefix("ref:").strip()
     common = git / "commondir"
-    shared = git / common.read_text().strip() if common.exists() else git
+    shared = git / _text(common).strip() if common.exists() else git
     packed = shared / "packed-refs"
     loose = next((place / name for place in (git, shared) if (place / name).is_file()), shared / name)
-    commit = loose.read_text().strip() if loose.is_file() else _packed(packed, name)
+    commit = _text(loose).strip() if loose.is_file() else _packed(packed, name)
     return commit if commit and _COMMIT.fullmatch(commit) else None, frozenset({git / "HEAD", packed, loose})
 
 
 def _packed(refs: Path, name: str) -> str | None:
     if not refs.is_file():
         return None
-    lines = (line.partition(" ") for line in refs.read_text().splitlines())
+    lines = (line.partition(" ") for line in _text(refs, _MOST_REFS).splitlines())
     return next((commit for commit, _, ref in lines if ref == name), None)
+
+
+def _text(path: Path, largest: int = 1 << 16) -> str:
+    """Of one of git's small files. Raises Unreadable, ValueError."""
+    text = read(path, largest).decode()
+    if "\0" in text:
+        raise ValueError(f"{path} is none of git's files")
+    return text

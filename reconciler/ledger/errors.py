@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
 from reconciler.model.errors import LedgerUnavailable
 
@@ -30,9 +30,12 @@ class LedgerAbsent(LedgerUnavailable):
 
 @contextmanager
 def plainly(ledger: str) -> Iterator[None]:
-    """Raise LedgerUnavailable for whatever the database raises inside; `ledger` is how it is called in the text."""
+    """Raise LedgerUnavailable for whatever the database raises inside; `ledger` is how it is called in the text. That a
+    value cannot be kept is no fault of the database's: ValueError."""
     try:
         yield
+    except DataError as error:
+        raise ValueError(f"the ledger {ledger} cannot hold a value ({_cause(error)})") from None
     except SQLAlchemyError as error:
         raise LedgerUnavailable(f"the ledger {ledger} {_sentence(error)} ({_cause(error)})") from error
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 RULES: dict[str, str] = {
     # The file
     "file-unreadable": "The file or directory cannot be opened or read.",
+    "file-name": "The name of a file or directory is not UTF-8.",
     "file-not-regular": "What bears a manifest's name is a directory, FIFO, socket or device.",
     "file-too-large": "The file is larger than 1 MiB.",
+    "directories-too-deep": "Directories are nested more than 64 deep.",
+    "too-many-entries": "More than 200,000 names below the directory, or 20,000 behind a link that leads out.",
+    "link-leads-out": "A link leads out of the directory to a file that holds no manifest, or to a directory that "
+                      "holds the manifests' own.",
+    "internal": "Reading the file met a defect of mailcollector: please report it.",
     "empty-file": "The file holds no manifest, only comments or nothing at all.",
     "not-utf8": "The file is not UTF-8.",
     "control-character": "A control character, an unusual line separator, or a line break in a one-line value.",
@@ -24,6 +30,7 @@ RULES: dict[str, str] = {
     "too-many-values": "The file holds more than 20,000 values.",
     "ambiguous-number": "A number that YAML readers disagree about: 010, 0x1F, 1e400, .nan.",
     # The schema
+    "too-many-errors": "A manifest that is invalid, below a thousand errors in the same file.",
     "unknown-version": "`apiVersion` is not `mailcollector/v1`.",
     "unknown-kind": "`kind` is none of `MailCollector`, `Destination` and `Template`.",
     "unknown-key": "No such field, or not here.",

@@ -23,8 +23,9 @@ _MOST_ERRORS = 1_000
 """Of one document: nobody reads more, and a file must not hold up the others."""
 
 
-def judge(found: Document, model: type[Declared] | None, value: Any) -> tuple[Declared | None, list[Finding]]:
-    """The manifest that `value` is, or what is wrong with `found`.
+def judge(found: Document, model: type[Declared] | None, value: Any, *,
+          explain: bool = True) -> tuple[Declared | None, list[Finding]]:
+    """The manifest that `value` is, or what is wrong with `found`; without `explain` only that something is.
 
     The model judges many times faster than the schema and accepts the same ones (a test holds them together), so the
     schema is only asked what is wrong.
@@ -36,6 +37,9 @@ def judge(found: Document, model: type[Declared] | None, value: Any) -> tuple[De
         except ValidationError as error:
             refused = [Finding(tuple(one["loc"]), "model", f"{one['msg']} (the schema accepts it: report this)")
                        for one in error.errors(include_input=False, include_url=False)]
+    if not explain:
+        return None, [Finding((), "too-many-errors", "this manifest is invalid as well: what is wrong with it is told "
+                                                     "once there are fewer errors above")]
     return None, _against_schema(found) or ([] if found.findings else refused)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -17,6 +18,9 @@ Path = tuple[str | int, ...]
 _BARE = re.compile(r"[\w-]+")
 _SECRET_KEY = re.compile("pass|secret|token", re.IGNORECASE)
 _LONGEST = 60
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+                          "\ud800-\udfff\U000e0000-\U000e007f]")
+"""Beyond what JSON itself escapes."""
 
 
 class Severity(StrEnum):
@@ -102,6 +106,12 @@ def _escape(char: str) -> str:
     code = ord(char)
     return short.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000
                                else f"\\U{code:08x}")
+
+
+def harmless_json(value: Any) -> str:
+    """JSON in every script, in which what a terminal would obey or hide stands as escapes."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def quoted(value: str) -> str:

@@ -32,6 +32,8 @@ from reconciler.manifests.syntax import explain
 
 DEEPEST = 64
 MOST_VALUES = 20_000
+LONGEST_KEY = 1_024
+"""Characters: every path that leads over a key names it."""
 MOST_ALIASED = 1_000
 """Values that aliases may add to a file."""
 
@@ -74,6 +76,9 @@ class _Builder(Struct):
         top.key, top.key_position = text, position
         if text == "<<" and plain:
             self.report(position, "merge-key", "merge keys are not supported: write the fields out")
+        elif len(text) > LONGEST_KEY:
+            top.key = None
+            self.report(position, "bad-key", f"a key of {len(text):,} characters: no field has such a name")
         elif first:
             self.report(position, "duplicate-key", f"{quoted(text)} stands here already, in line {first.line}: "
                                                    "remove one of the two")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # it comes from a compiled module
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, NodeEvent, StreamEndEvent
 
 from reconciler.manifests import encoding, files
@@ -23,6 +24,7 @@ from reconciler.manifests.nodes import Unusable
 from reconciler.manifests.splicing import Unspliceable
 from reconciler.manifests.templates import Templates
 from reconciler.manifests.together import check_together
+from reconciler.manifests.walking import walk
 from reconciler.manifests.writing import replace_file
 from reconciler.model.errors import CollectorError
 
@@ -78,9 +80,9 @@ class Shelf:
     def __init__(self, directory: Path, *, allow_inline_secrets: bool = False) -> None:
         self.directory = directory
         self._inline = allow_inline_secrets
-        paths = files.list_files(directory)
-        parsed = load_together(paths, allow_inline_secrets=allow_inline_secrets)
-        self._parsed = dict(zip(paths, parsed, strict=True))
+        found = walk(directory)
+        parsed = load_together(found.files, allow_inline_secrets=allow_inline_secrets, oddities=found.oddities)
+        self._parsed = dict(zip(found.files, parsed, strict=True))
 
     def names(self) -> list[str]:
         """Of every collector that is declared, valid or not."""
@@ -96,11 +98,13 @@ class Shelf:
             places = " and ".join(f"{path}:{one.line}" for path, one in found)
             raise EditRefused(f"{name} is declared in {places}: remove one of them by hand")
         (path, one), = found
-        data = files.read(path)
         try:
+            data = files.read(path)
             text = encoding.decode(data)
             start, end = next(place[1:] for place in _documents(text) if place[0] == one.line)
-        except (Unusable, StopIteration):
+        except files.Unreadable as error:
+            raise EditRefused(f"{path} cannot be read any more: {error}") from error
+        except (Unusable, MarkedYAMLError, StopIteration):
             raise EditRefused(f"{path} is not YAML throughout: mend it by hand",
                               self._parsed[path].diagnostics) from None
         return Declared(path, data, text, start, end)
@@ -190,7 +194,7 @@ def _identity(found: Diagnostic) -> tuple[str, str, str, str]:
 
 
 def _documents(text: str) -> Iterable[tuple[int, int, int]]:
-    """Of each document: the line of its root, and where its text starts and ends. Raises Unusable."""
+    """Of each document: the line of its root, and where its text starts and ends. Raises MarkedYAMLError."""
     roots: list[tuple[int, int]] = []
     parser, start, waiting = CParser(text.encode()), 0, False
     while not isinstance(event := parser.get_event(), StreamEndEvent):

@@ -1,4 +1,4 @@
-"""The manifest files of a directory, and their bytes."""
+"""The bytes of manifest files, and of whatever stands where one should be."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 LARGEST = 1 << 20
@@ -19,7 +18,6 @@ Signature = tuple[object, ...]
 Identity = tuple[int, int]
 """Device and inode."""
 
-_SUFFIXES = (".yaml", ".yml")
 _SENTENCES = {
     errno.ENOENT: "this link leads nowhere, or the file has just been removed",
     errno.ELOOP: "this link leads back to itself",
@@ -27,10 +25,6 @@ _SENTENCES = {
     errno.EPERM: "permission denied: let the user who runs this read it",
     errno.ENXIO: "this is a socket, not a file",
 }
-
-
-class DirectoryVanished(Exception):
-    """The directory of manifests is not there, or cannot be listed: that is not the same as "no manifests"."""
 
 
 class Unreadable(Exception):
@@ -41,60 +35,17 @@ class Unreadable(Exception):
         self.rule = rule
 
 
-def list_files(root: Path) -> list[Path]:
-    """`*.yaml` and `*.yml` below `root`, sorted; what begins with `.` or ends in `~` is passed over.
-
-    Links are followed, each directory is entered once. What bears such a name but is no file is listed too, and so is
-    a directory that cannot be listed: `read` then says what is wrong with it. Raises `DirectoryVanished`.
-    """
-    return listing(root)[0]
+def displayed(path: Path | str) -> str:
+    """A path as text that can be printed, encoded and kept: what is not UTF-8 in it as `\\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def listing(root: Path) -> tuple[list[Path], frozenset[Identity]]:
-    """The same, and which directories were entered."""
-    try:
-        with os.scandir(root) as entries:
-            names = list(entries)
-        seen = {_identity(root.stat())}
-    except OSError as error:
-        raise DirectoryVanished(f"{root}: {error.strerror}") from error
-    return sorted(_below(names, seen)), frozenset(seen)
+def unreadable(error: OSError) -> str:
+    """Why a file or directory cannot be read, and how that is mended."""
+    return _SENTENCES.get(error.errno or 0, os.strerror(error.errno or 0))
 
 
-def _below(entries: list[os.DirEntry[str]], seen: set[Identity]) -> Iterator[Path]:
-    for entry in sorted(entries, key=lambda entry: entry.name):
-        if entry.name.startswith(".") or entry.name.endswith("~"):
-            continue
-        if entry.name.endswith(_SUFFIXES):
-            yield Path(entry.path)
-        elif _is_directory(entry):
-            yield from _enter(entry, seen)
-
-
-def _enter(entry: os.DirEntry[str], seen: set[Identity]) -> Iterator[Path]:
-    try:
-        identity = _identity(entry.stat())
-        if identity in seen:
-            return
-        seen.add(identity)
-        with os.scandir(entry.path) as entries:
-            below = list(entries)
-    except FileNotFoundError:
-        return
-    except OSError:
-        yield Path(entry.path)
-        return
-    yield from _below(below, seen)
-
-
-def _is_directory(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _identity(status: os.stat_result) -> Identity:
+def identity(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
 
 
@@ -109,35 +60,41 @@ def signature(path: Path) -> Signature | None:
         return None
     if abs(time.time_ns() - found.st_mtime_ns) < _SETTLED:
         return None
-    return *_identity(found), found.st_size, found.st_mtime_ns, found.st_ctime_ns, target
+    return *identity(found), found.st_size, found.st_mtime_ns, found.st_ctime_ns, target
 
 
-def read(path: Path) -> bytes:
-    """The bytes of a manifest file, at most `LARGEST`. Never waits for a FIFO. Raises `Unreadable`."""
+def read(path: Path, largest: int = LARGEST) -> bytes:
+    """The bytes of a file, at most `largest`. Nothing but a regular file is opened: to open a device can make it act,
+    to open a FIFO waits for its other end. Raises `Unreadable`."""
     try:
+        _require_regular(os.stat(path), largest)  # noqa: PTH116  # as `os.open` below
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
-            return _content(descriptor)
+            _require_regular(os.fstat(descriptor), largest)  # it may have become another one
+            return _content(descriptor, largest)
         finally:
             os.close(descriptor)
     except OSError as error:
         rule = "file-not-regular" if error.errno == errno.ENXIO else "file-unreadable"
-        raise Unreadable(_SENTENCES.get(error.errno or 0, os.strerror(error.errno or 0)), rule) from error
+        raise Unreadable(unreadable(error), rule) from error
 
 
-def _content(descriptor: int) -> bytes:
-    status = os.fstat(descriptor)
+def _require_regular(status: os.stat_result, largest: int) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise Unreadable("this is a directory, not a file (Docker makes one where a file to be mounted does not exist)",
                          "file-not-regular")
     if not stat.S_ISREG(status.st_mode):
         raise Unreadable("this is not a regular file", "file-not-regular")
-    if status.st_size > LARGEST:
-        raise Unreadable(f"this file has {status.st_size:,} bytes: at most {LARGEST:,} are read; split it",
+    if status.st_size > largest:
+        raise Unreadable(f"this file has {status.st_size:,} bytes: at most {largest:,} are read; split it",
                          "file-too-large")
-    chunks = []
-    while chunk := os.read(descriptor, LARGEST + 1):
+
+
+def _content(descriptor: int, largest: int) -> bytes:
+    chunks, size = [], 0
+    while chunk := os.read(descriptor, min(largest, LARGEST) + 1):
         chunks.append(chunk)
-        if sum(map(len, chunks)) > LARGEST:
-            raise Unreadable(f"this file grows: at most {LARGEST:,} bytes are read", "file-too-large")
+        size += len(chunk)
+        if size > largest:
+            raise Unreadable(f"this file grows: at most {largest:,} bytes are read", "file-too-large")
     return b"".join(chunks)

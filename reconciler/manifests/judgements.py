@@ -42,10 +42,14 @@ class Judgement(Struct, frozen=True):
 
 
 
-def place(paths: Iterable[Path]) -> Path:
-    """Where the judgements of these files and directories are kept (XDG Base Directory Specification)."""
+def place(paths: Iterable[Path]) -> Path | None:
+    """Where the judgements of these files and directories are kept (XDG Base Directory Specification); None for a user
+    who has no home."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
+    try:
+        base = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
+    except RuntimeError:  # neither HOME nor an entry in passwd(5), as in many containers
+        return None
     called = b"\0".join(os.fsencode(os.path.abspath(path)) for path in paths)  # noqa: PTH100  # links stay as they are
     return base / "mailcollector" / f"validate-{hashlib.sha256(called).hexdigest()[:16]}.json"
 
@@ -89,7 +93,7 @@ class Judgements:
     def add(self, path: Path, found: Judgement) -> None:
         """What was found now, after `find` did not know, or knew what no longer holds."""
         key = _key(path)
-        signature, digest = self._seen[key]
+        signature, digest = self._seen.get(key, (None, None))
         self._new.pop(key, None)
         if signature is not None and digest is not None:  # what changes just now is not remembered
             self._new[key] = [

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.judgements import Judgement, Judgements
-from reconciler.manifests.loading import ParsedFile, gather, load, load_together
+from reconciler.manifests.loading import ParsedFile, gather, load
 from reconciler.manifests.named import Named
 from reconciler.manifests.spreading import MANY, spread
 from reconciler.manifests.templates import Templates
+from reconciler.manifests.walking import Oddities
 
 
 class Judged(Struct, frozen=True):
@@ -30,21 +31,39 @@ class Judged(Struct, frozen=True):
 
 
 def judge(paths: Sequence[Path], *, whole: bool = True, allow_inline_secrets: bool = False,
-          kept: Path | None = None) -> list[Judged]:
+          kept: Path | None = None, oddities: Mapping[Path, Oddities] | None = None) -> list[Judged]:
     """Every file, in this order. `whole`: a template that is in none of them is nowhere. `kept`: a file to remember
-    judgements in, for the next time that there are many."""
+    judgements in, for the next time that there are many. `oddities`: of the walk that found a path; for one that was
+    named by itself, none."""
+    found_by = {path: (oddities or {}).get(path) or Oddities.beside(path) for path in paths}
     if len(paths) < MANY:
-        return [_judged(file) for file in load_together(paths, whole=whole, allow_inline_secrets=allow_inline_secrets)]
+        alone = [(one, _load(one, Templates(), allow_inline_secrets))
+                 for one in (_Asked(path, found_by[path]) for path in paths)]
+        templates = gather((file for _, file in alone), whole=whole)
+        return [_judged(_load(one, templates, allow_inline_secrets) if file.uses else file) for one, file in alone]
     judgements = Judgements(kept, f"inline secrets: {allow_inline_secrets}")
-    known = {path: judgements.find(path) for path in paths}
-    templates = gather((load(path, Templates(), allow_inline_secrets=allow_inline_secrets) for path in paths
-                        if judgements.may_hold_template(path)), whole=whole)
-    unknown = [path for path in paths if not _holds(known[path], templates)]
-    found = dict(zip(unknown, spread(_judge_some, unknown, (templates, allow_inline_secrets)), strict=True))
-    for path, judged in found.items():
-        judgements.add(path, Judgement(judged.valid, judged.names, judged.diagnostics, templates.stamps(judged.uses)))
+    known = {path: None if found_by[path].is_odd(path) else judgements.find(path) for path in paths}
+    asked = [_Asked(path, found_by[path]) for path in paths]
+    templates = gather((_load(one, Templates(), allow_inline_secrets) for one in asked
+                        if judgements.may_hold_template(one.path)), whole=whole)
+    unknown = [one for one in asked if not _holds(known[one.path], templates)]
+    judged = spread(_judge_some, unknown, (templates, allow_inline_secrets))
+    found = {one.path: judgement for one, judgement in zip(unknown, judged, strict=True)}
+    for path, one in found.items():
+        judgements.add(path, Judgement(one.valid, one.names, one.diagnostics, templates.stamps(one.uses)))
     judgements.save()
     return [found.get(path) or _known(path, known[path]) for path in paths]
+
+
+class _Asked(Struct, frozen=True):
+    """A file to be judged."""
+
+    path: Path
+    oddities: Oddities
+
+
+def _load(asked: _Asked, templates: Templates, allow_inline_secrets: bool) -> ParsedFile:
+    return load(asked.path, templates, allow_inline_secrets=allow_inline_secrets, oddities=asked.oddities)
 
 
 def _holds(known: Judgement | None, templates: Templates) -> bool:
@@ -62,6 +81,5 @@ def _judged(parsed: ParsedFile) -> Judged:
     return Judged(parsed.file, valid, tuple(parsed.named()), parsed.diagnostics, parsed.uses)
 
 
-def _judge_some(paths: Sequence[Path], common: tuple[Templates, bool]) -> list[Judged]:
-    templates, allow_inline_secrets = common
-    return [_judged(load(path, templates, allow_inline_secrets=allow_inline_secrets)) for path in paths]
+def _judge_some(asked: Sequence[_Asked], common: tuple[Templates, bool]) -> list[Judged]:
+    return [_judged(_load(one, *common)) for one in asked]

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.manifests import conforming, document, files, named, rules
+from reconciler.manifests.defects import place_of
 from reconciler.manifests.diagnostics import START, Diagnostic, Finding, Position, Severity, dotted, in_order
 from reconciler.manifests.fields import Fields
 from reconciler.manifests.named import Named, OfNamed
@@ -17,6 +18,10 @@ from reconciler.manifests.nodes import Document, Unusable
 from reconciler.manifests.reading import Reading, reading
 from reconciler.manifests.spec import Declared, Manifest
 from reconciler.manifests.templates import Template, Templates, misplaced
+from reconciler.manifests.walking import Oddities
+
+MOST_ERRORS = 1_000
+"""Of one file: of the manifests below them it is only told whether they are valid."""
 
 
 class Loaded(OfNamed, Struct, frozen=True):
@@ -63,14 +68,22 @@ def parse(data: bytes, file: str, templates: Templates | None = None, *,
           allow_inline_secrets: bool = False) -> ParsedFile:
     """The manifests and diagnostics of one file. Never raises, whatever the bytes. `templates`: those of all files;
     without them, those of this file."""
-    if templates is None:
-        found = parse(data, file, Templates(), allow_inline_secrets=allow_inline_secrets)
-        if not found.uses:
-            return found
-        templates = Templates(found.templates)
+    try:
+        if templates is not None:
+            return _parse(data, file, templates, allow_inline_secrets)
+        found = _parse(data, file, Templates(), allow_inline_secrets)
+        return _parse(data, file, Templates(found.templates), allow_inline_secrets) if found.uses else found
+    except Exception as defect:  # noqa: BLE001  # one file is one file, also where it is we who are wrong
+        return defective(file, defect)
+
+
+def _parse(data: bytes, file: str, templates: Templates, allow_inline_secrets: bool) -> ParsedFile:
     documents, unusable = document.read(data)
-    parsed = [_Parsed.of(found, file, templates, allow_inline_secrets) for found in documents]
-    diagnostics = [diagnostic for one in parsed for diagnostic in one.diagnostics]
+    parsed: list[_Parsed] = []
+    diagnostics: list[Diagnostic] = []
+    for found in documents:
+        parsed.append(_Parsed.of(found, file, templates, allow_inline_secrets, explain=len(diagnostics) < MOST_ERRORS))
+        diagnostics += parsed[-1].diagnostics
     if unusable:
         diagnostics.append(_unusable(unusable, file))
     elif not documents:
@@ -89,13 +102,18 @@ def parse(data: bytes, file: str, templates: Templates | None = None, *,
     )
 
 
-def load(path: Path, templates: Templates | None = None, *, allow_inline_secrets: bool = False) -> ParsedFile:
-    """Read and parse a file. One that cannot be read has a diagnostic and is not `complete`."""
+def load(path: Path, templates: Templates | None = None, *, allow_inline_secrets: bool = False,
+         oddities: Oddities | None = None) -> ParsedFile:
+    """Read and parse a file. One that cannot be read has a diagnostic and is not `complete`. `oddities`: those of the
+    walk that found it."""
+    oddities = oddities or Oddities.beside(path)
     try:
+        oddities.require_allowed(path)
         data = files.read(path)
     except files.Unreadable as error:
         return unreadable(path, error)
-    return parse(data, str(path), templates, allow_inline_secrets=allow_inline_secrets)
+    parsed = parse(data, str(path), templates, allow_inline_secrets=allow_inline_secrets)
+    return unquoted(parsed) if oddities.is_abroad(path) else parsed
 
 
 def gather(parsed: Iterable[ParsedFile], *, whole: bool = True) -> Templates:
@@ -105,18 +123,39 @@ def gather(parsed: Iterable[ParsedFile], *, whole: bool = True) -> Templates:
     return Templates((template for file in every for template in file.templates), whole=whole, doubtful=doubtful)
 
 
-def load_together(paths: Iterable[Path], *, whole: bool = True, allow_inline_secrets: bool = False) -> list[ParsedFile]:
+def load_together(paths: Iterable[Path], *, whole: bool = True, allow_inline_secrets: bool = False,
+                  oddities: Oddities | None = None) -> list[ParsedFile]:
     """Files that may use each other's templates."""
-    alone = [load(path, Templates(), allow_inline_secrets=allow_inline_secrets) for path in paths]
-    templates = gather(alone, whole=whole)
-    return [load(Path(file.file), templates, allow_inline_secrets=allow_inline_secrets) if file.uses else file
-            for file in alone]
+    alone = [(path, load(path, Templates(), allow_inline_secrets=allow_inline_secrets, oddities=oddities))
+             for path in paths]
+    templates = gather((file for _, file in alone), whole=whole)
+    return [load(path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities) if file.uses else file
+            for path, file in alone]
 
 
 def unreadable(path: Path, error: files.Unreadable) -> ParsedFile:
     """What is known of a file that could not be read."""
-    diagnostic = _unusable(Unusable(START, error.rule, str(error)), str(path))
-    return ParsedFile(file=str(path), diagnostics=(diagnostic,), complete=False)
+    return _nothing(files.displayed(path), error.rule, str(error))
+
+
+def defective(file: str, defect: Exception) -> ParsedFile:
+    """What is known of a file that we fail to understand by a defect of ours."""
+    return _nothing(file, "internal", f"mailcollector fails to read this file, which is a defect of its own "
+                                      f"({place_of(defect)}): please report it; what was good here before runs on")
+
+
+def unquoted(parsed: ParsedFile) -> ParsedFile:
+    """A file that a link led to, outside of the directory. Whoever made the link need not be allowed to read it: where
+    it holds no manifest, nothing that is said quotes it."""
+    if any(parsed.named()) or not parsed.diagnostics:
+        return parsed
+    return _nothing(parsed.file, "link-leads-out", "this link leads out of the directory of manifests, to a file that "
+                                                   "holds no manifest: remove it, or let it lead to one")
+
+
+def _nothing(file: str, rule: str, message: str) -> ParsedFile:
+    """A file of which is known what is wrong, and nothing else."""
+    return ParsedFile(file=file, diagnostics=(_unusable(Unusable(START, rule, message), file),), complete=False)
 
 
 def _unusable(error: Unusable, file: str) -> Diagnostic:
@@ -134,9 +173,10 @@ class _Parsed(Struct, frozen=True):
     uses: str | None
 
     @classmethod
-    def of(cls, found: Document, file: str, templates: Templates, allow_inline_secrets: bool) -> _Parsed:
+    def of(cls, found: Document, file: str, templates: Templates, allow_inline_secrets: bool, *,
+           explain: bool) -> _Parsed:
         read = reading(found, file, templates)
-        manifest, refused = conforming.judge(read.document, read.model, read.value)
+        manifest, refused = conforming.judge(read.document, read.model, read.value, explain=explain)
         fields = Fields(read.document, {one.path for one in (*refused, *conforming.doubtful(found))})
         findings = [*refused, *rules.check(fields, allow_inline_secrets=allow_inline_secrets, partial=read.partial)]
         if fields.text("kind") == "Template":

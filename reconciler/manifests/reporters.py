@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from reconciler.manifests import encoding, files, junit, sarif
-from reconciler.manifests.diagnostics import Diagnostic, Severity, escaped
+from reconciler.manifests.diagnostics import Diagnostic, Severity, escaped, harmless_json
 from reconciler.manifests.nodes import Unusable
 from reconciler.manifests.validation import Validation
 
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
 _GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 _WIDEST = 160
-_SECRET = re.compile(r"""((?:pass\w*|\w*secret|\w*token|value)["']?[ \t]*:[ \t]*)(?![ \t\r{]).+""", re.IGNORECASE)
+_LONGEST = 2_000
+"""Characters of a line that is looked at: of a longer one, nothing is shown."""
+_VALUE = re.compile(r"""(?<!\w)(\w++)["']?[ \t]*+:[ \t]*+(?![ \t\r{])(?=.)""")
+"""A key, and where its value begins, if that stands in the same line and is no mapping."""
+_SECRET_KEY = re.compile("pass|secret|token|^value$", re.IGNORECASE)
+_UNSEEN = frozenset({"link-leads-out", "internal", "file-name"})
+"""Rules that are not about a line."""
 
 
 def text(validation: Validation, *, colour: bool = False) -> str:
@@ -41,12 +46,12 @@ class _Excerpts:
         self._lines: dict[str, list[str]] = {}
 
     def of(self, diagnostic: Diagnostic) -> Iterator[str]:
-        lines = self._of_file(diagnostic.file)
-        if diagnostic.line > len(lines) or not lines[diagnostic.line - 1].strip():
+        lines = [] if diagnostic.rule in _UNSEEN else self._of_file(diagnostic.file)
+        if diagnostic.line > len(lines) or len(lines[diagnostic.line - 1]) > _LONGEST:
             return
         line, column = lines[diagnostic.line - 1], diagnostic.column - 1
         shown = escaped(_masked(line).replace("\t", " "))
-        if len(shown) <= _WIDEST:
+        if line.strip() and len(shown) <= _WIDEST:
             yield f"    {shown}"
             yield f"    {' ' * len(escaped(line[:column].replace(chr(9), ' ')))}^"
 
@@ -61,7 +66,10 @@ class _Excerpts:
 
 def _masked(line: str) -> str:
     """The line up to what may be a secret."""
-    return _SECRET.sub(r"\1…", line)
+    for found in _VALUE.finditer(line):
+        if _SECRET_KEY.search(found[1]):
+            return f"{line[:found.end()]}…"
+    return line
 
 
 def _summary(validation: Validation) -> str:
@@ -81,8 +89,7 @@ def _plural(count: int, word: str) -> str:
 
 def as_json(validation: Validation) -> str:
     """A list of the contract's objects."""
-    return json.dumps([diagnostic.as_json() for diagnostic in validation], indent=2,
-                      ensure_ascii=False) + "\n"
+    return harmless_json([diagnostic.as_json() for diagnostic in validation]) + "\n"
 
 
 def github(validation: Validation) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from reconciler.manifests.catalogue import RULES
-from reconciler.manifests.diagnostics import Diagnostic, Severity
+from reconciler.manifests.diagnostics import Diagnostic, Severity, harmless_json
 from reconciler.manifests.validation import Validation
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -26,7 +25,7 @@ def report(validation: Validation) -> str:
     }
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints",
            "results": [_result(found) for found in validation]}
-    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+    return harmless_json({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}) + "\n"
 
 
 def _result(found: Diagnostic) -> dict[str, Any]:

@@ -15,6 +15,10 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _OTHER_BASE = re.compile(r"[-+]?0(?:o[0-7]+|x[0-9a-fA-F]+|b[01][01_]*)")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _TOO_LONG = re.compile(r"[-+]?[1-9][0-9]{18,}")
+_LONGEST = 40
+"""Characters of a number: longer ones are not worked out, and not shown whole."""
+
+_INEXACT = "a number this long is not exact everywhere: quote it if it is text"
 
 Scalar = str | int | float | bool | None
 
@@ -31,6 +35,8 @@ def resolve(text: str) -> Scalar:
         return text
     if _INTEGER.fullmatch(text):
         return int(text)
+    if len(text) > _LONGEST:
+        return _long(text)
     _refuse_ambiguous(text)
     if _FLOAT.fullmatch(text):
         return _finite(text)
@@ -48,7 +54,14 @@ def _refuse_ambiguous(text: str) -> None:
     if _NOT_FINITE.fullmatch(text):
         raise AmbiguousNumber(f'this is not a finite number: quote it, "{text}", if it is text')
     if _TOO_LONG.fullmatch(text):
-        raise AmbiguousNumber("a number this long is not exact everywhere: quote it if it is text")
+        raise AmbiguousNumber(_INEXACT)
+
+
+def _long(text: str) -> str:
+    """Whatever its digits and its base. Python works out no decimal of more than 4,300, and others at a price."""
+    if any(form.fullmatch(text) for form in (_TOO_LONG, _LEADING_ZERO, _OTHER_BASE, _FLOAT)):
+        raise AmbiguousNumber(_INEXACT)
+    return text
 
 
 def _finite(text: str) -> float:

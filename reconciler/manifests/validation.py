@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
-from reconciler.manifests import files
 from reconciler.manifests.diagnostics import Diagnostic, in_order
+from reconciler.manifests.files import displayed
 from reconciler.manifests.judgements import place
 from reconciler.manifests.judging import judge
 from reconciler.manifests.together import check_together
+from reconciler.manifests.walking import DirectoryVanished, Oddities, walk
 
 DEFAULT = Path("collectors.d")
 
@@ -41,22 +43,25 @@ def validate(paths: Sequence[Path] = (), *, allow_inline_secrets: bool = False) 
     Where only files are named, a Destination or Template may be in another one, so that a missing one is a warning.
     """
     chosen = list(paths) or [DEFAULT]
-    paths_read = list(dict.fromkeys(_files(chosen)))
+    found_by = dict(_files(chosen))
     whole = any(path.is_dir() for path in chosen)
-    judged = judge(paths_read, whole=whole, allow_inline_secrets=allow_inline_secrets, kept=place(chosen))
+    judged = judge(list(found_by), whole=whole, allow_inline_secrets=allow_inline_secrets, kept=place(chosen),
+                   oddities=found_by)
     together = check_together(judged, whole=whole)
     found = [*(diagnostic for file in judged for diagnostic in file.diagnostics), *together.diagnostics]
-    return Validation(tuple(map(str, paths_read)), sum(file.valid for file in judged), tuple(in_order(found)))
+    return Validation(tuple(map(displayed, found_by)), sum(file.valid for file in judged), tuple(in_order(found)))
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, Oddities]]:
+    """Each with what the walk that found it tells of it."""
     for path in paths:
         if path.is_dir():
             try:
-                yield from files.list_files(path)
-            except files.DirectoryVanished as error:
+                found = walk(path)
+            except DirectoryVanished as error:
                 raise NoSuchPath(str(error)) from error
-        elif path.exists() or path.is_symlink():
-            yield path
+            yield from ((file, found.oddities) for file in found.files)
+        elif os.path.lexists(path):
+            yield path, Oddities.beside(path)
         else:
-            raise NoSuchPath(f"{path}: no such file or directory")
+            raise NoSuchPath(f"{displayed(path)}: no such file or directory")

@@ -52,16 +52,17 @@ def _control_socket(state_dir: Path) -> Iterator[socket.socket]:
     directory = os.open(state_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _remove_stale(directory)
-        os.fchmod(listener.fileno(), 0o600)  # Linux gives the file this mode when it is bound: it is never wider
-        listener.bind(f"/proc/self/fd/{directory}/{SOCKET}")
+        try:
+            _remove_stale(directory)
+            os.fchmod(listener.fileno(), 0o600)  # Linux gives the file this mode when it is bound: it is never wider
+            listener.bind(f"/proc/self/fd/{directory}/{SOCKET}")
+        except OSError as error:
+            raise ListenRefused(f"the control socket {state_dir / SOCKET} cannot be made: {error.strerror}") from error
         try:
             yield listener
         finally:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # it is gone, or the disk is: the next daemon removes it
                 os.unlink(SOCKET, dir_fd=directory)
-    except OSError as error:
-        raise ListenRefused(f"the control socket {state_dir / SOCKET} cannot be made: {error.strerror}") from error
     finally:
         listener.close()
         os.close(directory)

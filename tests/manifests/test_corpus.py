@@ -11,7 +11,8 @@ from reconciler.manifests.catalogue import RULES
 from tests.manifests.corpus import INVALID, ROOT, VALID, expectation, said
 
 TESTED_ELSEWHERE = {"directory-vanished", "file-unreadable", "file-not-regular", "file-too-large", "too-many-values",
-                    "model", "not-supported-yet"}
+                    "file-name", "directories-too-deep", "too-many-entries", "link-leads-out", "internal",
+                    "too-many-errors", "model", "not-supported-yet"}
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)

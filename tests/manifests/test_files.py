@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests import files
+from reconciler.manifests import files, walking
 from reconciler.manifests.loading import load
 
 
 def names(root: Path) -> list[str]:
-    return [str(path.relative_to(root)) for path in files.list_files(root)]
+    return [str(path.relative_to(root)) for path in walking.list_files(root)]
 
 
 def touch(root: Path, *relative: str) -> None:
@@ -63,12 +63,12 @@ def test_Y11_link_loops(tmp_path: Path) -> None:
 
 
 def test_Y17_vanished_directory_is_no_empty_one(tmp_path: Path) -> None:
-    with pytest.raises(files.DirectoryVanished, match="gone"):
-        files.list_files(tmp_path / "gone")
+    with pytest.raises(walking.DirectoryVanished, match="gone"):
+        walking.list_files(tmp_path / "gone")
     touch(tmp_path, "file")
-    with pytest.raises(files.DirectoryVanished):
-        files.list_files(tmp_path / "file")
-    assert files.list_files(tmp_path) == []
+    with pytest.raises(walking.DirectoryVanished):
+        walking.list_files(tmp_path / "file")
+    assert walking.list_files(tmp_path) == []
 
 
 def test_Y12_directory_that_cannot_be_listed_is_reported_as_unreadable(
@@ -130,7 +130,7 @@ def test_Y10_fifo_directory_socket_and_device(tmp_path: Path) -> None:
     with chdir(tmp_path), socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket.yaml")
         assert names(tmp_path) == ["device.yaml", "directory.yaml", "fifo.yaml", "socket.yaml"]
-        for path in files.list_files(tmp_path):
+        for path in walking.list_files(tmp_path):
             assert [one.rule for one in load(path).diagnostics] == ["file-not-regular"], path
 
 

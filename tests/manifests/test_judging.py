@@ -11,6 +11,7 @@ from reconciler.manifests import judgements, judging, loading, spreading
 from reconciler.manifests.judgements import Judgement, Judgements
 from reconciler.manifests.judging import judge
 from reconciler.manifests.templates import Templates
+from reconciler.manifests.walking import Oddities
 from tests.manifests.samples import COLLECTOR
 
 LONG_AGO = 1_700_000_000
@@ -35,9 +36,10 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are judged, in this process."""
     loaded: list[str] = []
 
-    def load(path: Path, templates: Templates, *, allow_inline_secrets: bool = False) -> loading.ParsedFile:
+    def load(path: Path, templates: Templates, *, allow_inline_secrets: bool = False,
+             oddities: Oddities | None = None) -> loading.ParsedFile:
         loaded.append(path.name)
-        return loading.load(path, templates, allow_inline_secrets=allow_inline_secrets)
+        return loading.load(path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities)
 
     monkeypatch.setattr(judging, "load", load)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
@@ -132,10 +134,16 @@ def test_old_ones_go(paths: list[Path], tmp_path: Path) -> None:
     assert [path.name for path in old.parent.iterdir()] == ["validate-new.json"]
 
 
+def place_of_judgements(name: str) -> Path:
+    found = judgements.place([Path(name)])
+    assert found is not None
+    return found
+
+
 def test_place_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert judgements.place([Path("a")]).parent == tmp_path / "mailcollector"
+    assert place_of_judgements("a").parent == tmp_path / "mailcollector"
     assert judgements.place([Path("a")]) != judgements.place([Path("b")])
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert judgements.place([Path("a")]).parent == tmp_path / ".cache" / "mailcollector"
+    assert place_of_judgements("a").parent == tmp_path / ".cache" / "mailcollector"

@@ -22,6 +22,7 @@ from reconciler.manifests.spec import MailCollector
 from reconciler.manifests.splicing import Setting, changed
 from reconciler.manifests.templates import Templates, may_hold
 from reconciler.manifests.validation import validate
+from reconciler.manifests.walking import Oddities
 from tests.manifests.test_agreement import mutants
 
 OFFICE = """\
@@ -163,9 +164,10 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are judged, in this process."""
     loaded: list[str] = []
 
-    def load(path: Path, templates: Templates, *, allow_inline_secrets: bool = False) -> ParsedFile:
+    def load(path: Path, templates: Templates, *, allow_inline_secrets: bool = False,
+             oddities: Oddities | None = None) -> ParsedFile:
         loaded.append(path.name)
-        return loading.load(path, templates, allow_inline_secrets=allow_inline_secrets)
+        return loading.load(path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities)
 
     monkeypatch.setattr(judging, "load", load)
     monkeypatch.setattr(judging, "MANY", 2)
