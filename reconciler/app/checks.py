@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from reconciler.app.sessions import open_destination, open_source, secret_of, task
+from concurrent.futures import Future
+
+from reconciler.app.sessions import Tokens, open_destination, open_source, task
 from reconciler.collect.check import Check
 from reconciler.control.sessions import SessionControl
 from reconciler.ledger import SqlLedger
 from reconciler.model.interfaces import Source
+from reconciler.model.secret import Secret
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport
 from reconciler.planning.desired import DesiredCollector
@@ -15,17 +18,24 @@ from reconciler.planning.desired import DesiredCollector
 class Checks:
     """`ledger` is None where there is none yet."""
 
-    def __init__(self, settings: Settings, ledger: SqlLedger | None) -> None:
+    def __init__(self, settings: Settings, ledger: SqlLedger | None, tokens: Tokens) -> None:
         self._settings = settings
         self._ledger = ledger
+        self._tokens = tokens
 
     def run(self, collector: DesiredCollector, control: SessionControl | None = None) -> CheckReport:
         """Connect, log in, list, and look at the destination. `control` breaks it off."""
         destination = open_destination(collector, self._settings)
         spec = collector.effective.source
 
+        def secret() -> Secret:
+            given_up: Future[None] = Future()
+            if control is not None:
+                control.on_give_up(lambda: None if given_up.done() else given_up.set_result(None))
+            return self._tokens.secret_of(spec, given_up, collector.name)
+
         def opened() -> Source:
-            source = open_source(spec, secret_of(spec))
+            source = open_source(spec, secret())
 
             def break_off() -> None:
                 source.abort()
@@ -35,5 +45,4 @@ class Checks:
                 control.on_give_up(break_off)
             return source
 
-        return Check(task(collector, destination), self._ledger).run(
-            lambda: secret_of(spec), opened, destination.check)
+        return Check(task(collector, destination), self._ledger).run(secret, opened, destination.check)

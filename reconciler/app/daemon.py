@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from reconciler.app.checks import Checks
-from reconciler.app.sessions import Sessions, limits_of, open_push, secret_stamp
+from reconciler.app.sessions import Sessions, Tokens, limits_of, open_push, secret_stamp
 from reconciler.collect import backoff
 from reconciler.control.daemon import Parts, run_daemon
 from reconciler.control.service import Control
@@ -40,6 +40,8 @@ def _parts(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: 
         async with served(control, settings, directory):
             yield
 
-    return Parts(ledger, Sessions(settings, ledger).run, backoff.decide, Checks(settings, ledger).run, web,
-                 settings.max_sessions, limits_of(settings), open_push, settings.allow_inline_secrets, allow_empty,
+    tokens = Tokens()
+    return Parts(ledger, Sessions(settings, ledger, tokens).run, backoff.decide, Checks(settings, ledger, tokens).run,
+                 web, settings.max_sessions, limits_of(settings), lambda collector: open_push(collector, tokens),
+                 settings.allow_inline_secrets, allow_empty,
                  secret_stamp)

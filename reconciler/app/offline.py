@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reconciler.app.checks import Checks
 from reconciler.app.ledger import ledger_if_any, own_ledger
-from reconciler.app.sessions import maildir_path, one_each, open_destination, task, utc_now
+from reconciler.app.sessions import Tokens, maildir_path, one_each, open_destination, task, utc_now
 from reconciler.control.fsck import Fsck
 from reconciler.control.observe import Directory
 from reconciler.control.offline import find, listed
@@ -78,7 +78,7 @@ def unpark(settings: Settings, name: str) -> int:
 def check(settings: Settings, directory: Path, name: str) -> CheckReport:
     """Connect, log in, list. Raises KeyError where no such collector is declared, ManifestInvalid."""
     with ledger_if_any(settings) as ledger:
-        return Checks(settings, ledger).run(_declared(settings, directory, name, ledger))
+        return Checks(settings, ledger, Tokens()).run(_declared(settings, directory, name, ledger))
 
 
 def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:

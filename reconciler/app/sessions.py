@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import functools
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +37,38 @@ if TYPE_CHECKING:
 _REFUSED = {AuthenticationFailed.reason, backoff.LOGIN_REFUSED}
 
 
+class Tokens:
+    """The access tokens of this process: one store, which the composition root makes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._store: AccessTokens | None = None
+
+    @property
+    def store(self) -> AccessTokens:
+        """Made when the first one is needed: most collectors have passwords, and need no HTTP client."""
+        with self._lock:
+            if self._store is None:
+                from reconciler.secrets.oauth2 import AccessTokens  # noqa: PLC0415  # see above
+
+                self._store = AccessTokens()
+            return self._store
+
+    def secret_of(self, spec: SourceSpec, cancelled: Future[None] | None = None, collector: str = "NAME") -> Secret:
+        """What to log in with: the password, or an access token. Raises CollectorError."""
+        if spec.oauth2 is not None:
+            return self.store.get(spec, cancelled, collector).secret
+        assert spec.password is not None  # noqa: S101  # the schema: exactly one of the two
+        return read_secret(spec.password)
+
+
 class Sessions:
     """Runs sessions of any collector, from any thread."""
 
-    def __init__(self, settings: Settings, ledger: SqlLedger) -> None:
+    def __init__(self, settings: Settings, ledger: SqlLedger, tokens: Tokens) -> None:
         self._settings = settings
         self._ledger = ledger
+        self._tokens = tokens
 
     def run(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
         """One session, recorded in the ledger. Raises only LedgerUnavailable, and defects."""
@@ -51,19 +78,22 @@ class Sessions:
 
     def _session(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
         """A second one where an access token was refused that had been accepted before."""
-        source, report = collector.effective.source, self._attempt(collector, control)
+        source = collector.effective.source
+        secrets: list[Secret] = []
+        report = self._attempt(collector, control, secrets)
         if source.oauth2 is None:
             return report
-        if report.error and report.error.reason in _REFUSED and _tokens().refused(source):
-            report = self._attempt(collector, control)
-        expiry = _tokens().expiry(source)
+        tokens = self._tokens.store
+        if secrets and report.error and report.error.reason in _REFUSED and tokens.refused(source, secrets[0]):
+            report = self._attempt(collector, control, [])
+        expiry = tokens.expiry(source)
         return replace(report, token_expires_at=datetime.fromtimestamp(expiry, UTC) if expiry else None)
 
-    def _attempt(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
+    def _attempt(self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]) -> SessionReport:
+        """`secrets` gets what was logged in with."""
         started = utc_now()
-        secrets: list[Secret] = []
         try:
-            secrets.append(secret_of(collector.effective.source))
+            secrets.append(self._secret(collector, control))
             source = open_source(collector.effective.source, secrets[0])
             destination = open_destination(collector, self._settings)
 
@@ -82,6 +112,12 @@ class Sessions:
         except CollectorError as error:
             return _redacted(SessionReport(started, utc_now(), Outcome.FAILED, error=Failure.of(error)), secrets)
 
+    def _secret(self, collector: DesiredCollector, control: SessionControl) -> Secret:
+        """Whoever gives the session up is not kept waiting by a token endpoint."""
+        given_up: Future[None] = Future()
+        control.on_give_up(lambda: None if given_up.done() else given_up.set_result(None))
+        return self._tokens.secret_of(collector.effective.source, given_up, collector.name)
+
 
 def task(collector: DesiredCollector, destination: Destination[Any]) -> Task:
     spec = collector.effective
@@ -94,27 +130,11 @@ def task(collector: DesiredCollector, destination: Destination[Any]) -> Task:
                 single=spec.recipient.detect is None, digest=collector.effective_digest)
 
 
-def secret_of(spec: SourceSpec) -> Secret:
-    """What to log in with: the password, or an access token."""
-    if spec.oauth2 is not None:
-        return _tokens().get(spec).secret
-    assert spec.password is not None  # noqa: S101  # the schema: exactly one of the two
-    return read_secret(spec.password)
-
-
 def secret_stamp(collector: DesiredCollector) -> str:
     """Changes when a file does that one of the source's secrets lives in."""
     source = collector.effective.source
     secrets = (source.oauth2.refresh_token, source.oauth2.client_secret) if source.oauth2 else (source.password,)
     return " ".join(stamp(secret) or "-" for secret in secrets if secret is not None)
-
-
-@functools.cache
-def _tokens() -> AccessTokens:
-    """Those of this process."""
-    from reconciler.secrets.oauth2 import AccessTokens  # noqa: PLC0415  # most have passwords, and need no HTTP client
-
-    return AccessTokens()
 
 
 def open_source(spec: SourceSpec, secret: Secret) -> Source:
@@ -127,11 +147,11 @@ def open_source(spec: SourceSpec, secret: Secret) -> Source:
     return open_pop3(spec, secret, Limits())
 
 
-def open_push(collector: DesiredCollector) -> Push:
+def open_push(collector: DesiredCollector, tokens: Tokens) -> Push:
     from reconciler.sources.imap import idle  # noqa: PLC0415  # IMAPClient is slow to import
 
     spec = collector.effective.source
-    return idle.open_push(spec, secret_of(spec), Limits())
+    return idle.open_push(spec, tokens.secret_of(spec, collector=collector.name), Limits())
 
 
 def open_destination(collector: DesiredCollector, settings: Settings) -> Destination[Any]:
@@ -170,8 +190,8 @@ def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport
 
 def one_each(settings: Settings, ledger: SqlLedger) -> Once:
     """Sessions of a process that owns the state and then ends."""
-    pool = SessionPool(Sessions(settings, ledger).run, backoff.decide, ledger, settings.max_sessions, utc_now,
-                       secret_stamp)
+    pool = SessionPool(Sessions(settings, ledger, Tokens()).run, backoff.decide, ledger, settings.max_sessions,
+                       utc_now, secret_stamp)
     return Once(pool, lambda: Admission(settings.max_sessions, limits_of(settings)), utc_now)
 
 

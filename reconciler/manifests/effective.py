@@ -10,12 +10,12 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from reconciler.manifests.spec import Declared, LmtpSpec, MaildirSpec, SecretRef, SourceSpec
+from reconciler.manifests.spec import Declared, LmtpSpec, MaildirSpec, OAuth2, SecretRef, SourceSpec
 
 M = TypeVar("M", bound=Declared)
 
 PATHS: dict[type[Declared], tuple[str, ...]] = {
-    SecretRef: ("file",), SourceSpec: ("ca_file",), MaildirSpec: ("path",), LmtpSpec: ("socket",),
+    SecretRef: ("file",), SourceSpec: ("ca_file",), OAuth2: ("ca_file",), MaildirSpec: ("path",), LmtpSpec: ("socket",),
 }
 """The fields that are paths."""
 

@@ -147,14 +147,15 @@ def _read(path: Path) -> bytes | None:
 def _shown(one: Named) -> list[Any]:
     mailbox = one.mailbox and [one.mailbox.account, one.mailbox.folders, one.mailbox.takes_away]
     marks = {path: [mark.line, mark.column] for path, mark in one.marks.items()}
-    return [one.kind, one.name, one.line, one.destination, one.default, mailbox, marks, one.template]
+    return [one.kind, one.name, one.line, one.destination, one.default, mailbox, marks, one.template,
+            one.refresh_token]
 
 
 def _named(kept: list[Any], file: str) -> Named:
-    kind, name, line, destination, default, mailbox, marks, template = kept
+    kind, name, line, destination, default, mailbox, marks, template, refresh = kept
     read = Mailbox(mailbox[0], tuple(mailbox[1]), mailbox[2]) if mailbox else None
     return Named(kind, name, file, line, destination, default, read,
-                 {path: Position(*mark) for path, mark in marks.items()}, template)
+                 {path: Position(*mark) for path, mark in marks.items()}, template, refresh)
 
 
 def _diagnostic(kept: list[Any], file: str) -> Diagnostic:

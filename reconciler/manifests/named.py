@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -36,6 +37,8 @@ class Named(Struct, frozen=True):
     """Places of what `_MARKED` lists."""
     template: str | None = None
     """The Template that a collector names in `from`."""
+    refresh_token: str | None = None
+    """The file of an enabled collector's OAuth2 refresh token, from the root."""
 
 
 class OfNamed:
@@ -68,6 +71,12 @@ def of(fields: Fields, file: str, line: int, place: Callable[[Path, bool], Posit
     if kind is None or not name:
         return None
     destination = fields.text("spec", "destination") or ("" if fields.has("spec", "destination") else None)
-    return Named(kind, name, file, line, destination, fields.is_set("spec", "default"),
-                 mailboxes.of(fields) if kind == "MailCollector" else None,
-                 {dotted(path): place(path, path in _KEYS_MARKED) for path in _MARKED}, template)
+    mailbox = mailboxes.of(fields) if kind == "MailCollector" else None
+    return Named(kind, name, file, line, destination, fields.is_set("spec", "default"), mailbox,
+                 {dotted(path): place(path, path in _KEYS_MARKED) for path in _MARKED}, template,
+                 _refresh_token(fields, file) if mailbox else None)
+
+
+def _refresh_token(fields: Fields, file: str) -> str | None:
+    path = fields.text("spec", "source", "oauth2", "refreshToken", "file")
+    return path and os.path.abspath(os.path.join(os.path.dirname(file), path))  # noqa: PTH100, PTH118, PTH120

@@ -96,26 +96,28 @@ def _smtp(fields: Fields) -> Iterator[Finding]:
 
 def _oauth2(fields: Fields, *, partial: bool) -> Iterator[Finding]:
     path = (*_SOURCE, "oauth2")
-    provider, url = fields.text(*path, "provider"), fields.text(*path, "tokenUrl")
+    provider = fields.text(*path, "provider")
     if provider is None:
         return
     if not partial:
         yield from _oauth2_lacks(fields, provider)
-    if provider not in _OWN_TOKEN_URL and fields.has(*path, "tokenUrl"):
-        yield Finding((*path, "tokenUrl"), "token-url", f"{provider} has its own `tokenUrl`: remove it, or use "
-                                                        "`provider: custom`", key=True)
-    elif url is not None and not _is_private(url):
-        yield Finding((*path, "tokenUrl"), "token-url", f"{quoted(url)} is no https address: secrets are sent there")
-    elif url is not None and domains.is_neighbour(url, fields.text(*_SOURCE, "host")):
-        yield Finding((*path, "tokenUrl"), "token-url",
-                      f"{quoted(url)} is on this machine, where other programs listen, and the mail server is not: "
-                      "name the provider's address")
+    for key, own in (("tokenUrl", _OWN_TOKEN_URL), ("issuer", {"custom"})):
+        url = fields.text(*path, key)
+        if provider not in own and fields.has(*path, key):
+            yield Finding((*path, key), "token-url", f"{provider} has its own addresses: remove `{key}`, or use "
+                                                     "`provider: custom`", key=True)
+        elif url is not None and not _is_private(url):
+            yield Finding((*path, key), "token-url", f"{quoted(url)} is no https address: secrets are sent there")
+        elif url is not None and domains.is_neighbour(url, fields.text(*_SOURCE, "host")):
+            yield Finding((*path, key), "token-url", f"{quoted(url)} is on this machine, where other programs listen, "
+                          "and the mail server is not: name the provider's address")
 
 
 def _oauth2_lacks(fields: Fields, provider: str) -> Iterator[Finding]:
     path = (*_SOURCE, "oauth2")
-    if provider == "custom" and not fields.has(*path, "tokenUrl"):
-        yield Finding(path, "token-url", "`provider: custom` needs `tokenUrl`: add it", key=True, lacks=("tokenUrl",))
+    if provider == "custom" and not fields.has(*path, "tokenUrl") and not fields.has(*path, "issuer"):
+        yield Finding(path, "token-url", "`provider: custom` needs `tokenUrl` or `issuer`: add one of them", key=True,
+                      lacks=("tokenUrl", "issuer"))
     if not fields.has(*path, "clientId"):
         yield Finding(path, "oauth2-incomplete", "`clientId` is needed: register an application with the provider, and "
                                                  "name it", key=True, lacks=("clientId",))

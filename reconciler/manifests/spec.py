@@ -174,14 +174,25 @@ class OAuth2(Declared):
     `microsoft`: Microsoft 365 and Outlook.com
     `yandex`: Yandex Mail and Yandex 360
     `mailru`: Mail.ru
-    `custom`: another provider: tokenUrl names it
+    `custom`: another provider: issuer or tokenUrl names it
     """
+    issuer: Line | None = None
+    """For custom: the https address of a server that tells its endpoints itself (OpenID Connect Discovery or RFC
+    8414)."""
     token_url: Line | None = None
-    """Where tokens are given out; needed for custom, and for a tenant of microsoft."""
+    """Where tokens are given out; for custom without issuer, and for a tenant of microsoft."""
+    ca_file: Path | None = None
+    """Trust this CA for the token endpoint instead of the system's; relative to the manifest."""
     client_id: Line | None = None
     """The application's id, as registered with the provider."""
     client_secret: SecretRef | None = None
     """The application's secret, where the provider wants one."""
+    client_auth: Literal["basic", "form"] | None = None
+    """How the application's secret is sent. Default: as the provider wants it; for custom basic, then form.
+
+    `basic`: in the header Authorization
+    `form`: as the field client_secret
+    """
     refresh_token: SecretRef | None = None
     """The long-lived token that access tokens are made from; `mailcollector oauth2` gets it. One that the server
     replaces is written back where this names a file."""

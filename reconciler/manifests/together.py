@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os.path
+import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
@@ -36,6 +38,7 @@ def check_together(parsed: Iterable[HasNamed], *, destinations: Iterable[str] = 
     names = {*destinations, *(one.name for one in named if one.kind == "Destination")}
     found = [*_duplicates(named), *_defaults(named),
              *_destinations(named, names, Severity.ERROR if whole else Severity.WARNING), *_shared(named),
+             *_refresh_tokens(named),
              *((*_unused_default(named), *_unused_templates(named)) if whole else ())]
     refused: dict[Identity, str] = {}
     for identity, diagnostic in found:
@@ -108,6 +111,39 @@ def _shares(one: Named, group: Sequence[Named]) -> _Found:
     else:
         yield _about(one, "spec.source", "shared-account", f"{other} reads the same mailbox: every message is "
                      "collected twice; disable or remove one of the two, or give them other folders", Severity.WARNING)
+
+
+def _refresh_tokens(manifests: Iterable[Named]) -> _Found:
+    """One consent that several use, and one that the next push takes away."""
+    users: dict[str, list[Named]] = defaultdict(list)
+    for one in manifests:
+        if one.refresh_token is not None:
+            users[one.refresh_token].append(one)
+    for path, group in users.items():
+        replaced = _in_linked_worktree(path)
+        for one in group:
+            if len(group) > 1:
+                other = next(other for other in group if other is not one)
+                yield _about(one, "spec.source", "shared-refresh-token", f"the collector {quoted(other.name)} "
+                             f"({other.file}:{other.line}) logs in by the same refresh token: they take turns in using "
+                             "it, and one consent that ends stalls them all", Severity.INFO)
+            if replaced:
+                yield _about(one, "spec.source", "refresh-token-in-git", f"{quoted(path)} stands in a work tree of "
+                             "git that the next push replaces, and a refresh token that the server renewed with it: "
+                             "name a file outside of the repository", Severity.WARNING)
+
+
+def _in_linked_worktree(path: str) -> bool:
+    """Whether git-sync or `git worktree` made the directory: then `.git` is a file there, and not for long."""
+    directory = os.path.dirname(os.path.realpath(path))  # noqa: PTH120  # realpath: the link of git-sync
+    while True:
+        try:
+            return stat.S_ISREG(os.lstat(os.path.join(directory, ".git")).st_mode)  # noqa: PTH118
+        except OSError:
+            parent = os.path.dirname(directory)  # noqa: PTH120
+            if parent == directory:
+                return False
+            directory = parent
 
 
 def _unused_default(manifests: Sequence[Named]) -> _Found:

@@ -17,7 +17,7 @@ LIMIT = 1 << 16
 def read_secret(ref: SecretRef) -> Secret:
     """Read it now. `ref.file` is absolute, or relative to the working directory.
 
-    One line end at its end does not belong to it. Raises SecretUnavailable where there is none, or one with control
+    A byte order mark at its beginning and one line end at its end do not belong to it. Raises SecretUnavailable where there is none, or one with control
     characters, which could end the command that it is sent in (hazards 1.3, S4).
     """
     if ref.file is not None:
@@ -67,7 +67,7 @@ def _variable(name: str) -> bytes:
 def _checked(raw: bytes, where: str) -> Secret:
     if len(raw) > LIMIT:
         raise SecretUnavailable(f"{where} is over {LIMIT} bytes long; it must hold the secret alone")
-    text = _decoded(raw)
+    text = _decoded(raw.removeprefix(b"\xef\xbb\xbf"))  # some editors' mark of UTF-8
     if text is None:
         raise SecretUnavailable(f"{where} is not UTF-8; write the secret in UTF-8")
     text = text.removesuffix("\n").removesuffix("\r")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from reconciler.manifests.diagnostics import Severity
 from reconciler.manifests.loading import ParsedFile, parse
 from reconciler.manifests.together import check_together
@@ -110,3 +112,40 @@ def test_default_that_nobody_falls_back_to() -> None:
     assert rules(NAMED, DEFAULT) == []
     assert rules(DEFAULT) == []
     assert check_together(parsed(named, DEFAULT, other), whole=False).diagnostics == ()
+
+
+def by_refresh_token(name: str, path: str) -> str:
+    return f"""\
+apiVersion: mailcollector/v1
+kind: MailCollector
+metadata: {{name: {name}}}
+spec:
+  source:
+    protocol: imap
+    host: imap.example.org
+    username: {name}@example.org
+    oauth2: {{provider: google, clientId: x, refreshToken: {{file: {path}}}}}
+  recipient: {{forwardTo: a@example.net}}
+"""
+
+
+def test_O2_collectors_that_share_a_refresh_token_are_told_of_each_other() -> None:
+    files = parsed(by_refresh_token("a", "../secrets/t"), by_refresh_token("b", "../x/../secrets/t"),
+                   by_refresh_token("c", "../secrets/u"))
+    found = check_together(files)
+    assert [(one.file, one.rule, one.severity) for one in found.diagnostics] == [
+        ("1.yaml", "shared-refresh-token", Severity.INFO), ("2.yaml", "shared-refresh-token", Severity.INFO)]
+    assert found.refused == {}
+
+
+def test_O13_a_refresh_token_that_the_next_push_replaces(tmp_path: Path) -> None:
+    """As git-sync lays it out: a link to a work tree, whose `.git` is a file."""
+    tree = tmp_path / ".worktrees" / "0123"
+    (tree / "secrets").mkdir(parents=True)
+    (tree / ".git").write_text("gitdir: /elsewhere")
+    (tmp_path / "current").symlink_to(tree)
+    (tmp_path / "plain" / ".git").mkdir(parents=True)
+    inside = parse(by_refresh_token("a", "../secrets/t").encode(), f"{tmp_path}/current/collectors.d/a.yaml")
+    outside = parse(by_refresh_token("b", f"{tmp_path}/plain/t").encode(), f"{tmp_path}/current/collectors.d/b.yaml")
+    assert [(one.rule, one.severity) for one in check_together([inside, outside]).diagnostics] == [
+        ("refresh-token-in-git", Severity.WARNING)]

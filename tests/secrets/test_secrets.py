@@ -59,6 +59,12 @@ def test_S4_other_control_characters_are_rejected(tmp_path: Path, content: bytes
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("raw", [b"\xef\xbb\xbfp\xc3\xa4ss\n", b"\xef\xbb\xbfp\xc3\xa4ss\r\n", b"p\xc3\xa4ss"])
+def test_F17_a_byte_order_mark_is_no_part_of_it(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "secret").write_bytes(raw)
+    assert read_secret(ref(file=str(tmp_path / "secret"))) == Secret("päss")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SecretUnavailable, match=rf"{tmp_path}/none: No such file"):
         read_secret(ref(file=f"{tmp_path}/none"))

@@ -10,7 +10,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
+
 
 CLIENT = "mailcollector-test"
 
@@ -31,10 +32,25 @@ class Authorization:
         """How often the device flow is told to wait."""
         self.expires_in: object = 3600
         self.rotates = False
+        self.detects_reuse = False
+        """The second use of a refresh token that was replaced ends its successors as well."""
+        self.revoked = 0
+        """How many consents ended that way."""
+        self.client_auth = {"basic", "form"}
+        """How a client secret may come."""
         self.bent: list[tuple[int, bytes]] = []
         """Status and body of the next answers of the token endpoint, whatever is asked."""
+        self.headers: dict[str, str] = {}
+        """Sent with each of these."""
         self.forms: list[dict[str, str]] = []
-        """What the token endpoint was sent."""
+        """What the token endpoint was sent; a client's id and secret by HTTP Basic as if they were in the form."""
+        self.ways: list[str] = []
+        """How the client proved itself each time: "basic", "form", or "" where it did not."""
+        self.issuer = False
+        """Whether it tells its endpoints (OpenID Connect Discovery)."""
+        self.discoveries = 0
+        self._used: dict[str, str] = {}
+        self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._codes: dict[str, dict[str, str]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -61,9 +77,8 @@ class Authorization:
         user, again = "", False
         match form.get("grant_type"):
             case "refresh_token":
-                user, again = self.refresh.get(form.get("refresh_token", ""), ""), self.rotates
-                if again and user:
-                    del self.refresh[form["refresh_token"]]
+                with self._lock:
+                    user, again = self._refreshed(form.get("refresh_token", "")), self.rotates
             case "client_credentials":
                 user = self.client_secrets.get(form.get("client_secret", ""), "")
             case "authorization_code":
@@ -79,6 +94,16 @@ class Authorization:
         self.access[access] = user
         answer: dict[str, object] = {"access_token": access, "token_type": "Bearer", "expires_in": self.expires_in}
         return 200, answer | ({"refresh_token": self.new_refresh_token(user)} if again else {})
+
+    def _refreshed(self, token: str) -> str:
+        user = self.refresh.get(token, "")
+        if user and self.rotates:
+            del self.refresh[token]
+            self._used[token] = user
+        elif token in self._used and self.detects_reuse:
+            self.revoked += 1
+            self.refresh = {other: of for other, of in self.refresh.items() if of != self._used[token]}
+        return user
 
     def _redeemed(self, form: dict[str, str]) -> str:
         asked = self._codes.pop(form.get("code", ""), None)
@@ -100,11 +125,15 @@ class Authorization:
         return {"device_code": "canary-device-code-0123456789", "user_code": "WDJB-MJHT", "interval": 1,
                 "verification_uri": self.url("activate"), "expires_in": 60}
 
+    def metadata(self) -> dict[str, object]:
+        return {"issuer": self.url("").rstrip("/"), "token_endpoint": self.url("token"),
+                "authorization_endpoint": self.url("authorize"), "device_authorization_endpoint": self.url("device")}
+
     def introspection(self, token: str) -> dict[str, object]:
         user = self.access.get(token)
         return {"active": "true", "username": user} if user else {"active": "false"}
 
-    def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805  # the handler has a self of its own
+    def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805, C901  # the handler has a self of its own
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 url = urlsplit(self.path)
@@ -113,11 +142,19 @@ class Authorization:
                     self.send_response(302)
                     self.send_header("Location", outer.authorize(asked))
                     self.end_headers()
+                elif url.path.endswith("/.well-known/openid-configuration"):
+                    outer.discoveries += 1
+                    self._answer(*(200, outer.metadata()) if outer.issuer else (404, {"error": "not_found"}))
                 else:
                     self._answer(200, outer.introspection(asked.get("access_token", "")))
 
             def do_POST(self) -> None:
                 form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+                basic = self.headers.get("Authorization", "")
+                outer.ways.append("basic" if basic else "form" if "client_secret" in form else "")
+                if basic:
+                    pair = base64.b64decode(basic.removeprefix("Basic ")).decode().split(":")
+                    form["client_id"], form["client_secret"] = map(unquote_plus, pair)
                 if self.path == "/device":
                     self._answer(200, outer.device())
                     return
@@ -125,6 +162,8 @@ class Authorization:
                 if outer.bent:
                     status, body = outer.bent.pop(0)
                     self._send(status, body)
+                elif outer.ways[-1] and outer.ways[-1] not in outer.client_auth:
+                    self._answer(401, {"error": "invalid_client"})
                 else:
                     self._answer(*outer.token(form))
 
@@ -135,6 +174,8 @@ class Authorization:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
+                for name, value in outer.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 

@@ -1,5 +1,4 @@
-"""OAuth2: access tokens for logging in, and the consent that they rest on. oauthlib knows the protocol, httpx brings it
-over."""
+"""OAuth2: access tokens for logging in, and the consent that they rest on."""
 
 from reconciler.secrets.oauth2.consent import Consent
 from reconciler.secrets.oauth2.tokens import AccessToken, AccessTokens

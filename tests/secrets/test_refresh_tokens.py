@@ -1,0 +1,540 @@
+"""A refresh token is one thing in the world: who shares it, who dies with it in hand, what a server makes of it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+
+from reconciler.manifests.spec import SourceSpec
+from reconciler.model.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    SecretUnavailable,
+    SourceUnsuitable,
+    Throttled,
+    TlsRefused,
+)
+from reconciler.model.secret import Secret
+from reconciler.secrets import read_secret
+from reconciler.secrets.oauth2 import AccessTokens, token_client
+from reconciler.secrets.writing import SecretFile, write_secret
+from tests.servers.authorization import CLIENT, Authorization
+
+
+@pytest.fixture
+def server() -> Iterator[Authorization]:
+    with Authorization() as running:
+        running.rotates = running.detects_reuse = True
+        yield running
+
+
+@pytest.fixture
+def refresh(tmp_path: Path, server: Authorization) -> Path:
+    path = tmp_path / "refresh"
+    path.write_text(server.new_refresh_token("ann") + "\n")
+    path.chmod(0o600)
+    return path
+
+
+def source(server: Authorization, path: Path | None, *, protocol: str = "imap", user: str = "ann", folders: Any = None,
+           **oauth2: Any) -> SourceSpec:
+    declared = {"provider": "custom", "clientId": CLIENT, "tokenUrl": server.url("token"),
+                **({"refreshToken": {"file": str(path)}} if path else {}), **oauth2}
+    return SourceSpec.model_validate({"protocol": protocol, "host": "127.0.0.1", "username": user,
+                                      **({"folders": folders} if folders else {}), "oauth2": declared})
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# Sharing
+
+
+@pytest.mark.parametrize("count", [4, 16])
+def test_O2_collectors_that_share_a_refresh_token_start_together(server: Authorization, refresh: Path,
+                                                                 count: int) -> None:
+    """By both protocols, other folders, other scopes, a link in the path: one consent, used by one at a time."""
+    clock = Clock()
+    tokens = AccessTokens(clock)
+    (refresh.parent / "way").symlink_to(refresh.parent)
+    specs = [source(server, refresh.parent / ("way" if number % 2 else ".") / "refresh",
+                    protocol="pop3" if number % 3 else "imap", scope=f"mail.{number % 2}",
+                    folders=None if number % 3 else (f"F{number}",)) for number in range(count)]
+    with ThreadPoolExecutor(count) as threads:
+        for _ in range(3):
+            found = [one.secret.reveal() for one in threads.map(tokens.get, specs)]
+            assert all(one in server.access for one in found)
+            clock.now += 3600
+    assert server.revoked == 0
+    assert len(server.forms) == 6  # one for each scope and round
+    assert server.refresh == {refresh.read_text().strip(): "ann"}
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_copies_of_a_refresh_token_are_one(server: Authorization, refresh: Path, tmp_path: Path,
+                                           monkeypatch: pytest.MonkeyPatch, writable: bool) -> None:
+    copy = tmp_path / "copy"
+    copy.write_text(refresh.read_text())
+    copy.chmod(0o600)
+    monkeypatch.setenv("REFRESH", refresh.read_text().strip())
+    if not writable:
+        other = tmp_path / "link"
+        other.symlink_to(copy)
+        copy = other
+    clock = Clock()
+    tokens = AccessTokens(clock)
+    specs = [source(server, refresh), source(server, copy),
+             source(server, None, refreshToken={"env": "REFRESH"})]
+    for _ in range(3):
+        for spec in specs:
+            assert tokens.get(spec).secret.reveal() in server.access
+        clock.now += 3600
+    assert server.revoked == 0
+    if writable:
+        assert read_secret(specs[0].oauth2.refresh_token) == read_secret(  # type: ignore[union-attr, arg-type]
+            specs[1].oauth2.refresh_token)  # type: ignore[union-attr, arg-type]
+
+
+def test_O10_an_edited_source_goes_on_with_the_newest_token(server: Authorization,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one in the variable is the first one for ever."""
+    monkeypatch.setenv("REFRESH", server.new_refresh_token("ann"))
+    clock = Clock()
+    tokens = AccessTokens(clock)
+    for folders in (("INBOX",), ("INBOX", "Lists/*"), None):
+        tokens.get(source(server, None, folders=folders, refreshToken={"env": "REFRESH"}, scope=f"s{folders}"))
+        clock.now += 3600
+    assert server.revoked == 0
+
+
+def test_a_new_consent_is_used_though_the_old_one_was_kept_in_memory(server: Authorization,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    tokens, spec = AccessTokens(clock), source(server, None, refreshToken={"env": "REFRESH"})
+    for user in ("ann", "bob"):
+        monkeypatch.setenv("REFRESH", server.new_refresh_token(user))
+        for _ in range(2):
+            clock.now += 3600
+            assert server.access[tokens.get(spec).secret.reveal()] == user
+
+
+_PROCESS = """
+import sys
+from reconciler.manifests.spec import SourceSpec
+from reconciler.secrets.oauth2 import AccessTokens
+spec = SourceSpec.model_validate_json(sys.stdin.read())
+for _ in range(5):
+    AccessTokens().get(spec)
+"""
+
+
+def test_O2_other_processes_take_turns(server: Authorization, refresh: Path) -> None:
+    spec = source(server, refresh).model_dump_json(by_alias=True, exclude_none=True)
+    running = [subprocess.Popen([sys.executable, "-c", _PROCESS], stdin=subprocess.PIPE, text=True) for _ in range(4)]
+    for one in running:
+        assert one.stdin is not None
+        one.stdin.write(spec)
+        one.stdin.close()
+    assert [one.wait() for one in running] == [0] * 4
+    assert server.revoked == 0
+    assert len(server.forms) == 20
+    assert server.refresh == {refresh.read_text().strip(): "ann"}
+
+
+def test_a_consent_that_is_given_meanwhile_is_not_overwritten(server: Authorization, refresh: Path) -> None:
+    """The old one is refused, for somebody has just consented anew: another machine, over a shared file system."""
+    gone = Secret(refresh.read_text().strip())
+    server.refresh.clear()
+    fresh = server.new_refresh_token("ann")
+    asked = token_client.post
+
+    def consenting(url: str, form: Any, clients: Any, secrets: Any) -> dict[str, Any]:
+        if form["refresh_token"] == gone.reveal():
+            refresh.write_text(fresh)
+        return asked(url, form, clients, secrets)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_client, "post", consenting)
+        assert server.access[AccessTokens().get(source(server, refresh)).secret.reveal()] == "ann"
+    assert server.refresh == {refresh.read_text().strip(): "ann"}
+
+
+# Crashes
+
+
+@pytest.mark.parametrize("dies", ["before the draft", "before the rename", "after the rename", "in the journal"])
+def test_O5_a_crash_after_the_answer_loses_no_consent(server: Authorization, refresh: Path, dies: str,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    old = Secret(refresh.read_text().strip())
+    new = Secret(server.new_refresh_token("bob"))
+
+    class Killed(BaseException):
+        """Nothing after it runs: no unlink, no truncation."""
+
+    def killed(*_: object, **__: object) -> None:
+        monkeypatch.setattr(os, "unlink", lambda *_, **__: None)
+        raise Killed
+
+    synced, written = os.fsync, os.pwrite
+
+    def syncing(descriptor: int) -> None:
+        if refresh.read_text().strip() == new.reveal():
+            killed()
+        synced(descriptor)
+
+    def writing(descriptor: int, data: bytes, at: int) -> None:
+        written(descriptor, data[:-9], at)
+        killed()
+
+    file = SecretFile(str(refresh)).__enter__()
+    file.reserve()
+    place, what = {"before the draft": (file, "_write"), "before the rename": (os, "replace"),
+                   "after the rename": (os, "fsync"), "in the journal": (os, "pwrite")}[dies]
+    monkeypatch.setattr(place, what, {"fsync": syncing, "pwrite": writing}.get(what, killed))
+    with pytest.raises(Killed):
+        file.replace(old, new)
+    monkeypatch.undo()
+    file._close()
+    with SecretFile(str(refresh)):
+        pass
+    expected = old if dies == "in the journal" else new
+    assert refresh.read_text() == expected.reveal() + "\n"
+    assert [path.name for path in refresh.parent.iterdir()] == ["refresh"]
+
+
+def test_a_journal_of_another_time_is_not_believed(refresh: Path) -> None:
+    """Somebody consented after the crash."""
+    journal = refresh.with_name(".refresh.rotation")
+    for entry in (json.dumps({"replaces": "0" * 64, "secret": "stale"}), "{", "[]", "{}",
+                  json.dumps({"replaces": 7, "secret": "x"}), json.dumps({"replaces": "0" * 64, "secret": "a\nb"})):
+        journal.write_text(entry + "\n")
+        journal.chmod(0o600)
+        before = refresh.read_text()
+        with SecretFile(str(refresh)) as file:
+            assert file.obstacle is None
+        assert refresh.read_text() == before
+        assert not journal.exists()
+
+
+def test_a_full_disk_is_noticed_before_the_token_is_used(server: Authorization, refresh: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        with pytest.raises(SecretUnavailable, match="room"):
+            AccessTokens().get(source(server, refresh))
+    assert server.forms == []
+    assert AccessTokens().get(source(server, refresh))
+
+
+# Where it may be written
+
+
+def test_E6_nothing_is_written_through_a_link(server: Authorization, refresh: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "authorized_keys"
+    victim.write_text(refresh.read_text())
+    refresh.unlink()
+    refresh.symlink_to(victim)
+    clock = Clock()
+    tokens = AccessTokens(clock)
+    before = victim.read_text()
+    for _ in range(2):
+        assert tokens.get(source(server, refresh))
+        clock.now += 3600
+    assert victim.read_text() == before
+    assert server.revoked == 0
+    with pytest.raises(SecretUnavailable, match="link"):
+        write_secret(str(refresh), Secret("x"))
+
+
+@pytest.mark.parametrize("kind", ["hard link", "directory", "fifo", "foreign", "foreign directory", "open directory"])
+def test_E6_only_a_file_of_our_own(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    path = place / "refresh"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.write_text("old\n")
+    if kind == "hard link":
+        (tmp_path / "other").hardlink_to(path)
+    if kind in {"foreign", "foreign directory"}:
+        os.chown(path if kind == "foreign" else place, 12345, 12345)
+    if kind == "open directory":
+        place.chmod(0o777)
+    with pytest.raises(SecretUnavailable):
+        write_secret(str(path), Secret("new"))
+    if path.is_file():
+        assert path.read_text() == "old\n"
+
+
+@pytest.mark.parametrize("link", [".refresh.rotation", ".refresh.draft"])
+def test_E6_names_beside_it_are_not_followed_either(refresh: Path, tmp_path: Path, link: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    refresh.with_name(link).symlink_to(victim)
+    try:
+        write_secret(str(refresh), Secret("new"))
+    except (SecretUnavailable, OSError):
+        assert link.endswith("rotation")
+    else:
+        assert refresh.read_text() == "new\n"
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "a\0b", "", "x" * (1 << 17), 7, None, ["x"], "sp ace", "\ufeffbom",
+                                   "é"])
+def test_E6_a_bad_answer_does_not_cost_the_old_token(server: Authorization, refresh: Path, token: object) -> None:
+    before = refresh.read_text()
+    server.bent = [(200, json.dumps({"access_token": "good", "refresh_token": token}).encode())]
+    assert AccessTokens().get(source(server, refresh)).secret.reveal() == "good"
+    assert refresh.read_text() == before
+
+
+def test_a_good_refresh_token_is_kept_though_the_access_token_is_bad(server: Authorization, refresh: Path) -> None:
+    server.bent = [(200, json.dumps({"access_token": "b\nad", "refresh_token": "successor"}).encode())]
+    with pytest.raises(Exception, match="no access token"):
+        AccessTokens().get(source(server, refresh))
+    assert refresh.read_text() == "successor\n"
+    assert stat.S_IMODE(refresh.stat().st_mode) == 0o600
+
+
+# What the endpoint does
+
+
+@pytest.mark.parametrize(("status", "header", "wait"), [
+    (429, "1800", 1800), (503, "120", 120), (429, "date", 600), (503, "date", 600), (429, "soon", None),
+    (429, "9" * 30, 7 * 86400),
+])
+def test_O3_retry_after_in_both_forms_and_codes(server: Authorization, refresh: Path, status: int, header: str,
+                                                wait: float | None) -> None:
+    clock = Clock()
+    server.headers["Retry-After"] = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True) \
+        if header == "date" else header
+    server.bent = [(status, b"{}")]
+    tokens, spec = AccessTokens(clock), source(server, refresh)
+    with pytest.raises(Throttled) as caught:
+        tokens.get(spec)
+    assert caught.value.retry_after == (wait if wait is None else pytest.approx(wait, abs=30))
+    if wait is not None:
+        clock.now += wait / 2
+        with pytest.raises(Throttled) as again:  # `check`, say: nobody is asked
+            tokens.get(spec)
+        assert again.value.retry_after == pytest.approx(wait / 2, abs=30)
+        assert len(server.forms) == 1
+        clock.now += wait
+    assert tokens.get(spec)
+
+
+@pytest.mark.parametrize(("accepted", "declared", "ways"), [
+    ({"basic"}, None, ["basic"]), ({"form"}, None, ["basic", "form"]), ({"form"}, "form", ["form"]),
+    ({"basic", "form"}, "basic", ["basic"]),
+])
+def test_O8_how_the_client_s_secret_is_sent(server: Authorization, refresh: Path, monkeypatch: pytest.MonkeyPatch,
+                                            accepted: set[str], declared: str | None, ways: list[str]) -> None:
+    monkeypatch.setenv("CLIENT_SECRET", "s3cret:+%ü")
+    server.client_auth = accepted
+    more = {"clientAuth": declared} if declared else {}
+    assert AccessTokens().get(source(server, refresh, clientSecret={"env": "CLIENT_SECRET"}, **more))
+    assert server.ways == ways
+    assert server.forms[-1]["client_secret"] == "s3cret:+%ü"
+    assert server.revoked == 0
+
+
+def test_invalid_grant_says_what_to_do(server: Authorization, refresh: Path) -> None:
+    server.refresh.clear()
+    with pytest.raises(AuthenticationFailed, match="run `mailcollector oauth2 sales`"):
+        AccessTokens().get(source(server, refresh), collector="sales")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "https://127.0.0.2/", "http://localhost/", "https://[::1]/",
+                                 "https://LOCALHOST./x", "http://127.1/", "https://user:pw@example.org/", "https:///x",
+                                 "https://example.org:99999/", "file:///etc/passwd", "https://exa mple.org/"])
+def test_E7_no_token_endpoint_on_this_machine_or_without_tls(refresh: Path, server: Authorization, url: str,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up"))
+    with pytest.raises((SourceUnsuitable, ConnectionFailed)):
+        AccessTokens().get(source(server, refresh, tokenUrl=url).model_copy(update={"host": "imap.example.org"}))
+
+
+def test_E7_nor_behind_a_name_that_leads_here(server: Authorization, refresh: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    port = urlsplit(server.url("")).port
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))])
+    spec = source(server, refresh, tokenUrl=f"https://id.example.org:{port}/token")
+    with pytest.raises(SourceUnsuitable, match="on this machine"):
+        AccessTokens().get(spec.model_copy(update={"host": "imap.example.org"}))
+    assert server.forms == []
+
+
+class Raw:
+    """Answers every request with the pieces that `answer` gives, and tells what it heard."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.heard: list[bytes] = []
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Raw:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/token"
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                self.heard.append(connection.recv(65536))
+                try:
+                    for piece in self._answer():
+                        connection.sendall(piece)
+                except OSError:
+                    continue
+
+
+def test_B3_a_compressed_answer_is_not_unpacked(server: Authorization, refresh: Path) -> None:
+    bomb = gzip.compress(gzip.compress(b"0" * (64 << 20)))
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
+    with Raw(lambda: [head, bomb]) as raw, pytest.raises(ConnectionFailed, match="compressed"):
+        AccessTokens().get(source(server, refresh, tokenUrl=raw.url))
+    assert b"accept-encoding: identity" in raw.heard[0].lower()
+
+
+def _dribbled(head: bytes, piece: bytes) -> Iterator[bytes]:
+    yield head
+    while True:
+        time.sleep(0.01)
+        yield piece
+
+
+@pytest.mark.parametrize(("head", "piece"), [
+    (b"HTTP/1.1 200 OK\r\n", b"x"), (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"),
+    (b"H", b"T"), (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+])
+def test_B4_one_deadline_over_header_and_body(server: Authorization, refresh: Path, monkeypatch: pytest.MonkeyPatch,
+                                              head: bytes, piece: bytes) -> None:
+    monkeypatch.setattr(token_client, "DEADLINE", 0.3)
+    with Raw(lambda: _dribbled(head, piece)) as raw, pytest.raises(ConnectionFailed):
+        AccessTokens().get(source(server, refresh, tokenUrl=raw.url))
+
+
+def test_B4_whoever_gives_up_does_not_wait_and_the_answer_is_kept(server: Authorization, refresh: Path) -> None:
+    """The answer that comes later may hold the only refresh token that still works."""
+    answering = threading.Event()
+    body = json.dumps({"access_token": "late", "refresh_token": "successor"}).encode()
+
+    def answer() -> Iterator[bytes]:
+        assert answering.wait(20)
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    given_up: Future[None] = Future()
+    given_up.set_result(None)
+    tokens = AccessTokens()
+    with Raw(answer) as raw:
+        spec = source(server, refresh, tokenUrl=raw.url)
+        with pytest.raises(ConnectionFailed, match="aborted"):
+            tokens.get(spec, given_up)
+        answering.set()
+        assert tokens.get(spec).secret.reveal() == "late"
+    assert refresh.read_text() == "successor\n"
+    assert len(raw.heard) == 1
+
+
+def test_an_answer_may_be_chunked_or_end_with_the_connection(server: Authorization, refresh: Path) -> None:
+    body = b'{"access_token": "fine"}'
+    for answer in ([b"HTTP/1.1 200 OK\r\n\r\n", body],
+                   [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n18\r\n", body, b"\r\n0\r\n\r\n"]):
+        with Raw(lambda answer=answer: answer) as raw:
+            assert AccessTokens().get(source(server, refresh, tokenUrl=raw.url)).secret.reveal() == "fine"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_O7_a_ca_of_the_endpoint_s_own(server: Authorization, refresh: Path, tmp_path: Path, trusted: bool) -> None:
+    authority, other = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    other.cert_pem.write_to_path(tmp_path / "other.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        body = b'{"access_token": "fine"}'
+        try:
+            with context.wrap_socket(connection, server_side=True) as wrapped:
+                wrapped.recv(65536)
+                wrapped.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        except OSError:
+            connection.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    ca = tmp_path / ("ca.pem" if trusted else "other.pem")
+    spec = source(server, refresh, tokenUrl=f"https://127.0.0.1:{listening.getsockname()[1]}/token", caFile=str(ca))
+    if trusted:
+        assert AccessTokens().get(spec).secret.reveal() == "fine"
+    else:
+        with pytest.raises(TlsRefused, match=r"source\.oauth2\.caFile"):
+            AccessTokens().get(spec)
+    thread.join()
+    listening.close()
+
+
+# An issuer that tells its endpoints
+
+
+def test_O13_endpoints_of_an_issuer(server: Authorization, refresh: Path) -> None:
+    server.issuer = True
+    spec = SourceSpec.model_validate({"protocol": "imap", "host": "localhost", "username": "ann", "oauth2": {
+        "provider": "custom", "issuer": server.url("").rstrip("/"), "clientId": CLIENT,
+        "refreshToken": {"file": str(refresh)}}})
+    clock = Clock()
+    tokens = AccessTokens(clock)
+    for _ in range(2):
+        assert server.access[tokens.get(spec).secret.reveal()] == "ann"
+        clock.now += 3600
+    assert server.discoveries == 1
+
+
+def test_O13_metadata_of_somebody_else(server: Authorization, refresh: Path) -> None:
+    server.issuer = True
+    spec = source(server, refresh, issuer=server.url("tenant"))
+    with pytest.raises(SourceUnsuitable, match="another issuer"):
+        AccessTokens().get(spec)
