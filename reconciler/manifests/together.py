@@ -134,8 +134,12 @@ def _refresh_tokens(manifests: Iterable[Named]) -> _Found:
 
 
 def _in_linked_worktree(path: str) -> bool:
-    """Whether git-sync or `git worktree` made the directory: then `.git` is a file there, and not for long."""
-    directory = os.path.dirname(os.path.realpath(path))  # noqa: PTH120  # realpath: the link of git-sync
+    """Whether a link leads to a work tree whose `.git` is a file, as git-sync lays them out: a push makes a new one, and
+    changes the link."""
+    given = os.path.dirname(path)  # noqa: PTH120  # paths are text here
+    directory = os.path.realpath(given)
+    if directory == given:
+        return False
     while True:
         try:
             return stat.S_ISREG(os.lstat(os.path.join(directory, ".git")).st_mode)  # noqa: PTH118

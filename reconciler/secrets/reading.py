@@ -17,8 +17,8 @@ LIMIT = 1 << 16
 def read_secret(ref: SecretRef) -> Secret:
     """Read it now. `ref.file` is absolute, or relative to the working directory.
 
-    A byte order mark at its beginning and one line end at its end do not belong to it. Raises SecretUnavailable where there is none, or one with control
-    characters, which could end the command that it is sent in (hazards 1.3, S4).
+    A byte order mark at its beginning and one line end at its end do not belong to it. Raises SecretUnavailable where
+    there is none, or one with control characters, which could end the command that it is sent in (hazards 1.3, S4).
     """
     if ref.file is not None:
         return _checked(_file(ref.file), f"the file {ref.file}")

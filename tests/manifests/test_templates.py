@@ -92,7 +92,8 @@ def test_every_group_of_alternatives_and_every_path_is_known() -> None:
     assert ALTERNATIVES[("recipient",)] == (("forwardTo", "detect"),)
     assert set(ALTERNATIVES) == {("source",), ("recipient",), *(place[:-1] for place in FILES if place[-1] == "file")}
     assert {"/".join(place) for place in FILES} == {
-        "source/caFile", "source/password/file", "source/oauth2/clientSecret/file", "source/oauth2/refreshToken/file"}
+        "source/caFile", "source/password/file", "source/oauth2/caFile", "source/oauth2/clientSecret/file",
+        "source/oauth2/refreshToken/file"}
 
 
 def test_the_digest_is_that_of_the_same_spec_written_out() -> None:
