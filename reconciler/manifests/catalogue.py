@@ -57,8 +57,8 @@ RULES: dict[str, str] = {
     "imap-only": "`folders` or `push` with `protocol: pop3`.",
     "fingerprint-and-ca": "`fingerprint` and `caFile` together: the fingerprint replaces the check that the CA is for.",
     "tls-option-without-tls": "`fingerprint` or `caFile` with `tls: none`, where nothing checks them.",
-    "token-url": "`provider: custom` without `tokenUrl` and `issuer`, one of these with a provider that has its own, an "
-                 "address that is not https, or one on this machine while the mail server is elsewhere.",
+    "token-url": "`provider: custom` without `tokenUrl` and `issuer`, one of these with a provider that has its own, "
+                 "an address that is not https, or one on this machine while the mail server is elsewhere.",
     "oauth2-incomplete": "`oauth2` without `clientId`, or with neither `refreshToken` nor `clientSecret`.",
     "placeholder": "A Maildir path with braces that are neither {domain} nor {local}, or a template with a word in "
                    "braces that is not {name}.",

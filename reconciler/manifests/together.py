@@ -134,8 +134,8 @@ def _refresh_tokens(manifests: Iterable[Named]) -> _Found:
 
 
 def _in_linked_worktree(path: str) -> bool:
-    """Whether a link leads to a work tree whose `.git` is a file, as git-sync lays them out: a push makes a new one, and
-    changes the link."""
+    """Whether a link leads to a work tree whose `.git` is a file, as git-sync lays them out: a push makes a new one,
+    and changes the link."""
     given = os.path.dirname(path)  # noqa: PTH120  # paths are text here
     directory = os.path.realpath(given)
     if directory == given:

@@ -12,7 +12,7 @@ from tests.manifests.corpus import INVALID, ROOT, VALID, expectation, said
 
 TESTED_ELSEWHERE = {"directory-vanished", "file-unreadable", "file-not-regular", "file-too-large", "too-many-values",
                     "file-name", "directories-too-deep", "too-many-entries", "link-leads-out", "internal",
-                    "too-many-errors", "model", "not-supported-yet"}
+                    "too-many-errors", "model", "not-supported-yet", "refresh-token-in-git"}
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)

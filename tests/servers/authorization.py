@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
-
 CLIENT = "mailcollector-test"
 
 
