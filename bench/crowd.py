@@ -33,7 +33,7 @@ default_process_limit = 1000
 default_client_limit = 20000
 mailbox_idle_check_interval = 30 s
 service imap {
-  service_count = 0
+  SERVE_MANY
   process_limit = 1000
   client_limit = 50
   process_min_avail = 4

@@ -54,7 +54,7 @@ def test_collects_and_keeps_what_the_server_rotates(deployment: Deployment, dove
     authorization.rotates = False
     assert len(deployment.mail("sales")) == 3
     assert authorization.refresh[(deployment.root / "sales").read_text().strip()] == user
-    logins = [line for line in dovecot.log.splitlines() if f"user=<{user}>" in line and "Login" in line]
+    logins = dovecot.logins(user)
     assert len(logins) == 2
 
 

@@ -1,4 +1,4 @@
-"""A private Dovecot 2.3 on loopback: real IMAP, POP3 and LMTP for the tests and for the demo.
+"""A private Dovecot (2.3 or 2.4) on loopback: real IMAP, POP3 and LMTP for the tests and for the demo.
 
 All its files lie in one temporary directory with a short path (unix sockets allow about 100 bytes). Runs as root, or
 as any user who then owns the mail. Debian packages: dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd.
@@ -24,114 +24,13 @@ from typing import Self
 
 import trustme
 
+from tests.servers.dovecot_settings import Version, Wanted, write
+
 HOST = "localhost"
 PASSWORD = "correct-horse-battery"
 PORTS = ("imap", "imaps", "pop3", "pop3s", "lmtp")
 MISSING = ("Dovecot is not installed: apt-get install dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd "
            "(`make test` and `make demo` do that)")
-
-_COMMON = """
-base_dir = {root}/run
-state_dir = {root}/state
-log_path = {root}/dovecot.log
-protocols = imap pop3 lmtp
-listen = {listen}
-ssl = yes
-ssl_cert = <{root}/server.pem
-ssl_key = <{root}/server.pem
-disable_plaintext_auth = no
-auth_mechanisms = {mechanisms}
-auth_username_chars =
-auth_username_format = %u
-auth_failure_delay = 0
-passdb {{
-  driver = static
-  mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
-  args = password={password}
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={root}/mail/%u allow_all_users=yes
-}}
-first_valid_uid = {uid}
-first_valid_gid = {gid}
-mail_location = maildir:~/Maildir
-mail_privileged_group =
-mail_max_userip_connections = 1000
-lmtp_rcpt_check_quota = no
-service anvil {{
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-service imap-login {{
-  inet_listener imap {{
-    port = {imap}
-  }}
-  inet_listener imaps {{
-    port = {imaps}
-    ssl = yes
-  }}
-}}
-service pop3-login {{
-  inet_listener pop3 {{
-    port = {pop3}
-  }}
-  inet_listener pop3s {{
-    port = {pop3s}
-    ssl = yes
-  }}
-}}
-service lmtp {{
-  inet_listener lmtp {{
-    port = {lmtp}
-  }}
-}}
-protocol lmtp {{
-  postmaster_address = postmaster@localhost
-}}
-"""
-_LOGIN_PROCESSES = """
-service imap-login {
-  service_count = 0
-  process_min_avail = 1
-}
-service pop3-login {
-  service_count = 0
-  process_min_avail = 1
-}
-"""
-_OAUTH2 = """
-passdb {{
-  driver = oauth2
-  mechanisms = oauthbearer xoauth2
-  args = {root}/oauth2.conf
-}}
-"""
-_TOKENS = """
-introspection_url = {url}
-introspection_mode = get
-username_attribute = username
-active_attribute = active
-active_value = true
-"""
-_UNPRIVILEGED = """
-default_login_user = {user}
-default_internal_user = {user}
-default_internal_group = {group}
-service anvil {{
-  chroot =
-}}
-service imap-login {{
-  chroot =
-}}
-service pop3-login {{
-  chroot =
-}}
-service stats {{
-  chroot =
-}}
-"""
 
 
 class Dovecot:
@@ -143,7 +42,7 @@ class Dovecot:
     def __init__(self, mechanisms: str = "plain login", token_info: str | None = None, hosts: Sequence[str] = (),
                  more: str = "") -> None:
         """`mechanisms` of SASL; `token_info`: the URL that tells whose access token one is; `hosts`: more loopback
-        addresses to listen on; `more` of its configuration."""
+        addresses to listen on; `more` of its configuration, in words of both versions."""
         self._mechanisms = mechanisms
         self._addresses = ("127.0.0.1", *hosts)
         self._more = more
@@ -152,6 +51,7 @@ class Dovecot:
         if program is None:
             raise RuntimeError(MISSING)
         self._program = program
+        self.version = _version(program)
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self._privileged = os.getuid() == 0
@@ -187,6 +87,11 @@ class Dovecot:
     def log(self) -> str:
         path = self.root / "dovecot.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def logins(self, user: str) -> list[str]:
+        """The lines that the log has so far about this user's logins; Dovecot writes them in its own time."""
+        words = (f"Login: user=<{user}>", f"Logged in: user=<{user}>")  # 2.3's and 2.4's
+        return [line for line in self.log.splitlines() if any(word in line for word in words)]
 
     def maildir(self, user: str, folder: str = "INBOX") -> Path:
         """The Maildir of a folder; `/` is its delimiter here (Dovecot's Maildir++ writes `.`)."""
@@ -275,18 +180,11 @@ class Dovecot:
 
     def _configure(self) -> Path:
         self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-        uid, gid = self._owner
-        text = _COMMON.format(root=self.root, password=PASSWORD, uid=uid, gid=gid, mechanisms=self._mechanisms,
-                              listen=" ".join(self._addresses), **self.ports)
-        text += _LOGIN_PROCESSES + self._more
-        if self._token_info is not None:
-            (self.root / "oauth2.conf").write_text(_TOKENS.format(url=self._token_info))
-            text += _OAUTH2.format(root=self.root)
+        user = None
         if not self._privileged:
-            text += _UNPRIVILEGED.format(user=pwd.getpwuid(uid).pw_name, group=grp.getgrgid(os.getgid()).gr_name)
-        path = self.root / "dovecot.conf"
-        path.write_text(text)
-        return path
+            user = (pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name)
+        return write(Wanted(self.root, self._addresses, self.ports, self._owner, PASSWORD, self._mechanisms,
+                            self._token_info, user, self._more), self.version)
 
     def _start(self, attempts: int = 5) -> None:
         """Another program may take a free port before Dovecot does: then try others."""
@@ -322,6 +220,12 @@ class Dovecot:
                 return tls or bool(plain.recv(1))
         except OSError:
             return False
+
+
+def _version(program: str) -> Version:
+    told = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
+    major, minor = told.split(".")[:2]
+    return int(major), int(minor)
 
 
 def free_ports(count: int) -> list[int]:

@@ -33,7 +33,7 @@ def opened(protocol: str, server: Dovecot, user: str, tls: str, password: str | 
 def logged_in(server: Dovecot, user: str, patience: float = 60) -> list[str]:
     """What the log says of this user's logins, once it does: another program writes it, in its own time."""
     deadline = time.monotonic() + patience
-    while not (found := [line for line in server.log.splitlines() if f"user=<{user}>" in line and "Login" in line]):
+    while not (found := server.logins(user)):
         assert time.monotonic() < deadline, server.log
         time.sleep(0.05)
     return found
