@@ -46,11 +46,14 @@ check:
 	$(BIN)/lint-imports
 	@$(BIN)/python -c 'from reconciler.manifests.schema import generated; print(generated(), end="")' \
 	  | diff -u $(SCHEMA) - || { echo '$(SCHEMA) is out of date: make fix' >&2; exit 1; }
+	@$(BIN)/python -c 'from tests.providers.page import rendered; print(rendered(), end="")' \
+	  | diff -u docs/providers.md - || { echo 'docs/providers.md is out of date: make fix' >&2; exit 1; }
 
 fix:
 	@scripts/bootstrap check
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m reconciler.manifests.schema
+	$(BIN)/python -m tests.providers.page
 
 lock:
 	@scripts/bootstrap check

@@ -14,6 +14,7 @@ from reconciler.cli.get import Label
 from reconciler.cli.options import common
 from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
+from reconciler.providers import known
 
 
 @verb("add", examples=[
@@ -28,6 +29,8 @@ from reconciler.model.settings import Settings
 @click.option("-f", "--file", "file", metavar="FILE",
               help="Take the whole manifest from FILE (- for standard input) as it stands.")
 @click.option("--from", "template", metavar="TEMPLATE", help="The Template whose fields count besides these.")
+@click.option("--provider", metavar="PROVIDER",
+              help="One that is known, such as gmail or yandex: its server need not be said (docs/providers.md).")
 @click.option("--protocol", type=click.Choice(["imap", "pop3"]), help="How mail is fetched.")
 @click.option("--host", metavar="HOST", help="The server.")
 @click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="Default: the protocol's.")
@@ -65,6 +68,9 @@ def command(settings: Settings, name: str, file: str | None, git_commit: bool, *
             require_committable(shelf.directory / f"{name}.yaml")
         written = shelf.add(name, content)
     editing.finish(written.path, f"Add collector {name}", git_commit=git_commit)
+    if provider := known.named(fields["provider"] or ""):
+        for sentence in provider.prepare:
+            click.echo(f"{provider.title}: {sentence}", err=True)
     return 0
 
 
@@ -87,7 +93,7 @@ def _source(**fields: Any) -> dict[str, Any]:
     command = fields["password_command"]
     password = {"file": fields["password_file"], "env": fields["password_env"],
                 "command": shlex.split(command) if command else None}
-    source = {key: fields[key] for key in ("protocol", "host", "port", "tls", "username", "address")}
+    source = {key: fields[key] for key in ("provider", "protocol", "host", "port", "tls", "username", "address")}
     return {**source, "password": password, "folders": fields["folders"]}
 
 

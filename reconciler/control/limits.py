@@ -1,14 +1,9 @@
 """How much a host is asked to bear: sessions at once, and logins in a minute.
 
-What the big providers publish are limits of one account. What they allow one address is not published, so these
-presets are cautious guesses of ours; the options `--host-connections` and `--host-logins-per-minute` replace them.
-
-| provider | published, connections of one account at once |
-|---|---|
-| Gmail | 15: support.google.com/mail/answer/7126229 |
-| Microsoft 365, Outlook.com | 20 by IMAP, 20 by POP3: "Exchange Online throttling and limits FAQ", blogs.msdn.com/b/exchangedev |
-| Yahoo, AOL, iCloud, Yandex, Mail.ru | nothing; refusals of clients with more than a few are widely reported |
-"""  # noqa: E501  # a table
+What the big providers publish are limits of one account. What they allow one address is not published, so the presets
+of `providers.known` are cautious guesses of ours; the options `--host-connections` and `--host-logins-per-minute`
+replace them.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +12,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from reconciler.manifests.domains import host_to_ascii
+from reconciler.providers import known
 
 
 class HostLimits(Struct, frozen=True):
@@ -32,14 +28,6 @@ class HostLimits(Struct, frozen=True):
 
 
 ELSEWHERE = HostLimits()
-_GENEROUS, _MODERATE, _STRICT = HostLimits(10, 120), HostLimits(10, 60), HostLimits(5, 30)
-_PRESETS = {
-    "gmail.com": _GENEROUS, "googlemail.com": _GENEROUS,
-    "office365.com": _GENEROUS, "outlook.com": _GENEROUS, "hotmail.com": _GENEROUS, "live.com": _GENEROUS,
-    "yandex.ru": _MODERATE, "yandex.com": _MODERATE, "yandex.net": _MODERATE, "mail.ru": _MODERATE,
-    "yahoo.com": _STRICT, "yahoo.co.jp": _STRICT, "aol.com": _STRICT, "me.com": _STRICT, "icloud.com": _STRICT,
-}
-"""By the domain that the provider's hosts end in."""
 LimitsOf = Callable[[str], HostLimits]
 """From a host, as `canonical` has it, to what it is asked to bear."""
 
@@ -54,12 +42,10 @@ def canonical(host: str) -> str:
 
 def preset(host: str) -> HostLimits:
     """What is known of this host, `canonical`, from the domains it is in."""
-    domain = host
-    while domain:
-        if domain in _PRESETS:
-            return _PRESETS[domain]
-        domain = domain.partition(".")[2]
-    return ELSEWHERE
+    provider = known.of_host(host)
+    if provider is None or provider.connections is None:
+        return ELSEWHERE
+    return HostLimits(provider.connections, provider.logins_per_minute)
 
 
 def limits(connections: int | None, logins_per_minute: int | None) -> LimitsOf:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from reconciler.manifests import rules, wording
 from reconciler.manifests.diagnostics import quoted
+from reconciler.providers import known
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -111,7 +112,8 @@ def dress(model: type[Declared], shape: Schema) -> None:
     for field, text in model.field_texts().items():
         key = str(model.model_fields[field].alias)
         shape["properties"][key] = _field(key, shape["properties"][key], text, _model_of(model.model_fields[field]))
-    conditions = [required(shape.pop("required"))] if "required" in shape else []
+    needed = [required(shape.pop("required"))] if "required" in shape else []
+    conditions = [*_with_a_provider(needed[0]["required"])] if name == "SourceSpec" else needed
     keys = model.exclusive()
     if model.exactly_one:
         conditions.append(_none_of(keys))
@@ -150,6 +152,15 @@ def manifests() -> list[Schema]:
 def required(keys: Iterable[str]) -> Schema:
     """What must be there, apart from what may be there: editors would offer these keys alone to begin with."""
     return {"properties": dict.fromkeys(keys, True), "required": list(keys)}
+
+
+def _with_a_provider(keys: Iterable[str]) -> Iterator[Schema]:
+    """A provider that is known has a protocol and a host; that one need not have both protocols."""
+    preset = ("protocol", "host")
+    yield required([key for key in keys if key not in preset])
+    yield {"if": {"properties": {"provider": False}}, "then": required(preset)}
+    yield {"if": {"properties": {"provider": {"enum": list(known.IMAP_ONLY)}, "host": False}, "required": ["provider"]},
+           "then": {"properties": {"protocol": {"enum": ["imap"], "errorMessage": "this provider has no POP3"}}}}
 
 
 def _none_of(keys: Iterable[str]) -> Schema:

@@ -35,7 +35,7 @@ class Mailbox(Struct, frozen=True):
 
 def of(fields: Fields) -> Mailbox | None:
     """None where the collector is disabled, or its account cannot be told."""
-    host, user = fields.text(*_SOURCE, "host"), fields.text(*_SOURCE, "username")
+    host, user = providers.host(fields), fields.text(*_SOURCE, "username")
     disabled = fields.has("spec", "enabled") and not fields.is_set("spec", "enabled")
     if not host or not user or disabled:
         return None

@@ -20,6 +20,7 @@ _ALSO: Mapping[Place, tuple[tuple[str, ...], ...]] = {
     ("source",): (("fingerprint", "caFile"),),
 }
 """Groups that a rule keeps apart, not the models."""
+_PRESET = ("host", "port", "tls")
 ALTERNATIVES: Mapping[Place, tuple[tuple[str, ...], ...]] = {
     place: groups for place, model in mappings()
     if (groups := (*((model.exactly_one,) if model.exactly_one else ()), *_ALSO.get(place, ())))
@@ -45,6 +46,8 @@ def merged(template: Node, own: Node, place: Place = ()) -> Node:
 
 
 def _dropped(key: str, own: Node, place: Place) -> bool:
+    if place == ("source",) and "provider" in own.value and key in _PRESET:
+        return True  # it is another account's server
     return any(key in group and any(other in own.value for other in group) for group in ALTERNATIVES.get(place, ()))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,11 +21,14 @@ from pydantic import (
     GetJsonSchemaHandler,
     Strict,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+
+from reconciler.providers import known
 
 if TYPE_CHECKING:
     from reconciler.manifests._descriptions import FieldText
@@ -200,10 +204,25 @@ class OAuth2(Declared):
     """What to ask for, where the provider's own default does not do."""
 
 
+def _of_a_provider(name: str) -> str:
+    if known.named(name) is None:
+        raise ValueError(f"{name!r} is no provider that is known")
+    return name
+
+
 class SourceSpec(Declared):
     """The remote account, with exactly one of password, oauth2."""
 
     exactly_one = ("password", "oauth2")
+
+    provider: Annotated[str, AfterValidator(_of_a_provider),
+                        WithJsonSchema({
+                            "type": "string", "enum": list(known.NAMES),
+                            "enumDescriptions": [provider.title for provider in known.PROVIDERS]})] | None = None
+    """A provider that is known (docs/providers.md): host, port and tls are its own where they are not written here, and
+    so is protocol.
+
+    Examples: `gmail`"""
 
     protocol: Literal["imap", "pop3"]
     """How mail is fetched.
@@ -251,6 +270,14 @@ class SourceSpec(Declared):
 
     Examples: `[INBOX]`, `[INBOX, "Lists/*"]`
     """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, data: Any) -> Any:
+        """What the provider has and the manifest leaves out."""
+        provider = known.named(data["provider"]) if isinstance(data, dict) and isinstance(
+            data.get("provider"), str) else None
+        return data if provider is None else provider.filled(data)
 
     @property
     def effective_port(self) -> int:

@@ -8,7 +8,7 @@ Where a provider publishes limits, they are those of one account. What they allo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct, field
 
@@ -49,6 +49,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     username: Literal["address", "local part", "account name"] = "address"
     logins: tuple[Login, ...] = ("password",)
     oauth2: str = ""
+    family: str = ""
+    """What several of them are called together, where the same mailboxes are behind their hosts."""
     hosts: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
@@ -62,6 +64,20 @@ class Provider(Struct, frozen=True, kw_only=True):
 
     def server(self, protocol: str) -> Server | None:
         return self.imap if protocol == "imap" else self.pop3
+
+    def filled(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """A manifest's `source` with what it leaves out: protocol, host, port and tls. Where it names a host of its own
+        or a protocol that this one lacks, nothing is added but the protocol."""
+        protocol = source.get("protocol", "imap" if self.imap else "pop3")
+        server = self.server(protocol) if isinstance(protocol, str) else None
+        preset: dict[str, Any] = {"protocol": protocol}
+        if server is not None and "host" not in source:
+            preset["host"] = server.host
+            if "tls" not in source:
+                preset |= {"tls": server.tls} | ({"port": server.port} if "port" not in source else {})
+            elif "port" not in source and source["tls"] == server.tls:
+                preset["port"] = server.port
+        return {**preset, **source}
 
     @property
     def takes_passwords(self) -> bool:
@@ -119,7 +135,7 @@ PROVIDERS: tuple[Provider, ...] = (
                  "https://support.google.com/accounts/answer/185833", "https://support.google.com/a/answer/1071518")),
     Provider(
         name="outlook", title="Outlook.com", imap=Server("outlook.office365.com"), pop3=Server("outlook.office365.com", 995),
-        logins=("oauth2",), oauth2="microsoft", hosts=("outlook.com", "hotmail.com", "live.com"),
+        logins=("oauth2",), oauth2="microsoft", family="Microsoft", hosts=("outlook.com", "hotmail.com", "live.com"),
         domains=("outlook.com", "hotmail.com", "live.com", "msn.com"),
         prepare=("Allow devices and apps to use IMAP or POP in Outlook.com's settings, \"Forwarding and IMAP\".",
                  "Register an application with Microsoft, and get a refresh token with `mailcollector oauth2`."),
@@ -133,7 +149,7 @@ PROVIDERS: tuple[Provider, ...] = (
                  "deprecation-of-basic-authentication-exchange-online")),
     Provider(
         name="microsoft365", title="Microsoft 365", imap=Server("outlook.office365.com"), pop3=Server("outlook.office365.com", 995),
-        logins=("oauth2",), oauth2="microsoft", hosts=("office365.com",), domains=("onmicrosoft.com",),
+        logins=("oauth2",), oauth2="microsoft", family="Microsoft", hosts=("office365.com",), domains=("onmicrosoft.com",),
         prepare=("Allow IMAP or POP for the mailbox in the Exchange admin centre (Email apps).",
                  "Register an application in Microsoft Entra, and get a refresh token with `mailcollector oauth2`."),
         notes=("At most 20 connections of one account by IMAP, 20 by POP3. It throttles, and says for how long.",
@@ -411,6 +427,7 @@ OAUTH2: Mapping[str, Endpoints] = {
 """By what `source.oauth2.provider` says. Their pages: developers.google.com/identity/protocols/oauth2,
 learn.microsoft.com/entra/identity-platform, yandex.ru/dev/id/doc, help.mail.ru/developers/oauth."""
 
+IMAP_ONLY = tuple(provider.name for provider in PROVIDERS if provider.pop3 is None)
 NAMES = tuple(provider.name for provider in PROVIDERS)
 _BY_NAME = {provider.name: provider for provider in PROVIDERS}
 _BY_HOST = {host: provider for provider in PROVIDERS for host in provider.hosts}

@@ -50,6 +50,14 @@ def refusal(message: str, text: str, code: str, *, host: str, protocol: str) -> 
     return _TYPES[found.meaning](told, retry_after=wait, advice=advice)
 
 
+def refused_login(message: str, *, host: str, protocol: str) -> AuthenticationFailed:
+    """A login that was refused in words that nobody knows: where the provider is known, how one logs in there."""
+    provider = known.of_host(host)
+    advice = provider.advice.get(Meaning.WRONG_PASSWORD, "").replace("{protocol}", protocol.upper()) if provider else ""
+    told = f"{message.rstrip('. ')}. {advice}" if advice else message
+    return AuthenticationFailed(told, certain=False, advice=advice)
+
+
 def concerns_all(text: str, code: str, types: Collection[type[SourceError]] = (Throttled, SourceUnavailable)) -> bool:
     """Whether a refusal is not about what was asked for, but about everything for a while: less is wanted, or the
     server is out of order. A SERVERBUG may come from a single message."""

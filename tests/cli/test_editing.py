@@ -214,6 +214,18 @@ spec:
     assert run("validate").exit_code == 0
 
 
+def test_add_of_a_provider_says_what_to_do_in_the_account(run: Run, root: Path) -> None:
+    result = run("add", "sales", "--provider", "yandex", "--username", "me@ya.ru", "--password-file", "s",
+                 "--forward-to", "a@b.example")
+    assert result.exit_code == 0
+    assert "    provider: yandex\n    username: me@ya.ru\n" in (root / "sales.yaml").read_text(encoding="utf-8")
+    assert "Yandex: Make an app password for mail in Yandex ID" in result.stderr
+    assert run("validate").exit_code == 0
+    wrong = run("add", "info", "--provider", "gmial", "--username", "me")
+    assert wrong.exit_code == 1
+    assert "did you mean `gmail`?" in wrong.stderr
+
+
 def test_add_from_a_file_or_standard_input_as_it_stands(run: Run, root: Path, elsewhere: Path) -> None:
     draft = "# mine\n" + text("sales")
     (elsewhere / "draft").write_text(draft, encoding="utf-8")

@@ -1,8 +1,5 @@
-"""Where the providers give out tokens, and what has to be asked of them for mail.
-
-Their pages: developers.google.com/identity/protocols/oauth2, learn.microsoft.com/entra/identity-platform,
-yandex.ru/dev/id/doc, help.mail.ru/developers/oauth.
-"""
+"""Where tokens are given out, and what has to be asked for: the manifest's own, else the provider's
+(`providers.known.OAUTH2`)."""
 
 from __future__ import annotations
 
@@ -14,37 +11,9 @@ from reconciler.manifests.domains import reaches_this_machine
 from reconciler.manifests.spec import OAuth2, SourceSpec
 from reconciler.model.errors import ProtocolViolation, SourceUnsuitable
 from reconciler.model.secret import Secret
+from reconciler.providers.known import OAUTH2, Endpoints
 from reconciler.secrets.oauth2 import token_client
 from reconciler.secrets.oauth2.token_client import Answered, Client, require_private
-
-_MICROSOFT = "https://login.microsoftonline.com/common/oauth2/v2.0"
-
-
-class Endpoints(Struct, frozen=True):
-    """URLs; "": the provider has no such thing, or it is not known. `scopes` by protocol."""
-
-    token: str
-    authorization: str = ""
-    device: str = ""
-    imap: str = ""
-    pop3: str = ""
-    loopback: str = "127.0.0.1"
-    """What this machine is called where the browser comes back to it."""
-
-
-_PRESETS = {
-    # no device URL: Google gives no mail to programs that ask this way
-    "google": Endpoints("https://oauth2.googleapis.com/token", "https://accounts.google.com/o/oauth2/v2/auth",
-                        imap="https://mail.google.com/", pop3="https://mail.google.com/"),
-    "microsoft": Endpoints(f"{_MICROSOFT}/token", f"{_MICROSOFT}/authorize", f"{_MICROSOFT}/devicecode",
-                           imap="https://outlook.office.com/IMAP.AccessAsUser.All offline_access",
-                           pop3="https://outlook.office.com/POP.AccessAsUser.All offline_access",
-                           loopback="localhost"),  # any port of 127.0.0.1 would have to be registered
-    "yandex": Endpoints("https://oauth.yandex.ru/token", "https://oauth.yandex.ru/authorize",
-                        "https://oauth.yandex.ru/device/code"),  # the application's registration says what it may
-    "mailru": Endpoints("https://oauth.mail.ru/token", "https://oauth.mail.ru/login", imap="mail.imap",
-                        pop3="mail.imap"),
-}
 
 
 class Application(Struct, frozen=True):
@@ -93,7 +62,7 @@ def application(source: SourceSpec, oauth2: OAuth2) -> Application:
     """Raises SourceUnsuitable where the manifest leaves out what is needed."""
     if not oauth2.client_id:
         raise SourceUnsuitable("source.oauth2 has no clientId: register an application with the provider, and name it")
-    preset = _PRESETS.get(oauth2.provider, Endpoints(""))
+    preset = OAUTH2.get(oauth2.provider, Endpoints(""))
     token = oauth2.token_url or preset.token
     if not token and not oauth2.issuer:
         raise SourceUnsuitable("source.oauth2 has neither issuer nor tokenUrl: `provider: custom` needs one of them")

@@ -16,7 +16,7 @@ from reconciler.model.errors import (
     Throttled,
 )
 from reconciler.model.secret import Secret, excerpt
-from reconciler.providers.refusals import concerns_all, refusal
+from reconciler.providers.refusals import concerns_all, refusal, refused_login
 from reconciler.providers.understanding import decoded
 from reconciler.sources.imap.dialogue import Goodbye
 from reconciler.sources.imap.responses import Completed
@@ -82,8 +82,8 @@ class Failures:
 
     def login(self, completed: Completed) -> SourceError:
         """A refused login; what bars us only for now is no failure of the credentials (hazard I27)."""
-        return self._understood("login refused", completed.text) or AuthenticationFailed(
-            self._told("login refused", completed.text), certain=False)
+        return self._understood("login refused", completed.text) or refused_login(
+            self._told("login refused", completed.text), host=self._endpoint.host, protocol="imap")
 
     def _understood(self, doing: str, text: str, message: str = "") -> SourceError | None:
         return refusal(message or self._told(doing, text), text, response_code(text) or "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model.errors import AuthenticationFailed, SourceError, SourceUnsuitable, Throttled, TlsRefused
+from reconciler.providers.refusals import refused_login
 from reconciler.sources.pop3.capabilities import Capabilities, ask
 from reconciler.sources.pop3.dialogue import Dialogue, Reply
 from reconciler.wire import sasl
@@ -94,4 +95,5 @@ def _refused(dialogue: Dialogue, reply: Reply, capabilities: Capabilities) -> So
     if error is not None:
         return error
     text = f"{dialogue.connection.endpoint}: login refused: {dialogue.quote(reply)}"
-    return AuthenticationFailed(text, certain=False)  # without [AUTH] it may be anything (RFC 3206, section 4)
+    # without [AUTH] it may be anything (RFC 3206, section 4)
+    return refused_login(text, host=dialogue.connection.endpoint.host, protocol="pop3")
