@@ -25,8 +25,9 @@ from reconciler.model.errors import (
     Throttled,
 )
 from reconciler.model.secret import Secret
+from reconciler.providers.known import Endpoints
 from reconciler.secrets.oauth2 import token_client
-from reconciler.secrets.oauth2.endpoints import Application, Endpoints, application
+from reconciler.secrets.oauth2.endpoints import Application, application
 from reconciler.secrets.oauth2.token_client import Answered, refusal, require_private, shown
 from reconciler.secrets.reading import read_secret
 from reconciler.secrets.writing import SecretFile, storable, write_secret
