@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -269,6 +271,63 @@ def test_by_device_in_vain(server: Authorization, tmp_path: Path) -> None:
     with pytest.raises(SourceUnsuitable, match="--device"):
         Consent(spec, Way(device=True)).ask(lambda _: None)
     assert not (tmp_path / "refresh").exists()
+
+
+def test_D11_a_server_that_fails_meanwhile_does_not_end_the_device_flow(server: Authorization, tmp_path: Path) -> None:
+    waits: list[float] = []
+    server.consenting = "ann"
+    path = tmp_path / "refresh"
+    Consent(by_file(server, path), by_device(server), waits.append).ask(
+        lambda _: server.bent.extend([(503, b""), (500, b"<html>"), (429, b"{}")]))
+    assert server.refresh[path.read_text().strip()] == "ann"
+    assert waits == [1, 1, 1, 6]
+
+
+def test_what_a_person_denied_and_why(server: Authorization, tmp_path: Path) -> None:
+    """O11: the browser says it, and so does the terminal."""
+    pages: list[str] = []
+
+    def deny(prompt: Prompt) -> None:
+        given = dict(parse_qsl(urlsplit(prompt.url).query))
+        pages.append(httpx.get(given["redirect_uri"], params={
+            "error": "access_denied", "error_description": "The owner\x1b[31m said no", "state": given["state"]}).text)
+
+    with pytest.raises(AuthenticationFailed, match=r"'access_denied': The owner \[31m said no"):
+        Consent(by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))).ask(deny)
+    assert "No consent was given" in pages[0]
+    assert "Done" not in pages[0]
+
+
+def test_O11_a_connection_that_the_browser_opened_in_advance_delays_nothing(server: Authorization,
+                                                                            tmp_path: Path) -> None:
+    """And one that sends half a request: each is served by a thread of its own."""
+    server.consenting = "ann"
+    idle: list[socket.socket] = []
+    browser = Browser()
+
+    def preconnecting(prompt: Prompt) -> None:
+        back = urlsplit(dict(parse_qsl(urlsplit(prompt.url).query))["redirect_uri"])
+        for said in (b"", b"GET /"):
+            connection = socket.create_connection((back.hostname or "", back.port or 0))
+            connection.sendall(said)
+            idle.append(connection)
+        browser(prompt)
+
+    began = time.monotonic()
+    Consent(by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))).ask(preconnecting)
+    assert time.monotonic() - began < 9  # an idle connection is closed after ten seconds
+    browser.close()
+    for connection in idle:
+        connection.close()
+
+
+def test_nobody_consents_in_vain(server: Authorization, tmp_path: Path) -> None:
+    """Where the token could not be written, nobody is asked."""
+    (tmp_path / "elsewhere").write_text("")
+    (tmp_path / "refresh").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SecretUnavailable, match="is a link"):
+        Consent(by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))).ask(
+            lambda _: pytest.fail("asked"))
 
 
 class Browser:
