@@ -16,6 +16,7 @@ from typing import Generic, Protocol, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.findings import Finding
 
 P = TypeVar("P")
@@ -100,6 +101,7 @@ class Fsck(Generic[P], Struct):
     suffix: str
     """Ends the names of our files."""
     _found: list[Finding] = field(default_factory=list)
+    _unreadable: set[P] = field(default_factory=set)
 
     def run(self) -> list[Finding]:
         """Everything, the worst first."""
@@ -120,7 +122,7 @@ class Fsck(Generic[P], Struct):
                 self.memory.retire(name, self.now)
 
     def _deliveries(self) -> None:
-        survey = lru_cache(64)(self._survey)
+        survey = lru_cache(64)(lambda collector, place: self._survey(self.maildirs[collector], place))
         gone: Counter[tuple[str, str]] = Counter()
         for copy in self.memory.delivered():
             maildirs = self.maildirs.get(copy.collector)
@@ -128,6 +130,8 @@ class Fsck(Generic[P], Struct):
                 continue
             place = maildirs.place(copy.recipient)
             found = survey(copy.collector, place) if place else None
+            if place in self._unreadable:
+                continue
             size = found.untouched.get(copy.name) if found else None
             if size is not None and size != copy.size:
                 self._add(Finding("error", "mail-damaged", f"{place}/new/{copy.name}", 1,
@@ -138,12 +142,19 @@ class Fsck(Generic[P], Struct):
             self._add(Finding("info", "mail-gone", collector, count,
                               f"delivered, and not in {where}: moved or deleted since, or delivered elsewhere"))
 
-    def _survey(self, collector: str, place: P) -> Survey | None:
-        return self.maildirs[collector].survey(place)
+    def _survey(self, maildirs: Maildirs[P], place: P) -> Survey | None:
+        """One Maildir that cannot be read, by its owner's doing or a failing disk's, hides no other."""
+        try:
+            return maildirs.survey(place)
+        except DestinationUnavailable as error:
+            if place not in self._unreadable:
+                self._unreadable.add(place)
+                self._add(Finding("warning", "maildir-unreadable", str(place), 1, str(error)))
+            return None
 
     def _temporary(self) -> None:
         for place, maildirs in _places(self.maildirs.values()).items():
-            found = maildirs.survey(place)
+            found = self._survey(maildirs, place)
             if found is None or not found.temporary:
                 continue
             recorded = self.memory.recorded(list(found.temporary))

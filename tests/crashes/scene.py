@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -33,13 +34,18 @@ class Combination:
     mode: Mode
     protocol: Protocol
     target: Target
+    theirs: bool = False
+    """The Maildirs belong to another user than the one who delivers, who is root."""
 
     def __str__(self) -> str:
-        return f"{self.mode} {self.protocol} {self.target}"
+        return f"{self.mode} {self.protocol} {self.target}{', of a user' if self.theirs else ''}"
 
 
 COMBINATIONS = [Combination(mode, protocol, target) for target in get_args(Target) for protocol in get_args(Protocol)
                 for mode in get_args(Mode)]
+OWNED = [Combination(mode, "imap", "maildir", theirs=True) for mode in get_args(Mode)]
+OWNER = 61_001
+"""A user's number that nobody has."""
 
 
 @dataclass
@@ -63,7 +69,9 @@ class Tally:
 class Scene:
     """`number` makes the mailboxes its own; `root` must be empty."""
 
-    def __init__(self, root: Path, dovecot: Dovecot, combination: Combination, number: int) -> None:
+    def __init__(self, root: Path, dovecot: Dovecot, combination: Combination, number: int, *,
+                 mail: Path | None = None) -> None:
+        """`mail`: the directory that the Maildirs are to be in."""
         self.combination = combination
         self._dovecot = dovecot
         self._user = f"crash-{number}"
@@ -75,6 +83,11 @@ class Scene:
             self.deployment.write("destination", "apiVersion: mailcollector/v1\nkind: Destination\n"
                                                  "metadata: {name: local}\nspec: {default: true, lmtp: {host: "
                                                  f"localhost, port: {dovecot.ports['lmtp']}}}}}\n")
+        if mail is not None:
+            (root / "mail").symlink_to(mail)
+        if combination.theirs:
+            (root / "mail").mkdir(exist_ok=True)
+            os.chown(root / "mail", OWNER, OWNER)
         dovecot.deliver(self._user, MAILS)
 
     @property
@@ -105,6 +118,8 @@ class Scene:
             found = Counter(path.read_bytes() for folder in ("new", "cur")
                             for path in self._maildir.glob(f"{folder}/*"))
             assert found.keys() <= set(MAILS), "something else was delivered"
+            if self.combination.theirs:
+                assert {path.lstat().st_uid for path in (self.deployment.root / "mail").resolve().rglob("*")} == {OWNER}
         else:
             found = self._handed_over()
         lost, doubled = sum(not found[mail] for mail in MAILS), sum(max(0, found[mail] - 1) for mail in MAILS)

@@ -64,9 +64,9 @@ def walk_with_power_cuts(combination: Combination, deaths: Iterable[Death], dove
     with Disk() as disk, Disk() as mail:
         for death in deaths:
             number = next(_numbers)
-            scene = Scene(disk.mounted / f"life{number}", dovecot, combination, number)
-            (mail.mounted / f"life{number}").mkdir()
-            (scene.deployment.root / "mail").symlink_to(mail.mounted / f"life{number}")
+            place = mail.mounted / f"life{number}"
+            place.mkdir()
+            scene = Scene(disk.mounted / f"life{number}", dovecot, combination, number, mail=place)
             disk.sync()
             mail.sync()  # what was there before the program was started
 

@@ -132,19 +132,6 @@ def test_S5_directories_and_files_are_private_whatever_the_umask(maildir: Maildi
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
 
 
-def test_everything_made_belongs_to_whom_the_directory_above_belongs(maildir: Maildir, tmp_path: Path,
-                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    given = []
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "getegid", lambda: -1)  # else files would belong to them by themselves
-    monkeypatch.setattr(os, "fchown", lambda descriptor, user, group: given.append((user, group)))
-
-    deliver(maildir, {"1": b"x"})
-
-    above = tmp_path.stat()
-    assert given == [(above.st_uid, above.st_gid)] * 7  # mail, домен, sales, tmp, new, cur, and the file
-
-
 def test_a_maildir_is_made_only_where_that_is_meant(tmp_path: Path) -> None:
     maildir = Maildir(f"{tmp_path}/{{domain}}/{{local}}", create=False)
     assert deliver(maildir, {"1": b"x"}) == [(Refused(SALES, "there is no such mailbox", unknown=True),)]

@@ -11,7 +11,9 @@ from contextlib import suppress
 from msgspec import Struct
 
 from reconciler.destinations.maildir import directories, stale
-from reconciler.destinations.maildir.errors import NotAMailbox, explained, unavailable
+from reconciler.destinations.maildir.acting import acting_as
+from reconciler.destinations.maildir.directories import Directory
+from reconciler.destinations.maildir.errors import NotAMailbox, explained, is_of_one, unavailable
 from reconciler.destinations.maildir.names import SUFFIX
 from reconciler.destinations.maildir.places import Place, Template
 from reconciler.destinations.maildir.staging import remove
@@ -73,9 +75,10 @@ class Maildirs:
     @staticmethod
     def remove(place: Place, names: Sequence[str]) -> None:
         """Take these out of `tmp/`."""
-        with unavailable(place), directories.opened(place) as box, directories.inside(box, "tmp") as tmp:
+        with unavailable(place), directories.opened(place) as box, directories.inside(box, "tmp") as tmp, \
+                acting_as(tmp.owner):
             for name in names:
-                remove(tmp, name)
+                remove(tmp.descriptor, name)
 
 
 def _places(above: Place, patterns: Sequence[re.Pattern[str]]) -> Iterator[Place]:
@@ -87,13 +90,19 @@ def _places(above: Place, patterns: Sequence[re.Pattern[str]]) -> Iterator[Place
             names = [name for name in _names(box) if patterns[0].fullmatch(name)]
     except NotAMailbox:
         return
+    except OSError as error:
+        if above.parts and is_of_one(error, above.root):
+            yield above  # not a Maildir itself, but a survey tells why nothing below can be read
+            return
+        raise
     for name in sorted(names):
         yield from _places(Place(above.root, (*above.parts, name)), patterns[1:])
 
 
-def _names(box: int) -> list[str]:
+def _names(box: Directory) -> list[str]:
     """Directories in it that are no links."""
-    readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=box)
+    with acting_as(box.owner):
+        readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=box.descriptor)
     try:
         with os.scandir(readable) as entries:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -101,11 +110,17 @@ def _names(box: int) -> list[str]:
         os.close(readable)
 
 
-def _survey(place: Place, box: int) -> Survey:
+def _survey(place: Place, directory: Directory) -> Survey:
+    with acting_as(directory.owner):
+        return _surveyed(place, directory)
+
+
+def _surveyed(place: Place, directory: Directory) -> Survey:
+    box = directory.descriptor
     temporary = {name: Temporary(status.st_nlink > 1, status.st_mtime < oldest)
                  for oldest in _oldest(box) for name, status in _files(box, "tmp") if SUFFIX in name}
     untouched = {name: status.st_size for name, status in _files(box, "new") if name.endswith(SUFFIX)}
-    folders = [name for name in _names(box) if name.startswith(".")]
+    folders = [name for name in _names(directory) if name.startswith(".")]
     seen = {_FLAGS.split(name, maxsplit=1)[0]
             for folder in ("cur", *(f"{name}/{part}" for name in folders for part in ("new", "cur")))
             for name, _ in _files(box, folder) if SUFFIX in name}

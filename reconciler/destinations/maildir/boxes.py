@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from msgspec import Struct
 
 from reconciler.destinations.maildir import directories
+from reconciler.destinations.maildir.acting import Owner, acting_as
+from reconciler.destinations.maildir.directories import Directory
 from reconciler.destinations.maildir.places import Place
 
 KEPT = 8
@@ -25,8 +27,10 @@ class Box(Struct, eq=False):
     tmp: int
     new: int
     identity: tuple[int, ...]
-    owner: tuple[int, int] | None
-    """Whom files in `tmp` are given to, where we must say so."""
+    owner: Owner | None = None
+    """Whom to act as in `tmp`."""
+    receiver: Owner | None = None
+    """The same in `new`: hardly ever another one."""
     users: int = 0
     closed: bool = False
 
@@ -102,16 +106,18 @@ class Boxes:
             if place not in self._complete or not directories.contains(box, "tmp"):
                 directories.complete(box)
                 self._complete.add(place)
-            tmp = directories.descriptor(box, "tmp")
-            undo.callback(os.close, tmp)
-            new = directories.descriptor(box, "new")
-            undo.callback(os.close, new)
-            made = Box(place, tmp, new, _identity(box), directories.heir(tmp))
+            tmp = directories.descend(box, "tmp")
+            undo.callback(os.close, tmp.descriptor)
+            new = directories.descend(box, "new")
+            undo.callback(os.close, new.descriptor)
+            made = Box(place, tmp.descriptor, new.descriptor, _identity(box), tmp.owner, new.owner)
             undo.pop_all()
             return made
 
 
-def _identity(box: int) -> tuple[int, ...]:
+def _identity(box: Directory) -> tuple[int, ...]:
     """Device and inode of the Maildir and of what we use of it."""
-    found = [os.fstat(box), *(os.stat(name, dir_fd=box, follow_symlinks=False) for name in ("tmp", "new"))]
+    with acting_as(box.owner):
+        found = [os.fstat(box.descriptor), *(os.stat(name, dir_fd=box.descriptor, follow_symlinks=False)
+                                             for name in ("tmp", "new"))]
     return tuple(number for status in found for number in (status.st_dev, status.st_ino))

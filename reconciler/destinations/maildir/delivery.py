@@ -11,6 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from reconciler.destinations.maildir import directories, files, names, placing, staging, stale
+from reconciler.destinations.maildir.acting import acting_as
 from reconciler.destinations.maildir.boxes import Box, Boxes
 from reconciler.destinations.maildir.errors import NotAMailbox, explained, is_of_one
 from reconciler.destinations.maildir.places import Place, Template
@@ -26,9 +27,9 @@ class Maildir:
     """Maildirs below a path such as `/var/mail/{domain}/{local}`. Thread-safe.
 
     With `create`, a Maildir that is missing is made when mail for it comes: 0700, with the owner and group of the
-    directory above it when run as root. Without, its recipient is refused as unknown. Errors of the file system are
-    DestinationUnavailable, whatever the step; but where mail is `shared` out to several mailboxes, one that may not be
-    written to, or is over its quota, only has its own mail put off.
+    directory above it when run as root (`acting`). Without, its recipient is refused as unknown. Errors of the file
+    system are DestinationUnavailable, whatever the step; but where mail is `shared` out to several mailboxes, one that
+    may not be written to, or is over its quota, or whose owner changes it meanwhile, only has its own mail put off.
     """
 
     def __init__(self, path_template: str, *, create: bool, shared: bool = False) -> None:
@@ -179,7 +180,8 @@ class Maildir:
         with self._boxes.opened(place) as box:
             if place not in self._ready:
                 directories.sync_above(place)  # an earlier run may have died between making and syncing it
-                stale.clean(box.tmp)
+                with acting_as(box.owner):
+                    stale.clean(box.tmp)
                 self._ready.add(place)
             os.fsync(box.tmp)
 
@@ -189,8 +191,9 @@ class Maildir:
             try:
                 with self._boxes.opened(place) as box:
                     self._boxes.check(box)
-                    for copy in waiting:
-                        self._place_one(box, copy)
+                    with acting_as(box.receiver):
+                        for copy in waiting:
+                            self._place_one(box, copy)
             except OSError as error:
                 self._put_all_off(waiting, error)
 
@@ -199,7 +202,7 @@ class Maildir:
             copy.placed = True
             return
         try:
-            placing.place(box.tmp, box.new, copy)
+            placing.place(box, copy)
         except OSError as error:
             self._put_off(copy, error)
 
@@ -241,7 +244,7 @@ class Maildir:
     def _remove_temporary(self, copies: Sequence[Copy]) -> None:
         for place, group in groupby(copies, attrgetter("place")):
             try:
-                with self._boxes.opened(place) as box:
+                with self._boxes.opened(place) as box, acting_as(box.owner):
                     for copy in group:
                         staging.remove(box.tmp, copy.name)
             except OSError as error:
@@ -271,7 +274,7 @@ def _met(act: Callable[[Place], None], place: Place) -> OSError | None:
 def _sync_cur(place: Place) -> None:
     """A mail program may have moved there what is adopted."""
     with directories.opened(place) as box, directories.inside(box, "cur") as cur:
-        os.fsync(cur)
+        os.fsync(cur.descriptor)
 
 
 def _outcome(copy: Copy | Deferred | Refused) -> DeliveryOutcome:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -31,15 +33,12 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(8, thread_name_prefix="fsync")
 
 
-def write(descriptor: int, content: Iterable[bytes]) -> int:
-    """Write all of it; how many octets there were."""
-    size = 0
-    for chunk in content:
-        written = os.write(descriptor, chunk)
-        while written < len(chunk):
-            written += os.write(descriptor, memoryview(chunk)[written:])
-        size += written
-    return size
+def write(descriptor: int, content: bytes) -> int:
+    """Write all of it; how many octets there are."""
+    written = os.write(descriptor, content)
+    while written < len(content):
+        written += os.write(descriptor, memoryview(content)[written:])
+    return written
 
 
 def copy(source: int, target: int, size: int) -> None:
@@ -48,8 +47,14 @@ def copy(source: int, target: int, size: int) -> None:
     while done < size:
         sent = os.sendfile(target, source, done, size - done)
         if not sent:
-            raise OSError("the file was truncated while it was copied")
+            raise OSError(errno.ESTALE, "the file was truncated while it was copied")
         done += sent
+
+
+def nameless() -> int:
+    """A new file that nobody else can open."""
+    with tempfile.TemporaryFile(buffering=0) as made:
+        return os.dup(made.fileno())
 
 
 def identity(descriptor: int) -> tuple[int, int]:
@@ -58,23 +63,24 @@ def identity(descriptor: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def same(one: int, another: int) -> bool:
-    """Whether two files hold the same."""
-    if os.fstat(one).st_size != os.fstat(another).st_size:
+def same(one: int, another: int, size: int) -> bool:
+    """Whether two files hold the same `size` octets, and nothing else. No more is read, whatever becomes of them."""
+    if not os.fstat(one).st_size == os.fstat(another).st_size == size:
         return False
     offset = 0
-    while chunk := os.pread(one, _CHUNK, offset):
-        if chunk != os.pread(another, _CHUNK, offset):
+    while offset < size:
+        chunk = os.pread(one, min(_CHUNK, size - offset), offset)
+        if not chunk or chunk != os.pread(another, len(chunk), offset):
             return False
         offset += len(chunk)
     return True
 
 
-def digest(descriptor: int) -> str:
-    """SHA-256 of the content, in hex."""
+def digest(descriptor: int, size: int) -> str:
+    """SHA-256 of the first `size` octets, in hex."""
     found = hashlib.sha256()
     offset = 0
-    while chunk := os.pread(descriptor, _CHUNK, offset):
+    while chunk := os.pread(descriptor, min(_CHUNK, size - offset), offset):
         found.update(chunk)
         offset += len(chunk)
     return found.hexdigest()

@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 
 from reconciler.destinations.maildir import files, names
+from reconciler.destinations.maildir.acting import acting_as
 from reconciler.destinations.maildir.boxes import Box
 from reconciler.destinations.maildir.staging import Copy, holds, links, opened, remove
 
@@ -16,13 +17,24 @@ second names: EPERM, EACCES, EXDEV (mergerfs, Android), EOPNOTSUPP, ENOSYS, EMLI
 _REPLACED = "somebody replaced a file in tmp while it was being delivered"
 
 
-def place(tmp: int, new: int, copy: Copy) -> None:
+def place(box: Box, copy: Copy) -> None:
     """Give `tmp/NAME` its name in `new/`; adopt what stands there already, if it is the same."""
     try:
-        _link(tmp, new, copy.name)
+        _link(box.tmp, box.new, copy.name)
     except FileExistsError:
-        _meet(tmp, new, copy)
+        _meet(box.tmp, box.new, copy)
+    if box.owner is not None and not copy.adopted:
+        _check(box, copy)
     copy.placed = True
+
+
+def _check(box: Box, copy: Copy) -> None:
+    """That it was our file, where somebody else may write into `tmp`. It may have left `new` again by now."""
+    for directory in (box.tmp, box.new):
+        with suppress(FileNotFoundError):
+            found = os.stat(copy.name, dir_fd=directory, follow_symlinks=False)
+            if (found.st_dev, found.st_ino) != copy.identity:
+                raise OSError(errno.ESTALE, _REPLACED)
 
 
 def _link(tmp: int, new: int, name: str) -> None:
@@ -44,9 +56,9 @@ def _meet(tmp: int, new: int, copy: Copy) -> None:
     try:
         if files.identity(descriptor) != copy.identity:
             raise OSError(errno.ESTALE, _REPLACED)
-        if not holds(new, copy.name, descriptor):
-            _rename(tmp, copy, names.other(copy.name, files.digest(descriptor)))
-            if not (links(new, copy.name) and holds(new, copy.name, descriptor)):
+        if not holds(new, copy, descriptor):
+            _rename(tmp, copy, names.other(copy.name, files.digest(descriptor, copy.size)))
+            if not (links(new, copy.name) and holds(new, copy, descriptor)):
                 _link(tmp, new, copy.name)
                 return
     finally:
@@ -64,7 +76,7 @@ def _rename(tmp: int, copy: Copy, name: str) -> None:
 
 def take_back(box: Box, copy: Copy) -> None:
     """Out of `new/` again, where nobody has moved it yet; else `tmp/NAME` stays and tells that it was delivered."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError), acting_as(box.receiver):
         os.unlink(copy.name, dir_fd=box.new)
         remove(box.tmp, copy.name)
         copy.placed = False

@@ -11,6 +11,7 @@ from contextlib import suppress
 from msgspec import Struct, field
 
 from reconciler.destinations.maildir import files, names
+from reconciler.destinations.maildir.acting import Owner, acting_as
 from reconciler.destinations.maildir.boxes import Box
 from reconciler.destinations.maildir.places import Place
 from reconciler.model.outcomes import Deferred, Refused
@@ -33,6 +34,8 @@ class Copy(Struct, eq=False):
     """Its file, still open because it has to be synced."""
     identity: tuple[int, int] = (0, 0)
     """Device and inode of its file."""
+    size: int = 0
+    """Octets of it. Who owns the file may have made it any size since."""
     held: Box | None = None
     """Kept open for the steps that follow."""
     put_off: str = ""
@@ -58,16 +61,29 @@ class Original:
         self.lost = False
         """It was read only in part, and where that went cannot be used."""
 
-    def write(self, descriptor: int, *, more: bool) -> None:
-        """`more`: there will be further copies."""
+    def write(self, descriptor: int, owner: Owner | None, *, more: bool) -> None:
+        """Into a file of `owner`'s. `more`: there will be further copies, which are made from this one, if it is ours:
+        else somebody could change it meanwhile."""
+        if self._first is None and more and owner is not None:
+            self._first = files.nameless()
+            self._read(self._first, None)
         if self._first is not None:
-            files.copy(self._first, descriptor, self.size)
+            with acting_as(owner):
+                files.copy(self._first, descriptor, self.size)
             return
-        self.lost = True
-        self.size = files.write(descriptor, self._content)
-        self.lost = False
+        self._read(descriptor, owner)
         if more:
             self._first = os.dup(descriptor)
+
+    def _read(self, descriptor: int, owner: Owner | None) -> None:
+        """The source is read as ourselves."""
+        self.lost = True
+        size = 0
+        for chunk in self._content:
+            with acting_as(owner):
+                size += files.write(descriptor, chunk)
+        self.size = size
+        self.lost = False
 
     def drain(self) -> None:
         """Nobody gets it: the source needs it read all the same."""
@@ -80,22 +96,30 @@ class Original:
 
 def stage(box: Box, copy: Copy, original: Original, *, more: bool) -> None:
     """Write `original` for `copy`; or adopt an earlier delivery of the same."""
-    descriptor, temporary = _begin(box.tmp, copy.name)
+    with acting_as(box.owner):
+        descriptor, temporary = _begin(box.tmp, copy.name)
+    adopted = False
     try:
         copy.identity = files.identity(descriptor)
-        if box.owner is not None:
-            os.fchown(descriptor, *box.owner)
-        original.write(descriptor, more=more)
-        adopted = temporary != copy.name and _adopt(box.tmp, copy, descriptor)
+        original.write(descriptor, box.owner, more=more)
+        copy.size = original.size
+        if temporary != copy.name:
+            with acting_as(box.owner):
+                adopted = _adopt(box.tmp, copy, descriptor)
     except BaseException:
         os.close(descriptor)
-        remove(box.tmp, temporary)
+        _remove(box, temporary)
         raise
     if adopted:
         os.close(descriptor)
-        remove(box.tmp, temporary)
+        _remove(box, temporary)
     else:
         _leave_open(copy, descriptor)
+
+
+def _remove(box: Box, temporary: str) -> None:
+    with acting_as(box.owner):
+        remove(box.tmp, temporary)
 
 
 def _leave_open(copy: Copy, descriptor: int) -> None:
@@ -128,9 +152,9 @@ def _adopt(tmp: int, copy: Copy, descriptor: int) -> bool:
     """Whether the message was delivered already. If the earlier delivery is of other content, this one gets a name of
     its own, under which it may have been delivered, too."""
     temporary = copy.name + _AGAIN
-    if not holds(tmp, copy.name, descriptor):
-        copy.name = names.other(copy.name, files.digest(descriptor))
-        if not (links(tmp, copy.name) > 1 and holds(tmp, copy.name, descriptor)):
+    if not holds(tmp, copy, descriptor):
+        copy.name = names.other(copy.name, files.digest(descriptor, copy.size))
+        if not (links(tmp, copy.name) > 1 and holds(tmp, copy, descriptor)):
             os.rename(temporary, copy.name, src_dir_fd=tmp, dst_dir_fd=tmp)
             return False
     copy.adopted = True
@@ -146,13 +170,13 @@ def links(directory: int, name: str) -> int:
     return status.st_nlink if stat.S_ISREG(status.st_mode) else -1
 
 
-def holds(directory: int, name: str, descriptor: int) -> bool:
-    """Whether the file `name` has the content of the open one."""
-    other = opened(directory, name)
+def holds(directory: int, copy: Copy, descriptor: int) -> bool:
+    """Whether the file of its name has the content of the open one."""
+    other = opened(directory, copy.name)
     if other is None:
         return False
     try:
-        return files.same(other, descriptor)
+        return files.same(other, descriptor, copy.size)
     finally:
         os.close(other)
 
