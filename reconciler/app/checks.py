@@ -35,7 +35,7 @@ class Checks:
             return self._tokens.secret_of(spec, given_up, collector.name)
 
         def opened() -> Source:
-            source = open_source(spec, secret())
+            source = open_source(spec, secret(), self._settings)
 
             def break_off() -> None:
                 source.abort()

@@ -42,6 +42,6 @@ def _parts(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: 
 
     tokens = Tokens()
     return Parts(ledger, Sessions(settings, ledger, tokens).run, backoff.decide, Checks(settings, ledger, tokens).run,
-                 web, settings.max_sessions, limits_of(settings), lambda collector: open_push(collector, tokens),
-                 settings.allow_inline_secrets, allow_empty,
+                 web, settings.max_sessions, limits_of(settings),
+                 lambda collector: open_push(collector, tokens, settings), settings.allow_inline_secrets, allow_empty,
                  secret_stamp)

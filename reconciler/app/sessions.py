@@ -29,11 +29,15 @@ from reconciler.model.secret import Secret, redact
 from reconciler.model.settings import Settings
 from reconciler.planning.desired import DesiredCollector
 from reconciler.secrets import read_secret, stamp
+from reconciler.wire.accounts import Accounts
+from reconciler.wire.identity import Identity
 from reconciler.wire.limits import Limits
 
 if TYPE_CHECKING:
     from reconciler.secrets.oauth2 import AccessTokens
 
+_ACCOUNTS = Accounts()
+"""What this process has learnt of how accounts are logged in to."""
 _REFUSED = {AuthenticationFailed.reason, backoff.LOGIN_REFUSED}
 
 
@@ -94,7 +98,7 @@ class Sessions:
         started = utc_now()
         try:
             secrets.append(self._secret(collector, control))
-            source = open_source(collector.effective.source, secrets[0])
+            source = open_source(collector.effective.source, secrets[0], self._settings)
             destination = open_destination(collector, self._settings)
 
             def break_off() -> None:
@@ -137,21 +141,22 @@ def secret_stamp(collector: DesiredCollector) -> str:
     return " ".join(stamp(secret) or "-" for secret in secrets if secret is not None)
 
 
-def open_source(spec: SourceSpec, secret: Secret) -> Source:
+def open_source(spec: SourceSpec, secret: Secret, settings: Settings) -> Source:
     if spec.protocol == "imap":
         from reconciler.sources.imap import open_imap  # noqa: PLC0415  # IMAPClient is slow to import
 
-        return open_imap(spec, secret, Limits())
+        return open_imap(spec, secret, Limits(), _ACCOUNTS, Identity(settings.support_address))
     from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415  # many have IMAP only
 
-    return open_pop3(spec, secret, Limits())
+    return open_pop3(spec, secret, Limits(), _ACCOUNTS)
 
 
-def open_push(collector: DesiredCollector, tokens: Tokens) -> Push:
+def open_push(collector: DesiredCollector, tokens: Tokens, settings: Settings) -> Push:
     from reconciler.sources.imap import idle  # noqa: PLC0415  # IMAPClient is slow to import
 
     spec = collector.effective.source
-    return idle.open_push(spec, tokens.secret_of(spec, collector=collector.name), Limits())
+    secret = tokens.secret_of(spec, collector=collector.name)
+    return idle.open_push(spec, secret, Limits(), _ACCOUNTS, Identity(settings.support_address))
 
 
 def open_destination(collector: DesiredCollector, settings: Settings) -> Destination[Any]:

@@ -12,7 +12,7 @@ import click
 from reconciler.model.settings import Listen, LogLevel, Settings
 
 _FIELDS = ("state_dir", "state", "manifests", "listen", "log_format", "log_level", "max_sessions", "host_connections",
-           "host_logins_per_minute", "allow_inline_secrets")
+           "host_logins_per_minute", "allow_inline_secrets", "support_address")
 
 Callback = Callable[..., int]
 """What a verb does; returns the exit code."""
@@ -86,6 +86,8 @@ def _options(log_level: LogLevel, *, manifests: bool) -> list[Callable[[Any], An
         _option("--host-logins-per-minute", type=number, metavar="N",
                 help="Logins at one host in a minute; default: 30 to 120 at the big providers, else no limit."),
         _option("--allow-inline-secrets", is_flag=True, help="Accept `password: {value: …}`: only for experiments."),
+        _option("--support-address", metavar="ADDRESS", default="",
+                help="Told to IMAP servers that ask who we are: a mail address or a URL; nothing unless given."),
     ]
     if manifests:
         listed.insert(0, _option("--manifests", type=directory, metavar="DIR",

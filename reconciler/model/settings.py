@@ -35,6 +35,8 @@ class Settings(Struct, frozen=True):
     host_logins_per_minute: int | None = None
     allow_inline_secrets: bool = False
     """`password: {value: …}` is accepted."""
+    support_address: str = ""
+    """What servers that ask who we are (RFC 2971) are told to turn to: a mail address or a URL."""
 
     @property
     def control_socket(self) -> Path:

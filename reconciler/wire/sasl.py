@@ -3,7 +3,7 @@
 | mechanism | | what goes over the wire |
 |---|---|---|
 | SCRAM-SHA-256, SCRAM-SHA-1 | RFC 7677, RFC 5802 | proofs on both sides: the server too has to know the password |
-| PLAIN | RFC 4616 | the password |
+| PLAIN, LOGIN | RFC 4616; no standard | the password |
 | CRAM-MD5 | RFC 2195 | a proof, by a hash that has grown old |
 | OAUTHBEARER, XOAUTH2 | RFC 7628; Google's, for which it was the model | an access token |
 """
@@ -15,7 +15,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import ClassVar
 
 from msgspec import Struct
@@ -59,22 +59,33 @@ class Exchange:
         credentials.check()
         self._credentials = credentials
         self._began = False
+        self._sent_along = False
 
     def initial(self) -> bytes | None:
         """What may be sent with the command (RFC 4959, RFC 5034); None where the server speaks first."""
+        first = self._start()
+        self._sent_along = first is not None
+        return first
+
+    def reply(self, challenge: bytes) -> bytes:
+        """The response to a challenge. Raises ProtocolViolation for what cannot be one."""
+        if not self._began and (first := self._start()) is not None:
+            return first
+        if self._sent_along and not challenge:  # the server asks for what came with the command
+            self._sent_along = False
+            return self._start() or b""
+        return base64.b64encode(self._next(self._decoded(challenge)))
+
+    def _start(self) -> bytes | None:
         first = self._first()
         self._began = first is not None
         return None if first is None else base64.b64encode(first)
 
-    def reply(self, challenge: bytes) -> bytes:
-        """The response to a challenge. Raises ProtocolViolation for what cannot be one."""
-        if not self._began and (first := self.initial()) is not None:
-            return first
+    def _decoded(self, challenge: bytes) -> bytes:
         try:
-            said = base64.b64decode(challenge, validate=True)
+            return base64.b64decode(challenge, validate=True)
         except binascii.Error:
             raise ProtocolViolation(f"login by {self.name}: the server's challenge is not base64") from None
-        return base64.b64encode(self._next(said))
 
     def settle(self) -> None:
         """The server says that we are logged in. Raises ProtocolViolation if it has not proved what it has to."""
@@ -91,6 +102,23 @@ class Plain(Exchange):
 
     def _first(self) -> bytes:
         return plain(self._credentials.username, self._credentials.secret)
+
+
+class Login(Exchange):
+    """Never a standard (draft-murchison-sasl-login); some servers have nothing else. It asks for the name, then for
+    the password, in words that do not matter."""
+
+    name = "LOGIN"
+
+    def __init__(self, credentials: Credentials) -> None:
+        super().__init__(credentials)
+        self._answers = [credentials.username, credentials.secret.reveal()]
+
+    def _next(self, said: bytes) -> bytes:
+        return self._answers.pop(0).encode() if self._answers else super()._next(said)
+
+    def _decoded(self, challenge: bytes) -> bytes:
+        return challenge
 
 
 class CramMd5(Exchange):
@@ -179,23 +207,34 @@ class XOAuth2(Bearer):
         return _xoauth2(self._credentials.username, self._credentials.secret.reveal()).encode()
 
 
-def exchanges(credentials: Credentials, offered: Collection[str], *, secure: bool) -> Iterator[Exchange]:
-    """Those that the server offers, in the order in which they are to be tried.
+_KINDS: dict[str, type[Exchange]] = {kind.name: kind for kind in (Plain, Login, CramMd5, OAuthBearer, XOAuth2)}
 
-    Without TLS a refused proof is not followed by the password itself. With TLS it is: of some passwords servers that
-    offer SCRAM keep hashes that do not fit it.
+
+def mechanisms(credentials: Credentials, offered: Collection[str], *, secure: bool) -> list[str]:
+    """Those of the server's mechanisms that may be used, in the order in which they are to be tried.
+
+    Without TLS a refused proof is not followed by the password itself (hazard T12). With TLS it is: of some passwords
+    servers that offer SCRAM keep hashes that do not fit it.
     """
     if credentials.token:
-        yield from (kind(credentials) for kind in (OAuthBearer, XOAuth2) if kind.name in offered)
-        return
+        return [name for name in (OAuthBearer.name, XOAuth2.name) if name in offered]
     proof = next((name for name in PROOFS if name in offered), None)
-    if proof is not None:
-        yield Scram(proof, credentials)
-    hides = proof is not None or CramMd5.name in offered
-    if Plain.name in offered and (secure or not hides):
-        yield Plain(credentials)
-    elif CramMd5.name in offered and proof is None:
-        yield CramMd5(credentials)
+    found = [proof] if proof else []
+    if secure or not hides(offered):
+        found += [name for name in (Plain.name, Login.name) if name in offered]
+    if CramMd5.name in offered and not found:
+        found.append(CramMd5.name)
+    return found
+
+
+def hides(offered: Collection[str]) -> bool:
+    """The server can do without seeing the password."""
+    return any(name in offered for name in (*PROOFS, CramMd5.name))
+
+
+def begin(name: str, credentials: Credentials) -> Exchange:
+    """An exchange of this mechanism. Raises SourceUnsuitable where it cannot carry the credentials."""
+    return Scram(name, credentials) if name in PROOFS else _KINDS[name](credentials)
 
 
 def plain(username: str, password: Secret) -> bytes:

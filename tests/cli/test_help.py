@@ -66,7 +66,8 @@ def test_common_options_follow_every_verb_and_have_a_variable(run: Run, name: st
               if isinstance(parameter, CommonOption)}
 
     expected = {"--state-dir", "--state", "--listen", "--log-format", "--log-level", "--max-sessions",
-                "--host-connections", "--host-logins-per-minute", "--allow-inline-secrets"}
+                "--host-connections", "--host-logins-per-minute", "--allow-inline-secrets",
+                "--support-address"}
     assert set(common) == (expected if name == "schema" else expected | {"--manifests"})
     shown = " ".join(run(name, "--help").stdout.split())
     for option, variable in common.items():

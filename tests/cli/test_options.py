@@ -24,11 +24,12 @@ def test_defaults(run: Run, app: FakeApp) -> None:
 def test_all_of_them(run: Run, app: FakeApp) -> None:
     run("run", "m.d", "--once", "--state-dir", "/s", "--state", "postgresql://db/m", "--listen", "[::1]:8080",
         "--log-format", "json", "--log-level", "debug", "--max-sessions", "5", "--host-connections", "2",
-        "--host-logins-per-minute", "30", "--allow-inline-secrets")
+        "--host-logins-per-minute", "30", "--allow-inline-secrets", "--support-address", "a@b.example")
 
     assert app.ran == [(Settings(
         state_dir=Path("/s"), state_url="postgresql://db/m", listen=Listen("::1", 8080), log_format="json",
-        log_level="debug", max_sessions=5, host_connections=2, host_logins_per_minute=30, allow_inline_secrets=True),
+        log_level="debug", max_sessions=5, host_connections=2, host_logins_per_minute=30, allow_inline_secrets=True,
+        support_address="a@b.example"),
         Path("m.d"), True)]
 
 

@@ -281,7 +281,7 @@ def test_S1_a_password_that_the_server_echoes_is_redacted() -> None:
     def login(client: Client, line: bytes) -> None:
         client.send(tagged(line, b"TAG NO I cannot take " + line + b" \x1b[31m from you\r\n"))
 
-    ways: list[dict[str, Reply]] = [{"LOGIN": login}, {"CAPABILITY": PLAIN, "AUTHENTICATE": login}]
+    ways: list[dict[str, Reply]] = [{"LOGIN": login}, {"CAPABILITY": PLAIN, "AUTHENTICATE": login, "LOGIN": login}]
     for replies in ways:
         with Scripted(imap(replies)) as server:
             text = refused(server, AuthenticationFailed)

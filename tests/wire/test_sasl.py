@@ -37,7 +37,7 @@ def first(exchange: Exchange) -> bytes:
 
 
 def names(offered: str, *, secure: bool, credentials: Credentials = PENCIL) -> list[str]:
-    return [exchange.name for exchange in sasl.exchanges(credentials, offered.split(), secure=secure)]
+    return sasl.mechanisms(credentials, offered.split(), secure=secure)
 
 
 def test_plain_is_utf_8() -> None:
@@ -79,7 +79,7 @@ def test_scram_server_that_does_not_know_the_password(name: str) -> None:
     assert "pencil" not in str(caught.value)
 
 
-@pytest.mark.parametrize("bent", [b"r=other,s=QSXCR+Q6sek8bf92,i=4096", b"", b"r=fyko+d2lbbFgONRv9qkxdawLx,s=!,i=4096",
+@pytest.mark.parametrize("bent", [b"r=other,s=QSXCR+Q6sek8bf92,i=4096", b"x", b"r=fyko+d2lbbFgONRv9qkxdawLx,s=!,i=4096",
                                   b"r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXCR+Q6sek8bf92,i=1", b"\xff",
                                   b"r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXCR+Q6sek8bf92,i=999999999"])
 def test_scram_parameters_that_cannot_be(bent: bytes) -> None:
@@ -132,13 +132,36 @@ def test_without_initial_response_the_first_challenge_only_asks_for_it() -> None
 
 def test_strongest_first_and_never_the_password_after_a_proof_without_tls() -> None:
     everything = "PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256 XOAUTH2 OAUTHBEARER"
-    assert names(everything, secure=True) == ["SCRAM-SHA-256", "PLAIN"]
+    assert names(everything, secure=True) == ["SCRAM-SHA-256", "PLAIN", "LOGIN"]
     assert names(everything, secure=False) == ["SCRAM-SHA-256"]
     assert names("SCRAM-SHA-1 CRAM-MD5", secure=True) == ["SCRAM-SHA-1"]
     assert names("PLAIN CRAM-MD5", secure=True) == ["PLAIN"]
     assert names("PLAIN CRAM-MD5", secure=False) == ["CRAM-MD5"]
     assert names("PLAIN", secure=False) == ["PLAIN"]
-    assert names("LOGIN GSSAPI", secure=True) == []
+    assert names("LOGIN GSSAPI", secure=True) == ["LOGIN"]
+    assert names("LOGIN CRAM-MD5", secure=False) == ["CRAM-MD5"]
+    assert names("GSSAPI NTLM", secure=True) == []
+
+
+@pytest.mark.parametrize("kind", [sasl.Plain, sasl.OAuthBearer, sasl.XOAuth2])
+def test_a_server_that_asks_for_the_initial_response_again_gets_it_once(kind: type[Exchange]) -> None:
+    exchange = kind(TOKEN)
+    assert exchange.reply(b"") == exchange.initial()
+    exchange = kind(TOKEN)
+    sent = exchange.initial()
+    assert exchange.reply(b"") == sent
+    if kind is sasl.Plain:
+        with pytest.raises(ProtocolViolation):
+            exchange.reply(b"")
+
+
+@pytest.mark.parametrize("prompts", [(b"VXNlcm5hbWU6", b"UGFzc3dvcmQ6"), (b"", b""), (b"Username:", b"what else?")])
+def test_login_answers_whatever_is_asked(prompts: tuple[bytes, bytes]) -> None:
+    exchange = sasl.Login(PENCIL)
+    assert exchange.initial() is None
+    assert [base64.b64decode(exchange.reply(prompt)) for prompt in prompts] == [b"user", b"pencil"]
+    with pytest.raises(ProtocolViolation):
+        exchange.reply(b"")
 
 
 def test_a_token_goes_by_its_own_mechanisms_only() -> None:

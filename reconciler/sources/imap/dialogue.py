@@ -50,6 +50,7 @@ class Dialogue(imaplib.IMAP4):
         """The folder was opened for writing, and the server does not let us (READ-ONLY)."""
         self._reader = Reader(connection)
         self._hearers: Mapping[str, Hearer] = {}
+        self._posted: set[bytes] = set()
         super().__init__()
 
     # What imaplib asks of a transport
@@ -95,6 +96,8 @@ class Dialogue(imaplib.IMAP4):
             return b"*"
         if response.tag not in self.tagged_commands:
             raise self._violation("an answer to no command of ours")
+        if self._answers_post(response):
+            return response.tag
         self._note_code(response.text.encode("utf-8", "backslashreplace"))
         self.tagged_commands[response.tag] = response  # type: ignore[assignment]  # nobody but us looks into it
         return response.tag
@@ -105,6 +108,10 @@ class Dialogue(imaplib.IMAP4):
         return completed.status, [completed.text.encode()]
 
     # Beyond imaplib
+
+    def post(self, name: str, *arguments: bytes) -> None:
+        """A command whose answer changes nothing: it is read with those to the commands that follow."""
+        self._posted.add(self._command(name, *arguments))
 
     def refresh_capabilities(self) -> None:
         """Ask for them."""
@@ -210,10 +217,19 @@ class Dialogue(imaplib.IMAP4):
                 return self._fetched(response)
             self._told(response)
             return None
+        if isinstance(response, Completed) and self._answers_post(response):
+            return None
         if isinstance(response, Asked) or response.tag not in tags:
             raise self._violation("an answer to no command of ours")
         del self.tagged_commands[response.tag]
         return response
+
+    def _answers_post(self, response: Completed) -> bool:
+        if response.tag not in self._posted:
+            return False
+        self._posted.remove(response.tag)
+        self.tagged_commands.pop(response.tag, None)
+        return True
 
     def _fetched(self, response: Untagged) -> Fetched | None:
         """None for one that cannot be read, where no literal is in it: of what was asked for, what is missing is asked

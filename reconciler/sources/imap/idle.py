@@ -21,8 +21,10 @@ from reconciler.sources.imap.failures import Failures
 from reconciler.sources.imap.folders import INBOX, ServerFolder, choose_folders
 from reconciler.sources.imap.listing import selected_count
 from reconciler.sources.imap.login import log_in
+from reconciler.wire.accounts import Accounts
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.identity import Identity
 from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 
@@ -52,11 +54,14 @@ class _Step(Enum):
 class ImapPush:
     """`model.interfaces.Push`. `begin` in any thread, `abort` from another one meanwhile; the rest in one thread."""
 
-    __slots__ = ("_connection", "_count", "_endpoint", "_half", "_literal", "_news", "_next", "_octets", "_opening",
-                 "_socket", "_step")
+    __slots__ = ("_connection", "_count", "_endpoint", "_habits", "_half", "_identity", "_literal", "_news", "_next",
+                 "_octets", "_opening", "_socket", "_step")
 
-    def __init__(self, spec: SourceSpec, secret: Secret, limits: Limits) -> None:
+    def __init__(self, spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts,
+                 identity: Identity) -> None:
         self._endpoint = str(Endpoint.of(spec))
+        self._habits = accounts.of(f"imap {spec.username} {self._endpoint}")
+        self._identity = identity
         self._opening: tuple[SourceSpec, Secret] | None = (spec, secret)
         self._connection: Connection | None = Connection(Endpoint.of(spec), limits)
         self._half = self._literal = b""
@@ -73,7 +78,7 @@ class ImapPush:
         (spec, secret), connection, self._opening = self._opening, self._connection, None
         credentials = Credentials(spec.username, secret, token=spec.oauth2 is not None)
         failures = Failures(connection.endpoint, credentials.forms())
-        client = log_in(connection, failures, credentials)
+        client = log_in(connection, failures, credentials, self._habits, self._identity)
         with failures.translated("asking to be told of new mail"):
             if "IDLE" not in client.dialogue.capabilities:
                 raise SourceUnsuitable(f"{self._endpoint}: the server does not offer IDLE, so it cannot push")
@@ -212,6 +217,7 @@ def _notify(names: Iterable[bytes]) -> bytes:
     return begin + b" ".join(quoted) + end
 
 
-def open_push(spec: SourceSpec, secret: Secret, limits: Limits) -> ImapPush:
+def open_push(spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts | None = None,
+              identity: Identity | None = None) -> ImapPush:
     """Not connected yet; `spec`'s paths are absolute."""
-    return ImapPush(spec, secret, limits)
+    return ImapPush(spec, secret, limits, accounts or Accounts(), identity or Identity())

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import imaplib
-from collections.abc import Sequence
+import re
+from functools import partial
 
-from reconciler.model.errors import (
-    AuthenticationFailed,
-    ConnectionFailed,
-    SourceError,
-    SourceUnsuitable,
-    Throttled,
-    TlsRefused,
-)
+from reconciler.model.errors import ConnectionFailed, SourceUnsuitable, Throttled, TlsRefused
 from reconciler.model.secret import Secret
-from reconciler.sources.imap.dialogue import Client
+from reconciler.sources.imap.dialogue import Client, Dialogue
 from reconciler.sources.imap.failures import Failures
 from reconciler.sources.imap.responses import Completed
 from reconciler.wire import sasl
+from reconciler.wire.accounts import Habits
 from reconciler.wire.connection import Connection
+from reconciler.wire.identity import Identity
+from reconciler.wire.ladder import Refusal, Way, climb_down
 from reconciler.wire.sasl import Credentials, Exchange
 
+_UNKNOWN = re.compile("mechanism|not supported|unsupported|unrecogni[sz]ed|unknown command", re.IGNORECASE)
+"""NO, where BAD is meant."""
 
-def log_in(connection: Connection, failures: Failures, credentials: Credentials) -> Client:
-    """Connect and log in. Credentials go out only over what the manifest asks for (hazards T1, T2, T12)."""
+
+def log_in(connection: Connection, failures: Failures, credentials: Credentials, habits: Habits,
+           identity: Identity) -> Client:
+    """Connect, log in, say who we are. Credentials go out only over what the manifest asks for (hazards T1, T2, T12).
+    What the account's `habits` tell is gone by, and what is learnt is noted there."""
     credentials.check()
     connection.open()
     client = _greet(connection, failures)
@@ -31,8 +33,10 @@ def log_in(connection: Connection, failures: Failures, credentials: Credentials)
         if connection.endpoint.tls == "starttls":
             _start_tls(client)
         if client.dialogue.state == "NONAUTH":
-            _authenticate(client, failures, credentials)
+            _authenticate(client, failures, credentials, habits)
         _ask_capabilities_again(client)
+        if "ID" in client.dialogue.capabilities:
+            client.dialogue.post("ID", identity.arguments())
     return client
 
 
@@ -62,58 +66,103 @@ def _start_tls(client: Client) -> None:
     client.dialogue.refresh_capabilities()
 
 
-def _authenticate(client: Client, failures: Failures, credentials: Credentials) -> None:
-    connection, offered = client.dialogue.connection, client.dialogue.capabilities
+def _authenticate(client: Client, failures: Failures, credentials: Credentials, habits: Habits) -> None:
+    connection = client.dialogue.connection
     if connection.endpoint.tls != "none" and not connection.secure:
         raise TlsRefused(f"{connection.endpoint}: the connection is not encrypted; the password was not sent")
-    mechanisms = {word.removeprefix("AUTH=") for word in offered if word.startswith("AUTH=")}
-    if "LOGINDISABLED" in offered and not connection.secure:
-        mechanisms.discard("PLAIN")
-    known = list(sasl.exchanges(credentials, mechanisms, secure=connection.secure))
-    if not known and credentials.token:
+    login = Login(client, failures, credentials, habits)
+    ways = login.ways()
+    if not ways and credentials.token:
         raise SourceUnsuitable(f"{connection.endpoint}: the server takes neither OAUTHBEARER nor XOAUTH2; log in with "
                                "source.password instead")
-    if not known and "LOGINDISABLED" in offered:
+    if not ways:
         raise TlsRefused(f"{connection.endpoint}: the server does not let anybody log in this way (LOGINDISABLED); the "
                          "password was not sent. Set source.tls to starttls or implicit.")
-    _try(client, failures, known, credentials)
+    client.dialogue.untagged("CAPABILITY")
+    climb_down(ways, habits, credentials, (imaplib.IMAP4.abort,))
     client.dialogue.state = "AUTH"
 
 
-def _try(client: Client, failures: Failures, known: Sequence[Exchange], credentials: Credentials) -> None:
-    """One after the other, as long as it is the credentials that are refused."""
-    client.dialogue.untagged("CAPABILITY")
-    if not known:
-        completed = _login(client, credentials.username, credentials.secret)
-        if not completed.ok:
-            raise failures.login(completed)
-    refused: SourceError | None = None
-    for exchange in known:
-        completed = _exchange(client, exchange)
+class Login:
+    """The ways of logging in at one server."""
+
+    def __init__(self, client: Client, failures: Failures, credentials: Credentials, habits: Habits) -> None:
+        self._dialogue = client.dialogue
+        self._failures = failures
+        self._credentials = credentials
+        self._habits = habits
+
+    def ways(self) -> list[Way]:
+        """Strongest first; the command LOGIN at last, where the server does not forbid it (RFC 3501, 6.2.3) and the
+        password may be shown to it."""
+        offered, secure = self._dialogue.capabilities, self._dialogue.connection.secure
+        names = {word.removeprefix("AUTH=") for word in offered if word.startswith("AUTH=")}
+        found = [Way(name, partial(self._by_mechanism, name))
+                 for name in sasl.mechanisms(self._credentials, names, secure=secure) if self._allowed(name)]
+        if not self._credentials.token and (secure or not sasl.hides(names)):
+            found += [Way("the command LOGIN", self._by_command)] if self._allowed("LOGIN", command=True) else []
+        return found
+
+    def _allowed(self, name: str, *, command: bool = False) -> bool:
+        """What a server says in the clear against sending passwords is obeyed; the command is what LOGINDISABLED is
+        about, TLS or not. It may come to say so while we try."""
+        disabled = "LOGINDISABLED" in self._dialogue.capabilities
+        shown = name in (sasl.Plain.name, sasl.Login.name)
+        return not disabled or (not command and (self._dialogue.connection.secure or not shown))
+
+    def _by_mechanism(self, name: str) -> Refusal | None:
+        self._learn()
+        if not self._allowed(name):
+            return self._forbidden()
+        try:
+            with_it = self._habits.initial_response and "SASL-IR" in self._dialogue.capabilities
+            exchange, completed = self._exchange(name, initial=with_it)
+            if completed.status == "BAD" and with_it and not self._failures.known("login refused", completed.text):
+                self._habits.initial_response = False
+                exchange, completed = self._exchange(name, initial=False)
+        except SourceUnsuitable as error:
+            return Refusal(error, understood=False)
         if completed.ok:
             exchange.settle()
-            return
-        refused = failures.login(completed)
-        if not isinstance(refused, AuthenticationFailed):
-            break
-    if refused is not None:
-        raise refused
+            return None
+        return self._refused(completed)
+
+    def _exchange(self, name: str, *, initial: bool) -> tuple[Exchange, Completed]:
+        """AUTHENTICATE, with its initial response (RFC 4959) where the server takes it: one round trip less."""
+        exchange = sasl.begin(name, self._credentials)
+        first = exchange.initial() if initial else None
+        arguments = [name.encode(), *([first] if first is not None else [])]
+        return exchange, self._dialogue.converse("AUTHENTICATE", arguments, exchange.reply)
+
+    def _by_command(self) -> Refusal | None:
+        self._learn()
+        if not self._allowed("LOGIN", command=True):
+            return self._forbidden()
+        completed = _login(self._dialogue, self._credentials.username, self._credentials.secret)
+        return None if completed.ok else self._refused(completed)
+
+    def _refused(self, completed: Completed) -> Refusal:
+        """BAD is the answer to a command that is not understood, not to a wrong password."""
+        unknown = completed.status == "BAD" or (self._credentials.token and _UNKNOWN.search(completed.text) is not None)
+        return Refusal(self._failures.login(completed), understood=not unknown)
+
+    def _learn(self) -> None:
+        """What the server has said of its capabilities since, unasked."""
+        if "CAPABILITY" in self._dialogue.untagged_responses:
+            self._dialogue.learn_capabilities()
+
+    def _forbidden(self) -> Refusal:
+        return Refusal(SourceUnsuitable(f"{self._dialogue.connection.endpoint}: the server came to forbid this way of "
+                                        "logging in (LOGINDISABLED)"), understood=False)
 
 
-def _exchange(client: Client, exchange: Exchange) -> Completed:
-    """AUTHENTICATE, with its initial response (RFC 4959) where the server takes it: one round trip less."""
-    initial = exchange.initial() if "SASL-IR" in client.dialogue.capabilities else None
-    arguments = [exchange.name.encode(), *([initial] if initial is not None else [])]
-    return client.dialogue.converse("AUTHENTICATE", arguments, exchange.reply)
-
-
-def _login(client: Client, username: str, password: Secret) -> Completed:
+def _login(dialogue: Dialogue, username: str, password: Secret) -> Completed:
     """LOGIN, with literals for what a quoted string must not hold (RFC 3501, section 9: QUOTED-CHAR)."""
     name, word = username.encode(), password.reveal().encode()
     if name.isascii() and word.isascii():
-        return client.dialogue.run("LOGIN", _quoted(name), _quoted(word))
+        return dialogue.run("LOGIN", _quoted(name), _quoted(word))
     answers = iter([name + b" {%d}" % len(word), word])
-    return client.dialogue.converse("LOGIN", [b"{%d}" % len(name)], lambda _: next(answers, None))
+    return dialogue.converse("LOGIN", [b"{%d}" % len(name)], lambda _: next(answers, None))
 
 
 def _ask_capabilities_again(client: Client) -> None:

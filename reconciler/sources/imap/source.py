@@ -22,25 +22,32 @@ from reconciler.sources.imap.listing import list_messages, selected_next, select
 from reconciler.sources.imap.login import log_in
 from reconciler.sources.imap.responses import Completed
 from reconciler.sources.imap.standing import Stand, same, stand, text
+from reconciler.wire.accounts import Accounts
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.identity import Identity
 from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 
 
-def open_imap(spec: SourceSpec, secret: Secret, limits: Limits) -> ImapSource:
-    """A source for one session. It connects when it is first asked for something; `spec`'s paths are absolute."""
-    return ImapSource(spec, secret, limits)
+def open_imap(spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts | None = None,
+              identity: Identity | None = None) -> ImapSource:
+    """A source for one session. It connects when it is first asked for something; `spec`'s paths are absolute.
+    `accounts`: what earlier sessions have learnt."""
+    return ImapSource(spec, secret, limits, accounts or Accounts(), identity or Identity())
 
 
 class ImapSource:
     """Reads with EXAMINE and BODY.PEEK[]: flags stay as they are, \\Recent too. SELECT is for deleting only."""
 
-    def __init__(self, spec: SourceSpec, secret: Secret, limits: Limits) -> None:
+    def __init__(self, spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts,
+                 identity: Identity) -> None:
         self._endpoint = Endpoint.of(spec)
         self._account = Account("imap", spec.host, spec.effective_port, spec.username)
         self._declared = spec.effective_folders
         self._credentials = Credentials(spec.username, secret, token=spec.oauth2 is not None)
+        self._habits = accounts.of(f"imap {spec.username} {self._endpoint}")
+        self._identity = identity
         self._failures = Failures(self._endpoint, self._credentials.forms())
         self._connection = Connection(self._endpoint, limits)
         self._client: Client | None = None
@@ -128,7 +135,7 @@ class ImapSource:
 
     def _connected(self) -> Client:
         if self._client is None:
-            self._client = log_in(self._connection, self._failures, self._credentials)
+            self._client = log_in(self._connection, self._failures, self._credentials, self._habits, self._identity)
         return self._client
 
     def _choose(self, client: Client) -> Chosen:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from reconciler.model.errors import AuthenticationFailed, SourceError, SourceUnsuitable, Throttled, TlsRefused
+import re
+from functools import partial
+
+from reconciler.model.errors import SourceUnsuitable, Throttled, TlsRefused
 from reconciler.providers.refusals import refused_login
 from reconciler.sources.pop3.capabilities import Capabilities, ask
 from reconciler.sources.pop3.dialogue import Dialogue, Reply
 from reconciler.wire import sasl
-from reconciler.wire.sasl import Credentials, Exchange
+from reconciler.wire.accounts import Habits
+from reconciler.wire.ladder import Refusal, Way, climb_down
+from reconciler.wire.sasl import Credentials
 
+_UNKNOWN = re.compile(rb"mechanism|not supported|unsupported|unrecogni[sz]ed|(?:unknown|invalid|bad) command|syntax",
+                      re.IGNORECASE)
+"""A command that is not understood; POP3 has no BAD for it."""
 _LONGEST_COMMAND = 255  # octets with CRLF (RFC 2449, section 4)
 
 
-def log_in(dialogue: Dialogue, credentials: Credentials) -> Capabilities:
+def log_in(dialogue: Dialogue, credentials: Credentials, habits: Habits) -> Capabilities:
     """Greet, secure, authenticate; what the server offered before the login.
 
     Raises `TlsRefused` before credentials are sent, `AuthenticationFailed`, `Throttled`, `SourceUnsuitable`.
@@ -28,7 +36,7 @@ def log_in(dialogue: Dialogue, credentials: Credentials) -> Capabilities:
         capabilities = ask(dialogue)  # what was offered in the clear counts no longer (RFC 2595, section 4)
     if "UTF8" in capabilities:
         dialogue.command(b"UTF8")  # else some servers wrap 8-bit mail anew each time (RFC 6856; hazard P12)
-    _authenticate(dialogue, capabilities, credentials)
+    _authenticate(dialogue, capabilities, credentials, habits)
     return capabilities
 
 
@@ -42,26 +50,18 @@ def _start_tls(dialogue: Dialogue, capabilities: Capabilities) -> None:
     dialogue.connection.start_tls()
 
 
-def _authenticate(dialogue: Dialogue, capabilities: Capabilities, credentials: Credentials) -> None:
-    """SASL where it is offered, else USER and PASS; nothing that the server does not offer (hazard T12)."""
+def _authenticate(dialogue: Dialogue, capabilities: Capabilities, credentials: Credentials, habits: Habits) -> None:
+    """SASL where it is offered, USER and PASS at last; in the clear nothing that the server does not offer (hazard
+    T12). With TLS some do not even mention USER (RFC 2449, section 6.3: it should be)."""
     secure = dialogue.connection.secure
-    known = list(sasl.exchanges(credentials, capabilities.sasl, secure=secure))
-    refused: SourceError | None = None
-    for exchange in known:
-        refused = _exchange(dialogue, exchange, capabilities)
-        if not isinstance(refused, AuthenticationFailed):
-            break
-    if refused is not None:
-        raise refused
-    if known:
-        return
-    if credentials.token or not ("USER" in capabilities or not capabilities.known):
+    ways = [Way(name, partial(_by_mechanism, dialogue, capabilities, credentials, name))
+            for name in sasl.mechanisms(credentials, capabilities.sasl, secure=secure)]
+    offered = "USER" in capabilities or not capabilities.known
+    if not credentials.token and (secure or (offered and not sasl.hides(capabilities.sasl))):
+        ways.append(Way("USER and PASS", partial(_by_command, dialogue, capabilities, credentials)))
+    if not ways:
         raise _unsuitable(dialogue, credentials)
-    reply = dialogue.command(b"USER " + credentials.username.encode())
-    if reply.ok:
-        reply = dialogue.command(b"PASS " + credentials.secret.reveal().encode())
-    if not reply.ok:
-        raise _refused(dialogue, reply, capabilities)
+    climb_down(ways, habits, credentials)
 
 
 def _unsuitable(dialogue: Dialogue, credentials: Credentials) -> SourceUnsuitable:
@@ -72,10 +72,15 @@ def _unsuitable(dialogue: Dialogue, credentials: Credentials) -> SourceUnsuitabl
     return SourceUnsuitable(f"{dialogue.connection.endpoint}: the server offers neither USER nor SASL PLAIN.{mend}")
 
 
-def _exchange(dialogue: Dialogue, exchange: Exchange, capabilities: Capabilities) -> SourceError | None:
+def _by_mechanism(dialogue: Dialogue, capabilities: Capabilities, credentials: Credentials,
+                  name: str) -> Refusal | None:
     """AUTH with its initial response at once, where that fits into a command (RFC 5034, section 4): Microsoft's servers
     accept no longer ones. None: logged in."""
-    command = b"AUTH " + exchange.name.encode()
+    try:
+        exchange = sasl.begin(name, credentials)
+    except SourceUnsuitable as error:
+        return Refusal(error, understood=False)
+    command = b"AUTH " + name.encode()
     initial = exchange.initial()
     if initial is not None and len(command) + len(initial) + 3 <= _LONGEST_COMMAND:
         command, initial = command + b" " + initial, None
@@ -90,10 +95,17 @@ def _exchange(dialogue: Dialogue, exchange: Exchange, capabilities: Capabilities
     return None
 
 
-def _refused(dialogue: Dialogue, reply: Reply, capabilities: Capabilities) -> SourceError:
+def _by_command(dialogue: Dialogue, capabilities: Capabilities, credentials: Credentials) -> Refusal | None:
+    reply = dialogue.command(b"USER " + credentials.username.encode())
+    if reply.ok:
+        reply = dialogue.command(b"PASS " + credentials.secret.reveal().encode())
+    return None if reply.ok else _refused(dialogue, reply, capabilities)
+
+
+def _refused(dialogue: Dialogue, reply: Reply, capabilities: Capabilities) -> Refusal:
     error = dialogue.refusal(reply, "login refused", login_delay=capabilities.login_delay)
-    if error is not None:
-        return error
-    text = f"{dialogue.connection.endpoint}: login refused: {dialogue.quote(reply)}"
-    # without [AUTH] it may be anything (RFC 3206, section 4)
-    return refused_login(text, host=dialogue.connection.endpoint.host, protocol="pop3")
+    if error is None:
+        text = f"{dialogue.connection.endpoint}: login refused: {dialogue.quote(reply)}"
+        # without [AUTH] it may be anything (RFC 3206, section 4)
+        error = refused_login(text, host=dialogue.connection.endpoint.host, protocol="pop3")
+    return Refusal(error, understood=_UNKNOWN.search(reply.rest) is None)

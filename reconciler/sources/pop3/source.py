@@ -15,6 +15,7 @@ from reconciler.sources.pop3.login import log_in
 from reconciler.sources.pop3.maildrop import Maildrop, maildrop
 from reconciler.sources.pop3.retrieval import Numbered, retrieve
 from reconciler.sources.pop3.tops import tops
+from reconciler.wire.accounts import Accounts
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
@@ -23,9 +24,11 @@ from reconciler.wire.sasl import Credentials
 _DELETES_AT_ONCE = 200
 
 
-def open_pop3(spec: SourceSpec, secret: Secret, limits: Limits) -> Pop3Source:
-    """The source that a manifest declares, its paths absolute. Connects when it is asked for its listings."""
-    return Pop3Source(Endpoint.of(spec), Credentials(spec.username, secret, token=spec.oauth2 is not None), limits)
+def open_pop3(spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts | None = None) -> Pop3Source:
+    """The source that a manifest declares, its paths absolute. Connects when it is asked for its listings. `accounts`:
+    what earlier sessions have learnt."""
+    return Pop3Source(Endpoint.of(spec), Credentials(spec.username, secret, token=spec.oauth2 is not None), limits,
+                      accounts)
 
 
 class Pop3Source:
@@ -35,8 +38,10 @@ class Pop3Source:
     pending until `finish`, and lost when the session breaks before (RFC 1939, section 6).
     """
 
-    def __init__(self, endpoint: Endpoint, credentials: Credentials, limits: Limits) -> None:
+    def __init__(self, endpoint: Endpoint, credentials: Credentials, limits: Limits,
+                 accounts: Accounts | None = None) -> None:
         self._credentials = credentials
+        self._habits = (accounts or Accounts()).of(f"pop3 {credentials.username} {endpoint}")
         self._connection = Connection(endpoint, limits)
         self._dialogue = Dialogue(self._connection, credentials.forms())
         self._capabilities = Capabilities()
@@ -118,7 +123,7 @@ class Pop3Source:
 
     def _log_in(self) -> None:
         if not self._connection.received:
-            self._capabilities = log_in(self._dialogue, self._credentials)
+            self._capabilities = log_in(self._dialogue, self._credentials, self._habits)
 
     def _list(self) -> Maildrop:
         """CAPA, LIST and UIDL, in one go where pipelining was offered before the login too."""

@@ -1,0 +1,43 @@
+"""What sessions with an account have learnt and the next one may go by: how logging in works there, and what the server
+does not understand although it offers it.
+
+Kept in memory: it is worth one refused login after a start, not a row that has to be migrated, and an account that is
+edited or a server that was replaced is forgotten with the process at the latest.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+
+_MOST = 50_000
+
+
+class Habits:
+    """Of one account. Read and changed by the sessions of that account, field by field."""
+
+    __slots__ = ("initial_response", "one_by_one", "tried", "tried_with", "way")
+
+    def __init__(self) -> None:
+        self.way = ""
+        """The way of logging in that worked last."""
+        self.initial_response = True
+        """Initial responses (RFC 4959) are understood, where they are offered."""
+        self.one_by_one = False
+        """The server answers pipelined commands wrongly."""
+        self.tried: frozenset[str] = frozenset()
+        """The ways that were refused with `tried_with`, the hash of a secret."""
+        self.tried_with = 0
+
+
+class Accounts:
+    """The habits of every account, by any text that tells accounts apart. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._habits: dict[str, Habits] = {}
+
+    def of(self, account: str) -> Habits:
+        with self._lock:
+            if account not in self._habits and len(self._habits) >= _MOST:
+                self._habits.clear()  # it costs a login each
+            return self._habits.setdefault(account, Habits())
