@@ -1,0 +1,121 @@
+"""What the administrator allows manifests to name, as the adapters ask for it. `manifests.policy` reads it."""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+Role = Literal["sources", "destinations", "tokens"]
+Roots = tuple[str, ...] | None
+"""Directories; None: anywhere."""
+Hosts = tuple[str, ...] | None
+"""Patterns of names, addresses and networks; None: any."""
+
+
+class Allowed(Struct, frozen=True):
+    """Without a policy everything is allowed."""
+
+    file: str = ""
+    """The policy's; empty where there is none."""
+    secret_files: Roots = None
+    ca_files: Roots = None
+    sockets: Roots = None
+    maildirs: Roots = None
+    programs: tuple[str, ...] | None = None
+    env_prefix: str | None = ""
+    """None: no variable at all."""
+    variables_passed_on: tuple[str, ...] = ()
+    sources: Hosts = None
+    destinations: Hosts = None
+    tokens: Hosts = None
+
+    def hosts(self, role: Role) -> Hosts:
+        return {"sources": self.sources, "destinations": self.destinations, "tokens": self.tokens}[role]
+
+    def program(self, argv: Sequence[str]) -> bool:
+        """By its whole path, as it stands in the manifest: what PATH finds is not ours to tell."""
+        return self.programs is None or argv[0] in self.programs
+
+    def variable(self, name: str) -> bool:
+        return self.env_prefix is not None and name.startswith(self.env_prefix)
+
+    def host(self, role: Role, host: str) -> bool:
+        """Whether this name or address may be, as far as that is known before it is looked up."""
+        patterns = self.hosts(role)
+        if patterns is None:
+            return True
+        address = _address(host)
+        if address is not None:
+            return _in_networks(address, patterns)
+        return _matches(host, patterns) or any(_network(pattern) for pattern in patterns)
+
+    def connection(self, role: Role, host: str, address: str) -> bool:
+        """Whether `host`, which was looked up, may be connected to at `address`. A name that is allowed leads to no
+        machine of our own network, unless that is in a network that is allowed as well."""
+        patterns = self.hosts(role)
+        found = _address(address)
+        if patterns is None or found is None:
+            return patterns is None
+        return _in_networks(found, patterns) or (_address(host) is None and _matches(host, patterns)
+                                                 and found.is_global)
+
+
+_now = Allowed()
+
+
+def allowed() -> Allowed:
+    """What this process goes by."""
+    return _now
+
+
+def enforce(policy: Allowed) -> None:
+    """Go by this from now on."""
+    global _now  # noqa: PLW0603  # one for the whole process, set where it starts
+    _now = policy
+
+
+def is_beneath(path: str, roots: Roots) -> bool:
+    """Whether `path`, as it is written, is in one of these directories."""
+    if roots is None:
+        return True
+    plain = os.path.normpath(path)
+    return any(is_within(plain, os.path.normpath(root)) for root in roots)
+
+
+def is_within(path: str, root: str) -> bool:
+    """Both without `..` and links."""
+    return path == root or path.startswith(root.rstrip("/") + "/")
+
+
+def _matches(host: str, patterns: Sequence[str]) -> bool:
+    name = host.lower().rstrip(".")
+    return any(fnmatch.fnmatchcase(name, pattern.lower().rstrip(".")) for pattern in patterns)
+
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _address(text: str) -> _Address | None:
+    try:
+        found = ipaddress.ip_address(text.removeprefix("[").removesuffix("]").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
+
+
+def _network(text: str) -> _Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _in_networks(address: _Address, patterns: Sequence[str]) -> bool:
+    return any(network is not None and address in network for network in map(_network, patterns))
