@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from reconciler.app.checks import Checks
 from reconciler.app.ledger import ledger_if_any, own_ledger
 from reconciler.app.sessions import Tokens, maildir_path, one_each, open_destination, task, utc_now
+from reconciler.app.undumpable import undumpable
 from reconciler.control.fsck import Fsck
 from reconciler.control.observe import Directory
 from reconciler.control.offline import find, listed
@@ -54,7 +54,7 @@ def description(settings: Settings, directory: Path, name: str) -> Description:
 def collect(settings: Settings, directory: Path, names: Sequence[str], force: bool,
             on_progress: Callable[[str, Session], None]) -> dict[str, Session]:
     """One session of each of `names`. Owns the state meanwhile."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    undumpable()
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         decision, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
         reports = one_each(settings, ledger).run(
@@ -77,6 +77,7 @@ def unpark(settings: Settings, name: str) -> int:
 
 def check(settings: Settings, directory: Path, name: str) -> CheckReport:
     """Connect, log in, list. Raises KeyError where no such collector is declared, ManifestInvalid."""
+    undumpable()
     with ledger_if_any(settings) as ledger:
         return Checks(settings, ledger, Tokens()).run(_declared(settings, directory, name, ledger))
 
@@ -119,6 +120,7 @@ def confirm_removed(settings: Settings, name: str) -> None:
 def consent(settings: Settings, directory: Path, name: str, way: Way, show: Callable[[Prompt], None]) -> str:
     """Get a refresh token for this collector; the file that it was written to. Raises KeyError where no such collector
     is declared, ManifestInvalid, and what consent raises."""
+    undumpable()
     from reconciler.secrets.oauth2 import Consent  # noqa: PLC0415  # an HTTP client, for this verb alone
 
     with ledger_if_any(settings) as ledger:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import resource
+import os
 from pathlib import Path
 
 from reconciler.app.ledger import own_ledger
 from reconciler.app.once import run_once
+from reconciler.app.undumpable import undumpable
 from reconciler.control.ownership import owned
+from reconciler.log import log
 from reconciler.manifests.files import displayed
 from reconciler.manifests.walking import DirectoryVanished, list_files
 from reconciler.model.errors import ManifestsMissing
+from reconciler.model.policy import allowed
 from reconciler.model.settings import Settings
 
 
@@ -18,7 +21,9 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
     """The daemon, or with `once` one session of every enabled collector; the exit code. `allow_empty`: where no
     collector at all is found at first, that is meant. Raises CollectorError when it
     cannot start: the state is another process's, the ledger cannot be opened, or there is no such directory."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold passwords (hazard S3)
+    undumpable()
+    if not allowed().file:
+        log.info("no policy: whoever writes manifests acts as this user", user=os.geteuid(), see="--policy FILE")
     if displayed(directory.absolute()) != str(directory.absolute()):
         raise ManifestsMissing(f"{displayed(directory)}: the name of the manifests' directory is not UTF-8: rename it")
     try:

@@ -24,12 +24,14 @@ from reconciler.manifests.spec import SourceSpec, octets
 from reconciler.model.errors import AuthenticationFailed, CollectorError
 from reconciler.model.interfaces import Destination, Push, Source
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
+from reconciler.model.policy import allowed
 from reconciler.model.routing import Routing
 from reconciler.model.secret import Secret, redact
 from reconciler.model.settings import Settings
 from reconciler.planning.desired import DesiredCollector
 from reconciler.secrets import read_secret, stamp
 from reconciler.wire.accounts import Accounts
+from reconciler.wire.beneath import require_beneath
 from reconciler.wire.identity import Identity
 from reconciler.wire.limits import Limits
 
@@ -163,6 +165,8 @@ def open_destination(collector: DesiredCollector, settings: Settings) -> Destina
     """Where this collector's mail goes, for one session."""
     path = maildir_path(collector, settings)
     if path is not None:
+        if collector.destination is not None:
+            require_beneath(path.partition("{")[0], allowed().maildirs, "Maildir")
         return Maildir(path, create=True, shared=collector.effective.recipient.detect is not None)
     spec = collector.destination
     assert spec is not None  # noqa: S101  # without one it is a Maildir

@@ -12,7 +12,7 @@ import click
 from reconciler.model.settings import Listen, LogLevel, Settings
 
 _FIELDS = ("state_dir", "state", "manifests", "listen", "log_format", "log_level", "max_sessions", "host_connections",
-           "host_logins_per_minute", "allow_inline_secrets", "support_address")
+           "host_logins_per_minute", "allow_inline_secrets", "support_address", "policy")
 
 Callback = Callable[..., int]
 """What a verb does; returns the exit code."""
@@ -53,12 +53,21 @@ def common(*, log_level: LogLevel = "warning", manifests: bool = True) -> Callab
         @functools.wraps(function)
         def wrapped(**values: Any) -> int:
             given = {field: values.pop(field, None) for field in _FIELDS}
+            if given["policy"] is not None:
+                _enforce(given["policy"])
             return function(_settings(**given), **values)
 
         for option in reversed(_options(log_level, manifests=manifests)):
             option(wrapped)
         return wrapped
     return decorate
+
+
+def _enforce(file: Path) -> None:
+    from reconciler.manifests.policy import load  # noqa: PLC0415  # pydantic is slow to import, and few have a policy
+    from reconciler.model.policy import enforce  # noqa: PLC0415
+
+    enforce(load(file))
 
 
 def _settings(*, state_dir: Path, state: str | None, allow_inline_secrets: bool, **rest: Any) -> Settings:
@@ -85,6 +94,8 @@ def _options(log_level: LogLevel, *, manifests: bool) -> list[Callable[[Any], An
                 help="Sessions with one host at the same time; default: 8, but 5 to 10 at the big providers."),
         _option("--host-logins-per-minute", type=number, metavar="N",
                 help="Logins at one host in a minute; default: 30 to 120 at the big providers, else no limit."),
+        _option("--policy", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+                help="What manifests may name: directories, programs, hosts; default: everything."),
         _option("--allow-inline-secrets", is_flag=True, help="Accept `password: {value: …}`: only for experiments."),
         _option("--support-address", metavar="ADDRESS", default="",
                 help="Told to IMAP servers that ask who we are: a mail address or a URL; nothing unless given."),

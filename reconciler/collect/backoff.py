@@ -5,7 +5,7 @@
 | AuthenticationFailed, LoginRefused for the third time | 1 h | doubled | 24 h |
 | LoginRefused (the server did not say why) | 5 min | the same | |
 | Throttled | what the server asks for, else 5 min | doubled | 2 h |
-| AccountNotReady, SourceUnsuitable, TlsRefused | the interval, 10 min at least | doubled | 6 h |
+| AccountNotReady, SourceUnsuitable, TlsRefused, PolicyRefused | the interval, 10 min at least | doubled | 6 h |
 | everything else: network, protocol, destination, disk, ledger | 1 min or the interval, whichever is less | doubled | 15 min or the interval, whichever is more |
 
 Up to a fifth is added by chance, so that collectors that failed together do not return together.
@@ -19,7 +19,14 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from reconciler.model.errors import AccountNotReady, AuthenticationFailed, SourceUnsuitable, Throttled, TlsRefused
+from reconciler.model.errors import (
+    AccountNotReady,
+    AuthenticationFailed,
+    PolicyRefused,
+    SourceUnsuitable,
+    Throttled,
+    TlsRefused,
+)
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
@@ -77,7 +84,7 @@ def _schedule(reason: str, interval: float) -> _Schedule:
             return _Schedule(5 * _MINUTE, 5 * _MINUTE)
         case Throttled.reason:
             return _Schedule(5 * _MINUTE, 2 * _HOUR)
-        case AccountNotReady.reason | SourceUnsuitable.reason | TlsRefused.reason:
+        case AccountNotReady.reason | SourceUnsuitable.reason | TlsRefused.reason | PolicyRefused.reason:
             return _Schedule(max(interval, 10 * _MINUTE), 6 * _HOUR)
         case _:
             return _Schedule(min(interval, _MINUTE), max(interval, 15 * _MINUTE))

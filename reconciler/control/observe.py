@@ -18,9 +18,11 @@ from reconciler.manifests.files import Identity, Signature, Unreadable, displaye
 from reconciler.manifests.loading import Broken as BrokenManifest
 from reconciler.manifests.loading import Loaded, ParsedFile, gather, unquoted, unreadable
 from reconciler.manifests.named import Named
+from reconciler.manifests.policy import require_apart
 from reconciler.manifests.templates import Templates, may_hold
 from reconciler.manifests.together import Together, check_together
 from reconciler.manifests.walking import DirectoryVanished, Oddities, walk
+from reconciler.model.policy import allowed
 from reconciler.planning.declared import Broken, Declaration, Key, Observed
 
 CONFIRMATION = ".allow-empty"
@@ -78,6 +80,7 @@ class Directory:
     def __init__(self, root: Path, *, allow_inline_secrets: bool = False, allow_empty: bool = False,
                  patience: float = 0.0) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100  # resolve() would follow links that are swapped later
+        require_apart(allowed(), self.root)
         self._allow_inline_secrets = allow_inline_secrets
         self._allow_empty = allow_empty
         self._files: dict[str, _File] = {}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from reconciler.manifests.loading import Loaded, ParsedFile, defective, parse
 from reconciler.manifests.spreading import spread
 from reconciler.manifests.templates import Templates
+from reconciler.model.policy import Allowed, allowed, enforce
 from reconciler.planning.declared import Declaration, declaration
 
 Parsed = tuple[ParsedFile, tuple[Declaration, ...]]
@@ -14,12 +15,13 @@ Parsed = tuple[ParsedFile, tuple[Declaration, ...]]
 
 def parse_all(contents: Mapping[str, bytes], templates: Templates, *, allow_inline_secrets: bool) -> dict[str, Parsed]:
     """By the files' names."""
-    found = spread(_parse_some, list(contents.items()), (templates, allow_inline_secrets))
+    found = spread(_parse_some, list(contents.items()), (templates, allow_inline_secrets, allowed()))
     return dict(zip(contents, found, strict=True))
 
 
-def _parse_some(contents: Sequence[tuple[str, bytes]], common: tuple[Templates, bool]) -> list[Parsed]:
-    templates, allow_inline_secrets = common
+def _parse_some(contents: Sequence[tuple[str, bytes]], common: tuple[Templates, bool, Allowed]) -> list[Parsed]:
+    templates, allow_inline_secrets, policy = common
+    enforce(policy)  # another process, perhaps, does not know it
     return [_declared(parse(data, name, templates, allow_inline_secrets=allow_inline_secrets))
             for name, data in contents]
 

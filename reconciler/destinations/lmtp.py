@@ -13,7 +13,7 @@ def lmtp_endpoint(spec: LmtpSpec) -> Endpoint:
     """`spec.socket` made absolute already."""
     if spec.socket is not None:
         return Endpoint.local(spec.socket)
-    return Endpoint(spec.host or "localhost", spec.port or 24, "none")
+    return Endpoint(spec.host or "localhost", spec.port or 24, "none", role="destinations")
 
 
 def lmtp_destination(endpoint: Endpoint, limits: Limits = LIMITS) -> MailSystem:

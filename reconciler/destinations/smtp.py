@@ -26,7 +26,7 @@ class Login(Struct, frozen=True):
 
 
 def smtp_endpoint(spec: SmtpSpec) -> Endpoint:
-    return Endpoint(spec.host, spec.port, spec.tls)
+    return Endpoint(spec.host, spec.port, spec.tls, role="destinations")
 
 
 def smtp_destination(endpoint: Endpoint, login: Login | None = None, limits: Limits = LIMITS) -> MailSystem:

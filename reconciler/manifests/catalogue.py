@@ -63,6 +63,14 @@ RULES: dict[str, str] = {
     "placeholder": "A Maildir path with braces that are neither {domain} nor {local}, or a template with a word in "
                    "braces that is not {name}.",
     "inline-secret": "A secret in the manifest itself. An error; a warning with --allow-inline-secrets.",
+    # The policy
+    "policy-secret-file": "A file of a secret outside of the directories that the policy allows.",
+    "policy-command": "A program that the policy does not allow to run for a secret.",
+    "policy-env": "A variable that the policy does not allow.",
+    "policy-ca-file": "A CA file outside of the directories that the policy allows.",
+    "policy-socket": "A socket outside of the directories that the policy allows.",
+    "policy-maildir": "Maildirs outside of the directories that the policy allows.",
+    "policy-host": "A host that the policy does not allow to connect to.",
     # Warnings
     "tls-none": "Credentials or mail travel unencrypted to another machine.",
     "duplicate-item": "The same entry twice in one list.",

@@ -14,6 +14,7 @@ from reconciler.manifests.named import Named
 from reconciler.manifests.spreading import MANY, spread
 from reconciler.manifests.templates import Templates
 from reconciler.manifests.walking import Oddities
+from reconciler.model.policy import Allowed, allowed, enforce
 
 
 class Judged(Struct, frozen=True):
@@ -41,13 +42,13 @@ def judge(paths: Sequence[Path], *, whole: bool = True, allow_inline_secrets: bo
                  for one in (_Asked(path, found_by[path]) for path in paths)]
         templates = gather((file for _, file in alone), whole=whole)
         return [_judged(_load(one, templates, allow_inline_secrets) if file.uses else file) for one, file in alone]
-    judgements = Judgements(kept, f"inline secrets: {allow_inline_secrets}")
+    judgements = Judgements(kept, f"inline secrets: {allow_inline_secrets}, policy: {allowed()}")
     known = {path: None if found_by[path].is_odd(path) else judgements.find(path) for path in paths}
     asked = [_Asked(path, found_by[path]) for path in paths]
     templates = gather((_load(one, Templates(), allow_inline_secrets) for one in asked
                         if judgements.may_hold_template(one.path)), whole=whole)
     unknown = [one for one in asked if not _holds(known[one.path], templates)]
-    judged = spread(_judge_some, unknown, (templates, allow_inline_secrets))
+    judged = spread(_judge_elsewhere, unknown, (templates, allow_inline_secrets, allowed()))
     found = {one.path: judgement for one, judgement in zip(unknown, judged, strict=True)}
     for path, one in found.items():
         judgements.add(path, Judgement(one.valid, one.names, one.diagnostics, templates.stamps(one.uses)))
@@ -79,6 +80,12 @@ def _known(path: Path, known: Judgement | None) -> Judged:
 def _judged(parsed: ParsedFile) -> Judged:
     valid = len(parsed.manifests) + sum(not template.error for template in parsed.templates)
     return Judged(parsed.file, valid, tuple(parsed.named()), parsed.diagnostics, parsed.uses)
+
+
+def _judge_elsewhere(asked: Sequence[_Asked], common: tuple[Templates, bool, Allowed]) -> list[Judged]:
+    """In another process, perhaps: that does not know the policy."""
+    enforce(common[2])
+    return _judge_some(asked, common[:2])
 
 
 def _judge_some(asked: Sequence[_Asked], common: tuple[Templates, bool]) -> list[Judged]:

@@ -9,7 +9,7 @@ from typing import cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.manifests import conforming, document, files, named, rules
+from reconciler.manifests import conforming, document, files, named, policy, rules
 from reconciler.manifests.defects import place_of
 from reconciler.manifests.diagnostics import START, Diagnostic, Finding, Position, Severity, dotted, in_order
 from reconciler.manifests.fields import Fields
@@ -178,7 +178,8 @@ class _Parsed(Struct, frozen=True):
         read = reading(found, file, templates)
         manifest, refused = conforming.judge(read.document, read.model, read.value, explain=explain)
         fields = Fields(read.document, {one.path for one in (*refused, *conforming.doubtful(found))})
-        findings = [*refused, *rules.check(fields, allow_inline_secrets=allow_inline_secrets, partial=read.partial)]
+        findings = [*refused, *rules.check(fields, allow_inline_secrets=allow_inline_secrets, partial=read.partial),
+                    *policy.check(fields, str(Path(file).absolute().parent))]
         if fields.text("kind") == "Template":
             findings += misplaced(found.root.value.get("spec"))
         located = [*found.findings, *read.located(findings)]

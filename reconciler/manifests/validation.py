@@ -12,8 +12,10 @@ from reconciler.manifests.diagnostics import Diagnostic, in_order
 from reconciler.manifests.files import displayed
 from reconciler.manifests.judgements import place
 from reconciler.manifests.judging import judge
+from reconciler.manifests.policy import require_apart
 from reconciler.manifests.together import check_together
 from reconciler.manifests.walking import DirectoryVanished, Oddities, walk
+from reconciler.model.policy import allowed
 
 DEFAULT = Path("collectors.d")
 
@@ -43,6 +45,9 @@ def validate(paths: Sequence[Path] = (), *, allow_inline_secrets: bool = False) 
     Where only files are named, a Destination or Template may be in another one, so that a missing one is a warning.
     """
     chosen = list(paths) or [DEFAULT]
+    for path in chosen:
+        if path.is_dir():
+            require_apart(allowed(), path)
     found_by = dict(_files(chosen))
     whole = any(path.is_dir() for path in chosen)
     judged = judge(list(found_by), whole=whole, allow_inline_secrets=allow_inline_secrets, kept=place(chosen),

@@ -36,6 +36,12 @@ class SecretUnavailable(CollectorError):
     reason = "SecretUnavailable"
 
 
+class PolicyRefused(CollectorError):
+    """The administrator's policy does not allow what the manifest names, or is itself not to be used."""
+
+    reason = "PolicyRefused"
+
+
 class SourceError(CollectorError):
     """The remote server, or the way to it, failed.
 

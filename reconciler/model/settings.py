@@ -37,6 +37,8 @@ class Settings(Struct, frozen=True):
     """`password: {value: …}` is accepted."""
     support_address: str = ""
     """What servers that ask who we are (RFC 2971) are told to turn to: a mail address or a URL."""
+    policy: Path | None = None
+    """The policy that this process goes by (`model.policy`)."""
 
     @property
     def control_socket(self) -> Path:

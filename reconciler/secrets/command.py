@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import selectors
 import signal
@@ -66,7 +67,7 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
     """What a program gets of `ours`: nothing that was meant for us alone."""
     patterns = (*PASSED_ON, *allowed().variables_passed_on)
     return {name: value for name, value in ours.items() if not name.startswith("MAILCOLLECTOR_")
-            and any(name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1])) for pattern in patterns)}
+            and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)}
 
 
 def _printed(running: subprocess.Popen[bytes], limit: int, deadline: float) -> bytes:

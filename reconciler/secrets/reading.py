@@ -6,9 +6,11 @@ import os
 import stat
 
 from reconciler.manifests.spec import SecretRef
-from reconciler.model.errors import SecretUnavailable
+from reconciler.model.errors import PolicyRefused, SecretUnavailable
+from reconciler.model.policy import Roots, allowed
 from reconciler.model.secret import Secret
 from reconciler.secrets.command import output
+from reconciler.wire.beneath import opened_beneath
 
 LIMIT = 1 << 16
 """Octets; tokens are a few thousand."""
@@ -18,13 +20,19 @@ def read_secret(ref: SecretRef) -> Secret:
     """Read it now. `ref.file` is absolute, or relative to the working directory.
 
     A byte order mark at its beginning and one line end at its end do not belong to it. Raises SecretUnavailable where
-    there is none, or one with control characters, which could end the command that it is sent in (hazards 1.3, S4).
+    there is none, or one with control characters, which could end the command that it is sent in (hazards 1.3, S4);
+    PolicyRefused.
     """
+    policy = allowed()
     if ref.file is not None:
-        return _checked(_file(ref.file), f"the file {ref.file}")
+        return _checked(_file(ref.file, policy.secret_files), f"the file {ref.file}")
     if ref.env is not None:
+        if not policy.variable(ref.env):
+            raise PolicyRefused(f"the policy does not allow the environment variable {ref.env} for a secret")
         return _checked(_variable(ref.env), f"the environment variable {ref.env}")
     if ref.command is not None:
+        if not policy.program(ref.command):
+            raise PolicyRefused(f"the policy does not allow to run {ref.command[0]} for a secret")
         return _checked(output(ref.command, LIMIT), f"the output of {ref.command[0]}")
     return _checked((ref.value or "").encode(), "the manifest's value")
 
@@ -40,9 +48,10 @@ def stamp(ref: SecretRef) -> str | None:
     return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
 
 
-def _file(path: str) -> bytes:
+def _file(path: str, roots: Roots) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block
+        with opened_beneath(path, roots, "secret file") as place:
+            descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block
     except OSError as error:
         raise SecretUnavailable(f"cannot read the secret file {path}: {error.strerror}; make it, and readable for the "
                                 "user that runs mailcollector") from error

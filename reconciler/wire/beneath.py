@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from reconciler.model.errors import PolicyRefused
 from reconciler.model.policy import Roots, is_beneath, is_within
@@ -21,7 +22,7 @@ def opened_beneath(path: str, roots: Roots, what: str) -> Iterator[str]:
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         place = f"/proc/self/fd/{descriptor}"
-        _require(_stands_in(os.readlink(place), roots), path, roots, what)
+        _require(_stands_in(str(Path(place).readlink()), roots), path, roots, what)
         yield place
     finally:
         os.close(descriptor)

@@ -16,7 +16,7 @@ from reconciler.wire import tls
 from reconciler.wire.buffer import LARGEST, Buffer
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
-from reconciler.wire.lookup import Address, addresses
+from reconciler.wire.lookup import Address, addresses, permitted
 from reconciler.wire.patience import Patience
 
 
@@ -50,7 +50,7 @@ class Connection:
         """Look the name up, connect to the first address that answers, and begin TLS where it is implicit."""
         self._owner = threading.get_ident()
         within = self._patience.within(self.limits.connect)
-        self._connect(addresses(self.endpoint, within, self._aborted))
+        self._connect(permitted(self.endpoint, addresses(self.endpoint, within, self._aborted)))
         if self.endpoint.tls == "implicit":
             self._secure()
 

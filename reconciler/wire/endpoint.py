@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ConnectionFailed
+from reconciler.model.policy import Role
 
 Tls = Literal["implicit", "starttls", "none"]
 
@@ -28,6 +29,8 @@ class Endpoint(Struct, frozen=True):
     fingerprint: str | None = None
     path: str | None = None
     """A unix socket's, instead of host and port."""
+    role: Role = "sources"
+    """What it is to us: a policy allows other hosts for each."""
 
     @classmethod
     def of(cls, spec: SourceSpec) -> Endpoint:
@@ -36,7 +39,7 @@ class Endpoint(Struct, frozen=True):
     @classmethod
     def local(cls, path: str) -> Endpoint:
         """A unix socket."""
-        return cls("localhost", 0, "none", path=path)
+        return cls("localhost", 0, "none", path=path, role="destinations")
 
     def __str__(self) -> str:
         if self.path is not None:

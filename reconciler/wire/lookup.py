@@ -13,7 +13,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from reconciler.model.errors import ConnectionFailed
+from reconciler.model.errors import ConnectionFailed, PolicyRefused
+from reconciler.model.policy import allowed
+from reconciler.wire.beneath import require_beneath
 from reconciler.wire.endpoint import Endpoint
 
 
@@ -43,6 +45,23 @@ def addresses(endpoint: Endpoint, within: float, cancelled: Future[None]) -> lis
     if not lookup.done():
         raise ConnectionFailed(f"{endpoint}: the name was not resolved within {within:.0f} s. Is the resolver alive?")
     return _resolved(endpoint, lookup.result)
+
+
+def permitted(endpoint: Endpoint, found: list[Address]) -> list[Address]:
+    """Those that the policy allows to connect to. Raises `PolicyRefused` where it allows none."""
+    policy = allowed()
+    if endpoint.path is not None:
+        require_beneath(endpoint.path, policy.sockets, "socket")
+        return found
+    if policy.hosts(endpoint.role) is None:
+        return found
+    host = endpoint.ascii_host
+    fine = [one for one in found if policy.connection(endpoint.role, host, str(one.sockaddr[0]))]
+    if not fine:
+        at = ", ".join(dict.fromkeys(str(one.sockaddr[0]) for one in found))
+        raise PolicyRefused(f"{endpoint}: the policy does not allow to connect to it ({at}) as one of the "
+                            f"{endpoint.role}")
+    return fine
 
 
 def _resolved(endpoint: Endpoint, resolve: Any, *arguments: Any) -> list[Address]:

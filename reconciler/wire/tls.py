@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from reconciler.model.errors import ConnectionFailed, TlsRefused
+from reconciler.model.policy import allowed
+from reconciler.wire.beneath import opened_beneath
 from reconciler.wire.endpoint import Endpoint
 
 _PROBE_SECONDS = 5.0
@@ -127,7 +129,8 @@ def _verifying(ca_file: str | None) -> ssl.SSLContext:
     if ca_file is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
-        context.load_verify_locations(ca_file)
+        with opened_beneath(ca_file, allowed().ca_files, "CA file") as place:
+            context.load_verify_locations(place)
         context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # the file may hold the certificate itself
     return context
 

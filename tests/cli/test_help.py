@@ -67,7 +67,7 @@ def test_common_options_follow_every_verb_and_have_a_variable(run: Run, name: st
 
     expected = {"--state-dir", "--state", "--listen", "--log-format", "--log-level", "--max-sessions",
                 "--host-connections", "--host-logins-per-minute", "--allow-inline-secrets",
-                "--support-address"}
+                "--support-address", "--policy"}
     assert set(common) == (expected if name == "schema" else expected | {"--manifests"})
     shown = " ".join(run(name, "--help").stdout.split())
     for option, variable in common.items():

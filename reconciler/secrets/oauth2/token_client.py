@@ -266,7 +266,7 @@ class _Backend(httpcore.NetworkBackend):
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
                     socket_options: Iterable[Any] | None = None) -> httpcore.NetworkStream:
-        connection = Connection(Endpoint(host, port, "none", self._ca_file), _LIMITS, self._deadline)
+        connection = Connection(Endpoint(host, port, "none", self._ca_file, role="tokens"), _LIMITS, self._deadline)
         self._opened.append(connection)
         connection.open()
         if not self._local and reaches_this_machine(connection.socket.getpeername()[0]):

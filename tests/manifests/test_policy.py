@@ -1,0 +1,302 @@
+"""The policy: what manifests may name, said by rule, and held where it is opened or connected to."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft7Validator
+
+from reconciler.control.observe import Directory
+from reconciler.manifests import policy, spreading
+from reconciler.manifests.spec import SecretRef
+from reconciler.manifests.validation import validate
+from reconciler.model.errors import PolicyRefused, SecretUnavailable
+from reconciler.model.policy import Allowed, enforce
+from reconciler.secrets import read_secret
+from reconciler.wire import tls
+from reconciler.wire.beneath import opened_beneath, require_beneath
+from reconciler.wire.connection import Connection
+from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.limits import Limits
+from reconciler.wire.lookup import Address, addresses, permitted
+from tests.project import ROOT
+
+STRICT = """\
+apiVersion: mailcollector/v1
+kind: Policy
+secrets:
+  files: [{root}/secrets]
+  env: MAIL_
+  commands: [/usr/bin/pass]
+caFiles: [{root}/ca]
+sockets: [{root}/sockets]
+maildirs: [{root}/mail]
+hosts:
+  sources: ["*.example.org", 192.0.2.0/24]
+  destinations: [mx.example.org, 127.0.0.1]
+  tokens: [login.example.org]
+"""
+COLLECTOR = """\
+apiVersion: mailcollector/v1
+kind: MailCollector
+metadata: {{name: {name}}}
+spec:
+  source:
+    protocol: imap
+    host: {host}
+    username: u
+    {login}
+    {more}
+  recipient: {{forwardTo: a@local.example}}
+"""
+DESTINATION = """\
+apiVersion: mailcollector/v1
+kind: Destination
+metadata: {name: d}
+spec: {default: true, SPEC}
+"""
+
+
+@pytest.fixture(autouse=True)
+def without_policy() -> Iterator[None]:
+    yield
+    enforce(Allowed())
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Allowed:
+    for name in ("secrets", "ca", "sockets", "mail", "manifests"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "policy.yaml").write_text(STRICT.replace("{root}", str(tmp_path)))
+    found = policy.load(tmp_path / "policy.yaml")
+    enforce(found)
+    return found
+
+
+def collector(login: str = "password: {file: ../secrets/a}", host: str = "imap.example.org", more: str = "") -> str:
+    return COLLECTOR.format(name="c", host=host, login=login, more=more)
+
+
+def destination(spec: str) -> str:
+    return DESTINATION.replace("SPEC", spec)
+
+
+@pytest.mark.parametrize(("text", "rules"), [
+    (collector(), []),
+    (collector("password: {file: ../secrets/deep/er/a}"), []),
+    (collector("password: {file: ../secrets/../../etc/shadow}"), ["policy-secret-file"]),
+    (collector("password: {file: ../secretsX/a}"), ["policy-secret-file"]),
+    (collector("password: {file: /proc/self/environ}"), ["policy-secret-file"]),
+    (collector("password: {env: MAIL_SALES}"), []),
+    (collector("password: {env: DATABASE_URL}"), ["policy-env"]),
+    (collector("password: {command: [/usr/bin/pass, show, x]}"), []),
+    (collector("password: {command: [pass, show, x]}"), ["policy-command"]),
+    (collector("password: {command: [/usr/bin/../bin/pass]}"), ["policy-command"]),
+    (collector("password: {command: [sh, -c, id]}"), ["policy-command"]),
+    (collector(host="IMAP.Example.ORG"), []),
+    (collector(host="imap.example.org.evil.net"), []),  # with networks allowed, only its address tells
+    (collector(host="192.0.2.7"), []),
+    (collector(host="192.0.3.7"), ["policy-host"]),
+    (collector(host='"::ffff:192.0.3.7"'), ["policy-host"]),
+    (collector(more="caFile: ../ca/x.pem"), []),
+    (collector(more="caFile: /dev/zero"), ["policy-ca-file"]),
+    (collector("oauth2: {provider: custom, clientId: x, refreshToken: {file: /etc/x}, clientSecret: {env: X}, "
+               "tokenUrl: 'https://evil.net/t'}"), ["policy-env", "policy-host", "policy-secret-file"]),
+    (destination("maildir: {path: '../mail/{domain}/{local}'}"), []),
+    (destination("maildir: {path: '../mail/../{local}'}"), ["policy-maildir"]),
+    (destination("maildir: {path: '/home/{local}'}"), ["policy-maildir"]),
+    (destination("lmtp: {socket: ../sockets/lmtp}"), []),
+    (destination("lmtp: {socket: /run/docker.sock}"), ["policy-socket"]),
+    (destination("smtp: {host: mx.example.org}"), []),
+    (destination("smtp: {host: imap.example.org, username: u, password: {file: x}}"), ["policy-secret-file"]),
+    (destination("lmtp: {host: 169.254.169.254, port: 24}"), ["policy-host"]),
+])
+def test_manifests_name_what_the_policy_allows(text: str, rules: list[str], strict: Allowed, tmp_path: Path) -> None:
+    path = tmp_path / "manifests" / "a.yaml"
+    path.write_text(text)
+    found = [one.rule for one in validate([path]) if one.is_error]
+    assert sorted(found) == rules
+    if rules:
+        assert Directory(path.parent).look().observed.declarations == ()
+    enforce(Allowed())
+    assert not [one for one in validate([path]) if one.is_error]  # without it, all of them are fine
+
+
+def test_templates_give_no_way_around(strict: Allowed, tmp_path: Path) -> None:
+    (tmp_path / "manifests" / "t.yaml").write_text(
+        "apiVersion: mailcollector/v1\nkind: Template\nmetadata: {name: t}\nspec:\n"
+        "  source: {protocol: imap, host: imap.example.org, password: {file: '/etc/{name}'}}\n---\n"
+        "apiVersion: mailcollector/v1\nkind: MailCollector\nmetadata: {name: c}\nspec:\n  from: t\n"
+        "  source: {username: u}\n  recipient: {forwardTo: a@b.example}\n")
+    found = validate([tmp_path / "manifests"])
+    assert {one.rule for one in found if one.is_error} == {"policy-secret-file", "invalid-template"}
+
+
+def test_other_processes_go_by_it_too(strict: Allowed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spreading, "MANY", 2)
+    monkeypatch.setattr("reconciler.manifests.judging.MANY", 2)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for number in range(4):
+        (tmp_path / "manifests" / f"{number}.yaml").write_text(
+            COLLECTOR.format(name=f"c{number}", host="imap.example.org", login="password: {env: X}", more=""))
+    assert [one.rule for one in validate([tmp_path / "manifests"]) if one.is_error] == ["policy-env"] * 4
+    enforce(Allowed())
+    assert not [one for one in validate([tmp_path / "manifests"]) if one.is_error]  # nothing of it was remembered
+
+
+# What is opened
+
+@pytest.mark.parametrize("way", ["link", "directory", "absolute", "dots"])
+def test_what_a_link_leads_to_outside_is_not_opened(way: str, strict: Allowed, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "x").write_text("hunter2\n")
+    secrets = tmp_path / "secrets"
+    match way:
+        case "link":
+            (secrets / "a").symlink_to("../outside/x")
+        case "absolute":
+            (secrets / "a").symlink_to(tmp_path / "outside" / "x")
+        case "directory":
+            (secrets / "d").symlink_to("../outside")
+    path = {"directory": secrets / "d" / "x", "dots": secrets / ".." / "outside" / "x"}.get(way, secrets / "a")
+    with pytest.raises(PolicyRefused):
+        read_secret(SecretRef(file=str(path)))
+    enforce(Allowed())
+    assert read_secret(SecretRef(file=str(path))).reveal() == "hunter2"
+
+
+def test_links_inside_are_followed_as_kubernetes_makes_them(strict: Allowed, tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    (secrets / "..2026").mkdir()
+    (secrets / "..2026" / "a").write_text("hunter2\n")
+    (secrets / "..data").symlink_to("..2026")
+    (secrets / "a").symlink_to("..data/a")
+    assert read_secret(SecretRef(file=str(secrets / "a"))).reveal() == "hunter2"
+
+
+def test_what_is_swapped_between_the_check_and_the_reading_is_not_read(strict: Allowed, tmp_path: Path) -> None:
+    path, roots = tmp_path / "secrets" / "a", (str(tmp_path / "secrets"),)
+    path.write_text("inside")
+    (tmp_path / "outside").write_text("outside")
+    with opened_beneath(str(path), roots, "file") as place:
+        path.unlink()
+        path.symlink_to("../outside")
+        assert Path(place).read_text() == "inside"
+
+
+def test_secrets_of_other_kinds_are_refused_as_they_are_read(strict: Allowed) -> None:
+    for ref in (SecretRef(env="PATH"), SecretRef(command=("/bin/echo", "x")), SecretRef(file="/etc/hostname")):
+        with pytest.raises(PolicyRefused):
+            read_secret(ref)
+    with pytest.raises(SecretUnavailable):
+        read_secret(SecretRef(env="MAIL_NOBODY"))
+
+
+def test_ca_files_and_maildirs_are_held_to_their_roots(strict: Allowed, tmp_path: Path) -> None:
+    with pytest.raises(PolicyRefused):
+        tls.client_context("/etc/ssl/certs/ca-certificates.crt", None)
+    (tmp_path / "mail" / "alice").symlink_to("/home")
+    require_beneath(str(tmp_path / "mail" / "bob"), strict.maildirs, "Maildir")
+    with pytest.raises(PolicyRefused):
+        require_beneath(str(tmp_path / "mail" / "alice" / "x"), strict.maildirs, "Maildir")
+
+
+# What is connected to
+
+def resolved(*found: str) -> list[Address]:
+    return [Address(socket.AF_INET6 if ":" in one else socket.AF_INET, (one, 993)) for one in found]
+
+
+@pytest.mark.parametrize(("host", "found", "fine"), [
+    ("imap.example.org", ["93.184.216.34"], ["93.184.216.34"]),
+    ("imap.example.org", ["127.0.0.1", "10.1.2.3", "93.184.216.34"], ["93.184.216.34"]),
+    ("imap.example.org", ["127.0.0.1"], []),
+    ("imap.example.org", ["169.254.169.254", "::1", "fe80::1%eth0", "::ffff:127.0.0.1", "fd00::1", "0.0.0.0"], []),
+    ("imap.example.org", ["192.0.2.9", "::ffff:192.0.2.10"], ["192.0.2.9", "::ffff:192.0.2.10"]),
+    ("evil.net", ["93.184.216.34"], []),
+    ("evil.net", ["192.0.2.9"], ["192.0.2.9"]),
+])
+def test_a_name_is_judged_by_what_it_leads_to(host: str, found: list[str], fine: list[str], strict: Allowed) -> None:
+    endpoint = Endpoint(host, 993, "implicit")
+    if not fine:
+        with pytest.raises(PolicyRefused, match="sources"):
+            permitted(endpoint, resolved(*found))
+    else:
+        assert [one.sockaddr[0] for one in permitted(endpoint, resolved(*found))] == fine
+
+
+def test_each_role_has_its_own_hosts_and_a_connection_asks(strict: Allowed) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        allowed = Connection(Endpoint("127.0.0.1", port, "none", role="destinations"), Limits())
+        allowed.open()
+        allowed.close()
+        server.settimeout(5)
+        server.accept()[0].close()
+        for role in ("sources", "tokens"):
+            with pytest.raises(PolicyRefused):
+                Connection(Endpoint("127.0.0.1", port, "none", role=role), Limits()).open()
+        server.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_sockets_are_held_to_their_roots(strict: Allowed, tmp_path: Path) -> None:
+    fine, other = Endpoint.local(str(tmp_path / "sockets" / "s")), Endpoint.local("/run/docker.sock")
+    assert permitted(fine, addresses(fine, 1, Future()))
+    with pytest.raises(PolicyRefused):
+        permitted(other, addresses(other, 1, Future()))
+
+
+# The file itself
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("kind: Policy\n", "1:1: the policy: a key stands"), ("a: [\n", "policy.yaml:2:1"), ("", "one document"),
+    ("apiVersion: mailcollector/v1\nkind: Policy\nmaildir: [/var]\n", "3:1: the policy: no such field: did you mean"),
+    ("apiVersion: mailcollector/v1\nkind: Policy\nsecrets: {files: [relative]}\n", "3:19: secrets.files[0]: "),
+    ("apiVersion: mailcollector/v1\nkind: Policy\nhosts:\n", "3:7: hosts: "),
+    ("apiVersion: mailcollector/v1\nkind: Policy\nkind: Policy\n", "3:1: `kind` stands here already"),
+    ("apiVersion: mailcollector/v1\nkind: MailCollector\n", "2:7: kind: "),
+])
+def test_a_policy_that_is_wrong_is_refused_with_its_place(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(text)
+    with pytest.raises(PolicyRefused) as refused:
+        policy.load(tmp_path / "policy.yaml")
+    assert told in str(refused.value) or (text == "kind: Policy\n" and "apiVersion" in str(refused.value))
+
+
+def test_what_a_policy_leaves_out_is_not_allowed(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("apiVersion: mailcollector/v1\nkind: Policy\n")
+    enforce(policy.load(tmp_path / "policy.yaml"))
+    (tmp_path / "a.yaml").write_text(collector())
+    assert sorted(one.rule for one in validate([tmp_path / "a.yaml"]) if one.is_error) == [
+        "policy-host", "policy-secret-file"]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_it_may_not_stand_where_manifests_are_written(linked: bool, strict: Allowed, tmp_path: Path) -> None:
+    below = tmp_path / "manifests" / "deep"
+    below.mkdir()
+    (tmp_path / "policy.yaml").rename(below / "policy.txt")
+    place = below / "policy.txt"
+    if linked:
+        (tmp_path / "policy.yaml").symlink_to(below / "policy.txt")
+        place = tmp_path / "policy.yaml"
+    enforce(policy.load(place))
+    for look in (lambda: validate([tmp_path / "manifests"]), lambda: Directory(tmp_path / "manifests")):
+        with pytest.raises(PolicyRefused, match="below the manifests' directory"):
+            look()
+
+
+def test_the_schema_is_that_of_the_model_and_takes_what_is_shipped() -> None:
+    committed = (ROOT / "schemas" / "mailcollector-policy.v1.json").read_text("utf-8")
+    assert committed == policy.schema(), "run `python -m reconciler.manifests.policy`"
+    shipped = policy.load(ROOT / "deploy" / "policy.yaml")
+    assert shipped.secret_files
+    assert shipped.programs == ()
+    Draft7Validator.check_schema(json.loads(committed))

@@ -1,0 +1,82 @@
+"""Programs that print a secret: what they get, and when they are over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from reconciler.manifests.spec import SecretRef
+from reconciler.model.errors import SecretUnavailable
+from reconciler.model.policy import Allowed, enforce
+from reconciler.secrets import command, read_secret
+from reconciler.secrets.command import output
+
+
+@pytest.fixture
+def left_behind(tmp_path: Path) -> Iterator[Path]:
+    """Where a program writes the number of the one that it leaves running."""
+    file = tmp_path / "pid"
+    yield file
+    with suppress(ProcessLookupError, FileNotFoundError):
+        os.kill(int(file.read_text()), signal.SIGKILL)
+
+
+def test_B8_what_a_program_leaves_running_with_its_output_is_not_waited_for(left_behind: Path) -> None:
+    began = time.monotonic()
+    assert output(["/bin/sh", "-c", f"echo hunter2; sleep 25 & echo $! > {left_behind}"], 100) == b"hunter2\n"
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("script", [
+    "setsid sleep 25 & echo $! > {file}",  # silent, beyond its process group, and the program itself has ended
+    "sleep 25 & echo $! > {file}; wait",
+    "trap '' TERM; setsid sleep 25 & echo $! > {file}; while :; do sleep 1; done",
+    "while :; do printf .; sleep 0.05; done",
+])
+def test_B8_reading_ends_at_the_deadline_whoever_keeps_the_pipe(
+        script: str, left_behind: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "TIMEOUT", 0.5)
+    began = time.monotonic()
+    with pytest.raises(SecretUnavailable):
+        read_secret(SecretRef(command=("/bin/sh", "-c", script.replace("{file}", str(left_behind)))))
+    assert time.monotonic() - began < 20
+
+
+def test_an_endless_output_is_cut_and_its_program_ended() -> None:
+    assert len(output(["/usr/bin/env", "yes"], 1000)) == 1001
+
+
+def test_E11_a_program_gets_nothing_that_is_meant_for_us_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAILCOLLECTOR_STATE", "postgresql://u:hunter2@db/x")
+    monkeypatch.setenv("SALES_PASSWORD", "hunter2")
+    monkeypatch.setenv("VAULT_ADDR", "https://vault.example")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    printing = [sys.executable, "-c", "import os; print('\\n'.join(f'{k}={v}' for k, v in os.environ.items()))"]
+    seen = output(printing, 100_000).decode()
+    assert "hunter2" not in seen
+    assert "VAULT" not in seen
+    assert {"PATH", "LC_ALL"} <= {line.partition("=")[0] for line in seen.splitlines()}
+    enforce(Allowed(file="/etc/policy.yaml", variables_passed_on=("VAULT_*", "MAILCOLLECTOR_*")))
+    try:
+        again = output(printing, 100_000).decode()
+    finally:
+        enforce(Allowed())
+    assert "VAULT_ADDR=https://vault.example" in again
+    assert "MAILCOLLECTOR" not in again
+
+
+def test_it_leads_a_process_group_of_its_own() -> None:
+    printing = [sys.executable, "-c", "import os; print(os.getpgid(0) == os.getpid(), os.getsid(0) == os.getpid())"]
+    assert output(printing, 100) == b"True True\n"
+
+
+def test_a_program_whose_name_is_no_path_is_an_error_that_says_so() -> None:
+    with pytest.raises(SecretUnavailable, match="cannot start"):
+        output(["a\0b"], 100)
