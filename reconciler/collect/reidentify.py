@@ -18,11 +18,13 @@ from msgspec.structs import replace
 from reconciler.collect.identify import Place, is_unknown, match, recognise, was_renumbered
 from reconciler.collect.incoming import header_digest
 from reconciler.collect.selection import Attempt, FolderWork
-from reconciler.model.interfaces import Ledger, Source
+from reconciler.collect.suspects import is_suspect
+from reconciler.model.interfaces import Ledger
 from reconciler.model.messages import Fingerprint, Folder, Listed, Listing
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
 
 _AT_ONCE = 1000
+Headers = Callable[[Folder, Sequence[Listed]], Iterable[tuple[Listed, bytes | None]]]
 
 
 class Known(Struct):
@@ -45,7 +47,7 @@ def look_up(ledger: Ledger, collector: str, listing: Listing) -> Known:
     """After an unannounced renumbering nothing is known under the new keys, and all the old records are orphans."""
     folder = ledger.current(collector, listing.folder)
     entries = ledger.known(collector, folder)
-    if was_renumbered(listing, entries):
+    if not listing.partial and was_renumbered(listing, entries):
         return Known(listing, folder.renumbered(), {}, alarming=folder.account.protocol == "imap")
     return Known(listing, folder, entries)
 
@@ -53,9 +55,10 @@ def look_up(ledger: Ledger, collector: str, listing: Listing) -> Known:
 class Reidentification:
     """For one session. `recognised` counts the messages that were collected under another key."""
 
-    def __init__(self, collector: str, source: Source, ledger: Ledger, now: Callable[[], datetime]) -> None:
+    def __init__(self, collector: str, headers: Headers, ledger: Ledger, now: Callable[[], datetime]) -> None:
+        """`headers` are the source's, as far as they can be had."""
         self._collector = collector
-        self._source = source
+        self._fetch_headers = headers
         self._ledger = ledger
         self._now = now
         self._folders: list[Folder] = []
@@ -74,19 +77,23 @@ class Reidentification:
             self._look(place, messages, check_stop)
         digests = {digest for digest in self._headers.values() if digest}
         matches = match(self._headers, self._ledger.orphans(self._collector, self._folders, digests))
+        presumed = matches.presumed
         self._doubtful = matches.doubtful
-        adoptions = [(folder, Adoption(orphan, key, MessageState.PRESUMED))
-                     for (folder, key), orphan in matches.presumed]
+        if any(place.listing.partial for place in places):  # a twin may be among those that were not listed
+            self._doubtful |= {message for message, _ in presumed}
+            presumed = ()
+        adoptions = [(folder, Adoption(orphan, key, MessageState.PRESUMED)) for (folder, key), orphan in presumed]
         for place in places:
             self._presume(place, [adoption for folder, adoption in adoptions if folder == place.folder])
 
     def _look(self, place: Known, messages: Sequence[Listed], check_stop: Callable[[], None]) -> None:
         seen = {message.key: entry.header for message in messages if (entry := place.entries.get(message.key))}
         self._headers |= {(place.folder, message.key): seen.get(message.key) or None for message in messages}
-        unseen = [message for message in messages if not seen.get(message.key)]
+        unseen = [message for message in messages
+                  if not seen.get(message.key) and not is_suspect(place.entries.get(message.key))]
         for start in range(0, len(unseen), _AT_ONCE):
             check_stop()
-            for listed, header in self._source.headers(place.listing.folder, unseen[start:start + _AT_ONCE]):
+            for listed, header in self._fetch_headers(place.listing.folder, unseen[start:start + _AT_ONCE]):
                 self._headers[place.folder, listed.key] = None if header is None else header_digest(header)
 
     def _presume(self, place: Known, adoptions: Sequence[Adoption]) -> None:
@@ -99,7 +106,8 @@ class Reidentification:
 
     def remember(self, places: Sequence[Known], works: Iterable[FolderWork]) -> None:
         """Record what was looked at and is not attempted in this session."""
-        attempted = {(work.folder, attempt.listed.key) for work in works for attempt in work.attempts}
+        attempted = {(work.folder, attempt.listed.key) for work in works
+                     for attempt in (*work.attempts, *work.suspects)}
         for place in places:
             left = [Record(message.key, MessageState.LISTED, message.size or 0, fingerprint=Fingerprint(digest, ""))
                     for message in place.listing.messages

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 
+from reconciler.collect.suspects import is_suspect
 from reconciler.model.messages import Folder, Listed, Listing
 from reconciler.model.outcomes import Entry, MessageState, Orphan
 
@@ -16,6 +17,7 @@ VANISHED = "vanished"
 ROUND_COUNT = 5000
 ROUND_OCTETS = 1 << 30
 _UNKNOWN_SIZE = 64 << 10
+_RETRIED = (MessageState.FAILED, MessageState.UNFETCHED, MessageState.PAUSED)
 _WHOLE = (MessageState.COLLECTED, MessageState.PRESUMED)
 
 
@@ -48,11 +50,14 @@ class Attempt(Struct, frozen=True):
 
 
 class FolderWork(Struct, frozen=True):
-    """What is to be done in one folder: `delete` was collected before and only has to go."""
+    """What is to be done in one folder: `delete` was collected before and only has to go. `suspects` are attempts, too,
+    each to be made by itself after all others. `collected`: all that was before, to be kept or not."""
 
     listing: Listing
     attempts: tuple[Attempt, ...]
     delete: tuple[Listed, ...]
+    suspects: tuple[Attempt, ...] = ()
+    collected: Sequence[Listed] = ()
 
     @property
     def folder(self) -> Folder:
@@ -67,6 +72,12 @@ class Selection(Struct, frozen=True):
     skipped: Counter[str]
     parked: int
     left: int
+    paused: int = 0
+    """Of those parked, how many are so for a while only."""
+
+    @property
+    def attempts(self) -> int:
+        return sum(len(work.attempts) + len(work.suspects) for work in self.folders)
 
 
 class _Sorted(Struct):
@@ -82,14 +93,22 @@ class _Sorted(Struct):
     """Collected too, and not to be deleted: doubted (`Arrival.doubt`), or presumed and the mode deletes nothing."""
     too_large: int = 0
     parked: int = 0
+    paused: int = 0
+
+
+def never(_: Entry) -> bool:
+    return False
 
 
 def select(listings: Sequence[tuple[Listing, Mapping[str, Entry]]], *, deletes: bool, limit: int,
-           max_size: int) -> Selection:
+           max_size: int, due: Callable[[Entry], bool] = never) -> Selection:
     """Deal out `limit` attempts (0: no limit): first what was never tried, oldest first, with up to a tenth kept for
     retries; what remains goes to those that have to be compared before they are deleted. What the ledger has, is too
-    large or parked takes no part in the limit."""
-    folders = [(listing, _sort(listing, known, max_size, deletes=deletes)) for listing, known in listings]
+    large or parked takes no part in the limit. A suspect counts as never tried until it has failed by itself. `due`:
+    whether a paused message's pause is over."""
+    folders = [(listing, _sort(listing, known, max_size, due, deletes=deletes)) for listing, known in listings]
+    for _, messages in folders:
+        messages.new = _mixed(messages.new, limit)
     new, retries = shares(sum(len(s.new) for _, s in folders), sum(len(s.retry) for _, s in folders), limit)
     presumed = limit - new - retries if limit else sum(len(s.presumed) for _, s in folders)
     works, left = [], 0
@@ -98,11 +117,13 @@ def select(listings: Sequence[tuple[Listing, Mapping[str, Entry]]], *, deletes: 
         new, retries, presumed = new - len(chosen), retries - len(again), presumed - len(compared)
         messages.kept += len(messages.presumed) - len(compared)
         left += len(messages.new) + len(messages.retry) - len(chosen) - len(again)
-        works.append(FolderWork(listing, (*chosen, *again, *compared), tuple(messages.collected) if deletes else ()))
+        ordinary, suspects = _apart([*chosen, *again])
+        works.append(FolderWork(listing, (*ordinary, *compared), tuple(messages.collected) if deletes else (),
+                                tuple(suspects), messages.collected))
     skipped = Counter({COLLECTED_BEFORE: sum(len(s.collected) + s.kept for _, s in folders),
                        TOO_LARGE: sum(s.too_large for _, s in folders)})
     return Selection(tuple(works), sum(len(listing.messages) for listing, _ in folders), +skipped,
-                     sum(s.parked for _, s in folders), left)
+                     sum(s.parked for _, s in folders), left, sum(s.paused for _, s in folders))
 
 
 def shares(new: int, retries: int, limit: int) -> tuple[int, int]:
@@ -113,7 +134,24 @@ def shares(new: int, retries: int, limit: int) -> tuple[int, int]:
     return min(new, limit - kept), kept
 
 
-def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int, *, deletes: bool) -> _Sorted:
+def _mixed(new: list[Attempt], limit: int) -> list[Attempt]:
+    """Suspects take half of the limit at most, where there are others: mail goes on behind them."""
+    if not limit or len(new) <= limit:
+        return new
+    suspects = _apart(new)[1]
+    late = {attempt.listed.key for attempt in suspects[max(1, limit // 2):]}
+    return new if not late else [attempt for part in (False, True) for attempt in new
+                                 if (attempt.listed.key in late) is part]
+
+
+def _apart(attempts: list[Attempt]) -> tuple[list[Attempt], list[Attempt]]:
+    """The others, and the suspects."""
+    suspects = [attempt for attempt in attempts if is_suspect(attempt.previous)]
+    return ([attempt for attempt in attempts if not is_suspect(attempt.previous)] if suspects else attempts), suspects
+
+
+def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int, due: Callable[[Entry], bool], *,
+          deletes: bool) -> _Sorted:
     found = _Sorted()
     for message in listing.messages:
         entry = known.get(message.key)
@@ -126,9 +164,12 @@ def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int, *, delete
             found.kept += 1
         elif entry is not None and entry.state is MessageState.PARKED:
             found.parked += 1
+        elif entry is not None and entry.state is MessageState.PAUSED and not due(entry):
+            found.parked += 1
+            found.paused += 1
         elif message.size is not None and message.size > max_size:
             found.too_large += 1
-        elif entry is not None and entry.state is MessageState.FAILED and entry.attempts:
+        elif entry is not None and entry.state in _RETRIED and entry.attempts:
             found.retry.append(Attempt(message, entry))
         elif entry is not None and entry.state is MessageState.PRESUMED:
             found.presumed.append(Attempt(message, entry))

@@ -4,17 +4,23 @@ Two things go on at once: messages of one batch are fetched and staged, while th
 destination and recorded in the ledger (`commits`). Only what is recorded is deleted from the server. A crash between
 any two of these leaves a state that the next session recognises: committed but not recorded is delivered again under
 the same name and adopted; recorded but not deleted is only deleted.
+
+A fetch that breaks down is gone on with over another connection, without the messages that may be the cause: `suspects`
+says who they are and what becomes of them. What was collected before is deleted after the others were fetched: a server
+that fails at deleting does not keep new mail away.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
+from reconciler.collect import suspects as blame
 from reconciler.collect.commits import Commits, Committed, Pending
 from reconciler.collect.incoming import Incoming
 from reconciler.collect.reidentify import Known, Reidentification, look_up
@@ -25,10 +31,15 @@ from reconciler.collect.tally import Tally
 from reconciler.collect.unkeyed import ByContent
 from reconciler.model.errors import (
     CollectorError,
+    ConnectionFailed,
     DestinationUnavailable,
+    FolderFailed,
     LedgerUnavailable,
+    ProtocolViolation,
+    SourceError,
     SourceUnsuitable,
     Stopped,
+    Throttled,
 )
 from reconciler.model.interfaces import Destination, Ledger, Source, Staged
 from reconciler.model.messages import (
@@ -39,20 +50,26 @@ from reconciler.model.messages import (
     Folder,
     Listed,
     Listing,
+    Pace,
     Unfetched,
     Vanished,
 )
 from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, Record, SessionReport
 from reconciler.model.routing import Routing
 
-ATTEMPTS = 5
-"""A message that failed this often on its own account is parked."""
 PUT_OFF = 3
 """So many messages in a row, for as many mailboxes, put off for every recipient: the destination takes nothing now, so
 fetching ends. A single mailbox that is full does not hold up the others."""
 BATCH_OCTETS = 8 << 20
 """A batch is committed when so much is staged, or as many messages as the destination takes together."""
 _SLACK = 1 << 20
+_DELETE_LOSSES = 3
+_HEADER_LOSSES = 6
+_BREAKDOWNS = (ConnectionFailed, ProtocolViolation, Throttled)
+"""What ends a connection in the middle of a command, and may be one message's fault."""
+_KEPT = (MessageState.PRESUMED, MessageState.SUSPECT, MessageState.UNFETCHED, MessageState.PAUSED)
+"""States that a suspicion does not replace."""
+_GONE = "the server lists it, and says that it is gone when it is asked for"
 
 
 class Task(Struct, frozen=True):
@@ -81,6 +98,13 @@ class Steering(Protocol):
     def stopping(self) -> bool:
         """Finish the message in hand, then end."""
 
+    @property
+    def insisting(self) -> bool:
+        """Somebody asked for this session: pauses that are not the server's wish do not count."""
+
+    def another_login(self) -> None:
+        """The session is about to log in once more."""
+
     def progress(self, report: SessionReport) -> None: ...
 
 
@@ -104,20 +128,47 @@ class Session(Generic[S]):
         self._staged_octets = 0
         self._unacknowledged: list[Listed] = []
         self._by_content: ByContent | None = None
-        self._reidentification = Reidentification(task.collector, source, ledger, now)
+        self._reidentification = Reidentification(task.collector, self._headers, ledger, now)
         self._commits = Commits(task.collector, destination, ledger, self._reidentification.adopt, now)
         self._known_as: dict[Folder, Folder] = {}
         self._epoch = 0
+        self._sole = False
+        """There is one message to attempt, so that nothing else can come."""
         self._put_off: list[Sequence[str]] = []
         self._in_step = True  # no reply of the server is outstanding: QUIT or LOGOUT would be understood
+        self._lost: SourceError | None = None
+        """Why there is no connection now."""
+        self._left = False
+        """The connection was ended in good order, so that the server deletes."""
+        self._pending = False
+        self._pace = Pace.AHEAD
+        self._reconnections = self._barren = self._losses = self._header_losses = self._arrived = 0
+        self._in_hand: Attempt | None = None
+        self._refused: list[tuple[Attempt, Unfetched]] = []
+        self._alone: defaultdict[Folder, list[Attempt]] = defaultdict(list)
+        """Those that are to be asked for by themselves in this session still."""
+        self._arrivals: defaultdict[Folder, list[Listed]] = defaultdict(list)
+        """What came, and is still on the server."""
+        self._excused: set[str] = set()
+        """Those that were asked for when the connection was lost, right after another one was refused."""
+        self._likely: list[tuple[Folder, Attempt, str]] = []
+        """Suspects of which it is not known yet whether anything but them comes."""
+        self._trouble: SourceError | None = None
+        """What ends the session as a failure, unless something comes."""
 
     def run(self) -> SessionReport:
         error: CollectorError | None = None
         folder: Folder | None = None
         try:
-            for work in self._select():
+            works = self._select()
+            for work in works:
                 folder = work.folder
-                self._folder(work)
+                self._guarded(work, self._folder, sole=len(works) == 1)
+            for work in works:
+                folder = work.folder
+                self._guarded(work, self._suspects, sole=len(works) == 1)
+            if self._trouble is not None and not self._arrived:
+                raise self._trouble
         except CollectorError as failure:
             error = failure
             self._abandon()
@@ -135,9 +186,12 @@ class Session(Generic[S]):
         if self._under_way is not None:
             self._take_account(self._under_way.result())  # another error than the first one is not told
         abandoned, self._staged = self._staged, []
-        self._destination.discard([message.staged for message in abandoned])
         for _ in abandoned:
             self._tally.fail()
+        try:
+            self._destination.discard([message.staged for message in abandoned])
+        except CollectorError as error:
+            self._tally.notes.append(f"what was staged is not removed: {error}")
 
     def _report(self, error: CollectorError | None) -> SessionReport:
         if recognised := self._reidentification.recognised:
@@ -158,18 +212,41 @@ class Session(Generic[S]):
             take_over(kept, self._tally)
             return ()
         places = [self._look_up(listing) for listing in self._source.listings(writable=self._task.deletes)]
-        self._in_step = False
         self._reidentification.by_headers(places, self._check_stop)
-        self._in_step = True
         chosen = select([(place.listing, place.entries) for place in places], deletes=self._task.deletes,
-                        limit=self._task.limit, max_size=self._task.max_size)
+                        limit=self._task.limit, max_size=self._task.max_size, due=self._is_due)
         self._tally.listed, self._tally.skipped, self._tally.parked = chosen.listed, chosen.skipped, chosen.parked
-        self._tally.left = chosen.left + sum(len(work.attempts) for work in chosen.folders)
+        self._tally.left = chosen.left + chosen.attempts
+        self._sole = chosen.attempts == 1
         self._reidentification.remember(places, chosen.folders)
-        if settled(chosen.folders, self._tally):
+        if settled(chosen.folders, self._tally) and not chosen.paused:
             self._keep_standing()
         self._progress()
         return chosen.folders
+
+    def _headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterable[tuple[Listed, bytes | None]]:
+        """As far as the server gives them: what ends the connection is tried once more; then those that are left of
+        `messages` are done without."""
+        missing = {listed.key: listed for listed in messages}
+        for _ in range(2):
+            if self._header_losses >= _HEADER_LOSSES:
+                return
+            self._connected()
+            self._in_step = False
+            try:
+                for found in self._source.headers(folder, list(missing.values())):
+                    missing.pop(found[0].key, None)
+                    yield found
+            except SourceError as error:
+                if self._steering.stopping or not isinstance(error, _BREAKDOWNS):
+                    raise
+                self._lose(error)
+                self._header_losses += 1
+                if isinstance(error, FolderFailed):
+                    return
+                continue
+            self._in_step = True
+            return
 
     def _look_up(self, listing: Listing) -> Known:
         place = look_up(self._ledger, self._task.collector, listing)
@@ -193,14 +270,48 @@ class Session(Generic[S]):
                                    f"mode {self._task.mode} is impossible here, all-delete is not")
         self._by_content = ByContent(known)
 
+    def _is_due(self, entry: Entry) -> bool:
+        return self._steering.insisting or blame.is_due(entry, self._now())
+
+    def _guarded(self, work: FolderWork, do: Callable[[FolderWork], None], *, sole: bool) -> None:
+        """A fault of one folder is that folder's."""
+        try:
+            do(work)
+        except FolderFailed as error:
+            if sole:
+                raise
+            self._unacknowledged, self._refused = [], []
+            self._tally.notes.append(str(error))
+            if not self._in_step:
+                self._lost = error
+
     def _folder(self, work: FolderWork) -> None:
         if work.listing.read_only and self._task.deletes:
             self._tally.notes.append(f"{work.folder.name}: the server opens this folder read-only, nothing is deleted")
-        for start in range(0, len(work.delete), 1000):
-            self._delete(work, work.delete[start:start + 1000])
         for attempts in rounds(work.attempts):
             self._check_stop()
             self._round(work, attempts)
+        for start in range(0, len(work.delete), 1000):
+            self._delete(work, work.delete[start:start + 1000])
+
+    def _suspects(self, work: FolderWork) -> None:
+        """Those that come by themselves, and last: the ones that failed least often first."""
+        attempts = [*self._alone[work.folder], *work.suspects]
+        if not attempts:
+            return
+        self._check_stop()
+        try:
+            self._settle_deletions(work)
+            self._connected()
+        except FolderFailed:
+            raise
+        except SourceError as error:
+            self._tally.notes.append(f"{len(attempts)} messages that may have ended a connection are not asked for "
+                                     f"now: {error}")
+            return
+        turn = int(self._now().timestamp()) % len(attempts)  # the same ones must not always be the last
+        attempts = [*attempts[turn:], *attempts[:turn]]
+        self._round(work, sorted(attempts, key=_doubtfulness), singly=True)
 
     def _check_stop(self) -> None:
         if self._steering.stopping:
@@ -211,14 +322,43 @@ class Session(Generic[S]):
 
     # -- fetching
 
-    def _round(self, work: FolderWork, attempts: Sequence[Attempt]) -> None:
+    def _round(self, work: FolderWork, attempts: Sequence[Attempt], *, singly: bool = False) -> None:
         """Fetch and deliver, then delete what is recorded: nothing is under way between two rounds."""
-        by_key = {attempt.listed.key: attempt for attempt in attempts}
+        open_ = {attempt.listed.key: attempt for attempt in attempts}
+        while open_ and not (singly and self._losses >= blame.LOSSES):
+            self._connected()
+            before = self._arrived
+            try:
+                self._fetch(work, open_, Pace.SINGLY if singly else self._pace)
+            except FolderFailed:
+                raise
+            except SourceError as error:
+                if self._steering.stopping or not isinstance(error, _BREAKDOWNS):
+                    raise
+                self._lose(error)
+                self._barren = 0 if self._arrived > before else self._barren + 1
+                if singly:
+                    self._convict(work, open_, error)
+                    continue
+                self._suspect(work, open_, error)
+                if self._barren >= blame.BARREN + bool(self._arrived):
+                    self._mark(self._known_as[work.folder], [(attempt, "") for attempt, _ in self._refused])
+                    raise
+                if self._barren:  # perhaps there are many of the kind side by side: go on from the other end
+                    open_ = dict(reversed(open_.items()))
+        self._judge(work)
+        done, self._unacknowledged = self._unacknowledged, []
+        if self._task.deletes:
+            self._delete(work, done)
+
+    def _fetch(self, work: FolderWork, open_: dict[str, Attempt], pace: Pace) -> None:
+        """Each that is settled leaves `open_`."""
         folder = self._known_as[work.folder]
         self._in_step = False
         try:
-            for fetched in self._source.fetch(work.folder, [attempt.listed for attempt in attempts]):
-                self._take(folder, by_key[fetched.listed.key], fetched)
+            for fetched in self._source.fetch(work.folder, [attempt.listed for attempt in open_.values()], pace):
+                self._take(folder, open_[fetched.listed.key], fetched)
+                del open_[fetched.listed.key]
                 if len(self._staged) >= self._destination.batch_size or self._staged_octets >= BATCH_OCTETS:
                     self._flush(folder)
                 self._check_stop()
@@ -229,20 +369,18 @@ class Session(Generic[S]):
             self._finish_batches(folder)
             raise
         self._finish_batches(folder)
-        done, self._unacknowledged = self._unacknowledged, []
-        if self._task.deletes:
-            self._delete(work, done)
 
     def _take(self, folder: Folder, attempt: Attempt, fetched: Fetched) -> None:
         match fetched:
             case Vanished():
-                self._tally.skip(VANISHED)
-            case Unfetched(reason=reason):
-                self._fail(folder, attempt, reason)
+                self._vanish(folder, attempt)
+            case Unfetched():
+                self._refused.append((attempt, fetched))
             case Arrival():
+                self._in_hand = attempt
                 try:
                     self._stage(folder, attempt, fetched)
-                except LedgerUnavailable:
+                except (LedgerUnavailable, SourceError):
                     raise
                 except DestinationUnavailable as error:  # everybody's trouble: the message waits behind new ones
                     if not self._steering.stopping:
@@ -252,6 +390,11 @@ class Session(Generic[S]):
                     if not self._steering.stopping:
                         self._fail(folder, attempt, str(error))
                     raise
+                self._in_hand = None
+                self._arrived += 1
+                self._arrivals[folder].append(fetched.listed)
+                if self._refused or self._likely:
+                    self._see(folder)
 
     def _stage(self, folder: Folder, attempt: Attempt, arrival: Arrival) -> None:
         incoming = Incoming(arrival.content, self._task.max_size + _SLACK)
@@ -266,6 +409,8 @@ class Session(Generic[S]):
                 return
             attempt = found
         if routing.parked and not routing.recipients:
+            if self._by_content:
+                attempt, content = self._by_content.identify(attempt, incoming)
             for _ in content:
                 pass  # its fingerprint is wanted
             self._put(folder, attempt, MessageState.PARKED, routing.reason, incoming.fingerprint)
@@ -295,17 +440,186 @@ class Session(Generic[S]):
             self._tally.skip(COLLECTED_BEFORE)  # it could not be compared, so it stays where it is
             return
         attempts = 1 + (attempt.previous.attempts if attempt.previous else 0)
-        if attempts >= ATTEMPTS:
+        if attempts >= blame.ATTEMPTS:
             self._put(folder, attempt, MessageState.PARKED, f"given up after {attempts} attempts: {reason}")
         else:
             self._put(folder, attempt, MessageState.FAILED, reason)
 
     def _put(self, folder: Folder, attempt: Attempt, state: MessageState, reason: str,
              fingerprint: Fingerprint | None = None) -> None:
-        """Record a message that was not delivered."""
-        record = Record(attempt.key, state, attempt.listed.size or 0, attempt.occurrence, fingerprint, reason=reason)
-        self._commits.write(folder, [(attempt, record)])
+        """Record a message that was not delivered. Where the server has no keys, nothing can be said of it for longer
+        than this session."""
+        record = Record(attempt.key, state, attempt.listed.size or 0, attempt.occurrence, fingerprint, reason=reason,
+                        counted=state is MessageState.SUSPECT)
+        if self._named or attempt.identity:
+            self._commits.write(folder, [(attempt, record)])
         self._count(record)
+
+    # -- what does not come
+
+    def _lose(self, error: SourceError) -> None:
+        """There is no connection any more; the next step that needs one makes another."""
+        self._lost, self._pending = error, False
+
+    def _connected(self) -> None:
+        """Log in once more where the connection is gone. Raises what ended it, where that does not help."""
+        if self._lost is None and not self._left:
+            return
+        self._check_stop()
+        if self._reconnections >= blame.RECONNECTIONS:
+            raise self._lost or ConnectionFailed("the session has made enough connections")
+        lost, self._lost, self._left = self._lost, None, False
+        self._reconnections += 1
+        self._pace = Pace.STEADY
+        self._steering.another_login()
+        self._in_step = False
+        try:
+            self._source.reconnect()
+        except (Throttled, FolderFailed) as error:
+            self._lost = error
+            raise
+        except SourceError as error:
+            self._lost = lost or error
+            raise self._lost from None
+        self._in_step = True
+
+    def _causes(self, open_: dict[str, Attempt]) -> list[Attempt]:
+        """The messages of which one may have ended the fetch, the likeliest first; they are open no longer."""
+        found, self._in_hand = self._in_hand, None
+        keys = [found.listed.key] if found else [listed.key for listed in self._source.suspects]
+        return [open_.pop(key) for key in keys if key in open_]
+
+    def _suspect(self, work: FolderWork, open_: dict[str, Attempt], error: SourceError) -> None:
+        """The likeliest waits for the next session, which may be luckier; the others are asked for after all else."""
+        causes = self._causes(open_)
+        self._trouble = self._trouble or error
+        if self._refused and not self._excused & {attempt.listed.key for attempt in causes}:
+            self._excused |= {attempt.listed.key for attempt in causes}  # it was the one that had been refused just now
+            open_ |= {attempt.listed.key: attempt for attempt in causes}
+            return
+        if not causes:
+            return
+        likeliest, *others = causes
+        folder = self._known_as[work.folder]
+        if likeliest.previous is not None and likeliest.previous.state is MessageState.PRESUMED:
+            others = [*others, likeliest]  # the ledger keeps what it knows of it
+        else:
+            self._likely.append((folder, likeliest, str(error)))
+            self._mark(folder, [(likeliest, "")])
+            if self._arrived:
+                self._see(folder)
+            self._tally.notes.append(f"a message is asked for by itself next time, the connection was lost with it: "
+                                     f"{error}")
+        self._mark(folder, [(attempt, "") for attempt in others])
+        self._alone[work.folder].extend(others)
+
+    def _see(self, folder: Folder) -> None:
+        """Something came: the server does not fail for everybody."""
+        self._charge_refused(folder)
+        likely, self._likely = self._likely, []
+        for place, attempt, words in likely:
+            self._mark(place, [(attempt, words)])
+
+    def _mark(self, folder: Folder, suspects: Iterable[tuple[Attempt, str]]) -> None:
+        """So that the next session knows. The reason: while others came, it did not (`suspects.is_proven`)."""
+        records = [(attempt, Record(attempt.key, MessageState.SUSPECT, attempt.listed.size or 0, attempt.occurrence,
+                                    reason=reason))
+                   for attempt, reason in suspects if self._named and attempt.origin is None
+                   and (attempt.previous is None or attempt.previous.state not in _KEPT)]
+        self._commits.write(folder, records)
+
+    def _convict(self, work: FolderWork, open_: dict[str, Attempt], error: SourceError) -> None:
+        """One that was asked for by itself has ended the connection."""
+        [attempt] = self._causes(open_)[:1] or [open_.pop(next(iter(open_)))]
+        self._losses += blame.is_proven(attempt.previous)
+        folder = self._known_as[work.folder]
+        proven = blame.is_proven(attempt.previous) or self._arrived > 0 or self._gives(work)
+        if proven or self._sole:
+            lost = not isinstance(error, ProtocolViolation)
+            self._charge(folder, attempt, str(error), lost=lost, proven=proven)
+        else:
+            self._mark(folder, [(attempt, str(error))])
+        if not proven:
+            self._trouble = self._trouble or error
+
+    def _judge(self, work: FolderWork) -> None:
+        """Those that were refused, with nothing that came after them."""
+        if not self._refused:
+            return
+        folder = self._known_as[work.folder]
+        later = next((found.later for _, found in self._refused if found.later is not None), None)
+        if (self._arrived and later is None) or self._gives(work):
+            self._charge_refused(folder)
+            return
+        refused, self._refused = self._refused, []
+        trouble = later or SourceError(f"the server gives no message: {refused[-1][1].reason}")
+        unproven = [(attempt, found) for attempt, found in refused if not blame.is_proven(attempt.previous)]
+        for attempt, found in refused:
+            if self._sole or blame.is_proven(attempt.previous):
+                self._charge(folder, attempt, found.reason, proven=later is None or not unproven)
+            else:
+                self._mark(folder, [(attempt, found.reason)])
+        if unproven and later is not None:
+            raise trouble
+        if unproven and not self._sole:
+            self._trouble = self._trouble or trouble
+
+    def _charge_refused(self, folder: Folder) -> None:
+        refused, self._refused = self._refused, []
+        for attempt, found in refused:
+            self._charge(folder, attempt, found.reason)
+
+    def _charge(self, folder: Folder, attempt: Attempt, reason: str, *, lost: bool = False,
+                proven: bool = True) -> None:
+        """Count that it failed by itself. `lost`: with it the connection; not `proven`: everything else might have
+        failed, too."""
+        attempts = 1 + (attempt.previous.attempts if attempt.previous else 0)
+        if attempt.previous is not None and attempt.previous.state is MessageState.PRESUMED:
+            why = f"it cannot be compared: {reason}" if attempts >= blame.ATTEMPTS else ""
+            record = Record(attempt.key, MessageState.PRESUMED, attempt.listed.size or 0, attempt.previous.occurrence,
+                            reason=why, counted=True)
+            self._commits.write(folder, [(attempt, record)] if lost else [])
+            self._tally.skip(COLLECTED_BEFORE)
+            return
+        state = blame.verdict(attempts, lost=lost)
+        if state is MessageState.PARKED:
+            reason = f"given up after {attempts} attempts: {reason}"
+        elif state is MessageState.PAUSED:
+            until = (self._now() + blame.pause(attempts)).astimezone(UTC)
+            reason = f"put off until {until:%Y-%m-%d %H:%M} UTC after {attempts} attempts: {reason}"
+        elif not proven:
+            state = MessageState.SUSPECT
+        self._put(folder, attempt, state, reason)
+
+    def _vanish(self, folder: Folder, attempt: Attempt) -> None:
+        """A message that is listed again and again, and gone whenever it is asked for, is one that is not given."""
+        if attempt.previous is not None and attempt.previous.reason.endswith(_GONE):
+            self._refused.append((attempt, Unfetched(attempt.listed, _GONE)))
+            return
+        self._mark(folder, [(attempt, _GONE)])
+        self._tally.skip(VANISHED)
+
+    def _gives(self, work: FolderWork) -> bool:
+        """Whether the server gives a message that it gave before: then it fails for one only."""
+        witness = blame.smallest(self._arrivals[self._known_as[work.folder]]) or blame.smallest(work.collected)
+        if witness is None:
+            return False
+        came = False
+        try:
+            self._connected()
+            self._in_step = False
+            for fetched in self._source.fetch(work.folder, [witness], Pace.SINGLY):
+                if isinstance(fetched, Arrival):
+                    came = sum(map(len, fetched.content)) > 0
+            self._in_step = True
+        except FolderFailed:
+            raise
+        except SourceError as error:
+            if self._steering.stopping:
+                raise
+            self._lose(error)
+        self._arrived += came
+        return came
 
     # -- commit, record, acknowledge
 
@@ -359,9 +673,9 @@ class Session(Generic[S]):
         match record.state:
             case MessageState.COLLECTED:
                 self._tally.collect(record.size)
-            case MessageState.PARKED:
+            case MessageState.PARKED | MessageState.PAUSED:
                 self._tally.park()
-            case MessageState.FAILED:
+            case MessageState.FAILED | MessageState.UNFETCHED | MessageState.SUSPECT:
                 self._tally.fail()
 
     def _feel_pressure(self, recorded: Sequence[tuple[Pending[S], Record]]) -> None:
@@ -375,10 +689,45 @@ class Session(Generic[S]):
                 raise DestinationUnavailable(f"the destination takes nothing now, fetching ends: {record.reason}")
 
     def _delete(self, work: FolderWork, messages: Sequence[Listed]) -> None:
-        if not messages or work.listing.read_only:
+        """What fails with the connection is tried once more, then by halves; the next session goes on from there."""
+        parts, losses = [messages] if messages and not work.listing.read_only else [], 0
+        while parts:
+            part = parts.pop(0)
+            self._ledger.hold()
+            self._connected()
+            try:
+                self._delete_part(work, part)
+            except FolderFailed:
+                raise
+            except SourceError as error:
+                if self._steering.stopping or not isinstance(error, _BREAKDOWNS):
+                    raise
+                self._lose(error)
+                losses += 1
+                if losses == 1:
+                    parts.insert(0, part)
+                elif losses <= _DELETE_LOSSES and len(part) > 1:
+                    parts[:0] = [part[:len(part) // 2], part[len(part) // 2:]]
+                else:
+                    self._refuse([(listed.key, str(error)) for listed in part])
+
+    def _delete_part(self, work: FolderWork, messages: Sequence[Listed]) -> None:
+        self._in_step = False
+        deletion = self._source.delete(work.folder, messages)
+        self._in_step = True
+        folder, gone = self._known_as[work.folder], deletion.confirmed | deletion.pending
+        self._arrivals[folder] = [listed for listed in self._arrivals[folder] if listed.key not in gone]
+        self._pending = self._pending or bool(deletion.pending)
+        self._confirm(folder, deletion.confirmed)
+        self._refuse(deletion.refused)
+
+    def _settle_deletions(self, work: FolderWork) -> None:
+        """By POP3 a message that ends the connection would take back what was deleted before."""
+        if not self._pending or self._lost is not None:
             return
         self._ledger.hold()
-        deletion = self._source.delete(work.folder, messages)
+        self._pending, self._left = False, True
+        deletion = self._source.finish()
         self._confirm(self._known_as[work.folder], deletion.confirmed)
         self._refuse(deletion.refused)
 
@@ -397,8 +746,10 @@ class Session(Generic[S]):
 
     def _close(self, folder: Folder | None) -> None:
         """Log out; POP3 deletes now (RFC 1939, section 6). A connection out of step is broken off instead."""
-        if not self._in_step:
+        if self._lost is not None or not self._in_step:
             self._source.abort()
+            return
+        if self._left:
             return
         if self._task.deletes:
             self._ledger.hold()
@@ -406,3 +757,9 @@ class Session(Generic[S]):
         if folder is not None:
             self._confirm(self._known_as[folder], deletion.confirmed)
         self._refuse(deletion.refused)
+
+
+def _doubtfulness(attempt: Attempt) -> tuple[int, bool]:
+    """In which order suspects are asked for: first who was only asked for with others."""
+    previous = attempt.previous
+    return (previous.attempts, bool(previous.reason)) if previous is not None else (0, False)

@@ -36,7 +36,8 @@ def take_over(kept: Standing, tally: Tally) -> None:
 
 def settled(works: Sequence[FolderWork], tally: Tally) -> bool:
     """Whether a session that has just listed has nothing to do, to leave over or to say."""
-    return not tally.left and not tally.notes and not any(work.attempts or work.delete for work in works)
+    return not tally.left and not tally.notes and not any(
+        work.attempts or work.suspects or work.delete for work in works)
 
 
 def standing(source: Source, digest: str, tally: Tally, now: datetime) -> Standing | None:

@@ -53,6 +53,10 @@ class Surroundings(Struct, frozen=True):
     """None: nobody is told of new mail, whatever the manifests say."""
 
 
+def _call(loop: asyncio.AbstractEventLoop, login: Callable[[str], None], host: str) -> None:
+    loop.call_soon_threadsafe(login, host)
+
+
 class Loop:
     """Level-triggered: `replace` and `stop` say what is wanted, and it gets there when its session is over."""
 
@@ -227,7 +231,9 @@ class Loop:
     def _begin(self, host: str) -> None:
         self._ticket = None
         loop = asyncio.get_running_loop()
-        self._control = SessionControl(Relay(loop, self._progressed).tell)
+        self._control = SessionControl(
+            Relay(loop, self._progressed).tell, insisting=bool(self._asked),
+            login=lambda: _call(loop, self._around.admission.another_login, host))
         self.session = loop.create_task(self._run(host, self._control), name=f"session of {self.name}")
         self._around.observer.changed(self.name)
 

@@ -48,7 +48,7 @@ class Once(Struct, frozen=True):
     def _work(decision: Decision, histories: Mapping[str, History], collector: DesiredCollector,
               on_progress: OnProgress) -> Work:
         name = collector.name
-        control = SessionControl(lambda report: on_progress(name, report))
+        control = SessionControl(lambda report: on_progress(name, report), insisting=True)
         history = histories.get(name)
         return Work(collector, history.retry if history else None, decision.versions[name].fresh, control)
 

@@ -29,7 +29,12 @@ class SessionControl:
     """Between a running session and the control loop. The session asks `stopping` between messages, tells its
     `progress`, and registers with `on_give_up` what breaks its connection; the rest is for the control loop."""
 
-    def __init__(self, tell: Callable[[SessionReport], None] = lambda _: None) -> None:
+    def __init__(self, tell: Callable[[SessionReport], None] = lambda _: None, *, insisting: bool = False,
+                 login: Callable[[], None] = lambda: None) -> None:
+        """`login` hears of each login but the first, in the session's thread."""
+        self.insisting = insisting
+        """Somebody asked for this session."""
+        self.another_login = login
         self._tell = tell
         self._stop = threading.Event()
         self._lock = threading.Lock()

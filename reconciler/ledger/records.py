@@ -135,7 +135,7 @@ def _row(place: int, record: Record, at: int) -> tuple[Any, ...]:
         header = octets(record.fingerprint.header)
         content = octets(record.fingerprint.content) or None
     return (place, record.key, record.occurrence, code(record.state), record.size,
-            int(record.state in COUNTED), header, content, record.reason, at, at, None)
+            int(record.counted or record.state in COUNTED), header, content, record.reason, at, at, None)
 
 
 _IDENTITY = ("folder_id", "key", "occurrence")

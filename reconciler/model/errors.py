@@ -112,6 +112,15 @@ class ProtocolViolation(SourceError):
     reason = "ProtocolViolation"
 
 
+class FolderFailed(ProtocolViolation):
+    """A folder cannot be used, or not be believed, in this session; the others of its account can. `alone`: what it
+    means where there are no others."""
+
+    def __init__(self, message: str, alone: SourceError | None = None) -> None:
+        super().__init__(message)
+        self.alone = alone
+
+
 class SourceUnsuitable(SourceError):
     """The server lacks what the manifest needs (no UIDL for new-keep, a folder that does not exist)."""
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from reconciler.model.history import Declared, Declaring, History, LastGood, ParkedMessage, Retry, Standing
-from reconciler.model.messages import Deletion, DeliveryId, Fetched, Folder, Listed, Listing
+from reconciler.model.messages import Deletion, DeliveryId, Fetched, Folder, Listed, Listing, Pace
 from reconciler.model.outcomes import Adoption, DeliveryOutcome, Entry, Orphan, Record, SessionReport
 from reconciler.model.secret import Secret
 
@@ -26,9 +26,18 @@ class Source(Protocol):
         """Log in, and say whether the very same messages are there as when this standing was kept, at less cost than
         listing them. False whenever that is in doubt; `listings` may follow then."""
 
-    def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
-        """Each of `messages` once, more or less in order; see `Arrival` for how content is read. What comes next is
+    def fetch(self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD) -> Iterator[Fetched]:
+        """Each of `messages` once, more or less in order; see `Arrival` for how content is read. What comes next may be
         asked for ahead, within bounds, so that nothing else may be asked of the source before the end."""
+
+    @property
+    def suspects(self) -> Sequence[Listed]:
+        """After `fetch` has failed: the messages of which one may be the cause. What else was asked for, and has not
+        come, is only to be asked for again."""
+
+    def reconnect(self) -> None:
+        """Leave the connection as it is, and log in once more, within the time of the same session. Folders that were
+        listed can be fetched from again under the same keys; one of which that cannot be said is a `FolderFailed`."""
 
     def headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
         """The header block of each, in any order, up to its empty line, CRLF line ends; None where it cannot be had

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
+
+from reconciler.model.errors import SourceError
 
 Protocol = Literal["imap", "pop3"]
 NUMBERINGS = 1 << 32
@@ -65,6 +68,19 @@ class Listing(Struct, frozen=True):
     """UIDNEXT (RFC 3501, 2.3.1.1): above every UID that this folder ever had. None where it is not told."""
     notes: tuple[str, ...] = ()
     """What else is worth knowing: a declared folder that does not exist, say."""
+    partial: bool = False
+    """The server broke the listing off: there may be more messages than these."""
+
+
+class Pace(Enum):
+    """How much a source asks for at once."""
+
+    AHEAD = "ahead"
+    """What comes next while the answer to what was asked for is read."""
+    STEADY = "steady"
+    """One command at a time. By POP3 that is one message."""
+    SINGLY = "singly"
+    """One message at a time, so that it alone can be the cause when the fetch breaks down."""
 
 
 class Arrival(Struct, frozen=True):
@@ -88,10 +104,12 @@ class Vanished(Struct, frozen=True):
 
 
 class Unfetched(Struct, frozen=True):
-    """The server refused this one message; the others flow."""
+    """The server refused this one message; the others flow. `later`: what its words stand for, where they are those of
+    a server that wants to be asked later, about whatever it is."""
 
     listed: Listed
     reason: str
+    later: SourceError | None = None
 
 
 Fetched = Arrival | Vanished | Unfetched

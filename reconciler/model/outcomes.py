@@ -74,6 +74,8 @@ class Record(Struct, frozen=True):
     fingerprint: Fingerprint | None = None
     delivered: tuple[Delivered, ...] = ()
     reason: str = ""
+    counted: bool = False
+    """It is an attempt, although the state is none that says so."""
 
 
 class Entry(Struct, frozen=True):

@@ -56,7 +56,8 @@ def test_a_failure_at_every_step_loses_and_doubles_nothing(mode: Mode, error: ty
             continue
         here = overlapping(mode)
         report = here.session(Fate(on=(name, nth), error=error))
-        assert report.outcome is Outcome.FAILED, name
+        recovered = name in ("fetch", "half a message", "before delete")
+        assert report.outcome is (Outcome.SUCCEEDED if recovered else Outcome.FAILED), name
         here.session()
         here.session()
         assert here.mailboxes.texts() == STORED, (name, nth)

@@ -11,6 +11,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from reconciler.collect.session import Session, Task
+from reconciler.ledger.types import COUNTED
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable, LeaseLost
 from reconciler.model.history import Standing
 from reconciler.model.messages import (
@@ -24,6 +25,7 @@ from reconciler.model.messages import (
     Folder,
     Listed,
     Listing,
+    Pace,
     Unfetched,
     Vanished,
 )
@@ -71,6 +73,20 @@ class Fate:
 
 
 @dataclass
+class Broken(Fate):
+    """Raises at the first `most` steps of these names."""
+
+    only: tuple[str, ...] = ()
+    most: int = 1
+
+    def step(self, name: str) -> None:
+        self.steps.append(name)
+        if name in self.only and self.most:
+            self.most -= 1
+            raise self.error()
+
+
+@dataclass
 class Server:
     """`messages` by key, oldest first. POP3 commits its deletes at QUIT, IMAP at once."""
 
@@ -102,6 +118,7 @@ class MemorySource:
         self.server, self.fate = server, fate
         self.doomed: set[str] = set()
         self.closed = ""
+        self.suspects: Sequence[Listed] = ()
 
     def listings(self, *, writable: bool) -> Iterator[Listing]:
         self.writable = writable
@@ -133,8 +150,9 @@ class MemorySource:
         self.fate.step("look for changes")
         return self.standing == standing
 
-    def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
+    def fetch(self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD) -> Iterator[Fetched]:
         for message in messages:
+            self.suspects = [message]
             self.fate.step("fetch")
             if message.key in self.server.vanish:
                 yield Vanished(message)
@@ -174,6 +192,10 @@ class MemorySource:
 
     def abort(self) -> None:
         self.closed = "aborted"
+
+    def reconnect(self) -> None:
+        self.fate.step("reconnect")
+        self.doomed = set()
 
 
 @dataclass(frozen=True)
@@ -306,9 +328,10 @@ class MemoryLedger:
             served, tried = (old.entry.delivered, old.entry.attempts) if old else (frozenset(), 0)
             print_ = record.fingerprint or (old.print if old else None)
             entry = Entry(record.key, record.state, record.occurrence,
-                          tried + (record.state is MessageState.FAILED),
+                          tried + (record.counted or record.state in COUNTED),
                           served | {delivered.recipient for delivered in record.delivered}, reason=record.reason,
-                          content=print_.content if print_ else "", header=print_.header if print_ else "")
+                          content=print_.content if print_ else "", header=print_.header if print_ else "",
+                          at=now)
             self.put(folder, entry, print_)
         self.fate.step("after record")
 
@@ -366,10 +389,15 @@ class Helm:
 
     stop_after: int = -1
     reports: list[SessionReport] = field(default_factory=list)
+    insisting: bool = False
+    logins: int = 1
 
     @property
     def stopping(self) -> bool:
         return 0 <= self.stop_after <= len(self.reports)
+
+    def another_login(self) -> None:
+        self.logins += 1
 
     def progress(self, report: SessionReport) -> None:
         self.reports.append(report)

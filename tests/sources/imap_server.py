@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,17 @@ def sizes(bodies: Iterable[tuple[int, int]]) -> bytes:
     return b"".join(b"* %d FETCH (UID %d RFC822.SIZE %d)\r\n" % (uid, uid, size) for uid, size in bodies)
 
 
+_EXISTING = re.compile(r"UID FETCH [\d:,*]+ \(UID\)")
+
+
+def existing(search: bytes) -> bytes:
+    """The answer to UID FETCH (UID) of a server that answers UID SEARCH so."""
+    lines = search.split(b"\r\n")
+    uids = {word for line in lines if line.startswith(b"* SEARCH") for word in line.split()[2:]}
+    told = b"".join(b"* 1 FETCH (UID %s)\r\n" % uid for uid in sorted(uids) if uid.isdigit())
+    return told + b"\r\n".join(line for line in lines if not line.startswith(b"* SEARCH"))
+
+
 SELECTED = b"* 3 EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY 77] ok\r\nTAG OK [READ-ONLY] done\r\n"
 DEFAULTS: dict[str, Reply] = {
     "CAPABILITY": b"* CAPABILITY IMAP4rev1\r\nTAG OK done\r\n",
@@ -57,10 +69,14 @@ def imap(replies: Mapping[str, Reply | Sequence[Reply]] | None = None, greeting:
             line = client.line()
             command = line.partition(b" ")[2].decode()
             begin = max((begin for begin in known if command.startswith(begin)), key=len, default=None)
+            if _EXISTING.fullmatch(command) and (begin is None or begin not in (replies or {})):
+                begin = "UID SEARCH"
             assert begin is not None, f"unexpected: {line!r}"
             reply = known[begin].pop(0) if len(known[begin]) > 1 else known[begin][0]
             if callable(reply):
                 reply(client, line)
+            elif _EXISTING.fullmatch(command) and begin == "UID SEARCH":
+                client.send(tagged(line, existing(reply)))
             else:
                 client.send(tagged(line, reply))
 

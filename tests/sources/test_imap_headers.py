@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.collect.incoming import fingerprint, header_digest
-from reconciler.model.errors import ProtocolViolation, Throttled
+from reconciler.model.errors import ProtocolViolation
 from tests.servers import mail
 from tests.servers.dovecot import Dovecot
 from tests.servers.scripted import Scripted
@@ -52,9 +52,11 @@ def test_what_is_missing_nil_or_sent_twice_is_not_believed() -> None:
     assert headers_of(b"TAG BAD what?\r\n") == {}
 
 
-def test_I10_I27_throttling_and_a_new_uidvalidity_end_it() -> None:
-    with pytest.raises(Throttled):
-        headers_of(b"TAG NO [LIMIT] slow down\r\n")
+def test_I27_a_refusal_leaves_out_what_it_concerns() -> None:
+    assert headers_of(b"TAG NO [LIMIT] slow down\r\n") == {}
+
+
+def test_I10_a_new_uidvalidity_ends_it() -> None:
     with pytest.raises(ProtocolViolation, match="numbered anew"):
         headers_of(b"* OK [UIDVALIDITY 78] new\r\nTAG OK done\r\n")
 

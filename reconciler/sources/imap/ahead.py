@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from reconciler.model.errors import ProtocolViolation
+from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.model.messages import Listed
-from reconciler.sources.imap.dialogue import Dialogue
-from reconciler.sources.imap.failures import Failures, throttles
+from reconciler.sources.imap.dialogue import Dialogue, Goodbye
 from reconciler.sources.imap.responses import Fetched, Value
 
 Window = Mapping[int, Listed]
@@ -22,9 +21,8 @@ Window = Mapping[int, Listed]
 class Ahead:
     """Of one run of messages. `doubtful` are the UIDs of those that are to be asked for again."""
 
-    def __init__(self, dialogue: Dialogue, failures: Failures) -> None:
+    def __init__(self, dialogue: Dialogue) -> None:
         self._dialogue = dialogue
-        self._failures = failures
         self._windows: dict[bytes, Window] = {}
         self._wanted: dict[int, Listed] = {}
         self._given: set[int] = set()
@@ -43,22 +41,41 @@ class Ahead:
         """Bodies until one command is complete, then what that one was for.
 
         Each body comes one response late: when the next bears the same UID, both are in doubt (hazard I8). Flags of
-        others, and others (hazard I7), are passed over.
+        others, and others (hazard I7), are passed over. When the connection ends, the last body has come nevertheless.
         """
-        for response in self._dialogue.answers(self._windows):
-            if isinstance(response, Fetched):
-                found = self._take(response)
-                if found is not None:
-                    yield found
-                continue
-            if not response.ok and throttles(response.text):
-                raise self._failures.refused("fetching", response.text)
+        try:
+            for response in self._dialogue.answers(self._windows):
+                if isinstance(response, Fetched):
+                    found = self._take(response)
+                    if found is not None:
+                        yield found
+                    continue
+                if last := self._give(None):
+                    yield last
+                window = self._windows.pop(response.tag)
+                for uid in window:
+                    del self._wanted[uid]
+                yield window
+        except (Goodbye, ConnectionFailed):
             if last := self._give(None):
                 yield last
-            window = self._windows.pop(response.tag)
-            for uid in window:
-                del self._wanted[uid]
-            yield window
+            raise
+
+    def suspects(self) -> list[Listed]:
+        """Of the oldest command that is not complete: what would have come next, then what was left out; also what is
+        held back, for when the server breaks its protocol that may be its beginning. All of it, where nothing of it
+        has come: nobody knows in which order the server works."""
+        for window in self._windows.values():
+            open_ = sorted(uid for uid in window if uid not in self._given and uid not in self.doubtful)
+            if not open_:
+                continue
+            last = max((uid for uid in window if uid in self._given), default=0)
+            if not last:
+                return [window[uid] for uid in open_]
+            skipped, following = ([uid for uid in open_ if uid < last], [uid for uid in open_ if uid > last])
+            count = 2 if self._held is not None and following[:1] == [self._held[0]] else 1
+            return [window[uid] for uid in (*reversed(following[:count]), *skipped)]
+        return []
 
     def _take(self, response: Fetched) -> tuple[Listed, Value] | None:
         """The body before this one."""

@@ -2,8 +2,9 @@
 
 Small ones come many to a command, the next command under way while the answer to one is read, and are held in memory
 one at a time: a message is handed on only when the response around it has been read and makes sense. Large ones come
-in parts. Whatever is odd about one message (refused, sent twice, NIL) concerns that one alone: it is asked for again by
-itself after the others, when no command is under way, and is `Unfetched` at worst.
+in parts, as large as the server makes them: there are some that send less than was asked for, and some that send the
+whole. Whatever is odd about one message (refused, left out, sent twice, NIL) concerns that one alone: it is asked for
+again by itself after the others, when no command is under way, and is `Unfetched` at worst.
 
 Where a message holds NUL, which IMAP cannot carry, Dovecot sends 0x80 instead. BINARY (RFC 3516) can carry it: what
 looks replaced is asked for again with BINARY.PEEK[], which gives the same octets but for the NULs, unless the message
@@ -15,17 +16,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from msgspec import Struct
+
 from reconciler.model.errors import ProtocolViolation
-from reconciler.model.messages import Arrival, Listed, Unfetched, Vanished
+from reconciler.model.messages import Arrival, Listed, Pace, Unfetched, Vanished
 from reconciler.model.messages import Fetched as Outcome
 from reconciler.sources.imap.ahead import Ahead, Window
 from reconciler.sources.imap.dialogue import WHOLE, Client
 from reconciler.sources.imap.failures import Failures, throttles
+from reconciler.sources.imap.large import Large
 from reconciler.sources.imap.responses import Completed, Mark, Value
-from reconciler.sources.imap.search import search_uids
+from reconciler.sources.imap.search import existing_uids
 from reconciler.sources.imap.uids import uid_sets
 
+_WHOLE, _FIRST = b"BODY[]", b"BODY[]<0>"
 _EMPTY = "the server sent nothing, although it announced a size"
+_NOT_SENT = "the server says that it is done and did not send it"
 PART = 1 << 20
 """Octets of a part. A message announced as larger than `WHOLE`, or with no size, is fetched in parts."""
 AHEAD = 2
@@ -33,6 +39,20 @@ AHEAD = 2
 WINDOW_COUNT = 100
 WINDOW_OCTETS = 4 << 20
 """One command asks for so many messages, and for so much unless one alone is larger."""
+_SLACK = 64 << 20
+"""A message may be twice as large as announced, and so much."""
+_LATER = 20
+"""So many messages refused in a row, each with words that mean `later`: the server wants no more commands now."""
+
+
+class _Part(Struct, frozen=True):
+    """What came for one message. `name` is the item's, as the server spelled it."""
+
+    body: bytes | Large
+    name: bytes
+
+    def chunks(self) -> Iterator[bytes]:
+        return self.body.chunks() if isinstance(self.body, Large) else iter((self.body,))
 
 
 class Bodies:
@@ -42,28 +62,46 @@ class Bodies:
         self._dialogue = client.dialogue
         self._failures = failures
         self._binary = "BINARY" in client.dialogue.capabilities
+        self._ahead = Ahead(client.dialogue)
+        self._asked: Sequence[Listed] = ()
+        """What is asked for, or asked about, when no command was sent ahead."""
+        self._refusals = 0
 
-    def fetch(self, messages: Sequence[Listed]) -> Iterator[Outcome]:
+    def fetch(self, messages: Sequence[Listed], pace: Pace = Pace.AHEAD) -> Iterator[Outcome]:
         """Each message once; in order, but what has to be asked for again comes last."""
+        if pace is Pace.SINGLY:
+            for listed in messages:
+                yield from self._fetch([listed], 1)
+        else:
+            yield from self._fetch(messages, AHEAD if pace is Pace.AHEAD else 1)
+
+    @property
+    def suspects(self) -> Sequence[Listed]:
+        """See `Source.suspects`."""
+        return self._asked or self._ahead.suspects()
+
+    def _fetch(self, messages: Sequence[Listed], ahead: int) -> Iterator[Outcome]:
         again: list[Listed] = []
         missing: list[Listed] = []
         for large, group in groupby(messages, key=_is_large):
             if large:
                 yield from map(self._alone, group)
             else:
-                yield from self._together(group, again, missing)
+                yield from self._together(group, ahead, again, missing)
         yield from map(self._alone, again)
         yield from self._account_for(missing)
+        self._asked = ()
 
     # Many to a command
 
-    def _together(self, messages: Iterable[Listed], again: list[Listed],
+    def _together(self, messages: Iterable[Listed], count: int, again: list[Listed],
                   missing: list[Listed]) -> Iterator[Outcome]:
-        ahead = Ahead(self._dialogue, self._failures)
+        self._asked = ()
+        ahead = self._ahead = Ahead(self._dialogue)
         arrived: set[int] = set()
         for uids, window in windows(messages):
             ahead.ask(uids, window)
-            if len(ahead) == AHEAD:
+            if len(ahead) == count:
                 yield from self._read(ahead, arrived, again, missing)
         while ahead:
             yield from self._read(ahead, arrived, again, missing)
@@ -77,7 +115,7 @@ class Bodies:
                     ahead.doubtful.add(int(listed.key))
                 elif isinstance(body, bytes) and (body or listed.size == 0):
                     arrived.add(int(listed.key))
-                    yield Arrival(listed, iter((body,)))
+                    yield _arrival(listed, body)
                 continue
             for uid, listed in found.items():
                 if uid not in arrived:
@@ -88,70 +126,109 @@ class Bodies:
         (hazards I4, I16)."""
         there = self._existing(missing) if missing else frozenset()
         for listed in missing:
-            yield self._in_parts(listed) if int(listed.key) in there else Vanished(listed)
+            if int(listed.key) in there:
+                self._asked = (listed,)
+                yield self._counted(self._in_parts(listed))
+            else:
+                yield Vanished(listed)
 
     # One to a command
 
     def _alone(self, listed: Listed) -> Outcome:
-        outcome = self._in_parts(listed)
+        self._asked = (listed,)
+        outcome = self._counted(self._in_parts(listed))
         return outcome if isinstance(outcome, Arrival) or self._existing([listed]) else Vanished(listed)
 
-    def _existing(self, messages: Iterable[Listed]) -> frozenset[int]:
+    def _existing(self, messages: Sequence[Listed]) -> frozenset[int]:
+        """All of them, where the server will not say."""
+        self._asked = messages
         self._dialogue.noop()  # a server may show expunged messages until then (RFC 3501, 7.4.1)
-        return search_uids(self._dialogue, self._failures, (int(listed.key) for listed in messages))
+        uids = frozenset(int(listed.key) for listed in messages)
+        found = existing_uids(self._dialogue, uids)
+        return uids if found is None else found
+
+    def _counted(self, outcome: Arrival | Unfetched) -> Arrival | Unfetched:
+        """Raises what a server stands for that refuses everything for now."""
+        later = outcome.later if isinstance(outcome, Unfetched) else None
+        self._refusals = self._refusals + 1 if later is not None else 0
+        if later is not None and self._refusals == _LATER:
+            self._asked = ()
+            raise later
+        return outcome
 
     def _in_parts(self, listed: Listed) -> Arrival | Unfetched:
-        """The first part decides whether there is anything; the others come as the content is read."""
+        """The first part decides whether there is anything; the others come as the content is read. A message that was
+        not asked for as a whole before is, where the server makes no parts of it."""
         first = self._part(listed, 0)
+        if isinstance(first, Unfetched) and _is_large(listed):
+            whole = self._sent(listed, "BODY.PEEK[]", (_WHOLE,))
+            first = first if isinstance(whole, Unfetched) else whole
         if isinstance(first, Unfetched):
             return first
-        if not first and listed.size != 0:
+        if not first.body and listed.size != 0:
             return Unfetched(listed, _EMPTY)
-        return Arrival(listed, self._content(listed, first))
+        content = _Content(listed)
+        return Arrival(listed, content.counted(self._content(listed, first)), content.doubt)
 
-    def _content(self, listed: Listed, first: bytes) -> Iterator[bytes]:
-        """Parts until one is empty, or a short one reaches the announced size: that size is a hint only (I6)."""
-        bound = None if listed.size is None else 2 * listed.size + (64 << 20)
+    def _content(self, listed: Listed, first: _Part) -> Iterator[bytes]:
+        """Parts until one is empty, or a short one reaches the announced size: that size is a hint only (I6). More than
+        was asked for is the whole: the server does not understand parts."""
+        bound = None if listed.size is None else 2 * listed.size + _SLACK
         part, offset = first, 0
-        while part:
-            yield part
-            offset += len(part)
-            if len(part) < PART and listed.size is not None and offset >= listed.size:
+        while part.body:
+            yield from part.chunks()
+            length = len(part.body)
+            offset += length
+            if length > PART or (length < PART and listed.size is not None and offset >= listed.size):
                 return
             if bound is not None and offset > bound:
-                raise ProtocolViolation(f"{self._dialogue.connection.endpoint}: a message of announced "
-                                        f"{listed.size} octets does not end after {offset}")
+                raise self._violation(f"a message of announced {listed.size} octets does not end after {offset}")
             following = self._part(listed, offset)
             if isinstance(following, Unfetched):
                 if listed.size is not None and offset >= listed.size:
                     return  # NIL, or NO, beyond the end
-                raise ProtocolViolation(f"{self._dialogue.connection.endpoint}: message {listed.key} broke off after "
-                                        f"{offset} octets")
+                raise self._violation(f"message {listed.key} broke off after {offset} octets: {following.reason}")
+            if following.name == first.name and following.body == first.body:
+                if length < PART:
+                    return  # the whole again, whatever part is asked for
+                raise self._violation(f"message {listed.key} begins anew after {offset} octets")
+            if following.name == _FIRST or (following.name == _WHOLE != first.name):
+                raise self._violation(f"message {listed.key} broke off after {offset} octets: another part came")
             part = following
 
-    def _part(self, listed: Listed, offset: int) -> bytes | Unfetched:
+    def _part(self, listed: Listed, offset: int) -> _Part | Unfetched:
         part = self._partial(listed, "BODY", offset)
-        if isinstance(part, bytes) and self._looks_replaced(part):
+        if isinstance(part, _Part) and isinstance(part.body, bytes) and self._looks_replaced(part.body):
             original = self._partial(listed, "BINARY", offset)
-            if isinstance(original, bytes) and original.replace(b"\0", b"\x80") == part:
-                return original
+            if isinstance(original, _Part) and isinstance(original.body, bytes) and \
+                    original.body.replace(b"\0", b"\x80") == part.body:
+                return _Part(original.body, part.name)
         return part
 
-    def _partial(self, listed: Listed, item: str, offset: int) -> bytes | Unfetched:
-        uid, name = int(listed.key), f"{item}[]<{offset}>".encode()
-        found: list[Value] = []
+    def _partial(self, listed: Listed, item: str, offset: int) -> _Part | Unfetched:
+        """A server may leave out where the part begins, or send the beginning whatever it was asked for."""
+        names = (f"{item}[]<{offset}>".encode(), f"{item}[]<0>".encode(), f"{item}[]".encode())
+        return self._sent(listed, f"{item}.PEEK[]<{offset}.{PART}>", names)
+
+    def _sent(self, listed: Listed, item: str, names: Sequence[bytes]) -> _Part | Unfetched:
+        """The one body that comes under one of these names."""
+        uid = int(listed.key)
+        found: list[tuple[Value, bytes]] = []
         completed = Completed("OK", "")
-        for response in self._dialogue.fetch_uids(listed.key, f"(UID {item}.PEEK[]<{offset}.{PART}>)"):
-            if isinstance(response, Completed):
-                completed = response
-            elif response.uid == uid and name in response.attributes and len(found) < 2:
-                found.append(response.attributes[name])
-            else:
-                self._dialogue.unasked(response)
+        self._dialogue.keep_large(2 * (listed.size or 0) + _SLACK)
+        try:
+            for response in self._dialogue.fetch_uids(listed.key, f"(UID {item})"):
+                if isinstance(response, Completed):
+                    completed = response
+                elif response.uid == uid and len(found) < 2 and any(name in response.attributes for name in names):
+                    found.extend((value, name) for name, value in response.attributes.items() if name in names)
+                else:
+                    self._dialogue.unasked(response)
+        finally:
+            self._dialogue.keep_large(0)
         if not completed.ok:
-            if throttles(completed.text):
-                raise self._failures.refused("fetching", completed.text)
-            return Unfetched(listed, f"the server refused it: {self._failures.shown(completed.text)}")
+            later = self._failures.refused("fetching", completed.text) if throttles(completed.text) else None
+            return Unfetched(listed, f"the server refused it: {self._failures.shown(completed.text)}", later)
         return _judged(listed, found)
 
     def _looks_replaced(self, body: bytes) -> bool:
@@ -163,6 +240,34 @@ class Bodies:
         except UnicodeDecodeError:
             return True
         return False
+
+    def _violation(self, what: str) -> ProtocolViolation:
+        return ProtocolViolation(f"{self._dialogue.connection.endpoint}: {what}")
+
+
+class _Content:
+    """Counts what came of a message in parts."""
+
+    def __init__(self, listed: Listed) -> None:
+        self._listed = listed
+        self._octets = 0
+
+    def counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._octets += len(chunk)
+            yield chunk
+
+    def doubt(self) -> str:
+        return lacking(self._listed.size, self._octets)
+
+
+def lacking(announced: int | None, came: int) -> str:
+    """Why a message of which so little came may be something else in its place, a text that says that it could not be
+    retrieved; "": nothing speaks for it. Sizes are hints (hazard I6): some servers estimate them, Exchange by some
+    hundredths, so a quarter must be missing."""
+    if announced is None or 4 * came >= 3 * announced:
+        return ""
+    return f"{announced} octets were announced and {came} came"
 
 
 def windows(messages: Iterable[Listed]) -> Iterator[tuple[str, Window]]:
@@ -188,13 +293,18 @@ def _is_large(listed: Listed) -> bool:
     return listed.size is None or listed.size > WHOLE
 
 
-def _judged(listed: Listed, found: Sequence[Value]) -> bytes | Unfetched:
+def _arrival(listed: Listed, body: bytes) -> Arrival:
+    doubt = lacking(listed.size, len(body))
+    return Arrival(listed, iter((body,)), lambda: doubt) if doubt else Arrival(listed, iter((body,)))
+
+
+def _judged(listed: Listed, found: Sequence[tuple[Value, bytes]]) -> _Part | Unfetched:
     """The one body that came for it."""
     if not found:
-        return Unfetched(listed, "the server did not send it")
-    if any(body != found[0] for body in found):
+        return Unfetched(listed, _NOT_SENT)
+    body, name = found[0]
+    if any(other != body for other, _ in found):
         return Unfetched(listed, "the server sent it twice, with different content")
-    body = found[0]
-    if not isinstance(body, bytes) or len(body) > PART:
-        return Unfetched(listed, "the server sent no content for it (NIL), or more than was asked for")
-    return body
+    if not isinstance(body, bytes | Large):
+        return Unfetched(listed, "the server sent no content for it (NIL)")
+    return _Part(body, name)

@@ -1,4 +1,8 @@
-"""Deleting for good: \\Deleted, then UID EXPUNGE (RFC 4315), then a look whether they are gone."""
+"""Deleting for good: \\Deleted, then UID EXPUNGE (RFC 4315), then a look whether they are gone.
+
+Where the server refuses that look, another one is tried, and its EXPUNGE responses are counted; what remains open is
+not confirmed, which is no failure: what is still there is listed by the next session.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +11,43 @@ from collections.abc import Iterable
 from reconciler.model.messages import Deletion
 from reconciler.sources.imap.dialogue import Dialogue
 from reconciler.sources.imap.failures import Failures
+from reconciler.sources.imap.reading import Untagged
 from reconciler.sources.imap.search import others_deleted, search_uids
 from reconciler.sources.imap.uids import uid_sets
 
 _FOREIGN = ("the server lacks UIDPLUS, and other messages in the folder are marked as deleted: expunging would remove "
             "those too; ours are marked and left")
+_BLIND = ("the server lacks UIDPLUS, and does not say which messages in the folder are marked as deleted: expunging "
+          "might remove others; ours are marked and left")
+_OPEN = "not confirmed: the server does not say whether it still has it after EXPUNGE"
 
 
 class Deleter:
-    """Deletes from the folder that is selected for writing; remembers what it has marked in this session."""
+    """Deletes from the folder that is selected for writing. `marked` are the UIDs that this session has marked in it,
+    over whichever connection."""
 
-    def __init__(self, dialogue: Dialogue, failures: Failures) -> None:
+    def __init__(self, dialogue: Dialogue, failures: Failures, marked: set[int]) -> None:
         self._dialogue = dialogue
         self._failures = failures
-        self._marked: set[int] = set()
+        self._marked = marked
+        self._expunged = 0
 
     def delete(self, uids: Iterable[int]) -> Deletion:
         """Confirmed are those that the server no longer has."""
         wanted = frozenset(uids)
         refused: dict[int, str] = {}
+        counted: set[int] = set()
         for text, members in uid_sets(wanted):
+            self._expunged = 0
             reason = self._mark(text) or self._expunge(text, members)
             refused.update(dict.fromkeys(members, reason) if reason else {})
-        remaining = search_uids(self._dialogue, self._failures, wanted)
+            if self._expunged >= len(members) and not reason:
+                counted |= members
+        found = search_uids(self._dialogue, wanted)
+        remaining = wanted - counted if found is None else found
+        why = _OPEN if found is None else "the server still has it after EXPUNGE"
         return Deletion(confirmed=frozenset(str(uid) for uid in wanted - remaining),
-                        refused=tuple((str(uid), refused.get(uid) or "the server still has it after EXPUNGE")
-                                      for uid in sorted(remaining)))
+                        refused=tuple((str(uid), refused.get(uid) or why) for uid in sorted(remaining)))
 
     def _mark(self, uids: str) -> str:
         """Set \\Deleted; the reason when that is refused, else an empty text."""
@@ -41,10 +56,17 @@ class Deleter:
 
     def _expunge(self, uids: str, members: frozenset[int]) -> str:
         self._marked |= members
+        hear = {"EXPUNGE": self._hear}
         if "UIDPLUS" in self._dialogue.capabilities:
-            completed = self._dialogue.run("UID", "EXPUNGE", uids)
-        elif others_deleted(self._dialogue, self._failures, self._marked):
-            return _FOREIGN
+            completed = self._dialogue.run("UID", "EXPUNGE", uids, hear=hear)
         else:
-            completed = self._dialogue.run("EXPUNGE")
+            others = others_deleted(self._dialogue, self._marked)
+            if others is None:
+                return _BLIND
+            if others:
+                return _FOREIGN
+            completed = self._dialogue.run("EXPUNGE", hear=hear)
         return "" if completed.ok else self._failures.shown(completed.text)
+
+    def _hear(self, _: Untagged) -> None:
+        self._expunged += 1

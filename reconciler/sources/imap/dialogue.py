@@ -202,6 +202,10 @@ class Dialogue(imaplib.IMAP4):
             if isinstance(answer, Completed):
                 return
 
+    def keep_large(self, octets: int) -> None:
+        """Literals beyond `WHOLE`, up to so many octets, are kept in a file from now on; 0: passed over."""
+        self._reader.largest = octets
+
     def unasked(self, response: Fetched) -> None:
         """Nobody wants what is in it: it counts for the bound of the reply."""
         self.connection.count(sum(len(value) for value in response.attributes.values() if isinstance(value, bytes)))

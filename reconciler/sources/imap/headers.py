@@ -6,17 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.model.messages import Listed
 from reconciler.sources.imap.dialogue import Client
-from reconciler.sources.imap.failures import Failures, throttles
-from reconciler.sources.imap.responses import Completed, Fetched
+from reconciler.sources.imap.responses import Fetched
 from reconciler.sources.imap.uids import uid_sets
 
 _AT_ONCE = 500
 _HEADER = b"BODY[HEADER]"
 
 
-def fetch_headers(client: Client, failures: Failures,
-                  messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
-    """Of each message of the selected folder that has one; sent twice with different content, it is None."""
+def fetch_headers(client: Client, messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+    """Of each message of the selected folder that has one, as far as the server gives them; sent twice with different
+    content, it is None."""
     for start in range(0, len(messages), _AT_ONCE):
         wanted = {int(listed.key): listed for listed in messages[start:start + _AT_ONCE]}
         found: dict[int, bytes | None] = {}
@@ -29,6 +28,4 @@ def fetch_headers(client: Client, failures: Failures,
                         found[uid] = header if sole and isinstance(header, bytes) else None
                     case Fetched():
                         client.dialogue.unasked(response)
-                    case Completed(ok=False, text=text) if throttles(text):
-                        raise failures.refused("fetching headers", text)
         yield from ((wanted[uid], header) for uid, header in found.items())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from reconciler.model.errors import ProtocolViolation
+from msgspec import Struct
+
+from reconciler.model.errors import FolderFailed, ProtocolViolation
 from reconciler.model.messages import Listed
 from reconciler.sources.imap.dialogue import Dialogue
-from reconciler.sources.imap.failures import Failures
 from reconciler.sources.imap.responses import Completed, Fetched, number
 
 ARRIVING = 1000
@@ -16,8 +17,8 @@ def selected_validity(dialogue: Dialogue) -> int:
     """The UIDVALIDITY that SELECT has just told; without one, UIDs mean nothing (hazard I10)."""
     validity = dialogue.told_validity()
     if not validity:
-        raise ProtocolViolation(f"{dialogue.connection.endpoint}: the server gives a folder no UIDVALIDITY, so that "
-                                "its messages cannot be told apart from one session to the next")
+        raise FolderFailed(f"{dialogue.connection.endpoint}: the server gives a folder no UIDVALIDITY, so that "
+                           "its messages cannot be told apart from one session to the next")
     return validity
 
 
@@ -33,15 +34,24 @@ def selected_next(dialogue: Dialogue) -> int | None:
     return (number(told[-1], 1 << 62) or None) if told else None
 
 
-def list_messages(dialogue: Dialogue, failures: Failures) -> tuple[Listed, ...]:
+class Found(Struct, frozen=True):
+    """The messages of a folder; `broken_off`: the refusal with which the server ended the listing, "" when it did
+    not."""
+
+    messages: tuple[Listed, ...]
+    broken_off: str = ""
+
+
+def list_messages(dialogue: Dialogue) -> Found:
     """Every message of the selected folder in the order of UIDs, which is the order of arrival.
 
     The answer alone counts: no UIDNEXT (hazard I28), nothing twice, no impossible UID (hazards I7, I13, I14).
     """
     announced = selected_count(dialogue)
     if not announced:
-        return ()
+        return Found(())
     sizes: dict[int, int | None] = {}
+    broken_off = ""
     for response in dialogue.fetch_uids("1:*", "(UID RFC822.SIZE)"):
         match response:
             case Fetched(uid=int(uid)) if uid:
@@ -50,5 +60,5 @@ def list_messages(dialogue: Dialogue, failures: Failures) -> tuple[Listed, ...]:
                     raise ProtocolViolation(f"{dialogue.connection.endpoint}: the server announced {announced} "
                                             "messages and lists many more")
             case Completed(ok=False):
-                raise failures.refused("listing messages", response.text)
-    return tuple(Listed(str(uid), sizes[uid]) for uid in sorted(sizes))
+                broken_off = response.text or response.status
+    return Found(tuple(Listed(str(uid), sizes[uid]) for uid in sorted(sizes)), broken_off)

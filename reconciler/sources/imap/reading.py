@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.providers import understanding
+from reconciler.sources.imap.large import Large
 from reconciler.sources.imap.responses import Completed, Literal, Mark
 from reconciler.wire.connection import Connection
 
@@ -57,6 +58,8 @@ class Reader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.bodies = False
+        self.largest = 0
+        """Octets of the largest literal beyond `WHOLE` that is kept, in a file, instead of passed over."""
 
     def read(self) -> Untagged | Completed | Asked:
         """The next one. Raises ProtocolViolation for what cannot be one."""
@@ -117,6 +120,8 @@ class Reader:
 
     def _large(self, size: int, *, keep: bool) -> Literal:
         """Refuse what nobody could mean, before reading it; pass over what is too large to keep."""
+        if self.bodies and WHOLE < size <= self.largest:
+            return Large(self._connection.read_chunks(size))
         if size > self._connection.limits.listing:
             raise self._violation(f"a literal of {size} octets, more than any reply may have")
         chunks, keep = self._connection.read_chunks(size), keep and size <= WHOLE

@@ -8,6 +8,8 @@ from enum import Enum
 
 from msgspec import Struct
 
+from reconciler.sources.imap.large import Large
+
 
 class Mark(Enum):
     """Tokens that are no strings."""
@@ -17,9 +19,9 @@ class Mark(Enum):
     TOO_LARGE = "a literal that was not kept"
 
 
-Literal = bytes | Mark
-"""A literal's octets, or `Mark.TOO_LARGE`."""
-Value = bytes | Mark | None
+Literal = bytes | Large | Mark
+"""A literal's octets, those of a large one in a file, or `Mark.TOO_LARGE`."""
+Value = bytes | Large | Mark | None
 """None is NIL, or a parenthesised list, whose content nobody here asks for."""
 
 _TOKEN = re.compile(rb'(\()|(\))|"((?:[^"\\]++|\\.)*+)"|(~?\{\d+[+-]?\})|([^\s()"{]+)|(\s+)', re.DOTALL)

@@ -1,4 +1,8 @@
-"""UID SEARCH (RFC 3501, 6.4.4), believed no further than it must be."""
+"""Which messages there are: UID SEARCH (RFC 3501, 6.4.4) and UID FETCH, believed no further than they must be.
+
+None everywhere: the server will not say. There are servers that die of a SEARCH that touches a message they cannot
+read, and ones that refuse any; nothing may depend on one way alone.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +10,68 @@ import re
 from collections.abc import Callable, Collection, Iterable
 
 from reconciler.sources.imap.dialogue import Dialogue
-from reconciler.sources.imap.failures import Failures
 from reconciler.sources.imap.reading import Untagged
-from reconciler.sources.imap.responses import LARGEST_UID
+from reconciler.sources.imap.responses import LARGEST_UID, Completed
 from reconciler.sources.imap.uids import uid_sets
 
 _NUMBER = re.compile(rb"(?<!\S)[1-9]\d{0,9}(?!\S)")
 
 
-def search_uids(dialogue: Dialogue, failures: Failures, uids: Iterable[int]) -> frozenset[int]:
-    """Which of these messages exist."""
+def existing_uids(dialogue: Dialogue, uids: Iterable[int]) -> frozenset[int] | None:
+    """Which of these messages exist, found out without anything of them being read."""
     found: set[int] = set()
     for text, members in uid_sets(uids):
-        _search(dialogue, failures, f"UID {text}", found.add, among=members)
+        told = _fetched(dialogue, text, members)
+        if told is None:
+            told = _searched(dialogue, f"UID {text}", members)
+        if told is None:
+            return None
+        found |= told
     return frozenset(found)
 
 
-def others_deleted(dialogue: Dialogue, failures: Failures, uids: Collection[int]) -> bool:
+def search_uids(dialogue: Dialogue, uids: Iterable[int]) -> frozenset[int] | None:
+    """Which of these messages exist; asked with SEARCH first, which says nothing of those that do not."""
+    found: set[int] = set()
+    for text, members in uid_sets(uids):
+        told = _searched(dialogue, f"UID {text}", members)
+        if told is None:
+            told = _fetched(dialogue, text, members)
+        if told is None:
+            return None
+        found |= told
+    return frozenset(found)
+
+
+def others_deleted(dialogue: Dialogue, uids: Collection[int]) -> bool | None:
     """Whether other messages of the folder than these bear \\Deleted, whoever put it there."""
     others: list[int] = []
-    _search(dialogue, failures, "DELETED", lambda uid: others.extend([] if others or uid in uids else [uid]))
-    return bool(others)
+    told = _search(dialogue, "DELETED", lambda uid: others.extend([] if others or uid in uids else [uid]))
+    return bool(others) if told else None
 
 
-def _search(dialogue: Dialogue, failures: Failures, criteria: str, take: Callable[[int], object],
-            among: Collection[int] = range(LARGEST_UID + 1)) -> None:
-    """What cannot be a UID, or is not `among` those asked for, is dropped (hazard I14)."""
+def _fetched(dialogue: Dialogue, uids: str, members: Collection[int]) -> set[int] | None:
+    found: set[int] = set()
+    for response in dialogue.fetch_uids(uids, "(UID)"):
+        if isinstance(response, Completed):
+            if not response.ok:
+                return None
+        elif (uid := response.uid) is not None and uid in members:
+            found.add(uid)
+    return found
+
+
+def _searched(dialogue: Dialogue, criteria: str, members: Collection[int]) -> set[int] | None:
+    found: set[int] = set()
+    return found if _search(dialogue, criteria, found.add, among=members) else None
+
+
+def _search(dialogue: Dialogue, criteria: str, take: Callable[[int], object],
+            among: Collection[int] = range(LARGEST_UID + 1)) -> bool:
+    """What cannot be a UID, or is not `among` those asked for, is dropped (hazard I14). False: it was refused."""
     def hear(response: Untagged) -> None:
         for word in _NUMBER.finditer(response.text):
             if (uid := int(word[0])) in among:
                 take(uid)
 
-    completed = dialogue.run("UID", "SEARCH", criteria, hear={"SEARCH": hear})
-    if not completed.ok:
-        raise failures.refused("searching", completed.text)
+    return dialogue.run("UID", "SEARCH", criteria, hear={"SEARCH": hear}).ok

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import imaplib
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
 
 from reconciler.manifests.spec import SourceSpec
-from reconciler.model.errors import ProtocolViolation, SourceError
-from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing
+from reconciler.model.errors import ConnectionFailed, FolderFailed, ProtocolViolation, SourceError
+from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing, Pace
 from reconciler.model.secret import Secret
 from reconciler.sources.imap.bodies import Bodies
 from reconciler.sources.imap.deletion import Deleter
 from reconciler.sources.imap.dialogue import Client
-from reconciler.sources.imap.failures import Failures, throttles
+from reconciler.sources.imap.failures import Failures
 from reconciler.sources.imap.folders import INBOX, Chosen, ServerFolder, choose_folders
 from reconciler.sources.imap.headers import fetch_headers
 from reconciler.sources.imap.listing import list_messages, selected_next, selected_validity
@@ -28,6 +30,9 @@ from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.identity import Identity
 from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
+
+_NOTES = 20
+"""So many notes on folders are worth keeping with each session."""
 
 
 def open_imap(spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts | None = None,
@@ -49,35 +54,58 @@ class ImapSource:
         self._habits = accounts.of(f"imap {spec.username} {self._endpoint}")
         self._identity = identity
         self._failures = Failures(self._endpoint, self._credentials.forms())
-        self._connection = Connection(self._endpoint, limits)
+        self._limits = limits
+        self._deadline = time.monotonic() + limits.session
+        self._connection = Connection(self._endpoint, limits, self._deadline)
+        self._lock = threading.Lock()
+        self._aborted = False
         self._client: Client | None = None
         self._writable = False
         self._folders: dict[str, ServerFolder] = {}
         self._selected: Folder | None = None
-        self._deleters: dict[str, Deleter] = {}
+        self._marked: dict[str, set[int]] = {}
+        self._bodies: Bodies | None = None
         self._standing = ""
         self._opened: str | None = None
         """The folder that was opened just now, with nothing done in it yet."""
 
     def listings(self, *, writable: bool) -> Iterator[Listing]:
-        """Every declared folder that exists; what does not is noted in the first one. None at all is an error."""
+        """Every declared folder that exists; what does not, and what is wrong with one, is noted in the first one. None
+        at all is an error."""
         self._writable = writable
         client = self._connected()
+        listings: list[Listing] = []
+        stands: list[Stand | None] = []
         with self._failures.translated("listing"):
             chosen = self._choose(client)
-            notes = list(chosen.notes)
-            closed: list[tuple[str, str]] = []
-            listings: list[Listing] = []
-            stands: list[Stand | None] = []
-            for name in chosen.folders:
-                listed = self._list(client, name, closed, stands)
-                listings.extend([listed] if listed is not None else [])
-            self._standing = text(stands)
+        notes = list(chosen.notes)
+        failed: list[SourceError] = []
+        closed: list[tuple[str, str]] = []
+        for name in chosen.folders:
+            try:
+                with self._failures.translated(f'listing "{name}"'):
+                    listings.append(self._list(self._connected(), name, notes, closed, stands))
+            except SourceError as error:
+                failed.append(error)
+                if not isinstance(error, FolderFailed):
+                    self._survive(failed, left=len(chosen.folders) - len(stands) - 1, listed=bool(listings))
+                stands.append(None)
+                notes.append(str(error).removeprefix(f"{self._endpoint}: "))
+        self._standing = text(stands)
         if not listings:
-            raise self._failures.missing(closed, notes)
+            raise self._nothing(failed, closed, chosen.notes)
         first, *others = listings
-        yield replace(first, notes=(*notes, *(note for note, _ in closed), *self._alerts(client)))
+        yield replace(first, notes=(*_told(notes), *self._alerts(self._connected())))
         yield from others
+
+    def _survive(self, failed: Sequence[SourceError], *, left: int, listed: bool) -> None:
+        """A folder has ended the connection: another one for the other folders, once."""
+        error = failed[-1]
+        broken = isinstance(error, ConnectionFailed | ProtocolViolation)
+        again = sum(not isinstance(other, FolderFailed) for other in failed) > 1
+        if not broken or again or not (left or listed):
+            raise error
+        self.reconnect()
 
     @property
     def standing(self) -> str:
@@ -92,20 +120,35 @@ class ImapSource:
             found = [self._stand(client, name) for name in chosen.folders]
         return not chosen.notes and same(standing, found)
 
-    def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:
+    def fetch(self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD) -> Iterator[Fetched]:
         """See `Bodies`: in order, but a message that has to be asked for again comes after its batch."""
+        self._bodies = None
         client = self._connected()
         with self._failures.translated("fetching"):
             self._enter(client, folder)
-            for fetched in Bodies(client, self._failures).fetch(messages):
+            self._bodies = Bodies(client, self._failures)
+            for fetched in self._bodies.fetch(messages, pace):
                 yield fetched
                 self._check_validity(client, folder)
+
+    @property
+    def suspects(self) -> Sequence[Listed]:
+        return self._bodies.suspects if self._bodies is not None else ()
+
+    def reconnect(self) -> None:
+        with self._lock:
+            self._connection.close()
+            if self._aborted:
+                raise ConnectionFailed(f"{self._endpoint}: the session was aborted")
+            self._connection = Connection(self._endpoint, self._limits, self._deadline)
+        self._client = self._selected = self._opened = None
+        self._connected()
 
     def headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
         client = self._connected()
         with self._failures.translated("fetching headers"):
             self._enter(client, folder)
-            yield from fetch_headers(client, self._failures, messages)
+            yield from fetch_headers(client, messages)
             self._check_validity(client, folder)
 
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:
@@ -119,7 +162,7 @@ class ImapSource:
             if client.dialogue.read_only:
                 reason = "the server opens this folder read-only"
                 return Deletion(refused=tuple((listed.key, reason) for listed in messages))
-            deleter = self._deleters.setdefault(folder.name, Deleter(client.dialogue, self._failures))
+            deleter = Deleter(client.dialogue, self._failures, self._marked.setdefault(folder.name, set()))
             return deleter.delete(int(listed.key) for listed in messages)
 
     def finish(self) -> Deletion:
@@ -131,7 +174,10 @@ class ImapSource:
         return Deletion()
 
     def abort(self) -> None:
-        self._connection.abort()
+        with self._lock:
+            self._aborted = True
+            connection = self._connection
+        connection.abort()
 
     def _connected(self) -> Client:
         if self._client is None:
@@ -163,34 +209,54 @@ class ImapSource:
         for alert in client.dialogue.alerts:
             yield f"the server's alert: {self._failures.shown(alert)}"
 
-    def _list(self, client: Client, name: str, closed: list[tuple[str, str]],
-              stands: list[Stand | None]) -> Listing | None:
-        """None, and a note, for a folder that the server will not open: the others are still collected (I16)."""
+    def _nothing(self, failed: Sequence[SourceError], closed: Sequence[tuple[str, str]],
+                 notes: Sequence[str]) -> SourceError:
+        """Why there is no folder to collect from."""
+        if closed or not failed:
+            return self._failures.missing(closed, notes)
+        error = failed[0]
+        return error.alone or error if isinstance(error, FolderFailed) else error
+
+    def _list(self, client: Client, name: str, notes: list[str], closed: list[tuple[str, str]],
+              stands: list[Stand | None]) -> Listing:
+        """Raises FolderFailed for what concerns this folder alone: the others are still collected (I16)."""
         completed = self._open(client, name)
         self._opened = None
         if not completed.ok:
-            if throttles(completed.text):
-                raise self._failures.refused(f'opening "{name}"', completed.text)
-            closed.append((f'the server does not open the folder "{name}": {self._failures.shown(completed.text)}',
-                           completed.text))
-            return None
-        stands.append(found := stand(client.dialogue, name))
+            error = self._unopened(name, completed)
+            closed.append((str(error).removeprefix(f"{self._endpoint}: "), completed.text))
+            raise error
+        found = stand(client.dialogue, name)
         folder = Folder(self._account, name, selected_validity(client.dialogue))
         self._selected = folder
         next_key = selected_next(client.dialogue)
-        messages = list_messages(client.dialogue, self._failures)
-        if found and found[3] != len(messages):
-            stands[-1] = None  # more came meanwhile, or the server cannot count
+        listed = list_messages(client.dialogue)
+        if listed.broken_off and not listed.messages:
+            raise self._failed(f'the server does not list the folder "{name}": '
+                               f"{self._failures.shown(listed.broken_off)}",
+                               self._failures.refused("listing messages", listed.broken_off))
+        if listed.broken_off:
+            notes.append(f'the server broke off the listing of "{name}" after {len(listed.messages)} messages, which '
+                         f"are collected: {self._failures.shown(listed.broken_off)}")
+        if (found and found[3] != len(listed.messages)) or listed.broken_off:
+            found = None  # more came meanwhile, or the server cannot count
         self._check_validity(client, folder)
-        return Listing(folder, messages, read_only=self._writable and client.dialogue.read_only,
-                       next_key=next_key)
+        stands.append(found)
+        return Listing(folder, listed.messages, read_only=self._writable and client.dialogue.read_only,
+                       next_key=next_key, partial=bool(listed.broken_off))
+
+    def _unopened(self, name: str, completed: Completed) -> FolderFailed:
+        return self._failed(f'the server does not open the folder "{name}": {self._failures.shown(completed.text)}')
+
+    def _failed(self, why: str, alone: SourceError | None = None) -> FolderFailed:
+        return FolderFailed(f"{self._endpoint}: {why}", alone)
 
     def _enter(self, client: Client, folder: Folder) -> None:
         if self._selected == folder:
             return
         completed = client.dialogue.select_folder(self._folders[folder.name].raw, writable=self._writable)
         if not completed.ok:
-            raise self._failures.refused(f'opening "{folder.name}" again', completed.text)
+            raise self._unopened(folder.name, completed)
         found = selected_validity(client.dialogue)
         if found != folder.validity:
             raise self._renumbered(folder)
@@ -202,6 +268,12 @@ class ImapSource:
         if told is not None and told != folder.validity:
             raise self._renumbered(folder)
 
-    def _renumbered(self, folder: Folder) -> ProtocolViolation:
-        return ProtocolViolation(f'{self._endpoint}: the folder "{folder.name}" was numbered anew during the session; '
-                                 "nothing more is fetched or deleted in it")
+    def _renumbered(self, folder: Folder) -> FolderFailed:
+        return self._failed(f'the folder "{folder.name}" was numbered anew during the session; nothing more is '
+                            "fetched or deleted in it")
+
+
+def _told(notes: Sequence[str]) -> tuple[str, ...]:
+    """A server may have thousands of folders to refuse."""
+    more = len(notes) - _NOTES
+    return (*notes[:_NOTES], *([f"and {more} more of the kind"] if more > 0 else []))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Arrival, Fetched, Listed, Unfetched, Vanished
+from reconciler.providers.refusals import concerns_all
 from reconciler.sources.pop3.body import Body
 from reconciler.sources.pop3.dialogue import Dialogue, Reply
 
@@ -23,22 +24,41 @@ _OCTETS = re.compile(rb"(\d{1,10}) octets", re.IGNORECASE)
 _GONE = re.compile(rb"no such message|deleted|expunged|does(?: not|n't) exist", re.IGNORECASE)
 
 
-def retrieve(dialogue: Dialogue, messages: Iterable[Numbered], *, pipelined: bool,
-             retrieved: Doubts) -> Iterator[Fetched]:
-    """Each of `messages`, by number, in order. A message that was not read to its end is skipped over."""
-    for listed in _Window(dialogue, messages, WINDOW_COUNT if pipelined else 1):
-        reply = dialogue.reply()
-        if not reply.ok:
-            dialogue.owed -= 1
-            gone = _GONE.search(reply.rest)
-            yield Vanished(listed) if gone else Unfetched(listed, f"the server refused it: {dialogue.quote(reply)}")
-            continue
-        body = Body(dialogue.connection)
-        message = _Message(dialogue, body, listed, reply, retrieved)
-        yield Arrival(listed, message.content(), message.doubt)
-        if not body.complete:
-            body.drain()
-            message.end()
+class Retrieval:
+    """Each of `messages`, by number, in order; `count` of them under way at once at most. A message that was not read
+    to its end is skipped over."""
+
+    def __init__(self, dialogue: Dialogue, messages: Iterable[Numbered], count: int, retrieved: Doubts) -> None:
+        self._dialogue = dialogue
+        self._window = _Window(dialogue, messages, count)
+        self._retrieved = retrieved
+
+    @property
+    def suspects(self) -> Sequence[Listed]:
+        """See `Source.suspects`: replies come in the order of the commands, so it is the one whose turn it was."""
+        return self._window.first()
+
+    def __iter__(self) -> Iterator[Fetched]:
+        dialogue = self._dialogue
+        for listed in self._window:
+            reply = dialogue.reply()
+            if not reply.ok:
+                dialogue.owed -= 1
+                yield _refused(dialogue, listed, reply)
+                continue
+            body = Body(dialogue.connection)
+            message = _Message(dialogue, body, listed, reply, self._retrieved)
+            yield Arrival(listed, message.content(), message.doubt)
+            if not body.complete:
+                body.drain()
+                message.end()
+
+
+def _refused(dialogue: Dialogue, listed: Listed, reply: Reply) -> Fetched:
+    if _GONE.search(reply.rest):
+        return Vanished(listed)
+    later = dialogue.refusal(reply, "RETR refused") if concerns_all(reply.text, reply.code) else None
+    return Unfetched(listed, f"the server refused it: {dialogue.quote(reply)}", later)
 
 
 class _Window:
@@ -49,16 +69,22 @@ class _Window:
         self._dialogue = dialogue
         self._waiting = deque(messages)
         self._asked: deque[Listed] = deque()
+        self._current: Listed | None = None
         self._count = count
         self._octets = 0
+
+    def first(self) -> list[Listed]:
+        """Whose reply is being read, or is due."""
+        return [self._current] if self._current is not None else list(self._asked)[:1]
 
     def __iter__(self) -> Iterator[Listed]:
         while self._waiting or self._asked:
             if len(self._asked) <= self._count // 2:  # by halves: one packet of commands for many messages
                 self._ask()
-            listed = self._asked.popleft()
+            self._current = listed = self._asked.popleft()
             self._octets -= _expected(listed)
             yield listed
+            self._current = None
 
     def _ask(self) -> None:
         commands = []

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
 from collections.abc import Iterator, Sequence
 
 from reconciler.manifests.spec import SourceSpec
-from reconciler.model.errors import ProtocolViolation, SourceError
-from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing, Vanished
+from reconciler.model.errors import ConnectionFailed, FolderFailed, ProtocolViolation, SourceError
+from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing, Pace, Vanished
 from reconciler.model.secret import Secret
 from reconciler.sources.pop3.capabilities import Capabilities
 from reconciler.sources.pop3.dialogue import Dialogue, Reply
 from reconciler.sources.pop3.login import log_in
 from reconciler.sources.pop3.maildrop import Maildrop, maildrop
-from reconciler.sources.pop3.retrieval import Numbered, retrieve
+from reconciler.sources.pop3.retrieval import WINDOW_COUNT, Numbered, Retrieval
 from reconciler.sources.pop3.tops import tops
 from reconciler.wire.accounts import Accounts
 from reconciler.wire.connection import Connection
@@ -42,8 +44,14 @@ class Pop3Source:
                  accounts: Accounts | None = None) -> None:
         self._credentials = credentials
         self._habits = (accounts or Accounts()).of(f"pop3 {credentials.username} {endpoint}")
-        self._connection = Connection(endpoint, limits)
+        self._endpoint = endpoint
+        self._limits = limits
+        self._deadline = time.monotonic() + limits.session
+        self._lock = threading.Lock()
+        self._aborted = False
+        self._connection = Connection(endpoint, limits, self._deadline)
         self._dialogue = Dialogue(self._connection, credentials.forms())
+        self._retrieval: Retrieval | None = None
         self._capabilities = Capabilities()
         self._maildrop = Maildrop((), {}, keys_stable=True)
         self._retrieved: dict[str, str] = {}
@@ -67,7 +75,9 @@ class Pop3Source:
         self._dialogue.send(b"UIDL")
         return self._dialogue.digest() == standing
 
-    def fetch(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[Fetched]:  # noqa: ARG002  # there is one
+    def fetch(self, folder: Folder, messages: Sequence[Listed],  # noqa: ARG002  # there is one
+              pace: Pace = Pace.AHEAD) -> Iterator[Fetched]:
+        self._retrieval = None
         present: list[Numbered] = []
         for listed in messages:
             number = self._maildrop.numbers.get(listed.key)
@@ -75,7 +85,29 @@ class Pop3Source:
                 yield Vanished(listed)
             else:
                 present.append((number, listed))
-        yield from retrieve(self._dialogue, present, pipelined=self._pipelined, retrieved=self._note)
+        count = WINDOW_COUNT if self._pipelined and pace is Pace.AHEAD else 1
+        self._retrieval = Retrieval(self._dialogue, present, count, self._note)
+        yield from self._retrieval
+
+    @property
+    def suspects(self) -> Sequence[Listed]:
+        return self._retrieval.suspects if self._retrieval is not None else ()
+
+    def reconnect(self) -> None:
+        """What was to be deleted over the last connection is not any more (RFC 1939, section 6)."""
+        before = self._maildrop
+        with self._lock:
+            self._connection.close()
+            if self._aborted:
+                raise ConnectionFailed(f"{self._endpoint}: the session was aborted")
+            self._connection = Connection(self._endpoint, self._limits, self._deadline)
+        self._dialogue = Dialogue(self._connection, self._credentials.forms())
+        self._retrieved, self._pending = {}, set()
+        self._log_in()
+        self._maildrop = self._list()
+        if not before.keys_stable and before.messages != self._maildrop.messages:
+            raise FolderFailed(f"{self._endpoint}: the server has no UIDL, and its messages are not those that were "
+                               "listed before the connection was lost: the others are collected by the next session")
 
     def headers(self, folder: Folder,  # noqa: ARG002  # there is one
                 messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
@@ -115,7 +147,10 @@ class Pop3Source:
             else Deletion(confirmed=pending)
 
     def abort(self) -> None:
-        self._connection.abort()
+        with self._lock:
+            self._aborted = True
+            connection = self._connection
+        connection.abort()
 
     @property
     def _pipelined(self) -> bool:

@@ -1,0 +1,72 @@
+"""Who is to blame when a fetch breaks down. Pure; the session does what is decided here.
+
+A server that cannot deliver one message may refuse it, leave it out, say goodbye, close, fall silent, or break its
+protocol in the middle of others. What follows:
+
+    what had come                         is delivered
+    the messages that may be the cause    are suspects: asked for last and one at a time, the likeliest not before the
+                                          next session
+    the others                            go on, over another connection, as long as something comes
+    who fails by itself                   is counted, and after `ATTEMPTS` parked with the server's words
+    nothing comes at all                  the server fails for everybody: nobody is blamed, the session fails
+
+That something else came, before or after, is the proof that a server fails for one message only; where nothing else
+is asked for, a message that was collected before is asked for again to see.
+
+A connection that is lost proves less than a refusal: it may be the network. So such a message is never parked for good,
+but paused: tried again after an hour, then two, up to a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from reconciler.model.messages import Listed
+from reconciler.model.outcomes import Entry, MessageState
+
+ATTEMPTS = 5
+"""A message that failed this often on its own account is parked."""
+RECONNECTIONS = 20
+"""So many connections more may a session make."""
+BARREN = 2
+"""So many connections in a row on which nothing came: the server fails for everybody. One more, where something came
+over an earlier one."""
+LOSSES = 5
+"""So many messages that have done so before may end a connection by themselves in one session; the others wait for
+the next one."""
+_PAUSE, _LONGEST = timedelta(hours=1), timedelta(hours=24)
+_PROVEN = (MessageState.UNFETCHED, MessageState.PAUSED)
+
+
+def is_suspect(entry: Entry | None) -> bool:
+    """Whether a message is to be asked for by itself."""
+    return entry is not None and entry.state in (MessageState.SUSPECT, *_PROVEN)
+
+
+def is_proven(entry: Entry | None) -> bool:
+    """Whether it has failed before, while others came."""
+    return entry is not None and (entry.state in _PROVEN or (
+        entry.state is MessageState.SUSPECT and not entry.attempts and bool(entry.reason)))
+
+
+def pause(attempts: int) -> timedelta:
+    """How long a message waits that was given up after so many attempts because the connection was lost each time."""
+    return min(_LONGEST, _PAUSE * (1 << min(max(0, attempts - ATTEMPTS), 5)))
+
+
+def is_due(entry: Entry, now: datetime) -> bool:
+    """Whether a paused message's pause is over; also where the clock is behind the pause's beginning."""
+    return entry.at is None or not timedelta() <= now - entry.at < pause(entry.attempts)
+
+
+def verdict(attempts: int, *, lost: bool) -> MessageState:
+    """What becomes of a message that has failed by itself so often; `lost`: the connection ended."""
+    if attempts < ATTEMPTS:
+        return MessageState.UNFETCHED
+    return MessageState.PAUSED if lost else MessageState.PARKED
+
+
+def smallest(messages: Iterable[Listed]) -> Listed | None:
+    """The one that costs least to fetch again."""
+    return min((listed for listed in messages if listed.size), key=lambda listed: listed.size or 0, default=None)
