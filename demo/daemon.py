@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from demo.scene import Scene
-from reconciler.cli.get import table
+from reconciler.cli.listing import table
 from reconciler.cli.reach import reach
 from reconciler.cli.text import escape
 from reconciler.model.settings import Settings

@@ -5,12 +5,20 @@ from __future__ import annotations
 import gc
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.text import plain_terminal
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 VERBS = {
+    "init": "Make a directory to begin with.",
     "run": "Run the daemon, or every collector once.",
     "validate": "Check manifests offline.",
+    "explain": "Tell what a rule of validate is about.",
     "plan": "Show what a change of the manifests would do.",
     "get": "List the collectors and how they fare.",
     "describe": "Tell everything about one collector.",
@@ -27,8 +35,19 @@ VERBS = {
     "fsck": "Compare the ledger with Maildirs and manifests.",
     "import": "Make manifests from fetchmail's or getmail's configuration.",
     "schema": "Print the JSON Schema of the manifests.",
+    "completion": "Print the script that completes words in a shell.",
+    "version": "Print the version.",
 }
 """Each verb is the command `command` of the module `reconciler.cli.VERB`."""
+
+
+_MEANT = {"status": "get", "list": "get", "ls": "get", "ps": "get", "show": "describe", "inspect": "describe",
+          "create": "add", "new": "add", "apply": "add", "delete": "remove", "rm": "remove", "del": "remove",
+          "start": "enable", "resume": "enable", "stop": "disable", "suspend": "disable", "pause": "disable",
+          "sync": "collect", "fetch": "collect", "reconcile": "collect", "reset": "clear", "forget": "clear",
+          "lint": "validate", "diff": "plan", "test": "check", "ping": "check", "set": "edit", "daemon": "run",
+          "serve": "run", "login": "oauth2", "repair": "fsck", "convert": "import", "help": "--help"}
+"""What other programs call our verbs."""
 
 
 class Verbs(click.Group):
@@ -48,6 +67,14 @@ class Verbs(click.Group):
         if args[0] not in VERBS and not args[0].startswith("-"):
             ctx.fail(f"there is no verb {args[0]!r}{_suggested(args[0])}; mailcollector --help lists them")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Verbs without importing them."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  # only where Tab is pressed
+
+        options = click.Command.shell_complete(self, ctx, incomplete) if incomplete.startswith("-") else []
+        return [*(CompletionItem(name, help=what) for name, what in VERBS.items() if name.startswith(incomplete)),
+                *options]
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
@@ -70,12 +97,15 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names in every script, terminals in some
     try:
-        commands.main(prog_name="mailcollector")
+        extra: dict[str, Any] = {"color": False} if plain_terminal() else {}
+        commands.main(prog_name="mailcollector", **extra)
     finally:
         gc.freeze()  # all of it goes now: nobody needs to look for cycles in it
 
 
 def _suggested(word: str) -> str:
     from reconciler.cli.names import suggestion  # noqa: PLC0415  # a right word needs no difflib
+    from reconciler.manifests.diagnostics import nearest  # noqa: PLC0415
 
-    return suggestion(word, VERBS)
+    meant = _MEANT.get(nearest(word, [*_MEANT, *VERBS]) or "")
+    return f": did you mean {meant}?" if meant else suggestion(word, VERBS)

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from typing import Any
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import editing
+from reconciler.cli import asking, editing
 from reconciler.cli.commit import require_committable
-from reconciler.cli.get import Label
-from reconciler.cli.options import common
+from reconciler.cli.completion import Labels
+from reconciler.cli.options import FILES, common
+from reconciler.cli.reach import manifests_to_write
 from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 from reconciler.providers import known
 
+if TYPE_CHECKING:
+    from reconciler.manifests.edits import Shelf
+
 
 @verb("add", examples=[
+    ("mailcollector add sales", "asks for the server, the account and its password, on a terminal"),
     ("mailcollector add sales --protocol imap --host mx.example.com --username me --password-env P --forward-to me@b.c",
-     "writes sales.yaml"),
+     "writes sales.yaml, and asks nothing"),
     ("mailcollector add sales --from office --username me --password-env P --forward-to me@b.c",
      "says only what its template office does not"),
     ("mailcollector add sales -f draft.yaml --git-commit", "takes the manifest from a file, and commits it to git"),
-    ("mailcollector add sales -f -", "takes the manifest from standard input"),
+    ("mailcollector add -f -", "takes it, or what get -o yaml printed, from standard input; the name is in it"),
 ], exits=editing.EXITS)
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("-f", "--file", "file", metavar="FILE",
               help="Take the whole manifest from FILE (- for standard input) as it stands.")
 @click.option("--from", "template", metavar="TEMPLATE", help="The Template whose fields count besides these.")
@@ -40,6 +47,8 @@ from reconciler.providers import known
 @click.option("--password-file", metavar="PATH", help="The password is this file's first line.")
 @click.option("--password-env", metavar="NAME", help="The password is in this variable of the daemon.")
 @click.option("--password-command", metavar="COMMAND", help="The password is what this program prints.")
+@click.option("--password-stdin", is_flag=True,
+              help="Take the password from standard input, and keep it in a new file of mode 0600 in ../secrets.")
 @click.option("--folder", "folders", metavar="FOLDER", multiple=True, help="Default: INBOX; may be repeated.")
 @click.option("--mode", type=click.Choice(["all-delete", "new-delete", "new-keep"]), help="Default: new-keep.")
 @click.option("--interval", metavar="INTERVAL", help="From start to start; default: 5m.")
@@ -51,27 +60,51 @@ from reconciler.providers import known
 @click.option("--default", "default", metavar="ADDRESS", help="For mail whose recipient is not found.")
 @click.option("--destination", metavar="NAME", help="Default: the Destination that is marked so.")
 @click.option("--title", metavar="TEXT", help="Free text.")
-@click.option("-l", "--label", "labels", type=Label(), metavar="LABEL=VALUE", multiple=True, help="May be repeated.")
+@click.option("-l", "--label", "labels", type=Labels(), metavar="LABEL=VALUE", multiple=True,
+              help="A label, or several with commas between them; may be repeated.")
 @click.option("--disabled", is_flag=True, help="Declare it, but do not run it yet.")
 @editing.git_commit
-@common()
-def command(settings: Settings, name: str, file: str | None, git_commit: bool, **fields: Any) -> int:
-    """Declares the collector NAME in a new file NAME.yaml of the manifests' directory, from the options or from FILE.
-    An invalid manifest is not written. Paths of files are relative to the manifest. The password itself is never an
-    option, for everybody sees command lines."""
+@common(uses=FILES)
+def command(settings: Settings, name: str | None, file: str | None, git_commit: bool, **fields: Any) -> int:
+    """Declares the collector NAME in a new file NAME.yaml of the manifests' directory, which is made where there is
+    none, from the options or from FILE. On a terminal it asks for what is needed and was not given; a password that is
+    typed is kept in a file of mode 0600, ../secrets/NAME. An invalid manifest is not written. Paths of files are
+    relative to the manifest. The password itself is never an option, for everybody sees command lines."""
     if file and any(value for value in fields.values()):
         raise click.UsageError("give the manifest as FILE or as options, not both")
-    content = _read(file) if file else _composed(name, **fields)
-    shelf = editing.open_shelf(settings)
-    with editing.refusals():
-        if git_commit:
-            require_committable(shelf.directory / f"{name}.yaml")
-        written = shelf.add(name, content)
-    editing.finish(written.path, f"Add collector {name}", git_commit=git_commit)
+    if not file and not name:
+        raise click.UsageError("name the collector, or give its manifest with -f FILE")
+    given = asking.from_file(_read(file), name) if file else {}
+    secret = None if file else asking.missing(str(name), fields, can_ask=_is_terminal())
+    with manifests_to_write(settings) as directory:
+        from reconciler.manifests.edits import Shelf  # noqa: PLC0415  # --help does without
+
+        shelf = Shelf(directory, allow_inline_secrets=settings.allow_inline_secrets)
+        if not file:
+            given = {str(name): _composed(str(name), directory, **fields)}
+        with editing.refusals(), asking.kept(secret, directory, str(name)):
+            _write(shelf, given, git_commit=git_commit)
     if provider := known.named(fields["provider"] or ""):
         for sentence in provider.prepare:
             click.echo(f"{provider.title}: {sentence}", err=True)
     return 0
+
+
+def _write(shelf: Shelf, given: Mapping[str, bytes], *, git_commit: bool) -> None:
+    for name, content in given.items():
+        if git_commit:
+            require_committable(shelf.directory / f"{name}.yaml")
+        shelf.require_new(name, content)
+    from reconciler.manifests.modeline import provide  # noqa: PLC0415  # --help does without
+
+    provide(shelf.directory)
+    for name, content in given.items():
+        written = shelf.add(name, content)
+        editing.finish(written.path, f"Add collector {name}", git_commit=git_commit)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _read(file: str) -> bytes:
@@ -80,13 +113,16 @@ def _read(file: str) -> bytes:
         return content
 
 
-def _composed(name: str, *, labels: Sequence[tuple[str, str]], disabled: bool, **fields: Any) -> bytes:
+def _composed(name: str, directory: Path, *, labels: Sequence[Mapping[str, str]], disabled: bool,
+              **fields: Any) -> bytes:
     from reconciler.manifests.composing import collector  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.modeline import modeline_for  # noqa: PLC0415
 
     spec = {"from": fields["template"], "title": fields["title"], "enabled": False if disabled else None,
             "source": _source(**fields), "collect": {key: fields[key] for key in ("mode", "interval", "limit")},
             "recipient": _recipient(**fields), "destination": fields["destination"]}
-    return collector(name, spec, labels=dict(labels)).encode()
+    every = {key: value for some in labels for key, value in some.items()}
+    return collector(name, spec, labels=every, modeline=modeline_for(directory)).encode()
 
 
 def _source(**fields: Any) -> dict[str, Any]:

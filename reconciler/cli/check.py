@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import common
+from reconciler.cli.completion import collector_names
+from reconciler.cli.options import LOGGING_IN, common
 from reconciler.cli.output import output, plain, structured
 from reconciler.cli.reach import reach
 from reconciler.cli.table import aligned
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     ("mailcollector check sales", "tells whether sales can collect, and what a first session would do"),
     ("mailcollector check sales -o json", "the same for a program"),
 ], exits={0: "a session could run", 1: "it could not, or there is no such collector", 2: "usage"})
-@click.argument("name")
+@click.argument("name", shell_complete=collector_names)
 @click.option("--force", is_flag=True, help="Also where the server refused the login and nothing has changed since.")
 @output
-@common()
+@common(uses=LOGGING_IN)
 def command(settings: Settings, name: str, force: bool, output: str) -> int:
     """Connects to the server of the collector NAME, logs in, counts the messages, looks at the destination, and says
     what a first session would do. Nothing is collected and nothing is changed. As with collect, a daemon

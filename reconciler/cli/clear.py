@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from reconciler.cli.options import common
+from reconciler.cli.completion import collector_names
+from reconciler.cli.options import READING, common
 from reconciler.cli.output import output, structured
 from reconciler.cli.reach import Cleared, reach
 from reconciler.cli.verb import complain, verb
@@ -18,10 +19,10 @@ from reconciler.model.settings import Settings
     ("mailcollector clear sales --yes", "does not ask: for scripts"),
 ], exits={0: "cleared", 1: "no such collector, not confirmed, or not possible now",
           2: "usage; without a terminal and without --yes"})
-@click.argument("name")
+@click.argument("name", shell_complete=collector_names)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output
-@common()
+@common(uses=READING)
 def command(settings: Settings, name: str, yes: bool, output: str) -> int:
     """Forgets what the collector NAME has collected: every message that is on the server then counts as new and is
     collected (again). Nothing is deleted, neither on the server nor from the mailboxes. Asks first, unless --yes is

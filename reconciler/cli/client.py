@@ -16,9 +16,10 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from reconciler.cli.names import UnknownCollector
-from reconciler.cli.reach import Cleared, DaemonUnreachable, Labels, Outcome
+from reconciler.cli.reach import Cleared, DaemonUnreachable, Outcome
 from reconciler.model.errors import CollectorError
 from reconciler.model.inforce import InForce
+from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, Session, SessionError, ShownCollector
 
@@ -65,8 +66,8 @@ class Daemon:
         """That its manifest is gone is meant."""
         self._asked("POST", f"/removed/{name}")
 
-    def listed(self, search: str = "", labels: Labels = ()) -> list[ShownCollector]:
-        query = {"label": [f"{key}={value}" for key, value in labels], "search": [search] if search else []}
+    def listed(self, search: str = "", wanted: Selector = EVERYTHING) -> list[ShownCollector]:
+        query = {"label": [wanted.text] if wanted.text else [], "search": [search] if search else []}
         with self._understood():
             return _LISTED.validate_python(self._asked("GET", "/collectors", params=httpx.QueryParams(query)))
 

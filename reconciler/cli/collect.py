@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.completion import collector_names
 from reconciler.cli.names import unknown
-from reconciler.cli.options import common
+from reconciler.cli.options import SESSIONS, common
 from reconciler.cli.output import output, plain, structured
 from reconciler.cli.progress import progress
 from reconciler.cli.reach import Collectors, Outcome, reach
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
     ("mailcollector collect sales --retry-parked --wait", "tries what is parked again, too"),
 ], exits={0: "collected, or without --wait: asked for",
           1: "a collector failed, or a NAME was not found (then nothing was collected)", 2: "usage"})
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=collector_names)
 @click.option("--all", "every", is_flag=True, help="Every enabled collector.")
 @click.option("--wait", is_flag=True, help="Show progress, wait for the end, and tell the outcome.")
 @click.option("--force", is_flag=True, help="Also where the server refused the login and nothing has changed since.")
 @click.option("--retry-parked", is_flag=True, help="Try parked messages again as well.")
 @output
-@common()
+@common(uses=SESSIONS)
 def command(settings: Settings, names: Sequence[str], every: bool, wait: bool, force: bool, retry_parked: bool,
             output: str) -> int:
     """Collects mail now: one session of each NAME, whatever its interval and whatever back-off the network got it into;

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import common
+from reconciler.cli.completion import collector_names
+from reconciler.cli.options import READING, common
 from reconciler.cli.output import output, plain, structured
-from reconciler.cli.reach import reach
+from reconciler.cli.reach import reach, tell_where_from
 from reconciler.cli.sessions import failure
 from reconciler.cli.specs import facts
 from reconciler.cli.table import aligned
@@ -28,15 +29,16 @@ _WIDTH = 15
     ("mailcollector describe sales", "tells how sales is declared, how it fares, and what waits"),
     ("mailcollector describe sales -o json", "the same for a program"),
 ], exits={0: "told", 1: "no such collector, or nobody could tell", 2: "usage"})
-@click.argument("name")
+@click.argument("name", shell_complete=collector_names)
 @output
-@common()
+@common(uses=READING)
 def command(settings: Settings, name: str, output: str) -> int:
     """Tells everything about the collector NAME: what is declared, its conditions, the last error and the next
     attempt, the last sessions, what it has collected in all, how much its history remembers, and the messages that are
     parked."""
     with reach(settings) as collectors:
         description = collectors.description(name)
+        tell_where_from(settings, collectors)
     if output == "name":
         click.echo(description.collector.metadata.name)
     elif output == "table":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import editing
-from reconciler.cli.options import common
+from reconciler.cli.completion import collector_names
+from reconciler.cli.options import READING, common
 from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 
@@ -14,9 +15,9 @@ from reconciler.model.settings import Settings
     ("mailcollector disable sales", "stops sales, and keeps its manifest and its history"),
     ("mailcollector disable sales --git-commit", "the same, committed to git"),
 ], exits=editing.EXITS)
-@click.argument("name")
+@click.argument("name", shell_complete=collector_names)
 @editing.git_commit
-@common()
+@common(uses=READING)
 def command(settings: Settings, name: str, git_commit: bool) -> int:
     """Sets `enabled: false` in the manifest of the collector NAME: it stays declared, keeps its history, and collects
     nothing. Comments, order and quoting of the file stay as they are."""

@@ -16,7 +16,8 @@ import click
 
 from reconciler.cli import editing
 from reconciler.cli.commit import require_committable
-from reconciler.cli.options import common
+from reconciler.cli.completion import collector_names
+from reconciler.cli.options import FILES, common
 from reconciler.cli.text import escape
 from reconciler.cli.verb import complain, verb
 from reconciler.model.errors import CollectorError
@@ -82,12 +83,12 @@ class Assignment(click.ParamType[tuple[tuple[str, ...], str]]):
     ("mailcollector edit sales --set spec.source.folders=[INBOX,Sent] --unset spec.title --git-commit",
      "changes a list, removes a field, and commits it to git"),
 ], exits=editing.EXITS)
-@click.argument("name")
+@click.argument("name", shell_complete=collector_names)
 @click.option("--set", "sets", type=Assignment(), metavar="FIELD=VALUE", multiple=True,
               help="Give a field this value: text, a number, true, false, or YAML in brackets, braces or quotes.")
 @click.option("--unset", "unsets", type=Field(), metavar="FIELD", multiple=True, help="Remove a field.")
 @editing.git_commit
-@common()
+@common(uses=FILES)
 def command(settings: Settings, name: str, sets: Sequence[tuple[tuple[str, ...], str]],
             unsets: Sequence[tuple[str, ...]], git_commit: bool) -> int:
     """Changes the manifest of the collector NAME in its file: the fields that are named or, without any, whatever is

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec.structs import asdict
 
-from reconciler.cli.options import common
+from reconciler.cli.options import READING, common
 from reconciler.cli.reach import directory_on_disk
 from reconciler.cli.text import escape, json_text
 from reconciler.cli.verb import verb
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--mend", is_flag=True, help="Mend what is safe to mend.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True,
               help="How the findings are printed.")
-@common()
+@common(uses=READING)
 def command(settings: Settings, mend: bool, output: str) -> int:
     """Checks that the ledger is whole, and compares it with the Maildirs and the manifests: tells of temporary files
     that crashes left, mail that was damaged, mail that is recorded and not found, and histories of collectors that no

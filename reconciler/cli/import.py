@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.editing import refusals
-from reconciler.cli.options import common
+from reconciler.cli.options import FILES, common
 from reconciler.cli.reach import MANIFESTS, running_daemon
 from reconciler.cli.text import escape
 from reconciler.cli.verb import verb
@@ -41,7 +41,7 @@ class ConfigurationUnreadable(CollectorError):
               help="Where the passwords go, a file of mode 0600 each; default: a directory .secrets in that of the "
                    "manifests, which git ignores.")
 @click.option("--dry-run", is_flag=True, help="Print the manifests; write nothing.")
-@common()
+@common(uses=FILES)
 def command(settings: Settings, tool: str, file: Path, local_domain: str, secrets: Path | None, dry_run: bool) -> int:
     """Writes manifests for the accounts of fetchmail 6.4 or getmail6: a file for each collector, one for each
     Destination, and the passwords in files of their own. What could not be carried over, or works otherwise here, is
@@ -56,7 +56,7 @@ def command(settings: Settings, tool: str, file: Path, local_domain: str, secret
     if dry_run:
         click.echo("---\n".join(found.texts.values()), nl=False)
         return 0
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     _write(settings, directory, secrets or directory / ".secrets", found)
     return 0
 
@@ -85,15 +85,18 @@ def _directory(settings: Settings) -> Path:
 def _manifests(foreign: Foreign, file: Path, directory: Path, secrets: Path | None) -> Manifests:
     from reconciler.manifests.edits import Shelf  # noqa: PLC0415  # --help does without
     from reconciler.manifests.foreign.accounts import manifests  # noqa: PLC0415
+    from reconciler.manifests.modeline import modeline_for  # noqa: PLC0415
 
     taken = Shelf(directory).names() if directory.is_dir() else []
     where = ".secrets" if secrets is None else os.path.relpath(secrets, directory)
-    return manifests(foreign, file.name, where if secrets is None or not secrets.is_absolute() else str(secrets), taken)
+    return manifests(foreign, file.name, where if secrets is None or not secrets.is_absolute() else str(secrets), taken,
+                     modeline=modeline_for(directory))
 
 
 def _write(settings: Settings, directory: Path, secrets: Path, found: Manifests) -> None:
     """First the secrets, then what refers to them; all or, where anything is wrong, nothing."""
     from reconciler.manifests.edits import Shelf  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.modeline import provide  # noqa: PLC0415
     from reconciler.manifests.writing import new_file  # noqa: PLC0415
 
     shelf = Shelf(directory, allow_inline_secrets=settings.allow_inline_secrets)
@@ -109,6 +112,7 @@ def _write(settings: Settings, directory: Path, secrets: Path, found: Manifests)
         new_file(secrets / ".gitignore", b"*\n")  # manifests often lie in a git checkout
     for path, content in kept.items():
         new_file(path, content, 0o600)
+    provide(directory)
     for path, content in files.items():
         new_file(path, content)
         click.echo(escape(str(path)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.options import common
+from reconciler.cli.completion import collector_names
+from reconciler.cli.options import READING, common
 from reconciler.cli.reach import manifests_directory
 from reconciler.cli.text import escape
 from reconciler.cli.verb import verb
@@ -16,15 +17,15 @@ from reconciler.model.settings import Settings
     ("mailcollector oauth2 sales", "prints an address to open in a browser of this machine"),
     ("mailcollector oauth2 sales --device", "prints an address and a code, for a browser anywhere"),
 ], exits={0: "the refresh token was written", 1: "no consent, no such collector, or nowhere to write to", 2: "usage"})
-@click.argument("name")
+@click.argument("name", shell_complete=collector_names)
 @click.option("--device", is_flag=True,
               help="Consent on any device by a code (RFC 8628), where the provider allows it.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0,
+@click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), default=0,
               help="The port of 127.0.0.1 that the browser comes back to; default: a free one.")
 @click.option("--authorization-url", default="", metavar="URL", help="Where to consent, for `provider: custom`.")
 @click.option("--device-url", default="", metavar="URL",
               help="Where device codes are given out, for `provider: custom`.")
-@common()
+@common(uses=READING)
 def command(settings: Settings, name: str, device: bool, port: int, authorization_url: str, device_url: str) -> int:
     """Gets the consent of the owner of the mailbox that the collector NAME reads by OAuth2, and writes the refresh
     token into the file that source.oauth2.refreshToken names, in mode 0600. The application must be registered with

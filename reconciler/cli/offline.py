@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Self
 from reconciler.app import offline
 from reconciler.cli import logs
 from reconciler.cli.names import UnknownCollector
-from reconciler.cli.reach import Cleared, DaemonUnreachable, Labels, Outcome
+from reconciler.cli.reach import Cleared, DaemonUnreachable, Outcome
 from reconciler.model.consent import Prompt, Way
 from reconciler.model.errors import CollectorError
 from reconciler.model.routing import Routing
-from reconciler.model.search import matches, selects
+from reconciler.model.search import matches
+from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, ShownCollector
 
@@ -41,9 +42,9 @@ class Offline:
         self._directory = directory
         logs.configure(settings.log_format, settings.log_level)
 
-    def listed(self, search: str = "", labels: Labels = ()) -> list[ShownCollector]:
+    def listed(self, search: str = "", wanted: Selector = EVERYTHING) -> list[ShownCollector]:
         return [shown for shown in offline.collectors(self._settings, self._directory)
-                if matches(shown, search) and selects(shown.metadata.labels, labels)]
+                if matches(shown, search) and wanted.selects(shown.metadata.labels)]
 
     def description(self, name: str) -> Description:
         self._require(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,21 @@ class ListenAddress(click.ParamType[Listen]):
         return Listen(bare, int(port))
 
 
-def common(*, log_level: LogLevel = "warning", manifests: bool = True) -> Callable[[Callback], Callback]:
-    """Give a verb the common options; its function gets them as its first argument, a `Settings`."""
+FILES = frozenset({"--manifests", "--state-dir", "--allow-inline-secrets", "--policy"})
+"""What a verb uses that reads or changes manifests: the state directory tells where the daemon's are."""
+LOGGED = frozenset({"--log-format", "--log-level"})
+READING = FILES | LOGGED | {"--state"}
+"""And the ledger, where no daemon runs."""
+LOGGING_IN = READING | {"--support-address"}
+"""And logs in at a server, where no daemon runs."""
+SESSIONS = LOGGING_IN | {"--max-sessions", "--host-connections", "--host-logins-per-minute"}
+"""And collects, where no daemon runs."""
+
+
+def common(*, log_level: LogLevel = "warning", manifests: bool = True,
+           uses: Collection[str] | None = None) -> Callable[[Callback], Callback]:
+    """Give a verb the common options; its function gets them as its first argument, a `Settings`. `uses`: those that
+    mean something to it; every verb takes the others too, and its help passes over them. None: all."""
     def decorate(function: Callback) -> Callback:
         @functools.wraps(function)
         def wrapped(**values: Any) -> int:
@@ -57,8 +70,9 @@ def common(*, log_level: LogLevel = "warning", manifests: bool = True) -> Callab
                 _enforce(given["policy"])
             return function(_settings(**given), **values)
 
-        for option in reversed(_options(log_level, manifests=manifests)):
-            option(wrapped)
+        for name, attributes in reversed(_options(log_level, manifests=manifests)):
+            hidden = uses is not None and name not in uses
+            click.option(name, cls=CommonOption, hidden=hidden, **attributes)(wrapped)
         return wrapped
     return decorate
 
@@ -75,14 +89,14 @@ def _settings(*, state_dir: Path, state: str | None, allow_inline_secrets: bool,
                     allow_inline_secrets=bool(allow_inline_secrets), **rest)
 
 
-def _options(log_level: LogLevel, *, manifests: bool) -> list[Callable[[Any], Any]]:
+def _options(log_level: LogLevel, *, manifests: bool) -> list[tuple[str, dict[str, Any]]]:
     directory = click.Path(file_okay=False, path_type=Path)
     number = click.IntRange(min=1)
     listed = [
         _option("--state-dir", type=directory, metavar="DIR", default=Path("state"), show_default=True,
                 help="Where the ledger, the control socket and the default Maildirs are."),
         _option("--state", metavar="URL", callback=_supported_store,
-                help="The ledger: sqlite:///FILE, postgresql://…; default: ledger.sqlite3 in the state directory."),
+                help="The ledger: sqlite:///FILE; default: ledger.sqlite3 in the state directory."),
         _option("--listen", type=ListenAddress(), metavar="HOST:PORT",
                 help="Serve the probes and the metrics here too; off unless given."),
         _option("--log-format", type=click.Choice(["text", "json"]), help="Default: text on a terminal, else json."),
@@ -106,8 +120,8 @@ def _options(log_level: LogLevel, *, manifests: bool) -> list[Callable[[Any], An
     return listed
 
 
-def _option(name: str, **attributes: Any) -> Callable[[Any], Any]:
-    return click.option(name, cls=CommonOption, **attributes)
+def _option(name: str, **attributes: Any) -> tuple[str, dict[str, Any]]:
+    return name, attributes
 
 
 def _supported_store(_: click.Context, __: click.Parameter, url: str | None) -> str | None:

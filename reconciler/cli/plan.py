@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.options import common
+from reconciler.cli.options import READING, common
 from reconciler.cli.output import output, structured
 from reconciler.cli.reach import MANIFESTS, running_daemon
 from reconciler.cli.text import escape, json_text, moment
@@ -36,7 +36,7 @@ _UNREMARKABLE = {"unchanged", "disabled"}
           2: "a manifest is invalid, nobody could tell, or usage"})
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(file_okay=False, path_type=Path))
 @output
-@common()
+@common(uses=READING)
 def command(settings: Settings, directory: Path | None, output: str) -> int:
     """Shows what `run` would start, replace, stop or hold back if the manifests were those in DIR, field by field, and
     what that means for the mail; changes nothing. DIR counts as if it stood where the running daemon's directory does;

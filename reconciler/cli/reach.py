@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import click
 
+from reconciler.cli.text import escape
 from reconciler.model.errors import CollectorError
+from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:  # pydantic is slow to import, and no verb's --help needs it
@@ -27,7 +29,6 @@ if TYPE_CHECKING:  # pydantic is slow to import, and no verb's --help needs it
 
 MANIFESTS = Path("collectors.d")
 """Where manifests are when nobody says, and no daemon runs."""
-Labels = Sequence[tuple[str, str]]
 
 
 class Cleared(NamedTuple):
@@ -52,7 +53,7 @@ class Collectors(Protocol):
     def is_daemon(self) -> bool:
         """Whether somebody else collects, so that a session can be asked for without waiting for it."""
 
-    def listed(self, search: str = "", labels: Labels = ()) -> list[ShownCollector]: ...
+    def listed(self, search: str = "", wanted: Selector = EVERYTHING) -> list[ShownCollector]: ...
 
     def description(self, name: str) -> Description: ...
 
@@ -92,12 +93,42 @@ def reach(settings: Settings) -> Collectors:
     return Offline(settings, directory)
 
 
+def tell_where_from(settings: Settings, collectors: Collectors) -> None:
+    """Say that nobody runs what is shown: a wrong --state-dir looks the same as collectors that were never started."""
+    if not collectors.is_daemon:
+        missing = "" if settings.state_dir.is_dir() else ", which does not exist"
+        click.echo(f"mailcollector: no daemon runs over {escape(str(settings.state_dir))}{missing}: this is what the "
+                   "manifests and the ledger say", err=True)
+
+
 def manifests_directory(settings: Settings) -> Path:
     """The manifests that a verb reads itself: those asked for, else the running daemon's, else ./collectors.d."""
     if settings.manifests is None and (daemon := running_daemon(settings)) is not None:
         with daemon:
             return daemon.manifests()
     return directory_on_disk(settings)
+
+
+@contextlib.contextmanager
+def manifests_to_write(settings: Settings) -> Iterator[Path]:
+    """The same for a verb that adds to them: made where there is no such directory, and removed again if nothing came
+    of that."""
+    if (daemon := running_daemon(settings)) is not None:
+        with daemon:
+            running = daemon.manifests()
+        yield settings.manifests or running
+        return
+    directory = settings.manifests or MANIFESTS
+    if directory.exists():
+        yield directory
+        return
+    directory.mkdir(parents=True)
+    try:
+        yield directory
+    except BaseException:
+        with contextlib.suppress(OSError):  # something else was put there meanwhile
+            directory.rmdir()
+        raise
 
 
 def directory_on_disk(settings: Settings) -> Path:

@@ -8,7 +8,8 @@ import click
 
 from reconciler.cli import editing
 from reconciler.cli.commit import require_committable
-from reconciler.cli.options import common
+from reconciler.cli.completion import collector_names
+from reconciler.cli.options import READING, common
 from reconciler.cli.reach import running_daemon
 from reconciler.cli.verb import complain, verb
 from reconciler.model.settings import Settings
@@ -19,10 +20,10 @@ from reconciler.model.settings import Settings
     ("mailcollector remove sales --yes --git-commit", "does not ask, and commits it to git"),
 ], exits={0: "removed", 1: "no such collector, not confirmed, or the file cannot be written",
           2: "usage; without a terminal and without --yes"})
-@click.argument("name")
+@click.argument("name", shell_complete=collector_names)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @editing.git_commit
-@common()
+@common(uses=READING)
 def command(settings: Settings, name: str, yes: bool, git_commit: bool) -> int:
     """Removes the manifest of the collector NAME: its document, and the file where nothing else stands in it. It stops
     after the message in hand; what it has collected is remembered for 30 days, so that a manifest that comes back

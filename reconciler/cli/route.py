@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import common
+from reconciler.cli.completion import collector_names
+from reconciler.cli.options import READING, common
 from reconciler.cli.output import output, structured
 from reconciler.cli.reach import manifests_directory
 from reconciler.cli.table import aligned
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
     ("mailcollector route sales - -o name", "reads the message from standard input and prints the addresses alone"),
 ], exits={0: "told, also that the message would be parked", 2: "usage",
           1: "no such collector, no such file, or the destination cannot be asked"})
-@click.argument("name")
+@click.argument("name", shell_complete=collector_names)
 @click.argument("file")
 @output
-@common()
+@common(uses=READING)
 def command(settings: Settings, name: str, file: str, output: str) -> int:
     """Tells who would get the message in FILE (- for standard input), had the collector NAME fetched it: each
     recipient with the tier, the header and its line, and the rule that decided, and every address that was considered.

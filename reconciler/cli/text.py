@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -46,6 +47,11 @@ def yaml_text(value: Any) -> str:
 
 def _quoted_if_unsafe(representer: Any, text: str) -> Any:
     return representer.represent_scalar("tag:yaml.org,2002:str", text, style='"' if is_unsafe(text) else None)
+
+
+def plain_terminal() -> bool:
+    """Whether the terminal is not to be given colours, or told to clear itself (no-color.org; TERM=dumb)."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def octets(count: int) -> str:

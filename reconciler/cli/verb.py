@@ -57,7 +57,7 @@ class Verb(click.Command):
                 formatter.write(f"{'':{formatter.current_indent}}{line}\n")
                 formatter.write(f"{'':{formatter.current_indent + 4}}{what}\n")
         with formatter.section("Exit codes"):
-            formatter.write_dl([(str(code), what) for code, what in self.exits.items()])
+            formatter.write_dl([(str(code), what) for code, what in sorted(self.exits.items())])
 
 
 def verb(name: str, *, examples: Sequence[Example], exits: Mapping[int, str],

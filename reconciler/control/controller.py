@@ -167,6 +167,8 @@ class Controller:
             self._apply(decision)
             if decision.touched is None:
                 await self._retire(decision.desired, now)
+        elif everything:  # somebody asked, and nothing had to be done
+            self.plan = plan(self._decision.desired, self._loops.actual())
         if waiting := self._loops.awaiting_secrets():
             self._loops.secrets_changed(await self._threads.run(self._loops.changed_secrets, waiting))
         await self._threads.run(self._recorder.expire, now)

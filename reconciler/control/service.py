@@ -21,7 +21,8 @@ from reconciler.model.history import ParkedMessage
 from reconciler.model.inforce import InForce
 from reconciler.model.interfaces import Registry
 from reconciler.model.outcomes import SessionReport
-from reconciler.model.search import matches, selects
+from reconciler.model.search import matches
+from reconciler.model.selectors import Selector
 from reconciler.model.status import (
     CheckReport,
     CheckStep,
@@ -68,11 +69,12 @@ class Control:
 
     # -- reading
 
-    def list(self, search: str = "", labels: Iterable[tuple[str, str]] = ()) -> list[ShownCollector]:
-        """By name; those that `search` and all of `labels` select."""
+    def list(self, search: str = "", labels: Iterable[Selector] = ()) -> list[ShownCollector]:
+        """By name; those that `search` and every one of `labels` select."""
         wanted = tuple(labels)
         return [found for found in self._board.collectors()
-                if selects(found.metadata.labels, wanted) and (not search or matches(found, search))]
+                if all(one.selects(found.metadata.labels) for one in wanted)
+                and (not search or matches(found, search))]
 
     async def describe(self, name: str) -> Description:
         found = self._known(name)

@@ -11,11 +11,12 @@ _WIDEST = 80
 
 
 def collector(name: str, spec: Mapping[str, Any], *, labels: Mapping[str, str] | None = None,
-              comments: Iterable[str] = ()) -> str:
-    """The text of a collector's manifest; `comments` stand on top. What is None or empty in `spec` is left out."""
-    metadata: dict[str, Any] = {"name": name, "labels": dict(labels or {})}
+              annotations: Mapping[str, str] | None = None, comments: Iterable[str] = (), modeline: str = "") -> str:
+    """The text of a collector's manifest; `modeline` and `comments` stand on top. What is None or empty in `spec` is
+    left out."""
+    metadata: dict[str, Any] = {"name": name, "labels": dict(labels or {}), "annotations": dict(annotations or {})}
     manifest = {"apiVersion": "mailcollector/v1", "kind": "MailCollector", "metadata": metadata, "spec": spec}
-    return "".join([*(f"# {line}\n" for line in comments), *_block(_filled(manifest), "")])
+    return "".join([modeline, *(f"# {line}\n" for line in comments), *_block(_filled(manifest), "")])
 
 
 def _filled(value: Any) -> Any:
@@ -39,7 +40,7 @@ def _is_large(mapping: Mapping[str, Any]) -> bool:
     return len(mapping) > 1 or any(isinstance(value, Mapping) for value in mapping.values())
 
 
-def destination(name: str, spec: Mapping[str, Any]) -> str:
+def destination(name: str, spec: Mapping[str, Any], *, modeline: str = "") -> str:
     """The text of a Destination's manifest."""
     manifest = {"apiVersion": "mailcollector/v1", "kind": "Destination", "metadata": {"name": name}, "spec": spec}
-    return "".join(_block(_filled(manifest), ""))
+    return "".join([modeline, *_block(_filled(manifest), "")])

@@ -7,6 +7,7 @@ counts, so that a mistake elsewhere is in nobody's way.
 from __future__ import annotations
 
 import codecs
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, NodeEvent, 
 from reconciler.manifests import encoding, files
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.loading import ParsedFile, gather, load_together, parse
+from reconciler.manifests.modeline import is_modeline
 from reconciler.manifests.named import Named
 from reconciler.manifests.nodes import Unusable
 from reconciler.manifests.splicing import Unspliceable
@@ -124,13 +126,18 @@ class Shelf:
 
     def add(self, name: str, content: bytes) -> Written:
         """A new file for a new collector. Raises EditRefused, OSError."""
+        path = self.require_new(name, content)
+        replace_file(path, None, content)
+        return Written(path, content)
+
+    def require_new(self, name: str, content: bytes) -> Path:
+        """Where a new collector would stand. Raises EditRefused unless it may."""
         path = self.directory / f"{name}.yaml"
         if name in self.names():
             raise EditRefused(f"{name} is declared already, in {self.declared(name).path}: `mailcollector edit {name}` "
                               "changes it")
         self.require_valid(path, content, name)
-        replace_file(path, None, content)
-        return Written(path, content)
+        return path
 
     def remove(self, name: str) -> Written:
         """Remove a collector's document, and its file where nothing else is in it. Raises NotDeclared, EditRefused,
@@ -139,7 +146,7 @@ class Shelf:
         if len(list(_documents(found.text))) == 1:
             after = None
         else:
-            after = found.with_own(_header(found.own) if found.start == 0 else "")
+            after = found.with_own(_header(found.own, found.text[found.end:]) if found.start == 0 else "")
         replace_file(found.path, found.data, after)
         return Written(found.path, after, last=self.names() == [name])
 
@@ -210,10 +217,16 @@ def _documents(text: str) -> Iterable[tuple[int, int, int]]:
     return [(line, start, end) for (line, start), end in zip(roots, ends, strict=True)]
 
 
-def _header(own: str) -> str:
-    """What the first document's text holds for the whole file: comments before its `---`, else the schema's line."""
+def _header(own: str, following: str) -> str:
+    """What the first document's text holds for the whole file: comments before its `---`, else the schema's line,
+    unless the document that comes next has one."""
     before, marker, _ = own.partition("\n---")
     lines = before.splitlines(keepends=True)
+    has_own = any(map(is_modeline, itertools.takewhile(_is_preamble, following.splitlines())))
     if marker and all(not line.strip() or line.startswith("#") for line in lines):
-        return before + "\n"
-    return "".join(line for line in lines if line.startswith("# yaml-language-server:"))
+        return "".join(line for line in f"{before}\n".splitlines(keepends=True) if not (has_own and is_modeline(line)))
+    return "" if has_own else "".join(filter(is_modeline, lines))
+
+
+def _is_preamble(line: str) -> bool:
+    return not line.strip() or line.startswith(("#", "---"))

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.judgements import Judgement, Judgements
-from reconciler.manifests.loading import ParsedFile, gather, load
+from reconciler.manifests.loading import ParsedFile, gather, load, parse
 from reconciler.manifests.named import Named
 from reconciler.manifests.spreading import MANY, spread
 from reconciler.manifests.templates import Templates
@@ -32,14 +32,15 @@ class Judged(Struct, frozen=True):
 
 
 def judge(paths: Sequence[Path], *, whole: bool = True, allow_inline_secrets: bool = False,
-          kept: Path | None = None, oddities: Mapping[Path, Oddities] | None = None) -> list[Judged]:
+          kept: Path | None = None, oddities: Mapping[Path, Oddities] | None = None,
+          given: Mapping[Path, bytes] | None = None) -> list[Judged]:
     """Every file, in this order. `whole`: a template that is in none of them is nowhere. `kept`: a file to remember
     judgements in, for the next time that there are many. `oddities`: of the walk that found a path; for one that was
-    named by itself, none."""
+    named by itself, none. `given`: the content of what can be read only once."""
     found_by = {path: (oddities or {}).get(path) or Oddities.beside(path) for path in paths}
-    if len(paths) < MANY:
+    if len(paths) < MANY or given:
         alone = [(one, _load(one, Templates(), allow_inline_secrets))
-                 for one in (_Asked(path, found_by[path]) for path in paths)]
+                 for one in (_Asked(path, found_by[path], (given or {}).get(path)) for path in paths)]
         templates = gather((file for _, file in alone), whole=whole)
         return [_judged(_load(one, templates, allow_inline_secrets) if file.uses else file) for one, file in alone]
     judgements = Judgements(kept, f"inline secrets: {allow_inline_secrets}, policy: {allowed()}")
@@ -61,9 +62,12 @@ class _Asked(Struct, frozen=True):
 
     path: Path
     oddities: Oddities
+    given: bytes | None = None
 
 
 def _load(asked: _Asked, templates: Templates, allow_inline_secrets: bool) -> ParsedFile:
+    if asked.given is not None:
+        return parse(asked.given, str(asked.path), templates, allow_inline_secrets=allow_inline_secrets)
     return load(asked.path, templates, allow_inline_secrets=allow_inline_secrets, oddities=asked.oddities)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from reconciler.manifests.validation import Validation
 
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
 _GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+_GITLAB = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.INFO: "info"}
 _WIDEST = 160
 _LONGEST = 2_000
 """Characters of a line that is looked at: of a longer one, nothing is shown."""
@@ -25,7 +29,7 @@ _UNSEEN = frozenset({"link-leads-out", "internal", "file-name"})
 
 def text(validation: Validation, *, colour: bool = False) -> str:
     """For people: each diagnostic with the line it points at, then a summary."""
-    excerpts = _Excerpts()
+    excerpts = _Excerpts(validation.given)
     blocks = [_block(diagnostic, excerpts, colour) for diagnostic in validation]
     return "\n".join([*blocks, _summary(validation)]) + "\n"
 
@@ -42,7 +46,8 @@ def _block(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool) -> str:
 class _Excerpts:
     """The lines that diagnostics point at; every file is read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Mapping[str, bytes]) -> None:
+        self._given = given
         self._lines: dict[str, list[str]] = {}
 
     def of(self, diagnostic: Diagnostic) -> Iterator[str]:
@@ -58,10 +63,14 @@ class _Excerpts:
     def _of_file(self, file: str) -> list[str]:
         if file not in self._lines:
             try:
-                self._lines[file] = encoding.lines(encoding.decode(files.read(Path(file))))
+                self._lines[file] = encoding.lines(encoding.decode(self._data(file)))
             except (files.Unreadable, Unusable):
                 self._lines[file] = []
         return self._lines[file]
+
+
+    def _data(self, file: str) -> bytes:
+        return self._given[file] if file in self._given else files.read(Path(file))
 
 
 def _masked(line: str) -> str:
@@ -80,7 +89,9 @@ def _summary(validation: Validation) -> str:
     found = ", ".join(_plural(counts[severity], word) for severity, word in
                       ((Severity.ERROR, "error"), (Severity.WARNING, "warning"), (Severity.INFO, "note"))
                       if counts[severity])
-    return f"{found} in {files_read}"
+    rules = list(dict.fromkeys(diagnostic.rule for diagnostic in validation))
+    more = f"mailcollector explain {rules[0] if len(rules) == 1 else 'RULE'}"
+    return f"{found} in {files_read}; `{more}` tells more"
 
 
 def _plural(count: int, word: str) -> str:
@@ -106,7 +117,26 @@ def _property(text: str) -> str:
     return _data(escaped(text)).replace(":", "%3A").replace(",", "%2C")
 
 
+def gitlab(validation: Validation) -> str:
+    """A Code Quality report (GitLab's subset of Code Climate's), which merge requests show beside the lines."""
+    seen: Counter[str] = Counter()
+    found = []
+    for one in validation:
+        identity = f"{one.file}\0{one.path}\0{one.rule}\0{one.message}"  # without the line, which moves
+        seen[identity] += 1
+        found.append({
+            "description": one.message, "check_name": one.rule, "severity": _GITLAB[one.severity],
+            "fingerprint": hashlib.sha256(f"{identity}\0{seen[identity]}".encode("utf-8", "replace")).hexdigest(),
+            "location": {"path": _relative(one.file), "lines": {"begin": one.line}}})
+    return harmless_json(found) + "\n"
+
+
+def _relative(file: str) -> str:
+    """As seen from the directory that the command runs in: the checkout's root."""
+    return os.path.relpath(file) if file != "-" else file
+
+
 Reporter = Callable[[Validation], str]
 REPORTERS: Mapping[str, Reporter] = {"text": text, "json": as_json, "github": github, "sarif": sarif.report,
-                                     "junit": junit.report}
+                                     "junit": junit.report, "gitlab": gitlab}
 """By the name that `--output` takes."""

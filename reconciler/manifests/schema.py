@@ -25,6 +25,19 @@ def text() -> str:
     return resources.files("reconciler.manifests").joinpath(FILE).read_text(encoding="utf-8")
 
 
+def plain_text() -> str:
+    """The same without the keywords of editors."""
+    return json.dumps(_without(json.loads(text()), EDITING), indent=2, ensure_ascii=False) + "\n"
+
+
+def _without(schema: Any, keywords: frozenset[str]) -> Any:
+    if isinstance(schema, list):
+        return [_without(item, keywords) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _without(value, keywords) for key, value in schema.items() if key not in keywords}
+
+
 def inlined() -> dict[str, Any]:
     """The schema as committed with its references followed and its descriptions left out, for Python's regular
     expressions: it validates faster."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
-from reconciler.manifests.diagnostics import Diagnostic, in_order
-from reconciler.manifests.files import displayed
+from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
+from reconciler.manifests.files import LARGEST, displayed
 from reconciler.manifests.judgements import place
 from reconciler.manifests.judging import judge
 from reconciler.manifests.policy import require_apart
@@ -18,6 +20,7 @@ from reconciler.manifests.walking import DirectoryVanished, Oddities, walk
 from reconciler.model.policy import allowed
 
 DEFAULT = Path("collectors.d")
+STANDARD_INPUT = Path("-")
 
 
 class NoSuchPath(Exception):
@@ -25,11 +28,13 @@ class NoSuchPath(Exception):
 
 
 class Validation(Struct, frozen=True):
-    """`files` were looked at, with so many valid `manifests` in them."""
+    """`files` were looked at, with so many valid `manifests` in them. `given`: the content of those that can be read
+    only once."""
 
     files: tuple[str, ...]
     manifests: int
     diagnostics: tuple[Diagnostic, ...]
+    given: Mapping[str, bytes] = {}
 
     def __iter__(self) -> Iterator[Diagnostic]:
         return iter(self.diagnostics)
@@ -38,9 +43,15 @@ class Validation(Struct, frozen=True):
     def failed(self) -> bool:
         return any(diagnostic.is_error for diagnostic in self.diagnostics)
 
+    @property
+    def warned(self) -> bool:
+        return any(diagnostic.severity is Severity.WARNING for diagnostic in self.diagnostics)
 
-def validate(paths: Sequence[Path] = (), *, allow_inline_secrets: bool = False) -> Validation:
-    """Validate files and directories (default: ./collectors.d). Raises `NoSuchPath`.
+
+def validate(paths: Sequence[Path] = (), *, allow_inline_secrets: bool = False,
+             standard_input: Callable[[], bytes] = lambda: sys.stdin.buffer.read(LARGEST + 1)) -> Validation:
+    """Validate files and directories (default: ./collectors.d); `-` is standard input, and a FIFO or device that is
+    named is read to its end. Raises `NoSuchPath`.
 
     Where only files are named, a Destination or Template may be in another one, so that a missing one is a warning.
     """
@@ -50,11 +61,36 @@ def validate(paths: Sequence[Path] = (), *, allow_inline_secrets: bool = False) 
             require_apart(allowed(), path)
     found_by = dict(_files(chosen))
     whole = any(path.is_dir() for path in chosen)
+    given = {path: _given(path, standard_input) for path in found_by if path in chosen and _is_stream(path)}
     judged = judge(list(found_by), whole=whole, allow_inline_secrets=allow_inline_secrets, kept=place(chosen),
-                   oddities=found_by)
+                   oddities=found_by, given=given)
     together = check_together(judged, whole=whole)
     found = [*(diagnostic for file in judged for diagnostic in file.diagnostics), *together.diagnostics]
-    return Validation(tuple(map(displayed, found_by)), sum(file.valid for file in judged), tuple(in_order(found)))
+    return Validation(tuple(map(displayed, found_by)), sum(file.valid for file in judged), tuple(in_order(found)),
+                      {str(path): data for path, data in given.items()})
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether this can be read once: standard input, `<(program)`."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return path == STANDARD_INPUT
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or str(path).startswith("/dev/")
+
+
+def _given(path: Path, standard_input: Callable[[], bytes]) -> bytes:
+    try:
+        if path == STANDARD_INPUT:
+            data = standard_input()
+        else:
+            with path.open("rb") as file:
+                data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise NoSuchPath(f"{displayed(path)}: {error.strerror}") from error
+    if len(data) > LARGEST:
+        raise NoSuchPath(f"{displayed(path)} has more than {LARGEST:,} bytes: at most so many are read")
+    return data
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, Oddities]]:
@@ -66,7 +102,7 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, Oddities]]:
             except DirectoryVanished as error:
                 raise NoSuchPath(str(error)) from error
             yield from ((file, found.oddities) for file in found.files)
-        elif os.path.lexists(path):
+        elif os.path.lexists(path) or path == STANDARD_INPUT:
             yield path, Oddities.beside(path)
         else:
             raise NoSuchPath(f"{displayed(path)}: no such file or directory")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _INTERVAL = "is no interval from 5s to 24h: write it like 90s, 5m, 1h30m or 1d"
 PATTERNS = {
     spec.INTERVAL: ("interval", _INTERVAL),
-    spec.SIZE: ("size", "is no size: write it like 50MiB, 300kB or 1000"),
+    spec.SIZE: ("size", "is no size: write it like 50MiB, 300kB or 1000B"),
     spec.NAME: ("name", "is no name: use a-z, 0-9 and `-`, beginning and ending with a letter or digit"),
     spec.ONE_LINE: ("control-character", "holds a line break or another control character: write it in one line"),
     spec.ADDRESS: ("address", "is no mail address: write it like user@example.org"),
@@ -114,6 +114,8 @@ def _mend(error: Violation) -> tuple[str, str]:
     source = node.source if node else None
     if error.allowed == "string" and source and error.schema.get("pattern", "").startswith(spec.INTERVAL[:-1]):
         return "interval", f": give it a unit, such as {source}s or {source}m"
+    if error.allowed == "string" and source and error.schema.get("pattern", "").startswith(spec.SIZE[:-1]):
+        return "size", f": give it a unit, such as {source}B or {source}MiB"
     return "type", _rewritten(error.allowed, error.value, source, hidden=is_secret(error.path))
 
 

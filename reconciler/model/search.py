@@ -1,4 +1,4 @@
-"""Which collectors a search text or labels select: the same for the command line, the API and the page."""
+"""Which collectors a search text selects: the same for the command line, the API and the page."""
 
 from __future__ import annotations
 
@@ -19,19 +19,6 @@ def matches(shown: ShownCollector, text: str) -> bool:
     """
     searched = "\n".join(map(_folded, _searched(shown)))
     return all(word in searched for word in _folded(text).split())
-
-
-def selects(labels: Mapping[str, str], wanted: Iterable[tuple[str, str]]) -> bool:
-    """Whether `labels` has every one of `wanted` with exactly that value."""
-    return all(labels.get(key) == value for key, value in wanted)
-
-
-def label(text: str) -> tuple[str, str]:
-    """Take `label=value` apart; ValueError if it is not of this form."""
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise ValueError(f"{text!r} is not of the form label=value")
-    return key, value
 
 
 def _searched(shown: ShownCollector) -> Iterator[str]:

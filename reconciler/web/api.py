@@ -23,7 +23,7 @@ from reconciler.log import log
 from reconciler.model.errors import CollectorError, LedgerUnavailable
 from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import SessionReport
-from reconciler.model.search import label
+from reconciler.model.selectors import selector
 from reconciler.model.status import Shown
 from reconciler.web.problems import problem
 
@@ -48,10 +48,10 @@ class Api:
 
     async def collectors(self, request: Request) -> Response:
         try:
-            labels = [label(text) for text in request.query_params.getlist("label")]
+            wanted = [selector(text) for text in request.query_params.getlist("label")]
         except ValueError as error:
             raise HTTPException(400, f"label: {error}") from error
-        return _json(self._control.list(request.query_params.get("search", ""), labels))
+        return _json(self._control.list(request.query_params.get("search", ""), wanted))
 
     async def collector(self, request: Request) -> Response:
         return _json(await self._control.describe(request.path_params["name"]))

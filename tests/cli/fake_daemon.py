@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from reconciler.model.search import label, matches, selects
+from reconciler.model.search import matches
+from reconciler.model.selectors import selector
 from reconciler.model.status import Description, Session, Shown, ShownCollector
 
 
@@ -46,9 +47,9 @@ class FakeDaemon(socketserver.ThreadingUnixStreamServer):
         if f"{method} {path}" in self.answers:
             return self.answers[f"{method} {path}"]
         if (method, path) == ("GET", "/collectors"):
-            search, labels = query.get("search", [""])[0], [label(text) for text in query.get("label", [])]
+            search, labels = query.get("search", [""])[0], [selector(text) for text in query.get("label", [])]
             return 200, [shown(one) for one in self.collectors
-                         if matches(one, search) and selects(one.metadata.labels, labels)]
+                         if matches(one, search) and all(one_of.selects(one.metadata.labels) for one_of in labels)]
         if path.endswith("/collect") and path.split("/")[2] in {one.metadata.name for one in self.collectors}:
             return 202, {}
         return 404, {"error": {"reason": "NotFound", "message": "no such thing"}}

@@ -83,6 +83,7 @@ def test_what_a_template_says_otherwise_is_said_by_the_collector_itself(run: Run
     assert run("add", "sales", "--from", "office", *given).exit_code == 0
     added = (root / "sales.yaml").read_text(encoding="utf-8")
     assert added == """\
+# yaml-language-server: $schema=.mailcollector.v1.json
 apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {name: sales}
@@ -189,6 +190,7 @@ def test_add_from_options(run: Run, root: Path) -> None:
                  "Отдел: продаж", "-l", "team=sales", "--disabled")
     assert result.exit_code == 0
     assert (root / "sales.yaml").read_text(encoding="utf-8") == """\
+# yaml-language-server: $schema=.mailcollector.v1.json
 apiVersion: mailcollector/v1
 kind: MailCollector
 metadata:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.cli.get import table
+from reconciler.cli.listing import table
 from reconciler.model.status import Condition, ShownCollector
 from tests.cli.conftest import Run
 from tests.cli.fake_app import FakeApp
@@ -110,11 +110,11 @@ def test_unknown_name_is_told_with_the_nearest(run: Run, request: pytest.Fixture
     assert result.stderr == "mailcollector: there is no collector 'sale': did you mean sales?\n"
 
 
-def test_label_needs_a_value(run: Run) -> None:
-    result = run("get", "-l", "team")
+def test_a_selector_that_is_none_is_a_usage_error(run: Run) -> None:
+    result = run("get", "-l", "team=(")
 
     assert result.exit_code == 2
-    assert "'team' is not of the form label=value" in result.stderr
+    assert "'team=(' selects nothing: write team=sales" in " ".join(result.stderr.split())
 
 
 def test_no_daemon_and_no_manifests_is_a_usage_error(run: Run, elsewhere: Path) -> None:
@@ -131,3 +131,53 @@ def test_other_manifests_than_the_daemons_are_refused(run: Run, daemon: FakeDaem
 
     assert result.exit_code == 2
     assert "not other.d" in " ".join(result.stderr.split())
+
+
+def test_wide_tables_have_more_columns(run: Run, daemon: FakeDaemon) -> None:
+    header, *lines = run("get", "-o", "wide").stdout.splitlines()
+    assert header.split()[-2:] == ["LABELS", "TITLE"]
+    assert "team=sales" in lines[0]
+
+
+def test_headers_are_left_out(run: Run, daemon: FakeDaemon) -> None:
+    assert run("get").stdout.splitlines()[1:3] == run("get", "--no-headers").stdout.splitlines()[:2]
+    assert len(run("get", "-o", "custom-columns=N:.metadata.name", "--no-headers").stdout.split()) == 2
+
+
+def test_custom_columns_and_jsonpath(run: Run, daemon: FakeDaemon) -> None:
+    columns = run("get", "-o", "custom-columns=NAME:.metadata.name,X:.spec.nothing").stdout.splitlines()
+    assert columns[0].split() == ["NAME", "X"]
+    assert columns[1].split()[1] == "<none>"
+    assert run("get", "sales", "-o", "jsonpath={.metadata.name}").stdout == "sales\n"
+    assert run("get", "-o", "jsonpath={.items[*].metadata.labels.team}").stdout == "sales info\n"
+    assert run("get", "-o", 'jsonpath={range .items[*]}{.metadata.name}{"\\n"}{end}').stdout == "sales\ninfo\n"
+    for wrong in ("jsonpath={.a", "custom-columns=", "custom-columns=A", "xml", "jsonpath"):
+        assert run("get", "-o", wrong).exit_code == 2
+
+
+@pytest.mark.parametrize(("key", "names"), [
+    ("name", ["info", "sales"]), (".metadata.name", ["info", "sales"]), ("{.metadata.labels.team}", ["info", "sales"]),
+    ("COLLECTED", None)])
+def test_sorted(run: Run, daemon: FakeDaemon, key: str, names: list[str] | None) -> None:
+    result = run("get", "--sort-by", key, "-o", "name")
+    assert result.exit_code == 0
+    assert names is None or result.stdout.split() == names
+    assert run("get", "--sort-by", "nonsense").exit_code == 2
+
+
+def test_selectors_of_kubectl(run: Run, daemon: FakeDaemon) -> None:
+    for wanted, names in (("team==sales", ["sales"]), ("team!=sales", ["info"]), ("team in (sales,x)", ["sales"]),
+                          ("team=sales,other=x", []), ("!other", ["sales", "info"]), ("team", ["sales", "info"])):
+        assert run("get", "-l", wanted, "-o", "name").stdout.split() == names, wanted
+
+
+def test_nobody_runs_what_is_shown(run: Run, app: FakeApp) -> None:
+    result = run("get", "-o", "name", "--state-dir", "elsewhere")
+    assert result.exit_code == 0
+    assert result.stderr == ("mailcollector: no daemon runs over elsewhere, which does not exist: this is what the "
+                             "manifests and the ledger say\n")
+    assert "no daemon runs over" in run("describe", "sales").stderr
+
+
+def test_a_daemon_is_nothing_to_talk_about(run: Run, daemon: FakeDaemon) -> None:
+    assert run("get").stderr == ""

@@ -21,6 +21,7 @@ from reconciler.control.observe import Directory
 from reconciler.control.service import Control, NotFound
 from reconciler.control.sessions import SessionControl
 from reconciler.control.watcher import Watcher
+from reconciler.model.selectors import selector
 from reconciler.model.status import CheckReport, ShownCollector, Status
 from reconciler.planning.desired import DesiredCollector
 from tests.control.doubles import MemoryRegistry, VirtualSessions
@@ -208,7 +209,7 @@ def test_a_disabled_one_is_listed_and_a_labelled_one_is_not_restarted(root: Path
         save(root, "b", text("b").replace("{name: b}", "{name: b, labels: {team: x}}"))
         after = await world.turn()
         assert after["b"].loop_started_at == before["b"].loop_started_at
-        assert [found.metadata.name for found in world.control.list(labels=[("team", "x")])] == ["b"]
+        assert [found.metadata.name for found in world.control.list(labels=[selector("team=x")])] == ["b"]
 
     run(scenario())
 

@@ -1,4 +1,5 @@
-"""The tables of docs/manifests.md, made from the schema and the catalogue of rules.
+"""The tables of docs/manifests.md, made from the schema and the catalogue of rules; and docs/rules, a page for each
+rule with examples from the corpus.
 
 `python -m tests.manifests.reference` writes them anew.
 """
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.manifests import schema
-from reconciler.manifests.catalogue import RULES
+from reconciler.manifests.catalogue import RULES, WARNINGS
 from reconciler.manifests.wording import PATTERNS
+from tests.manifests.corpus import INVALID, VALID, expectation, said
 
 PAGE = Path(__file__).parents[2] / "docs" / "manifests.md"
+PAGES = PAGE.parent / "rules"
+_LONGEST = 900
 _NAMES = {"control-character": "text", "name": "DNS label", "local-part": "local part", "variable": "variable name",
           "header": "header name"}
 
@@ -39,7 +43,44 @@ def _rules() -> Iterator[str]:
     yield "| rule | what is wrong |"
     yield "|---|---|"
     for rule, meaning in RULES.items():
-        yield f"| `{rule}` | {meaning} |"
+        yield f"| [`{rule}`](rules/{rule}.md) | {meaning} |"
+
+
+def pages() -> dict[str, str]:
+    """By file name: what each rule's page says."""
+    examples = _examples()
+    index = "".join(f"- [{rule}]({rule}.md): {meaning}\n" for rule, meaning in RULES.items())
+    return {f"{rule}.md": _page(rule, meaning, examples.get(rule)) for rule, meaning in RULES.items()} | {
+        "README.md": "# Rules\n\nWhat `mailcollector validate` names in brackets behind each diagnostic; "
+                     f"`mailcollector explain RULE` tells it too.\n\n{index}"}
+
+
+def _examples() -> dict[str, tuple[str, dict[str, Any]]]:
+    """The shortest file of the corpus that a rule is told of, and what is told."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for path in [*INVALID, *VALID]:
+        told = (json.loads(expectation(path).read_text("utf-8")) if path in INVALID else said(path)) if (
+            path.is_file()) else []
+        try:
+            text = path.read_text("utf-8") if told else ""
+        except UnicodeDecodeError:
+            continue
+        for one in told:
+            shorter = one["rule"] not in found or len(text) < len(found[one["rule"]][0])
+            if shorter and len(text) < _LONGEST and text.replace("\n", "").isprintable():
+                found[one["rule"]] = text, one
+    return found
+
+
+def _page(rule: str, meaning: str, example: tuple[str, dict[str, Any]] | None) -> str:
+    severity = ("A warning: it fails `validate --strict` alone, and the collector runs." if rule in WARNINGS else
+                "An error: what is declared here is not used; where there was a valid version before, that runs on.")
+    page = f"# {rule}\n\n{meaning}\n\n{severity}\n"
+    if example is None:
+        return page
+    text, told = example
+    return (f"{page}\nSuch as here:\n\n```text\n{text.strip()}\n```\n\nof which `validate` says:\n\n```text\n"
+            f"{told['line']}:{told['column']}: {told['severity']}: {told['message']} [{rule}]\n```\n")
 
 
 def _fields(whole: dict[str, Any], definition: str, path: str) -> Iterator[str]:
@@ -83,4 +124,9 @@ def _value(field: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    PAGES.mkdir(exist_ok=True)
+    for old in PAGES.glob("*.md"):
+        old.unlink()
+    for name, text in pages().items():
+        (PAGES / name).write_text(text, encoding="utf-8")
     PAGE.write_text(rendered(PAGE.read_text("utf-8")), encoding="utf-8")

@@ -55,7 +55,7 @@ def test_text_shows_the_line_with_a_caret(directory: Path) -> None:
     assert text == ("b.yaml:7:15: error: `protocol` cannot be `imap4`: did you mean `imap`? [choice]\n"
                     "        protocol: imap4\n"
                     "                  ^\n"
-                    "1 error in 1 file\n")
+                    "1 error in 1 file; `mailcollector explain choice` tells more\n")
 
 
 def test_text_without_errors_says_what_was_read(directory: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.search import label, matches, selects
+from reconciler.model.search import matches
 from reconciler.model.status import ShownCollector, ShownMetadata, Status
 
 SPEC: dict[str, Any] = {
@@ -50,19 +50,3 @@ def test_collector_without_a_spec_has_a_name() -> None:
 
     assert matches(shown, "sales")
     assert not matches(shown, "imap")
-
-
-def test_labels() -> None:
-    labels = {"team": "north", "empty": ""}
-
-    assert selects(labels, [])
-    assert selects(labels, [("team", "north"), ("empty", "")])
-    assert not selects(labels, [("team", "north"), ("team", "south")])
-    assert not selects(labels, [("other", "")])
-
-
-def test_label_is_taken_apart() -> None:
-    assert label("team=a=b") == ("team", "a=b")
-    for text in ("team", "=north", ""):
-        with pytest.raises(ValueError, match="label=value"):
-            label(text)

@@ -50,7 +50,10 @@ def test_gitlab_s_commands(checkout: Path) -> None:
     job = block(".gitlab-ci.yml")["validate collectors"]
     for code in (0, 1):
         assert [run(line, checkout).returncode for line in job["script"]] == [code]
-        assert [run(line, checkout).returncode for line in job["after_script"]] == [0]
+        assert {run(line, checkout).returncode for line in job["after_script"]} == {0}
+        quality = json.loads((checkout / job["artifacts"]["reports"]["codequality"]).read_text())
+        assert [(one["severity"], one["location"]["path"]) for one in quality] == code * [
+            ("major", "collectors.d/bad.yaml")]
         suites = ET.parse(checkout / job["artifacts"]["reports"]["junit"]).getroot()
         assert suites.get("failures") == str(code)
         break_it(checkout)

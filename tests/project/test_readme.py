@@ -64,8 +64,9 @@ def test_the_first_collector_is_valid(tmp_path: Path) -> None:
     (tmp_path / "collectors.d").mkdir()
     (tmp_path / "collectors.d" / "shop.yaml").write_text(manifest, encoding="utf-8")
     commands = [line[2:] for text in CONSOLE for line in text.splitlines() if line.startswith("$ mailcollector")]
-    assert commands == ["mailcollector validate collectors.d"]
-    arguments = commands[0].split()[1:]
+    assert commands == ["mailcollector init", "mailcollector add shop", "mailcollector run",
+                        "mailcollector validate collectors.d"]
+    arguments = commands[-1].split()[1:]
     done = subprocess.run([PROGRAM, *arguments], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -59,9 +59,9 @@ class Manifests:
     secrets: Mapping[str, str] = field(repr=False)
 
 
-def manifests(foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = ()) -> Manifests:
+def manifests(foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = (), *, modeline: str = "") -> Manifests:
     """Each account's manifest, with the notes on top; `secrets` is the directory of the password files as the manifests
-    are to say it, `taken` are names that exist already."""
+    are to say it, `taken` are names that exist already, `modeline` is the comment for editors."""
     names = set(taken)
     texts: dict[str, str] = {}
     kept: dict[str, str] = {}
@@ -77,9 +77,10 @@ def manifests(foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = 
         place = next((key for key, spec in places.items() if spec == account.place), None)
         spec = {**account.spec, "source": source, "destination": place}
         comments = [f"From {file}:{account.line}.", *(f"{file}:{note.line}: {note.message}" for note in account.notes)]
-        texts[f"{name}.yaml"] = collector(name, spec, comments=comments)
+        texts[f"{name}.yaml"] = collector(name, spec, comments=comments, modeline=modeline)
     for number, (name, place_spec) in enumerate(places.items()):
-        texts[f"destination-{name}.yaml"] = destination(name, {"default": number == 0 or None, **place_spec})
+        texts[f"destination-{name}.yaml"] = destination(name, {"default": number == 0 or None, **place_spec},
+                                                        modeline=modeline)
     return Manifests(texts, kept)
 
 
