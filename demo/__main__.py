@@ -1,4 +1,4 @@
-"""`python -m demo [--once]`, from the checkout's root."""
+"""`python -m demo [--once] [--small]`, from the checkout's root."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 
 from demo import daemon, verify, view
-from demo.scene import ACCOUNTS, Scene, letter
+from demo.mailserver.server import SmallServer
+from demo.scene import ACCOUNTS, Scene, Server, letter
 from reconciler.model.errors import CollectorError
-from tests.servers.dovecot import Dovecot
+from tests.servers.dovecot import Dovecot, installed
 
 POST_EVERY = 4.0
 """Seconds between new messages."""
@@ -39,17 +40,18 @@ Ctrl-C ends everything.
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo")
     parser.add_argument("--once", action="store_true", help="one session of each collector, then end")
-    once = parser.parse_args().once
+    parser.add_argument("--small", action="store_true", help="over the small mail server, even where Dovecot is there")
+    options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     scene = Scene(Path(".demo"))
     scene.root.mkdir(exist_ok=True)
-    with _alone(scene.root / "lock"), Dovecot() as server:
+    with _alone(scene.root / "lock"), _server(options.small) as server:
         scene.lay_out(server)
-        return collect_once(scene, server) if once else collect_on(scene, server)
+        return collect_once(scene, server) if options.once else collect_on(scene, server)
 
 
-def collect_once(scene: Scene, server: Dovecot) -> int:
+def collect_once(scene: Scene, server: Server) -> int:
     """One session of each collector, and what came of it; 0 when every message arrived."""
     failed = daemon.run_once(scene)
     shown = daemon.collectors(scene)
@@ -67,7 +69,7 @@ def collect_once(scene: Scene, server: Dovecot) -> int:
     return 0
 
 
-def collect_on(scene: Scene, server: Dovecot) -> int:
+def collect_on(scene: Scene, server: Server) -> int:
     """The daemon, new mail and the table, until Ctrl-C."""
     print(WELCOME.format(messages=sum(account.total for account in ACCOUNTS), accounts=len(ACCOUNTS),
                          seconds=POST_EVERY, manifests=scene.manifests, mail=scene.mail, state=scene.state,
@@ -82,8 +84,16 @@ def collect_on(scene: Scene, server: Dovecot) -> int:
     return 0
 
 
+def _server(small: bool) -> AbstractContextManager[Server]:
+    if small or not installed():
+        print("demo: over a small mail server in Python that comes with the demo"
+              + ("." if small else ", as Dovecot is not installed."), flush=True)
+        return SmallServer()
+    return Dovecot()
+
+
 @contextmanager
-def _post(server: Dovecot) -> Iterator[None]:
+def _post(server: Server) -> Iterator[None]:
     """While it lasts, a new message every few seconds, in turn to each account."""
     ended = threading.Event()
 

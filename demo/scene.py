@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import Any, Protocol
 
 from tests.servers import mail
-from tests.servers.dovecot import Dovecot
 
 TEMPLATES = Path(__file__).parent / "manifests"
 SUBJECTS = ("Your order", "Re: delivery on Friday", "Счёт на оплату", "Question about the blue one", "見積もり")
+
+
+class Server(Protocol):
+    """The private mail server: Server, or the small one that comes with the demo."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def password(self) -> str: ...
+
+    @property
+    def ports(self) -> Mapping[str, int]: ...
+
+    @property
+    def ca_file(self) -> Path: ...
+
+    def deliver(self, user: str, messages: Iterable[bytes], folder: str = ...) -> Any: ...
+
+    def messages(self, user: str, folder: str = ...) -> list[bytes]: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +72,7 @@ class Scene:
         self.mail = root / "mail"
         self.log = root / "daemon.log"
 
-    def lay_out(self, server: Dovecot) -> None:
+    def lay_out(self, server: Server) -> None:
         """Make it anew, and fill the server's mailboxes."""
         for name in ("collectors.d", "secrets", "state", "mail"):
             shutil.rmtree(self.root / name, ignore_errors=True)

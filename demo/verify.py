@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from demo.scene import ACCOUNTS, Account, Scene, sent
+from demo.scene import ACCOUNTS, Account, Scene, Server, sent
 from reconciler.model.status import ShownCollector
-from tests.servers.dovecot import Dovecot
 
 
-def complaints(scene: Scene, server: Dovecot, shown: Sequence[ShownCollector]) -> list[str]:
+def complaints(scene: Scene, server: Server, shown: Sequence[ShownCollector]) -> list[str]:
     """What is not as it should be; empty when all is well."""
     reports = {collector.metadata.name: collector for collector in shown}
     found = [f"{name}: not shown" for name in {account.name for account in ACCOUNTS} ^ reports.keys()]
@@ -31,7 +30,7 @@ def _delivered(scene: Scene, account: Account) -> Iterator[str]:
         yield f"{account.name}: {surplus} files in {scene.maildir(account)} that were not sent, or twice"
 
 
-def _on_server(server: Dovecot, account: Account) -> Iterator[str]:
+def _on_server(server: Server, account: Account) -> Iterator[str]:
     for folder, count in account.folders.items():
         left, wanted = len(server.messages(account.username, folder)), 0 if account.emptied else count
         if left != wanted:

@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
-from io import TextIOBase
 from typing import Any, TextIO, cast
 
 from reconciler.cli.text import escape, json_text
@@ -44,9 +43,9 @@ def configure(log_format: LogFormat | None, level: LogLevel) -> None:
         logging.getLogger(library).setLevel(logging.NOTSET)  # the root's level decides
 
 
-class _Sink(TextIOBase):
+class _Sink:
     """Standard error, where it can still be written: a log that nobody takes (a closed pipe, a full disk) must not
-    stop the collecting."""
+    stop the collecting. Not one of io's classes, which are flushed once more when the interpreter has gone."""
 
     def write(self, text: str) -> int:
         with suppress(OSError):

@@ -60,13 +60,15 @@ def until(condition: Callable[[], bool], demo: subprocess.Popen[str], patience: 
         time.sleep(0.1)
 
 
-def test_once_every_message_arrives_and_the_demo_ends(checkout: Path) -> None:
-    demo = start(checkout, "--once")
+@pytest.mark.parametrize("server", [[], ["--small"]], ids=["dovecot", "small"])
+def test_once_every_message_arrives_and_the_demo_ends(checkout: Path, server: list[str]) -> None:
+    demo = start(checkout, "--once", *server)
     told, _ = demo.communicate(timeout=100)
     assert demo.returncode == 0, told
     for name, count in ACCOUNTS.items():
         assert f"{count} messages, every byte as sent, in .demo/mail/office.example/{name}/new" in told
     assert PASSWORD not in told
+    assert ("small mail server in Python" in told) == bool(server)
     assert changed(checkout) == ""
     assert left_running(checkout) == []
 
@@ -80,9 +82,10 @@ def test_once_fails_when_a_message_is_missing(checkout: Path) -> None:
     assert "demo: orders: 1 of 50 messages did not arrive as they were sent" in told
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_watched_it_follows_an_edit_and_ends_cleanly(checkout: Path, ending: signal.Signals) -> None:
-    demo = start(checkout)
+@pytest.mark.parametrize(("ending", "server"), [(signal.SIGINT, []), (signal.SIGTERM, ["--small"])])
+def test_watched_it_follows_an_edit_and_ends_cleanly(checkout: Path, ending: signal.Signals,
+                                                     server: list[str]) -> None:
+    demo = start(checkout, *server)
     try:
         mail = checkout / ".demo" / "mail" / "office.example"
         until(lambda: all(len(list(mail.glob(f"{name}/new/*"))) >= count for name, count in ACCOUNTS.items()), demo)

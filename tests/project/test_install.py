@@ -54,7 +54,10 @@ def test_the_installed_command_is_complete(installed: Path, tmp_path: Path) -> N
     where = run("python", "-c", "import reconciler; print(reconciler.__file__)").stdout
     assert Path(where.strip()).is_relative_to(installed.parent)
 
+    assert (Path(where.strip()).parent / "py.typed").exists()
+
     schema = run("mailcollector", "schema")
+    assert run("python", "-m", "reconciler", "schema").stdout == schema.stdout
     assert json.loads(schema.stdout) == json.loads((ROOT / "schemas" / "mailcollector.v1.json").read_text())
     valid = run("mailcollector", "validate", "collectors.d")
     assert valid.returncode == 0, valid.stdout + valid.stderr

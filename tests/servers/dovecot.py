@@ -25,8 +25,8 @@ from typing import Self
 import trustme
 
 from tests.servers.dovecot_settings import Version, Wanted, write
+from tests.servers.loopback import HOST
 
-HOST = "localhost"
 PASSWORD = "correct-horse-battery"
 PORTS = ("imap", "imaps", "pop3", "pop3s", "lmtp")
 MISSING = ("Dovecot is not installed: apt-get install dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd "
@@ -47,7 +47,7 @@ class Dovecot:
         self._addresses = ("127.0.0.1", *hosts)
         self._more = more
         self._token_info = token_info
-        program = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        program = _program("dovecot")
         if program is None:
             raise RuntimeError(MISSING)
         self._program = program
@@ -220,6 +220,16 @@ class Dovecot:
                 return tls or bool(plain.recv(1))
         except OSError:
             return False
+
+
+def installed() -> bool:
+    """Whether everything is there that this needs."""
+    return all(map(_program, ("dovecot", "setpriv"))) and all(
+        Path("/usr/lib/dovecot", name).exists() for name in ("imap", "pop3", "lmtp"))
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def _version(program: str) -> Version:

@@ -24,8 +24,8 @@ from typing import Self
 import trustme
 
 from tests.servers.dovecot import free_ports
+from tests.servers.loopback import HOST
 
-HOST = "localhost"
 PROGRAMS = Path("/usr/lib/postfix/sbin")
 MISSING = "Postfix is not installed, or this is not root: apt-get install postfix (`make test` does that)"
 _MAIN = """
