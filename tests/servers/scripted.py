@@ -161,6 +161,7 @@ class Scripted:
                 opened.close()
                 return
             self.connections += 1
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # replies in pieces wait for nobody
             opened.settimeout(_PATIENCE)
             client = Client(opened, self.lines)
             self._clients.append(client)
