@@ -7,7 +7,7 @@ import pytest
 from reconciler.model.errors import SourceUnsuitable, Throttled
 from reconciler.sources.imap.folders import ServerFolder, choose, decoded, parse_list
 from tests.servers.scripted import Client, Scripted
-from tests.sources.imap_server import SELECTED, Reply, collect, imap, inbox, source, tagged
+from tests.sources.imap_server import BODIES, SELECTED, Reply, collect, fetched, imap, inbox, source, tagged
 
 OK = b"TAG OK done\r\n"
 
@@ -181,3 +181,16 @@ def test_inbox_alone_asks_for_no_list() -> None:
         assert collect(opened, listing) == []
         opened.finish()
         assert not any(b"LIST" in line or b"FETCH" in line for line in server.lines)
+
+
+def test_I16_a_folder_that_is_refused_last_leaves_the_others_to_be_opened_again() -> None:
+    listed = b'* LIST () "/" INBOX\r\n* LIST () "/" Other\r\nTAG OK done\r\n'
+    with Scripted(imap({"LIST": listed, 'EXAMINE "Other"': b"TAG NO [NOPERM] no\r\n",
+                        "UID FETCH 1:2,5": b"".join(fetched(uid, body) for uid, body in BODIES.items())
+                        + b"TAG OK done\r\n"})) as server:
+        opened = source(server, folders=["INBOX", "Other"])
+        listing = inbox(opened)
+        assert collect(opened, listing) == list(BODIES.values())
+        opened.finish()
+        assert [line.partition(b" ")[2] for line in server.lines if b"EXAMINE" in line] == [
+            b'EXAMINE "INBOX"', b'EXAMINE "Other"', b'EXAMINE "INBOX"']

@@ -202,6 +202,7 @@ class ImapSource:
         """Not again, where `unchanged` has just done it."""
         if self._opened == name:
             return Completed("OK", "")
+        self._selected = None  # a refusal leaves none open (RFC 3501, 6.3.1)
         return client.dialogue.select_folder(self._folders[name].raw, writable=self._writable)
 
     def _alerts(self, client: Client) -> Iterator[str]:

@@ -184,7 +184,8 @@ class _Session:
             return b"NO " + verb + b" Unsafe Login. Please contact kefu@188.com for help"
         if self.store.throttled and self.one.throttled_at == "EXAMINE":
             return self.one.throttled
-        name = re.sub(rb"\\(.)", rb"\1", arguments.removeprefix(b'"').removesuffix(b'"')).decode()
+        quoted = arguments.startswith(b'"')
+        name = (re.sub(rb"\\(.)", rb"\1", arguments[1:-1]) if quoted else arguments).decode()
         if name.upper() == "INBOX":
             name = next(iter(self.store.folders))
         if name not in self.store.folders:

@@ -45,9 +45,10 @@ class _Session:
             verb, _, argument = self.client.line().decode().partition(" ")
             verb = verb.lower()
             handler = getattr(self, f"_{verb}", None)
+            if verb == "quit":
+                for uid in self.deleted:
+                    del self.store.inbox[uid]
             self.client.send(handler(argument) if handler else b"-ERR unknown command\r\n")
-        for uid in self.deleted:
-            del self.store.inbox[uid]
 
     def _capa(self, _: str) -> bytes:
         return b"-ERR unknown command\r\n" if self.one.capabilities is None else multiline(*self.one.capabilities)

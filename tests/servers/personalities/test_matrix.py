@@ -100,7 +100,7 @@ def test_everything_is_collected_once(one: Personality, protocol: str, mode: str
         report = found.session(mode)
         assert report.error is None
         assert found.collected == WANTED
-        assert found.store.logins == 1
+        assert found.store.logins <= 3  # down the ladder, once
         assert (not found.store.inbox) == (mode != "new-keep")
         again = found.session(mode)
         assert again.error is None
@@ -125,7 +125,7 @@ def test_a_refused_password_is_told_with_what_to_do(one: Personality, protocol: 
         report = found.session("new-keep", "wrong")
         assert report.error is not None
         assert report.error.reason in {"AuthenticationFailed", "LoginRefused", "AccountNotReady"}
-        assert found.store.logins <= 2
+        assert found.store.logins <= 3  # each way once
         assert "wrong" not in report.error.message.replace("wrong_password", "")
 
 
