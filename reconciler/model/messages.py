@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import Literal
 
@@ -59,7 +59,8 @@ class Listing(Struct, frozen=True):
     """Every message of a folder, oldest first, keys unique."""
 
     folder: Folder
-    messages: tuple[Listed, ...]
+    messages: Sequence[Listed]
+    """Where there are very many, made when they are looked at: better looked through than picked from."""
     read_only: bool = False
     """The server refuses deletes here (IMAP READ-ONLY although opened for writing)."""
     keys_stable: bool = True

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import tracemalloc
+
 import pytest
 
 from reconciler.model.errors import ProtocolViolation, SourceUnavailable
 from reconciler.model.messages import Account, Folder, Listed, Listing
+from reconciler.sources.pop3 import maildrop as maildrops
 from reconciler.sources.pop3.maildrop import key_of, maildrop
 from reconciler.wire.limits import Limits
 from tests.servers.scripted import Scripted
@@ -50,7 +54,88 @@ def test_P1_a_uidl_that_fails_now_is_not_a_missing_one() -> None:
 
 def test_a_refused_list_ends_the_session() -> None:
     with pytest.raises(ProtocolViolation, match="LIST refused: no"):
-        listed({b"LIST": b"-ERR no\r\n"})
+        listed({b"LIST": b"-ERR no\r\n", b"STAT": b"+OK 3 12\r\n"})
+
+
+@pytest.mark.parametrize("capabilities", [CAPABILITIES, (b"USER", b"UIDL"), None])
+@pytest.mark.parametrize("refused", [b"-ERR no messages\r\n", b"+ERR\r\n", b"-err: empty\n", b"-ERROR\r\n"])
+def test_a_server_that_refuses_to_list_an_empty_maildrop(capabilities: tuple[bytes, ...] | None,
+                                                         refused: bytes) -> None:
+    bent: dict[bytes, Reply] = {} if capabilities else {b"CAPA": refused}
+    for lists in ({b"LIST": refused, b"UIDL": refused}, {b"LIST": multiline(), b"UIDL": refused}):
+        listing = listed(bent | lists | {b"STAT": b"+OK 0 0\r\n"}, capabilities or ())
+        assert (list(listing.messages), listing.keys_stable) == ([], True)
+
+
+@pytest.mark.parametrize(("sizes", "uidls"), [
+    (b" 1 3 \r\n2  4 octets\r\n3 5\r\n", b"1 a\r\n2 b c \r\n 3  d\r\n"), (b"1 3\n2 4\n3 5\n", b"1 a\n2 b c\n3 d\n"),
+    (b"1 3 x y\r\n2 4 z\r\n3 5 0\r\n", b"1 a\r\n2 b c\r\n3 d\r\n\r\n"),
+])
+def test_listings_as_others_write_them(sizes: bytes, uidls: bytes) -> None:
+    listing = listed({b"LIST": b"+OK 3 messages (12 octets)\n" + sizes + b"\r\n.\r\n",
+                      b"UIDL": b"+ok\r\n" + uidls + b"\r\n.\r\n"})
+    assert listing.messages == (Listed("a", 3), Listed("b\\x20c", 4), Listed("d", 5))
+
+
+# Very many
+
+def test_very_many_messages_are_listed_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maildrops, "_FEW", 2_000)
+    count = 4_000
+    twins = {5: 17, 9: 17, 3_000: 17}
+    uidls = [b"%d uid%d" % (number, twins.get(number, number)) for number in range(1, count + 1)]
+    drop = maildrop([b"%d %d" % (number, number) for number in range(1, count + 1)], uidls)
+    assert len(drop.messages) == count
+    assert drop.messages[0] == Listed("uid1", 1)
+    assert [drop.messages[number - 1].key for number in (5, 9, 17, 3_000)] == [
+        "uid17", "uid17 #2", "uid17 #3", "uid17 #4"]
+    assert sum(message.ambiguous for message in drop.messages) == 4
+    maildrops.look_up(drop, ["uid17 #3", "uid3999", "gone"])
+    assert dict(drop.numbers) == {"uid17 #3": 17, "uid3999": 3_999}
+    assert [message.key for message in drop.messages[1:3]] == ["uid2", "uid3"]
+    assert not drop.notes
+
+
+def test_P8_very_many_of_which_the_lists_disagree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maildrops, "_FEW", 20)
+    count = 40
+    drop = maildrop([b"%d 1" % number for number in range(1, count + 1)],
+                    [b"%d u%d" % (number, number) for number in range(2, count + 3)])
+    assert (len(drop.messages), drop.messages[0].key, drop.messages[-1].key) == (count - 1, "u2", f"u{count}")
+    assert drop.notes == ("3 messages are left alone: the server's LIST and UIDL disagree on them",)
+
+
+def test_P2_far_too_many_twins_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maildrops, "MOST_TWICE", 10)
+    uidls = [b"%d same" % number for number in range(1, 12)] + [b"12 other"]
+    drop = maildrop([b"%d 1" % number for number in range(1, 13)], uidls)
+    assert list(drop.messages) == [Listed("other", 1)]
+    assert drop.notes
+
+
+def test_P8_disorder_of_very_many_is_no_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maildrops, "_DISORDERED", 5)
+    assert maildrop([b"2 1", b"1 1"], [b"1 a", b"2 b"]).messages == (Listed("a", 1), Listed("b", 1))
+    with pytest.raises(ProtocolViolation, match="order"):
+        maildrop([b"%d 1" % number for number in range(9, 0, -1)], [])
+
+
+@pytest.mark.parametrize("command", [b"CAPA", b"LIST", b"UIDL"])
+def test_P8_a_listing_without_end_costs_no_memory(command: bytes) -> None:
+    """Thirty megabytes of the shortest lines were once a gigabyte and a half: some 80 octets for each of these."""
+    lines = {b"CAPA": b"X\r\n" * 60_000, b"LIST": b"".join(b"%d 1\r\n" % number for number in range(1, 60_000)),
+             b"UIDL": b"".join(b"%d u%d\r\n" % (number, number) for number in range(1, 60_000))}
+    with Scripted(speak(replies(MESSAGES, bent={command: b"+OK\r\n" + lines[command] + b".\r\n"}))) as server:
+        source = source_of(server)
+        tracemalloc.start()
+        try:
+            with contextlib.suppress(ProtocolViolation):
+                listing_of(source)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            source.abort()
+    assert peak < 5 << 20
 
 
 def test_P2_duplicate_uidls_get_keys_of_their_own_and_are_marked() -> None:

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
-from reconciler.sources.pop3.dialogue import Dialogue
+from reconciler.sources.pop3.dialogue import Dialogue, Reply
+
+_LONGEST = 64 << 10
+"""Octets of the reply to CAPA."""
 
 
 class Capabilities(Struct, frozen=True):
@@ -37,5 +40,11 @@ class Capabilities(Struct, frozen=True):
 
 def ask(dialogue: Dialogue) -> Capabilities:
     dialogue.send(b"CAPA")
-    reply, lines = dialogue.lines()
-    return Capabilities.parse(lines) if reply.ok else Capabilities()
+    return told(dialogue)[1] or Capabilities()
+
+
+def told(dialogue: Dialogue) -> tuple[Reply, Capabilities | None]:
+    """The reply to CAPA; None where it is refused."""
+    lines: list[bytes] = []
+    reply, _ = dialogue.lines(lines.extend, _LONGEST)
+    return reply, Capabilities.parse(lines) if reply.ok else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -17,6 +17,8 @@ from reconciler.wire.connection import Connection
 
 _SHOWN = 300
 _CODE = re.compile(rb"\[([A-Za-z/-]+)(?:[ =](\d{1,6}))?\]")
+_STATUS = re.compile(rb"(\+OK|[-+]ERR(?:OR)?)(?![A-Za-z0-9])[ :,;.!]*(.*)", re.IGNORECASE | re.DOTALL)
+"""hMailServer had +ERR for a while (its pull request 594)."""
 _GARBAGE = "the server does not answer as POP3 does"
 
 
@@ -88,39 +90,40 @@ class Dialogue:
         """A status line, or what stands behind "+ ": the server waits for more (RFC 5034)."""
         self.connection.begin_command()
         line = self.connection.read_line()
-        status, _, rest = line[:-2].partition(b" ")
-        match status.upper():
-            case b"+OK":
-                return Reply(True, rest.strip())
-            case b"-ERR" | b"+ERR":  # hMailServer had this plus (its pull request 594)
-                return Reply(False, rest.strip())
-            case b"+":
-                return rest
+        if line.startswith(b"+OK "):
+            return Reply(True, line[4:].strip())
+        if status := _STATUS.match(line):
+            return Reply(status[1].upper() == b"+OK", status[2].strip())
+        if line.startswith(b"+") and line[1:2] in b" \r":
+            return line[1:].strip()
         raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
 
-    def lines(self) -> tuple[Reply, list[bytes]]:
-        """A reply and its lines without their ends; held to `limits.listing` octets."""
-        reply = self.reply()
-        text = b"".join(self._bounded()) if reply.ok else b""
-        self.owed -= 1
-        return reply, text.split(b"\r\n")[:-1]
-
-    def digest(self) -> str:
-        """SHA-256 in hex of the lines of a reply with their ends, of which none is kept; "" for -ERR."""
+    def lines(self, take: Callable[[Sequence[bytes]], object], bound: int | None = None) -> tuple[Reply, str]:
+        """A reply, whose lines without their ends are given to `take` as they come, many at a time; and the SHA-256 in
+        hex of them with their ends, "" for -ERR. Held to `bound` octets, default `limits.listing`."""
         reply = self.reply()
         digest = hashlib.sha256()
-        for piece in self._bounded() if reply.ok else ():
+        rest = b""
+        for piece in self._bounded(bound or self.connection.limits.listing) if reply.ok else ():
             digest.update(piece)
+            *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > self.connection.limits.long_line:
+                raise ProtocolViolation(f"{self.connection.endpoint}: a line is longer than "
+                                        f"{self.connection.limits.long_line} octets")
+            take([line.removesuffix(b"\r") for line in lines])
         self.owed -= 1
-        return digest.hexdigest() if reply.ok else ""
+        return reply, digest.hexdigest() if reply.ok else ""
 
-    def _bounded(self) -> Iterator[bytes]:
+    def digest(self) -> str:
+        """What `lines` gives, of lines that nobody wants."""
+        return self.lines(len)[1]
+
+    def _bounded(self, bound: int) -> Iterator[bytes]:
         body = Body(self.connection)
         for piece in body:
             yield piece
-            if body.octets > self.connection.limits.listing:
-                raise ProtocolViolation(f"{self.connection.endpoint}: a reply is longer than "
-                                        f"{self.connection.limits.listing} octets")
+            if body.octets > bound:
+                raise ProtocolViolation(f"{self.connection.endpoint}: a reply is longer than {bound} octets")
 
     def quote(self, reply: Reply) -> str:
         """What the server said, fit to be shown: secrets redacted, one line, not too long."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -11,10 +10,10 @@ from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ConnectionFailed, FolderFailed, ProtocolViolation, SourceError
 from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing, Pace, Vanished
 from reconciler.model.secret import Secret
-from reconciler.sources.pop3.capabilities import Capabilities
+from reconciler.sources.pop3.capabilities import Capabilities, told
 from reconciler.sources.pop3.dialogue import Dialogue, Reply
 from reconciler.sources.pop3.login import log_in
-from reconciler.sources.pop3.maildrop import Maildrop, maildrop
+from reconciler.sources.pop3.maildrop import Maildrop, Sizes, Uidls, brought_together, look_up
 from reconciler.sources.pop3.retrieval import WINDOW_COUNT, Numbered, Retrieval
 from reconciler.sources.pop3.tops import tops
 from reconciler.wire.accounts import Accounts
@@ -78,6 +77,7 @@ class Pop3Source:
     def fetch(self, folder: Folder, messages: Sequence[Listed],  # noqa: ARG002  # there is one
               pace: Pace = Pace.AHEAD) -> Iterator[Fetched]:
         self._retrieval = None
+        look_up(self._maildrop, (listed.key for listed in messages))
         present: list[Numbered] = []
         for listed in messages:
             number = self._maildrop.numbers.get(listed.key)
@@ -111,6 +111,7 @@ class Pop3Source:
 
     def headers(self, folder: Folder,  # noqa: ARG002  # there is one
                 messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+        look_up(self._maildrop, (listed.key for listed in messages))
         present = [(self._maildrop.numbers[listed.key], listed) for listed in messages
                    if listed.key in self._maildrop.numbers]
         if self._capabilities.known and "TOP" not in self._capabilities:
@@ -118,6 +119,7 @@ class Pop3Source:
         return tops(self._dialogue, present, pipelined=self._pipelined)
 
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:  # noqa: ARG002  # there is one
+        look_up(self._maildrop, (listed.key for listed in messages))
         refused = [(listed.key, reason) for listed in messages if (reason := self._unfit(listed))]
         unfit = {key for key, _ in refused}
         wanted = [listed.key for listed in messages if listed.key not in unfit]
@@ -162,26 +164,43 @@ class Pop3Source:
 
     def _list(self) -> Maildrop:
         """CAPA, LIST and UIDL, in one go where pipelining was offered before the login too."""
-        if self._pipelined:
+        sizes, uidls = Sizes(), Uidls()
+        pipelined = self._pipelined
+        if pipelined:
             self._dialogue.send(b"CAPA", b"LIST", b"UIDL")
-        offered, capabilities = self._lines(b"CAPA")
-        listed, sizes = self._lines(b"LIST")
-        identified, uidls = self._lines(b"UIDL")
-        if offered.ok:
-            self._capabilities = Capabilities.parse(capabilities)
-        if not listed.ok:
+        else:
+            self._dialogue.send(b"CAPA")
+        _, offered = told(self._dialogue)
+        if not pipelined:
+            self._dialogue.send(b"LIST")
+        listed, _ = self._dialogue.lines(sizes.take)
+        if not pipelined:
+            self._dialogue.send(b"UIDL")
+        identified, digest = self._dialogue.lines(uidls.take)
+        self._capabilities = offered or self._capabilities
+        if not listed.ok and (self._known(listed, "LIST") or not self._is_empty()):
             raise self._refused(listed, "LIST")
-        if not identified.ok and (identified.code or "UIDL" in self._capabilities):
+        if identified.ok:
+            found = brought_together(sizes, uidls)
+            self._standing = "" if found.notes else digest
+            return found
+        if self._known(identified, "UIDL"):
             raise self._refused(identified, "UIDL")
-        found = maildrop(sizes, uidls if identified.ok else None)
-        if identified.ok and not found.notes:
-            self._standing = hashlib.sha256(b"\r\n".join([*uidls, b""])).hexdigest()
-        return found
+        offered_here = "UIDL" in self._capabilities
+        if not len(sizes) and (offered_here or not self._capabilities.known):
+            return Maildrop((), {}, keys_stable=True)  # some refuse to list nothing
+        if offered_here:
+            raise self._refused(identified, "UIDL")
+        return brought_together(sizes, None)
 
-    def _lines(self, command: bytes) -> tuple[Reply, list[bytes]]:
-        if not self._pipelined:
-            self._dialogue.send(command)
-        return self._dialogue.lines()
+    def _known(self, reply: Reply, command: str) -> bool:
+        """Whether it says more than no."""
+        return bool(reply.code) or self._dialogue.refusal(reply, command) is not None
+
+    def _is_empty(self) -> bool:
+        """Some refuse to list an empty maildrop."""
+        reply = self._dialogue.command(b"STAT")
+        return reply.ok and reply.rest.split()[:1] == [b"0"]
 
     def _refused(self, reply: Reply, command: str) -> SourceError:
         return self._dialogue.refusal(reply, f"{command} refused") or ProtocolViolation(
