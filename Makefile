@@ -29,6 +29,7 @@ demo:
 
 test:
 	@scripts/bootstrap test
+	@scripts/editor-tools
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 crashwalk:
@@ -64,4 +65,4 @@ bench:
 	@$(BIN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf .venv .demo build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .demo .tools build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

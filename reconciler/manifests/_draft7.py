@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-NO_LINE_FEED = {"not": {"type": "string", "pattern": "\n"}}
+_LINE_FEED = {"type": "string", "pattern": "\n"}
 
 
 class Draft7(GenerateJsonSchema):
@@ -25,10 +25,10 @@ class Draft7(GenerateJsonSchema):
 
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
         """`$` also matches before a last line feed in Python's regular expressions, and RE2 has no way to say that it
-        must not: so a second condition refuses a line feed wherever it stands."""
+        must not: so a second condition refuses a line feed wherever it stands, in a way that editors have words for."""
         generated = super().str_schema(schema)
         if generated.get("pattern", "").endswith("$"):
-            generated |= NO_LINE_FEED
+            generated |= {"if": dict(_LINE_FEED), "then": {"const": ""}}
         return generated
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:

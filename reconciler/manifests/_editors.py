@@ -220,6 +220,8 @@ def _say(key: str, schema: Schema) -> None:
     if pattern:
         rule, sentence = wording.PATTERNS[pattern]
         schema["patternErrorMessage"] = f"This {sentence}"
+        if "then" in schema:
+            schema["then"]["errorMessage"] = schema["patternErrorMessage"]
     else:
         rule = ""
     match schema.get("type"):

@@ -57,7 +57,8 @@ def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
     plain = {key: _inline(value, definitions) for key, value in schema.items()
              if isinstance(value, dict) or key not in _DESCRIBING}
     if "pattern" in plain:
-        plain.pop("not", None)
+        for condition in ("if", "then"):
+            plain.pop(condition, None)
         plain["pattern"] = plain["pattern"].removesuffix("$") + r"\Z"
     return plain["allOf"][0] if plain.keys() == {"allOf"} and len(plain["allOf"]) == 1 else plain
 
@@ -78,8 +79,8 @@ def generated() -> str:
     metadata, whole, derived, destination, template = (
         {"defaultSnippets": _editors.snippets(model), "allOf": [references[model, "validation"]]} for model in models)
     specs: dict[str, Any] = {
-        "MailCollector": {"type": "object", "if": {"properties": {"from": {}}, "required": ["from"]}, "then": derived,
-                          "else": whole},
+        "MailCollector": {"type": "object", "then": derived, "else": whole,
+                          "if": {"type": "object", "properties": {"from": {}}, "required": ["from"]}},
         "Destination": destination, "Template": template,
     }
     kinds = [{"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
@@ -98,7 +99,8 @@ def generated() -> str:
                      "enumDescriptions": [_editors.KINDS[kind] for kind in specs],
                      "errorMessage": f"`kind` is one of {', '.join(specs)}"},
             "metadata": {"description": "What identifies the manifest.", **metadata},
-            "spec": {"description": "What is declared; its fields depend on kind.", "type": "object"},
+            "spec": {"description": "What is declared; its fields depend on kind.", "type": "object",
+                     "errorMessage": "A mapping belongs here; its fields depend on `kind`"},
         },
         "additionalProperties": False,
         "allOf": [_editors.required(["apiVersion", "kind", "metadata", "spec"]), *kinds],

@@ -1,0 +1,1 @@
+"""What people edit manifests with, and the validators that they check them with."""
