@@ -25,7 +25,7 @@ class Checks:
 
     def run(self, collector: DesiredCollector, control: SessionControl | None = None) -> CheckReport:
         """Connect, log in, list, and look at the destination. `control` breaks it off."""
-        destination = open_destination(collector, self._settings)
+        destination = open_destination(collector, self._settings, self._ledger)
         spec = collector.effective.source
 
         def secret() -> Secret:

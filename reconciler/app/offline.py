@@ -75,6 +75,12 @@ def unpark(settings: Settings, name: str) -> int:
         return ledger.unpark(name)
 
 
+def accept_maildirs(settings: Settings, name: str) -> None:
+    """Its Maildirs are meant to be where they are now."""
+    with owned(settings.state_dir), own_ledger(settings) as ledger:
+        ledger.accept_maildirs(name, utc_now())
+
+
 def check(settings: Settings, directory: Path, name: str) -> CheckReport:
     """Connect, log in, list. Raises KeyError where no such collector is declared, ManifestInvalid."""
     undumpable()
@@ -135,11 +141,11 @@ def routing(settings: Settings, directory: Path, name: str, head: bytes) -> Rout
     ManifestInvalid, DestinationUnavailable."""
     with ledger_if_any(settings) as ledger:
         collector = _declared(settings, directory, name, ledger)
-    destination = open_destination(collector, settings)
-    try:
-        return task(collector, destination).route(head)
-    finally:
-        destination.finish()
+        destination = open_destination(collector, settings, ledger)
+        try:
+            return task(collector, destination).route(head)
+        finally:
+            destination.finish()
 
 
 def _declared(settings: Settings, directory: Path, name: str, ledger: SqlLedger | None) -> DesiredCollector:

@@ -101,7 +101,7 @@ class Sessions:
         try:
             secrets.append(self._secret(collector, control))
             source = open_source(collector.effective.source, secrets[0], self._settings)
-            destination = open_destination(collector, self._settings)
+            destination = open_destination(collector, self._settings, self._ledger)
 
             def break_off() -> None:
                 source.abort()
@@ -161,13 +161,30 @@ def open_push(collector: DesiredCollector, tokens: Tokens, settings: Settings) -
     return idle.open_push(spec, secret, Limits(), _ACCOUNTS, Identity(settings.support_address))
 
 
-def open_destination(collector: DesiredCollector, settings: Settings) -> Destination[Any]:
+class MountPoints:
+    """What the ledger knows of the file systems that Maildirs are on, for the sessions of one collector."""
+
+    def __init__(self, ledger: SqlLedger, collector: str) -> None:
+        self._ledger = ledger
+        self._collector = collector
+        self.mounts = ledger.mounts
+        self.remember_mount = ledger.remember_mount
+
+    def accepted(self) -> bool:
+        return self._ledger.maildirs_accepted(self._collector, utc_now())
+
+    def delivered_last(self, limit: int) -> Sequence[tuple[str, str]]:
+        return self._ledger.delivered_last(self._collector, limit)
+
+
+def open_destination(collector: DesiredCollector, settings: Settings, ledger: SqlLedger | None) -> Destination[Any]:
     """Where this collector's mail goes, for one session."""
     path = maildir_path(collector, settings)
     if path is not None:
         if collector.destination is not None:
             require_beneath(path.partition("{")[0], allowed().maildirs, "Maildir")
-        return Maildir(path, create=True, shared=collector.effective.recipient.detect is not None)
+        return Maildir(path, create=True, shared=collector.effective.recipient.detect is not None,
+                       memory=MountPoints(ledger, collector.name) if ledger else None)
     spec = collector.destination
     assert spec is not None  # noqa: S101  # without one it is a Maildir
     if spec.lmtp:

@@ -88,6 +88,9 @@ class Daemon:
         answer = self._asked("POST", f"{self._collector(name)}/unpark", timeout=_WAITS)
         return int(answer["unparked"])
 
+    def accept_maildirs(self, name: str) -> None:
+        self._asked("POST", f"{self._collector(name)}/accept-maildirs", timeout=_WAITS)
+
     def check(self, name: str, *, force: bool) -> CheckReport:
         return self._model(CheckReport, "POST", f"{self._collector(name)}/check", params=_flags(force=force),
                            timeout=_WAITS)

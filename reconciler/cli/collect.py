@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     ("mailcollector collect --all --wait", "collects every enabled collector"),
     ("mailcollector collect sales --force --wait", "tries a refused login again"),
     ("mailcollector collect sales --retry-parked --wait", "tries what is parked again, too"),
+    ("mailcollector collect --all --accept-maildirs --wait", "after the Maildirs were moved on purpose"),
 ], exits={0: "collected, or without --wait: asked for",
           1: "a collector failed, or a NAME was not found (then nothing was collected)", 2: "usage"})
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=collector_names)
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
 @click.option("--wait", is_flag=True, help="Show progress, wait for the end, and tell the outcome.")
 @click.option("--force", is_flag=True, help="Also where the server refused the login and nothing has changed since.")
 @click.option("--retry-parked", is_flag=True, help="Try parked messages again as well.")
+@click.option("--accept-maildirs", is_flag=True,
+              help="The Maildirs are meant to be on the file systems that they are on now.")
 @output
 @common(uses=SESSIONS)
-def command(settings: Settings, names: Sequence[str], every: bool, wait: bool, force: bool, retry_parked: bool,
-            output: str) -> int:
+def command(settings: Settings, names: Sequence[str], every: bool, wait: bool, force: bool,  # noqa: PLR0913, PLR0917
+            retry_parked: bool, accept_maildirs: bool, output: str) -> int:
     """Collects mail now: one session of each NAME, whatever its interval and whatever back-off the network got it into;
     a server that asked for less is still left alone until it is time. Where no daemon runs, this process collects and
     always waits."""
@@ -57,6 +60,9 @@ def command(settings: Settings, names: Sequence[str], every: bool, wait: bool, f
         if retry_parked:
             for name in chosen:
                 collectors.unpark(name)
+        if accept_maildirs:
+            for name in chosen:
+                collectors.accept_maildirs(name)
         outcomes = _outcomes(collectors, chosen, output, wait=wait or not collectors.is_daemon, force=force)
         failed = [outcome.name for outcome in outcomes if not _is_success(outcome)]
         if failed:

@@ -67,6 +67,10 @@ class Offline:
         self._require(name)
         return offline.unpark(self._settings, name)
 
+    def accept_maildirs(self, name: str) -> None:
+        self._require(name)
+        offline.accept_maildirs(self._settings, name)
+
     def check(self, name: str, *, force: bool) -> CheckReport:  # noqa: ARG002  # it is tried anyway
         self._require(name)
         return offline.check(self._settings, self._directory, name)

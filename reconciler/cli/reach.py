@@ -68,6 +68,9 @@ class Collectors(Protocol):
     def unpark(self, name: str) -> int:
         """Parked messages are to be tried again; how many there are."""
 
+    def accept_maildirs(self, name: str) -> None:
+        """Its Maildirs are meant to be on the file systems that they are on now."""
+
     def check(self, name: str, *, force: bool) -> CheckReport: ...
 
     def __enter__(self) -> Self: ...

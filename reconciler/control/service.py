@@ -160,6 +160,11 @@ class Control:
         self._known(name)
         return await self._asking.run(self._registry.unpark, name)
 
+    async def accept_maildirs(self, name: str) -> None:
+        """Its Maildirs are meant to be on the file systems that they are on now."""
+        self._known(name)
+        await self._asking.run(self._registry.accept_maildirs, name, self._clock.now())
+
     async def check(self, name: str, *, force: bool = False) -> CheckReport:
         """Connect, log in, count; collect nothing. A server that asked for a pause, or refused this login, is not asked
         again, unless `force`. Raises SessionRefused when there is no spec to check."""

@@ -17,6 +17,7 @@ from reconciler.ledger.audit import Audits
 from reconciler.ledger.declarations import Declarations
 from reconciler.ledger.errors import LedgerAbsent, plainly, refused
 from reconciler.ledger.lease import Lease
+from reconciler.ledger.mounts import MountPoints
 from reconciler.ledger.orphans import Orphans
 from reconciler.ledger.records import MessageRecords
 from reconciler.ledger.schema import REVISIONS, metadata, stamp
@@ -24,7 +25,7 @@ from reconciler.ledger.sessions import Sessions
 from reconciler.model.errors import LedgerUnavailable
 
 
-class SqlLedger(Lease, MessageRecords, Orphans, Declarations, Sessions, Audits):
+class SqlLedger(Lease, MessageRecords, Orphans, Declarations, Sessions, Audits, MountPoints):
     """The ledger and the registry of `model.interfaces`, in one SQL database. Thread-safe."""
 
 

@@ -27,7 +27,7 @@ from reconciler.ledger.dialects import COMPACT, KEY, partial
 from reconciler.ledger.types import Digest, Moment, State
 from reconciler.model.outcomes import MessageState
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """The schema's versions, oldest first; the last one is what stands below."""
 
 metadata = MetaData(naming_convention={
@@ -63,6 +63,7 @@ collectors = Table(
     Column("retry_digest", Text),
     Column("retry_stamp", Text),
     Column("standing", JSON(none_as_null=True)),  # `model.history.Standing`
+    Column("maildirs_accepted_at", Moment),  # when somebody said that they are meant to be where they are
     UniqueConstraint("name"),
 )
 
@@ -156,5 +157,12 @@ leases = Table(
     "leases", metadata,
     Column("name", Text, primary_key=True),
     Column("term", BigInteger, nullable=False),  # grows with each owner
+    **COMPACT,
+)
+
+mounts = Table(
+    "mounts", metadata,
+    Column("point", Text, primary_key=True),
+    Column("file_system", JSON, nullable=False),  # `disk.Mount` without its point
     **COMPACT,
 )

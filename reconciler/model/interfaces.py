@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from reconciler.disk import Mount
 from reconciler.model.history import Declared, Declaring, History, LastGood, ParkedMessage, Retry, Standing
 from reconciler.model.messages import Deletion, DeliveryId, Fetched, Folder, Listed, Listing, Pace
 from reconciler.model.outcomes import Adoption, DeliveryOutcome, Entry, Orphan, Record, SessionReport
@@ -127,6 +128,23 @@ class Destination(Protocol[S]):
         """Break off whatever hangs, from any thread."""
 
 
+class MountMemory(Protocol):
+    """Which file systems mail was delivered to, for one collector's sessions. Thread-safe; durable when a call returns.
+    Every method may raise `LedgerUnavailable`."""
+
+    def mounts(self) -> Mapping[str, Mount]:
+        """By mount point."""
+
+    def remember_mount(self, mount: Mount, instead: Sequence[str]) -> None:
+        """In place of those at the points `instead`."""
+
+    def accepted(self) -> bool:
+        """Whether somebody said that the Maildirs are meant to be where they are now."""
+
+    def delivered_last(self, limit: int) -> Sequence[tuple[str, str]]:
+        """Recipients and names of copies of the messages that were recorded last, latest first."""
+
+
 class Ledger(Protocol):
     """What was collected, delivered and deleted. Thread-safe; a write is durable when the call returns, but for
     `record_session` and `keep_standing`, which a power cut may take back.
@@ -190,6 +208,9 @@ class Registry(Protocol):
 
     def unpark(self, name: str) -> int:
         """Parked messages are to be tried again (the manifest or the destination changed); how many there were."""
+
+    def accept_maildirs(self, collector: str, now: datetime) -> None:
+        """For a day, wherever this collector's Maildirs are is where they are meant to be."""
 
     def clear(self, name: str, now: datetime) -> Declared:
         """Begin a new epoch: everything counts as new."""

@@ -75,6 +75,10 @@ class Api:
     async def unpark(self, request: Request) -> Response:
         return JSONResponse({"unparked": await self._control.unpark(request.path_params["name"])})
 
+    async def accept_maildirs(self, request: Request) -> Response:
+        await self._control.accept_maildirs(request.path_params["name"])
+        return JSONResponse({})
+
     async def check(self, request: Request) -> Response:
         return _json(await self._control.check(request.path_params["name"], force=_flag(request, "force")))
 
@@ -142,6 +146,7 @@ def application(control: Control, place: Place) -> Starlette:
         Route(f"{one}/collect", api.collect, methods=["POST"]),
         Route(f"{one}/clear", api.clear, methods=["POST"]),
         Route(f"{one}/unpark", api.unpark, methods=["POST"]),
+        Route(f"{one}/accept-maildirs", api.accept_maildirs, methods=["POST"]),
         Route(f"{one}/check", api.check, methods=["POST"]),
         Route("/api/v1/events", api.events),
         Route("/api/v1/in-force", api.in_force),

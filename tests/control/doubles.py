@@ -138,6 +138,9 @@ class MemoryRegistry:
     def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
         return []
 
+    def accept_maildirs(self, collector: str, now: datetime) -> None:
+        raise NotImplementedError
+
     def unpark(self, name: str) -> int:
         self.unparked.append(name)
         return 0

@@ -66,6 +66,14 @@ class Disk:
         copy.replace(self._image)
         self._mount()
 
+    def unmount(self) -> None:
+        """The disk is not there."""
+        _run("umount", str(self.mounted))
+
+    def mount(self) -> None:
+        """It is there again."""
+        _run("mount", self._device, str(self.mounted))
+
     def _mount(self) -> None:
         """Not by `mount -o loop`, which may lose races for a free loop device."""
         self._device = _run("losetup", "--find", "--show", str(self._image))

@@ -14,7 +14,7 @@ import pytest
 from reconciler.destinations.maildir import Maildir, directories
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered
-from tests.destinations.maildirs import CHANGING, SALES, Failing, contents, deliver, message, names
+from tests.destinations.maildirs import CHANGING, SALES, Failing, contents, deliver, message
 
 MAILS = {str(key): b"mail %d" % key for key in range(3)}
 
@@ -166,18 +166,6 @@ def test_D3_a_missing_root_is_held_where_nothing_is_to_be_made(tmp_path: Path) -
     maildir = Maildir(f"{tmp_path}/mnt/{{local}}", create=False)
     with pytest.raises(DestinationUnavailable, match="No such file or directory; mount it"):
         deliver(maildir, MAILS)
-
-
-def test_D3_an_unmounted_root_is_held(maildir: Maildir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    deliver(maildir, {"1": b"mail"})
-    monkeypatch.setitem(directories._devices, str(tmp_path), -1)  # as if it had been on another file system
-
-    with pytest.raises(DestinationUnavailable, match="another file system was mounted there before"):
-        deliver(maildir, {"2": b"mail"})
-    with pytest.raises(DestinationUnavailable, match="another file system"):
-        maildir.exists(SALES)
-    monkeypatch.undo()
-    assert names(deliver(maildir, {"2": b"mail"}))
 
 
 def test_D3_a_root_that_was_removed_is_made_again(tmp_path: Path) -> None:

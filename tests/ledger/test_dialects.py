@@ -17,7 +17,7 @@ def test_tables_compile_for_postgresql() -> None:
     tables = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
     indexes = [str(CreateIndex(index).compile(dialect=dialect)) for index in messages.indexes]
 
-    assert len(tables) == 8
+    assert len(tables) == 9
     assert "CREATE INDEX ix_messages_notable ON messages (folder_id)" in indexes
 
 

@@ -171,6 +171,8 @@ def test_an_older_ledger_is_updated_where_writing_is_meant(url: str, path: Path)
         ledger.record("sales", INBOX, [collected("1")], NOW)
     today = _tables(path)
     _execute(path, "DROP TABLE leases")
+    _execute(path, "DROP TABLE mounts")
+    _execute(path, "ALTER TABLE collectors DROP COLUMN maildirs_accepted_at")
     _execute(path, "UPDATE alembic_version SET version_num = '0001'")
 
     with pytest.raises(LedgerUnavailable, match="older version"):

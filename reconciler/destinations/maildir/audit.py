@@ -42,8 +42,8 @@ class Maildirs:
     """Every Maildir that a path such as `/var/mail/{domain}/{local}` can stand for. Errors of the file system are
     DestinationUnavailable."""
 
-    def __init__(self, path_template: str) -> None:
-        self._template = Template(path_template)
+    def __init__(self, path: str | Template) -> None:
+        self._template = Template(path) if isinstance(path, str) else path
 
     @property
     def root(self) -> str:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from reconciler.destinations.maildir import directories
 from reconciler.destinations.maildir.acting import Owner, acting_as
 from reconciler.destinations.maildir.directories import Directory
+from reconciler.destinations.maildir.mounted import Mounted
 from reconciler.destinations.maildir.places import Place
 
 KEPT = 8
@@ -45,14 +46,15 @@ class Box(Struct, eq=False):
 class Boxes:
     """Those of one destination. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, mounted: Mounted) -> None:
+        self._mounted = mounted
         self._kept: dict[Place, Box] = {}
         self._complete: set[Place] = set()
         self._lock = threading.Lock()
 
     @contextmanager
     def opened(self, place: Place) -> Iterator[Box]:
-        """For one step. Errors as of `directories.opened`."""
+        """For one step. Errors as of `directories.opened` and `Mounted.check`."""
         box = self.take(place)
         try:
             yield box
@@ -82,7 +84,9 @@ class Boxes:
             box.close()
 
     def check(self, box: Box) -> None:
-        """OSError unless the path leads to this very Maildir still: nobody finds what is put anywhere else."""
+        """OSError unless the path leads to this very Maildir still: nobody finds what is put anywhere else.
+        DestinationUnavailable as of `Mounted.check`."""
+        self._mounted.check(box.place)
         with directories.opened(box.place) as directory:
             if _identity(directory) != box.identity:
                 raise OSError(errno.ESTALE, _MOVED)
@@ -102,6 +106,7 @@ class Boxes:
         return box
 
     def _open(self, place: Place, *, create: bool) -> Box:
+        self._mounted.check(place)
         with directories.opened(place, create=create) as box, ExitStack() as undo:
             if place not in self._complete or not directories.contains(box, "tmp"):
                 directories.complete(box)
@@ -111,6 +116,7 @@ class Boxes:
             new = directories.descend(box, "new")
             undo.callback(os.close, new.descriptor)
             made = Box(place, tmp.descriptor, new.descriptor, _identity(box), tmp.owner, new.owner)
+            self._mounted.remember(place)
             undo.pop_all()
             return made
 

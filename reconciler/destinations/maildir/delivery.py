@@ -14,9 +14,11 @@ from reconciler.destinations.maildir import directories, files, names, placing, 
 from reconciler.destinations.maildir.acting import acting_as
 from reconciler.destinations.maildir.boxes import Box, Boxes
 from reconciler.destinations.maildir.errors import NotAMailbox, explained, is_of_one
+from reconciler.destinations.maildir.mounted import Forgetful, Mounted
 from reconciler.destinations.maildir.places import Place, Template
 from reconciler.destinations.maildir.staging import Copy, Original, StagedMail
 from reconciler.model.errors import DestinationUnavailable
+from reconciler.model.interfaces import MountMemory
 from reconciler.model.messages import DeliveryId
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Refused
 
@@ -32,11 +34,14 @@ class Maildir:
     may not be written to, or is over its quota, or whose owner changes it meanwhile, only has its own mail put off.
     """
 
-    def __init__(self, path_template: str, *, create: bool, shared: bool = False) -> None:
+    def __init__(self, path_template: str, *, create: bool, shared: bool = False,
+                 memory: MountMemory | None = None) -> None:
+        """`memory`: of the file systems that mail went to before; without it only what this object has seen counts."""
         self._template = Template(path_template)
+        self._mounted = Mounted(memory or Forgetful(), self._template)
         self._create = create
         self._shared = shared
-        self._boxes = Boxes()
+        self._boxes = Boxes(self._mounted)
         self._ready: set[Place] = set()
         self._under_way: set[StagedMail] = set()
 
@@ -47,7 +52,9 @@ class Maildir:
     def exists(self, address: str) -> bool:
         """Whether there is a directory at exactly this address's place."""
         try:
-            with directories.opened(self._template.place(address)):
+            place = self._template.place(address)
+            self._mounted.check(place)
+            with directories.opened(place):
                 return True
         except NotAMailbox:
             return False

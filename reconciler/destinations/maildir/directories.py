@@ -13,15 +13,12 @@ from typing import NamedTuple
 from reconciler.destinations.maildir.acting import Owner, acting_as, owner_of, privileged
 from reconciler.destinations.maildir.errors import NotAMailbox
 from reconciler.destinations.maildir.places import Place
-from reconciler.model.errors import DestinationUnavailable
 
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINKS = 40
 """So many are followed, as the kernel does."""
 _synced: set[Place] = set()
-_devices: dict[str, int] = {}
-"""On which file system each template's fixed part was first seen by this process."""
 
 
 class Directory(NamedTuple):
@@ -35,8 +32,7 @@ class Directory(NamedTuple):
 def opened(place: Place, *, create: bool = False) -> Iterator[Directory]:
     """A Maildir's own directory. With `create` it is made, and what is missing above it.
 
-    NotAMailbox where it is missing, or reached through a link; DestinationUnavailable where the whole root is not what
-    it was; OSError for everything else.
+    NotAMailbox where it is missing, or reached through a link; OSError for everything else.
     """
     with ExitStack() as stack:
         here = _root(place.root, create)
@@ -103,27 +99,9 @@ def sync_above(place: Place) -> None:
 # -- the fixed part of the path
 
 def _root(path: str, create: bool) -> Directory:
-    _check_mounted(path)
     if privileged():
         return _walk(path, create)
     return Directory(_open_root(path, create))
-
-
-def _check_mounted(root: str) -> None:
-    """A root that is on another file system than before was unmounted: what we put there now would be hidden by the
-    next mount (hazard D3). Where it is missing, the nearest directory above tells."""
-    device = _device(root)
-    if _devices.setdefault(root, device) != device:
-        raise DestinationUnavailable(f"cannot deliver to {root}: another file system was mounted there before; mount "
-                                     "it again, or restart mailcollector if this is meant")
-
-
-def _device(path: str) -> int:
-    while True:
-        try:
-            return os.stat(path).st_dev  # noqa: PTH116  # hot: once for each message
-        except FileNotFoundError:
-            path = os.path.dirname(path)  # noqa: PTH120
 
 
 def _open_root(path: str, create: bool) -> int:
