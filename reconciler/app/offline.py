@@ -119,7 +119,7 @@ def confirm_removed(settings: Settings, name: str) -> None:
     with ledger_if_any(settings) as existing:
         if existing is None:
             return
-    with own_ledger(settings) as ledger:
+    with closing(open_ledger(settings.state_url)) as ledger:  # its lease stays whose it is: perhaps sessions run
         ledger.save_last_good([], [("MailCollector", name)], utc_now())
 
 

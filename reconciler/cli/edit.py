@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
-    from reconciler.manifests.edits import EditRefused
+    from reconciler.manifests.edits import EditRefused, Shelf
 
 _KEY = re.compile(r"""\.?([\w-]+)|\["([^"]+)"\]""")
 _MARK = "#! "
@@ -108,8 +109,6 @@ def command(settings: Settings, name: str, sets: Sequence[tuple[tuple[str, ...],
 
 
 def _with_editor(settings: Settings, name: str, message: str, *, git_commit: bool) -> int:
-    from reconciler.manifests.edits import EditRefused  # noqa: PLC0415  # --help does without
-
     if not _is_terminal():
         raise click.UsageError("an editor needs a terminal: name the fields with --set FIELD=VALUE")
     shelf = editing.open_shelf(settings)
@@ -118,9 +117,38 @@ def _with_editor(settings: Settings, name: str, message: str, *, git_commit: boo
         before = shelf.declared(name).own
     if git_commit:
         require_committable(shelf.declared(name).path)
+    with _kept(name) as draft:
+        return _edited_until_valid(shelf, name, before, draft, message, git_commit=git_commit)
+
+
+class _Draft:
+    """The last text that somebody made and that is nowhere else yet."""
+
+    text: str | None = None
+
+
+@contextlib.contextmanager
+def _kept(name: str) -> Iterator[_Draft]:
+    """However this ends, what somebody typed and what was not written is left in a file, and it is said where."""
+    draft = _Draft()
+    try:
+        yield draft
+    finally:
+        if draft.text is not None:
+            descriptor, file = tempfile.mkstemp(prefix=f"mailcollector-{name}-", suffix=".yaml", text=False)  # 0600
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as kept:
+                kept.write(draft.text)
+            complain(f"what you wrote is kept in {file}")
+
+
+def _edited_until_valid(shelf: Shelf, name: str, before: str, draft: _Draft, message: str, *, git_commit: bool) -> int:
+    from reconciler.manifests.edits import EditRefused  # noqa: PLC0415  # --help does without
+
     content, shown = before, before
     while True:
-        after = _edited(shown)
+        after = _edited(shown, draft)
+        if after == before:
+            draft.text = None
         if after in {before, content if shown != before else before}:
             complain(f"{name} was not changed")
             return 0 if after == before else 1
@@ -129,6 +157,7 @@ def _with_editor(settings: Settings, name: str, message: str, *, git_commit: boo
         except EditRefused as refused:
             content, shown = after, _explained(after, refused)
             continue
+        draft.text = None
         assert written is not None  # noqa: S101  # the text differs
         editing.finish(written.path, message, git_commit=git_commit)
         return 0
@@ -144,17 +173,27 @@ def _explained(content: str, refused: EditRefused) -> str:
     return "".join(f"{_MARK}{line}\n" for line in [*told, "Mend it, or leave it as it is to give up."]) + content
 
 
-def _edited(content: str) -> str:
-    """What a person makes of it in an editor of theirs."""
+def _edited(content: str, draft: _Draft) -> str:
+    """What a person makes of it in an editor of theirs. Raises EditorFailed; what was saved before that is kept too."""
     with tempfile.TemporaryDirectory(prefix="mailcollector-") as directory:
         file = Path(directory) / "manifest.yaml"
-        file.write_text(content, encoding="utf-8", newline="")
+        file.write_text(content, encoding="utf-8", errors="surrogateescape", newline="")
         program = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
         try:
             code = subprocess.run([*shlex.split(program), str(file)], check=False).returncode
         except (OSError, ValueError) as error:
             raise EditorFailed(f"the editor {program!r} cannot be started: {error}") from error
+        after = _saved(file)
+        if after != "".join(line for line in content.splitlines(keepends=True) if not line.startswith(_MARK)):
+            draft.text = after
         if code:
             raise EditorFailed(f"the editor {program!r} ended with exit code {code}: nothing was written")
-        with file.open(encoding="utf-8", newline="") as changed:
+        return after
+
+
+def _saved(file: Path) -> str:
+    try:
+        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as changed:
             return "".join(line for line in changed if not line.startswith(_MARK))
+    except FileNotFoundError as error:
+        raise EditorFailed("the editor removed the file: nothing was written") from error

@@ -97,7 +97,7 @@ def _write(settings: Settings, directory: Path, secrets: Path, found: Manifests)
     """First the secrets, then what refers to them; all or, where anything is wrong, nothing."""
     from reconciler.manifests.edits import Shelf  # noqa: PLC0415  # --help does without
     from reconciler.manifests.modeline import provide  # noqa: PLC0415
-    from reconciler.manifests.writing import new_file  # noqa: PLC0415
+    from reconciler.manifests.writing import NewFiles  # noqa: PLC0415
 
     shelf = Shelf(directory, allow_inline_secrets=settings.allow_inline_secrets)
     files = {directory / name: text.encode() for name, text in found.texts.items()}
@@ -107,12 +107,14 @@ def _write(settings: Settings, directory: Path, secrets: Path, found: Manifests)
             raise FileExistsError(17, "exists already: nothing was written", str(path))
     with refusals():
         shelf.require_all_valid(files)
-    if kept and not secrets.is_dir():
-        secrets.mkdir(mode=0o700, parents=True)
-        new_file(secrets / ".gitignore", b"*\n")  # manifests often lie in a git checkout
-    for path, content in kept.items():
-        new_file(path, content, 0o600)
+    with NewFiles() as made:
+        if kept and not secrets.is_dir():
+            made.directory(secrets, 0o700)
+            made.add(secrets / ".gitignore", b"*\n")  # manifests often lie in a git checkout
+        for path, content in kept.items():
+            made.add(path, content, 0o600)
+        for path, content in files.items():
+            made.add(path, content)
     provide(directory)
-    for path, content in files.items():
-        new_file(path, content)
+    for path in files:
         click.echo(escape(str(path)))

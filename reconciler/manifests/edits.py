@@ -118,6 +118,8 @@ class Shelf:
             after = found.with_own(edit(found.own))
         except Unspliceable as error:
             raise EditRefused(str(error)) from error
+        except UnicodeEncodeError as error:
+            raise EditRefused("nothing was written: the text is not UTF-8") from error
         if after == found.data:
             return None
         self.require_valid(found.path, after, name)

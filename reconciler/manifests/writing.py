@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 from pathlib import Path
+from typing import Self
 
 from reconciler.disk import sync_names
 from reconciler.manifests import files
@@ -33,11 +34,42 @@ def replace_file(path: Path, before: bytes | None, after: bytes | None) -> None:
 def new_file(path: Path, content: bytes, mode: int = 0o666) -> None:
     """A file that did not exist, durable when this returns; the umask applies. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    sync_names(path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        sync_names(path.parent)
+    except BaseException:
+        path.unlink(missing_ok=True)  # half of a file is none
+        raise
+
+
+class NewFiles:
+    """Files that did not exist, all of them or, where anything fails in the context, none."""
+
+    def __init__(self) -> None:
+        self._made: list[Path] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for path in reversed(self._made) if kind else ():
+            with contextlib.suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+
+    def directory(self, path: Path, mode: int) -> None:
+        """With its parents. Raises OSError."""
+        if not path.is_dir():
+            self.directory(path.parent, 0o777)
+            path.mkdir(mode=mode)
+            self._made.append(path)
+
+    def add(self, path: Path, content: bytes, mode: int = 0o666) -> None:
+        """As `new_file`."""
+        new_file(path, content, mode)
+        self._made.append(path)
 
 
 def _write(target: Path, before: bytes | None, after: bytes) -> None:

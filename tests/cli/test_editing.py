@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -366,6 +367,40 @@ def test_an_editor_that_fails_is_told(run: Run, both: Path, editor: Editor, monk
     assert "ended with exit code 3" in run("edit", "b").stderr
     monkeypatch.setenv("EDITOR", os.fspath(both.parent / "nowhere"))
     assert "cannot be started" in run("edit", "b").stderr
+
+
+@pytest.mark.parametrize(("commands", "kept"), [
+    (['sed -i s/quoted/edited/ "$1"; echo other >> collectors.d/both.yaml'], "edited"),  # changed meanwhile
+    (['sed -i s/title:/titel:/ "$1"', "true"], "titel"),  # given up
+    (['sed -i s/title:/titel:/ "$1"', "exit 3"], "titel"),  # the second editor fails
+    (['sed -i s/quoted/edited/ "$1"; exit 3'], "edited"),  # it saved, and fails
+    (['sed -i s/quoted/edited/ "$1"; rm -r collectors.d'], "edited"),
+    ([r'printf "caf\\351: x\n" >> "$1"', "true"], "caf"),
+])
+def test_what_somebody_typed_is_never_lost(commands: list[str], kept: str, run: Run, both: Path, editor: Editor,
+                                           tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = tmp_path / "kept"
+    where.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(where))
+    editor.does(*commands)
+    result = run("edit", "b")
+    assert result.exit_code == 1
+    file, = where.iterdir()
+    assert str(file) in result.stderr
+    assert kept in file.read_text("utf-8", errors="surrogateescape")
+    assert "#!" not in file.read_text("utf-8", errors="surrogateescape")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_is_kept_of_what_was_written_or_not_changed(run: Run, both: Path, editor: Editor, tmp_path: Path,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    where = tmp_path / "kept"
+    where.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(where))
+    editor.does("true", 'sed -i s/quoted/edited/ "$1"')
+    assert run("edit", "b").exit_code == 0
+    assert run("edit", "b").exit_code == 0
+    assert list(where.iterdir()) == []
 
 
 def test_without_a_terminal_fields_must_be_named(run: Run, both: Path) -> None:

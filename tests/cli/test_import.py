@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from reconciler.manifests import writing
 from reconciler.manifests.foreign.accounts import Unreadable
 from reconciler.manifests.foreign.fetchmail import fetchmail
 from reconciler.manifests.foreign.getmail import getmail
@@ -184,3 +186,31 @@ def test_an_invalid_result_is_not_written(run: Run, elsewhere: Path) -> None:
     assert result.exit_code == 1
     assert "is no mail address" in result.stderr
     assert not (elsewhere / "collectors.d" / ".secrets").exists()
+
+
+def test_a_failure_on_the_way_leaves_nothing_behind(run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (elsewhere / "rc").write_text("".join(f"poll h{n}.example proto imap user u{n} pass p{n} ssl\n" for n in range(3)))
+    new_file, written = writing.new_file, []
+
+    def full(path: Path, content: bytes, mode: int = 0o666) -> None:
+        written.append(path)
+        if len(written) == 6:
+            raise OSError(28, "No space left on device", str(path))
+        new_file(path, content, mode)
+
+    monkeypatch.setattr(writing, "new_file", full)
+    result = run("import", "fetchmailrc", "rc")
+    assert result.exit_code == 1
+    assert "No space left" in result.stderr
+    assert len(written) == 6
+    assert [path for path in (elsewhere / "collectors.d").rglob("*")] == []
+
+
+def test_half_of_a_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match="Input/output"):
+        writing.new_file(tmp_path / "a.yaml", b"x")
+    assert list(tmp_path.iterdir()) == []
