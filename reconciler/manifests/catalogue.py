@@ -63,6 +63,8 @@ RULES: dict[str, str] = {
     "placeholder": "A Maildir path with braces that are neither {domain} nor {local}, or a template with a word in "
                    "braces that is not {name}.",
     "inline-secret": "A secret in the manifest itself. An error; a warning with --allow-inline-secrets.",
+    "template-secret": "A collector takes its template's secret, and says itself where that goes: `host` or what else "
+                       "decides it, which the template states and does not list as `overridable`.",
     # The policy
     "policy-secret-file": "A file of a secret outside of the directories that the policy allows.",
     "policy-command": "A program that the policy does not allow to run for a secret.",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_o
 from pydantic import BaseModel, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from reconciler.manifests.spec import CollectorSpec, Declared, Destination, MailCollector, Metadata
+from reconciler.manifests.spec import CollectorSpec, CommonSpec, Declared, Destination, MailCollector, Metadata
 
 if TYPE_CHECKING:
     from reconciler.manifests._descriptions import FieldText
@@ -90,7 +90,7 @@ def mappings(model: type[Declared] = CollectorSpec, above: Place = ()) -> Iterat
 @functools.cache
 def template_spec() -> type[Declared]:
     """The spec of a Template."""
-    made = partial(CollectorSpec, "TemplateSpec", without="from_")
+    made = partial(CommonSpec, "TemplateSpec", without="from_")
     made.__doc__ = "What many collectors have in common: any of the fields of a MailCollector's spec."
     return made
 

@@ -13,6 +13,7 @@ from reconciler.manifests import merging
 from reconciler.manifests.diagnostics import Finding, Path, Position, Severity, quoted
 from reconciler.manifests.effective import digest_of
 from reconciler.manifests.nodes import Document
+from reconciler.manifests.overriding import redirected
 from reconciler.manifests.partial import model_of
 from reconciler.manifests.spec import Declared, MergedCollector
 from reconciler.manifests.templates import Template, Templates
@@ -91,11 +92,12 @@ def _derived(plain: Reading, name: str, file: str, templates: Templates) -> Read
     spec = root.child("spec")
     assert spec is not None  # noqa: S101  # looked for before
     own = merging.without(spec, "from")
-    whole = merging.replaced(root, "spec", merging.merged(fields, own))
+    both = merging.merged(fields, own)
+    whole = merging.replaced(root, "spec", both)
     value = {**whole.value, "spec": {**whole.value["spec"], "from": name}, "ownDigest": digest_of(own.value),
              "templateDigest": template.digest}
     return Reading(Document(whole, plain.own.findings), plain.own, MergedCollector, value, names=name,
-                   template=template)
+                   template=template, found=tuple(redirected(fields, own, both, template.overridable, name)))
 
 
 def _unusable(name: str, template: Template | None, templates: Templates) -> Finding:

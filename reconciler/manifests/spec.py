@@ -385,6 +385,21 @@ class CollectorSpec(Declared):
     """The Destination's name; else the one marked default."""
 
 
+Overridable = Literal["protocol", "provider", "host", "port", "tls", "caFile", "fingerprint", "via", "oauth2.provider",
+                      "oauth2.tokenUrl", "oauth2.caFile"]
+"""What decides where a source's secret goes, and who can read it on the way."""
+
+
+class CommonSpec(CollectorSpec):
+    """What many collectors have in common, as a Template says it."""
+
+    overridable: Annotated[Items[Overridable], Field(min_length=1)] | None = None
+    """Fields of spec.source that collectors may change although they take the template's secret: it then goes where
+    they say. Without this, a template that names a server keeps its secret for that one.
+
+    Examples: `[port]`"""
+
+
 class MaildirSpec(Declared):
     """Files below a directory, one Maildir for each mailbox."""
 

@@ -15,6 +15,8 @@ from reconciler.manifests.effective import digest_of
 from reconciler.manifests.named import Named, OfNamed
 from reconciler.manifests.nodes import Node
 
+OVERRIDABLE = "overridable"
+"""The key of a template's spec that is no collector's."""
 _BRACED = re.compile(r"\{[A-Za-z]+\}")
 
 
@@ -28,6 +30,8 @@ class Template(OfNamed, Struct, frozen=True):
     """`spec` for collectors in other directories: with absolute paths."""
     personal: bool = False
     """A text in it contains {name}."""
+    overridable: tuple[str, ...] = ()
+    """Fields that decide where its secret goes, and that its collectors may change all the same."""
     digest: str = ""
     lints: frozenset[Finding] = frozenset()
     error: str = ""
@@ -35,9 +39,11 @@ class Template(OfNamed, Struct, frozen=True):
     @classmethod
     def of(cls, named: Named, spec: Node, lints: Iterable[Finding]) -> Template:
         """A valid one, of its `spec` as it stands."""
-        node = merging.placed(spec, named.file)
+        given = spec.child(OVERRIDABLE)
+        node = merging.placed(merging.without(spec, OVERRIDABLE), named.file)
         return cls(named, node, merging.absolute(node, str(File(named.file).parent)),
-                   any(merging.NAME in text for _, text in _texts(spec.value)), digest_of(spec.value), frozenset(lints))
+                   any(merging.NAME in text for _, text in _texts(spec.value)), tuple(given.value) if given else (),
+                   digest_of(spec.value), frozenset(lints))
 
     def fields(self, directory: str, name: str) -> Node | None:
         """What it gives to the collector `name`, whose file is in `directory`; None where it is invalid."""

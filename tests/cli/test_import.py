@@ -203,7 +203,7 @@ def test_a_failure_on_the_way_leaves_nothing_behind(run: Run, elsewhere: Path, m
     assert result.exit_code == 1
     assert "No space left" in result.stderr
     assert len(written) == 6
-    assert [path for path in (elsewhere / "collectors.d").rglob("*")] == []
+    assert list((elsewhere / "collectors.d").rglob("*")) == []
 
 
 def test_half_of_a_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
