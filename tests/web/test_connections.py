@@ -49,7 +49,7 @@ async def closed(reader: asyncio.StreamReader) -> bytes:
     async with asyncio.timeout(SOON):
         try:
             return await reader.read()
-        except ConnectionResetError:
+        except ConnectionError:
             return b""
 
 
