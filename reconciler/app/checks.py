@@ -24,25 +24,25 @@ class Checks:
         self._tokens = tokens
 
     def run(self, collector: DesiredCollector, control: SessionControl | None = None) -> CheckReport:
-        """Connect, log in, list, and look at the destination. `control` breaks it off."""
+        """Connect, log in, list, and look at the destination. `control` breaks it off, and hears who lets us in."""
+        control = control or SessionControl()
         destination = open_destination(collector, self._settings, self._ledger)
         spec = collector.effective.source
 
         def secret() -> Secret:
             given_up: Future[None] = Future()
-            if control is not None:
-                control.on_give_up(lambda: None if given_up.done() else given_up.set_result(None))
-            return self._tokens.secret_of(spec, given_up, collector.name)
+            control.on_give_up(lambda: None if given_up.done() else given_up.set_result(None))
+            with control.elsewhere():
+                return self._tokens.secret_of(spec, given_up, collector.name)
 
         def opened() -> Source:
-            source = open_source(spec, secret(), self._settings)
+            source = open_source(spec, secret(), self._settings, control.entered)
 
             def break_off() -> None:
                 source.abort()
                 destination.abort()
 
-            if control is not None:
-                control.on_give_up(break_off)
+            control.on_give_up(break_off)
             return source
 
         return Check(task(collector, destination), self._ledger).run(secret, opened, destination.check)

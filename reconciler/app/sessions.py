@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -99,8 +99,9 @@ class Sessions:
         """`secrets` gets what was logged in with."""
         started = utc_now()
         try:
-            secrets.append(self._secret(collector, control))
-            source = open_source(collector.effective.source, secrets[0], self._settings)
+            with control.elsewhere():
+                secrets.append(self._secret(collector, control))
+            source = open_source(collector.effective.source, secrets[0], self._settings, control.entered)
             destination = open_destination(collector, self._settings, self._ledger)
 
             def break_off() -> None:
@@ -143,14 +144,20 @@ def secret_stamp(collector: DesiredCollector) -> str:
     return " ".join(stamp(secret) or "-" for secret in secrets if secret is not None)
 
 
-def open_source(spec: SourceSpec, secret: Secret, settings: Settings) -> Source:
+def open_source(spec: SourceSpec, secret: Secret, settings: Settings,
+                entered: Callable[[], None] = lambda: None) -> Source:
+    """`entered` is called when the server has let us in."""
     if spec.protocol == "imap":
         from reconciler.sources.imap import open_imap  # noqa: PLC0415  # IMAPClient is slow to import
 
-        return open_imap(spec, secret, Limits(), _ACCOUNTS, Identity(settings.support_address))
+        imap = open_imap(spec, secret, Limits(), _ACCOUNTS, Identity(settings.support_address))
+        imap.entered = entered
+        return imap
     from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415  # many have IMAP only
 
-    return open_pop3(spec, secret, Limits(), _ACCOUNTS)
+    pop3 = open_pop3(spec, secret, Limits(), _ACCOUNTS)
+    pop3.entered = entered
+    return pop3
 
 
 def open_push(collector: DesiredCollector, tokens: Tokens, settings: Settings) -> Push:

@@ -8,6 +8,8 @@
 | AccountNotReady, SourceUnsuitable, TlsRefused, PolicyRefused | the interval, 10 min at least | doubled | 6 h |
 | everything else: network, protocol, destination, disk, ledger | 1 min or the interval, whichever is less | doubled | 15 min or the interval, whichever is more |
 
+Where nobody is let in by a host, that is the host's: its collectors wait for one that tries (`control.doors`).
+
 Up to a fifth is added by chance, so that collectors that failed together do not return together.
 """  # noqa: E501  # a table
 
@@ -36,6 +38,8 @@ _SHORTEST = 5.0
 """Seconds, though a server asks for less."""
 _MINUTE = 60.0
 _HOUR = 3600.0
+_LONGEST_ASKED = 24 * _HOUR
+"""What a server asks us to wait is obeyed up to this."""
 
 
 class _Schedule(Struct, frozen=True):
@@ -61,7 +65,7 @@ def decide(report: SessionReport, previous: Retry | None, digest: str, interval:
     reason, failures = _count(error, previous if previous and previous.digest == digest else None)
     schedule = _schedule(reason, interval)
     delay = schedule.delay(failures) if error.retry_after is None else max(
-        _SHORTEST, error.retry_after, schedule.delay(failures - 1) if failures > 1 else 0.0)
+        _SHORTEST, min(error.retry_after, _LONGEST_ASKED), schedule.delay(failures - 1) if failures > 1 else 0.0)
     return Retry(reason, error.message, failures, now + timedelta(seconds=delay * (1 + chance() / 5)), digest)
 
 
@@ -90,9 +94,17 @@ def _schedule(reason: str, interval: float) -> _Schedule:
             return _Schedule(min(interval, _MINUTE), max(interval, 15 * _MINUTE))
 
 
-def forbids(retry: Retry, now: datetime, *, force: bool) -> bool:
-    """Whether this back-off stands against a session that somebody asks for. One of the network never does; a server
-    that asked for a pause is obeyed; a refused login is not repeated, unless `force`."""
-    if now >= retry.next_attempt:
+def remaining(retry: Retry, interval: float, now: datetime) -> float:
+    """Seconds that a back-off still lasts which was kept: no more than its schedule could give, for the clock that
+    it was written by may have been ahead."""
+    schedule = _schedule(retry.reason, interval)
+    longest = schedule.most if retry.reason == Throttled.reason else schedule.delay(retry.failures)
+    return max(0.0, min(longest * 1.2, (retry.next_attempt - now).total_seconds()))
+
+
+def forbids(retry: Retry, seconds: float, *, force: bool) -> bool:
+    """Whether a back-off that still lasts `seconds` stands against a session that somebody asks for. One of the network
+    never does; a server that asked for a pause is obeyed; a refused login is not repeated, unless `force`."""
+    if seconds <= 0:
         return False
     return retry.reason == Throttled.reason or (retry.reason == AuthenticationFailed.reason and not force)

@@ -1,75 +1,241 @@
 """Who may begin a session now: so many at once in all, so many with one host, and so many logins a minute there
-(hazards R1, R4).
+(hazards R1, R4). And who must wait because a host, or a destination, is not there (`control.doors`).
 
-A session that waits here is an entry in a queue: it holds no thread and no connection. A host whose next login must
+A session that waits here is an entry in a queue: it holds no thread and no connection. A host whose next session must
 wait has one timer, however many sessions wait for it.
+
+Hosts take turns. A quarter of all sessions is kept for hosts whose last sessions went well, each with a few, so that
+hosts that are slow or silent cannot take all; those that are away have a quarter at most. One destination takes at most
+three quarters, and one session at a time while it takes no mail. Where there is one host only, nothing is kept.
+
+When somebody waits all the same of whom nothing bad is known, those make room who were not let in for 8 seconds, and
+those who have had a minute: they end after the message in hand, and 30 seconds later whatever they are at.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
-from reconciler.control.limits import HostLimits, LimitsOf, canonical
+from reconciler.control.doors import EVERY, Cause, Door, Place, answered, turned_away
+from reconciler.control.limits import HostLimits, LimitsOf
+from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
-Admit = Callable[[], None]
+SPREAD, SPACED = 5.0, 0.1
+"""Those who have waited for a host follow within so many seconds of the first one, or this far apart."""
+OUTSIDE, SLICE, LAST = 8.0, 60.0, 30.0
+"""Seconds that a session may take while others wait: until it is let in, in all, and from being told to end."""
+_FEWER = 600.0
+"""Seconds for which a host that turned somebody away while others were in gets no more connections than that."""
 
 
 class Ticket:
-    """A place in the queue."""
+    """A place in the queue, and then of a session. `refuse`: what to call instead of `admit` where the host turns out
+    to be away."""
 
-    __slots__ = ("admit", "cancelled", "host")
+    __slots__ = ("admit", "began", "cancelled", "control", "ending", "entered", "place", "probes", "refuse", "urgent")
 
-    def __init__(self, host: str, admit: Admit) -> None:
-        self.host = host
+    def __init__(self, place: Place, admit: Admit, refuse: Callable[[Failure], None] | None, *, urgent: bool) -> None:
+        self.place = place
         self.admit = admit
-        self.cancelled = False
+        self.refuse = refuse
+        self.urgent = urgent
+        self.cancelled = self.entered = self.probes = False
+        self.began = 0.0
+        self.control: Breakable | None = None
+        """By which the session can be ended; None: it is not."""
+        self.ending: float | None = None
+        """Since when it has been told to end."""
+
+    @property
+    def makes_room_at(self) -> float:
+        """When it may be told to, or else."""
+        if self.control is None or self.urgent or (self.probes and not self.entered):
+            return float("inf")
+        if self.ending is not None:
+            return self.ending + LAST
+        return self.began + (SLICE if self.entered else OUTSIDE)
+
+
+class Breakable(Protocol):
+    """A session that can be told to end."""
+
+    def stop(self) -> None: ...
+    def give_up(self) -> None: ...
+
+
+Admit = Callable[[Ticket], None]
+
+
+_SILENT = Failure(ConnectionFailed.reason, f"nobody was let in within {OUTSIDE:.0f} s, while others waited")
+
+
+class _Destination:
+    """`bears`: sessions at once, for as long as `fails`: one after a failure, and one more for each that went well."""
+
+    __slots__ = ("bears", "busy", "fails", "members")
+
+    def __init__(self) -> None:
+        self.members = 0
+        self.busy = 0
+        self.bears = 1
+        self.fails = False
+
+
+class _Queue:
+    """Those who wait at a door, by destination; destinations take turns."""
+
+    __slots__ = ("door", "outside", "pace", "paced_until", "tickets")
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self.tickets: OrderedDict[str, deque[Ticket]] = OrderedDict()
+        self.outside: list[Ticket] = []
+        """Those who have begun and were not let in yet."""
+        self.pace = 0.0
+        self.paced_until = 0.0
+
+    def add(self, ticket: Ticket) -> None:
+        waiting = self.tickets.setdefault(ticket.place.destination, deque())
+        if ticket.urgent:
+            waiting.appendleft(ticket)
+            self.tickets.move_to_end(ticket.place.destination, last=False)
+        else:
+            waiting.append(ticket)
+
+    def heads(self) -> Iterator[Ticket]:
+        """The first one for each destination."""
+        for destination, waiting in list(self.tickets.items()):
+            while waiting and waiting[0].cancelled:
+                waiting.popleft()
+            if waiting:
+                yield waiting[0]
+            else:
+                del self.tickets[destination]
+
+    def take(self, ticket: Ticket) -> None:
+        self.tickets[ticket.place.destination].popleft()
+        self.tickets.move_to_end(ticket.place.destination)
+
+    def impatient(self) -> list[Ticket]:
+        """Takes out those who would rather know now that the host is away."""
+        found = [ticket for waiting in self.tickets.values() for ticket in waiting
+                 if ticket.refuse is not None and not ticket.cancelled]
+        for ticket in found:
+            ticket.cancelled = True
+        return found
+
+    def __len__(self) -> int:
+        return sum(map(len, self.tickets.values()))
+
+    def wait(self, ticket: Ticket, now: float) -> float:
+        """Seconds until this one may come; infinite until something happens."""
+        door = self.door
+        if self.outside and (door.away or not door.known):
+            # one at a time, and one more when that one has waited for long
+            second = self.outside[-1].began + EVERY - now if len(self.outside) == 1 else float("inf")
+            return max(second, door.next_attempt - now if door.away else 0.0)
+        if door.away:
+            return 0.0 if ticket.urgent else door.next_attempt - now
+        return self.paced_until - now if self.pace else 0.0
 
 
 class _Host:
-    """One host's queue. `next_login` is a time of the event loop's clock."""
+    """`next_login` is a time of the event loop's clock."""
 
-    __slots__ = ("busy", "limits", "name", "next_login", "timer", "waiting")
+    __slots__ = ("busy", "fewer", "fewer_until", "limits", "name", "next_login", "queues", "timer")
 
     def __init__(self, name: str, limits: HostLimits) -> None:
         self.name = name
         self.limits = limits
-        self.waiting: deque[Ticket] = deque()
+        self.queues: dict[int, _Queue] = {}
         self.busy = 0
         self.next_login = 0.0
         self.timer: asyncio.TimerHandle | None = None
+        self.fewer = 0
+        self.fewer_until = 0.0
 
-    def first(self) -> Ticket | None:
-        """The next one in the queue, who stays in it."""
-        while self.waiting and self.waiting[0].cancelled:
-            self.waiting.popleft()
-        return self.waiting[0] if self.waiting else None
+    @property
+    def connections(self) -> int:
+        return min(self.fewer, self.limits.connections) if _now() < self.fewer_until else self.limits.connections
+
+    @property
+    def all_away(self) -> bool:
+        return all(queue.door.away for queue in self.queues.values())
+
+    def queue(self, port: int) -> _Queue:
+        if port not in self.queues:
+            self.queues[port] = _Queue(Door(self.name, port))
+        return self.queues[port]
 
 
 class Admission:
-    """Queues by host. Hosts take turns, so that one with many collectors does not delay the others."""
+    """Queues by host, port and destination."""
 
     def __init__(self, sessions: int, limits_of: LimitsOf) -> None:
-        self._free = sessions
+        self._most = sessions
+        self._running = 0
+        self._probing = 0
         self._limits_of = limits_of
         self._hosts: dict[str, _Host] = {}
         self._turns: OrderedDict[str, _Host] = OrderedDict()
         """Hosts that have somebody waiting, a connection to spare and a login due, in the order of their turns."""
+        self._crowded: dict[str, _Host] = {}
+        """Those whose turn it is to be tried, when one less of the hosts that are away is."""
+        self._under_way: dict[Ticket, _Host] = {}
+        """In the order in which they began."""
+        self._squeezing: asyncio.TimerHandle | None = None
+        self._destinations: dict[str, _Destination] = {}
+        self._members: dict[str, tuple[Place, Callable[[], None]]] = {}
+        self._changed: Callable[[str], None] = lambda _: None
 
-    def request(self, host: str, admit: Admit, *, urgent: bool = False) -> Ticket:
-        """Call `admit` as soon as there is room, at once if there is; it must `release` the host when it is done.
-        `urgent`: before the others of this host."""
-        ticket = Ticket(canonical(host), admit)
-        found = self._hosts.get(ticket.host)
-        if found is None:
-            found = self._hosts[ticket.host] = _Host(ticket.host, self._limits_of(ticket.host))
-        if urgent:
-            found.waiting.appendleft(ticket)
-        else:
-            found.waiting.append(ticket)
-        self._line_up(found)
+    # -- who is there
+
+    def on_changed(self, tell: Callable[[str], None]) -> None:
+        """Whom to tell that what is known of a collector's host has changed."""
+        self._changed = tell
+
+    def join(self, name: str, place: Place, interval: float, back: Callable[[], None] = lambda: None) -> None:
+        """This collector has its mail there. `back`: what it waited for is there again."""
+        self.leave(name)
+        self._members[name] = place, back
+        self._host(place.host).queue(place.port).door.members[name] = interval
+        self._destination(place).members += 1
+
+    def leave(self, name: str) -> None:
+        """It has no longer."""
+        if name not in self._members:
+            return
+        place, _ = self._members.pop(name)
+        host = self._host(place.host)
+        del host.queue(place.port).door.members[name]
+        self._forget(host)
+        self._destination(place).members -= 1
+        self._forget_destination(place)
+
+    def door(self, place: Place) -> Door:
+        return self._host(place.host).queue(place.port).door
+
+    def causes(self) -> list[Cause]:
+        """Of the doors that are away."""
+        return [cause for host in self._hosts.values() for queue in host.queues.values()
+                if (cause := queue.door.cause) is not None]
+
+    # -- asking
+
+    def request(self, place: Place, admit: Admit, *, refuse: Callable[[Failure], None] | None = None,
+                urgent: bool = False) -> Ticket:
+        """Call `admit` as soon as there is room, at once if there is; it must `release` the ticket when it is done.
+        `urgent`: before the others of this host, and also where the host is away. `refuse`: called instead when it
+        turns out to be."""
+        ticket = Ticket(place, admit, refuse, urgent=urgent)
+        host = self._host(place.host)
+        host.queue(place.port).add(ticket)
+        self._line_up(host)
         self._admit()
         return ticket
 
@@ -78,53 +244,245 @@ class Admission:
         """Give up the place in the queue."""
         ticket.cancelled = True
 
-    def release(self, host: str) -> None:
-        """A session that was admitted is over."""
-        found = self._hosts[canonical(host)]
-        self._free += 1
-        found.busy -= 1
-        self._line_up(found)
+    def entered(self, ticket: Ticket) -> None:
+        """The server has let this session in."""
+        if ticket.entered:
+            return
+        ticket.entered = True
+        host = self._hosts[ticket.place.host]
+        queue = host.queue(ticket.place.port)
+        if ticket in queue.outside:
+            queue.outside.remove(ticket)
+        self._enter(host, queue)
         self._admit()
 
-    def another_login(self, host: str) -> None:
+    def learn(self, ticket: Ticket, report: SessionReport, *, knocked: bool = True) -> None:
+        """How the session went that is about to be released. Not `knocked`: it failed before it came to the server."""
+        if report.outcome is not Outcome.INTERRUPTED:
+            host = self._hosts[ticket.place.host]
+            self._learn(host, host.queue(ticket.place.port), ticket, report, knocked=knocked)
+
+    def release(self, ticket: Ticket) -> None:
+        """A session that was admitted is over."""
+        host = self._hosts[ticket.place.host]
+        queue = host.queue(ticket.place.port)
+        if ticket in queue.outside:
+            queue.outside.remove(ticket)
+        self._under_way.pop(ticket, None)
+        self._running -= 1
+        self._probing -= ticket.probes
+        if ticket.probes:
+            self._turns.update(self._crowded)
+            self._crowded.clear()
+        host.busy -= 1
+        self._destination(ticket.place).busy -= 1
+        self._forget_destination(ticket.place)
+        self._line_up(host)
+        self._admit()
+
+    def another_login(self, ticket: Ticket) -> None:
         """A session that was admitted logs in once more: the next one of this host waits for that, too."""
-        found = self._hosts[canonical(host)]
-        found.next_login += found.limits.spacing
-        self._line_up(found)
+        host = self._hosts[ticket.place.host]
+        host.next_login += host.limits.spacing
+        self._line_up(host)
+
+    # -- learning
+
+    def _learn(self, host: _Host, queue: _Queue, ticket: Ticket, report: SessionReport, *, knocked: bool) -> None:
+        door, failure, now = queue.door, report.error, _now()
+        if not knocked:
+            return
+        door.judge(now - ticket.began, well=failure is None)
+        self._learn_of_destination(ticket.place, report)
+        if ticket.entered:
+            return  # that was told when it happened
+        if answered(failure):
+            self._enter(host, queue)
+        elif failure is not None and turned_away(failure):
+            if failure.at_greeting and door.entered_at >= ticket.began:
+                host.fewer, host.fewer_until = max(1, host.busy - 1), now + _FEWER
+            if door.fail(failure, ticket.began, now):
+                self._tell(door)
+            if door.away:
+                for impatient in queue.impatient():
+                    assert impatient.refuse is not None  # noqa: S101  # what they were chosen by
+                    impatient.refuse(failure)
+
+    def _enter(self, host: _Host, queue: _Queue) -> None:
+        if queue.door.enter(_now()):
+            host.fewer_until = 0.0
+            queue.pace = min(SPACED, SPREAD / max(1, len(queue.door.members)))
+            queue.paced_until = _now()
+            self._tell(queue.door)
+            for name in list(queue.door.members):
+                self._members[name][1]()
+        self._line_up(host)
+
+    def _learn_of_destination(self, place: Place, report: SessionReport) -> None:
+        destination = self._destination(place)
+        if report.error is not None and report.error.reason == DestinationUnavailable.reason:
+            destination.fails, destination.bears = True, 1
+        elif destination.fails and report.error is None:
+            destination.bears += 1
+            destination.fails = not report.collected
+            if report.collected:
+                for other, back in list(self._members.values()):
+                    if other.destination == place.destination:
+                        back()
+
+    def _tell(self, door: Door) -> None:
+        for name in door.members:
+            self._changed(name)
+
+    # -- admitting
+
+    @property
+    def _kept(self) -> int:
+        """Sessions that are kept for hosts that fare well."""
+        if self._most < 2 or (len(self._hosts) < 2 and len(self._destinations) < 2):
+            return 0
+        return max(1, self._most // 4)
 
     def _admit(self) -> None:
-        while self._free and self._turns:
+        passed_over: list[_Host] = []
+        while self._turns and self._running < self._most:
             _, host = self._turns.popitem(last=False)
-            ticket = host.first()
-            if ticket is None:
-                self._line_up(host)
-                continue
-            host.waiting.popleft()
-            self._free -= 1
-            host.busy += 1
-            host.next_login = max(_now(), host.next_login) + host.limits.spacing if host.limits.logins else 0.0
+            ticket = self._next(host)
+            if ticket is None and self._probing >= self._kept and host.all_away:
+                self._crowded[host.name] = host
+            elif ticket is None:
+                passed_over.append(host)
+            else:
+                self._begin(host, ticket)
+        for host in reversed(passed_over):  # it is still their turn
             self._line_up(host)
-            ticket.admit()
+            if host.name in self._turns:
+                self._turns.move_to_end(host.name, last=False)
+        self._squeeze()
+
+    def _squeeze(self) -> None:
+        """Make room for those who wait though nothing bad is known of them."""
+        if self._squeezing is not None:
+            self._squeezing.cancel()
+            self._squeezing = None
+        if not self._turns:
+            return
+        ending = sum(ticket.ending is not None for ticket in self._under_way)
+        if ending >= sum(map(self._deserves, self._turns.values())):
+            if ending:
+                self._look_again(min(ticket.makes_room_at for ticket in self._under_way if ticket.ending is not None))
+            return
+        ticket = min(self._under_way, key=lambda ticket: ticket.makes_room_at, default=None)
+        if ticket is None or ticket.makes_room_at > _now():
+            self._look_again(ticket.makes_room_at if ticket else float("inf"))
+        else:
+            self._end(ticket)
+
+    def _look_again(self, at: float) -> None:
+        if at != float("inf"):
+            self._squeezing = asyncio.get_running_loop().call_at(max(at, _now() + 0.1), self._admit)
+
+    def _deserves(self, host: _Host) -> bool:
+        now = _now()
+        return any(queue.door.deserves and queue.wait(ticket, now) <= 0
+                   for queue in host.queues.values() for ticket in queue.heads())
+
+    def _end(self, ticket: Ticket) -> None:
+        assert ticket.control is not None  # noqa: S101  # else it makes no room
+        host, again = self._under_way[ticket], ticket.ending is not None
+        queue = host.queue(ticket.place.port)
+        ticket.ending = _now()
+        if ticket.entered and not again:
+            ticket.control.stop()
+        else:
+            ticket.control.give_up()
+        queue.door.judge(float("inf"), well=False)
+        if not ticket.entered and not again and queue.door.fail(_SILENT, ticket.began, _now()):
+            self._tell(queue.door)
+        self._look_again(_now())
+
+    def _next(self, host: _Host) -> Ticket | None:
+        now = _now()
+        for queue in list(host.queues.values()):
+            for ticket in queue.heads():
+                if queue.wait(ticket, now) <= 0 and self._has_room(host, queue.door, ticket):
+                    return ticket
+        return None
+
+    def _has_room(self, host: _Host, door: Door, ticket: Ticket) -> bool:
+        kept = self._kept
+        destination = self._destination(ticket.place)
+        if destination.fails and destination.busy >= destination.bears:
+            return False
+        if len(self._destinations) > 1 and destination.busy >= max(1, self._most - kept):
+            return False
+        if door.away and kept and self._probing >= kept:
+            return False
+        return self._most - self._running > kept or (door.stands and host.busy < max(1, kept // 2))
+
+    def _begin(self, host: _Host, ticket: Ticket) -> None:
+        now, queue = _now(), host.queue(ticket.place.port)
+        queue.take(ticket)
+        ticket.began, ticket.probes = now, queue.door.away
+        queue.outside.append(ticket)
+        self._under_way[ticket] = host
+        self._running += 1
+        self._probing += ticket.probes
+        host.busy += 1
+        self._destination(ticket.place).busy += 1
+        host.next_login = max(now, host.next_login) + host.limits.spacing if host.limits.logins else 0.0
+        if ticket.probes:
+            queue.door.postpone(now)
+        if queue.pace:
+            queue.paced_until = max(now, queue.paced_until) + queue.pace
+            queue.pace = queue.pace if len(queue) else 0.0
+        host.queues[ticket.place.port] = host.queues.pop(ticket.place.port)  # ports take turns
+        self._line_up(host)
+        ticket.admit(ticket)
 
     def _line_up(self, host: _Host) -> None:
         """Give the host a turn, or the timer that will, or none; forget it when nothing is left to know of it."""
-        if host.first() is None:
+        if host.timer is not None:
+            host.timer.cancel()
+            host.timer = None
+        self._crowded.pop(host.name, None)
+        self._forget(host)
+        now = _now()
+        waits = [queue.wait(ticket, now) for queue in host.queues.values() for ticket in queue.heads()]
+        wait = max(min(waits, default=float("inf")), host.next_login - now if host.limits.logins else 0.0)
+        if host.busy >= host.connections or wait > 0:
             self._turns.pop(host.name, None)
-            if not host.busy and not host.limits.logins:
-                del self._hosts[host.name]
-        elif host.busy >= host.limits.connections:
-            self._turns.pop(host.name, None)
-        elif host.limits.logins and (wait := host.next_login - _now()) > 0:
-            self._turns.pop(host.name, None)
-            if host.timer is None:
-                host.timer = asyncio.get_running_loop().call_later(wait, self._login_due, host)
+            if host.busy < host.connections and wait != float("inf"):
+                host.timer = asyncio.get_running_loop().call_later(wait, self._due, host)
         else:
             self._turns.setdefault(host.name, host)
 
-    def _login_due(self, host: _Host) -> None:
+    def _due(self, host: _Host) -> None:
         host.timer = None
         self._line_up(host)
         self._admit()
+
+    def _host(self, name: str) -> _Host:
+        found = self._hosts.get(name)
+        if found is None:
+            found = self._hosts[name] = _Host(name, self._limits_of(name))
+        return found
+
+    def _destination(self, place: Place) -> _Destination:
+        return self._destinations.setdefault(place.destination, _Destination())
+
+    def _forget_destination(self, place: Place) -> None:
+        if not self._destination(place).members and not self._destination(place).busy:
+            del self._destinations[place.destination]
+
+    def _forget(self, host: _Host) -> None:
+        for port, queue in list(host.queues.items()):
+            if not queue.door.members and not queue.outside and not any(True for _ in queue.heads()) and not host.busy:
+                del host.queues[port]
+        if not host.queues and not host.busy and not host.limits.logins:
+            self._hosts.pop(host.name, None)
+            self._turns.pop(host.name, None)
+            self._crowded.pop(host.name, None)
 
 
 def _now() -> float:
@@ -132,15 +490,34 @@ def _now() -> float:
 
 
 @asynccontextmanager
-async def admitted(admission: Admission, host: str) -> AsyncIterator[None]:
-    """Inside of this context a session with this host may run."""
-    room = asyncio.Event()
-    ticket = admission.request(host, room.set)
+async def admitted(admission: Admission, place: Place, *, urgent: bool = False) -> AsyncIterator[Ticket]:
+    """Inside of this context a session with this host may run. Raises HostAway."""
+    settled: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
+
+    def settle(found: Failure | None) -> None:
+        if not settled.done():
+            settled.set_result(found)
+
+    ticket = admission.request(place, lambda _: settle(None), refuse=settle, urgent=urgent)
     try:
-        await room.wait()
-        yield
-    finally:
-        if room.is_set():
-            admission.release(host)
+        failure = await settled
+    except asyncio.CancelledError:
+        if settled.done() and not settled.cancelled() and settled.result() is None:
+            admission.release(ticket)
         else:
             admission.cancel(ticket)
+        raise
+    if failure is not None:
+        raise HostAway(failure)
+    try:
+        yield ticket
+    finally:
+        admission.release(ticket)
+
+
+class HostAway(ConnectionFailed):
+    """It was not tried: others of its host were not let in a moment ago."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"not tried, for somebody was just not let in: {failure.message}")
+        self.reason = failure.reason

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from reconciler.control.admission import Admission, admitted
-from reconciler.control.sessions import SessionControl
+from reconciler.control.doors import place_of
+from reconciler.control.sessions import Relay, SessionControl
 from reconciler.control.threads import Threads
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.status import CheckReport
 from reconciler.planning.desired import DesiredCollector
 
@@ -41,11 +44,14 @@ class Checks:
         return await asyncio.shield(running)
 
     async def _one(self, collector: DesiredCollector) -> CheckReport:
-        async with self._room, admitted(self._admission, collector.effective.source.host):
-            control = SessionControl()
+        relay = Relay(asyncio.get_running_loop())
+        async with self._room, admitted(self._admission, place_of(collector), urgent=True) as ticket:
+            control = SessionControl(entered=lambda: relay.call(lambda: self._admission.entered(ticket)))
             self._controls.add(control)
             try:
-                return await self._threads.run(self._check, collector, control)
+                report = await self._threads.run(self._check, collector, control)
+                self._admission.learn(ticket, _as_session(report), knocked=not control.failed_elsewhere)
+                return report
             finally:
                 self._controls.discard(control)
 
@@ -56,3 +62,10 @@ class Checks:
         for control in list(self._controls):
             control.give_up()
         self._threads.close()
+
+
+def _as_session(report: CheckReport) -> SessionReport:
+    """What it says of the server, which is as good as what a session finds."""
+    now = datetime.now(UTC)
+    failure = Failure(report.error.reason, report.error.message) if report.error else None
+    return SessionReport(now, now, Outcome.FAILED if failure else Outcome.SUCCEEDED, error=failure)

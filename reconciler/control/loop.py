@@ -10,11 +10,12 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.collect.backoff import forbids
+from reconciler.collect.backoff import forbids, remaining
 from reconciler.collect.cadence import next_start
 from reconciler.control.admission import Admission, Ticket
 from reconciler.control.bell import Bell
 from reconciler.control.clock import Clock
+from reconciler.control.doors import NOT_THERE, WAITING, Place, place_of
 from reconciler.control.sessions import Finished, Relay, SessionControl, Sessions, Stamp, Work, is_lifted, unstamped
 from reconciler.control.state import LoopState, Observer, Version
 from reconciler.manifests.spec import seconds
@@ -22,7 +23,7 @@ from reconciler.model.errors import AuthenticationFailed, CollectorError, Thrott
 from reconciler.model.history import Retry
 from reconciler.model.interfaces import Push, PushFactory
 from reconciler.model.moments import timestamp
-from reconciler.model.outcomes import Outcome, SessionReport
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.planning.desired import DesiredCollector
 
 PAUSE, LONGEST_PAUSE = 0.5, 2.0
@@ -53,10 +54,6 @@ class Surroundings(Struct, frozen=True):
     """None: nobody is told of new mail, whatever the manifests say."""
 
 
-def _call(loop: asyncio.AbstractEventLoop, login: Callable[[str], None], host: str) -> None:
-    loop.call_soon_threadsafe(login, host)
-
-
 class Loop:
     """Level-triggered: `replace` and `stop` say what is wanted, and it gets there when its session is over."""
 
@@ -65,6 +62,9 @@ class Loop:
         self._version = version
         self._next: Version | None = None
         self._retry = retry
+        self._retry_until = self._kept_until(retry)
+        """By the monotonic clock; the wall clock may jump."""
+        self._place = self._join(version)
         self._started_at = around.clock.now()
         self._awaiting_first = True
         self._stopping = False
@@ -81,6 +81,8 @@ class Loop:
         self._rung = False
         """It rang during the session, which may have listed before."""
         self._bell: Bell | None = None
+        self._turned_away_at: float | None = None
+        """The last session was not even greeted."""
 
     @property
     def name(self) -> str:
@@ -104,14 +106,22 @@ class Loop:
 
     def state(self) -> LoopState:
         due = None if self._due is None or self.busy else self._around.clock.at(self._due)
-        return LoopState(self._version.generation, self._started_at, due, self.busy, self._awaiting_first, self.retry)
+        cause = self._around.admission.door(self._place).cause
+        if due is not None and cause is not None and self._ticket is not None:
+            due = self._around.clock.at(cause.next_attempt)
+        return LoopState(self._version.generation, self._started_at, due, self.busy, self._awaiting_first, self.retry,
+                         cause)
 
     # -- what is wanted
 
     def start(self, delay: float) -> None:
         """The first session after `delay` seconds, or when a back-off that was kept for this spec ends."""
-        now = self._around.clock.monotonic()
-        self._schedule(max(now + delay, next_start(now, 0.0, now, self._retry_in())))
+        now, retry = self._around.clock.monotonic(), self.retry
+        if retry is not None and retry.reason in NOT_THERE and self._retry_in():
+            self._around.admission.door(self._place).recall(Failure(retry.reason, retry.message), now)
+            self._schedule(now + delay)
+        else:
+            self._schedule(max(now + delay, next_start(now, 0.0, now, self._retry_in())))
 
     def replace(self, version: Version, delay: float = 0.0) -> None:
         """Run this version instead, after the message in hand; also takes back a `stop`."""
@@ -183,8 +193,9 @@ class Loop:
     def refuse(self, *, force: bool) -> None:
         """Raises SessionRefused as `collect_now` does."""
         retry = self.retry
-        if retry is not None and not self._is_lifted(retry) and forbids(retry, self._around.clock.now(), force=force):
-            at = retry.next_attempt
+        seconds_left = self._retry_in() or 0.0
+        if retry is not None and not self._is_lifted(retry) and forbids(retry, seconds_left, force=force):
+            at = self._around.clock.at(self._retry_until)
             raise SessionRefused(retry.reason, f"{self.name}: next attempt at {timestamp(at)}: {retry.message}", at)
 
     # -- how it gets there
@@ -194,8 +205,26 @@ class Loop:
 
     def _retry_in(self) -> float | None:
         """Seconds until the back-off in force ends."""
+        return None if self.retry is None else max(0.0, self._retry_until - self._around.clock.monotonic())
+
+    def _kept_until(self, retry: Retry | None) -> float:
+        now = self._around.clock.monotonic()
+        return now if retry is None else now + remaining(retry, self._interval, self._around.clock.now())
+
+    @property
+    def _interval(self) -> float:
+        return seconds(self._version.collector.effective.collect.interval)
+
+    def _join(self, version: Version) -> Place:
+        place = place_of(version.collector)
+        self._around.admission.join(self.name, place, self._interval, self._back)
+        return place
+
+    def _back(self) -> None:
+        """Its host, or its destination, is there again: whoever failed for that goes on at once."""
         retry = self.retry
-        return None if retry is None else max(0.0, (retry.next_attempt - self._around.clock.now()).total_seconds())
+        if retry is not None and retry.reason in WAITING and not (self.busy or self._stopping or self._ticket):
+            self._schedule(self._around.clock.monotonic())
 
     def _schedule(self, due: float) -> None:
         self._unschedule()
@@ -221,34 +250,50 @@ class Loop:
             self._schedule(self._due)
 
     def _request(self, *, urgent: bool = False) -> None:
-        host = self._version.collector.effective.source.host
         self._timer = None
-        admission, begin = self._around.admission, self._begin
-        ticket = admission.request(host, lambda: begin(host), urgent=urgent)
+        refuse = self._turned_away if self._asked else None
+        ticket = self._around.admission.request(self._place, self._begin, refuse=refuse, urgent=urgent)
         if not self.busy:
             self._ticket = ticket
+            if self._around.admission.door(self._place).away:
+                self._around.observer.changed(self.name)
 
-    def _begin(self, host: str) -> None:
+    def _turned_away(self, failure: Failure) -> None:
+        """Who asked for a session learns that its host is away; the loop goes on waiting for it."""
         self._ticket = None
-        loop = asyncio.get_running_loop()
+        now = self._around.clock.now()
+        self._answer(SessionReport(now, now, Outcome.FAILED, error=Failure(
+            failure.reason, f"not tried, for somebody was just not let in: {failure.message}")))
+        self._resume()
+
+    def _begin(self, ticket: Ticket) -> None:
+        self._ticket = None
+        loop, admission = asyncio.get_running_loop(), self._around.admission
+        relay = Relay(loop, self._progressed)
         self._control = SessionControl(
-            Relay(loop, self._progressed).tell, insisting=bool(self._asked),
-            login=lambda: _call(loop, self._around.admission.another_login, host))
-        self.session = loop.create_task(self._run(host, self._control), name=f"session of {self.name}")
+            relay.tell, insisting=bool(self._asked),
+            login=lambda: relay.call(lambda: admission.another_login(ticket)),
+            entered=lambda: relay.call(lambda: admission.entered(ticket)))
+        ticket.control = self._control
+        self.session = loop.create_task(self._run(ticket, self._control), name=f"session of {self.name}")
         self._around.observer.changed(self.name)
 
-    async def _run(self, host: str, control: SessionControl) -> None:
+    async def _run(self, ticket: Ticket, control: SessionControl) -> None:
         version, started = self._version, self._around.clock.monotonic()
         self._pause = PAUSE if started - self._begun_at > 4 * self._pause else min(LONGEST_PAUSE, 2 * self._pause)
         self._begun_at, self._rung = started, False
-        open_push = self._push(host)
+        open_push = self._push(ticket)
         finished = await self._around.sessions.run(
-            Work(version.collector, self._retry, version.fresh, control, open_push))
+            Work(version.collector, self._retry, version.fresh, control, self._judged(), open_push))
         self._listen(finished, asked=open_push is not None)
-        self._retry = finished.retry
+        error = finished.report.error
+        self._turned_away_at = self._around.clock.monotonic() if error and error.at_greeting else None
+        self._retry, self._retry_until = finished.retry, self._kept_until(finished.retry)
         self._awaiting_first = False
         self.session = self._control = None
-        self._around.admission.release(host)
+        admission = self._around.admission
+        admission.learn(ticket, finished.report, knocked=not control.failed_elsewhere)
+        admission.release(ticket)
         self._around.observer.finished(self.name, finished.report)
         self._answer(finished.report)
         self._proceed(started)
@@ -261,14 +306,34 @@ class Loop:
             self._adopt(self._next, 0.0)
         else:
             self._version = replace(self._version, fresh=False)
-            interval = seconds(self._version.collector.effective.collect.interval)
-            self._schedule(next_start(started, interval, self._around.clock.monotonic(), self._retry_in()))
+            now = self._around.clock.monotonic()
+            self._schedule(now if self._waits else next_start(started, self._interval, now, self._retry_in()))
             if self._rung:
                 self._hurry(self._begun_at + self._pause)
 
+    @property
+    def _waits(self) -> bool:
+        """For its host, which is away: the back-off is the host's."""
+        return self._retry is not None and self._retry.reason in WAITING and (
+            self._around.admission.door(self._place).away)
+
+    def _judged(self) -> Callable[[SessionReport], SessionReport]:
+        door, before = self._around.admission.door(self._place), self._turned_away_at
+
+        def judge(report: SessionReport) -> SessionReport:
+            """Who is turned away again, while others got in, is one too many."""
+            error = report.error
+            if error is None or not error.at_greeting or error.reason == Throttled.reason or (
+                    before is None or door.entered_at < before):
+                return report
+            message = f"{error.message}, and lets others in: too many connections, probably"
+            return replace(report, error=replace(error, reason=Throttled.reason, message=message))
+
+        return judge
+
     # -- push
 
-    def _push(self, host: str) -> PushFactory | None:
+    def _push(self, ticket: Ticket) -> PushFactory | None:
         """How the session is to open the push connection, where one is wanted and there is none."""
         collector, open_push = self._version.collector, self._around.open_push
         if open_push is None or not collector.effective.collect.push:
@@ -277,7 +342,7 @@ class Loop:
             self._bell = Bell(self.name, self._rang, self._bell_lost)
         if not self._bell.due:
             return None
-        self._around.admission.another_login(host)
+        self._around.admission.another_login(ticket)
         return lambda: open_push(collector)
 
     def _listen(self, finished: Finished, *, asked: bool) -> None:
@@ -322,12 +387,14 @@ class Loop:
     def _adopt(self, version: Version, delay: float) -> None:
         self._silence()
         self._version, self._next = version, None
+        self._place = self._join(version)
         self._started_at = self._around.clock.now()
         self._awaiting_first = True
         self.start(delay)
 
     def _end(self) -> None:
         self._silence()
+        self._around.admission.leave(self.name)
         self._due = None
         now = self._around.clock.now()
         self._answer(SessionReport(now, now, Outcome.INTERRUPTED))

@@ -30,6 +30,7 @@ class Loops:
                  stamp: Stamp = unstamped, open_push: OpenPush | None = None) -> None:
         self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer), stamp, open_push)
         self._loops: dict[str, Loop] = {}
+        admission.on_changed(observer.changed)
 
     def actual(self, names: Iterable[str] | None = None) -> dict[str, DesiredCollector]:
         """Each running collector as it runs, or will when its session is over; or only those of `names`."""

@@ -8,10 +8,12 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from reconciler.collect.backoff import forbids
-from reconciler.control.admission import Admission, admitted
+from reconciler.collect.backoff import forbids, remaining
+from reconciler.control.admission import Admission, HostAway, admitted
+from reconciler.control.doors import place_of
 from reconciler.control.recorder import Decision
-from reconciler.control.sessions import SessionControl, SessionPool, Work, is_lifted
+from reconciler.control.sessions import Relay, SessionControl, SessionPool, Work, is_lifted
+from reconciler.manifests.spec import seconds
 from reconciler.model.history import History
 from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
@@ -36,6 +38,8 @@ class Once(Struct, frozen=True):
     async def _all(self, decision: Decision, histories: Mapping[str, History], chosen: Sequence[DesiredCollector],
                    force: bool, on_progress: OnProgress) -> dict[str, SessionReport]:
         admission = self.admission()
+        for collector in chosen:
+            admission.join(collector.name, place_of(collector), 0.0)
         works = [self._work(decision, histories, collector, on_progress) for collector in chosen]
         try:
             reports = await asyncio.gather(*[self._one(work, admission, force) for work in works])
@@ -56,8 +60,16 @@ class Once(Struct, frozen=True):
         refusal = self._refusal(work, force)
         if refusal is not None:
             return SessionReport(self.now(), self.now(), Outcome.FAILED, error=refusal)
-        async with admitted(admission, work.collector.effective.source.host):
-            return (await self.pool.run(work)).report
+        collector = work.collector
+        try:
+            async with admitted(admission, place_of(collector)) as ticket:
+                relay = Relay(asyncio.get_running_loop())
+                work.control.entered = lambda: relay.call(lambda: admission.entered(ticket))
+                report = (await self.pool.run(work)).report
+                admission.learn(ticket, report, knocked=not work.control.failed_elsewhere)
+                return report
+        except HostAway as away:
+            return SessionReport(self.now(), self.now(), Outcome.FAILED, error=Failure.of(away))
 
     def _refusal(self, work: Work, force: bool) -> Failure | None:
         """Why there must be no session: the server asked for a pause, or refused the login."""
@@ -68,6 +80,7 @@ class Once(Struct, frozen=True):
             return Failure("Disabled", f"{collector.name} is disabled: set `enabled: true` in its manifest")
         if retry is None or retry.digest != collector.effective_digest or is_lifted(retry, collector, self.pool.stamp):
             return None
-        if not forbids(retry, self.now(), force=force):
+        interval = seconds(collector.effective.collect.interval)
+        if not forbids(retry, remaining(retry, interval, self.now()), force=force):
             return None
         return Failure(retry.reason, f"next attempt at {timestamp(retry.next_attempt)}: {retry.message}")

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 from msgspec import Struct
 
+from reconciler.control.admission import HostAway
 from reconciler.control.board import Board, Subscription
 from reconciler.control.checks import Checks
 from reconciler.control.clock import Clock
@@ -174,11 +175,11 @@ class Control:
             raise SessionRefused(*self._problem(name))
         try:
             self._loops.refuse(name, force=force)
+            return await self._checks.run(desired)
         except SessionRefused as refused:
-            step = CheckStep(step="log in and list", ok=False, message=f"not tried: {refused}")
-            return CheckReport(name=name, ok=False, steps=(step,),
-                               error=SessionError(reason=refused.reason, message=str(refused)))
-        return await self._checks.run(desired)
+            return _not_tried(name, refused, f"not tried: {refused}")
+        except HostAway as away:
+            return _not_tried(name, away, str(away))
 
     async def reload(self) -> Plan:
         """Read all manifests again now; what was done about it."""
@@ -208,6 +209,11 @@ class Control:
         desired = self._board.desired(name)
         problem = desired.problem if desired else None
         return (problem.reason, problem.message) if problem else ("NotRunning", f"{name} does not run")
+
+
+def _not_tried(name: str, error: CollectorError, message: str) -> CheckReport:
+    step = CheckStep(step="log in and list", ok=False, message=message)
+    return CheckReport(name=name, ok=False, steps=(step,), error=SessionError(reason=error.reason, message=str(error)))
 
 
 def _parked(message: ParkedMessage) -> Parked:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Protocol
 
@@ -30,8 +31,12 @@ class SessionControl:
     `progress`, and registers with `on_give_up` what breaks its connection; the rest is for the control loop."""
 
     def __init__(self, tell: Callable[[SessionReport], None] = lambda _: None, *, insisting: bool = False,
-                 login: Callable[[], None] = lambda: None) -> None:
+                 login: Callable[[], None] = lambda: None, entered: Callable[[], None] = lambda: None) -> None:
         """`login` hears of each login but the first, in the session's thread."""
+        self.entered = entered
+        """To be called, from any thread, when the server has let us in."""
+        self.failed_elsewhere = False
+        """It did not come as far as the server: that says nothing of it."""
         self.insisting = insisting
         """Somebody asked for this session."""
         self.another_login = login
@@ -45,6 +50,15 @@ class SessionControl:
     def stopping(self) -> bool:
         """Finish the message in hand, then end."""
         return self._stop.is_set()
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """What fails inside of this context is not the server's fault: reading a secret, getting a token."""
+        try:
+            yield
+        except CollectorError:
+            self.failed_elsewhere = True
+            raise
 
     def progress(self, report: SessionReport) -> None:
         """The counters so far; from any thread."""
@@ -74,7 +88,8 @@ class SessionControl:
 class Relay:
     """Takes counters from the session's thread to the event loop: the latest ones, however often they are told."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, tell: Callable[[SessionReport], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop,
+                 tell: Callable[[SessionReport], None] = lambda _: None) -> None:
         self._loop = loop
         self._tell = tell
         self._latest: SessionReport | None = None
@@ -84,7 +99,12 @@ class Relay:
         self._latest = report  # before the flag is looked at: who clears it reads this afterwards
         if not self._on_its_way:
             self._on_its_way = True
-            self._loop.call_soon_threadsafe(self._deliver)
+            self.call(self._deliver)
+
+    def call(self, call: Callable[[], None]) -> None:
+        """In the event loop; not, where that is over and its session was left behind."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call)
 
     def _deliver(self) -> None:
         self._on_its_way = False
@@ -119,6 +139,8 @@ class Work(Struct, frozen=True):
     retry: Retry | None = None
     unpark: bool = False
     control: SessionControl = field(default_factory=SessionControl)
+    judge: Callable[[SessionReport], SessionReport] = lambda report: report
+    """What the report means beside what others found at the same host."""
     open_push: PushFactory | None = None
     """Where the server is to tell of new mail from now on."""
 
@@ -160,6 +182,7 @@ class SessionPool:
             previous = None
         before = self.stamp(collector)
         report, push = self._report(work)
+        report = work.judge(report)
         _log(collector.name, report)
         interval = seconds(collector.effective.collect.interval)
         retry = self._decide(report, previous, collector.effective_digest, interval, self._now())

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from reconciler.control.doors import Cause
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import SessionReport
 from reconciler.planning.desired import DesiredCollector
@@ -29,6 +30,8 @@ class LoopState(Struct, frozen=True):
     running: bool
     awaiting_first: bool
     retry: Retry | None
+    cause: Cause | None = None
+    """Its host is away."""
 
 
 class Observer(Protocol):

@@ -46,10 +46,12 @@ class SourceError(CollectorError):
     """The remote server, or the way to it, failed.
 
     `retry_after`: seconds that the server asked us to wait. `advice`: what a person can do about it, in one or two
-    sentences, where that is known (`providers.refusals`); the message contains it.
+    sentences, where that is known (`providers.refusals`); the message contains it. `at_greeting`: it happened before
+    the server could know whose account is asked for.
     """
 
     reason = "SourceFailed"
+    at_greeting = False
 
     def __init__(self, message: str, *, retry_after: float | None = None, advice: str = "") -> None:
         super().__init__(message)
@@ -61,6 +63,13 @@ class ConnectionFailed(SourceError):
     """No connection, or it broke: name lookup, refusal, time-out, reset, end of stream inside a message."""
 
     reason = "ConnectionFailed"
+
+
+class NoGreeting(ConnectionFailed):
+    """The server took the connection and closed it without a word. One that is down does that, and one that has too
+    many connections from one address (hazard P16): the difference is whether it greets others meanwhile."""
+
+    at_greeting = True
 
 
 class SourceUnavailable(ConnectionFailed):

@@ -137,11 +137,14 @@ class Failure(Struct, frozen=True):
     """Seconds that the server asked us to wait."""
     advice: str = ""
     """What a person can do about it, where that is known; `message` has it too."""
+    at_greeting: bool = False
+    """The server could not know yet whose account is asked for. Not kept in the ledger."""
 
     @classmethod
     def of(cls, error: CollectorError) -> Failure:
         """What is told of an error."""
-        return cls(error.reason, str(error), getattr(error, "retry_after", None), getattr(error, "advice", ""))
+        return cls(error.reason, str(error), getattr(error, "retry_after", None), getattr(error, "advice", ""),
+                   getattr(error, "at_greeting", False))
 
 
 class SessionReport(Struct, frozen=True):

@@ -43,6 +43,8 @@ class VirtualSessions:
         self.works.append(work)
         self.running[name] = 1
         self.most = max(self.most, len(self.running))
+        if self.failure is None:
+            work.control.entered()
         stopped = await self._last(work)
         del self.running[name]
         done = report(began, self.clock.now(), self.failure)

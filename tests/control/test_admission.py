@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from reconciler.control.admission import Admission
+from reconciler.control.admission import Admission, Ticket
+from reconciler.control.doors import Place
 from reconciler.control.limits import ELSEWHERE, HostLimits, canonical, limits, preset
 from tests.control.virtual import virtual
 
@@ -21,12 +22,17 @@ class Door:
         self.began: dict[str, list[float]] = {}
 
     def ask(self, host: str, *, urgent: bool = False) -> None:
-        self.admission.request(host, lambda: self._begin(host), urgent=urgent)
+        self.admission.request(place(host), lambda ticket: self._begin(host, ticket), urgent=urgent)
 
-    def _begin(self, host: str) -> None:
+    def _begin(self, host: str, ticket: Ticket) -> None:
         loop = asyncio.get_running_loop()
         self.began.setdefault(host, []).append(round(loop.time(), 3))
-        loop.call_later(self.length, self.admission.release, host)
+        self.admission.entered(ticket)
+        loop.call_later(self.length, self.admission.release, ticket)
+
+
+def place(host: str) -> Place:
+    return Place(canonical(host), 993)
 
 
 def test_R4_logins_are_spaced_evenly_and_no_minute_has_more() -> None:
@@ -59,9 +65,14 @@ def test_who_is_asked_for_comes_before_the_others_of_a_host() -> None:
     async def scenario() -> None:
         order: list[str] = []
         admission = Admission(9, lambda _: HostLimits(9, 60))
+
+        def begin(ticket: Ticket, name: str) -> None:
+            order.append(name)
+            admission.entered(ticket)
+
         for name in ("first", "second"):
-            admission.request("h", lambda name=name: order.append(name))  # type: ignore[misc]
-        admission.request("h", lambda: order.append("urgent"), urgent=True)
+            admission.request(place("h"), lambda ticket, name=name: begin(ticket, name))  # type: ignore[misc]
+        admission.request(place("h"), lambda ticket: begin(ticket, "urgent"), urgent=True)
         await asyncio.sleep(3)
         assert order == ["first", "urgent", "second"]
 
@@ -72,7 +83,7 @@ def test_a_place_that_was_given_up_costs_no_login() -> None:
     async def scenario() -> None:
         door = Door(HostLimits(9, 60))
         door.ask("h")
-        given_up = door.admission.request("h", lambda: pytest.fail("admitted all the same"))
+        given_up = door.admission.request(place("h"), lambda _: pytest.fail("admitted all the same"))
         door.ask("h")
         door.admission.cancel(given_up)
         await asyncio.sleep(5)
@@ -84,11 +95,13 @@ def test_a_place_that_was_given_up_costs_no_login() -> None:
 def test_a_second_login_of_a_session_counts() -> None:
     async def scenario() -> None:
         door = Door(HostLimits(9, 60))
-        door.ask("h")
-        door.admission.another_login("h")
+        tickets: list[Ticket] = []
+        door.admission.request(place("h"), tickets.append)
+        door.admission.another_login(tickets[0])
+        door.admission.entered(tickets[0])
         door.ask("h")
         await asyncio.sleep(5)
-        assert door.began["h"] == [0, 2]
+        assert door.began["h"] == [2]
 
     virtual(scenario)
 

@@ -27,9 +27,10 @@ def only(name: str) -> DesiredCollector:
 
 
 class Silent:
-    """A server that does not answer until it is given up."""
+    """A server that lets in, or not even that, and does not answer then until it is given up."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lets_in: bool = True) -> None:
+        self._lets_in = lets_in
         self.asked: list[str] = []
         self.most = self.now = 0
         self.end = threading.Event()
@@ -38,6 +39,8 @@ class Silent:
 
     def check(self, collector: DesiredCollector, control: SessionControl) -> CheckReport:
         control.on_give_up(self._give_up)
+        if self._lets_in:
+            control.entered()
         with self._lock:
             self.asked.append(collector.name)
             self.now += 1
@@ -117,6 +120,21 @@ def test_checks_are_admitted_to_a_host_as_sessions_are(tmp_path: Path) -> None:
         silent.end.set()
         await asyncio.gather(*asked)
         assert silent.most == 2
+
+    asyncio.run(scenario())
+
+
+def test_N7_a_server_that_lets_nobody_in_is_checked_once_at_a_time() -> None:
+    async def scenario() -> None:
+        silent = Silent(lets_in=False)
+        checks = Checks(silent.check, Admission(9, lambda _: HostLimits(9)))
+        asked = [asyncio.create_task(checks.run(only(f"c{number}"))) for number in range(4)]
+        await silent.until(1)
+        await asyncio.sleep(0.05)
+        assert len(silent.asked) == 1
+        silent.end.set()
+        await asyncio.gather(*asked)
+        assert silent.most == 1
 
     asyncio.run(scenario())
 

@@ -220,7 +220,7 @@ LOGIN = Failure("AuthenticationFailed", "wrong password")
 def test_a_failure_is_retried_when_its_back_off_ends() -> None:
     async def scenario() -> None:
         world = World()
-        world.sessions.failure = NETWORK
+        world.sessions.failure = Failure("DestinationUnavailable", "no")
         world.declare(A)
         await asyncio.sleep(200)
         assert world.starts("a") == [0, 61, 182]
@@ -254,8 +254,8 @@ def test_a_back_off_that_was_kept_is_honoured_after_a_restart_for_the_same_spec(
         world = World()
         digest = desire(observed(A), {}).collectors["a"].effective_digest
         until = later(world.clock.now(), 42)
-        world.retries = {"a": Retry("ConnectionFailed", "", 3, until, digest),
-                         "b": Retry("ConnectionFailed", "", 3, until, "another")}
+        world.retries = {"a": Retry("DestinationUnavailable", "", 3, until, digest),
+                         "b": Retry("DestinationUnavailable", "", 3, until, "another")}
         world.declare(A, B)
         await asyncio.sleep(50)
         assert world.starts("a") == [42]
@@ -270,7 +270,7 @@ def test_a_changed_secret_ends_the_back_off_that_is_for_it_and_no_other() -> Non
         until = later(world.clock.now(), 3600)
         digests = {name: found.effective_digest for name, found in desire(observed(A, B), {}).collectors.items()}
         world.retries = {"a": Retry("AuthenticationFailed", "", 3, until, digests["a"], "old"),
-                         "b": Retry("ConnectionFailed", "", 3, until, digests["b"])}
+                         "b": Retry("SourceUnsuitable", "", 4, until, digests["b"])}
         world.declare(A, B)
         waiting = world.loops.awaiting_secrets()
         assert [name for name, *_ in waiting] == ["a"]

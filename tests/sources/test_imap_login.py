@@ -325,7 +325,7 @@ def test_capabilities_that_cannot_be_read(capability: bytes) -> None:
         assert not sent_credentials(server)
 
 
-def test_no_greeting_at_all_is_throttling() -> None:
+def test_no_greeting_at_all_is_told_apart() -> None:
     with Scripted(lambda client: client.close()) as server:
         assert "without a greeting" in refused(server, Throttled)
 

@@ -83,14 +83,14 @@ def test_P12_a_refused_utf8_is_no_failure() -> None:
         source.finish()
 
 
-def test_P16_closed_without_a_greeting_is_throttling() -> None:
+def test_P16_closed_without_a_greeting_is_told_apart() -> None:
     with Scripted(lambda client: None) as server:
         error = refusal(server)
     assert isinstance(error, Throttled)
     assert "too many connections" in str(error)
 
 
-def test_P16_reset_without_a_greeting_is_throttling() -> None:
+def test_P16_reset_without_a_greeting_is_told_apart() -> None:
     with Scripted(lambda client: client.reset()) as server:
         assert isinstance(refusal(server), Throttled)
 

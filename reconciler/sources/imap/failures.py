@@ -12,8 +12,8 @@ from reconciler.model.errors import (
     ConnectionFailed,
     ProtocolViolation,
     SourceError,
+    SourceUnavailable,
     SourceUnsuitable,
-    Throttled,
 )
 from reconciler.model.secret import Secret, excerpt
 from reconciler.providers.refusals import concerns_all, refusal, refused_login
@@ -78,7 +78,9 @@ class Failures:
         message = f"{self._endpoint}: greeted with {self.shown(text)}"
         if not goodbye:
             return ProtocolViolation(message)
-        return self._understood("greeted", text, message) or Throttled(message)
+        refused = self._understood("greeted", text, message) or SourceUnavailable(message)
+        refused.at_greeting = True
+        return refused
 
     def login(self, completed: Completed) -> SourceError:
         """A refused login; what bars us only for now is no failure of the credentials (hazard I27)."""

@@ -6,7 +6,7 @@ import imaplib
 import re
 from functools import partial
 
-from reconciler.model.errors import ConnectionFailed, SourceUnsuitable, Throttled, TlsRefused
+from reconciler.model.errors import ConnectionFailed, NoGreeting, SourceUnsuitable, TlsRefused
 from reconciler.model.secret import Secret
 from reconciler.sources.imap.dialogue import Client, Dialogue
 from reconciler.sources.imap.failures import Failures
@@ -47,7 +47,7 @@ def _greet(connection: Connection, failures: Failures) -> Client:
         raise failures.greeting(error) from None
     except ConnectionFailed as error:
         if connection.ended and not connection.received:
-            raise Throttled(f"{error} without a greeting: too many connections, probably") from None
+            raise NoGreeting(f"{error} without a greeting") from None
         raise
 
 

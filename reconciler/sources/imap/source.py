@@ -5,7 +5,7 @@ from __future__ import annotations
 import imaplib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
@@ -47,6 +47,8 @@ class ImapSource:
 
     def __init__(self, spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts,
                  identity: Identity) -> None:
+        self.entered: Callable[[], None] = lambda: None
+        """To be called whenever the server has let us in."""
         self._endpoint = Endpoint.of(spec)
         self._account = Account("imap", spec.host, spec.effective_port, spec.username)
         self._declared = spec.effective_folders
@@ -182,6 +184,7 @@ class ImapSource:
     def _connected(self) -> Client:
         if self._client is None:
             self._client = log_in(self._connection, self._failures, self._credentials, self._habits, self._identity)
+            self.entered()
         return self._client
 
     def _choose(self, client: Client) -> Chosen:

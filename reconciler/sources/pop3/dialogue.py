@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
-from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceError, Throttled
+from reconciler.model.errors import ConnectionFailed, NoGreeting, ProtocolViolation, SourceError
 from reconciler.model.secret import Secret, excerpt
 from reconciler.providers.refusals import refusal
 from reconciler.providers.understanding import decoded
@@ -50,15 +50,15 @@ class Dialogue:
         """Commands whose replies were not read to their end yet."""
 
     def greeting(self) -> Reply:
-        """The first line. A server that closes instead wants fewer connections (hazard P16): `Throttled`."""
+        """The first line. Raises `NoGreeting` where the server closes instead (hazard P16)."""
         try:
             self.connection.open()
             self.owed += 1
             reply = self.reply()
         except ConnectionFailed as error:
             if self.connection.ended and not self.connection.received:
-                raise Throttled(f"{self.connection.endpoint}: the server closed the connection before its greeting, "
-                                "as servers do that have too many connections from one address") from error
+                raise NoGreeting(f"{self.connection.endpoint}: the server closed the connection before its "
+                                 "greeting") from error
             raise
         self.owed -= 1
         return reply

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from reconciler.model.errors import SourceUnsuitable, Throttled, TlsRefused
+from reconciler.model.errors import SourceUnavailable, SourceUnsuitable, TlsRefused
 from reconciler.providers.refusals import refused_login
 from reconciler.sources.pop3.capabilities import Capabilities, ask
 from reconciler.sources.pop3.dialogue import Dialogue, Reply
@@ -28,8 +28,10 @@ def log_in(dialogue: Dialogue, credentials: Credentials, habits: Habits) -> Capa
     credentials.check()
     greeting = dialogue.greeting()
     if not greeting.ok:
-        raise dialogue.refusal(greeting, "refused") or Throttled(
+        refused = dialogue.refusal(greeting, "refused") or SourceUnavailable(
             f"{dialogue.connection.endpoint}: refused: {dialogue.quote(greeting)}")
+        refused.at_greeting = True
+        raise refused
     capabilities = ask(dialogue)
     if dialogue.connection.endpoint.tls == "starttls":
         _start_tls(dialogue, capabilities)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ConnectionFailed, FolderFailed, ProtocolViolation, SourceError
@@ -41,6 +41,8 @@ class Pop3Source:
 
     def __init__(self, endpoint: Endpoint, credentials: Credentials, limits: Limits,
                  accounts: Accounts | None = None) -> None:
+        self.entered: Callable[[], None] = lambda: None
+        """To be called whenever the server has let us in."""
         self._credentials = credentials
         self._habits = (accounts or Accounts()).of(f"pop3 {credentials.username} {endpoint}")
         self._endpoint = endpoint
@@ -161,6 +163,7 @@ class Pop3Source:
     def _log_in(self) -> None:
         if not self._connection.received:
             self._capabilities = log_in(self._dialogue, self._credentials, self._habits)
+            self.entered()
 
     def _list(self) -> Maildrop:
         """CAPA, LIST and UIDL, in one go where pipelining was offered before the login too."""

@@ -1,0 +1,132 @@
+"""Hosts that are away in every way there is, and collectors of them, in virtual time; all else is the real thing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.collect.backoff import decide
+from reconciler.control.admission import Admission
+from reconciler.control.limits import HostLimits
+from reconciler.control.loops import Loops
+from reconciler.control.sessions import Finished, Work
+from reconciler.control.state import Version
+from reconciler.manifests.spec import seconds
+from reconciler.model.history import Retry
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
+from reconciler.planning.declared import Declaration
+from reconciler.planning.desired import desire
+from reconciler.planning.plan import plan
+from tests.control.doubles import Told
+from tests.control.virtual import VirtualClock
+from tests.planning.build import collector, observed
+
+SILENCE = 60.0
+WAYS: dict[str, tuple[float, Failure]] = {
+    "closes before its greeting": (0.01, Failure("ConnectionFailed", "closed", at_greeting=True)),
+    "swallows what is sent": (SILENCE, Failure("ConnectionFailed", "silence")),
+    "NO [UNAVAILABLE] at login": (0.05, Failure("SourceUnavailable", "NO [UNAVAILABLE] backend is down")),
+    "nothing listens": (0.001, Failure("ConnectionFailed", "refused")),
+    "BYE in its greeting": (0.01, Failure("SourceUnavailable", "BYE maintenance", at_greeting=True)),
+    "babbles": (0.01, Failure("ProtocolViolation", "HTTP/1.1 502 Bad Gateway")),
+}
+Way = str | None
+"""None: it is well."""
+
+
+@dataclass
+class Servers:
+    """Runs sessions. `way` says how a collector finds its server when it knocks."""
+
+    clock: VirtualClock
+    way: Callable[[str], Way] = lambda _: None
+    login: float = 0.05
+    length: float = 0.15
+    attempts: list[tuple[float, str]] = field(default_factory=list)
+    logins: list[tuple[float, str]] = field(default_factory=list)
+    kept: dict[str, Retry | None] = field(default_factory=dict)
+    running: Counter[str] = field(default_factory=Counter)
+    collected: int = 0
+
+    async def run(self, work: Work) -> Finished:
+        name, began = work.collector.name, self.clock.now()
+        self.attempts.append((self.clock.monotonic(), name))
+        host = work.collector.effective.source.host
+        self.running[host] += 1
+        failure = await self._knock(work)
+        if failure is None:
+            self.logins.append((self.clock.monotonic(), name))
+            work.control.entered()
+            failure = await self._collect(work)
+        self.running[host] -= 1
+        outcome = Outcome.FAILED if failure else Outcome.SUCCEEDED
+        done = work.judge(SessionReport(began, self.clock.now(), outcome, collected=self.collected, error=failure))
+        interval = seconds(work.collector.effective.collect.interval)
+        retry = decide(done, work.retry, work.collector.effective_digest, interval, self.clock.now(), lambda: 0.0)
+        self.kept[name] = retry
+        return Finished(done, retry)
+
+    async def _knock(self, work: Work) -> Failure | None:
+        name = work.collector.name
+        way = self.way(name)
+        if way is None:
+            await asyncio.sleep(self.login)
+            return None
+        lasts, failure = WAYS[way]
+        end = self.clock.monotonic() + lasts
+        while (left := end - self.clock.monotonic()) > 1e-6:
+            if work.control.stopping:
+                return failure
+            await asyncio.sleep(min(0.5, left))
+            if lasts == SILENCE and self.way(name) is None:
+                return None  # who was held is answered
+        return failure
+
+    async def _collect(self, work: Work) -> Failure | None:
+        await asyncio.sleep(self.length)
+        return None
+
+
+class World:
+    """Collectors of some hosts."""
+
+    def __init__(self, *, sessions: int = 32, per_host: int = 8, clock: VirtualClock | None = None) -> None:
+        self.clock = clock or VirtualClock()
+        self.servers = Servers(self.clock)
+        self.admission = Admission(sessions, lambda _: HostLimits(per_host))
+        self.loops = Loops(self.servers, self.admission, self.clock, Told())
+        self.declared: dict[str, Declaration] = {}
+
+    def declare(self, *declarations: Declaration, retries: dict[str, Retry] | None = None) -> None:
+        self.declared.update((one.name, one) for one in declarations)
+        desired = desire(observed(*self.declared.values()), {})
+        versions = {name: Version(found, 1) for name, found in desired.collectors.items()}
+        self.loops.apply(plan(desired, self.loops.actual()), versions, retries or {})
+
+    def attempts(self, begin: float, end: float, names: Iterable[str] | None = None) -> list[float]:
+        wanted = None if names is None else set(names)
+        return [at for at, name in self.servers.attempts if begin <= at < end and (wanted is None or name in wanted)]
+
+    def back(self, since: float) -> dict[str, float]:
+        """Seconds after `since` until each was let in for the first time."""
+        found: dict[str, float] = {}
+        for at, name in self.servers.logins:
+            if at >= since:
+                found.setdefault(name, at - since)
+        return found
+
+    def starts(self, name: str) -> list[float]:
+        return [at for at, one in self.servers.attempts if one == name]
+
+    async def end(self) -> None:
+        await self.loops.shut_down(1, 1)
+
+
+def many(count: int, host: str = "imap.example", interval: str = "5s", prefix: str = "c", port: int = 993,
+         **spec: Any) -> list[Declaration]:
+    source: dict[str, Any] = {"protocol": "imap", "host": host, "port": port, "password": {"file": "secret"}}
+    return [collector(f"{prefix}{number}", source={**source, "username": f"{prefix}{number}"},
+                      collect={"interval": interval}, **spec) for number in range(count)]
