@@ -12,6 +12,7 @@ from reconciler.model.errors import (
     AccountNotReady,
     AuthenticationFailed,
     ConnectionFailed,
+    NoGreeting,
     ProtocolViolation,
     SourceError,
     SourceUnavailable,
@@ -327,7 +328,7 @@ def test_capabilities_that_cannot_be_read(capability: bytes) -> None:
 
 def test_no_greeting_at_all_is_told_apart() -> None:
     with Scripted(lambda client: client.close()) as server:
-        assert "without a greeting" in refused(server, Throttled)
+        assert "without a greeting" in refused(server, NoGreeting)
 
 
 @pytest.mark.parametrize("greeting", [

@@ -11,6 +11,7 @@ from reconciler.model.errors import (
     AccountNotReady,
     AuthenticationFailed,
     ConnectionFailed,
+    NoGreeting,
     ProtocolViolation,
     SourceError,
     SourceUnavailable,
@@ -86,13 +87,13 @@ def test_P12_a_refused_utf8_is_no_failure() -> None:
 def test_P16_closed_without_a_greeting_is_told_apart() -> None:
     with Scripted(lambda client: None) as server:
         error = refusal(server)
-    assert isinstance(error, Throttled)
-    assert "too many connections" in str(error)
+    assert isinstance(error, NoGreeting)
+    assert "before its greeting" in str(error)
 
 
 def test_P16_reset_without_a_greeting_is_told_apart() -> None:
     with Scripted(lambda client: client.reset()) as server:
-        assert isinstance(refusal(server), Throttled)
+        assert isinstance(refusal(server), NoGreeting)
 
 
 def test_P16_a_greeting_that_refuses_is_throttling() -> None:
