@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.editing import refusals
+from reconciler.cli.editing import told
 from reconciler.cli.options import FILES, common
 from reconciler.cli.reach import MANIFESTS, running_daemon
 from reconciler.cli.text import escape
@@ -31,8 +33,9 @@ class ConfigurationUnreadable(CollectorError):
     ("mailcollector import getmailrc ~/.config/getmail/getmailrc --local-domain example.org",
      "the same for getmail, with local users as addresses of example.org"),
     ("mailcollector import fetchmailrc fetchmailrc --dry-run", "prints the manifests, and writes nothing"),
-], exits={0: "written; what was not carried over is said", 2: "usage",
-          1: "the configuration cannot be read, a manifest would be invalid, or a file exists already"})
+], exits={0: "written; what was not carried over is said",
+          1: "an account was left out; or nothing was written, because the configuration cannot be read or a file "
+             "exists already", 2: "usage"})
 @click.argument("tool", type=click.Choice(["fetchmailrc", "getmailrc"]))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--local-domain", metavar="DOMAIN", default="localhost", show_default=True,
@@ -45,20 +48,25 @@ class ConfigurationUnreadable(CollectorError):
 def command(settings: Settings, tool: str, file: Path, local_domain: str, secrets: Path | None, dry_run: bool) -> int:
     """Writes manifests for the accounts of fetchmail 6.4 or getmail6: a file for each collector, one for each
     Destination, and the passwords in files of their own. What could not be carried over, or works otherwise here, is
-    said with its line, on stderr and in the manifest. Nothing that exists is overwritten, and nothing is written where
-    a manifest would be invalid; the tool's own memory of what it has fetched is not read."""
+    said with its line, on stderr and in the manifest. An account that cannot be understood, or whose manifest would be
+    invalid, is left out, and the others are written. Nothing that exists is overwritten; the tool's own memory of what
+    it has fetched is not read."""
     foreign = _read(tool, file, local_domain)
     directory = _directory(settings)
     found = _manifests(foreign, file, directory, secrets)
+    refused = _refused(settings, directory, found)
     for note in sorted([*foreign.notes, *(note for one in foreign.accounts for note in one.notes)],
                        key=lambda note: note.line):
         click.echo(escape(f"{file}:{note.line}: {note.message}"), err=True)
+    for name, why in refused.items():
+        click.echo(escape(f"{file}: {name.removesuffix('.yaml')} is left out: {why}"), err=True)
+    found = found.without(refused)
     if dry_run:
         click.echo("---\n".join(found.texts.values()), nl=False)
-        return 0
-    directory.mkdir(parents=True, exist_ok=True)
-    _write(settings, directory, secrets or directory / ".secrets", found)
-    return 0
+    else:
+        directory.mkdir(parents=True, exist_ok=True)
+        _write(directory, secrets or directory / ".secrets", found)
+    return 1 if refused or foreign.left_out else 0
 
 
 def _read(tool: str, file: Path, domain: str) -> Foreign:
@@ -66,11 +74,14 @@ def _read(tool: str, file: Path, domain: str) -> Foreign:
     from reconciler.manifests.foreign.fetchmail import fetchmail  # noqa: PLC0415
     from reconciler.manifests.foreign.getmail import getmail  # noqa: PLC0415
 
+    raw = file.read_bytes()
     try:
-        text = file.read_text(encoding="utf-8")
-        return {"fetchmailrc": fetchmail, "getmailrc": getmail}[tool](text, domain)
-    except UnicodeDecodeError as error:
-        raise ConfigurationUnreadable(f"{file} is not UTF-8") from error
+        text = raw.decode()
+    except UnicodeDecodeError:  # both tools read bytes
+        text = raw.decode("latin-1")
+    try:
+        return {"fetchmailrc": fetchmail, "getmailrc": getmail}[tool](
+            text.removeprefix("\ufeff"), domain, str(file.absolute().parent))
     except Unreadable as error:
         raise ConfigurationUnreadable(f"{file}:{error.line}: {error}") from error
 
@@ -93,20 +104,38 @@ def _manifests(foreign: Foreign, file: Path, directory: Path, secrets: Path | No
                      modeline=modeline_for(directory))
 
 
-def _write(settings: Settings, directory: Path, secrets: Path, found: Manifests) -> None:
-    """First the secrets, then what refers to them; all or, where anything is wrong, nothing."""
-    from reconciler.manifests.edits import Shelf  # noqa: PLC0415  # --help does without
-    from reconciler.manifests.modeline import provide  # noqa: PLC0415
+def _refused(settings: Settings, directory: Path, found: Manifests) -> dict[str, str]:
+    """The collectors whose manifests would be invalid, and why."""
+    from reconciler.manifests.edits import EditRefused, Shelf  # noqa: PLC0415  # --help does without
+
+    with ExitStack() as around:
+        present = directory if directory.is_dir() else Path(around.enter_context(TemporaryDirectory()))
+        shelf = Shelf(present, allow_inline_secrets=settings.allow_inline_secrets)
+    files = {directory / name: text.encode() for name, text in found.texts.items()}
+    places = {path: text for path, text in files.items() if path.name in found.places}
+    try:
+        shelf.require_all_valid(files)
+    except EditRefused:  # then one by one
+        refused: dict[str, str] = {}
+        for path in files.keys() - places.keys():
+            try:
+                shelf.require_all_valid({**places, path: files[path]})
+            except EditRefused as error:
+                refused[path.name] = "; ".join(told(one) for one in error.diagnostics)
+        return dict(sorted(refused.items()))
+    return {}
+
+
+def _write(directory: Path, secrets: Path, found: Manifests) -> None:
+    """First the secrets, then what refers to them; all or, where a file is in the way, nothing."""
+    from reconciler.manifests.modeline import provide  # noqa: PLC0415  # --help does without
     from reconciler.manifests.writing import NewFiles  # noqa: PLC0415
 
-    shelf = Shelf(directory, allow_inline_secrets=settings.allow_inline_secrets)
     files = {directory / name: text.encode() for name, text in found.texts.items()}
     kept = {secrets / name: secret.encode() + b"\n" for name, secret in found.secrets.items()}
     for path in (*files, *kept):
         if os.path.lexists(path):
             raise FileExistsError(17, "exists already: nothing was written", str(path))
-    with refusals():
-        shelf.require_all_valid(files)
     with NewFiles() as made:
         if kept and not secrets.is_dir():
             made.directory(secrets, 0o700)

@@ -51,7 +51,7 @@ def test_fetchmailrc_of_twelve_accounts(run: Run, elsewhere: Path) -> None:
     assert info["collect"] == {"mode": "all-delete", "interval": "5m", "limit": 50, "maxMessageSize": "1048576"}
     assert info["source"]["folders"] == ["INBOX", "Lists/dev", "Sent Items"]
     many = loaded(directory / "catchall.yaml")["spec"]["recipient"]["detect"]
-    assert many == {"from": ["example.org", "other.example"], "to": "local.example", "header": "X-Envelope-To",
+    assert many == {"from": ["example.org", "other.example"], "to": "example.org", "header": "X-Envelope-To",
                     "aliases": {"ivan": "ivanov", "ivanova": "ivanov"}, "stripPrefix": "corp-",
                     "default": "root@local.example"}
     assert loaded(directory / "off.yaml")["spec"]["source"]["host"] == "192.0.2.7"
@@ -98,12 +98,14 @@ def test_options_of_fetchmail_have_other_spellings(run: Run, tmp_path: Path, tex
     assert shown in result.stdout
 
 
-def test_defaults_hold_for_what_follows_and_users_have_their_own() -> None:
+def test_defaults_hold_for_all_and_users_have_their_own() -> None:
     first, second, third = accounts(
-        "poll a proto imap user u pass p\ndefaults keep proto pop3\npoll b user v pass q user w pass 'r' no keep")
+        "defaults proto pop3 keep folder A\npoll a proto imap user u pass p no keep folder B\n"
+        "poll b user v pass q user w pass 'r' no keep")
     assert [one.spec["source"]["protocol"] for one in (first, second, third)] == ["imap", "pop3", "pop3"]
     assert [one.spec["collect"]["mode"] for one in (first, second, third)] == ["new-delete", None, "new-delete"]
     assert [one.secret for one in (first, second, third)] == ["p", "q", "r"]
+    assert first.spec["source"]["folders"] == ("B", "A")
 
 
 def test_keywords_in_quotes_are_words() -> None:
@@ -112,14 +114,160 @@ def test_keywords_in_quotes_are_words() -> None:
     assert account.spec["recipient"] == {"forwardTo": "here@localhost"}
 
 
-@pytest.mark.parametrize("text", [
-    "poll h proto imap user u pass hush hush2", "poll h user u pass hush =", "hush",
-    "poll", "set", "poll h user u pass"])
-def test_what_cannot_be_read_is_told_without_a_word_of_it(text: str) -> None:
-    with pytest.raises(Unreadable) as error:
-        fetchmail(text, "localhost")
-    assert error.value.line == 1
-    assert "hush" not in str(error.value)
+@pytest.mark.parametrize(("text", "line"), [
+    ("poll h proto imap user u pass hush hush2", 1), ("poll h user u pass hush =", 1), ("hush", 1), ("poll", 1),
+    ("set", 1), ("poll h user u pass", 1), ("poll h proto imap user u\nport 993 pass hush", 2), ("POLL h user u", 1),
+    ("poll h keep\nuser u pass hush", 2), ("defaults nonsense hush", 1)])
+def test_what_is_not_understood_is_told_without_a_word_of_it(text: str, line: int) -> None:
+    """And no account comes of it: what it lost may have been `keep`."""
+    found = fetchmail(text, "localhost")
+    assert found.left_out
+    assert not [one for one in found.accounts if one.username == "u"]
+    assert found.notes[0].line == line
+    assert "hush" not in "".join(note.message for note in found.notes)
+
+
+def test_one_bad_account_never_stops_the_others(run: Run, elsewhere: Path) -> None:
+    (elsewhere / "rc").write_text(
+        "poll a.example proto imap user ann pass p keep\npoll b.example proto imap user bob pass q hush\n"
+        "poll c.example proto imap user cid pass r user dan pass s nonsense user eve pass t keep\n"
+        "poll d.example proto imap user fay pass u is 'two words' here\npoll e.example proto imap user gus pass v keep",
+        encoding="utf-8")
+    result = run("import", "fetchmailrc", "rc")
+    assert result.exit_code == 1
+    directory = elsewhere / "collectors.d"
+    assert {path.name for path in directory.glob("*.yaml")} == {
+        "ann.yaml", "cid.yaml", "eve.yaml", "gus.yaml", "destination-imported-smtp.yaml"}
+    assert {path.name for path in (directory / ".secrets").iterdir()} == {".gitignore", "ann", "cid", "eve", "gus"}
+    assert run("validate").exit_code == 0
+    for said in ("rc:2: ", "rc:3: ", "fay is left out: ", "is no mail address"):
+        assert said in result.stderr
+
+
+def detected(text: str) -> Any:
+    (account,) = accounts(text)
+    return account.spec["recipient"]["detect"]
+
+
+def test_A1_a_multidrop_mailbox_of_domains_of_its_own() -> None:
+    found = detected("poll h.example localdomains one.example envelope X-Envelope-To: user drop pass s to * here")
+    assert (found["from"], found["to"], found["mailboxes"]) == (("one.example",), "one.example", None)
+    assert found["header"] == "X-Envelope-To"  # A12
+
+
+def test_A2_the_word_behind_is_user_and_pass_is_a_name() -> None:
+    (account,) = accounts("poll h proto imap user joe pass s is server here ssl keep")
+    assert account.spec["collect"]["mode"] is None
+    assert account.spec["recipient"] == {"forwardTo": "server@localhost"}
+    assert account.spec["source"]["tls"] is None
+    for word in ("keep", "skip", "with", "no", "12", "ssl,", "to;"):
+        (account,) = accounts(f"poll h proto imap user {word} pass {word} keep")
+        assert account.username == account.secret == word.rstrip(",;")
+
+
+@pytest.mark.parametrize(("said", "meant"), [
+    (r'"a\123b"', "a{b"), (r'"a\0613b"', "a13b"), (r"CORP\\joe", r"CORP\joe"), (r'"\x41\X42"', "AB"),
+    (r'"\101\e"', "ee"),
+    (r"a\tb", "a\tb"), ("'a\"b'", 'a"b'), ('"a"b', '"a"b'), ("\"two words\"", "two words"),
+])
+def test_A3_escapes_in_any_word(said: str, meant: str) -> None:
+    (account,) = accounts(f"poll h proto imap user {said} pass {said}")
+    assert (account.username, account.secret) == (meant, meant)
+
+
+def test_A4_A6_folders_add_up_and_are_spelled_as_the_server_does() -> None:
+    (account,) = accounts('poll h proto imap user u pass p folder A folder "Entw&APw-rfe" "R&D" Caf\u00e9')
+    assert account.spec["source"]["folders"] == ("A", "Entw\u00fcrfe", "R&D", "Caf\u00e9")
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("poll h proto pop3 envelope 2 Received user u pass p to * here", "passed over 2"),
+    ("poll h proto pop3 localdomains a.example b.example user u pass p to * here",
+     "b.example are delivered to a.example"),
+])
+def test_A7_what_detecting_cannot_say_is_noted(text: str, said: str) -> None:
+    (account,) = accounts(text)
+    assert said in "".join(note.message for note in account.notes)
+
+
+def test_A10_options_that_change_nothing_here_refuse_nothing() -> None:
+    assert len(accounts("poll h preauth password proto imap noenvelope user u pass p mimedec nomimedec nodns2\n"
+                        "poll i proto imap auth any user v pass q nomimedecode no checkalias nofetchall")) == 0
+    assert len(accounts("poll h preauth any proto imap noenvelope nodns user u pass p mimedec nomimedec noidle")) == 1
+
+
+def test_A11_bytes_that_are_no_utf8(run: Run, elsewhere: Path) -> None:
+    (elsewhere / "rc").write_bytes(b"# f\xfcr\npoll h.example proto imap user u pass p keep\n")
+    assert run("import", "fetchmailrc", "rc").exit_code == 0
+    assert (elsewhere / "collectors.d" / "u.yaml").exists()
+
+
+def test_A13_addresses_as_local_names() -> None:
+    found = detected("poll h.example proto imap user u pass p is a@one.example b@one.example here")
+    assert found["mailboxes"] == ["a", "b"]
+
+
+def test_A18_paths_are_meant_from_the_rc_file_or_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    for said, meant in (("certs/x.pem", "/etc/fm/certs/x.pem"), ("~/x.pem", "/home/ann/x.pem"), ("/x", "/x")):
+        (account,) = fetchmail(f"poll h proto imap user u pass p ssl sslcertfile {said}", "d", "/etc/fm").accounts
+        assert account.spec["source"]["caFile"] == meant
+    ours = getmail("[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = h\nusername = u\npassword = p\n"
+                   "ca_certs = ~/ca.pem\n[destination]\ntype = Maildir\npath = ~/Maildir/\n", "d", "/etc/fm")
+    assert ours.accounts[0].spec["source"]["caFile"] == "/home/ann/ca.pem"
+    assert ours.accounts[0].place == {"maildir": {"path": "/home/ann/Maildir"}}
+
+
+def test_A19_no_limit_where_the_tool_has_none() -> None:
+    (account,) = accounts("poll h proto imap user u pass p")
+    assert (account.spec["collect"]["limit"], account.spec["collect"]["maxMessageSize"]) == (0, "100GiB")
+    (account,) = accounts("poll h proto imap user u pass p fetchlimit 7 limit 1000")
+    assert (account.spec["collect"]["limit"], account.spec["collect"]["maxMessageSize"]) == (7, "1000")
+
+
+def getmailed(retriever: str, rest: str = "") -> Any:
+    return getmail("[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = imap.gmail.com\nusername = u@gmail.com\n"
+                   f"{retriever}\n{rest}", "localhost").accounts[0]
+
+
+@pytest.mark.parametrize(("said", "port"), [("1993 # usual", 1993), ("1_993", 1993), ("0x7c9", 1993), ("many", None),
+                                            ("-1", None), ("9" * 5000, None), ("True", None)])
+def test_A21_numbers_as_getmail_reads_them(said: str, port: int | None) -> None:
+    account = getmailed(f"password = p\nport = {said}", "[options]\nmax_message_size = 5_000\n")
+    assert account.spec["source"]["port"] == port
+    assert account.spec["collect"]["maxMessageSize"] == "5000"
+    assert bool([note for note in account.notes if "`port` is no number" in note.message]) == (port is None)
+
+
+@pytest.mark.parametrize("destination", [
+    "type = MDA_lmtp\nhost = 127.0.0.1\noverride = joe@one.example",
+    'type = MDA_external\npath = /usr/lib/dovecot/deliver\narguments = ("-d", "joe@one.example")'])
+def test_A23_whom_the_destination_delivers_to(destination: str) -> None:
+    account = getmailed("password = p", f"[destination]\n{destination}\n")
+    assert account.spec["recipient"] == {"forwardTo": "joe@one.example"}
+
+
+def test_A25_an_access_token_is_no_password(run: Run, elsewhere: Path) -> None:
+    (elsewhere / "rc").write_text("[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = imap.gmail.com\n"
+                                  "username = u@gmail.com\nuse_xoauth2 = true\n"
+                                  'password_command = ("/usr/bin/getmail-gmail-xoauth-tokens", "x")\n',
+                                  encoding="utf-8")
+    assert run("import", "getmailrc", "rc").exit_code == 0
+    spec = loaded(elsewhere / "collectors.d" / "u.yaml")["spec"]
+    assert spec["enabled"] is False
+    assert spec["source"]["oauth2"]["provider"] == "google"
+    assert "password" not in spec["source"]
+
+
+def test_A26_C1_a_stranger_s_words_stay_in_their_comment(run: Run, elsewhere: Path) -> None:
+    (elsewhere / "rc\u009b31m").write_text(
+        "[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = h.example\nusername = u\npassword = p\n"
+        "[destination]\ntype = x\x1b[31m\n  evil: true\n", encoding="utf-8")
+    result = run("import", "getmailrc", "rc\u009b31m", "--dry-run")
+    assert result.exit_code == 0
+    assert not [letter for letter in result.output if not letter.isprintable() and letter != "\n"]
+    assert "\nevil" not in result.output
+    assert "\n  evil" not in result.stdout
 
 
 @pytest.mark.parametrize("kind", ["SimplePOP3", "SimplePOP3SSL", "SimpleIMAP", "SimpleIMAPSSL", "BrokenUIDLPOP3",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from imapclient import imap_utf7
 from msgspec import Struct
 
 from reconciler.manifests.composing import collector, destination
@@ -45,18 +47,28 @@ class Account:
 
 
 class Foreign(Struct, frozen=True):
-    """A whole configuration; `notes` are about none of its accounts."""
+    """A whole configuration; `notes` are about none of its accounts. `left_out`: there are accounts in it that are not
+    among these."""
 
     accounts: tuple[Account, ...]
     notes: tuple[Note, ...] = ()
+    left_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """By file name: the texts of the manifests, and the secrets that they refer to."""
+    """By file name: the texts of the manifests, and the secrets that they refer to. `places`: those of Destinations."""
 
     texts: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
+    places: frozenset[str] = frozenset()
+
+    def without(self, names: Iterable[str]) -> Manifests:
+        """All but these collectors' files, and their secrets."""
+        out = set(names)
+        return Manifests({name: text for name, text in self.texts.items() if name not in out},
+                         {name: secret for name, secret in self.secrets.items() if f"{name}.yaml" not in out},
+                         self.places)
 
 
 def manifests(foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = (), *, modeline: str = "") -> Manifests:
@@ -70,18 +82,19 @@ def manifests(foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = 
         name = _name(account, names)
         names.add(name)
         source = dict(account.spec["source"])
-        if "password" not in source:
+        if "password" not in source and "oauth2" not in source:
             source["password"] = {"file": f"{secrets}/{name}"}
             if account.secret is not None:
                 kept[name] = account.secret
         place = next((key for key, spec in places.items() if spec == account.place), None)
         spec = {**account.spec, "source": source, "destination": place}
-        comments = [f"From {file}:{account.line}.", *(f"{file}:{note.line}: {note.message}" for note in account.notes)]
+        comments = [_one_line(text) for text in (
+            f"From {file}:{account.line}.", *(f"{file}:{note.line}: {note.message}" for note in account.notes))]
         texts[f"{name}.yaml"] = collector(name, spec, comments=comments, modeline=modeline)
-    for number, (name, place_spec) in enumerate(places.items()):
-        texts[f"destination-{name}.yaml"] = destination(name, {"default": number == 0 or None, **place_spec},
-                                                        modeline=modeline)
-    return Manifests(texts, kept)
+    destinations = {f"destination-{name}.yaml": destination(name, {"default": number == 0 or None, **place_spec},
+                                                            modeline=modeline)
+                    for number, (name, place_spec) in enumerate(places.items())}
+    return Manifests({**texts, **destinations}, kept, frozenset(destinations))
 
 
 def _places(accounts: Iterable[Account]) -> dict[str, dict[str, Any]]:
@@ -109,6 +122,26 @@ def _name(account: Account, taken: set[str]) -> str:
 
 def _label(text: str) -> str:
     return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
+
+
+def _one_line(text: str) -> str:
+    """A comment ends where the line does, so nothing of a stranger's may end it."""
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
+
+
+def folder(name: str) -> str:
+    """The name of an IMAP folder that stands there as the server spells it: in modified UTF-7 (RFC 3501, section
+    5.1.3), if it is that."""
+    try:
+        decoded = imap_utf7.decode(name.encode("ascii"))
+        return decoded if imap_utf7.encode(decoded) == name.encode("ascii") else name
+    except (UnicodeError, ValueError):
+        return name
+
+
+def found_from(base: str, path: str | None) -> str | None:
+    """A path of the other tool's, which meant it from its own file's directory, or from its user's home."""
+    return path and os.path.join(base, os.path.expanduser(path))  # noqa: PTH111, PTH118  # paths are text here
 
 
 def address(name: str, domain: str) -> str:

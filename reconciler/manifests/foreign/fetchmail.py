@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.manifests.foreign.accounts import Account, Foreign, Note, address, interval
-from reconciler.manifests.foreign.fetchmail_syntax import Entry, Option, Reader, User
+from reconciler.manifests.foreign.accounts import Account, Foreign, Note, address, folder, found_from, interval
+from reconciler.manifests.foreign.fetchmail_syntax import LISTS, Entry, Option, Reader, User
 
+UNLIMITED = "100GiB"
+"""Larger than any message: fetchmail and getmail take every one unless they are told otherwise."""
 _PORTS = {"imap": 143, "imaps": 993, "imap2": 143, "pop3": 110, "pop3s": 995}
 _USUAL = {("imap", True): 993, ("imap", False): 143, ("pop3", True): 995, ("pop3", False): 110}
 _SAID = frozenset({
     "via", "protocol", "port", "password", "ssl", "sslproto", "sslcertfile", "keep", "fetchall", "limit", "fetchlimit",
-    "folder", "interval", "idle", "is", "to", "local", "envelope", "qvirtual", "smtphost", "lmtp", "smtpaddress",
+    "folder", "interval", "idle", "local", "envelope", "qvirtual", "smtphost", "lmtp", "smtpaddress",
     "smtpname", "uidl", "stripcr", "forcecr", "pass8bits", "timeout", "expunge", "batchlimit", "fastuidl",
     "fetchsizelimit", "warnings", "dns", "checkalias", "bad-header"})
 """Options that are carried over, or that have nothing to correspond to here and change no message's fate."""
@@ -28,52 +30,69 @@ _WHY: Mapping[str, str] = {
     "sslfingerprint": "it is MD5: declare `fingerprint` with the certificate's SHA-256",
     "sslcert": "there are no client certificates here", "sslkey": "there are no client certificates here",
     "sslcertpath": "name one file with `caFile`", "sslcommonname": "declare that name as `host`",
-    "auth": "how to log in is found out here: the strongest way that the server offers",
+    "authenticate": "how to log in is found out here: the strongest way that the server offers",
 }
 
 
-def fetchmail(text: str, domain: str) -> Foreign:
-    """The accounts of a fetchmailrc; `domain` is the local users'. Raises Unreadable."""
+def fetchmail(text: str, domain: str, base: str = "") -> Foreign:
+    """The accounts of a fetchmailrc; `domain` is the local users', `base` the directory that relative paths in it are
+    meant from. What is not understood is noted, and no account is made of it."""
     reader = Reader(text)
     reader.read()
-    defaults: Entry | None = None
-    accounts: list[Account] = []
+    defaults = next((entry for entry in reader.entries if entry.sort == "defaults"), None)
     notes = [Note(option.line, f"`set {name}` is not carried over") for name, option in reader.settings.items()
              if name not in {"daemon", "postmaster"} and option.on]
+    notes += [Note(problem.line, problem.message) for problem in reader.problems]
+    if defaults is not None and defaults.broken:
+        notes.append(Note(defaults.line, "no account is carried over: what holds for all of them is not understood"))
+        return Foreign((), tuple(notes), left_out=True)
+    accounts: list[Account] = []
     for entry in reader.entries:
-        if entry.sort == "defaults":
-            defaults = entry
-            continue
-        users = entry.users or [User(entry.line, "")]
-        for user in users:
-            options = {**(defaults.options if defaults else {}), **entry.options, **user.options}
-            account = _Composer(entry, user, options, reader.settings, domain).account()
+        users = entry.users or ([] if entry.broken else [User(entry.line)])
+        for user in users if entry.sort != "defaults" else ():
+            account = _Composer(entry, user, defaults, reader.settings, domain, base).account()
             if account is None:
                 notes.append(Note(user.line, f"{entry.name}: no account: it names no user, or its protocol is neither "
                                              "IMAP nor POP3"))
             else:
                 accounts.append(account)
-    return Foreign(tuple(accounts), tuple(notes))
+    return Foreign(tuple(accounts), tuple(notes), left_out=bool(reader.problems))
+
+
+def _options(entry: Entry, user: User, defaults: Entry | None) -> dict[str, Option]:
+    """What holds for a user. What says nothing itself has the defaults' word; lists add up."""
+    own = {**entry.options, **user.options}
+    if defaults is None:
+        return own
+    given = {**defaults.options, **(defaults.users[0].options if defaults.users else {})}
+    joined = {name: Option(own[name].line, (*own[name].values, *given[name].values))
+              for name in own.keys() & given.keys() & LISTS}
+    return {**given, **own, **joined}
 
 
 class _Composer:
     """One user of one server."""
 
-    def __init__(self, entry: Entry, user: User, options: Mapping[str, Option],
-                 settings: Mapping[str, Option], domain: str) -> None:
-        self._entry, self._user, self._options, self._settings = entry, user, options, settings
+    def __init__(self, entry: Entry, user: User, defaults: Entry | None, settings: Mapping[str, Option], domain: str,
+                 base: str) -> None:
+        given = defaults.users[0] if defaults is not None and defaults.users else User(entry.line)
+        self._options = _options(entry, user, defaults)
+        self._entry, self._user, self._settings, self._base = entry, user, settings, base
+        self._name = user.name or given.name
+        self._local = user.local or given.local
+        self._wildcard = user.wildcard or given.wildcard
         self._domain = self._value("smtpaddress") or domain
         self._host = self._value("via") or entry.name
-        self._account = Account(user.line, user.name, self._host, {})
+        self._account = Account(user.line, self._name, self._host, {})
 
     def account(self) -> Account | None:
         protocol = self._protocol()
-        if protocol is None or not self._user.name:
+        if protocol is None or not self._name:
             return None
-        source = {"protocol": protocol, "host": self._host, **self._connection(protocol), "username": self._user.name,
-                  "caFile": self._value("sslcertfile")}
+        source = {"protocol": protocol, "host": self._host, **self._connection(protocol), "username": self._name,
+                  "caFile": found_from(self._base, self._value("sslcertfile"))}
         if protocol == "imap":
-            source["folders"] = self._values("folder")
+            source["folders"] = tuple(map(folder, self._values("folder")))
         self._account.spec = {
             "enabled": False if self._entry.sort == "skip" else None, "source": source, "collect": self._collect(),
             "recipient": self._recipient()}
@@ -131,9 +150,10 @@ class _Composer:
         return "sslproto" in self._options and self._value("sslproto") == ""
 
     def _collect(self) -> dict[str, Any]:
+        """fetchmail has no limits but those that it is given."""
         size, count = self._number("limit"), self._number("fetchlimit")
-        return {"mode": self._mode(), "interval": self._interval(), "limit": count or None,
-                "maxMessageSize": str(size) if size else None, "push": True if self._on("idle") else None}
+        return {"mode": self._mode(), "interval": self._interval(), "limit": count or 0,
+                "maxMessageSize": str(size) if size else UNLIMITED, "push": True if self._on("idle") else None}
 
     def _mode(self) -> str | None:
         keep, everything = self._on("keep"), self._on("fetchall")
@@ -152,28 +172,50 @@ class _Composer:
 
     def _number(self, name: str) -> int | None:
         value = self._value(name)
-        return int(value) if value is not None and value.isdigit() else None
+        return int(value[:12]) if value is not None and value.isascii() and value.isdigit() else None
 
     def _recipient(self) -> dict[str, Any]:
-        names = [*self._values("is"), *self._values("to")]
-        local = [name for name in names if "=" not in name and name != "*"]
-        if len(names) <= 1 and names == local:
-            only = self._value("smtpname") or (local[0] if local else self._user.name.partition("@")[0])
+        if len(self._local) <= 1 and not self._wildcard and not any(local for _, local in self._local):
+            only = self._value("smtpname") or (self._local[0][0] if self._local else self._name.partition("@")[0])
             return {"forwardTo": address(only, self._domain)}
-        return {"detect": self._detect(names, local)}
+        return {"detect": self._detect()}
 
-    def _detect(self, names: list[str], local: list[str]) -> dict[str, Any]:
-        domains = self._values("local")
+    def _detect(self) -> dict[str, Any]:
+        """A multidrop mailbox. An address of one of `localdomains` is a local one as it stands."""
+        line, domains = self._user.line, tuple(dict.fromkeys(self._values("local")))
+        to = domains[0] if domains else self._domain
         if not domains:
-            domains = (self._user.name.partition("@")[2] or self._host,)
-            self._note(self._line("is"), f"without `localdomains` the addresses of {domains[0]} are taken for ours")
-        aliases = dict(name.split("=", 1) for name in names if "=" in name)
-        envelope, postmaster = self._value("envelope"), self._settings.get("postmaster")
-        self._note(self._line("is"), "a multidrop mailbox: `mailcollector route` shows who would get a message")
-        return {"from": domains, "to": self._domain, "aliases": aliases, "header": envelope,
-                "mailboxes": None if "*" in names else list(dict.fromkeys([*local, *aliases.values()])),
+            domains = (self._name.partition("@")[2] or self._host,)
+            self._note(line, f"without `localdomains` the addresses of {domains[0]} are taken for ours")
+        else:
+            self._note(line, f"addresses of {', '.join(domains)} are delivered as they stand; those of subdomains are "
+                             "not taken for ours: add them to `from`")
+        if len(domains) > 1:
+            self._note(line, f"addresses of {', '.join(domains[1:])} are delivered to {to}: make a collector for each "
+                             "domain where that is wrong")
+        postmaster = self._settings.get("postmaster")
+        self._note(line, "a multidrop mailbox: `mailcollector route` shows who would get a message")
+        return {"from": domains, "to": to, **self._mailboxes(), "header": self._envelope(),
                 "stripPrefix": self._value("qvirtual"),
                 "default": address(postmaster.values[0], self._domain) if postmaster and postmaster.values else None}
+
+    def _mailboxes(self) -> dict[str, Any]:
+        """Names as local parts; of addresses only these can be said."""
+        names = [(remote.partition("@")[0], local.partition("@")[0]) for remote, local in self._local]
+        if any("@" in remote or "@" in local for remote, local in self._local):
+            self._note(self._user.line, "of the local names that are addresses the part before @ counts")
+        aliases = {remote: local for remote, local in names if local}
+        plain = [remote for remote, local in names if not local]
+        everybody = self._wildcard or self._on("local")  # an address of a local domain needs no name here
+        mailboxes = None if everybody else list(dict.fromkeys([*plain, *aliases.values()]))
+        return {"aliases": aliases, "mailboxes": mailboxes}
+
+    def _envelope(self) -> str | None:
+        values = self._values("envelope")
+        if len(values) > 1 and values[1] not in {"0", ""}:
+            self._note(self._line("envelope"), f"the topmost {values[0]} decides, fetchmail passed over {values[1]}")
+        header = values[0].strip().rstrip(":") if values else ""
+        return header if header and header != "Received" else None
 
     def _place(self) -> dict[str, Any] | None:
         if self._on("mda") or self._on("bsmtp"):

@@ -8,14 +8,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.manifests.foreign.accounts import Account, Foreign, Note, Unreadable, address
+from reconciler.manifests.foreign.accounts import Account, Foreign, Note, Unreadable, address, found_from
+from reconciler.manifests.foreign.fetchmail import UNLIMITED
+from reconciler.providers import known
 
 _RETRIEVER = re.compile(r"(Simple|BrokenUIDL|Multidrop)(POP3|IMAP)(SSL)?Retriever")
 _SAID = {
     "retriever": {"type", "server", "port", "username", "password", "password_command", "mailboxes", "ca_certs",
                   "ssl_fingerprints", "envelope_recipient", "use_peek", "timeout", "delete_dup_msgids", "use_cram",
-                  "use_apop", "record_mailbox", "uid_cache"},
-    "destination": {"type", "path", "host", "port"},
+                  "use_apop", "record_mailbox", "uid_cache", "use_xoauth2"},
+    "destination": {"type", "path", "host", "port", "override", "arguments", "user", "unixfrom"},
     "options": {"delete", "read_all", "max_message_size", "max_messages_per_session", "verbose", "delivered_to",
                 "received", "message_log", "message_log_syslog", "message_log_verbose", "logfile", "fingerprint",
                 "use_netrc", "to_oldmail_on_each_mail"},
@@ -24,15 +26,16 @@ _WHY = {
     "delete_after": "messages are deleted in the session that collects them (new-delete), or never (new-keep)",
     "delete_bigger_than": "what is too large is skipped visibly and never deleted",
     "max_bytes_per_session": "`limit` counts messages",
-    "use_xoauth2": "declare `oauth2` instead of the password", "certfile": "there are no client certificates here",
+    "certfile": "there are no client certificates here",
     "keyfile": "there are no client certificates here", "move_on_delete": "collected messages are deleted or left",
     "imap_search": "every message of the folder counts", "user": "who runs mailcollector writes the Maildirs",
 }
 _LMTP_PORT = 24
 
 
-def getmail(text: str, domain: str) -> Foreign:
-    """The account of a getmailrc; `domain` is the local users'. Raises Unreadable."""
+def getmail(text: str, domain: str, base: str = "") -> Foreign:
+    """The account of a getmailrc; `domain` is the local users', `base` the directory that relative paths in it are
+    meant from. Raises Unreadable."""
     parser = configparser.RawConfigParser(inline_comment_prefixes=None, strict=False)
     try:
         parser.read_string(text)
@@ -42,16 +45,16 @@ def getmail(text: str, domain: str) -> Foreign:
         raise Unreadable(error.errors[0][0] if error.errors else 1, "this is no `key = value`") from error
     if not parser.has_section("retriever"):
         raise Unreadable(1, "there is no section [retriever]")
-    return _Composer(parser, text, domain).foreign()
+    return _Composer(parser, text, domain, base).foreign()
 
 
 class _Composer:
     """The sections of one file."""
 
-    def __init__(self, parser: configparser.RawConfigParser, text: str, domain: str) -> None:
+    def __init__(self, parser: configparser.RawConfigParser, text: str, domain: str, base: str) -> None:
         self._sections: Mapping[str, Mapping[str, str]] = {name: dict(parser[name]) for name in parser.sections()}
         self._lines = _lines(text)
-        self._domain = domain
+        self._domain, self._base = domain, base
         line = self._line("retriever", "type")
         self._account = Account(line, self._get("retriever", "username"), self._get("retriever", "server"), {})
 
@@ -68,9 +71,9 @@ class _Composer:
         if found[1] == "BrokenUIDL":
             self._note("retriever", "type", "identifiers of messages that do not last are recognised by themselves")
         protocol, implicit = found[2].lower(), bool(found[3])
-        self._account.spec = {
+        self._account.spec.update({
             "source": self._source(protocol, implicit=implicit), "collect": self._collect(),
-            "recipient": self._detected() if found[1] == "Multidrop" else self._forwarded()}
+            "recipient": self._detected() if found[1] == "Multidrop" else self._forwarded()})
         self._account.place = self._place()
         self._rest()
         return Foreign((self._account,))
@@ -98,13 +101,24 @@ class _Composer:
                 "0": False}.get(self._get("options", key).lower(), default)
 
     def _number(self, section: str, key: str) -> int | None:
+        """getmail takes Python's own spelling of them: `5_000`, and a comment behind."""
         text = self._get(section, key)
-        return int(text) if text.isdigit() else None
+        if not text or text.lower() == "none":
+            return None
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            value = None
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**12:
+            self._note(section, key, f"`{key}` is no number that is understood here: it is not carried over")
+            return None
+        return value
 
     def _source(self, protocol: str, *, implicit: bool) -> dict[str, Any]:
         source: dict[str, Any] = {
             "protocol": protocol, "host": self._account.host, "port": self._number("retriever", "port"),
-            "tls": None if implicit else "none", "caFile": self._get("retriever", "ca_certs") or None,
+            "tls": None if implicit else "none",
+            "caFile": found_from(self._base, self._get("retriever", "ca_certs") or None),
             "username": self._account.username}
         if not implicit:
             self._note("retriever", "type", "no TLS was used: declare `tls: starttls` where the server has it")
@@ -124,12 +138,23 @@ class _Composer:
 
     def _password(self, source: dict[str, Any]) -> None:
         command = self._tuple("retriever", "password_command")
-        if command:
+        if self._get("retriever", "use_xoauth2").lower() in {"true", "yes", "on", "1"}:
+            self._token_login(source)
+        elif command:
             source["password"] = {"command": list(command)}
         elif self._get("retriever", "password"):
             self._account.secret = self._sections["retriever"]["password"]
         else:
             self._note("retriever", "username", "it has no password: write it into the file that the manifest names")
+
+    def _token_login(self, source: dict[str, Any]) -> None:
+        """What getmail logs in with is an access token, which is no password."""
+        provider = known.of_host(self._account.host)
+        source["oauth2"] = {"provider": (provider and provider.oauth2) or "custom", "clientId": "CLIENT-ID",
+                            "refreshToken": {"file": ".secrets/refresh-token"}}
+        self._account.spec["enabled"] = False
+        self._note("retriever", "use_xoauth2", "it logs in by OAuth2: name the application's clientId and a file "
+                   "of its own for the refresh token, run `mailcollector oauth2`, then enable it")
 
     def _collect(self) -> dict[str, Any]:
         delete, everything = self._flag("delete", default=False), self._flag("read_all", default=True)
@@ -138,30 +163,32 @@ class _Composer:
                                               "collects each message once")
         size, count = self._number("options", "max_message_size"), self._number("options", "max_messages_per_session")
         return {"mode": None if not delete else "all-delete" if everything else "new-delete",
-                "limit": count or None, "maxMessageSize": str(size) if size else None}
+                "limit": count or 0, "maxMessageSize": str(size) if size else UNLIMITED}
 
     def _forwarded(self) -> dict[str, Any]:
-        return {"forwardTo": address(self._account.username, self._domain)}
+        """To whom the destination says, where it says so."""
+        override, arguments = self._get("destination", "override"), self._tuple("destination", "arguments")
+        if self._get("destination", "type") == "MDA_external" and "-d" in arguments[:-1]:
+            override = arguments[arguments.index("-d") + 1]
+        return {"forwardTo": address(override or self._account.username, self._domain)}
 
     def _detected(self) -> dict[str, Any]:
         header, _, number = self._get("retriever", "envelope_recipient").partition(":")
         if number not in {"", "1"}:
             self._note("retriever", "envelope_recipient", f"the topmost {header} decides, not number {number}")
         domain = self._account.username.partition("@")[2] or self._account.host
-        self._note("retriever", "type", f"the addresses of {domain} are taken for ours: mend `from` where that is "
+        self._note("retriever", "type", f"the addresses of {domain} are taken for ours: correct `from` where that is "
                                         "wrong; `mailcollector route` shows who would get a message")
         return {"detect": {"from": [domain], "to": self._domain, "header": header.strip() or None}}
 
     def _place(self) -> dict[str, Any] | None:
         kind, path = self._get("destination", "type"), self._get("destination", "path")
-        if kind == "Maildir" and path.startswith("~"):
-            self._note("destination", "path", "`~` is nobody's home here: the Destination is not carried over")
-        elif kind == "Maildir" and path:
-            return {"maildir": {"path": path.rstrip("/") or "/"}}
-        elif kind == "MDA_lmtp":
+        if kind == "Maildir" and path:
+            return {"maildir": {"path": (found_from(self._base, path) or path).rstrip("/") or "/"}}
+        if kind == "MDA_lmtp":
             host, port = self._get("destination", "host") or "localhost", self._number("destination", "port")
             return {"lmtp": {"socket": host} if host.startswith("/") else {"host": host, "port": port or _LMTP_PORT}}
-        elif kind:
+        if kind:
             self._note("destination", "type", f"{kind} is not carried over: mail goes to a Destination (Maildir, LMTP "
                                               "or SMTP)")
         return None
