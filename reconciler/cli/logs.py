@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import stat
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
-from reconciler.cli.text import escape, json_text
+from reconciler.cli.text import escape, json_text, plain_terminal
 from reconciler.log import structlog
 from reconciler.model.settings import LogFormat, LogLevel
 
@@ -27,7 +29,9 @@ def configure(log_format: LogFormat | None, level: LogLevel) -> None:
     as_text = (log_format or ("text" if terminal else "json")) == "text"
     shared: list[Any] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True),
                          structlog.processors.format_exc_info]
-    rendered = _Text(coloured=terminal) if as_text else _as_json
+    rendered: Any = _Text(coloured=terminal and not plain_terminal()) if as_text else _as_json
+    if _is_journal():
+        rendered = _Prioritized(rendered)
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, *shared, rendered],
                         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
                         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Sink())),
@@ -41,6 +45,31 @@ def configure(log_format: LogFormat | None, level: LogLevel) -> None:
     root.setLevel(max(logging.WARNING, getattr(logging, level.upper())))
     for library in ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "imapclient", "httpx"):
         logging.getLogger(library).setLevel(logging.NOTSET)  # the root's level decides
+
+
+def _is_journal() -> bool:
+    """Whether systemd reads standard error (systemd.exec(5), $JOURNAL_STREAM), and nobody put a file or a terminal in
+    its place."""
+    if not os.environ.get("JOURNAL_STREAM"):
+        return False
+    try:
+        mode = os.fstat(sys.stderr.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode)
+
+
+class _Prioritized:
+    """Each line with its priority in front, as the journal takes it (sd-daemon(3))."""
+
+    _PRIORITIES: Mapping[str, int] = {"critical": 2, "error": 3, "exception": 3, "warning": 4, "info": 6, "debug": 7}
+
+    def __init__(self, rendered: Callable[[Any, str, Event], str]) -> None:
+        self._rendered = rendered
+
+    def __call__(self, logger: Any, method: str, event: Event) -> str:
+        prefix = f"<{self._PRIORITIES.get(str(event.get('level')), 6)}>"
+        return "\n".join(prefix + line for line in self._rendered(logger, method, event).split("\n"))
 
 
 class _Sink:

@@ -17,9 +17,16 @@ from msgspec.structs import replace
 from reconciler.collect.backoff import LOGIN_REFUSED
 from reconciler.log import log
 from reconciler.manifests.spec import seconds
-from reconciler.model.errors import AuthenticationFailed, CollectorError, SecretUnavailable, SourceError
+from reconciler.model.errors import (
+    AccountNotReady,
+    AuthenticationFailed,
+    CollectorError,
+    SecretUnavailable,
+    SourceError,
+)
 from reconciler.model.history import Retry
 from reconciler.model.interfaces import Push, PushFactory, Registry
+from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.planning.desired import DesiredCollector
 
@@ -181,6 +188,10 @@ class SessionPool:
         if previous is not None and is_lifted(previous, collector, self.stamp):
             previous = None
         before = self.stamp(collector)
+        source, collect = collector.effective.source, collector.effective.collect
+        log.debug("session begins", collector=collector.name, protocol=source.protocol, host=source.host,
+                  user=source.username, mode=collect.mode, limit=collect.limit,
+                  after=previous.reason if previous else None)
         report, push = self._report(work)
         report = work.judge(report)
         _log(collector.name, report)
@@ -189,6 +200,7 @@ class SessionPool:
         if retry is not None and retry.reason in _SECRETS_FAULT:
             # a session may itself have written a new refresh token: that is no reason to try again
             retry = replace(retry, stamp=self.stamp(collector) if collector.effective.source.oauth2 else before)
+        _log_retry(collector.name, work.retry, retry)
         if retry != work.retry:
             self._keep(work.collector.name, retry)
         return Finished(report, retry, push)
@@ -256,6 +268,19 @@ def _log(name: str, report: SessionReport) -> None:
         log.info("session", **facts)
     else:
         log.warning("session", **facts, reason=report.error.reason, error=report.error.message)
+
+
+def _log_retry(name: str, before: Retry | None, now: Retry | None) -> None:
+    """What comes of a session for the next one: a login that waits, and until when; a collector that is well again."""
+    if now is None:
+        if before is not None:
+            log.info("recovered", collector=name, after=before.failures, reason=before.reason)
+        return
+    facts = {"collector": name, "reason": now.reason, "failures": now.failures, "until": timestamp(now.next_attempt)}
+    if now.reason in _SECRETS_FAULT | {AccountNotReady.reason}:
+        log.warning("stalled", **facts, sooner="when the manifest or the secret changes")
+    else:
+        log.debug("backing off", **facts)
 
 
 def _where(error: Exception) -> list[str]:

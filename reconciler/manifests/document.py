@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # it comes from a compiled module
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import (
@@ -26,7 +27,7 @@ from ruamel.yaml.events import (
 
 from reconciler.manifests import encoding
 from reconciler.manifests.diagnostics import Finding, Path, Position, is_secret, quoted
-from reconciler.manifests.nodes import Document, Node, Unusable
+from reconciler.manifests.nodes import Anchor, Document, Node, Unusable
 from reconciler.manifests.scalars import AmbiguousNumber, Scalar, resolve
 from reconciler.manifests.syntax import explain
 
@@ -110,6 +111,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._parser = CParser(text.encode())
+        self._last: Event | None = None
         self._values = 0
         self._aliased = 0
 
@@ -133,7 +135,8 @@ class _Reader:
         try:
             event: Event = self._parser.get_event()
         except MarkedYAMLError as error:
-            raise explain(error, self._text) from error
+            raise explain(error, self._text, self._last) from error
+        self._last = event
         return event
 
     def _take(self, builder: _Builder, event: NodeEvent) -> None:
@@ -192,7 +195,8 @@ class _Reader:
             if self._aliased > MOST_ALIASED:
                 raise Unusable(position, "alias-bomb", f"aliases may add {MOST_ALIASED:,} values to a file: write the "
                                                        "values out")
-        builder.attach(target or Node(None, position))
+        builder.attach(replace(target, position=position, anchor=Anchor(name, target.position.line)) if target
+                       else Node(None, position))
 
 
 def _resolved(builder: _Builder, text: str, position: Position) -> Scalar:

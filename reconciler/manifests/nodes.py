@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
@@ -19,6 +19,13 @@ class Unusable(Exception):
         self.message = message
 
 
+class Anchor(NamedTuple):
+    """A name that a value has, and the value's line."""
+
+    name: str
+    line: int
+
+
 class Node(Struct, eq=False):
     """A value. `size` counts it and everything below it, aliases as often as they are used."""
 
@@ -29,6 +36,8 @@ class Node(Struct, eq=False):
     keys: dict[str, Position] = field(default_factory=dict)
     children: list[Node] | dict[str, Node] = field(default_factory=list)
     size: int = 1
+    anchor: Anchor | None = None
+    """Where the value stands that this is an alias of."""
 
     def add(self, key: str, position: Position, child: Node) -> None:
         """A mapping's next entry."""
@@ -63,9 +72,17 @@ class Document(Struct, frozen=True):
     def place(self, path: Path, *, key: bool = False) -> Position:
         """Where the value at `path` begins (or its key); where there is none, the nearest value that would hold it."""
         nodes = self._down(path)
+        alias = _alias(nodes, path, key=key)
+        if alias is not None:
+            return alias.position
         if key and path and len(nodes) >= len(path):
             return nodes[len(path) - 1].keys.get(str(path[-1])) or nodes[-1].position
         return nodes[-1].position
+
+    def anchor(self, path: Path, *, key: bool = False) -> Anchor | None:
+        """The one by whose alias the value at `path` is there."""
+        alias = _alias(self._down(path), path, key=key)
+        return alias.anchor if alias else None
 
     def _down(self, path: Path) -> list[Node]:
         """The values on the way, as far as they exist."""
@@ -76,3 +93,8 @@ class Document(Struct, frozen=True):
                 break
             nodes.append(node)
         return nodes
+
+
+def _alias(nodes: list[Node], path: Path, *, key: bool) -> Node | None:
+    """The first alias on the way; the key that stands before one is no part of it."""
+    return next((node for depth, node in enumerate(nodes) if node.anchor and not (key and depth == len(path))), None)

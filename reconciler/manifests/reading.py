@@ -46,7 +46,9 @@ class Reading(Struct, frozen=True):
         for finding in (*self.found, *findings):
             told = self._told(finding) if self.template else finding
             if told is not None:
-                yield self.place(finding.path, finding.key), told
+                anchor = self.document.anchor(finding.path, key=finding.key)
+                at = f" (the value of the anchor {quoted('&' + anchor.name)} in line {anchor.line})" if anchor else ""
+                yield self.place(finding.path, finding.key), replace(told, message=told.message + at) if at else told
 
     def _told(self, finding: Finding) -> Finding | None:
         """As it concerns a collector."""

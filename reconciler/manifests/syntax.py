@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import Event, ScalarEvent
 
 from reconciler.manifests.diagnostics import START, Position
 from reconciler.manifests.encoding import lines
@@ -30,9 +33,28 @@ _AT_CONTEXT = frozenset({"could not find expected ':'", "found unexpected end of
 """Where the beginning of what could not be read is the place to look at."""
 
 
-def explain(error: MarkedYAMLError, text: str) -> Unusable:
-    """What the parser found, at the place where it is to be mended."""
+_SPACES = "\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000"
+ODD_SPACE = re.compile(f"[{_SPACES}]")
+"""What looks like a space, and is none to YAML."""
+_MISLEADING = re.compile(f"^[ {_SPACES}]*?(?P<indent>[{_SPACES}])|[:,-] *(?P<behind>[{_SPACES}])")
+_LINES_BEFORE = 2
+
+
+def odd_space(character: str) -> str:
+    """What is said of one."""
+    return f"the character U+{ord(character):04X} looks like a space and is none to YAML: write spaces"
+
+
+def explain(error: MarkedYAMLError, text: str, before: Event | None = None) -> Unusable:
+    """What the parser found, at the place where it is to be mended. `before`: what it had read until then."""
     problem = error.problem or "this is not YAML"
+    if error.problem_mark and (found := _misled(text, error.problem_mark.line)):
+        return found
+    if error.problem_mark and _is_long_quote(before, error.problem_mark.line):
+        assert before is not None  # noqa: S101  # a quote is something
+        start, end = before.start_mark, before.end_mark
+        return Unusable(Position(start.line + 1, start.column + 1), "syntax",
+                        f"the quote that opens here is closed in line {end.line + 1} only: close it where it ends")
     mark = error.context_mark if problem in _AT_CONTEXT and error.context_mark else error.problem_mark
     position = Position(mark.line + 1, mark.column + 1) if mark else START
     if "tab character" in problem or _character(text, position) == "\t":
@@ -40,6 +62,22 @@ def explain(error: MarkedYAMLError, text: str) -> Unusable:
     if problem not in _AT_CONTEXT and _is_end(text, position):
         return Unusable(position, "syntax", "the file ends within a list or mapping: close what is open")
     return Unusable(position, "syntax", _SENTENCES.get(problem, f"this is not YAML: {problem}"))
+
+
+def _misled(text: str, line: int) -> Unusable | None:
+    """What looks like a space in this line, or in those shortly before."""
+    every = lines(text)
+    for number in range(min(line, len(every) - 1), max(line - _LINES_BEFORE, 0) - 1, -1):
+        if match := _MISLEADING.search(every[number]):
+            group = "indent" if match["indent"] else "behind"
+            return Unusable(Position(number + 1, match.start(group) + 1), "syntax", odd_space(match[group]))
+    return None
+
+
+def _is_long_quote(before: Event | None, line: int) -> bool:
+    """Whether a text in quotes, of several lines, has just ended in this line: its last quote may open another one."""
+    return (isinstance(before, ScalarEvent) and before.style in {"'", '"'}
+            and before.start_mark.line < before.end_mark.line == line)
 
 
 def _is_end(text: str, position: Position) -> bool:

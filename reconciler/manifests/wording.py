@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from reconciler.manifests import spec
 from reconciler.manifests.diagnostics import Finding, Path, did_you_mean, dotted, escaped, is_secret, nearest, quoted
 from reconciler.manifests.nodes import Document
+from reconciler.manifests.syntax import ODD_SPACE, odd_space
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -186,6 +187,8 @@ def _unknown_keys(error: Violation) -> Iterator[Finding]:
             match, hint = None, "templates do not nest; write the fields out"
         elif elsewhere and not (match and match.lower() == key.lower()):
             match, hint = None, f"it belongs in {elsewhere}"
+        elif odd := ODD_SPACE.match(key):
+            hint = f"{odd_space(odd[0])} before it"
         else:
             hint = did_you_mean(key, known)
         yield Finding((*error.path, key), "unknown-key", f"{quoted(key)} is no field of "

@@ -25,7 +25,7 @@ def read_secret(ref: SecretRef) -> Secret:
     """
     policy = allowed()
     if ref.file is not None:
-        return _checked(_file(ref.file, policy.secret_files), f"the file {ref.file}")
+        return _checked(_file(ref.file, policy.secret_files), f"the file {_shown(ref.file)}")
     if ref.env is not None:
         if not policy.variable(ref.env):
             raise PolicyRefused(f"the policy does not allow the environment variable {ref.env} for a secret")
@@ -53,17 +53,26 @@ def _file(path: str, roots: Roots) -> bytes:
         with opened_beneath(path, roots, "secret file") as place:
             descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block
     except OSError as error:
-        raise SecretUnavailable(f"cannot read the secret file {path}: {error.strerror}; make it, and readable for the "
-                                "user that runs mailcollector") from error
+        raise SecretUnavailable(f"cannot read the secret file {_shown(path)}: {error.strerror}; make it, and readable "
+                                "for the user that runs mailcollector") from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise SecretUnavailable(f"the secret file {path} is not a file; name one that holds the secret alone")
+            raise SecretUnavailable(f"the secret file {_shown(path)} is not a file; name one that holds the secret "
+                                    "alone")
         with os.fdopen(os.dup(descriptor), "rb") as file:
             return file.read(LIMIT + 1)
     except OSError as error:
-        raise SecretUnavailable(f"cannot read the secret file {path}: {error.strerror}; see to its disk") from error
+        raise SecretUnavailable(f"cannot read the secret file {_shown(path)}: {error.strerror}; see to its "
+                                "disk") from error
     finally:
         os.close(descriptor)
+
+
+def _shown(path: str) -> str:
+    """Without `..`, where it leads to the same file: `..` behind a link leads elsewhere."""
+    plain = os.path.normpath(path)
+    same = os.path.realpath(os.path.dirname(plain)) == os.path.realpath(os.path.dirname(path))  # noqa: PTH120
+    return plain if same else path
 
 
 def _variable(name: str) -> bytes:

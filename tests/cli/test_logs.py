@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import subprocess
 import sys
 
 import pytest
@@ -107,3 +109,30 @@ def test_tracebacks(capsys: pytest.CaptureFixture[str], foreign: bool) -> None:
     assert lines[1] == "    Traceback (most recent call last):"
     assert not [line for line in lines[1:] if not line.startswith("    ")]
     assert "\x1b" not in written
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_priorities_for_the_journal(form: str) -> None:
+    """systemd sets JOURNAL_STREAM; the number in front of a line is taken off by the journal."""
+    script = ("import sys; from reconciler.cli.logs import configure; from reconciler.log import log;"
+              f"configure({form!r}, 'debug');"
+              "log.debug('d'); log.info('i'); log.warning('w'); log.error('e', note='a\\nb')")
+    for variable, begins in (("8:1", ["<7>", "<6>", "<4>", "<3>"]), ("", ["{"] * 4 if form == "json" else ["20"] * 4)):
+        done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "JOURNAL_STREAM": variable},
+                              check=True, capture_output=True, text=True)
+        lines = done.stderr.splitlines()
+        assert len(lines) == 4
+        assert all(line.startswith(begin) for line, begin in zip(lines, begins, strict=True)), lines
+
+
+@pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colours_where_they_are_not_wanted(monkeypatch: pytest.MonkeyPatch, variable: dict[str, str]) -> None:
+    for name, value in variable.items():
+        monkeypatch.setenv(name, value)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    configure(None, "info")
+
+    log.error("session")
+
+    assert "\x1b" not in terminal.getvalue()

@@ -42,7 +42,8 @@ def test_every_rule_is_in_the_corpus_and_every_id_in_the_catalogue() -> None:
     expected = [json.loads(expectation(path).read_text("utf-8")) for path in INVALID]
     warned = [said(path) for path in VALID]
     rules = {found["rule"] for case in (*expected, *warned) for found in case}
-    assert rules == RULES.keys() - TESTED_ELSEWHERE
+    elsewhere = TESTED_ELSEWHERE | {rule for rule in RULES if rule.startswith("policy-")}
+    assert rules == RULES.keys() - elsewhere
 
 
 def test_never_the_library_s_own_words() -> None:
