@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, make_url
 from sqlalchemy.engine import URL
 
-from reconciler.disk import sync_names
+from reconciler.disk import sync_names, unmounted
 from reconciler.ledger import dialects
 from reconciler.ledger.audit import Audits
 from reconciler.ledger.declarations import Declarations
@@ -58,11 +58,20 @@ def _ensure_file(where: URL, title: str, create: bool) -> None:
             return
         if not create:
             raise LedgerAbsent(f"there is no ledger at {title}: nothing has run here yet")
+        _require_mounted(path, title)
         _ensure_directory(path.parent)
         _build(where, path)
     except OSError as error:
         raise LedgerUnavailable(f"the ledger {title} cannot be made: {error.strerror}; give its directory to the user "
                                 "that runs mailcollector, or name another with --state-dir") from error
+
+
+def _require_mounted(path: Path, title: str) -> None:
+    """A new ledger below a mount point without its disk would count everything as new, and be hidden by the mount."""
+    missing = unmounted(os.path.realpath(path.parent))
+    if missing is not None:
+        raise LedgerUnavailable(f"there is no ledger at {title}, and /etc/fstab has a file system for {missing}, where "
+                                "none is mounted: mount it; or name another directory with --state-dir")
 
 
 def _ensure_directory(directory: Path) -> None:

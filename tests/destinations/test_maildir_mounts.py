@@ -318,3 +318,22 @@ def test_the_ledger_keeps_what_a_mount_is(ledger: SqlLedger) -> None:
     ledger.remember_mount(Mount("/old", "xfs", "x"), [])
     ledger.remember_mount(mount, ["/old"])
     assert ledger.mounts() == {"/srv/the mail": mount}
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_a_new_ledger_beside_mail_that_was_collected_is_warned_of_once(tmp_path: Path, ledger: SqlLedger, read: bool,
+                                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    """The state's own disk may not be mounted."""
+    path = f"{tmp_path}/mail/{{local}}"
+    Machine(path, ledger).run()
+    if read:
+        [mail] = files(tmp_path / "mail")
+        mail.rename(mail.parents[1] / "cur" / f"{mail.name}:2,S")
+    assert "the ledger is new" not in capsys.readouterr().out
+    fresh = open_ledger(f"sqlite:///{tmp_path}/other/ledger.sqlite3")
+    machine = Machine(path, fresh)
+    machine.run()
+    assert "the ledger is new, but there is mail" in capsys.readouterr().out
+    machine.run()
+    assert "the ledger is new" not in capsys.readouterr().out
+    fresh.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sqlite3
@@ -19,9 +20,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
+from reconciler import disk
 from reconciler.ledger import LedgerAbsent, SqlLedger, dialects, migration, open_ledger
 from reconciler.ledger.schema import REVISIONS, metadata
 from reconciler.model.errors import LedgerUnavailable
+from tests.crashes.power import Disk
 from tests.ledger.samples import INBOX, NOW, collected
 
 
@@ -281,3 +284,55 @@ def _execute(path: Path, statement: str) -> None:
     connection.execute(statement)
     connection.commit()
     connection.close()
+
+
+def test_M13_a_read_that_fails_is_not_taken_for_damage(url: str, path: Path) -> None:
+    """SQLite says so of a page that could not be read, wherever in its work that happens."""
+    with closing(open_ledger(url)) as ledger:
+        ledger.declare("sales", "digest", "new-keep", NOW)
+    program = f"""from reconciler.ledger import open_ledger
+from reconciler.model.errors import LedgerUnavailable
+try:
+    ledger = open_ledger({url!r})
+    ledger.histories()
+    ledger.close()
+except LedgerUnavailable as error:
+    print(error)"""
+    told = set()
+    for number in range(3, 7):
+        done = subprocess.run(
+            ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(path), "-e", "trace=pread64", "-e",
+             f"inject=pread64:error=EIO:when={number}", sys.executable, "-c", program],
+            check=True, capture_output=True, text=True)
+        assert "restore it from a backup" not in done.stdout, number
+        told.add(done.stdout.partition("(")[0].rpartition("sqlite3 ")[2].strip())
+    assert "could not be read, but is not damaged: the disk fails now and then; see the kernel's log" in told, told
+
+
+def test_a_new_ledger_is_not_made_below_a_mount_point_without_its_disk(tmp_path: Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "state").mkdir()
+    fstab = tmp_path / "fstab"
+    fstab.write_text(f"UUID=1 {tmp_path}/state ext4 defaults 0 2\n")
+    monkeypatch.setattr(disk, "_FSTAB", fstab)
+    with pytest.raises(LedgerUnavailable, match=f"fstab has a file system for {tmp_path}/state, where none is mounted"):
+        open_ledger(f"sqlite:///{tmp_path}/state/deeper/ledger.sqlite3")
+    assert list((tmp_path / "state").iterdir()) == []
+    fstab.write_text(f"UUID=1 {tmp_path}/state ext4 noauto 0 2\n")
+    open_ledger(f"sqlite:///{tmp_path}/state/deeper/ledger.sqlite3").close()
+
+
+def test_M15_a_ledger_on_a_full_disk_is_told_as_that(tmp_path: Path) -> None:
+    """There is no room for the index of its log either: SQLite says `disk I/O error`."""
+    with Disk(mebibytes=8) as disk:
+        url = f"sqlite:///{disk.mounted}/state/ledger.sqlite3"
+        open_ledger(url).close()
+        with (disk.mounted / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while True:
+                filler.write(bytes(1024))
+        with pytest.raises(LedgerUnavailable, match="cannot grow: the disk is full; make room on it"), \
+                closing(open_ledger(url)) as ledger:
+            ledger.declare("sales", "digest", "new-keep", NOW)
+        (disk.mounted / "filler").unlink()
+        with closing(open_ledger(url)) as ledger:
+            ledger.declare("sales", "digest", "new-keep", NOW)

@@ -84,9 +84,23 @@ class Mounted:
         """Mail is going to be delivered there, which was checked. Raises what the memory raises."""
         look = self._looks[place]
         if look.news and look.found is not None:
+            if not self._remembered():
+                self._tell_of_a_new_ledger(place)
             self._memory.remember_mount(look.found, look.instead)
             self._known = None
             self._looks[place] = replace(look, news=False)
+
+    def _tell_of_a_new_ledger(self, place: Place) -> None:
+        """It may be new because the state's own disk is not mounted: then everything is collected again."""
+        from reconciler.destinations.maildir import audit  # noqa: PLC0415  # hardly ever needed
+
+        if self._memory.delivered_last(1):
+            return
+        found = audit.Maildirs.survey(place)
+        if found and (found.untouched or found.seen):
+            log.warning("the ledger is new, but there is mail of mailcollector's already: it may come again. If the "
+                        "state directory is on a disk that is not mounted, stop, and mount it", maildir=str(place),
+                        messages=len(found.untouched) + len(found.seen))
 
     def _look(self, place: Place, changes: int) -> _Look:
         path = _real(place)
