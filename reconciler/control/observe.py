@@ -27,6 +27,8 @@ from reconciler.planning.declared import Broken, Declaration, Key, Observed
 
 CONFIRMATION = ".allow-empty"
 """A file of this name in the directory says that no collector at all is meant."""
+REROUTE = ".allow-reroute"
+"""The same of mail that goes to another default Destination than before."""
 
 
 class Look(Struct, frozen=True):
@@ -116,7 +118,8 @@ class Directory:
         return self._parsed({**self._files, **found})
 
     def _compare(self, files: dict[str, _File], place: frozenset[Identity]) -> Look:
-        confirmed = self._allow_empty or os.path.exists(self.root / CONFIRMATION)  # noqa: PTH110  # never raises
+        confirmed = (self._allow_empty or os.path.exists(self.root / CONFIRMATION),  # noqa: PTH110  # never raises
+                     os.path.exists(self.root / REROUTE))  # noqa: PTH110
         self._allow_empty = False
         last = self._last
         same = (last is not None and not last.observed.vanished and files.keys() == self._files.keys()
@@ -126,7 +129,9 @@ class Directory:
         if self._leaving or not same:
             present = {key for file in files.values() for key in file.keys()}  # noqa: SIM118  # no mapping
             leaving = self._leaving.look(present, changed=not same)
-        if same and last is not None and (last.observed.empty_confirmed, last.observed.leaving) == (confirmed, leaving):
+        if same and last is not None and (
+                last.observed.empty_confirmed, last.observed.reroute_confirmed, last.observed.leaving) == (
+                *confirmed, leaving):
             return self._done((last.observed, last.diagnostics), place)
         hidden = any(kind == "Destination" for kind, _ in leaving)
         if (self._together is None or self._together.diagnostics or hidden != self._hidden
@@ -222,7 +227,7 @@ def _together(files: Mapping[str, _File], *, hidden: bool) -> Together:
     return check_together(parsed, whole=not hidden and not any(_may_hide_a_destination(file) for file in parsed))
 
 
-def _observed(files: Mapping[str, _File], together: Together, leaving: frozenset[Key], *, confirmed: bool
+def _observed(files: Mapping[str, _File], together: Together, leaving: frozenset[Key], *, confirmed: tuple[bool, bool]
               ) -> tuple[Observed, tuple[Diagnostic, ...]]:
     parsed = [file.parsed for file in files.values()]
     diagnostics = in_order([*(found for file in parsed for found in file.diagnostics), *together.diagnostics])
@@ -236,7 +241,7 @@ def _observed(files: Mapping[str, _File], together: Together, leaving: frozenset
         broken=tuple(broken),
         unreadable={name: file.unreadable for name, file in files.items() if file.unreadable},
         unclear={name: _first(errors.get(name, ()), 1) for name, file in files.items() if _is_unclear(file)},
-        empty_confirmed=confirmed, leaving=leaving)
+        empty_confirmed=confirmed[0], reroute_confirmed=confirmed[1], leaving=leaving)
     return observed, tuple(diagnostics)
 
 

@@ -41,6 +41,9 @@ def _consequences(before: DesiredCollector, after: DesiredCollector) -> Iterator
                "and then deleted there")
     elif new == "new-delete" and old == "new-keep":
         yield "deletes on the server: with new-delete everything that was collected is deleted there, earlier mail too"
+    if before.destination_name != after.destination_name:
+        yield (f"another destination: its mail goes to {after.destination_name or 'the state directory'}, no longer to "
+               f"{before.destination_name or 'the state directory'}")
     if _account(before.effective.source) != _account(after.effective.source) and new != "all-delete":
         yield ("another account: what was collected before is recognised there by its content, everything else counts "
                "as new")

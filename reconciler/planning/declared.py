@@ -63,6 +63,8 @@ class Observed(Struct, frozen=True):
     unclear: Mapping[str, str] = field(default_factory=dict)
     vanished: str = ""
     empty_confirmed: bool = False
+    reroute_confirmed: bool = False
+    """That mail goes to another default Destination than before is meant."""
     leaving: frozenset[Key] = frozenset()
     removed: frozenset[str] = frozenset()
 

@@ -5,7 +5,7 @@ Nobody is stopped by a mistake: what cannot be read or understood keeps its last
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -90,6 +90,8 @@ class Desired(Struct, frozen=True):
     collectors: Mapping[str, DesiredCollector]
     invalid: Mapping[str, Invalid]
     good: Mapping[Key, Declaration]
+    rerouting: bool = False
+    """Mail would go to another default Destination than before, and does not yet."""
 
 
 class Settled(Struct, frozen=True):
@@ -107,15 +109,58 @@ def desire(observed: Observed, remembered: Mapping[Key, Declaration],
     collectors: dict[str, DesiredCollector] = {}
     invalid = _first_seen_bad(observed, remembered)
     good: dict[Key, Declaration] = {found.declaration.key: found.declaration for found in settled.values()}
-    for name, found in _collectors(observed, remembered).items():
+    collecting = _collectors(observed, remembered)
+    rerouting = _rerouting(collecting.values(), destinations, observed, remembered)
+    if rerouting is not None:
+        good = {key: found for key, found in remembered.items() if key[0] == "Destination"}  # as it is in force
+    for name, found in collecting.items():
         good[found.declaration.key] = found.declaration
-        desired = with_destination(found, destinations, previous.get(name) if previous else None)
+        if rerouting is not None and found.declaration.key in rerouting.collectors:
+            held = found if found.problem else Settled(found.declaration, rerouting.problem)
+            desired = with_destination(held, rerouting.before, None)
+        else:
+            desired = with_destination(found, destinations, previous.get(name) if previous else None)
         if isinstance(desired, Invalid):
             invalid[name] = desired
         else:
             collectors[name] = desired
     good.update((key, declaration) for key, declaration in gone.items() if key[1] in destinations.kept)
-    return Desired(collectors, invalid, good)
+    return Desired(collectors, invalid, good, rerouting is not None)
+
+
+class _Rerouting(Struct, frozen=True):
+    """The collectors that name no destination, new ones too, and where the default was before."""
+
+    collectors: frozenset[Key]
+    before: Destinations
+    problem: Problem
+
+
+def _rerouting(found: Iterable[Settled], destinations: Destinations, observed: Observed,
+               remembered: Mapping[Key, Declaration]) -> _Rerouting | None:
+    """Two or more collectors that name no Destination, for which the default is another one than before: whoever may
+    declare one Destination must not get everybody's mail by that alone. None where that is not so, or is meant."""
+    before = Destinations({key[1]: one for key, one in remembered.items() if key[0] == "Destination"}, {})
+    old, new = before.choose(None), destinations.choose(None)
+    if observed.reroute_confirmed or old.missing or new.missing or new.complaint or old.digest == new.digest:
+        return None
+    nameless = [one.declaration for one in found if _names_none(one.declaration)]
+    concerned = [one for one in nameless
+                 if (known := remembered.get(one.key)) is not None and _names_none(known)]
+    if len(concerned) < 2:
+        return None
+    places = [f"the Destination {one.name!r}" if one.name else "the Maildirs below the state directory"
+              for one in (new, old)]
+    if old.name == new.name:
+        places[0] = "where it now says"
+    problem = Problem(HELD, f"the mail of {len(concerned)} collectors that name no destination would go to "
+                            f"{places[0]}, no longer to {places[1]}: it goes where it went; if that is meant, create "
+                            "the file .allow-reroute in the manifests' directory, or name their destination in them")
+    return _Rerouting(frozenset(one.key for one in nameless), before, problem)
+
+
+def _names_none(declaration: Declaration) -> bool:
+    return isinstance(declaration.manifest, MailCollector) and declaration.manifest.spec.destination is None
 
 
 def in_force(observed: Observed, remembered: Mapping[Key, Declaration]

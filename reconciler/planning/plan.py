@@ -92,7 +92,7 @@ def _step(collector: DesiredCollector, running: DesiredCollector | None) -> Step
         return Keep(name, refusal) if collector.supported else Hold(name, refusal)
     if running is None:
         return Start(name, problem.message if problem else "declared", changes(None, collector))
-    if collector.held and problem:
+    if collector.held and problem and running.effective_digest == collector.effective_digest:
         return Hold(name, problem.message)
     if running.effective_digest != collector.effective_digest:
         return Replace(name, _cause(running, collector), changes(running, collector),
