@@ -20,7 +20,7 @@ from reconciler.control.once import Once
 from reconciler.control.sessions import SessionControl, SessionPool
 from reconciler.destinations.maildir import Maildir
 from reconciler.ledger import SqlLedger
-from reconciler.manifests.spec import SourceSpec, octets
+from reconciler.manifests.spec import SourceSpec, octets, seconds
 from reconciler.model.errors import AuthenticationFailed, CollectorError
 from reconciler.model.interfaces import Destination, Push, Source
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
@@ -150,14 +150,18 @@ def open_source(spec: SourceSpec, secret: Secret, settings: Settings,
     if spec.protocol == "imap":
         from reconciler.sources.imap import open_imap  # noqa: PLC0415  # IMAPClient is slow to import
 
-        imap = open_imap(spec, secret, Limits(), _ACCOUNTS, Identity(settings.support_address))
+        imap = open_imap(spec, secret, limits_for(spec), _ACCOUNTS, Identity(settings.support_address))
         imap.entered = entered
         return imap
     from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415  # many have IMAP only
 
-    pop3 = open_pop3(spec, secret, Limits(), _ACCOUNTS)
+    pop3 = open_pop3(spec, secret, limits_for(spec), _ACCOUNTS)
     pop3.entered = entered
     return pop3
+
+
+def limits_for(spec: SourceSpec) -> Limits:
+    return Limits.patient(seconds(spec.timeout))
 
 
 def open_push(collector: DesiredCollector, tokens: Tokens, settings: Settings) -> Push:
@@ -165,7 +169,7 @@ def open_push(collector: DesiredCollector, tokens: Tokens, settings: Settings) -
 
     spec = collector.effective.source
     secret = tokens.secret_of(spec, collector=collector.name)
-    return idle.open_push(spec, secret, Limits(), _ACCOUNTS, Identity(settings.support_address))
+    return idle.open_push(spec, secret, limits_for(spec), _ACCOUNTS, Identity(settings.support_address))
 
 
 class MountPoints:

@@ -338,7 +338,9 @@ class Session(Generic[S]):
                 self._lose(error)
                 self._barren = 0 if self._arrived > before else self._barren + 1
                 if singly:
-                    self._convict(work, open_, error)
+                    found = self._convict(work, open_, error)
+                    if self._barren >= blame.BARREN and not (self._arrived and found):
+                        break
                     continue
                 self._suspect(work, open_, error)
                 if self._barren >= blame.BARREN + bool(self._arrived):
@@ -528,9 +530,12 @@ class Session(Generic[S]):
                    and (attempt.previous is None or attempt.previous.state not in _KEPT)]
         self._commits.write(folder, records)
 
-    def _convict(self, work: FolderWork, open_: dict[str, Attempt], error: SourceError) -> None:
-        """One that was asked for by itself has ended the connection."""
-        [attempt] = self._causes(open_)[:1] or [open_.pop(next(iter(open_)))]
+    def _convict(self, work: FolderWork, open_: dict[str, Attempt], error: SourceError) -> bool:
+        """One that was asked for by itself has ended the connection. False: none has."""
+        causes = self._causes(open_)
+        if not causes:
+            return False  # it had come before the connection ended
+        attempt = causes[0]
         self._losses += blame.is_proven(attempt.previous)
         folder = self._known_as[work.folder]
         proven = blame.is_proven(attempt.previous) or self._arrived > 0 or self._gives(work)
@@ -538,9 +543,10 @@ class Session(Generic[S]):
             lost = not isinstance(error, ProtocolViolation)
             self._charge(folder, attempt, str(error), lost=lost, proven=proven)
         else:
-            self._mark(folder, [(attempt, str(error))])
+            self._mark(folder, [(attempt, "")])
         if not proven:
             self._trouble = self._trouble or error
+        return True
 
     def _judge(self, work: FolderWork) -> None:
         """Those that were refused, with nothing that came after them."""
@@ -558,7 +564,7 @@ class Session(Generic[S]):
             if self._sole or blame.is_proven(attempt.previous):
                 self._charge(folder, attempt, found.reason, proven=later is None or not unproven)
             else:
-                self._mark(folder, [(attempt, found.reason)])
+                self._mark(folder, [(attempt, "")])
         if unproven and later is not None:
             raise trouble
         if unproven and not self._sole:

@@ -228,7 +228,7 @@ def _say(key: str, schema: Schema) -> None:
         case "string" if "enum" in schema:
             schema["errorMessage"] = f"{quoted(key)} is one of {', '.join(schema['enum'])}"
         case "string":
-            schema["errorMessage"] = (schema["patternErrorMessage"] if rule in {"interval", "size"} else
+            schema["errorMessage"] = (schema["patternErrorMessage"] if rule in {"interval", "timeout", "size"} else
                                       "Text belongs here: put a number, true or false in quotes")
         case "integer":
             schema["errorMessage"] = f"A whole number from {schema['minimum']} to {schema['maximum']} belongs here"

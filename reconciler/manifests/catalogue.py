@@ -43,6 +43,7 @@ RULES: dict[str, str] = {
     "out-of-range": "A number that is too small or too large.",
     "too-long": "A text that is too long.",
     "interval": "Not an interval from 5s to 24h.",
+    "timeout": "Not a time from 10s to 10m.",
     "size": "Not a size such as 50MiB.",
     "name": "Not a DNS label.",
     "address": "Not a mail address, or one with an impossible domain.",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.manifests._descriptions import FieldText
 
 _TO_59 = r"[1-5]?[0-9]"
+TIMEOUT = r"^(?:(?:[1-9][0-9]|[1-5][0-9]{2}|600)s|(?:[1-9]|10)m|[1-9]m[1-5]?[0-9]s)$"  # 10s … 10m
 INTERVAL = (
     r"^(?:"
     r"(?:[5-9]|[1-9][0-9]{1,3}|[1-7][0-9]{4}|8[0-5][0-9]{3}|86[0-3][0-9]{2}|86400)s"  # 5s … 86400s
@@ -66,6 +67,7 @@ LocalPart = Annotated[str, StringConstraints(pattern=LOCAL_PART, max_length=256)
 Domain = Annotated[str, StringConstraints(pattern=DOMAIN, max_length=253)]
 Path = Annotated[str, StringConstraints(pattern=ONE_LINE, min_length=1, max_length=4096)]
 Interval = Annotated[str, StringConstraints(pattern=INTERVAL)]
+Timeout = Annotated[str, StringConstraints(pattern=TIMEOUT)]
 Size = Annotated[str, StringConstraints(pattern=SIZE)]
 Items = Annotated[tuple[T, ...], Strict(strict=False)]
 """A list in the manifest; its elements stay strict."""
@@ -265,6 +267,11 @@ class SourceSpec(Declared):
     """Where the password lives; or oauth2."""
     oauth2: OAuth2 | None = None
     """How to get an access token; or password."""
+    timeout: Timeout = "60s"
+    """The longest silence of the server that is waited out, 10s … 10m: more for one that works long before it answers.
+
+    Examples: `60s`, `2m`
+    """
     folders: Annotated[Items[Line], Field(min_length=1)] | None = None
     """IMAP only; default INBOX. `/` stands for the server's delimiter; patterns such as "Lists/*" are allowed.
 

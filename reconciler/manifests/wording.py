@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _INTERVAL = "is no interval from 5s to 24h: write it like 90s, 5m, 1h30m or 1d"
 PATTERNS = {
     spec.INTERVAL: ("interval", _INTERVAL),
+    spec.TIMEOUT: ("timeout", "is no time from 10s to 10m: write it like 90s, 2m or 1m30s"),
     spec.SIZE: ("size", "is no size: write it like 50MiB, 300kB or 1000B"),
     spec.NAME: ("name", "is no name: use a-z, 0-9 and `-`, beginning and ending with a letter or digit"),
     spec.ONE_LINE: ("control-character", "holds a line break or another control character: write it in one line"),
@@ -113,9 +114,12 @@ def _mend(error: Violation) -> tuple[str, str]:
     """The rule, and the end of the sentence."""
     node = error.document.at(error.path)
     source = node.source if node else None
-    if error.allowed == "string" and source and error.schema.get("pattern", "").startswith(spec.INTERVAL[:-1]):
+    pattern = error.schema.get("pattern", "")
+    if error.allowed == "string" and source and pattern.startswith(spec.TIMEOUT[:-1]):
+        return "timeout", f": give it a unit, such as {source}s or {source}m"
+    if error.allowed == "string" and source and pattern.startswith(spec.INTERVAL[:-1]):
         return "interval", f": give it a unit, such as {source}s or {source}m"
-    if error.allowed == "string" and source and error.schema.get("pattern", "").startswith(spec.SIZE[:-1]):
+    if error.allowed == "string" and source and pattern.startswith(spec.SIZE[:-1]):
         return "size", f": give it a unit, such as {source}B or {source}MiB"
     return "type", _rewritten(error.allowed, error.value, source, hidden=is_secret(error.path))
 

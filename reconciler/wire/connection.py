@@ -100,9 +100,12 @@ class Connection:
         self._reply = 0
         self._bound = self.limits.reply
 
-    def expect_listing(self) -> None:
-        """The reply to this command has a line for each message."""
+    def expect_listing(self, *, slow: bool = True) -> None:
+        """The reply to this command has a line for each message. `slow`: it may take long to make, and no message is
+        in it."""
         self._bound = self.limits.listing
+        if slow:
+            self._patience.expect_listing()
 
     def send(self, data: bytes) -> None:
         """Send all of `data`."""

@@ -16,6 +16,8 @@ class Limits(Struct, frozen=True):
     """One command and its reply, bulk data apart."""
     minimum_rate: float = 512.0
     """Bulk data, in octets per second over the whole transfer, beyond `silence`."""
+    listing_rate: float = 1.0
+    """The same for replies with a line for each message, which some servers take long to make; beyond `command`."""
     session: float = 1800.0
     """One session, whatever it does."""
     line: int = 8 << 10
@@ -26,3 +28,9 @@ class Limits(Struct, frozen=True):
     """Octets of one command's reply, bulk data apart. Whatever keeps a reply's lines needs several times as much."""
     listing: int = 32 << 20
     """The same for replies with a line for each message; enough for 500,000 of them."""
+
+    @classmethod
+    def patient(cls, silence: float) -> Limits:
+        """The usual ones, but for the longest silence."""
+        usual = cls()
+        return cls(silence=silence, command=max(usual.command, 3 * silence))

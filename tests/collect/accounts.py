@@ -13,6 +13,8 @@ from reconciler.destinations.maildir import Maildir
 from reconciler.ledger import open_ledger
 from reconciler.manifests.spec import SourceSpec
 from reconciler.model.history import Declaring, ParkedMessage
+from reconciler.model.messages import Account as ServerAccount
+from reconciler.model.messages import Folder
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.secret import Secret
 from reconciler.sources.imap import open_imap
@@ -57,6 +59,11 @@ class Account:
             destination.finish()
         assert report.listed == report.collected + report.skipped + report.parked + report.failed + report.left
         return report
+
+    def folder(self, host: str, port: int) -> Folder:
+        """As `Mailbox` numbers it."""
+        account = ServerAccount(self.protocol, host, port, "user")
+        return Folder(account, "INBOX", 7) if self.protocol == "imap" else Folder(account, "", 0)
 
     def delivered(self) -> Counter[bytes]:
         """What lies in the Maildir, with CRLF line ends."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from reconciler.model.outcomes import Outcome, SessionReport
+from reconciler.model.outcomes import Entry, Outcome, SessionReport
 from tests.collect.accounts import Account, Mode
 from tests.servers.mailbox import KINDS, Mailbox, Poison
 
@@ -40,6 +40,10 @@ class Case:
 
     def key(self, uid: int) -> str:
         return str(uid) if self.account.protocol == "imap" else f"u{uid}"
+
+    def known(self) -> Mapping[str, Entry]:
+        """What the ledger knows."""
+        return self.account.ledger.known("sales", self.account.folder(self.host, self.port))
 
     def missing(self) -> set[int]:
         """What was not delivered. Nothing may be doubled or changed, and nothing deleted that was not delivered."""

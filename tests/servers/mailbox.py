@@ -45,6 +45,7 @@ class Mailbox:
     pipelining: bool = True
     limit_of_logins: int = 0
     next_uid: int = 0
+    validity: int = 7
 
     def __post_init__(self) -> None:
         self.next_uid = max(self.messages, default=0) + 1
@@ -103,8 +104,8 @@ class _Imap:
                 if not box._log_in():
                     status = b"NO [UNAVAILABLE] too many logins"
             case b"SELECT" | b"EXAMINE":
-                client.send(b"* %d EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [UIDNEXT %d] next\r\n" % (
-                    len(box.messages), box.next_uid))
+                client.send(b"* %d EXISTS\r\n* OK [UIDVALIDITY %d] ok\r\n* OK [UIDNEXT %d] next\r\n" % (
+                    len(box.messages), box.validity, box.next_uid))
                 status = b"OK [READ-WRITE] done" if words[0].upper() == b"SELECT" else b"OK [READ-ONLY] done"
             case b"UID":
                 return self.uid(tag, words[1].upper(), command)

@@ -208,7 +208,7 @@ def test_I18_bodies_that_nobody_asked_for_count_for_the_bound(unasked: bytes, co
 
     replies: dict[str, Reply] = {command: flood}
     if command == "UID SEARCH":
-        replies |= {f"{BATCH} (UID BODY": OK, "NOOP": OK}
+        replies |= {f"{BATCH}(UID BODY": OK, "NOOP": OK}
     with pytest.raises(ProtocolViolation, match="longer than"):
         collected(replies, limits=Limits(reply=300_000, listing=300_000))
 

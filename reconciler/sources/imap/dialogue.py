@@ -188,7 +188,7 @@ class Dialogue(imaplib.IMAP4):
         """What the server sends until the first of the commands with these tags is complete. `bodies`: contents were
         asked for; those of other messages are to be counted by `unasked`."""
         self.connection.begin_command()
-        self.connection.expect_listing()
+        self.connection.expect_listing(slow=not bodies)
         while True:
             while bodies and (whole := self.connection.read_framed(_WHOLE, b")\r\n")):
                 (uid, _), body = whole

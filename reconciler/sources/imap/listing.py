@@ -13,12 +13,12 @@ ARRIVING = 1000
 """So many messages may come into a folder between its opening and its listing."""
 
 
-def selected_validity(dialogue: Dialogue) -> int:
+def selected_validity(dialogue: Dialogue, name: str) -> int:
     """The UIDVALIDITY that SELECT has just told; without one, UIDs mean nothing (hazard I10)."""
     validity = dialogue.told_validity()
     if not validity:
-        raise FolderFailed(f"{dialogue.connection.endpoint}: the server gives a folder no UIDVALIDITY, so that "
-                           "its messages cannot be told apart from one session to the next")
+        raise FolderFailed(f'{dialogue.connection.endpoint}: the server gives the folder "{name}" no UIDVALIDITY, so '
+                           "that its messages cannot be told apart from one session to the next")
     return validity
 
 

@@ -89,10 +89,12 @@ class ImapSource:
                     listings.append(self._list(self._connected(), name, notes, closed, stands))
             except SourceError as error:
                 failed.append(error)
+                told = str(error).removeprefix(f"{self._endpoint}: ")
                 if not isinstance(error, FolderFailed):
                     self._survive(failed, left=len(chosen.folders) - len(stands) - 1, listed=bool(listings))
+                    told = f'the folder "{name}" is passed over: {told}'
                 stands.append(None)
-                notes.append(str(error).removeprefix(f"{self._endpoint}: "))
+                notes.append(told)
         self._standing = text(stands)
         if not listings:
             raise self._nothing(failed, closed, chosen.notes)
@@ -231,7 +233,7 @@ class ImapSource:
             closed.append((str(error).removeprefix(f"{self._endpoint}: "), completed.text))
             raise error
         found = stand(client.dialogue, name)
-        folder = Folder(self._account, name, selected_validity(client.dialogue))
+        folder = Folder(self._account, name, selected_validity(client.dialogue, name))
         self._selected = folder
         next_key = selected_next(client.dialogue)
         listed = list_messages(client.dialogue)
@@ -261,7 +263,7 @@ class ImapSource:
         completed = client.dialogue.select_folder(self._folders[folder.name].raw, writable=self._writable)
         if not completed.ok:
             raise self._unopened(folder.name, completed)
-        found = selected_validity(client.dialogue)
+        found = selected_validity(client.dialogue, folder.name)
         if found != folder.validity:
             raise self._renumbered(folder)
         self._selected = folder

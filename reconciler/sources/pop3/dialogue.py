@@ -119,6 +119,7 @@ class Dialogue:
         return self.lines(len)[1]
 
     def _bounded(self, bound: int) -> Iterator[bytes]:
+        self.connection.expect_listing()
         body = Body(self.connection)
         for piece in body:
             yield piece
