@@ -151,3 +151,19 @@ def test_history_of_the_double_is_what_the_interface_says() -> None:
     registry = MemoryRegistry()
     registry.declare_all([Declaring("a", "digest", "new-keep")], CLOCK.now())
     assert registry.histories() == {"a": History(Declared("a", 1, 1), Totals(), None, None, 0)}
+
+
+def test_the_log_tells_of_a_stalled_login_and_of_one_that_is_well_again() -> None:
+    sessions = pool(refused)
+    with capture_logs() as logs:
+        retry = sessions.session(Work(A)).retry
+    assert retry is not None
+    stalled, = (one for one in logs if one["event"] == "stalled")
+    assert (stalled["collector"], stalled["reason"], stalled["log_level"]) == ("a", "AuthenticationFailed", "warning")
+    assert stalled["until"].startswith(f"{retry.next_attempt:%Y-%m-%dT%H:%M:%S}")
+    assert any(one["event"] == "session begins" and one["log_level"] == "debug" for one in logs)
+
+    with capture_logs() as logs:
+        pool(good).session(Work(A, retry))
+        pool(good).session(Work(A))
+    assert [one["after"] for one in logs if one["event"] == "recovered"] == [1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import chdir
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -158,3 +159,28 @@ def test_file_that_is_gone_when_it_is_shown_has_no_excerpt(directory: Path) -> N
     validation = validate([directory])
     (directory / "b.yaml").unlink()
     assert len(reporters.text(validation).splitlines()) == 2
+
+
+def test_standard_input_and_fifos_are_read(tmp_path: Path) -> None:
+    bad = b"apiVersion: mailcollector/v1\nkind: MailCollecter\nmetadata: {name: a}\nspec: {}\n"
+
+    found = validate([Path("-")], standard_input=lambda: bad)
+    assert [(one.file, one.line, one.rule) for one in found.diagnostics] == [("-", 2, "unknown-kind")]
+    assert "kind: MailCollecter\n          ^" in reporters.text(found)
+
+    reading, writing = os.pipe()
+    os.write(writing, bad)
+    os.close(writing)
+    again = validate([Path(f"/dev/fd/{reading}")])
+    os.close(reading)
+    assert [one.rule for one in again.diagnostics] == ["unknown-kind"]
+
+
+def test_code_quality_tells_equal_mistakes_apart(tmp_path: Path) -> None:
+    bad = b"apiVersion: mailcollector/v1\nkind: Nothing\nmetadata: {name: a}\nspec: {}\n"
+    validation = validate([Path("-")], standard_input=lambda: bad + b"---\n" + bad)
+    found = json.loads(reporters.REPORTERS["gitlab"](validation))
+
+    assert {one["check_name"] for one in found} == {"unknown-kind"}
+    assert len({one["fingerprint"] for one in found}) == len(found) == 2
+    assert found[0]["location"] == {"path": "-", "lines": {"begin": 2}}
