@@ -69,4 +69,4 @@ bench:
 	@$(BIN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf .venv .demo .tools build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .demo .tools .servers build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
