@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from reconciler.log import log
 from reconciler.model.errors import CollectorError
 
 LOCK = "owner.lock"
@@ -31,11 +32,21 @@ def owned(state_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise StateOwned(f"the state directory {state_dir} cannot be used: {error.strerror}; "
                          "name another one with --state-dir, or mend its permissions") from error
+    _warn_of_others(state_dir)
     try:
         _lock(lock, state_dir)
         yield
     finally:
         os.close(lock)
+
+
+def _warn_of_others(state_dir: Path) -> None:
+    """Who owns the directory, or may write there, can put another ledger into it."""
+    found = state_dir.stat()
+    if found.st_uid not in {os.geteuid(), 0} or found.st_mode & 0o022:
+        log.warning("the state directory belongs to another user, or others may write there: they decide what was "
+                    "collected; give it to this user, mode 0700", directory=str(state_dir), owner=found.st_uid,
+                    mode=f"{found.st_mode & 0o7777:04o}")
 
 
 def _lock(lock: int, state_dir: Path) -> None:

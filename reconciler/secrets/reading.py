@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 
+from reconciler.log import log
 from reconciler.manifests.spec import SecretRef
 from reconciler.model.errors import PolicyRefused, SecretUnavailable
 from reconciler.model.policy import Roots, allowed
@@ -56,9 +58,12 @@ def _file(path: str, roots: Roots) -> bytes:
         raise SecretUnavailable(f"cannot read the secret file {_shown(path)}: {error.strerror}; make it, and readable "
                                 "for the user that runs mailcollector") from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
             raise SecretUnavailable(f"the secret file {_shown(path)} is not a file; name one that holds the secret "
                                     "alone")
+        if mode & stat.S_IROTH:
+            _tell_readable(path)
         with os.fdopen(os.dup(descriptor), "rb") as file:
             return file.read(LIMIT + 1)
     except OSError as error:
@@ -73,6 +78,11 @@ def _shown(path: str) -> str:
     plain = os.path.normpath(path)
     same = os.path.realpath(os.path.dirname(plain)) == os.path.realpath(os.path.dirname(path))  # noqa: PTH120
     return plain if same else path
+
+
+@functools.lru_cache(maxsize=10_000)  # once for each
+def _tell_readable(path: str) -> None:
+    log.warning("everybody on this machine may read a secret: take that away, `chmod o-r FILE`", file=path)
 
 
 def _variable(name: str) -> bytes:
