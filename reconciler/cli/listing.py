@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli import jsonpath
 from reconciler.cli.output import plain, structured
-from reconciler.cli.sessions import brief
+from reconciler.cli.sessions import brief, waiting
 from reconciler.cli.table import aligned
 from reconciler.cli.text import escape, until
 
@@ -153,13 +153,16 @@ def table(shown: Iterable[ShownCollector], now: datetime, *, header: Sequence[st
 
 
 def advices(shown: Iterable[ShownCollector]) -> list[str]:
-    """What can be done about failures, each sentence once, behind the names of those it concerns."""
+    """The hosts that let nobody in, and what can be done about failures, each once, with those it concerns."""
     names: dict[str, list[str]] = {}
+    shown = list(shown)
+    away = {(one.host, one.port): one for collector in shown if (one := collector.status.host_away)}
+    told = [f"{waiting(one, datetime.now(UTC))}: {escape(one.message)}" for one in away.values()]
     for collector in shown:
         last = collector.status.last_session
         if last is not None and last.error is not None and last.error.advice:
             names.setdefault(last.error.advice, []).append(collector.metadata.name)
-    return [f"{_several(concerned)}: {escape(advice)}" for advice, concerned in names.items()]
+    return told + [f"{_several(concerned)}: {escape(advice)}" for advice, concerned in names.items()]
 
 
 def _several(names: Sequence[str]) -> str:

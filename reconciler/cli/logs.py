@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
+import select
 import stat
 import sys
+import threading
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
 from reconciler.cli.text import escape, json_text, plain_terminal
@@ -32,11 +35,12 @@ def configure(log_format: LogFormat | None, level: LogLevel) -> None:
     rendered: Any = _Text(coloured=terminal and not plain_terminal()) if as_text else _as_json
     if _is_journal():
         rendered = _Prioritized(rendered)
+    sink = cast("TextIO", _Sink(lambda count: _dropped(rendered, count)))
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, *shared, rendered],
                         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-                        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Sink())),
+                        logger_factory=structlog.WriteLoggerFactory(sink),
                         cache_logger_on_first_use=False)
-    foreign = logging.StreamHandler(sys.stderr)
+    foreign = logging.StreamHandler(sink)
     foreign.setFormatter(structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, rendered]))
@@ -73,17 +77,59 @@ class _Prioritized:
 
 
 class _Sink:
-    """Standard error, where it can still be written: a log that nobody takes (a closed pipe, a full disk) must not
-    stop the collecting. Not one of io's classes, which are flushed once more when the interpreter has gone."""
+    """Standard error, where it can still be written: a log that nobody takes (a closed pipe, a full disk, a pipe that
+    nobody reads) must not stop the collecting. What would have to wait is dropped and counted. Not one of io's classes,
+    which are flushed once more when the interpreter has gone."""
+
+    def __init__(self, tell_dropped: Callable[[int], str]) -> None:
+        self._tell_dropped = tell_dropped
+        self._lock = threading.Lock()
+        self._dropped = 0
+        self._cut = False
+        """The last line that went out did so in part."""
 
     def write(self, text: str) -> int:
-        with suppress(OSError):
-            return sys.stderr.write(text)
+        with self._lock, suppress(OSError):
+            descriptor = _waitable()
+            if descriptor is None:
+                return sys.stderr.write(text)
+            told = f"{self._tell_dropped(self._dropped)}\n" if self._dropped else ""
+            self._put(descriptor, "\n" * self._cut + told + text)
         return len(text)
+
+    def _put(self, descriptor: int, text: str) -> None:
+        """As much as can be written without waiting: a pipe that is ready takes a piece of this size (pipe(7))."""
+        octets = text.encode("utf-8", "backslashreplace")
+        ready = select.poll()
+        ready.register(descriptor, select.POLLOUT)
+        written = 0
+        while written < len(octets):
+            if not ready.poll(0):
+                self._dropped += 1
+                self._cut = self._cut or written > 0
+                return
+            written += os.write(descriptor, octets[written:written + select.PIPE_BUF])
+        self._dropped, self._cut = 0, False
 
     def flush(self) -> None:
         with suppress(OSError):
             sys.stderr.flush()
+
+
+def _waitable() -> int | None:
+    """The descriptor of standard error, where writing to it may have to wait for somebody who reads."""
+    try:
+        descriptor = sys.stderr.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (OSError, ValueError):  # a test's, or closed
+        return None
+    return descriptor if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode) else None
+
+
+def _dropped(rendered: Callable[[Any, str, Event], str], count: int) -> str:
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return rendered(None, "", {"timestamp": now, "level": "warning", "event": "log lines were dropped, for nobody read",
+                               "count": count})
 
 
 def _as_json(_: Any, __: str, event: Event) -> str:

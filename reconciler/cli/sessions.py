@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from reconciler.cli.text import ago, escape, octets
+from reconciler.cli.text import ago, escape, octets, until
 
 if TYPE_CHECKING:
-    from reconciler.model.status import Session, SessionError
+    from reconciler.model.status import HostAway, Session, SessionError
 
 
 def brief(session: Session, now: datetime) -> str:
@@ -39,3 +39,10 @@ def failure(error: SessionError) -> str:
 def succeeded(session: Session) -> bool:
     """Parked, skipped or left messages are no failure."""
     return session.outcome == "succeeded" and session.failed == 0
+
+
+def waiting(away: HostAway, now: datetime) -> str:
+    """Since when nobody is let in, whom that concerns, and when the next one tries."""
+    many = "1 collector waits" if away.concerns == 1 else f"{away.concerns:,} collectors wait"
+    return (f"{escape(away.host)}:{away.port} lets nobody in (since {ago(away.since, now)}); {many} for one that tries "
+            f"again {until(away.next_attempt, now)}")

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from msgspec import Struct, field
 
 from reconciler.control.clock import Clock
+from reconciler.control.doors import Cause
 from reconciler.control.state import LoopState
 from reconciler.control.status import Facts, shown
 from reconciler.model.history import History
 from reconciler.model.outcomes import Outcome, SessionReport, Totals
-from reconciler.model.status import Session, ShownCollector
+from reconciler.model.status import HostAway, Session, ShownCollector
 from reconciler.planning.desired import Desired, DesiredCollector, Invalid
 
 
@@ -187,9 +188,14 @@ class Board:
             past = self._past.setdefault(name, _Past())
             loop = self._state(name)
             facts = Facts(desired, self._generations.get(name, 0), loop, loop.retry if loop else None, past.last,
-                          past.verdict, past.totals, self._revision)
+                          past.verdict, past.totals, self._revision, self._away(loop.cause if loop else None))
             self._shown[name] = shown(facts, before.status.conditions if before else (), now)
             self._publish(name, self._shown[name])
+
+    def _away(self, cause: Cause | None) -> HostAway | None:
+        return None if cause is None else HostAway(
+            host=cause.host, port=cause.port, reason=cause.reason, message=cause.message,
+            since=self._clock.at(cause.since), next_attempt=self._clock.at(cause.next_attempt), concerns=cause.concerns)
 
     def _publish(self, name: str, found: ShownCollector | None) -> None:
         for subscription in self._subscriptions:

@@ -17,6 +17,7 @@ from reconciler.model.secret import REDACTED
 from reconciler.model.status import (
     Condition,
     ConditionType,
+    HostAway,
     Session,
     ShownCollector,
     ShownMetadata,
@@ -39,6 +40,7 @@ class Facts(Struct, frozen=True):
     verdict: SessionReport | None = None
     totals: Totals = field(default_factory=Totals)
     revision: str | None = None
+    host_away: HostAway | None = None
 
 
 class _Finding(Struct, frozen=True):
@@ -59,7 +61,7 @@ def shown(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCo
         observed_generation=loop.observed_generation if loop else facts.generation, revision=facts.revision,
         next_session=loop.next_session if loop else None, loop_started_at=loop.started_at if loop else None,
         last_session=Session.of(facts.last) if facts.last else None, totals=facts.totals,
-        token_expires_at=facts.last.token_expires_at if facts.last else None)
+        token_expires_at=facts.last.token_expires_at if facts.last else None, host_away=facts.host_away)
     return ShownCollector(metadata=metadata, spec=shown_spec(declared.effective) if declared else {}, status=status)
 
 

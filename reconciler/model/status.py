@@ -72,6 +72,19 @@ class Session(Shown):
                    left=report.left, deleted=report.deleted, bytes=report.bytes, error=error, notes=report.notes)
 
 
+class HostAway(Shown):
+    """Nobody is let in by a host. `concerns`: collectors that have their mail there; one of them tries again at
+    `next_attempt`, the others wait for that."""
+
+    host: str
+    port: int
+    reason: str
+    message: str
+    since: Time
+    next_attempt: Time
+    concerns: int
+
+
 class Status(Shown):
     conditions: tuple[Condition, ...] = ()
     generation: int = 0
@@ -81,6 +94,7 @@ class Status(Shown):
     loop_started_at: Time | None = None
     last_session: Session | None = None
     token_expires_at: Time | None = None
+    host_away: HostAway | None = None
     totals: Totals = Totals()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -52,6 +53,16 @@ class Api:
         except ValueError as error:
             raise HTTPException(400, f"label: {error}") from error
         return _json(self._control.list(request.query_params.get("search", ""), wanted))
+
+    async def summary(self, _request: Request) -> Response:
+        """How many collectors there are in each state, and what keeps several of them at once."""
+        found = self._control.list()
+        ready = Counter(condition.status for one in found for condition in one.status.conditions
+                        if condition.type == "Ready")
+        away = {(one.status.host_away.host, one.status.host_away.port): one.status.host_away
+                for one in found if one.status.host_away is not None}
+        return JSONResponse({"total": len(found), "ready": dict(ready),
+                             "hostsAway": [one.model_dump(mode="json", by_alias=True) for one in away.values()]})
 
     async def collector(self, request: Request) -> Response:
         return _json(await self._control.describe(request.path_params["name"]))
@@ -142,6 +153,7 @@ def application(control: Control, place: Place) -> Starlette:
     one = "/api/v1/collectors/{name}"
     routes = [
         Route("/api/v1/collectors", api.collectors),
+        Route("/api/v1/summary", api.summary),
         Route(one, api.collector),
         Route(f"{one}/collect", api.collect, methods=["POST"]),
         Route(f"{one}/clear", api.clear, methods=["POST"]),

@@ -8,11 +8,12 @@ import logging
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
 from reconciler.cli.logs import _Sink, configure
-from reconciler.log import log
+from reconciler.log import log, structlog
 from reconciler.model.settings import LogFormat
 from tests.cli.samples import HOSTILE
 
@@ -136,3 +137,32 @@ def test_no_colours_where_they_are_not_wanted(monkeypatch: pytest.MonkeyPatch, v
     log.error("session")
 
     assert "\x1b" not in terminal.getvalue()
+
+
+def test_M14_a_pipe_that_nobody_reads_stops_nobody_and_what_is_dropped_is_counted(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    try:
+        with os.fdopen(writing, "w", closefd=False) as pipe:
+            monkeypatch.setattr(sys, "stderr", pipe)
+            configure("json", "info")
+            for number in range(5000):
+                log.info("session", number=number, text="x" * 300)
+            log.warning("long", text="y" * 200_000)
+            os.set_blocking(reading, False)
+            taken = b""
+            with suppress(BlockingIOError):
+                while piece := os.read(reading, 1 << 16):
+                    taken += piece
+            log.info("after")
+            after = os.read(reading, 1 << 16).decode().splitlines()
+    finally:
+        os.close(reading)
+        os.close(writing)
+        structlog.reset_defaults()
+    lines = taken.decode().splitlines()
+    assert [json.loads(line)["number"] for line in lines[:100]] == list(range(100))
+    told = [json.loads(line) for line in after if line.startswith("{")]
+    assert told[0]["event"] == "log lines were dropped, for nobody read"
+    assert told[0]["count"] + len(lines) in {5001, 5002}  # the one that was cut counts as both
+    assert told[1]["event"] == "after"
