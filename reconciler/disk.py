@@ -60,10 +60,11 @@ class Mount(Struct, frozen=True):
         return f"{self.kind}, {self.source}"
 
 
-def mount_of(path: str) -> Mount | None:
+@functools.lru_cache(1024)
+def mount_of(path: str, changes: int) -> Mount | None:  # noqa: ARG001  # what was found holds as long as none is made
     """The mount that `path`, which has no links in it, is on, or would be: where it is missing, the nearest directory
     above decides. What an automounter has there is mounted by this. None where the kernel does not tell. Raises
-    OSError."""
+    OSError. `changes`: of `Mounts`."""
     descriptor = _nearest(path)
     try:
         number = _mount_number(descriptor)

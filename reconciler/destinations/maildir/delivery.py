@@ -14,7 +14,7 @@ from reconciler.destinations.maildir import directories, files, names, placing, 
 from reconciler.destinations.maildir.acting import acting_as
 from reconciler.destinations.maildir.boxes import Box, Boxes
 from reconciler.destinations.maildir.errors import NotAMailbox, explained, is_of_one
-from reconciler.destinations.maildir.mounted import Forgetful, Mounted
+from reconciler.destinations.maildir.mounted import Mounted
 from reconciler.destinations.maildir.places import Place, Template
 from reconciler.destinations.maildir.staging import Copy, Original, StagedMail
 from reconciler.model.errors import DestinationUnavailable
@@ -38,7 +38,7 @@ class Maildir:
                  memory: MountMemory | None = None) -> None:
         """`memory`: of the file systems that mail went to before; without it only what this object has seen counts."""
         self._template = Template(path_template)
-        self._mounted = Mounted(memory or Forgetful(), self._template)
+        self._mounted = Mounted(memory, self._template)
         self._create = create
         self._shared = shared
         self._boxes = Boxes(self._mounted)

@@ -143,6 +143,8 @@ def _close_synced(descriptors: Iterable[int]) -> None:
 def side_by_side(act: Callable[[T], R], each: Sequence[T]) -> list[R]:
     """What `act` gives for each: for the first one in this thread, for the others in more, as far as there may be more.
     The first error is raised when all are done."""
+    if len(each) == 1:
+        return [act(each[0])]
     works = [_Work(functools.partial(act, one)) for one in each]
     here = works[:1] + [work for work in works[1:] if not _begun(work)]
     for work in here:

@@ -66,8 +66,10 @@ class _Look(Struct, frozen=True):
 class Mounted:
     """Of one destination, for one session."""
 
-    def __init__(self, memory: MountMemory, template: Template) -> None:
-        self._memory = memory
+    def __init__(self, memory: MountMemory | None, template: Template) -> None:
+        """Without a memory what this object has seen counts."""
+        self._lasting = memory is not None
+        self._memory: MountMemory = memory or Forgetful()
         self._template = template
         self._looks: dict[Place, _Look] = {}
         self._known: dict[str, Mount] | None = None
@@ -84,7 +86,7 @@ class Mounted:
         """Mail is going to be delivered there, which was checked. Raises what the memory raises."""
         look = self._looks[place]
         if look.news and look.found is not None:
-            if not self._remembered():
+            if self._lasting and not self._remembered():
                 self._tell_of_a_new_ledger(place)
             self._memory.remember_mount(look.found, look.instead)
             self._known = None
@@ -104,13 +106,14 @@ class Mounted:
 
     def _look(self, place: Place, changes: int) -> _Look:
         path = _real(place)
-        found = mount_of(path)
+        found = mount_of(path, changes)
         if found is None:
             return _Look(changes, None)
         known = self._remembered()
         point = deepest(known, path)
         if point is None or len(point) < len(found.point):
-            self._expect_nothing_else(place, path, found)
+            if self._lasting:
+                self._expect_nothing_else(place, path, found)
             return _Look(changes, found, news=True)
         expected = known[point]
         if expected.is_the_same(found, path):

@@ -80,6 +80,9 @@ class Original:
         self.lost = True
         size = 0
         for chunk in self._content:
+            if owner is None:
+                size += files.write(descriptor, chunk)
+                continue
             with acting_as(owner):
                 size += files.write(descriptor, chunk)
         self.size = size
