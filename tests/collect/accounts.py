@@ -37,6 +37,8 @@ class Account:
     limits: Limits = HASTY
     folders: tuple[str, ...] = ("INBOX",)
     insisting: bool = True
+    user: str = "user"
+    secret: str = "secret"
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
@@ -45,10 +47,10 @@ class Account:
 
     def session(self, host: str, port: int) -> SessionReport:
         spec = SourceSpec.model_validate({"protocol": self.protocol, "host": host, "port": port, "tls": "none",
-                                          "username": "user", "password": {"env": "UNUSED"}}
+                                          "username": self.user, "password": {"env": "UNUSED"}}
                                          | ({"folders": list(self.folders)} if self.protocol == "imap" else {}))
         opener = open_imap if self.protocol == "imap" else open_pop3
-        source = opener(spec, Secret("secret"), self.limits)
+        source = opener(spec, Secret(self.secret), self.limits)
         destination = Maildir(str(self.directory / "mail"), create=True)
         task = Task("sales", self.mode, self.limit, 50 << 20, everything_to("a@here"))
         self.helm = Helm(insisting=self.insisting)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.errors import LedgerUnavailable
+from reconciler.model.errors import DestinationUnavailable, LedgerUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Entry, MessageState, Outcome, Refused
 from reconciler.model.routing import Routing
-from tests.collect.world import Broken, Crash, Fate, Helm, Server, World, broken, everything_to
+from tests.collect.world import (
+    Broken,
+    Crash,
+    Fate,
+    Helm,
+    MemoryDestination,
+    MemoryStaged,
+    Server,
+    World,
+    broken,
+    everything_to,
+)
 
 TEXTS = {str(uid): f"Subject: {uid}\r\n\r\nbody {uid}\r\n".encode() for uid in range(1, 6)}
 STORED = sorted(text.replace(b"\r\n", b"\n") for text in TEXTS.values())
@@ -123,6 +134,21 @@ def test_I12_a_vanished_message_is_no_error() -> None:
     here.server.vanish = {"3"}
     report = here.session()
     assert (report.outcome, report.collected, report.skipped_reasons) == (Outcome.SUCCEEDED, 4, {"vanished": 1})
+
+
+def test_what_cannot_be_removed_does_not_hide_why_the_session_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: MemoryDestination, staged: Sequence[MemoryStaged]) -> None:
+        self.open = []
+        raise DestinationUnavailable("read-only now")
+
+    here = world()
+    whole = Fate()
+    world().session(whole)
+    monkeypatch.setattr(MemoryDestination, "discard", refuse)
+    report = here.session(Fate(on=("before commit", 3), error=lambda: DestinationUnavailable("the disk is full")))
+    assert report.error is not None
+    assert (report.error.message, report.listed) == ("the disk is full", 5)
+    assert any("read-only now" in note for note in report.notes)
 
 
 def test_M13_too_large_is_skipped_visibly_and_never_deleted() -> None:

@@ -55,6 +55,25 @@ def test_what_is_still_there_is_not_confirmed() -> None:
     assert deletion == Deletion(confirmed=frozenset({"1"}), refused=(("2", "the server still has it after EXPUNGE"),))
 
 
+@pytest.mark.parametrize(("fetch", "expunged", "confirmed"), [
+    (b"* 2 FETCH (UID 2)\r\n" + OK, b"", {"1"}), (b"TAG NO no such messages\r\n", b"* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n",
+                                                 {"1", "2"}), (b"TAG BAD what?\r\n", b"* 1 EXPUNGE\r\n", set()),
+])
+def test_where_the_look_is_refused_another_one_is_tried(fetch: bytes, expunged: bytes, confirmed: set[str]) -> None:
+    """smtp4dev#2001: NO to UID SEARCH after each deletion. It is no failure."""
+    deletion, _ = deleted({"CAPABILITY": UIDPLUS, "UID STORE": OK, "UID EXPUNGE": expunged + OK,
+                           "UID SEARCH": b"TAG NO cannot search\r\n", "UID FETCH 1:2 (UID)": fetch})
+    assert deletion.confirmed == confirmed
+    assert {key for key, _ in deletion.refused} == {"1", "2"} - confirmed
+
+
+def test_without_uidplus_and_without_a_search_nothing_is_expunged() -> None:
+    deletion, sent = deleted({"UID STORE": OK, "UID SEARCH": b"TAG NO cannot search\r\n",
+                              "UID FETCH 1:2 (UID)": b"* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\n" + OK})
+    assert deletion.confirmed == frozenset()
+    assert b"EXPUNGE" not in sent
+
+
 @pytest.mark.parametrize("command", ["UID STORE", "UID EXPUNGE"])
 @pytest.mark.parametrize("status", ["NO", "BAD"])
 def test_a_refusal_is_reported_with_its_reason(command: str, status: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -221,6 +221,70 @@ def test_I6_a_message_that_never_ends() -> None:
         with pytest.raises(ProtocolViolation, match="does not end"):
             sum(len(chunk) for chunk in arrival.content)
         opened.abort()
+
+
+WHOLE_TEXT = b"Subject: large\r\n\r\n" + b"".join(b"%07d and so on\r\n" % number for number in range(330_000))
+
+
+def span(line: bytes) -> tuple[int, int]:
+    """The offset and the length that are asked for."""
+    offset, length = line.split(b"<")[1].split(b">")[0].split(b".")
+    return int(offset), int(length)
+
+
+def parts_as(answer: Callable[[int, int], tuple[bytes, bytes]], size: int | None = None) -> dict[str, Reply]:
+    """A server with one large message: from an offset and a length to what it sends, and under which name."""
+    def reply(client: Client, line: bytes) -> None:
+        if b"<" in line:
+            item, body = answer(*span(line))
+        else:
+            item, body = b"BODY[]", WHOLE_TEXT
+        client.send(tagged(line, fetched(7, body, item) + OK))
+
+    return listed([(7, len(WHOLE_TEXT) if size is None else size)]) | {"UID FETCH 7 (UID BODY": reply}
+
+
+@pytest.mark.parametrize("answer", [
+    lambda start, length: (b"BODY[]<0>", WHOLE_TEXT),
+    lambda start, length: (b"BODY[]", WHOLE_TEXT),
+    lambda start, length: (b"BODY[]", WHOLE_TEXT[start:start + length]),
+    lambda start, length: (b"BODY[]<%d>" % start, WHOLE_TEXT[start:start + 100 * 1024]),
+    lambda start, length: (b"BODY[]<%d>" % start, WHOLE_TEXT[start:start + 2 * length]),
+    lambda start, length: (b"BODY[]<%d>" % (start + 1), WHOLE_TEXT[start + 1:start + length]),
+    lambda start, length: (b"BODY[]<%d>" % start, b""),
+], ids=["partial is ignored", "bare whole", "bare parts", "small parts", "more than asked", "other offset", "nothing"])
+def test_parts_are_taken_as_the_server_makes_them(answer: Callable[[int, int], tuple[bytes, bytes]]) -> None:
+    assert collected(parts_as(answer)) == [WHOLE_TEXT]
+
+
+def test_partial_ignored_and_a_size_that_is_wrong() -> None:
+    assert collected(parts_as(lambda start, length: (b"BODY[]<0>", WHOLE_TEXT), len(WHOLE_TEXT) * 5 // 4)) == [
+        WHOLE_TEXT]
+
+
+def test_parts_that_always_begin_anew_are_no_message() -> None:
+    with Scripted(imap(parts_as(lambda start, length: (b"BODY[]<0>", WHOLE_TEXT[:length])))) as server:
+        opened = source(server)
+        listing = inbox(opened)
+        arrival = next(opened.fetch(listing.folder, listing.messages))
+        assert isinstance(arrival, Arrival)
+        with pytest.raises(ProtocolViolation, match="begins anew"):
+            b"".join(arrival.content)
+        opened.abort()
+
+
+@pytest.mark.parametrize(("size", "doubted"), [(48210, True), (1000, True), (800, False), (736, False), (10, False)])
+def test_far_less_than_announced_is_doubted(size: int, doubted: bool) -> None:
+    """A text in place of a message that could not be retrieved."""
+    text = b"Subject: Retrieval failed\r\n\r\n".ljust(736, b".")
+    with Scripted(imap(listed([(1, size)]) | {"UID FETCH 1 (UID BODY": every({1: text})})) as server:
+        opened = source(server)
+        listing = inbox(opened)
+        [arrival] = opened.fetch(listing.folder, listing.messages)
+        assert isinstance(arrival, Arrival)
+        assert b"".join(arrival.content) == text
+        assert arrival.doubt() == (f"{size} octets were announced and 736 came" if doubted else "")
+        opened.finish()
 
 
 def test_I6_a_large_message_that_breaks_off_is_not_whole() -> None:

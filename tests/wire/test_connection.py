@@ -195,6 +195,28 @@ def test_I17_slowloris_of_a_reply(connect: Connect) -> None:
             connection.read_line()
 
 
+def test_a_listing_has_time_as_long_as_it_moves(connect: Connect) -> None:
+    def slowly(client: Client) -> None:
+        for _ in range(20):
+            client.send(b"* 1 FETCH (UID 1 RFC822.SIZE 30)\r\n")
+            time.sleep(0.02)
+
+    with Scripted(slowly) as server:
+        connection = connect(server, limits=Limits(silence=5, command=0.1, listing_rate=1000))
+        connection.expect_listing()
+        assert [connection.read_line() for _ in range(20)]
+    with Scripted(dribble) as server:
+        connection = connect(server, limits=Limits(silence=5, command=0.1, listing_rate=1000))
+        connection.expect_listing()
+        with pytest.raises(ConnectionFailed, match="did not finish a reply"):
+            connection.read_line()
+
+
+def test_a_longer_silence_may_be_waited_out() -> None:
+    assert (Limits.patient(120.0).silence, Limits.patient(120.0).command) == (120.0, 360.0)
+    assert Limits.patient(60.0) == Limits()
+
+
 def test_I17_slowloris_of_bulk_data(connect: Connect) -> None:
     with Scripted(dribble) as server:
         connection = connect(server, limits=Limits(silence=0.3, minimum_rate=1000))

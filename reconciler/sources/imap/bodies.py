@@ -159,27 +159,30 @@ class Bodies:
     def _in_parts(self, listed: Listed) -> Arrival | Unfetched:
         """The first part decides whether there is anything; the others come as the content is read. A message that was
         not asked for as a whole before is, where the server makes no parts of it."""
-        first = self._part(listed, 0)
+        first = self._something(listed, self._part(listed, 0))
         if isinstance(first, Unfetched) and _is_large(listed):
-            whole = self._sent(listed, "BODY.PEEK[]", (_WHOLE,))
+            whole = self._something(listed, self._sent(listed, "BODY.PEEK[]", (_WHOLE,)))
             first = first if isinstance(whole, Unfetched) else whole
         if isinstance(first, Unfetched):
             return first
-        if not first.body and listed.size != 0:
-            return Unfetched(listed, _EMPTY)
         content = _Content(listed)
         return Arrival(listed, content.counted(self._content(listed, first)), content.doubt)
 
+    @staticmethod
+    def _something(listed: Listed, part: _Part | Unfetched) -> _Part | Unfetched:
+        empty = isinstance(part, _Part) and not part.body and listed.size != 0
+        return Unfetched(listed, _EMPTY) if empty else part
+
     def _content(self, listed: Listed, first: _Part) -> Iterator[bytes]:
-        """Parts until one is empty, or a short one reaches the announced size: that size is a hint only (I6). More than
-        was asked for is the whole: the server does not understand parts."""
+        """Parts until one is empty, or one that is shorter or longer than was asked for reaches the announced size:
+        that size is a hint only (I6)."""
         bound = None if listed.size is None else 2 * listed.size + _SLACK
         part, offset = first, 0
         while part.body:
             yield from part.chunks()
             length = len(part.body)
             offset += length
-            if length > PART or (length < PART and listed.size is not None and offset >= listed.size):
+            if (length > PART if listed.size is None else length != PART and offset >= listed.size):
                 return
             if bound is not None and offset > bound:
                 raise self._violation(f"a message of announced {listed.size} octets does not end after {offset}")
@@ -188,8 +191,8 @@ class Bodies:
                 if listed.size is not None and offset >= listed.size:
                     return  # NIL, or NO, beyond the end
                 raise self._violation(f"message {listed.key} broke off after {offset} octets: {following.reason}")
-            if following.name == first.name and following.body == first.body:
-                if length < PART:
+            if following.name == first.name and _alike(following.body, first.body):
+                if length != PART:
                     return  # the whole again, whatever part is asked for
                 raise self._violation(f"message {listed.key} begins anew after {offset} octets")
             if following.name == _FIRST or (following.name == _WHOLE != first.name):
@@ -291,6 +294,11 @@ def _commands(window: Window) -> Iterator[tuple[str, Window]]:
 
 def _is_large(listed: Listed) -> bool:
     return listed.size is None or listed.size > WHOLE
+
+
+def _alike(one: bytes | Large, other: bytes | Large) -> bool:
+    """Of large ones only the lengths are left to compare."""
+    return len(one) == len(other) if isinstance(one, Large) and isinstance(other, Large) else one == other
 
 
 def _arrival(listed: Listed, body: bytes) -> Arrival:
