@@ -377,7 +377,7 @@ class Session(Generic[S]):
             case Vanished():
                 self._vanish(folder, attempt)
             case Unfetched():
-                self._refused.append((attempt, fetched))
+                self._take_refusal(folder, attempt, fetched)
             case Arrival():
                 self._in_hand = attempt
                 try:
@@ -397,6 +397,13 @@ class Session(Generic[S]):
                 self._arrivals[folder].append(fetched.listed)
                 if self._refused or self._likely:
                     self._see(folder)
+
+    def _take_refusal(self, folder: Folder, attempt: Attempt, refused: Unfetched) -> None:
+        if refused.final:
+            self._put(folder, attempt, MessageState.PARKED, refused.reason)
+            self._arrived += 1
+        else:
+            self._refused.append((attempt, refused))
 
     def _stage(self, folder: Folder, attempt: Attempt, arrival: Arrival) -> None:
         incoming = Incoming(arrival.content, self._task.max_size + _SLACK)

@@ -85,7 +85,7 @@ Count = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(_whole)]
 def seconds(interval: str) -> float:
     """The length of an `Interval` such as 5m, 90s, 1h30m, 1d."""
     units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-    return float(sum(int(number) * units[unit] for number, unit in re.findall(r"([0-9]+)([dhms])", interval)))
+    return float(sum(int(number) * units[unit] for number, unit in re.findall(r"([0-9]{1,18})([dhms])", interval)))
 
 
 def octets(size: str) -> int:

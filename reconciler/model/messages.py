@@ -111,6 +111,8 @@ class Unfetched(Struct, frozen=True):
     listed: Listed
     reason: str
     later: SourceError | None = None
+    final: bool = False
+    """It is not to be asked for again: there is no mail in it."""
 
 
 Fetched = Arrival | Vanished | Unfetched

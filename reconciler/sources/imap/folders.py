@@ -24,7 +24,7 @@ _UNSELECTABLE = {"\\NOSELECT", "\\NONEXISTENT"}
 _LINE = re.compile(rb'\(([^()]*)\) *(NIL|""|"\\\\?"|"[^"]"|[^ "(]) +(.+)', re.IGNORECASE | re.DOTALL)
 """Attributes, delimiter, name: the delimiter may come unquoted, or as a backslash that nothing escapes."""
 _QUOTED = re.compile(rb'"((?:[^"\\]++|\\.)*+)"(?: +\(.*)?', re.DOTALL)
-_EXTENDED = re.compile(rb' +\("?(?:CHILDINFO|OLDNAME)[ "]', re.IGNORECASE)
+_EXTENDED = re.compile(rb' \("?(?:CHILDINFO|OLDNAME)[ "]', re.IGNORECASE)
 """What may follow a name that stands without quotes (RFC 5258, section 6; RFC 9051, 6.3.9.7)."""
 _COUNTED = re.compile(rb"~?\{\d+[+-]?\}(?: +\(.*)?", re.DOTALL)
 _LONGEST = 1000
@@ -125,7 +125,7 @@ def _name(written: bytes) -> bytes | None:
     if written.startswith(b'"') or written.upper() == b"NIL":
         return None
     extended = _EXTENDED.search(written)
-    return written[:extended.start()] if extended else written
+    return written[:extended.start()].rstrip(b" ") if extended else written
 
 
 def _separator(delimiter: bytes) -> str:

@@ -42,10 +42,15 @@ class Reply(Struct, frozen=True):
 class Dialogue:
     """One side of a POP3 conversation. Replies come in the order of the commands, which allows for pipelining."""
 
-    def __init__(self, connection: Connection, secrets: Sequence[Secret]) -> None:
+    def __init__(self, connection: Connection, secrets: Sequence[Secret],
+                 disordered: Callable[[], None] = lambda: None) -> None:
+        """`disordered` hears that replies to pipelined commands are mixed up."""
         self.connection = connection
+        self.disordered = disordered
         self.secrets = secrets
         """What no text of the server may quote (hazard S1)."""
+        self.in_order = False
+        """It was seen that replies to pipelined commands come one after the other."""
         self.owed = 0
         """Commands whose replies were not read to their end yet."""
 

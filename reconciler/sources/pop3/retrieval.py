@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
-from reconciler.model.errors import ProtocolViolation
+from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.model.messages import Arrival, Fetched, Listed, Unfetched, Vanished
 from reconciler.providers.refusals import concerns_all
 from reconciler.sources.pop3.body import Body
@@ -21,6 +22,13 @@ WINDOW_OCTETS = 4 << 20
 _UNKNOWN_SIZE = 64 << 10
 _UNCOUNTED = 5  # the last line end and the final dot's line: some servers count them
 _OCTETS = re.compile(rb"(\d{1,10}) octets", re.IGNORECASE)
+_REPLIES = (b"+OK", b"-ERR", b"+ERR")
+_STATUS_OCTETS = 3
+_INTERNAL = "it is the mailbox's own record, which the server shows as a message: no mail, and never to be deleted"
+_INTERNAL_SIZE = 8 << 10
+_INTERNAL_SUBJECT = re.compile(rb"^Subject:[^\r\n]{0,200}?FOLDER INTERNAL DATA", re.IGNORECASE | re.MULTILINE)
+_INTERNAL_FIELD = re.compile(rb"^(?:X-IMAP(?:base)?:|From:[^\r\n]{0,200}?(?:Internal Data|MAILER-DAEMON))",
+                             re.IGNORECASE | re.MULTILINE)
 _GONE = re.compile(rb"no such message|deleted|expunged|does(?: not|n't) exist", re.IGNORECASE)
 
 
@@ -30,7 +38,9 @@ class Retrieval:
 
     def __init__(self, dialogue: Dialogue, messages: Iterable[Numbered], count: int, retrieved: Doubts) -> None:
         self._dialogue = dialogue
-        self._window = _Window(dialogue, messages, count)
+        numbered = list(messages)
+        self._first = next((listed.key for number, listed in numbered if number == 1), None)
+        self._window = _Window(dialogue, numbered, count)
         self._retrieved = retrieved
 
     @property
@@ -48,10 +58,24 @@ class Retrieval:
                 continue
             body = Body(dialogue.connection)
             message = _Message(dialogue, body, listed, reply, self._retrieved)
+            if listed.key == self._first and self._may_be_internal(listed):
+                content = b"".join(message.content())
+                yield (Unfetched(listed, _INTERNAL, final=True) if _is_internal(content)
+                       else Arrival(listed, iter([content]), message.doubt))
+                continue
             yield Arrival(listed, message.content(), message.doubt)
             if not body.complete:
                 body.drain()
                 message.end()
+
+    def _may_be_internal(self, listed: Listed) -> bool:
+        """Of the first message, whose reply is being read: by its size and by how it begins."""
+        connection = self._dialogue.connection
+        if (listed.size or 0) > _INTERNAL_SIZE:
+            return False
+        if not connection.buffered():
+            connection.fill(bulk=True)
+        return b"INTERNAL DATA" in connection.peek(0, _INTERNAL_SIZE).upper()
 
 
 def _refused(dialogue: Dialogue, listed: Listed, reply: Reply) -> Fetched:
@@ -120,10 +144,23 @@ class _Message:
         """What follows must be a reply: else a dot of the message's own was taken for its end (hazard P7)."""
         dialogue = self._dialogue
         dialogue.owed -= 1
+        if dialogue.owed and not dialogue.in_order:
+            self._await_next()
         following = dialogue.connection.peek(0, 3).upper()
-        if following and not (dialogue.owed and (b"+OK".startswith(following) or b"-ERR".startswith(following))):
+        if following and not (dialogue.owed and any(reply.startswith(following) for reply in _REPLIES)):
+            if dialogue.owed:
+                dialogue.disordered()
             raise ProtocolViolation(f"{dialogue.connection.endpoint}: something follows the end of a message: the "
                                     "server does not double the dots at the beginning of lines")
+
+    def _await_next(self) -> None:
+        """Of the first of several under way: a server that does not understand pipelining mixes its replies up, and
+        what this message was given may be a part of the next one's."""
+        dialogue = self._dialogue
+        with suppress(ConnectionFailed):  # this one has come; whoever reads on meets the failure again
+            while dialogue.connection.buffered() < _STATUS_OCTETS:
+                dialogue.connection.fill(bulk=True)
+            dialogue.in_order = True
 
     def doubt(self) -> str:
         return self._doubt
@@ -136,6 +173,12 @@ class _Message:
         if not announced or came + self._body.stuffing + _UNCOUNTED >= min(announced):
             return ""
         return f"{min(announced)} octets were announced and {came} came"
+
+
+def _is_internal(message: bytes) -> bool:
+    """A record that UW imapd, Pine and what is made of them keep as the first message of a mailbox in a file."""
+    head = message.partition(b"\r\n\r\n")[0]
+    return _INTERNAL_SUBJECT.search(head) is not None and _INTERNAL_FIELD.search(head) is not None
 
 
 def _expected(listed: Listed) -> int:

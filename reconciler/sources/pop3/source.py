@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ConnectionFailed, FolderFailed, ProtocolViolation, SourceError
@@ -51,7 +52,7 @@ class Pop3Source:
         self._lock = threading.Lock()
         self._aborted = False
         self._connection = Connection(endpoint, limits, self._deadline)
-        self._dialogue = Dialogue(self._connection, credentials.forms())
+        self._dialogue = Dialogue(self._connection, credentials.forms(), self._ask_one_by_one)
         self._retrieval: Retrieval | None = None
         self._capabilities = Capabilities()
         self._maildrop = Maildrop((), {}, keys_stable=True)
@@ -62,7 +63,8 @@ class Pop3Source:
 
     def listings(self, *, writable: bool) -> Iterator[Listing]:  # noqa: ARG002  # POP3 has one way to open
         self._log_in()
-        self._maildrop = self._list()
+        with self._learning():
+            self._maildrop = self._list()
         drop = self._maildrop
         yield Listing(self._folder, drop.messages, keys_stable=drop.keys_stable, notes=drop.notes)
 
@@ -89,7 +91,8 @@ class Pop3Source:
                 present.append((number, listed))
         count = WINDOW_COUNT if self._pipelined and pace is Pace.AHEAD else 1
         self._retrieval = Retrieval(self._dialogue, present, count, self._note)
-        yield from self._retrieval
+        with self._learning():
+            yield from self._retrieval
 
     @property
     def suspects(self) -> Sequence[Listed]:
@@ -103,10 +106,11 @@ class Pop3Source:
             if self._aborted:
                 raise ConnectionFailed(f"{self._endpoint}: the session was aborted")
             self._connection = Connection(self._endpoint, self._limits, self._deadline)
-        self._dialogue = Dialogue(self._connection, self._credentials.forms())
+        self._dialogue = Dialogue(self._connection, self._credentials.forms(), self._ask_one_by_one)
         self._retrieved, self._pending = {}, set()
         self._log_in()
-        self._maildrop = self._list()
+        with self._learning():
+            self._maildrop = self._list()
         if not before.keys_stable and before.messages != self._maildrop.messages:
             raise FolderFailed(f"{self._endpoint}: the server has no UIDL, and its messages are not those that were "
                                "listed before the connection was lost: the others are collected by the next session")
@@ -118,7 +122,8 @@ class Pop3Source:
                    if listed.key in self._maildrop.numbers]
         if self._capabilities.known and "TOP" not in self._capabilities:
             present = []
-        return tops(self._dialogue, present, pipelined=self._pipelined)
+        with self._learning():
+            yield from tops(self._dialogue, present, pipelined=self._pipelined)
 
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:  # noqa: ARG002  # there is one
         look_up(self._maildrop, (listed.key for listed in messages))
@@ -158,7 +163,26 @@ class Pop3Source:
 
     @property
     def _pipelined(self) -> bool:
-        return "PIPELINING" in self._capabilities
+        return "PIPELINING" in self._capabilities and not self._habits.one_by_one
+
+    @contextmanager
+    def _learning(self) -> Iterator[None]:
+        """A server that breaks the protocol, or falls silent, while several commands are under way is asked one by one
+        from then on."""
+        pipelined = self._pipelined
+        try:
+            yield
+        except ProtocolViolation:
+            if pipelined:
+                self._ask_one_by_one()
+            raise
+        except ConnectionFailed:
+            if pipelined and self._dialogue.owed > 1 and not (self._connection.ended or self._aborted):
+                self._ask_one_by_one()
+            raise
+
+    def _ask_one_by_one(self) -> None:
+        self._habits.one_by_one = True
 
     def _log_in(self) -> None:
         if not self._connection.received:
