@@ -93,6 +93,8 @@ def test_M1_a_disk_that_is_not_mounted_at_the_start_is_waited_for(tmp_path: Path
             machine.run()
         with pytest.raises(DestinationUnavailable, match="is not mounted"):
             machine.maildir().exists(SALES)
+        with pytest.raises(DestinationUnavailable, match="is not mounted"):
+            machine.maildir().check()
     assert files(mail.mounted) == []
     (mail.mounted / "a").rmdir()
     mail.mount()

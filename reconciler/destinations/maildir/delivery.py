@@ -68,6 +68,10 @@ class Maildir:
     def check(self) -> str:
         """Whether mail could be written below the fixed part of the path."""
         root = self._template.root
+        try:
+            self._mounted.check(Place(root, ()))
+        except OSError as error:
+            raise explained(root, error) from error
         place = next(above for above in (Path(root), *Path(root).parents) if above.exists())
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
             raise DestinationUnavailable(f"{place}: Maildirs cannot be made there; mend its owner or permissions")
