@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.collect.selection import Attempt
+from reconciler.collect.suspects import undelivered
 from reconciler.model.errors import CollectorError
 from reconciler.model.interfaces import Destination, Ledger, Staged
 from reconciler.model.messages import Fingerprint, Folder
@@ -102,12 +103,11 @@ class Commits(Generic[S]):
             self._thread.shutdown()
 
     def _announce(self, folder: Folder, pending: Sequence[Pending[S]]) -> None:
-        """Recorded as begun, they are recognised even if a crash comes, and the server then renumbers. Where messages
-        are committed singly a repeat cannot be recognised anyway, and content as an identity outlasts renumbering."""
-        if self._destination.batch_size > 1:
-            begun = [_record(message, ()) for message in pending if message.attempt.origin is None]
-            self._ledger.record(self._collector, folder,
-                                [replace(record, state=MessageState.BEGUN, reason="") for record in begun], self._now())
+        """Recorded as begun, they are recognised even if a crash comes, and the server then renumbers: in a Maildir by
+        their files, by LMTP and SMTP by their X-Collector-Id. Where that cannot be recorded, nothing is delivered."""
+        begun = [_record(message, ()) for message in pending if message.attempt.origin is None]
+        self._ledger.record(self._collector, folder,
+                            [replace(record, state=MessageState.BEGUN, reason="") for record in begun], self._now())
 
     def _record(self, folder: Folder, delivered: list[tuple[Pending[S], Record]], result: Committed[S]) -> None:
         try:
@@ -136,6 +136,9 @@ def _record(message: Pending[S], outcomes: Sequence[DeliveryOutcome]) -> Record:
     refused = [f"{outcome.recipient}: {outcome.reason}" for outcome in outcomes if isinstance(outcome, Refused)]
     if message.unroutable:
         refused.append(message.unroutable)
-    state = MessageState.FAILED if deferred else MessageState.PARKED if refused else MessageState.COLLECTED
+    attempts = 1 + (message.attempt.previous.attempts if message.attempt.previous else 0)
+    unsure = any(isinstance(outcome, Deferred) and outcome.unsure for outcome in outcomes)
+    state = (undelivered(attempts, unsure=unsure) if deferred else MessageState.PARKED if refused
+             else MessageState.COLLECTED)
     return Record(message.attempt.key, state, message.staged.size, message.attempt.occurrence,
                   message.fingerprint, delivered, "; ".join(deferred + refused) or message.doubt)

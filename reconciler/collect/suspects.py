@@ -36,6 +36,8 @@ LOSSES = 5
 """So many messages that have done so before may end a connection by themselves in one session; the others wait for
 the next one."""
 _PAUSE, _LONGEST = timedelta(hours=1), timedelta(hours=24)
+_UNSURE = (timedelta(0), timedelta(0), timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=30))
+"""After fewer attempts: only of what a receiver may have taken without an answer, for each repeat may be a copy."""
 _PROVEN = (MessageState.UNFETCHED, MessageState.PAUSED)
 
 
@@ -52,6 +54,8 @@ def is_proven(entry: Entry | None) -> bool:
 
 def pause(attempts: int) -> timedelta:
     """How long a message waits that was given up after so many attempts because the connection was lost each time."""
+    if attempts < ATTEMPTS:
+        return _UNSURE[max(attempts, 0)]
     return min(_LONGEST, _PAUSE * (1 << min(max(0, attempts - ATTEMPTS), 5)))
 
 
@@ -65,6 +69,11 @@ def verdict(attempts: int, *, lost: bool) -> MessageState:
     if attempts < ATTEMPTS:
         return MessageState.UNFETCHED
     return MessageState.PAUSED if lost else MessageState.PARKED
+
+
+def undelivered(attempts: int, *, unsure: bool) -> MessageState:
+    """What becomes of a message that was put off at delivery so often; `unsure`: the receiver may have taken it."""
+    return MessageState.PAUSED if unsure and attempts > 1 else MessageState.FAILED
 
 
 def smallest(messages: Iterable[Listed]) -> Listed | None:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from reconciler.destinations.transfer.destination import MailSystem
 from reconciler.destinations.transfer.dialogue import LIMITS, SMTP, Dialogue
 from reconciler.destinations.transfer.reply import Reply
+from reconciler.manifests.domains import is_loopback
 from reconciler.manifests.spec import SmtpSpec
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.interfaces import SecretReader
@@ -26,7 +27,8 @@ class Login(Struct, frozen=True):
 
 
 def smtp_endpoint(spec: SmtpSpec) -> Endpoint:
-    return Endpoint(spec.host, spec.port, spec.tls, role="destinations")
+    """Paths in `spec` made absolute already."""
+    return Endpoint(spec.host, spec.port, spec.tls, spec.ca_file, spec.fingerprint, role="destinations")
 
 
 def smtp_destination(endpoint: Endpoint, login: Login | None = None, limits: Limits = LIMITS) -> MailSystem:
@@ -43,6 +45,9 @@ def _make_ready(dialogue: Dialogue, endpoint: Endpoint, login: Login | None) -> 
         dialogue.connection.start_tls()
         dialogue.greet()
     if login is not None:
+        if not dialogue.connection.secure and not is_loopback(endpoint.host):
+            raise DestinationUnavailable(f"{endpoint}: the password of {login.username} is not sent unencrypted to "
+                                         "another machine: use `tls: starttls` or `tls: implicit`")
         password = login.password()
         plain = _encoded(sasl.plain(login.username, password))
         dialogue.secrets = (password, Secret(plain))

@@ -58,6 +58,7 @@ RULES: dict[str, str] = {
     "imap-only": "`folders` or `push` with `protocol: pop3`.",
     "fingerprint-and-ca": "`fingerprint` and `caFile` together: the fingerprint replaces the check that the CA is for.",
     "tls-option-without-tls": "`fingerprint` or `caFile` with `tls: none`, where nothing checks them.",
+    "smtp-password-in-clear": "A Destination sends a password without TLS to another machine.",
     "token-url": "`provider: custom` without `tokenUrl` and `issuer`, one of these with a provider that has its own, "
                  "an address that is not https, or one on this machine while the mail server is elsewhere.",
     "oauth2-incomplete": "`oauth2` without `clientId`, or with neither `refreshToken` nor `clientSecret`.",

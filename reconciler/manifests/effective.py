@@ -10,12 +10,13 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from reconciler.manifests.spec import Declared, LmtpSpec, MaildirSpec, OAuth2, SecretRef, SourceSpec
+from reconciler.manifests.spec import Declared, LmtpSpec, MaildirSpec, OAuth2, SecretRef, SmtpSpec, SourceSpec
 
 M = TypeVar("M", bound=Declared)
 
 PATHS: dict[type[Declared], tuple[str, ...]] = {
     SecretRef: ("file",), SourceSpec: ("ca_file",), OAuth2: ("ca_file",), MaildirSpec: ("path",), LmtpSpec: ("socket",),
+    SmtpSpec: ("ca_file",),
 }
 """The fields that are paths."""
 

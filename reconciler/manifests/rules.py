@@ -15,6 +15,7 @@ from reconciler.manifests.fields import Fields
 
 _SOURCE = ("spec", "source")
 _DETECT = ("spec", "recipient", "detect")
+_SMTP = ("spec", "smtp")
 _SECRETS: tuple[tuple[str, ...], ...] = (
     (*_SOURCE, "password"), (*_SOURCE, "oauth2", "clientSecret"), (*_SOURCE, "oauth2", "refreshToken"),
     ("spec", "smtp", "password"),
@@ -88,10 +89,16 @@ def _tls(fields: Fields) -> Iterator[Finding]:
 
 
 def _smtp(fields: Fields) -> Iterator[Finding]:
-    host, path = fields.text("spec", "smtp", "host"), ("spec", "smtp", "password")
-    open_to_all = not fields.has("spec", "smtp", "tls") or fields.text("spec", "smtp", "tls") == "none"
-    if host and open_to_all and fields.has(*path) and not domains.is_loopback(host):
-        yield Finding(path, "tls-none", UNENCRYPTED, Severity.WARNING, key=True)
+    host, path = fields.text(*_SMTP, "host"), (*_SMTP, "password")
+    checks = [name for name in ("fingerprint", "caFile") if fields.has(*_SMTP, name)]
+    if not fields.has(*_SMTP, "tls") or fields.text(*_SMTP, "tls") == "none":
+        for name in checks:
+            yield Finding((*_SMTP, name), "tls-option-without-tls", unchecked(name), key=True)
+        if host and fields.has(*path) and not domains.is_loopback(host):
+            yield Finding(path, "smtp-password-in-clear", "the password would travel unencrypted to another machine, "
+                          "so it is not sent: use `tls: starttls` or `tls: implicit`", key=True)
+    elif len(checks) > 1:
+        yield Finding((*_SMTP, "fingerprint"), "fingerprint-and-ca", FINGERPRINT_AND_CA, key=True)
 
 
 def _oauth2(fields: Fields, *, partial: bool) -> Iterator[Finding]:

@@ -462,6 +462,10 @@ class SmtpSpec(Declared):
     `starttls`: after STARTTLS, as on the ports 25 and 587; the server must offer it
     `implicit`: from the first byte, as on port 465
     """
+    ca_file: Path | None = None
+    """Trust this CA instead of the system's; relative to the manifest."""
+    fingerprint: Annotated[str, StringConstraints(pattern=FINGERPRINT)] | None = None
+    """SHA-256 of the server's certificate (DER): replaces the checks of chain and name."""
     username: Line | None = None
     """The name to log in with; with password."""
     password: SecretRef | None = None

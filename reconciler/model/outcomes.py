@@ -21,10 +21,12 @@ class Delivered(Struct, frozen=True):
 
 
 class Deferred(Struct, frozen=True):
-    """Not now: to be tried again for this recipient (LMTP/SMTP 4xx, a full disk for one mailbox)."""
+    """Not now: to be tried again for this recipient (LMTP/SMTP 4xx, a full disk for one mailbox). `unsure`: the
+    receiver may have it all the same, for it took the message and did not answer."""
 
     recipient: str
     reason: str
+    unsure: bool = False
 
 
 class Refused(Struct, frozen=True):
@@ -61,7 +63,7 @@ class MessageState(StrEnum):
     """The server failed to give it when it was asked for by itself; to be retried like that."""
     PAUSED = "paused"
     """Parked, but because the connection was lost each time, which may be the network's fault: tried again after a
-    pause that grows."""
+    pause that grows. By the source's connection, or by the receiver's, which may have taken it."""
 
 
 class Record(Struct, frozen=True):

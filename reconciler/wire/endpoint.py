@@ -36,6 +36,11 @@ class Endpoint(Struct, frozen=True):
     def of(cls, spec: SourceSpec) -> Endpoint:
         return cls(spec.host, spec.effective_port, spec.tls, spec.ca_file, spec.fingerprint)
 
+    @property
+    def declared_in(self) -> str:
+        """The part of a manifest in which it is declared whom to trust."""
+        return {"sources": "source", "destinations": "smtp", "tokens": "source.oauth2"}[self.role]
+
     @classmethod
     def local(cls, path: str) -> Endpoint:
         """A unix socket."""

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import re
 import socket
 import ssl
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
@@ -20,12 +23,15 @@ from reconciler.wire.beneath import opened_beneath
 from reconciler.wire.endpoint import Endpoint
 
 _PROBE_SECONDS = 5.0
+_CA_FILE = 4 << 20
+"""Octets of a CA file; the system's whole collection has 220 KB."""
+_PEM = re.compile("-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----([A-Za-z0-9+/=\\s]*)-----END ")
 _REFUSALS = {  # X509_V_ERR_… of OpenSSL
     9: "its certificate is not valid yet; is the clock right?",
     10: "its certificate has expired",
-    18: "its certificate is self-signed; declare source.fingerprint or source.caFile to trust it",
-    19: "its certificate's CA is not known here; declare source.caFile to trust it",
-    20: "its certificate's CA is not known here; declare source.caFile to trust it",
+    18: "its certificate is self-signed; declare {}.caFile to trust it",
+    19: "its certificate's CA is not known here; declare {}.caFile to trust it",
+    20: "its certificate's CA is not known here; declare {}.caFile to trust it",
     21: "its certificate's CA is not known here, or the server does not send its intermediate certificates",
     23: "its certificate is revoked",
 }
@@ -48,8 +54,9 @@ def client_context(ca_file: str | None, fingerprint: str | None) -> ssl.SSLConte
         return _Pinned(fingerprint)
     try:
         return _shared(ca_file, _version(ca_file))
-    except OSError as error:
-        raise TlsRefused(f"The CAs in {ca_file or 'the system'} cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise TlsRefused(f"The CAs in {ca_file or 'the system'} cannot be read: {reason}") from error
 
 
 def wrap(raw: socket.socket, endpoint: Endpoint) -> ssl.SSLSocket:
@@ -104,7 +111,7 @@ class _PinnedSocket(ssl.SSLSocket):
         if found != pinned:
             raise ssl.SSLCertVerificationError(
                 f"its certificate's fingerprint is now sha256:{found}, not the declared one; if the operator "
-                "confirms the new certificate, declare it in source.fingerprint")
+                "confirms the new certificate, declare it in the field fingerprint")
 
 
 _Pinned.sslsocket_class = _PinnedSocket
@@ -130,9 +137,25 @@ def _verifying(ca_file: str | None) -> ssl.SSLContext:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
         with opened_beneath(ca_file, allowed().ca_files, "CA file") as place:
-            context.load_verify_locations(place)
+            context.load_verify_locations(cadata=_certificates(place))
         context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # the file may hold the certificate itself
     return context
+
+
+def _certificates(path: str) -> str | bytes:
+    """PEM as text, DER as octets. Bounded, and of a regular file only: OpenSSL would read a FIFO or /dev/zero for ever.
+    Raises OSError, ValueError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a file")
+        data = file.read(_CA_FILE + 1)
+    if len(data) > _CA_FILE:
+        raise ValueError(f"it is over {_CA_FILE >> 20} MiB")
+    if b"-----BEGIN" not in data:
+        return data
+    blocks = _PEM.findall(data.decode("latin-1"))  # texts between them may be in any encoding
+    return "\n".join(f"-----BEGIN CERTIFICATE-----{block}-----END CERTIFICATE-----" for block in blocks)
 
 
 def _refusal(error: ssl.SSLCertVerificationError, wrapped: ssl.SSLSocket, endpoint: Endpoint) -> str:
@@ -142,7 +165,8 @@ def _refusal(error: ssl.SSLCertVerificationError, wrapped: ssl.SSLSocket, endpoi
     if code in _NAME_MISMATCH:
         names = ", ".join(_names(wrapped, endpoint)) or "other names"
         return f"its certificate is for {names}, not for {endpoint.tls_name}"
-    return _REFUSALS.get(code, f"its certificate is refused: {error.verify_message}")
+    known = _REFUSALS.get(code)
+    return known.format(endpoint.declared_in) if known else f"its certificate is refused: {error.verify_message}"
 
 
 def _names(refused: ssl.SSLSocket, endpoint: Endpoint) -> list[str]:

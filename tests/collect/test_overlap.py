@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
 
 from reconciler.model.errors import DestinationUnavailable, LedgerUnavailable
 from reconciler.model.messages import Deletion, Folder, Listed
-from reconciler.model.outcomes import Delivered, DeliveryOutcome, Outcome
+from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Outcome
 from tests.collect.test_session import MODES, PROTOCOLS, STORED, Mode, world
-from tests.collect.world import Crash, Fate, Helm, MemoryDestination, MemorySource, MemoryStaged, World, broken
+from tests.collect.world import Crash, Fate, Helm, MemoryDestination, MemorySource, MemoryStaged, World, accept, broken
 
 
 def overlapping(mode: Mode = "new-keep", protocol: str = "imap") -> World:
@@ -125,7 +127,7 @@ def test_messages_that_cannot_be_recognised_are_recorded_one_by_one() -> None:
     fate = Fate()
     here.session(fate)
     order = [step for step in fate.steps if step in ("staged", "before commit", "after record")]
-    assert order == ["staged", "before commit", "after record"] * 5
+    assert order == ["staged", "after record", "before commit", "after record"] * 5  # recorded as begun, too
 
 
 def test_a_batch_is_full_when_enough_octets_are_staged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,3 +137,47 @@ def test_a_batch_is_full_when_enough_octets_are_staged(monkeypatch: pytest.Monke
     fate = Fate()
     assert here.session(fate).collected == 4
     assert fate.steps.count("settle") == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_M3_what_cannot_be_recorded_as_begun_is_not_delivered(mode: Mode) -> None:
+    """By LMTP and SMTP a repeat is a copy: the ledger's disk is full, session after session."""
+    here = world(mode)
+    here.batch_size = 1
+    for _ in range(5):
+        report = here.session(Fate(on=("before record", 1), error=lambda: LedgerUnavailable("disk full")))
+        assert report.error is not None
+        assert report.error.reason == "LedgerUnavailable"
+    assert here.mailboxes.texts() == []
+    assert len(here.server.messages) == 5
+    here.session()
+    assert here.mailboxes.texts() == STORED
+
+
+def test_M6_a_message_that_is_never_answered_waits_longer_each_time() -> None:
+    """The receiver takes it, and drops the connection: twice at once, then after pauses; the others flow."""
+    here = world("new-delete")
+    here.batch_size = 1
+    copies: list[datetime] = []
+    (poison,) = [key for key, text in here.server.messages.items() if text.replace(b"\r\n", b"\n") == STORED[2]]
+
+    def verdict(recipient: str) -> DeliveryOutcome:
+        if here.destination.open[-1].message.key != poison:
+            return Delivered(recipient, "file")
+        copies.append(here.now)
+        return Deferred(recipient, "no answer to the message", unsure=True)
+
+    here.verdict = verdict
+    for seconds in (5, *[60] * 720):
+        here.session()
+        here.now += timedelta(seconds=seconds)
+    waits = [(later - earlier).total_seconds() for earlier, later in pairwise(copies)]
+    assert waits[:4] == [5, 300, 900, 1800]
+    assert all(later > earlier for earlier, later in pairwise(waits))
+    assert len(copies) < 10
+    assert len(here.mailboxes.texts()) == 4
+    assert list(here.server.messages) == [poison]
+    here.verdict = accept
+    here.now += timedelta(days=1)
+    here.session()
+    assert sorted(here.mailboxes.texts()) == sorted(STORED)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.messages import Account
+from reconciler.model.messages import Account, DeliveryId
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, MessageState, Outcome, SessionReport
 from tests.collect.test_session import MODES, PROTOCOLS, STORED, TEXTS, Mode, world
-from tests.collect.world import Broken, Crash, Fate, World, broken, everything_to
+from tests.collect.world import Broken, Crash, Fate, World, accept, broken, everything_to
 
 Change = Callable[[World], None]
 RECOGNISED = "messages have other numbers than when they were collected"
@@ -342,3 +342,26 @@ def test_presumed_is_told_apart_from_collected_in_the_ledger() -> None:
     here.session()
     states = {entry.state for entry in here.ledger.known("sales", here.server.folder).values()}
     assert states == {MessageState.PRESUMED}
+
+
+@pytest.mark.parametrize(("protocol", "change"), CASES)
+def test_M7_a_delivery_that_has_begun_singly_keeps_its_id(protocol: str, change: Change) -> None:
+    """By LMTP: sent, not recorded, then renumbered. The repeat has the same id, by which the receiver may drop it."""
+    here = world("new-delete", protocol)
+    here.batch_size = 1
+    ids: list[DeliveryId] = []
+
+    def verdict(recipient: str) -> DeliveryOutcome:
+        ids.append(here.destination.open[-1].message)
+        return accept(recipient)
+
+    here.verdict = verdict
+    with pytest.raises(Crash):
+        here.session(Fate(on=("after commit", 1)))
+    (sent,) = ids
+    change(here)
+    for _ in range(3):
+        here.session()
+    assert ids.count(sent) == 2
+    assert len(ids) == 6
+    assert here.server.messages == {}

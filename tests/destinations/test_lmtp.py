@@ -183,7 +183,7 @@ def test_D8_data_that_is_not_let_in_is_put_off(answer: bytes) -> None:
         assert sink.messages == []
 
 
-@pytest.mark.parametrize("answer", [b"garbage\r\n", b"250\n", b"250-" + b"x" * 100_000 + b"\r\n", b"250-a\r\n" * 1000,
+@pytest.mark.parametrize("answer", [b"garbage\r\n", b"250-" + b"x" * 100_000 + b"\r\n", b"250-a\r\n" * 1000,
                                     b"999 x\r\n", b"\xff\xfe\r\n"])
 def test_a_server_that_talks_nonsense_is_not_believed(answer: bytes) -> None:
     with Sink(answer=lambda command: answer if "MAIL" in command else None) as sink, system(sink) as lmtp, \
@@ -326,3 +326,104 @@ def test_after_an_abort_nothing_is_opened_any_more() -> None:
         with pytest.raises(DestinationUnavailable, match="aborted"):
             deliver(lmtp, LETTER, ["a@x.test"])
         assert len(sink.conversations) == 1
+
+
+# A connection that takes no more, and receivers that differ
+
+
+@pytest.mark.parametrize("refusal", [b"452 4.5.3 Too many messages sent\r\n", b"503 5.5.1 bad sequence\r\n",
+                                     b"450 4.7.1 slow down\r\n", b"421 4.7.0 enough\r\n"])
+@pytest.mark.parametrize("most", [1, 2])
+@pytest.mark.parametrize("extensions", [EXTENSIONS, ["8BITMIME"]])
+def test_F22_a_used_connection_that_takes_no_more_is_replaced(refusal: bytes, most: int,
+                                                              extensions: list[str]) -> None:
+    def answer(command: str) -> bytes | None:
+        if not command.startswith("MAIL"):
+            return None
+        taken = sum(one.startswith("MAIL") for one in sink.conversations[-1].commands)
+        return refusal if taken > most else None
+
+    with Sink(extensions=extensions, answer=answer) as sink, system(sink) as lmtp:
+        for number in range(5):
+            assert isinstance(deliver(lmtp, LETTER, ["a@x.test"], str(number))[0], Delivered)
+        assert len(sink.messages) == 5
+        assert len(sink.conversations) == -(-5 // most)
+
+
+@pytest.mark.parametrize("verb", ["RCPT", "DATA"])
+def test_F22_503_is_about_the_connection_and_parks_nothing(verb: str) -> None:
+    def answer(command: str) -> bytes | None:
+        return b"503 5.5.1 not now\r\n" if command.startswith(verb) and refusing else None
+
+    refusing = True
+    with Sink(answer=answer) as sink, system(sink) as lmtp:
+        assert deliver(lmtp, LETTER, ["a@x.test"]) == [Deferred("a@x.test", "503 5.5.1 not now")]
+        refusing = False
+        assert isinstance(deliver(lmtp, LETTER, ["a@x.test"])[0], Delivered)
+
+
+def test_F22_a_probe_over_a_used_connection_is_asked_again_over_a_new_one() -> None:
+    def answer(command: str) -> bytes | None:
+        used = sum(one.startswith("MAIL") for one in sink.conversations[-1].commands) > 1
+        return b"503 5.5.1 nested MAIL\r\n" if command.startswith("MAIL") and used else None
+
+    with Sink(answer=answer) as sink, system(sink) as lmtp:
+        assert [lmtp.exists(f"{name}@x.test") for name in "abc"] == [True] * 3
+        assert len(sink.conversations) == 3
+
+
+def test_452_at_a_recipient_sends_the_others_in_another_transaction() -> None:
+    """RFC 5321, section 4.5.3.1.10."""
+    def answer(command: str) -> bytes | None:
+        if not command.startswith("RCPT"):
+            return None
+        commands = sink.conversations[-1].commands
+        begun = max(number for number, one in enumerate(commands) if one.startswith("MAIL"))
+        return b"452 4.5.3 Too many recipients\r\n" if len(commands) - begun > 3 else None
+
+    names = [f"u{number}@x.test" for number in range(5)]
+    with Sink(extensions=["8BITMIME"], answer=answer) as sink, system(sink) as lmtp:
+        assert all(isinstance(one, Delivered) for one in deliver(lmtp, LETTER, names))
+        assert len(sink.messages) == 3
+    with Sink(answer=lambda command: b"452 4.3.1 full\r\n" if command.startswith("RCPT") else None) as sink, \
+            system(sink) as lmtp:
+        assert all(isinstance(one, Deferred) for one in deliver(lmtp, LETTER, names))
+        assert sum(one.startswith("MAIL") for one in sink.commands) == 1
+
+
+@pytest.mark.parametrize(("reply", "unknown"), [
+    ("524 5.2.4 Mailing list expansion problem", True), ("550 5.2.4 no", True), ("550 5.7.1 not you", False),
+    ("550 5.2.1 disabled", False), ("552 5.2.2 full", False), ("503 5.1.1 what", False), ("550 5.1.10 null MX", True),
+])
+def test_F26_which_refusals_mean_nobody_there(reply: str, unknown: bool) -> None:
+    with Sink(answer=lambda command: f"{reply}\r\n".encode() if command.startswith("RCPT") else None) as sink, \
+            system(sink) as lmtp:
+        assert lmtp.exists("a@x.test") is (False if unknown else None)
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "٣", "0", "", "-1", "12 34", "1e3", "9" * 19])
+def test_D2_a_size_that_is_no_number_limits_nothing(size: str) -> None:
+    with Sink(extensions=["8BITMIME", f"SIZE {size}"]) as sink, system(sink) as lmtp:
+        assert isinstance(deliver(lmtp, LETTER, ["a@x.test"])[0], Delivered)
+
+
+def test_M8_a_server_with_smtputf8_that_knows_domains_as_a_labels_alone() -> None:
+    """Dovecot 2.4."""
+    def answer(command: str) -> bytes | None:
+        foreign = command.startswith("RCPT") and not command.partition("@")[2].isascii()
+        return b"501 5.5.4 Invalid TO: Invalid domain\r\n" if foreign else None
+
+    with Sink(extensions=UTF8, answer=answer) as sink, system(sink) as lmtp:
+        assert lmtp.exists("ann@икс.рф") is True
+        found = deliver(lmtp, LETTER, ["раз@икс.рф", "b@x.test"])
+        assert all(isinstance(one, Delivered) for one in found)
+        assert "RCPT TO:<раз@xn--h1aev.xn--p1ai>" in sink.commands
+
+
+def test_M6_no_answer_to_the_message_is_told_as_not_sure() -> None:
+    with Sink(final=lambda _: [DROP]) as sink, system(sink) as lmtp:
+        (outcome,) = deliver(lmtp, LETTER, ["a@x.test"])
+        assert isinstance(outcome, Deferred)
+        assert outcome.unsure
+    with Sink(final=lambda _: [b"451 4.3.0 later\r\n"]) as sink, system(sink) as lmtp:
+        assert deliver(lmtp, LETTER, ["a@x.test"]) == [Deferred("a@x.test", "451 4.3.0 later")]

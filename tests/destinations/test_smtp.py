@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import os
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import trustme
@@ -12,9 +17,11 @@ import trustme
 from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint
 from reconciler.destinations.transfer.destination import MailSystem
 from reconciler.manifests.spec import SmtpSpec
-from reconciler.model.errors import DestinationUnavailable
+from reconciler.model.errors import DestinationUnavailable, TlsRefused
 from reconciler.model.outcomes import Deferred, Delivered, Refused
 from reconciler.model.secret import Secret
+from reconciler.wire import lookup
+from reconciler.wire import tls as wire_tls
 from reconciler.wire.endpoint import Endpoint, Tls
 from tests.destinations.letters import LETTER, deliver, top
 from tests.servers.lmtp import DROP, EXTENSIONS, Sink
@@ -164,3 +171,65 @@ def test_T12_no_mechanism_that_we_speak() -> None:
 def test_the_manifest_says_where_and_how(tls: Tls, expected: str) -> None:
     endpoint = smtp_endpoint(SmtpSpec(host="mx.test", port=587, tls=tls))
     assert (endpoint.host, endpoint.port, endpoint.tls) == ("mx.test", 587, expected)
+
+
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+def test_E10_a_ca_or_a_pinned_certificate_of_the_destination_s_own(postfix: Postfix, tls: Tls) -> None:
+    """And what refuses one names the field of the destination."""
+    port = postfix.tls_port if tls == "implicit" else postfix.port
+    with socket.create_connection((postfix.host, postfix.tls_port)) as raw:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with context.wrap_socket(raw) as wrapped:
+            found = hashlib.sha256(wrapped.getpeercert(binary_form=True) or b"").hexdigest()
+    for trust, fine in (({"caFile": str(postfix.ca_file)}, True), ({"fingerprint": f"sha256:{found}"}, True),
+                        ({}, False), ({"fingerprint": "0" * 64}, False)):
+        spec = SmtpSpec.model_validate({"host": postfix.host, "port": port, "tls": tls, **trust})
+        with system(smtp_endpoint(spec)) as smtp:
+            if fine:
+                assert smtp.exists("ann@box.test") is True
+            else:
+                with pytest.raises(DestinationUnavailable, match=r"smtp\.caFile|fingerprint"):
+                    smtp.exists("ann@box.test")
+
+
+def test_E10_no_password_without_tls_to_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`validate` says so; a last good version that still says it is held to it, too."""
+    looked_up = lookup._getaddrinfo
+    monkeypatch.setattr(lookup, "_getaddrinfo", lambda host, port: looked_up("127.0.0.1", port))
+    calls: list[str] = []
+    with _auth("PLAIN") as sink, system(Endpoint("mx.example.net", sink.port, "none"), _login(calls)) as smtp:
+        with pytest.raises(DestinationUnavailable, match="not sent unencrypted"):
+            deliver(smtp, LETTER, ["a@x.test"])
+        assert calls == []
+        assert not [command for command in sink.commands if "AUTH" in command]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "device", "huge", "missing", "empty", "text"])
+def test_B10_a_ca_file_is_read_within_bounds(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "ca.pem"
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "huge":
+            with path.open("wb") as file:
+                file.truncate(1 << 40)
+        case "empty" | "text":
+            path.write_text("" if kind == "empty" else "no certificate")
+    with pytest.raises(TlsRefused, match="cannot be read"):
+        wire_tls.client_context(str(path), None)
+
+
+def test_B10_certificates_between_other_texts(tmp_path: Path) -> None:
+    one, two = trustme.CA(), trustme.CA()
+    path = tmp_path / "ca.pem"
+    other = two.cert_pem.bytes().replace(b"\n", b"\r\n")
+    path.write_bytes(b"# b\xfcndel\n" + one.cert_pem.bytes() + b"\ntext \xff\n" + other)
+    assert len(wire_tls.client_context(str(path), None).get_ca_certs()) == 2
+    der = ssl.PEM_cert_to_DER_cert(one.cert_pem.bytes().decode())
+    path.write_bytes(der)
+    assert len(wire_tls.client_context(str(path), None).get_ca_certs()) == 1

@@ -15,9 +15,15 @@ from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.messages import DeliveryId
 from reconciler.model.outcomes import Deferred, DeliveryOutcome, Refused
 
+_DIGITS = 18
+"""Of a number that a server may mean; with more it has no limit."""
 RECIPIENTS = 100
 """In one transaction; every server takes so many (RFC 5321, section 4.5.3.1.8)."""
 T = TypeVar("T")
+
+
+class TooMany(Deferred, frozen=True):
+    """The server takes no more recipients in this transaction (452: RFC 5321, section 4.5.3.1.10)."""
 
 
 class MailSystem:
@@ -96,11 +102,13 @@ class MailSystem:
         refused = {each: Refused(each, "smtputf8-missing: the destination takes no such local part")
                    for each in recipients if not fits(each, utf8=utf8)}
         wanted = [each for each in recipients if each not in refused]
-        if wanted:
-            found = self._conversing(lambda dialogue: _transact(dialogue, parcel, wanted))
-            outcomes = dict(zip(wanted, found, strict=True))
-        else:
-            outcomes = {}
+        outcomes: dict[str, DeliveryOutcome] = {}
+        while wanted:
+            asked = wanted
+            found = self._conversing(lambda dialogue, asked=asked: _transact(dialogue, parcel, asked))  # type: ignore[misc]
+            outcomes |= zip(asked, found, strict=True)
+            put_off = [each for each in asked if isinstance(outcomes[each], TooMany)]
+            wanted = put_off if len(put_off) < len(asked) else []  # as long as somebody gets it
         return [refused.get(each) or outcomes[each] for each in recipients]
 
     # The connection
@@ -111,7 +119,7 @@ class MailSystem:
         if reused is not None and not reused.is_stale():
             try:
                 return talk(reused)
-            except (*WIRE, DestinationUnavailable):
+            except (*WIRE, DestinationUnavailable, _Spent):
                 pass  # it went away while nobody talked: an outcome is given as such once a message was sent
             self._drop()
         try:
@@ -137,12 +145,37 @@ class MailSystem:
             dialogue.connection.abort()
 
 
+class _Spent(Exception):
+    """A connection that has served before takes no more: what it says now it may not say over a new one."""
+
+
+def _require_fresh(dialogue: Dialogue, used: int, replies: Iterable[Reply]) -> None:
+    """Raises _Spent for what may only be about the connection: anything but yes to MAIL, and 503 to anything."""
+    mail, *others = replies
+    if used and (300 <= mail.code < 500 or mail.out_of_order or any(one.out_of_order for one in others)):
+        dialogue.over = True
+        raise _Spent
+
+
+def _begun(dialogue: Dialogue, transaction: Transaction, recipients: Sequence[str]) -> tuple[Reply, list[Reply]]:
+    """The replies to MAIL and to each recipient. Who offers SMTPUTF8 may still know domains as A-labels alone: Dovecot
+    2.4 answers 501 to any other, and takes the same recipient that way."""
+    mail, replies = dialogue.begin(transaction)
+    for number, (recipient, sent) in enumerate(zip(recipients, transaction.recipients, strict=True)):
+        other = on_wire(recipient, utf8=False)
+        if mail.done and replies[number].code == 501 and other != sent:
+            replies[number] = dialogue.recipient(other)
+    return mail, replies
+
+
 def _probe(dialogue: Dialogue, address: str) -> bool | None:
     utf8 = "SMTPUTF8" in dialogue.extensions
     if not fits(address, utf8=utf8):
         return None
     parameters = " SMTPUTF8" if utf8 and needs_utf8([address]) else ""
-    _, (reply,) = dialogue.begin(Transaction("", parameters, [on_wire(address, utf8=utf8)]))
+    used = dialogue.transactions
+    mail, (reply,) = _begun(dialogue, Transaction("", parameters, [on_wire(address, utf8=utf8)]), [address])
+    _require_fresh(dialogue, used, [mail, reply])
     dialogue.reset()
     if reply.done:
         return True
@@ -154,15 +187,21 @@ def _transact(dialogue: Dialogue, parcel: Parcel, recipients: Sequence[str]) -> 
     objection = _objection(dialogue, parcel)
     if objection:
         return [Refused(recipient, objection) for recipient in recipients]
-    mail, replies = dialogue.begin(_transaction(dialogue, parcel, recipients))
+    used = dialogue.transactions
+    mail, replies = _begun(dialogue, _transaction(dialogue, parcel, recipients), recipients)
+    _require_fresh(dialogue, used, [mail, *replies])
     accepted = [recipient for recipient, reply in zip(recipients, replies, strict=True) if mail.done and reply.done]
     data = dialogue.data() if accepted else None
+    if data is not None:
+        _require_fresh(dialogue, used, [mail, data])
     if data is None or data.code != 354:
         dialogue.reset()
         final = {recipient: data for recipient in accepted if data is not None}
         return [_outcome(final.get(each, reply), each) for each, reply in zip(recipients, replies, strict=True)]
-    final_outcomes = _send(dialogue, parcel, accepted)
-    return [final_outcomes.get(each) or _outcome(reply, each) for each, reply in zip(recipients, replies, strict=True)]
+    outcomes = _send(dialogue, parcel, accepted)
+    outcomes |= {recipient: TooMany(recipient, str(reply)) if reply.code == 452 else _outcome(reply, recipient)
+                 for recipient, reply in zip(recipients, replies, strict=True) if recipient not in outcomes}
+    return [outcomes[recipient] for recipient in recipients]
 
 
 def _outcome(reply: Reply, recipient: str) -> DeliveryOutcome:
@@ -176,7 +215,7 @@ def _objection(dialogue: Dialogue, parcel: Parcel) -> str | None:
     if parcel.spool.eight_bit and "8BITMIME" not in dialogue.extensions:
         return "8bitmime-missing: the message has 8-bit octets and the destination takes none"
     limit = dialogue.extensions.get("SIZE", "").strip()
-    if limit.isdecimal() and 0 < int(limit) < parcel.size:
+    if limit.isascii() and limit.isdecimal() and len(limit) <= _DIGITS and 0 < int(limit) < parcel.size:
         return f"too-large: the message has {parcel.size} octets, the destination takes {limit}"
     return None
 
@@ -206,5 +245,5 @@ def _send(dialogue: Dialogue, parcel: Parcel, accepted: Sequence[str]) -> dict[s
     except WIRE as error:
         dialogue.over = True
         trouble = f"no answer to the message: {error}"
-    return {recipient: outcomes.get(recipient) or Deferred(recipient, trouble) for recipient in accepted}
+    return {recipient: outcomes.get(recipient) or Deferred(recipient, trouble, unsure=True) for recipient in accepted}
 

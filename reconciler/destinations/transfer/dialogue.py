@@ -61,6 +61,8 @@ class Dialogue:
         """What no text may quote."""
         self.over = False
         """Server and we may be out of step: nothing more is to be said here."""
+        self.transactions = 0
+        """How many have begun; some servers take no more after a number of them."""
 
     def open(self, prepare: Prepare) -> None:
         """Connect, greet, and make ready."""
@@ -90,6 +92,7 @@ class Dialogue:
 
     def begin(self, transaction: Transaction) -> tuple[Reply, list[Reply]]:
         """MAIL and every RCPT: the reply to MAIL, and one for each recipient, which is MAIL's own where that failed."""
+        self.transactions += 1
         commands = [transaction.mail, *(f"RCPT TO:<{recipient}>" for recipient in transaction.recipients)]
         replies = self._ask_all(commands)
         mail = next(replies)
@@ -97,6 +100,10 @@ class Dialogue:
         if not mail.done:
             recipients = [mail] * len(transaction.recipients)
         return mail, recipients
+
+    def recipient(self, recipient: str) -> Reply:
+        """One more, of the same transaction."""
+        return self.ask(f"RCPT TO:<{recipient}>")
 
     def data(self) -> Reply:
         return self.ask("DATA")

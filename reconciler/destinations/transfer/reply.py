@@ -36,11 +36,23 @@ class Reply(Struct, frozen=True):
         return self.code >= 500
 
     @property
+    def out_of_order(self) -> bool:
+        """It does not expect this command now (503): that is about the connection, not about the message."""
+        return self.code == 503
+
+    @property
     def unknown_mailbox(self) -> bool:
-        """Whether it says that there is no such mailbox; every other refusal leaves that open."""
+        """Whether it says that there is no such mailbox; every other refusal leaves that open.
+
+        550 without an enhanced code; 550, 551 or 553 with one about the address (5.1.x, but for those about the
+        sender's); and 5.2.4, by which OpenSMTPD says (524) that its virtual table leads to nobody. Not 5.2.1 and 5.2.2,
+        mailboxes that take nothing, and not 5.7.x, which refuses somebody (RFC 3463, section 3).
+        """
         enhanced = _ENHANCED.match(self.lines[0])
         if enhanced is None:
             return self.code == 550
+        if enhanced[1] == "5.2.4":
+            return self.refused
         return (self.code in (550, 551, 553) and enhanced[1].startswith("5.1.")
                 and enhanced[1] not in _ABOUT_THE_SENDER)
 
@@ -48,7 +60,7 @@ class Reply(Struct, frozen=True):
         """What this reply means for a recipient: to RCPT, or after the message."""
         if self.done:
             return Delivered(recipient, " ".join(self.lines)[:200])
-        if self.refused:
+        if self.refused and not self.out_of_order:
             return Refused(recipient, str(self), self.unknown_mailbox)
         return Deferred(recipient, str(self))
 

@@ -157,8 +157,7 @@ def _asked(request: _Request, ca_file: str | None, local: bool, secrets: Sequenc
               pool.stream(request.method, address, headers=list(given.items()), content=request.content) as response):
             return _answer(response, _body(response), host, secrets)
     except TlsRefused as error:
-        raise TlsRefused(str(error).replace("source.fingerprint or source.caFile", "source.oauth2.caFile")
-                         .replace("source.caFile", "source.oauth2.caFile")) from None
+        raise TlsRefused(str(error)) from None
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError,
             httpcore.UnsupportedProtocol) as error:
         text = shown(str(error), secrets) or type(error).__name__
@@ -317,7 +316,7 @@ class _Stream(httpcore.NetworkStream):
         proxy's."""
         endpoint = self._connection.endpoint
         self._connection.endpoint = Endpoint(server_hostname or endpoint.host, endpoint.port, "implicit",
-                                             endpoint.ca_file)
+                                             endpoint.ca_file, role="tokens")
         self._connection.start_tls()
         return self
 
