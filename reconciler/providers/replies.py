@@ -1,8 +1,9 @@
-"""What servers say, and what it means: one line each, with the public page that shows the words.
+"""What servers say, and what it means: one line each, with the public page that shows the words, or, for what follows
+from the language alone, none.
 
 `says` is compared in lower case and anywhere in a reply, at the beginning of a word; `*` stands for whatever comes in
-between. The first line that fits counts, so the more telling ones come first. A line belongs here when somebody has
-published that a server says so; words that could mean anything are left out, for what nobody knows stays what it is.
+between. The first line that fits counts, so the more telling ones come first. Words that could
+mean anything are left out, for what nobody knows stays what it is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import NamedTuple
 from reconciler.providers.meanings import Meaning as M
 
 _ISSUES = "https://github.com/"
+_PLAIN = ""
+"""Plain words of a language, which mean this whoever says them: no page is known that shows a server saying them."""
 _SYNC = "https://github.com/closeio/sync-engine/blob/33a5453a2f448ed942ca8c432cb19d20e05cd191/"
 _MAILCORE = "https://github.com/MailCore/mailcore2/blob/master/src/core/imap/MCIMAPSession.cpp"
 _DOVECOT = "https://github.com/dovecot/core/blob/main/src/"
@@ -22,7 +25,7 @@ _COREMAIL = "https://github.com/modern-email/defects/issues/25"
 
 
 class Reply(NamedTuple):
-    """`provider`: a name of `providers.known`, where only that one says so."""
+    """`source`: the page, "" for plain words. `provider`: a name of `providers.known`, where only that one says so."""
 
     says: str
     meaning: M
@@ -97,15 +100,15 @@ REPLIES: tuple[Reply, ...] = (
     Reply("доступ с помощью почтовых клиентов", M.PROTOCOL_OFF,
           "https://help.rambler.ru/mail/mail-nastrojki-pochtovogo-yashika/2129/"),
     Reply("доступ к почтовому ящику по протоколу * запрещ", M.PROTOCOL_OFF,
-          "https://help.mail.ru/mail/login/mailer"),
-    Reply("доступ по протоколу * отключ", M.PROTOCOL_OFF, "https://help.mail.ru/mail/login/mailer"),
-    Reply("слишком много", M.THROTTLED, "https://help.mail.ru/mail/account/login/error"),
-    Reply("превышен лимит", M.THROTTLED, "https://help.mail.ru/mail/account/login/error"),
-    Reply("превышено * количество", M.THROTTLED, "https://help.mail.ru/mail/account/login/error"),
-    Reply("попробуйте позже", M.LATER, "https://help.mail.ru/mail/account/login/error"),
-    Reply("повторите попытку", M.LATER, "https://help.mail.ru/mail/account/login/error"),
-    Reply("временно недоступ", M.TEMPORARY, "https://help.mail.ru/mail/account/login/error"),
-    Reply("заблокирован", M.LOCKED, "https://help.mail.ru/mail/account/login/block"),
+          _PLAIN),
+    Reply("доступ по протоколу * отключ", M.PROTOCOL_OFF, _PLAIN),
+    Reply("слишком много", M.THROTTLED, _PLAIN),
+    Reply("превышен лимит", M.THROTTLED, _PLAIN),
+    Reply("превышено * количество", M.THROTTLED, _PLAIN),
+    Reply("попробуйте позже", M.LATER, _PLAIN),
+    Reply("повторите попытку", M.LATER, _PLAIN),
+    Reply("временно недоступ", M.TEMPORARY, _PLAIN),
+    Reply("заблокирован", M.LOCKED, _PLAIN),
     Reply("примите * соглашение", M.TERMS, "https://yandex.ru/support/mail/mail-clients/others.html"),
 
     # NetEase (163, 126, yeah.net), Coremail
@@ -117,7 +120,7 @@ REPLIES: tuple[Reply, ...] = (
           "https://www.topmailsender.com/en/youxiang/204-wangyi-qiyeyouxiang-netease-enterprise-mailbox"),
     Reply("err.login.systembusy", M.TEMPORARY,
           "https://www.topmailsender.com/en/youxiang/204-wangyi-qiyeyouxiang-netease-enterprise-mailbox"),
-    Reply("user suspended", M.LOCKED, "https://help.mail.163.com/"),
+    Reply("user suspended", M.LOCKED, _PLAIN),
     Reply("login error or password error", M.WRONG_PASSWORD, _SYNC + "tests/auth/test_utils.py"),
     Reply("login login error password error", M.WRONG_PASSWORD, _SYNC + "tests/auth/test_utils.py"),
     Reply("授权码", M.APP_PASSWORD, _QQ),
@@ -128,18 +131,18 @@ REPLIES: tuple[Reply, ...] = (
     Reply("过频", M.THROTTLED, _ISSUES + "zhangyunhao116/zmail/issues/30"),
     Reply("频率过高", M.THROTTLED, _ISSUES + "zhangyunhao116/zmail/issues/30"),
     Reply("頻繁", M.THROTTLED, _ISSUES + "zhangyunhao116/zmail/issues/30"),
-    Reply("连接数过多", M.CONNECTIONS, "https://help.mail.163.com/"),
+    Reply("连接数过多", M.CONNECTIONS, _PLAIN),
     Reply("服务未开启", M.PROTOCOL_OFF, _QQ),
     Reply("未开启", M.PROTOCOL_OFF, _QQ),
     Reply("未开通", M.PROTOCOL_OFF, _QQ),
-    Reply("请稍后", M.LATER, "https://help.mail.163.com/"),
-    Reply("请稍候再试", M.LATER, "https://help.mail.163.com/"),
-    Reply("系统繁忙", M.TEMPORARY, "https://help.mail.163.com/"),
-    Reply("账号异常", M.LOCKED, "https://help.mail.163.com/"),
-    Reply("帐号异常", M.LOCKED, "https://help.mail.163.com/"),
-    Reply("冻结", M.LOCKED, "https://help.mail.163.com/"),
-    Reply("锁定", M.LOCKED, "https://help.mail.163.com/"),
-    Reply("密码错误", M.WRONG_PASSWORD, "https://help.mail.163.com/"),
+    Reply("请稍后", M.LATER, _PLAIN),
+    Reply("请稍候再试", M.LATER, _PLAIN),
+    Reply("系统繁忙", M.TEMPORARY, _PLAIN),
+    Reply("账号异常", M.LOCKED, _PLAIN),
+    Reply("帐号异常", M.LOCKED, _PLAIN),
+    Reply("冻结", M.LOCKED, _PLAIN),
+    Reply("锁定", M.LOCKED, _PLAIN),
+    Reply("密码错误", M.WRONG_PASSWORD, _PLAIN),
 
     # QQ, Tencent exmail
     Reply("using authorized code to login", M.APP_PASSWORD, _SYNC + "inbox/auth/utils.py", "qq"),
@@ -160,7 +163,7 @@ REPLIES: tuple[Reply, ...] = (
     Reply("imap * nicht freigeschaltet", M.PROTOCOL_OFF, "https://hilfe.web.de/pop-imap/einschalten.html"),
     Reply("pop3 * nicht freigeschaltet", M.PROTOCOL_OFF, "https://hilfe.web.de/pop-imap/einschalten.html"),
     Reply("zu viele", M.THROTTLED, "https://hilfe.gmx.net/account/gesperrt.html"),
-    Reply("zu häufig", M.THROTTLED, "https://hilfe.gmx.net/pop-imap/pop3/abrufintervall.html"),
+    Reply("zu häufig", M.THROTTLED, _PLAIN),
     Reply("login vorübergehend nicht möglich", M.THROTTLED, "https://hilfe.gmx.net/account/gesperrt.html"),
     Reply("vorübergehend", M.TEMPORARY, "https://hilfe.gmx.net/account/gesperrt.html"),
     Reply("später * versuchen", M.LATER, "https://hilfe.gmx.net/account/gesperrt.html"),
@@ -171,31 +174,31 @@ REPLIES: tuple[Reply, ...] = (
     Reply("too many recent logins", M.THROTTLED, _ISSUES + "opulentfox-29/protonmail-api-client/issues/51"),
 
     # French, Spanish, Italian, Polish, Czech, Japanese, Korean
-    Reply("trop de connexions", M.CONNECTIONS, "https://assistance.orange.fr/"),
-    Reply("trop de", M.THROTTLED, "https://assistance.orange.fr/"),
+    Reply("trop de connexions", M.CONNECTIONS, _PLAIN),
+    Reply("trop de", M.THROTTLED, _PLAIN),
     Reply("mot de passe d'application", M.APP_PASSWORD, _ISSUES + "xdubois-57/scoutmagic/pull/197"),
-    Reply("temporairement", M.TEMPORARY, "https://assistance.orange.fr/"),
-    Reply("réessayer plus tard", M.LATER, "https://assistance.orange.fr/"),
-    Reply("compte * bloqué", M.LOCKED, "https://assistance.orange.fr/"),
-    Reply("demasiadas", M.THROTTLED, "https://www.ionos.es/ayuda/correo/"),
-    Reply("demasiados", M.THROTTLED, "https://www.ionos.es/ayuda/correo/"),
+    Reply("temporairement", M.TEMPORARY, _PLAIN),
+    Reply("réessayer plus tard", M.LATER, _PLAIN),
+    Reply("compte * bloqué", M.LOCKED, _PLAIN),
+    Reply("demasiadas", M.THROTTLED, _PLAIN),
+    Reply("demasiados", M.THROTTLED, _PLAIN),
     Reply("contraseña de aplicación", M.APP_PASSWORD, "https://support.google.com/accounts/answer/185833?hl=es"),
-    Reply("troppe connessioni", M.CONNECTIONS, "https://aiuto.libero.it/"),
-    Reply("troppi", M.THROTTLED, "https://aiuto.libero.it/"),
-    Reply("password specifica per * app", M.APP_PASSWORD, "https://aiuto.libero.it/"),
-    Reply("zbyt wiele", M.THROTTLED, "https://pomoc.wp.pl/"),
+    Reply("troppe connessioni", M.CONNECTIONS, _PLAIN),
+    Reply("troppi", M.THROTTLED, _PLAIN),
+    Reply("password specifica per * app", M.APP_PASSWORD, _PLAIN),
+    Reply("zbyt wiele", M.THROTTLED, _PLAIN),
     Reply("dostęp * wyłączony", M.PROTOCOL_OFF, "https://pomoc.o2.pl/aktywacja-dostepu-dla-programow-pocztowych"),
-    Reply("příliš mnoho", M.THROTTLED, "https://napoveda.seznam.cz/cz/email/imap-pop3-smtp/"),
+    Reply("příliš mnoho", M.THROTTLED, _PLAIN),
     Reply("アプリパスワード", M.APP_PASSWORD, "https://support.google.com/accounts/answer/185833?hl=ja"),
-    Reply("アクセスが集中", M.THROTTLED, "https://support.yahoo-net.jp/PccMail/s/"),
-    Reply("しばらく", M.LATER, "https://support.yahoo-net.jp/PccMail/s/"),
-    Reply("接続数", M.CONNECTIONS, "https://support.yahoo-net.jp/PccMail/s/"),
+    Reply("アクセスが集中", M.THROTTLED, _PLAIN),
+    Reply("しばらく", M.LATER, _PLAIN),
+    Reply("接続数", M.CONNECTIONS, _PLAIN),
     Reply("pop/imap * 사용 안함", M.PROTOCOL_OFF, "https://help.naver.com/service/30029/contents/21342"),
     Reply("애플리케이션 비밀번호", M.APP_PASSWORD, "https://help.naver.com/service/30029/contents/21344"),
 
     # Servers: Dovecot, Courier, Cyrus, UW, Domino, GroupWise, hMailServer, MDaemon, Kerio, SmarterMail, qpopper
     Reply("maximum number of connections", M.CONNECTIONS, _ISSUES + "mscdex/node-imap/issues/606"),
-    Reply("imap access is not enabled", M.PROTOCOL_OFF, "https://help.smartertools.com/smartermail/"),
+    Reply("imap access is not enabled", M.PROTOCOL_OFF, _PLAIN),
     Reply("temporary authentication failure", M.TEMPORARY, _DOVECOT + "login-common/client-common-auth.c"),
     Reply("internal error occurred", M.TEMPORARY, _DOVECOT + "lib-storage/mail-storage.h"),
     Reply("internal server error", M.TEMPORARY, _ISSUES + "emersion/go-imap/issues/436"),
@@ -211,7 +214,7 @@ REPLIES: tuple[Reply, ...] = (
     Reply("is being used by another", M.IN_USE, _FETCHMAIL + "pop3.c"),
     Reply("another pop3 session", M.IN_USE, _FETCHMAIL + "pop3.c"),
     Reply("mailbox * in use", M.IN_USE, "https://www.rfc-editor.org/rfc/rfc2449#section-8.1.2"),
-    Reply("mailbox is being accessed", M.IN_USE, "https://docs.oracle.com/cd/E19957-01/816-6020-10/pop.htm"),
+    Reply("mailbox is being accessed", M.IN_USE, _PLAIN),
     Reply("server error: failed to fetch messages", M.TEMPORARY, _ISSUES + "hmailserver/hmailserver/pull/594"),
     Reply("country is blacklisted", M.BLOCKED, "https://imapsync.lamiral.info/FAQ.d/FAQ.OnlineUI.txt"),
     Reply("login denied * country", M.BLOCKED, "https://imapsync.lamiral.info/FAQ.d/FAQ.OnlineUI.txt"),
@@ -222,10 +225,10 @@ REPLIES: tuple[Reply, ...] = (
     Reply("pop is disabled", M.PROTOCOL_OFF, "https://support.google.com/a/answer/105694"),
     Reply("imap * not enabled", M.PROTOCOL_OFF, _ISSUES + "imapsync/imapsync/issues/60"),
     Reply("pop3 * not enabled", M.PROTOCOL_OFF, _ISSUES + "imapsync/imapsync/issues/60"),
-    Reply("not allowed to use imap", M.PROTOCOL_OFF, "https://knowledge.mdaemon.com/imap-access"),
-    Reply("not allowed to use pop", M.PROTOCOL_OFF, "https://knowledge.mdaemon.com/imap-access"),
-    Reply("imap access denied", M.PROTOCOL_OFF, "https://www.ibm.com/docs/en/domino/12.0.2?topic=service-imap"),
-    Reply("not authorized to use imap", M.PROTOCOL_OFF, "https://www.ibm.com/docs/en/domino/12.0.2?topic=service-imap"),
+    Reply("not allowed to use imap", M.PROTOCOL_OFF, _PLAIN),
+    Reply("not allowed to use pop", M.PROTOCOL_OFF, _PLAIN),
+    Reply("imap access denied", M.PROTOCOL_OFF, _PLAIN),
+    Reply("not authorized to use imap", M.PROTOCOL_OFF, _PLAIN),
 
     # Words that many servers share
     Reply("app-specific password", M.APP_PASSWORD, "https://support.apple.com/102654"),
@@ -243,7 +246,7 @@ REPLIES: tuple[Reply, ...] = (
     Reply("password expired", M.PASSWORD_EXPIRED, "https://www.rfc-editor.org/rfc/rfc5530#section-3"),
     Reply("password is expired", M.PASSWORD_EXPIRED, "https://www.rfc-editor.org/rfc/rfc5530#section-3"),
     Reply("password must be changed", M.PASSWORD_EXPIRED, "https://www.rfc-editor.org/rfc/rfc5530#section-3"),
-    Reply("срок действия пароля", M.PASSWORD_EXPIRED, "https://help.mail.ru/mail/security/protection"),
+    Reply("срок действия пароля", M.PASSWORD_EXPIRED, _PLAIN),
     Reply("too many login", M.THROTTLED, _ISSUES + "jordan-wright/email/issues/99"),
     Reply("too many failed", M.THROTTLED, _ISSUES + "nextcloud/mail/issues/9156"),
     Reply("too many auth", M.THROTTLED, _ISSUES + "nextcloud/mail/issues/9156"),
@@ -277,7 +280,7 @@ REPLIES: tuple[Reply, ...] = (
     Reply("account is blocked", M.LOCKED, _ISSUES + "mscdex/node-imap/issues/799"),
     Reply("account blocked", M.LOCKED, _ISSUES + "mscdex/node-imap/issues/799"),
     Reply("ip * blocked", M.BLOCKED, "https://hilfe.gmx.net/account/gesperrt.html"),
-    Reply("ip is rejected", M.BLOCKED, "https://help.mail.163.com/"),
+    Reply("ip is rejected", M.BLOCKED, _PLAIN),
     Reply("terms of * accept", M.TERMS, "https://help.yahoo.com/kb/SLN4075.html"),
     Reply("accept * terms", M.TERMS, "https://help.yahoo.com/kb/SLN4075.html"),
     Reply("temporarily unavailable", M.TEMPORARY, _MAILCORE),

@@ -87,7 +87,8 @@ def _shown(server: Server) -> str:
 def _told(provider: Provider) -> Iterator[str]:
     for reply in REPLIES:
         if reply.provider == provider.name or (not reply.provider and _is_its_own(provider, reply)):
-            yield f"| [{_cell(reply.says)}]({reply.source}) | {_cell(_advice(provider, reply))} |"
+            told = f"[{_cell(reply.says)}]({reply.source})" if reply.source else _cell(reply.says)
+            yield f"| {told} | {_cell(_advice(provider, reply))} |"
 
 
 def _is_its_own(provider: Provider, reply: Reply) -> bool:
@@ -113,7 +114,8 @@ def _servers() -> Iterator[str]:
     yield _SERVERS
     for reply in REPLIES:
         if not reply.provider:
-            yield f"| {_cell(reply.says)} | {reply.meaning.name.lower().replace('_', ' ')} | <{reply.source}> |"
+            seen = f"<{reply.source}>" if reply.source else "plain words"
+            yield f"| {_cell(reply.says)} | {reply.meaning.name.lower().replace('_', ' ')} | {seen} |"
     yield "\n| it means | you read, where the provider has no page of its own |"
     yield "|---|---|"
     for meaning in Meaning:

@@ -47,12 +47,12 @@ def test_a_collectors_provider_counts_before_its_templates_server(tmp_path: Path
 apiVersion: mailcollector/v1
 kind: Template
 metadata: {name: office}
-spec: {source: {protocol: imap, host: imap.example.org, port: 1143, tls: none, password: {env: P}}}
+spec: {source: {protocol: imap, host: imap.example.org, port: 1143, tls: none}}
 ---
 apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {name: sales}
-spec: {from: office, source: {provider: fastmail, username: me}, recipient: {forwardTo: a@b.example}}
+spec: {from: office, source: {provider: fastmail, username: me, password: {env: P}}, recipient: {forwardTo: a@b.example}}
 """)
     [parsed] = load_together([tmp_path / "a.yaml"])
     [loaded] = parsed.manifests

@@ -137,10 +137,11 @@ def test_lengths_are_rounded_up(seconds: float) -> None:
 
 
 def test_every_line_is_sound() -> None:
+    assert sum(bool(reply.source) for reply in REPLIES) > 100
     for reply in REPLIES:
         assert reply.says == reply.says.casefold().strip()
         assert len(reply.says.replace("*", "").strip()) >= 2
-        assert reply.source.startswith("https://")
+        assert reply.source.startswith("https://") or not reply.source
         assert not reply.provider or reply.provider in NAMES
         found = understand(reply.says.replace("*", "x"))
         assert found is not None or reply.meaning is Meaning.LATER, reply.says

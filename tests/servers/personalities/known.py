@@ -33,7 +33,7 @@ _UNKNOWN_POISON = b"NO [UNAVAILABLE] UID FETCH Server error while fetching messa
 
 def _source(says: str) -> str:
     """The page of a line of the table of replies."""
-    return next(reply.source for reply in REPLIES if reply.says == says)
+    return next(reply.source for reply in REPLIES if reply.says == says and reply.source)
 
 
 PERSONALITIES: tuple[Personality, ...] = (
@@ -146,7 +146,7 @@ PERSONALITIES: tuple[Personality, ...] = (
     Personality(
         "mailru", "Mail.ru", {
             "wrong": "https://github.com/thunderbird/thunderbird-android/issues/9069",
-            "throttled": _source("слишком много")},
+            "server": "https://help.mail.ru/mail/mailer/popsmtp"},
         greeting=b"* OK Welcome", before=b"IMAP4rev1 ID XLIST UIDPLUS UNSELECT MOVE LIST-STATUS AUTH=PLAIN AUTH=XOAUTH2 SASL-IR",
         after=b"IMAP4rev1 ID XLIST UIDPLUS UNSELECT MOVE LIST-STATUS IDLE", folders=_PLAIN,
         wrong=b"NO [AUTHENTICATIONFAILED] NEOBHODIM parol prilozheniya https://help.mail.ru/mail/security/protection/"
@@ -311,7 +311,7 @@ PERSONALITIES: tuple[Personality, ...] = (
                   throttled=b"+ERR Server error: Failed to fetch messages in Inbox.",
                   sources={"throttled": "https://github.com/hmailserver/hmailserver/pull/594"})),
     Personality(
-        "mdaemon", "MDaemon", {"greeting": _NMAP, "throttled": "https://knowledge.mdaemon.com/imap-access"},
+        "mdaemon", "MDaemon", {"greeting": _NMAP},
         greeting=b"* OK example.org IMAP4rev1 MDaemon 23.5.1 ready",
         before=b"IMAP4rev1 NAMESPACE AUTH=CRAM-MD5 AUTH=LOGIN AUTH=PLAIN IDLE ACL UNSELECT UIDPLUS",
         after=b"IMAP4rev1 NAMESPACE IDLE ACL UNSELECT UIDPLUS", folders=_PLAIN, quirks=frozenset({"login-only"}),
@@ -321,7 +321,7 @@ PERSONALITIES: tuple[Personality, ...] = (
                   wrong=b"-ERR access denied", throttled=b"-ERR Too many failed login attempts")),
     Personality(
         "smartermail", "SmarterMail", {"greeting": _MAILKIT + "smartermail/greeting.txt",
-                                       "wrong": "https://help.smartertools.com/smartermail/"},
+                                       "wrong": _source("invalid login or password")},
         greeting=b"* OK IMAP4rev1 SmarterMail",
         before=b"IMAP4rev1 AUTH=CRAM-MD5 AUTH=PLAIN UIDPLUS QUOTA XLIST CHILDREN NAMESPACE IDLE",
         after=b"IMAP4rev1 UIDPLUS QUOTA XLIST CHILDREN NAMESPACE IDLE", folders=_PLAIN, quirks=frozenset({"login-only"}),

@@ -179,3 +179,17 @@ def test_each_fact_has_its_source() -> None:
         assert one.quirks <= {"needs-id", "no-sasl-ir", "login-only", "sasl-only", "spaced", "unquoted", "lone-lf",
                               "no-text", "lower"}
     assert Path(__file__).with_name("known.py").exists()
+
+
+@pytest.mark.parametrize(("one", "protocol"), BOTH, ids=IDS)
+def test_a_poison_message_is_only_one_message(one: Personality, protocol: str, tls: ssl.SSLContext,
+                                              authority: Authority) -> None:
+    with account(one, protocol, tls, authority.ca_file) as found:
+        found.store.poisoned = {3}
+        for _ in range(2):
+            found.session("new-delete")
+        assert found.collected == [text for text in WANTED if b"body of 3" not in text]
+        for _ in range(6):
+            last = found.session("new-delete")
+        assert last.parked == 1
+        assert list(found.store.inbox) == [3]
