@@ -34,13 +34,14 @@ _OF_CREDENTIALS = {"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "AU
 """Codes that leave no doubt that the credentials were refused."""
 
 
-def refusal(message: str, text: str, code: str, *, host: str, protocol: str) -> SourceError | None:
+def refusal(message: str, text: str, code: str, *, host: str, protocol: str, provider: str = "") -> SourceError | None:
     """The error that a refusal stands for; None where nobody knows what it means. `text` are the server's words and
-    `code` its response code in capitals; `message` says where and what, fit to be shown."""
+    `code` its response code in capitals; `message` says where and what, fit to be shown. `provider`: as the manifest
+    names it."""
     found = understand(text, code)
     if found is None:
         return None
-    advice = advise(found, host, protocol)
+    advice = advise(found, host, protocol, provider)
     told = f"{message.rstrip('. ')}. {advice}"
     wait = found.wait
     if found.meaning in {Meaning.BANDWIDTH, Meaning.BLOCKED}:
@@ -50,10 +51,10 @@ def refusal(message: str, text: str, code: str, *, host: str, protocol: str) -> 
     return _TYPES[found.meaning](told, retry_after=wait, advice=advice)
 
 
-def refused_login(message: str, *, host: str, protocol: str) -> AuthenticationFailed:
+def refused_login(message: str, *, host: str, protocol: str, provider: str = "") -> AuthenticationFailed:
     """A login that was refused in words that nobody knows: where the provider is known, how one logs in there."""
-    provider = known.of_host(host)
-    advice = provider.advice.get(Meaning.WRONG_PASSWORD, "").replace("{protocol}", protocol.upper()) if provider else ""
+    whose = known.named(provider) or known.of_host(host)
+    advice = whose.advice.get(Meaning.WRONG_PASSWORD, "").replace("{protocol}", protocol.upper()) if whose else ""
     told = f"{message.rstrip('. ')}. {advice}" if advice else message
     return AuthenticationFailed(told, certain=False, advice=advice)
 
@@ -66,10 +67,10 @@ def concerns_all(text: str, code: str, types: Collection[type[SourceError]] = (T
         code == "SERVERBUG" and found.meaning is Meaning.TEMPORARY)
 
 
-def advise(found: Understanding, host: str, protocol: str) -> str:
+def advise(found: Understanding, host: str, protocol: str, provider: str = "") -> str:
     """What a person can do about it; the provider's own page where it is known."""
-    provider = known.named(found.provider) or known.of_host(host)
-    advice = provider.advice.get(found.meaning, found.meaning.value) if provider else found.meaning.value
+    whose = known.named(provider) or known.named(found.provider) or known.of_host(host)
+    advice = whose.advice.get(found.meaning, found.meaning.value) if whose else found.meaning.value
     told = advice.replace("{protocol}", protocol.upper())
     return f"{told.rstrip('. ')}. It asks to wait {duration(found.wait)}." if found.wait else told
 

@@ -31,10 +31,13 @@ class Endpoint(Struct, frozen=True):
     """A unix socket's, instead of host and port."""
     role: Role = "sources"
     """What it is to us: a policy allows other hosts for each."""
+    provider: str = ""
+    """As the manifest names it: whose pages help people."""
 
     @classmethod
     def of(cls, spec: SourceSpec) -> Endpoint:
-        return cls(spec.host, spec.effective_port, spec.tls, spec.ca_file, spec.fingerprint)
+        return cls(spec.host, spec.effective_port, spec.tls, spec.ca_file, spec.fingerprint,
+                   provider=spec.provider or "")
 
     @property
     def declared_in(self) -> str:

@@ -52,7 +52,10 @@ spec: {source: {protocol: imap, host: imap.example.org, port: 1143, tls: none}}
 apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {name: sales}
-spec: {from: office, source: {provider: fastmail, username: me, password: {env: P}}, recipient: {forwardTo: a@b.example}}
+spec:
+  from: office
+  source: {provider: fastmail, username: me, password: {env: P}}
+  recipient: {forwardTo: a@b.example}
 """)
     [parsed] = load_together([tmp_path / "a.yaml"])
     [loaded] = parsed.manifests

@@ -65,7 +65,8 @@ class Failures:
         """No folder could be opened: `notes` are what was said of each, with a sentence that shows it; `others` say
         what else is wrong with the declared ones."""
         for told, text in notes:
-            if (error := self.known(told, text)) is not None:
+            error = self._understood("", text, f"{self._endpoint}: {told}")
+            if error is not None and (not isinstance(error, AuthenticationFailed) or error.certain):
                 return error
         told = "; ".join([*others, *(note for note, _ in notes)])
         return SourceUnsuitable(f"{self._endpoint}: {told}. Correct source.folders.")
@@ -85,11 +86,12 @@ class Failures:
     def login(self, completed: Completed) -> SourceError:
         """A refused login; what bars us only for now is no failure of the credentials (hazard I27)."""
         return self._understood("login refused", completed.text) or refused_login(
-            self._told("login refused", completed.text), host=self._endpoint.host, protocol="imap")
+            self._told("login refused", completed.text), host=self._endpoint.host, protocol="imap",
+            provider=self._endpoint.provider)
 
     def _understood(self, doing: str, text: str, message: str = "") -> SourceError | None:
         return refusal(message or self._told(doing, text), text, response_code(text) or "",
-                       host=self._endpoint.host, protocol="imap")
+                       host=self._endpoint.host, protocol="imap", provider=self._endpoint.provider)
 
     def _told(self, doing: str, text: str) -> str:
         return f"{self._endpoint}: {doing}: {self.shown(text)}"

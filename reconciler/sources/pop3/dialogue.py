@@ -139,7 +139,8 @@ class Dialogue:
     def refusal(self, reply: Reply, what: str, *, login_delay: float | None = None) -> SourceError | None:
         """The error that a refusal stands for; None where nobody knows what it means."""
         text = f"{self.connection.endpoint}: {what}: {self.quote(reply)}"
-        error = refusal(text, reply.text, reply.code, host=self.connection.endpoint.host, protocol="pop3")
+        error = refusal(text, reply.text, reply.code, host=self.connection.endpoint.host, protocol="pop3",
+                        provider=self.connection.endpoint.provider)
         if error is not None and reply.code == "LOGIN-DELAY" and error.retry_after is None:
             error.retry_after = login_delay
         return error

@@ -129,6 +129,20 @@ def test_a_refused_password_is_told_with_what_to_do(one: Personality, protocol: 
         assert "wrong" not in report.error.message.replace("wrong_password", "")
 
 
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+@pytest.mark.parametrize(("one", "provider", "advice"), [
+    ("gmail", "gmail", "https://myaccount.google.com/apppasswords"), ("microsoft365", "microsoft365", "source.oauth2"),
+    ("qq", "qq", "授权码"), ("rambler", "rambler", "help.rambler.ru"), ("gmx", "gmx", "hilfe.gmx.net")])
+def test_the_provider_that_the_manifest_names_has_the_advice(one: str, provider: str, advice: str, protocol: str,
+                                                            tls: ssl.SSLContext, authority: Authority) -> None:
+    personality = next(known for known in PERSONALITIES if known.name == one)
+    with account(personality, protocol, tls, authority.ca_file) as found:
+        error = found.session("new-keep", "wrong", provider=provider).error
+        assert error is not None
+        assert advice in error.advice
+        assert error.message.count("login refused") == 1
+
+
 @pytest.mark.parametrize(("one", "protocol"), BOTH, ids=IDS)
 def test_throttling_is_no_refused_password(one: Personality, protocol: str, tls: ssl.SSLContext,
                                            authority: Authority) -> None:
