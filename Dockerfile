@@ -30,7 +30,6 @@ WORKDIR /var/lib/mailcollector
 VOLUME ["/var/lib/mailcollector", "/etc/mailcollector/collectors.d"]
 STOPSIGNAL SIGTERM
 # The daemon's own word on its control loop: a failing mailbox does not make it unhealthy.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=20s \
-  CMD ["python", "-c", "import os, socket; s = socket.socket(socket.AF_UNIX); s.settimeout(8); s.connect(os.environ['MAILCOLLECTOR_STATE_DIR'] + '/control.sock'); s.sendall(b'GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n'); raise SystemExit(b' 200 ' not in s.makefile('rb').readline())"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["mailcollector", "health"]
 ENTRYPOINT ["mailcollector"]
 CMD ["run", "/etc/mailcollector/collectors.d"]

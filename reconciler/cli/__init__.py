@@ -34,6 +34,7 @@ VERBS = {
     "route": "Tell who would get a message, and why.",
     "fsck": "Compare the ledger with Maildirs and manifests.",
     "import": "Make manifests from fetchmail's or getmail's configuration.",
+    "health": "Ask whether the daemon is well.",
     "schema": "Print the JSON Schema of the manifests.",
     "completion": "Print the script that completes words in a shell.",
     "version": "Print the version.",
@@ -46,7 +47,8 @@ _MEANT = {"status": "get", "list": "get", "ls": "get", "ps": "get", "show": "des
           "start": "enable", "resume": "enable", "stop": "disable", "suspend": "disable", "pause": "disable",
           "sync": "collect", "fetch": "collect", "reconcile": "collect", "reset": "clear", "forget": "clear",
           "lint": "validate", "diff": "plan", "test": "check", "ping": "check", "set": "edit", "daemon": "run",
-          "serve": "run", "login": "oauth2", "repair": "fsck", "convert": "import", "help": "--help"}
+          "serve": "run", "login": "oauth2", "repair": "fsck", "convert": "import", "healthcheck": "health",
+          "alive": "health", "help": "--help"}
 """What other programs call our verbs."""
 
 

@@ -66,7 +66,7 @@ def common(*, log_level: LogLevel = "warning", manifests: bool = True,
         @functools.wraps(function)
         def wrapped(**values: Any) -> int:
             given = {field: values.pop(field, None) for field in _FIELDS}
-            if given["policy"] is not None:
+            if given["policy"] is not None and (uses is None or "--policy" in uses):
                 _enforce(given["policy"])
             return function(_settings(**given), **values)
 

@@ -145,7 +145,7 @@ def directory_on_disk(settings: Settings) -> Path:
 
 def running_daemon(settings: Settings) -> Daemon | None:
     """The daemon that owns the state directory."""
-    descriptor = _state_directory(settings.state_dir)
+    descriptor = state_directory(settings.state_dir)
     if descriptor is None:
         return None
     if not _listens(settings, descriptor):
@@ -160,7 +160,7 @@ def running_daemon(settings: Settings) -> Daemon | None:
     return daemon
 
 
-def _state_directory(path: Path) -> int | None:
+def state_directory(path: Path) -> int | None:
     """A descriptor: below /proc/self/fd/N/ the socket's path is short enough for `sockaddr_un` wherever it is."""
     try:
         return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -171,15 +171,20 @@ def _state_directory(path: Path) -> int | None:
 def _listens(settings: Settings, directory: int) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(5)
-        try:
-            probe.connect(f"/proc/self/fd/{directory}/{settings.control_socket.name}")
-        except (FileNotFoundError, ConnectionRefusedError):
-            return False
-        except PermissionError:
-            raise DaemonUnreachable(f"no permission to use {settings.control_socket}: "
-                                    "only the user that runs the daemon, and root, may") from None
-        except OSError as error:
-            raise DaemonUnreachable(f"the daemon at {settings.control_socket} does not answer: {error}") from error
+        return connected(probe, settings, directory)
+
+
+def connected(connection: socket.socket, settings: Settings, directory: int) -> bool:
+    """Connect to the daemon that owns the state directory; whether there is one. Raises DaemonUnreachable."""
+    try:
+        connection.connect(f"/proc/self/fd/{directory}/{settings.control_socket.name}")
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    except PermissionError:
+        raise DaemonUnreachable(f"no permission to use {settings.control_socket}: "
+                                "only the user that runs the daemon, and root, may") from None
+    except OSError as error:
+        raise DaemonUnreachable(f"the daemon at {settings.control_socket} does not answer: {error}") from error
     return True
 
 

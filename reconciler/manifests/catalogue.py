@@ -105,9 +105,8 @@ WARNINGS = frozenset({
     "tls-none", "duplicate-item", "not-supported-yet", "unreachable-default", "interval-too-short", "provider-login",
     "all-delete-shared", "shared-account", "unused-template", "shared-refresh-token", "refresh-token-in-git"})
 """Rules that never make a manifest invalid; all others do, but for what their texts say."""
-PAGES = "https://mailcollector.dev/rules"
 
 
 def page(rule: str) -> str:
-    """The address of a rule's page, which is docs/rules/RULE.md."""
-    return f"{PAGES}/{rule}"
+    """A rule's page in the source."""
+    return f"docs/rules/{rule}.md"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from reconciler.manifests.catalogue import RULES, WARNINGS, page
+from reconciler.manifests.catalogue import RULES, WARNINGS
 from reconciler.manifests.diagnostics import Diagnostic, Severity, harmless_json
 from reconciler.manifests.validation import Validation
 
@@ -21,7 +21,6 @@ def report(validation: Validation) -> str:
     driver = {
         "name": "mailcollector",
         "version": metadata.version("mailcollector"),
-        "informationUri": "https://mailcollector.dev",
         "rules": [_rule(rule, meaning) for rule, meaning in RULES.items()],
     }
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints",
@@ -32,11 +31,11 @@ def report(validation: Validation) -> str:
 def _rule(rule: str, meaning: str) -> dict[str, Any]:
     first, stop, _ = meaning.partition(". ")
     severity = "warning" if rule in WARNINGS else "error"
-    more = f"`mailcollector explain {rule}` tells more, and so does {page(rule)}."
+    more = f"`mailcollector explain {rule}` tells it, too."
     return {"id": rule, "name": "".join(map(str.capitalize, rule.split("-"))),
             "shortDescription": {"text": first + "." * bool(stop)}, "fullDescription": {"text": meaning},
             "help": {"text": f"{meaning} {more.replace('`', '')}", "markdown": f"{meaning}\n\n{more}"},
-            "helpUri": page(rule), "defaultConfiguration": {"level": severity},
+            "defaultConfiguration": {"level": severity},
             "properties": {"tags": ["configuration"]}}
 
 

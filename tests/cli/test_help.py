@@ -23,7 +23,7 @@ from tests.cli.conftest import Run
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
-USED = {"run": SESSIONS | {"--listen"}, "collect": SESSIONS, "check": LOGGING_IN,
+USED = {"run": SESSIONS | {"--listen"}, "health": {"--state-dir"}, "collect": SESSIONS, "check": LOGGING_IN,
         **dict.fromkeys(("init", "explain", "schema", "completion", "version"), frozenset[str]()),
         **dict.fromkeys(("validate", "add", "edit", "import"), FILES)}
 """The common options that a verb's help lists: those that it uses."""

@@ -46,7 +46,7 @@ def test_schema_imports_nothing_slow() -> None:
 def test_run_once_imports_nothing_that_it_does_not_need(elsewhere: Path) -> None:
     (elsewhere / "collectors.d").mkdir()
 
-    result = ran("run", "--once", program=IMPORTED)
+    result = ran("run", "--once", "--log-level", "warning", program=IMPORTED)
 
     assert result.returncode == 0
     assert result.stderr == "['asyncio', 'pydantic', 'ruamel', 'sqlalchemy', 'structlog']\n"
