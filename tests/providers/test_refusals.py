@@ -75,6 +75,12 @@ def refused(text: str, host: str = "mx.example.com", protocol: str = "imap") -> 
     ("[SERVERBUG] oops", "mx.example.com", SourceUnavailable, "tried again"),
     ("Server error: Failed to fetch messages in Inbox.", "mx.example.com", SourceUnavailable, "tried again"),
     ("登录太频繁，请15分钟后再试", "mx.example.com", Throttled, "15 minutes"),
+    ("[AUTH] Account temporarily locked, try again in 30 minutes", "mx.example.com", AccountNotReady, "30 minutes"),
+    ("Mailbox is locked, try again later", "mx.example.com", Throttled, "Another program"),
+    ("IMAP отключен в настройках", "mx.example.com", AccountNotReady, "Switch on IMAP"),
+    ("Connections from your IP are temporarily rejected; retry in 00:10:00", "mx.example.com", Throttled, "10 minutes"),
+    ("Passwort ist abgelaufen", "mx.example.com", AuthenticationFailed, "new password"),
+    ("daily download limit exceeded", "mx.example.com", Throttled, "downloaded"),
     ("Слишком много попыток входа, повторите через 2 часа", "mx.example.com", Throttled, "2 hours"),
 ])
 def test_words_become_an_error_and_an_advice(text: str, host: str, kind: type[SourceError], advice: str) -> None:
