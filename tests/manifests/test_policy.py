@@ -113,7 +113,8 @@ def destination(spec: str) -> str:
     (destination("lmtp: {socket: ../sockets/lmtp}"), []),
     (destination("lmtp: {socket: /run/docker.sock}"), ["policy-socket"]),
     (destination("smtp: {host: mx.example.org}"), []),
-    (destination("smtp: {host: imap.example.org, username: u, password: {file: x}}"), ["policy-secret-file"]),
+    (destination("smtp: {host: imap.example.org, tls: starttls, username: u, password: {file: x}}"),
+     ["policy-secret-file"]),
     (destination("lmtp: {host: 169.254.169.254, port: 24}"), ["policy-host"]),
 ])
 def test_manifests_name_what_the_policy_allows(text: str, rules: list[str], strict: Allowed, tmp_path: Path) -> None:

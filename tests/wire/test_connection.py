@@ -122,7 +122,15 @@ def test_read_some_gives_what_is_there(connect: Connect) -> None:
 @pytest.mark.parametrize("size", [70_000, 300_000, 1_000_000])
 def test_a_long_line_is_read_up_to_the_limit(connect: Connect, size: int) -> None:
     with says(b"x" * size + b"\r\n") as server:
-        assert len(connect(server).read_line()) == size + 2
+        assert len(connect(server).read_line(1 << 20)) == size + 2
+
+
+def test_a_line_has_8_kib_unless_more_is_expected(connect: Connect) -> None:
+    with says(b"x" * 8190 + b"\r\n" + b"x" * 8191 + b"\r\n") as server:
+        connection = connect(server)
+        assert len(connection.read_line()) == 8192
+        with pytest.raises(ProtocolViolation, match="longer than 8192 octets"):
+            connection.read_line()
 
 
 @pytest.mark.parametrize("line", [b"x" * 101 + b"\r\n", b"x" * 500_000])
@@ -132,9 +140,21 @@ def test_I20_endless_line(connect: Connect, line: bytes) -> None:
 
 
 @pytest.mark.parametrize("line", [b"lone LF\n", b"lone\rCR\r\n", b"\n", b"a\r\r\n"])
-def test_I20_lone_line_ends(connect: Connect, line: bytes) -> None:
+def test_I20_lone_line_ends_before_tls(connect: Connect, line: bytes) -> None:
+    with says(line) as server, pytest.raises(ProtocolViolation, match="CRLF"):
+        connect(server, "starttls").read_line()
+
+
+@pytest.mark.parametrize("line", [b"lone\rCR\r\n", b"a\r\r\n", b"\r\r\n"])
+def test_I20_a_lone_cr_ends_no_line(connect: Connect, line: bytes) -> None:
     with says(line) as server, pytest.raises(ProtocolViolation, match="CRLF"):
         connect(server).read_line()
+
+
+@pytest.mark.parametrize("line", [b"a OK lone LF\n", b"\n"])
+def test_F23_a_lone_lf_ends_a_line_where_no_tls_is_wanted(connect: Connect, line: bytes) -> None:
+    with says(line) as server:
+        assert connect(server).read_line() == line[:-1] + b"\r\n"
 
 
 def test_I18_flood_is_capped_per_command(connect: Connect) -> None:
