@@ -79,7 +79,7 @@ class Check(Struct):
         chosen = self._select([place], limit=0)
         return CheckedFolder(name=place.folder.name, messages=chosen.listed,
                              bytes=sum(message.size or 0 for message in place.listing.messages),
-                             new=len(chosen.folders[0].attempts), skipped=sum(chosen.skipped.values()))
+                             new=len(chosen.folders[0].attempts) + chosen.left, skipped=sum(chosen.skipped.values()))
 
     def _select(self, places: list[Known], limit: int) -> Selection:
         listings = [(place.listing, place.entries) for place in places]

@@ -37,6 +37,11 @@ class Known(Struct):
     """An IMAP server has numbered it anew, and did not say so."""
 
     @property
+    def has_unknown(self) -> bool:
+        return self.listing.keys_stable and any(
+            is_unknown(self.entries.get(message.key)) for message in self.listing.messages)
+
+    @property
     def unknown(self) -> list[Listed]:
         if not self.listing.keys_stable:
             return []
@@ -69,12 +74,11 @@ class Reidentification:
 
     def by_headers(self, places: Sequence[Known], check_stop: Callable[[], None]) -> None:
         """Adopt what can be told by its headers, and bear in mind what can not."""
-        unknown = [(place, place.unknown) for place in places]
         self._folders = [place.folder for place in places]
-        if not any(messages for _, messages in unknown) or not self._ledger.orphaned(self._collector, self._folders):
+        if not any(place.has_unknown for place in places) or not self._ledger.orphaned(self._collector, self._folders):
             return
-        for place, messages in unknown:
-            self._look(place, messages, check_stop)
+        for place in places:
+            self._look(place, place.unknown, check_stop)
         digests = {digest for digest in self._headers.values() if digest}
         matches = match(self._headers, self._ledger.orphans(self._collector, self._folders, digests))
         presumed = matches.presumed

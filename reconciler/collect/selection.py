@@ -15,6 +15,10 @@ COLLECTED_BEFORE = "collected-before"
 TOO_LARGE = "too-large"
 VANISHED = "vanished"
 ROUND_COUNT = 5000
+LOOKED_AT = 20_000
+"""New messages of a folder among which those of a session are chosen."""
+UNLIMITED = 100_000
+"""Attempts in one folder and session at most, where there is no limit; what is left is the next session's."""
 ROUND_OCTETS = 1 << 30
 _UNKNOWN_SIZE = 64 << 10
 _RETRIED = (MessageState.FAILED, MessageState.UNFETCHED, MessageState.PAUSED)
@@ -94,6 +98,14 @@ class _Sorted(Struct):
     too_large: int = 0
     parked: int = 0
     paused: int = 0
+    more: int = 0
+    """New ones beyond those that are looked at: there may be millions."""
+
+    def add_new(self, message: Listed, entry: Entry | None, most: int) -> None:
+        if entry is not None or len(self.new) < most:
+            self.new.append(Attempt(message, entry))
+        else:
+            self.more += 1
 
 
 def never(_: Entry) -> bool:
@@ -106,7 +118,9 @@ def select(listings: Sequence[tuple[Listing, Mapping[str, Entry]]], *, deletes: 
     retries; what remains goes to those that have to be compared before they are deleted. What the ledger has, is too
     large or parked takes no part in the limit. A suspect counts as never tried until it has failed by itself. `due`:
     whether a paused message's pause is over."""
-    folders = [(listing, _sort(listing, known, max_size, due, deletes=deletes)) for listing, known in listings]
+    most = max(2 * limit, LOOKED_AT) if limit else UNLIMITED
+    folders = [(listing, _sort(listing, known, max_size, due, deletes=deletes, most=most))
+               for listing, known in listings]
     for _, messages in folders:
         messages.new = _mixed(messages.new, limit)
     new, retries = shares(sum(len(s.new) for _, s in folders), sum(len(s.retry) for _, s in folders), limit)
@@ -116,7 +130,7 @@ def select(listings: Sequence[tuple[Listing, Mapping[str, Entry]]], *, deletes: 
         chosen, again, compared = messages.new[:new], messages.retry[:retries], messages.presumed[:presumed]
         new, retries, presumed = new - len(chosen), retries - len(again), presumed - len(compared)
         messages.kept += len(messages.presumed) - len(compared)
-        left += len(messages.new) + len(messages.retry) - len(chosen) - len(again)
+        left += len(messages.new) + messages.more + len(messages.retry) - len(chosen) - len(again)
         ordinary, suspects = _apart([*chosen, *again])
         works.append(FolderWork(listing, (*ordinary, *compared), tuple(messages.collected) if deletes else (),
                                 tuple(suspects), messages.collected))
@@ -151,7 +165,7 @@ def _apart(attempts: list[Attempt]) -> tuple[list[Attempt], list[Attempt]]:
 
 
 def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int, due: Callable[[Entry], bool], *,
-          deletes: bool) -> _Sorted:
+          deletes: bool, most: int) -> _Sorted:
     found = _Sorted()
     for message in listing.messages:
         entry = known.get(message.key)
@@ -174,7 +188,7 @@ def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int, due: Call
         elif entry is not None and entry.state is MessageState.PRESUMED:
             found.presumed.append(Attempt(message, entry))
         else:
-            found.new.append(Attempt(message, entry))
+            found.add_new(message, entry, most)
     return found
 
 

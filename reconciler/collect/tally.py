@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct, field
 
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
+
+NOTES = 20
+_LONGEST = 1000
 
 
 class Tally(Struct):
@@ -45,4 +49,10 @@ class Tally(Struct):
         return SessionReport(self.started_at, finished_at, outcome, listed=self.listed, collected=self.collected,
                              skipped_reasons=dict(+self.skipped), parked=self.parked, failed=self.failed,
                              left=self.left, deleted=self.deleted, bytes=self.bytes, error=error,
-                             notes=tuple(self.notes))
+                             notes=told(self.notes))
+
+
+def told(notes: Sequence[str]) -> tuple[str, ...]:
+    """As many as people read, and how many more there are: a server can give cause for thousands, in each session."""
+    more = len(notes) - NOTES
+    return (*(note[:_LONGEST] for note in notes[:NOTES]), *([f"and {more} more notes"] if more > 0 else []))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
+from typing import overload
+
 from msgspec import Struct
 
 from reconciler.model.errors import FolderFailed, ProtocolViolation
@@ -9,6 +13,11 @@ from reconciler.model.messages import Listed
 from reconciler.sources.imap.dialogue import Dialogue
 from reconciler.sources.imap.responses import Completed, Fetched, number
 
+_UNKNOWN = (1 << 64) - 1
+_FEW = 20_000
+"""So many are kept as they are used; more would take too much memory."""
+_DISORDERED = 50_000
+"""So many may be listed in another order than theirs."""
 ARRIVING = 1000
 """So many messages may come into a folder between its opening and its listing."""
 
@@ -38,7 +47,7 @@ class Found(Struct, frozen=True):
     """The messages of a folder; `broken_off`: the refusal with which the server ended the listing, "" when it did
     not."""
 
-    messages: tuple[Listed, ...]
+    messages: Sequence[Listed]
     broken_off: str = ""
 
 
@@ -50,15 +59,71 @@ def list_messages(dialogue: Dialogue) -> Found:
     announced = selected_count(dialogue)
     if not announced:
         return Found(())
-    sizes: dict[int, int | None] = {}
+    sizes = Sizes()
     broken_off = ""
     for response in dialogue.fetch_uids("1:*", "(UID RFC822.SIZE)"):
         match response:
             case Fetched(uid=int(uid)) if uid:
-                sizes[uid] = response.size if response.size is not None else sizes.get(uid)
+                sizes.take(uid, response.size)
                 if len(sizes) > announced + ARRIVING:
                     raise ProtocolViolation(f"{dialogue.connection.endpoint}: the server announced {announced} "
                                             "messages and lists many more")
             case Completed(ok=False):
                 broken_off = response.text or response.status
-    return Found(tuple(Listed(str(uid), sizes[uid]) for uid in sorted(sizes)), broken_off)
+    return Found(sizes.messages(), broken_off)
+
+
+class Sizes:
+    """By UID. Servers list in ascending order, so that two columns of numbers do, a few octets for each message; what
+    comes in another order is sorted, unless there is too much of it."""
+
+    def __init__(self) -> None:
+        self._uids = array("I")
+        self._sizes = array("Q")
+        self._mixed: dict[int, int | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._uids if self._mixed is None else self._mixed)
+
+    def take(self, uid: int, size: int | None) -> None:
+        if self._mixed is not None or (self._uids and uid <= self._uids[-1]):
+            self._mix(uid, size)
+        else:
+            self._uids.append(uid)
+            self._sizes.append(_UNKNOWN if size is None else size)
+
+    def _mix(self, uid: int, size: int | None) -> None:
+        if len(self) > _DISORDERED:
+            raise ProtocolViolation(f"the server lists more than {_DISORDERED} messages, and not in their order")
+        if self._mixed is None:
+            self._mixed = {int(listed.key): listed.size for listed in _Columns(self._uids, self._sizes)}
+        self._mixed[uid] = size if size is not None else self._mixed.get(uid)
+
+    def messages(self) -> Sequence[Listed]:
+        if self._mixed is not None:
+            return tuple(Listed(str(uid), self._mixed[uid]) for uid in sorted(self._mixed))
+        columns = _Columns(self._uids, self._sizes)
+        return columns if len(columns) > _FEW else tuple(columns)
+
+
+class _Columns(Sequence[Listed]):
+    """Messages that are made when they are looked at."""
+
+    def __init__(self, uids: array[int], sizes: array[int]) -> None:
+        self._uids = uids
+        self._sizes = sizes
+
+    def __len__(self) -> int:
+        return len(self._uids)
+
+    @overload
+    def __getitem__(self, index: int) -> Listed: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Listed]: ...
+
+    def __getitem__(self, index: int | slice) -> Listed | Sequence[Listed]:
+        if isinstance(index, slice):
+            return _Columns(self._uids[index], self._sizes[index])
+        size = self._sizes[index]
+        return Listed(str(self._uids[index]), None if size == _UNKNOWN else size)

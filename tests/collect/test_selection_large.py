@@ -1,0 +1,58 @@
+"""Listings of very many messages: chosen from without an object for each."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.collect import selection
+from reconciler.collect.selection import select
+from reconciler.collect.tally import NOTES, told
+from reconciler.model.errors import ProtocolViolation
+from reconciler.model.messages import Account, Folder, Listed, Listing
+from reconciler.sources.imap import listing as listings
+from reconciler.sources.imap.listing import Sizes
+
+FOLDER = Folder(Account("imap", "h", 1, "u"), "INBOX", 7)
+
+
+@pytest.mark.parametrize(("limit", "attempted"), [(5, 5), (30, 30), (0, 40)])
+def test_what_is_beyond_those_that_are_looked_at_is_left(limit: int, attempted: int,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "LOOKED_AT", 10)
+    monkeypatch.setattr(selection, "UNLIMITED", 40)
+    messages = tuple(Listed(str(uid), 10) for uid in range(1, 101))
+    chosen = select([(Listing(FOLDER, messages), {})], deletes=False, limit=limit, max_size=100)
+    assert (chosen.listed, chosen.attempts, chosen.left) == (100, attempted, 100 - attempted)
+    assert [attempt.listed.key for attempt in chosen.folders[0].attempts] == [str(uid + 1) for uid in range(attempted)]
+
+
+def sizes(*listed: tuple[int, int | None]) -> Sizes:
+    found = Sizes()
+    for uid, size in listed:
+        found.take(uid, size)
+    return found
+
+
+def test_many_messages_look_like_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [(1, 5), (2, None), (9, 7), (4_000_000_000, 1 << 40)]
+    few = sizes(*listed).messages()
+    monkeypatch.setattr(listings, "_FEW", 3)
+    many = sizes(*listed).messages()
+    assert not isinstance(many, tuple)
+    assert list(many) == list(few) == [Listed(str(uid), size) for uid, size in listed]
+    assert (many[-1], list(many[1:3]), len(many)) == (few[-1], list(few[1:3]), 4)
+
+
+def test_I14_disorder_and_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sizes((2, 5), (1, None), (2, None), (1, 3)).messages() == (Listed("1", 3), Listed("2", 5))
+    monkeypatch.setattr(listings, "_DISORDERED", 2)
+    with pytest.raises(ProtocolViolation, match="order"):
+        sizes((2, 5), (3, 1), (4, 1), (1, 1))
+
+
+def test_notes_are_told_as_far_as_people_read_them() -> None:
+    assert told(["a", "b"]) == ("a", "b")
+    many = told([f"note {number} " + "x" * 5000 for number in range(2000)])
+    assert len(many) == NOTES + 1
+    assert many[-1] == "and 1980 more notes"
+    assert sum(map(len, many)) < 21_000
