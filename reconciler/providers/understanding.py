@@ -7,12 +7,14 @@ import functools
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from reconciler.providers.meanings import Meaning
-from reconciler.providers.replies import REPLIES, Reply
-from reconciler.providers.waits import seconds_named
+
+if TYPE_CHECKING:
+    from reconciler.providers.replies import Reply
 
 _LONGEST = 1000
 """Characters that are looked at: what a reply means stands at its beginning."""
@@ -63,6 +65,8 @@ def understand(text: str, code: str = "", now: datetime | None = None) -> Unders
     meaning = _weighed(code, found)
     if meaning is None:
         return None
+    from reconciler.providers.waits import seconds_named  # noqa: PLC0415  # a session that is not refused does without
+
     wait = seconds_named(words, now or datetime.now(UTC))
     if row is None or found is not meaning:
         return Understanding(meaning, wait)
@@ -110,6 +114,8 @@ def _row(words: str) -> Reply | None:
 
 @functools.cache
 def _table() -> Sequence[tuple[Sequence[str], Reply]]:
+    from reconciler.providers.replies import REPLIES  # noqa: PLC0415  # the same
+
     return [([part.strip() for part in normalised(reply.says).split("*")], reply) for reply in REPLIES]
 
 
