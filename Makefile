@@ -30,7 +30,7 @@ demo:
 
 test:
 	@scripts/bootstrap test
-	@scripts/editor-tools
+	@scripts/test-tools
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 test-trixie:

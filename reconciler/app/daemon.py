@@ -25,7 +25,8 @@ def serve(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: b
     spreading.program()  # as it is now: later it may be another one than runs here
     gc.set_threshold(50_000)  # what waits to be looked through takes memory
     _raise_file_limit()
-    return asyncio.run(run_daemon(directory, _parts(settings, directory, ledger, allow_empty)))
+    with Tokens() as tokens:
+        return asyncio.run(run_daemon(directory, _parts(settings, directory, ledger, allow_empty, tokens)))
 
 
 def _raise_file_limit() -> None:
@@ -34,13 +35,12 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _parts(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> Parts:
+def _parts(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool, tokens: Tokens) -> Parts:
     @asynccontextmanager
     async def web(control: Control) -> AsyncIterator[None]:
         async with served(control, settings, directory):
             yield
 
-    tokens = Tokens()
     return Parts(ledger, Sessions(settings, ledger, tokens).run, backoff.decide, Checks(settings, ledger, tokens).run,
                  web, settings.max_sessions, limits_of(settings),
                  lambda collector: open_push(collector, tokens, settings), settings.allow_inline_secrets, allow_empty,

@@ -57,8 +57,9 @@ def collect(settings: Settings, directory: Path, names: Sequence[str], force: bo
     undumpable()
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         decision, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
-        reports = one_each(settings, ledger).run(
-            decision, histories, names, force, lambda name, report: on_progress(name, Session.of(report)))
+        with one_each(settings, ledger) as once:
+            reports = once.run(decision, histories, names, force,
+                               lambda name, report: on_progress(name, Session.of(report)))
         return {name: Session.of(report) for name, report in reports.items()}
 
 
@@ -84,8 +85,8 @@ def accept_maildirs(settings: Settings, name: str) -> None:
 def check(settings: Settings, directory: Path, name: str) -> CheckReport:
     """Connect, log in, list. Raises KeyError where no such collector is declared, ManifestInvalid."""
     undumpable()
-    with ledger_if_any(settings) as ledger:
-        return Checks(settings, ledger, Tokens()).run(_declared(settings, directory, name, ledger))
+    with ledger_if_any(settings) as ledger, Tokens() as tokens:
+        return Checks(settings, ledger, tokens).run(_declared(settings, directory, name, ledger))
 
 
 def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from msgspec.structs import replace
 
@@ -44,11 +47,31 @@ _REFUSED = {AuthenticationFailed.reason, backoff.LOGIN_REFUSED}
 
 
 class Tokens:
-    """The access tokens of this process: one store, which the composition root makes."""
+    """The access tokens of this process: one store, which the composition root makes. Leaving the context, as SIGTERM,
+    waits until no refresh token is in use: it would be lost with the process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._store: AccessTokens | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._terminate)  # the daemon's loop has a handler of its own
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if signal.getsignal(signal.SIGTERM) == self._terminate:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._close()
+
+    def _terminate(self, number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)  # a second one does not wait
+        self._close()
+        os.kill(os.getpid(), number)
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
 
     @property
     def store(self) -> AccessTokens:
@@ -225,11 +248,13 @@ def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport
     return replace(report, notes=notes, error=error)
 
 
-def one_each(settings: Settings, ledger: SqlLedger) -> Once:
+@contextmanager
+def one_each(settings: Settings, ledger: SqlLedger) -> Iterator[Once]:
     """Sessions of a process that owns the state and then ends."""
-    pool = SessionPool(Sessions(settings, ledger, Tokens()).run, backoff.decide, ledger, settings.max_sessions,
-                       utc_now, secret_stamp)
-    return Once(pool, lambda: Admission(settings.max_sessions, limits_of(settings)), utc_now)
+    with Tokens() as tokens:
+        pool = SessionPool(Sessions(settings, ledger, tokens).run, backoff.decide, ledger, settings.max_sessions,
+                           utc_now, secret_stamp)
+        yield Once(pool, lambda: Admission(settings.max_sessions, limits_of(settings)), utc_now)
 
 
 def limits_of(settings: Settings) -> LimitsOf:

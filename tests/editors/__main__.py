@@ -9,7 +9,7 @@ from pathlib import Path
 from reconciler.manifests import schema
 from reconciler.manifests.modeline import modeline
 from reconciler.manifests.validation import validate
-from tests.editors import tools
+from tests import tools
 from tests.editors.language_server import LanguageServer
 from tests.editors.mistakes import GOOD, MISTAKES, made
 

@@ -14,7 +14,7 @@ import pytest
 from reconciler.manifests import schema
 from reconciler.manifests.modeline import modeline
 from reconciler.manifests.validation import validate
-from tests.editors import tools
+from tests import tools
 from tests.editors.language_server import LanguageServer, OpenFile
 from tests.editors.mistakes import GOOD, MISTAKES, made
 from tests.editors.test_validators import broken_by_the_schema

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.manifests import document, schema
-from tests.editors import tools
+from tests import tools
 from tests.manifests.corpus import INVALID, VALID, expectation
 
 SCHEMA = tools.ROOT / "schemas" / schema.FILE

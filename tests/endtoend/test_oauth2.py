@@ -14,6 +14,7 @@ import pytest
 from tests.endtoend.deployment import Deployment
 from tests.servers.authorization import CLIENT, Authorization
 from tests.servers.dovecot import Dovecot
+from tests.servers.dovecot_settings import TokenInfo
 from tests.servers.mail import small
 
 
@@ -26,7 +27,7 @@ def authorization() -> Iterator[Authorization]:
 @pytest.fixture(scope="module", params=["oauthbearer xoauth2", "xoauth2"], ids=lambda offered: offered.split()[0])
 def dovecot(authorization: Authorization, request: pytest.FixtureRequest) -> Iterator[Dovecot]:
     """One that knows tokens only."""
-    with Dovecot(request.param, authorization.url("introspect?access_token=")) as server:
+    with Dovecot(request.param, TokenInfo(authorization.url("introspect?access_token="))) as server:
         yield server
 
 

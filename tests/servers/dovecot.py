@@ -24,7 +24,7 @@ from typing import Self
 
 import trustme
 
-from tests.servers.dovecot_settings import Version, Wanted, write
+from tests.servers.dovecot_settings import TokenInfo, Version, Wanted, write
 from tests.servers.loopback import HOST
 
 PASSWORD = "correct-horse-battery"
@@ -39,9 +39,9 @@ class Dovecot:
     host = HOST
     password = PASSWORD
 
-    def __init__(self, mechanisms: str = "plain login", token_info: str | None = None, hosts: Sequence[str] = (),
+    def __init__(self, mechanisms: str = "plain login", token_info: TokenInfo | None = None, hosts: Sequence[str] = (),
                  more: str = "") -> None:
-        """`mechanisms` of SASL; `token_info`: the URL that tells whose access token one is; `hosts`: more loopback
+        """`mechanisms` of SASL; `token_info`: where it asks whose an access token is; `hosts`: more loopback
         addresses to listen on; `more` of its configuration, in words of both versions."""
         self._mechanisms = mechanisms
         self._addresses = ("127.0.0.1", *hosts)

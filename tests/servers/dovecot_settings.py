@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 Version = tuple[int, int]
 NEW_SYNTAX: Version = (2, 4)
@@ -18,9 +19,17 @@ SERVE_MANY = "SERVE_MANY"
 _SERVE_MANY = {False: "service_count = 0", True: "restart_request_count = unlimited"}
 
 
+class TokenInfo(Struct, frozen=True):
+    """Where to ask whose an access token is, and what of the answer says it. `mode`: get, or post (RFC 7662)."""
+
+    url: str
+    mode: str = "get"
+    username: str = "username"
+
+
 class Wanted(Struct, frozen=True):
-    """What a server is to be like. `token_info`: the URL that tells whose access token one is. `unprivileged`: the user
-    and the group that everything runs as, where that is not root."""
+    """What a server is to be like. `unprivileged`: the user and the group that everything runs as, where that is not
+    root."""
 
     root: Path
     addresses: Sequence[str]
@@ -28,7 +37,7 @@ class Wanted(Struct, frozen=True):
     owner: tuple[int, int]
     password: str
     mechanisms: str
-    token_info: str | None = None
+    token_info: TokenInfo | None = None
     unprivileged: tuple[str, str] | None = None
     more: str = ""
 
@@ -133,8 +142,8 @@ namespace inbox {{
 """
 _TOKENS = """
 introspection_url = {url}
-introspection_mode = get
-username_attribute = username
+introspection_mode = {mode}
+username_attribute = {username}
 active_attribute = active
 active_value = true
 """
@@ -165,7 +174,7 @@ def write(wanted: Wanted, version: Version) -> Path:
         root=wanted.root, listen=" ".join(wanted.addresses), mechanisms=wanted.mechanisms, password=wanted.password,
         uid=uid, gid=gid, **wanted.ports)
     if wanted.token_info is not None:
-        text += _oauth2(wanted, _TOKENS.format(url=wanted.token_info), new=new)
+        text += _oauth2(wanted, _TOKENS.format(**asdict(wanted.token_info)), new=new)
     if wanted.unprivileged is not None:
         user, group = wanted.unprivileged
         text += _UNPRIVILEGED.format(user=user, group=group)

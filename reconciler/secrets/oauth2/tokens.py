@@ -98,13 +98,17 @@ class AccessTokens:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._guard = threading.Lock()
-        """Of everything here; never held while something is waited for."""
+        self._guard = threading.RLock()
+        """Of everything here; never held while something is waited for. A signal's handler may come in between."""
         self._kept: dict[_Key, _Kept] = defaultdict(_Kept)
         self._places: dict[_Place, threading.Lock] = defaultdict(threading.Lock)
         self._chains: dict[str, _Chain] = {}
         """By the digest of each text that the token has or had."""
         self._endpoints: dict[str, tuple[float, Endpoints]] = {}
+        self._quiet = threading.Condition(self._guard)
+        self._in_use = 0
+        """Refresh tokens that were sent, and whose successor may not be kept yet."""
+        self._closed = False
 
     def get(self, source: SourceSpec, cancelled: Future[None] | None = None, collector: str = "NAME") -> AccessToken:
         """For logging in to this account; paths in `source` are absolute.
@@ -148,6 +152,13 @@ class AccessTokens:
         with self._guard:
             token = self._kept[_Asked.of(source).key].token
         return token.expires_at if token else None
+
+    def close(self) -> None:
+        """Use no refresh token any more, and wait until what is being used is kept: the process may end then. A request
+        ends after `token_client.DEADLINE`."""
+        with self._quiet:
+            self._closed = True
+            self._quiet.wait_for(lambda: self._in_use == 0)
 
     # One request
 
@@ -202,15 +213,30 @@ class AccessTokens:
                     chain.files.add(file.path)
                 used = chain.current
                 try:
-                    answer = self._answer(asked, client_secret, _refresh_form(used), used)
+                    with self._used():
+                        answer = self._answer(asked, client_secret, _refresh_form(used), used)
+                        self._keep_rotated(asked, chain, found, used, answer, file)
                 except AuthenticationFailed:
                     again = read_secret(ref)
                     if again == found or self._is_of(chain, again):
                         raise
                     found = again  # somebody consented meanwhile, or another machine shares the file
                     continue
-                self._keep_rotated(asked, chain, found, used, answer, file)
                 return answer
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        """A refresh token, from before it is sent until its successor is kept."""
+        with self._guard:
+            if self._closed:
+                raise ConnectionFailed("the process ends, so no access token is asked for any more")
+            self._in_use += 1
+        try:
+            yield
+        finally:
+            with self._quiet:
+                self._in_use -= 1
+                self._quiet.notify_all()
 
     def _answer(self, asked: _Asked, client_secret: Secret | None, form: dict[str, str],
                 refresh: Secret | None) -> Mapping[str, Any]:

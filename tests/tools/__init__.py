@@ -1,4 +1,4 @@
-"""Where scripts/editor-tools put what these tests run."""
+"""Where scripts/test-tools put the programs that tests run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SERVER = [str(NODE), str(MODULES / "yaml-language-server" / "bin" / "yaml-langua
 
 def require() -> None:
     if not (_TOOLS / "made-from").exists():
-        pytest.fail("yaml-language-server and its like are not installed: scripts/editor-tools does that")
+        pytest.fail("tools of the tests are not installed: scripts/test-tools does that")
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
