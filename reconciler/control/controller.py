@@ -56,6 +56,7 @@ class Controller:
         self._complaints = Complaints()
         self._where: object = None
         self._moved: Callable[[frozenset[Path]], None] = lambda _: None
+        self._turned: Callable[[], None] = lambda: None
         self.plan = Plan()
         """The last one that was applied."""
         self.moved_at: float | None = None
@@ -85,6 +86,10 @@ class Controller:
     def on_moved(self, tell: Callable[[frozenset[Path]], None]) -> None:
         """Whom to tell that the directory, one in it, or what it depends on elsewhere is another one than before."""
         self._moved = tell
+
+    def on_turned(self, tell: Callable[[], None]) -> None:
+        """Whom to tell that a turn is over."""
+        self._turned = tell
 
     def wake(self, paths: Collection[str] | None = None) -> None:
         """`paths`: nothing but these files can have changed, as far as is known; None: anything can."""
@@ -139,6 +144,7 @@ class Controller:
             except Exception as defect:  # noqa: BLE001  # what runs goes on, and the next turn tries again
                 self._failed(defect)
             self.moved_at = self._clock.monotonic()
+            self._turned()
 
     def _failed(self, defect: Exception) -> None:
         self._unsettled = True

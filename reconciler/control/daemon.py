@@ -24,6 +24,7 @@ from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory
 from reconciler.control.service import Control
 from reconciler.control.sessions import Decide, RunSession, SessionPool, Stamp, unstamped
+from reconciler.control.supervision import Supervisor
 from reconciler.control.watcher import Watcher
 from reconciler.log import log
 from reconciler.manifests.walking import DirectoryVanished, list_files
@@ -56,7 +57,8 @@ class Parts(Struct, frozen=True):
 
 
 async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
-    """Run until SIGTERM or SIGINT; the exit code. The caller owns the state directory (`ownership.owned`).
+    """Run until SIGTERM or SIGINT; the exit code. The caller owns the state directory (`ownership.owned`). SIGHUP reads
+    the manifests anew, unless it comes because our terminal is gone.
 
     0 after a signal, 2 when `manifests` is no directory that can be listed. A second signal ends the process at once,
     through `leave`, and so does the last moment after the first one.
@@ -80,11 +82,16 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     watcher = Watcher(manifests, controller.wake)
     controller.on_moved(watcher.renew)
     checks = Checks(parts.check, admission)
-    async with parts.serve(Control(controller, loops, board, parts.registry, checks, clock)):
+    control = Control(controller, loops, board, parts.registry, checks, clock)
+    supervisor = Supervisor(os.environ)
+    controller.on_turned(lambda: supervisor.turned(ready=control.ready, status=_status(control, len(loops))))
+    async with parts.serve(control):
         log.info("started", manifests=str(directory.root), pid=os.getpid())
         try:
-            await _until(signals.told, controller.run(), watcher.run())
+            await _until(signals.told, controller.run(), watcher.run(), supervisor.run(lambda: control.healthy),
+                         supervisor.reload(signals.reload, control.reload))
         finally:
+            supervisor.tell("STOPPING=1", "STATUS=ending")
             checks.close()
             await loops.shut_down(GRACE, PATIENCE)
             pool.close()
@@ -106,15 +113,34 @@ async def _until(told: asyncio.Event, *works: Coroutine[None, None, None]) -> No
         await asyncio.gather(waiting, *tasks, return_exceptions=True)
 
 
+def _status(control: Control, running: int) -> str:
+    """One line."""
+    errors = sum(found.is_error for found in control.diagnostics)
+    wrong = f"; {errors} error{'s' * (errors != 1)} in the manifests" if errors else ""
+    return f"{running} collector{'s' * (running != 1)} run{'s' * (running == 1)}{wrong}" + (
+        f"; {control.trouble}" if control.trouble else "")
+
+
 class _Signals:
-    """The first signal sets `told`, and the last moment; the second one ends the process at once."""
+    """The first signal sets `told`, and the last moment; the second one ends the process at once. SIGHUP sets `reload`,
+    or is such a signal where the terminal that we had is gone."""
 
     def __init__(self, leave: Callable[[int], None]) -> None:
         self.told = asyncio.Event()
+        self.reload = asyncio.Event()
+        self._terminal = _has_terminal()
         self._leave = leave
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._take, number)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1)
+            loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+
+    def _hung_up(self) -> None:
+        if self._terminal and not _has_terminal():
+            self._take(signal.SIGHUP)
+        else:
+            self.reload.set()
 
     def _take(self, number: signal.Signals) -> None:
         if self.told.is_set():
@@ -125,3 +151,12 @@ class _Signals:
         last.daemon = True
         last.start()
         log.info("ending", signal=number.name)
+
+
+def _has_terminal() -> bool:
+    """A controlling terminal, tty(4)."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True

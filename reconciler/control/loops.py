@@ -45,6 +45,9 @@ class Loops:
     def __contains__(self, name: str) -> bool:
         return name in self._loops
 
+    def __len__(self) -> int:
+        return len(self._loops)
+
     def apply(self, plan: Plan, versions: Mapping[str, Version], retries: Mapping[str, Retry]) -> None:
         """Drive the loops to where the plan wants them. `retries`: back-offs that were kept across a restart."""
         beginning = sum(isinstance(step, Start | Replace) for step in plan.steps)

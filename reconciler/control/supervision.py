@@ -1,0 +1,97 @@
+"""Telling the service manager how the daemon fares: sd_notify(3) and sd_watchdog_enabled(3), over the socket that
+$NOTIFY_SOCKET names. Where nobody asked to be told, nothing is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+
+from reconciler.log import log
+
+PAUSE = 5.0
+"""Seconds, at most, between two attempts to tell, and between two meals of the watchdog."""
+
+
+class Supervisor:
+    """Never blocks and never fails: what the manager cannot take now is told later."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._address = _address(environment.get("NOTIFY_SOCKET", ""))
+        self._watchdog = _watchdog(environment) if self._address else 0.0
+        self._waiting: deque[bytes] = deque(maxlen=256)
+        self._ready = False
+        self._status = ""
+        self._unheard = False
+
+    def tell(self, *facts: str) -> None:
+        """These assignments, such as READY=1, in one message."""
+        if self._address:
+            self._waiting.append("\n".join(fact.replace("\n", " ") for fact in facts).encode("utf-8", "replace"))
+            self._send()
+
+    def turned(self, *, ready: bool, status: str) -> None:
+        """The control loop has moved."""
+        first = ready and not self._ready
+        if first or status != self._status:
+            self.tell(*["READY=1"] * first, f"STATUS={status}")
+        self._ready, self._status = ready, status
+
+    async def run(self, moves: Callable[[], bool]) -> None:
+        """Feed the watchdog as long as `moves`; tell what is left to tell. Ends only when it is cancelled."""
+        while True:
+            self._send()
+            if self._watchdog and moves() and not self._waiting:
+                self.tell("WATCHDOG=1")
+            await asyncio.sleep(min(self._watchdog / 2 or PAUSE, PAUSE))
+
+    async def reload(self, asked: asyncio.Event, reload: Callable[[], Awaitable[object]]) -> None:
+        """Reload as often as it is asked for, once for all who ask meanwhile. Ends only when it is cancelled."""
+        while True:
+            await asked.wait()
+            asked.clear()
+            log.info("reloading", signal="SIGHUP")
+            self.tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+            await reload()
+            self.tell("READY=1")
+
+    def _send(self) -> None:
+        if not self._waiting:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                manager.setblocking(False)
+                manager.connect(self._address)
+                while self._waiting:
+                    manager.send(self._waiting[0])
+                    self._waiting.popleft()
+        except BlockingIOError:
+            return  # it has not read yet what it was told before
+        except OSError as error:
+            if not self._unheard:
+                log.warning("the service manager cannot be told anything", error=str(error), see="NOTIFY_SOCKET")
+            self._unheard = True
+        else:
+            self._unheard = False
+
+
+def _address(name: str) -> str:
+    """A path, or a name in the abstract namespace, which begins with @."""
+    if name.startswith("@"):
+        return "\0" + name[1:]
+    if name and not name.startswith("/"):
+        log.warning("the service manager cannot be told anything", error="this is neither a path nor @NAME",
+                    see="NOTIFY_SOCKET")
+        return ""
+    return name
+
+
+def _watchdog(environment: Mapping[str, str]) -> float:
+    """Seconds within which the watchdog has to be fed; 0: there is none, or it is another process's."""
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return 0.0
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    return int(microseconds) / 1e6 if microseconds.isascii() and microseconds.isdigit() else 0.0
