@@ -13,7 +13,7 @@ _PLACES: tuple[Path, ...] = tuple(("source", *name.split(".")) for name in get_a
 _SECRETS: tuple[Path, ...] = (("source", "password"), ("source", "oauth2", "clientSecret"),
                               ("source", "oauth2", "refreshToken"))
 _DECIDING: tuple[Path, ...] = (("source", "host"), ("source", "provider"), ("source", "oauth2", "tokenUrl"),
-                               ("source", "oauth2", "provider"))
+                               ("source", "oauth2", "issuer"), ("source", "oauth2", "provider"))
 
 
 def redirected(template: Node, own: Node, merged: Node, overridable: Iterable[str], name: str) -> Iterator[Finding]:

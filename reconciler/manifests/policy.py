@@ -149,9 +149,10 @@ def check(fields: Fields, directory: str) -> Iterator[Finding]:
                              else "it allows none"))
     for role, place in _HOSTS:
         yield from _host(policy, role, fields.text(*place), place)
-    url = fields.text(*_SOURCE, "oauth2", "tokenUrl")
-    if url is not None:
-        yield from _host(policy, "tokens", _host_of(url), (*_SOURCE, "oauth2", "tokenUrl"))
+    for key in ("tokenUrl", "issuer"):
+        url = fields.text(*_SOURCE, "oauth2", key)
+        if url is not None:
+            yield from _host(policy, "tokens", _host_of(url), (*_SOURCE, "oauth2", key))
 
 
 def _paths(fields: Fields, directory: str, policy: Allowed) -> Iterator[Finding]:

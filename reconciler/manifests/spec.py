@@ -393,7 +393,7 @@ class CollectorSpec(Declared):
 
 
 Overridable = Literal["protocol", "provider", "host", "port", "tls", "caFile", "fingerprint", "via", "oauth2.provider",
-                      "oauth2.tokenUrl", "oauth2.caFile"]
+                      "oauth2.issuer", "oauth2.tokenUrl", "oauth2.caFile"]
 """What decides where a source's secret goes, and who can read it on the way."""
 
 

@@ -52,6 +52,7 @@ def refused(found: ParsedFile) -> list[str]:
     ("protocol: imap, password: {file: /s}", "host: any.example, port: 1", []),
     ("protocol: imap, host: imap.example.org", "host: mine.example, password: {file: /mine}", []),
     (OAUTH2, "oauth2: {tokenUrl: 'https://evil.example/t'}", ["oauth2.tokenUrl"]),
+    (OAUTH2, "oauth2: {issuer: 'https://evil.example'}", ["oauth2.issuer"]),
     (OAUTH2, "host: evil.example", ["host"]),
     (OAUTH2, "oauth2: {clientId: mine, refreshToken: {file: /mine}, tokenUrl: 'https://evil.example/t'}",
      ["oauth2.tokenUrl"]),
