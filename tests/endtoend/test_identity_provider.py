@@ -136,6 +136,21 @@ def test_consent_denied(provider: Identity, refresh: Path, user: str, device: bo
 # Collecting
 
 
+def test_a_refused_token_costs_one_login(deployment: Deployment, provider: Identity, dovecot: Dovecot, refresh: Path,
+                                         user: str) -> None:
+    """O9: somebody consented who is not the owner of the mailbox, whoever else shares the token."""
+    for protocol in ("imap", "pop3"):
+        declare(deployment, provider, protocol, user, protocol)
+    consent(provider, refresh, f"not-{user}")
+    before = len(dovecot.log.splitlines())
+    deployment.once(code=1)
+    for name, found in deployment.get().items():
+        assert found["status"]["lastSession"]["error"]["reason"] == "AuthenticationFailed", name
+    failed = [line for line in dovecot.log.splitlines()[before:] if "auth failed" in line]
+    assert len(failed) == 2
+    assert all("auth failed, 1 attempts" in line for line in failed)
+
+
 @pytest.mark.parametrize(("client", "mechanisms"), [("basic", "oauthbearer xoauth2"), ("post", "xoauth2")])
 def test_two_protocols_collect_with_one_consent(deployment: Deployment, provider: Identity, refresh: Path, user: str,
                                                 client: str, mechanisms: str) -> None:

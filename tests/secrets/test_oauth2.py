@@ -109,6 +109,21 @@ def test_a_refused_token_is_replaced_once(server: Authorization, refresh: Path) 
     assert tokens.get(spec).secret == second
 
 
+def test_a_token_that_nobody_was_let_in_with_is_replaced_for_none_who_share_it(server: Authorization,
+                                                                               refresh: Path) -> None:
+    """Else each of them would cost the account a second failed login."""
+    tokens = AccessTokens()
+    imap = by_file(server, refresh)
+    sharing = [imap, *(imap.model_copy(update={"username": name}) for name in ("shared", "archive")),
+               imap.model_copy(update={"protocol": "pop3", "port": 110})]
+    given = [tokens.get(spec).secret for spec in sharing]
+    tokens.get(sharing[1])  # this one's earlier session was let in
+    assert [tokens.refused(*each) for each in zip(sharing, given, strict=True)] == [False, True, False, False]
+    assert len(server.forms) == 1
+    assert tokens.get(imap).secret not in given
+    assert all(tokens.refused(*each) for each in zip(sharing, given, strict=True))  # there is a newer one
+
+
 @pytest.mark.parametrize("expires_in", [None, "soon", -1, "nan", [1]])
 def test_a_lifetime_that_is_not_told_is_short(server: Authorization, refresh: Path, expires_in: object) -> None:
     clock = Clock()

@@ -215,26 +215,27 @@ def test_collect_tells_its_progress_and_its_outcome(root: Path, settings: Settin
     run(scenario())
 
 
-def test_what_must_not_collect_now_says_why(root: Path, settings: Settings) -> None:
+@pytest.mark.parametrize("reason", ["Throttled", "AuthenticationFailed"])
+def test_what_must_not_collect_now_says_why(root: Path, settings: Settings, reason: str) -> None:
     async def scenario() -> None:
         async with daemon(root, settings) as found:
-            found.script.failure = Failure("Throttled", "too many connections")
+            found.script.failure = Failure(reason, "too many connections")
             await found.controller.turn()
             asked = found.control.collect("sales")
             found.script.may_end.set()
             assert (await asked).error == found.script.failure
             answer = await found.client.post("/api/v1/collectors/sales/collect?wait=true")
             assert answer.status_code == 409
-            assert answer.json()["error"]["reason"] == "Throttled"
+            assert answer.json()["error"]["reason"] == reason
             assert answer.json()["error"]["nextAttempt"].endswith("Z")
             assert answer.headers["content-type"] == "application/problem+json"
             problem = answer.json()
-            assert (problem["title"], problem["status"], problem["reason"]) == ("Conflict", 409, "Throttled")
+            assert (problem["title"], problem["status"], problem["reason"]) == ("Conflict", 409, reason)
             assert "too many connections" in problem["detail"]
             declined = _declined(answer.status_code, answer.content)
-            assert (declined.reason, str(declined)) == ("Throttled", problem["detail"])
+            assert (declined.reason, str(declined)) == (reason, problem["detail"])
             checked = (await found.client.post("/api/v1/collectors/sales/check")).json()
-            assert (checked["ok"], checked["error"]["reason"]) == (False, "Throttled")
+            assert (checked["ok"], checked["error"]["reason"]) == (False, reason)
             assert "not tried: sales: next attempt at" in checked["steps"][0]["message"]
             assert (await found.client.post("/api/v1/collectors/off/check")).json()["ok"]
             answer = await found.client.post("/api/v1/collectors/off/collect")

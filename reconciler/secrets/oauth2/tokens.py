@@ -74,6 +74,8 @@ class _Kept(Struct):
     good_until: float = 0.0
     given: dict[_Account, int] = field(default_factory=dict)
     """How often this token was given out, for which account."""
+    refused: Secret | None = None
+    """This token, where a mail server refused it to one of those who share it."""
     request: Future[AccessToken] | None = None
     """The one that is under way."""
     throttled: Throttled | None = None
@@ -141,11 +143,11 @@ class AccessTokens:
         asked = _Asked.of(source)
         with self._guard:
             kept = self._kept[asked.key]
-            if kept.token is None or kept.token.secret != token:
+            if kept.token is not None and kept.token.secret == token:
+                kept.token, kept.refused = None, token
+            elif kept.refused != token:
                 return True
-            again = kept.given.get(asked.account, 0) > 1
-            kept.token = None
-            return again
+            return kept.given.get(asked.account, 0) > 1
 
     def expiry(self, source: SourceSpec) -> float | None:
         """When the token in memory expires, in seconds since the epoch."""
@@ -189,7 +191,7 @@ class AccessTokens:
             request.set_exception(error)
             return
         with self._guard:
-            kept.request, kept.token, kept.given = None, token, {}
+            kept.request, kept.token, kept.given, kept.refused = None, token, {}, None
             kept.good_until = self._clock() + _UNTOLD if token.expires_at is None else token.expires_at - _LEEWAY
         request.set_result(token)
 
