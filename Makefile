@@ -7,13 +7,14 @@ ARGS ?=
 SECONDS ?= 3600
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test test-trixie crashwalk soak check fix lock bench clean
+.PHONY: help demo test test-trixie test-image crashwalk soak check fix lock bench clean
 
 help:
 	@echo 'make demo         collectors that fetch mail from a private Dovecot, for you to watch and change'
 	@echo 'make demo ONCE=1  the same, one session of each, then it ends'
 	@echo 'make test         the whole test suite; make test ARGS="-k watch" a part of it'
 	@echo 'make test-trixie  demo and tests in a bare Debian 13 made by debootstrap (root); ARGS=short a tenth of them'
+	@echo 'make test-image   builds the image over a Debian made by debootstrap, and runs it (root)'
 	@echo 'make crashwalk    dies at every step of a session, in every mode, and counts what is lost and doubled (root)'
 	@echo 'make soak         random faults for an hour, while mail keeps coming; SECONDS=600 for ten minutes (root)'
 	@echo 'make check        style, types, floors, and whether the schema is up to date'
@@ -35,6 +36,9 @@ test:
 
 test-trixie:
 	@scripts/trixie $(or $(ARGS),full)
+
+test-image:
+	@scripts/image
 
 crashwalk:
 	@scripts/bootstrap test

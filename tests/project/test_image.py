@@ -1,4 +1,4 @@
-"""The container image, as far as it can be known without a container engine."""
+"""The container image, as far as it can be known without a container engine; `make test-image` builds and runs it."""
 
 from __future__ import annotations
 
@@ -40,10 +40,25 @@ def health_check() -> list[str]:
     return command
 
 
-def test_it_is_built_in_stages_from_slim_images_without_a_registry_host() -> None:
-    images = [rest.split()[0] for word, rest in instructions() if word == "FROM"]
-    assert len(images) == 2
-    assert set(images) == {"python:3.13-slim-bookworm"}
+def test_it_is_built_in_stages_from_one_slim_image_without_a_registry_host() -> None:
+    assert instructions()[0] == ("ARG", "BASE=debian:trixie-slim")
+    stages = [rest for word, rest in instructions() if word == "FROM"]
+    assert stages == ["${BASE} AS python", "python AS build", "python"]
+
+
+def test_nothing_is_installed_that_has_no_hash_or_is_compiled() -> None:
+    commands = " && ".join(rest for word, rest in instructions() if word == "RUN").split(" && ")
+    installing = [command for command in commands if re.search(r"pip .*\binstall\b", command)]
+    assert len(installing) == 3
+    assert [one for one in installing if "--require-hashes" not in one] == [installing[-1]]
+    assert installing[-1].endswith("--no-deps /tmp/built/*.whl")
+    assert all("--only-binary=:all:" in one for one in installing[:-1])
+
+
+def test_the_strict_policy_holds_and_stands_where_manifests_do_not() -> None:
+    policy = environment()["MAILCOLLECTOR_POLICY"]
+    assert ("COPY", f"deploy/policy.yaml {policy}") in instructions()
+    assert not policy.startswith((MANIFESTS, STATE))
 
 
 def test_it_runs_as_a_fixed_number_that_is_not_root() -> None:
