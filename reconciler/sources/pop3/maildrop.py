@@ -30,6 +30,8 @@ MOST_TWICE = 50_000
 _FEW = 20_000
 """So many are kept as they are used; more would take too much memory."""
 _PARTS = 16
+_MOST = 1_000_000
+"""Messages of a maildrop: some sixty octets of memory for each."""
 _DISORDERED = 50_000
 """So many may be listed in another order than theirs."""
 
@@ -66,6 +68,8 @@ class Column:
             last = number
             numbers.append(number)
             self._keep(rest.strip())
+        if len(numbers) > _MOST:
+            raise ProtocolViolation(f"the server lists more than {_MOST} messages")
         if not self._sorted and len(numbers) > _DISORDERED:
             raise ProtocolViolation(f"the server lists more than {_DISORDERED} messages, and not in their order")
 
