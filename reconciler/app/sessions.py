@@ -124,7 +124,8 @@ class Sessions:
         try:
             with control.elsewhere():
                 secrets.append(self._secret(collector, control))
-            source = open_source(collector.effective.source, secrets[0], self._settings, control.entered)
+            source = open_source(collector.effective.source, secrets[0], self._settings, control.entered,
+                                 control.another_login)
             destination = open_destination(collector, self._settings, self._ledger)
 
             def break_off() -> None:
@@ -168,18 +169,18 @@ def secret_stamp(collector: DesiredCollector) -> str:
 
 
 def open_source(spec: SourceSpec, secret: Secret, settings: Settings,
-                entered: Callable[[], None] = lambda: None) -> Source:
-    """`entered` is called when the server has let us in."""
+                entered: Callable[[], None] = lambda: None, login: Callable[[], None] = lambda: None) -> Source:
+    """`entered` is called when the server has let us in, `login` before the source logs in once more by itself."""
     if spec.protocol == "imap":
         from reconciler.sources.imap import open_imap  # noqa: PLC0415  # IMAPClient is slow to import
 
         imap = open_imap(spec, secret, limits_for(spec), _ACCOUNTS, Identity(settings.support_address))
-        imap.entered = entered
+        imap.entered, imap.another_login = entered, login
         return imap
     from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415  # many have IMAP only
 
     pop3 = open_pop3(spec, secret, limits_for(spec), _ACCOUNTS)
-    pop3.entered = entered
+    pop3.entered, pop3.another_login = entered, login
     return pop3
 
 

@@ -65,6 +65,7 @@ class Once(Struct, frozen=True):
             async with admitted(admission, place_of(collector)) as ticket:
                 relay = Relay(asyncio.get_running_loop())
                 work.control.entered = lambda: relay.call(lambda: admission.entered(ticket))
+                work.control.another_login = lambda: relay.call(lambda: admission.another_login(ticket))
                 report = (await self.pool.run(work)).report
                 admission.learn(ticket, report, knocked=not work.control.failed_elsewhere)
                 return report

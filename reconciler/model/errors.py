@@ -121,6 +121,10 @@ class ProtocolViolation(SourceError):
     reason = "ProtocolViolation"
 
 
+class Flooded(ProtocolViolation):
+    """The server sent more than any honest answer has: to ask in another way would bring more of it."""
+
+
 class FolderFailed(ProtocolViolation):
     """A folder cannot be used, or not be believed, in this session; the others of its account can. `alone`: what it
     means where there are no others."""

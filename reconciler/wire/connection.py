@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 
-from reconciler.model.errors import ConnectionFailed, ProtocolViolation
+from reconciler.model.errors import ConnectionFailed, Flooded, ProtocolViolation
 from reconciler.wire import tls
 from reconciler.wire.buffer import LARGEST, Buffer
 from reconciler.wire.endpoint import Endpoint
@@ -266,7 +266,7 @@ class Connection:
     def _count(self, octets: int) -> None:
         self._reply += octets
         if self._reply > self._bound:
-            raise ProtocolViolation(f"{self.endpoint}: a reply is longer than {self._bound} octets")
+            raise Flooded(f"{self.endpoint}: a reply is longer than {self._bound} octets")
 
     # The socket
 

@@ -43,6 +43,26 @@ def search_uids(dialogue: Dialogue, uids: Iterable[int]) -> frozenset[int] | Non
     return frozenset(found)
 
 
+def all_uids(dialogue: Dialogue, way: str, most: int) -> frozenset[int] | None:
+    """Every UID of the folder, by SEARCH or by FETCH; None: it was refused, or there are more than `most`."""
+    found: set[int] = set()
+
+    def take(uid: int) -> None:
+        if uid and len(found) <= most:
+            found.add(uid)
+
+    if way == "SEARCH":
+        told = _search(dialogue, "ALL", take)
+    else:
+        told = False
+        for response in dialogue.fetch_uids("1:*", "(UID)"):
+            if isinstance(response, Completed):
+                told = response.ok
+            else:
+                take(response.uid or 0)
+    return frozenset(found) if told and len(found) <= most else None
+
+
 def others_deleted(dialogue: Dialogue, uids: Collection[int]) -> bool | None:
     """Whether other messages of the folder than these bear \\Deleted, whoever put it there."""
     others: list[int] = []

@@ -11,7 +11,7 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from reconciler.manifests.spec import SourceSpec
-from reconciler.model.errors import ConnectionFailed, FolderFailed, ProtocolViolation, SourceError
+from reconciler.model.errors import ConnectionFailed, Flooded, FolderFailed, ProtocolViolation, SourceError
 from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing, Pace
 from reconciler.model.secret import Secret
 from reconciler.sources.imap.bodies import Bodies
@@ -20,7 +20,15 @@ from reconciler.sources.imap.dialogue import Client
 from reconciler.sources.imap.failures import Failures
 from reconciler.sources.imap.folders import INBOX, Chosen, ServerFolder, choose_folders
 from reconciler.sources.imap.headers import fetch_headers
-from reconciler.sources.imap.listing import list_messages, selected_next, selected_validity
+from reconciler.sources.imap.listing import (
+    UNSIZED,
+    Found,
+    Lister,
+    Sizes,
+    list_messages,
+    selected_next,
+    selected_validity,
+)
 from reconciler.sources.imap.login import log_in
 from reconciler.sources.imap.responses import Completed
 from reconciler.sources.imap.standing import Stand, same, stand, text
@@ -31,6 +39,8 @@ from reconciler.wire.identity import Identity
 from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 
+_RELISTINGS = 20
+"""So many connections more may listing take, all folders together."""
 _NOTES = 20
 """So many notes on folders are worth keeping with each session."""
 
@@ -49,6 +59,8 @@ class ImapSource:
                  identity: Identity) -> None:
         self.entered: Callable[[], None] = lambda: None
         """To be called whenever the server has let us in."""
+        self.another_login: Callable[[], None] = lambda: None
+        """To be called before the source logs in once more by itself."""
         self._endpoint = Endpoint.of(spec)
         self._account = Account("imap", spec.host, spec.effective_port, spec.username)
         self._declared = spec.effective_folders
@@ -68,6 +80,7 @@ class ImapSource:
         self._marked: dict[str, set[int]] = {}
         self._bodies: Bodies | None = None
         self._standing = ""
+        self._relistings = 0
         self._opened: str | None = None
         """The folder that was opened just now, with nothing done in it yet."""
 
@@ -109,6 +122,10 @@ class ImapSource:
         again = sum(not isinstance(other, FolderFailed) for other in failed) > 1
         if not broken or again or not (left or listed):
             raise error
+        self._again()
+
+    def _again(self) -> None:
+        self.another_login()
         self.reconnect()
 
     @property
@@ -236,7 +253,8 @@ class ImapSource:
         folder = Folder(self._account, name, selected_validity(client.dialogue, name))
         self._selected = folder
         next_key = selected_next(client.dialogue)
-        listed = list_messages(client.dialogue)
+        listed = self._listed(client, folder, notes)
+        client = self._connected()
         if listed.broken_off and not listed.messages:
             raise self._failed(f'the server does not list the folder "{name}": '
                                f"{self._failures.shown(listed.broken_off)}",
@@ -250,6 +268,60 @@ class ImapSource:
         stands.append(found)
         return Listing(folder, listed.messages, read_only=self._writable and client.dialogue.read_only,
                        next_key=next_key, partial=bool(listed.broken_off))
+
+    def _listed(self, client: Client, folder: Folder, notes: list[str]) -> Found:
+        """In a way that the server stands."""
+        unsized = self._habits.unsized.get((folder.name, folder.validity), frozenset())
+        sizes = Sizes()
+        error: SourceError | None = None
+        if not unsized:
+            try:
+                with self._failures.translated("listing"):
+                    return list_messages(client.dialogue, sizes)
+            except Flooded:
+                raise
+            except (ConnectionFailed, ProtocolViolation) as failure:
+                error = failure
+        lister = Lister(sizes, unsized)
+        while True:
+            if error is not None:
+                client = self._reopened(folder, error)
+            try:
+                with self._failures.translated("listing"):
+                    listed = lister.go_on(client.dialogue)
+            except Flooded:
+                raise
+            except (ConnectionFailed, ProtocolViolation) as failure:
+                error = failure
+                continue
+            if listed is None:
+                raise error or self._failed(f'the server does not list the folder "{folder.name}"')
+            self._remember_unsized(folder, lister.unsized, notes)
+            return listed
+
+    def _reopened(self, folder: Folder, error: SourceError) -> Client:
+        """The folder over another connection. Raises `error` where there is none to be had."""
+        if self._relistings >= _RELISTINGS:
+            raise error
+        self._relistings += 1
+        try:
+            self._again()
+            client = self._connected()
+            with self._failures.translated("listing"):
+                self._enter(client, folder)
+        except FolderFailed:
+            raise
+        except (ConnectionFailed, ProtocolViolation):
+            raise error from None
+        return client
+
+    def _remember_unsized(self, folder: Folder, unsized: set[int], notes: list[str]) -> None:
+        if unsized:
+            notes.append(f'{len(unsized)} messages of "{folder.name}" have no size, the server fails when it is asked '
+                         "for it: they are fetched without")
+            known = {key: uids for key, uids in self._habits.unsized.items() if key[0] != folder.name}
+            if sum(map(len, known.values())) + len(unsized) <= UNSIZED:
+                self._habits.unsized = known | {(folder.name, folder.validity): frozenset(unsized)}
 
     def _unopened(self, name: str, completed: Completed) -> FolderFailed:
         return self._failed(f'the server does not open the folder "{name}": {self._failures.shown(completed.text)}')

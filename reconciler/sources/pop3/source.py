@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -24,6 +25,11 @@ from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 
 _DELETES_AT_ONCE = 200
+_UIDLS_AT_ONCE = 64
+_RELISTINGS = 6
+"""So many connections more may listing take."""
+_MUTE = 1000
+"""Of so many messages of an account it is remembered that they have no UIDL."""
 
 
 def open_pop3(spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts | None = None) -> Pop3Source:
@@ -44,6 +50,8 @@ class Pop3Source:
                  accounts: Accounts | None = None) -> None:
         self.entered: Callable[[], None] = lambda: None
         """To be called whenever the server has let us in."""
+        self.another_login: Callable[[], None] = lambda: None
+        """To be called before the source logs in once more by itself."""
         self._credentials = credentials
         self._habits = (accounts or Accounts()).of(f"pop3 {credentials.username} {endpoint}")
         self._endpoint = endpoint
@@ -59,12 +67,16 @@ class Pop3Source:
         self._retrieved: dict[str, str] = {}
         self._pending: set[str] = set()
         self._standing = ""
+        self._step = b""
+        """What is asked for."""
+        self._failed_at = b""
+        """The step of the listing at which the connection was lost."""
+        self._relistings = 0
         self._folder = Folder(Account("pop3", endpoint.host, endpoint.port, credentials.username), "", 0)
 
     def listings(self, *, writable: bool) -> Iterator[Listing]:  # noqa: ARG002  # POP3 has one way to open
         self._log_in()
-        with self._learning():
-            self._maildrop = self._list()
+        self._maildrop = self._listed()
         drop = self._maildrop
         yield Listing(self._folder, drop.messages, keys_stable=drop.keys_stable, notes=drop.notes)
 
@@ -101,6 +113,13 @@ class Pop3Source:
     def reconnect(self) -> None:
         """What was to be deleted over the last connection is not any more (RFC 1939, section 6)."""
         before = self._maildrop
+        self._reopen()
+        self._maildrop = self._listed()
+        if not before.keys_stable and before.messages != self._maildrop.messages:
+            raise FolderFailed(f"{self._endpoint}: the server has no UIDL, and its messages are not those that were "
+                               "listed before the connection was lost: the others are collected by the next session")
+
+    def _reopen(self) -> None:
         with self._lock:
             self._connection.close()
             if self._aborted:
@@ -109,11 +128,6 @@ class Pop3Source:
         self._dialogue = Dialogue(self._connection, self._credentials.forms(), self._ask_one_by_one)
         self._retrieved, self._pending = {}, set()
         self._log_in()
-        with self._learning():
-            self._maildrop = self._list()
-        if not before.keys_stable and before.messages != self._maildrop.messages:
-            raise FolderFailed(f"{self._endpoint}: the server has no UIDL, and its messages are not those that were "
-                               "listed before the connection was lost: the others are collected by the next session")
 
     def headers(self, folder: Folder,  # noqa: ARG002  # there is one
                 messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
@@ -189,18 +203,44 @@ class Pop3Source:
             self._capabilities = log_in(self._dialogue, self._credentials, self._habits)
             self.entered()
 
+    def _listed(self) -> Maildrop:
+        """`_list`, in a way that the server stands: what loses the connection twice is done without."""
+        while True:
+            try:
+                with self._learning():
+                    return self._list()
+            except ConnectionFailed as error:
+                if not self._dialogue.owed or self._relistings >= _RELISTINGS:
+                    raise
+                if self._failed_at == self._step == b"LIST":
+                    self._habits.sizeless = True
+                elif self._failed_at == self._step == b"UIDL":
+                    self._habits.singly = True
+                self._failed_at = self._step
+                self._relistings += 1
+                try:
+                    self.another_login()
+                    self._reopen()
+                except (ConnectionFailed, ProtocolViolation):
+                    raise error from None
+
     def _list(self) -> Maildrop:
         """CAPA, LIST and UIDL, in one go where pipelining was offered before the login too."""
+        if self._habits.sizeless or self._habits.singly:
+            return self._list_around()
         sizes, uidls = Sizes(), Uidls()
-        pipelined = self._pipelined
+        pipelined = self._pipelined and not self._failed_at
         if pipelined:
             self._dialogue.send(b"CAPA", b"LIST", b"UIDL")
         else:
             self._dialogue.send(b"CAPA")
+        self._step = b"CAPA"
         _, offered = told(self._dialogue)
+        self._step = b"LIST"
         if not pipelined:
             self._dialogue.send(b"LIST")
         listed, _ = self._dialogue.lines(sizes.take)
+        self._step = b"UIDL"
         if not pipelined:
             self._dialogue.send(b"UIDL")
         identified, digest = self._dialogue.lines(uidls.take)
@@ -219,6 +259,63 @@ class Pop3Source:
         if offered_here:
             raise self._refused(identified, "UIDL")
         return brought_together(sizes, None)
+
+    def _list_around(self) -> Maildrop:
+        """Without LIST, whose sizes are hints, or with UIDL for one message at a time, where these as a whole end the
+        connection."""
+        sizes, uidls = Sizes(), Uidls()
+        notes: list[str] = []
+        self._standing = ""
+        if self._habits.singly:
+            self._step = b"LIST"
+            self._dialogue.send(b"LIST")
+            listed, _ = self._dialogue.lines(sizes.take)
+            if not listed.ok:
+                raise self._refused(listed, "LIST")
+            if left := self._identify(sizes, uidls):
+                notes.append(f"{left} messages are left alone: the server fails when it is asked for their UIDL")
+        else:
+            self._step = b"UIDL"
+            self._dialogue.send(b"UIDL")
+            identified, _ = self._dialogue.lines(uidls.take)
+            if not identified.ok:
+                raise self._refused(identified, "UIDL")
+            sizes.take([b"%d" % number for number in uidls.numbers])
+            notes.append("the server fails when it is asked for the sizes of messages: they are fetched without")
+        found = brought_together(sizes, uidls)
+        return Maildrop(found.messages, found.numbers, found.keys_stable, (*notes, *found.notes))
+
+    def _identify(self, sizes: Sizes, uidls: Uidls) -> int:
+        """UIDL of each; how many were not asked for, as the connection was lost with them before."""
+        numbered = deque(sizes.ordered())
+        left, last = 0, ""
+        at_once = _UIDLS_AT_ONCE if self._pipelined and not self._failed_at else 1
+        while numbered:
+            lot: list[tuple[int, int]] = []
+            while numbered and len(lot) < at_once:
+                number, place = numbered[0]
+                if not lot and (last, sizes.size(place)) in self._habits.mute:
+                    left, last = left + 1, f"{last} +"
+                    numbered.popleft()
+                    continue
+                if lot and self._habits.mute:
+                    break  # who comes before the next one is to be known first
+                lot.append(numbered.popleft())
+            if not lot:
+                break
+            self._dialogue.send(*[b"UIDL %d" % number for number, _ in lot])
+            for number, place in lot:
+                self._step = b"UIDL %d" % number
+                try:
+                    reply = self._dialogue.answer()
+                except (ConnectionFailed, ProtocolViolation):
+                    if self._failed_at == self._step and len(self._habits.mute) < _MUTE:
+                        self._habits.mute |= {(last, sizes.size(place))}
+                    raise
+                if reply.ok and reply.rest.split()[:1] == [b"%d" % number]:
+                    uidls.take([reply.rest])
+                    last = uidls.key(len(uidls) - 1)
+        return left
 
     def _known(self, reply: Reply, command: str) -> bool:
         """Whether it says more than no."""
