@@ -57,21 +57,27 @@ MORE = {
     "denied.yaml": "file-unreadable", "denied": "file-unreadable", "no-search/x.yaml": "file-unreadable",
 }
 GOOD = ("good-a", "good-b")
+HEAVY = frozenset({"long-key", "long-words", "documents", "values", "keys", "usr"})
+"""What takes seconds to read, or to make."""
 
 
-def make(root: Path) -> dict[str, str]:
-    """Fill `root`; the rule for each path below it that must be told of."""
+def make(root: Path, *, heavy: bool = True) -> dict[str, str]:
+    """Fill `root`; the rule for each path below it that must be told of. Without what is `heavy`, where that is read in
+    another test."""
     root.mkdir(parents=True, exist_ok=True)
     for name in GOOD:
         (root / f"{name}.yaml").write_text(manifest(name))
-    for name, (content, _) in BYTES.items():
+    left_out = frozenset() if heavy else HEAVY
+    contents = {name: found for name, found in BYTES.items() if name not in left_out}
+    for name, (content, _) in contents.items():
         (root / f"{name}.yaml").write_bytes(content)
     _special_files(root)
-    _links(root)
+    _links(root, heavy=heavy)
     _names_and_depths(root)
     _modes(root)
     _git(root)
-    return {f"{name}.yaml": rule for name, (_, rule) in BYTES.items() if rule} | MORE
+    more = {name: rule for name, rule in MORE.items() if name not in left_out}
+    return {f"{name}.yaml": rule for name, (_, rule) in contents.items() if rule} | more
 
 
 def _special_files(root: Path) -> None:
@@ -82,7 +88,7 @@ def _special_files(root: Path) -> None:
         listener.bind("socket.yaml")
 
 
-def _links(root: Path) -> None:
+def _links(root: Path, *, heavy: bool) -> None:
     outside = root.parent / "outside"
     outside.mkdir(exist_ok=True)
     (outside / "shadow").write_text("root:$6$hunter2$hunter2:19000:0:99999:7:::\nhunter2: [\n")
@@ -91,8 +97,10 @@ def _links(root: Path) -> None:
         "shadow": str(outside / "shadow"), "environment": "/proc/self/environ",
     }.items():
         (root / f"{name}.yaml").symlink_to(target)
-    for name, target in {"all": "/", "up": "..", "usr": str(crowded(outside)), "self": "."}.items():
+    for name, target in {"all": "/", "up": "..", "self": "."}.items():
         (root / name).symlink_to(target)
+    if heavy:
+        (root / "usr").symlink_to(crowded(outside))
 
 
 def crowded(outside: Path) -> Path:
