@@ -95,7 +95,7 @@ def _changes(step: Step) -> tuple[Change, ...]:
 def _consequences(step: Step, proposal: Proposal, until: datetime) -> Iterator[str]:
     """What the step means for the mail."""
     yield from getattr(step, "consequences", ())
-    if type(step).__name__ == "Stop":
+    if type(step).__name__ == "Stop" and not getattr(step, "becomes", ""):
         count = proposal.remembered.get(step.name, 0)
         kept = "while it is declared" if step.reason == "disabled" else f"until {moment(until)} if it is removed now"
         yield f"its history ({count:,} messages remembered) is kept {kept}"

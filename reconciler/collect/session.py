@@ -132,6 +132,7 @@ class Session(Generic[S]):
         self._commits = Commits(task.collector, destination, ledger, self._reidentification.adopt, now)
         self._known_as: dict[Folder, Folder] = {}
         self._epoch = 0
+        self._first_name = ""
         self._sole = False
         """There is one message to attempt, so that nothing else can come."""
         self._put_off: list[Sequence[str]] = []
@@ -206,7 +207,7 @@ class Session(Generic[S]):
     # -- listing
 
     def _select(self) -> Sequence[FolderWork]:
-        self._epoch = self._ledger.epoch(self._task.collector)
+        self._first_name, self._epoch = self._ledger.identity(self._task.collector)
         if kept := unchanged(self._task.collector, self._task.digest, self._source, self._ledger, self._now(),
                              writable=self._task.deletes):
             take_over(kept, self._tally)
@@ -442,7 +443,7 @@ class Session(Generic[S]):
     def _delivery(self, folder: Folder, attempt: Attempt) -> DeliveryId:
         """A delivery that has begun under another key goes on under that, so that it is recognised."""
         folder, key = (attempt.origin.folder, attempt.origin.entry.key) if attempt.origin else (folder, attempt.key)
-        return DeliveryId(self._task.collector, self._epoch, folder, key, attempt.occurrence)
+        return DeliveryId(self._first_name, self._epoch, folder, key, attempt.occurrence)
 
     def _fail(self, folder: Folder, attempt: Attempt, reason: str) -> None:
         if attempt.previous and attempt.previous.state is MessageState.PRESUMED:

@@ -23,7 +23,7 @@ from reconciler.model.history import History, Retry
 from reconciler.model.interfaces import Registry
 from reconciler.planning.declared import Declaration, Key
 from reconciler.planning.desired import Desired
-from reconciler.planning.plan import Plan, Replace, Step, plan, plan_some
+from reconciler.planning.plan import Plan, Replace, Start, Step, plan, plan_some
 
 RELIST = 30.0
 """Seconds between looks when nothing woke the controller."""
@@ -166,7 +166,7 @@ class Controller:
             before = None if self._unsettled or everything else self._decision
             self._unsettled = True
             removed = frozenset(self._removed)
-            decision = await self._threads.run(self._recorder.decide, look, now, removed, before)
+            decision = await self._threads.run(self._recorder.decide, look, now, removed, before, self._loops.names())
             self._removed -= removed
             self._unsettled = False
             self._take(decision.recalled)
@@ -211,8 +211,10 @@ class Controller:
 
 
 def _told(step: Step) -> dict[str, object]:
-    """What the log says of a Replace besides its reason."""
-    if not isinstance(step, Replace):
+    """What the log says of a Start or Replace besides its reason."""
+    if not isinstance(step, Start | Replace):
         return {}
-    told: dict[str, object] = {"changed": [change.field for change in step.changes]}
+    told: dict[str, object] = {}
+    if isinstance(step, Replace):
+        told["changed"] = [change.field for change in step.changes]
     return told | ({"consequences": list(step.consequences)} if step.consequences else {})

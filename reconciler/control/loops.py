@@ -42,6 +42,10 @@ class Loops:
         loop = self._loops.get(name)
         return None if loop is None else loop.state()
 
+    def names(self) -> frozenset[str]:
+        """Of all that run, or whose last session is not over yet."""
+        return frozenset(self._loops)
+
     def __contains__(self, name: str) -> bool:
         return name in self._loops
 

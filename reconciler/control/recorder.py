@@ -19,6 +19,7 @@ from reconciler.model.history import Declaring, History
 from reconciler.model.interfaces import Registry
 from reconciler.planning.declared import Declaration, Key, Observed, difference
 from reconciler.planning.desired import Desired, DesiredCollector, desire
+from reconciler.planning.renames import Rename
 from reconciler.planning.touched import desire_again, touched
 
 EXPIRE = timedelta(hours=6)
@@ -59,12 +60,13 @@ class Recorder:
         return histories
 
     def decide(self, look: Look, now: datetime, removed: frozenset[str] = frozenset(),
-               before: Decision | None = None) -> Decision:
+               before: Decision | None = None, running: frozenset[str] = frozenset()) -> Decision:
         """Find what shall run, and record it before anything runs. `removed`: those of which somebody said so;
-        `before`: the last decision, if it was carried out. A manifest that cannot be recorded, whatever that is for,
-        keeps none of the others from running. Raises LedgerUnavailable."""
+        `before`: the last decision, if it was carried out; `running`: whose
+        last session is not over. A manifest that cannot be recorded, whatever that is for, keeps none of the others
+        from running. Raises LedgerUnavailable."""
         try:
-            return self._decide(look, now, removed, before)
+            return self._decide(look, now, removed, before, running)
         except CollectorError:
             raise
         except Exception as defect:
@@ -72,20 +74,24 @@ class Recorder:
             if not suspects:
                 raise
             log.exception("a defect while manifests are recorded", defect=place_of(defect), suspects=len(suspects))
-            return isolate(look, suspects, lambda part: self._decide(part, now, removed, None))
+            return isolate(look, suspects, lambda part: self._decide(part, now, removed, None, running))
 
-    def _decide(self, look: Look, now: datetime, removed: frozenset[str], before: Decision | None) -> Decision:
+    def _decide(self, look: Look, now: datetime, removed: frozenset[str], before: Decision | None,
+                running: frozenset[str]) -> Decision:
         observed = replace(look.observed, removed=removed)
         if before is not None and (decision := self._decide_some(look, observed, now, before)) is not None:
             return decision
-        desired = desire(observed, self._remembered,
+        desired = desire(replace(observed, ending=running), self._remembered,
                          {name: version.collector for name, version in self._given.items()})
-        returned = [name for name in desired.collectors if name not in self._declared]
-        self._declare(desired.collectors.values(), now)
+        self._rename(desired.renames)
+        waiting = {name for name, rename in desired.renames.items() if rename.awaits}
+        collectors = {name: found for name, found in desired.collectors.items() if name not in waiting}
+        returned = [name for name in collectors if name not in self._declared]
+        self._declare(collectors.values(), now)
         self._remember(self._remembered, desired.good, now)
         self._remembered = dict(desired.good)
         recalled = self._registry.histories(returned) if returned else {}
-        versions = {name: self._version(collector) for name, collector in desired.collectors.items()}
+        versions = {name: self._version(collector) for name, collector in collectors.items()}
         return Decision(look, desired, versions, recalled)
 
     def _decide_some(self, look: Look, observed: Observed, now: datetime, before: Decision) -> Decision | None:
@@ -107,9 +113,26 @@ class Recorder:
         if changed or gone:
             self._registry.save_last_good(changed, gone, now)
 
+    def _rename(self, renames: Mapping[str, Rename]) -> None:
+        """Let the histories of those that have ended go on under their new names."""
+        renamed = {rename.old: name for name, rename in renames.items() if rename.old and not rename.awaits}
+        if not renamed:
+            return
+        done = self._registry.rename(renamed)
+        for old, new in renamed.items():
+            if old not in done:
+                log.warning("the history does not go on under the new name, for that has one of its own",
+                            collector=new, renamed_from=old)
+                continue
+            self._declared.pop(old, None)
+            self._generations.pop(old, None)
+            self._given.pop(old, None)
+
     def gone(self, desired: Desired) -> list[str]:
         """The collectors that are recorded as declared and are so no longer."""
-        return [name for name in self._declared if name not in desired.collectors and name not in desired.invalid]
+        awaited = {rename.old for rename in desired.renames.values() if rename.awaits}
+        return [name for name in self._declared if name not in desired.collectors and name not in desired.invalid
+                and name not in awaited]
 
     def retire(self, names: Sequence[str], now: datetime) -> None:
         for name in names:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, null, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, null, select, update
 
 from reconciler.ledger.dialects import upsert
 from reconciler.ledger.places import cut
@@ -41,11 +41,30 @@ class Declarations(Store):
                 connection.execute(insert(collectors), [
                     {"name": one.name, "digest": one.digest, "mode": one.mode, "declared_at": now, **_NEW}
                     for one in new])
+                _distinguish(connection, [one.name for one in new])
             return {one.name: _declare(connection, known.get(one.name), one, now) for one in declaring}
 
     def declare(self, name: str, digest: str, mode: str, now: datetime) -> Declared:
         """The same of one."""
         return self.declare_all([Declaring(name, digest, mode)], now)[name]
+
+    def rename(self, names: Mapping[str, str]) -> Collection[str]:
+        """A retired history without messages makes room for the one that goes on under its name."""
+        done = []
+        with self.writing() as connection:
+            there = _there(connection, [*names, *names.values()])
+            for old, new in names.items():
+                found, taken = there.get(old), there.get(new)
+                if found is None or (taken is not None and (taken.retired_at is None or taken.remembered)):
+                    if found is None and taken is not None:
+                        done.append(old)  # before a crash
+                    continue
+                if taken is not None:
+                    connection.execute(delete(collectors).where(collectors.c.id == taken.id))
+                connection.execute(update(collectors).where(collectors.c.id == found.id).values(
+                    name=new, first_name=found.first_name or old, retired_at=None))
+                done.append(old)
+        return done
 
     def retire(self, name: str, now: datetime) -> None:
         with self.writing() as connection:
@@ -119,6 +138,22 @@ class Declarations(Store):
 def _find(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
     return {row.name: row for part in cut(names)
             for row in connection.execute(_DECLARED.where(collectors.c.name.in_(part)))}
+
+
+def _there(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
+    return {row.name: row for part in cut(names) for row in connection.execute(
+        select(collectors.c.id, collectors.c.name, collectors.c.first_name, collectors.c.retired_at,
+               collectors.c.remembered).where(collectors.c.name.in_(part)))}
+
+
+def _distinguish(connection: Connection, new: Iterable[str]) -> None:
+    """From those that had the names of these `new` ones before: no two deliver under the same name."""
+    for part in cut(new):
+        had = select(collectors.c.first_name).where(collectors.c.first_name.in_(part))
+        for row in connection.execute(select(collectors.c.id, collectors.c.name).where(
+                collectors.c.name.in_(part), collectors.c.name.in_(had))).all():
+            connection.execute(update(collectors).where(collectors.c.id == row.id).values(
+                first_name=f"{row.name}/{row.id}"))
 
 
 def _unchanged(found: Any, one: Declaring) -> bool:

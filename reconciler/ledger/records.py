@@ -56,14 +56,14 @@ _GONE = update(messages).where(messages.c.folder_id == bindparam("place"), messa
 class MessageRecords(Places):
     """`model.interfaces.Ledger`, but for its sessions."""
 
-    def epoch(self, collector: str) -> int:
+    def identity(self, collector: str) -> tuple[str, int]:
         """LedgerUnavailable also where the collector is unknown."""
         with self.reading() as connection:
-            found = connection.execute(select(collectors.c.epoch).where(collectors.c.name == collector))
-            epoch: int | None = found.scalar()
-        if epoch is None:
+            found = connection.execute(select(collectors.c.first_name, collectors.c.epoch).where(
+                collectors.c.name == collector)).one_or_none()
+        if found is None:
             raise self.unknown(collector)
-        return epoch
+        return found.first_name or collector, found.epoch
 
     def known(self, collector: str, folder: Folder) -> Mapping[str, Entry]:
         """What is recorded of exactly this account, folder and validity in the current epoch."""

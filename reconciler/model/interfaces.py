@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -150,7 +150,8 @@ class Ledger(Protocol):
     `record_session` and `keep_standing`, which a power cut may take back.
     Every method may raise `LedgerUnavailable`."""
 
-    def epoch(self, collector: str) -> int: ...
+    def identity(self, collector: str) -> tuple[str, int]:
+        """What its deliveries are named after: the name that it had first, and the epoch."""
 
     def hold(self) -> None:
         """LeaseLost where the ledger is another process's by now: then nothing may be deleted from a server."""
@@ -193,6 +194,11 @@ class Registry(Protocol):
     def declare_all(self, declaring: Sequence[Declaring], now: datetime) -> Mapping[str, Declared]:
         """These collectors are declared, each once, in one commit. A digest other than the recorded one raises the
         generation; a change of mode into all-delete begins a new epoch; a retired collector gets its history back."""
+
+    def rename(self, names: Mapping[str, str]) -> Collection[str]:
+        """The histories of these go on under other names (old to new), in one commit; those for which that is done,
+        or was done before. It is not where the new name has a history of its own. What was delivered, or begun, keeps
+        its identity: `Ledger.identity`."""
 
     def retire(self, name: str, now: datetime) -> None:
         """Declared no longer. Its history is kept 30 days."""

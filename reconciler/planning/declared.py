@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
@@ -12,7 +12,9 @@ from msgspec.structs import force_setattr
 from reconciler.manifests.effective import digest, resolve_paths
 from reconciler.manifests.spec import Declared, Destination, MailCollector, Manifest, MergedCollector, SecretRef
 from reconciler.model.history import LastGood
+from reconciler.model.secret import REDACTED
 
+M = TypeVar("M", bound=Declared)
 Key = tuple[str, str]
 """(kind, name)."""
 
@@ -67,6 +69,8 @@ class Observed(Struct, frozen=True):
     """That mail goes to another default Destination than before is meant."""
     leaving: frozenset[Key] = frozenset()
     removed: frozenset[str] = frozenset()
+    ending: frozenset[str] = frozenset()
+    """The collectors that run, or whose last session is not over yet."""
 
 
 def declaration(manifest: Manifest, file: str, line: int, base: str) -> Declaration:
@@ -106,6 +110,13 @@ def holds_secret(part: object) -> bool:
     if isinstance(part, SecretRef):
         return part.value is not None
     return isinstance(part, Declared) and any(holds_secret(value) for _, value in part)
+
+
+def hidden(part: M) -> M:
+    """Without the secrets that stand in it."""
+    if isinstance(part, SecretRef):
+        return part if part.value is None else part.model_copy(update={"value": REDACTED})
+    return part.model_copy(update={name: hidden(value) for name, value in part if isinstance(value, Declared)})
 
 
 def _same(before: Declaration | None, now: Declaration) -> bool:

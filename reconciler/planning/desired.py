@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.manifests.spec import CollectorSpec, DestinationSpec, MailCollector, MergedCollector
 from reconciler.manifests.support import unsupported
 from reconciler.planning.declared import Broken, Declaration, Key, Observed
 from reconciler.planning.destination import Chosen, Destinations
+from reconciler.planning.renames import Rename, find_renames
 
 INVALID = "InvalidManifest"
 UNREADABLE = "ManifestUnreadable"
 NOT_SUPPORTED = "NotSupported"
 HELD = "Held"
 DIRECTORY_VANISHED = "DirectoryVanished"
+RENAMING = "Renaming"
 
 
 class Problem(Struct, frozen=True):
@@ -68,7 +71,8 @@ class DesiredCollector(Struct, frozen=True):
 
     @property
     def supported(self) -> bool:
-        return self.problem is None or self.problem.reason != NOT_SUPPORTED
+        """It may run: this version can do what it says, and it waits for no other one to end."""
+        return self.problem is None or self.problem.reason not in {NOT_SUPPORTED, RENAMING}
 
 
 class Invalid(Struct, frozen=True):
@@ -92,6 +96,13 @@ class Desired(Struct, frozen=True):
     good: Mapping[Key, Declaration]
     rerouting: bool = False
     """Mail would go to another default Destination than before, and does not yet."""
+    renames: Mapping[str, Rename] = field(default_factory=dict)
+    """By the new name: what is new, and collects from the account of one that is declared no longer."""
+
+    @property
+    def becomes(self) -> Mapping[str, str]:
+        """The new names of those that are only renamed, by the old ones."""
+        return {rename.old: name for name, rename in self.renames.items() if rename.old}
 
 
 class Settled(Struct, frozen=True):
@@ -125,7 +136,14 @@ def desire(observed: Observed, remembered: Mapping[Key, Declaration],
         else:
             collectors[name] = desired
     good.update((key, declaration) for key, declaration in gone.items() if key[1] in destinations.kept)
-    return Desired(collectors, invalid, good, rerouting is not None)
+    renames = find_renames(observed, remembered, collecting, collectors)
+    for name, rename in renames.items():
+        if rename.awaits:
+            collectors[name] = replace(collectors[name], problem=Problem(
+                RENAMING, f"it starts when {rename.old}, whose history goes on as {name}, has ended"))
+            del good["MailCollector", name]  # as long as that is so it counts as new, and the other one as good
+            good["MailCollector", rename.old] = remembered["MailCollector", rename.old]
+    return Desired(collectors, invalid, good, rerouting is not None, renames)
 
 
 class _Rerouting(Struct, frozen=True):

@@ -8,10 +8,9 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from reconciler.manifests.effective import map_paths, resolve_paths
-from reconciler.manifests.spec import Declared, MergedCollector, SecretRef
+from reconciler.manifests.spec import Declared, MergedCollector
 from reconciler.model.inforce import InForce, ManifestInForce
-from reconciler.model.secret import REDACTED
-from reconciler.planning.declared import Broken, Declaration, Key, Observed, declaration, model_of
+from reconciler.planning.declared import Broken, Declaration, Key, Observed, declaration, hidden, model_of
 from reconciler.planning.desired import DesiredCollector, desire
 from reconciler.planning.plan import Plan, plan
 
@@ -62,13 +61,7 @@ def _moved(manifest: M, at: Callable[[str], str]) -> M:
 
 def _shown(found: Declaration) -> ManifestInForce:
     return ManifestInForce(file=found.file, line=found.line, base=found.base, digest=found.digest,
-                           manifest=_hidden(found.manifest).declared(), effective_digest=found.effective_digest)
-
-
-def _hidden(part: M) -> M:
-    if isinstance(part, SecretRef):
-        return part if part.value is None else part.model_copy(update={"value": REDACTED})
-    return part.model_copy(update={name: _hidden(value) for name, value in part if isinstance(value, Declared)})
+                           manifest=hidden(found.manifest).declared(), effective_digest=found.effective_digest)
 
 
 def _declaration(shown: ManifestInForce) -> Declaration:

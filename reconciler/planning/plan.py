@@ -9,14 +9,17 @@ from msgspec import Struct
 
 from reconciler.planning.changes import Change, changes, consequences
 from reconciler.planning.desired import Desired, DesiredCollector
+from reconciler.planning.renames import Rename
 
 
 class Start(Struct, frozen=True):
-    """Nothing runs, and it shall. `changes` are what its manifest says beyond the defaults."""
+    """Nothing runs, and it shall. `changes` are what its manifest says beyond the defaults; `consequences`: see
+    `Replace`."""
 
     name: str
     reason: str
     changes: tuple[Change, ...] = ()
+    consequences: tuple[str, ...] = ()
 
 
 class Replace(Struct, frozen=True):
@@ -30,10 +33,11 @@ class Replace(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """It runs, and shall not: it finishes its message."""
+    """It runs, and shall not: it finishes its message. `becomes`: under which name its history goes on."""
 
     name: str
     reason: str
+    becomes: str = ""
 
 
 class Keep(Struct, frozen=True):
@@ -69,21 +73,24 @@ class Plan(Struct, frozen=True):
 
 def plan_some(desired: Desired, actual: Mapping[str, DesiredCollector], names: Iterable[str]) -> Plan:
     """The same for these names alone, all of them desired."""
-    return Plan(tuple(_step(desired.collectors[name], actual.get(name)) for name in sorted(names)))
+    return Plan(tuple(_step(desired.collectors[name], actual.get(name), None) for name in sorted(names)))
 
 
 def plan(desired: Desired, actual: Mapping[str, DesiredCollector]) -> Plan:
     """`actual`: the running collectors, each as it runs."""
-    steps = [_step(collector, running) if (running := actual.get(name)) is not collector or collector.problem
+    renames, becomes = desired.renames, desired.becomes
+    steps = [_step(collector, running, renames.get(name))
+             if (running := actual.get(name)) is not collector or collector.problem
              else Keep(name, "unchanged")  # the very same one: nearly all of them, nearly always
              for name, collector in desired.collectors.items()]
     steps.extend(_invalid(desired, actual))
-    steps.extend(Stop(name, "declared no longer") for name in actual
+    steps.extend(Stop(name, f"renamed to {becomes[name]}", becomes[name]) if name in becomes else
+                 Stop(name, "declared no longer") for name in actual
                  if name not in desired.collectors and name not in desired.invalid)
     return Plan(tuple(sorted(steps, key=lambda step: step.name)))
 
 
-def _step(collector: DesiredCollector, running: DesiredCollector | None) -> Step:
+def _step(collector: DesiredCollector, running: DesiredCollector | None, rename: Rename | None) -> Step:
     name, problem = collector.name, collector.problem
     refusal = _refusal(collector)
     if refusal and running is not None:
@@ -91,7 +98,8 @@ def _step(collector: DesiredCollector, running: DesiredCollector | None) -> Step
     if refusal:
         return Keep(name, refusal) if collector.supported else Hold(name, refusal)
     if running is None:
-        return Start(name, problem.message if problem else "declared", changes(None, collector))
+        means = (rename.consequence(name),) if rename else ()
+        return Start(name, problem.message if problem else "declared", changes(None, collector), means)
     if collector.held and problem and running.effective_digest == collector.effective_digest:
         return Hold(name, problem.message)
     if running.effective_digest != collector.effective_digest:

@@ -27,7 +27,7 @@ def touched(before: Observed, now: Observed) -> Sequence[Declaration] | None:
 def desire_again(before: Desired, observed: Observed, declared: Sequence[Declaration]) -> Desired | None:
     """What `desire` gives for `observed`, of which only `declared` is not as it was; None where it must be asked."""
     destinations, _, gone = in_force(observed, before.good)
-    if gone or before.rerouting:
+    if gone or before.rerouting or before.renames:
         return None
     collectors, good = dict(before.collectors), dict(before.good)
     for declaration in declared:

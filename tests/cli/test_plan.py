@@ -64,7 +64,7 @@ def test_every_sort_of_step(run: Run, root: Path) -> None:
     assert "~ replace a: its spec or destination changed" in lines
     assert lines[1:3] == ["    - spec.collect.interval: 5m", "    + spec.collect.interval: 1h"]
     assert "- stop b: declared no longer" in lines
-    (kept, declared) = [line for line in lines if "history" in line]
+    (kept, declared) = [line for line in lines if "its history" in line]
     assert "(0 messages remembered) is kept until " in kept
     assert "while it is declared" in declared
     assert "+ start d: declared" in lines

@@ -302,8 +302,8 @@ class MemoryLedger:
         number = there.number if there else next(self.numbers)
         self.rows[folder, entry.key, entry.occurrence] = Row(number, entry, print_)
 
-    def epoch(self, collector: str) -> int:
-        return self.number
+    def identity(self, collector: str) -> tuple[str, int]:
+        return collector, self.number
 
     def hold(self) -> None:
         if self.lost:

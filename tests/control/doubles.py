@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -123,6 +123,15 @@ class MemoryRegistry:
         if row.digest != digest:
             row.digest, row.declared = digest, replace(row.declared, generation=row.declared.generation + 1)
         return row.declared
+
+    def rename(self, names: Mapping[str, str]) -> Collection[str]:
+        self._check()
+        done = [old for old, new in names.items() if new not in self.rows]
+        for old in done:
+            row = self.rows.pop(old)
+            self.rows[names[old]] = row
+            row.declared = replace(row.declared, name=names[old])
+        return done
 
     def retire(self, name: str, now: datetime) -> None:
         self._check()

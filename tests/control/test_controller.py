@@ -301,3 +301,37 @@ def test_a_saved_file_is_acted_upon(root: Path) -> None:
             assert world.sessions.starts("steady") == [pytest.approx(world.sessions.starts("steady")[0])]
 
     run(scenario())
+
+
+def test_M12_a_renamed_collector_waits_for_the_old_one_and_has_its_history(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        world.sessions.length = 0.2
+        save(root, "other")
+        save(root, "old")
+        await world.turn()
+        ended = asyncio.Event()
+        world.board.connect(world.loops.state, ended.set)
+        world.registry.rows["old"].size = 7
+        content = (root / "old.yaml").read_text()
+        (root / "old.yaml").write_text(content.replace("name: old", "name: new"))
+        shown = await world.turn()
+        assert said(shown["new"])["Stalled"] == "True Renaming"
+        assert "old" in world.loops
+        assert "new" not in world.loops.actual()
+        await asyncio.wait_for(ended.wait(), GENEROUS)
+        world.controller.ended()
+        shown = await world.turn()
+        assert said(shown["new"])["Stalled"].startswith("False")
+        assert "new" in world.loops.actual()
+        assert world.registry.histories()["new"].size == 7
+        assert "old" not in world.registry.rows
+
+        again = World(root, world.registry)  # renamed while no daemon runs, back again
+        (root / "old.yaml").write_text(content)
+        await again.turn()
+        assert set(again.loops.actual()) == {"other", "old"}
+        assert world.registry.histories()["old"].size == 7
+        assert "new" not in world.registry.rows
+
+    run(scenario())

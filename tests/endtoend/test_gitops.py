@@ -64,3 +64,28 @@ def test_edited_disabled_and_removed_where_a_daemon_runs(deployment: Deployment,
         daemon.until("none", lambda: not daemon.get())
         assert daemon.stop() == 0
     assert '"Held"' not in deployment.log
+
+
+def test_M12_a_renamed_collector_collects_nothing_again(deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+    dovecot.deliver(user, small(3))
+    before = deployment.declare("old", user, to="sales@example.net")
+    deployment.once()
+    assert len(deployment.mail("sales")) == 3
+    renamed = before.read_text().replace("name: old", "name: new")
+    before.unlink()
+    deployment.write("new", renamed)
+    planned = steps(deployment, code=1)
+    assert planned["new"]["consequences"] == ["only its name changed: the history of old goes on as new"]
+    assert planned["old"]["reason"] == "renamed to new"
+    assert planned["old"]["consequences"] == []
+    deployment.once()
+    assert len(deployment.mail("sales")) == 3
+    assert deployment.get()["new"]["status"]["totals"]["collected"] == 3
+
+    with deployment.daemon() as daemon:
+        daemon.condition("new", "Ready", "True")
+        deployment.write("new", renamed.replace("name: new", "name: third"))
+        daemon.condition("third", "Ready", "True")
+        assert daemon.get()["third"]["status"]["totals"]["collected"] == 3
+        assert daemon.stop() == 0
+    assert len(deployment.mail("sales")) == 3

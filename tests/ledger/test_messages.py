@@ -19,7 +19,7 @@ COLLECTED = MessageState.COLLECTED
 
 def test_nothing_is_known_at_first(ledger: SqlLedger) -> None:
     assert ledger.known("sales", INBOX) == {}
-    assert ledger.epoch("sales") == 1
+    assert ledger.identity("sales") == ("sales", 1)
 
 
 def test_what_is_recorded_is_known(ledger: SqlLedger, url: str) -> None:
@@ -135,7 +135,7 @@ def test_clear_begins_an_epoch_in_which_nothing_is_known(ledger: SqlLedger) -> N
 
     assert ledger.clear("sales", NOW).epoch == 2
 
-    assert ledger.epoch("sales") == 2
+    assert ledger.identity("sales") == ("sales", 2)
     assert ledger.known("sales", INBOX) == {}
     assert ledger.histories()["sales"].size == 0
     ledger.record("sales", INBOX, [collected("1")], NOW)
@@ -143,7 +143,7 @@ def test_clear_begins_an_epoch_in_which_nothing_is_known(ledger: SqlLedger) -> N
 
 
 def test_unknown_collectors_are_refused_plainly(ledger: SqlLedger) -> None:
-    for attempt in (lambda: ledger.epoch("info"), lambda: ledger.clear("info", NOW),
+    for attempt in (lambda: ledger.identity("info"), lambda: ledger.clear("info", NOW),
                     lambda: ledger.record("info", INBOX, [collected("1")], NOW)):
         with pytest.raises(LedgerUnavailable, match="does not know the collector info"):
             attempt()

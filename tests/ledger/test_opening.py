@@ -175,7 +175,8 @@ def test_an_older_ledger_is_updated_where_writing_is_meant(url: str, path: Path)
     today = _tables(path)
     _execute(path, "DROP TABLE leases")
     _execute(path, "DROP TABLE mounts")
-    _execute(path, "ALTER TABLE collectors DROP COLUMN maildirs_accepted_at")
+    for column in ("maildirs_accepted_at", "first_name"):
+        _execute(path, f"ALTER TABLE collectors DROP COLUMN {column}")
     _execute(path, "UPDATE alembic_version SET version_num = '0001'")
 
     with pytest.raises(LedgerUnavailable, match="older version"):

@@ -1,0 +1,67 @@
+"""A collector that only changed its name: its history goes along, or it is said why not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconciler.planning.declared import Declaration
+from reconciler.planning.desired import desire
+from reconciler.planning.plan import Hold, Start, Stop, plan
+from tests.planning.build import collector, observed, remembered
+
+
+def named(name: str, **spec: Any) -> Declaration:
+    """They all collect from one account."""
+    fields: dict[str, Any] = {
+        "source": {"protocol": "imap", "host": "imap.example", "username": "u", "password": {"file": "secret"}},
+        "recipient": {"forwardTo": "u@local.example"}, **spec}
+    return collector(name, f"/etc/collectors/{spec.pop('file', name)}.yaml", **fields)
+
+
+def test_only_the_name_changed() -> None:
+    before = desire(observed(named("old")), {})
+    desired = desire(observed(named("new")), remembered(named("old")))
+    started, stopped = plan(desired, before.collectors).steps
+    assert isinstance(started, Start)
+    assert started.consequences == ("only its name changed: the history of old goes on as new",)
+    assert stopped == Stop("old", "renamed to new", becomes="new")
+
+
+def test_a_title_does_not_count() -> None:
+    desired = desire(observed(named("new", title="New")), remembered(named("old", title="Old")))
+    assert desired.becomes == {"old": "new"}
+
+
+@pytest.mark.parametrize("waits", ["leaving", "ending"])
+def test_the_new_one_waits_for_the_end_of_the_old_one(waits: str) -> None:
+    given = {"leaving": frozenset({("MailCollector", "old")})} if waits == "leaving" else {"ending": frozenset({"old"})}
+    desired = desire(observed(named("new"), **given), remembered(named("old")))
+    assert [type(step) for step in plan(desired, {}).steps if step.name == "new"] == [Hold]
+    assert ("MailCollector", "new") not in desired.good
+    assert ("MailCollector", "old") in desired.good
+    assert desire(observed(named("new")), desired.good).becomes == {"old": "new"}
+
+
+@pytest.mark.parametrize(("before", "after", "said"), [
+    ([named("a"), named("b")], [named("new")], "it is not clear whose it would be"),
+    ([named("a")], [named("new"), named("other")], "for it might go on as new or other"),
+    ([named("a")], [named("new", collect={"interval": "1h"})], "for more than the name changed"),
+])
+def test_nothing_is_guessed(before: list[Declaration], after: list[Declaration], said: str) -> None:
+    desired = desire(observed(*after), remembered(*before))
+    assert not desired.becomes
+    started = next(step for step in plan(desired, {}).steps if step.name == "new")
+    assert isinstance(started, Start)
+    assert said in started.consequences[0]
+
+
+@pytest.mark.parametrize("after", [[named("old"), named("new")], [collector("new")]])
+def test_a_second_one_of_an_account_or_another_account_is_no_rename(after: list[Declaration]) -> None:
+    assert not desire(observed(*after), remembered(named("old"))).renames
+
+
+def test_what_may_still_be_there_is_not_renamed() -> None:
+    hidden = observed(named("new"), unreadable={"/etc/collectors/old.yaml": "Permission denied"})
+    assert not desire(hidden, remembered(named("old"))).renames
