@@ -15,8 +15,8 @@ _MOST = 50_000
 class Habits:
     """Of one account. Read and changed by the sessions of that account, field by field."""
 
-    __slots__ = ("initial_response", "mute", "one_by_one", "singly", "sizeless", "tried", "tried_with", "unsized",
-                 "way")
+    __slots__ = ("initial_response", "mute", "one_by_one", "singly", "sizeless", "tried", "tried_with",
+                 "unsearchable", "unsized", "wary", "way")
 
     def __init__(self) -> None:
         self.way = ""
@@ -25,12 +25,16 @@ class Habits:
         """Initial responses (RFC 4959) are understood, where they are offered."""
         self.one_by_one = False
         """The server answers pipelined commands wrongly."""
+        self.wary = False
+        """`one_by_one` only because the server closed while such commands were under way."""
         self.sizeless = self.singly = False
         """POP3: LIST, or UIDL, ends the connection where all messages are asked for."""
         self.mute: frozenset[tuple[str, int | None]] = frozenset()
         """POP3: the messages whose UIDL ends the connection, by the UIDL of the one before and their size."""
         self.unsized: dict[tuple[str, int], frozenset[int]] = {}
         """By folder and UIDVALIDITY, the messages whose size ends the connection when it is asked for."""
+        self.unsearchable = False
+        """A SEARCH has ended the connection."""
         self.tried: frozenset[str] = frozenset()
         """The ways that were refused with `tried_with`, the hash of a secret."""
         self.tried_with = 0

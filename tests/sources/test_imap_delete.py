@@ -144,3 +144,38 @@ def test_finish_and_abort_of_what_was_never_opened() -> None:
         source(server).finish()
         source(server).abort()
         assert server.connections == 0
+
+
+def _flags(*lines: bytes) -> bytes:
+    return b"".join(b"* " + line + b"\r\n" for line in lines) + OK
+
+
+@pytest.mark.parametrize(("flags", "confirmed"), [
+    (_flags(b"1 FETCH (UID 1 FLAGS (\\Deleted))", b"2 FETCH (FLAGS (\\Seen \\deleted) UID 2)",
+            b"3 FETCH (UID 5 FLAGS ())"), {"1", "2"}),
+    (_flags(b"1 FETCH (UID 1 FLAGS (\\Deleted))", b"2 FETCH (UID 2 FLAGS (\\Deleted))",
+            b"3 FETCH (UID 5 FLAGS (\\Flagged \\DELETED))"), set()),  # somebody else's
+    (_flags(b"1 FETCH (UID 1 FLAGS (\\Deleted))", b"2 FETCH (UID 2 FLAGS (\\Deleted))"), set()),  # one is left out
+    (_flags(b"1 FETCH (UID 1 FLAGS (\\Deleted))", b"2 FETCH (UID 2 FLAGS (\\Deleted))", b"3 FETCH (UID 5)"), set()),
+    (b"TAG NO flags\r\n", set()),
+])
+@pytest.mark.parametrize("search", [b"* BYE Internal server error\r\n", b"TAG NO cannot search\r\n"])
+def test_I25_where_search_ends_the_connection_the_flags_tell_whose_are_deleted(search: bytes, flags: bytes,
+                                                                              confirmed: set[str]) -> None:
+    """Like go-imap 1, which says BYE to any SEARCH that touches a message it cannot read."""
+    present = b"" if confirmed else b"* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\n"
+    replies: dict[str, Reply | Sequence[Reply]] = {
+        "UID STORE": OK, "UID SEARCH": search, "EXPUNGE": OK, "UID FETCH 1:* (UID FLAGS)": flags,
+        "UID FETCH 1:2 (UID)": present + OK}
+    with Scripted(imap(replies)) as server:
+        opened = source(server)
+        listing = inbox(opened, writable=True)
+        if search.startswith(b"*"):
+            with pytest.raises(SourceError):
+                opened.delete(listing.folder, listing.messages[:2])
+            opened.reconnect()
+        deletion = opened.delete(listing.folder, listing.messages[:2])
+        assert deletion.confirmed == confirmed
+        assert (b"EXPUNGE" in [line.partition(b" ")[2] for line in server.lines]) == bool(confirmed)
+        assert sum(b" SEARCH " in line for line in server.lines) == (1 if search.startswith(b"*") else 2)
+        opened.finish()

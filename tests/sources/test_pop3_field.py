@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model.errors import ProtocolViolation
+from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.model.messages import Unfetched
 from reconciler.model.secret import Secret
 from reconciler.sources.pop3 import Pop3Source
@@ -94,6 +94,38 @@ def test_a_server_that_mixes_up_pipelined_replies_is_asked_one_by_one_from_then_
             source = opened()
             assert list(fetch_all(source, listing_of(source)).values()) == BODIES
             source.finish()
+
+
+def overwhelmed(client: Client) -> None:
+    """Closes when a second command comes before the first is answered."""
+    table = replies(BODIES)
+    client.send(b"+OK ready\r\n")
+    line = b""
+    while line != b"QUIT":
+        line = client.line()
+        if line.startswith(b"RETR") and b"\r\n" in client._received:
+            client.close()
+            return
+        reply = table[max((begin for begin in table if line.startswith(begin)), key=len)]
+        assert isinstance(reply, bytes)
+        client.send(reply)
+
+
+def test_a_server_that_closes_on_pipelined_commands_is_asked_one_by_one_from_then_on() -> None:
+    accounts = Accounts()
+    with Scripted(overwhelmed) as server:
+        def opened() -> Pop3Source:
+            return Pop3Source(Endpoint(server.host, server.port, "none"), Credentials("user", Secret(PASSWORD)),
+                              Limits(), accounts)
+
+        source = opened()
+        listing = listing_of(source)
+        with pytest.raises(ConnectionFailed):
+            fetch_all(source, listing)
+        source.abort()
+        source = opened()
+        assert list(fetch_all(source, listing_of(source)).values()) == BODIES
+        source.finish()
 
 
 @pytest.mark.parametrize("status", [b"+OK\n", b"+ok here it comes\r\n", b"+OK, 23 octets\r\n", b"+OK\r\n"])

@@ -198,7 +198,7 @@ def test_P7_fewer_octets_than_announced_are_doubted_and_not_deleted() -> None:
 @pytest.mark.parametrize(("listed", "announced"), [
     (b"1 10", b""),  # line ends counted as one, or fewer octets than there are
     (b"1 35", b""), (b"1 38", b""),  # the end, or doubled dots, counted too
-    (b"1 9000", b"30 octets"), (b"1 30", b"9000 octets"),  # one of two numbers is right
+    (b"1 45", b"30 octets"), (b"1 30", b"9000 octets"),  # one of two numbers is right
     (b"1", b"size unknown"),
 ])
 def test_P13_sizes_are_hints(listed: bytes, announced: bytes) -> None:
@@ -211,6 +211,26 @@ def test_P13_sizes_are_hints(listed: bytes, announced: bytes) -> None:
         listing = listing_of(source)
         assert fetch_all(source, listing) == {"uid1": message}
         assert source.delete(listing.folder, listing.messages).pending == {"uid1"}
+        source.finish()
+
+
+@pytest.mark.parametrize(("listed", "announced", "doubted"), [
+    (48210, b"736 octets", True), (48210, b"", True), (48210, b"48210 octets", True), (1000, b"736 octets", True),
+    (980, b"736 octets", False), (736, b"", False), (742, b"", True), (741, b"", False), (10, b"736 octets", False),
+])
+def test_a_text_in_a_messages_place_is_delivered_and_never_deleted(listed: int, announced: bytes,
+                                                                   doubted: bool) -> None:
+    """Exchange sends 736 octets that say that the message could not be retrieved."""
+    placeholder = b"Subject: could not be retrieved\r\n\r\n".ljust(734, b"x") + b"\r\n"
+    table = replies([placeholder], bent={b"LIST": multiline(b"1 %d" % listed),
+                                         b"RETR 1": b"+OK " + announced + b"\r\n" + stuff(placeholder)})
+    with Scripted(speak(table)) as server:
+        source = source_of(server)
+        listing = listing_of(source)
+        assert fetch_all(source, listing) == {"uid1": placeholder}
+        deletion = source.delete(listing.folder, listing.messages)
+        assert bool(deletion.refused) == doubted
+        assert bool(deletion.pending) != doubted
         source.finish()
 
 

@@ -6,13 +6,13 @@ not confirmed, which is no failure: what is still there is listed by the next se
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from reconciler.model.messages import Deletion
 from reconciler.sources.imap.dialogue import Dialogue
 from reconciler.sources.imap.failures import Failures
 from reconciler.sources.imap.reading import Untagged
-from reconciler.sources.imap.search import others_deleted, search_uids
+from reconciler.sources.imap.search import existing_uids, others_deleted, others_flagged, search_uids
 from reconciler.sources.imap.uids import uid_sets
 
 _FOREIGN = ("the server lacks UIDPLUS, and other messages in the folder are marked as deleted: expunging would remove "
@@ -26,11 +26,18 @@ class Deleter:
     """Deletes from the folder that is selected for writing. `marked` are the UIDs that this session has marked in it,
     over whichever connection."""
 
-    def __init__(self, dialogue: Dialogue, failures: Failures, marked: set[int]) -> None:
+    def __init__(self, dialogue: Dialogue, failures: Failures, marked: set[int], *, searches: bool = True,
+                 count: Callable[[], int] = lambda: 0) -> None:
+        """Not `searches`: the server dies of SEARCH. `count` opens the folder anew and tells how many messages are in
+        it; 0: nobody knows."""
         self._dialogue = dialogue
         self._failures = failures
         self._marked = marked
+        self._searches = searches
+        self._count = count
         self._expunged = 0
+        self.searching = False
+        """A SEARCH is under way."""
 
     def delete(self, uids: Iterable[int]) -> Deletion:
         """Confirmed are those that the server no longer has."""
@@ -43,7 +50,9 @@ class Deleter:
             refused.update(dict.fromkeys(members, reason) if reason else {})
             if self._expunged >= len(members) and not reason:
                 counted |= members
-        found = search_uids(self._dialogue, wanted)
+        self.searching = self._searches
+        found = (search_uids if self._searches else existing_uids)(self._dialogue, wanted)
+        self.searching = False
         remaining = wanted - counted if found is None else found
         why = _OPEN if found is None else "the server still has it after EXPUNGE"
         return Deletion(confirmed=frozenset(str(uid) for uid in wanted - remaining),
@@ -60,13 +69,23 @@ class Deleter:
         if "UIDPLUS" in self._dialogue.capabilities:
             completed = self._dialogue.run("UID", "EXPUNGE", uids, hear=hear)
         else:
-            others = others_deleted(self._dialogue, self._marked)
+            others = self._others()
             if others is None:
                 return _BLIND
             if others:
                 return _FOREIGN
             completed = self._dialogue.run("EXPUNGE", hear=hear)
         return "" if completed.ok else self._failures.shown(completed.text)
+
+    def _others(self) -> bool | None:
+        others = None
+        if self._searches:
+            self.searching = True
+            others = others_deleted(self._dialogue, self._marked)
+            self.searching = False
+        if others is None and (count := self._count()):
+            return others_flagged(self._dialogue, self._marked, count)
+        return others
 
     def _hear(self, _: Untagged) -> None:
         self._expunged += 1

@@ -14,6 +14,10 @@ from reconciler.sources.imap.reading import Untagged
 from reconciler.sources.imap.responses import LARGEST_UID, Completed
 from reconciler.sources.imap.uids import uid_sets
 
+_ARRIVING = 1000
+"""So many messages may come meanwhile."""
+_UID = re.compile(rb"[( ]UID (\d{1,10})(?![^ )])", re.IGNORECASE)
+_FLAGS = re.compile(rb"[( ]FLAGS \(([^()]*)\)", re.IGNORECASE)
 _NUMBER = re.compile(rb"(?<!\S)[1-9]\d{0,9}(?!\S)")
 
 
@@ -68,6 +72,23 @@ def others_deleted(dialogue: Dialogue, uids: Collection[int]) -> bool | None:
     others: list[int] = []
     told = _search(dialogue, "DELETED", lambda uid: others.extend([] if others or uid in uids else [uid]))
     return bool(others) if told else None
+
+
+def others_flagged(dialogue: Dialogue, uids: Collection[int], count: int) -> bool | None:
+    """The same, by the flags of all messages, of which there are `count`; None where those of one do not come."""
+    flagged: dict[int, bool] = {}
+    numbers: set[int] = set()
+
+    def hear(response: Untagged) -> None:
+        uid, flags = _UID.search(response.text), _FLAGS.search(response.text)
+        if uid and flags and response.number and len(numbers) <= count + _ARRIVING:
+            numbers.add(response.number)
+            flagged[int(uid[1])] = b"\\DELETED" in flags[1].upper().split()
+
+    told = dialogue.run("UID", "FETCH", "1:*", "(UID FLAGS)", hear={"FETCH": hear})
+    if not told.ok or not count <= len(numbers) == len(flagged) == max(numbers, default=0):
+        return None
+    return any(deleted and uid not in uids for uid, deleted in flagged.items())
 
 
 def _fetched(dialogue: Dialogue, uids: str, members: Collection[int]) -> set[int] | None:

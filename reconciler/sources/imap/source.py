@@ -26,6 +26,7 @@ from reconciler.sources.imap.listing import (
     Lister,
     Sizes,
     list_messages,
+    selected_count,
     selected_next,
     selected_validity,
 )
@@ -183,8 +184,20 @@ class ImapSource:
             if client.dialogue.read_only:
                 reason = "the server opens this folder read-only"
                 return Deletion(refused=tuple((listed.key, reason) for listed in messages))
-            deleter = Deleter(client.dialogue, self._failures, self._marked.setdefault(folder.name, set()))
-            return deleter.delete(int(listed.key) for listed in messages)
+            deleter = Deleter(client.dialogue, self._failures, self._marked.setdefault(folder.name, set()),
+                              searches=not self._habits.unsearchable, count=lambda: self._count(client, folder))
+            try:
+                return deleter.delete(int(listed.key) for listed in messages)
+            except (imaplib.IMAP4.abort, ConnectionFailed):
+                if deleter.searching and not self._aborted:
+                    self._habits.unsearchable = True
+                raise
+
+    def _count(self, client: Client, folder: Folder) -> int:
+        """How many messages are in the folder, which is opened anew."""
+        self._selected = None
+        self._enter(client, folder)
+        return selected_count(client.dialogue)
 
     def finish(self) -> Deletion:
         """LOGOUT. Everything is settled by then, so that its failure is nobody's."""

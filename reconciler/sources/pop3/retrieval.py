@@ -167,9 +167,14 @@ class _Message:
 
     def _judge(self) -> str:
         """Sizes are hints (hazard P13): servers count line ends, doubled dots and the end in their own ways, and more
-        than announced is no harm. But when fewer octets came than any announcement, something may be missing."""
-        announced = [size for size in (self._listed.size, _announced(self._reply)) if size is not None]
-        came = self._body.octets
+        than announced is no harm. But when fewer octets came than any announcement, something may be missing; and when
+        a quarter of what LIST told is missing, RETR may have announced, and given, something else in its place: a text
+        that says that the message could not be retrieved. A server whose LIST is so far too large for every message
+        keeps them all: each is delivered once, and the sessions say so."""
+        listed, came = self._listed.size, self._body.octets
+        announced = [size for size in (listed, _announced(self._reply)) if size is not None]
+        if listed is not None and 4 * (came + self._body.stuffing + _UNCOUNTED) < 3 * listed:
+            return f"{listed} octets were announced and {came} came"
         if not announced or came + self._body.stuffing + _UNCOUNTED >= min(announced):
             return ""
         return f"{min(announced)} octets were announced and {came} came"

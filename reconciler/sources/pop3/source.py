@@ -181,8 +181,8 @@ class Pop3Source:
 
     @contextmanager
     def _learning(self) -> Iterator[None]:
-        """A server that breaks the protocol, or falls silent, while several commands are under way is asked one by one
-        from then on."""
+        """A server that breaks the protocol, falls silent or closes while several commands are under way is asked one
+        by one from then on; one that closed, until it closes then, too: that was not because of them."""
         pipelined = self._pipelined
         try:
             yield
@@ -191,8 +191,11 @@ class Pop3Source:
                 self._ask_one_by_one()
             raise
         except ConnectionFailed:
-            if pipelined and self._dialogue.owed > 1 and not (self._connection.ended or self._aborted):
+            if pipelined and self._dialogue.owed > 1 and not self._aborted:
+                self._habits.wary = self._connection.ended
                 self._ask_one_by_one()
+            elif self._habits.wary and self._connection.ended:
+                self._habits.wary = self._habits.one_by_one = False
             raise
 
     def _ask_one_by_one(self) -> None:
