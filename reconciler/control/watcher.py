@@ -10,6 +10,7 @@ then it has everything watched anew.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,9 @@ STEP = 50
 """Milliseconds of silence that end a wait."""
 _RETRY = 1.0
 """Seconds until a directory that is not there is tried again."""
+_THREADS = 3
+"""How many threads must be to be had before any is asked for: watchfiles takes two and ends the process where it gets
+none (hazard R1), and others may want one in the same moment."""
 _BLIND = 5.0
 """Seconds between wake-ups, and attempts, while the system refuses to tell of events."""
 
@@ -90,6 +94,7 @@ class Watcher:
                       stop: asyncio.Event, *, recursive: bool) -> AsyncIterator[set[str]]:
         """The paths of each burst of events; ends when `stop` is set or a path cannot be watched."""
         try:
+            _require_threads()
             async for burst in awatch(*paths, watch_filter=concerns, debounce=DEBOUNCE, step=STEP, stop_event=stop,
                                       recursive=recursive, ignore_permission_denied=self._lenient):
                 self._refused("")
@@ -98,7 +103,7 @@ class Watcher:
             return
         except PermissionError:
             self._lenient = True
-        except (OSError, WatchfilesRustInternalError) as error:
+        except (OSError, WatchfilesRustInternalError, _NoThread) as error:
             self._refused(str(error))
         except ExceptionGroup as group:  # what is raised while awatch waits
             known, unknown = group.split(WatchfilesRustInternalError)
@@ -121,6 +126,27 @@ class Watcher:
             log.warning("changes of the manifests are not told by the system, so they are looked for",
                         every=f"{_BLIND:.0f}s", error=refusal)
         self._refusal = refusal
+
+
+class _NoThread(Exception):
+    """The system gives us no more threads now."""
+
+
+def _require_threads() -> None:
+    """Raises _NoThread where fewer than watching needs are to be had."""
+    over = threading.Event()
+    started = []
+    try:
+        for _ in range(_THREADS):
+            thread = threading.Thread(target=over.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+    except RuntimeError as error:  # "can't start new thread"
+        raise _NoThread(str(error)) from error
+    finally:
+        over.set()
+        for thread in started:
+            thread.join()
 
 
 class _Places:

@@ -1,5 +1,5 @@
 """Hosts and destinations that are slow, silent or dead keep nobody else from his interval. In virtual time; one case is
-repeated over real connections in test_tarpits.py."""
+repeated over real connections in endtoend/test_tarpits.py."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -150,3 +152,45 @@ def test_a_place_elsewhere_wakes_and_what_happens_beside_it_does_not(tmp_path: P
             await wakes.after(lambda: (elsewhere / "HEAD").write_text("ref"))
 
     asyncio.run(scenario())
+
+
+NO_THREADS = """
+import asyncio, resource, sys
+from contextlib import suppress
+from pathlib import Path
+from reconciler.control import watcher
+
+async def scenario():
+    watcher._BLIND = 0.05
+    wakes = asyncio.Queue()
+    root = Path(sys.argv[1])
+    room = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20), room[1]))  # no room for another thread's stack
+    task = asyncio.create_task(watcher.Watcher(root, wakes.put_nowait).run())
+    for _ in range(5):
+        await asyncio.wait_for(wakes.get(), 20)
+    print("looks without threads", flush=True)
+    resource.setrlimit(resource.RLIMIT_AS, room)
+    async with asyncio.timeout(20):
+        told = None
+        while told is None:
+            (root / "a.yaml").write_text("a")
+            with suppress(TimeoutError):
+                told = await asyncio.wait_for(wakes.get(), 0.1)
+    print("told of events again", flush=True)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+asyncio.run(scenario())
+"""
+
+
+def test_M4_R1_where_there_is_no_thread_the_process_lives_and_looks_for_changes(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", NO_THREADS, str(tmp_path)], check=False,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert [line for line in said if "thread" in line][1:] == ["looks without threads"], said
+    assert "can't start new thread" in said[0]
+    assert said[-1] == "told of events again"
