@@ -102,6 +102,11 @@ def remaining(retry: Retry, interval: float, now: datetime) -> float:
     return max(0.0, min(longest * 1.2, (retry.next_attempt - now).total_seconds()))
 
 
+def ends(retry: Retry, interval: float, now: datetime) -> datetime:
+    """When it is over, by a clock that is right."""
+    return min(retry.next_attempt, now + timedelta(seconds=remaining(retry, interval, now)))
+
+
 def forbids(retry: Retry, seconds: float, *, force: bool) -> bool:
     """Whether a back-off that still lasts `seconds` stands against a session that somebody asks for. One of the network
     never does; a server that asked for a pause is obeyed; a refused login is not repeated, unless `force`."""

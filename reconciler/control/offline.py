@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.collect.backoff import ends
 from reconciler.control.observe import Directory
 from reconciler.control.remembered import recall
 from reconciler.control.status import Facts, shown
 from reconciler.manifests.diagnostics import Diagnostic
-from reconciler.model.history import History, LastGood
+from reconciler.manifests.spec import seconds
+from reconciler.model.history import History, LastGood, Retry
 from reconciler.model.status import ShownCollector
 from reconciler.planning.desired import Desired, DesiredCollector, Invalid, desire
 
@@ -45,6 +47,14 @@ def listed(found: Found, histories: Mapping[str, History]) -> list[ShownCollecto
         if history:
             facts = replace(facts, totals=history.totals)
         one = shown(facts, (), last.finished_at if last else now)
-        shown_ones.append(one if facts.retry is None else one.model_copy(update={
-            "status": one.status.model_copy(update={"next_session": facts.retry.next_attempt})}))
+        if facts.retry is not None:
+            one = one.model_copy(update={"status": one.status.model_copy(
+                update={"next_session": _due(collectors[name], facts.retry, now)})})
+        shown_ones.append(one)
     return shown_ones
+
+
+def _due(collector: DesiredCollector | Invalid, retry: Retry, now: datetime) -> datetime:
+    if isinstance(collector, Invalid):
+        return retry.next_attempt
+    return ends(retry, seconds(collector.effective.collect.interval), now)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from reconciler.collect.backoff import forbids, remaining
+from reconciler.collect.backoff import ends, forbids, remaining
 from reconciler.control.admission import Admission, HostAway, admitted
 from reconciler.control.doors import place_of
 from reconciler.control.recorder import Decision
@@ -84,4 +84,4 @@ class Once(Struct, frozen=True):
         interval = seconds(collector.effective.collect.interval)
         if not forbids(retry, remaining(retry, interval, self.now()), force=force):
             return None
-        return Failure(retry.reason, f"next attempt at {timestamp(retry.next_attempt)}: {retry.message}")
+        return Failure(retry.reason, f"next attempt at {timestamp(ends(retry, interval, self.now()))}: {retry.message}")

@@ -61,6 +61,8 @@ class Sessions(Store):
         """Forget retired collectors after 30 days, the epochs before each collector's current one, sessions beyond the
         last 100, and accounts that nobody has any more. In many small transactions: nothing is lost if it is cut short.
         """
+        with self.writing() as connection:  # by a clock that was ahead: they would be kept until then, and 30 days
+            connection.execute(update(collectors).where(collectors.c.retired_at > now).values(retired_at=now))
         retired = collectors.c.retired_at <= now - KEPT
         forgotten = select(folders.c.id).join(collectors, collectors.c.id == folders.c.collector_id).where(
             retired | (folders.c.epoch < collectors.c.epoch))

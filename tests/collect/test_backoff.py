@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.collect.backoff import decide
+from reconciler.collect.backoff import decide, ends, remaining
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
@@ -78,3 +78,12 @@ def test_chance_adds_a_fifth_at_most() -> None:
     retry = decide(failed("ConnectionFailed"), None, "digest", 300.0, NOW, chance=lambda: 1.0)
     assert retry is not None
     assert (retry.next_attempt - NOW).total_seconds() == pytest.approx(72)
+
+
+@pytest.mark.parametrize("reason", ["ConnectionFailed", "AuthenticationFailed", "Throttled", "Internal"])
+def test_M8_what_a_clock_that_was_ahead_wrote_ends_when_its_schedule_does(reason: str) -> None:
+    ahead = Retry(reason, "it failed", 1, NOW + timedelta(days=400), "digest")
+    assert ends(ahead, 300, NOW) == NOW + timedelta(seconds=remaining(ahead, 300, NOW))
+    assert ends(ahead, 300, NOW) < NOW + timedelta(days=2)
+    right = Retry(reason, "it failed", 1, NOW - timedelta(seconds=1), "digest")
+    assert ends(right, 300, NOW) == right.next_attempt

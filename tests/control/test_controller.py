@@ -21,6 +21,7 @@ from reconciler.control.observe import Directory
 from reconciler.control.service import Control, NotFound
 from reconciler.control.sessions import SessionControl
 from reconciler.control.watcher import Watcher
+from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.selectors import selector
 from reconciler.model.status import CheckReport, ShownCollector, Status
 from reconciler.planning.desired import DesiredCollector
@@ -333,5 +334,55 @@ def test_M12_a_renamed_collector_waits_for_the_old_one_and_has_its_history(root:
         assert set(again.loops.actual()) == {"other", "old"}
         assert world.registry.histories()["old"].size == 7
         assert "new" not in world.registry.rows
+
+    run(scenario())
+
+
+def test_a_changed_spec_tries_again_what_is_parked_and_an_unchanged_one_does_not(root: Path) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        save(root, "a")
+        await world.turn()
+        save(root, "b")
+        save(root, "a", text("a", "1h"))
+        await world.turn()
+        assert [(work.collector.effective.collect.interval, work.unpark) for work in world.sessions.works
+                if work.collector.name == "a"] == [("5m", True), ("1h", True)]
+        again = World(root, world.registry)  # the same as before the restart
+        await again.turn()
+        version = again.controller._decision
+        assert version is not None
+        assert not any(found.fresh for found in version.versions.values())
+
+    run(scenario())
+
+
+def test_a_removed_collector_is_retired_once_its_session_is_over_however_often_the_ledger_fails(
+        root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        world.sessions.length = 0.2
+        for name in ("a", "b"):
+            save(root, name)
+        await world.turn()
+        ended = asyncio.Event()
+        world.board.connect(world.loops.state, ended.set)
+        (root / "a.yaml").unlink()
+        await world.turn()
+        assert not world.registry.rows["a"].retired  # its session still records
+        await asyncio.wait_for(ended.wait(), GENEROUS)
+        world.controller.ended()
+        retire = world.registry.retire
+
+        def fails(*_: object) -> None:
+            raise LedgerUnavailable("the disk is full")
+
+        monkeypatch.setattr(world.registry, "retire", fails)
+        await world.turn()
+        assert world.controller.trouble == "the disk is full"
+        monkeypatch.setattr(world.registry, "retire", retire)
+        await world.turn()
+        assert world.controller.trouble == ""
+        assert world.registry.rows["a"].retired
 
     run(scenario())

@@ -153,3 +153,14 @@ def test_a_missing_destination_is_left_to_planning_while_one_cannot_be_read(root
     assert names(Directory(root).look()) == ["b"]
     save(root, "local", "kind: Destination\n\tbroken")
     assert names(Directory(root).look()) == ["a", "b"]
+
+
+def test_that_nothing_is_meant_holds_for_the_first_look_only(tmp_path: Path) -> None:
+    directory = Directory(tmp_path, allow_empty=True)
+    assert directory.look().observed.empty_confirmed
+    for name in ("a", "b"):
+        save(tmp_path, name)
+    directory.look()
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").unlink()
+    assert not directory.look().observed.empty_confirmed

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from reconciler.app.ledger import own_ledger
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.model.errors import LeaseLost
+from reconciler.model.settings import Settings
 from tests.ledger.samples import INBOX, NOW, collected
 
 
@@ -30,3 +34,11 @@ def test_a_process_that_takes_it_twice_has_it(ledger: SqlLedger) -> None:
     ledger.take()
     ledger.take()
     ledger.hold()
+
+
+def test_R6_who_owns_the_state_takes_it_from_the_owner_before(url: str, tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path, state_url=url)
+    with own_ledger(settings) as first, own_ledger(settings) as second:
+        second.hold()
+        with pytest.raises(LeaseLost):
+            first.hold()

@@ -213,3 +213,12 @@ def test_a_standing_of_an_older_epoch_is_not_kept(ledger: SqlLedger) -> None:
     ledger.clear("sales", NOW)
     ledger.keep_standing("sales", 1, STANDING)
     assert ledger.standing("sales") is None
+
+
+def test_M8_what_was_retired_by_a_clock_that_was_ahead_is_kept_30_days_from_now(ledger: SqlLedger) -> None:
+    ledger.declare("sales", "digest", "new-keep", NOW)
+    ledger.retire("sales", NOW + 400 * DAY)
+    ledger.expire(NOW)
+    assert "sales" in ledger.histories(["sales"])
+    ledger.expire(NOW + 31 * DAY)
+    assert "sales" not in ledger.histories(["sales"])

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.planning.declared import Observed
 from reconciler.planning.desired import Desired, desire
+from reconciler.planning.touched import touched
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
 
 A, B, C = collector("a"), collector("b"), collector("c")
@@ -137,3 +138,21 @@ def test_a_removed_destination_stays_while_a_collector_names_it() -> None:
 def test_held_collectors_keep_their_destination() -> None:
     desired = desire(observed(), remembered(TO_LOCAL, collector("b", destination="local"), LOCAL))
     assert {one.destination_name for one in desired.collectors.values()} == {"local"}
+
+
+def test_what_somebody_removed_is_not_leaving() -> None:
+    leaving = frozenset({("MailCollector", "a")})
+    known = remembered(collector("a"), collector("b"))
+    assert set(desire(observed(collector("b"), leaving=leaving), known).collectors) == {"a", "b"}
+    seen = observed(collector("b"), leaving=leaving, removed=frozenset({"a"}))
+    assert set(desire(seen, known).collectors) == {"b"}
+    assert touched(seen, seen) is None
+
+
+def test_a_changed_destination_is_another_collector() -> None:
+    sales = collector("sales", destination="local")
+    before = desire(observed(sales, destination("local")), {})
+    moved = destination("local", maildir={"path": "elsewhere/{local}"})
+    after = desire(observed(sales, moved), before.good, before.collectors)
+    assert after.collectors["sales"].destination == moved.effective.spec
+    assert after.collectors["sales"].effective_digest != before.collectors["sales"].effective_digest
