@@ -306,8 +306,11 @@ def test_D10_Y18_a_partial_delivery_goes_on_where_it_was(top: bool) -> None:
     assert here.mailboxes.texts("a@here") == here.mailboxes.texts("b@here") == [STORED[0]]
 
 
-def test_P7_Y18_a_doubted_message_is_recognised_and_never_deleted() -> None:
-    here = world("new-delete", "pop3")
+@pytest.mark.parametrize("top", [True, False])
+@pytest.mark.parametrize("mode", ["new-delete", "all-delete"])
+def test_P7_Y18_a_doubted_message_is_recognised_and_never_deleted(mode: Mode, top: bool) -> None:
+    here = world(mode, "pop3")
+    here.server.top = top
     here.server.doubt = {"2"}
     here.session()
     other_host(here)

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.errors import DestinationUnavailable, LedgerUnavailable
+from reconciler.model.errors import CollectorError, DestinationUnavailable, LedgerUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Entry, MessageState, Outcome, Refused
 from reconciler.model.routing import Routing
 from tests.collect.world import (
@@ -377,3 +377,83 @@ def unkeyed() -> World:
     here.server.uidl = False
     here.server.messages["again"] = TEXTS["1"]
     return here
+
+
+def test_I26_nothing_is_deleted_where_the_server_opens_the_folder_read_only() -> None:
+    here = world("new-delete")
+    here.server.read_only = True
+    first, second = here.session(), here.session()
+    assert (first.collected, first.deleted, second.deleted) == (5, 0, 0)
+    assert any("read-only" in note for note in first.notes)
+    assert len(here.server.messages) == 5
+
+
+class Taken(Fate):
+    """Another process takes the ledger while messages are deleted, before QUIT."""
+
+    def __init__(self, here: World) -> None:
+        super().__init__()
+        self.here = here
+
+    def step(self, name: str) -> None:
+        super().step(name)
+        self.here.ledger.lost = self.here.ledger.lost or name == "before delete"
+
+
+def test_R6_the_lease_is_asked_for_once_more_before_quit() -> None:
+    here = world("new-delete", "pop3")
+    report = here.session(Taken(here))
+    assert report.error is not None
+    assert (report.error.reason, report.collected, report.deleted) == ("LeaseLost", 5, 0)
+    assert len(here.server.messages) == 5
+
+
+@pytest.mark.parametrize("error", [DestinationUnavailable("the disk is full"), CollectorError("this one cannot be")])
+@pytest.mark.parametrize("stopping", [True, False])
+def test_what_fails_while_the_session_is_stopped_counts_for_no_message(
+        monkeypatch: pytest.MonkeyPatch, stopping: bool, error: CollectorError) -> None:
+    here, helm = world("new-delete"), Helm()
+
+    def stage(*_: object) -> MemoryStaged:
+        raise error
+
+    monkeypatch.setattr(MemoryDestination, "stage", stage)
+
+    def route(head: bytes) -> Routing:
+        helm.stop_after = 0 if stopping else -1
+        return everything_to("a@here")(head)
+
+    here.task = replace(here.task, route=route)
+    report = here.session(helm=helm)
+    assert (report.outcome, report.collected) == (Outcome.INTERRUPTED if stopping else Outcome.FAILED, 0)
+    entries = [row.entry for row in here.ledger.rows.values()]
+    assert [entry.attempts for entry in entries] == ([] if stopping else [1])
+
+
+def test_put_offs_with_successes_between_them_do_not_end_fetching() -> None:
+    here = world("new-delete")
+    here.batch_size = 1
+    here.task = replace(here.task, route=one_after_the_other(["full@here", "a@here"] * 3))
+    here.verdict = lambda recipient: Deferred(recipient, "452 full") if recipient == "full@here" else Delivered(
+        recipient, "file")
+    report = here.session()
+    assert (report.outcome, report.failed, report.collected) == (Outcome.SUCCEEDED, 3, 2)
+
+
+def test_a_message_refused_for_one_and_put_off_for_another_is_tried_again() -> None:
+    here = world("new-delete")
+    here.server.messages = {"1": TEXTS["1"]}
+    here.task = replace(here.task, route=everything_to("a@here", "b@here"))
+    here.verdict = lambda recipient: Deferred(recipient, "452 full") if recipient == "b@here" else Refused(
+        recipient, "554 no")
+    report = here.session()
+    assert (report.failed, report.parked) == (1, 0)
+
+
+def test_thousands_that_were_collected_before_are_all_deleted() -> None:
+    here = world("new-keep", limit=0)
+    here.server.messages = {str(uid): b"Subject: %d\r\n\r\n" % uid for uid in range(1, 2002)}
+    here.session()
+    here.task = replace(here.task, mode="new-delete")
+    assert here.session().deleted == 2001
+    assert here.server.messages == {}

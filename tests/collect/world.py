@@ -106,6 +106,7 @@ class Server:
     headers: int = 0
     """How many have been asked for."""
     vanish: set[str] = field(default_factory=set)
+    read_only: bool = False
 
     @property
     def folder(self) -> Folder:
@@ -132,7 +133,7 @@ class MemorySource:
         shared = self.server.same_uidl and len(self.server.messages) > 1
         yield Listing(self.server.folder,
                       tuple(Listed(key, len(text), shared) for key, text in self.server.messages.items()),
-                      keys_stable=self.server.uidl, next_key=self.server.next_key)
+                      read_only=self.server.read_only, keys_stable=self.server.uidl, next_key=self.server.next_key)
 
     def headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
         self.fate.step("headers")
@@ -170,6 +171,7 @@ class MemorySource:
 
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:
         assert self.writable
+        assert not self.server.read_only
         self.fate.step("before delete")
         keys = frozenset(message.key for message in messages)
         if self.server.protocol == "pop3":
