@@ -9,7 +9,7 @@ import pytest
 from reconciler.model.errors import ProtocolViolation, SourceError
 from reconciler.model.messages import Deletion
 from tests.servers.scripted import Client, Scripted
-from tests.sources.imap_server import SELECTED, Reply, imap, inbox, source
+from tests.sources.imap_server import BODIES, SELECTED, Reply, collect, fetched, imap, inbox, source, tagged
 
 OK = b"TAG OK done\r\n"
 UIDPLUS = b"* CAPABILITY IMAP4rev1 UIDPLUS\r\n" + OK
@@ -178,4 +178,30 @@ def test_I25_where_search_ends_the_connection_the_flags_tell_whose_are_deleted(s
         assert deletion.confirmed == confirmed
         assert (b"EXPUNGE" in [line.partition(b" ")[2] for line in server.lines]) == bool(confirmed)
         assert sum(b" SEARCH " in line for line in server.lines) == (1 if search.startswith(b"*") else 2)
+        opened.finish()
+
+
+@pytest.mark.parametrize("look", [
+    {"UID SEARCH UID": b"* SEARCH 5 7\r\n" + OK},
+    {"UID SEARCH UID": b"TAG NO search\r\n", "UID FETCH 1:2 (UID)": b"* 1 FETCH (UID 5)\r\n" + OK}])
+def test_I31_a_look_that_shows_other_messages_says_nothing_of_ours(look: dict[str, Reply]) -> None:
+    deletion, _ = deleted(GONE | {"CAPABILITY": UIDPLUS, "UID EXPUNGE": OK} | look)
+    assert deletion == Deletion(confirmed=frozenset({"1", "2"}))
+
+
+def test_I12_a_server_that_shows_expunged_messages_until_noop_is_asked_after_it() -> None:
+    gone: list[bytes] = []
+
+    def noop(client: Client, line: bytes) -> None:
+        gone.append(line)
+        client.send(tagged(line, b"* 3 EXPUNGE\r\n" + OK))
+
+    def look(client: Client, line: bytes) -> None:
+        client.send(tagged(line, (b"" if gone else b"* 3 FETCH (UID 5)\r\n") + OK))
+
+    there = b"".join(fetched(uid, BODIES[uid]) for uid in (1, 2))
+    with Scripted(imap({"UID FETCH 1:2,5 (UID BODY": there + OK, "NOOP": noop, "UID FETCH 5 (UID)": look,
+                        "UID FETCH 5 (UID BODY": OK})) as server:
+        opened = source(server)
+        assert collect(opened, inbox(opened)) == [BODIES[1], BODIES[2], "vanished"]
         opened.finish()

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from reconciler.model.errors import (
     ConnectionFailed,
+    Flooded,
     FolderFailed,
     ProtocolViolation,
     SourceError,
@@ -423,7 +424,7 @@ def test_I17_slowloris() -> None:
 
 
 def test_I18_a_flood_of_untagged_data() -> None:
-    assert broken({BATCH: flood}, ProtocolViolation, Limits(listing=100_000)) == []
+    assert broken({BATCH: flood}, Flooded, Limits(listing=100_000)) == []
 
 
 def test_I18_a_flood_in_answer_to_a_short_command() -> None:
