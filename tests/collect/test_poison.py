@@ -134,7 +134,7 @@ def test_wherever_they_stand(cases: Any, protocol: Protocol, kind: str, at: set[
     for _ in range(2):
         case.session()
     assert case.missing() == at
-    for _ in range(5 * (1 + len(at) // 5) + 1):
+    for _ in range(5 * -(-len(at) // 2) + 1):  # where nothing else is left, a session ends with the second in a row
         case.session()
     assert set(case.account.parked()) == set(map(case.key, at))
     assert case.missing() == at

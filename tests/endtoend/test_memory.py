@@ -112,7 +112,7 @@ def peak(root: Path, protocol: str, script: Script) -> tuple[int, str]:
     found = re.search(r"VmHWM:\s+(\d+) kB", done.stderr)
     assert found, done.stderr
     session = next(json.loads(line) for line in done.stderr.splitlines() if '"event": "session"' in line)
-    return int(found[1]), str(session.get("error", ""))
+    return int(found[1]), str(session.get("error") or session.get("notes") or "")  # the notes: it is one message's
 
 
 @pytest.fixture(scope="module")

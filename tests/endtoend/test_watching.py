@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -314,19 +315,24 @@ def test_a_manifest_that_is_a_link_to_elsewhere(root: Path, tmp_path: Path, over
             daemon.after(START | {"c": "9h"}, link, str(number), target.parent)
 
 
+def _ended_with(daemon: Watched, name: str, reason: str) -> bool:
+    return daemon.last_error(name) == reason
+
+
 def test_a_secret_behind_a_link_that_a_collector_waits_for(root: Path, tmp_path: Path, over: Over) -> None:
     volume = ConfigMap(tmp_path / "secrets")
     volume.write({"other": "x"})
     (tmp_path / "link").symlink_to("secrets")
-    wanted = START | {"c": "1h"}
-    (root / "c.yaml").write_text(manifest("c", password="{file: ../link/c}"))
-    with over(root, wanted) as daemon:
-        for _ in ROUNDS:
-            daemon.until("that it waits", lambda: daemon.last_error("c") == "SecretUnavailable")
-            volume.write({"c": "a-password"})
-            daemon.until("that it connects", lambda: daemon.last_error("c") == "ConnectionFailed")
+    names = [f"c{number}" for number, _ in enumerate(ROUNDS, 2)]
+    for number, name in enumerate(names, 2):  # each at a host of its own: at one that is away it would wait for others
+        text = manifest(name, password=f"{{file: ../link/{name}}}").replace("port: 1", f"port: {number}")
+        (root / f"{name}.yaml").write_text(text)
+    with over(root, START | dict.fromkeys(names, "1h")) as daemon:
+        for name in names:
+            daemon.until("that it waits", partial(_ended_with, daemon, name, "SecretUnavailable"))
+            volume.write({name: "a-password"})
+            daemon.until("that it connects", partial(_ended_with, daemon, name, "ConnectionFailed"))
             volume.write({"other": "x"})
-            daemon.collect("c")
 
 
 # -- much at once, half at once, and nothing told
