@@ -22,6 +22,14 @@ from tests.control.test_daemon import REPOSITORY
 from tests.control.virtual import virtual
 
 
+@pytest.fixture(autouse=True)
+def hang_up_ends() -> Iterator[None]:
+    """Whoever runs the tests may ignore SIGHUP (nohup), and a daemon would keep to that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 class Manager:
     """Listens at $NOTIFY_SOCKET."""
 
