@@ -98,8 +98,9 @@ class Mounts:
         self._poll = select.poll()
         self._changes = 0
         with suppress(OSError):
-            self._table = Path("/proc/self/mountinfo").open("rb")  # noqa: SIM115  # as long as the process lives
-            self._poll.register(self._table, select.POLLPRI | select.POLLERR)
+            # A number, not a file object: it stays open as long as the process, and nobody need close it.
+            table = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+            self._poll.register(table, select.POLLPRI | select.POLLERR)
 
     def changes(self) -> int:
         """How often."""

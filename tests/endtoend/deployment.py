@@ -135,8 +135,11 @@ class Daemon:
         raise AssertionError(f"never seen: {what}\n{self.deployment.get()}\n{self.deployment.log}")
 
     def ready(self) -> None:
-        """Wait until it answers: before that, the command would look at the files instead."""
-        self.until("the control socket", self._answers)
+        """Wait until it has loaded the manifests: before that it answers, but knows no collector."""
+        self.until("the first load", self._is_ready)
+
+    def _is_ready(self) -> bool:
+        return self._answers() and self.request("/readyz").is_success
 
     def _answers(self) -> bool:
         try:
