@@ -37,14 +37,15 @@ class Ticket:
     """A place in the queue, and then of a session. `refuse`: what to call instead of `admit` where the host turns out
     to be away."""
 
-    __slots__ = ("admit", "began", "cancelled", "control", "ending", "entered", "place", "probes", "refuse", "urgent")
+    __slots__ = ("admit", "began", "cancelled", "control", "ending", "entered", "held", "place", "probes", "refuse",
+                 "urgent")
 
     def __init__(self, place: Place, admit: Admit, refuse: Callable[[Failure], None] | None, *, urgent: bool) -> None:
         self.place = place
         self.admit = admit
         self.refuse = refuse
         self.urgent = urgent
-        self.cancelled = self.entered = self.probes = False
+        self.cancelled = self.entered = self.held = self.probes = False
         self.began = 0.0
         self.control: Breakable | None = None
         """By which the session can be ended; None: it is not."""
@@ -264,6 +265,7 @@ class Admission:
 
     def release(self, ticket: Ticket) -> None:
         """A session that was admitted is over."""
+        ticket.held = False
         host = self._hosts[ticket.place.host]
         queue = host.queue(ticket.place.port)
         if ticket in queue.outside:
@@ -423,7 +425,7 @@ class Admission:
     def _begin(self, host: _Host, ticket: Ticket) -> None:
         now, queue = _now(), host.queue(ticket.place.port)
         queue.take(ticket)
-        ticket.began, ticket.probes = now, queue.door.away
+        ticket.began, ticket.probes, ticket.held = now, queue.door.away, True
         queue.outside.append(ticket)
         self._under_way[ticket] = host
         self._running += 1

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 
 from msgspec import Struct, field
 
 from reconciler.control.clock import Clock
+from reconciler.control.defects import Defects
 from reconciler.control.doors import Cause
 from reconciler.control.state import LoopState
-from reconciler.control.status import Facts, shown
+from reconciler.control.status import Facts, shown, unshowable
 from reconciler.model.history import History
 from reconciler.model.outcomes import Outcome, SessionReport, Totals
 from reconciler.model.status import HostAway, Session, ShownCollector
 from reconciler.planning.desired import Desired, DesiredCollector, Invalid
+
+_SHOWING = "showing its status"
 
 
 class _Past(Struct):
@@ -50,8 +54,9 @@ class Subscription:
 class Board:
     """Kept by the controller and the loops. Whatever changes is redrawn once, in the event loop's next turn."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, defects: Defects | None = None) -> None:
         self._clock = clock
+        self._defects = defects or Defects()
         self._state: Callable[[str], LoopState | None] = lambda _: None
         self._ended: Callable[[], None] = lambda: None
         self._failed: Callable[[], None] = lambda: None
@@ -175,6 +180,7 @@ class Board:
         self._changed.pop(name, None)
         self._past.pop(name, None)
         self._generations.pop(name, None)
+        self._defects.judge(name, _SHOWING, None)
         self._publish(name, None)
 
     def _redraw(self) -> None:
@@ -184,13 +190,20 @@ class Board:
             desired = self._desired.get(name)
             if desired is None:
                 continue
-            before = self._shown.get(name)
-            past = self._past.setdefault(name, _Past())
-            loop = self._state(name)
-            facts = Facts(desired, self._generations.get(name, 0), loop, loop.retry if loop else None, past.last,
-                          past.verdict, past.totals, self._revision, self._away(loop.cause if loop else None))
-            self._shown[name] = shown(facts, before.status.conditions if before else (), now)
+            with self._defects.contained(name, _SHOWING):
+                self._shown[name] = self._drawn(name, desired, now)
+            if sentence := self._defects.only(name, _SHOWING):
+                self._shown[name] = unshowable(name, sentence, self._generations.get(name, 0), now)
             self._publish(name, self._shown[name])
+
+    def _drawn(self, name: str, desired: DesiredCollector | Invalid, now: datetime) -> ShownCollector:
+        before = self._shown.get(name)
+        past = self._past.setdefault(name, _Past())
+        loop = self._state(name)
+        facts = Facts(desired, self._generations.get(name, 0), loop, loop.retry if loop else None, past.last,
+                      past.verdict, past.totals, self._revision, self._away(loop.cause if loop else None),
+                      self._defects.of(name))
+        return shown(facts, before.status.conditions if before else (), now)
 
     def _away(self, cause: Cause | None) -> HostAway | None:
         return None if cause is None else HostAway(

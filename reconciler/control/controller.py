@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from reconciler.control.threads import Threads
 from reconciler.log import log
 from reconciler.manifests.defects import place_of
 from reconciler.manifests.diagnostics import Diagnostic
-from reconciler.model.errors import LedgerUnavailable
+from reconciler.model.errors import LedgerUnavailable, NoThread
 from reconciler.model.history import History, Retry
 from reconciler.model.interfaces import Registry
 from reconciler.planning.declared import Declaration, Key
@@ -136,8 +136,9 @@ class Controller:
                 self._relist_at = self._clock.monotonic() + RELIST
             try:
                 await self._act(everything=everything, only=only, unforeseen=unforeseen)
-                self.trouble = ""
-            except LedgerUnavailable as error:
+                self.trouble = self._loops.unapplied
+                self._unsettled = self._unsettled or bool(self.trouble)
+            except (LedgerUnavailable, NoThread) as error:
                 self._unsettled = True
                 self.trouble = str(error)
                 log.error("manifests are not acted upon", error=self.trouble)  # noqa: TRY400  # no defect
@@ -190,24 +191,32 @@ class Controller:
         self._retries.update((name, history.retry) for name, history in histories.items() if history.retry)
 
     def _apply(self, decision: Decision) -> None:
-        names = decision.touched
+        names, before = decision.touched, self.plan
         self.plan = (plan(decision.desired, self._loops.actual()) if names is None else
                      plan_some(decision.desired, self._loops.actual(names), names))
-        for step in self.plan.changes:
+        for step in self._untold(before):
             log.info(type(step).__name__.lower(), collector=step.name, reason=step.reason, **_told(step))
         self._complaints.tell(decision.look, decision.desired)
         self._decision = decision
         self._loops.apply(self.plan, decision.versions, self._retries)
-        self._retries.clear()
+        if not self._loops.unapplied:
+            self._retries.clear()
         generations = {name: decision.versions[name].generation
                        for name in (decision.versions if names is None else names)}
         self._board.declare(decision.desired, generations, decision.look.revision, names)
+
+    def _untold(self, before: Plan) -> Iterator[Step]:
+        """The changes that the log has not told: what a defect keeps from being done is planned again and again."""
+        told = {(type(step), step.name) for step in before.changes} if self.trouble else set()
+        return (step for step in self.plan.changes if (type(step), step.name) not in told)
 
     async def _retire(self, desired: Desired, now: datetime) -> None:
         """Removed collectors, once their last session is over."""
         gone = [name for name in self._recorder.gone(desired) if name not in self._loops]
         if gone:
-            await self._threads.run(self._recorder.retire, gone, now)
+            for name, defect in (await self._threads.run(self._recorder.retire, gone, now)).items():
+                self._loops.defects.judge(name, "retiring it", defect)
+                self._unsettled = self._unsettled or defect is not None
 
 
 def _told(step: Step) -> dict[str, object]:

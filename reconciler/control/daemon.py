@@ -17,6 +17,7 @@ from reconciler.control.board import Board
 from reconciler.control.checks import Check, Checks
 from reconciler.control.clock import Clock
 from reconciler.control.controller import Controller
+from reconciler.control.defects import Defects
 from reconciler.control.leaving import SETTLE
 from reconciler.control.limits import LimitsOf, preset
 from reconciler.control.loop import OpenPush
@@ -72,9 +73,11 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     clock = Clock()
     pool = SessionPool(parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now,
                        parts.stamp)
-    board = Board(clock)
+    defects = Defects()
+    asyncio.get_running_loop().set_exception_handler(defects.unforeseen)
+    board = Board(clock, defects)
     admission = Admission(parts.max_sessions, parts.limits_of)
-    loops = Loops(pool, admission, clock, board, parts.stamp, parts.open_push)
+    loops = Loops(pool, admission, clock, board, parts.stamp, parts.open_push, defects)
     directory = Directory(manifests, allow_inline_secrets=parts.allow_inline_secrets,
                           allow_empty=parts.allow_empty, patience=SETTLE)
     controller = Controller(directory, parts.registry, loops, board, clock)

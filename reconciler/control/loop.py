@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.collect.backoff import forbids, remaining
@@ -15,6 +15,7 @@ from reconciler.collect.cadence import next_start
 from reconciler.control.admission import Admission, Ticket
 from reconciler.control.bell import Bell
 from reconciler.control.clock import Clock
+from reconciler.control.defects import INTERNAL_ERROR, Defects
 from reconciler.control.doors import NOT_THERE, WAITING, Place, place_of
 from reconciler.control.sessions import Finished, Relay, SessionControl, Sessions, Stamp, Work, is_lifted, unstamped
 from reconciler.control.state import LoopState, Observer, Version
@@ -52,6 +53,7 @@ class Surroundings(Struct, frozen=True):
     stamp: Stamp = unstamped
     open_push: OpenPush | None = None
     """None: nobody is told of new mail, whatever the manifests say."""
+    defects: Defects = field(default_factory=Defects)
 
 
 class Loop:
@@ -223,8 +225,9 @@ class Loop:
     def _back(self) -> None:
         """Its host, or its destination, is there again: whoever failed for that goes on at once."""
         retry = self.retry
-        if retry is not None and retry.reason in WAITING and not (self.busy or self._stopping or self._ticket):
-            self._schedule(self._around.clock.monotonic())
+        with self._around.defects.contained(self.name, "being told that its host is there again"):
+            if retry is not None and retry.reason in WAITING and not (self.busy or self._stopping or self._ticket):
+                self._schedule(self._around.clock.monotonic())
 
     def _schedule(self, due: float) -> None:
         self._unschedule()
@@ -262,12 +265,18 @@ class Loop:
         """Who asked for a session learns that its host is away; the loop goes on waiting for it."""
         self._ticket = None
         now = self._around.clock.now()
-        self._answer(SessionReport(now, now, Outcome.FAILED, error=Failure(
-            failure.reason, f"not tried, for somebody was just not let in: {failure.message}")))
-        self._resume()
+        with self._around.defects.contained(self.name, "being told that its host is away"):
+            self._answer(SessionReport(now, now, Outcome.FAILED, error=Failure(
+                failure.reason, f"not tried, for somebody was just not let in: {failure.message}")))
+            self._resume()
 
     def _begin(self, ticket: Ticket) -> None:
+        """Whoever admits it has others to admit: it is never told of a failure."""
         self._ticket = None
+        with self._around.defects.contained(self.name, "beginning a session", lambda: self._abandon(ticket)):
+            self._start_session(ticket)
+
+    def _start_session(self, ticket: Ticket) -> None:
         loop, admission = asyncio.get_running_loop(), self._around.admission
         relay = Relay(loop, self._progressed)
         self._control = SessionControl(
@@ -275,10 +284,31 @@ class Loop:
             login=lambda: relay.call(lambda: admission.another_login(ticket)),
             entered=lambda: relay.call(lambda: admission.entered(ticket)))
         ticket.control = self._control
-        self.session = loop.create_task(self._run(ticket, self._control), name=f"session of {self.name}")
         self._around.observer.changed(self.name)
+        self.session = loop.create_task(self._run(ticket, self._control), name=f"session of {self.name}")
 
     async def _run(self, ticket: Ticket, control: SessionControl) -> None:
+        """The session's task: it is over when the place in the queue is free and the next one is due, whatever
+        happens."""
+        with self._around.defects.contained(self.name, "a session", lambda: self._abandon(ticket)):
+            await self._collect(ticket, control)
+
+    def _abandon(self, ticket: Ticket) -> None:
+        """The session ended by a defect of ours: the next one after the interval."""
+        now, clock = self._around.clock.now(), self._around.clock
+        self.session = self._control = None
+        if ticket.held:
+            self._around.admission.release(ticket)
+        self._answer(SessionReport(now, now, Outcome.FAILED, error=Failure(
+            INTERNAL_ERROR, "a defect of mailcollector, please report it with the log")))
+        if self._stopping:
+            self._end()
+        elif self._next is not None:
+            self._adopt(self._next, 0.0)
+        else:
+            self._schedule(clock.monotonic() + self._interval)
+
+    async def _collect(self, ticket: Ticket, control: SessionControl) -> None:
         version, started = self._version, self._around.clock.monotonic()
         self._pause = PAUSE if started - self._begun_at > 4 * self._pause else min(LONGEST_PAUSE, 2 * self._pause)
         self._begun_at, self._rung = started, False
@@ -287,6 +317,8 @@ class Loop:
             Work(version.collector, self._retry, version.fresh, control, self._judged(), open_push))
         self._listen(finished, asked=open_push is not None)
         error = finished.report.error
+        if error is not None and error.reason == INTERNAL_ERROR:
+            self._around.defects.count += 1
         self._turned_away_at = self._around.clock.monotonic() if error and error.at_greeting else None
         self._retry, self._retry_until = finished.retry, self._kept_until(finished.retry)
         self._awaiting_first = False

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
+from msgspec import Struct
+
 from reconciler.collect.cadence import first_delay
 from reconciler.control.admission import Admission
 from reconciler.control.clock import Clock
+from reconciler.control.defects import Defects
 from reconciler.control.loop import Loop, OpenPush, SessionRefused, Surroundings
 from reconciler.control.sessions import Sessions, Stamp, is_lifted, unstamped
 from reconciler.control.state import LoopState, Observer, Version
@@ -17,18 +20,32 @@ from reconciler.manifests.spec import seconds
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import SessionReport
 from reconciler.planning.desired import DesiredCollector
-from reconciler.planning.plan import Hold, Keep, Plan, Replace, Start, Stop
+from reconciler.planning.plan import Hold, Keep, Plan, Replace, Start, Step, Stop
 
+APPLYING = "carrying out the plan"
+_STAMPING = "looking whether the secret has changed"
 Waiting = tuple[str, Retry, DesiredCollector]
 """A collector whose back-off is for its secret."""
+
+
+class Seen(Struct, frozen=True):
+    """What was found when a collector's secret was looked at."""
+
+    name: str
+    changed: bool = False
+    defect: Exception | None = None
 
 
 class Loops:
     """Never two sessions of one collector at once; a loop whose spec is unchanged is never restarted."""
 
     def __init__(self, sessions: Sessions, admission: Admission, clock: Clock, observer: Observer,
-                 stamp: Stamp = unstamped, open_push: OpenPush | None = None) -> None:
-        self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer), stamp, open_push)
+                 stamp: Stamp = unstamped, open_push: OpenPush | None = None, defects: Defects | None = None) -> None:
+        self.defects = defects or Defects()
+        """Of ours, by the collector that they came up for."""
+        self.defects.changed = observer.changed
+        self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer), stamp, open_push,
+                                    self.defects)
         self._loops: dict[str, Loop] = {}
         admission.on_changed(observer.changed)
 
@@ -53,27 +70,39 @@ class Loops:
         return len(self._loops)
 
     def apply(self, plan: Plan, versions: Mapping[str, Version], retries: Mapping[str, Retry]) -> None:
-        """Drive the loops to where the plan wants them. `retries`: back-offs that were kept across a restart."""
+        """Drive the loops to where the plan wants them. `retries`: back-offs that were kept across a restart. What
+        fails for one collector, by a defect of ours, is told (`unapplied`), and done for the others."""
         beginning = sum(isinstance(step, Start | Replace) for step in plan.steps)
         for step in plan.steps:
-            match step:
-                case Start(name) | Replace(name):
-                    version = versions[name]
-                    interval = seconds(version.collector.effective.collect.interval)
-                    self._begin(version, retries.get(name), first_delay(name, interval, beginning))
-                case Stop(name):
-                    self._loops[name].stop()
-                case Keep(name) | Hold(name):
-                    if name in self._loops and name in versions and isinstance(step, Keep):
-                        self._loops[name].update(versions[name])
+            with self.defects.contained(step.name, APPLYING):
+                self._carry_out(step, versions, retries, beginning)
+
+    @property
+    def unapplied(self) -> str:
+        """Which collectors are not as they are planned to be, by a defect of ours; "" where there are none."""
+        return self.defects.concerned(APPLYING)
+
+    def _carry_out(self, step: Step, versions: Mapping[str, Version], retries: Mapping[str, Retry],
+                   beginning: int) -> None:
+        match step:
+            case Start(name) | Replace(name):
+                version = versions[name]
+                interval = seconds(version.collector.effective.collect.interval)
+                self._begin(version, retries.get(name), first_delay(name, interval, beginning))
+            case Stop(name):
+                self._loops[name].stop()
+            case Keep(name) | Hold(name):
+                if name in self._loops and name in versions and isinstance(step, Keep):
+                    self._loops[name].update(versions[name])
 
     def _begin(self, version: Version, retry: Retry | None, delay: float) -> None:
         name = version.collector.name
         if name in self._loops:
             self._loops[name].replace(version, delay)
         else:
-            self._loops[name] = Loop(version, retry, self._around)
-            self._loops[name].start(delay)
+            loop = Loop(version, retry, self._around)
+            loop.start(delay)
+            self._loops[name] = loop
 
     def awaiting_secrets(self) -> list[Waiting]:
         """Those whose secret was refused, or could not be read."""
@@ -84,15 +113,22 @@ class Loops:
         """The files of the secrets that collectors wait for."""
         return frozenset(path for _, _, collector in self.awaiting_secrets() for path in _secret_files(collector))
 
-    def changed_secrets(self, waiting: Iterable[Waiting]) -> list[str]:
-        """Those of `waiting` whose secret has changed since. Blocking, from any thread."""
-        return [name for name, retry, collector in waiting if is_lifted(retry, collector, self._around.stamp)]
+    def changed_secrets(self, waiting: Iterable[Waiting]) -> list[Seen]:
+        """Which of `waiting` have a secret that has changed since. Blocking, from any thread."""
+        return [self._seen(*one) for one in waiting]
 
-    def secrets_changed(self, names: Iterable[str]) -> None:
-        """Their next sessions start."""
-        for name in names:
-            if name in self._loops:
-                self._loops[name].secret_changed()
+    def _seen(self, name: str, retry: Retry, collector: DesiredCollector) -> Seen:
+        try:
+            return Seen(name, is_lifted(retry, collector, self._around.stamp))
+        except Exception as defect:  # noqa: BLE001  # told by `secrets_changed`, in the thread that may
+            return Seen(name, defect=defect)
+
+    def secrets_changed(self, seen: Iterable[Seen]) -> None:
+        """The next sessions of those whose secret has changed start."""
+        for one in seen:
+            self.defects.judge(one.name, _STAMPING, one.defect)
+            if one.changed and one.name in self._loops:
+                self._loops[one.name].secret_changed()
 
     def collect_now(self, name: str, *, force: bool = False) -> asyncio.Future[SessionReport]:
         """See `Loop.collect_now`. Raises SessionRefused also when the collector does not run."""
@@ -132,6 +168,7 @@ class Loops:
 
     def forget(self, name: str) -> None:
         del self._loops[name]
+        self.defects.forget(name)
 
 
 def _secret_files(collector: DesiredCollector) -> Iterator[Path]:

@@ -134,12 +134,21 @@ class Recorder:
         return [name for name in self._declared if name not in desired.collectors and name not in desired.invalid
                 and name not in awaited]
 
-    def retire(self, names: Sequence[str], now: datetime) -> None:
-        for name in names:
+    def retire(self, names: Sequence[str], now: datetime) -> Mapping[str, Exception | None]:
+        """By the name, what by a defect of ours kept one from being retired. Raises LedgerUnavailable."""
+        return {name: self._retire(name, now) for name in names}
+
+    def _retire(self, name: str, now: datetime) -> Exception | None:
+        try:
             self._registry.retire(name, now)
-            del self._declared[name]
-            self._generations.pop(name, None)
-            self._given.pop(name, None)
+        except CollectorError:
+            raise
+        except Exception as defect:  # noqa: BLE001  # the others are retired; the control loop tells it
+            return defect
+        del self._declared[name]
+        self._generations.pop(name, None)
+        self._given.pop(name, None)
+        return None
 
     def expire(self, now: datetime) -> None:
         """Let the ledger forget what is too old, now and then."""
@@ -174,5 +183,6 @@ def decide_once(registry: Registry, directory: Directory, now: datetime) -> tupl
     recorder = Recorder(registry)
     recorder.recall()
     decision = recorder.decide(directory.look(everything=True), now)
-    recorder.retire(recorder.gone(decision.desired), now)
+    for defect in filter(None, recorder.retire(recorder.gone(decision.desired), now).values()):
+        log.error("defect", doing="retiring a collector", where=place_of(defect))
     return decision, registry.histories(decision.desired.collectors)

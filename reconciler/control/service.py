@@ -103,6 +103,11 @@ class Control:
         return self._controller.trouble
 
     @property
+    def internal_errors(self) -> int:
+        """Defects of ours that came up since the start, and that ended nothing but what they were about."""
+        return self._loops.defects.count
+
+    @property
     def healthy(self) -> bool:
         """The control loop moved lately."""
         moved = self._controller.moved_at

@@ -6,7 +6,6 @@ import asyncio
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Protocol
@@ -15,12 +14,15 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.collect.backoff import LOGIN_REFUSED
+from reconciler.control.defects import INTERNAL_ERROR
+from reconciler.control.threads import Threads
 from reconciler.log import log
 from reconciler.manifests.spec import seconds
 from reconciler.model.errors import (
     AccountNotReady,
     AuthenticationFailed,
     CollectorError,
+    NoThread,
     SecretUnavailable,
     SourceError,
 )
@@ -29,8 +31,6 @@ from reconciler.model.interfaces import Push, PushFactory, Registry
 from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.planning.desired import DesiredCollector
-
-INTERNAL_ERROR = "InternalError"
 
 
 class SessionControl:
@@ -176,11 +176,15 @@ class SessionPool:
         self._decide = decide
         self._registry = registry
         self._now = now
-        self._threads = ThreadPoolExecutor(size, thread_name_prefix="session")
-        self.internal_errors = 0
+        self._threads = Threads("session", size)
 
     async def run(self, work: Work) -> Finished:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.session, work)
+        try:
+            return await self._threads.run(self.session, work)
+        except NoThread as error:
+            work.control.failed_elsewhere = True
+            report = self._failed(self._now(), Failure.of(error))
+            return Finished(report, self._backed_off(work.collector, report, work.retry))
 
     def session(self, work: Work) -> Finished:
         """The same in the calling thread."""
@@ -195,8 +199,7 @@ class SessionPool:
         report, push = self._report(work)
         report = work.judge(report)
         _log(collector.name, report)
-        interval = seconds(collector.effective.collect.interval)
-        retry = self._decide(report, previous, collector.effective_digest, interval, self._now())
+        retry = self._backed_off(collector, report, previous)
         if retry is not None and retry.reason in _SECRETS_FAULT:
             # a session may itself have written a new refresh token: that is no reason to try again
             retry = replace(retry, stamp=self.stamp(collector) if collector.effective.source.oauth2 else before)
@@ -207,7 +210,11 @@ class SessionPool:
 
     def close(self) -> None:
         """Take no more work; whoever still works is not waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
+
+    def _backed_off(self, collector: DesiredCollector, report: SessionReport, previous: Retry | None) -> Retry | None:
+        interval = seconds(collector.effective.collect.interval)
+        return self._decide(report, previous, collector.effective_digest, interval, self._now())
 
     def _report(self, work: Work) -> tuple[SessionReport, Push | None]:
         """The one place where any failure of a session ends: its loop goes on, and the others never notice."""
@@ -221,7 +228,6 @@ class SessionPool:
         except CollectorError as error:
             return self._failed(started, Failure.of(error)), push
         except Exception as error:  # noqa: BLE001
-            self.internal_errors += 1
             where = _where(error)
             facts = {"collector": work.collector.name, "error": type(error).__name__, "where": where}
             log.error("defect in a session", **facts)  # noqa: TRY400  # its text may quote a password

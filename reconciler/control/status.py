@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from reconciler.control.defects import INTERNAL_ERROR
 from reconciler.control.state import LoopState
 from reconciler.manifests.spec import CollectorSpec
 from reconciler.model.errors import AuthenticationFailed
@@ -41,6 +42,8 @@ class Facts(Struct, frozen=True):
     totals: Totals = field(default_factory=Totals)
     revision: str | None = None
     host_away: HostAway | None = None
+    defect: str = ""
+    """Of ours, that keeps something from being done for it."""
 
 
 class _Finding(Struct, frozen=True):
@@ -63,6 +66,16 @@ def shown(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCo
         last_session=Session.of(facts.last) if facts.last else None, totals=facts.totals,
         token_expires_at=facts.last.token_expires_at if facts.last else None, host_away=facts.host_away)
     return ShownCollector(metadata=metadata, spec=shown_spec(declared.effective) if declared else {}, status=status)
+
+
+def unshowable(name: str, defect: str, generation: int, now: datetime) -> ShownCollector:
+    """A collector of which, by a defect of ours, nothing else can be shown."""
+    statuses: tuple[tuple[ConditionType, Truth], ...] = (("Ready", "Unknown"), ("Stalled", "True"))
+    told = tuple(Condition(type=type_, status=status, reason=INTERNAL_ERROR, message=defect, last_transition_time=now)
+                 for type_, status in statuses)
+    return ShownCollector(metadata=ShownMetadata(name=name), spec={},
+                          status=Status(conditions=told, generation=generation, observed_generation=generation,
+                                        totals=Totals()))
 
 
 def shown_spec(spec: CollectorSpec) -> dict[str, Any]:
@@ -127,6 +140,8 @@ def _stalled(facts: Facts) -> _Finding:
     problem = facts.desired.problem
     if problem is not None:
         return _Finding("Stalled", "True", problem.reason, problem.message)
+    if facts.defect:
+        return _Finding("Stalled", "True", INTERNAL_ERROR, facts.defect)
     retry = facts.retry
     if retry is not None and retry.reason == AuthenticationFailed.reason:
         return _Finding("Stalled", "True", retry.reason, retry.message)

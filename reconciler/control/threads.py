@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
+
+from reconciler.model.errors import NoThread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,11 +19,35 @@ class Threads:
 
     def __init__(self, purpose: str, size: int) -> None:
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=purpose)
+        self._closed = False
 
     async def run(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        bound = functools.partial(call, *arguments, **named)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, bound)
+        """Raises NoThread where nothing was done, for the system gives us no more threads (hazard R1)."""
+        return await asyncio.wrap_future(self._begun(functools.partial(call, *arguments, **named)))
+
+    def _begun(self, call: Callable[[], T]) -> Future[T]:
+        """A call that `submit` fails to find a thread for stays in its queue, where another thread may come upon it
+        later: so that nothing is done of which nobody knows, it is taken back."""
+        work: Future[T] = Future()
+        try:
+            self._pool.submit(_do, call, work)
+        except RuntimeError as error:
+            if self._closed:
+                raise
+            if work.cancel():
+                raise NoThread(f"the system gives no more threads: {error}") from error
+        return work
 
     def close(self) -> None:
         """Take no more calls; those that are under way are not waited for."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _do(call: Callable[[], T], work: Future[T]) -> None:
+    if not work.set_running_or_notify_cancel():
+        return
+    try:
+        work.set_result(call())
+    except BaseException as error:  # noqa: BLE001  # as in any executor: whoever asked gets it
+        work.set_exception(error)

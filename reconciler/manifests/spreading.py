@@ -47,7 +47,10 @@ def spread(work: Work[T, C, R], items: Sequence[T], common: C) -> list[R]:
     waiting = deque(enumerate(parts))
     found: dict[int, list[R]] = {}
     with _collecting_nothing(), ThreadPoolExecutor(processes) as threads:
-        attending = [threads.submit(_attend, work, common, waiting, found) for _ in range(processes)]
+        attending = []
+        with suppress(RuntimeError):  # no more threads (hazard R1): the rest is done here
+            for _ in range(processes):
+                attending.append(threads.submit(_attend, work, common, waiting, found))  # noqa: PERF401  # some may begin
         try:
             for one in attending:
                 one.result()

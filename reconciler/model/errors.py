@@ -158,6 +158,12 @@ class LeaseLost(LedgerUnavailable):
     reason = "LeaseLost"
 
 
+class NoThread(CollectorError):
+    """The system lets this process start no more threads (a limit of processes, of memory)."""
+
+    reason = "NoThread"
+
+
 class Stopped(CollectorError):
     """The session was told to stop."""
 

@@ -137,7 +137,8 @@ class Api:
         from reconciler.web.metrics import metrics  # noqa: PLC0415  # only where somebody scrapes
 
         text, media_type = await self._drawing.run(metrics, self._control.list(), self._control.diagnostics,
-                                                   version("mailcollector"), request.headers.get("accept", ""))
+                                                   version("mailcollector"), request.headers.get("accept", ""),
+                                                   self._control.internal_errors)
         return Response(text, headers={"Content-Type": media_type})
 
     async def healthy(self, _request: Request) -> Response:

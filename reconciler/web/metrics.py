@@ -24,23 +24,27 @@ Reading = Callable[[Status], float | None]
 
 
 def metrics(collectors: Sequence[ShownCollector], diagnostics: Iterable[Diagnostic], version: str,
-            accept: str) -> tuple[bytes, str]:
+            accept: str, internal_errors: int = 0) -> tuple[bytes, str]:
     """The text and its media type: OpenMetrics where the `Accept` header asks for it, else Prometheus' own format."""
     registry = CollectorRegistry()
-    registry.register(_Snapshot(collectors, tuple(diagnostics), version))
+    registry.register(_Snapshot(collectors, tuple(diagnostics), version, internal_errors))
     encode, media_type = choose_encoder(accept)
     return encode(registry), media_type
 
 
 class _Snapshot(Collector):
-    def __init__(self, collectors: Sequence[ShownCollector], diagnostics: Sequence[Diagnostic], version: str) -> None:
+    def __init__(self, collectors: Sequence[ShownCollector], diagnostics: Sequence[Diagnostic], version: str,
+                 internal_errors: int) -> None:
         self._collectors = collectors
         self._diagnostics = diagnostics
         self._version = version
+        self._internal_errors = internal_errors
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily(_PREFIX, "The program.", {"version": self._version})
         yield self._findings()
+        yield CounterMetricFamily(f"{_PREFIX}_internal_errors", "Defects of mailcollector that came up; its log tells "
+                                  "where. To be reported.", value=self._internal_errors)
         yield self._conditions()
         yield self._messages()
         yield self._counter("sessions", "Sessions that have ended.", lambda status: status.totals.sessions)

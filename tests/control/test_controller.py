@@ -15,6 +15,7 @@ from reconciler.control.admission import Admission
 from reconciler.control.board import Board
 from reconciler.control.checks import Checks
 from reconciler.control.controller import Controller
+from reconciler.control.defects import Defects
 from reconciler.control.limits import HostLimits
 from reconciler.control.loops import Loops
 from reconciler.control.observe import Directory
@@ -43,9 +44,10 @@ class World:
         self.registry = registry or MemoryRegistry()
         self.clock = VirtualClock()
         self.sessions = VirtualSessions(self.clock, length=0.0)
-        self.board = Board(self.clock)
+        self.defects = Defects()
+        self.board = Board(self.clock, self.defects)
         self.admission = Admission(32, lambda _: HostLimits(32))
-        self.loops = Loops(self.sessions, self.admission, self.clock, self.board)
+        self.loops = Loops(self.sessions, self.admission, self.clock, self.board, defects=self.defects)
         self.controller = Controller(Directory(root), self.registry, self.loops, self.board, self.clock)
         self.board.connect(self.loops.state, self.controller.ended)
         self.control = Control(self.controller, self.loops, self.board, self.registry,
