@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from reconciler.collect.backoff import decide
 from reconciler.control.clock import Clock
-from reconciler.control.sessions import INTERNAL_ERROR, RunSession, SessionControl, SessionPool, Work
+from reconciler.control.defects import INTERNAL_ERROR
+from reconciler.control.sessions import RunSession, SessionControl, SessionPool, Work
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Declared, Declaring, History
 from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals
