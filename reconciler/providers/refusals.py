@@ -15,7 +15,7 @@ from reconciler.model.errors import (
 )
 from reconciler.providers import known
 from reconciler.providers.meanings import Meaning
-from reconciler.providers.understanding import Understanding, understand
+from reconciler.providers.understanding import Understanding, named_wait, understand
 
 _LONG = 3600.0
 """Seconds: what is used up or barred comes back slowly."""
@@ -51,12 +51,13 @@ def refusal(message: str, text: str, code: str, *, host: str, protocol: str, pro
     return _TYPES[found.meaning](told, retry_after=wait, advice=advice)
 
 
-def refused_login(message: str, *, host: str, protocol: str, provider: str = "") -> AuthenticationFailed:
-    """A login that was refused in words that nobody knows: where the provider is known, how one logs in there."""
+def refused_login(message: str, text: str, *, host: str, protocol: str, provider: str = "") -> AuthenticationFailed:
+    """A login that was refused in words that nobody knows: where the provider is known, how one logs in there. The time
+    that `text`, the server's words, names is waited."""
     whose = known.named(provider) or known.of_host(host)
     advice = whose.advice.get(Meaning.WRONG_PASSWORD, "").replace("{protocol}", protocol.upper()) if whose else ""
     told = f"{message.rstrip('. ')}. {advice}" if advice else message
-    return AuthenticationFailed(told, certain=False, advice=advice)
+    return AuthenticationFailed(told, certain=False, retry_after=named_wait(text), advice=advice)
 
 
 def concerns_all(text: str, code: str, types: Collection[type[SourceError]] = (Throttled, SourceUnavailable)) -> bool:

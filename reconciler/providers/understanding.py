@@ -1,4 +1,5 @@
-"""From a server's reply to what it means: its response code first (RFC 5530, RFC 2449, RFC 3206), then its words."""
+"""From a server's reply to what it means: its response code first (RFC 5530, RFC 2449, RFC 3206), then its words: those
+that a page shows (`replies`), then any that say the same (`vocabulary`)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import functools
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -15,15 +16,16 @@ from reconciler.providers.meanings import Meaning
 
 if TYPE_CHECKING:
     from reconciler.providers.replies import Reply
+    from reconciler.providers.vocabulary import Rule
 
 _LONGEST = 1000
 """Characters that are looked at: what a reply means stands at its beginning."""
-_ENCODINGS = ("gb18030", "cp1251", "koi8-r", "euc-jp", "shift_jis", "latin-1")
-"""What servers write in that know no UTF-8, the rows decide which."""
+_ENCODINGS = ("gb18030", "cp1251", "koi8-r", "euc-jp", "shift_jis", "cp949", "big5", "latin-1", "cp1250")
+"""What servers write in that know no UTF-8; which one it is, what is understood decides."""
 _CODES = {
     "LIMIT": Meaning.THROTTLED, "LOGIN-DELAY": Meaning.THROTTLED, "INUSE": Meaning.IN_USE, "IN-USE": Meaning.IN_USE,
     "OVERQUOTA": Meaning.OVER_QUOTA, "EXPIRED": Meaning.PASSWORD_EXPIRED, "PRIVACYREQUIRED": Meaning.TLS_WANTED,
-    "WEBALERT": Meaning.WEB_LOGIN,
+    "WEBALERT": Meaning.WEB_LOGIN, "THROTTLED": Meaning.THROTTLED,
 }
 """Codes that say it all."""
 _PASSING = {
@@ -36,9 +38,12 @@ _GENERAL = {
     "SYS/PERM": Meaning.NO_MAILBOX,
 }
 """Codes that stand with much; words that say more count."""
+_OF_WHAT_WAS_ASKED = {"ALREADYEXISTS", "BADCHARSET", "BADURL", "CANNOT", "CLIENTBUG", "HASCHILDREN", "NONEXISTENT",
+                      "PARSE", "TOOBIG", "TRYCREATE", "UNKNOWN-CTE"}
+"""Codes that blame the command: what stands behind them is mostly a name."""
 _OF_LESS = {Meaning.THROTTLED, Meaning.CONNECTIONS, Meaning.BANDWIDTH, Meaning.IN_USE}
 _NOTHING_NEW = {Meaning.WRONG_PASSWORD, Meaning.TEMPORARY, Meaning.LATER}
-"""Words that do not outweigh a code."""
+"""Words that do not outweigh a code, nor others that say more."""
 _OF_CREDENTIALS = ("password", "credential", "authenticat", "log in", "login", "пароль", "логин", "密码", "passwor",
                    "kennwort", "mot de passe", "contraseña", "hasł", "パスワード")
 """What is put off with such words may be a refused password all the same."""
@@ -58,19 +63,37 @@ class Understanding(Struct, frozen=True):
 def understand(text: str, code: str = "", now: datetime | None = None) -> Understanding | None:
     """What a refusal means; None where nobody knows. `code` is its response code in capitals."""
     words = normalised(text)
-    row = _row(words)
-    found = row.meaning if row else None
-    if found is Meaning.LATER and any(word in words for word in _OF_CREDENTIALS):
-        found = None
-    meaning = _weighed(code, found)
+    row, found = _read(words)
+    meaning = None if code in _OF_WHAT_WAS_ASKED else _weighed(code, found)
     if meaning is None:
         return None
-    from reconciler.providers.waits import seconds_named  # noqa: PLC0415  # a session that is not refused does without
-
-    wait = seconds_named(words, now or datetime.now(UTC))
-    if row is None or found is not meaning:
+    wait = _wait(words, now)
+    if row is None or row.meaning is not meaning:
         return Understanding(meaning, wait)
     return Understanding(meaning, wait, row.provider, row.source)
+
+
+def named_wait(text: str) -> float | None:
+    """Seconds that a reply asks to wait, whatever else it means."""
+    return _wait(normalised(text))
+
+
+def _wait(words: str, now: datetime | None = None) -> float | None:
+    from reconciler.providers.waits import seconds_named  # noqa: PLC0415  # a session that is not refused does without
+
+    return seconds_named(words, now or datetime.now(UTC))
+
+
+@functools.lru_cache(maxsize=256)
+def _read(words: str) -> tuple[Reply | None, Meaning | None]:
+    """The line of the table that fits, and what the words mean."""
+    row = _row(words)
+    found = row.meaning if row else None
+    if found is None or found in _NOTHING_NEW:
+        found = _ruled(words, found)
+    if found is Meaning.LATER and any(word in words for word in _OF_CREDENTIALS):
+        found = None
+    return row, found
 
 
 def _weighed(code: str, words: Meaning | None) -> Meaning | None:
@@ -102,21 +125,83 @@ def decoded(data: bytes) -> str:
             text = codecs.getincrementaldecoder(encoding)().decode(data[:_LONGEST])  # it may end within a character
         except UnicodeDecodeError:
             continue
-        row = _row(normalised(text))
-        if row is not None and not row.says.isascii():
+        words = normalised(text)
+        row = _row(words)
+        if (row is not None and not row.says.isascii()) or _telling(words):
             return text
     return data.decode("utf-8", "backslashreplace")
 
 
 def _row(words: str) -> Reply | None:
-    return next((reply for parts, reply in _table() if _says(words, parts)), None)
+    bare = " . ".join(_clauses(words))
+    return next((reply for parts, rarest, reply in _table() if rarest in bare and _says(bare, parts)), None)
+
+
+def _ruled(words: str, otherwise: Meaning | None) -> Meaning | None:
+    """What the first rule that fits says of a clause, else of a whole sentence; `otherwise` where that is no more."""
+    stems = _spoken(words)
+    found = None
+    for pieces in (_clauses(words, commas=True), _clauses(words)):
+        found = _of_clauses(pieces, stems)
+        if found is not None and found not in _NOTHING_NEW:
+            return found
+    return otherwise or found
+
+
+def _of_clauses(pieces: Sequence[str], stems: Sequence[_Stem]) -> Meaning | None:
+    mentioned = [{stem.idea for stem in stems if _says(piece, stem.parts)} for piece in pieces]
+    for rule in _rules():
+        if any(ideas.issuperset(rule.ideas) and ideas.isdisjoint(rule.without) for ideas in mentioned):
+            return rule.meaning
+    return None
+
+
+def _spoken(words: str) -> list[_Stem]:
+    """Those of all stems that may stand in the text."""
+    return [stem for stem in _stems() if stem.rarest in words]
+
+
+def _telling(words: str) -> bool:
+    """Whether words that are no ASCII mean something together: in the wrong encoding they do not."""
+    stems = _spoken(words)
+    return any(not stem.rarest.isascii() and _says(words, stem.parts) for stem in stems) \
+        and _of_clauses(_clauses(words), stems) is not None
+
+
+def _clauses(words: str, *, commas: bool = False) -> list[str]:
+    from reconciler.providers.vocabulary import clauses  # noqa: PLC0415  # the same
+
+    return clauses(words, commas=commas)
+
+
+def _rules() -> Sequence[Rule]:
+    from reconciler.providers.vocabulary import RULES  # noqa: PLC0415  # the same
+
+    return RULES
+
+
+class _Stem(NamedTuple):
+    """`rarest`: the longest of its parts, to be looked for first."""
+
+    idea: str
+    parts: Sequence[str]
+    rarest: str
 
 
 @functools.cache
-def _table() -> Sequence[tuple[Sequence[str], Reply]]:
+def _stems() -> Sequence[_Stem]:
+    from reconciler.providers.vocabulary import IDEAS  # noqa: PLC0415  # the same
+
+    return [_Stem(idea, parts, max(parts, key=len).rstrip("_")) for idea, words in IDEAS.items()
+            for parts in ([part.strip() for part in stem.split("*")] for stem in words.split("|"))]
+
+
+@functools.cache
+def _table() -> Sequence[tuple[Sequence[str], str, Reply]]:
     from reconciler.providers.replies import REPLIES  # noqa: PLC0415  # the same
 
-    return [([part.strip() for part in normalised(reply.says).split("*")], reply) for reply in REPLIES]
+    return [(parts, max(parts, key=len).rstrip("_"), reply) for reply in REPLIES
+            for parts in [[part.strip() for part in normalised(reply.says).split("*")]]]
 
 
 def _says(words: str, parts: Sequence[str]) -> bool:
@@ -131,11 +216,19 @@ def _says(words: str, parts: Sequence[str]) -> bool:
 
 
 def _found(words: str, part: str, position: int) -> int:
-    """Where `part` stands at the beginning of a word; writing without spaces has words anywhere."""
-    anywhere = not part[0].isalnum() or unicodedata.east_asian_width(part[0]) == "W"
-    while (position := words.find(part, position)) > 0:
-        if anywhere or not words[position - 1].isalnum() \
-                or unicodedata.east_asian_width(words[position - 1]) == "W":
+    """Where `part` stands at the beginning of a word, and to its end where it ends with `_`; writing without spaces has
+    words anywhere."""
+    whole = part.endswith("_")
+    part = part.rstrip("_")
+    anywhere = not part[0].isalnum() or _wide(part[0])
+    while (position := words.find(part, position)) >= 0:
+        end = position + len(part)
+        begins = anywhere or not position or not words[position - 1].isalnum() or _wide(words[position - 1])
+        if begins and not (whole and words[end:end + 1].isalnum() and not _wide(words[end])):
             return position
         position += 1
     return position
+
+
+def _wide(letter: str) -> bool:
+    return unicodedata.east_asian_width(letter) == "W"

@@ -26,6 +26,8 @@ _STATUSES = frozenset(("OK", "NO", "BAD", "PREAUTH"))
 _KEPT = frozenset(("CAPABILITY", "EXISTS", "UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "READ-ONLY", "NAMESPACE"))
 _ALERTS = 5
 """So many are remembered of a session."""
+_HEARD = 100
+"""So many are looked at, for most say the same again."""
 _VERSIONS = ("IMAP4REV1", "IMAP4REV2", "IMAP4")
 Hearer = Callable[[Untagged], None]
 
@@ -46,6 +48,7 @@ class Dialogue(imaplib.IMAP4):
         self.connection = connection
         self.alerts: list[str] = []
         """What the server wants people to be told (RFC 3501, section 7.1), each once."""
+        self._listened = 0
         self.read_only = False
         """The folder was opened for writing, and the server does not let us (READ-ONLY)."""
         self._reader = Reader(connection)
@@ -263,7 +266,8 @@ class Dialogue(imaplib.IMAP4):
             return
         if found[0] in _KEPT:
             self.untagged_responses[found[0]] = [found[1]]
-        elif found[0] == "ALERT":
+        elif found[0] == "ALERT" and self._listened < _HEARD:
+            self._listened += 1
             alert = decoded(text.partition(b"]")[2]).strip()
             if alert and alert not in self.alerts and len(self.alerts) < _ALERTS:
                 self.alerts.append(alert)

@@ -86,7 +86,7 @@ class Failures:
     def login(self, completed: Completed) -> SourceError:
         """A refused login; what bars us only for now is no failure of the credentials (hazard I27)."""
         return self._understood("login refused", completed.text) or refused_login(
-            self._told("login refused", completed.text), host=self._endpoint.host, protocol="imap",
+            self._told("login refused", completed.text), completed.text, host=self._endpoint.host, protocol="imap",
             provider=self._endpoint.provider)
 
     def _understood(self, doing: str, text: str, message: str = "") -> SourceError | None:

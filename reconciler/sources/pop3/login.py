@@ -109,6 +109,6 @@ def _refused(dialogue: Dialogue, reply: Reply, capabilities: Capabilities) -> Re
     if error is None:
         text = f"{dialogue.connection.endpoint}: login refused: {dialogue.quote(reply)}"
         # without [AUTH] it may be anything (RFC 3206, section 4)
-        error = refused_login(text, host=dialogue.connection.endpoint.host, protocol="pop3",
-                         provider=dialogue.connection.endpoint.provider)
+        error = refused_login(text, reply.text, host=dialogue.connection.endpoint.host, protocol="pop3",
+                              provider=dialogue.connection.endpoint.provider)
     return Refusal(error, understood=_UNKNOWN.search(reply.rest) is None)
