@@ -30,8 +30,8 @@ _SERVERS = """## Servers, whoever runs them
 What is understood of any server. A response code that says it all (`LIMIT`, `INUSE`, `OVERQUOTA`, `EXPIRED`,
 `PRIVACYREQUIRED`, `LOGIN-DELAY`, `IN-USE`) comes before words; with `AUTHENTICATIONFAILED`, `CONTACTADMIN`, `SYS/PERM`
 or no code, words that say more count. `*` stands for what comes in between. Where a text names a time, that is how long
-is waited, at most a day. Texts that are not among them are understood by the ideas that come together in a clause, in any
-language (`reconciler/providers/vocabulary.py`): *IMAP* and *not allowed*, *password* and *expired*, *address* and
+is waited, at most a day. Texts that are not among them are understood by the ideas that come together in a clause, in
+any language (`reconciler/providers/vocabulary.py`): *IMAP* and *not allowed*, *password* and *expired*, *address* and
 *blocked*. What stands in quotes, or names a folder, is not read.
 
 | it says | it means | seen in |
