@@ -5,6 +5,7 @@ SCHEMA := schemas/mailcollector.v1.json
 ONCE ?=
 ARGS ?=
 SECONDS ?= 3600
+# Not for tests: each of the many programs that they start would compile all of ours.
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help demo test test-trixie test-image crashwalk soak check fix lock bench clean
@@ -32,7 +33,7 @@ demo:
 test:
 	@scripts/bootstrap test
 	@scripts/test-tools
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-trixie:
 	@scripts/trixie $(or $(ARGS),full)

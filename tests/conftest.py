@@ -15,11 +15,18 @@ from tests.servers.postfix import Postfix
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 _numbers = itertools.count(1)
+LONGEST = ("tests/soak/", "tests/project/test_bench.py", "tests/crashes/", "tests/endtoend/")
+"""They come first: were one of them the last, the other workers would wait for it."""
 
 
 def pytest_configure() -> None:
     """Started in the background by a shell, we would ignore SIGINT, and so would every program that a test starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((place for place, start in enumerate(LONGEST) if item.nodeid.startswith(start)),
+                                     len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +26,12 @@ def every_point(steps: Counter[str]) -> Iterator[Death]:
             yield Death(kind, number, "after")
 
 
-def each_kind(steps: Counter[str]) -> Iterator[Death]:
-    """One of each kind, and every commit of the ledger: what is recorded decides what follows."""
+def each_kind(steps: Counter[str], decisive: Collection[str] | None = None, part: int = 0) -> Iterator[Death]:
+    """One of each kind, and every commit of messages: what is recorded decides what follows. With `decisive` one of
+    each of these, and of the other kinds a third: those of `part` 0, 1 or 2."""
     for turn, kind in enumerate(sorted(steps)):
+        if decisive is not None and kind not in decisive and sum(kind.encode()) % 3 != part:
+            continue
         numbers = range(1, steps[kind] + 1) if kind == "commit messages" else [1 + turn % steps[kind]]
         for number in numbers:
             yield Death(kind, number, "after" if (turn + number) % 2 else "before")

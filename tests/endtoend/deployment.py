@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import httpx
 
+from tests.endtoend import forks
 from tests.servers.dovecot import Dovecot
 
 Tls = Literal["implicit", "starttls", "none"]
@@ -79,8 +80,7 @@ spec:
         return [str(Path(sys.executable).with_name("mailcollector")), verb, *arguments, "--state-dir", str(self.state)]
 
     def run(self, verb: str, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(self.command(verb, *arguments), check=False, capture_output=True, text=True,
-                              cwd=self.root, timeout=PATIENCE * 3, stdin=subprocess.DEVNULL)
+        done = forks.run([verb, *arguments, "--state-dir", str(self.state)], self.root, PATIENCE * 3)
         assert code is None or done.returncode == code, f"{done.args}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
