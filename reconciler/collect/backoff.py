@@ -24,7 +24,9 @@ from msgspec import Struct
 from reconciler.model.errors import (
     AccountNotReady,
     AuthenticationFailed,
+    DestinationUnavailable,
     PolicyRefused,
+    SourceUnavailable,
     SourceUnsuitable,
     Throttled,
     TlsRefused,
@@ -34,6 +36,8 @@ from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 LOGIN_REFUSED = "LoginRefused"
 _REFUSALS = 3
+_ASKING = (Throttled.reason, SourceUnavailable.reason, DestinationUnavailable.reason)
+"""Whoever says so may also say for how long."""
 _SHORTEST = 5.0
 """Seconds, though a server asks for less."""
 _MINUTE = 60.0
@@ -98,7 +102,7 @@ def remaining(retry: Retry, interval: float, now: datetime) -> float:
     """Seconds that a back-off still lasts which was kept: no more than its schedule could give, for the clock that
     it was written by may have been ahead."""
     schedule = _schedule(retry.reason, interval)
-    longest = schedule.most if retry.reason == Throttled.reason else schedule.delay(retry.failures)
+    longest = schedule.most if retry.reason in _ASKING else schedule.delay(retry.failures)
     return max(0.0, min(longest * 1.2, (retry.next_attempt - now).total_seconds()))
 
 

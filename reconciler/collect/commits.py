@@ -45,6 +45,8 @@ class Committed(Generic[S], Struct):
     """Delivered, but the ledger failed: the next session finds and adopts them."""
     staged: list[Pending[S]] = field(default_factory=list)
     """Not delivered, because the destination failed."""
+    wait: float | None = None
+    """Seconds that the destination asked us to wait with one of them."""
     error: CollectorError | None = None
 
 
@@ -79,6 +81,8 @@ class Commits(Generic[S]):
             for _, outcomes in self._destination.commit([message.staged for message in pending]):
                 message = next(waiting)
                 delivered.append((message, _record(message, outcomes)))
+                result.wait = max((each.wait for each in outcomes if isinstance(each, Deferred) and each.wait),
+                                  default=result.wait)
         except CollectorError as error:
             result.error = error
         result.staged = list(waiting)
@@ -132,12 +136,13 @@ def _presuming(attempt: Attempt, record: Record) -> Record:
 def _record(message: Pending[S], outcomes: Sequence[DeliveryOutcome]) -> Record:
     """What is known of a message after delivery: put off for one recipient, it is tried again for that one."""
     delivered = tuple(outcome for outcome in outcomes if isinstance(outcome, Delivered))
-    deferred = [f"{outcome.recipient}: {outcome.reason}" for outcome in outcomes if isinstance(outcome, Deferred)]
+    put_off = [outcome for outcome in outcomes if isinstance(outcome, Deferred)]
+    deferred = [f"{outcome.recipient}: {outcome.reason}" for outcome in put_off]
     refused = [f"{outcome.recipient}: {outcome.reason}" for outcome in outcomes if isinstance(outcome, Refused)]
     if message.unroutable:
         refused.append(message.unroutable)
     attempts = 1 + (message.attempt.previous.attempts if message.attempt.previous else 0)
-    unsure = any(isinstance(outcome, Deferred) and outcome.unsure for outcome in outcomes)
+    unsure = any(outcome.unsure for outcome in put_off)
     state = (undelivered(attempts, unsure=unsure) if deferred else MessageState.PARKED if refused
              else MessageState.COLLECTED)
     return Record(message.attempt.key, state, message.staged.size, message.attempt.occurrence,

@@ -644,11 +644,22 @@ class Session(Generic[S]):
         if self._destination.batch_size > 1:
             self._under_way = self._commits.begin(folder, pending, named=self._named)
         else:
-            self._go_on(self._commits.run(folder, pending, named=self._named))
+            self._commit(folder, pending)
 
     def _finish_batches(self, folder: Folder) -> None:
         if pending := self._next_batch():
-            self._go_on(self._commits.run(folder, pending, named=self._named))
+            self._commit(folder, pending)
+
+    def _commit(self, folder: Folder, pending: Sequence[Pending[S]]) -> None:
+        """In this thread. A message that a mail system failed with waits behind new ones: it may be what that fails
+        at."""
+        committed = self._commits.run(folder, pending, named=self._named)
+        error = committed.error
+        if isinstance(error, DestinationUnavailable) and error.at_message and not self._steering.stopping:
+            failed, *committed.staged = committed.staged
+            self._destination.discard([failed.staged])
+            self._put(folder, failed.attempt, MessageState.FAILED, str(error), failed.fingerprint)
+        self._go_on(committed)
 
     def _next_batch(self) -> list[Pending[S]]:
         """What is staged, once the batch before it is done."""
@@ -668,7 +679,7 @@ class Session(Generic[S]):
         self._take_account(committed)
         if committed.error is not None:
             raise committed.error
-        self._feel_pressure(committed.recorded)
+        self._feel_pressure(committed)
 
     def _take_account(self, committed: Committed[S]) -> None:
         for message, record in committed.recorded:
@@ -692,15 +703,16 @@ class Session(Generic[S]):
             case MessageState.FAILED | MessageState.UNFETCHED | MessageState.SUSPECT:
                 self._tally.fail()
 
-    def _feel_pressure(self, recorded: Sequence[tuple[Pending[S], Record]]) -> None:
-        for message, record in recorded:
+    def _feel_pressure(self, committed: Committed[S]) -> None:
+        for message, record in committed.recorded:
             if record.state is not MessageState.FAILED or record.delivered:
                 self._put_off = []
                 continue
             self._put_off.append(message.recipients)
             mailboxes = {address for recipients in self._put_off for address in recipients}
             if len(self._put_off) >= PUT_OFF and len(mailboxes) >= (1 if self._task.single else PUT_OFF):
-                raise DestinationUnavailable(f"the destination takes nothing now, fetching ends: {record.reason}")
+                raise DestinationUnavailable(f"the destination takes nothing now, fetching ends: {record.reason}",
+                                             retry_after=committed.wait)
 
     def _delete(self, work: FolderWork, messages: Sequence[Listed]) -> None:
         """What fails with the connection is tried once more, then by halves; the next session goes on from there."""

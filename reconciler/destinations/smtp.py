@@ -18,6 +18,9 @@ from reconciler.wire import sasl
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
 
+_LOGGED_IN = 235
+_NOT_UNDERSTOOD = (500, 501)
+
 
 class Login(Struct, frozen=True):
     """`password` is read when it is needed, once for each connection."""
@@ -41,7 +44,7 @@ def _make_ready(dialogue: Dialogue, endpoint: Endpoint, login: Login | None) -> 
         if "STARTTLS" not in dialogue.extensions:
             raise DestinationUnavailable(f"{endpoint}: the server offers no STARTTLS; nothing was sent")
         if (reply := dialogue.ask("STARTTLS")).code != 220:
-            raise DestinationUnavailable(f"{endpoint}: the server refuses STARTTLS: {reply}")
+            raise dialogue.unavailable("the server refuses STARTTLS", reply)
         dialogue.connection.start_tls()
         dialogue.greet()
     if login is not None:
@@ -52,20 +55,38 @@ def _make_ready(dialogue: Dialogue, endpoint: Endpoint, login: Login | None) -> 
         plain = _encoded(sasl.plain(login.username, password))
         dialogue.secrets = (password, Secret(plain))
         reply = _log_in(dialogue, plain, login.username, password)
-        if reply.code != 235:
-            raise DestinationUnavailable(f"{endpoint}: the server refuses the login of {login.username}: {reply}")
+        if reply.code != _LOGGED_IN:
+            raise DestinationUnavailable(f"{endpoint}: the server refuses the login of {login.username}: {reply}",
+                                         retry_after=reply.wait)
 
 
 def _log_in(dialogue: Dialogue, plain: str, username: str, password: Secret) -> Reply:
-    """PLAIN (RFC 4616), or LOGIN where that is all there is; the last reply."""
-    mechanisms = dialogue.extensions.get("AUTH", "").upper().split()
-    if "PLAIN" in mechanisms:
-        return dialogue.ask(f"AUTH PLAIN {plain}")
-    if "LOGIN" not in mechanisms:
+    """PLAIN (RFC 4616), then LOGIN, as far as they are offered, each once: some servers offer what does not work there.
+    The last reply."""
+    offered = dialogue.extensions.get("AUTH", "").upper().split()
+    reply = None
+    for mechanism in ("PLAIN", "LOGIN"):
+        if mechanism in offered:
+            reply = _plain(dialogue, plain) if mechanism == "PLAIN" else _login(dialogue, username, password)
+            if reply.code == _LOGGED_IN or not reply.refused:
+                return reply
+    if reply is None:
         raise DestinationUnavailable(f"{dialogue.connection.endpoint}: the server offers neither AUTH PLAIN nor LOGIN")
+    return reply
+
+
+def _plain(dialogue: Dialogue, plain: str) -> Reply:
+    """With an initial response (RFC 4954, section 4), and without one where the server does not understand that."""
+    reply = dialogue.ask(f"AUTH PLAIN {plain}")
+    if reply.code in _NOT_UNDERSTOOD:
+        reply = dialogue.ask("AUTH PLAIN")
+    return dialogue.ask(plain) if reply.wants_more else reply
+
+
+def _login(dialogue: Dialogue, username: str, password: Secret) -> Reply:
     reply = dialogue.ask("AUTH LOGIN")
     for answer in (username, password.reveal()):
-        if reply.code == 334:
+        if reply.wants_more:
             reply = dialogue.ask(_encoded(answer.encode()))
     return reply
 

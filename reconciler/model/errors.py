@@ -141,9 +141,19 @@ class SourceUnsuitable(SourceError):
 
 
 class DestinationUnavailable(CollectorError):
-    """Nothing can be delivered now: disk full, read-only, no permission, the mail system is not there."""
+    """Nothing can be delivered now: disk full, read-only, no permission, the mail system is not there.
+
+    `retry_after`: seconds that a mail system asked us to wait. `advice`: as of a `SourceError`. `at_message`: a mail
+    system let us in, and said so when a message was to be handed over.
+    """
 
     reason = "DestinationUnavailable"
+    at_message = False
+
+    def __init__(self, message: str, *, retry_after: float | None = None, advice: str = "") -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.advice = advice
 
 
 class LedgerUnavailable(CollectorError):

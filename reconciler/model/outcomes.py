@@ -22,11 +22,13 @@ class Delivered(Struct, frozen=True):
 
 class Deferred(Struct, frozen=True):
     """Not now: to be tried again for this recipient (LMTP/SMTP 4xx, a full disk for one mailbox). `unsure`: the
-    receiver may have it all the same, for it took the message and did not answer."""
+    receiver may have it all the same, for it took the message and did not answer. `wait`: seconds that the
+    receiver asks us to wait."""
 
     recipient: str
     reason: str
     unsure: bool = False
+    wait: float | None = None
 
 
 class Refused(Struct, frozen=True):

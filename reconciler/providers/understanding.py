@@ -6,7 +6,7 @@ from __future__ import annotations
 import codecs
 import functools
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -114,8 +114,9 @@ def normalised(text: str) -> str:
     return " ".join(folded.split())
 
 
-def decoded(data: bytes) -> str:
-    """A reply as text: UTF-8, or whatever encoding makes it something that servers say; else its octets as \\xNN."""
+def decoded(data: bytes, known: Callable[[str], bool] | None = None) -> str:
+    """A reply as text: UTF-8, or whatever encoding makes it something that servers say; else its octets as \\xNN.
+    `known`: whether words that are no ASCII mean something in a normalised text."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -125,16 +126,19 @@ def decoded(data: bytes) -> str:
             text = codecs.getincrementaldecoder(encoding)().decode(data[:_LONGEST])  # it may end within a character
         except UnicodeDecodeError:
             continue
-        words = normalised(text)
-        row = _row(words)
-        if (row is not None and not row.says.isascii()) or _telling(words):
+        if (known or _known)(normalised(text)):
             return text
     return data.decode("utf-8", "backslashreplace")
 
 
+def _known(words: str) -> bool:
+    row = _row(words)
+    return (row is not None and not row.says.isascii()) or _telling(words)
+
+
 def _row(words: str) -> Reply | None:
     bare = " . ".join(_clauses(words))
-    return next((reply for parts, rarest, reply in _table() if rarest in bare and _says(bare, parts)), None)
+    return next((reply for parts, rarest, reply in _table() if rarest in bare and says(bare, parts)), None)
 
 
 def _ruled(words: str, otherwise: Meaning | None) -> Meaning | None:
@@ -149,7 +153,7 @@ def _ruled(words: str, otherwise: Meaning | None) -> Meaning | None:
 
 
 def _of_clauses(pieces: Sequence[str], stems: Sequence[_Stem]) -> Meaning | None:
-    mentioned = [{stem.idea for stem in stems if _says(piece, stem.parts)} for piece in pieces]
+    mentioned = [{stem.idea for stem in stems if says(piece, stem.parts)} for piece in pieces]
     for rule in _rules():
         if any(ideas.issuperset(rule.ideas) and ideas.isdisjoint(rule.without) for ideas in mentioned):
             return rule.meaning
@@ -164,7 +168,7 @@ def _spoken(words: str) -> list[_Stem]:
 def _telling(words: str) -> bool:
     """Whether words that are no ASCII mean something together: in the wrong encoding they do not."""
     stems = _spoken(words)
-    return any(not stem.rarest.isascii() and _says(words, stem.parts) for stem in stems) \
+    return any(not stem.rarest.isascii() and says(words, stem.parts) for stem in stems) \
         and _of_clauses(_clauses(words), stems) is not None
 
 
@@ -204,7 +208,7 @@ def _table() -> Sequence[tuple[Sequence[str], str, Reply]]:
             for parts in [[part.strip() for part in normalised(reply.says).split("*")]]]
 
 
-def _says(words: str, parts: Sequence[str]) -> bool:
+def says(words: str, parts: Sequence[str]) -> bool:
     """Whether the parts stand in the text, in their order: each is looked for once from left to right."""
     position = 0
     for part in parts:

@@ -48,6 +48,12 @@ def test_the_servers_own_wish_is_obeyed() -> None:
     assert delays("Throttled", 1, retry_after=1800.0) == [1800]
 
 
+@pytest.mark.parametrize("reason", ["Throttled", "SourceUnavailable", "DestinationUnavailable"])
+def test_the_servers_own_wish_holds_across_a_restart(reason: str) -> None:
+    wanted = Retry(reason, "in ten minutes", 1, NOW + timedelta(seconds=600), "digest")
+    assert remaining(wanted, 5, NOW) == 600
+
+
 def test_a_login_refused_without_a_reason_counts_as_a_wrong_password_the_third_time() -> None:
     retry: Retry | None = None
     reasons = []

@@ -218,6 +218,27 @@ def test_back_pressure_ends_fetching_and_deletes_nothing() -> None:
     assert report.error is not None
     assert report.error.reason == "DestinationUnavailable"
     assert (report.failed, report.left, len(here.server.messages)) == (3, 2, 5)
+    here.verdict = lambda recipient: Deferred(recipient, "451 in 10 minutes", wait=600)
+    report = here.session()
+    assert report.error is not None
+    assert report.error.retry_after == 600
+
+
+def test_a_message_that_a_mail_system_fails_with_waits_behind_the_others() -> None:
+    """It may be what that fails at: each session would end with it, and none of the others ever come."""
+    def fails() -> DestinationUnavailable:
+        error = DestinationUnavailable("takes no mail: 530 no")
+        error.at_message = True
+        return error
+
+    here = world("new-delete")
+    here.batch_size = 1
+    report = here.session(Fate(on=("before commit", 3), error=fails))
+    assert (report.collected, report.failed, report.left) == (2, 1, 2)
+    report = here.session(Fate(on=("before commit", 3), error=fails))
+    assert (report.collected, report.failed, report.left) == (2, 1, 0)
+    report = here.session()
+    assert (report.collected, report.deleted) == (1, 5)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -115,10 +115,21 @@ def test_D8_and_D9_the_hostile_sink_refuses_for_now_or_for_good(command: str) ->
         assert not outcome.unknown
 
 
-@pytest.mark.parametrize("command", ["CONNECT", "LHLO", "MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("command", ["CONNECT", "LHLO"])
 def test_a_sink_that_hangs_up_before_the_message_concerns_everybody(command: str) -> None:
     with smtp_sink("-q", command) as lmtp, pytest.raises(DestinationUnavailable, match="closed the connection"):
         deliver(lmtp, LETTER, ["a@x.test"])
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+def test_a_sink_that_hangs_up_within_a_transaction_concerns_everybody_at_the_third(command: str) -> None:
+    with smtp_sink("-q", command) as lmtp:
+        for _ in range(2):
+            (outcome,) = deliver(lmtp, LETTER, ["a@x.test"])
+            assert isinstance(outcome, Deferred)
+            assert not outcome.unsure
+        with pytest.raises(DestinationUnavailable, match="closed the connection"):
+            deliver(lmtp, LETTER, ["a@x.test"])
 
 
 def test_D12_the_sink_without_8bitmime() -> None:

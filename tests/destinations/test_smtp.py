@@ -151,6 +151,48 @@ def test_login_by_plain_or_login(mechanisms: tuple[str, ...]) -> None:
         assert calls == ["read"]
 
 
+@pytest.mark.parametrize("extensions", [["AUTH=PLAIN LOGIN"], ["AUTH PLAIN LOGIN"]])
+@pytest.mark.parametrize("refusals", [
+    {f"AUTH PLAIN {PLAIN}": b"501 5.5.4 no initial response\r\n", "AUTH PLAIN": b"334 \r\n",
+     PLAIN: b"235 welcome\r\n"},
+    {f"AUTH PLAIN {PLAIN}": b"334 \r\n", PLAIN: b"235 welcome\r\n"},
+    {f"AUTH PLAIN {PLAIN}": b"504 5.5.4 not this one\r\n"},
+    {f"AUTH PLAIN {PLAIN}": b"535 5.7.8 no\r\n"},
+], ids=["no-initial-response", "asks-again", "mechanism-unknown", "refused"])
+def test_ways_to_log_in_of_the_same_strength_are_tried_in_turn(refusals: dict[str, bytes],
+                                                               extensions: list[str]) -> None:
+    with _auth("PLAIN", "LOGIN") as sink:
+        usual, sink.extensions = sink.answer, extensions
+        sink.answer = lambda command: refusals.get(command) or usual(command)
+        with system(at_sink(sink), _login()) as smtp:
+            assert isinstance(deliver(smtp, LETTER, ["a@x.test"])[0], Delivered)
+        assert max(sink.commands.count(command) for command in set(sink.commands)) == 1
+
+
+def test_a_login_that_is_put_off_is_not_tried_in_another_way() -> None:
+    with _auth("PLAIN", "LOGIN") as sink:
+        sink.answer = lambda command: b"454 4.7.0 try again in 2 minutes\r\n" if command.startswith("AUTH") else None
+        with system(at_sink(sink), _login()) as smtp, pytest.raises(DestinationUnavailable, match="454") as raised:
+            deliver(smtp, LETTER, ["a@x.test"])
+        assert raised.value.retry_after == 120
+        assert sum(command.startswith("AUTH") for command in sink.commands) == 1
+
+
+@pytest.mark.parametrize("code", [500, 502, 550])
+def test_a_server_that_knows_no_ehlo_is_greeted_with_helo(code: int) -> None:
+    def answer(command: str) -> bytes | None:
+        verb = command.partition(" ")[0]
+        return b"250 old.test\r\n" if verb == "HELO" else f"{code} what?\r\n".encode() if verb == "EHLO" else None
+
+    with Sink(each=False, answer=answer) as sink:
+        with system(at_sink(sink)) as smtp:
+            assert isinstance(deliver(smtp, LETTER, ["a@x.test"])[0], Delivered)
+        assert "MAIL FROM:<>" in sink.commands
+        with system(Endpoint("127.0.0.1", sink.port, "starttls")) as smtp, \
+                pytest.raises(DestinationUnavailable, match="no STARTTLS"):
+            deliver(smtp, LETTER, ["a@x.test"])
+
+
 @pytest.mark.parametrize("mechanisms", [("PLAIN",), ("LOGIN",)])
 def test_S1_a_refused_login_shows_no_secret_though_the_server_echoes_it(mechanisms: tuple[str, ...]) -> None:
     with _auth(*mechanisms, accept=False) as sink, system(at_sink(sink), _login()) as smtp:

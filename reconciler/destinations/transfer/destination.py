@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import monotonic
 from typing import TypeVar
 
-from reconciler.destinations.transfer.dialogue import WIRE, Dialogue, Prepare, Transaction
+from reconciler.destinations.transfer.dialogue import WIRE, Closing, Dialogue, Prepare, Transaction
 from reconciler.destinations.transfer.envelope import fits, needs_utf8, on_wire, sender_on_wire
 from reconciler.destinations.transfer.reply import Reply
 from reconciler.destinations.transfer.spool import Parcel, Spool
 from reconciler.mail.loops import loops
 from reconciler.model.collector_id import collector_key
-from reconciler.model.errors import DestinationUnavailable
+from reconciler.model.errors import DestinationUnavailable, SourceError
 from reconciler.model.messages import DeliveryId
 from reconciler.model.outcomes import Deferred, DeliveryOutcome, Refused
 
@@ -22,8 +23,25 @@ RECIPIENTS = 100
 T = TypeVar("T")
 
 
+BROKEN = 3
+"""So many transactions in a row that end with the connection: then it is not the messages."""
+SLOW = 60.0
+"""Seconds. A server that takes longer to say nothing is not asked for the next message."""
+
+
 class TooMany(Deferred, frozen=True):
-    """The server takes no more recipients in this transaction (452: RFC 5321, section 4.5.3.1.10)."""
+    """The server takes no more recipients in this transaction (`Reply.too_many`)."""
+
+
+class Broken(DestinationUnavailable):
+    """The connection was lost in the middle of a transaction, before the message was sent: perhaps because of it.
+    `after`: seconds that it took."""
+
+    at_message = True
+
+    def __init__(self, error: SourceError | DestinationUnavailable, after: float) -> None:
+        super().__init__(str(error), retry_after=error.retry_after, advice=error.advice)
+        self.after = after
 
 
 class MailSystem:
@@ -40,6 +58,7 @@ class MailSystem:
         self._dialogue: Dialogue | None = None
         self._known: dict[str, bool | None] = {}
         self._aborted = False
+        self._broken = 0
 
     # Questions
 
@@ -50,7 +69,11 @@ class MailSystem:
     def exists(self, address: str) -> bool | None:
         """Asked once in a session: MAIL, RCPT, RSET. Raises `DestinationUnavailable`."""
         if address not in self._known:
-            self._known[address] = self._conversing(lambda dialogue: _probe(dialogue, address))
+            try:
+                self._known[address] = self._conversing(lambda dialogue: _probe(dialogue, address))
+            except Broken as error:
+                self._tolerate(error)
+                self._known[address] = None
         return self._known[address]
 
     def check(self) -> str:
@@ -105,16 +128,32 @@ class MailSystem:
         outcomes: dict[str, DeliveryOutcome] = {}
         while wanted:
             asked = wanted
-            found = self._conversing(lambda dialogue, asked=asked: _transact(dialogue, parcel, asked))  # type: ignore[misc]
-            outcomes |= zip(asked, found, strict=True)
+            outcomes |= zip(asked, self._transaction(parcel, asked), strict=True)
             put_off = [each for each in asked if isinstance(outcomes[each], TooMany)]
             wanted = put_off if len(put_off) < len(asked) else []  # as long as somebody gets it
         return [refused.get(each) or outcomes[each] for each in recipients]
 
+    def _transaction(self, parcel: Parcel, recipients: Sequence[str]) -> Sequence[DeliveryOutcome]:
+        """A message with which the connection is lost is put off: the others may go."""
+        try:
+            found = self._conversing(lambda dialogue: _transact(dialogue, parcel, recipients))
+        except Broken as error:
+            self._tolerate(error)
+            return [Deferred(recipient, str(error), wait=error.retry_after) for recipient in recipients]
+        self._broken = 0
+        return found
+
+    def _tolerate(self, error: Broken) -> None:
+        """Raises it where it is everybody's: it was not the first one, or somebody ends this session."""
+        self._broken += 1
+        if self._broken >= BROKEN or self._aborted or error.after > SLOW:
+            raise error
+
     # The connection
 
     def _conversing(self, talk: Callable[[Dialogue], T]) -> T:
-        """Talk over the connection that is there, or a new one; over a new one once more when the server had left."""
+        """Talk over the connection that is there, or a new one; over a new one once more when the server had left.
+        Raises `Broken` where the new one is lost too."""
         reused = self._dialogue
         if reused is not None and not reused.is_stale():
             try:
@@ -122,11 +161,12 @@ class MailSystem:
             except (*WIRE, DestinationUnavailable, _Spent):
                 pass  # it went away while nobody talked: an outcome is given as such once a message was sent
             self._drop()
+        dialogue, began = self._opened(), monotonic()
         try:
-            return talk(self._opened())
-        except WIRE as error:
+            return talk(dialogue)
+        except (*WIRE, Closing) as error:
             self._drop()
-            raise DestinationUnavailable(str(error)) from error
+            raise Broken(error, monotonic() - began) from error
         except DestinationUnavailable:
             self._drop()
             raise
@@ -136,7 +176,14 @@ class MailSystem:
         self._dialogue = self._connect()
         if self._aborted:  # asked for after the dialogue is there: `abort` sees either of the two
             raise DestinationUnavailable("the delivery was aborted")
-        self._dialogue.open(self._prepare)
+        try:
+            self._dialogue.open(self._prepare)
+        except WIRE as error:
+            self._drop()
+            raise DestinationUnavailable(str(error)) from error
+        except DestinationUnavailable:
+            self._drop()
+            raise
         return self._dialogue
 
     def _drop(self) -> None:
@@ -149,12 +196,15 @@ class _Spent(Exception):
     """A connection that has served before takes no more: what it says now it may not say over a new one."""
 
 
-def _require_fresh(dialogue: Dialogue, used: int, replies: Iterable[Reply]) -> None:
-    """Raises _Spent for what may only be about the connection: anything but yes to MAIL, and 503 to anything."""
+def _require_usable(dialogue: Dialogue, used: int, replies: Iterable[Reply]) -> None:
+    """Raises _Spent for what may only be about the connection: anything but yes to MAIL, and 503 to anything; and
+    `DestinationUnavailable` for what concerns everybody."""
     mail, *others = replies
-    if used and (300 <= mail.code < 500 or mail.out_of_order or any(one.out_of_order for one in others)):
+    if used and (not (mail.done or mail.refused) or any(one.out_of_order for one in others)):
         dialogue.over = True
         raise _Spent
+    if reply := next((one for one in (mail, *others) if one.concerns_all), None):
+        raise dialogue.unavailable("takes no mail", reply, at_message=True)
 
 
 def _begun(dialogue: Dialogue, transaction: Transaction, recipients: Sequence[str]) -> tuple[Reply, list[Reply]]:
@@ -175,7 +225,7 @@ def _probe(dialogue: Dialogue, address: str) -> bool | None:
     parameters = " SMTPUTF8" if utf8 and needs_utf8([address]) else ""
     used = dialogue.transactions
     mail, (reply,) = _begun(dialogue, Transaction("", parameters, [on_wire(address, utf8=utf8)]), [address])
-    _require_fresh(dialogue, used, [mail, reply])
+    _require_usable(dialogue, used, [mail, reply])
     dialogue.reset()
     if reply.done:
         return True
@@ -189,17 +239,17 @@ def _transact(dialogue: Dialogue, parcel: Parcel, recipients: Sequence[str]) -> 
         return [Refused(recipient, objection) for recipient in recipients]
     used = dialogue.transactions
     mail, replies = _begun(dialogue, _transaction(dialogue, parcel, recipients), recipients)
-    _require_fresh(dialogue, used, [mail, *replies])
+    _require_usable(dialogue, used, [mail, *replies])
     accepted = [recipient for recipient, reply in zip(recipients, replies, strict=True) if mail.done and reply.done]
     data = dialogue.data() if accepted else None
     if data is not None:
-        _require_fresh(dialogue, used, [mail, data])
-    if data is None or data.code != 354:
+        _require_usable(dialogue, used, [mail, data])
+    if data is None or data.code != 354 or data.mixed:
         dialogue.reset()
         final = {recipient: data for recipient in accepted if data is not None}
         return [_outcome(final.get(each, reply), each) for each, reply in zip(recipients, replies, strict=True)]
     outcomes = _send(dialogue, parcel, accepted)
-    outcomes |= {recipient: TooMany(recipient, str(reply)) if reply.code == 452 else _outcome(reply, recipient)
+    outcomes |= {recipient: TooMany(recipient, reply.explained) if reply.too_many else _outcome(reply, recipient)
                  for recipient, reply in zip(recipients, replies, strict=True) if recipient not in outcomes}
     return [outcomes[recipient] for recipient in recipients]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,18 +21,27 @@ LIMITS = Limits(silence=300.0, command=600.0, session=86400.0)
 delivers has a deadline of its own."""
 WIRE = (ConnectionFailed, ProtocolViolation, TlsRefused)
 _CLOSING = 421
+_UNKNOWN_VERB = (500, 502)
+_KEYWORD = re.compile("[ =]")  # some say AUTH=LOGIN, as a draft of RFC 2554 did
+
+
+class Closing(DestinationUnavailable):
+    """The server says that it closes the connection (421)."""
 
 
 class Protocol(Struct, frozen=True):
-    """`greeting` is the verb; `each`: the server answers for each recipient after the message (RFC 2033, 4.2)."""
+    """`greeting` is the verb; `older`: the one for servers that do not know it; `each`: the server answers for each
+    recipient after the message (RFC 2033, 4.2). `otherwise` is told of a server that knows neither verb."""
 
     name: str
     greeting: str
+    older: str
     each: bool
+    otherwise: str
 
 
-LMTP = Protocol("LMTP", "LHLO", each=True)
-SMTP = Protocol("SMTP", "EHLO", each=False)
+LMTP = Protocol("LMTP", "LHLO", "", each=True, otherwise="If it speaks SMTP, write `smtp` instead of `lmtp`.")
+SMTP = Protocol("SMTP", "EHLO", "HELO", each=False, otherwise="If it speaks LMTP, write `lmtp` instead of `smtp`.")
 Prepare = Callable[["Dialogue"], None]
 """What comes between the greeting and the first message: STARTTLS, AUTH."""
 
@@ -49,8 +59,8 @@ class Transaction(Struct, frozen=True):
 
 
 class Dialogue:
-    """Every method may raise a `SourceError` of the wire, or `DestinationUnavailable` when the server says it is
-    closing (421). After either the connection is of no use."""
+    """Every method may raise a `SourceError` of the wire, or `Closing` when the server says that it closes (421). After
+    either the connection is of no use."""
 
     def __init__(self, protocol: Protocol, endpoint: Endpoint, limits: Limits = LIMITS) -> None:
         self.protocol = protocol
@@ -72,11 +82,16 @@ class Dialogue:
         prepare(self)
 
     def greet(self) -> None:
-        """Say who we are and learn the extensions; again after TLS began, for then the earlier ones do not count."""
-        greeting = f"{self.protocol.greeting} {self._own_name()}"
-        lines = self._expect(self.ask(greeting), greeting).lines[1:]
-        parted = [line.partition(" ") for line in lines]
-        self.extensions = {keyword.upper(): parameters for keyword, _, parameters in parted}
+        """Say who we are and learn the extensions; again after TLS began, for then the earlier ones do not count. A
+        server that refuses EHLO is greeted with HELO, and has none (RFC 5321, section 3.2)."""
+        name = self._own_name()
+        reply = self.ask(f"{self.protocol.greeting} {name}")
+        if reply.refused and self.protocol.older:
+            self._expect(self.ask(f"{self.protocol.older} {name}"), f"{self.protocol.older} {name}")
+            self.extensions = {}
+            return
+        parted = [_KEYWORD.split(line, 1) for line in self._expect(reply, f"{self.protocol.greeting} {name}").lines[1:]]
+        self.extensions = {keyword.upper(): " ".join(parameters) for keyword, *parameters in parted}
 
     def ask(self, command: str) -> Reply:
         """One command, one reply."""
@@ -162,13 +177,23 @@ class Dialogue:
     def _open_reply(self) -> Reply:
         reply = read_reply(self.connection, self.secrets)
         if reply.code == _CLOSING:
-            raise DestinationUnavailable(f"{self.connection.endpoint}: the server takes nothing now: {reply}")
+            raise Closing(f"{self.connection.endpoint}: the server takes nothing now: {reply.explained}",
+                          retry_after=reply.wait, advice=reply.advice)
         return reply
 
     def _expect(self, reply: Reply, what: str) -> Reply:
         if not reply.done:
-            raise DestinationUnavailable(f"{self.connection.endpoint}: refuses {what}: {reply}")
+            hint = f". {self.protocol.otherwise}" if reply.code in _UNKNOWN_VERB else ""
+            raise self.unavailable(f"refuses {what}", reply, hint)
         return reply
+
+    def unavailable(self, what: str, reply: Reply, hint: str = "", *,
+                    at_message: bool = False) -> DestinationUnavailable:
+        """The error that a reply is which concerns everybody."""
+        error = DestinationUnavailable(f"{self.connection.endpoint}: {what}: {reply.explained}{hint}",
+                                       retry_after=reply.wait, advice=reply.advice)
+        error.at_message = at_message
+        return error
 
     def _own_name(self) -> str:
         """RFC 5321, section 4.1.4: the host's full name, else the address that the server sees."""
