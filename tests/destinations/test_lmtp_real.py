@@ -20,6 +20,7 @@ from reconciler.model.outcomes import Deferred, Delivered, Refused
 from reconciler.wire.endpoint import Endpoint
 from tests.destinations.letters import LETTER, deliver, top
 from tests.servers.dovecot import Dovecot, free_ports
+from tests.servers.dovecot_settings import EVERY_SCRIPT
 
 
 @pytest.fixture
@@ -82,6 +83,31 @@ def test_M8_dovecot_takes_a_labels_and_no_other_script(dovecot: Dovecot, lmtp: M
     assert isinstance(second, Refused)
     assert second.reason.startswith("smtputf8-missing")
     assert len(_stored(dovecot, f"{user}@xn--h1aev.xn--p1ai")) == 1
+
+
+def test_M8_dovecot_that_is_asked_to_take_every_script() -> None:
+    """2.4 offers SMTPUTF8 then, for local parts: domains it takes as A-labels only. 2.3 offers nothing."""
+    with Dovecot(more=EVERY_SCRIPT) as dovecot:
+        assert dovecot.version in {(2, 3), (2, 4)}, "look what this version does, and say it here"
+        new = dovecot.version == (2, 4)
+        lmtp = lmtp_destination(Endpoint("127.0.0.1", dovecot.ports["lmtp"], "none"))
+        asked = ["маша@box.test", "маша@икс.рф", "masha@икс.рф", '"маша и вася"@икс.рф']
+        others = [asked[0], asked[1], asked[3]]
+        assert ("SMTPUTF8" in lmtp.check()) is new
+        assert [lmtp.deliverable(each) for each in asked] == [new, new, True, new]
+        assert [lmtp.exists(each) for each in asked] == [new or None, new or None, True, new or None]
+        content = "From: Вася <вася@икс.рф>\nSubject: привет\n\nтекст\n".encode()
+        outcomes = {outcome.recipient: outcome for outcome in deliver(lmtp, content, asked)}
+        lmtp.finish()
+        assert isinstance(outcomes["masha@икс.рф"], Delivered)
+        if new:
+            assert all(isinstance(outcomes[each], Delivered) for each in others)
+        else:
+            assert {getattr(outcomes[each], "reason", "")[:16] for each in others} == {"smtputf8-missing"}
+        users = {"masha@xn--h1aev.xn--p1ai"} | ({"маша@box.test", "маша@xn--h1aev.xn--p1ai",
+                                                 "маша и вася@xn--h1aev.xn--p1ai"} if new else set())
+        assert {path.name for path in (dovecot.root / "mail").iterdir()} == users
+        assert [_stored(dovecot, user) for user in sorted(users)] == [[top().replace(b"\r", b"") + content]] * len(users)
 
 
 def test_dovecot_is_asked_whether_a_mailbox_exists(lmtp: MailSystem, user: str) -> None:

@@ -16,7 +16,11 @@ Version = tuple[int, int]
 NEW_SYNTAX: Version = (2, 4)
 SERVE_MANY = "SERVE_MANY"
 """In `Wanted.more`: where a service's processes are to serve any number of connections."""
-_SERVE_MANY = {False: "service_count = 0", True: "restart_request_count = unlimited"}
+EVERY_SCRIPT = "EVERY_SCRIPT"
+"""In `Wanted.more`: addresses of every script by LMTP, and IMAP's UTF8=ACCEPT. 2.3 can do neither."""
+_WORDS = {SERVE_MANY: ("service_count = 0", "restart_request_count = unlimited"),
+          EVERY_SCRIPT: ("", "mail_utf8_extensions = yes")}
+"""For the old syntax and for the new one."""
 
 
 class TokenInfo(Struct, frozen=True):
@@ -179,7 +183,10 @@ def write(wanted: Wanted, version: Version) -> Path:
         user, group = wanted.unprivileged
         text += _UNPRIVILEGED.format(user=user, group=group)
     path = wanted.root / "dovecot.conf"
-    path.write_text((text + wanted.more).replace(SERVE_MANY, _SERVE_MANY[new]))
+    text += wanted.more
+    for word, said in _WORDS.items():
+        text = text.replace(word, said[new])
+    path.write_text(text)
     return path
 
 
