@@ -126,5 +126,5 @@ def _option(name: str, **attributes: Any) -> tuple[str, dict[str, Any]]:
 
 def _supported_store(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
     if url is not None and not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
-        raise click.BadParameter("a ledger is sqlite:///FILE or postgresql://…")  # not quoted: it may hold a password
+        raise click.BadParameter("a ledger is sqlite:///FILE")  # not quoted: it may hold a password
     return url

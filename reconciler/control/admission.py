@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -193,12 +193,14 @@ class Admission:
         self._destinations: dict[str, _Destination] = {}
         self._members: dict[str, tuple[Place, Callable[[], None]]] = {}
         self._changed: Callable[[str], None] = lambda _: None
+        self._moved: Callable[[Collection[str]], None] = lambda _: None
 
     # -- who is there
 
-    def on_changed(self, tell: Callable[[str], None]) -> None:
-        """Whom to tell that what is known of a collector's host has changed."""
-        self._changed = tell
+    def on_changed(self, tell: Callable[[str], None], moved: Callable[[Collection[str]], None]) -> None:
+        """Whom to tell that a collector's host is away, or back; and of all that have their mail at one that is away,
+        that it is tried at another time."""
+        self._changed, self._moved = tell, moved
 
     def join(self, name: str, place: Place, interval: float, back: Callable[[], None] = lambda: None) -> None:
         """This collector has its mail there. `back`: what it waited for is there again."""
@@ -305,6 +307,8 @@ class Admission:
                 host.fewer, host.fewer_until = max(1, host.busy - 1), now + _FEWER
             if door.fail(failure, ticket.began, now):
                 self._tell(door)
+            elif door.away:
+                self._moved(door.members.keys())
             if door.away:
                 for impatient in queue.impatient():
                     assert impatient.refuse is not None  # noqa: S101  # what they were chosen by
@@ -435,6 +439,7 @@ class Admission:
         host.next_login = max(now, host.next_login) + host.limits.spacing if host.limits.logins else 0.0
         if ticket.probes:
             queue.door.postpone(now)
+            self._moved(queue.door.members.keys())
         if queue.pace:
             queue.paced_until = max(now, queue.paced_until) + queue.pace
             queue.pace = queue.pace if len(queue) else 0.0

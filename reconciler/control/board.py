@@ -65,6 +65,8 @@ class Board:
         self._past: dict[str, _Past] = {}
         self._shown: dict[str, ShownCollector] = {}
         self._changed: dict[str, None] = {}
+        self._waiting: dict[str, Cause] = {}
+        """Those that were drawn as waiting for their host, with what was known of it."""
         self._subscriptions: set[Subscription] = set()
         self._listeners: dict[str, set[Callable[[Session], None]]] = {}
         self._revision: str | None = None
@@ -80,10 +82,12 @@ class Board:
 
     def collectors(self) -> list[ShownCollector]:
         """Every collector, by name."""
+        self._look_again(list(self._waiting))
         self._redraw()
         return [self._shown[name] for name in sorted(self._shown)]
 
     def collector(self, name: str) -> ShownCollector | None:
+        self._look_again([name])
         self._redraw()
         return self._shown.get(name)
 
@@ -150,6 +154,13 @@ class Board:
             asyncio.get_running_loop().call_soon(self._redraw)
         self._changed[name] = None
 
+    def host_changed(self, names: Collection[str]) -> None:
+        """Their host, which is away, is tried again at another time. It may concern thousands, every half a minute:
+        who only reads looks when he does."""
+        if self._subscriptions:
+            for name in names:
+                self.changed(name)
+
     def finished(self, name: str, report: SessionReport) -> None:
         if name not in self._desired:
             return  # it was removed meanwhile; its history is the ledger's
@@ -178,10 +189,18 @@ class Board:
     def _remove(self, name: str) -> None:
         self._shown.pop(name, None)
         self._changed.pop(name, None)
+        self._waiting.pop(name, None)
         self._past.pop(name, None)
         self._generations.pop(name, None)
         self._defects.judge(name, _SHOWING, None)
         self._publish(name, None)
+
+    def _look_again(self, names: Collection[str]) -> None:
+        for name in names:
+            if name in self._waiting:
+                loop = self._state(name)
+                if loop is None or loop.cause != self._waiting[name]:
+                    self._changed[name] = None
 
     def _redraw(self) -> None:
         changed, self._changed = self._changed, {}
@@ -200,6 +219,9 @@ class Board:
         before = self._shown.get(name)
         past = self._past.setdefault(name, _Past())
         loop = self._state(name)
+        self._waiting.pop(name, None)
+        if loop is not None and loop.cause is not None:
+            self._waiting[name] = loop.cause
         facts = Facts(desired, self._generations.get(name, 0), loop, loop.retry if loop else None, past.last,
                       past.verdict, past.totals, self._revision, self._away(loop.cause if loop else None),
                       self._defects.of(name))

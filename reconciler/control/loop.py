@@ -109,8 +109,8 @@ class Loop:
     def state(self) -> LoopState:
         due = None if self._due is None or self.busy else self._around.clock.at(self._due)
         cause = self._around.admission.door(self._place).cause
-        if due is not None and cause is not None and self._ticket is not None:
-            due = self._around.clock.at(cause.next_attempt)
+        if due is not None and cause is not None:
+            due = max(due, self._around.clock.at(cause.next_attempt))
         return LoopState(self._version.generation, self._started_at, due, self.busy, self._awaiting_first, self.retry,
                          cause)
 

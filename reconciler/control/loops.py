@@ -47,7 +47,7 @@ class Loops:
         self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer), stamp, open_push,
                                     self.defects)
         self._loops: dict[str, Loop] = {}
-        admission.on_changed(observer.changed)
+        admission.on_changed(observer.changed, observer.host_changed)
 
     def actual(self, names: Iterable[str] | None = None) -> dict[str, DesiredCollector]:
         """Each running collector as it runs, or will when its session is over; or only those of `names`."""
@@ -183,6 +183,7 @@ class _Forwarded:
     def __init__(self, loops: Loops, observer: Observer) -> None:
         self._loops = loops
         self.changed = observer.changed
+        self.host_changed = observer.host_changed
         self.progressed = observer.progressed
         self.finished = observer.finished
         self._observer = observer

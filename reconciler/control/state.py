@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
@@ -39,6 +40,9 @@ class Observer(Protocol):
 
     def changed(self, name: str) -> None:
         """Something that is shown of this collector changed."""
+
+    def host_changed(self, names: Collection[str]) -> None:
+        """Something that is shown of all of these changed: when their host is tried again."""
 
     def progressed(self, name: str, report: SessionReport) -> None:
         """Its session tells its counters so far."""

@@ -75,7 +75,7 @@ def test_S6_password_of_an_unsupported_ledger_is_not_told(run: Run, app: FakeApp
     result = run("run", "--state", "mysql://me:canary@db/m")
 
     assert result.exit_code == 2
-    assert "postgresql://" in result.stderr
+    assert "sqlite:///FILE" in result.stderr
     assert "canary" not in result.output
 
 

@@ -78,6 +78,9 @@ class Told:
     def changed(self, name: str) -> None:
         pass
 
+    def host_changed(self, names: Collection[str]) -> None:
+        pass
+
     def progressed(self, name: str, report: SessionReport) -> None:
         self.progress.append((name, report))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
+from reconciler.control.board import Board
 from reconciler.control.limits import HostLimits
 from reconciler.control.loops import Loops
 from reconciler.control.sessions import Finished, Work
@@ -20,7 +21,6 @@ from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.planning.declared import Declaration
 from reconciler.planning.desired import desire
 from reconciler.planning.plan import plan
-from tests.control.doubles import Told
 from tests.control.virtual import VirtualClock
 from tests.planning.build import collector, observed
 
@@ -97,13 +97,16 @@ class World:
         self.clock = clock or VirtualClock()
         self.servers = Servers(self.clock)
         self.admission = Admission(sessions, lambda _: HostLimits(per_host))
-        self.loops = Loops(self.servers, self.admission, self.clock, Told())
+        self.board = Board(self.clock)
+        self.loops = Loops(self.servers, self.admission, self.clock, self.board)
+        self.board.connect(self.loops.state, lambda: None)
         self.declared: dict[str, Declaration] = {}
 
     def declare(self, *declarations: Declaration, retries: dict[str, Retry] | None = None) -> None:
         self.declared.update((one.name, one) for one in declarations)
         desired = desire(observed(*self.declared.values()), {})
         versions = {name: Version(found, 1) for name, found in desired.collectors.items()}
+        self.board.declare(desired, dict.fromkeys(desired.collectors, 1), None)
         self.loops.apply(plan(desired, self.loops.actual()), versions, retries or {})
 
     def attempts(self, begin: float, end: float, names: Iterable[str] | None = None) -> list[float]:

@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure
+from reconciler.model.status import ShownCollector
 from tests.control.outages import SILENCE, WAYS, World, many
 from tests.control.virtual import virtual
 
@@ -75,6 +76,36 @@ def test_the_waiting_ones_are_shown_with_one_cause() -> None:
         assert other.cause is None
         assert len(world.starts("o0")) >= 13  # the neighbours keep their interval
         await world.end()
+
+    virtual(scenario)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_the_next_session_of_who_waits_is_when_the_host_is_tried_and_never_long_past(told: bool) -> None:
+    """For those who read now and then, and for those who are told of every change."""
+    async def scenario() -> None:
+        world, heard, looks = World(), dict[str, ShownCollector | None](), 0
+
+        async def listen() -> None:
+            with world.board.subscribed() as subscription:
+                while True:
+                    heard.update(await subscription.take())
+
+        listening = asyncio.create_task(listen()) if told else None
+        world.servers.way = lambda _: "nothing listens"
+        world.declare(*many(20))
+        for _ in range(300):
+            await asyncio.sleep(3.1)
+            shown = list(heard.values()) if told else world.board.collectors()
+            for cause in world.admission.causes():
+                looks += 1
+                waits = {one.status.next_session for one in shown if one and one.status.next_session}
+                assert waits == {world.clock.at(cause.next_attempt)}
+                assert cause.next_attempt >= world.clock.monotonic()
+        assert looks > 290
+        await world.end()
+        if listening is not None:
+            listening.cancel()
 
     virtual(scenario)
 
