@@ -67,16 +67,20 @@ def mount_of(path: str, changes: int) -> Mount | None:  # noqa: ARG001  # what w
     OSError. `changes`: of `Mounts`."""
     descriptor = _nearest(path)
     try:
-        number = _mount_number(descriptor)
-        found = next((line for line in reversed(_table()) if line.split(" ", 1)[0] == number), None)
-        return None if found is None else _parsed(found, os.fstatvfs(descriptor).f_fsid)
+        number, table = _mount_number(descriptor), _table()
+        if not number or not table:
+            return None
+        fsid = os.fstatvfs(descriptor).f_fsid
+        found = next((line for line in reversed(table) if line.split(" ", 1)[0] == number), None)
+        return _outside(descriptor, fsid) if found is None else _parsed(found, fsid)
     finally:
         os.close(descriptor)
 
 
 def unmounted(path: str) -> str | None:
-    """The mount point above `path` that /etc/fstab has a file system for while none is mounted there; None: all are."""
-    expected = [point for point in _in_fstab() if _is_above(point, path)]
+    """The mount point above `path` that /etc/fstab has a file system for while none is mounted there; None: all are.
+    The root directory always has one, though the table leaves it out in a chroot."""
+    expected = [point for point in _in_fstab() if point != "/" and _is_above(point, path)]
     mounted = {_plain(line.split(" ", 5)[4]) for line in _table()}
     return next((point for point in sorted(expected, key=len) if point not in mounted), None)
 
@@ -137,6 +141,13 @@ def _table() -> list[str]:
     with suppress(OSError):
         return Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
     return []
+
+
+def _outside(descriptor: int, fsid: int) -> Mount:
+    """In a chroot whose root directory is no mount point the table leaves out what that is on."""
+    device = os.fstat(descriptor).st_dev
+    return Mount("/", "unknown", "mounted outside of this root directory", fsid=fsid,
+                 uuid=_uuid(f"{os.major(device)}:{os.minor(device)}"))
 
 
 def _parsed(line: str, fsid: int) -> Mount:

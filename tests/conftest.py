@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 
@@ -19,9 +20,21 @@ LONGEST = ("tests/soak/", "tests/project/test_bench.py", "tests/crashes/", "test
 """They come first: were one of them the last, the other workers would wait for it."""
 
 
+_OURS = ("MAILCOLLECTOR_", "GIT_", "XDG_", "LC_")
+_OTHERS = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "EDITOR", "VISUAL", "BROWSER", "PAGER", "NOTIFY_SOCKET",
+           "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "INVOCATION_ID", "CREDENTIALS_DIRECTORY", "TZ"}
+
+
 def pytest_configure() -> None:
-    """Started in the background by a shell, we would ignore SIGINT, and so would every program that a test starts."""
+    """The same for everybody, whoever starts the tests and where: a terminal, cron, a service, a container.
+
+    Started in the background by a shell, we would ignore SIGINT, and so would every program that a test starts.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in list(os.environ):
+        if name.startswith(_OURS) or name in _OTHERS:
+            del os.environ[name]
+    os.environ.update(TERM="xterm", LANG="C.UTF-8")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

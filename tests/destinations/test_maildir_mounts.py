@@ -315,6 +315,28 @@ def test_where_the_kernel_does_not_tell_nothing_is_held(tmp_path: Path, ledger: 
     assert ledger.mounts() == {}
 
 
+def test_M1_in_a_chroot_whose_root_is_no_mount_point(tmp_path: Path, ledger: SqlLedger, disks: Callable[[], Disk],
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's table leaves out what that is on."""
+    whole = disk._table
+    monkeypatch.setattr(disk, "_table", lambda: [line for line in whole() if line.split()[4] != "/"])
+    (tmp_path / "fstab").write_text("UUID=1234 / ext4 defaults 0 1\n")
+    monkeypatch.setattr(disk, "_FSTAB", tmp_path / "fstab")
+    disk.mount_of.cache_clear()
+    mail = disks()
+    machine = Machine(f"{mail.mounted}/{{local}}", ledger)
+    machine.run()
+    mail.unmount()
+    with pytest.raises(DestinationUnavailable, match=f"{mail.mounted} is not mounted"):
+        machine.run()
+    mail.mount()
+    machine.run()
+    Machine(f"{tmp_path}/mail/{{local}}", ledger).run()
+    assert {point: mount.kind for point, mount in ledger.mounts().items()} == {str(mail.mounted): "ext4", "/": "unknown"}
+    assert disk.unmounted(str(tmp_path)) is None
+    disk.mount_of.cache_clear()
+
+
 def test_the_ledger_keeps_what_a_mount_is(ledger: SqlLedger) -> None:
     mount = Mount("/srv/the mail", "ext4", "/dev/sda1", "/inside", 18446744073709551615, "1234-abcd")
     ledger.remember_mount(Mount("/old", "xfs", "x"), [])
