@@ -211,7 +211,7 @@ def test_the_confirmation_may_be_a_fifo(root: Path) -> None:
 
 def api(state: Path, what: str) -> Any:
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(state / "control.sock")), base_url="http://localhost",
-                      trust_env=False) as client:
+                      timeout=60, trust_env=False) as client:
         return client.get(what).json()
 
 
@@ -226,17 +226,20 @@ def running(root: Path, state: Path, wanted: dict[str, str]) -> subprocess.Popen
     with (state.parent / "log").open("ab") as log:
         process = subprocess.Popen([*UNPRIVILEGED, sys.executable, "-c", script, "run", str(root), "--state-dir",
                                     str(state)], stdout=log, stderr=log)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert process.poll() is None, (state.parent / "log").read_text()
-        if serving(state) and wanted == {one["metadata"]["name"]: one["spec"]["collect"]["interval"]
-                                         for one in api(state, "/api/v1/collectors")
-                                         if one["status"]["loopStartedAt"]}:
-            return process
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
-    raise AssertionError((state.parent / "log").read_text())
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            assert process.poll() is None, (state.parent / "log").read_text()
+            if serving(state) and wanted == {one["metadata"]["name"]: one["spec"]["collect"]["interval"]
+                                             for one in api(state, "/api/v1/collectors")
+                                             if one["status"]["loopStartedAt"]}:
+                return process
+            time.sleep(0.05)
+        raise AssertionError((state.parent / "log").read_text())
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
 
 
 def test_the_daemon_runs_what_is_good_in_a_hostile_directory_across_a_restart(tmp_path: Path) -> None:

@@ -160,7 +160,8 @@ def watched(directory: Path, home: Path, program: str = "") -> Iterator[Watched]
     control = f"/proc/self/fd/{descriptor}/control.sock"
     transport = httpx.HTTPTransport(uds=control)
     try:
-        with httpx.Client(transport=transport, base_url="http://localhost/api/v1", trust_env=False) as http:
+        with httpx.Client(transport=transport, base_url="http://localhost/api/v1", timeout=60,
+                          trust_env=False) as http:
             found = Watched(state, log, process, http)
             found.until("the control socket", lambda: _answers(control))
             yield found
