@@ -227,19 +227,24 @@ def running(root: Path, state: Path, wanted: dict[str, str]) -> subprocess.Popen
         process = subprocess.Popen([*UNPRIVILEGED, sys.executable, "-c", script, "run", str(root), "--state-dir",
                                     str(state)], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            assert process.poll() is None, (state.parent / "log").read_text()
-            if serving(state) and wanted == {one["metadata"]["name"]: one["spec"]["collect"]["interval"]
-                                             for one in api(state, "/api/v1/collectors")
-                                             if one["status"]["loopStartedAt"]}:
-                return process
-            time.sleep(0.05)
-        raise AssertionError((state.parent / "log").read_text())
+        _wait_until_it_runs(process, state, wanted)
     except BaseException:
         process.kill()
         process.wait()
         raise
+    return process
+
+
+def _wait_until_it_runs(process: subprocess.Popen[bytes], state: Path, wanted: dict[str, str]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, (state.parent / "log").read_text()
+        if serving(state) and wanted == {one["metadata"]["name"]: one["spec"]["collect"]["interval"]
+                                         for one in api(state, "/api/v1/collectors")
+                                         if one["status"]["loopStartedAt"]}:
+            return
+        time.sleep(0.05)
+    raise AssertionError((state.parent / "log").read_text())
 
 
 def test_the_daemon_runs_what_is_good_in_a_hostile_directory_across_a_restart(tmp_path: Path) -> None:
