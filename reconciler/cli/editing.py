@@ -91,6 +91,8 @@ def _is_enabled(own: str) -> bool:
     """By default, where nothing is said, and no template can say otherwise."""
     from reconciler.manifests.document import read  # noqa: PLC0415
 
-    found, _ = read(own.encode())
+    found, unusable = read(own.encode())
+    if unusable or not found:
+        return False
     node = found[0].at(("spec", "enabled"))
     return found[0].at(("spec", "from")) is None if node is None else node.value is True

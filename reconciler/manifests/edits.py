@@ -117,7 +117,10 @@ class Shelf:
         try:
             after = found.with_own(edit(found.own))
         except Unspliceable as error:
-            raise EditRefused(str(error)) from error
+            raise EditRefused(str(error), self._errors_of(found.path)) from error
+        except Unusable as error:
+            raise EditRefused(f"{found.path} cannot be read on from line {error.position.line}: {error.message}",
+                              self._errors_of(found.path)) from error
         except UnicodeEncodeError as error:
             raise EditRefused("nothing was written: the text is not UTF-8") from error
         if after == found.data:
@@ -186,6 +189,9 @@ class Shelf:
             if before[_identity(found)] < 0:
                 errors.append(found)
         return errors
+
+    def _errors_of(self, path: Path) -> list[Diagnostic]:
+        return [found for found in self._parsed[path].diagnostics if found.is_error]
 
     def _collectors(self) -> Iterable[tuple[Path, Named]]:
         return ((path, one) for path, parsed in self._parsed.items() for one in parsed.named() if one.kind == KIND)

@@ -15,6 +15,8 @@ _LINE_END = re.compile("\r\n|\r|\n")
 def decode(data: bytes) -> str:
     """The text of a manifest file, a byte order mark left out. Raises `Unusable`."""
     data = data.removeprefix(codecs.BOM_UTF8)
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first begins as UTF-16's does
+        raise Unusable(START, "not-utf8", "this file is UTF-32: save it as UTF-8")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise Unusable(START, "not-utf8", "this file is UTF-16: save it as UTF-8")
     try:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.manifests import conforming, document, files, named, policy, rules
 from reconciler.manifests.defects import place_of
-from reconciler.manifests.diagnostics import START, Diagnostic, Finding, Position, Severity, dotted, in_order
+from reconciler.manifests.diagnostics import START, Diagnostic, Finding, Position, Severity, dotted, escaped, in_order
 from reconciler.manifests.fields import Fields
 from reconciler.manifests.named import Named, OfNamed
 from reconciler.manifests.nodes import Document, Unusable
@@ -208,7 +208,7 @@ def _template(called: Named, found: Document, valid: Declared | None, findings: 
 
 
 def _told(error: Diagnostic) -> str:
-    return f"{error.file}:{error.line}:{error.column}: {error.message}"
+    return escaped(f"{error.file}:{error.line}:{error.column}: {error.message}")
 
 
 def _diagnostic(finding: Finding, position: Position, file: str) -> Diagnostic:

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from reconciler.manifests import mailboxes
-from reconciler.manifests.diagnostics import Path, Position, dotted
+from reconciler.manifests.diagnostics import Path, Position, dotted, escaped
 from reconciler.manifests.fields import Fields
 
 Kind = Literal["MailCollector", "Destination", "Template"]
@@ -39,6 +39,11 @@ class Named(Struct, frozen=True):
     """The Template that a collector names in `from`."""
     refresh_token: str | None = None
     """The file of an enabled collector's OAuth2 refresh token, from the root."""
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as a message tells it."""
+        return escaped(f"{self.file}:{self.line}")
 
 
 class OfNamed:

@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.representer import SafeRepresenter
 
@@ -76,9 +77,12 @@ def _changed(text: str, setting: Setting) -> str:
         spliced = _spliced(text, setting)
         if _data(spliced) == meant:
             return spliced
-    except (Unspliceable, Unusable):
+    except (Unspliceable, Unusable, YAMLError):
         pass
-    return _rewritten(text, setting)
+    try:
+        return _rewritten(text, setting)
+    except (YAMLError, ValueError) as error:  # an alias of nothing, a day 32: what `validate` tells of
+        raise Unspliceable("the manifest cannot be changed as it stands: mend it by hand") from error
 
 
 def _data(text: str) -> Any:
@@ -109,8 +113,7 @@ def _apply(data: Any, setting: Setting) -> None:
 
 
 def _spliced(text: str, setting: Setting) -> str:
-    root = YAML(typ="rt", pure=True).compose(text)
-    node: Node = root
+    node: Node = YAML(typ="rt", pure=True).compose(text)
     for depth, key in enumerate(setting.keys):
         if not isinstance(node, MappingNode):
             raise Unspliceable(key)

@@ -111,7 +111,7 @@ def misplaced(spec: object) -> Iterator[Finding]:
 
 
 def _contested(one: Template, other: Template) -> Template:
-    places = f"{other.file}:{other.line} and {one.file}:{one.line}"
+    places = f"{other.named.place} and {one.named.place}"
     return replace(one, error=f"it stands in {places}")
 
 

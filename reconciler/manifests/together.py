@@ -104,7 +104,7 @@ def _shares(one: Named, group: Sequence[Named]) -> _Found:
                   and one.mailbox.overlaps(other.mailbox)), None)
     if found is None or one.mailbox is None:
         return
-    other = f"the collector {quoted(found.name)} ({found.file}:{found.line})"
+    other = f"the collector {quoted(found.name)} ({found.place})"
     if one.mailbox.takes_away:
         yield _about(one, "spec.collect.mode", "all-delete-shared", f"this takes away mail that {other} reads too: use "
                      "new-keep or new-delete, or let one of the two collect", Severity.WARNING)
@@ -125,7 +125,7 @@ def _refresh_tokens(manifests: Iterable[Named]) -> _Found:
             if len(group) > 1:
                 other = next(other for other in group if other is not one)
                 yield _about(one, "spec.source", "shared-refresh-token", f"the collector {quoted(other.name)} "
-                             f"({other.file}:{other.line}) logs in by the same refresh token: they take turns in using "
+                             f"({other.place}) logs in by the same refresh token: they take turns in using "
                              "it, and one consent that ends stalls them all", Severity.INFO)
             if replaced:
                 yield _about(one, "spec.source", "refresh-token-in-git", f"{quoted(path)} stands in a work tree of "
@@ -171,4 +171,4 @@ def _unused_templates(manifests: Sequence[Named]) -> _Found:
 
 def _other(group: Iterable[Named], manifest: Named) -> str:
     other = next(one for one in group if one is not manifest)
-    return f"{other.file}:{other.line}"
+    return other.place
