@@ -115,7 +115,8 @@ class Mutator:
                         if name not in HEAVY and len(content) < 1 << 15]
         self._ways: Sequence[Callable[[bytes], bytes]] = (
             self._flip, self._cut, self._double, self._splice, self._value, self._value, self._value, self._key,
-            self._key, self._line, self._line, self._truncate, self._byte, self._unindent, self._repeat, self._drop_line)
+            self._key, self._line, self._line, self._truncate, self._byte, self._unindent, self._repeat,
+            self._drop_line)
 
     def content(self) -> bytes:
         data = self.random.choice(self.corpus)
