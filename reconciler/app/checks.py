@@ -36,7 +36,7 @@ class Checks:
                 return self._tokens.secret_of(spec, given_up, collector.name)
 
         def opened() -> Source:
-            source = open_source(spec, secret(), self._settings, control.entered)
+            source = open_source(spec, secret(), self._settings, control.entered, control.another_login)
 
             def break_off() -> None:
                 source.abort()
@@ -45,4 +45,7 @@ class Checks:
             control.on_give_up(break_off)
             return source
 
-        return Check(task(collector, destination), self._ledger).run(secret, opened, destination.check)
+        check = Check(task(collector, destination), self._ledger)
+        report = check.run(secret, opened, destination.check)
+        control.failure = check.failure
+        return report

@@ -8,14 +8,17 @@ from pathlib import Path
 
 from reconciler.app.checks import Checks
 from reconciler.app.ledger import ledger_if_any, own_ledger
-from reconciler.app.sessions import Tokens, maildir_path, one_each, open_destination, task, utc_now
+from reconciler.app.sessions import Tokens, maildir_path, one_each, open_destination, secret_stamp, task, utc_now
 from reconciler.app.undumpable import undumpable
+from reconciler.control.checks import as_session, not_tried
 from reconciler.control.fsck import Fsck
 from reconciler.control.observe import Directory
 from reconciler.control.offline import find, listed
+from reconciler.control.once import forbidden
 from reconciler.control.ownership import owned
 from reconciler.control.proposal import Proposal, last_in_force, propose
 from reconciler.control.recorder import decide_once
+from reconciler.control.sessions import SessionControl, learn
 from reconciler.destinations.maildir.audit import Maildirs
 from reconciler.destinations.maildir.names import SUFFIX
 from reconciler.ledger import SqlLedger, open_ledger
@@ -82,11 +85,24 @@ def accept_maildirs(settings: Settings, name: str) -> None:
         ledger.accept_maildirs(name, utc_now())
 
 
-def check(settings: Settings, directory: Path, name: str) -> CheckReport:
-    """Connect, log in, list. Raises KeyError where no such collector is declared, ManifestInvalid."""
+def check(settings: Settings, directory: Path, name: str, *, force: bool = False) -> CheckReport:
+    """Connect, log in, list; not where a back-off is kept that forbids it, unless `force`. What the server says to the
+    login is kept for sessions, where there is a ledger. Raises KeyError where no such collector is declared,
+    ManifestInvalid."""
     undumpable()
     with ledger_if_any(settings) as ledger, Tokens() as tokens:
-        return Checks(settings, ledger, tokens).run(_declared(settings, directory, name, ledger))
+        collector = _declared(settings, directory, name, ledger)
+        history = ledger.histories([name]).get(name) if ledger else None
+        before = history.retry if history else None
+        refused = forbidden(collector, before, secret_stamp, utc_now(), force=force)
+        if refused is not None:
+            return not_tried(name, refused, f"not tried: {refused.message}")
+        control = SessionControl()
+        report = Checks(settings, ledger, tokens).run(collector, control)
+    if history is not None and not control.failed_elsewhere:
+        with closing(open_ledger(settings.state_url)) as ledger:  # its lease stays whose it is: perhaps sessions run
+            learn(ledger, collector, as_session(control.failure), before, secret_stamp, utc_now())
+    return report
 
 
 def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:

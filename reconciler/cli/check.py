@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 @common(uses=LOGGING_IN)
 def command(settings: Settings, name: str, force: bool, output: str) -> int:
     """Connects to the server of the collector NAME, logs in, counts the messages, looks at the destination, and says
-    what a first session would do. Nothing is collected and nothing is changed. As with collect, a daemon
-    does not repeat a login that was refused, and leaves a server alone that asked for a pause."""
+    what a first session would do. Nothing is collected and nothing is changed. As with collect,
+    a login that was refused is not repeated, and a server that asked for a pause is left alone; what a check learns of
+    that counts for sessions too."""
     with reach(settings) as collectors:
         report = collectors.check(name, force=force)
     click.echo(_told(report, output))

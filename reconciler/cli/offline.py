@@ -71,9 +71,9 @@ class Offline:
         self._require(name)
         offline.accept_maildirs(self._settings, name)
 
-    def check(self, name: str, *, force: bool) -> CheckReport:  # noqa: ARG002  # it is tried anyway
+    def check(self, name: str, *, force: bool) -> CheckReport:
         self._require(name)
-        return offline.check(self._settings, self._directory, name)
+        return offline.check(self._settings, self._directory, name, force=force)
 
     def consent(self, name: str, way: Way, show: Callable[[Prompt], None]) -> str:
         """Get a refresh token; the file that it is in."""

@@ -38,6 +38,8 @@ LOGIN_REFUSED = "LoginRefused"
 _REFUSALS = 3
 _ASKING = (Throttled.reason, SourceUnavailable.reason, DestinationUnavailable.reason)
 """Whoever says so may also say for how long."""
+_LOGINS = {AuthenticationFailed.reason, LOGIN_REFUSED, AccountNotReady.reason, Throttled.reason}
+"""What a server says to a login."""
 _SHORTEST = 5.0
 """Seconds, though a server asks for less."""
 _MINUTE = 60.0
@@ -71,6 +73,16 @@ def decide(report: SessionReport, previous: Retry | None, digest: str, interval:
     delay = schedule.delay(failures) if error.retry_after is None else max(
         _SHORTEST, min(error.retry_after, _LONGEST_ASKED), schedule.delay(failures - 1) if failures > 1 else 0.0)
     return Retry(reason, error.message, failures, now + timedelta(seconds=delay * (1 + chance() / 5)), digest)
+
+
+def taught(report: SessionReport, previous: Retry | None, digest: str, interval: float, now: datetime,
+           chance: Callable[[], float] = random.random) -> Retry | None:
+    """The back-off after a login that was no session's (`check`), as it is of what the server said to that: it counts
+    as one, so that checks and sessions together lock no account."""
+    before = previous if previous and previous.digest == digest else None
+    if report.error is None:
+        return None if before and before.reason in _LOGINS else before
+    return decide(report, before, digest, interval, now, chance) if report.error.reason in _LOGINS else before
 
 
 def _count(error: Failure, previous: Retry | None) -> tuple[str, int]:

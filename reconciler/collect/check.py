@@ -27,6 +27,8 @@ class Check(Struct):
     ledger: Ledger | None
     _steps: list[CheckStep] = field(default_factory=list)
     _places: list[Known] = field(default_factory=list)
+    failure: Failure | None = None
+    """What ended it."""
 
     def run(self, read_secret: Callable[[], object], open_source: Callable[[], Source],
             look_at_destination: Callable[[], str]) -> CheckReport:
@@ -36,8 +38,8 @@ class Check(Struct):
             self._step("log in and list", lambda: self._list(open_source()), "done")
             self._step("destination", look_at_destination, "reachable")
         except CollectorError as error:
-            return self._report(error)
-        return self._report(None)
+            self.failure = Failure.of(error)
+        return self._report(self.failure)
 
     def _step(self, name: str, do: Callable[[], object], done: str) -> None:
         try:
@@ -59,7 +61,7 @@ class Check(Struct):
         messages = sum(len(place.listing.messages) for place in self._places)
         return f"{messages} messages in {len(self._places)} folders"
 
-    def _report(self, error: CollectorError | None) -> CheckReport:
+    def _report(self, error: Failure | None) -> CheckReport:
         notes = [note for place in self._places for note in place.listing.notes]
         if any(place.folder.account.protocol == "pop3" for place in self._places):
             notes.append(_SEEN_BY_RETR)
@@ -68,7 +70,7 @@ class Check(Struct):
         return CheckReport(name=self.task.collector, ok=error is None, steps=tuple(self._steps),
                            folders=tuple(map(self._folder, self._places)),
                            first_session="" if error else self._sentence(),
-                           error=error and SessionError.of(Failure.of(error)), notes=tuple(notes))
+                           error=error and SessionError.of(error), notes=tuple(notes))
 
     def _orphaned(self) -> bool:
         """Whether the first session will compare what it does not know."""

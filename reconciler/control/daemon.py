@@ -84,7 +84,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     board.connect(loops.state, controller.ended, controller.failed)
     watcher = Watcher(manifests, controller.wake)
     controller.on_moved(watcher.renew)
-    checks = Checks(parts.check, admission)
+    checks = Checks(parts.check, admission, loops, pool.learn)
     control = Control(controller, loops, board, parts.registry, checks, clock)
     supervisor = Supervisor(os.environ)
     controller.on_turned(lambda: supervisor.turned(ready=control.ready, status=_status(control, len(loops))))

@@ -179,18 +179,28 @@ class Loop:
         return asked
 
     @asynccontextmanager
-    async def quiet(self) -> AsyncIterator[None]:
-        """No session runs inside of this: the running one ends after its message, a due one waits."""
+    async def quiet(self, *, ending: bool = True) -> AsyncIterator[None]:
+        """No session begins inside of this, a due one waits; the running one ends after its message, unless that is
+        not asked for (`ending`)."""
         self._quiet += 1
         self._unschedule()
         try:
-            while self.session is not None and self._control is not None:
+            while ending and self.session is not None and self._control is not None:
                 self._control.stop()
                 await asyncio.wait({self.session})
             yield
         finally:
             self._quiet -= 1
             self._resume()
+
+    def back_off(self, collector: DesiredCollector, retry: Retry | None) -> None:
+        """A check of this spec has found that this is the back-off in force now."""
+        if self.busy or self._stopping or self._version.collector.effective_digest != collector.effective_digest:
+            return
+        before, self._retry, self._retry_until = self.retry, retry, self._kept_until(retry)
+        now = self._around.clock.monotonic()
+        if self._due is not None and retry != before:
+            self._schedule(now if retry is None else max(self._due, self._retry_until))
 
     def refuse(self, *, force: bool) -> None:
         """Raises SessionRefused as `collect_now` does."""
@@ -245,7 +255,7 @@ class Loop:
             self._ticket = None
 
     def _resume(self) -> None:
-        if self._quiet or self._stopping:
+        if self._quiet or self._stopping or self.busy:
             return
         if self._asked:
             self._request(urgent=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from msgspec import Struct
@@ -141,6 +141,26 @@ class Loops:
         """Raises SessionRefused while this collector must not log in."""
         if name in self._loops:
             self._loops[name].refuse(force=force)
+
+    @asynccontextmanager
+    async def checking(self, name: str) -> AsyncIterator[Retry | None]:
+        """No session of this collector begins inside of this: it would find the account in use. What is in force of its
+        back-offs."""
+        loop = self._loops.get(name)
+        if loop is None:
+            yield None
+            return
+        async with loop.quiet(ending=False):
+            yield loop.retry
+
+    def is_busy(self, name: str) -> bool:
+        """A session of it runs."""
+        return name in self._loops and self._loops[name].busy
+
+    def back_off(self, collector: DesiredCollector, retry: Retry | None) -> None:
+        """See `Loop.back_off`."""
+        if collector.name in self._loops:
+            self._loops[collector.name].back_off(collector, retry)
 
     def quiet(self, name: str) -> AbstractAsyncContextManager[None]:
         """No session of this collector runs inside of this context."""

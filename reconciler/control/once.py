@@ -12,9 +12,9 @@ from reconciler.collect.backoff import ends, forbids, remaining
 from reconciler.control.admission import Admission, HostAway, admitted
 from reconciler.control.doors import place_of
 from reconciler.control.recorder import Decision
-from reconciler.control.sessions import Relay, SessionControl, SessionPool, Work, is_lifted
+from reconciler.control.sessions import Relay, SessionControl, SessionPool, Stamp, Work, is_lifted
 from reconciler.manifests.spec import seconds
-from reconciler.model.history import History
+from reconciler.model.history import History, Retry
 from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.planning.desired import DesiredCollector
@@ -79,9 +79,15 @@ class Once(Struct, frozen=True):
             return Failure(collector.problem.reason, collector.problem.message)
         if not collector.effective.enabled:
             return Failure("Disabled", f"{collector.name} is disabled: set `enabled: true` in its manifest")
-        if retry is None or retry.digest != collector.effective_digest or is_lifted(retry, collector, self.pool.stamp):
-            return None
-        interval = seconds(collector.effective.collect.interval)
-        if not forbids(retry, remaining(retry, interval, self.now()), force=force):
-            return None
-        return Failure(retry.reason, f"next attempt at {timestamp(ends(retry, interval, self.now()))}: {retry.message}")
+        return forbidden(collector, retry, self.pool.stamp, self.now(), force=force)
+
+
+def forbidden(collector: DesiredCollector, retry: Retry | None, stamp: Stamp, now: datetime, *, force: bool
+              ) -> Failure | None:
+    """Why nobody must log in to this account now, by a back-off that was kept."""
+    if retry is None or retry.digest != collector.effective_digest or is_lifted(retry, collector, stamp):
+        return None
+    interval = seconds(collector.effective.collect.interval)
+    if not forbids(retry, remaining(retry, interval, now), force=force):
+        return None
+    return Failure(retry.reason, f"next attempt at {timestamp(ends(retry, interval, now))}: {retry.message}")

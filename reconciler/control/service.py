@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from reconciler.control.admission import HostAway
 from reconciler.control.board import Board, Subscription
-from reconciler.control.checks import Checks
+from reconciler.control.checks import Checks, not_tried
 from reconciler.control.clock import Clock
 from reconciler.control.controller import RELIST, Controller
 from reconciler.control.loop import SessionRefused
@@ -21,16 +21,14 @@ from reconciler.model.errors import CollectorError
 from reconciler.model.history import ParkedMessage
 from reconciler.model.inforce import InForce
 from reconciler.model.interfaces import Registry
-from reconciler.model.outcomes import SessionReport
+from reconciler.model.outcomes import Failure, SessionReport
 from reconciler.model.search import matches
 from reconciler.model.selectors import Selector
 from reconciler.model.status import (
     CheckReport,
-    CheckStep,
     Description,
     Parked,
     Session,
-    SessionError,
     ShownCollector,
 )
 from reconciler.planning.desired import DesiredCollector
@@ -182,9 +180,9 @@ class Control:
             self._loops.refuse(name, force=force)
             return await self._checks.run(desired)
         except SessionRefused as refused:
-            return _not_tried(name, refused, f"not tried: {refused}")
+            return not_tried(name, Failure.of(refused), f"not tried: {refused}")
         except HostAway as away:
-            return _not_tried(name, away, str(away))
+            return not_tried(name, Failure.of(away), str(away))
 
     async def reload(self) -> Plan:
         """Read all manifests again now; what was done about it."""
@@ -214,11 +212,6 @@ class Control:
         desired = self._board.desired(name)
         problem = desired.problem if desired else None
         return (problem.reason, problem.message) if problem else ("NotRunning", f"{name} does not run")
-
-
-def _not_tried(name: str, error: CollectorError, message: str) -> CheckReport:
-    step = CheckStep(step="log in and list", ok=False, message=message)
-    return CheckReport(name=name, ok=False, steps=(step,), error=SessionError(reason=error.reason, message=str(error)))
 
 
 def _parked(message: ParkedMessage) -> Parked:

@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.collect.backoff import LOGIN_REFUSED
+from reconciler.collect.backoff import LOGIN_REFUSED, taught
 from reconciler.control.defects import INTERNAL_ERROR
 from reconciler.control.threads import Threads
 from reconciler.log import log
@@ -44,6 +44,8 @@ class SessionControl:
         """To be called, from any thread, when the server has let us in."""
         self.failed_elsewhere = False
         """It did not come as far as the server: that says nothing of it."""
+        self.failure: Failure | None = None
+        """What ended a check."""
         self.insisting = insisting
         """Somebody asked for this session."""
         self.another_login = login
@@ -205,8 +207,12 @@ class SessionPool:
             retry = replace(retry, stamp=self.stamp(collector) if collector.effective.source.oauth2 else before)
         _log_retry(collector.name, work.retry, retry)
         if retry != work.retry:
-            self._keep(work.collector.name, retry)
+            _keep(self._registry, work.collector.name, retry)
         return Finished(report, retry, push)
+
+    def learn(self, collector: DesiredCollector, report: SessionReport, previous: Retry | None) -> Retry | None:
+        """See `learn`. Blocking."""
+        return learn(self._registry, collector, report, previous, self.stamp, self._now())
 
     def close(self) -> None:
         """Take no more work; whoever still works is not waited for."""
@@ -237,11 +243,27 @@ class SessionPool:
     def _failed(self, started: datetime, failure: Failure) -> SessionReport:
         return SessionReport(started, self._now(), Outcome.FAILED, error=failure)
 
-    def _keep(self, name: str, retry: Retry | None) -> None:
-        try:
-            self._registry.save_retry(name, retry)
-        except CollectorError as error:
-            log.warning("back-off is not kept across a restart", collector=name, error=str(error))
+
+def learn(registry: Registry, collector: DesiredCollector, report: SessionReport, previous: Retry | None, stamp: Stamp,
+          now: datetime) -> Retry | None:
+    """The back-off after a check of this collector; kept, as that of a session."""
+    if previous is not None and is_lifted(previous, collector, stamp):
+        previous = None
+    interval = seconds(collector.effective.collect.interval)
+    retry = taught(report, previous, collector.effective_digest, interval, now)
+    if retry is not None and retry.reason in _SECRETS_FAULT and retry != previous:
+        retry = replace(retry, stamp=stamp(collector))
+    if retry != previous:
+        _log_retry(collector.name, previous, retry)
+        _keep(registry, collector.name, retry)
+    return retry
+
+
+def _keep(registry: Registry, name: str, retry: Retry | None) -> None:
+    try:
+        registry.save_retry(name, retry)
+    except CollectorError as error:
+        log.warning("back-off is not kept across a restart", collector=name, error=str(error))
 
 
 def _begun(work: Work) -> Push | None:

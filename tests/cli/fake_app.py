@@ -57,5 +57,5 @@ class FakeApp:
         self.routed.append(head)
         return ROUTING
 
-    def check(self, settings: Settings, directory: Path, name: str) -> CheckReport:
+    def check(self, settings: Settings, directory: Path, name: str, *, force: bool) -> CheckReport:
         return samples.check_report(name=name)

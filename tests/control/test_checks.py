@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
-from reconciler.control.checks import AT_ONCE, Checks
+from reconciler.control.checks import AT_ONCE, Check, Checks
 from reconciler.control.limits import HostLimits
-from reconciler.control.sessions import SessionControl
+from reconciler.control.sessions import SessionControl, SessionPool
 from reconciler.model.errors import LedgerUnavailable
-from reconciler.model.status import CheckReport
+from reconciler.model.outcomes import Failure
+from reconciler.model.status import CheckReport, SessionError
 from reconciler.planning.desired import DesiredCollector, desire
 from tests.control.manifests import save, text
 from tests.control.test_controller import World
+from tests.control.virtual import EPOCH
 from tests.planning.build import collector, observed
 
 GENEROUS = 20.0
@@ -161,5 +166,136 @@ def test_a_check_that_fails_to_begin_says_so_to_everybody(tmp_path: Path) -> Non
         for _ in range(2):
             with pytest.raises(LedgerUnavailable):
                 await checks.run(only("a"))
+
+    asyncio.run(scenario())
+
+
+# What a check learns counts for sessions
+
+def answering(*failures: Failure | None, lasts: float = 0.0) -> tuple[list[str], Check]:
+    """A check to which the server says one of these after the other; who was asked."""
+    waiting, asked = list(failures), list[str]()
+
+    def check(collector: DesiredCollector, control: SessionControl) -> CheckReport:
+        asked.append(collector.name)
+        time.sleep(lasts)
+        control.failure = failure = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        error = failure and SessionError.of(failure)
+        return CheckReport(name=collector.name, ok=failure is None, steps=(), error=error)
+
+    return asked, check
+
+
+def learning(world: World, check: Check) -> None:
+    pool = SessionPool(lambda *_: pytest.fail("no session"), decide, world.registry, 1,
+                       lambda: EPOCH + timedelta(seconds=time.monotonic()))  # the world's clock, from any thread
+    world.control._checks = Checks(check, world.admission, world.loops, pool.learn)
+
+
+REFUSED = Failure("AuthenticationFailed", "wrong password")
+UNCERTAIN = Failure("LoginRefused", "no")
+THROTTLED = Failure("Throttled", "too many", retry_after=1800.0)
+
+
+@pytest.mark.parametrize(("failures", "checks", "reason", "at_least"), [
+    ([REFUSED], 1, "AuthenticationFailed", 3600), ([UNCERTAIN], 3, "AuthenticationFailed", 3600),
+    ([UNCERTAIN, REFUSED], 2, "AuthenticationFailed", 3600), ([THROTTLED], 1, "Throttled", 1800),
+    ([Failure("AccountNotReady", "switched off")], 1, "AccountNotReady", 600)])
+def test_R3_what_a_server_says_to_a_check_s_login_holds_for_sessions(
+        failures: list[Failure], checks: int, reason: str, at_least: float, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        world = World(tmp_path)
+        save(tmp_path, "a", text("a", "5s"))
+        await world.turn()
+        asked, check = answering(*failures)
+        learning(world, check)
+        for _ in range(checks):
+            await world.control.check("a")
+        state = world.loops.state("a")
+        assert state
+        assert state.retry
+        assert state.retry.reason == reason
+        assert state.next_session
+        assert (state.next_session - world.clock.now()).total_seconds() >= at_least - 1
+        assert world.registry.rows["a"].retry == state.retry  # across a restart, too
+        again = await world.control.check("a")
+        if reason != "AccountNotReady":
+            assert len(asked) == checks  # nor by another check
+            assert "not tried" in again.steps[0].message
+        await world.loops.shut_down(1, 1)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("failure", [
+    Failure("ConnectionFailed", "no"), Failure("DestinationUnavailable", "full"), Failure("TlsRefused", "expired"),
+    Failure("SecretUnavailable", "no such file"), Failure("ProtocolViolation", "what")])
+def test_what_a_check_finds_besides_delays_no_session(failure: Failure, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        world = World(tmp_path)
+        save(tmp_path, "a", text("a", "5s"))
+        await world.turn()
+        before = world.loops.state("a")
+        learning(world, answering(failure)[1])
+        await world.control.check("a")
+        state = world.loops.state("a")
+        assert state
+        assert before
+        assert state.retry is None
+        assert state.next_session
+        assert before.next_session
+        assert abs((state.next_session - before.next_session).total_seconds()) < 0.1
+        await world.loops.shut_down(1, 1)
+
+    asyncio.run(scenario())
+
+
+def test_a_check_whose_login_goes_well_ends_the_back_off_of_a_refused_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        world = World(tmp_path)
+        save(tmp_path, "a", text("a", "5s"))
+        await world.turn()
+        asked, check = answering(REFUSED, None)
+        learning(world, check)
+        await world.control.check("a")
+        sessions = len(world.sessions.started)
+        assert not (await world.control.check("a")).ok  # not tried
+        assert (await world.control.check("a", force=True)).ok
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert asked == ["a", "a"]
+        assert len(world.sessions.started) == sessions + 1
+        assert world.registry.rows["a"].retry is None
+        await world.loops.shut_down(1, 1)
+
+    asyncio.run(scenario())
+
+
+def test_no_session_begins_while_its_account_is_checked_and_one_that_runs_teaches_nothing(tmp_path: Path) -> None:
+    """By POP3 one of the two would find the maildrop in use."""
+    async def scenario() -> None:
+        world = World(tmp_path)
+        save(tmp_path, "a", text("a", "1h"))
+        await world.turn()
+        silent = Silent()
+        learning(world, silent.check)
+        checked = asyncio.create_task(world.control.check("a"))
+        await silent.until(1)
+        collected = world.control.collect("a")
+        await asyncio.sleep(0.05)
+        assert not collected.done()
+        assert len(world.sessions.started) == 1
+        silent.end.set()
+        await checked
+        assert (await collected).error is None
+
+        world.sessions.length = 0.3
+        running = world.control.collect("a")
+        learning(world, answering(Failure("Throttled", "[IN-USE]"))[1])
+        await asyncio.sleep(0)
+        await world.control.check("a")
+        assert world.registry.rows["a"].retry is None
+        assert (await running).error is None
+        await world.loops.shut_down(1, 1)
 
     asyncio.run(scenario())
