@@ -74,7 +74,7 @@ class Check(Struct):
 
     def _orphaned(self) -> bool:
         """Whether the first session will compare what it does not know."""
-        return self.ledger is not None and any(place.unknown for place in self._places) and self.ledger.orphaned(
+        return self.ledger is not None and any(place.has_unknown for place in self._places) and self.ledger.orphaned(
             self.task.collector, [place.folder for place in self._places])
 
     def _folder(self, place: Known) -> CheckedFolder:

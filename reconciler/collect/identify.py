@@ -15,8 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from msgspec import Struct
-
+from reconciler.collect.known import any_left, each, latest_uid
 from reconciler.model.messages import Fingerprint, Folder, Listing
 from reconciler.model.outcomes import Entry, MessageState, Orphan
 
@@ -25,29 +24,14 @@ Place = tuple[Folder, str]
 """A message as it is listed now: its folder and its key."""
 
 
-class Matches(Struct, frozen=True):
-    presumed: tuple[tuple[Place, Orphan], ...]
-    doubtful: frozenset[Place]
-
-
-def match(headers: Mapping[Place, str | None], orphans: Iterable[Orphan]) -> Matches:
-    """`headers`: the header digest of every listed message that the ledger does not know; None where it could not be
-    had. `orphans`: at least those that have one of these digests."""
+def match(headers: Mapping[Place, str], orphans: Iterable[Orphan], bearers: Mapping[str, int]) -> dict[Place, Orphan]:
+    """The messages that are presumed to be an orphan. `headers`: header digests of listed messages that the ledger does
+    not know; `orphans`: all that have one of these; `bearers`: how many unknown messages have each, wherever."""
     lost: defaultdict[str, list[Orphan]] = defaultdict(list)
     for orphan in orphans:
         lost[orphan.fingerprint.header].append(orphan)
-    found: defaultdict[str, list[Place]] = defaultdict(list)
-    doubtful = {place for place, header in headers.items() if header is None}
-    for place, header in headers.items():
-        if header is not None and header in lost:
-            found[header].append(place)
-    presumed = []
-    for header, places in found.items():
-        if len(places) == len(lost[header]) == 1 and lost[header][0].entry.state in _WHOLE:
-            presumed.append((places[0], lost[header][0]))
-        else:
-            doubtful.update(places)
-    return Matches(tuple(presumed), frozenset(doubtful))
+    return {place: lost[header][0] for place, header in headers.items()
+            if len(lost.get(header, ())) == bearers[header] == 1 and lost[header][0].entry.state in _WHOLE}
 
 
 def recognise(fingerprint: Fingerprint, orphans: Iterable[Orphan], claimed: Collection[int]) -> Orphan | None:
@@ -68,12 +52,12 @@ def was_renumbered(listing: Listing, known: Mapping[str, Entry]) -> bool:
     known or newer. POP3: not one message bears the UIDL that it had.
     """
     uids = listing.folder.account.protocol == "imap"
-    if not (listing.messages and known and listing.keys_stable):
+    if not (listing.messages and listing.keys_stable and known):
         return False
-    if uids and listing.next_key is not None:
-        last_listed, last_known = int(listing.messages[-1].key), max(map(int, known))
-        if last_listed < listing.next_key <= last_known:
-            return True
-    if any(message.key in known for message in listing.messages) or all(known[key].deleted for key in known):
+    first, last = listing.messages[0], listing.messages[-1]
+    latest = latest_uid(known) if uids else 0
+    if uids and listing.next_key is not None and int(last.key) < listing.next_key <= latest:
+        return True
+    if any(entry is not None for _, entry in each(listing.messages, known)) or not any_left(known):
         return False
-    return not uids or int(listing.messages[0].key) <= max(map(int, known))
+    return not uids or int(first.key) <= latest

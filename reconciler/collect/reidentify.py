@@ -2,28 +2,33 @@
 
 It costs nothing while nothing was renumbered: one question to the ledger in a session that lists unknown messages.
 Otherwise the headers of all unknown ones are fetched, whatever the session's limit is, so that new mail need not wait
-until a large mailbox has been gone through. What was looked at and is left for a later session is recorded as LISTED,
-with its header's digest, and not fetched again.
+until a large mailbox has been gone through: `LOOKED_AT` in one session at most. What was looked at is recorded at once
+as LISTED, with its header's digest, and not fetched again. As long as not all were looked at, nothing is presumed:
+those that are attempted are compared by their content.
 """
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.collect.identify import Place, is_unknown, match, recognise, was_renumbered
 from reconciler.collect.incoming import header_digest
-from reconciler.collect.selection import Attempt, FolderWork
+from reconciler.collect.known import BLOCK, each
+from reconciler.collect.selection import Attempt
 from reconciler.collect.suspects import is_suspect
 from reconciler.model.interfaces import Ledger
 from reconciler.model.messages import Fingerprint, Folder, Listed, Listing
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
 
 _AT_ONCE = 1000
+LOOKED_AT = 100_000
+"""Headers that one session asks for."""
 Headers = Callable[[Folder, Sequence[Listed]], Iterable[tuple[Listed, bytes | None]]]
 
 
@@ -36,16 +41,16 @@ class Known(Struct):
     alarming: bool = False
     """An IMAP server has numbered it anew, and did not say so."""
 
-    @property
-    def has_unknown(self) -> bool:
-        return self.listing.keys_stable and any(
-            is_unknown(self.entries.get(message.key)) for message in self.listing.messages)
+    def unknown(self) -> Iterator[tuple[Listed, Entry | None]]:
+        """What may have been collected under another key, with what is known of it."""
+        if self.listing.keys_stable:
+            for message, entry in each(self.listing.messages, self.entries):
+                if is_unknown(entry):
+                    yield message, entry
 
     @property
-    def unknown(self) -> list[Listed]:
-        if not self.listing.keys_stable:
-            return []
-        return [message for message in self.listing.messages if is_unknown(self.entries.get(message.key))]
+    def has_unknown(self) -> bool:
+        return any(True for _ in self.unknown())
 
 
 def look_up(ledger: Ledger, collector: str, listing: Listing) -> Known:
@@ -67,69 +72,97 @@ class Reidentification:
         self._ledger = ledger
         self._now = now
         self._folders: list[Folder] = []
-        self._headers: dict[Place, str | None] = {}
-        self._doubtful: frozenset[Place] = frozenset()
+        self._active = False
+        self._looked_at = 0
+        self._unlisted: dict[Place, str] = {}
+        """Header digests of those that the ledger knows as something else than LISTED."""
+        self._lost: dict[str, bool] = {}
+        """Whether there are orphans with these headers."""
         self._claimed: set[int] = set()
         self.recognised = 0
 
     def by_headers(self, places: Sequence[Known], check_stop: Callable[[], None]) -> None:
-        """Adopt what can be told by its headers, and bear in mind what can not."""
+        """Adopt what can be told by its headers, once those of all unknown messages are known: there may be twins."""
         self._folders = [place.folder for place in places]
-        if not any(place.has_unknown for place in places) or not self._ledger.orphaned(self._collector, self._folders):
+        if not self._may_be_needed(places):
             return
+        self._active = True
         for place in places:
-            self._look(place, place.unknown, check_stop)
-        digests = {digest for digest in self._headers.values() if digest}
-        matches = match(self._headers, self._ledger.orphans(self._collector, self._folders, digests))
-        presumed = matches.presumed
-        self._doubtful = matches.doubtful
+            for block in _blocks(place.unknown()):
+                check_stop()
+                if self._looked_at >= LOOKED_AT:
+                    return
+                self._look(place, block)
+            place.entries = self._ledger.known(self._collector, place.folder)
         if any(place.listing.partial for place in places):  # a twin may be among those that were not listed
-            self._doubtful |= {message for message, _ in presumed}
-            presumed = ()
-        adoptions = [(folder, Adoption(orphan, key, MessageState.PRESUMED)) for (folder, key), orphan in presumed]
-        for place in places:
-            self._presume(place, [adoption for folder, adoption in adoptions if folder == place.folder])
-
-    def _look(self, place: Known, messages: Sequence[Listed], check_stop: Callable[[], None]) -> None:
-        seen = {message.key: entry.header for message in messages if (entry := place.entries.get(message.key))}
-        self._headers |= {(place.folder, message.key): seen.get(message.key) or None for message in messages}
-        unseen = [message for message in messages
-                  if not seen.get(message.key) and not is_suspect(place.entries.get(message.key))]
-        for start in range(0, len(unseen), _AT_ONCE):
-            check_stop()
-            for listed, header in self._fetch_headers(place.listing.folder, unseen[start:start + _AT_ONCE]):
-                self._headers[place.folder, listed.key] = None if header is None else header_digest(header)
-
-    def _presume(self, place: Known, adoptions: Sequence[Adoption]) -> None:
-        if not adoptions:
             return
-        self.adopt(place.folder, *adoptions)
-        place.entries = ChainMap({adoption.key: replace(adoption.orphan.entry, key=adoption.key, occurrence=0,
-                                                        state=MessageState.PRESUMED) for adoption in adoptions},
-                                 dict(place.entries))
-
-    def remember(self, places: Sequence[Known], works: Iterable[FolderWork]) -> None:
-        """Record what was looked at and is not attempted in this session."""
-        attempted = {(work.folder, attempt.listed.key) for work in works
-                     for attempt in (*work.attempts, *work.suspects)}
+        unlisted = Counter(self._unlisted.values())
         for place in places:
-            left = [Record(message.key, MessageState.LISTED, message.size or 0, fingerprint=Fingerprint(digest, ""))
-                    for message in place.listing.messages
-                    if (digest := self._headers.get((place.folder, message.key)))
-                    and message.key not in place.entries and (place.listing.folder, message.key) not in attempted]
-            self._ledger.record(self._collector, place.folder, left, self._now())
+            for block in _blocks(place.unknown()):
+                check_stop()
+                self._presume(place, block, unlisted)
+            place.entries = self._ledger.known(self._collector, place.folder)
+
+    def _may_be_needed(self, places: Sequence[Known]) -> bool:
+        """Whether anything is unknown, and there are orphans; what is found out faster is asked first."""
+        few = sum(len(place.listing.messages) for place in places) <= BLOCK
+        if few and not any(place.has_unknown for place in places):
+            return False
+        return self._ledger.orphaned(self._collector, self._folders)
+
+    def _look(self, place: Known, block: Sequence[tuple[Listed, Entry | None]]) -> None:
+        """Get the headers that were not seen yet, and record them: the next session goes on from there."""
+        entries = {message.key: entry for message, entry in block}
+        unseen = [message for message, entry in block
+                  if not (entry is not None and entry.header) and not is_suspect(entry)]
+        self._looked_at += len(unseen)
+        found: dict[str, str] = {}
+        for listed, header in self._fetch_headers(place.listing.folder, unseen) if unseen else ():
+            found[listed.key] = (header is not None and header_digest(header)) or ""
+        digests = {key: digest for key, digest in found.items() if digest}
+        self._ledger.record(self._collector, place.folder, [
+            Record(message.key, MessageState.LISTED, message.size or 0, fingerprint=Fingerprint(digest, ""))
+            for message in unseen if entries[message.key] is None and (digest := digests.get(message.key))],
+            self._now())
+        for key, digest in digests.items():
+            if entries[key] is not None:
+                self._unlisted[place.folder, key] = digest
+
+    def _presume(self, place: Known, block: Sequence[tuple[Listed, Entry | None]], unlisted: Mapping[str, int]) -> None:
+        headers: dict[Place, str] = {(place.folder, message.key): digest for message, entry in block
+                                     if (digest := self._header(place.folder, message.key, entry))}
+        lost = self._ledger.orphans_with(self._collector, self._folders, headers.values())
+        single = [header for header, count in lost.items() if count == 1]
+        if not single:
+            return
+        listed = self._ledger.listed_with(self._collector, self._folders, single)
+        bearers = {header: listed.get(header, 0) + unlisted.get(header, 0) for header in single}
+        found = match({where: header for where, header in headers.items() if header in bearers},
+                      self._ledger.orphans(self._collector, self._folders, single), bearers)
+        if found:
+            self.adopt(place.folder, *(Adoption(orphan, key, MessageState.PRESUMED)
+                                       for (_, key), orphan in found.items()))
+
+    def _header(self, folder: Folder, key: str, entry: Entry | None) -> str:
+        return entry.header if entry is not None and entry.header else self._unlisted.get((folder, key), "")
 
     def needs_content(self, folder: Folder, attempt: Attempt) -> bool:
         """Whether the whole message must be read before it is known which one it is."""
-        presumed = attempt.previous is not None and attempt.previous.state is MessageState.PRESUMED
-        return presumed or (folder, attempt.listed.key) in self._doubtful
+        if attempt.previous is not None and attempt.previous.state is MessageState.PRESUMED:
+            return True
+        if not self._active or not is_unknown(attempt.previous):
+            return False
+        header = self._header(folder, attempt.listed.key, attempt.previous)
+        if header and header not in self._lost:
+            self._lost[header] = bool(self._ledger.orphans_with(self._collector, self._folders, [header]))
+        return not header or self._lost[header]
 
     def by_content(self, folder: Folder, attempt: Attempt, fingerprint: Fingerprint) -> Attempt | Entry:
         """The attempt as it goes on; or what is known of the message, which was collected before. The ledger has that
         under its new key by now, so that the message may be deleted."""
         if attempt.previous and attempt.previous.state is MessageState.PRESUMED:
             return attempt.previous if attempt.previous.content == fingerprint.content else attempt
-        orphans = self._ledger.orphans(self._collector, self._folders, [fingerprint.header])
+        orphans = self._ledger.orphans(self._collector, self._folders, [fingerprint.header], fingerprint.content)
         orphan = recognise(fingerprint, orphans, self._claimed)
         if orphan is None:
             return attempt
@@ -144,3 +177,9 @@ class Reidentification:
         """These records go on under the keys that their messages have now."""
         self._ledger.adopt(self._collector, folder, adoptions, self._now())
         self.recognised += len(adoptions)
+
+
+def _blocks(found: Iterable[tuple[Listed, Entry | None]]) -> Iterator[list[tuple[Listed, Entry | None]]]:
+    rest = iter(found)
+    while block := list(islice(rest, _AT_ONCE)):
+        yield block

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from reconciler.collect.known import each
 from reconciler.collect.suspects import is_suspect
 from reconciler.model.messages import Folder, Listed, Listing
 from reconciler.model.outcomes import Entry, MessageState, Orphan
@@ -19,6 +21,11 @@ LOOKED_AT = 20_000
 """New messages of a folder among which those of a session are chosen."""
 UNLIMITED = 100_000
 """Attempts in one folder and session at most, where there is no limit; what is left is the next session's."""
+DELETED = 100_000
+"""So many that were collected before are deleted from a folder in one session; the next one goes on."""
+WITNESSES = 1000
+"""Where nothing is deleted, so many of those collected before are kept in mind, to be asked for again where nothing
+else comes (`Session._gives`)."""
 ROUND_OCTETS = 1 << 30
 _UNKNOWN_SIZE = 64 << 10
 _RETRIED = (MessageState.FAILED, MessageState.UNFETCHED, MessageState.PAUSED)
@@ -55,7 +62,8 @@ class Attempt(Struct, frozen=True):
 
 class FolderWork(Struct, frozen=True):
     """What is to be done in one folder: `delete` was collected before and only has to go. `suspects` are attempts, too,
-    each to be made by itself after all others. `collected`: all that was before, to be kept or not."""
+    each to be made by itself after all others. `collected`: what was before, to be kept or not, or as much of it as one
+    session looks at."""
 
     listing: Listing
     attempts: tuple[Attempt, ...]
@@ -66,6 +74,10 @@ class FolderWork(Struct, frozen=True):
     @property
     def folder(self) -> Folder:
         return self.listing.folder
+
+    def chosen(self) -> FolderWork:
+        """Without the messages that were listed, of which there may be millions."""
+        return replace(self, listing=replace(self.listing, messages=()))
 
 
 class Selection(Struct, frozen=True):
@@ -94,15 +106,31 @@ class _Sorted(Struct):
     presumed: list[Attempt] = field(default_factory=list)
     """Collected too, going by the headers: to be deleted, once the content was compared."""
     kept: int = 0
-    """Collected too, and not to be deleted: doubted (`Arrival.doubt`), or presumed and the mode deletes nothing."""
+    """Collected too, and not to be deleted now: doubted (`Arrival.doubt`), presumed and the mode deletes nothing, or
+    more than one session deletes."""
     too_large: int = 0
     parked: int = 0
     paused: int = 0
     more: int = 0
     """New ones beyond those that are looked at: there may be millions."""
 
+    def add_whole(self, message: Listed, entry: Entry, max_size: int, keep: int, *, deletes: bool) -> None:
+        """One that is collected, or presumed so; `keep`: of how many more is known than their number."""
+        if entry.state is MessageState.COLLECTED:
+            if entry.reason or len(self.collected) >= keep:
+                self.kept += 1
+            else:
+                self.collected.append(message)
+        elif entry.reason or not deletes:
+            self.kept += 1
+        elif message.size is not None and message.size > max_size:
+            self.too_large += 1
+        else:
+            self.presumed.append(Attempt(message, entry))
+
     def add_new(self, message: Listed, entry: Entry | None, most: int) -> None:
-        if entry is not None or len(self.new) < most:
+        listed = entry is None or entry.state is MessageState.LISTED
+        if not listed or len(self.new) < most:
             self.new.append(Attempt(message, entry))
         else:
             self.more += 1
@@ -167,15 +195,11 @@ def _apart(attempts: list[Attempt]) -> tuple[list[Attempt], list[Attempt]]:
 def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int, due: Callable[[Entry], bool], *,
           deletes: bool, most: int) -> _Sorted:
     found = _Sorted()
-    for message in listing.messages:
-        entry = known.get(message.key)
-        if entry is not None and entry.state is MessageState.COLLECTED and not _reused(listing, entry):
-            if entry.reason:
-                found.kept += 1
-            else:
-                found.collected.append(message)
-        elif entry is not None and entry.state is MessageState.PRESUMED and (entry.reason or not deletes):
-            found.kept += 1
+    keep = DELETED if deletes else WITNESSES
+    for message, entry in each(listing.messages, known):
+        if entry is not None and entry.state in _WHOLE and not (
+                entry.state is MessageState.COLLECTED and _reused(listing, entry)):
+            found.add_whole(message, entry, max_size, keep, deletes=deletes)
         elif entry is not None and entry.state is MessageState.PARKED:
             found.parked += 1
         elif entry is not None and entry.state is MessageState.PAUSED and not due(entry):
@@ -185,8 +209,6 @@ def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int, due: Call
             found.too_large += 1
         elif entry is not None and entry.state in _RETRIED and entry.attempts:
             found.retry.append(Attempt(message, entry))
-        elif entry is not None and entry.state is MessageState.PRESUMED:
-            found.presumed.append(Attempt(message, entry))
         else:
             found.add_new(message, entry, most)
     return found

@@ -219,11 +219,10 @@ class Session(Generic[S]):
         self._tally.listed, self._tally.skipped, self._tally.parked = chosen.listed, chosen.skipped, chosen.parked
         self._tally.left = chosen.left + chosen.attempts
         self._sole = chosen.attempts == 1
-        self._reidentification.remember(places, chosen.folders)
         if settled(chosen.folders, self._tally) and not chosen.paused:
             self._keep_standing()
         self._progress()
-        return chosen.folders
+        return [work.chosen() for work in chosen.folders]
 
     def _headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterable[tuple[Listed, bytes | None]]:
         """As far as the server gives them: what ends the connection is tried once more; then those that are left of

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, null, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, null, select, update
 
 from reconciler.ledger.places import Places, cut, places
 from reconciler.ledger.schema import collectors, deliveries, messages
@@ -19,6 +19,20 @@ _FOUND = (
     .where(messages.c.folder_id.in_(bindparam("places", expanding=True)), messages.c.deleted_at.is_(None),
            messages.c.header.in_(bindparam("headers", expanding=True)), messages.c.content.is_not(None))
     .order_by(messages.c.id)
+)
+_EQUAL = _FOUND.where(messages.c.content == bindparam("content", type_=messages.c.content.type)).limit(1000)
+"""Any of them will do, so that as many as there are need not be looked at."""
+_ORPHANED = (
+    select(messages.c.header, func.count())
+    .where(messages.c.folder_id.in_(bindparam("places", expanding=True)), messages.c.deleted_at.is_(None),
+           messages.c.header.in_(bindparam("headers", expanding=True)), messages.c.content.is_not(None))
+    .group_by(messages.c.header)
+)
+_LISTED = (
+    select(messages.c.header, func.count())
+    .where(messages.c.folder_id.in_(bindparam("places", expanding=True)), messages.c.state == MessageState.LISTED,
+           messages.c.header.in_(bindparam("headers", expanding=True)))
+    .group_by(messages.c.header)
 )
 _DELIVERED = select(deliveries.c.message_id, deliveries.c.recipient).where(
     deliveries.c.message_id.in_(bindparam("ids", expanding=True)))
@@ -37,10 +51,20 @@ class Orphans(Places):
         with self.reading() as connection:
             return any(connection.execute(_any_of(place)).scalar() for place in _others(connection, collector, folders))
 
-    def orphans(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Sequence[Orphan]:
+    def orphans(self, collector: str, folders: Sequence[Folder], headers: Iterable[str],
+                content: str = "") -> Sequence[Orphan]:
         with self.reading() as connection:
             others = _others(connection, collector, folders)
-            return [orphan for part in cut(set(headers)) for orphan in _orphans(connection, others, part)]
+            return [orphan for part in cut(set(headers)) for orphan in _orphans(connection, others, part, content)]
+
+    def orphans_with(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Mapping[str, int]:
+        with self.reading() as connection:
+            return _counted(connection, _ORPHANED, list(_others(connection, collector, folders)), headers)
+
+    def listed_with(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Mapping[str, int]:
+        with self.reading() as connection:
+            known = [id_ for id_, folder in places(connection, collector).items() if folder in folders]
+            return _counted(connection, _LISTED, known, headers)
 
     def adopt(self, collector: str, folder: Folder, adoptions: Sequence[Adoption], now: datetime) -> None:
         """What was only listed or tried under the new key makes room; of what is known else, it is one more message
@@ -69,8 +93,18 @@ def _any_of(place: int) -> Any:
     return select(messages.c.id).where(messages.c.folder_id == place, may_be_there).limit(1)
 
 
-def _orphans(connection: Connection, others: dict[int, Folder], headers: Sequence[str]) -> list[Orphan]:
-    rows = connection.execute(_FOUND, {"places": list(others), "headers": headers}).all() if others else []
+def _counted(connection: Connection, statement: Select[tuple[str, int]], where: Sequence[int],
+             headers: Iterable[str]) -> dict[str, int]:
+    """How many messages of these folders bear each header."""
+    found: dict[str, int] = {}
+    for part in cut(set(headers)) if where else ():
+        found.update(connection.execute(statement, {"places": where, "headers": part}).all())  # type: ignore[arg-type]  # rows are tuples
+    return found
+
+
+def _orphans(connection: Connection, others: dict[int, Folder], headers: Sequence[str], content: str) -> list[Orphan]:
+    wanted = {"places": list(others), "headers": headers, **({"content": content} if content else {})}
+    rows = connection.execute(_EQUAL if content else _FOUND, wanted).all() if others else []
     served: dict[int, set[str]] = {}
     for part in cut(row.id for row in rows if row.state is not MessageState.COLLECTED):
         for number, recipient in connection.execute(_DELIVERED, {"ids": part}):

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
-    case,
     func,
     literal_column,
     null,
@@ -22,30 +21,13 @@ from sqlalchemy import (
 )
 
 from reconciler.ledger.dialects import ManyRows, Row, upsert
-from reconciler.ledger.known import Known, Notable
+from reconciler.ledger.known import Recorded
 from reconciler.ledger.places import FOLDER, Places, cut, named
-from reconciler.ledger.schema import NOTABLE, collectors, deliveries, messages
+from reconciler.ledger.schema import collectors, deliveries, messages
 from reconciler.ledger.types import COUNTED, State, code, microseconds, octets
 from reconciler.model.messages import Folder
 from reconciler.model.outcomes import Entry, MessageState, Record
 
-_COLLECTED = (
-    select(messages.c.key, messages.c.occurrence)
-    .where(messages.c.folder_id == bindparam("place"), ~NOTABLE)
-    .order_by(messages.c.key, messages.c.occurrence)
-)
-_NOTABLE = (
-    select(messages.c.key, messages.c.occurrence, messages.c.id, messages.c.state, messages.c.attempts,
-           messages.c.deleted_at.is_not(None), messages.c.header, messages.c.content, messages.c.reason,
-           case((messages.c.state == MessageState.PAUSED, messages.c.last_at)))
-    .where(messages.c.folder_id == bindparam("place"), NOTABLE)
-    .order_by(messages.c.occurrence)
-)
-_DELIVERED = (
-    select(deliveries.c.message_id, deliveries.c.recipient)
-    .join(messages, messages.c.id == deliveries.c.message_id)
-    .where(messages.c.folder_id == bindparam("place"), NOTABLE, messages.c.state != MessageState.COLLECTED)
-)
 _REMEMBER = (update(collectors).where(collectors.c.name == bindparam("collector"))
              .values(remembered=collectors.c.remembered + bindparam("more"), standing=null()))
 _GONE = update(messages).where(messages.c.folder_id == bindparam("place"), messages.c.deleted_at.is_(None),
@@ -68,13 +50,8 @@ class MessageRecords(Places):
     def known(self, collector: str, folder: Folder) -> Mapping[str, Entry]:
         """What is recorded of exactly this account, folder and validity in the current epoch."""
         with self.reading() as connection:
-            place = connection.execute(FOLDER, named(collector, folder)).scalar()
-            if place is None:
-                return {}
-            where = {"place": place}
-            return Known(connection.execute(_COLLECTED, where).all(),
-                         (Notable._make(row) for row in connection.execute(_NOTABLE, where)),
-                         _recipients(connection, place))
+            place: int | None = connection.execute(FOLDER, named(collector, folder)).scalar()
+        return {} if place is None else Recorded(self.reading, place)
 
     def record(self, collector: str, folder: Folder, records: Sequence[Record], now: datetime) -> None:
         """Add to or replace what is known; who has a message already is added to, never taken away."""
@@ -93,14 +70,6 @@ class MessageRecords(Places):
             for part in cut(keys):
                 connection.execute(_GONE, {"place": place, "keys": part, "now": now})
             connection.execute(_REMEMBER, {"collector": collector, "more": 0})
-
-
-def _recipients(connection: Connection, place: int) -> dict[int, frozenset[str]]:
-    """Who has a message of this folder that not everybody has yet, by the message's id."""
-    found: dict[int, set[str]] = {}
-    for message, recipient in connection.execute(_DELIVERED, {"place": place}):
-        found.setdefault(message, set()).add(recipient)
-    return {message: frozenset(recipients) for message, recipients in found.items()}
 
 
 def _record(connection: Connection, place: int, records: Sequence[Record], now: datetime) -> int:

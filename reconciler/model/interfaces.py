@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -128,6 +129,24 @@ class Destination(Protocol[S]):
         """Break off whatever hangs, from any thread."""
 
 
+class Entries(Mapping[str, Entry]):
+    """What is recorded of a folder, by key; the latest, where a key occurred repeatedly. A history may hold millions,
+    so it is asked for what is needed; whoever uses it as a mapping has all of it read. Every method may raise
+    `LedgerUnavailable`."""
+
+    @abstractmethod
+    def of(self, keys: Sequence[str]) -> Mapping[str, Entry]:
+        """What is recorded of these; of the same keys again at no cost."""
+
+    @abstractmethod
+    def latest_uid(self) -> int:
+        """The greatest key as a number (IMAP)."""
+
+    @abstractmethod
+    def any_left(self) -> bool:
+        """Whether anything is recorded that is not recorded as deleted."""
+
+
 class MountMemory(Protocol):
     """Which file systems mail was delivered to, for one collector's sessions. Thread-safe; durable when a call returns.
     Every method may raise `LedgerUnavailable`."""
@@ -157,7 +176,7 @@ class Ledger(Protocol):
         """LeaseLost where the ledger is another process's by now: then nothing may be deleted from a server."""
 
     def known(self, collector: str, folder: Folder) -> Mapping[str, Entry]:
-        """What is recorded of this folder in the current epoch, by key; the latest, where a key occurred repeatedly."""
+        """What is recorded of this folder in the current epoch, by key; `Entries` where there may be very much."""
 
     def record(self, collector: str, folder: Folder, records: Sequence[Record], now: datetime) -> None:
         """Add to or replace what is known of these messages, in one commit; attempts of failed ones add up."""
@@ -172,8 +191,16 @@ class Ledger(Protocol):
         """Whether there may be orphans: whether messages of other folders than these are known that may still be on
         a server."""
 
-    def orphans(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Sequence[Orphan]:
-        """Those of other folders than these whose headers have one of these digests, oldest record first."""
+    def orphans(self, collector: str, folders: Sequence[Folder], headers: Iterable[str],
+                content: str = "") -> Sequence[Orphan]:
+        """Those of other folders than these whose headers have one of these digests, oldest record first; of those
+        with this `content`, where it is given, no more than can be of use."""
+
+    def orphans_with(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Mapping[str, int]:
+        """How many there are with each of these headers; those that none has are left out."""
+
+    def listed_with(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Mapping[str, int]:
+        """How many messages of these folders, recorded as LISTED, have each of these headers."""
 
     def adopt(self, collector: str, folder: Folder, adoptions: Sequence[Adoption], now: datetime) -> None:
         """Records and their deliveries move to `folder`, in one commit."""

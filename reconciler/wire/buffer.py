@@ -40,6 +40,11 @@ class Buffer:
         match = pattern.match(self._block, self._start, self._end)
         return None if match is None else (tuple(map(bytes, match.groups())), match.end() - self._start)
 
+    def match_length(self, pattern: re.Pattern[bytes]) -> int:
+        """How much of what comes first `pattern` matches; it stays unread."""
+        match = pattern.match(self._block, self._start, self._end)
+        return 0 if match is None else match.end() - self._start
+
     def find_dot(self, offset: int) -> int:
         """Where CRLF and a dot are, counted as by `find`. One octet is found ten times as fast as three, and in what is
         encoded there are no dots at all; where there are many, a pattern is faster than one look for each."""

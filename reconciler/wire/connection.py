@@ -100,10 +100,10 @@ class Connection:
         self._reply = 0
         self._bound = self.limits.reply
 
-    def expect_listing(self, *, slow: bool = True) -> None:
-        """The reply to this command has a line for each message. `slow`: it may take long to make, and no message is
-        in it."""
-        self._bound = self.limits.listing
+    def expect_listing(self, *, slow: bool = True, octets: int = 0) -> None:
+        """The reply to this command has a line for each message, and may have `octets`, or what is usual. `slow`: it
+        may take long to make, and no message is in it."""
+        self._bound = max(self.limits.listing, octets)
         if slow:
             self._patience.expect_listing()
 
@@ -146,6 +146,14 @@ class Connection:
         self._count(length)
         self._buffer.skip(length)
         return groups
+
+    def read_run(self, pattern: re.Pattern[bytes]) -> bytes:
+        """What `pattern` matches first, where that was received already; b"" where it does not."""
+        length = self._buffer.match_length(pattern)
+        if not length:
+            return b""
+        self._count(length)
+        return self._buffer.take(length)
 
     def read_framed(self, opening: re.Pattern[bytes], closing: bytes) -> tuple[tuple[bytes, ...], bytes] | None:
         """A reply of one known form around bulk data: the groups of `opening`, of which the last one counts the octets

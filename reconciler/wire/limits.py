@@ -27,7 +27,9 @@ class Limits(Struct, frozen=True):
     reply: int = 4 << 20
     """Octets of one command's reply, bulk data apart. Whatever keeps a reply's lines needs several times as much."""
     listing: int = 32 << 20
-    """The same for replies with a line for each message; enough for 500,000 of them."""
+    """The same for replies with a line for each message."""
+    maildrop: int = 256 << 20
+    """The same for the lists of a maildrop, which are read as they come; enough for more messages than there may be."""
 
     @classmethod
     def patient(cls, silence: float) -> Limits:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
+
 import pytest
 
 from reconciler.collect import selection
 from reconciler.collect.selection import select
 from reconciler.collect.tally import NOTES, told
-from reconciler.model.errors import ProtocolViolation
+from reconciler.model.errors import Flooded, ProtocolViolation
 from reconciler.model.messages import Account, Folder, Listed, Listing
 from reconciler.sources.imap import listing as listings
 from reconciler.sources.imap.listing import Sizes
@@ -34,7 +36,7 @@ def sizes(*listed: tuple[int, int | None]) -> Sizes:
 
 
 def test_many_messages_look_like_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = [(1, 5), (2, None), (9, 7), (4_000_000_000, 1 << 40)]
+    listed = [(1, 5), (2, None), (9, 7), (4_000_000_000, 1 << 31)]
     few = sizes(*listed).messages()
     monkeypatch.setattr(listings, "_FEW", 3)
     many = sizes(*listed).messages()
@@ -43,11 +45,25 @@ def test_many_messages_look_like_few(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (many[-1], list(many[1:3]), len(many)) == (few[-1], list(few[1:3]), 4)
 
 
-def test_I14_disorder_and_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_I14_disorder_and_repetition() -> None:
     assert sizes((2, 5), (1, None), (2, None), (1, 3)).messages() == (Listed("1", 3), Listed("2", 5))
-    monkeypatch.setattr(listings, "_DISORDERED", 2)
-    with pytest.raises(ProtocolViolation, match="order"):
-        sizes((2, 5), (3, 1), (4, 1), (1, 1))
+    many = sizes(*((uid, uid) for uid in range(200_000, 0, -1)))
+    many.take_many([(b"7", b"70"), (b"0", b"1"), (b"4294967296", b"1"), (b"200001", b"9" * 20)])
+    assert [(found.key, found.size) for found in many.messages()[5:8]] == [("6", 6), ("7", 70), ("8", 8)]
+    assert many.messages()[-1] == Listed("200001", (1 << 32) - 2)
+    assert len(many) == 200_001
+
+
+def test_I18_what_is_listed_again_and_again_is_a_flood() -> None:
+    found = sizes()
+    found.expect(1000, "mail.example")
+    again = [(b"%d" % uid, b"1") for uid in range(1, 1001)]
+    for _ in range(10):
+        found.take_many(again)
+    with pytest.raises(Flooded, match="the server announced 1000 messages and lists many more"):
+        collections.deque(map(found.take_many, [again] * 100))
+    with pytest.raises(ProtocolViolation, match="has more than 2,500,000 messages"):
+        sizes().expect(3_000_000, "mail.example")
 
 
 def test_notes_are_told_as_far_as_people_read_them() -> None:

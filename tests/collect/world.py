@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -348,9 +349,20 @@ class MemoryLedger:
     def orphaned(self, collector: str, folders: Sequence[Folder]) -> bool:
         return bool(self._orphans(folders))
 
-    def orphans(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Sequence[Orphan]:
+    def orphans(self, collector: str, folders: Sequence[Folder], headers: Iterable[str],
+                content: str = "") -> Sequence[Orphan]:
         wanted = set(headers)
-        return [orphan for orphan in self._orphans(folders) if orphan.fingerprint.header in wanted]
+        return [orphan for orphan in self._orphans(folders) if orphan.fingerprint.header in wanted
+                and content in ("", orphan.fingerprint.content)]
+
+    def orphans_with(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Mapping[str, int]:
+        return Counter(orphan.fingerprint.header for orphan in self.orphans(collector, folders, headers))
+
+    def listed_with(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Mapping[str, int]:
+        wanted = set(headers)
+        return Counter(row.print.header for (folder, _, _), row in self.rows.items()
+                       if folder in folders and row.entry.state is MessageState.LISTED
+                       and row.print and row.print.header in wanted)
 
     def _orphans(self, folders: Sequence[Folder]) -> list[Orphan]:
         return [Orphan(row.number, folder, row.entry, row.print) for (folder, _, _), row in self.rows.items()

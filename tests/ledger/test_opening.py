@@ -230,7 +230,7 @@ def test_R5_a_ledger_damaged_inside_is_told(ledger: SqlLedger, url: str, path: P
 
     opened = open_ledger(url)
     with pytest.raises(LedgerUnavailable, match="is damaged"):
-        opened.known("sales", INBOX)
+        dict(opened.known("sales", INBOX))
     opened.close()
 
 

@@ -15,17 +15,18 @@ _HEADER = b"BODY[HEADER]"
 
 def fetch_headers(client: Client, messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
     """Of each message of the selected folder that has one, as far as the server gives them; sent twice with different
-    content, it is None."""
+    content, it is told again, and None."""
     for start in range(0, len(messages), _AT_ONCE):
         wanted = {int(listed.key): listed for listed in messages[start:start + _AT_ONCE]}
-        found: dict[int, bytes | None] = {}
+        found: dict[int, int] = {}
         for uids, _ in uid_sets(wanted):
             for response in client.dialogue.fetch_uids(uids, "(UID BODY.PEEK[HEADER])"):
                 match response:
                     case Fetched(uid=int(uid), attributes=attributes) if uid in wanted and _HEADER in attributes:
                         header = attributes[_HEADER]
-                        sole = isinstance(header, bytes) and found.get(uid, header) == header
-                        found[uid] = header if sole and isinstance(header, bytes) else None
+                        if uid in found:
+                            client.dialogue.unasked(response)
+                        sole = isinstance(header, bytes) and found.setdefault(uid, hash(header)) == hash(header)
+                        yield wanted[uid], header if sole and isinstance(header, bytes) else None
                     case Fetched():
                         client.dialogue.unasked(response)
-        yield from ((wanted[uid], header) for uid, header in found.items())

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
 from typing import overload
 
 from msgspec import Struct
 
-from reconciler.model.errors import Flooded, FolderFailed, ProtocolViolation
+from reconciler.model.errors import Flooded, FolderFailed
 from reconciler.model.messages import Listed
+from reconciler.sources.columns import MOST, ascending, in_order, too_many
 from reconciler.sources.imap.dialogue import Dialogue
-from reconciler.sources.imap.responses import Completed, Fetched, number
+from reconciler.sources.imap.responses import LARGEST_UID, Completed, Fetched, number
 from reconciler.sources.imap.search import all_uids
 from reconciler.sources.imap.uids import uid_sets
 
-_UNKNOWN = (1 << 64) - 1
-_FEW = 20_000
+_UNKNOWN = (1 << 32) - 1
+_LARGE = (1 << 32) - 2
+"""Larger sizes count as that: they are hints."""
+_FEW = 5_000
 """So many are kept as they are used; more would take too much memory."""
-_DISORDERED = 50_000
-"""So many may be listed in another order than theirs."""
+_REPEATS = 10
+"""So often may a server list what it has listed."""
+_LINE = 340
+"""Octets that a line of a listing may count for; see `Dialogue.fetch_sizes`."""
 ARRIVING = 1000
 """So many messages may come into a folder between its opening and its listing."""
 BLOCK = 1000
@@ -69,50 +76,104 @@ def list_messages(dialogue: Dialogue, sizes: Sizes) -> Found:
     announced = selected_count(dialogue)
     if not announced:
         return Found(())
+    sizes.expect(announced, str(dialogue.connection.endpoint))
     broken_off = ""
-    for response in dialogue.fetch_uids("1:*", "(UID RFC822.SIZE)"):
+    for response in dialogue.fetch_sizes("1:*", sizes.take_many, octets=announced * _LINE):
         match response:
             case Fetched(uid=int(uid)) if uid:
                 sizes.take(uid, response.size)
-                if len(sizes) > announced + ARRIVING:
-                    raise Flooded(f"{dialogue.connection.endpoint}: the server announced {announced} messages and "
-                                  "lists many more")
             case Completed(ok=False):
                 broken_off = response.text or response.status
     return Found(sizes.messages(), broken_off)
 
 
 class Sizes:
-    """By UID. Servers list in ascending order, so that two columns of numbers do, a few octets for each message; what
-    comes in another order is sorted, unless there is too much of it."""
+    """By UID, in two columns of numbers: a few octets for each message. Servers list in ascending order; what comes in
+    another one is sorted at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, take_share: Callable[[int], object] = int) -> None:
+        """`take_share` is told how many messages more there are, before they are kept."""
         self._uids = array("I")
-        self._sizes = array("Q")
-        self._mixed: dict[int, int | None] | None = None
+        self._sizes = array("I")
+        self._sorted = True
+        self._most = MOST
+        self._repeats = 0
+        self._who = "the server"
+        self._take_share = take_share
 
     def __len__(self) -> int:
-        return len(self._uids if self._mixed is None else self._mixed)
+        return len(self._uids)
+
+    def expect(self, announced: int, who: str) -> None:
+        """So many messages are to come; raises ProtocolViolation where these are more than there may be."""
+        if announced > MOST:
+            raise too_many(f"{who}: the folder")
+        self._most, self._who = announced + ARRIVING, who
 
     def take(self, uid: int, size: int | None) -> None:
-        if self._mixed is not None or (self._uids and uid <= self._uids[-1]):
-            self._mix(uid, size)
-        else:
-            self._uids.append(uid)
-            self._sizes.append(_UNKNOWN if size is None else size)
+        self._add([uid], [_UNKNOWN if size is None else min(size, _LARGE)])
 
-    def _mix(self, uid: int, size: int | None) -> None:
-        if len(self) > _DISORDERED:
-            raise ProtocolViolation(f"the server lists more than {_DISORDERED} messages, and not in their order")
-        if self._mixed is None:
-            self._mixed = {int(listed.key): listed.size for listed in _Columns(self._uids, self._sizes)}
-        self._mixed[uid] = size if size is not None else self._mixed.get(uid)
+    def take_many(self, listed: Sequence[tuple[bytes, bytes]]) -> None:
+        """Digits of UIDs and sizes; what cannot be a UID is dropped."""
+        uids = [int(uid) for uid, _ in listed]
+        sizes = [min(int(size), _LARGE) for _, size in listed]
+        if not (min(uids) and max(uids) <= LARGEST_UID):
+            fit = [place for place, uid in enumerate(uids) if 0 < uid <= LARGEST_UID]
+            uids, sizes = [uids[place] for place in fit], [sizes[place] for place in fit]
+        if uids:
+            self._add(uids, sizes)
+
+    def _add(self, uids: list[int], sizes: list[int]) -> None:
+        self._take_share(len(uids))
+        self._sorted = self._sorted and (not self._uids or self._uids[-1] < uids[0]) and ascending(uids)
+        self._uids.extend(uids)
+        self._sizes.extend(sizes)
+        if len(self._uids) > self._most:
+            self._repeats += not self._sorted
+            if self._sorted or self._repeats > _REPEATS or len(self._settled()) > self._most:
+                raise Flooded(f"{self._who}: the server announced {self._most - ARRIVING} messages and lists many more")
+
+    def _settled(self) -> array[int]:
+        """The UIDs, ascending, each once. Of what is listed repeatedly the last size that is known counts."""
+        if not self._sorted:
+            uids, sizes = array("I"), array("I")
+            for uid, place in in_order(self._uids):
+                size = self._sizes[place]
+                if not uids or uids[-1] != uid:
+                    uids.append(uid)
+                    sizes.append(size)
+                elif size != _UNKNOWN:
+                    sizes[-1] = size
+            self._uids, self._sizes, self._sorted = uids, sizes, True
+        return self._uids
 
     def messages(self) -> Sequence[Listed]:
-        if self._mixed is not None:
-            return tuple(Listed(str(uid), self._mixed[uid]) for uid in sorted(self._mixed))
-        columns = _Columns(self._uids, self._sizes)
+        columns = _Columns(self._settled(), self._sizes)
         return columns if len(columns) > _FEW else tuple(columns)
+
+    def places(self) -> array[int]:
+        """The UIDs in their order."""
+        return self._settled()
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """UIDs and sizes, in their order."""
+        return zip(self._settled(), self._sizes, strict=True)
+
+    def know(self, uid: int, size: int) -> bool:
+        """Of one that was listed: its size, now; whether it was."""
+        place = self._place(uid)
+        if place is not None:
+            self._sizes[place] = min(size, _LARGE)
+        return place is not None
+
+    def known(self, uid: int) -> bool:
+        """Whether it was listed, with its size."""
+        place = self._place(uid)
+        return place is not None and self._sizes[place] != _UNKNOWN
+
+    def _place(self, uid: int) -> int | None:
+        place = bisect_left(self._settled(), uid)
+        return place if place < len(self._uids) and self._uids[place] == uid else None
 
 
 class _Columns(Sequence[Listed]):
@@ -149,39 +210,52 @@ class Lister:
         """`sizes` are known already, those of `unsized` are never asked for."""
         self.losses = 0
         self.unsized = set(unsized)
-        self._sizes = {int(listed.key): listed.size for listed in sizes.messages()}
-        self._uids: frozenset[int] | None = None
+        self._had = sizes
+        self._found: Sizes | None = None
         self._ways = ["SEARCH", "FETCH"]
         self._blocks: list[list[int]] = []
+        self._rest: Iterator[int] = iter(())
         self._asked: list[int] = []
 
     def go_on(self, dialogue: Dialogue) -> Found | None:
         """None: the server does not even list UIDs."""
         if self._asked:
             self._divide()
-        while self._uids is None:
+        while self._found is None:
             if not self._ways:
                 return None
-            uids = all_uids(dialogue, self._ways.pop(0), selected_count(dialogue) + ARRIVING)
-            if uids is not None:
-                self._uids = uids
-                unknown = sorted(uids - self._sizes.keys() - self.unsized)
-                self._blocks = [unknown[start:start + BLOCK] for start in range(0, len(unknown), BLOCK)]
-        while self._blocks:
-            self._asked = self._blocks.pop(0)
+            self._found = self._listed(dialogue, self._ways.pop(0))
+        while block := self._blocks.pop(0) if self._blocks else self._next_block():
+            self._asked = block
             if self.losses >= LOSSES:
                 self._asked = []
                 continue
             if not self._ask(dialogue):
                 self._divide()
             self._asked = []
+        return Found(self._found.messages())
+
+    def _listed(self, dialogue: Dialogue, way: str) -> Sizes | None:
+        """The messages, with the sizes that are known. None: they were not told, or there are far too many."""
+        uids = all_uids(dialogue, way, selected_count(dialogue) + ARRIVING)
+        if uids is None:
+            return None
         found = Sizes()
-        for uid in sorted(self._uids):
-            found.take(uid, self._sizes.get(uid))
-        return Found(found.messages())
+        for uid in uids:
+            found.take(uid, None)
+        for uid, size in self._had.pairs():
+            if size != _UNKNOWN:
+                found.know(uid, size)
+        self._had = Sizes()
+        self._rest = (uid for uid in found.places() if not found.known(uid) and uid not in self.unsized)
+        return found
+
+    def _next_block(self) -> list[int]:
+        return list(islice(self._rest, BLOCK))
 
     def _ask(self, dialogue: Dialogue) -> bool:
         """Whether the server answers for all."""
+        assert self._found is not None  # noqa: S101  # `go_on` asks for sizes when it has UIDs
         members = frozenset(self._asked)
         for text, _ in uid_sets(members):
             for response in dialogue.fetch_uids(text, "(UID RFC822.SIZE)"):
@@ -189,13 +263,13 @@ class Lister:
                     if not response.ok:
                         return False
                 elif response.uid in members and response.size is not None:
-                    self._sizes[response.uid] = response.size
+                    self._found.know(response.uid, response.size)
         return True
 
     def _divide(self) -> None:
         """What had come is had; the next one is the likeliest cause."""
         self.losses += 1
-        left = [uid for uid in self._asked if uid not in self._sizes]
+        left = [uid for uid in self._asked if self._found is not None and not self._found.known(uid)]
         middle = 1 if len(left) < len(self._asked) else (len(left) + 1) // 2
         if len(left) == 1:
             self.unsized.update(left)

@@ -7,8 +7,11 @@ read, and ones that refuse any; nothing may depend on one way alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from array import array
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import groupby
 
+from reconciler.sources.columns import ascending, in_order
 from reconciler.sources.imap.dialogue import Dialogue
 from reconciler.sources.imap.reading import Untagged
 from reconciler.sources.imap.responses import LARGEST_UID, Completed
@@ -47,13 +50,14 @@ def search_uids(dialogue: Dialogue, uids: Iterable[int]) -> frozenset[int] | Non
     return frozenset(found)
 
 
-def all_uids(dialogue: Dialogue, way: str, most: int) -> frozenset[int] | None:
-    """Every UID of the folder, by SEARCH or by FETCH; None: it was refused, or there are more than `most`."""
-    found: set[int] = set()
+def all_uids(dialogue: Dialogue, way: str, most: int) -> Sequence[int] | None:
+    """Every UID of the folder, ascending, each once, by SEARCH or by FETCH; None: it was refused, or there are more
+    than `most`."""
+    found = array("I")
 
     def take(uid: int) -> None:
-        if uid and len(found) <= most:
-            found.add(uid)
+        if uid and len(found) <= 2 * most:
+            found.append(uid)
 
     if way == "SEARCH":
         told = _search(dialogue, "ALL", take)
@@ -64,7 +68,9 @@ def all_uids(dialogue: Dialogue, way: str, most: int) -> frozenset[int] | None:
                 told = response.ok
             else:
                 take(response.uid or 0)
-    return frozenset(found) if told and len(found) <= most else None
+    if not ascending(found):
+        found = array("I", (uid for uid, _ in groupby(uid for uid, _ in in_order(found))))
+    return found if told and len(found) <= most else None
 
 
 def others_deleted(dialogue: Dialogue, uids: Collection[int]) -> bool | None:
@@ -76,19 +82,25 @@ def others_deleted(dialogue: Dialogue, uids: Collection[int]) -> bool | None:
 
 def others_flagged(dialogue: Dialogue, uids: Collection[int], count: int) -> bool | None:
     """The same, by the flags of all messages, of which there are `count`; None where those of one do not come."""
-    flagged: dict[int, bool] = {}
-    numbers: set[int] = set()
+    bearers = array("I", bytes(4 * (count + _ARRIVING + 1)))
+    """By message number: its UID."""
+    deleted: set[int] = set()
 
     def hear(response: Untagged) -> None:
         uid, flags = _UID.search(response.text), _FLAGS.search(response.text)
-        if uid and flags and response.number and len(numbers) <= count + _ARRIVING:
-            numbers.add(response.number)
-            flagged[int(uid[1])] = b"\\DELETED" in flags[1].upper().split()
+        if uid and flags and response.number and response.number < len(bearers) and int(uid[1]) <= LARGEST_UID:
+            bearers[response.number] = int(uid[1])
+            bears = b"\\DELETED" in flags[1].upper().split() and int(uid[1]) not in uids
+            if not bears:
+                deleted.discard(int(uid[1]))
+            elif len(deleted) < _ARRIVING:
+                deleted.add(int(uid[1]))
 
     told = dialogue.run("UID", "FETCH", "1:*", "(UID FLAGS)", hear={"FETCH": hear})
-    if not told.ok or not count <= len(numbers) == len(flagged) == max(numbers, default=0):
+    last = max((number for number, uid in enumerate(bearers) if uid), default=0)
+    if not told.ok or last < count or not ascending(bearers[:last + 1]):
         return None
-    return any(deleted and uid not in uids for uid, deleted in flagged.items())
+    return bool(deleted)
 
 
 def _fetched(dialogue: Dialogue, uids: str, members: Collection[int]) -> set[int] | None:

@@ -45,6 +45,6 @@ def ask(dialogue: Dialogue) -> Capabilities:
 
 def told(dialogue: Dialogue) -> tuple[Reply, Capabilities | None]:
     """The reply to CAPA; None where it is refused."""
-    lines: list[bytes] = []
-    reply, _ = dialogue.lines(lines.extend, _LONGEST)
-    return reply, Capabilities.parse(lines) if reply.ok else None
+    blocks: list[bytes] = []
+    reply, _ = dialogue.lines(blocks.append, _LONGEST)
+    return reply, Capabilities.parse(b"".join(blocks).split(b"\n")) if reply.ok else None

@@ -103,19 +103,21 @@ class Dialogue:
             return line[1:].strip()
         raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
 
-    def lines(self, take: Callable[[Sequence[bytes]], object], bound: int | None = None) -> tuple[Reply, str]:
-        """A reply, whose lines without their ends are given to `take` as they come, many at a time; and the SHA-256 in
-        hex of them with their ends, "" for -ERR. Held to `bound` octets, default `limits.listing`."""
+    def lines(self, take: Callable[[bytes], object], bound: int | None = None) -> tuple[Reply, str]:
+        """A reply, whose lines with their ends are given to `take` as they come, many at a time; and the SHA-256 in hex
+        of them, "" for -ERR. Held to `bound` octets, default `limits.maildrop`."""
         reply = self.reply()
         digest = hashlib.sha256()
         rest = b""
-        for piece in self._bounded(bound or self.connection.limits.listing) if reply.ok else ():
+        for piece in self._bounded(bound or self.connection.limits.maildrop) if reply.ok else ():
             digest.update(piece)
-            *lines, rest = (rest + piece).split(b"\n")
+            whole, end, last = piece.rpartition(b"\n")
+            block, rest = (rest + whole + end, last) if end else (b"", rest + piece)
             if len(rest) > self.connection.limits.long_line:
                 raise ProtocolViolation(f"{self.connection.endpoint}: a line is longer than "
                                         f"{self.connection.limits.long_line} octets")
-            take([line.removesuffix(b"\r") for line in lines])
+            if block:
+                take(block)
         self.owed -= 1
         return reply, digest.hexdigest() if reply.ok else ""
 

@@ -1,7 +1,7 @@
 """Which messages a maildrop holds: LIST and UIDL brought together.
 
-There may be a million of them, and a server that means harm has as many as it likes. So what is read is kept in columns
-of numbers and one block of text, a few octets for each message; Python's objects are made when somebody looks.
+There may be two million of them, and a server that means harm has as many as it likes. So what is read is kept in
+columns, a few octets for each message; Python's objects are made when somebody looks.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import hashlib
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from operator import eq
 from typing import overload
 
@@ -18,6 +19,7 @@ from msgspec import Struct
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Listed
+from reconciler.sources.columns import MOST, Repeated, Texts, ascending, in_order, too_many
 
 _LONGEST_UIDL = 1000  # octets; RFC 1939 allows 70, servers send more
 _ODD = re.compile(rb"[^!-\[\]-~]")
@@ -27,13 +29,11 @@ _UNKNOWN = (1 << 32) - 1
 """A size that was not told; larger ones than `_LARGE` count as that."""
 MOST_TWICE = 50_000
 """Messages that share a UIDL with another one; those beyond are left alone."""
-_FEW = 20_000
+_FEW = 5_000
 """So many are kept as they are used; more would take too much memory."""
-_PARTS = 16
-_MOST = 1_000_000
-"""Messages of a maildrop: some sixty octets of memory for each."""
-_DISORDERED = 50_000
-"""So many may be listed in another order than theirs."""
+_LINES = re.compile(rb"(?:\d{1,9} [!-\[\]-~]{1,1000}\r?\n){1,500}")
+"""What nearly every server sends: read many at a time."""
+_PAIR = re.compile(rb"(\d+) ([^\r\n]+)")
 
 
 class Maildrop(Struct, frozen=True):
@@ -49,81 +49,123 @@ class Column:
     """What each message number stands with, from the lines of LIST or UIDL. A number that comes twice, or is none,
     stands for nothing (hazard P8)."""
 
-    def __init__(self) -> None:
-        self.numbers = array("Q")
+    def __init__(self, take_share: Callable[[int], object] = int) -> None:
+        """`take_share` is told how many messages more there are, before they are kept."""
+        self.numbers: array[int] | range = range(1, 1)
+        """Nearly always 1, 2, 3 and so on."""
         self._sorted = True
+        self._junk = 0
+        self._take_share = take_share
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def take(self, lines: Iterable[bytes]) -> None:
-        """Lines without their ends."""
-        numbers, last = self.numbers, self.numbers[-1] if self.numbers else 0
-        for line in lines:
-            digits, _, rest = line.strip().partition(b" ")
-            if not digits.isdigit() or len(digits) > _MOST_DIGITS:
-                continue
-            number = int(digits)
-            self._sorted = self._sorted and number > last
-            last = number
-            numbers.append(number)
-            self._keep(rest.strip())
-        if len(numbers) > _MOST:
-            raise ProtocolViolation(f"the server lists more than {_MOST} messages")
-        if not self._sorted and len(numbers) > _DISORDERED:
-            raise ProtocolViolation(f"the server lists more than {_DISORDERED} messages, and not in their order")
+    def take(self, block: bytes) -> None:
+        """Whole lines."""
+        begin = 0
+        while begin < len(block):
+            if matched := _LINES.match(block, begin):
+                pairs = _PAIR.findall(block, begin, matched.end())
+                self._add([int(number) for number, _ in pairs], [rest for _, rest in pairs])
+                begin = matched.end()
+            else:
+                end = block.find(b"\n", begin) + 1 or len(block)
+                self._take_odd(block[begin:end])
+                begin = end
+
+    def _take_odd(self, line: bytes) -> None:
+        """One that is written in another way, or none."""
+        digits, _, rest = line.strip().partition(b" ")
+        if digits.isdigit() and len(digits) <= _MOST_DIGITS and int(digits) <= _LARGE:
+            self._add([int(digits)], [rest.strip()])
+            return
+        self._junk += 1
+        if self._junk > MOST:
+            raise ProtocolViolation("the server lists more that is no message than messages there may be")
+
+    def _add(self, numbers: list[int], rests: list[bytes]) -> None:
+        if len(self) + len(numbers) > MOST:
+            raise too_many("the maildrop")
+        self._take_share(len(numbers))
+        following = len(self) + 1
+        if isinstance(self.numbers, range) and numbers == list(range(following, following + len(numbers))):
+            self.numbers = range(1, following + len(numbers))
+        else:
+            last = self.numbers[-1] if self.numbers else -1
+            if isinstance(self.numbers, range):
+                self.numbers = array("I", self.numbers)
+            self._sorted = self._sorted and last < numbers[0] and ascending(numbers)
+            self.numbers.extend(numbers)
+        self._keep(rests)
 
     def ordered(self) -> Iterator[tuple[int, int]]:
         """Each number that stands for something, ascending, with its place."""
         if self._sorted:
-            return zip(self.numbers, range(len(self.numbers)), strict=True)
-        counted = Counter(self.numbers)
-        return iter(sorted((number, place) for place, number in enumerate(self.numbers) if counted[number] == 1))
+            yield from zip(self.numbers, range(len(self.numbers)), strict=True)
+            return
+        before, place, count = -1, 0, 0
+        for number, following in in_order(self.numbers):
+            if number != before:
+                if count == 1:
+                    yield before, place
+                before, count = number, 0
+            place, count = following, count + 1
+        if count == 1:
+            yield before, place
 
-    def _keep(self, rest: bytes) -> None:
+    def _keep(self, rests: list[bytes]) -> None:
         raise NotImplementedError
 
 
 class Sizes(Column):
     """Of LIST: octets."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, take_share: Callable[[int], object] = int) -> None:
+        super().__init__(take_share)
         self._sizes = array("I")
 
-    def _keep(self, rest: bytes) -> None:
-        digits = rest.partition(b" ")[0]
-        known = digits.isdigit() and len(digits) <= _MOST_DIGITS
-        self._sizes.append(min(int(digits), _LARGE) if known else _UNKNOWN)
+    def _keep(self, rests: list[bytes]) -> None:
+        self._sizes.extend(map(_size, rests))
+
+    def number_only(self, numbers: Iterable[int]) -> None:
+        """These, of unknown sizes."""
+        rest = iter(numbers)
+        while listed := list(islice(rest, 1000)):
+            self._add(listed, [b""] * len(listed))
 
     def size(self, place: int) -> int | None:
         found = self._sizes[place]
         return None if found == _UNKNOWN else found
 
 
+def _size(rest: bytes) -> int:
+    digits = rest.partition(b" ")[0]
+    return min(int(digits), _LARGE) if digits.isdigit() and len(digits) <= _MOST_DIGITS else _UNKNOWN
+
+
 class Uidls(Column):
     """Of UIDL: keys, see `key_of`; "" where a line has none."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._block = bytearray()
-        self._ends = array("I")
+    def __init__(self, take_share: Callable[[int], object] = int) -> None:
+        super().__init__(take_share)
+        self._keys = Texts()
 
-    def _keep(self, rest: bytes) -> None:
-        self._block += key_of(rest).encode("ascii")
-        self._ends.append(len(self._block))
+    def _keep(self, rests: list[bytes]) -> None:
+        self._keys.extend([key_of(rest) for rest in rests])
 
     def key(self, place: int) -> str:
-        begin = self._ends[place - 1] if place else 0
-        return self._block[begin:self._ends[place]].decode("ascii")
+        return self._keys[place]
+
+    def keys(self) -> Iterator[str]:
+        return iter(self._keys)
 
 
 def maildrop(listed: Iterable[bytes], identified: Iterable[bytes] | None) -> Maildrop:
     """From the lines of LIST and UIDL; see `brought_together`."""
     sizes, uidls = Sizes(), None if identified is None else Uidls()
-    sizes.take(listed)
+    sizes.take(b"".join(line + b"\n" for line in listed))
     if uidls is not None:
-        uidls.take(identified or ())
+        uidls.take(b"".join(line + b"\n" for line in identified or ()))
     return brought_together(sizes, uidls)
 
 
@@ -140,17 +182,17 @@ def brought_together(sizes: Sizes, uidls: Uidls | None) -> Maildrop:
     return _maildrop(found, stable=True, notes=notes if found.lacking else ())
 
 
-def key_of(uidl: bytes) -> str:
+def key_of(uidl: bytes) -> bytes:
     r"""A UIDL as text: what is not printable ASCII, and the backslash, as \xNN; its digest when it is very long."""
     if len(uidl) > _LONGEST_UIDL:
-        return f"sha256:{hashlib.sha256(uidl).hexdigest()}"
-    return _ODD.sub(lambda odd: rb"\x%02x" % odd[0][0], uidl).decode("ascii")
+        return b"sha256:" + hashlib.sha256(uidl).hexdigest().encode()
+    return _ODD.sub(lambda odd: rb"\x%02x" % odd[0][0], uidl) if _ODD.search(uidl) else uidl
 
 
 class _Messages(Sequence[Listed]):
     """Made when they are looked at. `numbers[n]` is the message number of the n-th."""
 
-    numbers: array[int]
+    numbers: Sequence[int]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
@@ -181,10 +223,11 @@ class _Numbered(_Messages):
     def __init__(self, sizes: Sizes) -> None:
         self._sizes = sizes
         self._places = array("I")
-        self.numbers = array("Q")
+        numbers = array("I")
         for number, place in sizes.ordered():
-            self.numbers.append(number)
+            numbers.append(number)
             self._places.append(place)
+        self.numbers = numbers
 
     def _made(self, place: int) -> Listed:
         return Listed(f"#{self.numbers[place]}", self._sizes.size(self._places[place]))
@@ -195,53 +238,49 @@ class _Identified(_Messages):
 
     def __init__(self, sizes: Sizes, uidls: Uidls) -> None:
         self._sizes, self._uidls = sizes, uidls
-        self._places = array("I")
-        self._keys = array("I")
-        self.numbers = array("Q")
+        self._places: Sequence[int]
+        self._keys: Sequence[int]
+        numbers, places, keys = array("I"), array("I"), array("I")
         either = 0
-        for number, place, key in _both(sizes, uidls):
-            either += 1
-            if place is not None and key is not None and uidls.key(key):
-                self.numbers.append(number)
-                self._places.append(place)
-                self._keys.append(key)
+        if isinstance(sizes.numbers, range) and sizes.numbers == uidls.numbers and all(uidls.keys()):
+            either = len(sizes)
+            self.numbers, self._places, self._keys = sizes.numbers, range(either), range(either)
+        else:
+            for number, place, key in _both(sizes, uidls):
+                either += 1
+                if place is not None and key is not None and uidls.key(key):
+                    numbers.append(number)
+                    places.append(place)
+                    keys.append(key)
+            self.numbers, self._places, self._keys = numbers, places, keys
         self._shared: dict[int, int] = self._count_shared()
         self.lacking = either - len(self.numbers)
 
     def _count_shared(self) -> dict[int, int]:
-        """Of each message whose UIDL others bear too, by its place, which one of them it is. Looked for in parts, so
-        that there is no set of all UIDLs."""
-        hashes = array("q", (hash(self._uidls.key(key)) for key in self._keys))
-        repeated: set[int] = set()
-        for part in range(_PARTS):
-            seen: set[int] = set()
-            for value in hashes:
-                if value % _PARTS == part:
-                    (repeated if value in seen else seen).add(value)
-            if len(repeated) > MOST_TWICE:
-                break
-        if not repeated:
+        """Of each message whose UIDL others bear too, by its place, which one of them it is."""
+        repeated = Repeated(map(self._uidls.key, self._keys), len(self._keys))
+        bearers = [(place, uidl) for place, uidl in islice(
+            ((place, uidl) for place, uidl in enumerate(map(self._uidls.key, self._keys)) if uidl in repeated),
+            2 * MOST_TWICE + 1)]
+        counted = Counter(uidl for _, uidl in bearers)
+        shared = sum(count for count in counted.values() if count > 1)
+        if len(bearers) > 2 * MOST_TWICE or shared > MOST_TWICE:
+            self._leave(repeated)
             return {}
-        bearers = [place for place, value in enumerate(hashes) if value in repeated][:MOST_TWICE + 1]
-        if len(bearers) > MOST_TWICE:
-            self._leave(repeated, hashes)
-            return {}
-        counted = Counter(self._uidls.key(self._keys[place]) for place in bearers)
-        shared: dict[int, int] = {}
+        which: dict[int, int] = {}
         seen_so_far: Counter[str] = Counter()
-        for place in bearers:
-            uidl = self._uidls.key(self._keys[place])
+        for place, uidl in bearers:
             if counted[uidl] > 1:
                 seen_so_far[uidl] += 1
-                shared[place] = seen_so_far[uidl]
-        return shared
+                which[place] = seen_so_far[uidl]
+        return which
 
-    def _leave(self, repeated: set[int], hashes: array[int]) -> None:
+    def _leave(self, repeated: Repeated) -> None:
         """Far too many share their UIDLs: none of them can be told from the others, nor need be."""
-        kept = [place for place, value in enumerate(hashes) if value not in repeated]
-        self.numbers = array("Q", (self.numbers[place] for place in kept))
-        self._places = array("I", (self._places[place] for place in kept))
-        self._keys = array("I", (self._keys[place] for place in kept))
+        kept = array("I", (place for place, key in enumerate(self._keys) if self._uidls.key(key) not in repeated))
+        self.numbers = array("I", map(self.numbers.__getitem__, kept))
+        self._places = array("I", map(self._places.__getitem__, kept))
+        self._keys = array("I", map(self._keys.__getitem__, kept))
 
     def _made(self, place: int) -> Listed:
         uidl, nth = self._uidls.key(self._keys[place]), self._shared.get(place, 0)
@@ -250,11 +289,13 @@ class _Identified(_Messages):
 
 
 class _Numbers(Mapping[str, int]):
-    """Message numbers by key, of very many messages: looked for among them all, so better for many keys at once."""
+    """Message numbers by key, of very many messages: looked for among them all, from where the last ones were found, so
+    that asking for many after each other costs one way through."""
 
     def __init__(self, messages: _Messages) -> None:
         self._messages = messages
         self._found: dict[str, int] = {}
+        self._next = 0
 
     def __getitem__(self, key: str) -> int:
         return self._found[key]
@@ -266,10 +307,19 @@ class _Numbers(Mapping[str, int]):
         return len(self._found)
 
     def look_up(self, keys: Iterable[str]) -> None:
-        wanted = frozenset(keys) - self._found.keys()
-        if wanted:
-            self._found = {message.key: number for message, number in zip(self._messages, self._messages.numbers,
-                                                                          strict=True) if message.key in wanted}
+        wanted = frozenset(keys)
+        if wanted <= self._found.keys():
+            return
+        self._found = {key: self._found[key] for key in wanted & self._found.keys()}
+        missing = len(wanted) - len(self._found)
+        for place in chain(range(self._next, len(self._messages)), range(self._next)):
+            key = self._messages[place].key
+            if key in wanted and key not in self._found:
+                self._found[key] = self._messages.numbers[place]
+                missing -= 1
+                if not missing:
+                    self._next = place + 1
+                    return
 
 
 def look_up(drop: Maildrop, keys: Iterable[str]) -> None:
@@ -288,7 +338,7 @@ def _maildrop(messages: _Messages, *, stable: bool, notes: tuple[str, ...] = ())
 
 def _both(sizes: Sizes, uidls: Uidls) -> Iterator[tuple[int, int | None, int | None]]:
     """Each number that is in either, ascending, with its places."""
-    if sizes.numbers == uidls.numbers:
+    if isinstance(sizes.numbers, range) and sizes.numbers == uidls.numbers:
         yield from ((number, place, place) for number, place in sizes.ordered())
         return
     left, right = sizes.ordered(), uidls.ordered()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ConnectionFailed, FolderFailed, ProtocolViolation, SourceError
 from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing, Pace, Vanished
 from reconciler.model.secret import Secret
+from reconciler.sources.columns import Peekable
 from reconciler.sources.pop3.capabilities import Capabilities, told
 from reconciler.sources.pop3.dialogue import Dialogue, Reply
 from reconciler.sources.pop3.login import log_in
@@ -283,27 +283,27 @@ class Pop3Source:
             identified, _ = self._dialogue.lines(uidls.take)
             if not identified.ok:
                 raise self._refused(identified, "UIDL")
-            sizes.take([b"%d" % number for number in uidls.numbers])
+            sizes.number_only(uidls.numbers)
             notes.append("the server fails when it is asked for the sizes of messages: they are fetched without")
         found = brought_together(sizes, uidls)
         return Maildrop(found.messages, found.numbers, found.keys_stable, (*notes, *found.notes))
 
     def _identify(self, sizes: Sizes, uidls: Uidls) -> int:
         """UIDL of each; how many were not asked for, as the connection was lost with them before."""
-        numbered = deque(sizes.ordered())
+        numbered = Peekable(sizes.ordered())
         left, last = 0, ""
         at_once = _UIDLS_AT_ONCE if self._pipelined and not self._failed_at else 1
-        while numbered:
+        while numbered.next is not None:
             lot: list[tuple[int, int]] = []
-            while numbered and len(lot) < at_once:
-                number, place = numbered[0]
+            while numbered.next is not None and len(lot) < at_once:
+                number, place = numbered.next
                 if not lot and (last, sizes.size(place)) in self._habits.mute:
                     left, last = left + 1, f"{last} +"
-                    numbered.popleft()
+                    numbered.take()
                     continue
                 if lot and self._habits.mute:
                     break  # who comes before the next one is to be known first
-                lot.append(numbered.popleft())
+                lot.append(numbered.take())
             if not lot:
                 break
             self._dialogue.send(*[b"UIDL %d" % number for number, _ in lot])
@@ -316,7 +316,7 @@ class Pop3Source:
                         self._habits.mute |= {(last, sizes.size(place))}
                     raise
                 if reply.ok and reply.rest.split()[:1] == [b"%d" % number]:
-                    uidls.take([reply.rest])
+                    uidls.take(reply.rest + b"\n")
                     last = uidls.key(len(uidls) - 1)
         return left
 

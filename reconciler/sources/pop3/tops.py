@@ -21,10 +21,11 @@ def tops(dialogue: Dialogue, messages: Sequence[Numbered], *,
     while start < len(messages):
         part = messages[start:start + count]
         dialogue.send(*[b"TOP %d 0" % number for number, _ in part])
-        found = [(listed, _header(dialogue)) for _, listed in part]
-        yield from found
-        if start == 0 and found[0][1] is None:
-            return
+        for _, listed in part:
+            header = _header(dialogue)
+            yield listed, header
+            if start == 0 and header is None:
+                return
         start, count = start + count, _AT_ONCE if pipelined else 1
 
 

@@ -1,0 +1,39 @@
+"""What the ledger knows of the messages of a listing, looked through in blocks: there may be millions of either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+
+from reconciler.model.interfaces import Entries
+from reconciler.model.messages import Listed
+from reconciler.model.outcomes import Entry
+
+BLOCK = 5000
+
+
+def each(messages: Iterable[Listed], known: Mapping[str, Entry]) -> Iterator[tuple[Listed, Entry | None]]:
+    """Every message with what is known of it."""
+    if not isinstance(known, Entries):
+        for message in messages:
+            yield message, known.get(message.key)
+        return
+    rest = iter(messages)
+    while block := list(islice(rest, BLOCK)):
+        found = known.of([message.key for message in block])
+        if not found:
+            for message in block:
+                yield message, None
+            continue
+        for message in block:
+            yield message, found.get(message.key)
+
+
+def latest_uid(known: Mapping[str, Entry]) -> int:
+    """Of IMAP: the greatest that is known."""
+    return known.latest_uid() if isinstance(known, Entries) else max(map(int, known))
+
+
+def any_left(known: Mapping[str, Entry]) -> bool:
+    """Whether anything that is known may still be on the server."""
+    return known.any_left() if isinstance(known, Entries) else not all(known[key].deleted for key in known)

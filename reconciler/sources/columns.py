@@ -1,0 +1,144 @@
+"""Columns of a listing: a few octets for each message, whatever order the server lists them in."""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from operator import lt
+from typing import Generic, TypeVar
+
+from reconciler.model.errors import DestinationUnavailable, ProtocolViolation
+
+T = TypeVar("T")
+MOST = 2_500_000
+"""Messages of a folder or maildrop; larger ones are refused: what is known of each is in memory while it is listed."""
+_RUN = 1 << 16
+"""So many are sorted at once."""
+_SPOOLED = 4 << 20
+"""Octets of texts that are kept in memory; more go to a temporary file."""
+_TEXTS = 256
+
+
+def ascending(numbers: Sequence[int]) -> bool:
+    """Each greater than the one before it."""
+    return all(map(lt, numbers, memoryview(numbers)[1:] if isinstance(numbers, array) else numbers[1:]))
+
+
+def in_order(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The numbers, below 2**32, ascending, each with its place; equal ones in the order of their places. What they take
+    in memory is eight octets for each."""
+    tagged = array("Q", (number << 32 | place for place, number in enumerate(numbers)))
+    runs = []
+    for start in range(0, len(tagged), _RUN):
+        run = array("Q", sorted(tagged[start:start + _RUN]))
+        tagged[start:start + _RUN] = run
+        runs.append(range(start, start + len(run)))
+    for number in merge(*(map(tagged.__getitem__, run) for run in runs)):
+        yield number >> 32, number & 0xFFFFFFFF
+
+
+class Peekable(Generic[T]):
+    """An iterator whose next value can be looked at; None at the end."""
+
+    def __init__(self, values: Iterator[T]) -> None:
+        self._values = values
+        self.next = next(values, None)
+
+    def take(self) -> T:
+        """The next one, which must be there."""
+        found = self.next
+        assert found is not None  # noqa: S101  # the caller has looked
+        self.next = next(self._values, None)
+        return found
+
+
+def too_many(what: str) -> ProtocolViolation:
+    return ProtocolViolation(f"{what} has more than {MOST:,} messages, which is more than is collected from: move or "
+                             "delete some of them with a mail program first")
+
+
+class Texts:
+    """Short texts, one for each place, in a temporary file where there are many. Read in order they cost little."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115  # closed when it is forgotten
+        self._lengths = array("H")
+        self._begins = array("Q", [0])
+        """Of each block of `_TEXTS`."""
+        self._size = 0
+        self._block: tuple[int, list[str]] = (-1, [])
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __del__(self) -> None:
+        self._file.close()
+
+    def extend(self, texts: Sequence[bytes]) -> None:
+        """ASCII, each of less than 64 KiB. Raises DestinationUnavailable where there is no room."""
+        self._block = (-1, [])
+        lengths = array("H", map(len, texts))
+        try:
+            self._file.seek(0, 2)
+            self._file.write(b"".join(texts))
+        except OSError as error:
+            raise _no_room(error) from error
+        first = _TEXTS - len(self._lengths) % _TEXTS
+        done = 0
+        for end in range(first, len(lengths) + 1, _TEXTS):
+            self._size += sum(lengths[done:end])
+            self._begins.append(self._size)
+            done = end
+        self._size += sum(lengths[done:])
+        self._lengths += lengths
+
+    def __getitem__(self, place: int) -> str:
+        number, offset = divmod(place, _TEXTS)
+        if self._block[0] != number:
+            self._block = number, self._read(number)
+        return self._block[1][offset]
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.__getitem__, range(len(self)))
+
+    def _read(self, number: int) -> list[str]:
+        lengths = self._lengths[number * _TEXTS:(number + 1) * _TEXTS]
+        try:
+            self._file.seek(self._begins[number])
+            block = self._file.read(sum(lengths)).decode("ascii")
+        except OSError as error:
+            raise _no_room(error) from error
+        found, begin = [], 0
+        for length in lengths:
+            found.append(block[begin:begin + length])
+            begin += length
+        return found
+
+
+class Repeated:
+    """Which of very many texts may occur more than once: all that do, and a few others. 128 bits for each while it is
+    made and asked."""
+
+    def __init__(self, texts: Iterable[str], count: int) -> None:
+        bits = 1 << max(13, (64 * count).bit_length() - 1)
+        self._mask = bits - 1
+        self._once, self._twice = bytearray(bits >> 3), bytearray(bits >> 3)
+        for value in map(hash, texts):
+            slot = value & self._mask
+            place, bit = slot >> 3, 1 << (slot & 7)
+            if self._once[place] & bit:
+                self._twice[place] |= bit
+            else:
+                self._once[place] |= bit
+        self._once = bytearray()
+
+    def __contains__(self, text: object) -> bool:
+        slot = hash(text) & self._mask
+        return bool(self._twice[slot >> 3] & (1 << (slot & 7)))
+
+
+def _no_room(error: OSError) -> DestinationUnavailable:
+    return DestinationUnavailable(f"a large listing cannot be kept in {tempfile.gettempdir()}: {error.strerror}; make "
+                                  "room there, or name another directory with TMPDIR")
