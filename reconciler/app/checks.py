@@ -24,8 +24,18 @@ class Checks:
         self._tokens = tokens
 
     def run(self, collector: DesiredCollector, control: SessionControl | None = None) -> CheckReport:
-        """Connect, log in, list, and look at the destination. `control` breaks it off, and hears who lets us in."""
+        """Connect, log in, list, and look at the destination. `control` breaks it off, and hears who lets us in. Twice
+        where an access token was refused that had been accepted before, as a session does."""
         control = control or SessionControl()
+        secrets: list[Secret] = []
+        report = self._checked(collector, control, secrets)
+        if secrets and report.error and self._tokens.may_be_old(collector.effective.source, secrets[0],
+                                                                report.error.reason):
+            report = self._checked(collector, control, [])
+        return report
+
+    def _checked(self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]) -> CheckReport:
+        """`secrets` gets what was logged in with."""
         destination = open_destination(collector, self._settings, self._ledger)
         spec = collector.effective.source
 
@@ -33,7 +43,8 @@ class Checks:
             given_up: Future[None] = Future()
             control.on_give_up(lambda: None if given_up.done() else given_up.set_result(None))
             with control.elsewhere():
-                return self._tokens.secret_of(spec, given_up, collector.name)
+                secrets.append(self._tokens.secret_of(spec, given_up, collector.name))
+                return secrets[-1]
 
         def opened() -> Source:
             source = open_source(spec, secret(), self._settings, control.entered, control.another_login)

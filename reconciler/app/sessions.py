@@ -90,6 +90,10 @@ class Tokens:
         assert spec.password is not None  # noqa: S101  # the schema: exactly one of the two
         return read_secret(spec.password)
 
+    def may_be_old(self, spec: SourceSpec, secret: Secret, reason: str) -> bool:
+        """Whether a login that failed for this `reason` may succeed with a new access token: it had been accepted."""
+        return spec.oauth2 is not None and reason in _REFUSED and self.store.refused(spec, secret)
+
 
 class Sessions:
     """Runs sessions of any collector, from any thread."""
@@ -112,10 +116,9 @@ class Sessions:
         report = self._attempt(collector, control, secrets)
         if source.oauth2 is None:
             return report
-        tokens = self._tokens.store
-        if secrets and report.error and report.error.reason in _REFUSED and tokens.refused(source, secrets[0]):
+        if secrets and report.error and self._tokens.may_be_old(source, secrets[0], report.error.reason):
             report = self._attempt(collector, control, [])
-        expiry = tokens.expiry(source)
+        expiry = self._tokens.store.expiry(source)
         return replace(report, token_expires_at=datetime.fromtimestamp(expiry, UTC) if expiry else None)
 
     def _attempt(self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]) -> SessionReport:
@@ -162,10 +165,15 @@ def task(collector: DesiredCollector, destination: Destination[Any]) -> Task:
 
 
 def secret_stamp(collector: DesiredCollector) -> str:
-    """Changes when a file does that one of the source's secrets lives in."""
+    """Changes when somebody writes a file that one of the source's secrets lives in; our own replacing of a refresh
+    token, which others may share, does not count."""
     source = collector.effective.source
-    secrets = (source.oauth2.refresh_token, source.oauth2.client_secret) if source.oauth2 else (source.password,)
-    return " ".join(stamp(secret) or "-" for secret in secrets if secret is not None)
+    if source.oauth2 is None:
+        stamps = [stamp(source.password)] if source.password else []
+    else:
+        refresh, client = source.oauth2.refresh_token, source.oauth2.client_secret
+        stamps = [*([stamp(refresh, replaced_by_us=True)] if refresh else []), *([stamp(client)] if client else [])]
+    return " ".join(each or "-" for each in stamps)
 
 
 def open_source(spec: SourceSpec, secret: Secret, settings: Settings,

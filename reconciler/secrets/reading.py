@@ -39,14 +39,17 @@ def read_secret(ref: SecretRef) -> Secret:
     return _checked((ref.value or "").encode(), "the manifest's value")
 
 
-def stamp(ref: SecretRef) -> str | None:
-    """Changes when the secret's file does; cheap. "" while there is no file, None for secrets that do not tell."""
+def stamp(ref: SecretRef, *, replaced_by_us: bool = False) -> str | None:
+    """Changes when the secret's file does; cheap. "" while there is no file, None for secrets that do not tell. Of one
+    that is `replaced_by_us` (a refresh token) only when somebody else writes it (`writing.SecretFile.replace`)."""
     if ref.file is None:
         return None
     try:
         found = os.stat(ref.file)  # noqa: PTH116  # the directory's link too: ConfigMaps and Secrets swap that
     except OSError:
         return ""
+    if replaced_by_us:
+        return str(found.st_mtime_ns)
     return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
 
 

@@ -100,7 +100,8 @@ class SecretFile:
             raise self._failed(error) from error
 
     def replace(self, old: Secret | None, new: Secret) -> None:
-        """`new` takes the place of `old`, whole or not at all, also over a power cut; mode 0600. Raises
+        """`new` takes the place of `old`, whole or not at all, also over a power cut; mode 0600. A successor of `old`
+        gets the file's time of modification too: that changes when somebody else writes it (`reading.stamp`). Raises
         SecretUnavailable."""
         if self.obstacle is not None:
             raise SecretUnavailable(f"cannot write the secret file {self.path}: {self.obstacle}")
@@ -110,7 +111,7 @@ class SecretFile:
                 os.pwrite(self._journal, entry.encode(), 0)
                 self._unfinished = True
                 os.fsync(self._journal)
-            self._write(new.reveal())
+            self._write(new.reveal(), keep_time=old is not None)
             self._unfinished = False
         except OSError as error:
             raise self._failed(error) from error
@@ -202,7 +203,7 @@ class SecretFile:
             replaced, secret = entry
             current = self._content()
             if current is not None and _digest(current) == replaced:
-                self._write(secret)
+                self._write(secret, keep_time=True)
         os.ftruncate(self._journal, 0)
 
     def _content(self) -> str | None:
@@ -215,7 +216,7 @@ class SecretFile:
             raw = file.read(LIMIT + 1)
         return raw.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace")
 
-    def _write(self, value: str) -> None:
+    def _write(self, value: str, *, keep_time: bool) -> None:
         with suppress(FileNotFoundError):
             os.unlink(self._draft_name, dir_fd=self._directory)  # a draft of a crash; we hold the lock
         descriptor = os.open(self._draft_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
@@ -223,6 +224,8 @@ class SecretFile:
         try:
             try:
                 _write_all(descriptor, value.encode() + b"\n")
+                if keep_time:
+                    self._keep_time(descriptor)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -233,6 +236,11 @@ class SecretFile:
                 os.unlink(self._draft_name, dir_fd=self._directory)
             raise
         os.fsync(self._directory)
+
+    def _keep_time(self, draft: int) -> None:
+        with suppress(FileNotFoundError):
+            found = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
+            os.utime(draft, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     def _failed(self, error: OSError) -> SecretUnavailable:
         return SecretUnavailable(f"cannot write the secret file {self.path}: {error.strerror}; let the user that runs "

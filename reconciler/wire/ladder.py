@@ -18,6 +18,8 @@ from reconciler.wire.sasl import Credentials
 
 _BELIEVED = 2
 """So many refusals for which the server names the credentials."""
+_CONSENT = ("The access token was refused: consent as the owner of this mailbox (`mailcollector oauth2`), with the "
+            "scope that mail needs, and correct source.username where that is another one")
 
 
 class Refusal(Struct, frozen=True):
@@ -74,7 +76,15 @@ def climb_down(ways: Sequence[Way], habits: Habits, credentials: Credentials,
         if refusal.certain:
             waiting = waiting[-1:] if sum(each.certain for each in refused) < _BELIEVED else []
     _remember(habits, secret, tried, final=refused[-1].final)
-    raise next((each.error for each in refused if each.final or each.understood), refused[-1].error)
+    error = next((each.error for each in refused if each.final or each.understood), refused[-1].error)
+    raise _about_token(error) if credentials.token and isinstance(error, AuthenticationFailed) else error
+
+
+def _about_token(error: AuthenticationFailed) -> AuthenticationFailed:
+    """There is no password that could be corrected."""
+    told = str(error).removesuffix(error.advice).rstrip(". ")
+    return AuthenticationFailed(f"{told}. {_CONSENT}", certain=error.certain, retry_after=error.retry_after,
+                                advice=_CONSENT)
 
 
 def _order(ways: Sequence[Way], habits: Habits, secret: int) -> list[Way]:

@@ -145,7 +145,10 @@ def test_a_refused_token_costs_one_login(deployment: Deployment, provider: Ident
     before = len(dovecot.log.splitlines())
     deployment.once(code=1)
     for name, found in deployment.get().items():
-        assert found["status"]["lastSession"]["error"]["reason"] == "AuthenticationFailed", name
+        error = found["status"]["lastSession"]["error"]
+        assert error["reason"] == "AuthenticationFailed", name
+        assert error["advice"].startswith("The access token was refused: consent as the owner of this mailbox"), name
+        assert "password" not in error["message"], name
     failed = [line for line in dovecot.log.splitlines()[before:] if "auth failed" in line]
     assert len(failed) == 2
     assert all("auth failed, 1 attempts" in line for line in failed)

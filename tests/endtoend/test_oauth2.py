@@ -72,6 +72,8 @@ def test_S6_consent_collecting_refusal_and_no_token_anywhere(deployment: Deploym
         found = daemon.condition("sales", "Ready", "True")
         assert found["status"]["tokenExpiresAt"]
         authorization.access.clear()  # revoked long before they expire: a new one is asked for at once
+        deployment.run("check", "sales")
+        authorization.access.clear()
         before = found["status"]["totals"]["sessions"]
         daemon.until("a session with a new token", lambda: daemon.get()["sales"]["status"]["totals"][
             "sessions"] > before and authorization.access)

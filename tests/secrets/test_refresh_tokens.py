@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from reconciler.manifests.spec import SourceSpec
+from reconciler.manifests.spec import SecretRef, SourceSpec
 from reconciler.model.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -34,7 +34,7 @@ from reconciler.model.errors import (
     TlsRefused,
 )
 from reconciler.model.secret import Secret
-from reconciler.secrets import read_secret
+from reconciler.secrets import read_secret, stamp
 from reconciler.secrets.oauth2 import AccessTokens, token_client
 from reconciler.secrets.writing import SecretFile, write_secret
 from tests.servers.authorization import CLIENT, Authorization
@@ -143,7 +143,7 @@ def test_a_new_consent_is_used_though_the_old_one_was_kept_in_memory(server: Aut
 
 _PROCESS = """
 import sys
-from reconciler.manifests.spec import SourceSpec
+from reconciler.manifests.spec import SecretRef, SourceSpec
 from reconciler.secrets.oauth2 import AccessTokens
 spec = SourceSpec.model_validate_json(sys.stdin.read())
 for _ in range(5):
@@ -326,6 +326,68 @@ def test_a_good_refresh_token_is_kept_though_the_access_token_is_bad(server: Aut
     assert stat.S_IMODE(refresh.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("answer", [
+    {"error": None}, {"error": ""}, {"status": 201}, {"token_type": None}, {"token_type": ""},
+    {"token_type": " bEARER "}, {"expires_in": 1e308}, {"expires_in": "1e308"}, {"expires_in": "Infinity"},
+], ids=str)
+def test_a_sloppy_answer_is_taken_for_what_it_says(server: Authorization, refresh: Path,
+                                                   answer: dict[str, Any]) -> None:
+    """What cannot be refused without losing the successor, and cannot be misunderstood."""
+    server.bent = [(int(answer.pop("status", 200)), json.dumps({
+        "access_token": "good", "refresh_token": "successor", **answer}).encode())]
+    tokens, spec = AccessTokens(), source(server, refresh)
+    assert tokens.get(spec).secret.reveal() == "good"
+    assert refresh.read_text() == "successor\n"
+    expiry = tokens.expiry(spec)
+    assert expiry is None or datetime.fromtimestamp(expiry, UTC) < datetime.now(UTC) + timedelta(days=400)
+
+
+@pytest.mark.parametrize("end", [b"Content-Length: 500\r\n\r\n%s", b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n"])
+def test_an_answer_whose_end_is_missing_is_whole_where_its_object_is(server: Authorization, refresh: Path,
+                                                                     end: bytes) -> None:
+    body = json.dumps({"access_token": "good", "refresh_token": "successor"}).encode()
+    body = end % ((len(body), body) if end.count(b"%") == 2 else body)
+    with Raw(lambda: [b"HTTP/1.1 200 OK\r\n" + body]) as raw:
+        assert AccessTokens().get(source(server, refresh, tokenUrl=raw.url)).secret.reveal() == "good"
+    assert refresh.read_text() == "successor\n"
+
+
+def test_a_refresh_token_that_somebody_writes_while_a_new_one_is_asked_for_stays(server: Authorization,
+                                                                                 refresh: Path) -> None:
+    """An editor knows no lock. Whoever puts an old text of the same token back does not mean that."""
+    old = refresh.read_text()
+    texts = iter(["another consent's\n", old])
+
+    def answer() -> Iterator[bytes]:
+        refresh.write_text(next(texts))
+        body = json.dumps({"access_token": "good", "refresh_token": f"successor-{len(raw.heard)}"}).encode()
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    with Raw(answer) as raw:
+        spec = source(server, refresh, tokenUrl=raw.url)
+        assert AccessTokens().get(spec)
+        assert refresh.read_text() == "another consent's\n"
+        refresh.write_text(old)
+        assert AccessTokens().get(spec)
+    assert refresh.read_text() == "successor-2\n"
+
+
+def test_our_own_replacing_of_a_token_is_no_reason_to_log_in_again(server: Authorization, refresh: Path) -> None:
+    """A collector whose login was refused waits until somebody writes the file, however often others replace the
+    token."""
+    ref = SecretRef.model_validate({"file": str(refresh)})
+    clock = Clock()
+    tokens = AccessTokens(clock)
+    before, text = stamp(ref, replaced_by_us=True), refresh.read_text()
+    for _ in range(2):
+        assert tokens.get(source(server, refresh))
+        clock.now += 3600
+    assert refresh.read_text() != text
+    assert stamp(ref, replaced_by_us=True) == before
+    write_secret(str(refresh), Secret("consent"))
+    assert stamp(ref, replaced_by_us=True) != before
+
+
 # What the endpoint does
 
 
@@ -366,6 +428,21 @@ def test_O8_how_the_client_s_secret_is_sent(server: Authorization, refresh: Path
     assert server.ways == ways
     assert server.forms[-1]["client_secret"] == "s3cret:+%ü"
     assert server.revoked == 0
+
+
+@pytest.mark.parametrize(("error", "kind", "wait"), [
+    ({"error": "slow_down"}, Throttled, 77), ({"error": "temporarily_unavailable"}, Throttled, 77),
+    ({"error": "consent_required"}, AuthenticationFailed, None), ({"error": {"code": 7}}, SourceUnsuitable, None),
+    ({"error": "INVALID_GRANT"}, AuthenticationFailed, None),
+    ({"error": "interaction_required"}, AuthenticationFailed, None),
+])
+def test_errors_of_the_protocol(server: Authorization, refresh: Path, error: dict[str, object], kind: type[Exception],
+                                wait: float | None) -> None:
+    server.headers["Retry-After"] = "77"
+    server.bent = [(400, json.dumps(error).encode())]
+    with pytest.raises(kind, match="mailcollector oauth2" if kind is AuthenticationFailed else "no access") as caught:
+        AccessTokens().get(source(server, refresh))
+    assert getattr(caught.value, "retry_after", None) == wait
 
 
 def test_invalid_grant_says_what_to_do(server: Authorization, refresh: Path) -> None:

@@ -43,19 +43,24 @@ _LARGEST = 1 << 20
 """Octets of an answer."""
 _SHOWN = 300
 _NEIGHBOUR = "is on this machine, where anybody may listen, and the mail server is not: name the provider's address"
-_REFUSED = {"invalid_grant", "invalid_client", "access_denied", "expired_token"}
+CONSENT = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required",
+                     "account_selection_required"})
+"""Errors that a new consent ends (RFC 6749, section 5.2; OpenID Connect Core 1.0, section 3.1.2.6)."""
+_REFUSED = CONSENT | {"invalid_client", "access_denied", "expired_token"}
 _LATER = {"temporarily_unavailable", "server_error", "slow_down"}
 _MOST_SECONDS = 7 * 86400.0
 """No Retry-After longer than this is believed."""
 
 
 class Answered(CollectorError):
-    """The server answered with an error of the protocol; `code` is its name, `status` that of HTTP."""
+    """The server answered with an error of the protocol; `code` is its name in small letters, `status` that of HTTP,
+    `retry_after` the seconds after which it may be asked again, where it says so."""
 
-    def __init__(self, code: str, description: str, status: int = 400) -> None:
+    def __init__(self, code: str, description: str, status: int = 400, retry_after: float | None = None) -> None:
         super().__init__(f"{code}: {description}" if description else code)
-        self.code = code
+        self.code = code.lower()
         self.status = status
+        self.retry_after = retry_after
 
 
 class Client(Struct, frozen=True):
@@ -110,7 +115,9 @@ def refusal(host_or_url: str, answered: Answered, doing: str) -> CollectorError:
     host = urlsplit(host_or_url).hostname or host_or_url
     text = f"{host}: {doing}: {answered}"
     if answered.code in _LATER:
-        return Throttled(text)
+        return Throttled(text, retry_after=answered.retry_after)
+    if answered.code == "invalid_client":
+        text += ": it does not know the application; see clientId and clientSecret in the manifest"
     if answered.code in _REFUSED:
         return AuthenticationFailed(text)
     return SourceUnsuitable(text)
@@ -192,12 +199,27 @@ def _body(response: httpcore.Response) -> bytes:
         raise httpcore.RemoteProtocolError("its answer is compressed, though that was not asked for")
     parts: list[bytes] = []
     length = 0
-    for chunk in response.iter_stream():
-        parts.append(chunk)
-        length += len(chunk)
-        if length > _LARGEST:
-            raise httpcore.ReadError("its answer is too long")
+    try:
+        for chunk in response.iter_stream():
+            parts.append(chunk)
+            length += len(chunk)
+            if length > _LARGEST:
+                break
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
+        if _object(b"".join(parts)) is None:  # a whole one may hold the only refresh token that still works
+            raise
+    if length > _LARGEST:
+        raise httpcore.ReadError("its answer is too long")
     return b"".join(parts)
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    """Of JSON; None for everything else."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _answer(response: httpcore.Response, body: bytes, host: str, secrets: Sequence[Secret]) -> dict[str, Any]:
@@ -205,23 +227,20 @@ def _answer(response: httpcore.Response, body: bytes, host: str, secrets: Sequen
     wait = _retry_after(response.headers)
     if status == 429:
         raise Throttled(f"{host}: too many requests for tokens", retry_after=wait)
-    if status >= 500:
+    if status >= 500 or status in {408, 425}:
         if wait is not None:
             raise Throttled(f"{host}: no token: HTTP status {status}, and the request to come back later",
                             retry_after=wait)
         raise ConnectionFailed(f"{host}: no token: HTTP status {status}")
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict):
+    answer = _object(body)
+    if answer is None:
         if status in {401, 403}:
             raise Answered(f"HTTP status {status}", "", status)
         raise ProtocolViolation(f"{host}: HTTP status {status}, and no JSON object, in answer to a "
                                 "request for a token; is the URL right?")
-    if "error" in answer or status != 200:
+    if answer.get("error") or not 200 <= status < 300:
         raise Answered(shown(answer.get("error") or f"HTTP status {status}", secrets),
-                       shown(answer.get("error_description") or "", secrets), status)
+                       shown(answer.get("error_description") or "", secrets), status, wait)
     return answer
 
 

@@ -48,7 +48,8 @@ _LEEWAY = 90.0
 """Seconds before a token's end at which a new one is asked for: a login takes a while."""
 _UNTOLD = 300.0
 """Seconds that a token is used for whose server does not say how long it is valid."""
-
+_LONGEST = 366 * 86400.0
+"""No token is believed to be valid for more seconds."""
 _REMEMBERED = 64
 """Texts of one refresh token."""
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -275,7 +276,7 @@ class AccessTokens:
                 isinstance(expires_in, str) and len(expires_in) < 20) else 0.0
         except (ValueError, OverflowError):
             seconds = 0.0
-        return self._clock() + seconds if 0 < seconds < float("inf") else None
+        return self._clock() + min(seconds, _LONGEST) if seconds > 0 else None
 
     # Refresh tokens
 
@@ -307,12 +308,27 @@ class AccessTokens:
             new = used
         if new != chain.current:
             self._extend(chain, new)
-        kept = new == found or (file is not None and self._written(asked, file, found, new))
+        kept = new == found
+        if not kept and file is not None:
+            kept = self._written(asked, file, found, new) if self._still_holds(chain, file) else self._left(asked, file)
         for copy_of_it in [path for path in chain.files if file is None or path != file.path]:
             kept = self._replace_copy(chain, copy_of_it, new) or kept
         if not kept and file is None:
             log.warning("the new refresh token is kept in memory only, and lost when this process ends: let "
                         "source.oauth2.refreshToken name a file", collector=asked.collector)
+
+    def _still_holds(self, chain: _Chain, file: SecretFile) -> bool:
+        """Whether the file leads to this token still. One that is gone meanwhile, or unreadable, is written again."""
+        try:
+            held = read_secret(SecretRef.model_validate({"file": file.path}))
+        except SecretUnavailable:
+            return True
+        return self._is_of(chain, held)
+
+    def _left(self, asked: _Asked, file: SecretFile) -> bool:
+        log.warning("somebody wrote another refresh token while a new one was asked for: it stays, and is used from "
+                    "now on", collector=asked.collector, file=file.path)
+        return True
 
     def _extend(self, chain: _Chain, new: Secret) -> None:
         with self._guard:
@@ -402,7 +418,7 @@ def _refresh_form(token: Secret) -> dict[str, str]:
 
 def _refusal(url: str, answered: Answered, asked: _Asked) -> CollectorError:
     error = token_client.refusal(url, answered, "no access token")
-    if answered.code == "invalid_grant" and asked.refresh_token is not None:
+    if answered.code in token_client.CONSENT and asked.refresh_token is not None:
         return AuthenticationFailed(f"{error}: the consent has ended or was revoked; run `mailcollector oauth2 "
                                     f"{asked.collector}` to get it again")
     return error
@@ -410,10 +426,10 @@ def _refusal(url: str, answered: Answered, asked: _Asked) -> CollectorError:
 
 def _token(answer: Mapping[str, Any]) -> Secret:
     """Of an answer (RFC 6749, section 5.1). Raises ProtocolViolation."""
-    token, kind = answer.get("access_token"), answer.get("token_type", "bearer")
+    token, kind = answer.get("access_token"), answer.get("token_type") or "bearer"
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         raise ProtocolViolation("the authorization server's answer holds no access token")
-    if not isinstance(kind, str) or kind.lower() != "bearer":
+    if not isinstance(kind, str) or kind.strip().lower() != "bearer":
         raise ProtocolViolation("the authorization server's answer holds a token that is not of the type Bearer")
     return Secret(token)
 
