@@ -14,7 +14,7 @@ from imapclient import IMAPClient
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.sources.imap.reading import WHOLE, Asked, Reader, Untagged, code, decoded
-from reconciler.sources.imap.responses import Completed, Fetched, number, parse_fetch
+from reconciler.sources.imap.responses import Completed, Fetched, number, parse_fetch, salvaged
 from reconciler.wire.connection import Connection
 
 __all__ = ["WHOLE", "Client", "Dialogue", "Goodbye"]
@@ -52,6 +52,8 @@ class Dialogue(imaplib.IMAP4):
         self.alerts: list[str] = []
         """What the server wants people to be told (RFC 3501, section 7.1), each once."""
         self._listened = 0
+        self.unread = 0
+        """FETCH responses that could not be understood."""
         self.read_only = False
         """The folder was opened for writing, and the server does not let us (READ-ONLY)."""
         self._reader = Reader(connection)
@@ -120,15 +122,18 @@ class Dialogue(imaplib.IMAP4):
         self._posted.add(self._command(name, *arguments))
 
     def refresh_capabilities(self) -> None:
-        """Ask for them."""
+        """Ask for them; there are servers that tell them in several lines."""
         self.untagged("CAPABILITY")
-        self.run("CAPABILITY")
+        told: list[bytes] = []
+        self.run("CAPABILITY", hear={"CAPABILITY": lambda response: told.append(response.text)})
+        told += self.untagged("CAPABILITY") if not told else []
+        self.untagged_responses["CAPABILITY"] = [b" ".join(told)] if told else []
         self.learn_capabilities()
 
     def learn_capabilities(self) -> bool:
         """Take over what the server has told of them last; False when it has not."""
         told = self.untagged("CAPABILITY")
-        self.capabilities = tuple(told[-1].decode("ascii", "replace").upper().split()) if told else ()
+        self.capabilities = tuple(told[-1].decode("ascii", "replace").upper().strip("() ").split()) if told else ()
         return bool(told)
 
     def converse(self, name: str, arguments: Sequence[bytes], answer: Callable[[bytes], bytes | None]) -> Completed:
@@ -172,7 +177,7 @@ class Dialogue(imaplib.IMAP4):
     def told_validity(self) -> int | None:
         """The UIDVALIDITY that the server has told since this was asked last, or since the folder was opened."""
         told = self.untagged("UIDVALIDITY") if "UIDVALIDITY" in self.untagged_responses else None
-        return number(told[-1], 1 << 62) if told else None
+        return number(told[-1].strip(b'"'), 1 << 62) if told else None
 
     def untagged(self, name: str) -> list[bytes]:
         """Take what has been received under this name: the last of it, or nothing."""
@@ -259,14 +264,16 @@ class Dialogue(imaplib.IMAP4):
         return True
 
     def _fetched(self, response: Untagged) -> Fetched | None:
-        """None for one that cannot be read, where no literal is in it: of what was asked for, what is missing is asked
+        """None for one that cannot be read, where no message is in it: of what was asked for, what is missing is asked
         for again by itself."""
         try:
             return parse_fetch(response.text, response.literals)
         except ValueError as error:
-            if response.literals:
+            found = None if response.literals else salvaged(response.text)
+            if response.literals and b"BODY" in response.text.upper():
                 raise self._violation(f"a FETCH response that cannot be read: {error}") from None
-            return None
+            self.unread += found is None
+            return found
 
     def _told(self, response: Untagged) -> None:
         """Untagged responses may come at any time, in any order and number (RFC 3501, section 7)."""

@@ -21,12 +21,12 @@ from reconciler.sources.imap.responses import Completed, unescaped
 _UNSUITED = {"\\ALL", "\\ALLMAIL", "\\TRASH", "\\JUNK", "\\SPAM", "\\DRAFTS"}
 """Never matched by a pattern: the attributes of RFC 6154 and those of XLIST."""
 _UNSELECTABLE = {"\\NOSELECT", "\\NONEXISTENT"}
-_LINE = re.compile(rb'\(([^()]*)\) *(NIL|""|"\\\\?"|"[^"]"|[^ "(]) +(.+)', re.IGNORECASE | re.DOTALL)
+_LINE = re.compile(rb'\(([^()]*)\)\s*(NIL|""|"\\\\?"|"[^"]"|[^\s"(])[ \t]+(.+)', re.IGNORECASE | re.DOTALL)
 """Attributes, delimiter, name: the delimiter may come unquoted, or as a backslash that nothing escapes."""
-_QUOTED = re.compile(rb'"((?:[^"\\]++|\\.)*+)"(?: +\(.*)?', re.DOTALL)
-_EXTENDED = re.compile(rb' \("?(?:CHILDINFO|OLDNAME)[ "]', re.IGNORECASE)
+_QUOTED = re.compile(rb'"((?:[^"\\]++|\\.)*+)"(?:\s+\(.*)?', re.DOTALL)
+_EXTENDED = re.compile(rb'\s\("?(?:CHILDINFO|OLDNAME)[ "]', re.IGNORECASE)
 """What may follow a name that stands without quotes (RFC 5258, section 6; RFC 9051, 6.3.9.7)."""
-_COUNTED = re.compile(rb"~?\{\d+[+-]?\}(?: +\(.*)?", re.DOTALL)
+_COUNTED = re.compile(rb"~?\{\d+[+-]?\}(?:\s*\(.*|\s*)?", re.DOTALL)
 _LONGEST = 1000
 """Octets of a folder's name."""
 MOST = 2000
@@ -108,7 +108,7 @@ def _list(client: Client, choice: Choice) -> Completed:
 def parse_list(line: bytes, literal: bytes | None) -> ServerFolder | None:
     """One LIST response after its name (RFC 3501, 7.2.2); None when it cannot be read. A name that stands without
     quotes is the whole rest of the line."""
-    match = _LINE.fullmatch(line.rstrip(b" "))
+    match = _LINE.fullmatch(line.strip(b" \t"))
     if match is None:
         return None
     attributes, delimiter, name = match.groups()
@@ -125,7 +125,7 @@ def _name(written: bytes) -> bytes | None:
     if written.startswith(b'"') or written.upper() == b"NIL":
         return None
     extended = _EXTENDED.search(written)
-    return written[:extended.start()].rstrip(b" ") if extended else written
+    return written[:extended.start()].rstrip(b" \t") if extended else written
 
 
 def _separator(delimiter: bytes) -> str:

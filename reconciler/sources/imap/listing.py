@@ -61,10 +61,11 @@ def selected_next(dialogue: Dialogue) -> int | None:
 
 class Found(Struct, frozen=True):
     """The messages of a folder; `broken_off`: the refusal with which the server ended the listing, "" when it did
-    not."""
+    not. `unread`: some of what it sent could not be understood."""
 
     messages: Sequence[Listed]
     broken_off: str = ""
+    unread: bool = False
 
 
 def list_messages(dialogue: Dialogue, sizes: Sizes) -> Found:
@@ -77,14 +78,14 @@ def list_messages(dialogue: Dialogue, sizes: Sizes) -> Found:
     if not announced:
         return Found(())
     sizes.expect(announced, str(dialogue.connection.endpoint))
-    broken_off = ""
+    broken_off, unread = "", dialogue.unread
     for response in dialogue.fetch_sizes("1:*", sizes.take_many, octets=announced * _LINE):
         match response:
             case Fetched(uid=int(uid)) if uid:
                 sizes.take(uid, response.size)
             case Completed(ok=False):
                 broken_off = response.text or response.status
-    return Found(sizes.messages(), broken_off)
+    return Found(sizes.messages(), broken_off, unread=dialogue.unread > unread)
 
 
 class Sizes:
@@ -243,9 +244,9 @@ class Lister:
         found = Sizes()
         for uid in uids:
             found.take(uid, None)
-        for uid, size in self._had.pairs():
-            if size != _UNKNOWN:
-                found.know(uid, size)
+        untold = [(uid, size) for uid, size in self._had.pairs() if size != _UNKNOWN and not found.know(uid, size)]
+        for uid, size in untold:
+            found.take(uid, size)
         self._had = Sizes()
         self._rest = (uid for uid in found.places() if not found.known(uid) and uid not in self.unsized)
         return found

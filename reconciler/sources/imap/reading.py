@@ -25,10 +25,11 @@ _EMPTY = 100
 """Empty lines in a row."""
 _SMALL = 64 << 10
 """Octets of a literal in any other response than FETCH: names, mostly."""
-_LITERAL = re.compile(rb"~?\{(\d{1,20})[+-]?\}\Z")
-_ABSURD = re.compile(rb"\{\d{21,}[+-]?\}\Z")
-_UNTAGGED = re.compile(rb"\* +(?:(\d{1,20}) +)?([A-Za-z][A-Za-z0-9.-]*)(?: +(.*))?", re.DOTALL)
-_TAGGED = re.compile(rb"([^ ]+) +(OK|NO|BAD)(?: +(.*))?", re.IGNORECASE | re.DOTALL)
+_LITERAL = re.compile(rb"~?\{(\d{1,20})[+-]?\}[ \t]?\Z")
+_ABSURD = re.compile(rb"\{\d{21,}[+-]?\}[ \t]?\Z")
+_UNTAGGED = re.compile(rb"\*[ \t]*(?:(\d{1,20})[ \t]*)?"
+                       rb"(?:([A-Za-z][A-Za-z0-9.-]*)(?:[ \t:,;!]+|(?=[\[(\"])|\Z))?(.*)", re.DOTALL)
+_TAGGED = re.compile(rb"([^ \t]+)[ \t]+(OK|NO|BAD)(?![A-Za-z0-9_-])[ \t.:,;!]*(.*)", re.IGNORECASE | re.DOTALL)
 _LONG = re.compile(rb"\* *(?:\d{1,20} +)?(?:FETCH|X?LIST|LSUB|E?SEARCH|SORT|CAPABILITY|FLAGS|OK +\[(?:CAPABILITY"
                    rb"|PERMANENTFLAGS))[ \r\n]|[^* ]+ +OK +\[CAPABILITY ", re.IGNORECASE)
 """What may be longer than other lines."""
@@ -37,7 +38,8 @@ _TEXTS = frozenset(("OK", "NO", "BAD", "BYE", "PREAUTH", "SEARCH", "FLAGS", "EXI
 
 
 class Untagged(Struct, frozen=True):
-    """`name` in capitals; `number` where one stands before it; `text` is what follows, literals as {size} in it."""
+    """`name` in capitals, "" where there is none; `number` where one stands before it; `text` is what follows, literals
+    as {size} in it."""
 
     name: str
     number: int | None
@@ -64,7 +66,7 @@ class Reader:
     def read(self) -> Untagged | Completed | Asked:
         """The next one. Raises ProtocolViolation for what cannot be one."""
         for _ in range(_EMPTY):  # some servers send empty lines, behind literals mostly
-            if line := self._line():
+            if line := self._line().lstrip(b" \t"):
                 break
         if line.startswith(b"*"):
             return self._untagged(line)
@@ -78,20 +80,19 @@ class Reader:
     def _line(self) -> bytes:
         limits = self._connection.limits
         line = self._connection.read_line(limits.line, longer=_LONG, most=limits.long_line)[:-2]
-        if line.endswith(b"}") and _ABSURD.search(line):
+        if line.endswith((b"}", b"} ", b"}\t")) and _ABSURD.search(line):
             raise self._violation("a literal longer than any number that it can be read as")
         return line
 
     def _untagged(self, line: bytes) -> Untagged:
         found = _UNTAGGED.fullmatch(line)
-        if found is None:
-            raise self._violation("an untagged response that cannot be read")
+        assert found is not None  # noqa: S101  # it fits whatever begins with an asterisk
         number, name, text = found.groups()
-        kind = name.decode("ascii").upper()
+        kind = (name or b"").decode("ascii").upper()
         literals: list[Literal] = []
-        if kind not in _TEXTS and line.endswith(b"}"):
-            text = b"".join(self._with_literals(text or b"", literals, large=kind == "FETCH"))
-        return Untagged(kind, None if number is None else int(number), (text or b"").strip(b" "), tuple(literals))
+        if kind not in _TEXTS and _LITERAL.search(line):
+            text = b"".join(self._with_literals(text, literals, large=kind == "FETCH"))
+        return Untagged(kind, None if number is None else int(number), text.strip(b" \t"), tuple(literals))
 
     def _with_literals(self, line: bytes, literals: list[Literal], *, large: bool) -> list[bytes]:
         """The pieces of a response whose first line ends with a literal's size."""
@@ -153,5 +154,5 @@ def code(text: bytes) -> tuple[str, bytes] | None:
     if not text.startswith(b"["):
         return None
     inside, closed, _ = text[1:].partition(b"]")
-    name, _, data = inside.strip(b" ").partition(b" ")
-    return (name.decode("ascii", "replace").upper(), data.strip(b" ")) if closed and name else None
+    name, *data = inside.split(maxsplit=1) or [b""]
+    return (name.decode("ascii", "replace").upper(), b"".join(data).strip()) if closed and name else None

@@ -24,7 +24,17 @@ Literal = bytes | Large | Mark
 Value = bytes | Large | Mark | None
 """None is NIL, or a parenthesised list, whose content nobody here asks for."""
 
-_TOKEN = re.compile(rb'(\()|(\))|"((?:[^"\\]++|\\.)*+)"|(~?\{\d+[+-]?\})|([^\s()"{]+)|(\s+)', re.DOTALL)
+_TOKEN = re.compile(rb'(\()|(\))|"((?:[^"\\]++|\\.)*+)"|(~?\{\d+[+-]?\}[ \t]?)|'
+                    rb'((?:BODY|BINARY)[^\s()"{\[]*\[[^\]]*\](?:<\d*(?:\.\d*)?>)?|[^\s()"{]+)|(\s+)',
+                    re.DOTALL | re.IGNORECASE)
+_SECTION = re.compile(rb"(BODY|BINARY)(?:\.PEEK)?\[[ \t]*+(HEADER)?[ \t]*+\](?:<(\d*)(?:\.\d*)?>)?")
+_ALIASES = {b"RFC822": b"BODY[]", b"RFC822.PEEK": b"BODY[]", b"RFC822.HEADER": b"BODY[HEADER]"}
+"""What some servers call what was asked for by another name (RFC 3501, 6.4.5)."""
+_ONCE = (b"UID", b"RFC822.SIZE", b"BODY", b"BINARY")
+"""What must not come twice in one response."""
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_UID = re.compile(rb'(?<![^\s(])UID\s+(\d{1,10})(?![^\s),])', re.IGNORECASE)
+_SIZE = re.compile(rb'(?<![^\s(])RFC822\.SIZE\s+(\d{1,20})(?![^\s),])', re.IGNORECASE)
 _ESCAPED = re.compile(rb'\\(["\\])')
 LARGEST_UID = (1 << 32) - 1
 
@@ -72,7 +82,7 @@ def unescaped(quoted: bytes) -> bytes:
 
 def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
     """Read `(UID 5 BODY[] {10} …)`; `literals` are the contents in their order. Raises ValueError for anything else."""
-    tokens = _tokens(text, literals)
+    tokens = _tokens(text.replace(b"BODY [", b"BODY["), literals)
     if next(tokens, None) is not Mark.OPEN:
         raise ValueError("no attributes")
     found: dict[bytes, Value] = {}
@@ -81,10 +91,30 @@ def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
             if any(True for _ in tokens):  # NIL among them, which is None
                 raise ValueError("something follows the attributes")
             return Fetched(found)
-        if not isinstance(name, bytes) or name.upper() in found:
+        if not isinstance(name, bytes) or ((known := _named(name)) in found and known.startswith(_ONCE)):
             raise ValueError("an attribute without a name, or twice")
-        found[name.upper()] = _value(tokens)
+        found[known] = _value(tokens)
     raise ValueError("the attributes do not end")
+
+
+def salvaged(text: bytes) -> Fetched | None:
+    """The UID, and the size, of a response that cannot be read otherwise: odd flags, brackets that do not close. None
+    where it has no UID, or several."""
+    bare = _TEXT.sub(b'""', text)
+    uids, sizes = set(_UID.findall(bare)), set(_SIZE.findall(bare))
+    if len(uids) != 1 or len(sizes) > 1 or b"BODY[" in bare.upper():
+        return None
+    found: dict[bytes, Value] = {b"UID": uids.pop()}
+    return Fetched(found | {b"RFC822.SIZE": sizes.pop()} if sizes else found)
+
+
+def _named(name: bytes) -> bytes:
+    """An attribute's name as it is asked for."""
+    upper = name.upper()
+    if b"[" in upper and (section := _SECTION.fullmatch(upper)):
+        kind, part, offset = section.groups()
+        return b"%s[%s]" % (kind, part or b"") + (b"" if offset is None else b"<%s>" % offset)
+    return _ALIASES.get(upper, upper)
 
 
 def _value(tokens: Iterator[Value]) -> Value:

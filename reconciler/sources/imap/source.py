@@ -288,13 +288,9 @@ class ImapSource:
         sizes = Sizes()
         error: SourceError | None = None
         if not unsized:
-            try:
-                with self._failures.translated("listing"):
-                    return list_messages(client.dialogue, sizes)
-            except Flooded:
-                raise
-            except (ConnectionFailed, ProtocolViolation) as failure:
-                error = failure
+            found, error = self._plainly(client, sizes)
+            if found is not None and (found.broken_off or not found.unread):
+                return found
         lister = Lister(sizes, unsized)
         while True:
             if error is not None:
@@ -307,10 +303,22 @@ class ImapSource:
             except (ConnectionFailed, ProtocolViolation) as failure:
                 error = failure
                 continue
+            if listed is None and error is None and len(sizes):
+                return Found(sizes.messages(), "some of it cannot be understood")
             if listed is None:
                 raise error or self._failed(f'the server does not list the folder "{folder.name}"')
             self._remember_unsized(folder, lister.unsized, notes)
             return listed
+
+    def _plainly(self, client: Client, sizes: Sizes) -> tuple[Found | None, SourceError | None]:
+        """By one command; else what ended it."""
+        try:
+            with self._failures.translated("listing"):
+                return list_messages(client.dialogue, sizes), None
+        except Flooded:
+            raise
+        except (ConnectionFailed, ProtocolViolation) as failure:
+            return None, failure
 
     def _reopened(self, folder: Folder, error: SourceError) -> Client:
         """The folder over another connection. Raises `error` where there is none to be had."""
