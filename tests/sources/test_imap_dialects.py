@@ -11,23 +11,34 @@ import pytest
 from tests.servers.scripted import Client, Scripted
 from tests.sources.imap_server import collect, source
 
-MESSAGES = {3: b"Subject: three\r\n\r\n* 1 FETCH (UID 9)\r\n", 4: b"Subject: four\r\n\r\n)\r\n\r\n", 70: b"\r\n.\n\0 {5}\r\n"}
-FOLDERS = ("Sent Items", "R&D", "Почта/Счета", "a \"b\" c", "back\\slash", "多.点", "[Gmail]/All", "x{3}y", "\U0001f4ec")
-TEXTS = (b"", b"done", b"] odd [x] (", b'"', b"caf\xc3\xa9", b"caf\xe9 {", b"UIDVALIDITY 9]", b"(Failure)", b"\0", b"a\tb")
+MESSAGES = {3: b"Subject: three\r\n\r\n* 1 FETCH (UID 9)\r\n", 4: b"Subject: four\r\n\r\n)\r\n\r\n",
+            70: b"\r\n.\n\0 {5}\r\n"}
+FOLDERS = (
+    "Sent Items", "R&D", "Почта/Счета", "a \"b\" c", "back\\slash", "多.点", "[Gmail]/All", "x{3}y",
+    "\U0001f4ec",
+)
+TEXTS = (
+    b"", b"done", b"] odd [x] (", b'"', b"caf\xc3\xa9", b"caf\xe9 {", b"UIDVALIDITY 9]", b"(Failure)", b"\0",
+    b"a\tb",
+)
 NOISE = (
-    b"OK still here", b"OK", b"NO [ALERT] disk nearly full", b"BAD what?", b"OK [X-NEW (a [b) c] d", b"OK [] x", b"OK [",
-    b"FLAGS (\\Seen \\* [ ] $Junk \xe4)", b"2 RECENT", b"VANISHED (EARLIER) 1:2,5", b"VANISHED 900",
-    b'ESEARCH (TAG "x") UID ALL 1:5', b'METADATA "" (/shared/comment "x")', b"METADATA INBOX /shared/comment",
-    b'STATUS "a (b" (MESSAGES 3 X (y))', b'QUOTA "" (STORAGE 10 512)', b"QUOTAROOT INBOX", b'ACL "a" b rw', b"ENABLED X",
-    b"ID NIL", b'ID ("name" {3}\r\na)b "v" NIL)', b"XYZZY {4}\r\na\r\nb tail", b"900 FETCH (FLAGS (\\Seen {))",
+    b"OK still here", b"OK", b"NO [ALERT] disk nearly full", b"BAD what?", b"OK [X-NEW (a [b) c] d",
+    b"OK [] x", b"OK [", b"FLAGS (\\Seen \\* [ ] $Junk \xe4)", b"2 RECENT", b"VANISHED (EARLIER) 1:2,5",
+    b"VANISHED 900", b'ESEARCH (TAG "x") UID ALL 1:5', b'METADATA "" (/shared/comment "x")',
+    b"METADATA INBOX /shared/comment", b'STATUS "a (b" (MESSAGES 3 X (y))', b'QUOTA "" (STORAGE 10 512)',
+    b"QUOTAROOT INBOX", b'ACL "a" b rw', b"ENABLED X", b"ID NIL", b'ID ("name" {3}\r\na)b "v" NIL)',
+    b"XYZZY {4}\r\na\r\nb tail", b"900 FETCH (FLAGS (\\Seen {))",
     b"3 FETCH (UID 70 MODSEQ (12121230956160001) EMAILID (M6) THREADID NIL SAVEDATE NIL)", b"902 EXPUNGE",
-    b"NOTIFICATIONOVERFLOW", b"(what", b"", b"5", b"LANGUAGE (EN)", b"SORT 2 1", b"THREAD (1 2)(3)", b"X-GM {1}\r\nx",
+    b"NOTIFICATIONOVERFLOW", b"(what", b"", b"5", b"LANGUAGE (EN)", b"SORT 2 1", b"THREAD (1 2)(3)",
+    b"X-GM {1}\r\nx",
 )
 MORE = (
     b"FLAGS (\\Seen $Forwarded)", b"FLAGS ()", b"FLAGS NIL", b'INTERNALDATE " 1-Jan-2026 00:00:00 +0000"',
-    b"INTERNALDATE NIL", b"MODSEQ (624140003)", b'X-GM-LABELS ("\\\\Inbox" "a \\"b" \\Sent)', b"X-GM-MSGID 1278455344230334865",
-    b'ENVELOPE ("d" "s (x" ((NIL NIL "a" "b")) NIL NIL NIL NIL NIL NIL "<m>")', b"EMAILID (M6)", b"SAVEDATE NIL",
-    b'PREVIEW "a (b)"', b"PREVIEW {3}\r\n)a(", b"BODY[HEADER.FIELDS (From To)] NIL", b"X-A ((NIL) (a (b)) \"\")",
+    b"INTERNALDATE NIL", b"MODSEQ (624140003)", b'X-GM-LABELS ("\\\\Inbox" "a \\"b" \\Sent)',
+    b"X-GM-MSGID 1278455344230334865",
+    b'ENVELOPE ("d" "s (x" ((NIL NIL "a" "b")) NIL NIL NIL NIL NIL NIL "<m>")', b"EMAILID (M6)",
+    b"SAVEDATE NIL", b'PREVIEW "a (b)"', b"PREVIEW {3}\r\n)a(", b"BODY[HEADER.FIELDS (From To)] NIL",
+    b"X-A ((NIL) (a (b)) \"\")",
 )
 
 
@@ -77,7 +88,8 @@ class Dialect:
 
     def _fetched(self, uid: int, body: bytes, *, whole: bool) -> bytes:
         size = b"%d" % len(body)
-        items = [self._word(b"UID") + self._gap() + b"%d" % uid, *self._random.sample(MORE, self._random.choice((0, 1, 2)))]
+        items = [self._word(b"UID") + self._gap() + b"%d" % uid,
+                 *self._random.sample(MORE, self._random.choice((0, 1, 2)))]
         if whole:
             name = self._random.choice((b"BODY[]", b"body[]", b"BODY[ ]", b"BODY.PEEK[]", b"RFC822") if self._odd()
                                        else (b"BODY[]",))
