@@ -6,16 +6,19 @@ Rules here look at what is written; what is really opened and connected to is ch
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path as File
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import StringConstraints, ValidationError
+from pydantic import AfterValidator, StringConstraints, ValidationError
 
-from reconciler.manifests import document, domains
+from reconciler.manifests import document, domains, providers
 from reconciler.manifests.diagnostics import Finding, Path, did_you_mean, dotted, quoted
 from reconciler.manifests.fields import Fields
 from reconciler.manifests.files import Unreadable, displayed, read
@@ -23,6 +26,7 @@ from reconciler.manifests.nodes import Document
 from reconciler.manifests.spec import VARIABLE, Declared, Items, Line
 from reconciler.model.errors import PolicyRefused
 from reconciler.model.policy import Allowed, Role, allowed, is_beneath, is_within
+from reconciler.providers.known import OAUTH2
 
 _SOURCE = ("spec", "source")
 _SECRETS = ((*_SOURCE, "password"), (*_SOURCE, "oauth2", "clientSecret"), (*_SOURCE, "oauth2", "refreshToken"),
@@ -33,6 +37,8 @@ _HOSTS: tuple[tuple[Role, tuple[str, ...]], ...] = (
     ("sources", (*_SOURCE, "host")), ("destinations", ("spec", "lmtp", "host")),
     ("destinations", ("spec", "smtp", "host")))
 
+_PATTERN = re.compile(r"[A-Za-z0-9_*?-]{1,63}")
+"""A label of a host's name, or of several."""
 Root = Annotated[str, StringConstraints(pattern=r"^/[^\u0000-\u001f\u007f]*$", max_length=4096)]
 Program = Root
 Prefix = Annotated[str, StringConstraints(pattern=VARIABLE, max_length=256)]
@@ -52,16 +58,31 @@ class Secrets(Declared):
     """Variables that these programs get beside the usual ones; `*` at the end is any ending."""
 
 
+def _host_pattern(text: str) -> str:
+    """As it is compared with names: its labels as A-labels. Raises ValueError for what could never match."""
+    with suppress(ValueError):
+        return str(ipaddress.ip_network(text, strict=False))
+    labels = [label if label.isascii() or "*" in label else domains.to_ascii(label)
+              for label in text.removesuffix(".").split(".")]
+    if not all(_PATTERN.fullmatch(label) for label in labels):
+        raise ValueError(f"{quoted(text)} is no name, address or network, such as *.example.org, 192.0.2.1 or "
+                         "10.0.0.0/8; it has no scheme, no port and no space")
+    return ".".join(labels)
+
+
+Host = Annotated[Line, AfterValidator(_host_pattern)]
+
+
 class Hosts(Declared):
     """What may be connected to: names such as "*.example.org", addresses, networks such as "10.0.0.0/8". A name leads
     to no private address, unless its network is here too. What is left out is not allowed; everything is
     ["*", "0.0.0.0/0", "::/0"]."""
 
-    sources: Items[Line] = ()
+    sources: Items[Host] = ()
     """Mail servers that mail is collected from."""
-    destinations: Items[Line] = ()
+    destinations: Items[Host] = ()
     """LMTP and SMTP servers."""
-    tokens: Items[Line] = ()
+    tokens: Items[Host] = ()
     """Servers that give out access tokens."""
 
 
@@ -149,10 +170,20 @@ def check(fields: Fields, directory: str) -> Iterator[Finding]:
                              else "it allows none"))
     for role, place in _HOSTS:
         yield from _host(policy, role, fields.text(*place), place)
+    if fields.text(*_SOURCE, "host") is None:
+        yield from _host(policy, "sources", providers.host(fields), (*_SOURCE, "provider"))
+    for key, url in _token_urls(fields):
+        yield from _host(policy, "tokens", _host_of(url), (*_SOURCE, "oauth2", key))
+
+
+def _token_urls(fields: Fields) -> Iterator[tuple[str, str]]:
+    """Where tokens are asked for, each with the key that says so."""
     for key in ("tokenUrl", "issuer"):
-        url = fields.text(*_SOURCE, "oauth2", key)
-        if url is not None:
-            yield from _host(policy, "tokens", _host_of(url), (*_SOURCE, "oauth2", key))
+        if (url := fields.text(*_SOURCE, "oauth2", key)) is not None:
+            yield key, url
+    preset = OAUTH2.get(fields.text(*_SOURCE, "oauth2", "provider") or "")
+    if preset is not None and fields.text(*_SOURCE, "oauth2", "tokenUrl") is None:
+        yield "provider", preset.token
 
 
 def _paths(fields: Fields, directory: str, policy: Allowed) -> Iterator[Finding]:

@@ -42,7 +42,7 @@ class Endpoint(Struct, frozen=True):
     @property
     def declared_in(self) -> str:
         """The part of a manifest in which it is declared whom to trust."""
-        return {"sources": "source", "destinations": "smtp", "tokens": "source.oauth2"}[self.role]
+        return {"sources": "source", "destinations": "smtp"}.get(self.role, "source.oauth2")
 
     @classmethod
     def local(cls, path: str) -> Endpoint:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft7Validator
+from msgspec.structs import replace
 
 from reconciler.control.observe import Directory
 from reconciler.manifests import policy, spreading
+from reconciler.manifests.domains import host_to_ascii
 from reconciler.manifests.spec import SecretRef
 from reconciler.manifests.validation import validate
-from reconciler.model.errors import PolicyRefused, SecretUnavailable
+from reconciler.model.errors import ConnectionFailed, PolicyRefused, SecretUnavailable
 from reconciler.model.policy import Allowed, enforce
 from reconciler.secrets import read_secret
+from reconciler.secrets.oauth2.token_client import Client, post
 from reconciler.wire import tls
 from reconciler.wire.beneath import opened_beneath, require_beneath
 from reconciler.wire.connection import Connection
@@ -107,6 +111,8 @@ def destination(spec: str) -> str:
     (collector(more="caFile: /dev/zero"), ["policy-ca-file"]),
     (collector("oauth2: {provider: custom, clientId: x, refreshToken: {file: /etc/x}, clientSecret: {env: X}, "
                "tokenUrl: 'https://evil.net/t'}"), ["policy-env", "policy-host", "policy-secret-file"]),
+    (collector("oauth2: {provider: google, clientId: x, clientSecret: {file: ../secrets/a}, refreshToken: {file: "
+               "../secrets/b}}"), ["policy-host"]),
     (destination("maildir: {path: '../mail/{domain}/{local}'}"), []),
     (destination("maildir: {path: '../mail/../{local}'}"), ["policy-maildir"]),
     (destination("maildir: {path: '/home/{local}'}"), ["policy-maildir"]),
@@ -219,6 +225,11 @@ def resolved(*found: str) -> list[Address]:
     ("imap.example.org", ["127.0.0.1"], []),
     ("imap.example.org", ["169.254.169.254", "::1", "fe80::1%eth0", "::ffff:127.0.0.1", "fd00::1", "0.0.0.0"], []),
     ("imap.example.org", ["192.0.2.9", "::ffff:192.0.2.10"], ["192.0.2.9", "::ffff:192.0.2.10"]),
+    # whatever else leads into a network of our own, or to a cloud's metadata
+    ("imap.example.org", ["::127.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b:1::1", "2002:7f00:1::", "::ffff:0:10.0.0.1",
+                          "fec0::1", "ff02::1", "224.0.0.1", "168.63.129.16", "192.0.0.192", "100.100.100.200",
+                          "fd00:ec2::254", "::", "2001:0:7f00:1::", "240.0.0.1", "255.255.255.255", "198.18.0.1"], []),
+    ("imap.example.org", ["64:ff9b::93.184.216.34", "2606:4700::1"], ["64:ff9b::93.184.216.34", "2606:4700::1"]),
     ("evil.net", ["93.184.216.34"], []),
     ("evil.net", ["192.0.2.9"], ["192.0.2.9"]),
 ])
@@ -229,6 +240,55 @@ def test_a_name_is_judged_by_what_it_leads_to(host: str, found: list[str], fine:
             permitted(endpoint, resolved(*found))
     else:
         assert [one.sockaddr[0] for one in permitted(endpoint, resolved(*found))] == fine
+
+
+def test_patterns_of_names_in_any_script_and_writing_match(tmp_path: Path) -> None:
+    patterns = ["*.почта.рф", "*.XN--80A1ACNY.xn--p1ai", "IMAP.*.Example.org.", "10.9.8.7", "2001:db8::/32"]
+    (tmp_path / "p.yaml").write_text("apiVersion: mailcollector/v1\nkind: Policy\nhosts: {sources: "
+                                     + json.dumps(patterns, ensure_ascii=False) + "}\n")
+    found = policy.load(tmp_path / "p.yaml")
+    for host in ("imap.почта.рф", "IMAP.ПОЧТА.РФ.", "imap.xn--80a1acny.xn--p1ai", "imap.eu.example.org", "10.9.8.7"):
+        assert found.by_name("sources", host_to_ascii(host)), host
+    for host in ("почта.рф", "imap.почта.рф.evil.example", "imap.example.org", "10.9.8.8"):
+        assert not found.by_name("sources", host_to_ascii(host)), host
+
+
+@pytest.mark.parametrize("pattern", ["imap.example.org:993", "https://x.example", "10.0.0.0/33", "[::1]", " x", "a b",
+                                     "почта*.рф", "", "a..b", "user@x.example"])
+def test_a_pattern_that_could_never_match_is_refused(pattern: str, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("apiVersion: mailcollector/v1\nkind: Policy\nhosts: {tokens: ["
+                                     + json.dumps(pattern, ensure_ascii=False) + "]}\n")
+    with pytest.raises(PolicyRefused, match=r"p\.yaml:3:18: hosts\.tokens"):
+        policy.load(tmp_path / "p.yaml")
+
+
+def test_behind_a_proxy_a_token_endpoint_is_judged_by_its_name_and_the_proxy_is_the_administrator_s(
+        strict: Allowed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose name it is, nobody here looks up: a network that is allowed says nothing of it."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        enforce(replace(strict, tokens=("login.example.org", "192.0.2.0/24")))
+        for url in ("https://evil.net/t", "https://169.254.169.254/t"):
+            with pytest.raises(PolicyRefused, match="does not allow to ask it"):
+                post(url, {}, [Client("x")], [])
+        asked = threading.Thread(target=answer_once, args=(proxy,))
+        asked.start()
+        with pytest.raises(ConnectionFailed):
+            post("https://login.example.org/t", {}, [Client("x")], [])
+        asked.join()
+
+
+def answer_once(proxy: socket.socket) -> None:
+    connection, _ = proxy.accept()
+    with connection:
+        assert connection.recv(4096).startswith(b"CONNECT login.example.org:443 ")
+        connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_our_own_options_are_no_secrets_of_manifests_unless_the_policy_says_so() -> None:
+    assert Allowed("p", env_prefix="MAIL").variable("MAIL_SALES")
+    assert not Allowed("p", env_prefix="MAIL").variable("MAILCOLLECTOR_STATE")
+    assert Allowed("p", env_prefix="MAILCOLLECTOR_SECRET_").variable("MAILCOLLECTOR_SECRET_A")
 
 
 def test_each_role_has_its_own_hosts_and_a_connection_asks(strict: Allowed) -> None:

@@ -26,11 +26,13 @@ from reconciler.model.errors import (
     AuthenticationFailed,
     CollectorError,
     ConnectionFailed,
+    PolicyRefused,
     ProtocolViolation,
     SourceUnsuitable,
     Throttled,
     TlsRefused,
 )
+from reconciler.model.policy import Role, allowed
 from reconciler.model.secret import Secret, redact
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
@@ -156,7 +158,10 @@ def _asked(request: _Request, ca_file: str | None, local: bool, secrets: Sequenc
     target = (where.path or "/") + (f"?{where.query}" if where.query else "")
     address = httpcore.URL(scheme=where.scheme, host=_ascii(host), port=where.port, target=target)
     proxy = _proxy(where)
-    backend = _Backend(ca_file, time.monotonic() + DEADLINE, local=local or proxy is not None)
+    backend = _Backend(ca_file, time.monotonic() + DEADLINE, local=local, proxied=proxy is not None)
+    if proxy and not allowed().by_name("tokens", address.host.decode()):
+        raise PolicyRefused(f"{host}: the policy does not allow to ask it for tokens; behind a proxy its name, or "
+                            "address, has to be listed")
     pool = httpcore.HTTPProxy(proxy, network_backend=backend) if proxy else httpcore.ConnectionPool(
         network_backend=backend)
     try:
@@ -271,10 +276,11 @@ def shown(text: object, secrets: Sequence[Secret]) -> str:
 class _Backend(httpcore.NetworkBackend):
     """Opens `wire` connections that all end at one deadline (monotonic clock)."""
 
-    def __init__(self, ca_file: str | None, deadline: float, *, local: bool) -> None:
+    def __init__(self, ca_file: str | None, deadline: float, *, local: bool, proxied: bool) -> None:
         self._ca_file = ca_file
         self._deadline = deadline
-        self._local = local
+        self._local = local or proxied
+        self._role: Role = "proxies" if proxied else "tokens"
         self._opened: list[Connection] = []
 
     def close(self) -> None:
@@ -284,7 +290,7 @@ class _Backend(httpcore.NetworkBackend):
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
                     socket_options: Iterable[Any] | None = None) -> httpcore.NetworkStream:
-        connection = Connection(Endpoint(host, port, "none", self._ca_file, role="tokens"), _LIMITS, self._deadline)
+        connection = Connection(Endpoint(host, port, "none", self._ca_file, role=self._role), _LIMITS, self._deadline)
         self._opened.append(connection)
         connection.open()
         if not self._local and reaches_this_machine(connection.socket.getpeername()[0]):
