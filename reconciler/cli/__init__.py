@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import io
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -95,14 +97,32 @@ def commands() -> None:
 def main() -> None:
     """Run the command that the arguments name; ends the process with its exit code."""
     gc.set_threshold(200_000, 20, 50)  # a start, and a session, make many objects and hardly any cycles
+    _occupy_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names in every script, terminals in some
     try:
         extra: dict[str, Any] = {"color": False} if plain_terminal() else {}
         commands.main(prog_name="mailcollector", **extra)
+    except OSError as error:  # of --help, which no verb has written
+        from reconciler.cli.verb import complain  # noqa: PLC0415
+
+        complain(error)
+        sys.exit(1)
     finally:
         gc.freeze()  # all of it goes now: nobody needs to look for cycles in it
+
+
+def _occupy_standard_streams() -> None:
+    """Where one was closed, the next file that is opened would be given its number, and what others write to the stream
+    would go there. Results that nobody can read are an error, as they are without this."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            raw = io.FileIO(number, "r" if name == "stdin" else "w", closefd=False)
+            setattr(sys, name, io.TextIOWrapper(raw, "utf-8", write_through=True))
 
 
 def _suggested(word: str) -> str:

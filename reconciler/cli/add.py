@@ -15,7 +15,9 @@ from reconciler.cli.commit import require_committable
 from reconciler.cli.completion import Labels
 from reconciler.cli.options import FILES, common
 from reconciler.cli.reach import manifests_to_write
+from reconciler.cli.text import tell
 from reconciler.cli.verb import verb
+from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings
 from reconciler.providers import known
 
@@ -82,11 +84,16 @@ def command(settings: Settings, name: str | None, file: str | None, git_commit: 
         shelf = Shelf(directory, allow_inline_secrets=settings.allow_inline_secrets)
         if not file:
             given = {str(name): _composed(str(name), directory, **fields)}
-        with editing.refusals(), asking.kept(secret, directory, str(name)):
-            _write(shelf, given, git_commit=git_commit)
+        try:
+            with editing.refusals(), asking.kept(secret, directory, str(name)):
+                _write(shelf, given, git_commit=git_commit)
+        except CollectorError:
+            if not (file or fields["template"]) and (options := asking.lacking(fields)):
+                tell(f"add needs {', '.join(options)}; on a terminal it asks for them")
+            raise
     if provider := known.named(fields["provider"] or ""):
         for sentence in provider.prepare:
-            click.echo(f"{provider.title}: {sentence}", err=True)
+            tell(f"{provider.title}: {sentence}")
     return 0
 
 

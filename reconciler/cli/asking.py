@@ -40,6 +40,17 @@ def missing(name: str, fields: dict[str, Any], *, can_ask: bool) -> str | None:
     return secret
 
 
+def lacking(fields: Mapping[str, Any]) -> list[str]:
+    """The options without which nothing can be declared, where no template says the rest."""
+    provided = bool(fields["provider"])
+    wanted = {"--protocol": provided or fields["protocol"], "--host": provided or fields["host"],
+              "--username": fields["username"],
+              "a password (--password-file, --password-env, --password-command or --password-stdin)":
+                  any(fields[key] for key in _PASSWORDS),
+              "a recipient (--forward-to or --detect-from)": any(fields[key] for key in _RECIPIENTS)}
+    return [option for option, given in wanted.items() if not given]
+
+
 def _ask(fields: dict[str, Any]) -> str | None:
     if not (fields["protocol"] or fields["provider"]):
         fields["protocol"] = click.prompt("Protocol", default="imap", type=click.Choice(["imap", "pop3"]), err=True)

@@ -15,7 +15,7 @@ from reconciler.cli.output import output, plain, structured
 from reconciler.cli.progress import progress
 from reconciler.cli.reach import Collectors, Outcome, reach
 from reconciler.cli.sessions import failure, full, succeeded
-from reconciler.cli.text import moment, until
+from reconciler.cli.text import moment, tell, until
 from reconciler.cli.verb import complain, verb
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings
@@ -125,7 +125,7 @@ def _tell_next_attempts(collectors: Collectors, names: Sequence[str]) -> None:
     now = datetime.now(UTC)
     for shown in collectors.listed():
         if shown.metadata.name in names and (upcoming := shown.status.next_session):
-            click.echo(f"{shown.metadata.name}: next attempt {until(upcoming, now)} ({moment(upcoming)})", err=True)
+            tell(f"{shown.metadata.name}: next attempt {until(upcoming, now)} ({moment(upcoming)})")
 
 
 def _shown(outcome: Outcome) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import click
 from reconciler.cli.commit import commit, require_committable
 from reconciler.cli.names import UnknownCollector
 from reconciler.cli.reach import manifests_directory
-from reconciler.cli.text import escape
+from reconciler.cli.text import escape, tell
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def refusals() -> Iterator[None]:
         yield
     except EditRefused as refused:
         for found in refused.diagnostics:
-            click.echo(told(found), err=True)
+            tell(told(found))
         raise
 
 

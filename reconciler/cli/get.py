@@ -15,7 +15,7 @@ from reconciler.cli.listing import FORMS, Form, SortKey, Told, ordered, teller
 from reconciler.cli.names import unknown
 from reconciler.cli.options import READING, common
 from reconciler.cli.reach import reach, tell_where_from
-from reconciler.cli.text import plain_terminal
+from reconciler.cli.text import plain_terminal, tell
 from reconciler.cli.verb import complain, verb
 from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
@@ -74,7 +74,7 @@ def command(settings: Settings, names: Sequence[str], search: str, selectors: Se
     if text:
         click.echo(text, nl=not text.endswith("\n"))  # a template says itself where a line ends
     elif not missing and not shown:
-        click.echo("no collectors", err=True)
+        tell("no collectors")
     for line in missing:
         complain(line)
     return 1 if missing else 0

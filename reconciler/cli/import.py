@@ -13,7 +13,7 @@ import click
 from reconciler.cli.editing import told
 from reconciler.cli.options import FILES, common
 from reconciler.cli.reach import MANIFESTS, running_daemon
-from reconciler.cli.text import escape
+from reconciler.cli.text import escape, tell
 from reconciler.cli.verb import verb
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings
@@ -57,9 +57,9 @@ def command(settings: Settings, tool: str, file: Path, local_domain: str, secret
     refused = _refused(settings, directory, found)
     for note in sorted([*foreign.notes, *(note for one in foreign.accounts for note in one.notes)],
                        key=lambda note: note.line):
-        click.echo(escape(f"{file}:{note.line}: {note.message}"), err=True)
+        tell(escape(f"{file}:{note.line}: {note.message}"))
     for name, why in refused.items():
-        click.echo(escape(f"{file}: {name.removesuffix('.yaml')} is left out: {why}"), err=True)
+        tell(escape(f"{file}: {name.removesuffix('.yaml')} is left out: {why}"))
     found = found.without(refused)
     if dry_run:
         click.echo("---\n".join(found.texts.values()), nl=False)

@@ -7,7 +7,7 @@ import click
 from reconciler.cli.completion import collector_names
 from reconciler.cli.options import READING, common
 from reconciler.cli.reach import manifests_directory
-from reconciler.cli.text import escape
+from reconciler.cli.text import escape, tell
 from reconciler.cli.verb import verb
 from reconciler.model.consent import Prompt, Way
 from reconciler.model.settings import Settings
@@ -40,6 +40,6 @@ def command(settings: Settings, name: str, device: bool, port: int, authorizatio
 
 def _show(prompt: Prompt) -> None:
     """On stderr, so that a script can take the result apart from it."""
-    click.echo(f"Open this address, and consent as the owner of the mailbox:\n\n    {escape(prompt.url)}\n", err=True)
+    tell(f"Open this address, and consent as the owner of the mailbox:\n\n    {escape(prompt.url)}\n")
     if prompt.code:
-        click.echo(f"and type this code there: {escape(prompt.code)}\n", err=True)
+        tell(f"and type this code there: {escape(prompt.code)}\n")

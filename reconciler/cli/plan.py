@@ -13,7 +13,7 @@ import click
 from reconciler.cli.options import READING, common
 from reconciler.cli.output import output, structured
 from reconciler.cli.reach import MANIFESTS, running_daemon
-from reconciler.cli.text import escape, json_text, moment
+from reconciler.cli.text import escape, json_text, moment, tell
 from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 
@@ -55,7 +55,7 @@ def command(settings: Settings, directory: Path | None, output: str) -> int:
         click.echo(text)
     errors = [found for found in proposal.diagnostics if found.is_error]
     for found in errors:
-        click.echo(escape(f"{found.file}:{found.line}:{found.column}: error: {found.message} [{found.rule}]"), err=True)
+        tell(escape(f"{found.file}:{found.line}:{found.column}: error: {found.message} [{found.rule}]"))
     return 2 if errors else 1 if proposal.plan.changes else 0
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import click
+from reconciler.cli.text import tell
 
 if TYPE_CHECKING:
     from reconciler.model.status import Session
@@ -34,7 +34,7 @@ def _lines() -> Callable[[str, Session], None]:
         now = time.monotonic()
         if session.finished_at is None and now - told.get(name, -_EVERY) >= _EVERY:
             told[name] = now
-            click.echo(f"{name}: {_done(session):,} of {_work(session):,} messages", err=True)
+            tell(f"{name}: {_done(session):,} of {_work(session):,} messages")
 
     return show
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import click
 
-from reconciler.cli.text import escape
+from reconciler.cli.text import escape, tell
 from reconciler.model.errors import CollectorError
 from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
@@ -100,8 +100,8 @@ def tell_where_from(settings: Settings, collectors: Collectors) -> None:
     """Say that nobody runs what is shown: a wrong --state-dir looks the same as collectors that were never started."""
     if not collectors.is_daemon:
         missing = "" if settings.state_dir.is_dir() else ", which does not exist"
-        click.echo(f"mailcollector: no daemon runs over {escape(str(settings.state_dir))}{missing}: this is what the "
-                   "manifests and the ledger say", err=True)
+        tell(f"mailcollector: no daemon runs over {escape(str(settings.state_dir))}{missing}: this is what the "
+                   "manifests and the ledger say")
 
 
 def manifests_directory(settings: Settings) -> Path:

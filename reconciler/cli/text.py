@@ -6,8 +6,11 @@ import io
 import json
 import os
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+
+import click
 
 # Beyond C0: DEL and C1, what changes the direction of a line, what is invisible, line separators, lone surrogates.
 _HIDDEN = ("\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
@@ -47,6 +50,12 @@ def yaml_text(value: Any) -> str:
 
 def _quoted_if_unsafe(representer: Any, text: str) -> Any:
     return representer.represent_scalar("tag:yaml.org,2002:str", text, style='"' if is_unsafe(text) else None)
+
+
+def tell(text: str) -> None:
+    """On standard error, for people. Where that cannot be written (a full disk), the verb goes on all the same."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def plain_terminal() -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from reconciler.cli.options import CommonOption
-from reconciler.cli.text import escape
+from reconciler.cli.text import escape, tell
 from reconciler.model.errors import CollectorError
 
 INTERRUPTED = 130
@@ -71,4 +71,4 @@ def complain(error: Exception | str) -> None:
     text = error
     if isinstance(error, OSError) and error.strerror:
         text = ": ".join(str(part) for part in (error.filename, error.strerror) if part)
-    click.echo(f"mailcollector: {escape(str(text))}", err=True)
+    tell(f"mailcollector: {escape(str(text))}")

@@ -94,3 +94,43 @@ def test_watch_ends_with_ctrl_c(daemon: FakeDaemon) -> None:
         assert [process.stdout.readline() for _ in range(2)] == [b"info\n", b"info\n"]
         process.send_signal(signal.SIGINT)
         assert (process.wait(20), process.stderr.read()) == (0, b"")
+
+
+def in_a_shell(*lines: str) -> list[tuple[str, int]]:
+    """What each line of a shell, in which `m` is the command, said on either stream, and its exit code."""
+    found = []
+    for line in lines:
+        script = f'm() {{ "$PYTHON" -c "$MAIN" "$@"; }}; {line}'
+        done = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=120, check=False, env={**os.environ, "PYTHON": sys.executable, "MAIN": MAIN})
+        found.append((done.stdout, done.returncode))
+    return found
+
+
+def test_results_that_cannot_be_written_are_an_error_in_one_line() -> None:
+    full, closed = "mailcollector: No space left on device\n", "mailcollector: Bad file descriptor\n"
+    assert in_a_shell("m --help >/dev/full", "m get -h >/dev/full", "m version >/dev/full") == [(full, 1)] * 3
+    assert in_a_shell("m --help >&-", "m get -h >&-", "m version >&-") == [(closed, 1)] * 3
+
+
+def test_what_is_told_beside_the_result_may_go_nowhere(elsewhere: Path) -> None:
+    (elsewhere / "collectors.d").mkdir()
+    listed, *rest = in_a_shell("m get -o json", "m get -o json 2>/dev/full", "m get -o json 2>&-", "m get -o json <&-")
+    assert listed[1] == 0
+    assert "no daemon runs" in listed[0]
+    assert [(text[-3:], code) for text, code in rest] == [("[]\n", 0)] * 3
+    [(text, code)] = in_a_shell("m add x <&-")
+    assert code == 1
+    assert "\nadd needs --protocol, --host, --username, a password (--password-file, " in text
+    assert text.endswith("\nmailcollector: nothing was written: the result would be invalid\n")
+
+
+def test_no_file_of_ours_takes_the_number_of_a_stream_that_was_closed() -> None:
+    program = ("import os; from reconciler import cli; cli._occupy_standard_streams(); "
+               "os.write(3, repr([os.readlink(f'/proc/self/fd/{number}') for number in range(3)]).encode())")
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as answer:
+        subprocess.run(["bash", "-c", 'exec "$0" -c "$1" 3>&"$2" <&- >&- 2>&-', sys.executable, program, str(write)],
+                       pass_fds=[write], check=True, timeout=60)
+        os.close(write)
+        assert answer.read() == repr(["/dev/null"] * 3).encode()

@@ -36,9 +36,23 @@ spec:
 """
 
 
+class Trouble(Exception):
+    """What is not as it should be, in one sentence."""
+
+
 def main(podman: list[str]) -> int:
-    with tempfile.TemporaryDirectory() as directory, Dovecot() as dovecot:
-        return _Trial(podman, Path(directory), dovecot).run()
+    try:
+        with tempfile.TemporaryDirectory() as directory, Dovecot() as dovecot:
+            _Trial(podman, Path(directory), dovecot).run()
+    except Trouble as trouble:
+        print(f"image: {trouble}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def expect(holds: object, otherwise: str) -> None:
+    if not holds:
+        raise Trouble(otherwise)
 
 
 class _Trial:
@@ -49,7 +63,7 @@ class _Trial:
         dovecot.deliver("sales@example.org", self._messages)
         self._lay_out(dovecot)
 
-    def run(self) -> int:
+    def run(self) -> None:
         self._look_into()
         print(f"its own policy keeps it from this machine's network: {self._refused()}")
         policy = f"{self._directory}/policy.yaml:{CONFIGURATION}/policy.yaml:ro"
@@ -60,25 +74,24 @@ class _Trial:
             print(self._call("logs", name).stderr, end="")
             self._call("rm", "--force", name)
         print("the image is well")
-        return 0
 
     def _watch(self, name: str) -> None:
         _await(lambda: self._call("healthcheck", "run", name).returncode == 0, "healthy")
         inbox = self._directory / "state" / "mail" / "sales@example.net" / "new"
         _await(lambda: inbox.is_dir() and len(list(inbox.iterdir())) == len(self._messages), "everything collected")
         wanted = sorted(message.replace(b"\r\n", b"\n") for message in self._messages)
-        assert sorted(path.read_bytes() for path in inbox.iterdir()) == wanted
-        assert {path.stat().st_uid for path in inbox.iterdir()} == {NUMBER}
-        assert self._said("exec", name, "id", "-u") == str(NUMBER)
-        assert self._call("exec", "--user", "0", name, "touch", "/opt/written").returncode != 0, "the root is read-only"
+        expect(sorted(path.read_bytes() for path in inbox.iterdir()) == wanted, "what came is not what was sent")
+        expect({path.stat().st_uid for path in inbox.iterdir()} == {NUMBER}, f"the mail does not belong to {NUMBER}")
+        expect(self._said("exec", name, "id", "-u") == str(NUMBER), f"it does not run as {NUMBER}")
+        expect(self._call("exec", "--user", "0", name, "touch", "/opt/written").returncode != 0,
+               "its root directory can be written")
         print(self._said("exec", name, "mailcollector", "get"))
         began = time.monotonic()
         self._said("kill", "--signal", "TERM", name)
         code = self._said("wait", name)
         took = time.monotonic() - began
         print(f"SIGTERM: exit code {code} after {took:.1f} s")
-        assert code == "0"
-        assert took < 10
+        expect(code == "0" and took < 10, "SIGTERM did not end it with 0 within ten seconds")
 
     def _look_into(self) -> None:
         size = int(self._said("image", "inspect", "--format", "{{.Size}}", "mailcollector"))
@@ -86,13 +99,13 @@ class _Trial:
         try:
             programs = {path.name for place in ("bin", "usr/bin", "opt/mailcollector/bin")
                         for path in (root / place).iterdir()}
-            assert not programs & {"cc", "gcc", "make", "ld", "pip", "pip3"}
-            assert "mailcollector" in programs
+            tools = programs & {"cc", "gcc", "make", "ld", "pip", "pip3"}
+            expect(not tools, f"it holds {', '.join(sorted(tools))}")
+            expect("mailcollector" in programs, "it holds no mailcollector")
             packages = next((root / "opt/mailcollector/lib").glob("python3.*/site-packages"))
-            assert not (packages / "pip").exists()
-            assert [path for path in packages.rglob("tests") if path.is_dir()] == []
-            assert not (root / "src").exists()
-            assert not (root / "etc/pip.conf").exists()
+            left = [path for path in (packages / "pip", root / "src", root / "etc/pip.conf",
+                                      *packages.rglob("tests")) if path.exists()]
+            expect(not left, f"it holds {', '.join(map(str, left))}")
             ours = sum(path.lstat().st_size for path in (root / "opt/mailcollector").rglob("*"))
         finally:
             self._said("image", "unmount", "mailcollector")
@@ -100,8 +113,8 @@ class _Trial:
 
     def _refused(self) -> str:
         done = self._call("run", "--rm", *self._options(), "mailcollector", "validate", f"{CONFIGURATION}/collectors.d")
-        assert done.returncode == 1, done.stderr
-        assert "[policy-host]" in done.stdout, done.stdout
+        expect(done.returncode == 1 and "[policy-host]" in done.stdout,
+               f"its own policy keeps nobody from this machine's network: {_last(done)}")
         return done.stdout.splitlines()[0]
 
     def _lay_out(self, dovecot: Dovecot) -> None:
@@ -129,7 +142,7 @@ class _Trial:
 
     def _said(self, *arguments: str) -> str:
         done = self._call(*arguments)
-        assert done.returncode == 0, f"podman {' '.join(arguments)}: {done.stderr}"
+        expect(done.returncode == 0, f"`podman {arguments[0]}` ended with {done.returncode}: {_last(done)}")
         return done.stdout.strip()
 
     def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -137,11 +150,16 @@ class _Trial:
                               env={**os.environ, "CONTAINERS_CONF": os.devnull})
 
 
+def _last(done: subprocess.CompletedProcess[str]) -> str:
+    """The last thing that it said."""
+    return ((done.stderr or done.stdout).strip() or "nothing was said").splitlines()[-1]
+
+
 def _await(condition: Callable[[], bool], what: str, patience: float = 120) -> None:
     deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {patience:.0f} s: {what}")
+            raise Trouble(f"not within {patience:.0f} s: {what}")
         time.sleep(0.2)
     print(what)
 
