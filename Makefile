@@ -17,7 +17,7 @@ help:
 	@echo 'make test-trixie  demo and tests in a bare Debian 13 made by debootstrap (root); ARGS=short a tenth of them'
 	@echo 'make test-image   builds the image over a Debian made by debootstrap, and runs it (root)'
 	@echo 'make crashwalk    dies at every step of a session, in every mode, and counts what is lost and doubled (root)'
-	@echo 'make soak         random faults for an hour, while mail keeps coming; SECONDS=600 for ten minutes (root)'
+	@echo 'make soak         random faults for an hour, while mail keeps coming; SECONDS=600 ARGS="--seed 7" (root)'
 	@echo 'make check        style, types, floors, and whether the schema is up to date'
 	@echo 'make fix          mend what a program can mend'
 	@echo 'make lock         writes requirements/ from constraints.txt, and proves that every dependency comes as a wheel;'

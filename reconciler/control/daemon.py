@@ -61,8 +61,8 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     """Run until SIGTERM or SIGINT; the exit code. The caller owns the state directory (`ownership.owned`). SIGHUP reads
     the manifests anew, unless it comes because our terminal is gone.
 
-    0 after a signal, 2 when `manifests` is no directory that can be listed. A second signal ends the process at once,
-    through `leave`, and so does the last moment after the first one.
+    0 after a signal, 2 when `manifests` is no directory that can be listed. A second one that is not SIGTERM ends the
+    process at once, through `leave`, and so does the last moment after the first one.
     """
     try:
         await asyncio.to_thread(list_files, manifests)
@@ -125,8 +125,9 @@ def _status(control: Control, running: int) -> str:
 
 
 class _Signals:
-    """The first signal sets `told`, and the last moment; the second one ends the process at once. SIGHUP sets `reload`,
-    or is such a signal where the terminal that we had is gone."""
+    """The first signal sets `told`, and the last moment; a second one is somebody in a hurry, who ends the process at
+    once, unless it is SIGTERM: timeout(1) sends that twice, and so does who tells us and our process group. SIGHUP sets
+    `reload`, or is such a signal where the terminal that we had is gone."""
 
     def __init__(self, leave: Callable[[int], None]) -> None:
         self.told = asyncio.Event()
@@ -147,7 +148,8 @@ class _Signals:
 
     def _take(self, number: signal.Signals) -> None:
         if self.told.is_set():
-            self._leave(128 + number)
+            if number != signal.SIGTERM:
+                self._leave(128 + number)
             return
         self.told.set()
         last = threading.Timer(LAST_MOMENT, self._leave, (0,))

@@ -86,11 +86,17 @@ def _is_whole(ledger: str) -> bool:
 
 
 def _look_through(path: str) -> bool:
+    """Whether nothing wrong was found; what cannot be read says nothing."""
     try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # SQLite would take what fails here for damage
+            while file.read(1 << 20):
+                pass
         with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as connection:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
-    except sqlite3.DatabaseError:
-        return False
+    except OSError:
+        return True
+    except sqlite3.DatabaseError as error:
+        return not error.sqlite_errorname.startswith(_DAMAGE)
 
 
 def _sentence(error: SQLAlchemyError) -> str:

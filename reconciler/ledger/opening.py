@@ -48,7 +48,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
         except BaseException:
             engine.dispose()
             raise
-    return SqlLedger(engine, title)
+    return SqlLedger(engine, title, dialects.file(where) if create else None)
 
 
 def _ensure_file(where: URL, title: str, create: bool) -> None:

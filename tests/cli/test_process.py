@@ -84,6 +84,22 @@ def test_reader_that_goes_away_is_no_traceback(daemon: FakeDaemon, elsewhere: Pa
         assert process.stderr.read() == b""
 
 
+@pytest.mark.parametrize("closed", [(2,), (1, 2), (0, 1, 2)])
+def test_closed_standard_streams_are_as_good_as_dev_null(elsewhere: Path, closed: tuple[int, ...]) -> None:
+    """The ledger, or a connection, must not become standard output."""
+    (elsewhere / "collectors.d").mkdir()
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    done = subprocess.run([sys.executable, "-c", MAIN, "run", "collectors.d", "--once"], check=False, cwd=elsewhere,
+                          preexec_fn=close, stdin=subprocess.DEVNULL, timeout=60)  # a shell's `>&-`
+
+    assert done.returncode == 0
+    assert (elsewhere / "state" / "ledger.sqlite3").exists()
+
+
 def test_watch_ends_with_ctrl_c(daemon: FakeDaemon) -> None:
     with subprocess.Popen([sys.executable, "-c", MAIN, "get", "--watch", "-o", "name"], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as process:

@@ -66,13 +66,18 @@ class Disk:
         copy.replace(self._image)
         self._mount()
 
-    def unmount(self) -> None:
-        """The disk is not there."""
-        _run("umount", str(self.mounted))
+    def unmount(self, *, lazily: bool = False) -> None:
+        """The disk is not there; lazily: who has something open on it may go on there."""
+        _run("umount", *(["--lazy"] if lazily else []), str(self.mounted))
 
     def mount(self) -> None:
         """It is there again."""
         _run("mount", self._device, str(self.mounted))
+
+    def remount(self, how: str) -> bool:
+        """Read-only (`ro`) or not (`rw`); whether the kernel did that: it does not while something is being written."""
+        return subprocess.run(["mount", "-o", f"remount,{how}", self.mounted], check=False,
+                              stderr=subprocess.DEVNULL).returncode == 0
 
     def _mount(self) -> None:
         """Not by `mount -o loop`, which may lose races for a free loop device."""

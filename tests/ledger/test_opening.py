@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -275,9 +276,37 @@ def test_R5_a_ledger_that_vanished_is_not_begun_anew(url: str, path: Path) -> No
     ledger = open_ledger(url)
     ledger.close()  # it may be used again: connections are made anew
     path.unlink()
-    with pytest.raises(LedgerUnavailable, match="cannot be opened"):
+    with pytest.raises(LedgerUnavailable, match="was removed, moved or replaced while mailcollector runs: put it back"):
         ledger.histories()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("how", ["removed", "moved", "replaced by an older one", "its directory moved"])
+def test_R5_a_ledger_that_is_not_in_its_place_any_more_is_not_written_to(url: str, path: Path, tmp_path: Path,
+                                                                         how: str) -> None:
+    """Whoever has it open could go on for as long as he runs; then nobody would know what was collected."""
+    with closing(open_ledger(url)) as ledger:
+        ledger.declare("sales", "digest", "new-keep", NOW)
+        older = tmp_path / "older"
+        shutil.copy(path, older)
+        kept = tmp_path / "kept"
+        os.link(path, kept)
+        if how == "its directory moved":
+            path.parent.rename(tmp_path / "elsewhere")
+        elif how == "replaced by an older one":
+            older.rename(path)
+        else:
+            path.rename(tmp_path / "away")
+        for attempt in (ledger.histories, lambda: ledger.record("sales", INBOX, [collected("1")], NOW),
+                        lambda: ledger.declare("sales", "other", "new-keep", NOW)):
+            with pytest.raises(LedgerUnavailable, match="was removed, moved or replaced while mailcollector runs"):
+                attempt()
+        if how == "its directory moved":
+            (tmp_path / "elsewhere").rename(path.parent)
+        else:
+            kept.replace(path)
+        ledger.record("sales", INBOX, [collected("1")], NOW)
+        assert len(ledger.known("sales", INBOX)) == 1
 
 
 def _execute(path: Path, statement: str) -> None:

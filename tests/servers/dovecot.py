@@ -12,12 +12,14 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -126,8 +128,11 @@ class Dovecot:
         return {path.name.split(":")[0]: "new" if path.parent.name == "new" else path.name.partition(":2,")[2]
                 for path in self._files(user, folder)}
 
-    def restart(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Stop it, do something, and start it again, on other ports; sessions are cut."""
+    def restart(self, meanwhile: Callable[[], None] = lambda: None, *, how: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it, do something, and start it again, on other ports; sessions are cut. SIGKILL: all its processes die
+        where they are."""
+        if how == signal.SIGKILL:
+            self._crash()
         self._halt()
         meanwhile()
         (self.root / "dovecot.log").unlink()
@@ -146,6 +151,13 @@ class Dovecot:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+    def _crash(self) -> None:
+        assert self._process is not None
+        task = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        for child in [self._process.pid, *map(int, task.read_text().split())]:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
     def _files(self, user: str, folder: str) -> list[Path]:
         path = self.maildir(user, folder)

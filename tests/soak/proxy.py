@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections, at random and when told."""
+"""A TCP proxy that makes connections fail, be slow or silent, at random and when told."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from types import TracebackType
 from typing import Self
 
 _PIECE = 1 << 14
+_DROP = 64
+"""Octets at once where it is slow, twenty times a second."""
 
 
 class Proxy:
     """Listens on `port` and passes on to the port that `target` names at that moment. Of each hundred connections
-    `fragile` are cut after some octets, be it in the greeting, be it after a hundred thousand."""
+    `fragile` are cut after some octets, be it in the greeting, be it after a hundred thousand. `refusing`, `slow` and
+    `silent` hold for every connection while they are set."""
 
     def __init__(self, target: Callable[[], int], chance: random.Random, fragile: int) -> None:
         self._target = target
@@ -22,7 +25,7 @@ class Proxy:
         self._fragile = fragile
         self._open: set[asyncio.StreamWriter] = set()
         self._ready = threading.Event()
-        self.refusing = False
+        self.refusing = self.slow = self.silent = False
         self.connections = 0
         self.cuts = 0
 
@@ -44,7 +47,7 @@ class Proxy:
     def sturdy(self) -> None:
         """No more faults."""
         self._fragile = 0
-        self.refusing = False
+        self.refusing = self.slow = self.silent = False
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -84,13 +87,17 @@ class Proxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: int) -> None:
         """Until the end, or until so many octets were passed on."""
         try:
-            while data := await reader.read(min(_PIECE, budget)):
+            while data := await reader.read(min(_DROP if self.slow else _PIECE, budget)):
+                while self.silent:  # noqa: ASYNC110  # set by another thread
+                    await asyncio.sleep(0.05)
                 writer.write(data)
                 await writer.drain()
                 budget -= len(data)
                 if budget <= 0:
                     self.cuts += 1
                     raise ConnectionResetError
+                if self.slow:
+                    await asyncio.sleep(0.05)
             writer.close()
         except OSError:
             writer.transport.abort()
