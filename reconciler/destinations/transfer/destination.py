@@ -21,6 +21,9 @@ _DIGITS = 18
 RECIPIENTS = 100
 """In one transaction; every server takes so many (RFC 5321, section 4.5.3.1.8)."""
 T = TypeVar("T")
+_ANSWER_ONCE: set[str] = set()
+"""LMTP servers that did not answer for each of several recipients, as RFC 2033 wants it: they get them one by one from
+then on, as long as the process lives."""
 
 
 BROKEN = 3
@@ -59,6 +62,7 @@ class MailSystem:
         self._known: dict[str, bool | None] = {}
         self._aborted = False
         self._broken = 0
+        self._endpoint = ""
 
     # Questions
 
@@ -112,8 +116,9 @@ class MailSystem:
 
     def _deliver(self, parcel: Parcel) -> Iterator[DeliveryOutcome]:
         loop = loops(parcel.spool.head(), collector_key(parcel.message.collector, parcel.message.folder.account))
-        for start in range(0, len(parcel.recipients), RECIPIENTS):
-            recipients = parcel.recipients[start:start + RECIPIENTS]
+        most = 1 if self._endpoint in _ANSWER_ONCE else RECIPIENTS
+        for start in range(0, len(parcel.recipients), most):
+            recipients = parcel.recipients[start:start + most]
             if loop:
                 yield from (Refused(recipient, loop) for recipient in recipients)
             else:
@@ -141,6 +146,8 @@ class MailSystem:
             self._tolerate(error)
             return [Deferred(recipient, str(error), wait=error.retry_after) for recipient in recipients]
         self._broken = 0
+        if self._dialogue is not None and self._dialogue.answers_once:
+            _ANSWER_ONCE.add(self._endpoint)
         return found
 
     def _tolerate(self, error: Broken) -> None:
@@ -184,6 +191,7 @@ class MailSystem:
         except DestinationUnavailable:
             self._drop()
             raise
+        self._endpoint = str(self._dialogue.connection.endpoint)
         return self._dialogue
 
     def _drop(self) -> None:
@@ -260,6 +268,11 @@ def _outcome(reply: Reply, recipient: str) -> DeliveryOutcome:
     return reply.outcome(recipient)
 
 
+def _final(reply: Reply, recipient: str) -> DeliveryOutcome:
+    """After the message, where lines that contradict each other leave open whether it was taken."""
+    return Deferred(recipient, reply.explained, unsure=True) if reply.mixed else reply.outcome(recipient)
+
+
 def _objection(dialogue: Dialogue, parcel: Parcel) -> str | None:
     """Why this server cannot take this message, as it says itself (hazard D12)."""
     if parcel.spool.eight_bit and "8BITMIME" not in dialogue.extensions:
@@ -291,9 +304,10 @@ def _send(dialogue: Dialogue, parcel: Parcel, accepted: Sequence[str]) -> dict[s
         dialogue.send(parcel.spool.sent(parcel.header))
         for number, reply in enumerate(dialogue.replies(len(accepted))):
             named = accepted[number:number + 1] if dialogue.protocol.each else accepted
-            outcomes |= {recipient: reply.outcome(recipient) for recipient in named}
+            outcomes |= {recipient: _final(reply, recipient) for recipient in named}
     except WIRE as error:
         dialogue.over = True
+        dialogue.answers_once = bool(outcomes) and not dialogue.connection.ended
         trouble = f"no answer to the message: {error}"
     return {recipient: outcomes.get(recipient) or Deferred(recipient, trouble, unsure=True) for recipient in accepted}
 

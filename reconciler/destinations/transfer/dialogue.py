@@ -21,6 +21,8 @@ LIMITS = Limits(silence=300.0, command=600.0, session=86400.0)
 delivers has a deadline of its own."""
 WIRE = (ConnectionFailed, ProtocolViolation, TlsRefused)
 _CLOSING = 421
+_ONE_MORE = 10.0
+"""Seconds that the second recipient's answer is waited for, where the first may have been everybody's."""
 _UNKNOWN_VERB = (500, 502)
 _KEYWORD = re.compile("[ =]")  # some say AUTH=LOGIN, as a draft of RFC 2554 did
 
@@ -71,6 +73,8 @@ class Dialogue:
         """What no text may quote."""
         self.over = False
         """Server and we may be out of step: nothing more is to be said here."""
+        self.answers_once = False
+        """It fell silent after an answer, though more recipients wait for theirs."""
         self.transactions = 0
         """How many have begun; some servers take no more after a number of them."""
 
@@ -101,9 +105,7 @@ class Dialogue:
         """Something came without being asked for: the end of the connection, a 421, or a reply too many."""
         if self.over or self.connection.buffered() or self.connection.socket.fileno() < 0:
             return True
-        poll = select.poll()
-        poll.register(self.connection.socket, select.POLLIN)
-        return bool(poll.poll(0))
+        return self._more(0)
 
     def begin(self, transaction: Transaction) -> tuple[Reply, list[Reply]]:
         """MAIL and every RCPT: the reply to MAIL, and one for each recipient, which is MAIL's own where that failed."""
@@ -133,11 +135,15 @@ class Dialogue:
         self.connection.send(held + b".\r\n")  # a short message in one piece
 
     def replies(self, count: int) -> Iterator[Reply]:
-        """What is said of the message: as many replies as the protocol gives for so many accepted recipients."""
-        for _ in range(count if self.protocol.each else 1):
+        """What is said of the message: as many replies as the protocol gives for so many accepted recipients. Some
+        LMTP servers (Perl's Net::Server::Mail) answer once, with a line for each: nothing more comes from them then,
+        and whom the lines are about is not known for certain. That is a `ConnectionFailed`."""
+        for number in range(count if self.protocol.each else 1):
             reply = read_reply(self.connection, self.secrets)
             self.over = self.over or reply.code == _CLOSING
             yield reply
+            if number == 0 and self.protocol.each and len(reply.lines) == count > 1 and not self._more(_ONE_MORE):
+                raise ConnectionFailed(f"{self.connection.endpoint}: one answer for {count} recipients: {reply}")
 
     def reset(self) -> None:
         """Leave a transaction (RFC 5321, section 4.1.1.5)."""
@@ -154,6 +160,14 @@ class Dialogue:
             return  # it has gone already
         finally:
             self.connection.close()
+
+    def _more(self, seconds: float) -> bool:
+        """Whether something comes within that time."""
+        if self.connection.buffered():
+            return True
+        poll = select.poll()
+        poll.register(self.connection.socket, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     @property
     def _pipelines(self) -> bool:
