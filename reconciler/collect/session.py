@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from itertools import groupby, islice
 from typing import Generic, Literal, Protocol, TypeVar
 
 from msgspec import Struct
@@ -108,6 +109,20 @@ class Steering(Protocol):
     def progress(self, report: SessionReport) -> None: ...
 
 
+class Loser(Struct, frozen=True):
+    """A message with which a connection was lost; `alone`: it was asked for by itself."""
+
+    folder: Folder
+    attempt: Attempt
+    error: SourceError
+    alone: bool
+
+    @property
+    def lost(self) -> bool:
+        """It may have been the network's fault."""
+        return not isinstance(self.error, ProtocolViolation)
+
+
 S = TypeVar("S", bound=Staged)
 
 
@@ -139,21 +154,28 @@ class Session(Generic[S]):
         self._in_step = True  # no reply of the server is outstanding: QUIT or LOGOUT would be understood
         self._lost: SourceError | None = None
         """Why there is no connection now."""
+        self._refused_entry: SourceError | None = None
+        """Why no other connection is to be had."""
         self._left = False
         """The connection was ended in good order, so that the server deletes."""
         self._pending = False
         self._pace = Pace.AHEAD
-        self._reconnections = self._barren = self._losses = self._header_losses = self._arrived = 0
+        self._reconnections = self._paid = self._barren = self._losses = self._header_losses = self._arrived = 0
         self._in_hand: Attempt | None = None
+        self._abrupt = False
+        """The connection was reset while several messages were on their way."""
+        self._before: type[Fetched] | None = None
+        """What the connection gave last: nothing, a message, or a refusal."""
         self._refused: list[tuple[Attempt, Unfetched]] = []
         self._alone: defaultdict[Folder, list[Attempt]] = defaultdict(list)
         """Those that are to be asked for by themselves in this session still."""
         self._arrivals: defaultdict[Folder, list[Listed]] = defaultdict(list)
         """What came, and is still on the server."""
-        self._excused: set[str] = set()
-        """Those that were asked for when the connection was lost, right after another one was refused."""
-        self._likely: list[tuple[Folder, Attempt, str]] = []
-        """Suspects of which it is not known yet whether anything but them comes."""
+        self._losers: list[Loser] = []
+        """With whom a connection was lost, and nothing came after them yet."""
+        self._given_up: set[Folder] = set()
+        self._kept: dict[Folder, list[Listed]] = {}
+        """Collected, and to be deleted last."""
         self._trouble: SourceError | None = None
         """What ends the session as a failure, unless something comes."""
 
@@ -167,7 +189,8 @@ class Session(Generic[S]):
                 self._guarded(work, self._folder, sole=len(works) == 1)
             for work in works:
                 folder = work.folder
-                self._guarded(work, self._suspects, sole=len(works) == 1)
+                if folder not in self._given_up:
+                    self._guarded(work, self._suspects, sole=len(works) == 1)
             if self._trouble is not None and not self._arrived:
                 raise self._trouble
         except CollectorError as failure:
@@ -278,9 +301,14 @@ class Session(Generic[S]):
         try:
             do(work)
         except FolderFailed as error:
+            self._trouble = self._trouble or error.alone
+            self._given_up.add(work.folder)
+            if error.alone and (sole or (len(self._given_up) > 1 and not self._arrived)):
+                raise error.alone from None
             if sole:
                 raise
-            self._unacknowledged, self._refused = [], []
+            self._unacknowledged, self._refused, self._losers = [], [], []
+            self._barren = 0
             self._tally.notes.append(str(error))
             if not self._in_step:
                 self._lost = error
@@ -290,9 +318,11 @@ class Session(Generic[S]):
             self._tally.notes.append(f"{work.folder.name}: the server opens this folder read-only, nothing is deleted")
         for attempts in rounds(work.attempts):
             self._check_stop()
-            self._round(work, attempts)
-        for start in range(0, len(work.delete), 1000):
-            self._delete(work, work.delete[start:start + 1000])
+            if not self._round(work, attempts):
+                break
+        delete = self._but_a_witness(work, work.delete)
+        for start in range(0, len(delete), 1000):
+            self._delete(work, delete[start:start + 1000])
 
     def _suspects(self, work: FolderWork) -> None:
         """Those that come by themselves, and last: the ones that failed least often first."""
@@ -309,9 +339,12 @@ class Session(Generic[S]):
             self._tally.notes.append(f"{len(attempts)} messages that may have ended a connection are not asked for "
                                      f"now: {error}")
             return
-        turn = int(self._now().timestamp()) % len(attempts)  # the same ones must not always be the last
-        attempts = [*attempts[turn:], *attempts[:turn]]
-        self._round(work, sorted(attempts, key=_doubtfulness), singly=True)
+        for _, alike in groupby(sorted(attempts, key=_doubtfulness), key=_doubtfulness):
+            group = list(alike)
+            turn = int(self._now().timestamp()) % len(group)  # the same ones must not always be the last
+            if not self._round(work, [*group[turn:], *group[:turn]], singly=True):
+                break
+        self._delete(work, self._kept.pop(work.folder, []))
 
     def _check_stop(self) -> None:
         if self._steering.stopping:
@@ -322,44 +355,49 @@ class Session(Generic[S]):
 
     # -- fetching
 
-    def _round(self, work: FolderWork, attempts: Sequence[Attempt], *, singly: bool = False) -> None:
-        """Fetch and deliver, then delete what is recorded: nothing is under way between two rounds."""
+    def _round(self, work: FolderWork, attempts: Sequence[Attempt], *, singly: bool = False) -> bool:
+        """Fetch and deliver, then delete what is recorded: nothing is under way between two rounds. False: the session
+        is to make no more connections."""
         open_ = {attempt.listed.key: attempt for attempt in attempts}
+        places = {key: place for place, key in enumerate(open_)}
+        goes_on = True
         while open_ and not (singly and self._losses >= blame.LOSSES):
             self._connected()
             before = self._arrived
+            wary = singly or self._barren > 0 or self._abrupt
+            part = dict(islice(open_.items(), blame.WARILY)) if wary and not singly else open_
             try:
-                self._fetch(work, open_, Pace.SINGLY if singly else self._pace)
+                self._fetch(work, open_, part, Pace.SINGLY if wary else self._pace)
+                self._abrupt, self._barren = False, 0 if self._arrived > before else self._barren
             except FolderFailed:
                 raise
             except SourceError as error:
                 if self._steering.stopping or not isinstance(error, _BREAKDOWNS):
                     raise
+                came = self._arrived - before
                 self._lose(error)
-                self._barren = 0 if self._arrived > before else self._barren + 1
-                if singly:
-                    found = self._convict(work, open_, error)
-                    if self._barren >= blame.BARREN and not (self._arrived and found):
-                        break
-                    continue
-                self._suspect(work, open_, error)
-                if self._barren >= blame.BARREN + bool(self._arrived):
-                    self._mark(self._known_as[work.folder], [(attempt, "") for attempt, _ in self._refused])
-                    raise
-                if self._barren:  # perhaps there are many of the kind side by side: go on from the other end
-                    open_ = dict(reversed(open_.items()))
+                open_ = self._suspect(work, open_, error, singly=singly, exact=wary)
+                goes_on = self._goes_on(work, error, came)
+                if not goes_on:
+                    self._tally.notes.append(f"{len(open_)} messages are left for the next session, as this one has "
+                                             f"lost enough connections: {error}")
+                    break
+                if not came:
+                    open_ = blame.turned(open_, places, last=self._reconnections % 2 == 0)
         self._judge(work)
         done, self._unacknowledged = self._unacknowledged, []
         if self._task.deletes:
-            self._delete(work, done)
+            self._delete(work, done if singly else self._but_a_witness(work, done))
+        return goes_on
 
-    def _fetch(self, work: FolderWork, open_: dict[str, Attempt], pace: Pace) -> None:
-        """Each that is settled leaves `open_`."""
+    def _fetch(self, work: FolderWork, open_: dict[str, Attempt], part: Mapping[str, Attempt], pace: Pace) -> None:
+        """Those of `part`; each that is settled leaves `open_`."""
         folder = self._known_as[work.folder]
         self._in_step = False
         try:
-            for fetched in self._source.fetch(work.folder, [attempt.listed for attempt in open_.values()], pace):
+            for fetched in self._source.fetch(work.folder, [attempt.listed for attempt in part.values()], pace):
                 self._take(folder, open_[fetched.listed.key], fetched)
+                self._before = type(fetched)
                 del open_[fetched.listed.key]
                 if len(self._staged) >= self._destination.batch_size or self._staged_octets >= BATCH_OCTETS:
                     self._flush(folder)
@@ -395,7 +433,7 @@ class Session(Generic[S]):
                 self._in_hand = None
                 self._arrived += 1
                 self._arrivals[folder].append(fetched.listed)
-                if self._refused or self._likely:
+                if self._refused or self._losers:
                     self._see(folder)
 
     def _take_refusal(self, folder: Folder, attempt: Attempt, refused: Unfetched) -> None:
@@ -475,9 +513,11 @@ class Session(Generic[S]):
         if self._lost is None and not self._left:
             return
         self._check_stop()
-        if self._reconnections >= blame.RECONNECTIONS:
+        if self._refused_entry is not None:
+            raise self._refused_entry
+        if self._reconnections >= blame.RECONNECTIONS + self._paid + _DELETE_LOSSES:
             raise self._lost or ConnectionFailed("the session has made enough connections")
-        lost, self._lost, self._left = self._lost, None, False
+        lost, self._lost, self._left, self._before = self._lost, None, False, None
         self._reconnections += 1
         self._pace = Pace.STEADY
         self._steering.another_login()
@@ -486,48 +526,88 @@ class Session(Generic[S]):
             self._source.reconnect()
         except (Throttled, FolderFailed) as error:
             self._lost = error
+            self._refused_entry = None if isinstance(error, FolderFailed) else error
             raise
         except SourceError as error:
-            self._lost = lost or error
+            self._lost = self._refused_entry = lost or error
             raise self._lost from None
         self._in_step = True
 
     def _causes(self, open_: dict[str, Attempt]) -> list[Attempt]:
         """The messages of which one may have ended the fetch, the likeliest first; they are open no longer."""
         found, self._in_hand = self._in_hand, None
-        keys = [found.listed.key] if found else [listed.key for listed in self._source.suspects]
+        keys = [listed.key for listed in self._source.suspects]
+        if found is not None and found.listed.key not in keys:
+            keys = [found.listed.key]
         return [open_.pop(key) for key in keys if key in open_]
 
-    def _suspect(self, work: FolderWork, open_: dict[str, Attempt], error: SourceError) -> None:
-        """The likeliest waits for the next session, which may be luckier; the others are asked for after all else."""
+    def _suspect(self, work: FolderWork, open_: dict[str, Attempt], error: SourceError, *, singly: bool,
+                 exact: bool) -> dict[str, Attempt]:
+        """What is still open. One that is likely to be the cause waits for the next session, which may be luckier; of
+        many, all are asked for after all else. One asked for by itself is it: unless it came behind another message,
+        which the server refused, or which was the last of those that it gives over one connection. Where not one at a
+        time (`exact`) was asked for and the connection was reset, nobody knows how far the server had come."""
         causes = self._causes(open_)
-        self._trouble = self._trouble or error
-        if self._refused and not self._excused & {attempt.listed.key for attempt in causes}:
-            self._excused |= {attempt.listed.key for attempt in causes}  # it was the one that had been refused just now
-            open_ |= {attempt.listed.key: attempt for attempt in causes}
-            return
+        self._abrupt = not exact and isinstance(error, ConnectionFailed) and error.abrupt
         if not causes:
-            return
-        likeliest, *others = causes
-        folder = self._known_as[work.folder]
-        if likeliest.previous is not None and likeliest.previous.state is MessageState.PRESUMED:
-            others = [*others, likeliest]  # the ledger keeps what it knows of it
+            return open_  # it had come before the connection ended
+        counted = causes[0].previous is not None and causes[0].previous.attempts > 0
+        if self._abrupt or self._before is Unfetched or (singly and not counted and self._before is not None):
+            return {attempt.listed.key: attempt for attempt in causes} | open_
+        folder, (likeliest, *others) = self._known_as[work.folder], causes
+        self._trouble = self._trouble or (None if singly else error)
+        if singly:
+            self._losses += counted
+            self._losers.append(Loser(folder, likeliest, error, alone=True))
+            return open_
+        if len(causes) > 2 or (likeliest.previous and likeliest.previous.state is MessageState.PRESUMED):
+            others = causes  # the ledger keeps what it knows of one that is presumed
         else:
-            self._likely.append((folder, likeliest, str(error)))
+            self._losers.append(Loser(folder, likeliest, error, alone=False))
             self._mark(folder, [(likeliest, "")])
-            if self._arrived:
-                self._see(folder)
             self._tally.notes.append(f"a message is asked for by itself next time, the connection was lost with it: "
                                      f"{error}")
         self._mark(folder, [(attempt, "") for attempt in others])
         self._alone[work.folder].extend(others)
+        return open_
+
+    def _goes_on(self, work: FolderWork, error: SourceError, came: int) -> bool:
+        """Whether to go on over another connection, after one that brought so many messages. Raises FolderFailed where
+        the folder, and perhaps the server, gives nothing now."""
+        self._paid += came >= blame.WORTH and self._paid < blame.PAID
+        self._barren = 0 if came else self._barren + 1
+        if self._barren and self._barren % 2 == 0:
+            gives = self._gives(work)
+            if gives:
+                self._barren = 0
+            elif gives is False or (self._barren >= blame.BARREN and not self._all_proven()):
+                self._acquit(self._known_as[work.folder])
+                raise FolderFailed(f'{work.folder.name or "the maildrop"}: nothing comes: {error}', error)
+        return self._reconnections < blame.RECONNECTIONS + self._paid
+
+    def _all_proven(self) -> bool:
+        """Whether nobody is left but those that had failed before, while others came."""
+        found = [*(attempt for attempt, _ in self._refused), *(loser.attempt for loser in self._losers)]
+        return bool(found) and all(blame.is_proven(attempt.previous) for attempt in found)
 
     def _see(self, folder: Folder) -> None:
         """Something came: the server does not fail for everybody."""
-        self._charge_refused(folder)
-        likely, self._likely = self._likely, []
-        for place, attempt, words in likely:
-            self._mark(place, [(attempt, words)])
+        refused, self._refused = self._refused, []
+        for attempt, found in refused:
+            self._charge(folder, attempt, found.reason)
+        losers, self._losers = self._losers, []
+        for loser in losers:
+            if loser.alone:
+                self._charge(loser.folder, loser.attempt, str(loser.error), lost=loser.lost)
+            else:
+                self._mark(loser.folder, [(loser.attempt, str(loser.error))])
+
+    def _acquit(self, folder: Folder) -> None:
+        """Nothing comes: nobody is to blame, but they are asked for by themselves from now on."""
+        refused, self._refused = self._refused, []
+        losers, self._losers = self._losers, []
+        self._mark(folder, [(attempt, "") for attempt in
+                            (*(attempt for attempt, _ in refused), *(loser.attempt for loser in losers))])
 
     def _mark(self, folder: Folder, suspects: Iterable[tuple[Attempt, str]]) -> None:
         """So that the next session knows. The reason: while others came, it did not (`suspects.is_proven`)."""
@@ -537,50 +617,45 @@ class Session(Generic[S]):
                    and (attempt.previous is None or attempt.previous.state not in _KEPT)]
         self._commits.write(folder, records)
 
-    def _convict(self, work: FolderWork, open_: dict[str, Attempt], error: SourceError) -> bool:
-        """One that was asked for by itself has ended the connection. False: none has."""
-        causes = self._causes(open_)
-        if not causes:
-            return False  # it had come before the connection ended
-        attempt = causes[0]
-        self._losses += blame.is_proven(attempt.previous)
-        folder = self._known_as[work.folder]
-        proven = blame.is_proven(attempt.previous) or self._arrived > 0 or self._gives(work)
-        if proven or self._sole:
-            lost = not isinstance(error, ProtocolViolation)
-            self._charge(folder, attempt, str(error), lost=lost, proven=proven)
-        else:
-            self._mark(folder, [(attempt, "")])
-        if not proven:
-            self._trouble = self._trouble or error
-        return True
-
     def _judge(self, work: FolderWork) -> None:
-        """Those that were refused, with nothing that came after them."""
-        if not self._refused:
+        """Those that did not come, with nothing that came after them."""
+        if not self._refused and not self._losers:
             return
         folder = self._known_as[work.folder]
         later = next((found.later for _, found in self._refused if found.later is not None), None)
-        if (self._arrived and later is None) or self._gives(work):
-            self._charge_refused(folder)
-            return
+        trouble = later or (self._losers[-1].error if self._losers else
+                            SourceError(f"the server gives no message: {self._refused[-1][1].reason}"))
+        gives = self._gives(work)
+        if gives or (gives is None and self._arrived and later is None):
+            self._see(folder)
+        elif gives is None:
+            self._judge_alone(folder, trouble, later)
+        else:
+            self._acquit(folder)
+            self._trouble = self._trouble or trouble
+            if later is not None:
+                raise later
+
+    def _judge_alone(self, folder: Folder, trouble: SourceError, later: SourceError | None) -> None:
+        """Where nothing comes that could be asked for else: who had failed before, while others came, has failed
+        again; so has a message that is the only one, as nobody will ever know more of it."""
         refused, self._refused = self._refused, []
-        trouble = later or SourceError(f"the server gives no message: {refused[-1][1].reason}")
-        unproven = [(attempt, found) for attempt, found in refused if not blame.is_proven(attempt.previous)]
-        for attempt, found in refused:
-            if self._sole or blame.is_proven(attempt.previous):
-                self._charge(folder, attempt, found.reason, proven=later is None or not unproven)
+        losers, self._losers = self._losers, []
+        alone = [(loser.attempt, str(loser.error), loser.lost) for loser in losers if loser.alone]
+        unproven = [attempt for attempt, _ in refused if not blame.is_proven(attempt.previous)]
+        unproven += [attempt for attempt, _, _ in alone if not blame.is_proven(attempt.previous)]
+        for attempt, reason, lost in [*((attempt, found.reason, False) for attempt, found in refused), *alone]:
+            proven = blame.is_proven(attempt.previous)
+            if proven or self._sole:
+                self._charge(folder, attempt, reason, lost=lost, proven=proven and (later is None or not unproven))
             else:
                 self._mark(folder, [(attempt, "")])
-        if unproven and later is not None:
-            raise trouble
-        if unproven and not self._sole:
+        if not unproven:
+            return
+        if later is not None:
+            raise later
+        if alone or not self._sole:
             self._trouble = self._trouble or trouble
-
-    def _charge_refused(self, folder: Folder) -> None:
-        refused, self._refused = self._refused, []
-        for attempt, found in refused:
-            self._charge(folder, attempt, found.reason)
 
     def _charge(self, folder: Folder, attempt: Attempt, reason: str, *, lost: bool = False,
                 proven: bool = True) -> None:
@@ -612,26 +687,57 @@ class Session(Generic[S]):
         self._mark(folder, [(attempt, _GONE)])
         self._tally.skip(VANISHED)
 
-    def _gives(self, work: FolderWork) -> bool:
-        """Whether the server gives a message that it gave before: then it fails for one only."""
-        witness = blame.smallest(self._arrivals[self._known_as[work.folder]]) or blame.smallest(work.collected)
-        if witness is None:
-            return False
-        came = False
+    def _gives(self, work: FolderWork) -> bool | None:
+        """Whether the server gives a message that it gave before: then it fails for one only. None: there is none to
+        ask for, or no connection."""
+        gives = None
+        witnesses = blame.witnesses(self._arrivals[self._known_as[work.folder]] or self._kept.get(work.folder)
+                                    or work.collected)
+        if self._before is Unfetched:
+            witnesses = [*witnesses[:1], *witnesses]  # the refusal may be what ends the connection
+        for witness in witnesses:
+            try:
+                self._connected()
+            except FolderFailed:
+                raise
+            except SourceError:
+                if self._steering.stopping:
+                    raise
+                return gives
+            came = self._comes(work.folder, witness)
+            if came:
+                self._see(self._known_as[work.folder])
+                self._arrived += 1
+                return True
+            gives = gives if came is None else False
+        return gives
+
+    def _but_a_witness(self, work: FolderWork, messages: Sequence[Listed]) -> Sequence[Listed]:
+        """One stays until those were asked for that may not come: it shows whether anything does."""
+        kept = self._kept.get(work.folder)
+        if kept or not (self._alone[work.folder] or work.suspects):
+            return messages
+        kept = self._kept[work.folder] = blame.witnesses(messages)[:1]
+        return [listed for listed in messages if listed not in kept]
+
+    def _comes(self, folder: Folder, witness: Listed) -> bool | None:
+        """None: somebody has deleted it."""
+        came: bool | None = None
+        self._in_step = False
         try:
-            self._connected()
-            self._in_step = False
-            for fetched in self._source.fetch(work.folder, [witness], Pace.SINGLY):
+            for fetched in self._source.fetch(folder, [witness], Pace.SINGLY):
                 if isinstance(fetched, Arrival):
                     came = sum(map(len, fetched.content)) > 0
+                elif isinstance(fetched, Unfetched):
+                    came = False
             self._in_step = True
         except FolderFailed:
             raise
         except SourceError as error:
-            if self._steering.stopping:
+            if self._steering.stopping or not isinstance(error, _BREAKDOWNS):
                 raise
             self._lose(error)
-        self._arrived += came
+            return False
         return came
 
     # -- commit, record, acknowledge

@@ -60,9 +60,11 @@ class SourceError(CollectorError):
 
 
 class ConnectionFailed(SourceError):
-    """No connection, or it broke: name lookup, refusal, time-out, reset, end of stream inside a message."""
+    """No connection, or it broke: name lookup, refusal, time-out, reset, end of stream inside a message. `abrupt`: it
+    was reset, so that what the server had sent before may not have come (RFC 9293, 3.10.7.4)."""
 
     reason = "ConnectionFailed"
+    abrupt = False
 
 
 class NoGreeting(ConnectionFailed):

@@ -338,7 +338,9 @@ class Connection:
             return ConnectionFailed(f"{self.endpoint}: {self._patience.exhausted(bulk=bulk)}")
         if isinstance(error, _ENDS):
             self.ended = True
-            return ConnectionFailed(f"{self.endpoint}: the server closed the connection")
+            failure = ConnectionFailed(f"{self.endpoint}: the server closed the connection")
+            failure.abrupt = isinstance(error, ConnectionError)
+            return failure
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         return ConnectionFailed(f"{self.endpoint}: {reason}")
 

@@ -150,6 +150,7 @@ class _Imap:
             answer = b"* %d FETCH (UID %d %s {%d}\r\n%s)\r\n" % (uid, uid, item, len(body), body)
             if uid in box.poisons:
                 client.tag = tag  # type: ignore[attr-defined]  # for what a poison says about the command
+                client.goes_on = False  # type: ignore[attr-defined]
                 if not box.poisons[uid](client, answer):
                     return getattr(client, "goes_on", False)
                 continue

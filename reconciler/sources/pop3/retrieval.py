@@ -42,21 +42,24 @@ class Retrieval:
         self._first = next((listed.key for number, listed in numbered if number == 1), None)
         self._window = _Window(dialogue, numbered, count)
         self._retrieved = retrieved
+        self._body: Body | None = None
 
     @property
     def suspects(self) -> Sequence[Listed]:
-        """See `Source.suspects`: replies come in the order of the commands, so it is the one whose turn it was."""
-        return self._window.first()
+        """See `Source.suspects`: replies come in the order of the commands, so it is the one whose turn it was. Where a
+        message has ended and no reply follows, it is the next one, or the message did not end there."""
+        return self._window.first(self._body is not None and self._body.complete)
 
     def __iter__(self) -> Iterator[Fetched]:
         dialogue = self._dialogue
         for listed in self._window:
+            self._body = None
             reply = dialogue.reply()
             if not reply.ok:
                 dialogue.owed -= 1
                 yield _refused(dialogue, listed, reply)
                 continue
-            body = Body(dialogue.connection)
+            body = self._body = Body(dialogue.connection)
             message = _Message(dialogue, body, listed, reply, self._retrieved)
             if listed.key == self._first and self._may_be_internal(listed):
                 content = b"".join(message.content())
@@ -97,9 +100,12 @@ class _Window:
         self._count = count
         self._octets = 0
 
-    def first(self) -> list[Listed]:
-        """Whose reply is being read, or is due."""
-        return [self._current] if self._current is not None else list(self._asked)[:1]
+    def first(self, ended: bool) -> list[Listed]:
+        """Whose reply is being read, or is due. `ended`: it was read, and the one before it comes second."""
+        due = list(self._asked)[:1]
+        if self._current is None:
+            return due
+        return [*due, self._current] if ended else [self._current]
 
     def __iter__(self) -> Iterator[Listed]:
         while self._waiting or self._asked:
