@@ -16,11 +16,15 @@ class Habits:
     """Of one account. Read and changed by the sessions of that account, field by field."""
 
     __slots__ = ("initial_response", "mute", "one_by_one", "singly", "sizeless", "tried", "tried_with",
-                 "unsearchable", "unsized", "wary", "way")
+                 "unsearchable", "unsized", "wary", "way", "went_on", "where_it_broke")
 
     def __init__(self) -> None:
         self.way = ""
         """The way of logging in that worked last."""
+        self.where_it_broke: frozenset[str] = frozenset()
+        """The ways of logging in during which the connection ended, and none has worked since."""
+        self.went_on = False
+        """That was followed by another connection at once, which is done only once."""
         self.initial_response = True
         """Initial responses (RFC 4959) are understood, where they are offered."""
         self.one_by_one = False

@@ -40,6 +40,11 @@ class Refusal(Struct, frozen=True):
         return self.understood and isinstance(self.error, AuthenticationFailed) and self.error.certain
 
 
+class LoginBroken(ConnectionFailed):
+    """The connection ended while the first of several ways was tried: perhaps the server does not stand it. Whoever
+    connects again begins with another one."""
+
+
 class Way(Struct, frozen=True):
     """`attempt` gives None when we are logged in, and raises what ends the session."""
 
@@ -60,12 +65,16 @@ def climb_down(ways: Sequence[Way], habits: Habits, credentials: Credentials,
         way = waiting.pop(0)
         try:
             refusal = way.attempt()
-        except broken:
+        except broken as failure:
+            habits.where_it_broke |= {way.name}
+            if not refused and waiting and isinstance(failure, ConnectionFailed):
+                raise LoginBroken(str(failure)) from failure
             if not refused:
                 raise
-            break  # it hangs up on the second try; the next session begins with that
+            break  # it hangs up on the second try
         if refusal is None:
             habits.way, habits.tried, habits.tried_with = way.name, frozenset(), 0
+            habits.where_it_broke = frozenset()
             return
         tried.append(way.name)
         refused.append(refusal)
@@ -88,11 +97,14 @@ def _about_token(error: AuthenticationFailed) -> AuthenticationFailed:
 
 
 def _order(ways: Sequence[Way], habits: Habits, secret: int) -> list[Way]:
-    """What worked last comes first. Where all were refused with this very secret, the first alone is tried again."""
+    """What worked last comes first, that with which the connection ended comes last. Where all were refused with this
+    very secret, the first alone is tried again."""
     if any(way.name == habits.way for way in ways):
         return sorted(ways, key=lambda way: way.name != habits.way)
     if habits.tried_with != secret:
-        return list(ways)
+        if all(way.name in habits.where_it_broke for way in ways):
+            habits.where_it_broke = frozenset()
+        return sorted(ways, key=lambda way: way.name in habits.where_it_broke)
     return [way for way in ways if way.name not in habits.tried] or list(ways[:1])
 
 

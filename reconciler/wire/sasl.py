@@ -28,6 +28,10 @@ PROOFS = ("SCRAM-SHA-256", "SCRAM-SHA-1")
 _FORBIDDEN = re.compile("[\r\n\0]")
 
 
+class Confused(ProtocolViolation):
+    """The server does not speak the mechanism as it is: the exchange is cancelled, another one may do."""
+
+
 class Credentials(Struct, frozen=True):
     """`token`: the secret is an OAuth2 access token, else a password."""
 
@@ -85,7 +89,7 @@ class Exchange:
         try:
             return base64.b64decode(challenge, validate=True)
         except binascii.Error:
-            raise ProtocolViolation(f"login by {self.name}: the server's challenge is not base64") from None
+            raise Confused(f"login by {self.name}: the server's challenge is not base64") from None
 
     def settle(self) -> None:
         """The server says that we are logged in. Raises ProtocolViolation if it has not proved what it has to."""
@@ -94,7 +98,7 @@ class Exchange:
         return None
 
     def _next(self, said: bytes) -> bytes:  # noqa: ARG002  # for those who are asked something
-        raise ProtocolViolation("the server asks for more than the login consists of")
+        raise Confused(f"login by {self.name}: the server asks for more than the login consists of")
 
 
 class Plain(Exchange):
@@ -173,7 +177,7 @@ class Scram(Exchange):
         except self._wrong:
             raise ProtocolViolation(f"login by {self.name}: the server's proof or parameters are wrong, as those of "
                                     "somebody in its place") from None
-        return super()._next(said)
+        raise ProtocolViolation(f"login by {self.name}: the server asks for more than the login consists of")
 
 
 class Bearer(Exchange):
@@ -190,6 +194,9 @@ class Bearer(Exchange):
             return super()._next(said)
         self._answered = True
         return self._answer
+
+    def _decoded(self, challenge: bytes) -> bytes:
+        return challenge  # it says why the token is refused, not always in base64
 
 
 class OAuthBearer(Bearer):
@@ -230,6 +237,28 @@ def mechanisms(credentials: Credentials, offered: Collection[str], *, secure: bo
 def hides(offered: Collection[str]) -> bool:
     """The server can do without seeing the password."""
     return any(name in offered for name in (*PROOFS, CramMd5.name))
+
+
+CANCEL = b"*"
+"""What ends an exchange (RFC 3501, 6.2.2; RFC 5034, section 4)."""
+
+
+class Answers:
+    """What is sent to a server's challenges: when one of them cannot be answered, that the exchange is over."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self.confused: Confused | None = None
+
+    def give(self, challenge: bytes) -> bytes | None:
+        """None: the server goes on though it was cancelled."""
+        if self.confused:
+            return None
+        try:
+            return self._exchange.reply(challenge)
+        except Confused as error:
+            self.confused = error
+            return CANCEL
 
 
 def begin(name: str, credentials: Credentials) -> Exchange:

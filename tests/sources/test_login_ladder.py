@@ -166,6 +166,69 @@ def test_a_server_that_hangs_up_after_a_refusal_is_asked_in_the_other_way_next_t
         assert account.log_in() == [b"LOGIN"]
 
 
+def close(client: Client, line: bytes) -> None:
+    client.close()
+
+
+def not_in_base64(client: Client, line: bytes) -> None:
+    client.send(b"+\r\n")
+    client.line()
+    client.send(b"+ !!!\r\n")
+    cancelled = client.line() == b"*"
+    client.send(tagged(line, BAD if cancelled else OK))
+
+
+def asks_for_more(client: Client, line: bytes) -> None:
+    for _ in range(5):
+        client.send(b"+ bW9yZT8=\r\n")
+        if client.line() == b"*":
+            client.send(tagged(line, BAD))
+            return
+
+
+@pytest.mark.parametrize(("answer", "words", "first"), [
+    (close, "AUTH=PLAIN SASL-IR", [b"AUTHENTICATE PLAIN", b"LOGIN"]),
+    (close, "AUTH=SCRAM-SHA-256", [b"AUTHENTICATE SCRAM-SHA-256", b"LOGIN"]),
+    (not_in_base64, "AUTH=SCRAM-SHA-1", [b"AUTHENTICATE SCRAM-SHA-1", b"LOGIN"]),
+    (asks_for_more, "AUTH=PLAIN", [b"AUTHENTICATE PLAIN", b"LOGIN"]),
+    (asks_for_more, "AUTH=LOGIN", [b"AUTHENTICATE LOGIN", b"LOGIN"]),
+    (asks_for_more, "AUTH=CRAM-MD5", [b"AUTHENTICATE CRAM-MD5", b"LOGIN"]),
+])
+def test_a_mechanism_that_a_server_does_not_stand_is_left_for_another(answer: Reply, words: str, first: list[bytes],
+                                                                      tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    script = imap({"CAPABILITY": offering(words), "AUTHENTICATE": answer})
+    with Scripted(script, tls=authority.server()) as server:
+        account = Account(server, "imap", tls="implicit", caFile=authority.ca_file)
+        assert account.log_in() == first
+        assert account.log_in() == [b"LOGIN"]
+
+
+def test_a_server_that_closes_at_every_login_is_tried_once_more_only_once() -> None:
+    script = imap({"CAPABILITY": offering("AUTH=PLAIN"), "AUTHENTICATE": close, "LOGIN": close})
+    with Scripted(script) as server:
+        account = Account(server, "imap", tls="none")
+        ways = [account.refused(ConnectionFailed) for _ in range(4)]
+        assert ways[0] == [b"AUTHENTICATE PLAIN", b"LOGIN"]
+        assert [len(each) for each in ways[1:]] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("challenges", [
+    [b"eyJzdGF0dXMiOiI0MDAifQ=="], [b'{"status":"400"}'], [b"eyJ9", b"eyJ9"], [b""],
+])
+def test_a_token_that_is_refused_in_any_form_is_refused(challenges: list[bytes]) -> None:
+    def refuse(client: Client, line: bytes) -> None:
+        for challenge in challenges:
+            client.send(b"+ " + challenge + b"\r\n")
+            client.line()
+        client.send(tagged(line, NO))
+
+    for word in ("XOAUTH2", "OAUTHBEARER"):
+        with Scripted(imap({"CAPABILITY": offering(f"AUTH={word} SASL-IR"), "AUTHENTICATE": refuse})) as server:
+            account = Account(server, "imap", token=True, tls="none")
+            assert account.refused() == [b"AUTHENTICATE " + word.encode()]
+
+
 @pytest.mark.parametrize("words", ["AUTH=PLAIN LOGINDISABLED", "AUTH=LOGIN LOGINDISABLED", "LOGINDISABLED"])
 def test_T12_logindisabled_in_the_clear_sends_nothing(words: str) -> None:
     with Scripted(imap({"CAPABILITY": offering(words)})) as server:
@@ -295,3 +358,26 @@ def test_pop3_closing_at_the_first_try_is_a_broken_connection() -> None:
 
     with Scripted(script) as server:
         Account(server, "pop3", tls="none").refused(ConnectionFailed)
+
+
+def test_pop3_a_mechanism_that_a_server_does_not_stand_is_left_for_another() -> None:
+    def script(client: Client) -> None:
+        client.send(b"+OK ready\r\n")
+        table = pop3((b"USER", b"UIDL", b"SASL PLAIN"))
+        line = b""
+        while not line.startswith(b"QUIT"):
+            line = client.line()
+            if line.startswith(b"AUTH"):
+                return
+            reply = table[max((begin for begin in table if line.startswith(begin)), key=len)]
+            assert isinstance(reply, bytes)
+            client.send(reply)
+
+    with Scripted(script) as server:
+        account = Account(server, "pop3", tls="none")
+        assert account.log_in() == [b"AUTH PLAIN", b"PASS"]
+        assert account.log_in() == [b"PASS"]
+    more = pop3((b"USER", b"UIDL", b"SASL LOGIN"), AUTH_LOGIN=b"+ bW9yZT8=\r\n")
+    more |= {b"dXNlcg==": b"+ bW9yZT8=\r\n", base64.b64encode(PASSWORD.encode()): b"+ bW9yZT8=\r\n", b"*": b"-ERR\r\n"}
+    with Scripted(speak(more)) as server:  # type: ignore[arg-type]
+        assert Account(server, "pop3", tls="none").log_in() == [b"AUTH LOGIN", b"PASS"]

@@ -13,7 +13,7 @@ from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 from tests.servers.scripted import Client, Scripted
-from tests.sources.pop3_scripts import PASSWORD, fetch_all, listing_of, replies, source_of, speak, stuff
+from tests.sources.pop3_scripts import PASSWORD, fetch_all, listing_of, multiline, replies, source_of, speak, stuff
 
 INTERNAL = (b"From: Mail System Internal Data <MAILER-DAEMON@host.example>\r\n"
             b"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nX-IMAP: 1234567890 0000000042\r\n"
@@ -140,7 +140,7 @@ def test_status_lines_as_others_write_them(status: bytes) -> None:
 
 
 @pytest.mark.parametrize("status", [
-    b"OK\r\n", b"+OKAY\r\n", b"* OK\r\n", b"HTTP/1.1 200\r\n", b"-ERRATIC\r\n", b"\r\n",
+    b"OK\r\n", b"+OKAY\r\n", b"* OK\r\n", b"HTTP/1.1 200\r\n", b"-ERRATIC\r\n", b"\r\n" * 20,
 ])
 def test_what_is_no_status_line(status: bytes) -> None:
     with Scripted(speak(replies([MAIL], bent={b"LIST": status}))) as server:
@@ -148,3 +148,31 @@ def test_what_is_no_status_line(status: bytes) -> None:
         with pytest.raises(ProtocolViolation, match="does not answer as POP3 does"):
             listing_of(source)
         source.abort()
+
+
+MESSAGES = (b"Subject: one\r\n\r\n.dot\r\n", b"Subject: two\r\n\r\nsec\0ond\r\n", b"Subject: three\r\n\r\n\r\n.\n\r\n")
+_SIZES = [b"%d %d" % (number, len(text)) for number, text in enumerate(MESSAGES, 1)]
+_KEYS = [b"%d uid%d" % (number, number) for number in range(1, 4)]
+
+
+@pytest.mark.parametrize(("command", "answer"), [
+    (b"LIST", multiline(b"3 messages:", *_SIZES)), (b"LIST", multiline(b"Scan listing follows", b"", *_SIZES)),
+    (b"LIST", multiline(*[line.replace(b" ", b"\t") for line in _SIZES])),
+    (b"LIST", multiline(*[line.replace(b" ", b": ") + b" octets x" for line in _SIZES])),
+    (b"LIST", multiline(*[b" 0" + line.replace(b" ", b"  (") + b") " for line in _SIZES])),
+    (b"LIST", multiline(*_SIZES).replace(b"+OK", b" +ok:\t3 messages", 1)),
+    (b"LIST", multiline(*reversed(_SIZES))),
+    (b"UIDL", multiline(*[line.replace(b" ", b"\t") + b"  " for line in _KEYS])),
+    (b"UIDL", b"\r\n" + multiline(b"unique-id listing follows", *_KEYS)),
+    (b"RETR 2", b"+ok\n" + stuff(MESSAGES[1])),
+    (b"CAPA", multiline(b" user", b"\tuidl x", b"", b"SASL", b"LOGIN-DELAY soon")), (b"CAPA", b"-err\t\n"),
+    (b"QUIT", b"-ERR\r\n"),
+])
+def test_pop3_as_it_is_spoken(command: bytes, answer: bytes) -> None:
+    with Scripted(speak(replies(MESSAGES, bent={command: answer}), b"\r\n +OK\r\n")) as server:
+        opened = source_of(server)
+        listing = listing_of(opened)
+        assert fetch_all(opened, listing) == {f"uid{number}": text for number, text in enumerate(MESSAGES, 1)}
+        assert listing.notes == ()
+        opened.finish()
+        opened.abort()

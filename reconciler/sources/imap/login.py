@@ -116,23 +116,27 @@ class Login:
             return self._forbidden()
         try:
             with_it = self._habits.initial_response and "SASL-IR" in self._dialogue.capabilities
-            exchange, completed = self._exchange(name, initial=with_it)
+            exchange, answers, completed = self._exchange(name, initial=with_it)
             if completed.status == "BAD" and with_it and not self._failures.known("login refused", completed.text):
                 self._habits.initial_response = False
-                exchange, completed = self._exchange(name, initial=False)
+                exchange, answers, completed = self._exchange(name, initial=False)
         except SourceUnsuitable as error:
             return Refusal(error, understood=False)
+        if answers.confused and not self._credentials.token:
+            return Refusal(SourceUnsuitable(f"{self._dialogue.connection.endpoint}: {answers.confused}"),
+                           understood=False)
         if completed.ok:
             exchange.settle()
             return None
         return self._refused(completed)
 
-    def _exchange(self, name: str, *, initial: bool) -> tuple[Exchange, Completed]:
+    def _exchange(self, name: str, *, initial: bool) -> tuple[Exchange, sasl.Answers, Completed]:
         """AUTHENTICATE, with its initial response (RFC 4959) where the server takes it: one round trip less."""
         exchange = sasl.begin(name, self._credentials)
         first = exchange.initial() if initial else None
         arguments = [name.encode(), *([first] if first is not None else [])]
-        return exchange, self._dialogue.converse("AUTHENTICATE", arguments, exchange.reply)
+        answers = sasl.Answers(exchange)
+        return exchange, answers, self._dialogue.converse("AUTHENTICATE", arguments, answers.give)
 
     def _by_command(self) -> Refusal | None:
         self._learn()

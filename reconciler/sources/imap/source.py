@@ -37,6 +37,7 @@ from reconciler.wire.accounts import Accounts
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.identity import Identity
+from reconciler.wire.ladder import LoginBroken
 from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 
@@ -215,7 +216,14 @@ class ImapSource:
 
     def _connected(self) -> Client:
         if self._client is None:
-            self._client = log_in(self._connection, self._failures, self._credentials, self._habits, self._identity)
+            try:
+                self._client = log_in(self._connection, self._failures, self._credentials, self._habits, self._identity)
+            except LoginBroken as error:
+                if self._habits.went_on or not self._connection.ended:
+                    raise ConnectionFailed(str(error)) from None
+                self._habits.went_on = True
+                self._again()
+                return self._connected()
             self.entered()
         return self._client
 

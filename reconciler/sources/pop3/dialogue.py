@@ -17,8 +17,10 @@ from reconciler.wire.connection import Connection
 
 _SHOWN = 300
 _CODE = re.compile(rb"\[([A-Za-z/-]+)(?:[ =](\d{1,6}))?\]")
-_STATUS = re.compile(rb"(\+OK|[-+]ERR(?:OR)?)(?![A-Za-z0-9])[ :,;.!]*(.*)", re.IGNORECASE | re.DOTALL)
+_STATUS = re.compile(rb"(\+OK|[-+]ERR(?:OR)?)(?![A-Za-z0-9])[ \t:,;.!]*(.*)", re.IGNORECASE | re.DOTALL)
 """hMailServer had +ERR for a while (its pull request 594)."""
+_EMPTY = 10
+"""Empty lines in a row."""
 _GARBAGE = "the server does not answer as POP3 does"
 
 
@@ -97,6 +99,10 @@ class Dialogue:
         line = self.connection.read_line()
         if line.startswith(b"+OK "):
             return Reply(True, line[4:].strip())
+        for _ in range(_EMPTY):  # some servers send empty lines, or spaces first
+            if line := line.lstrip():
+                break
+            line = self.connection.read_line()
         if status := _STATUS.match(line):
             return Reply(status[1].upper() == b"+OK", status[2].strip())
         if line.startswith(b"+") and line[1:2] in b" \r":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from reconciler.model.errors import SourceUnavailable, SourceUnsuitable, TlsRefused
+from reconciler.model.errors import ProtocolViolation, SourceUnavailable, SourceUnsuitable, TlsRefused
 from reconciler.providers.refusals import refused_login
 from reconciler.sources.pop3.capabilities import Capabilities, ask
 from reconciler.sources.pop3.dialogue import Dialogue, Reply
@@ -87,10 +87,15 @@ def _by_mechanism(dialogue: Dialogue, capabilities: Capabilities, credentials: C
     if initial is not None and len(command) + len(initial) + 3 <= _LONGEST_COMMAND:
         command, initial = command + b" " + initial, None
     dialogue.send(command)
+    answers = sasl.Answers(exchange)
     while isinstance(said := dialogue.challenge(), bytes):
-        dialogue.connection.send((exchange.reply(said) if initial is None else initial) + b"\r\n")
-        initial = None
+        answer, initial = answers.give(said) if initial is None else initial, None
+        if answer is None:
+            raise answers.confused or ProtocolViolation(f"{dialogue.connection.endpoint}: the login does not end")
+        dialogue.connection.send(answer + b"\r\n")
     dialogue.owed -= 1
+    if answers.confused and not credentials.token:
+        return Refusal(SourceUnsuitable(f"{dialogue.connection.endpoint}: {answers.confused}"), understood=False)
     if not said.ok:
         return _refused(dialogue, said, capabilities)
     exchange.settle()

@@ -75,9 +75,10 @@ class Column:
 
     def _take_odd(self, line: bytes) -> None:
         """One that is written in another way, or none."""
-        digits, _, rest = line.strip().partition(b" ")
+        first, *others = line.split(maxsplit=1) or [b""]
+        digits, rest = first.rstrip(b":"), b"".join(others).strip()
         if digits.isdigit() and len(digits) <= _MOST_DIGITS and int(digits) <= _LARGE:
-            self._add([int(digits)], [rest.strip()])
+            self._add([int(digits)], [rest])
             return
         self._junk += 1
         if self._junk > MOST:
@@ -124,6 +125,12 @@ class Sizes(Column):
         super().__init__(take_share)
         self._sizes = array("I")
 
+    def _add(self, numbers: list[int], rests: list[bytes]) -> None:
+        if not len(self) and rests[0][:1].isalpha():  # "3 messages:" above them
+            numbers, rests = numbers[1:], rests[1:]
+        if numbers:
+            super()._add(numbers, rests)
+
     def _keep(self, rests: list[bytes]) -> None:
         self._sizes.extend(map(_size, rests))
 
@@ -139,7 +146,7 @@ class Sizes(Column):
 
 
 def _size(rest: bytes) -> int:
-    digits = rest.partition(b" ")[0]
+    digits = rest.partition(b" ")[0] if rest.isdigit() else next(iter(rest.split()), b"").strip(b"()")
     return min(int(digits), _LARGE) if digits.isdigit() and len(digits) <= _MOST_DIGITS else _UNKNOWN
 
 

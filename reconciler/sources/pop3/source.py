@@ -21,6 +21,7 @@ from reconciler.sources.pop3.tops import tops
 from reconciler.wire.accounts import Accounts
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.ladder import LoginBroken
 from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 
@@ -120,6 +121,10 @@ class Pop3Source:
                                "listed before the connection was lost: the others are collected by the next session")
 
     def _reopen(self) -> None:
+        self._connect_anew()
+        self._log_in()
+
+    def _connect_anew(self) -> None:
         with self._lock:
             self._connection.close()
             if self._aborted:
@@ -127,7 +132,6 @@ class Pop3Source:
             self._connection = Connection(self._endpoint, self._limits, self._deadline)
         self._dialogue = Dialogue(self._connection, self._credentials.forms(), self._ask_one_by_one)
         self._retrieved, self._pending = {}, set()
-        self._log_in()
 
     def headers(self, folder: Folder,  # noqa: ARG002  # there is one
                 messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
@@ -202,9 +206,18 @@ class Pop3Source:
         self._habits.one_by_one = True
 
     def _log_in(self) -> None:
-        if not self._connection.received:
+        if self._connection.received:
+            return
+        try:
             self._capabilities = log_in(self._dialogue, self._credentials, self._habits)
-            self.entered()
+        except LoginBroken as error:
+            if self._habits.went_on or not self._connection.ended:
+                raise ConnectionFailed(str(error)) from None
+            self._habits.went_on = True
+            self.another_login()
+            self._connect_anew()
+            self._capabilities = log_in(self._dialogue, self._credentials, self._habits)
+        self.entered()
 
     def _listed(self) -> Maildrop:
         """`_list`, in a way that the server stands: what loses the connection twice is done without."""
