@@ -25,6 +25,7 @@ from reconciler.model.errors import (
     SourceUnavailable,
     SourceUnsuitable,
     Throttled,
+    TlsRefused,
 )
 from reconciler.model.outcomes import Failure
 from reconciler.planning.desired import DesiredCollector
@@ -43,8 +44,8 @@ _STANDING = 3
 _ITS_OWN = {AuthenticationFailed.reason, LOGIN_REFUSED, AccountNotReady.reason, SourceUnsuitable.reason,
             Throttled.reason}
 """What a server that answers a login says."""
-NOT_THERE = {ConnectionFailed.reason, SourceUnavailable.reason}
-"""What a collector is told whose host is away."""
+NOT_THERE = {ConnectionFailed.reason, SourceUnavailable.reason, TlsRefused.reason}
+"""What a collector is told whose host is away; a certificate that has expired is one for all."""
 _DOORS = {*NOT_THERE, ProtocolViolation.reason}
 WAITING = {*_DOORS, DestinationUnavailable.reason}
 """What a collector waits for that ends for all at once."""

@@ -1,4 +1,7 @@
-"""Hosts that are away in every way there is, and collectors of them, in virtual time; all else is the real thing."""
+"""Hosts that are away in every way there is, and collectors of them, in virtual time; all else is the real thing.
+
+`python -m tests.control.outages` prints the table of 300 collectors of one host, of each interval, length and way.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.planning.declared import Declaration
 from reconciler.planning.desired import desire
 from reconciler.planning.plan import plan
-from tests.control.virtual import VirtualClock
+from tests.control.virtual import VirtualClock, virtual
 from tests.planning.build import collector, observed
 
 SILENCE = 60.0
@@ -32,6 +35,8 @@ WAYS: dict[str, tuple[float, Failure]] = {
     "nothing listens": (0.001, Failure("ConnectionFailed", "refused")),
     "BYE in its greeting": (0.01, Failure("SourceUnavailable", "BYE maintenance", at_greeting=True)),
     "babbles": (0.01, Failure("ProtocolViolation", "HTTP/1.1 502 Bad Gateway")),
+    "its certificate has expired": (0.02, Failure("TlsRefused", "certificate has expired")),
+    "its name is not found": (0.2, Failure("ConnectionFailed", "the name cannot be resolved")),
 }
 Way = str | None
 """None: it is well."""
@@ -128,8 +133,55 @@ class World:
         await self.loops.shut_down(1, 1)
 
 
+@dataclass(frozen=True)
+class Outage:
+    """What came of one: attempts in it, seconds after its end until each that waited was back, and the most logins
+    that began in a second then."""
+
+    tried: int
+    steady: list[float]
+    """When they came, once the host was known to be away."""
+    back: list[float]
+    rate: int
+
+
+async def outage(way: str, minutes: float, every: float, interval: str, count: int = 300) -> Outage:
+    """All of these collectors' one host is away; they had been running. Nobody is left behind."""
+    world = World()
+    world.declare(*many(count, interval=interval))
+    begin = every + 17.0
+    end = begin + 60.0 * minutes
+    await asyncio.sleep(begin)
+    assert len({name for _, name in world.servers.logins}) == count
+    lasts = {name: at for at, name in world.servers.attempts}
+    world.servers.way = lambda _: way
+    await asyncio.sleep(end - begin)
+    world.servers.way = lambda _: None
+    waiting = {name for name, at in lasts.items() if at + every < end}
+    await asyncio.sleep(every + 60)
+    tried = world.attempts(begin, end)
+    back = world.back(end)
+    assert set(back) >= waiting
+    assert all(one.cause is None for one in map(world.loops.state, world.declared) if one)
+    rate = max(Counter(int(at) for at, _ in world.servers.logins if at >= end).values())
+    await world.end()
+    since = min(tried, default=begin) + SILENCE + 1
+    return Outage(len(tried), [at for at in tried if at >= since], sorted(back[name] for name in waiting), rate)
+
+
 def many(count: int, host: str = "imap.example", interval: str = "5s", prefix: str = "c", port: int = 993,
          **spec: Any) -> list[Declaration]:
     source: dict[str, Any] = {"protocol": "imap", "host": host, "port": port, "password": {"file": "secret"}}
     return [collector(f"{prefix}{number}", source={**source, "username": f"{prefix}{number}"},
                       collect={"interval": interval}, **spec) for number in range(count)]
+
+
+if __name__ == "__main__":
+    print("| way | interval | away | attempts | waited | first | half | all | logins a second |\n" + "|---" * 9 + "|")
+    for chosen in WAYS:
+        for text, length in (("5s", 5.0), ("5m", 300.0)):
+            for lasted in (1, 10, 60):
+                found = virtual(lambda: outage(chosen, lasted, length, text))  # noqa: B023  # run at once
+                times = found.back or [0.0]
+                print(f"| {chosen} | {text} | {lasted} min | {found.tried} | {len(found.back)} | {times[0]:.1f} | "
+                      f"{times[len(times) // 2]:.1f} | {times[-1]:.1f} | {found.rate} |", flush=True)
