@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -30,26 +31,29 @@ ALICE, BOB = 61_001, 61_002
 FOLDER = Folder(Account("imap", "imap.example.org", 993, "sales"), "INBOX", 7)
 _EXCHANGE = 2
 _HERE = -100
-_TURNS = 20
+_TURNS = 28
 _library = ctypes.CDLL(None)
 
 
 class Arena:
-    """`home` is alice's, with her Maildir in it; `outside` are directories of root and of bob."""
+    """`home` is alice's, `box` her Maildir somewhere in it; `outside` are directories of root and of bob."""
 
     def __init__(self) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="race"))
         self.base.chmod(0o755)
         self.home = self.base / "home" / "alice"
+        self.box = self.home / "mail" / "Maildir"
         self.outside = [self.base / "root", self.base / "bob", self.base / "root" / "box", self.base / "bob" / "box"]
-        self.home.mkdir(parents=True)
-        os.chown(self.home, ALICE, ALICE)
+        self.box.parent.mkdir(parents=True)
+        for place in (self.home, self.box.parent):
+            os.chown(place, ALICE, ALICE)
         for place in self.outside:
             for part in ("", "tmp", "new", "cur"):
                 (place / part).mkdir(exist_ok=True)
                 if place.relative_to(self.base).parts[0] == "bob":
                     os.chown(place / part, BOB, BOB)
             (place / "letter").write_text("private")
+            (place / "Maildir").symlink_to(place)
         self._before = self._seen()
 
     def remove(self) -> None:
@@ -92,8 +96,8 @@ def _child(arena: Arena, attack: Callable[[Path, Arena], None]) -> int:
         parent = os.getppid()
         while os.getppid() == parent:
             with suppress(OSError):
-                attack(arena.home / "Maildir", arena)
-            _give_way(arena.home / "Maildir")
+                attack(arena.box, arena)
+            _give_way(arena.box)
     finally:
         os._exit(0)
 
@@ -101,7 +105,7 @@ def _child(arena: Arena, attack: Callable[[Path, Arena], None]) -> int:
 def swap_directories(box: Path, arena: Arena) -> None:
     """A directory of the Maildir, or the whole, is exchanged for a link or a FIFO, and back, in one step."""
     victim = random.choice((box, box / "tmp", box / "new", box / "cur"))
-    bait = victim.with_name(f"bait{os.getpid()}")
+    bait = arena.home / f"bait{os.getpid()}"
     _clear(bait)
     _plant(bait, random.choice(arena.outside) / random.choice(("", victim.name)))
     for _ in range(2):
@@ -145,6 +149,32 @@ def swap_what_is_made(box: Path, arena: Arena) -> None:
             return
 
 
+def swap_parents(box: Path, arena: Arena) -> None:
+    """What the Maildir is in is exchanged for a link to where another one is, or for a directory with such a link."""
+    bait = arena.home / f"parent{os.getpid()}"
+    _clear(bait)
+    if random.random() < 0.3:
+        bait.mkdir()
+        (bait / "Maildir").symlink_to(random.choice(arena.outside))
+    else:
+        bait.symlink_to(random.choice(arena.outside))
+    for _ in range(2):
+        if _library.renameat2(_HERE, bytes(bait), _HERE, bytes(box.parent), _EXCHANGE):
+            break
+        _pause()
+
+
+def exchange_parts(box: Path, arena: Arena) -> None:
+    """tmp, new and cur change places; nobody may enter, or only write; what is made gets other groups' bits."""
+    one, other = random.sample((box / "tmp", box / "new", box / "cur"), 2)
+    if random.random() < 0.5:
+        _library.renameat2(_HERE, bytes(one), _HERE, bytes(other), _EXCHANGE)
+    else:
+        one.chmod(random.choice((0, 0o200, 0o300, 0o500, 0o1777, 0o2777, 0o7000)))
+        _pause()
+        one.chmod(0o700)
+
+
 def replace_names(box: Path, arena: Arena) -> None:
     """Files on their way, under names that can be read from the directory."""
     for part in ("tmp", "new"):
@@ -158,10 +188,12 @@ def replace_names(box: Path, arena: Arena) -> None:
 
 def _give_way(box: Path) -> None:
     """What stands in the way goes, for a while: where nothing is ever delivered there is nothing to attack."""
-    for path in (box, box / "tmp", box / "new", box / "cur"):
+    for path in (box.parent, box, box / "tmp", box / "new", box / "cur"):
         with suppress(OSError):
             if not path.is_dir() or path.is_symlink():
                 path.unlink()
+    with suppress(OSError):
+        box.parent.mkdir()
     time.sleep(random.random() ** 3 / 25)
 
 
@@ -173,7 +205,7 @@ def _clear(path: Path) -> None:
 
 
 def _plant(path: Path, target: Path) -> None:
-    match random.randrange(6):
+    match random.randrange(9):
         case 0:
             os.mkfifo(path)
         case 1:
@@ -183,6 +215,13 @@ def _plant(path: Path, target: Path) -> None:
         case 3:
             path.touch()
             os.truncate(path, 1 << 40)
+        case 4:
+            with socket.socket(socket.AF_UNIX) as opened:
+                opened.bind(str(path))
+        case 5:  # whoever follows it comes to what he has open himself
+            path.symlink_to(f"/proc/self/fd/{random.randrange(3, 20)}")
+        case 6:
+            path.symlink_to(f"/proc/self/{random.choice(('root', 'cwd'))}{target}")
         case _:
             path.symlink_to(target)
 
@@ -192,7 +231,7 @@ def _pause() -> None:
     time.sleep(random.random() ** 4 / 30)
 
 
-ATTACKS = (swap_directories, take_directories_away, swap_what_is_made, replace_names)
+ATTACKS = (swap_directories, take_directories_away, swap_what_is_made, replace_names, swap_parents, exchange_parts)
 
 
 def race(deliveries: int) -> tuple[Counter[str], list[str]]:
@@ -200,11 +239,11 @@ def race(deliveries: int) -> tuple[Counter[str], list[str]]:
     arena, told = Arena(), Counter[str]()
     try:
         for turn in range(_TURNS):  # one attack at a time: several spoil each other's
-            with attackers(arena, ATTACKS if turn % 5 == 4 else [ATTACKS[turn % 5]]):
+            with attackers(arena, ATTACKS if turn % 7 == 6 else [ATTACKS[turn % 7]]):
                 for number in range(turn, deliveries, _TURNS):
                     told[_deliver(arena, number)] += 1
         won = arena.won()
-        _clear(arena.home / "Maildir")
+        _clear(arena.box.parent)
         told["afterwards " + _deliver(arena, deliveries)] += 1
         return told, won
     finally:
@@ -215,7 +254,7 @@ def _deliver(arena: Arena, number: int) -> str:
     """As a new session would: what was made is found or made again, every tenth time as a new process would."""
     if number // _TURNS % 10 == 0:
         directories._synced.clear()
-    maildir = Maildir(str(arena.home / "Maildir"), create=True, shared=number // _TURNS % 2 == 0)
+    maildir = Maildir(str(arena.box), create=True, shared=number // _TURNS % 2 == 0)
     try:
         message = DeliveryId("collector", 1, FOLDER, str(number))
         staged = [maildir.stage(message, [b"mail %d" % number], ["a@b.example"])]
