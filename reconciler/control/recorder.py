@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,8 +23,8 @@ from reconciler.planning.desired import Desired, DesiredCollector, desire
 from reconciler.planning.renames import Rename
 from reconciler.planning.touched import desire_again, touched
 
-EXPIRE = timedelta(hours=6)
-"""How often the ledger forgets what is too old."""
+EXPIRE = 6 * 3600.0
+"""Seconds after which the ledger forgets again what is too old."""
 
 
 class Decision(Struct, frozen=True):
@@ -49,7 +50,7 @@ class Recorder:
         """As they were before this process."""
         self._given: dict[str, Version] = {}
         """The last ones that were decided on; not fresh any more."""
-        self._expired: datetime | None = None
+        self._expired: float | None = None
 
     def recall(self) -> Mapping[str, History]:
         """What is known from before this process."""
@@ -152,9 +153,9 @@ class Recorder:
 
     def expire(self, now: datetime) -> None:
         """Let the ledger forget what is too old, now and then."""
-        if self._expired is None or not timedelta() <= now - self._expired < EXPIRE:
+        if self._expired is None or time.monotonic() - self._expired > EXPIRE:
             self._registry.expire(now)
-            self._expired = now
+            self._expired = time.monotonic()
 
     def _declare(self, collectors: Iterable[DesiredCollector], now: datetime) -> None:
         """In one transaction, however many are new."""

@@ -68,7 +68,7 @@ class Declarations(Store):
 
     def retire(self, name: str, now: datetime) -> None:
         with self.writing() as connection:
-            connection.execute(update(collectors).values(retired_at=now).where(
+            connection.execute(update(collectors).values(retired_at=now, retired_for=0).where(
                 collectors.c.name == name, collectors.c.retired_at.is_(None)))
 
     def clear(self, name: str, now: datetime) -> Declared:  # noqa: ARG002

@@ -27,7 +27,7 @@ from reconciler.ledger.dialects import COMPACT, KEY, partial
 from reconciler.ledger.types import Digest, Moment, State
 from reconciler.model.outcomes import MessageState
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """The schema's versions, oldest first; the last one is what stands below."""
 
 metadata = MetaData(naming_convention={
@@ -49,7 +49,7 @@ collectors = Table(
     Column("mode", Text, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("declared_at", Moment, nullable=False),
-    Column("retired_at", Moment),
+    Column("retired_at", Moment),  # up to when the time since then is counted
     Column("remembered", BigInteger, nullable=False),  # messages of the current epoch: counting them takes too long
     Column("sessions", BigInteger, nullable=False),  # this and what follows: the totals
     Column("collected", BigInteger, nullable=False),
@@ -65,6 +65,7 @@ collectors = Table(
     Column("standing", JSON(none_as_null=True)),  # `model.history.Standing`
     Column("maildirs_accepted_at", Moment),  # when somebody said that they are meant to be where they are
     Column("first_name", Text),  # what its deliveries are named after, where that is another one than `name`
+    Column("retired_for", BigInteger),  # microseconds of it that were counted
     UniqueConstraint("name"),
 )
 

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Table, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    RowMapping,
+    Table,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
 from reconciler.ledger.schema import accounts, collectors, folders, messages, sessions
 from reconciler.ledger.store import Store
+from reconciler.ledger.types import microseconds
 from reconciler.model.history import KEPT, Standing
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 KEPT_SESSIONS = 100
 """Of each collector."""
+_MICROSECOND = timedelta(microseconds=1)
+_COUNTED = timedelta(days=1) // _MICROSECOND
 _STANDING = select(collectors.c.standing).where(collectors.c.name == bindparam("collector"))
 _AT_ONCE = 5000
 """Rows forgotten in one transaction: sessions record in between."""
@@ -60,10 +76,16 @@ class Sessions(Store):
     def expire(self, now: datetime) -> None:
         """Forget retired collectors after 30 days, the epochs before each collector's current one, sessions beyond the
         last 100, and accounts that nobody has any more. In many small transactions: nothing is lost if it is cut short.
+
+        Of the time since the last call a day counts at most: a clock that jumps forward for a moment, or for long, must
+        not make anybody forget what was collected (hazard R2).
         """
-        with self.writing() as connection:  # by a clock that was ahead: they would be kept until then, and 30 days
-            connection.execute(update(collectors).where(collectors.c.retired_at > now).values(retired_at=now))
-        retired = collectors.c.retired_at <= now - KEPT
+        with self.writing() as connection:
+            since = microseconds(now) - type_coerce(collectors.c.retired_at, BigInteger)
+            counted = case((since < 0, 0), (since > _COUNTED, _COUNTED), else_=since)
+            connection.execute(update(collectors).where(collectors.c.retired_at.is_not(None)).values(
+                retired_at=now, retired_for=func.coalesce(collectors.c.retired_for, 0) + counted))
+        retired = collectors.c.retired_at.is_not(None) & (collectors.c.retired_for >= KEPT // _MICROSECOND)
         forgotten = select(folders.c.id).join(collectors, collectors.c.id == folders.c.collector_id).where(
             retired | (folders.c.epoch < collectors.c.epoch))
         kept = select(collectors.c.sessions).where(collectors.c.id == sessions.c.collector_id).scalar_subquery()

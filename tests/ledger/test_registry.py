@@ -40,9 +40,10 @@ def test_a_retired_collector_gets_its_history_back_within_30_days(ledger: SqlLed
     assert ledger.histories() == {}
     assert ledger.histories(["sales", "info"])["sales"].size == 1
 
+    run_for(ledger, 29)
     ledger.expire(NOW + 30 * DAY - timedelta(seconds=1))
     assert ledger.declare("sales", "digest", "new-keep", NOW) == Declared("sales", 1, 1)
-    ledger.expire(NOW + 60 * DAY)
+    run_for(ledger, 60)
 
     assert list(ledger.known("sales", INBOX)) == ["1"]
 
@@ -54,7 +55,7 @@ def test_a_retired_collector_is_forgotten_after_30_days(ledger: SqlLedger) -> No
         ledger.record_session(name, session())
     ledger.retire("sales", NOW)
 
-    ledger.expire(NOW + 30 * DAY)
+    run_for(ledger, 30)
 
     with ledger.reading() as connection:
         counts = [connection.execute(select(func.count()).select_from(table)).scalar()
@@ -218,7 +219,29 @@ def test_a_standing_of_an_older_epoch_is_not_kept(ledger: SqlLedger) -> None:
 def test_M8_what_was_retired_by_a_clock_that_was_ahead_is_kept_30_days_from_now(ledger: SqlLedger) -> None:
     ledger.declare("sales", "digest", "new-keep", NOW)
     ledger.retire("sales", NOW + 400 * DAY)
-    ledger.expire(NOW)
+    run_for(ledger, 29)
     assert "sales" in ledger.histories(["sales"])
-    ledger.expire(NOW + 31 * DAY)
+    run_for(ledger, 31)
     assert "sales" not in ledger.histories(["sales"])
+
+
+@pytest.mark.parametrize("days", [40, 1100, 20_000])
+def test_R2_a_clock_that_jumps_ahead_forgets_nothing_at_once(ledger: SqlLedger, days: int) -> None:
+    """A start by a wrong clock, or a day of it, and every removed collector's mail would come again."""
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+    ledger.retire("sales", NOW)
+    for hours in (0, 6, 12, 18, 24):
+        ledger.expire(NOW + days * DAY + timedelta(hours=hours))
+    ledger.expire(NOW - days * DAY)
+    ledger.expire(NOW)
+    assert ledger.histories(["sales"])["sales"].size == 1
+    run_for(ledger, 26)
+    assert "sales" in ledger.histories(["sales"])
+    run_for(ledger, 31)
+    assert "sales" not in ledger.histories(["sales"])
+
+
+def run_for(ledger: SqlLedger, days: int) -> None:
+    """As a daemon that runs since `NOW` and looks once a day."""
+    for day in range(days + 1):
+        ledger.expire(NOW + day * DAY)
