@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from reconciler.app.allocating import returning
 from reconciler.app.ledger import own_ledger
 from reconciler.app.once import run_once
 from reconciler.app.undumpable import undumpable
@@ -15,6 +16,7 @@ from reconciler.manifests.walking import DirectoryVanished, list_files
 from reconciler.model.errors import ManifestsMissing
 from reconciler.model.policy import allowed
 from reconciler.model.settings import Settings
+from reconciler.wire.budget import LISTINGS
 
 
 def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = False) -> int:
@@ -22,6 +24,7 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
     collector at all is found at first, that is meant. Raises CollectorError when it
     cannot start: the state is another process's, the ledger cannot be opened, or there is no such directory."""
     undumpable()
+    returning()
     if not allowed().file:
         log.info("no policy: whoever writes manifests acts as this user", user=os.geteuid(), see="--policy FILE")
     if displayed(directory.absolute()) != str(directory.absolute()):
@@ -32,6 +35,7 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
         raise ManifestsMissing(str(error)) from error
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         if once:
+            LISTINGS.take_time()
             return run_once(settings, directory, ledger, allow_empty)
         from reconciler.app.daemon import serve  # noqa: PLC0415  # with --once there is no watcher and no web server
 

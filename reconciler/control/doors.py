@@ -20,6 +20,7 @@ from reconciler.model.errors import (
     AccountNotReady,
     AuthenticationFailed,
     ConnectionFailed,
+    Crowded,
     DestinationUnavailable,
     ProtocolViolation,
     SourceUnavailable,
@@ -41,7 +42,7 @@ ENOUGH, MOST = 3, 24
 SLOW = 30.0
 """Seconds; a session that takes longer earns its door no standing."""
 _STANDING = 3
-_ITS_OWN = {AuthenticationFailed.reason, LOGIN_REFUSED, AccountNotReady.reason, SourceUnsuitable.reason,
+_ITS_OWN = {AuthenticationFailed.reason, LOGIN_REFUSED, AccountNotReady.reason, Crowded.reason, SourceUnsuitable.reason,
             Throttled.reason}
 """What a server that answers a login says."""
 NOT_THERE = {ConnectionFailed.reason, SourceUnavailable.reason, TlsRefused.reason}

@@ -142,6 +142,12 @@ class SourceUnsuitable(SourceError):
     reason = "SourceUnsuitable"
 
 
+class Crowded(SourceError):
+    """Other mailboxes with very many messages are being listed; not the server's fault."""
+
+    reason = "Crowded"
+
+
 class DestinationUnavailable(CollectorError):
     """Nothing can be delivered now: disk full, read-only, no permission, the mail system is not there.
 

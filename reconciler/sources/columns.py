@@ -6,6 +6,7 @@ import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
+from itertools import chain
 from operator import lt
 from typing import Generic, TypeVar
 
@@ -101,7 +102,7 @@ class Texts:
         return self._block[1][offset]
 
     def __iter__(self) -> Iterator[str]:
-        return map(self.__getitem__, range(len(self)))
+        return chain.from_iterable(map(self._read, range((len(self) + _TEXTS - 1) // _TEXTS)))
 
     def _read(self, number: int) -> list[str]:
         lengths = self._lengths[number * _TEXTS:(number + 1) * _TEXTS]
@@ -124,15 +125,17 @@ class Repeated:
     def __init__(self, texts: Iterable[str], count: int) -> None:
         bits = 1 << max(13, (64 * count).bit_length() - 1)
         self._mask = bits - 1
-        self._once, self._twice = bytearray(bits >> 3), bytearray(bits >> 3)
+        self._twice = twice = bytearray(bits >> 3)
+        self.any = False
+        """There is one."""
+        once, mask = bytearray(bits >> 3), self._mask
         for value in map(hash, texts):
-            slot = value & self._mask
-            place, bit = slot >> 3, 1 << (slot & 7)
-            if self._once[place] & bit:
-                self._twice[place] |= bit
+            place, bit = (value & mask) >> 3, 1 << (value & 7)
+            if once[place] & bit:
+                twice[place] |= bit
+                self.any = True
             else:
-                self._once[place] |= bit
-        self._once = bytearray()
+                once[place] |= bit
 
     def __contains__(self, text: object) -> bool:
         slot = hash(text) & self._mask

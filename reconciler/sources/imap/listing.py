@@ -212,6 +212,7 @@ class Lister:
         self.losses = 0
         self.unsized = set(unsized)
         self._had = sizes
+        self._announced = 0
         self._found: Sizes | None = None
         self._ways = ["SEARCH", "FETCH"]
         self._blocks: list[list[int]] = []
@@ -237,9 +238,11 @@ class Lister:
         return Found(self._found.messages())
 
     def _listed(self, dialogue: Dialogue, way: str) -> Sizes | None:
-        """The messages, with the sizes that are known. None: they were not told, or there are far too many."""
-        uids = all_uids(dialogue, way, selected_count(dialogue) + ARRIVING)
-        if uids is None:
+        """The messages, with the sizes that are known. None: they were not told, or there are far too many; or fewer
+        than there are, and there is another way to ask."""
+        self._announced = selected_count(dialogue) or self._announced
+        uids = all_uids(dialogue, way, self._announced + ARRIVING)
+        if uids is None or (len(uids) < self._announced and (self._ways or not uids)):
             return None
         found = Sizes()
         for uid in uids:

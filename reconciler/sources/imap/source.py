@@ -34,6 +34,7 @@ from reconciler.sources.imap.login import log_in
 from reconciler.sources.imap.responses import Completed
 from reconciler.sources.imap.standing import Stand, same, stand, text
 from reconciler.wire.accounts import Accounts
+from reconciler.wire.budget import LISTINGS, Share
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.identity import Identity
@@ -73,6 +74,7 @@ class ImapSource:
         self._limits = limits
         self._deadline = time.monotonic() + limits.session
         self._connection = Connection(self._endpoint, limits, self._deadline)
+        self._share = Share(LISTINGS, str(self._endpoint), self._deadline)
         self._lock = threading.Lock()
         self._aborted = False
         self._client: Client | None = None
@@ -146,6 +148,7 @@ class ImapSource:
     def fetch(self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD) -> Iterator[Fetched]:
         """See `Bodies`: in order, but a message that has to be asked for again comes after its batch."""
         self._bodies = None
+        self._share.release()
         client = self._connected()
         with self._failures.translated("fetching"):
             self._enter(client, folder)
@@ -206,12 +209,15 @@ class ImapSource:
             with suppress(imaplib.IMAP4.error, SourceError):  # the server may hang up first
                 self._client.dialogue.run("LOGOUT")
         self._connection.abort()
+        self._share.release()
         return Deletion()
 
     def abort(self) -> None:
         with self._lock:
             self._aborted = True
             connection = self._connection
+        self._share.give_up()
+        self._share.release()
         connection.abort()
 
     def _connected(self) -> Client:
@@ -293,7 +299,7 @@ class ImapSource:
     def _listed(self, client: Client, folder: Folder, notes: list[str]) -> Found:
         """In a way that the server stands."""
         unsized = self._habits.unsized.get((folder.name, folder.validity), frozenset())
-        sizes = Sizes()
+        sizes = Sizes(self._share.take)
         error: SourceError | None = None
         if not unsized:
             found, error = self._plainly(client, sizes)

@@ -132,7 +132,10 @@ class Sizes(Column):
             super()._add(numbers, rests)
 
     def _keep(self, rests: list[bytes]) -> None:
-        self._sizes.extend(map(_size, rests))
+        if all(map(bytes.isdigit, rests)) and max(map(len, rests)) < _MOST_DIGITS:
+            self._sizes.extend(map(int, rests))
+        else:
+            self._sizes.extend(map(_size, rests))
 
     def number_only(self, numbers: Iterable[int]) -> None:
         """These, of unknown sizes."""
@@ -156,15 +159,18 @@ class Uidls(Column):
     def __init__(self, take_share: Callable[[int], object] = int) -> None:
         super().__init__(take_share)
         self._keys = Texts()
+        self.lacking = False
+        """A line has none."""
 
     def _keep(self, rests: list[bytes]) -> None:
-        self._keys.extend([key_of(rest) for rest in rests])
+        self.lacking = self.lacking or not all(rests)
+        self._keys.extend(list(map(key_of, rests)))
 
     def key(self, place: int) -> str:
         return self._keys[place]
 
-    def keys(self) -> Iterator[str]:
-        return iter(self._keys)
+    def keys(self, places: Sequence[int]) -> Iterator[str]:
+        return iter(self._keys) if isinstance(places, range) else map(self.key, places)  # a range is all of them
 
 
 def maildrop(listed: Iterable[bytes], identified: Iterable[bytes] | None) -> Maildrop:
@@ -193,7 +199,7 @@ def key_of(uidl: bytes) -> bytes:
     r"""A UIDL as text: what is not printable ASCII, and the backslash, as \xNN; its digest when it is very long."""
     if len(uidl) > _LONGEST_UIDL:
         return b"sha256:" + hashlib.sha256(uidl).hexdigest().encode()
-    return _ODD.sub(lambda odd: rb"\x%02x" % odd[0][0], uidl) if _ODD.search(uidl) else uidl
+    return _ODD.sub(lambda odd: rb"\x%02x" % odd[0][0], uidl)
 
 
 class _Messages(Sequence[Listed]):
@@ -249,7 +255,7 @@ class _Identified(_Messages):
         self._keys: Sequence[int]
         numbers, places, keys = array("I"), array("I"), array("I")
         either = 0
-        if isinstance(sizes.numbers, range) and sizes.numbers == uidls.numbers and all(uidls.keys()):
+        if isinstance(sizes.numbers, range) and sizes.numbers == uidls.numbers and not uidls.lacking:
             either = len(sizes)
             self.numbers, self._places, self._keys = sizes.numbers, range(either), range(either)
         else:
@@ -265,10 +271,11 @@ class _Identified(_Messages):
 
     def _count_shared(self) -> dict[int, int]:
         """Of each message whose UIDL others bear too, by its place, which one of them it is."""
-        repeated = Repeated(map(self._uidls.key, self._keys), len(self._keys))
-        bearers = [(place, uidl) for place, uidl in islice(
-            ((place, uidl) for place, uidl in enumerate(map(self._uidls.key, self._keys)) if uidl in repeated),
-            2 * MOST_TWICE + 1)]
+        repeated = Repeated(self._uidls.keys(self._keys), len(self._keys))
+        if not repeated.any:
+            return {}
+        bearers = list(islice(((place, uidl) for place, uidl in enumerate(self._uidls.keys(self._keys))
+                               if uidl in repeated), 2 * MOST_TWICE + 1))
         counted = Counter(uidl for _, uidl in bearers)
         shared = sum(count for count in counted.values() if count > 1)
         if len(bearers) > 2 * MOST_TWICE or shared > MOST_TWICE:
@@ -288,6 +295,12 @@ class _Identified(_Messages):
         self.numbers = array("I", map(self.numbers.__getitem__, kept))
         self._places = array("I", map(self._places.__getitem__, kept))
         self._keys = array("I", map(self._keys.__getitem__, kept))
+
+    def __iter__(self) -> Iterator[Listed]:
+        """As one by one, but faster."""
+        shared, size = self._shared, self._sizes.size
+        for place, (uidl, number) in enumerate(zip(self._uidls.keys(self._keys), self._places, strict=True)):
+            yield self._made(place) if shared and place in shared else Listed(uidl, size(number))
 
     def _made(self, place: int) -> Listed:
         uidl, nth = self._uidls.key(self._keys[place]), self._shared.get(place, 0)

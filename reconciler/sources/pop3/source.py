@@ -19,6 +19,7 @@ from reconciler.sources.pop3.maildrop import Maildrop, Sizes, Uidls, brought_tog
 from reconciler.sources.pop3.retrieval import WINDOW_COUNT, Numbered, Retrieval
 from reconciler.sources.pop3.tops import tops
 from reconciler.wire.accounts import Accounts
+from reconciler.wire.budget import LISTINGS, Share
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.ladder import LoginBroken
@@ -61,6 +62,7 @@ class Pop3Source:
         self._lock = threading.Lock()
         self._aborted = False
         self._connection = Connection(endpoint, limits, self._deadline)
+        self._share = Share(LISTINGS, str(endpoint), self._deadline)
         self._dialogue = Dialogue(self._connection, credentials.forms(), self._ask_one_by_one)
         self._retrieval: Retrieval | None = None
         self._capabilities = Capabilities()
@@ -114,6 +116,8 @@ class Pop3Source:
     def reconnect(self) -> None:
         """What was to be deleted over the last connection is not any more (RFC 1939, section 6)."""
         before = self._maildrop
+        if before.keys_stable:
+            self._maildrop = before = Maildrop((), {}, keys_stable=True)
         self._reopen()
         self._maildrop = self._listed()
         if not before.keys_stable and before.messages != self._maildrop.messages:
@@ -132,6 +136,7 @@ class Pop3Source:
             self._connection = Connection(self._endpoint, self._limits, self._deadline)
         self._dialogue = Dialogue(self._connection, self._credentials.forms(), self._ask_one_by_one)
         self._retrieved, self._pending = {}, set()
+        self._share.release()
 
     def headers(self, folder: Folder,  # noqa: ARG002  # there is one
                 messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
@@ -170,6 +175,7 @@ class Pop3Source:
         except SourceError as error:
             reason = str(error)
         self._connection.close()
+        self._share.release()
         return Deletion(refused=tuple((key, reason) for key in sorted(pending))) if reason \
             else Deletion(confirmed=pending)
 
@@ -177,6 +183,8 @@ class Pop3Source:
         with self._lock:
             self._aborted = True
             connection = self._connection
+        self._share.give_up()
+        self._share.release()
         connection.abort()
 
     @property
@@ -244,7 +252,7 @@ class Pop3Source:
         """CAPA, LIST and UIDL, in one go where pipelining was offered before the login too."""
         if self._habits.sizeless or self._habits.singly:
             return self._list_around()
-        sizes, uidls = Sizes(), Uidls()
+        sizes, uidls = Sizes(self._share.take), Uidls()
         pipelined = self._pipelined and not self._failed_at
         if pipelined:
             self._dialogue.send(b"CAPA", b"LIST", b"UIDL")
@@ -279,7 +287,7 @@ class Pop3Source:
     def _list_around(self) -> Maildrop:
         """Without LIST, whose sizes are hints, or with UIDL for one message at a time, where these as a whole end the
         connection."""
-        sizes, uidls = Sizes(), Uidls()
+        sizes, uidls = Sizes(self._share.take), Uidls()
         notes: list[str] = []
         self._standing = ""
         if self._habits.singly:
