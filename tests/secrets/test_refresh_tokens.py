@@ -606,6 +606,46 @@ def test_O7_a_ca_of_the_endpoint_s_own(server: Authorization, refresh: Path, tmp
     listening.close()
 
 
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.parametrize(("variable", "form", "sent"), [
+    ("https_proxy", "http://{}", None), ("HTTPS_PROXY", "{}", None), ("all_proxy", "http://{}/", None),
+    ("https_proxy", "http://us%40er:pass:word@{}", b"Proxy-Authorization: Basic dXNAZXI6cGFzczp3b3Jk\r\n"),
+])
+def test_a_proxy_of_the_environment(refresh: Path, server: Authorization, no_proxies: None, variable: str, form: str,
+                                    sent: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Raw(lambda: [b"HTTP/1.1 407 pass:word wanted\r\nContent-Length: 0\r\n\r\n"]) as proxy:
+        monkeypatch.setenv(variable, form.format(urlsplit(proxy.url).netloc))
+        with pytest.raises(ConnectionFailed, match=r"id\.example\.org.*407"):
+            AccessTokens().get(source(server, refresh, tokenUrl="https://id.example.org/token"))
+    assert proxy.heard[0].startswith(b"CONNECT id.example.org:443 HTTP/1.1\r\n")
+    assert (b"Proxy-Authorization" in proxy.heard[0]) == (sent is not None)
+    assert sent is None or sent in proxy.heard[0]
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "::::", "http://user:canary@", "http://127.0.0.1:99999"])
+def test_what_is_no_proxy_is_said(refresh: Path, server: Authorization, no_proxies: None, proxy: str,
+                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(SourceUnsuitable, match="https_proxy") as caught:
+        AccessTokens().get(source(server, refresh, tokenUrl="https://id.example.org/token"))
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nothing_is_sent_to_where_a_server_sends_us(server: Authorization, refresh: Path, status: int) -> None:
+    server.headers["Location"] = server.url("elsewhere")
+    server.bent = [(status, b'{"access_token": "x"}')]
+    with pytest.raises(SourceUnsuitable, match=f"{status}.*elsewhere"):
+        AccessTokens().get(source(server, refresh))
+    assert len(server.forms) == 1
+
+
 # An issuer that tells its endpoints
 
 

@@ -16,7 +16,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import SplitResult, quote_plus, urlencode, urlsplit
+from urllib.parse import SplitResult, quote_plus, unquote, urlencode, urlsplit
 
 import httpcore
 from msgspec import Struct
@@ -50,6 +50,7 @@ CONSENT = frozenset({"invalid_grant", "interaction_required", "consent_required"
 """Errors that a new consent ends (RFC 6749, section 5.2; OpenID Connect Core 1.0, section 3.1.2.6)."""
 _REFUSED = CONSENT | {"invalid_client", "access_denied", "expired_token"}
 _LATER = {"temporarily_unavailable", "server_error", "slow_down"}
+_PROXY_PORTS = {"http": 80, "https": 443}
 _MOST_SECONDS = 7 * 86400.0
 """No Retry-After longer than this is believed."""
 
@@ -162,8 +163,7 @@ def _asked(request: _Request, ca_file: str | None, local: bool, secrets: Sequenc
     if proxy and not allowed().by_name("tokens", address.host.decode()):
         raise PolicyRefused(f"{host}: the policy does not allow to ask it for tokens; behind a proxy its name, or "
                             "address, has to be listed")
-    pool = httpcore.HTTPProxy(proxy, network_backend=backend) if proxy else httpcore.ConnectionPool(
-        network_backend=backend)
+    pool = proxy.pool(backend) if proxy else httpcore.ConnectionPool(network_backend=backend)
     try:
         with (closing(backend), pool,
               pool.stream(request.method, address, headers=list(given.items()), content=request.content) as response):
@@ -176,12 +176,37 @@ def _asked(request: _Request, ca_file: str | None, local: bool, secrets: Sequenc
         raise ConnectionFailed(f"{host}: no answer to a request for a token: {text}") from None
 
 
-def _proxy(where: SplitResult) -> str | None:
-    """The one that the environment names (https_proxy, no_proxy)."""
+class _Proxy(Struct, frozen=True):
+    """`auth`: user name and password, which the proxy alone is told."""
+
+    url: httpcore.URL
+    auth: tuple[str, str] | None
+
+    def pool(self, backend: _Backend) -> httpcore.ConnectionPool:
+        return httpcore.HTTPProxy(self.url, self.auth, network_backend=backend)
+
+
+def _proxy(where: SplitResult) -> _Proxy | None:
+    """The one that the environment names (https_proxy, all_proxy, no_proxy). Raises SourceUnsuitable, which does not
+    quote it: a password may stand there."""
     host = where.hostname or ""
     if is_loopback(host) or urllib.request.proxy_bypass(host):
         return None
-    return urllib.request.getproxies().get(where.scheme)
+    named = urllib.request.getproxies()
+    text = named.get(where.scheme) or named.get("all")
+    if not text:
+        return None
+    try:
+        found = urlsplit(text if "://" in text else f"http://{text}")
+        name, port = _ascii(found.hostname or ""), found.port
+    except (ValueError, SourceUnsuitable):
+        name, port = "", None
+    if not name or found.scheme not in {"http", "https"}:
+        raise SourceUnsuitable(f"{host}: the variable {where.scheme}_proxy or all_proxy names no HTTP proxy: write it "
+                               "as http://host:port, or name the server in no_proxy")
+    url = httpcore.URL(scheme=found.scheme, host=name, port=port or _PROXY_PORTS[found.scheme], target="/")
+    auth = (unquote(found.username), unquote(found.password or "")) if found.username else None
+    return _Proxy(url, auth)
 
 
 def _authority(where: SplitResult) -> str:
@@ -230,6 +255,9 @@ def _object(body: bytes) -> dict[str, Any] | None:
 def _answer(response: httpcore.Response, body: bytes, host: str, secrets: Sequence[Secret]) -> dict[str, Any]:
     status = response.status
     wait = _retry_after(response.headers)
+    if 300 <= status < 400:
+        raise SourceUnsuitable(f"{host}: HTTP status {status}: the server sends us elsewhere, and what is secret is "
+                               "not sent on; state the address that it leads to")
     if status == 429:
         raise Throttled(f"{host}: too many requests for tokens", retry_after=wait)
     if status >= 500 or status in {408, 425}:
