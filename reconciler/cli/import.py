@@ -70,18 +70,22 @@ def command(settings: Settings, tool: str, file: Path, local_domain: str, secret
 
 
 def _read(tool: str, file: Path, domain: str) -> Foreign:
-    from reconciler.manifests.foreign.accounts import Unreadable  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.foreign.accounts import Foreign, Note, Unreadable  # noqa: PLC0415  # --help does without
     from reconciler.manifests.foreign.fetchmail import fetchmail  # noqa: PLC0415
     from reconciler.manifests.foreign.getmail import getmail  # noqa: PLC0415
 
     raw = file.read_bytes()
+    notes: tuple[Note, ...] = ()
     try:
         text = raw.decode()
-    except UnicodeDecodeError:  # both tools read bytes
+    except UnicodeDecodeError as error:  # both tools read bytes
         text = raw.decode("latin-1")
+        notes = (Note(raw.count(b"\n", 0, error.start) + 1, "this is not UTF-8: it is read as Latin-1, and what the "
+                      "tool sent as it stands here, a user name or a password, is sent as UTF-8"),)
     try:
-        return {"fetchmailrc": fetchmail, "getmailrc": getmail}[tool](
+        found = {"fetchmailrc": fetchmail, "getmailrc": getmail}[tool](
             text.removeprefix("\ufeff"), domain, str(file.absolute().parent))
+        return Foreign(found.accounts, (*notes, *found.notes), found.left_out)
     except Unreadable as error:
         raise ConfigurationUnreadable(f"{file}:{error.line}: {error}") from error
 
@@ -111,19 +115,19 @@ def _refused(settings: Settings, directory: Path, found: Manifests) -> dict[str,
     with ExitStack() as around:
         present = directory if directory.is_dir() else Path(around.enter_context(TemporaryDirectory()))
         shelf = Shelf(present, allow_inline_secrets=settings.allow_inline_secrets)
-    files = {directory / name: text.encode() for name, text in found.texts.items()}
-    places = {path: text for path, text in files.items() if path.name in found.places}
-    try:
-        shelf.require_all_valid(files)
-    except EditRefused:  # then one by one
-        refused: dict[str, str] = {}
-        for path in files.keys() - places.keys():
-            try:
-                shelf.require_all_valid({**places, path: files[path]})
-            except EditRefused as error:
-                refused[path.name] = "; ".join(told(one) for one in error.diagnostics)
-        return dict(sorted(refused.items()))
-    return {}
+    files = {name: (directory / name, text.encode()) for name, text in found.texts.items()}
+
+    def why_not(*names: str | None) -> str:
+        try:
+            shelf.require_all_valid(dict(files[name] for name in names if name is not None))
+        except EditRefused as error:
+            return "; ".join(told(one) for one in error.diagnostics)
+        return ""
+
+    if not why_not(*files):
+        return {}
+    reasons = {name: why_not(place, name) for name, place in found.places.items()}  # then one by one
+    return {name: why for name, why in sorted(reasons.items()) if why}
 
 
 def _write(directory: Path, secrets: Path, found: Manifests) -> None:

@@ -66,7 +66,7 @@ def _file(path: str, roots: Roots) -> bytes:
             raise SecretUnavailable(f"the secret file {_shown(path)} is not a file; name one that holds the secret "
                                     "alone")
         if mode & stat.S_IROTH:
-            _tell_readable(path)
+            _tell_readable(_shown(path))
         with os.fdopen(os.dup(descriptor), "rb") as file:
             return file.read(LIMIT + 1)
     except OSError as error:
@@ -102,8 +102,8 @@ def _checked(raw: bytes, where: str) -> Secret:
     if text is None:
         raise SecretUnavailable(f"{where} is not UTF-8; write the secret in UTF-8")
     text = text.removesuffix("\n").removesuffix("\r")
-    if not text:
-        raise SecretUnavailable(f"{where} is empty; put the secret there")
+    if not text.strip():
+        raise SecretUnavailable(f"{where} is empty{', but for spaces' if text else ''}; put the secret there")
     if any(ord(character) < 0x20 or 0x7f <= ord(character) < 0xa0 for character in text):
         raise SecretUnavailable(f"{where} has a line end, a tab or another control character inside; it must hold the "
                                 "secret alone, on one line")

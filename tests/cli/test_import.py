@@ -328,6 +328,65 @@ def test_names_that_are_taken_are_passed_over(run: Run, elsewhere: Path) -> None
     assert run("validate").exit_code == 0
 
 
+@pytest.mark.parametrize(("text", "code", "said"), [
+    ("poll h proto pop2 user u pass p", 1, ":1: h: no account: POP2 is not spoken here"),
+    ("poll h\nproto rpop user u pass p", 1, ":2: h: no account: RPOP is not spoken here"),
+    ("poll h proto imap", 1, ":1: h: no account: it names no user"),
+    ("poll h proto odmr user u pass p", 0, "by ODMR a server is asked to send mail"),
+    ("poll h proto pop3 port 995 user u pass p", 0, "TLS begins at once with most servers"),
+    ("poll h proto imap timeout 5 user u pass p", 0, "it is 10s"),
+    ("poll h proto imap\nuser u pass ''", 0, ":2: its password is empty"),
+    ("poll h proto imap user u pass 'a\nb'", 0, "which no login can carry"),
+    ("poll h proto imap user u pass 'a\\tb'", 0, "which no login can carry"),
+])
+def test_what_cannot_be_carried_over_is_said(run: Run, elsewhere: Path, text: str, code: int, said: str) -> None:
+    (elsewhere / "rc").write_text(text)
+    result = run("import", "fetchmailrc", "rc")
+    assert (result.exit_code, said in result.stderr) == (code, True), result.stderr
+    assert not (elsewhere / "collectors.d").exists() or run("validate").exit_code == 0
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("password = p\nusername = v", ":6: `username` stands here once more"),
+    ("password =\n", ":5: its password is empty"), ("password = a\n  b\n", ":5: its password has a line end"),
+    ("password = p\n[options]\ndelete = perhaps", ":7: `delete` is neither true nor false"),
+    ("password = p\n[destination]\ntype = Maildir\npath = ~nobody-of-this-name/Maildir/", ":8: `path` names a user"),
+    ("password = p\n[destination]\ntype = Maildir\npath = $NOWHERE_SET/Maildir/", ":8: `path` names a user"),
+    ("password = p\ntimeout = 3600", "it is 600s"),
+])
+def test_what_getmail_cannot_carry_over_is_said(run: Run, elsewhere: Path, text: str, said: str) -> None:
+    (elsewhere / "rc").write_text("[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = h\nusername = u\n" + text)
+    result = run("import", "getmailrc", "rc")
+    assert (result.exit_code, said in result.stderr) == (0, True), result.stderr
+    assert run("validate").exit_code == 0
+
+
+def test_time_and_variables_are_carried_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAIL_BASE", "/srv/mail")
+    (account,) = accounts("poll h proto imap timeout 30 user u pass p")
+    assert account.spec["source"]["timeout"] == "30s"
+    found = getmailed("password = p\ntimeout = 180\nca_certs = $MAIL_BASE/ca.pem",
+                      "[destination]\ntype = Maildir\npath = ${MAIL_BASE}/ann/\n")
+    assert found.spec["source"]["timeout"] == "180s"
+    assert found.spec["source"]["caFile"] == "/srv/mail/ca.pem"
+    assert found.place == {"maildir": {"path": "/srv/mail/ann"}}
+
+
+def test_bytes_that_are_sent_otherwise_are_said(run: Run, elsewhere: Path) -> None:
+    (elsewhere / "rc").write_bytes(b"# a comment\npoll h.example proto imap user u pass 'p\xe4ss' keep\n")
+    result = run("import", "fetchmailrc", "rc")
+    assert "rc:2: this is not UTF-8: it is read as Latin-1" in result.stderr
+
+
+def test_a_destination_that_is_invalid_is_not_written(run: Run, elsewhere: Path) -> None:
+    (elsewhere / "rc").write_text("[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = h\nusername = u\npassword = p\n"
+                                  "[destination]\ntype = Maildir\npath = /srv/{box}/\n")
+    result = run("import", "getmailrc", "rc")
+    assert result.exit_code == 1
+    assert "u is left out: " in result.stderr
+    assert not list((elsewhere / "collectors.d").glob("*.yaml"))
+
+
 def test_an_invalid_result_is_not_written(run: Run, elsewhere: Path) -> None:
     (elsewhere / "rc").write_text("poll h proto imap user u pass p is 'two words' here", encoding="utf-8")
     result = run("import", "fetchmailrc", "rc")

@@ -41,6 +41,7 @@ def test_S4_one_trailing_newline_is_stripped(tmp_path: Path, content: bytes, sec
 @pytest.mark.parametrize(("content", "says"), [
     (b"", "is empty"),
     (b"\n", "is empty"),
+    (b"  \n", "is empty, but for spaces"),
     (b"two\n\n", "control character"),
     (b"two\nlines", "control character"),
     (b"car\rriage", "control character"),

@@ -45,6 +45,17 @@ class Account:
     def note(self, line: int, message: str) -> None:
         self.notes.append(Note(line, message))
 
+    def take_secret(self, line: int, secret: str | None) -> None:
+        """Its password, with a note where no login can use it."""
+        self.secret = secret if secret and secret.strip() else None
+        if secret is None:
+            self.note(line, "it has no password: write it into the file that the manifest names")
+        elif self.secret is None:
+            self.note(line, "its password is empty: write it into the file that the manifest names")
+        elif not secret.isprintable() and any(ord(one) < 0x20 or 0x7f <= ord(one) < 0xa0 for one in secret):
+            self.note(line, "its password has a line end or another control character, which no login can carry: "
+                            "correct the file that the manifest names")
+
 
 class Foreign(Struct, frozen=True):
     """A whole configuration; `notes` are about none of its accounts. `left_out`: there are accounts in it that are not
@@ -57,18 +68,20 @@ class Foreign(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """By file name: the texts of the manifests, and the secrets that they refer to. `places`: those of Destinations."""
+    """By file name: the texts of the manifests, and the secrets that they refer to. `places`: the file of each
+    collector's Destination."""
 
     texts: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
-    places: frozenset[str] = frozenset()
+    places: Mapping[str, str | None] = field(default_factory=dict)
 
     def without(self, names: Iterable[str]) -> Manifests:
-        """All but these collectors' files, and their secrets."""
+        """All but these collectors' files, their secrets, and the Destinations that are theirs alone."""
         out = set(names)
-        return Manifests({name: text for name, text in self.texts.items() if name not in out},
-                         {name: secret for name, secret in self.secrets.items() if f"{name}.yaml" not in out},
-                         self.places)
+        places = {name: place for name, place in self.places.items() if name not in out}
+        kept = {*places, *places.values()}
+        return Manifests({name: text for name, text in self.texts.items() if name in kept},
+                         {name: secret for name, secret in self.secrets.items() if f"{name}.yaml" in kept}, places)
 
 
 def manifests(foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = (), *, modeline: str = "") -> Manifests:
@@ -77,6 +90,7 @@ def manifests(foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = 
     names = set(taken)
     texts: dict[str, str] = {}
     kept: dict[str, str] = {}
+    used: dict[str, str | None] = {}
     places = _places(foreign.accounts)
     for account in foreign.accounts:
         name = _name(account, names)
@@ -87,14 +101,19 @@ def manifests(foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = 
             if account.secret is not None:
                 kept[name] = account.secret
         place = next((key for key, spec in places.items() if spec == account.place), None)
+        used[f"{name}.yaml"] = place and _file_of(place)
         spec = {**account.spec, "source": source, "destination": place}
         comments = [_one_line(text) for text in (
             f"From {file}:{account.line}.", *(f"{file}:{note.line}: {note.message}" for note in account.notes))]
         texts[f"{name}.yaml"] = collector(name, spec, comments=comments, modeline=modeline)
-    destinations = {f"destination-{name}.yaml": destination(name, {"default": number == 0 or None, **place_spec},
+    destinations = {_file_of(name): destination(name, {"default": number == 0 or None, **place_spec},
                                                             modeline=modeline)
                     for number, (name, place_spec) in enumerate(places.items())}
-    return Manifests({**texts, **destinations}, kept, frozenset(destinations))
+    return Manifests({**texts, **destinations}, kept, used)
+
+
+def _file_of(place: str) -> str:
+    return f"destination-{place}.yaml"
 
 
 def _places(accounts: Iterable[Account]) -> dict[str, dict[str, Any]]:
@@ -147,6 +166,13 @@ def found_from(base: str, path: str | None) -> str | None:
 def address(name: str, domain: str) -> str:
     """A local user as an address."""
     return name if "@" in name else f"{name}@{domain}"
+
+
+def patience(seconds: int) -> tuple[str, str]:
+    """The longest silence, as near as a manifest can say it: 10s … 10m; and what is to be said of that, or ""."""
+    bounded = f"{min(max(seconds, 10), 600)}s"
+    near = 10 <= seconds <= 600
+    return bounded, "" if near else f"a timeout of 10 seconds to 10 minutes can be declared: it is {bounded}"
 
 
 def interval(seconds: int) -> str:

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.manifests.foreign.accounts import Account, Foreign, Note, address, folder, found_from, interval
+from reconciler.manifests.foreign.accounts import (
+    Account,
+    Foreign,
+    Note,
+    address,
+    folder,
+    found_from,
+    interval,
+    patience,
+)
 from reconciler.manifests.foreign.fetchmail_syntax import LISTS, Entry, Option, Reader, User
 
 UNLIMITED = "100GiB"
 """Larger than any message: fetchmail and getmail take every one unless they are told otherwise."""
 _PORTS = {"imap": 143, "imaps": 993, "imap2": 143, "pop3": 110, "pop3s": 995}
+_SENT = "a server is asked to send mail: nothing is collected"
 _USUAL = {("imap", True): 993, ("imap", False): 143, ("pop3", True): 995, ("pop3", False): 110}
 _SAID = frozenset({
     "via", "protocol", "port", "password", "ssl", "sslproto", "sslcertfile", "keep", "fetchall", "limit", "fetchlimit",
@@ -47,16 +57,17 @@ def fetchmail(text: str, domain: str, base: str = "") -> Foreign:
         notes.append(Note(defaults.line, "no account is carried over: what holds for all of them is not understood"))
         return Foreign((), tuple(notes), left_out=True)
     accounts: list[Account] = []
+    left_out = bool(reader.problems)
     for entry in reader.entries:
         users = entry.users or ([] if entry.broken else [User(entry.line)])
         for user in users if entry.sort != "defaults" else ():
-            account = _Composer(entry, user, defaults, reader.settings, domain, base).account()
-            if account is None:
-                notes.append(Note(user.line, f"{entry.name}: no account: it names no user, or its protocol is neither "
-                                             "IMAP nor POP3"))
+            found = _Composer(entry, user, defaults, reader.settings, domain, base).account()
+            if isinstance(found, Note):
+                notes.append(Note(found.line, f"{entry.name}: no account: {found.message}"))
+                left_out = left_out or _SENT not in found.message
             else:
-                accounts.append(account)
-    return Foreign(tuple(accounts), tuple(notes), left_out=bool(reader.problems))
+                accounts.append(found)
+    return Foreign(tuple(accounts), tuple(notes), left_out)
 
 
 def _options(entry: Entry, user: User, defaults: Entry | None) -> dict[str, Option]:
@@ -85,20 +96,23 @@ class _Composer:
         self._host = self._value("via") or entry.name
         self._account = Account(user.line, self._name, self._host, {})
 
-    def account(self) -> Account | None:
+    def account(self) -> Account | Note:
+        """A note says why there is none."""
         protocol = self._protocol()
-        if protocol is None or not self._name:
-            return None
+        if protocol is None:
+            said = (self._value("protocol") or "").upper()
+            return Note(self._line("protocol"), f"by {said} {_SENT}" if said in {"ETRN", "ODMR"} else
+                        f"{said} is not spoken here, only IMAP and POP3 are")
+        if not self._name:
+            return Note(self._user.line, "it names no user")
         source = {"protocol": protocol, "host": self._host, **self._connection(protocol), "username": self._name,
-                  "caFile": found_from(self._base, self._value("sslcertfile"))}
+                  "timeout": self._timeout(), "caFile": found_from(self._base, self._value("sslcertfile"))}
         if protocol == "imap":
             source["folders"] = tuple(map(folder, self._values("folder")))
         self._account.spec = {
             "enabled": False if self._entry.sort == "skip" else None, "source": source, "collect": self._collect(),
             "recipient": self._recipient()}
-        self._account.secret = self._value("password")
-        if self._account.secret is None:
-            self._note(self._user.line, "it has no password: write it into the file that the manifest names")
+        self._account.take_secret(self._user.line, self._value("password"))
         self._account.place = self._place()
         self._rest()
         return self._account
@@ -135,6 +149,9 @@ class _Composer:
         number = _PORTS.get(port or "") or (int(port) if port and port.isdigit() else None)
         if port and number is None:
             self._note(self._line("port"), f"the port `{port}` is not known: declare its number")
+        if not implicit and number in {993, 995}:
+            self._note(self._line("port"), f"at port {number} TLS begins at once with most servers: declare `tls: "
+                                           "implicit` there")
         tls = "implicit" if implicit else "none" if self._is_plain() else "starttls"
         if tls == "starttls":
             self._note(self._line("protocol"), "TLS was used where the server offered it: here STARTTLS is required")
@@ -145,6 +162,15 @@ class _Composer:
                                                 "`fingerprint` where the system's authorities do not know the server's")
         return {"port": None if number == _USUAL[protocol, implicit] else number,
                 "tls": None if tls == "implicit" else tls}
+
+    def _timeout(self) -> str | None:
+        seconds = self._number("timeout")
+        if seconds is None:
+            return None
+        declared, said = patience(seconds)
+        if said:
+            self._note(self._line("timeout"), said)
+        return declared
 
     def _is_plain(self) -> bool:
         return "sslproto" in self._options and self._value("sslproto") == ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os.path
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.manifests.foreign.accounts import Account, Foreign, Note, Unreadable, address, found_from
+from reconciler.manifests.foreign.accounts import Account, Foreign, Note, Unreadable, address, found_from, patience
 from reconciler.manifests.foreign.fetchmail import UNLIMITED
 from reconciler.providers import known
 
@@ -53,16 +54,18 @@ class _Composer:
 
     def __init__(self, parser: configparser.RawConfigParser, text: str, domain: str, base: str) -> None:
         self._sections: Mapping[str, Mapping[str, str]] = {name: dict(parser[name]) for name in parser.sections()}
-        self._lines = _lines(text)
+        self._lines, repeated = _lines(text)
         self._domain, self._base = domain, base
         line = self._line("retriever", "type")
         self._account = Account(line, self._get("retriever", "username"), self._get("retriever", "server"), {})
+        for number, key in repeated:
+            self._account.note(number, f"`{key}` stands here once more: the last one counts; getmail refuses that")
 
     def foreign(self) -> Foreign:
         kind = self._get("retriever", "type")
         if kind == "MultidropSDPSRetriever":
             return Foreign((), (Note(self._line("retriever", "type"), "SDPS, Demon Internet's extension of POP3, is "
-                                                                      "not supported: no account"),))
+                                                                      "not supported: no account"),), left_out=True)
         found = _RETRIEVER.fullmatch(kind)
         if found is None:
             raise Unreadable(self._line("retriever", "type"), f"{kind or 'no'} is no retriever of getmail6")
@@ -97,8 +100,19 @@ class _Composer:
         return (value,) if isinstance(value, str) else tuple(map(str, value))
 
     def _flag(self, key: str, default: bool) -> bool:
-        return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False,
-                "0": False}.get(self._get("options", key).lower(), default)
+        text = self._get("options", key).lower()
+        found = {**configparser.RawConfigParser.BOOLEAN_STATES, "": default}.get(text)
+        if found is None:
+            self._note("options", key, f"`{key}` is neither true nor false: it is taken for {str(default).lower()}")
+        return default if found is None else found
+
+    def _path(self, section: str, key: str) -> str | None:
+        """getmail puts in the home directory and what variables hold."""
+        text = os.path.expandvars(self._get(section, key))
+        found = found_from(self._base, text or None)
+        if found and ((text.startswith("~") and "~" in found) or "$" in text):
+            self._note(section, key, f"`{key}` names a user or a variable that is not known here: correct {found}")
+        return found
 
     def _number(self, section: str, key: str) -> int | None:
         """getmail takes Python's own spelling of them: `5_000`, and a comment behind."""
@@ -118,7 +132,7 @@ class _Composer:
         source: dict[str, Any] = {
             "protocol": protocol, "host": self._account.host, "port": self._number("retriever", "port"),
             "tls": None if implicit else "none",
-            "caFile": found_from(self._base, self._get("retriever", "ca_certs") or None),
+            "timeout": self._timeout(), "caFile": self._path("retriever", "ca_certs"),
             "username": self._account.username}
         if not implicit:
             self._note("retriever", "type", "no TLS was used: declare `tls: starttls` where the server has it")
@@ -129,6 +143,15 @@ class _Composer:
             source["folders"] = self._folders()
         self._password(source)
         return source
+
+    def _timeout(self) -> str | None:
+        seconds = self._number("retriever", "timeout")
+        if seconds is None:
+            return None
+        declared, said = patience(seconds)
+        if said:
+            self._note("retriever", "timeout", said)
+        return declared
 
     def _folders(self) -> tuple[str, ...] | None:
         if self._get("retriever", "mailboxes").upper() == "ALL":
@@ -142,10 +165,9 @@ class _Composer:
             self._token_login(source)
         elif command:
             source["password"] = {"command": list(command)}
-        elif self._get("retriever", "password"):
-            self._account.secret = self._sections["retriever"]["password"]
         else:
-            self._note("retriever", "username", "it has no password: write it into the file that the manifest names")
+            password = self._sections["retriever"].get("password")
+            self._account.take_secret(self._line("retriever", "username" if password is None else "password"), password)
 
     def _token_login(self, source: dict[str, Any]) -> None:
         """What getmail logs in with is an access token, which is no password."""
@@ -173,18 +195,18 @@ class _Composer:
         return {"forwardTo": address(override or self._account.username, self._domain)}
 
     def _detected(self) -> dict[str, Any]:
-        header, _, number = self._get("retriever", "envelope_recipient").partition(":")
+        header, number = (part.strip() for part in self._get("retriever", "envelope_recipient").partition(":")[::2])
         if number not in {"", "1"}:
             self._note("retriever", "envelope_recipient", f"the topmost {header} decides, not number {number}")
         domain = self._account.username.partition("@")[2] or self._account.host
         self._note("retriever", "type", f"the addresses of {domain} are taken for ours: correct `from` where that is "
                                         "wrong; `mailcollector route` shows who would get a message")
-        return {"detect": {"from": [domain], "to": self._domain, "header": header.strip() or None}}
+        return {"detect": {"from": [domain], "to": self._domain, "header": header or None}}
 
     def _place(self) -> dict[str, Any] | None:
-        kind, path = self._get("destination", "type"), self._get("destination", "path")
-        if kind == "Maildir" and path:
-            return {"maildir": {"path": (found_from(self._base, path) or path).rstrip("/") or "/"}}
+        kind = self._get("destination", "type")
+        if kind == "Maildir" and (path := self._path("destination", "path")):
+            return {"maildir": {"path": path.rstrip("/") or "/"}}
         if kind == "MDA_lmtp":
             host, port = self._get("destination", "host") or "localhost", self._number("destination", "port")
             return {"lmtp": {"socket": host} if host.startswith("/") else {"host": host, "port": port or _LMTP_PORT}}
@@ -206,14 +228,19 @@ class _Composer:
                     self._note(section, key, f"`{key}` is not carried over" + (f": {why}" if why else ""))
 
 
-def _lines(text: str) -> dict[tuple[str, str], int]:
-    """Where each section (with an empty key) and each key stands."""
+def _lines(text: str) -> tuple[dict[tuple[str, str], int], list[tuple[int, str]]]:
+    """Where each section (with an empty key) and each key stands, and what stands there once more."""
     found: dict[tuple[str, str], int] = {}
+    repeated: list[tuple[int, str]] = []
     section = ""
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\[([^]]+)\]", line):
-            section = header[1]
-            found[section, ""] = number
+            section, place = header[1], (header[1], "")
         elif key := re.match(r"([^\s#;:=][^:=]*?)\s*[:=]", line):
-            found[section, key[1].lower()] = number
-    return found
+            place = section, key[1].lower()
+        else:
+            continue
+        if place in found:
+            repeated.append((number, place[1] or f"[{section}]"))
+        found[place] = number
+    return found, repeated
