@@ -50,7 +50,7 @@ _MEANT = {"status": "get", "list": "get", "ls": "get", "ps": "get", "show": "des
           "sync": "collect", "fetch": "collect", "reconcile": "collect", "reset": "clear", "forget": "clear",
           "lint": "validate", "diff": "plan", "test": "check", "ping": "check", "set": "edit", "daemon": "run",
           "serve": "run", "login": "oauth2", "repair": "fsck", "convert": "import", "healthcheck": "health",
-          "alive": "health", "help": "--help"}
+          "alive": "health", "help": "--help", "log": "describe", "logs": "describe", "history": "describe"}
 """What other programs call our verbs."""
 
 

@@ -85,12 +85,12 @@ def _enforce(file: Path) -> None:
 
 
 def _settings(*, state_dir: Path, state: str | None, allow_inline_secrets: bool, **rest: Any) -> Settings:
-    return Settings(state_dir=state_dir, state_url=state or f"sqlite:///{state_dir / 'ledger.sqlite3'}",
+    return Settings(state_dir=state_dir, state_url=state or _ledger_in(state_dir),
                     allow_inline_secrets=bool(allow_inline_secrets), **rest)
 
 
 def _options(log_level: LogLevel, *, manifests: bool) -> list[tuple[str, dict[str, Any]]]:
-    directory = click.Path(file_okay=False, path_type=Path)
+    directory = click.Path(file_okay=False, readable=False, path_type=Path)  # who may read it, the verb finds out
     number = click.IntRange(min=1)
     listed = [
         _option("--state-dir", type=directory, metavar="DIR", default=Path("state"), show_default=True,
@@ -122,6 +122,11 @@ def _options(log_level: LogLevel, *, manifests: bool) -> list[tuple[str, dict[st
 
 def _option(name: str, **attributes: Any) -> tuple[str, dict[str, Any]]:
     return name, attributes
+
+
+def _ledger_in(directory: Path) -> str:
+    """As a URL, in which these two characters would mean something else."""
+    return "sqlite:///" + str(directory / "ledger.sqlite3").replace("%", "%25").replace("?", "%3F")
 
 
 def _supported_store(_: click.Context, __: click.Parameter, url: str | None) -> str | None:

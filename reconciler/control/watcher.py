@@ -10,6 +10,7 @@ then it has everything watched anew.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import suppress
@@ -18,8 +19,11 @@ from pathlib import Path
 from watchfiles import Change, awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
+from reconciler.control.threads import Threads
 from reconciler.control.ways import way
 from reconciler.log import log
+from reconciler.manifests.walking import DirectoryVanished, walk
+from reconciler.model.errors import NoThread
 
 DEBOUNCE = 200
 """Milliseconds: in a storm of events the first wake-up comes after so long."""
@@ -45,6 +49,7 @@ class Watcher:
         self._directory = directory.absolute()
         self._elsewhere: frozenset[Path] = frozenset()
         self._wake = wake
+        self._threads = Threads("watching", 1)
         self._swapped = asyncio.Event()
         self._moved = asyncio.Event()
         self._refusal = ""
@@ -71,7 +76,7 @@ class Watcher:
             own = _Places(way(self._directory))
             places = _Places(place for path in (self._directory, *self._elsewhere) for place in way(path))
             self._wake_soon()
-            async for paths in self._events(places.parents, places, self._moved, recursive=False):
+            async for paths in self._events(places.parents, places, self._moved):
                 self._moved.set()  # links may lead elsewhere now
                 if any(path in own for path in paths):
                     self._swapped.set()
@@ -80,23 +85,34 @@ class Watcher:
     async def _inside(self) -> None:
         while True:
             self._swapped.clear()
+            directories = await self._listed()
             self._wake_soon()
             own = _OwnFiles(self._directory)
-            async for paths in self._events({self._directory}, own, self._swapped, recursive=True):
+            async for paths in self._events(directories, own, self._swapped):
                 self._wake(paths)
+                if any(path in directories or _is_entered(path) for path in paths):
+                    self._swapped.set()
             await _either(self._swapped, self._pause)
+
+    async def _listed(self) -> Collection[str]:
+        """Each by itself: a recursive watch would follow links to wherever they lead, and there for minutes. These are
+        the ones that a look enters, within its bounds."""
+        try:
+            return (await self._threads.run(walk, self._directory)).holding()
+        except (DirectoryVanished, NoThread):
+            return {str(self._directory)}
 
     def _wake_soon(self) -> None:
         """awatch begins to watch before it first waits, so this wake-up finds whatever came before that."""
         asyncio.get_running_loop().call_soon(self._wake, None)
 
-    async def _events(self, paths: Iterable[Path | str], concerns: Callable[[Change, str], bool],
-                      stop: asyncio.Event, *, recursive: bool) -> AsyncIterator[set[str]]:
+    async def _events(self, paths: Iterable[str], concerns: Callable[[Change, str], bool],
+                      stop: asyncio.Event) -> AsyncIterator[set[str]]:
         """The paths of each burst of events; ends when `stop` is set or a path cannot be watched."""
         try:
             _require_threads()
             async for burst in awatch(*paths, watch_filter=concerns, debounce=DEBOUNCE, step=STEP, stop_event=stop,
-                                      recursive=recursive, ignore_permission_denied=self._lenient):
+                                      recursive=False, ignore_permission_denied=self._lenient):
                 self._refused("")
                 yield {path for _, path in burst}
         except FileNotFoundError:
@@ -172,6 +188,12 @@ class _OwnFiles:
 
     def __call__(self, _change: Change, path: str) -> bool:
         return "/.git/" not in path[self._length:]
+
+
+def _is_entered(path: str) -> bool:
+    """Whether a look would enter it."""
+    name = os.path.basename(path)  # noqa: PTH119  # paths are text here
+    return not (name.startswith(".") or name.endswith("~")) and os.path.isdir(path)  # noqa: PTH112
 
 
 async def _either(event: asyncio.Event, pause: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, zip_longest
@@ -141,7 +142,7 @@ def file(url: URL) -> Path:
 
 def _sqlite(path: Path, writable: bool, foreign_keys: bool) -> Engine:
     """Never makes the file: one that vanishes while we run is an error, not an empty ledger."""
-    address = URL.create("sqlite", database=f"file:{urllib.parse.quote(str(path))}",
+    address = URL.create("sqlite", database=f"file:{urllib.parse.quote(os.fsencode(path))}",
                          query={"mode": "rw" if writable else "ro", "uri": "true"})
     made = create_engine(address, pool_size=_CONNECTIONS, max_overflow=0, pool_use_lifo=True, hide_parameters=True,
                          connect_args={"timeout": LOCK_WAIT, "check_same_thread": False})

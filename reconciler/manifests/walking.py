@@ -67,13 +67,21 @@ class Oddities(Struct, frozen=True):
 class Walk(Struct, frozen=True):
     """What there is: `*.yaml` and `*.yml`, sorted; what begins with `.` or ends in `~` is passed over.
 
-    Links are followed, each directory is entered once; `entered` are those. What bears such a name but is no file is
-    listed too, and so is a directory that cannot or may not be entered: `oddities` or reading it tell what is wrong.
+    Links are followed, each directory is entered once: `entered` are their identities, `directories` the paths of
+    entry. What bears such a name but is no file is listed too, and so is a directory that cannot or may not be entered:
+    `oddities` or reading it tell what is wrong. `links` are files.
     """
 
     files: list[Path]
     entered: frozenset[Identity]
     oddities: Oddities
+    directories: frozenset[str]
+    links: list[str]
+
+    def holding(self) -> frozenset[str]:
+        """The directories in which what was found can change, as far as they are in the root."""
+        targets = (os.path.dirname(os.path.realpath(link)) for link in self.links)  # noqa: PTH120  # paths are text here
+        return self.directories.union(target for target in targets if _is_within(target, self.oddities.root))
 
 
 def list_files(root: Path) -> list[Path]:
@@ -93,7 +101,8 @@ def walk(root: Path) -> Walk:
         entries = []
     walker.take(entries)
     return Walk(sorted(walker.files), frozenset(walker.seen),
-                Oddities(walker.root, walker.refused, frozenset(walker.abroad)))
+                Oddities(walker.root, walker.refused, frozenset(walker.abroad)),
+                frozenset({str(root), *walker.directories}), walker.links)
 
 
 class _Refused(Exception):
@@ -109,6 +118,8 @@ class _Walker:
         self.root = root
         self.seen = seen
         self.files: list[Path] = []
+        self.directories: set[str] = set()
+        self.links: list[str] = []
         self.refused: dict[str, Refusal] = {}
         self.abroad: set[str] = set()
         self.left = left
@@ -163,6 +174,8 @@ class _Walker:
                                                               "it: rename it"))
             elif is_file:
                 self.files.append(Path(entry.path))
+                if entry.is_symlink():
+                    self.links.append(entry.path)
             else:
                 yield entry
 
@@ -176,7 +189,9 @@ class _Walker:
         if entry.is_symlink() and not _is_within(target := os.path.realpath(entry.path), self.root):
             return self._go_abroad(entry, target, depth)
         self.seen.add(found)
-        return self.entries(entry.path)
+        below = self.entries(entry.path)
+        self.directories.add(entry.path)
+        return below
 
     def _go_abroad(self, entry: os.DirEntry[str], target: str, depth: int) -> list[os.DirEntry[str]]:
         """All of it, or, where that is too much, nothing."""
@@ -194,6 +209,8 @@ class _Walker:
         self.left -= allowed - walker.left
         self.seen |= walker.seen
         self.files += walker.files
+        self.directories |= {entry.path, *walker.directories}
+        self.links += walker.links
         self.refused |= walker.refused
         self.abroad |= {entry.path, *walker.abroad}
         return []

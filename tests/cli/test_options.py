@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from reconciler.ledger import open_ledger
 from reconciler.model.settings import Listen, Settings
 from tests.cli.conftest import Run
 from tests.cli.fake_app import FakeApp
@@ -89,3 +91,14 @@ def test_unknown_verb_is_told_with_the_nearest(run: Run) -> None:
 
     assert result.exit_code == 2
     assert "there is no verb 'descrbe': did you mean describe?" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["st?x", "st%41", "a?b=c&mode=ro", "%", "x#%23", "with space", "состояние",
+                                  os.fsdecode(b"st\xff")])
+def test_the_ledger_is_in_the_state_directory_whatever_that_is_called(run: Run, app: FakeApp, tmp_path: Path,
+                                                                      name: str) -> None:
+    run("run", "m.d", "--state-dir", str(tmp_path / name))
+    (tmp_path / name).mkdir()
+    open_ledger(ran(app).state_url).close()
+    assert (tmp_path / name / "ledger.sqlite3").exists()
+    assert [path for path in tmp_path.glob("**/*.sqlite3") if path.parent.name != name] == []

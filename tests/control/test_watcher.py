@@ -8,8 +8,10 @@ import sys
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import watchfiles
 from structlog.testing import capture_logs
 from watchfiles import Change
 from watchfiles._rust_notify import WatchfilesRustInternalError
@@ -158,6 +160,7 @@ NO_THREADS = """
 import asyncio, resource, sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from reconciler.control import watcher
 
 async def scenario():
@@ -194,3 +197,39 @@ def test_M4_R1_where_there_is_no_thread_the_process_lives_and_looks_for_changes(
     assert [line for line in said if "thread" in line][1:] == ["looks without threads"], said
     assert "can't start new thread" in said[0]
     assert said[-1] == "told of events again"
+
+
+def test_N1_directories_are_watched_that_a_look_enters_and_no_others(tmp_path: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links to a whole machine, to a loop, to a shared directory, to a file in a hidden one; a new directory."""
+    root, shared, all_of_them = tmp_path / "collectors.d", tmp_path / "shared", asyncio.Event()
+    expected = {str(root / name) for name in ("", "team", ".store", "shared", "shared/deep")}
+    for directory in (root / ".store", root / "team", shared / "deep"):
+        directory.mkdir(parents=True)
+    (root / ".store" / "kept").write_text("a")
+    for name, target in {"all": "/", "up": "..", "self": ".", "shared": str(shared), "kept.yaml": ".store/kept",
+                         "team/all": "/"}.items():
+        (root / name).symlink_to(target)
+    real = watchfiles.awatch
+
+    def awatch(*paths: str, recursive: bool, **options: Any) -> AsyncIterator[Any]:
+        assert not recursive
+        if set(paths) == expected:
+            all_of_them.set()
+        return real(*paths, recursive=False, **options)
+
+    monkeypatch.setattr(watcher, "awatch", awatch)
+
+    async def scenario() -> None:
+        async with watching(root) as (_, wakes):
+            await asyncio.wait_for(all_of_them.wait(), GENEROUS)
+            await wakes.quiet()
+            await wakes.after(lambda: (shared / "deep" / "a.yaml").write_text("a"))
+            await wakes.quiet()
+            await wakes.after(lambda: (root / ".store" / "kept").write_text("b"))
+            await wakes.quiet()
+            await wakes.after((root / "team" / "new").mkdir)
+            await wakes.quiet()
+            await wakes.after(lambda: (root / "team" / "new" / "a.yaml").write_text("a"))
+
+    asyncio.run(scenario())
