@@ -7,7 +7,7 @@ from itertools import islice
 
 from reconciler.model.interfaces import Entries
 from reconciler.model.messages import Listed
-from reconciler.model.outcomes import Entry
+from reconciler.model.outcomes import Entry, MessageState
 
 BLOCK = 5000
 
@@ -35,5 +35,8 @@ def latest_uid(known: Mapping[str, Entry]) -> int:
 
 
 def any_left(known: Mapping[str, Entry]) -> bool:
-    """Whether anything that is known may still be on the server."""
-    return known.any_left() if isinstance(known, Entries) else not all(known[key].deleted for key in known)
+    """Whether anything that is known may still be on the server; not what was only seen there."""
+    if isinstance(known, Entries):
+        return known.any_left()
+    entries = (known[key] for key in known)
+    return any(not entry.deleted and (entry.state is not MessageState.LISTED or entry.header) for entry in entries)

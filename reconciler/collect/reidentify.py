@@ -10,7 +10,7 @@ those that are attempted are compared by their content.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -27,6 +27,7 @@ from reconciler.model.messages import Fingerprint, Folder, Listed, Listing
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
 
 _AT_ONCE = 1000
+_NEWEST, _LEFT = 1000, 20
 LOOKED_AT = 100_000
 """Headers that one session asks for."""
 Headers = Callable[[Folder, Sequence[Listed]], Iterable[tuple[Listed, bytes | None]]]
@@ -145,6 +146,15 @@ class Reidentification:
 
     def _header(self, folder: Folder, key: str, entry: Entry | None) -> str:
         return entry.header if entry is not None and entry.header else self._unlisted.get((folder, key), "")
+
+    def remember_left(self, place: Known, attempted: Collection[str]) -> None:
+        """By POP3, where all that is known of a maildrop may be deleted without the ledger hearing of it: some that
+        stay are recorded, so that they are not taken for the deleted ones under new UIDLs (`identify`)."""
+        newest = [message for message in islice(reversed(place.listing.messages), _NEWEST)
+                  if message.key not in attempted]
+        left = islice((message for message, entry in each(newest, place.entries) if entry is None), _LEFT)
+        self._ledger.record(self._collector, place.folder, [
+            Record(message.key, MessageState.LISTED, message.size or 0) for message in left], self._now())
 
     def needs_content(self, folder: Folder, attempt: Attempt) -> bool:
         """Whether the whole message must be read before it is known which one it is."""

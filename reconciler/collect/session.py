@@ -242,10 +242,13 @@ class Session(Generic[S]):
         self._tally.listed, self._tally.skipped, self._tally.parked = chosen.listed, chosen.skipped, chosen.parked
         self._tally.left = chosen.left + chosen.attempts
         self._sole = chosen.attempts == 1
+        works = [work.chosen() for work in chosen.folders]
+        if self._task.deletes:
+            self._remember_left(places, works)
         if settled(chosen.folders, self._tally) and not chosen.paused:
             self._keep_standing()
         self._progress()
-        return [work.chosen() for work in chosen.folders]
+        return works
 
     def _headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterable[tuple[Listed, bytes | None]]:
         """As far as the server gives them: what ends the connection is tried once more; then those that are left of
@@ -281,6 +284,12 @@ class Session(Generic[S]):
         if not listing.keys_stable:
             self._go_by_content(place.entries)
         return place
+
+    def _remember_left(self, places: Sequence[Known], works: Sequence[FolderWork]) -> None:
+        for place, work in zip(places, works, strict=True):
+            if place.folder.account.protocol == "pop3" and place.listing.keys_stable:
+                going = {attempt.listed.key for attempt in (*work.attempts, *work.suspects)}
+                self._reidentification.remember_left(place, going)
 
     def _keep_standing(self) -> None:
         found = standing(self._source, self._task.digest, self._tally, self._now())

@@ -44,7 +44,8 @@ _DELIVERED = (
 _DELIVERED_OF_THESE = select(deliveries.c.message_id, deliveries.c.recipient).where(
     deliveries.c.message_id.in_(bindparam("ids", expanding=True)))
 _ANY = select(messages.c.id).where(messages.c.folder_id == _PLACE).limit(1)
-_LEFT = _ANY.where(messages.c.deleted_at.is_(None))
+_LEFT = _ANY.where(messages.c.deleted_at.is_(None), (messages.c.state != MessageState.LISTED)
+                   | messages.c.header.is_not(None))
 _LATEST = select(func.max(cast(messages.c.key, BigInteger))).where(messages.c.folder_id == _PLACE)
 
 

@@ -368,3 +368,19 @@ def test_M7_a_delivery_that_has_begun_singly_keeps_its_id(protocol: str, change:
     assert ids.count(sent) == 2
     assert len(ids) == 6
     assert here.server.messages == {}
+
+
+@pytest.mark.parametrize("kept", [1, 3])
+def test_by_pop3_twins_of_one_deleted_unheard_are_two(kept: int) -> None:
+    """The session dies between QUIT's answer and its record. What is left was listed beside it, and is another one."""
+    here = world("all-delete", "pop3")
+    twin = b"Subject: twin\r\n\r\nthe same\r\n"
+    here.server.messages = {str(number): twin for number in range(1 + kept)}
+    here.task = replace(here.task, limit=1)
+    with pytest.raises(Crash):
+        here.session(Fate(on=("after quit", 1)))
+    assert len(here.server.messages) == kept
+    for _ in range(kept + 1):
+        here.session()
+    assert len(here.mailboxes.texts()) == 1 + kept
+    assert here.server.messages == {}

@@ -300,6 +300,13 @@ def nil(client: Client, answer: bytes) -> bool:
     return True
 
 
+def empty(client: Client, answer: bytes) -> bool:
+    """Nothing is in it, although a size was announced."""
+    imap = re.sub(rb"\{\d+\}.*\Z", b"{0}\r\n)\r\n", answer, flags=re.DOTALL)
+    client.send(imap if answer.startswith(b"*") else b"+OK\r\n.\r\n")
+    return True
+
+
 def lies(client: Client, answer: bytes) -> bool:
     """A literal that is shorter than its data; by POP3 something that is no reply."""
     if answer.startswith(b"*"):
@@ -320,5 +327,6 @@ KINDS: Mapping[str, Poison] = {
     "close": close, "cut": cut, "reset": reset, "silence": silence, "goodbye": says_goodbye(b"FETCH failed"),
     "unavailable": refuses(b"NO [UNAVAILABLE] UID FETCH Server error while fetching messages"),
     "refused": refuses(b"NO Internal error, cannot read it"), "bad": refuses(b"BAD cannot parse that"),
-    "left-out": leaves_out, "nil": nil, "lies": lies, "huge": huge, "bye-code": says_goodbye(b"[UNAVAILABLE] oh"),
+    "left-out": leaves_out, "nil": nil, "empty": empty, "lies": lies, "huge": huge,
+    "bye-code": says_goodbye(b"[UNAVAILABLE] oh"),
 }

@@ -18,6 +18,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
+from reconciler.mail.internal import INTERNAL, INTERNAL_SIZE, is_internal
 from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Arrival, Listed, Pace, Unfetched, Vanished
 from reconciler.model.messages import Fetched as Outcome
@@ -58,9 +59,11 @@ class _Part(Struct, frozen=True):
 class Bodies:
     """Fetches from the folder that is selected."""
 
-    def __init__(self, client: Client, failures: Failures) -> None:
+    def __init__(self, client: Client, failures: Failures, first: str = "") -> None:
+        """`first`: the key of the folder's first message, which may be no mail."""
         self._dialogue = client.dialogue
         self._failures = failures
+        self._first = first
         self._binary = "BINARY" in client.dialogue.capabilities
         self._ahead = Ahead(client.dialogue)
         self._asked: Sequence[Listed] = ()
@@ -115,7 +118,8 @@ class Bodies:
                     ahead.doubtful.add(int(listed.key))
                 elif isinstance(body, bytes) and (body or listed.size == 0):
                     arrived.add(int(listed.key))
-                    yield _arrival(listed, body)
+                    internal = listed.key == self._first and len(body) <= INTERNAL_SIZE and is_internal(body)
+                    yield Unfetched(listed, INTERNAL, final=True) if internal else _arrival(listed, body)
                 continue
             for uid, listed in found.items():
                 if uid not in arrived:

@@ -83,6 +83,8 @@ class ImapSource:
         self._selected: Folder | None = None
         self._marked: dict[str, set[int]] = {}
         self._bodies: Bodies | None = None
+        self._firsts: dict[str, str] = {}
+        """Of each folder's messages the first one's key."""
         self._standing = ""
         self._relistings = 0
         self._opened: str | None = None
@@ -152,7 +154,7 @@ class ImapSource:
         client = self._connected()
         with self._failures.translated("fetching"):
             self._enter(client, folder)
-            self._bodies = Bodies(client, self._failures)
+            self._bodies = Bodies(client, self._failures, self._firsts.get(folder.name, ""))
             for fetched in self._bodies.fetch(messages, pace):
                 yield fetched
                 self._check_validity(client, folder)
@@ -293,6 +295,7 @@ class ImapSource:
             found = None  # more came meanwhile, or the server cannot count
         self._check_validity(client, folder)
         stands.append(found)
+        self._firsts[name] = listed.messages[0].key if listed.messages else ""
         return Listing(folder, listed.messages, read_only=self._writable and client.dialogue.read_only,
                        next_key=next_key, partial=bool(listed.broken_off))
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from reconciler.mail.internal import INTERNAL, INTERNAL_SIZE, is_internal
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.model.messages import Arrival, Fetched, Listed, Unfetched, Vanished
 from reconciler.providers.refusals import concerns_all
@@ -24,11 +25,8 @@ _UNCOUNTED = 5  # the last line end and the final dot's line: some servers count
 _OCTETS = re.compile(rb"(\d{1,10}) octets", re.IGNORECASE)
 _REPLIES = (b"+OK", b"-ERR", b"+ERR")
 _STATUS_OCTETS = 3
-_INTERNAL = "it is the mailbox's own record, which the server shows as a message: no mail, and never to be deleted"
-_INTERNAL_SIZE = 8 << 10
-_INTERNAL_SUBJECT = re.compile(rb"^Subject:[^\r\n]{0,200}?FOLDER INTERNAL DATA", re.IGNORECASE | re.MULTILINE)
-_INTERNAL_FIELD = re.compile(rb"^(?:X-IMAP(?:base)?:|From:[^\r\n]{0,200}?(?:Internal Data|MAILER-DAEMON))",
-                             re.IGNORECASE | re.MULTILINE)
+_END = b".\r\n"
+_EMPTY = "the server sent nothing, although it announced a size"
 _GONE = re.compile(rb"no such message|deleted|expunged|does(?: not|n't) exist", re.IGNORECASE)
 
 
@@ -60,10 +58,15 @@ class Retrieval:
                 yield _refused(dialogue, listed, reply)
                 continue
             body = self._body = Body(dialogue.connection)
+            if (listed.size or 0) > _UNCOUNTED and self._is_empty():
+                body.drain()
+                _Message(dialogue, body, listed, reply, self._retrieved).end()
+                yield Unfetched(listed, _EMPTY)
+                continue
             message = _Message(dialogue, body, listed, reply, self._retrieved)
             if listed.key == self._first and self._may_be_internal(listed):
                 content = b"".join(message.content())
-                yield (Unfetched(listed, _INTERNAL, final=True) if _is_internal(content)
+                yield (Unfetched(listed, INTERNAL, final=True) if is_internal(content)
                        else Arrival(listed, iter([content]), message.doubt))
                 continue
             yield Arrival(listed, message.content(), message.doubt)
@@ -71,14 +74,21 @@ class Retrieval:
                 body.drain()
                 message.end()
 
+    def _is_empty(self) -> bool:
+        """The reply that is being read has no body."""
+        connection = self._dialogue.connection
+        while connection.buffered() < len(_END):
+            connection.fill(bulk=True)
+        return connection.peek(0, len(_END)) == _END
+
     def _may_be_internal(self, listed: Listed) -> bool:
         """Of the first message, whose reply is being read: by its size and by how it begins."""
         connection = self._dialogue.connection
-        if (listed.size or 0) > _INTERNAL_SIZE:
+        if (listed.size or 0) > INTERNAL_SIZE:
             return False
         if not connection.buffered():
             connection.fill(bulk=True)
-        return b"INTERNAL DATA" in connection.peek(0, _INTERNAL_SIZE).upper()
+        return b"INTERNAL DATA" in connection.peek(0, INTERNAL_SIZE).upper()
 
 
 def _refused(dialogue: Dialogue, listed: Listed, reply: Reply) -> Fetched:
@@ -184,12 +194,6 @@ class _Message:
         if not announced or came + self._body.stuffing + _UNCOUNTED >= min(announced):
             return ""
         return f"{min(announced)} octets were announced and {came} came"
-
-
-def _is_internal(message: bytes) -> bool:
-    """A record that UW imapd, Pine and what is made of them keep as the first message of a mailbox in a file."""
-    head = message.partition(b"\r\n\r\n")[0]
-    return _INTERNAL_SUBJECT.search(head) is not None and _INTERNAL_FIELD.search(head) is not None
 
 
 def _expected(listed: Listed) -> int:
