@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import difflib
+import functools
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -18,6 +20,9 @@ Path = tuple[str | int, ...]
 _BARE = re.compile(r"[\w-]+")
 _SECRET_KEY = re.compile("pass|secret|token", re.IGNORECASE)
 _LONGEST = 60
+_LISTED = 60
+"""Names that a message lists."""
+_MANY, _NEAR = 200, 10
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
                           "\ud800-\udfff\U000e0000-\U000e007f]")
 """Beyond what JSON itself escapes."""
@@ -125,10 +130,21 @@ def is_secret(path: Path) -> bool:
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that was probably meant, or None. Case, `-` and `_` do not count."""
-    folded = {_folded(candidate): candidate for candidate in candidates}
-    matches = difflib.get_close_matches(_folded(word)[:_LONGEST], folded, n=1, cutoff=0.6)
+    """The candidate that was probably meant, or None. Case, `-` and `_` do not count. Of many, only those that stand
+    near it in the alphabet are compared, for there may be as many words."""
+    meant, (words, folded) = _folded(word)[:_LONGEST], _index(tuple(candidates))
+    if len(words) > _MANY:
+        at = bisect.bisect(words, meant)
+        words = words[max(0, at - _NEAR):at + _NEAR]
+    matches = difflib.get_close_matches(meant, words, n=1, cutoff=0.6)
     return folded[matches[0]] if matches else None
+
+
+@functools.lru_cache(maxsize=8)
+def _index(candidates: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
+    """In the alphabet's order where there are many, and each as it is written."""
+    folded = {_folded(candidate): candidate for candidate in candidates}
+    return (sorted(folded) if len(folded) > _MANY else list(folded)), folded
 
 
 def _folded(word: str) -> str:
@@ -140,4 +156,7 @@ def did_you_mean(word: object, candidates: Sequence[str]) -> str:
     match = nearest(word, candidates) if isinstance(word, str) else None
     if match:
         return f"did you mean {quoted(match)}?"
-    return f"use {candidates[0]}" if len(candidates) == 1 else f"use one of {', '.join(candidates)}"
+    if len(candidates) == 1:
+        return f"use {candidates[0]}"
+    more = f" and {len(candidates) - _LISTED} more" if len(candidates) > _LISTED else ""
+    return f"use one of {', '.join(candidates[:_LISTED])}{more}"

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.manifests import merging
-from reconciler.manifests.diagnostics import Finding, Path, did_you_mean, quoted
+from reconciler.manifests.diagnostics import Finding, Path, did_you_mean, escaped, quoted
 from reconciler.manifests.effective import digest_of
 from reconciler.manifests.named import Named, OfNamed
 from reconciler.manifests.nodes import Node
@@ -78,8 +78,8 @@ class Templates:
         if not self.whole:
             return f"the Template {quoted(name)} is in none of these files: without it only what stands here is checked"
         if self._doubtful:
-            return (f"there is no Template {quoted(name)}, unless in {self._doubtful}, of which not everything can be "
-                    "read: mend that file")
+            return (f"there is no Template {quoted(name)}, unless in {escaped(self._doubtful)}, of which not "
+                    "everything can be read: mend that file")
         hint = did_you_mean(name, sorted(self._found)) if self._found else "declare it, or remove `from`"
         return f"there is no Template {quoted(name)}: {hint}"
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from reconciler.manifests.diagnostics import Diagnostic, Severity, did_you_mean, in_order, quoted
+from reconciler.manifests.mailboxes import Readers
 from reconciler.manifests.named import Named
 
 Identity = tuple[str, str]
@@ -76,6 +77,7 @@ def _defaults(manifests: Iterable[Named]) -> _Found:
 
 def _destinations(manifests: Iterable[Named], names: set[str], severity: Severity) -> _Found:
     has_default = any(one.kind == "Destination" and one.default for one in manifests)
+    known = sorted(names)
     for one in manifests:
         if one.kind != "MailCollector":
             continue
@@ -83,7 +85,7 @@ def _destinations(manifests: Iterable[Named], names: set[str], severity: Severit
             yield _about(one, "spec", "no-destination", "no Destination is marked as default: add `destination` "
                          "here, or `default: true` there", severity)
         if one.destination and one.destination not in names:
-            hint = did_you_mean(one.destination, sorted(names)) if names else "declare it, or remove `destination`"
+            hint = did_you_mean(one.destination, known) if known else "declare it, or remove `destination`"
             yield _about(one, "spec.destination", "unknown-destination", f"there is no Destination "
                          f"{quoted(one.destination)}: {hint}", severity)
 
@@ -95,13 +97,15 @@ def _shared(manifests: Iterable[Named]) -> _Found:
         if one.mailbox is not None:
             accounts[one.mailbox.account].append(one)
     for group in accounts.values():
-        for one in group if len(group) > 1 else ():
-            yield from _shares(one, group)
+        if len(group) > 1:
+            readers = Readers((one.name, one.mailbox) for one in group if one.mailbox)
+            for one in group:
+                yield from _shares(one, group, readers)
 
 
-def _shares(one: Named, group: Sequence[Named]) -> _Found:
-    found = next((other for other in group if other.name != one.name and one.mailbox and other.mailbox
-                  and one.mailbox.overlaps(other.mailbox)), None)
+def _shares(one: Named, group: Sequence[Named], readers: Readers) -> _Found:
+    number = readers.other(one.name, one.mailbox) if one.mailbox else None
+    found = None if number is None else group[number]
     if found is None or one.mailbox is None:
         return
     other = f"the collector {quoted(found.name)} ({found.place})"

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from reconciler.manifests.diagnostics import Severity
+import pytest
+from msgspec import Struct
+
+from reconciler.manifests.diagnostics import START, Severity, nearest
 from reconciler.manifests.loading import ParsedFile, parse
+from reconciler.manifests.mailboxes import Mailbox
+from reconciler.manifests.named import Kind, Named
 from reconciler.manifests.together import check_together
 from tests.manifests.samples import COLLECTOR, DESTINATION
 
@@ -149,3 +157,61 @@ def test_O13_a_refresh_token_that_the_next_push_replaces(tmp_path: Path) -> None
     outside = parse(by_refresh_token("b", f"{tmp_path}/plain/t").encode(), f"{tmp_path}/current/collectors.d/b.yaml")
     assert [(one.rule, one.severity) for one in check_together([inside, outside]).diagnostics] == [
         ("refresh-token-in-git", Severity.WARNING)]
+
+
+# Many files, all of them wrong
+
+MARKS = dict.fromkeys(("metadata.name", "spec", "spec.destination", "spec.default", "spec.source",
+                       "spec.collect.mode"), START)
+
+
+class Only(Struct):
+    """A file with one manifest."""
+
+    one: Named
+
+    def named(self) -> tuple[Named, ...]:
+        return (self.one,)
+
+
+def many(count: int, kind: Kind = "MailCollector", name: str = "c{}", **more: Any) -> list[Only]:
+    return [Only(Named(kind, name.format(number), f"{number}.yaml", 1, marks=MARKS,
+                       **{key: value(number) for key, value in more.items()})) for number in range(count)]
+
+
+def reading(*folders: str) -> Callable[[int], Mailbox]:
+    return lambda number: Mailbox("account", tuple(folder.format(number) for folder in folders), takes_away=False)
+
+
+@pytest.mark.parametrize(("files", "told"), [
+    ([*many(4000, destination="none-{}".format), *many(400, "Destination", "dest-{}")], 4000),
+    (many(4000, name="same"), 4000),
+    (many(4000, "Destination", default=lambda _: True), 4000),
+    (many(4000, mailbox=reading("INBOX")), 4000),
+    (many(4000, mailbox=reading("Folder{}")), 0),
+    (many(4000, mailbox=reading("Folder{}/*")), 0),
+    (many(4000, refresh_token=lambda _: "/secrets/token"), 4000),
+], ids=["unknown destinations", "one name", "defaults", "one mailbox", "folders", "patterns", "one token"])
+def test_thousands_of_files_that_are_all_wrong_are_told_of_in_a_moment(files: list[Only], told: int) -> None:
+    began = time.process_time()
+    found = check_together(files).diagnostics
+    assert time.process_time() - began < 5  # it was a minute and more, with the square
+    assert len(found) == told
+    assert max((len(one.message) for one in found), default=0) < 2_000
+
+
+def test_of_many_names_the_nearest_is_still_meant() -> None:
+    known = [f"destination-{number:04}" for number in range(5_000)] + ["maildir", "local"]
+    assert nearest("destinatoin-0042", known) in known
+    assert nearest("Mail_dir", known) == "maildir"
+    assert nearest("maildirr", known) == "maildir"
+    assert nearest("zzzzzz", known) is None
+
+
+def test_the_first_other_reader_is_told_whether_it_says_the_folder_or_a_pattern() -> None:
+    folders = {"a": "[Sent]", "b": '["L*"]', "c": "[Lists]", "d": "[Lists, Sent]", "e": "[Other]"}
+    texts = [collector(name, protocol=f"protocol: imap\n    folders: {read}") for name, read in folders.items()]
+    found = {Path(one.file).stem: one.message.partition(" (")[0] for one in check_together(parsed(*texts)).diagnostics
+             if one.rule == "shared-account"}
+    assert found == {"1": "the collector `d`", "2": "the collector `c`", "3": "the collector `b`",
+                     "4": "the collector `a`"}
