@@ -29,7 +29,7 @@ from reconciler.model.history import ParkedMessage
 from reconciler.model.inforce import NOTHING_IN_FORCE, InForce
 from reconciler.model.routing import Routing
 from reconciler.model.settings import Settings
-from reconciler.model.status import CheckReport, Description, Parked, Session, ShownCollector
+from reconciler.model.status import CheckReport, Description, Parked, Session, ShownAlert, ShownCollector
 from reconciler.planning.desired import DesiredCollector
 
 
@@ -51,6 +51,7 @@ def description(settings: Settings, directory: Path, name: str) -> Description:
             collector=shown, sessions=tuple(map(Session.of, ledger.sessions(name))) if ledger and history else (),
             parked=tuple(map(_parked, ledger.parked(name))) if ledger and history else (),
             history_size=history.size if history else 0, epoch=history.declared.epoch if history else 0,
+            alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),
             source=declared.source)
 
 

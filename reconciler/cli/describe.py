@@ -63,6 +63,8 @@ def _fields(description: Description, now: datetime) -> Iterator[str]:
     for name, value in facts(collector.spec):
         yield _field(name, value)
     yield from _status(collector.status, now)
+    for alert in description.alerts:
+        yield _field("Alert", f"{alert.text} (the server, {ago(alert.at, now)})")
     yield _field("History", f"{description.history_size:,} messages remembered, epoch {description.epoch}")
 
 

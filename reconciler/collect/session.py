@@ -42,6 +42,7 @@ from reconciler.model.errors import (
     Stopped,
     Throttled,
 )
+from reconciler.model.history import Alert
 from reconciler.model.interfaces import Destination, Ledger, Source, Staged
 from reconciler.model.messages import (
     Arrival,
@@ -61,6 +62,8 @@ from reconciler.model.routing import Routing
 PUT_OFF = 3
 """So many messages in a row, for as many mailboxes, put off for every recipient: the destination takes nothing now, so
 fetching ends. A single mailbox that is full does not hold up the others."""
+ALERTS = 5
+"""So many of a server's alerts are kept. One that is among them is not told again."""
 BATCH_OCTETS = 8 << 20
 """A batch is committed when so much is staged, or as many messages as the destination takes together."""
 _SLACK = 1 << 20
@@ -203,7 +206,23 @@ class Session(Generic[S]):
         except CollectorError as failure:
             error = error or failure
             self._source.abort()
+        self._tell_alerts()
         return self._report(error)
+
+    def _tell_alerts(self) -> None:
+        """What the server wants people to be told: noted when it says it for the first time, and kept."""
+        alerts = self._source.alerts
+        if not alerts:
+            return
+        try:
+            known = self._ledger.alerts(self._task.collector)
+            told = {alert.text for alert in known}
+            new = [Alert(text, self._now()) for text in alerts if text not in told]
+            if new:
+                self._ledger.keep_alerts(self._task.collector, [*new, *known][:ALERTS])
+        except LedgerUnavailable:
+            return  # the next session tells them; what is wrong with the ledger is told by whatever it fails at
+        self._tally.notes.extend(f"the server's alert: {alert.text}" for alert in new)
 
     def _abandon(self) -> None:
         """Nothing of what is only staged remains."""

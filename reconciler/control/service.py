@@ -29,6 +29,7 @@ from reconciler.model.status import (
     Description,
     Parked,
     Session,
+    ShownAlert,
     ShownCollector,
 )
 from reconciler.planning.desired import DesiredCollector
@@ -84,6 +85,7 @@ class Control:
         return Description(
             collector=found, sessions=tuple(map(Session.of, sessions)), parked=tuple(map(_parked, parked)),
             history_size=history.size if history else 0, epoch=history.declared.epoch if history else 0,
+            alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),
             source=desired.source if desired else None)
 
     def subscribed(self) -> AbstractContextManager[Subscription]:

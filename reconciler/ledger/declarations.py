@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, null, select, upd
 from reconciler.ledger.dialects import upsert
 from reconciler.ledger.places import cut
 from reconciler.ledger.schema import NOTABLE, collectors, folders, last_good, messages, sessions
-from reconciler.ledger.sessions import report
+from reconciler.ledger.sessions import kept_alerts, report
 from reconciler.ledger.store import Store
 from reconciler.model.history import Declared, Declaring, History, LastGood, ParkedMessage, Retry
 from reconciler.model.outcomes import MessageState, Totals
@@ -197,7 +197,7 @@ def _history(row: RowMapping) -> History:
         last = report({column.name: row[f"session_{column.name}"] for column in sessions.c})
     totals = Totals(row["sessions"], row["collected"], row["failed"], row["deleted"], row["bytes"])
     return History(Declared(row["name"], row["generation"], row["epoch"]), totals, last, _retry(row),
-                   row["remembered"])
+                   row["remembered"], kept_alerts(row["alerts"]))
 
 
 def _retry(row: RowMapping) -> Retry | None:

@@ -27,7 +27,7 @@ from reconciler.ledger.dialects import COMPACT, KEY, partial
 from reconciler.ledger.types import Digest, Moment, State
 from reconciler.model.outcomes import MessageState
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """The schema's versions, oldest first; the last one is what stands below."""
 
 metadata = MetaData(naming_convention={
@@ -66,6 +66,7 @@ collectors = Table(
     Column("maildirs_accepted_at", Moment),  # when somebody said that they are meant to be where they are
     Column("first_name", Text),  # what its deliveries are named after, where that is another one than `name`
     Column("retired_for", BigInteger),  # microseconds of it that were counted
+    Column("alerts", JSON(none_as_null=True)),  # `model.history.Alert`, the newest first
     UniqueConstraint("name"),
 )
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from reconciler.ledger.schema import accounts, collectors, folders, messages, sessions
 from reconciler.ledger.store import Store
 from reconciler.ledger.types import microseconds
-from reconciler.model.history import KEPT, Standing
+from reconciler.model.history import KEPT, Alert, Standing
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 KEPT_SESSIONS = 100
@@ -32,6 +32,7 @@ KEPT_SESSIONS = 100
 _MICROSECOND = timedelta(microseconds=1)
 _COUNTED = timedelta(days=1) // _MICROSECOND
 _STANDING = select(collectors.c.standing).where(collectors.c.name == bindparam("collector"))
+_ALERTS = select(collectors.c.alerts).where(collectors.c.name == bindparam("collector"))
 _AT_ONCE = 5000
 """Rows forgotten in one transaction: sessions record in between."""
 
@@ -57,6 +58,15 @@ class Sessions(Store):
             return [report(row) for row in connection.execute(
                 select(sessions).join(collectors, collectors.c.id == sessions.c.collector_id)
                 .where(collectors.c.name == name).order_by(sessions.c.number.desc()).limit(limit)).mappings()]
+
+    def alerts(self, collector: str) -> Sequence[Alert]:
+        with self.reading() as connection:
+            return kept_alerts(connection.execute(_ALERTS, {"collector": collector}).scalar())
+
+    def keep_alerts(self, collector: str, alerts: Sequence[Alert]) -> None:
+        kept = [{"text": alert.text, "at": alert.at.isoformat()} for alert in alerts]
+        with self.noting() as connection:
+            connection.execute(update(collectors).where(collectors.c.name == collector).values(alerts=kept))
 
     def standing(self, collector: str) -> Standing | None:
         with self.reading() as connection:
@@ -103,6 +113,11 @@ class Sessions(Store):
                 gone = connection.execute(delete(table).where(table.c.id.in_(some))).rowcount
             if gone < _AT_ONCE:
                 return
+
+
+def kept_alerts(kept: Sequence[Mapping[str, str]] | None) -> tuple[Alert, ...]:
+    """The column `alerts`."""
+    return tuple(Alert(one["text"], datetime.fromisoformat(one["at"])) for one in kept or ())
 
 
 def report(row: Mapping[str, Any] | RowMapping) -> SessionReport:

@@ -42,13 +42,21 @@ class Retry(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
-    """`size`: messages that are remembered in the current epoch."""
+    """`size`: messages that are remembered in the current epoch; `alerts`: what the server told people last."""
 
     declared: Declared
     totals: Totals
     last_session: SessionReport | None
     retry: Retry | None
     size: int
+    alerts: tuple[Alert, ...] = ()
+
+
+class Alert(Struct, frozen=True):
+    """What a server wants people to be told, fit to be shown; `at`: when it said so first."""
+
+    text: str
+    at: datetime
 
 
 class Standing(Struct, frozen=True):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from reconciler.disk import Mount
-from reconciler.model.history import Declared, Declaring, History, LastGood, ParkedMessage, Retry, Standing
+from reconciler.model.history import Alert, Declared, Declaring, History, LastGood, ParkedMessage, Retry, Standing
 from reconciler.model.messages import Deletion, DeliveryId, Fetched, Folder, Listed, Listing, Pace
 from reconciler.model.outcomes import Adoption, DeliveryOutcome, Entry, Orphan, Record, SessionReport
 from reconciler.model.secret import Secret
@@ -31,6 +31,10 @@ class Source(Protocol):
     def fetch(self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD) -> Iterator[Fetched]:
         """Each of `messages` once, more or less in order; see `Arrival` for how content is read. What comes next may be
         asked for ahead, within bounds, so that nothing else may be asked of the source before the end."""
+
+    @property
+    def alerts(self) -> Sequence[str]:
+        """What the server wants people to be told, over all connections of the session: fit to be shown, bounded."""
 
     @property
     def suspects(self) -> Sequence[Listed]:
@@ -166,7 +170,7 @@ class MountMemory(Protocol):
 
 class Ledger(Protocol):
     """What was collected, delivered and deleted. Thread-safe; a write is durable when the call returns, but for
-    `record_session` and `keep_standing`, which a power cut may take back.
+    `record_session`, `keep_alerts` and `keep_standing`, which a power cut may take back.
     Every method may raise `LedgerUnavailable`."""
 
     def identity(self, collector: str) -> tuple[str, int]:
@@ -206,6 +210,11 @@ class Ledger(Protocol):
         """Records and their deliveries move to `folder`, in one commit."""
 
     def record_session(self, collector: str, report: SessionReport) -> None: ...
+
+    def alerts(self, collector: str) -> Sequence[Alert]:
+        """What the server told people last."""
+
+    def keep_alerts(self, collector: str, alerts: Sequence[Alert]) -> None: ...
 
     def standing(self, collector: str) -> Standing | None:
         """What was kept of the last listing, if nothing else was recorded since."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from reconciler.model.history import Alert
 from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import Failure, SessionReport, Totals
 
@@ -122,6 +123,17 @@ class Parked(Shown):
     since: Time
 
 
+class ShownAlert(Shown):
+    """What the server wanted people to be told, and when it said so first."""
+
+    text: str
+    at: Time
+
+    @classmethod
+    def of(cls, alert: Alert) -> ShownAlert:
+        return cls(text=alert.text, at=alert.at)
+
+
 class Description(Shown):
     """What `describe` tells of one collector beyond `get`."""
 
@@ -133,6 +145,9 @@ class Description(Shown):
     epoch: int
     source: str | None
     """The manifest's file and line."""
+    alerts: tuple[ShownAlert, ...] = ()
+    """The server's last ones, newest first."""
+
 
 
 class CheckStep(Shown):

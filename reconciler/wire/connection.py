@@ -7,7 +7,7 @@ import socket as sockets
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -18,6 +18,9 @@ from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
 from reconciler.wire.lookup import Address, addresses, permitted
 from reconciler.wire.patience import Patience
+
+_ALERTS = 5
+"""So many are remembered of a connection."""
 
 
 class Connection:
@@ -34,6 +37,7 @@ class Connection:
         """The server closed the connection."""
         self.received = 0
         """Octets received so far, TLS undone."""
+        self._alerts: list[str] = []
         self._patience = Patience(limits, deadline)
         self._buffer = Buffer()
         self._reply = 0
@@ -58,6 +62,7 @@ class Connection:
         """Begin TLS after the server agreed to it. What it sent beyond its reply was injected (hazard T3)."""
         if len(self._buffer):
             raise ProtocolViolation(f"{self.endpoint}: data came before TLS began, as in an attack; nothing was sent")
+        self._alerts = []  # anybody could have said so
         self._secure()
 
     def abort(self) -> None:
@@ -79,6 +84,16 @@ class Connection:
         with self._lock:
             if self._socket is not None:
                 self._socket.close()
+
+    def alert(self, text: str) -> None:
+        """The server wants people to be told this; each text counts once, and only a few."""
+        if text and text not in self._alerts and len(self._alerts) < _ALERTS:
+            self._alerts.append(text)
+
+    @property
+    def alerts(self) -> Sequence[str]:
+        """As the server said it; nothing of what came before TLS that was to be."""
+        return self._alerts if self._patient else ()
 
     @property
     def secure(self) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.cli.describe import told
 from reconciler.cli.specs import facts
+from reconciler.model.status import ShownAlert
 from tests.cli.conftest import Run
 from tests.cli.fake_app import FakeApp
 from tests.cli.fake_daemon import FakeDaemon
@@ -36,6 +37,12 @@ def test_detect_and_other_words_of_a_spec() -> None:
         ("Recipient", "detected: почта.рф, b.example to икс.рф, else parked"), ("Destination", "local")]
 
 
+def test_a_server_s_alert_is_told() -> None:
+    alert = ShownAlert(text="the quota is\x1b[31m nearly used up", at=NOW)
+    assert "Alert:         the quota is\\x1b[31m nearly used up (the server, 0s ago)" in told(
+        description(alerts=(alert,)), NOW)
+
+
 def test_M14_no_line_is_forged_and_nothing_acts_on_the_terminal(run: Run, daemon: FakeDaemon) -> None:
     daemon.describe(description(info()))
 
@@ -50,7 +57,7 @@ def test_json_is_the_description(run: Run, daemon: FakeDaemon) -> None:
 
     printed = json.loads(run("describe", "sales", "-o", "json").stdout)
 
-    assert sorted(printed) == ["collector", "epoch", "historySize", "parked", "sessions", "source"]
+    assert sorted(printed) == ["alerts", "collector", "epoch", "historySize", "parked", "sessions", "source"]
     assert printed["historySize"] == 1234
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.errors import CollectorError, DestinationUnavailable, LedgerUnavailable
+from reconciler.model.errors import CollectorError, ConnectionFailed, DestinationUnavailable, LedgerUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Entry, MessageState, Outcome, Refused
 from reconciler.model.routing import Routing
 from tests.collect.world import (
@@ -208,6 +208,18 @@ def test_nobody_found_parks_the_message() -> None:
     assert here.session().parked == 5
     assert here.session().parked == 5
     assert len(here.server.messages) == 5
+
+
+def test_an_alert_is_noted_once_and_kept() -> None:
+    here = world()
+    here.server.alerts = ["the quota is nearly used up"]
+    assert here.session().notes == ("the server's alert: the quota is nearly used up",)
+    assert here.session().notes == ()
+    here.server.alerts = ["the quota is nearly used up", "the password is weak"]
+    report = here.session(Fate(on=("list", 1), error=lambda: ConnectionFailed("lost")))
+    assert report.notes == ("the server's alert: the password is weak",)
+    assert [alert.text for alert in here.ledger.told] == ["the password is weak", "the quota is nearly used up"]
+    assert here.session().notes == ()
 
 
 def test_back_pressure_ends_fetching_and_deletes_nothing() -> None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from reconciler.collect.session import Session, Task
 from reconciler.ledger.types import COUNTED
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable, LeaseLost
-from reconciler.model.history import Standing
+from reconciler.model.history import Alert, Standing
 from reconciler.model.messages import (
     NUMBERINGS,
     Account,
@@ -108,6 +108,7 @@ class Server:
     """How many have been asked for."""
     vanish: set[str] = field(default_factory=set)
     read_only: bool = False
+    alerts: Sequence[str] = ()
 
     @property
     def folder(self) -> Folder:
@@ -121,6 +122,7 @@ class MemorySource:
         self.doomed: set[str] = set()
         self.closed = ""
         self.suspects: Sequence[Listed] = ()
+        self.alerts: Sequence[str] = server.alerts
 
     def listings(self, *, writable: bool) -> Iterator[Listing]:
         self.writable = writable
@@ -296,6 +298,7 @@ class MemoryLedger:
     reports: list[SessionReport] = field(default_factory=list)
     number: int = 1
     kept: Standing | None = None
+    told: Sequence[Alert] = ()
     lost: bool = False
     """Another process has taken it."""
     numbers: Iterator[int] = field(default_factory=count)
@@ -387,6 +390,12 @@ class MemoryLedger:
 
     def record_session(self, collector: str, report: SessionReport) -> None:
         self.reports.append(report)
+
+    def alerts(self, collector: str) -> Sequence[Alert]:
+        return self.told
+
+    def keep_alerts(self, collector: str, alerts: Sequence[Alert]) -> None:
+        self.told = alerts
 
     def standing(self, collector: str) -> Standing | None:
         return self.kept

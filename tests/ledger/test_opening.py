@@ -25,6 +25,7 @@ from reconciler import disk
 from reconciler.ledger import LedgerAbsent, SqlLedger, dialects, migration, open_ledger
 from reconciler.ledger.schema import REVISIONS, metadata
 from reconciler.model.errors import LedgerUnavailable
+from reconciler.model.history import Alert
 from tests.crashes.power import Disk
 from tests.ledger.samples import INBOX, NOW, collected
 
@@ -176,7 +177,7 @@ def test_an_older_ledger_is_updated_where_writing_is_meant(url: str, path: Path)
     today = _tables(path)
     _execute(path, "DROP TABLE leases")
     _execute(path, "DROP TABLE mounts")
-    for column in ("maildirs_accepted_at", "first_name", "retired_for"):
+    for column in ("maildirs_accepted_at", "first_name", "retired_for", "alerts"):
         _execute(path, f"ALTER TABLE collectors DROP COLUMN {column}")
     _execute(path, "UPDATE alembic_version SET version_num = '0001'")
 
@@ -187,6 +188,16 @@ def test_an_older_ledger_is_updated_where_writing_is_meant(url: str, path: Path)
         ledger.take()
         assert ledger.known("sales", INBOX).keys() == {"1"}
     assert _tables(path) == today
+
+
+def test_alerts_outlast_the_process(url: str) -> None:
+    with closing(open_ledger(url)) as ledger:
+        ledger.declare("sales", "digest", "new-keep", NOW)
+        assert ledger.alerts("sales") == ()
+        ledger.keep_alerts("sales", [Alert("the quota is nearly used up", NOW)])
+    with closing(open_ledger(url)) as ledger:
+        assert ledger.alerts("sales") == ledger.histories()["sales"].alerts == (
+            Alert("the quota is nearly used up", NOW),)
 
 
 def test_an_empty_file_becomes_a_ledger(url: str, path: Path) -> None:

@@ -398,20 +398,35 @@ def test_a_folder_that_is_missing_is_still_the_manifests_fault() -> None:
         assert "Correct source.folders" in refused(server, SourceUnsuitable)
 
 
-def test_an_alert_is_told_once_with_the_listing() -> None:
-    login = b"* OK [ALERT] Quota at 95%\r\n* NO [ALERT] Quota at 95%\r\nTAG OK [ALERT] pa$$word is weak\r\n"
-    with Scripted(imap({"LOGIN": login})) as server:
+def test_an_alert_is_kept_once() -> None:
+    login = b"* OK [ALERT] Quota at 95%\r\n* NO [alert] Quota at 95%\r\nTAG OK [ALERT] pa$$word is weak\r\n"
+    with Scripted(imap({"LOGIN": login}, b"* OK [ALERT] gree\x1b[31mting\r\n")) as server:
         opened = source(server)
-        notes = inbox(opened).notes
+        assert inbox(opened).notes == ()
         opened.finish()
-    assert notes == ("the server's alert: Quota at 95%", "the server's alert: [redacted] is weak")
+    assert opened.alerts == ["gree [31mting", "Quota at 95%", "[redacted] is weak"]
+
+
+@pytest.mark.parametrize(("replies", "greeting"), [
+    ({}, b"* BYE [ALERT] come again\r\n"), ({"LOGIN": b"* BYE [ALERT] come again\r\n"}, b"* OK hi\r\n"),
+    ({"LOGIN": b"TAG NO [ALERT] come again\r\n"}, b"* OK hi\r\n"),
+    ({"EXAMINE": b"TAG BAD [ALERT] come again\r\n"}, b"* OK hi\r\n"),
+    ({"EXAMINE": b"* OK [ALERT] come again\r\nTAG NO no\r\n"}, b"* OK hi\r\n"),
+])
+def test_an_alert_is_kept_whatever_it_comes_with(replies: dict[str, Reply], greeting: bytes) -> None:
+    with Scripted(imap(replies, greeting)) as server:
+        opened = source(server)
+        with pytest.raises(SourceError):
+            inbox(opened)
+        opened.abort()
+    assert opened.alerts == ["come again"]
 
 
 def test_alerts_are_bounded() -> None:
     flood = b"".join(b"* OK [ALERT] %d %s\r\n" % (number, b"x" * 1000) for number in range(50))
     with Scripted(imap({"LOGIN": flood + b"TAG OK in\r\n"})) as server:
         opened = source(server)
-        notes = inbox(opened).notes
+        inbox(opened)
         opened.finish()
-    assert 1 < len(notes) < 10
-    assert all(len(note) < 400 for note in notes)
+    assert 1 < len(opened.alerts) < 10
+    assert all(len(alert) < 400 for alert in opened.alerts)

@@ -134,6 +134,17 @@ def test_P11_refusals_are_told_apart(reply: bytes, kind: type[SourceError], cert
         assert tried == ways, "each way once, and only where it is the password that is refused"
 
 
+def test_what_a_server_says_of_its_system_is_for_people() -> None:
+    """RFC 3206: SYS/TEMP and SYS/PERM."""
+    bent = {b"USER ": b"-ERR [sys/perm] the mail\x1bbox of %b\r\n" % PASSWORD.encode(), b"AUTH PLAIN ": b"-ERR no\r\n"}
+    with Scripted(speak(replies(capabilities=NO_SASL, bent=bent))) as server:
+        opened = source_of(server)
+        with pytest.raises(SourceError):
+            listing_of(opened)
+        opened.abort()
+    assert opened.alerts == ["[sys/perm] the mail?box of [redacted]"]
+
+
 @pytest.mark.parametrize(("reply", "seconds"), [(b"[LOGIN-DELAY 120] wait", 120), (b"[LOGIN-DELAY] wait", 300),
                                                 (b"[IN-USE] wait", None)])
 def test_P11_login_delay_tells_how_long(reply: bytes, seconds: float | None) -> None:

@@ -27,8 +27,6 @@ _LISTED = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) RFC822\.SIZE (\d{1,20
 """What nearly every server answers with a small message in it, and to a listing, thousands of times: read at once."""
 _STATUSES = frozenset(("OK", "NO", "BAD", "PREAUTH"))
 _KEPT = frozenset(("CAPABILITY", "EXISTS", "UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "READ-ONLY", "NAMESPACE"))
-_ALERTS = 5
-"""So many are remembered of a session."""
 _HEARD = 100
 """So many are looked at, for most say the same again."""
 _VERSIONS = ("IMAP4REV1", "IMAP4REV2", "IMAP4")
@@ -49,8 +47,6 @@ class Dialogue(imaplib.IMAP4):
     def __init__(self, connection: Connection) -> None:
         """Reads the greeting and the capabilities of an open connection."""
         self.connection = connection
-        self.alerts: list[str] = []
-        """What the server wants people to be told (RFC 3501, section 7.1), each once."""
         self._listened = 0
         self.unread = 0
         """FETCH responses that could not be understood."""
@@ -283,6 +279,7 @@ class Dialogue(imaplib.IMAP4):
         elif name in _STATUSES:
             self._note_code(response.text)
         elif name == "BYE":
+            self._note_code(response.text)
             raise Goodbye(decoded(response.text))
         elif name in _KEPT:
             self.untagged_responses[name] = [response.text if response.number is None else b"%d" % response.number]
@@ -295,9 +292,7 @@ class Dialogue(imaplib.IMAP4):
             self.untagged_responses[found[0]] = [found[1]]
         elif found[0] == "ALERT" and self._listened < _HEARD:
             self._listened += 1
-            alert = decoded(text.partition(b"]")[2]).strip()
-            if alert and alert not in self.alerts and len(self.alerts) < _ALERTS:
-                self.alerts.append(alert)
+            self.connection.alert(decoded(text.partition(b"]")[2]).strip())  # RFC 3501, section 7.1: for people
 
     def _violation(self, what: str) -> ProtocolViolation:
         return ProtocolViolation(f"{self.connection.endpoint}: the server sent {what}")

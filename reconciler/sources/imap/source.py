@@ -75,6 +75,7 @@ class ImapSource:
         self._deadline = time.monotonic() + limits.session
         self._connection = Connection(self._endpoint, limits, self._deadline)
         self._share = Share(LISTINGS, str(self._endpoint), self._deadline)
+        self._heard: list[str] = []
         self._lock = threading.Lock()
         self._aborted = False
         self._client: Client | None = None
@@ -118,7 +119,7 @@ class ImapSource:
         if not listings:
             raise self._nothing(failed, closed, chosen.notes)
         first, *others = listings
-        yield replace(first, notes=(*_told(notes), *self._alerts(self._connected())))
+        yield replace(first, notes=_told(notes))
         yield from others
 
     def _survive(self, failed: Sequence[SourceError], *, left: int, listed: bool) -> None:
@@ -160,6 +161,10 @@ class ImapSource:
                 self._check_validity(client, folder)
 
     @property
+    def alerts(self) -> Sequence[str]:
+        return [self._failures.shown(alert) for alert in dict.fromkeys([*self._heard, *self._connection.alerts])]
+
+    @property
     def suspects(self) -> Sequence[Listed]:
         return self._bodies.suspects if self._bodies is not None else ()
 
@@ -168,6 +173,7 @@ class ImapSource:
             self._connection.close()
             if self._aborted:
                 raise ConnectionFailed(f"{self._endpoint}: the session was aborted")
+            self._heard += self._connection.alerts
             self._connection = Connection(self._endpoint, self._limits, self._deadline)
         self._client = self._selected = self._opened = None
         self._connected()
@@ -255,11 +261,6 @@ class ImapSource:
             return Completed("OK", "")
         self._selected = None  # a refusal leaves none open (RFC 3501, 6.3.1)
         return client.dialogue.select_folder(self._folders[name].raw, writable=self._writable)
-
-    def _alerts(self, client: Client) -> Iterator[str]:
-        """What a person has to be told (RFC 3501, 7.1: ALERT)."""
-        for alert in client.dialogue.alerts:
-            yield f"the server's alert: {self._failures.shown(alert)}"
 
     def _nothing(self, failed: Sequence[SourceError], closed: Sequence[tuple[str, str]],
                  notes: Sequence[str]) -> SourceError:

@@ -104,7 +104,10 @@ class Dialogue:
                 break
             line = self.connection.read_line()
         if status := _STATUS.match(line):
-            return Reply(status[1].upper() == b"+OK", status[2].strip())
+            reply = Reply(status[1].upper() == b"+OK", status[2].strip())
+            if not reply.ok and reply.code.startswith("SYS/"):  # RFC 3206: of the system, for people
+                self.connection.alert(self.quote(reply))
+            return reply
         if line.startswith(b"+") and line[1:2] in b" \r":
             return line[1:].strip()
         raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")

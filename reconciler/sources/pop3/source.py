@@ -59,6 +59,7 @@ class Pop3Source:
         self._endpoint = endpoint
         self._limits = limits
         self._deadline = time.monotonic() + limits.session
+        self._heard: list[str] = []
         self._lock = threading.Lock()
         self._aborted = False
         self._connection = Connection(endpoint, limits, self._deadline)
@@ -124,6 +125,10 @@ class Pop3Source:
             raise FolderFailed(f"{self._endpoint}: the server has no UIDL, and its messages are not those that were "
                                "listed before the connection was lost: the others are collected by the next session")
 
+    @property
+    def alerts(self) -> Sequence[str]:
+        return list(dict.fromkeys([*self._heard, *self._connection.alerts]))
+
     def _reopen(self) -> None:
         self._connect_anew()
         self._log_in()
@@ -133,6 +138,7 @@ class Pop3Source:
             self._connection.close()
             if self._aborted:
                 raise ConnectionFailed(f"{self._endpoint}: the session was aborted")
+            self._heard += self._connection.alerts
             self._connection = Connection(self._endpoint, self._limits, self._deadline)
         self._dialogue = Dialogue(self._connection, self._credentials.forms(), self._ask_one_by_one)
         self._retrieved, self._pending = {}, set()
