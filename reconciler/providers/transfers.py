@@ -79,8 +79,9 @@ _CODES = {530: Obstacle.AUTH_WANTED, 534: Obstacle.AUTH_WANTED, 535: Obstacle.AU
 _WORDS: tuple[tuple[Obstacle, tuple[str, ...]], ...] = (
     (Obstacle.GREYLISTED, ("greylist", "graylist", "grey list", "gray list", "серый список", "серые списки",
                            "серых списках", "сером списке", "灰名单", "liste grise", "listas grises", "graue liste")),
-    (Obstacle.SENDER, ("sender address", "sender verify failed", "sender rejected", "sender denied",
-                       "domain of sender", "bad sender")),
+    (Obstacle.SENDER, ("sender address", "sender verify failed", "sender verification", "sender rejected",
+                       "sender denied", "domain of sender", "bad sender", "callback setup failed",
+                       "callout verification failed", "return path")),
     (Obstacle.RELAYING, ("relay", "пересылка запрещена")),
     (Obstacle.TLS_WANTED, ("starttls", "encryption required", "tls required", "tls is required")),
     (Obstacle.AUTH_WANTED, ("authentication required", "authentication is required", "must authenticate",
