@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,7 @@ def main() -> None:
         complain(error)
         sys.exit(1)
     finally:
+        _let_go_of_what_cannot_be_written()
         gc.freeze()  # all of it goes now: nobody needs to look for cycles in it
 
 
@@ -123,6 +125,16 @@ def _occupy_standard_streams() -> None:
             os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
             raw = io.FileIO(number, "r" if name == "stdin" else "w", closefd=False)
             setattr(sys, name, io.TextIOWrapper(raw, "utf-8", write_through=True))
+
+
+def _let_go_of_what_cannot_be_written() -> None:
+    """The interpreter would try once more, complain in its own words and end with a code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError):  # a stream of a test has no descriptor
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _suggested(word: str) -> str:

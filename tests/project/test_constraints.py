@@ -22,9 +22,11 @@ PINS = {canonicalize_name(name): version for name, _, version in (line.partition
 
 
 def of_the_package() -> list[Requirement]:
-    project = PROJECT["project"]
-    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
-    return [Requirement(line) for line in (*project["dependencies"], *extras)]
+    return [Requirement(line) for line in PROJECT["project"]["dependencies"]]
+
+
+def of_extras() -> list[Requirement]:
+    return [Requirement(line) for lines in PROJECT["project"]["optional-dependencies"].values() for line in lines]
 
 
 def of_group(name: str) -> list[Requirement]:
@@ -34,7 +36,7 @@ def of_group(name: str) -> list[Requirement]:
 
 
 def asked_for() -> list[Requirement]:
-    return [*of_the_package(), *of_group("dev")]
+    return [*of_the_package(), *of_extras(), *of_group("dev")]
 
 
 def needed(requirements: Iterable[Requirement]) -> set[NormalizedName]:
