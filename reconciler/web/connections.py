@@ -20,8 +20,9 @@ from reconciler.log import log
 
 PATIENCE = 10.0
 """Seconds for a request to arrive, or for an answer to be taken."""
-BACKLOG = 32
-"""Connections that the kernel keeps until they are accepted."""
+BACKLOG = 256
+"""Connections that the kernel keeps until they are accepted. Where there is no room for one, a client of the socket is
+refused at once (EAGAIN), and one of TCP waits for a second."""
 _PAUSE = 1.0
 """Seconds until the next attempt to accept after one that failed."""
 

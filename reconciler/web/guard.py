@@ -31,6 +31,10 @@ class Guard:
         complaint = self._complaint(scope) if scope["type"] == "http" else ""
         if complaint:
             await problem(403, "Forbidden", complaint)(scope, receive, send)
+        elif _has_two_lengths(scope):
+            refusal = problem(400, "BadRequest", "a request has either a Content-Length or a Transfer-Encoding")
+            refusal.headers["Connection"] = "close"
+            await refusal(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -45,6 +49,13 @@ class Guard:
         if origin is None or scope["method"] in {"GET", "HEAD"} or origin.casefold() == f"http://{host}".casefold():
             return ""
         return "requests from pages of other sites are refused"
+
+
+def _has_two_lengths(scope: Scope) -> bool:
+    """Whether somebody before us may have read the request's end elsewhere (RFC 9112, section 6.3): what seems to
+    follow it is not taken for another request."""
+    headers = Headers(scope=scope) if scope["type"] == "http" else {}
+    return "content-length" in headers and "transfer-encoding" in headers
 
 
 def _name(url: str) -> str:

@@ -155,6 +155,40 @@ def test_N8_half_open_requests_take_nobody_elses_place(root: Path, settings: Set
     run(scenario())
 
 
+@pytest.mark.parametrize("second", ["Content-Length: 4", "Content-Length : 4", "Content-Length: 0"])
+def test_a_request_whose_end_is_told_twice_is_refused_and_nothing_behind_it_is_taken(root: Path, settings: Settings,
+                                                                                    second: str) -> None:
+    async def scenario() -> None:
+        async with listening(root, settings) as (_, port):
+            answer = await said(port, f"POST /healthz HTTP/1.1\r\nHost: localhost\r\n{second}\r\nTransfer-Encoding: "
+                                "chunked\r\n\r\n0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert answer.startswith(b"HTTP/1.1 400 ")
+            assert answer.count(b"HTTP/1.1 ") == 1
+            assert b"mailcollector_" not in answer
+
+    run(scenario())
+
+
+def test_a_hundred_that_come_at_once_wait_for_their_turn(root: Path, settings: Settings) -> None:
+    """`collect --wait` has a connection for each session; the socket refuses at once where there is no room."""
+    async def scenario() -> None:
+        async with listening(root, settings) as (found, _):
+            clients = [socket.socket(socket.AF_UNIX) for _ in range(100)]
+            with _short(found.settings.control_socket) as path:
+                for client in clients:  # before the event loop may accept one
+                    client.setblocking(False)
+                    client.connect(path)
+            reader, writer = await asyncio.open_connection(sock=clients[-1])
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            async with asyncio.timeout(SOON):
+                assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+            for client in clients[:-1]:
+                client.close()
+            writer.close()
+
+    run(scenario())
+
+
 def test_streams_that_were_asked_for_are_kept_and_beyond_the_most_nobody_gets_in(
         root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_CLIENTS", 0)
