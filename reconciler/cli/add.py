@@ -39,7 +39,8 @@ if TYPE_CHECKING:
               help="Take the whole manifest from FILE (- for standard input) as it stands.")
 @click.option("--from", "template", metavar="TEMPLATE", help="The Template whose fields count besides these.")
 @click.option("--provider", metavar="PROVIDER",
-              help="One that is known, such as gmail or yandex: its server need not be said (docs/providers.md).")
+              help="One that is known, such as gmail or yandex: its server need not be said (docs/providers.md). Also "
+                   "by another name of it, or a mail address there.")
 @click.option("--protocol", type=click.Choice(["imap", "pop3"]), help="How mail is fetched.")
 @click.option("--host", metavar="HOST", help="The server.")
 @click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="Default: the protocol's.")
@@ -76,6 +77,8 @@ def command(settings: Settings, name: str | None, file: str | None, git_commit: 
         raise click.UsageError("give the manifest as FILE or as options, not both")
     if not file and not name:
         raise click.UsageError("name the collector, or give its manifest with -f FILE")
+    if fields["provider"] and (meant := known.meant(fields["provider"])):
+        fields["provider"] = meant.name
     given = asking.from_file(_read(file), name) if file else {}
     secret = None if file else asking.missing(str(name), fields, can_ask=_is_terminal())
     with manifests_to_write(settings) as directory:

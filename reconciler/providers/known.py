@@ -431,11 +431,29 @@ IMAP_ONLY = tuple(provider.name for provider in PROVIDERS if provider.pop3 is No
 NAMES = tuple(provider.name for provider in PROVIDERS)
 _BY_NAME = {provider.name: provider for provider in PROVIDERS}
 _BY_HOST = {host: provider for provider in PROVIDERS for host in provider.hosts}
+_BY_DOMAIN = {domain: provider for provider in PROVIDERS for domain in provider.domains}
+_ALSO = {"google": "gmail", "googlemail": "gmail", "googleworkspace": "gmail", "gsuite": "gmail", "hotmail": "outlook",
+         "live": "outlook", "msn": "outlook", "office365": "microsoft365", "o365": "microsoft365", "m365": "microsoft365",
+         "microsoft": "microsoft365", "exchangeonline": "microsoft365", "ymail": "yahoo", "apple": "icloud", "163": "netease",
+         "126": "netease-126", "tencent": "qq", "foxmail": "qq", "alibaba": "aliyun", "telekom": "t-online",
+         "1und1": "ionos", "proton": "proton-bridge", "protonmail": "proton-bridge", "protonbridge": "proton-bridge", "o2": "o2pl", "hanmail": "daum"}
+"""What people call them besides, without what is no letter or digit."""
 
 
 def named(name: str) -> Provider | None:
     """The one that `source.provider` says."""
     return _BY_NAME.get(name)
+
+
+def meant(text: str) -> Provider | None:
+    """The one that somebody means by its name in any spelling, another name of it, a mail address or a domain."""
+    word = text.strip().casefold()
+    domain = word.rpartition("@")[2]
+    plain = "".join(letter for letter in word if letter.isalnum())
+    for provider in PROVIDERS:
+        if plain in {"".join(filter(str.isalnum, name.casefold())) for name in (provider.name, provider.title)}:
+            return provider
+    return named(_ALSO.get(plain, "")) or _BY_DOMAIN.get(domain) or (of_host(domain) if "." in domain else None)
 
 
 def of_host(host: str) -> Provider | None:

@@ -229,6 +229,16 @@ def test_add_of_a_provider_says_what_to_do_in_the_account(run: Run, root: Path) 
     assert "did you mean `gmail`?" in wrong.stderr
 
 
+@pytest.mark.parametrize(("said", "name"), [
+    ("GMail", "gmail"), ("hotmail", "outlook"), ("me@web.de", "webde"), ("163.com", "netease"),
+    ("Office 365", "microsoft365"), ("imap.yandex.ru", "yandex"), ("Proton Mail", "proton-bridge"),
+])
+def test_add_knows_a_provider_by_what_people_call_it(run: Run, root: Path, said: str, name: str) -> None:
+    assert run("add", "new", "--provider", said, "--username", "me", "--password-env", "P",
+               "--forward-to", "a@b.example").exit_code == 0
+    assert f"provider: {name}\n" in (root / "new.yaml").read_text(encoding="utf-8")
+
+
 def test_add_from_a_file_or_standard_input_as_it_stands(run: Run, root: Path, elsewhere: Path) -> None:
     draft = "# mine\n" + text("sales")
     (elsewhere / "draft").write_text(draft, encoding="utf-8")
