@@ -26,6 +26,7 @@ from reconciler.wire.endpoint import Endpoint, Tls
 from tests.destinations.letters import LETTER, deliver, top
 from tests.servers.lmtp import DROP, EXTENSIONS, Sink
 from tests.servers.postfix import Postfix
+from tests.servers.scripted import Client, Scripted
 
 CANARY = "canary-pässword"
 PLAIN = base64.b64encode(f"\0user\0{CANARY}".encode()).decode()
@@ -176,6 +177,29 @@ def test_a_login_that_is_put_off_is_not_tried_in_another_way() -> None:
             deliver(smtp, LETTER, ["a@x.test"])
         assert raised.value.retry_after == 120
         assert sum(command.startswith("AUTH") for command in sink.commands) == 1
+
+
+@pytest.mark.parametrize(("words", "kind", "told"), [
+    (b"552 5.3.4 Message too big\r\n", Refused, "552 5.3.4 Message too big. The destination takes no message so large"),
+    (b"452 4.3.1 Insufficient system storage\r\n", Deferred, "452 4.3.1 Insufficient"),
+    (b"", Deferred, "no answer to the message"), (b"nonsense\r\n", Deferred, "no answer to the message"),
+])
+def test_a_server_that_closes_within_the_message_may_have_said_why(words: bytes, kind: type, told: str) -> None:
+    def script(client: Client) -> None:
+        client.send(b"220 ready\r\n")
+        while not client.line().startswith(b"DATA"):
+            client.send(b"250 ok\r\n")
+        client.send(b"354 go on\r\n")
+        for _ in range(100):
+            client.line()
+        client.send(words)
+
+    with Scripted(script) as server, system(Endpoint(server.host, server.port, "none")) as smtp:
+        (outcome,) = deliver(smtp, LETTER + (b"z" * 70 + b"\n") * 200_000, ["a@x.test"])
+        assert isinstance(outcome, Deferred | Refused)
+        assert type(outcome) is kind
+        assert outcome.reason.startswith(told)
+        assert getattr(outcome, "unsure", False) is told.startswith("no answer")
 
 
 @pytest.mark.parametrize("code", [500, 502, 550])

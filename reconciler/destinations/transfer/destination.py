@@ -268,6 +268,16 @@ def _outcome(reply: Reply, recipient: str) -> DeliveryOutcome:
     return reply.outcome(recipient)
 
 
+def _cut_off(dialogue: Dialogue, accepted: Sequence[str], error: SourceError) -> dict[str, DeliveryOutcome]:
+    """The connection was lost within the message. A server that wants no more of it may have said why before it closed:
+    that holds for everybody."""
+    reply = dialogue.last_words()
+    if reply is None or not (reply.refused or reply.told):
+        trouble = f"no answer to the message: {error}"
+        return {recipient: Deferred(recipient, trouble, unsure=True) for recipient in accepted}
+    return {recipient: reply.outcome(recipient) for recipient in accepted}
+
+
 def _final(reply: Reply, recipient: str) -> DeliveryOutcome:
     """After the message, where lines that contradict each other leave open whether it was taken."""
     return Deferred(recipient, reply.explained, unsure=True) if reply.mixed else reply.outcome(recipient)
@@ -302,6 +312,9 @@ def _send(dialogue: Dialogue, parcel: Parcel, accepted: Sequence[str]) -> dict[s
     trouble = ""
     try:
         dialogue.send(parcel.spool.sent(parcel.header))
+    except WIRE as error:
+        return _cut_off(dialogue, accepted, error)
+    try:
         for number, reply in enumerate(dialogue.replies(len(accepted))):
             named = accepted[number:number + 1] if dialogue.protocol.each else accepted
             outcomes |= {recipient: _final(reply, recipient) for recipient in named}

@@ -145,6 +145,14 @@ class Dialogue:
             if number == 0 and self.protocol.each and len(reply.lines) == count > 1 and not self._more(_ONE_MORE):
                 raise ConnectionFailed(f"{self.connection.endpoint}: one answer for {count} recipients: {reply}")
 
+    def last_words(self) -> Reply | None:
+        """What the server had said when it closed the connection under a message, None where it did not."""
+        self.over = True
+        try:
+            return read_reply(self.connection, self.secrets) if self._more(0) else None
+        except WIRE:
+            return None
+
     def reset(self) -> None:
         """Leave a transaction (RFC 5321, section 4.1.1.5)."""
         try:
