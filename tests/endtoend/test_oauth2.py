@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,3 +119,32 @@ def test_consent_by_a_browser(deployment: Deployment, dovecot: Dovecot, user: st
         assert httpx.get(url, follow_redirects=True, timeout=20).status_code == 200
         assert running.wait(30) == 0
     assert authorization.refresh[(deployment.root / "sales").read_text().strip()] == user
+
+
+def jwt(key: bytes, user: str, lifetime: int) -> str:
+    """HS256 (RFC 7515, RFC 7519), as long as providers' tokens are."""
+    def coded(what: bytes) -> bytes:
+        return base64.urlsafe_b64encode(what).rstrip(b"=")
+
+    claims = {"sub": user, "exp": int(time.time()) + lifetime, "groups": ["x" * 36] * 60}
+    signed = b".".join(coded(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+    return (signed + b"." + coded(hmac.new(key, signed, "sha256").digest())).decode()
+
+
+def test_a_mail_server_that_checks_signed_tokens_by_itself(deployment: Deployment, authorization: Authorization,
+                                                           user: str) -> None:
+    """It may find that one has expired which was just given out: no other one is asked for then."""
+    key = bytes(range(32))
+    with Dovecot("oauthbearer xoauth2", TokenInfo(username="sub", key=key)) as dovecot:
+        deployment.dovecot = dovecot
+        dovecot.deliver(user, small(2))
+        for name, protocol in (("inbox", "imap"), ("pop", "pop3")):
+            declare(deployment, authorization, name, user, protocol)
+            (deployment.root / name).write_text("refresh")
+        for lifetime, code, outcome in ((3600, 0, "succeeded"), (-600, 1, "failed")):
+            answer = json.dumps({"access_token": jwt(key, user, lifetime), "expires_in": 3600}).encode()
+            authorization.bent = [(200, answer)] * 2
+            deployment.once(code=code)
+            assert authorization.bent == []
+            assert [found["status"]["lastSession"]["outcome"] for found in deployment.get().values()] == [outcome] * 2
+            assert [len(deployment.mail(name)) for name in ("inbox", "pop")] == [2, 2]

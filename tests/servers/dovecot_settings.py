@@ -6,6 +6,7 @@ settings of their own for what was written in `args`, `mail_location`, `ssl_cert
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,11 +25,13 @@ _WORDS = {SERVE_MANY: ("service_count = 0", "restart_request_count = unlimited")
 
 
 class TokenInfo(Struct, frozen=True):
-    """Where to ask whose an access token is, and what of the answer says it. `mode`: get, or post (RFC 7662)."""
+    """Where to ask whose an access token is, and what of the answer says it. `mode`: get, or post (RFC 7662). With
+    `key`, of HS256, tokens are JWTs, and nobody is asked."""
 
-    url: str
+    url: str = ""
     mode: str = "get"
     username: str = "username"
+    key: bytes = b""
 
 
 class Wanted(Struct, frozen=True):
@@ -178,7 +181,9 @@ def write(wanted: Wanted, version: Version) -> Path:
         root=wanted.root, listen=" ".join(wanted.addresses), mechanisms=wanted.mechanisms, password=wanted.password,
         uid=uid, gid=gid, **wanted.ports)
     if wanted.token_info is not None:
-        text += _oauth2(wanted, _TOKENS.format(**asdict(wanted.token_info)), new=new)
+        tokens = _jwt(wanted.root, wanted.token_info, new=new) if wanted.token_info.key else _TOKENS.format(
+            **asdict(wanted.token_info))
+        text += _oauth2(wanted, tokens, new=new)
     if wanted.unprivileged is not None:
         user, group = wanted.unprivileged
         text += _UNPRIVILEGED.format(user=user, group=group)
@@ -188,6 +193,16 @@ def write(wanted: Wanted, version: Version) -> Path:
         text = text.replace(word, said[new])
     path.write_text(text)
     return path
+
+
+def _jwt(root: Path, info: TokenInfo, *, new: bool) -> str:
+    """The key lies where Dovecot looks for that of a client without a name, DIRECTORY/CLIENT/ALGORITHM/KEY."""
+    place = root / "keys/default/HS256"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "default").write_bytes(base64.b64encode(info.key))
+    keys = (f"oauth2_local_validation {{\n dict fs {{\n fs posix {{\n prefix = {root}/keys/\n }}\n }}\n}}\n" if new else
+            f"local_validation_key_dict = fs:posix:prefix={root}/keys/\n")
+    return f"\nintrospection_mode = local\nusername_attribute = {info.username}\n{keys}"
 
 
 def _oauth2(wanted: Wanted, tokens: str, *, new: bool) -> str:
