@@ -88,7 +88,7 @@ class Tokens:
         if spec.oauth2 is not None:
             return self.store.get(spec, cancelled, collector).secret
         assert spec.password is not None  # noqa: S101  # the schema: exactly one of the two
-        return read_secret(spec.password)
+        return read_secret(spec.password, cancelled)
 
     def may_be_old(self, spec: SourceSpec, secret: Secret, reason: str) -> bool:
         """Whether a login that failed for this `reason` may succeed with a new access token: it had been accepted."""

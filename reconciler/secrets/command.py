@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 
 from reconciler.model.errors import SecretUnavailable
@@ -26,11 +27,12 @@ _LOOK = 0.05
 """Seconds between looks whether the program has ended."""
 
 
-def output(command: Sequence[str], limit: int) -> bytes:
+def output(command: Sequence[str], limit: int, cancelled: Future[None] | None = None) -> bytes:
     """What it prints, at most `limit` + 1 octets. No shell is between, and of our environment it has `PASSED_ON`.
 
     What it says on its standard error is not taken, for it may be the secret. What it leaves running behind it is not
-    waited for once it has printed something. Raises SecretUnavailable where it cannot be started, fails, or does not
+    waited for once it has printed something; when nobody waits for the secret any more (`cancelled`), it is not waited
+    for either. Raises SecretUnavailable where it cannot be started, fails, or does not
     end in time: then it is killed with all that it has started.
     """
     deadline = time.monotonic() + TIMEOUT
@@ -43,9 +45,10 @@ def output(command: Sequence[str], limit: int) -> bytes:
                                 "let the user that runs mailcollector execute it") from error
     ended = False
     try:
-        printed = _printed(running, limit, deadline)
+        printed = _printed(running, limit, deadline, cancelled)
+        given_up = cancelled is not None and cancelled.done()
         with suppress(subprocess.TimeoutExpired):
-            running.wait(max(0.0, deadline - time.monotonic()) if len(printed) <= limit else 0)
+            running.wait(0 if given_up or len(printed) > limit else max(0.0, deadline - time.monotonic()))
             ended = True
     finally:
         if not ended:
@@ -54,6 +57,8 @@ def output(command: Sequence[str], limit: int) -> bytes:
             running.stdout.close()
     if len(printed) > limit:
         return printed
+    if given_up and not ended:
+        raise SecretUnavailable(f"{command[0]} was not waited for, as the session was given up")
     if not ended:
         raise SecretUnavailable(f"{command[0]} did not print the secret within {TIMEOUT:g} seconds; run it by hand, as "
                                 "the user that runs mailcollector")
@@ -70,8 +75,8 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
             and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)}
 
 
-def _printed(running: subprocess.Popen[bytes], limit: int, deadline: float) -> bytes:
-    """What comes until its end, the deadline, or more than `limit` octets."""
+def _printed(running: subprocess.Popen[bytes], limit: int, deadline: float, cancelled: Future[None] | None) -> bytes:
+    """What comes until its end, the deadline, more than `limit` octets, or nobody waits for it."""
     assert running.stdout is not None  # noqa: S101  # it was asked for
     descriptor = running.stdout.fileno()
     os.set_blocking(descriptor, False)
@@ -79,6 +84,8 @@ def _printed(running: subprocess.Popen[bytes], limit: int, deadline: float) -> b
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         while (left := deadline - time.monotonic()) > 0 and len(printed) <= limit:
+            if cancelled is not None and cancelled.done():
+                break
             over = running.poll() is not None  # asked before the pipe is: what it printed is there then
             if selector.select(min(_LOOK, left)):
                 chunk = os.read(descriptor, limit + 1 - len(printed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
+from concurrent.futures import Future
 
 from reconciler.log import log
 from reconciler.manifests.spec import SecretRef
@@ -18,8 +19,9 @@ LIMIT = 1 << 16
 """Octets; tokens are a few thousand."""
 
 
-def read_secret(ref: SecretRef) -> Secret:
-    """Read it now. `ref.file` is absolute, or relative to the working directory.
+def read_secret(ref: SecretRef, cancelled: Future[None] | None = None) -> Secret:
+    """Read it now. `ref.file` is absolute, or relative to the working directory. `cancelled`: nobody waits for it any
+    more, so a program that is to print it is ended.
 
     A byte order mark at its beginning and one line end at its end do not belong to it. Raises SecretUnavailable where
     there is none, or one with control characters, which could end the command that it is sent in (hazards 1.3, S4);
@@ -35,7 +37,7 @@ def read_secret(ref: SecretRef) -> Secret:
     if ref.command is not None:
         if not policy.program(ref.command):
             raise PolicyRefused(f"the policy does not allow to run {ref.command[0]} for a secret")
-        return _checked(output(ref.command, LIMIT), f"the output of {ref.command[0]}")
+        return _checked(output(ref.command, LIMIT, cancelled), f"the output of {ref.command[0]}")
     return _checked((ref.value or "").encode(), "the manifest's value")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,6 +48,16 @@ def test_B8_reading_ends_at_the_deadline_whoever_keeps_the_pipe(
     began = time.monotonic()
     with pytest.raises(SecretUnavailable):
         read_secret(SecretRef(command=("/bin/sh", "-c", script.replace("{file}", str(left_behind)))))
+    assert time.monotonic() - began < 20
+
+
+def test_a_program_is_ended_when_nobody_waits_for_its_secret_any_more() -> None:
+    """So that slow ones keep no session's place for the whole of their deadline, once others wait for that."""
+    cancelled: Future[None] = Future()
+    threading.Timer(0.2, cancelled.set_result, (None,)).start()
+    began = time.monotonic()
+    with pytest.raises(SecretUnavailable, match="given up"):
+        read_secret(SecretRef(command=("/bin/sh", "-c", "sleep 60 & sleep 60")), cancelled)
     assert time.monotonic() - began < 20
 
 
