@@ -305,7 +305,7 @@ def test_M8_a_back_off_that_was_written_by_another_clock_lasts_no_longer_than_it
         first = again.starts("c0")[0] - begin
         most = {"ConnectionFailed": 0, "DestinationUnavailable": 1.2 * 900, "Throttled": 2.4 * 3600,
                 "AuthenticationFailed": 1.2 * 3600}[reason]
-        assert first <= (most if hours > 0 else 0)
+        assert first <= (most + 1e-3 if hours > 0 else 0)  # of floating-point numbers
         await again.end()
 
     virtual(scenario)

@@ -33,7 +33,7 @@ _FEW = 5_000
 """So many are kept as they are used; more would take too much memory."""
 _LINES = re.compile(rb"(?:\d{1,9} [!-\[\]-~]{1,1000}\r?\n){1,500}")
 """What nearly every server sends: read many at a time."""
-_PAIR = re.compile(rb"(\d+) ([^\r\n]+)")
+_PAIR = re.compile(rb"(\d{1,9}) ([^\r\n]{1,1000})")
 
 
 class Maildrop(Struct, frozen=True):
