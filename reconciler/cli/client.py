@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from reconciler.cli.reach import OnFinished, OnProgress
 
 _BASE = "http://localhost/api/v1"
+_RETRIES = 2
+"""Of a connection, within half a second: a daemon with many clients at once refuses some at first."""
 _ANSWERS = httpx.Timeout(30)
 _WAITS = httpx.Timeout(30, read=None)
 """For what lasts as long as a session; the daemon has its deadlines."""
@@ -52,8 +54,8 @@ class Daemon:
         self._directory = directory
         self._path = f"/proc/self/fd/{directory}/{self._socket.name}"
         self._parallel = settings.max_sessions
-        self._http = httpx.Client(transport=httpx.HTTPTransport(uds=self._path), base_url=_BASE, timeout=_ANSWERS,
-                                  trust_env=False)
+        self._http = httpx.Client(transport=httpx.HTTPTransport(uds=self._path, retries=_RETRIES), base_url=_BASE,
+                                  timeout=_ANSWERS, trust_env=False)
 
     def manifests(self) -> Path:
         """The directory that it runs."""
@@ -128,7 +130,7 @@ class Daemon:
     async def _collected(self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *,
                          force: bool) -> None:
         limits = httpx.Limits(max_connections=self._parallel)
-        transport = httpx.AsyncHTTPTransport(uds=self._path, limits=limits)
+        transport = httpx.AsyncHTTPTransport(uds=self._path, retries=_RETRIES, limits=limits)
         room = asyncio.Semaphore(self._parallel)
 
         async def one(name: str) -> None:

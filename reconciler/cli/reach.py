@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -175,9 +176,10 @@ def _listens(settings: Settings, directory: int) -> bool:
 
 
 def connected(connection: socket.socket, settings: Settings, directory: int) -> bool:
-    """Connect to the daemon that owns the state directory; whether there is one. Raises DaemonUnreachable."""
+    """Connect to the daemon that owns the state directory, within the time that `connection` has for everything;
+    whether there is one. Raises DaemonUnreachable."""
     try:
-        connection.connect(f"/proc/self/fd/{directory}/{settings.control_socket.name}")
+        _connect(connection, f"/proc/self/fd/{directory}/{settings.control_socket.name}")
     except (FileNotFoundError, ConnectionRefusedError):
         return False
     except PermissionError:
@@ -186,6 +188,20 @@ def connected(connection: socket.socket, settings: Settings, directory: int) -> 
     except OSError as error:
         raise DaemonUnreachable(f"the daemon at {settings.control_socket} does not answer: {error}") from error
     return True
+
+
+def _connect(connection: socket.socket, path: str) -> None:
+    """Where more clients wait than the kernel keeps, a socket with a time-out is refused at once: unix(7), EAGAIN."""
+    deadline = time.monotonic() + (connection.gettimeout() or 0)
+    while True:
+        try:
+            connection.connect(path)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _require_same_manifests(settings: Settings, daemon: Daemon) -> None:

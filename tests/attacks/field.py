@@ -183,9 +183,9 @@ spec:
 
     def _is_well(self) -> bool:
         with socket.socket(socket.AF_UNIX) as opened:
-            opened.settimeout(PATIENCE)
             try:
-                opened.connect(str(self._socket))
+                opened.connect(str(self._socket))  # without a time-out: unix(7), EAGAIN
+                opened.settimeout(PATIENCE)
                 opened.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 return opened.recv(64).startswith(b"HTTP/1.1 200")
             except OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,6 +42,40 @@ def test_a_daemon_that_is_well(run: Run, daemon: FakeDaemon) -> None:
 
     assert (result.exit_code, result.stdout, result.stderr) == (0, "ok\n", "")
     assert daemon.asked == ["GET /healthz"]
+
+
+def test_more_clients_at_once_than_the_kernel_keeps_are_waited_for(run: Run) -> None:
+    with contextlib.ExitStack() as clients:
+        def serve() -> None:
+            """Only once nobody else can come in."""
+            full.wait()
+            time.sleep(0.2)
+            for _ in range(count + 1):
+                connection, _ = listener.accept()
+                clients.enter_context(connection)
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nok\n")
+            connection.close()
+
+        Path("state").mkdir()
+        listener = clients.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind("state/control.sock")
+        listener.listen(0)
+        full, count = threading.Event(), 0
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client = clients.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect("state/control.sock")
+                count += 1
+        full.set()
+
+        result = run("health")
+
+        thread.join()
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "ok\n", "")
 
 
 def test_a_daemon_that_is_not(run: Run, daemon: FakeDaemon) -> None:
