@@ -34,6 +34,9 @@ _RETRY = 1.0
 _THREADS = 3
 """How many threads must be to be had before any is asked for: watchfiles takes two and ends the process where it gets
 none (hazard R1), and others may want one in the same moment."""
+_DIRECTORIES = 2000
+"""So many are watched at most. watchfiles begins to watch with the interpreter held, and anew whenever some are added:
+for 30,000 directories that is seconds in which nobody is answered."""
 _BLIND = 5.0
 """Seconds between wake-ups, and attempts, while the system refuses to tell of events."""
 
@@ -87,6 +90,10 @@ class Watcher:
             self._swapped.clear()
             directories = await self._listed()
             self._wake_soon()
+            if len(directories) > _DIRECTORIES:
+                self._refused(f"there are more than {_DIRECTORIES:,} directories")
+                await asyncio.sleep(_BLIND)
+                continue
             own = _OwnFiles(self._directory)
             async for paths in self._events(directories, own, self._swapped):
                 self._wake(paths)

@@ -56,6 +56,11 @@ def nested(root: Path) -> None:
     os.close(here)
 
 
+def wide(root: Path) -> None:
+    for number in range(30_000):
+        (root / f"{number % 200}" / f"{number}").mkdir(parents=True)
+
+
 def unlisted(root: Path) -> None:
     (root / "below").mkdir(0o300)
     (root / "x.yaml").touch(0)
@@ -279,6 +284,7 @@ ATTACKS: dict[tuple[str, str], Attack] = {
     ("files", "100,000 brackets"): text("[" * 100_000),
     ("files", "100 MB of zeros"): text(b"\0" * 100_000_000),
     ("files", "900 nested directories"): tree(nested),
+    ("files", "30,000 directories"): tree(wide),
     ("files", "nothing may be listed or read"): tree(unlisted),
     ("files", "names in no encoding"): tree(strange_names),
     ("files", "FIFOs, devices, links that leave"): tree(no_files),

@@ -233,3 +233,26 @@ def test_N1_directories_are_watched_that_a_look_enters_and_no_others(tmp_path: P
             await wakes.after(lambda: (root / "team" / "new" / "a.yaml").write_text("a"))
 
     asyncio.run(scenario())
+
+
+def test_more_directories_than_are_watched_are_looked_at_now_and_then(tmp_path: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beginning to watch very many would hold up everybody."""
+    monkeypatch.setattr(watcher, "_DIRECTORIES", 3)
+    monkeypatch.setattr(watcher, "_BLIND", 0.2)
+    for number in range(4):
+        (tmp_path / str(number)).mkdir()
+
+    async def scenario() -> None:
+        woken = asyncio.Event()
+        task = asyncio.create_task(Watcher(tmp_path, lambda _: woken.set()).run())
+        for _ in range(3):
+            woken.clear()
+            await asyncio.wait_for(woken.wait(), GENEROUS)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    with capture_logs() as told:
+        asyncio.run(scenario())
+    assert "there are more than 3 directories" in str(told)
