@@ -18,11 +18,10 @@ from reconciler.manifests.files import Identity, Signature, Unreadable, displaye
 from reconciler.manifests.loading import Broken as BrokenManifest
 from reconciler.manifests.loading import Loaded, ParsedFile, gather, unquoted, unreadable
 from reconciler.manifests.named import Named
-from reconciler.manifests.policy import require_apart
 from reconciler.manifests.templates import Templates, may_hold
 from reconciler.manifests.together import Together, check_together
 from reconciler.manifests.walking import DirectoryVanished, Oddities, walk
-from reconciler.model.policy import allowed
+from reconciler.model.policy import allowed, require_apart
 from reconciler.planning.declared import Broken, Declaration, Key, Observed
 
 CONFIRMATION = ".allow-empty"

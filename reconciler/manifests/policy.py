@@ -25,7 +25,7 @@ from reconciler.manifests.files import Unreadable, displayed, read
 from reconciler.manifests.nodes import Document
 from reconciler.manifests.spec import VARIABLE, Declared, Items, Line
 from reconciler.model.errors import PolicyRefused
-from reconciler.model.policy import Allowed, Role, allowed, is_beneath, is_within
+from reconciler.model.policy import Allowed, Role, allowed, is_beneath
 from reconciler.providers.known import OAUTH2
 
 _SOURCE = ("spec", "source")
@@ -143,13 +143,6 @@ def _without_value(found: Document, at: Path) -> Path:
     node = found.at(at)
     empty = [key for key, value in node.value.items() if value is None] if node and isinstance(node.value, dict) else []
     return (*at, empty[0]) if empty else at
-
-
-def require_apart(policy: Allowed, directory: str | os.PathLike[str]) -> None:
-    """Raise PolicyRefused where those who write manifests write the policy too."""
-    if policy.file and is_within(policy.file, os.path.realpath(directory)):
-        raise PolicyRefused(f"the policy {policy.file} stands below the manifests' directory, whose authors it is to "
-                            "bind: keep it elsewhere")
 
 
 def check(fields: Fields, directory: str) -> Iterator[Finding]:

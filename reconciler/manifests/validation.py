@@ -14,10 +14,9 @@ from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.manifests.files import LARGEST, displayed
 from reconciler.manifests.judgements import place
 from reconciler.manifests.judging import judge
-from reconciler.manifests.policy import require_apart
 from reconciler.manifests.together import check_together
 from reconciler.manifests.walking import DirectoryVanished, Oddities, walk
-from reconciler.model.policy import allowed
+from reconciler.model.policy import allowed, require_apart
 
 DEFAULT = Path("collectors.d")
 STANDARD_INPUT = Path("-")

@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from reconciler.model.errors import PolicyRefused
+
 Role = Literal["sources", "destinations", "tokens", "proxies"]
 """Proxies are named by the administrator's environment, not by manifests."""
 Roots = tuple[str, ...] | None
@@ -90,6 +92,13 @@ def enforce(policy: Allowed) -> None:
     """Go by this from now on."""
     global _now  # noqa: PLW0603  # one for the whole process, set where it starts
     _now = policy
+
+
+def require_apart(policy: Allowed, directory: str | os.PathLike[str]) -> None:
+    """Raise PolicyRefused where those who write manifests write the policy too."""
+    if policy.file and is_within(policy.file, os.path.realpath(directory)):
+        raise PolicyRefused(f"the policy {policy.file} stands below the manifests' directory, whose authors it is to "
+                            "bind: keep it elsewhere")
 
 
 def is_beneath(path: str, roots: Roots) -> bool:
