@@ -230,7 +230,8 @@ class Pop3Source:
             self._habits.went_on = True
             self.another_login()
             self._connect_anew()
-            self._capabilities = log_in(self._dialogue, self._credentials, self._habits)
+            self._log_in()
+            return
         self.entered()
 
     def _listed(self) -> Maildrop:
