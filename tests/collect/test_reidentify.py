@@ -384,3 +384,19 @@ def test_by_pop3_twins_of_one_deleted_unheard_are_two(kept: int) -> None:
         here.session()
     assert len(here.mailboxes.texts()) == 1 + kept
     assert here.server.messages == {}
+
+
+@pytest.mark.parametrize(("protocol", "change"), CASES)
+def test_a_delivery_that_began_under_another_key_leaves_no_orphan(protocol: str, change: Change) -> None:
+    """For which a twin that arrives later could be taken."""
+    here = world("new-keep", protocol)
+    with pytest.raises(Crash):
+        here.session(Fate(on=("after commit", 1)))
+    change(here)
+    here.session()
+    twin = next(iter(here.server.messages.values()))
+    here.server.messages["990"] = twin
+    change(here)
+    here.session()
+    here.session()
+    assert here.mailboxes.texts().count(twin.replace(b"\r\n", b"\n")) == 2

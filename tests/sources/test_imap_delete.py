@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from reconciler.model.errors import ProtocolViolation, SourceError
+from reconciler.model.errors import FolderFailed, ProtocolViolation, SourceError
 from reconciler.model.messages import Deletion
 from tests.servers.scripted import Client, Scripted
 from tests.sources.imap_server import BODIES, SELECTED, Reply, collect, fetched, imap, inbox, source, tagged
@@ -108,6 +108,19 @@ def test_I10_nothing_is_deleted_once_the_folder_is_renumbered() -> None:
             opened.delete(first.folder, first.messages)
         opened.abort()
         assert not any(b"STORE" in line for line in server.lines)
+
+
+def test_I10_nothing_more_is_deleted_once_a_deletion_was_answered_with_other_numbers() -> None:
+    replies = GONE | {"CAPABILITY": UIDPLUS, "UID EXPUNGE": b"* 1 EXPUNGE\r\n* OK [UIDVALIDITY 78] new\r\n" + OK}
+    with Scripted(imap(replies)) as server:
+        opened = source(server)
+        listing = inbox(opened, writable=True)
+        opened.delete(listing.folder, listing.messages[:1])
+        with pytest.raises(FolderFailed, match="numbered anew"):
+            opened.delete(listing.folder, listing.messages[1:])
+        opened.abort()
+        assert [line.partition(b" ")[2] for line in server.lines if b"STORE" in line] == [
+            b"UID STORE 1 +FLAGS.SILENT (\\Deleted)"]
 
 
 def test_nothing_to_delete_asks_the_server_nothing() -> None:
