@@ -160,7 +160,6 @@ class OpenSmtpd(Receiver):
 
     _START: ClassVar[str] = """\
 set -e
-mount --make-rprivate /
 for each in /var/spool /var/lib /run; do mount -t tmpfs tmpfs $each; done
 mkdir -p /usr/libexec /var/spool/smtpd /var/lib/opensmtpd/empty
 chmod 711 /var/spool/smtpd
@@ -184,8 +183,10 @@ match from any for domain "{DOMAIN}" action "deliver"
 """)
         preload = users.pop("LD_PRELOAD")
         root = Path(program("usr/sbin/smtpd")).parents[2]
-        self.run("unshare", "--mount", "sh", "-c", self._START, "sh", str(root), str(self.directory / "smtpd.conf"),
-                 preload, **users)
+        # In a chroot, / may be no mount of its own, whose propagation could be changed.
+        private = subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+        self.run("unshare", "--mount", "--propagation", "private" if private else "unchanged", "sh", "-c", self._START,
+                 "sh", str(root), str(self.directory / "smtpd.conf"), preload, **users)
 
 
 class Aiosmtpd(Receiver):
