@@ -5,8 +5,9 @@ A session that waits here is an entry in a queue: it holds no thread and no conn
 wait has one timer, however many sessions wait for it.
 
 Hosts take turns. A quarter of all sessions is kept for hosts whose last sessions went well, each with a few, so that
-hosts that are slow or silent cannot take all; those that are away have a quarter at most. One destination takes at most
-three quarters, and one session at a time while it takes no mail. Where there is one host only, nothing is kept.
+hosts that are slow or silent cannot take all; half of it also serves hosts that nobody has tried yet, one session each.
+Those that are away have a quarter at most. One destination takes at most three quarters, and one session at a time
+while it takes no mail. Where there is one host only, nothing is kept.
 
 When somebody waits all the same of whom nothing bad is known, those make room who were not let in for 8 seconds, and
 those who have had a minute: they end after the message in hand, and 30 seconds later whatever they are at.
@@ -424,7 +425,9 @@ class Admission:
             return False
         if door.away and kept and self._probing >= kept:
             return False
-        return self._most - self._running > kept or (door.stands and host.busy < max(1, kept // 2))
+        spare = self._most - self._running
+        return spare > kept or (door.stands and host.busy < max(1, kept // 2)) or (
+            spare > kept // 2 and door.untried and not host.busy)
 
     def _begin(self, host: _Host, ticket: Ticket) -> None:
         now, queue = _now(), host.queue(ticket.place.port)

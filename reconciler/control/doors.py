@@ -115,6 +115,11 @@ class Door:
         return self._credit > 0
 
     @property
+    def untried(self) -> bool:
+        """Nobody has been here since this process started."""
+        return not (self.known or self.away or self._failures or self._credit)
+
+    @property
     def deserves(self) -> bool:
         """Nothing bad is known of it."""
         return not self.away and self._credit >= 0 and not self._failures

@@ -46,6 +46,22 @@ def test_N9_M10_a_good_collector_keeps_its_interval_beside_silent_hosts(hosts: i
     virtual(scenario)
 
 
+def test_a_host_that_nobody_has_tried_yet_does_not_wait_for_slow_ones_that_let_everybody_in() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.servers.length = 55.0  # bodies that dribble
+        for number in range(4):
+            world.declare(*many(20, f"slow{number}.example", prefix=f"s{number}x"))
+        await asyncio.sleep(30)
+        now = world.clock.monotonic()
+        world.declare(*many(1, "new.example", prefix="new"))
+        await asyncio.sleep(40)
+        assert world.starts("new0")[0] - now < 1
+        await world.end()
+
+    virtual(scenario)
+
+
 def test_a_busy_good_host_keeps_its_intervals_too() -> None:
     async def scenario() -> None:
         world = World()
