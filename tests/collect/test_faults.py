@@ -284,6 +284,23 @@ def test_a_poison_in_the_second_folder(folders: Any) -> None:
     assert (report.outcome, report.collected, report.left) == (Outcome.SUCCEEDED, 8, 1)
 
 
+def test_a_folder_of_which_nothing_comes_is_that_folder_s(folders: Any) -> None:
+    def but_in_a(uids: Sequence[int]) -> Reply:
+        def reply(client: Client, line: bytes) -> None:
+            opened = [sent for sent in client._lines if b"EXAMINE" in sent][-1]
+            if b'"a"' in opened:
+                client.close()
+            else:
+                client.send(tagged(line, b"".join(fetched(uid, BODIES[uid]) for uid in uids) + OK))
+
+        return reply
+
+    report = folders({"UID FETCH 1:2,5 (UID BODY": but_in_a([1, 2, 5]), **{
+        f"UID FETCH {uid} (UID BODY": but_in_a([uid]) for uid in BODIES}}, sessions=2)
+    assert (report.left, report.parked) == (3, 0), report
+    assert report.skipped_reasons == {"collected-before": 6}, report
+
+
 # Listings
 
 def test_a_listing_that_is_broken_off_counts_as_far_as_it_came(folders: Any) -> None:
