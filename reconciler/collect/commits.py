@@ -64,10 +64,18 @@ class Commits(Generic[S]):
         self._thread: ThreadPoolExecutor | None = None
 
     def begin(self, folder: Folder, pending: Sequence[Pending[S]], *, named: bool) -> Future[Committed[S]]:
-        """`run` in another thread. The batch before must be done."""
+        """`run` in another thread; in this one where the system gives no more (hazard R1). The batch before must be
+        done."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        return self._thread.submit(self.run, folder, pending, named=named)
+        try:
+            return self._thread.submit(self.run, folder, pending, named=named)
+        except RuntimeError:
+            self._thread.shutdown(wait=False, cancel_futures=True)  # it is in the queue all the same
+            self._thread = None
+        done: Future[Committed[S]] = Future()
+        done.set_result(self.run(folder, pending, named=named))
+        return done
 
     def run(self, folder: Folder, pending: Sequence[Pending[S]], *, named: bool) -> Committed[S]:
         """Commit, record and settle, each after the one before it is durable; never raises a CollectorError. `named`:

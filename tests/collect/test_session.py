@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
@@ -490,3 +491,26 @@ def test_thousands_that_were_collected_before_are_all_deleted() -> None:
     here.task = replace(here.task, mode="new-delete")
     assert here.session().deleted == 2001
     assert here.server.messages == {}
+
+
+@pytest.mark.parametrize("refused", [{1}, {2}, {1, 2, 3, 4, 5}])
+def test_R1_without_a_thread_to_be_had_batches_are_committed_one_after_the_other(
+        refused: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lost, and nothing committed twice, though what was submitted stays in the pool's queue."""
+    starts: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def begin(thread: threading.Thread) -> None:
+        if thread.name.startswith("commit"):
+            starts.append(thread)
+            if len(starts) in refused:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    here = world()
+    here.batch_size = 2
+    report = here.session()
+    assert starts
+    assert (report.outcome, report.collected) == (Outcome.SUCCEEDED, 5)
+    assert here.mailboxes.texts() == STORED
