@@ -51,13 +51,15 @@ def refusal(message: str, text: str, code: str, *, host: str, protocol: str, pro
     return _TYPES[found.meaning](told, retry_after=wait, advice=advice)
 
 
-def refused_login(message: str, text: str, *, host: str, protocol: str, provider: str = "") -> AuthenticationFailed:
-    """A login that was refused in words that nobody knows: where the provider is known, how one logs in there. The time
-    that `text`, the server's words, names is waited."""
+def refused_login(message: str, text: str, *, host: str, protocol: str, provider: str = "") -> SourceError:
+    """A login that was refused in words that nobody knows: where the provider is known, how one logs in there. Where
+    `text`, the server's words, names a time, it asks for a pause."""
     whose = known.named(provider) or known.of_host(host)
     advice = whose.advice.get(Meaning.WRONG_PASSWORD, "").replace("{protocol}", protocol.upper()) if whose else ""
     told = f"{message.rstrip('. ')}. {advice}" if advice else message
-    return AuthenticationFailed(told, certain=False, retry_after=named_wait(text), advice=advice)
+    if wait := named_wait(text):
+        return Throttled(told, retry_after=wait, advice=advice)
+    return AuthenticationFailed(told, certain=False, advice=advice)
 
 
 def concerns_all(text: str, code: str, types: Collection[type[SourceError]] = (Throttled, SourceUnavailable)) -> bool:

@@ -426,6 +426,7 @@ def test_it_is_understood_by_its_meaning(texts: str, kind: type[SourceError]) ->
 def test_the_time_is_read_too(text: str, seconds: float) -> None:
     error = refused(text) or refused_login(text, text, host="mx.example.com", protocol="imap")
     assert error.retry_after == seconds
+    assert not isinstance(error, AuthenticationFailed)
 
 
 @pytest.mark.parametrize("code", ["NONEXISTENT", "TRYCREATE", "CANNOT", "CLIENTBUG", "PARSE"])
