@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.collect.doubts import explained
 from reconciler.collect.known import each
 from reconciler.collect.suspects import is_suspect
 from reconciler.model.messages import Folder, Listed, Listing
@@ -29,7 +28,6 @@ WITNESSES = 1000
 else comes (`Session._gives`)."""
 ROUND_OCTETS = 1 << 30
 _UNKNOWN_SIZE = 64 << 10
-_DOUBTED = 10_000
 _RETRIED = (MessageState.FAILED, MessageState.UNFETCHED, MessageState.PAUSED)
 _WHOLE = (MessageState.COLLECTED, MessageState.PRESUMED)
 
@@ -110,27 +108,17 @@ class _Sorted(Struct):
     kept: int = 0
     """Collected too, and not to be deleted now: doubted (`Arrival.doubt`), presumed and the mode deletes nothing, or
     more than one session deletes."""
-    doubted: list[tuple[Listed, str]] = field(default_factory=list)
-    """Some of those, and why."""
     too_large: int = 0
     parked: int = 0
     paused: int = 0
     more: int = 0
     """New ones beyond those that are looked at: there may be millions."""
 
-    def release(self) -> None:
-        """What was doubted for nothing but the server's way of counting is deleted as well."""
-        released = explained(self.doubted)
-        self.collected.extend(released)
-        self.kept -= len(released)
-
     def add_whole(self, message: Listed, entry: Entry, max_size: int, keep: int, *, deletes: bool) -> None:
         """One that is collected, or presumed so; `keep`: of how many more is known than their number."""
         if entry.state is MessageState.COLLECTED:
             if entry.reason or len(self.collected) >= keep:
                 self.kept += 1
-                if entry.reason and deletes and len(self.doubted) < _DOUBTED:
-                    self.doubted.append((message, entry.reason))
             else:
                 self.collected.append(message)
         elif entry.reason or not deletes:
@@ -223,7 +211,6 @@ def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int, due: Call
             found.retry.append(Attempt(message, entry))
         else:
             found.add_new(message, entry, most)
-    found.release()
     return found
 
 

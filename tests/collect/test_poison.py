@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -66,7 +66,7 @@ def cases(tmp_path: Path) -> Iterator[Any]:
 
     def make(protocol: Protocol, mode: Mode = "new-keep", count: int = 12, poisons: Mapping[int, Poison] | None = None,
              limit: int = 0, **box: Any) -> Case:
-        made = Mailbox({uid: text(uid) for uid in range(1, count + 1)}, poisons or {}, sizes={}, **box)
+        made = Mailbox({uid: text(uid) for uid in range(1, count + 1)}, poisons or {}, **box)
         server = made.serve(protocol).__enter__()  # closed below
         hasty = any(poison is KINDS["silence"] for poison in (poisons or {}).values())
         account = Account(tmp_path, protocol, mode, limit, limits=HASTY if hasty else PATIENT)
@@ -225,21 +225,3 @@ def test_a_server_that_refuses_whatever_comes_after_ten_messages(cases: Any, pro
         case.session()
     assert case.missing() == set()
     assert case.account.parked() == {}
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize(("announced", "count", "gone"), [
-    (lambda size: 2 * size, 12, True), (lambda size: 4 * size // 3 + 40, 3, False), (lambda size: 5 * size, 4, False),
-    (lambda size: size * (2 + size % 7), 12, False),
-], ids=["twice", "too few", "too few to tell", "no pattern"])
-def test_sizes_too_large_by_one_factor_are_the_server_s_way_of_counting(
-        cases: Any, protocol: Protocol, announced: Callable[[int], int], count: int, gone: bool) -> None:
-    case: Case = cases(protocol, "new-delete", count)
-    for uid in case.whole:
-        case.box.messages[uid] = case.whole[uid] = text(uid) + b"x" * 37 * uid + b"\r\n"
-        case.box.sizes[uid] = announced(len(case.whole[uid]))  # type: ignore[index]  # it is a dict
-    first = case.session()
-    assert (first.collected, first.deleted, len(case.box.messages)) == (count, 0, count)
-    case.session()
-    assert case.missing() == set()
-    assert (case.box.messages == {}) is gone

@@ -185,8 +185,8 @@ class _Message:
         """Sizes are hints (hazard P13): servers count line ends, doubled dots and the end in their own ways, and more
         than announced is no harm. But when fewer octets came than any announcement, something may be missing; and when
         a quarter of what LIST told is missing, RETR may have announced, and given, something else in its place: a text
-        that says that the message could not be retrieved. Where LIST is too large by one factor for every message, a
-        later session knows (`collect.doubts`)."""
+        that says that the message could not be retrieved. A server whose LIST is so far too large for every message
+        keeps them all: each is delivered once, and the sessions say so."""
         listed, came = self._listed.size, self._body.octets
         announced = [size for size in (listed, _announced(self._reply)) if size is not None]
         if listed is not None and 4 * (came + self._body.stuffing + _UNCOUNTED) < 3 * listed:
