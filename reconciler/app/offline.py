@@ -61,7 +61,7 @@ def collect(settings: Settings, directory: Path, names: Sequence[str], force: bo
     undumpable()
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         decision, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
-        with one_each(settings, ledger) as once:
+        with one_each(settings, ledger, asked=True) as once:
             reports = once.run(decision, histories, names, force,
                                lambda name, report: on_progress(name, Session.of(report)))
         return {name: Session.of(report) for name, report in reports.items()}

@@ -23,7 +23,7 @@ def run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty
         log.log(_LEVELS[diagnostic.severity], diagnostic.message, file=diagnostic.file, line=diagnostic.line,
                 column=diagnostic.column, path=diagnostic.path, rule=diagnostic.rule)
     enabled = [name for name, found in decision.desired.collectors.items() if found.effective.enabled]
-    with one_each(settings, ledger) as once:
+    with one_each(settings, ledger, asked=False) as once:
         reports = once.run(decision, histories, enabled, force=False, on_progress=lambda *_: None)
     failed = {name: report for name, report in reports.items()
               if report.outcome is not Outcome.SUCCEEDED or report.failed}

@@ -258,12 +258,12 @@ def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport
 
 
 @contextmanager
-def one_each(settings: Settings, ledger: SqlLedger) -> Iterator[Once]:
-    """Sessions of a process that owns the state and then ends."""
+def one_each(settings: Settings, ledger: SqlLedger, *, asked: bool) -> Iterator[Once]:
+    """Sessions of a process that owns the state and then ends; `asked`: somebody named the collectors."""
     with Tokens() as tokens:
         pool = SessionPool(Sessions(settings, ledger, tokens).run, backoff.decide, ledger, settings.max_sessions,
                            utc_now, secret_stamp)
-        yield Once(pool, lambda: Admission(settings.max_sessions, limits_of(settings)), utc_now)
+        yield Once(pool, lambda: Admission(settings.max_sessions, limits_of(settings)), utc_now, asked)
 
 
 def limits_of(settings: Settings) -> LimitsOf:

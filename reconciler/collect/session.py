@@ -104,7 +104,13 @@ class Steering(Protocol):
 
     @property
     def insisting(self) -> bool:
-        """Somebody asked for this session: pauses that are not the server's wish do not count."""
+        """Pauses of messages that are not the server's wish do not count: somebody asked for this session, or it is
+        the only one of its process."""
+
+    @property
+    def repeating(self) -> bool:
+        """Somebody asked for this very session, and takes copies for it: what a receiver may have taken without an
+        answer is delivered again at once."""
 
     def another_login(self) -> None:
         """The session is about to log in once more."""
@@ -322,7 +328,8 @@ class Session(Generic[S]):
         self._by_content = ByContent(known)
 
     def _is_due(self, entry: Entry) -> bool:
-        return self._steering.insisting or blame.is_due(entry, self._now())
+        insists = self._steering.repeating if blame.may_be_delivered(entry) else self._steering.insisting
+        return insists or blame.is_due(entry, self._now())
 
     def _guarded(self, work: FolderWork, do: Callable[[FolderWork], None], *, sole: bool) -> None:
         """A fault of one folder is that folder's."""

@@ -74,6 +74,11 @@ def is_due(entry: Entry, now: datetime) -> bool:
     return entry.at is None or not timedelta() <= now - entry.at < pause(entry.attempts)
 
 
+def may_be_delivered(entry: Entry) -> bool:
+    """Whether a paused message waits because a receiver may have taken it: its content is known, so it was fetched."""
+    return bool(entry.content)
+
+
 def verdict(attempts: int, *, lost: bool) -> MessageState:
     """What becomes of a message that has failed by itself so often; `lost`: the connection ended."""
     if attempts < ATTEMPTS:

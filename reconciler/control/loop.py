@@ -290,7 +290,7 @@ class Loop:
         loop, admission = asyncio.get_running_loop(), self._around.admission
         relay = Relay(loop, self._progressed)
         self._control = SessionControl(
-            relay.tell, insisting=bool(self._asked),
+            relay.tell, insisting=bool(self._asked), repeating=bool(self._asked),
             login=lambda: relay.call(lambda: admission.another_login(ticket)),
             entered=lambda: relay.call(lambda: admission.entered(ticket)))
         ticket.control = self._control

@@ -29,6 +29,9 @@ class Once(Struct, frozen=True):
     admission: Callable[[], Admission]
     now: Callable[[], datetime]
 
+    asked: bool
+    """Somebody asked for these collectors; else it is their turn, as in `run --once`."""
+
     def run(self, decision: Decision, histories: Mapping[str, History], names: Collection[str], force: bool,
             on_progress: OnProgress) -> dict[str, SessionReport]:
         """One session of each of `names`; how each went."""
@@ -48,11 +51,10 @@ class Once(Struct, frozen=True):
                 work.control.give_up()
         return {work.collector.name: report for work, report in zip(works, reports, strict=True)}
 
-    @staticmethod
-    def _work(decision: Decision, histories: Mapping[str, History], collector: DesiredCollector,
+    def _work(self, decision: Decision, histories: Mapping[str, History], collector: DesiredCollector,
               on_progress: OnProgress) -> Work:
         name = collector.name
-        control = SessionControl(lambda report: on_progress(name, report), insisting=True)
+        control = SessionControl(lambda report: on_progress(name, report), insisting=True, repeating=self.asked)
         history = histories.get(name)
         return Work(collector, history.retry if history else None, decision.versions[name].fresh, control)
 

@@ -38,7 +38,8 @@ class SessionControl:
     `progress`, and registers with `on_give_up` what breaks its connection; the rest is for the control loop."""
 
     def __init__(self, tell: Callable[[SessionReport], None] = lambda _: None, *, insisting: bool = False,
-                 login: Callable[[], None] = lambda: None, entered: Callable[[], None] = lambda: None) -> None:
+                 repeating: bool = False, login: Callable[[], None] = lambda: None,
+                 entered: Callable[[], None] = lambda: None) -> None:
         """`login` hears of each login but the first, in the session's thread."""
         self.entered = entered
         """To be called, from any thread, when the server has let us in."""
@@ -47,7 +48,9 @@ class SessionControl:
         self.failure: Failure | None = None
         """What ended a check."""
         self.insisting = insisting
-        """Somebody asked for this session."""
+        """Pauses of messages do not count."""
+        self.repeating = repeating
+        """Nor do those of messages that a receiver may have taken: somebody asked for this very session."""
         self.another_login = login
         self._tell = tell
         self._stop = threading.Event()

@@ -154,7 +154,8 @@ def test_M3_what_cannot_be_recorded_as_begun_is_not_delivered(mode: Mode) -> Non
     assert here.mailboxes.texts() == STORED
 
 
-def test_M6_a_message_that_is_never_answered_waits_longer_each_time() -> None:
+@pytest.mark.parametrize("insisting", [False, True], ids=["daemon", "run --once"])
+def test_M6_a_message_that_is_never_answered_waits_longer_each_time(insisting: bool) -> None:
     """The receiver takes it, and drops the connection: twice at once, then after pauses; the others flow."""
     here = world("new-delete")
     here.batch_size = 1
@@ -169,7 +170,7 @@ def test_M6_a_message_that_is_never_answered_waits_longer_each_time() -> None:
 
     here.verdict = verdict
     for seconds in (5, *[60] * 720):
-        here.session()
+        here.session(helm=Helm(insisting=insisting))
         here.now += timedelta(seconds=seconds)
     waits = [(later - earlier).total_seconds() for earlier, later in pairwise(copies)]
     assert waits[:4] == [5, 300, 900, 1800]
@@ -178,6 +179,5 @@ def test_M6_a_message_that_is_never_answered_waits_longer_each_time() -> None:
     assert len(here.mailboxes.texts()) == 4
     assert list(here.server.messages) == [poison]
     here.verdict = accept
-    here.now += timedelta(days=1)
-    here.session()
+    here.session(helm=Helm(insisting=True, repeating=True))
     assert sorted(here.mailboxes.texts()) == sorted(STORED)

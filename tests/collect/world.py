@@ -413,6 +413,7 @@ class Helm:
     stop_after: int = -1
     reports: list[SessionReport] = field(default_factory=list)
     insisting: bool = False
+    repeating: bool = False
     logins: int = 1
 
     @property
