@@ -246,6 +246,13 @@ def test_a_fault_of_one_folder_is_that_folder_s(folders: Any, fault: dict[str, R
     assert any('"a"' in note for note in report.notes), report.notes
 
 
+@pytest.mark.parametrize("fault", [hang_up, b"* BYE [SERVERBUG] index is corrupt\r\n", b"garbage\r\n"])
+def test_two_folders_that_end_the_connection_keep_no_third_one_away(folders: Any, fault: Reply) -> None:
+    report = folders({'EXAMINE "a"': fault, 'EXAMINE "b"': fault}, sessions=2)
+    assert (report.outcome, report.skipped_reasons) == (Outcome.SUCCEEDED, {"collected-before": 3}), report
+    assert [name for name in ("a", "b") if not any(f'"{name}"' in note for note in report.notes)] == []
+
+
 def test_a_listing_that_ends_the_connection_is_asked_for_in_another_way(folders: Any) -> None:
     whole = sizes((uid, 20) for uid in BODIES) + OK
     report = folders({"UID FETCH 1:*": [whole, hang_up, whole], "UID FETCH 1:2,5 (UID RFC822": whole})

@@ -382,7 +382,8 @@ def test_I10_uidvalidity_changes_between_two_selects() -> None:
     sizes([(1, 10), (2, 10)]) + b"* 9 FETCH (FLAGS (\\Seen))\r\n* 9 FETCH (UID x RFC822.SIZE 3)\r\n* 4 EXISTS\r\n",
 ])
 def test_I14_listings_are_deduplicated_checked_and_sorted(junk: bytes) -> None:
-    with Scripted(imap({"UID FETCH 1:*": junk + OK})) as server:
+    two = SELECTED.replace(b"3 EXISTS", b"2 EXISTS")
+    with Scripted(imap({"EXAMINE": two, "UID FETCH 1:*": junk + OK})) as server:
         opened = source(server)
         assert [(listed.key, listed.size) for listed in inbox(opened).messages] == [("1", 10), ("2", 10)]
         opened.finish()
@@ -400,7 +401,8 @@ def test_I28_no_uidnext_is_needed() -> None:
 
 
 def test_a_size_that_is_missing_is_unknown() -> None:
-    replies: dict[str, Reply] = {"UID FETCH 1:*": b"* 1 FETCH (UID 1)\r\n" + OK, alone(1): part(1, ALL[0]),
+    replies: dict[str, Reply] = {"EXAMINE": SELECTED.replace(b"3 EXISTS", b"1 EXISTS"),
+                                 "UID FETCH 1:*": b"* 1 FETCH (UID 1)\r\n" + OK, alone(1): part(1, ALL[0]),
                                  alone(1, len(ALL[0])): part(1, b"", len(ALL[0]))}
     assert collected(replies) == [ALL[0]]
 

@@ -44,6 +44,13 @@ def test_inbox_is_there_in_any_case_and_whatever_list_says() -> None:
     assert names(["Inbox"], tree(b"inbox")) == ["INBOX"]
 
 
+def test_a_folder_that_is_listed_repeatedly_is_one() -> None:
+    listed = [ServerFolder(raw, "/") for raw in (b"Inbox", b"a", b"INBOX", b"inbox", b"a", b"inbox/a")]
+    assert set(choose(["*", "InBox"], listed, "").folders) == {"INBOX", "a", "inbox/a"}
+    assert set(choose(["*"], [ServerFolder(raw, ".") for raw in (b"INBOX", b"INBOX.INBOX")], "INBOX/").folders) == {
+        "INBOX", "INBOX.INBOX"}
+
+
 def test_patterns_leave_special_folders_out_but_names_do_not() -> None:
     listed = tree(b"INBOX", b"Trash", b"Junk", b"Drafts", b"All", b"Sent", b"Top", Trash="\\Trash", Junk="\\Junk",
                   Drafts="\\Drafts", All="\\All", Sent="\\Sent", Top="\\Noselect")

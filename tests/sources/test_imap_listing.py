@@ -111,6 +111,57 @@ def test_where_search_fails_too_uids_are_fetched(search: Reply) -> None:
         source.finish()
 
 
+@pytest.mark.parametrize("listed", [b"", b"* 1 FETCH (UID 1 RFC822.SIZE 70)\r\n", b"* 1 FETCH (RFC822.SIZE 70)\r\n",
+                                    b"* 1 FETCH (UID 1 RFC822.SIZE 70)\r\n* 1 FETCH (UID 1 RFC822.SIZE 9)\r\n"])
+@pytest.mark.parametrize("search", [b"* SEARCH 1 2 5\r\n" + OK, b"* SEARCH 1\r\n" + OK, OK, b"TAG BAD what?\r\n", close,
+                                    b'* ESEARCH (TAG "x") UID ALL 1:2,5\r\n' + OK])
+def test_what_a_listing_leaves_out_is_asked_for_in_another_way(listed: bytes, search: Reply) -> None:
+    replies: dict[str, Reply] = {"UID FETCH 1:*": listed + OK, "UID SEARCH ALL": search, "UID FETCH": listed + OK,
+                                 "UID FETCH 1:* (UID)": b"".join(b"* 1 FETCH (UID %d)\r\n" % uid for uid in (1, 2, 5))
+                                 + OK}
+    accounts = Accounts()
+    with Scripted(imap(replies)) as server:
+        for _ in range(2):
+            source = opened(server, accounts)
+            assert [found.key for found in inbox(source).messages] == ["1", "2", "5"]
+            source.finish()
+        assert logins(server) <= 3  # that SEARCH ends the connection is remembered
+
+
+def test_what_no_way_lists_is_said_and_is_asked_for_once() -> None:
+    one = b"* 1 FETCH (UID 1 RFC822.SIZE 70)\r\n" + OK
+    accounts = Accounts()
+    with Scripted(imap({"UID FETCH": one, "UID FETCH 1:*": one, "UID SEARCH ALL": b"* SEARCH 1\r\n" + OK})) as server:
+        for _ in range(2):
+            source = opened(server, accounts)
+            listing = inbox(source)
+            source.finish()
+            assert listing.partial
+            assert any("3 messages" in note and "lists 1" in note for note in listing.notes)
+        assert sum(b"SEARCH ALL" in line for line in server.lines) == 1
+
+
+def test_fewer_because_somebody_removed_them_is_all_of_them() -> None:
+    selected = DEFAULTS["EXAMINE"]
+    assert isinstance(selected, bytes)
+    one = b"* 2 EXPUNGE\r\n* 2 EXPUNGE\r\n* 1 FETCH (UID 1 RFC822.SIZE 70)\r\n" + OK
+    with Scripted(imap({"EXAMINE": [selected, selected.replace(b"3 EX", b"1 EX")], "UID FETCH 1:*": one})) as server:
+        source = opened(server)
+        listing = inbox(source)
+        source.finish()
+    assert ([found.key for found in listing.messages], listing.partial, listing.notes) == (["1"], False, ())
+
+
+@pytest.mark.parametrize("count", [b"", b"* OK [UIDNEXT 6] next\r\n", b"* x EXISTS\r\n"])
+def test_where_no_number_of_messages_is_told_they_are_listed(count: bytes) -> None:
+    selected = DEFAULTS["EXAMINE"]
+    assert isinstance(selected, bytes)
+    with Scripted(imap({"EXAMINE": selected.replace(b"* 3 EXISTS\r\n", count)})) as server:
+        source = opened(server)
+        assert [found.key for found in inbox(source).messages] == ["1", "2", "5"]
+        source.finish()
+
+
 def test_many_of_the_kind_cost_a_bounded_number_of_logins_and_all_are_listed() -> None:
     with Scripted(imap(folder(set(range(1, COUNT, 2)), close))) as server:
         source = opened(server)

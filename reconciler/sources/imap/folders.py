@@ -184,7 +184,11 @@ class Choice:
 
     def take(self, folder: ServerFolder) -> None:
         short = _short(folder, self._prefix)
-        if self._raw.get(short, folder.raw) != folder.raw:  # two names that mean the same text
+        before = self._raw.get(short, folder.raw)
+        if before.upper() == folder.raw.upper() == b"INBOX":
+            if before != folder.raw:  # one folder, however it is spelled (RFC 3501, 5.1)
+                return
+        elif before != folder.raw:  # two names that mean the same text
             short = folder.raw.decode("utf-8", "backslashreplace")
         self._inbox = self._inbox or short == "INBOX"
         kept = short in self._names or short == "INBOX"

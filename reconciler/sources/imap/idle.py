@@ -86,7 +86,7 @@ class ImapPush:
             completed = client.dialogue.select_folder(first.raw, writable=False)
             if not completed.ok:
                 raise failures.refused("opening the folder to be told about", completed.text)
-            self._count = selected_count(client.dialogue)
+            self._count = selected_count(client.dialogue) or 0
             if others and "NOTIFY" in client.dialogue.capabilities:
                 client.dialogue.run("NOTIFY", _notify(folder.raw for folder in others))  # refused: then IDLE alone
         connection.begin_command()

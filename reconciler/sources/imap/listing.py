@@ -47,10 +47,10 @@ def selected_validity(dialogue: Dialogue, name: str) -> int:
     return validity
 
 
-def selected_count(dialogue: Dialogue) -> int:
-    """EXISTS of the SELECT; 0 when it was not told."""
+def selected_count(dialogue: Dialogue) -> int | None:
+    """EXISTS of the SELECT; None when it was not told."""
     told = dialogue.untagged("EXISTS")
-    return (number(told[-1], 1 << 62) or 0) if told else 0
+    return number(told[-1], 1 << 62) if told else None
 
 
 def selected_next(dialogue: Dialogue) -> int | None:
@@ -61,11 +61,17 @@ def selected_next(dialogue: Dialogue) -> int | None:
 
 class Found(Struct, frozen=True):
     """The messages of a folder; `broken_off`: the refusal with which the server ended the listing, "" when it did
-    not. `unread`: some of what it sent could not be understood."""
+    not. `unread`: some of what it sent could not be understood. `announced`: EXISTS, 0 when it was not told."""
 
     messages: Sequence[Listed]
     broken_off: str = ""
     unread: bool = False
+    announced: int = 0
+
+    @property
+    def short(self) -> bool:
+        """Fewer than the server says there are."""
+        return len(self.messages) < self.announced
 
 
 def list_messages(dialogue: Dialogue, sizes: Sizes) -> Found:
@@ -75,17 +81,18 @@ def list_messages(dialogue: Dialogue, sizes: Sizes) -> Found:
     The answer alone counts: no UIDNEXT (hazard I28), nothing twice, no impossible UID (hazards I7, I13, I14).
     """
     announced = selected_count(dialogue)
-    if not announced:
+    if announced == 0:
         return Found(())
-    sizes.expect(announced, str(dialogue.connection.endpoint))
+    if announced is not None:
+        sizes.expect(announced, str(dialogue.connection.endpoint))
     broken_off, unread = "", dialogue.unread
-    for response in dialogue.fetch_sizes("1:*", sizes.take_many, octets=announced * _LINE):
+    for response in dialogue.fetch_sizes("1:*", sizes.take_many, octets=(announced or MOST) * _LINE):
         match response:
             case Fetched(uid=int(uid)) if uid:
                 sizes.take(uid, response.size)
             case Completed(ok=False):
                 broken_off = response.text or response.status
-    return Found(sizes.messages(), broken_off, unread=dialogue.unread > unread)
+    return Found(sizes.messages(), broken_off, unread=dialogue.unread > unread, announced=announced or 0)
 
 
 class Sizes:
@@ -201,20 +208,23 @@ class _Columns(Sequence[Listed]):
 
 
 class Lister:
-    """Lists a folder whose listing as a whole ends the connection: the UIDs alone, then sizes in blocks, by halves down
-    to the message whose size cannot be had.
+    """Lists a folder whose listing as a whole ends the connection or leaves messages out: the UIDs alone, then sizes in
+    blocks, by halves down to the message whose size cannot be had.
 
     To be gone on with over another connection whenever a call of `go_on` raises: it knows what has been had.
     """
 
-    def __init__(self, sizes: Sizes, unsized: Collection[int]) -> None:
-        """`sizes` are known already, those of `unsized` are never asked for."""
+    def __init__(self, sizes: Sizes, unsized: Collection[int], announced: int = 0, *, searches: bool = True) -> None:
+        """`sizes` are known already, those of `unsized` are never asked for. Not `searches`: the server dies of
+        SEARCH."""
         self.losses = 0
         self.unsized = set(unsized)
         self._had = sizes
-        self._announced = 0
+        self._announced = announced
+        self._told = Sizes()
         self._found: Sizes | None = None
-        self._ways = ["SEARCH", "FETCH"]
+        self._ways = ["SEARCH", "FETCH"] if searches else ["FETCH"]
+        self._way = ""
         self._blocks: list[list[int]] = []
         self._rest: Iterator[int] = iter(())
         self._asked: list[int] = []
@@ -226,7 +236,8 @@ class Lister:
         while self._found is None:
             if not self._ways:
                 return None
-            self._found = self._listed(dialogue, self._ways.pop(0))
+            self._way = self._ways.pop(0)
+            self._found = self._listed(dialogue, self._way)
         while block := self._blocks.pop(0) if self._blocks else self._next_block():
             self._asked = block
             if self.losses >= LOSSES:
@@ -235,18 +246,23 @@ class Lister:
             if not self._ask(dialogue):
                 self._divide()
             self._asked = []
-        return Found(self._found.messages())
+        return Found(self._found.messages(), announced=self._announced)
+
+    @property
+    def searching(self) -> bool:
+        """A SEARCH is under way, or ended the connection."""
+        return self._way == "SEARCH" and self._found is None
 
     def _listed(self, dialogue: Dialogue, way: str) -> Sizes | None:
         """The messages, with the sizes that are known. None: they were not told, or there are far too many; or fewer
         than there are, and there is another way to ask."""
         self._announced = selected_count(dialogue) or self._announced
-        uids = all_uids(dialogue, way, self._announced + ARRIVING)
-        if uids is None or (len(uids) < self._announced and (self._ways or not uids)):
+        told = all_uids(dialogue, way, self._announced + ARRIVING)
+        for uid in told or ():
+            self._told.take(uid, None)
+        if (told is None or len(told) < self._announced) and (self._ways or not len(self._told)):
             return None
-        found = Sizes()
-        for uid in uids:
-            found.take(uid, None)
+        found = self._told
         untold = [(uid, size) for uid, size in self._had.pairs() if size != _UNKNOWN and not found.know(uid, size)]
         for uid, size in untold:
             found.take(uid, size)

@@ -44,6 +44,8 @@ from reconciler.wire.sasl import Credentials
 
 _RELISTINGS = 20
 """So many connections more may listing take, all folders together."""
+_BROKEN = 5
+"""So many folders may end the connection when they are opened or listed, where others are listed."""
 _NOTES = 20
 """So many notes on folders are worth keeping with each session."""
 
@@ -123,11 +125,11 @@ class ImapSource:
         yield from others
 
     def _survive(self, failed: Sequence[SourceError], *, left: int, listed: bool) -> None:
-        """A folder has ended the connection: another one for the other folders, once."""
+        """A folder has ended the connection: another one for the other folders, as long as there are not many such."""
         error = failed[-1]
         broken = isinstance(error, ConnectionFailed | ProtocolViolation)
-        again = sum(not isinstance(other, FolderFailed) for other in failed) > 1
-        if not broken or again or not (left or listed):
+        many = sum(not isinstance(other, FolderFailed) for other in failed) > (_BROKEN if listed else 1)
+        if not broken or many or not (left or listed):
             raise error
         self._again()
 
@@ -209,7 +211,7 @@ class ImapSource:
         """How many messages are in the folder, which is opened anew."""
         self._selected = None
         self._enter(client, folder)
-        return selected_count(client.dialogue)
+        return selected_count(client.dialogue) or 0
 
     def finish(self) -> Deletion:
         """LOGOUT. Everything is settled by then, so that its failure is nobody's."""
@@ -292,24 +294,35 @@ class ImapSource:
         if listed.broken_off:
             notes.append(f'the server broke off the listing of "{name}" after {len(listed.messages)} messages, which '
                          f"are collected: {self._failures.shown(listed.broken_off)}")
+        if listed.short and not listed.broken_off:
+            notes.append(f'the server says that there are {listed.announced} messages in "{name}", and lists '
+                         f"{len(listed.messages) or 'none'}")
         if (found and found[3] != len(listed.messages)) or listed.broken_off:
             found = None  # more came meanwhile, or the server cannot count
         self._check_validity(client, folder)
         stands.append(found)
         self._firsts[name] = listed.messages[0].key if listed.messages else ""
         return Listing(folder, listed.messages, read_only=self._writable and client.dialogue.read_only,
-                       next_key=next_key, partial=bool(listed.broken_off))
+                       next_key=next_key, partial=bool(listed.broken_off) or listed.short)
 
     def _listed(self, client: Client, folder: Folder, notes: list[str]) -> Found:
         """In a way that the server stands."""
         unsized = self._habits.unsized.get((folder.name, folder.validity), frozenset())
         sizes = Sizes(self._share.take)
-        error: SourceError | None = None
-        if not unsized:
-            found, error = self._plainly(client, sizes)
-            if found is not None and (found.broken_off or not found.unread):
-                return found
-        lister = Lister(sizes, unsized)
+        if unsized:
+            return self._in_another_way(client, folder, notes, sizes, None, None)
+        found, error = self._plainly(client, sizes)
+        if found is not None and found.short and not found.broken_off:
+            found = replace(found, announced=self._count(client, folder))  # some may have been removed meanwhile
+        if found is not None and not self._another_way(folder, found):
+            return found
+        return self._in_another_way(client, folder, notes, sizes, found, error)
+
+    def _in_another_way(self, client: Client, folder: Folder, notes: list[str], sizes: Sizes, found: Found | None,
+                        error: SourceError | None) -> Found:
+        """What was `found`, or the `error` that ended it, is not all."""
+        lister = Lister(sizes, self._habits.unsized.get((folder.name, folder.validity), frozenset()),
+                        found.announced if found is not None else 0, searches=not self._habits.unsearchable)
         while True:
             if error is not None:
                 client = self._reopened(folder, error)
@@ -319,14 +332,29 @@ class ImapSource:
             except Flooded:
                 raise
             except (ConnectionFailed, ProtocolViolation) as failure:
+                self._habits.unsearchable |= lister.searching and not self._aborted
                 error = failure
                 continue
-            if listed is None and error is None and len(sizes):
-                return Found(sizes.messages(), "some of it cannot be understood")
-            if listed is None:
-                raise error or self._failed(f'the server does not list the folder "{folder.name}"')
-            self._remember_unsized(folder, lister.unsized, notes)
-            return listed
+            break
+        if found is not None and found.short and (listed is None or len(listed.messages) <= len(found.messages)):
+            if len(self._habits.short) < UNSIZED:
+                self._habits.short[folder.name, folder.validity] = (found.announced, len(found.messages))
+            return found
+        if listed is None and error is None and len(sizes):
+            return Found(sizes.messages(), "some of it cannot be understood")
+        if listed is None:
+            raise error or self._failed(f'the server does not list the folder "{folder.name}"')
+        self._remember_unsized(folder, lister.unsized, notes)
+        return listed
+
+    def _another_way(self, folder: Folder, found: Found) -> bool:
+        """Whether it is worth asking in another one."""
+        if found.broken_off:
+            return False
+        if not found.short:
+            return found.unread
+        known = self._habits.short.get((folder.name, folder.validity))
+        return known != (found.announced, len(found.messages))
 
     def _plainly(self, client: Client, sizes: Sizes) -> tuple[Found | None, SourceError | None]:
         """By one command; else what ended it."""
