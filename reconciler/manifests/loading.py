@@ -9,7 +9,7 @@ from typing import cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.manifests import conforming, document, files, named, policy, rules
+from reconciler.manifests import conforming, document, files, named, rules
 from reconciler.manifests.defects import place_of
 from reconciler.manifests.diagnostics import START, Diagnostic, Finding, Position, Severity, dotted, escaped, in_order
 from reconciler.manifests.fields import Fields
@@ -19,6 +19,7 @@ from reconciler.manifests.reading import Reading, reading
 from reconciler.manifests.spec import Declared, Manifest
 from reconciler.manifests.templates import Template, Templates, misplaced
 from reconciler.manifests.walking import Oddities
+from reconciler.model.policy import allowed
 
 MOST_ERRORS = 1_000
 """Of one file: of the manifests below them it is only told whether they are valid."""
@@ -179,7 +180,7 @@ class _Parsed(Struct, frozen=True):
         manifest, refused = conforming.judge(read.document, read.model, read.value, explain=explain)
         fields = Fields(read.document, {one.path for one in (*refused, *conforming.doubtful(found))})
         findings = [*refused, *rules.check(fields, allow_inline_secrets=allow_inline_secrets, partial=read.partial),
-                    *policy.check(fields, str(Path(file).absolute().parent))]
+                    *_disallowed(fields, file)]
         if fields.text("kind") == "Template":
             findings += misplaced(found.root.value.get("spec"))
         located = [*found.findings, *read.located(findings)]
@@ -191,6 +192,12 @@ class _Parsed(Struct, frozen=True):
             return cls(diagnostics, called, None, _template(called, found, valid, findings, error), "", None)
         return cls(diagnostics, called, _loaded(called, valid, read), None, error.message if error else "",
                    read.names)
+
+
+def _disallowed(fields: Fields, file: str) -> Iterator[Finding]:
+    if allowed().file:
+        from reconciler.manifests import policy  # noqa: PLC0415  # its models are slow to make, and few have a policy
+        yield from policy.check(fields, str(Path(file).absolute().parent))
 
 
 def _loaded(called: Named | None, valid: Declared | None, read: Reading) -> Loaded | None:

@@ -16,7 +16,8 @@ from tests.cli.fake_daemon import FakeDaemon
 from tests.cli.samples import collector
 
 MAIN = "from reconciler.cli import main; main()"
-SLOW = ("pydantic", "sqlalchemy", "rich", "jsonschema", "httpx", "structlog", "ruamel", "starlette", "asyncio")
+SLOW = ("pydantic", "sqlalchemy", "rich", "jsonschema", "httpx", "structlog", "ruamel", "starlette", "asyncio",
+        "reconciler.manifests.policy")
 IMPORTED = f"""
 import sys
 from reconciler.cli import main
