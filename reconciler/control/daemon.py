@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -40,6 +41,11 @@ LAST_MOMENT = 9.0
 way of a message may be the last one."""
 
 
+_SWITCH = 0.001
+"""Seconds after which a thread that works lets another one work: the loop waits that long for each that reads what a
+server floods it with, and it needs its turn several times for one answer."""
+
+
 class Parts(Struct, frozen=True):
     """What the control loop is given: it knows no adapter."""
 
@@ -69,6 +75,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     except DirectoryVanished as error:
         log.error("no directory of manifests", error=str(error))  # noqa: TRY400  # no defect: no traceback
         return 2
+    sys.setswitchinterval(_SWITCH)
     signals = _Signals(leave)
     clock = Clock()
     pool = SessionPool(parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now,

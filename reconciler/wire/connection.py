@@ -18,6 +18,7 @@ from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
 from reconciler.wire.lookup import Address, addresses, permitted
 from reconciler.wire.patience import Patience
+from reconciler.wire.turns import LONG, Turn
 
 _ALERTS = 5
 """So many are remembered of a connection."""
@@ -42,6 +43,8 @@ class Connection:
         self._buffer = Buffer()
         self._reply = 0
         self._bound = limits.reply
+        self._turn: Turn | None = None
+        """In a reply that is very long."""
         self._socket: sockets.socket | None = None
         self._owner = threading.get_ident()
         self._timeout = 0.0
@@ -114,6 +117,7 @@ class Connection:
         self._patience.begin_command()
         self._reply = 0
         self._bound = self.limits.reply
+        self._turn = None
 
     def expect_listing(self, *, slow: bool = True, octets: int = 0) -> None:
         """The reply to this command has a line for each message, and may have `octets`, or what is usual. `slow`: it
@@ -132,7 +136,7 @@ class Connection:
         self._patience.waited(0, bulk=False)
 
     def count(self, octets: int) -> None:
-        """So many octets more of this reply, of bulk data that nobody asked for."""
+        """So many octets more of this reply: of bulk data that nobody asked for, or for the work that lines make."""
         self._count(octets)
 
     def read_line(self, limit: int | None = None, *, longer: re.Pattern[bytes] | None = None, most: int = 0) -> bytes:
@@ -230,6 +234,8 @@ class Connection:
         space = self._buffer.space()
         if not space:
             raise ProtocolViolation(f"{self.endpoint}: more was received than can be looked at in one piece")
+        if self._reply > LONG:
+            self._take_turn()
         self._arm(bulk=bulk)
         try:
             count = self.socket.recv_into(space)
@@ -244,6 +250,13 @@ class Connection:
             raise self._failure(EOFError(), bulk=bulk)
         self.received += count
         self._buffer.received(count)
+
+    def _take_turn(self) -> None:
+        if self._turn is None:
+            self._turn = Turn()
+            self._turn.begin()
+        else:
+            self._turn.take()
 
     def _receive_more(self, space: memoryview) -> int:
         """What else has come already: TLS gives one record at a time, and Dovecot's have 4 KiB."""

@@ -472,6 +472,20 @@ def test_E7_nor_behind_a_name_that_leads_here(server: Authorization, refresh: Pa
     assert server.forms == []
 
 
+@pytest.mark.parametrize(("head", "piece"), [
+    (b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
+    (b"HTTP/1.1 200 OK\r\n\r\n", b"["),
+])
+def test_B4_everything_that_the_server_sends_is_bounded(server: Authorization, refresh: Path, head: bytes,
+                                                        piece: bytes) -> None:
+    """Not only what is in its answer: the rest takes time as well, until the deadline."""
+    with Raw(lambda: [head, *[piece * 1000] * 5000]) as raw, pytest.raises(ConnectionFailed, match="too long"):
+        AccessTokens().get(source(server, refresh, tokenUrl=raw.url))
+    assert len(raw.heard) == 1
+
+
 def _request(connection: socket.socket) -> bytes:
     """The whole of it: closing while some is unread would take the answer back."""
     heard = b""

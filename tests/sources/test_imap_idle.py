@@ -95,6 +95,19 @@ def test_what_comes_with_the_agreement_is_not_missed() -> None:
         push.close()
 
 
+def test_I18_a_flood_leaves_the_thread_to_others() -> None:
+    """All connections that wait share one: each takes a little at once."""
+    said = b"* 4 EXISTS\r\n" * 40_000
+    with Scripted(imap(CAPABLE | {"IDLE": idle(said)})) as server:
+        push = begun(server)
+        octets, most = push._octets, 0
+        while push._octets < len(said):
+            waits(push)
+            most, octets = max(most, push._octets - octets), push._octets
+        push.close()
+    assert most <= 64 << 10
+
+
 @pytest.mark.parametrize(("said", "error"), [
     (b"* BYE going down\r\n", ConnectionFailed),
     (b"IDLE OK enough\r\n", ConnectionFailed),

@@ -213,6 +213,24 @@ def test_I18_bodies_that_nobody_asked_for_count_for_the_bound(unasked: bytes, co
         collected(replies, limits=Limits(reply=300_000, listing=300_000))
 
 
+@pytest.mark.parametrize("line", [b"* CAPABILITY IMAP4rev1 X", b"* OK", b"*", b"* 5 EXISTS"])
+@pytest.mark.parametrize("command", ["CAPABILITY", "LOGIN", "EXAMINE"])
+def test_I18_very_short_responses_count_for_their_work(line: bytes, command: str) -> None:
+    """A megabyte of them takes longer than many megabytes of others."""
+    with pytest.raises(ProtocolViolation, match="longer than"):
+        collected({command: (line + b"\r\n") * 4000 + OK}, limits=Limits(reply=300_000))
+
+
+def test_I18_only_so_many_capabilities_become_words() -> None:
+    many = b"* CAPABILITY IMAP4rev1" + b"".join(b" X%d" % number for number in range(100_000)) + b"\r\n"
+    with Scripted(imap({"CAPABILITY": many + OK})) as server:
+        opened = source(server)
+        inbox(opened)
+        assert opened._client is not None
+        assert len(opened._client.dialogue.capabilities) < 20_000
+        opened.finish()
+
+
 def test_I18_what_is_too_large_to_keep_counts_for_the_bound() -> None:
     def flood(client: Client, line: bytes) -> None:
         while True:

@@ -41,8 +41,10 @@ from reconciler.wire.limits import Limits
 DEADLINE = 90.0
 """Seconds for one request, from the name lookup to the last octet of the answer."""
 _LIMITS = Limits(connect=20.0, silence=30.0)
-_LARGEST = 1 << 20
+_LARGEST = 256 << 10
 """Octets of an answer."""
+_RECEIVED = 2 * _LARGEST
+"""Octets of everything that the server sends: chunks of one octet, and answers before the answer, take their time."""
 _SHOWN = 300
 _NEIGHBOUR = "is on this machine, where anybody may listen, and the mail server is not: name the provider's address"
 CONSENT = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required",
@@ -339,17 +341,22 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, connection: Connection, deadline: float) -> None:
         self._connection = connection
         self._deadline = deadline
+        self._received = 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._received > _RECEIVED:
+            raise httpcore.ReadError("its answer is too long")
         self._arm()
         try:
-            return self._connection.socket.recv(max_bytes)
+            data = self._connection.socket.recv(max_bytes)
         except TimeoutError:
             raise httpcore.ReadTimeout("it takes too long") from None
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             return b""  # whether the answer is whole, its length or its JSON says
         except OSError as error:
             raise httpcore.ReadError(error.strerror or type(error).__name__) from None
+        self._received += len(data)
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._arm()

@@ -21,7 +21,7 @@ __all__ = ["WHOLE", "Client", "Dialogue", "Goodbye"]
 
 _WHOLE = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) BODY\[\] \{(\d{1,9})\}\r\n")
 _MANY_LISTED = re.compile(rb"(?:\* \d{1,10} FETCH \(UID \d{1,10} RFC822\.SIZE \d{1,20}\)\r\n){1,500}")
-_ODD = 200
+_ODD = 100
 """Octets that a line of a listing is counted for besides its own when it is not read at once: each takes its time."""
 _LISTED = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) RFC822\.SIZE (\d{1,20})\)\r\n")
 """What nearly every server answers with a small message in it, and to a listing, thousands of times: read at once."""
@@ -29,6 +29,8 @@ _STATUSES = frozenset(("OK", "NO", "BAD", "PREAUTH"))
 _KEPT = frozenset(("CAPABILITY", "EXISTS", "UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "READ-ONLY", "NAMESPACE"))
 _HEARD = 100
 """So many are looked at, for most say the same again."""
+_CAPABILITIES = 64 << 10
+"""Octets of the capabilities that are looked at: each word becomes a string of its own."""
 _VERSIONS = ("IMAP4REV1", "IMAP4REV2", "IMAP4")
 Hearer = Callable[[Untagged], None]
 
@@ -121,7 +123,7 @@ class Dialogue(imaplib.IMAP4):
         """Ask for them; there are servers that tell them in several lines."""
         self.untagged("CAPABILITY")
         told: list[bytes] = []
-        self.run("CAPABILITY", hear={"CAPABILITY": lambda response: told.append(response.text)})
+        self.run("CAPABILITY", hear={"CAPABILITY": lambda response: told.append(response.text)}, listing=False)
         told += self.untagged("CAPABILITY") if not told else []
         self.untagged_responses["CAPABILITY"] = [b" ".join(told)] if told else []
         self.learn_capabilities()
@@ -129,7 +131,8 @@ class Dialogue(imaplib.IMAP4):
     def learn_capabilities(self) -> bool:
         """Take over what the server has told of them last; False when it has not."""
         told = self.untagged("CAPABILITY")
-        self.capabilities = tuple(told[-1].decode("ascii", "replace").upper().strip("() ").split()) if told else ()
+        named = told[-1][:_CAPABILITIES].decode("ascii", "replace") if told else ""
+        self.capabilities = tuple(named.upper().strip("() ").split())
         return bool(told)
 
     def converse(self, name: str, arguments: Sequence[bytes], answer: Callable[[bytes], bytes | None]) -> Completed:
@@ -139,14 +142,14 @@ class Dialogue(imaplib.IMAP4):
         return self.run(name, *arguments)
 
     def run(self, name: str, *arguments: str | bytes, literal: bytes | None = None,
-            hear: Mapping[str, Hearer] | None = None) -> Completed:
+            hear: Mapping[str, Hearer] | None = None, listing: bool = True) -> Completed:
         """A command and its completion, BAD included; `literal` becomes its last argument. `hear`: who gets the
-        untagged responses of these names as they come, of which there may be very many."""
+        untagged responses of these names as they come, of which there may be very many where it is a `listing`."""
         if literal is not None:
             self.literal = literal  # type: ignore[assignment]  # imaplib wants octets
         self._hearers = hear or {}
         tag: bytes = self._command(name, *arguments)
-        if hear:
+        if hear and listing:
             self.connection.expect_listing()
         return self._complete(tag)
 

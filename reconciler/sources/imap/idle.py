@@ -34,6 +34,8 @@ _NEXT = re.compile(rb"\bUIDNEXT (\d{1,10})\b", re.IGNORECASE)
 _LITERAL = re.compile(rb"\* STATUS \{\d{1,4}\}", re.IGNORECASE)
 _TAG = b"IDLE"
 _PIECE = 4 << 10
+_AT_ONCE = 8
+"""Pieces that are read before others that wait in the same thread have their turn."""
 _LONGEST = 64 << 10
 """Octets of a line; what a server says while it is idle is short."""
 _FLOOD = 1 << 20
@@ -111,16 +113,28 @@ class ImapPush:
 
     def take(self) -> bool:
         """See `model.interfaces.Push`."""
+        read = 0
         try:
             while data := self._socket.recv(_PIECE):
                 self._take(data)
+                read += 1
+                if read >= _AT_ONCE and not self._decrypted:
+                    return self._rung()
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            news, self._news = self._news, False
-            return news
+            return self._rung()
         except OSError as error:
             raise ConnectionFailed(f"{self._endpoint}: the connection broke while it waited for mail: "
                                    f"{error.strerror or error}") from error
         raise ConnectionFailed(f"{self._endpoint}: the server closed the connection that waited for mail")
+
+    def _rung(self) -> bool:
+        news, self._news = self._news, False
+        return news
+
+    @property
+    def _decrypted(self) -> bool:
+        """Something has been received that the socket does not show any more: at most one record of TLS."""
+        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
     def renew(self) -> None:
         """DONE; IDLE follows when the server has answered that."""

@@ -21,6 +21,8 @@ WHOLE = 4 << 20
 """Octets of the largest literal that is kept in memory; larger messages are fetched in parts (hazards 6 and I1)."""
 MOST_LITERALS = 64
 """In one response. None that is asked for here has more than two."""
+_WORK = 100
+"""Octets that a response counts for besides its own: very short ones take their time, too."""
 _EMPTY = 100
 """Empty lines in a row."""
 _SMALL = 64 << 10
@@ -65,6 +67,7 @@ class Reader:
 
     def read(self) -> Untagged | Completed | Asked:
         """The next one. Raises ProtocolViolation for what cannot be one."""
+        self._connection.count(_WORK)
         for _ in range(_EMPTY):  # some servers send empty lines, behind literals mostly
             if line := self._line().lstrip(b" \t"):
                 break

@@ -135,12 +135,13 @@ class Dialogue:
         return self.lines(len)[1]
 
     def _bounded(self, bound: int) -> Iterator[bytes]:
-        self.connection.expect_listing()
+        self.connection.expect_listing(octets=bound)
         body = Body(self.connection)
         for piece in body:
             yield piece
             if body.octets > bound:
                 raise ProtocolViolation(f"{self.connection.endpoint}: a reply is longer than {bound} octets")
+            self.connection.count(len(piece))
 
     def quote(self, reply: Reply) -> str:
         """What the server said, fit to be shown: secrets redacted, one line, not too long."""
