@@ -13,6 +13,7 @@ from tests.sources.imap_server import BODIES, SELECTED, Reply, collect, fetched,
 
 OK = b"TAG OK done\r\n"
 UIDPLUS = b"* CAPABILITY IMAP4rev1 UIDPLUS\r\n" + OK
+PRESENT = b"* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\n" + OK
 GONE: dict[str, Reply] = {"UID STORE": OK, "UID SEARCH UID": b"* SEARCH\r\n" + OK}
 
 
@@ -29,13 +30,14 @@ def deleted(replies: Mapping[str, Reply | Sequence[Reply]], count: int = 2) -> t
 
 
 def test_uidplus_expunges_exactly_ours() -> None:
-    deletion, sent = deleted(GONE | {"CAPABILITY": UIDPLUS, "UID EXPUNGE": b"* 1 EXPUNGE\r\n" + OK})
+    deletion, sent = deleted(GONE | {"CAPABILITY": UIDPLUS, "UID EXPUNGE": b"* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n" + OK})
     assert deletion == Deletion(confirmed=frozenset({"1", "2"}))
     assert sent == [b"UID STORE 1:2 +FLAGS.SILENT (\\Deleted)", b"UID EXPUNGE 1:2", b"UID SEARCH UID 1:2"]
 
 
 def test_I25_without_uidplus_expunge_when_only_ours_are_marked() -> None:
-    deletion, sent = deleted(GONE | {"UID SEARCH DELETED": b"* SEARCH 2 1\r\n" + OK, "EXPUNGE": OK})
+    deletion, sent = deleted(GONE | {"UID SEARCH DELETED": b"* SEARCH 2 1\r\n" + OK, "EXPUNGE": OK,
+                                      "UID FETCH 1:2 (UID)": OK})
     assert deletion.confirmed == {"1", "2"}
     assert b"EXPUNGE" in sent
 
@@ -50,7 +52,8 @@ def test_I25_without_uidplus_others_that_are_marked_stay() -> None:
 
 
 def test_what_is_still_there_is_not_confirmed() -> None:
-    replies = GONE | {"CAPABILITY": UIDPLUS, "UID EXPUNGE": OK, "UID SEARCH UID": b"* SEARCH 2\r\n" + OK}
+    replies = GONE | {"CAPABILITY": UIDPLUS, "UID EXPUNGE": OK, "UID SEARCH UID": b"* SEARCH 2\r\n" + OK,
+                      "UID FETCH 1 (UID)": OK}
     deletion, _ = deleted(replies)
     assert deletion == Deletion(confirmed=frozenset({"1"}), refused=(("2", "the server still has it after EXPUNGE"),))
 
@@ -65,6 +68,36 @@ def test_where_the_look_is_refused_another_one_is_tried(fetch: bytes, expunged: 
                            "UID SEARCH": b"TAG NO cannot search\r\n", "UID FETCH 1:2 (UID)": fetch})
     assert deletion.confirmed == confirmed
     assert {key for key, _ in deletion.refused} == {"1", "2"} - confirmed
+
+
+@pytest.mark.parametrize("expunge", [OK, b"TAG NO [LIMIT] not so many\r\n", b"TAG BAD what?\r\n"])
+@pytest.mark.parametrize("search", [OK, b"* SEARCH\r\n" + OK, b"* SEARCH 7\r\n" + OK,
+                                    b"* ESEARCH (tag x) UID\r\n" + OK])
+def test_a_search_that_falls_short_confirms_nothing(expunge: bytes, search: bytes) -> None:
+    """Nothing is expunged, and the server does not name what is there."""
+    deletion, _ = deleted({"CAPABILITY": UIDPLUS, "UID STORE": OK, "UID EXPUNGE": expunge, "UID SEARCH": search,
+                           "EXPUNGE": OK, "UID FETCH 1:* (UID FLAGS)": b"TAG NO flags\r\n",
+                           "UID FETCH 1:2 (UID)": PRESENT})
+    assert deletion.confirmed == frozenset()
+
+
+@pytest.mark.parametrize(("capability", "expunge"), [(b"", OK), (b" UIDPLUS", b"TAG BAD unknown command\r\n")])
+@pytest.mark.parametrize(("search", "confirmed"), [
+    (b"* SEARCH 1 2\r\n", True), (b'* ESEARCH (tag "x") UID ALL 1:2\r\n', True),
+    (b'* ESEARCH (tag "x") UID MIN 1 MAX 2 COUNT 2 ALL 2:1\r\n', True), (b"* SEARCH 1 2 5\r\n", False),
+    (b'* ESEARCH (tag "x") UID ALL 1:5\r\n', False), (b"* ESEARCH UID ALL 5\r\n", False),
+    (b"* ESEARCH (tag x) ALL 1\r\n", False), (b"", False),
+])
+def test_I25_expunge_without_uids_only_where_it_is_known_that_nothing_else_is_marked(
+        capability: bytes, expunge: bytes, search: bytes, *, confirmed: bool) -> None:
+    """Where SEARCH is not answered, as a server that speaks only of ESEARCH may, nobody knows."""
+    deletion, sent = deleted({"CAPABILITY": b"* CAPABILITY IMAP4rev1" + capability + b"\r\n" + OK, "UID STORE": OK,
+                              "UID SEARCH DELETED": search + OK, "UID EXPUNGE": expunge, "UID SEARCH UID": search + OK,
+                              "EXPUNGE": b"* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n" + OK,
+                              "UID FETCH 1:* (UID FLAGS)": b"TAG NO flags\r\n",
+                              "UID FETCH 1:2 (UID)": OK if confirmed else PRESENT})
+    assert (b"EXPUNGE" in sent) == confirmed
+    assert not deletion.confirmed or confirmed
 
 
 def test_without_uidplus_and_without_a_search_nothing_is_expunged() -> None:
@@ -195,7 +228,7 @@ def test_I25_where_search_ends_the_connection_the_flags_tell_whose_are_deleted(s
 
 
 @pytest.mark.parametrize("look", [
-    {"UID SEARCH UID": b"* SEARCH 5 7\r\n" + OK},
+    {"UID SEARCH UID": b"* SEARCH 5 7\r\n" + OK, "UID FETCH 1:2 (UID)": OK},
     {"UID SEARCH UID": b"TAG NO search\r\n", "UID FETCH 1:2 (UID)": b"* 1 FETCH (UID 5)\r\n" + OK}])
 def test_I31_a_look_that_shows_other_messages_says_nothing_of_ours(look: dict[str, Reply]) -> None:
     deletion, _ = deleted(GONE | {"CAPABILITY": UIDPLUS, "UID EXPUNGE": OK} | look)

@@ -1,7 +1,8 @@
 """Deleting for good: \\Deleted, then UID EXPUNGE (RFC 4315), then a look whether they are gone.
 
 Where the server refuses that look, another one is tried, and its EXPUNGE responses are counted; what remains open is
-not confirmed, which is no failure: what is still there is listed by the next session.
+not confirmed, which is no failure: what is still there is listed by the next session. That a SEARCH does not name
+them is not enough where the server has told of fewer that went.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ class Deleter:
         self.searching = self._searches
         found = (search_uids if self._searches else existing_uids)(self._dialogue, wanted)
         self.searching = False
+        if self._searches and found is not None and (untold := wanted - found - counted):
+            self._dialogue.noop()  # a server may show expunged messages until then (RFC 3501, 7.4.1)
+            found |= existing_uids(self._dialogue, untold) or frozenset()
         remaining = wanted - counted if found is None else found
         why = _OPEN if found is None else "the server still has it after EXPUNGE"
         return Deletion(confirmed=frozenset(str(uid) for uid in wanted - remaining),
@@ -66,14 +70,14 @@ class Deleter:
     def _expunge(self, uids: str, members: frozenset[int]) -> str:
         self._marked |= members
         hear = {"EXPUNGE": self._hear}
+        completed = None
         if "UIDPLUS" in self._dialogue.capabilities:
             completed = self._dialogue.run("UID", "EXPUNGE", uids, hear=hear)
-        else:
+        if completed is None or completed.status == "BAD":  # offered, and not understood
             others = self._others()
-            if others is None:
-                return _BLIND
-            if others:
-                return _FOREIGN
+            if others is None or others:
+                refused = [self._failures.shown(completed.text)] if completed is not None else []
+                return "; ".join([*refused, _BLIND if others is None else _FOREIGN])
             completed = self._dialogue.run("EXPUNGE", hear=hear)
         return "" if completed.ok else self._failures.shown(completed.text)
 

@@ -21,6 +21,9 @@ _ARRIVING = 1000
 """So many messages may come meanwhile."""
 _UID = re.compile(rb"[( ]UID (\d{1,10})(?![^ )])", re.IGNORECASE)
 _FLAGS = re.compile(rb"[( ]FLAGS \(([^()]*)\)", re.IGNORECASE)
+_EXTENDED = re.compile(rb"(?:\(TAG [^()]*\) *)?UID(?: (?:MIN|MAX|COUNT|MODSEQ) \d+)*(?: ALL ([\d:,]+))?(?: .*)?",
+                       re.IGNORECASE | re.DOTALL)
+_RANGE = re.compile(rb"(\d{1,10})(?::(\d{1,10}))?")
 _NUMBER = re.compile(rb"(?<!\S)[1-9]\d{0,9}(?!\S)")
 
 
@@ -121,10 +124,25 @@ def _searched(dialogue: Dialogue, criteria: str, members: Collection[int]) -> se
 
 def _search(dialogue: Dialogue, criteria: str, take: Callable[[int], object],
             among: Collection[int] = range(LARGEST_UID + 1)) -> bool:
-    """What cannot be a UID, or is not `among` those asked for, is dropped (hazard I14). False: it was refused."""
+    """What cannot be a UID, or is not `among` those asked for, is dropped (hazard I14). False: it was refused, or there
+    was no answer to it, which is not the same as one that names none."""
+    heard = False
+
     def hear(response: Untagged) -> None:
+        nonlocal heard
+        heard = True
         for word in _NUMBER.finditer(response.text):
             if (uid := int(word[0])) in among:
                 take(uid)
 
-    return dialogue.run("UID", "SEARCH", criteria, hear={"SEARCH": hear}).ok
+    def hear_extended(response: Untagged) -> None:
+        """As servers of RFC 9051 answer, and some others that were not asked to (RFC 4731, section 3.1)."""
+        nonlocal heard
+        found = _EXTENDED.fullmatch(response.text)
+        heard = heard or found is not None
+        for first, last in _RANGE.findall(found[1] or b"") if found else ():
+            ends = sorted((int(first), int(last or first)))
+            for uid in filter(among.__contains__, range(ends[0], min(ends[1], LARGEST_UID) + 1)):
+                take(uid)
+
+    return dialogue.run("UID", "SEARCH", criteria, hear={"SEARCH": hear, "ESEARCH": hear_extended}).ok and heard
