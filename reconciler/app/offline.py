@@ -19,17 +19,17 @@ from reconciler.control.ownership import owned
 from reconciler.control.proposal import Proposal, last_in_force, propose
 from reconciler.control.recorder import decide_once
 from reconciler.control.sessions import SessionControl, learn
+from reconciler.control.waiting import failing, parked
 from reconciler.destinations.maildir.audit import Maildirs
 from reconciler.destinations.maildir.names import SUFFIX
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.model.consent import Prompt, Way
 from reconciler.model.errors import ManifestInvalid, ManifestsMissing, NotSupported
 from reconciler.model.findings import Finding
-from reconciler.model.history import ParkedMessage
 from reconciler.model.inforce import NOTHING_IN_FORCE, InForce
 from reconciler.model.routing import Routing
 from reconciler.model.settings import Settings
-from reconciler.model.status import CheckReport, Description, Parked, Session, ShownAlert, ShownCollector
+from reconciler.model.status import CheckReport, Description, Session, ShownAlert, ShownCollector
 from reconciler.planning.desired import DesiredCollector
 
 
@@ -49,7 +49,8 @@ def description(settings: Settings, directory: Path, name: str) -> Description:
         history = ledger.histories([name]).get(name) if ledger else None
         return Description(
             collector=shown, sessions=tuple(map(Session.of, ledger.sessions(name))) if ledger and history else (),
-            parked=tuple(map(_parked, ledger.parked(name))) if ledger and history else (),
+            parked=tuple(map(parked, ledger.parked(name))) if ledger and history else (),
+            failing=tuple(map(failing, ledger.failing(name))) if ledger and history else (),
             history_size=history.size if history else 0, epoch=history.declared.epoch if history else 0,
             alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),
             source=declared.source)
@@ -175,8 +176,3 @@ def _declared(settings: Settings, directory: Path, name: str, ledger: SqlLedger 
 
 def _manifests(settings: Settings, directory: Path) -> Directory:
     return Directory(directory, allow_inline_secrets=settings.allow_inline_secrets)
-
-
-def _parked(message: ParkedMessage) -> Parked:
-    return Parked(folder=message.folder, key=message.key, size=message.size, reason=message.reason,
-                  since=message.since)

@@ -34,8 +34,8 @@ _WIDTH = 15
 @common(uses=READING)
 def command(settings: Settings, name: str, output: str) -> int:
     """Tells everything about the collector NAME: what is declared, its conditions, the last error and the next
-    attempt, the last sessions, what it has collected in all, how much its history remembers, and the messages that are
-    parked."""
+    attempt, the last sessions, what it has collected in all, how much its history remembers, and the messages that
+    failed, with what happens to them next, or are parked."""
     with reach(settings) as collectors:
         description = collectors.description(name)
         tell_where_from(settings, collectors)
@@ -51,7 +51,7 @@ def command(settings: Settings, name: str, output: str) -> int:
 def told(description: Description, now: datetime) -> list[str]:
     """The description as lines."""
     return [*_fields(description, now), *_conditions(description.collector.status, now),
-            *_sessions(description), *_parked(description, now)]
+            *_sessions(description), *_failing(description, now), *_parked(description, now)]
 
 
 def _fields(description: Description, now: datetime) -> Iterator[str]:
@@ -113,6 +113,16 @@ def _session(session: Session) -> tuple[str, ...]:
     return (moment(session.started_at), "" if took is None else f"{took:.1f} s", session.outcome,
             *(f"{count:,}" for count in counters), octets(session.bytes),
             session.error.reason if session.error else "")
+
+
+def _failing(description: Description, now: datetime) -> list[str]:
+    if not description.failing:
+        return []
+    rows = [(message.folder, message.key, "" if message.size is None else octets(message.size),
+             f"{message.attempts:,}", ago(message.last_attempt, now), message.next, message.reason)
+            for message in description.failing]
+    return ["Failed messages:", *aligned(("FOLDER", "KEY", "SIZE", "ATTEMPTS", "LAST", "NEXT", "REASON"), rows,
+                                         indent="  ")]
 
 
 def _parked(description: Description, now: datetime) -> list[str]:

@@ -37,7 +37,7 @@ from reconciler.model.outcomes import Failure, Outcome, SessionReport
 LOGIN_REFUSED = "LoginRefused"
 _REFUSALS = 3
 _ASKING = (Throttled.reason, SourceUnavailable.reason, DestinationUnavailable.reason)
-"""Whoever says so may also say for how long."""
+"""Whoever says so may also say for how long; earlier versions did not keep that."""
 _LOGINS = {AuthenticationFailed.reason, LOGIN_REFUSED, AccountNotReady.reason, Throttled.reason}
 """What a server says to a login."""
 _SHORTEST = 5.0
@@ -70,9 +70,11 @@ def decide(report: SessionReport, previous: Retry | None, digest: str, interval:
     error = report.error
     reason, failures = _count(error, previous if previous and previous.digest == digest else None)
     schedule = _schedule(reason, interval)
-    delay = schedule.delay(failures) if error.retry_after is None else max(
-        _SHORTEST, min(error.retry_after, _LONGEST_ASKED), schedule.delay(failures - 1) if failures > 1 else 0.0)
-    return Retry(reason, error.message, failures, now + timedelta(seconds=delay * (1 + chance() / 5)), digest)
+    asked = None if error.retry_after is None else max(_SHORTEST, min(error.retry_after, _LONGEST_ASKED))
+    delay = schedule.delay(failures) if asked is None else max(
+        asked, schedule.delay(failures - 1) if failures > 1 else 0.0)
+    return Retry(reason, error.message, failures, now + timedelta(seconds=delay * (1 + chance() / 5)), digest,
+                 asked=asked)
 
 
 def taught(report: SessionReport, previous: Retry | None, digest: str, interval: float, now: datetime,
@@ -111,10 +113,13 @@ def _schedule(reason: str, interval: float) -> _Schedule:
 
 
 def remaining(retry: Retry, interval: float, now: datetime) -> float:
-    """Seconds that a back-off still lasts which was kept: no more than its schedule could give, for the clock that
-    it was written by may have been ahead."""
+    """Seconds that a back-off still lasts which was kept: no more than its schedule could give, or what the server
+    asked for, for the clock that it was written by may have been ahead."""
     schedule = _schedule(retry.reason, interval)
-    longest = schedule.most if retry.reason in _ASKING else schedule.delay(retry.failures)
+    if retry.asked is not None:
+        longest = max(schedule.delay(retry.failures), min(retry.asked, _LONGEST_ASKED))
+    else:
+        longest = schedule.most if retry.reason in _ASKING else schedule.delay(retry.failures)
     return max(0.0, min(longest * 1.2, (retry.next_attempt - now).total_seconds()))
 
 
@@ -125,7 +130,9 @@ def ends(retry: Retry, interval: float, now: datetime) -> datetime:
 
 def forbids(retry: Retry, seconds: float, *, force: bool) -> bool:
     """Whether a back-off that still lasts `seconds` stands against a session that somebody asks for. One of the network
-    never does; a server that asked for a pause is obeyed; a refused login is not repeated, unless `force`."""
-    if seconds <= 0:
-        return False
-    return retry.reason == Throttled.reason or (retry.reason == AuthenticationFailed.reason and not force)
+    never does; a server that asked for a pause is obeyed; a refused login is not repeated, unless `force`, nor is one
+    before the time that the server named for it."""
+    if seconds <= 0 or retry.reason == Throttled.reason:
+        return seconds > 0
+    named = retry.asked is not None and retry.reason in _LOGINS
+    return (retry.reason == AuthenticationFailed.reason or named) and not force

@@ -40,6 +40,7 @@ class Pending(Generic[S], Struct, frozen=True):
 class Committed(Generic[S], Struct):
     """What became of a batch; each of its messages is in one of the first three."""
 
+    folder: Folder
     recorded: list[tuple[Pending[S], Record]] = field(default_factory=list)
     unrecorded: int = 0
     """Delivered, but the ledger failed: the next session finds and adopts them."""
@@ -81,7 +82,7 @@ class Commits(Generic[S]):
         """Commit, record and settle, each after the one before it is durable; never raises a CollectorError. `named`:
         the messages have keys of the server, under which they are recorded as begun before anything."""
         waiting = iter(pending)
-        result: Committed[S] = Committed()
+        result: Committed[S] = Committed(folder)
         delivered: list[tuple[Pending[S], Record]] = []
         try:
             if named:
@@ -151,7 +152,9 @@ def _record(message: Pending[S], outcomes: Sequence[DeliveryOutcome]) -> Record:
         refused.append(message.unroutable)
     attempts = 1 + (message.attempt.previous.attempts if message.attempt.previous else 0)
     unsure = any(outcome.unsure for outcome in put_off)
+    wait = max((outcome.wait for outcome in put_off if outcome.wait), default=None)
     state = (undelivered(attempts, unsure=unsure) if deferred else MessageState.PARKED if refused
              else MessageState.COLLECTED)
     return Record(message.attempt.key, state, message.staged.size, message.attempt.occurrence,
-                  message.fingerprint, delivered, "; ".join(deferred + refused) or message.doubt)
+                  message.fingerprint, delivered, "; ".join(deferred + refused) or message.doubt,
+                  wait=wait)

@@ -202,7 +202,7 @@ def _sort(listing: Listing, known: Mapping[str, Entry], max_size: int, due: Call
             found.add_whole(message, entry, max_size, keep, deletes=deletes)
         elif entry is not None and entry.state is MessageState.PARKED:
             found.parked += 1
-        elif entry is not None and entry.state is MessageState.PAUSED and not due(entry):
+        elif entry is not None and (entry.state is MessageState.PAUSED or entry.wait is not None) and not due(entry):
             found.parked += 1
             found.paused += 1
         elif message.size is not None and message.size > max_size:

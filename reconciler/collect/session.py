@@ -73,7 +73,7 @@ _BREAKDOWNS = (ConnectionFailed, ProtocolViolation, Throttled)
 """What ends a connection in the middle of a command, and may be one message's fault."""
 _KEPT = (MessageState.PRESUMED, MessageState.SUSPECT, MessageState.UNFETCHED, MessageState.PAUSED)
 """States that a suspicion does not replace."""
-_GONE = "the server lists it, and says that it is gone when it is asked for"
+_GONE = "the server lists it, and it is gone when it is asked for"
 
 
 class Task(Struct, frozen=True):
@@ -329,7 +329,7 @@ class Session(Generic[S]):
 
     def _is_due(self, entry: Entry) -> bool:
         insists = self._steering.repeating if blame.may_be_delivered(entry) else self._steering.insisting
-        return insists or blame.is_due(entry, self._now())
+        return (insists and entry.wait is None) or blame.is_due(entry, self._now())
 
     def _guarded(self, work: FolderWork, do: Callable[[FolderWork], None], *, sole: bool) -> None:
         """A fault of one folder is that folder's."""
@@ -448,7 +448,7 @@ class Session(Generic[S]):
     def _take(self, folder: Folder, attempt: Attempt, fetched: Fetched) -> None:
         match fetched:
             case Vanished():
-                self._vanish(folder, attempt)
+                self._vanish(folder, attempt, fetched)
             case Unfetched():
                 self._take_refusal(folder, attempt, fetched)
             case Arrival():
@@ -499,6 +499,9 @@ class Session(Generic[S]):
             return
         if self._by_content:
             attempt, content = self._by_content.identify(attempt, incoming)
+            if attempt.previous and attempt.previous.wait is not None and not self._is_due(attempt.previous):
+                self._tally.park()
+                return
         recipients = [found.address for found in routing.recipients if found.address not in attempt.served]
         message = self._delivery(folder, attempt)
         staged = self._destination.stage(message, content, recipients)
@@ -536,6 +539,7 @@ class Session(Generic[S]):
         if self._named or attempt.identity:
             self._commits.write(folder, [(attempt, record)])
         self._count(record)
+        self._tell_failure(folder, record)
 
     # -- what does not come
 
@@ -714,12 +718,13 @@ class Session(Generic[S]):
             state = MessageState.SUSPECT
         self._put(folder, attempt, state, reason)
 
-    def _vanish(self, folder: Folder, attempt: Attempt) -> None:
+    def _vanish(self, folder: Folder, attempt: Attempt, vanished: Vanished) -> None:
         """A message that is listed again and again, and gone whenever it is asked for, is one that is not given."""
-        if attempt.previous is not None and attempt.previous.reason.endswith(_GONE):
-            self._refused.append((attempt, Unfetched(attempt.listed, _GONE)))
+        reason = f"{_GONE}: {vanished.reason}" if vanished.reason else _GONE
+        if attempt.previous is not None and _GONE in attempt.previous.reason:
+            self._refused.append((attempt, Unfetched(attempt.listed, reason)))
             return
-        self._mark(folder, [(attempt, _GONE)])
+        self._mark(folder, [(attempt, reason)])
         self._tally.skip(VANISHED)
 
     def _gives(self, work: FolderWork) -> bool | None:
@@ -824,6 +829,7 @@ class Session(Generic[S]):
     def _take_account(self, committed: Committed[S]) -> None:
         for message, record in committed.recorded:
             self._count(record)
+            self._tell_failure(committed.folder, record)
             if record.state is MessageState.COLLECTED and record.reason:
                 self._tally.notes.append(f"a message is delivered and stays on the server: {record.reason}")
             elif record.state is MessageState.COLLECTED:
@@ -833,6 +839,12 @@ class Session(Generic[S]):
         self._staged = committed.staged + self._staged
         if committed.recorded:
             self._progress()
+
+    def _tell_failure(self, folder: Folder, record: Record) -> None:
+        """What is wrong with a message is not only counted."""
+        if record.reason and record.state in (MessageState.FAILED, MessageState.UNFETCHED):
+            where = f"{folder.name} " if folder.name else ""
+            self._tally.notes.append(f"{where}{record.key}: {record.reason}")
 
     def _count(self, record: Record) -> None:
         match record.state:

@@ -22,7 +22,7 @@ but paused: tried again after an hour, then two, up to a day.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from heapq import nsmallest
 from itertools import pairwise
 from typing import TypeVar
@@ -70,8 +70,28 @@ def pause(attempts: int) -> timedelta:
 
 
 def is_due(entry: Entry, now: datetime) -> bool:
-    """Whether a paused message's pause is over; also where the clock is behind the pause's beginning."""
-    return entry.at is None or not timedelta() <= now - entry.at < pause(entry.attempts)
+    """Whether a paused message's pause is over, and what its receiver asked for; also where the clock is behind the
+    pause's beginning."""
+    return entry.at is None or not timedelta() <= now - entry.at < max(
+        pause(entry.attempts) if entry.state is MessageState.PAUSED else timedelta(), wished(entry.wait))
+
+
+def wished(wait: float | None) -> timedelta:
+    """How long a receiver is obeyed that asked for so many seconds."""
+    return min(_LONGEST, timedelta(seconds=wait or 0.0))
+
+
+def prospect(state: MessageState, attempts: int, until: datetime | None) -> str:
+    """What happens next to a message that failed, in words. `until`: when the pause ends that its receiver asked
+    for."""
+    if until is not None:
+        return f"the first session after {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC tries again, as the receiver asked"
+    if state is MessageState.SUSPECT:
+        return "the next session asks for it by itself, last"
+    if state is MessageState.UNFETCHED and attempts < ATTEMPTS:
+        left = ATTEMPTS - attempts
+        return f"the next session asks for it by itself; parked after {left} more failure{'s' if left > 1 else ''}"
+    return "the next session tries again"
 
 
 def may_be_delivered(entry: Entry) -> bool:

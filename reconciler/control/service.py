@@ -16,9 +16,9 @@ from reconciler.control.controller import RELIST, Controller
 from reconciler.control.loop import SessionRefused
 from reconciler.control.loops import Loops
 from reconciler.control.threads import Threads
+from reconciler.control.waiting import failing, parked
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.errors import CollectorError
-from reconciler.model.history import ParkedMessage
 from reconciler.model.inforce import InForce
 from reconciler.model.interfaces import Registry
 from reconciler.model.outcomes import Failure, SessionReport
@@ -27,7 +27,6 @@ from reconciler.model.selectors import Selector
 from reconciler.model.status import (
     CheckReport,
     Description,
-    Parked,
     Session,
     ShownAlert,
     ShownCollector,
@@ -80,10 +79,12 @@ class Control:
         found = self._known(name)
         histories = await self._asking.run(self._registry.histories, [name])
         sessions = await self._asking.run(self._registry.sessions, name)
-        parked = await self._asking.run(self._registry.parked, name)
+        kept = await self._asking.run(self._registry.parked, name)
+        failed = await self._asking.run(self._registry.failing, name)
         history, desired = histories.get(name), self._board.desired(name)
         return Description(
-            collector=found, sessions=tuple(map(Session.of, sessions)), parked=tuple(map(_parked, parked)),
+            collector=found, sessions=tuple(map(Session.of, sessions)), parked=tuple(map(parked, kept)),
+            failing=tuple(map(failing, failed)),
             history_size=history.size if history else 0, epoch=history.declared.epoch if history else 0,
             alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),
             source=desired.source if desired else None)
@@ -214,8 +215,3 @@ class Control:
         desired = self._board.desired(name)
         problem = desired.problem if desired else None
         return (problem.reason, problem.message) if problem else ("NotRunning", f"{name} does not run")
-
-
-def _parked(message: ParkedMessage) -> Parked:
-    return Parked(folder=message.folder, key=message.key, size=message.size, reason=message.reason,
-                  since=message.since)

@@ -13,7 +13,7 @@ from reconciler.ledger.places import cut
 from reconciler.ledger.schema import NOTABLE, collectors, folders, last_good, messages, sessions
 from reconciler.ledger.sessions import kept_alerts, report
 from reconciler.ledger.store import Store
-from reconciler.model.history import Declared, Declaring, History, LastGood, ParkedMessage, Retry
+from reconciler.model.history import Declared, Declaring, FailedMessage, History, LastGood, ParkedMessage, Retry
 from reconciler.model.outcomes import MessageState, Totals
 
 _DECLARED = select(collectors.c.id, collectors.c.name, collectors.c.generation, collectors.c.digest, collectors.c.mode,
@@ -23,6 +23,7 @@ _NEW = {"generation": 1, "epoch": 1, "remembered": 0, "sessions": 0, "collected"
 _HISTORIES = select(collectors, *(column.label(f"session_{column.name}") for column in sessions.c)).outerjoin(
     sessions, (sessions.c.collector_id == collectors.c.id) & (sessions.c.number == collectors.c.sessions))
 _PARKED = (MessageState.PARKED, MessageState.PAUSED)
+_FAILING = (MessageState.FAILED, MessageState.UNFETCHED, MessageState.SUSPECT)
 
 
 class Declarations(Store):
@@ -100,22 +101,37 @@ class Declarations(Store):
         with self.reading() as connection:
             return [ParkedMessage(**row) for row in connection.execute(found).mappings()]
 
+    def failing(self, name: str, limit: int = 1000) -> Sequence[FailedMessage]:
+        """Without those that are gone from the server, and those that nothing is known against."""
+        found = (
+            select(folders.c.name.label("folder"), messages.c.key, messages.c.size, messages.c.state,
+                   messages.c.attempts, messages.c.reason, messages.c.first_at.label("since"),
+                   messages.c.last_at.label("at"), messages.c.wait)
+            .join(folders, folders.c.id == messages.c.folder_id)
+            .join(collectors, _current())
+            .where(collectors.c.name == name, NOTABLE, messages.c.state.in_(_FAILING), messages.c.reason != "",
+                   messages.c.deleted_at.is_(None))
+            .order_by(messages.c.first_at, messages.c.id).limit(limit))
+        with self.reading() as connection:
+            return [FailedMessage(**row) for row in connection.execute(found).mappings()]
+
     def unpark(self, name: str) -> int:
         """They become failed ones with no attempt yet."""
         where = select(folders.c.id).join(collectors, _current()).where(collectors.c.name == name)
         with self.writing() as connection:
             connection.execute(update(collectors).where(collectors.c.name == name).values(standing=null()))
             return connection.execute(
-                update(messages).values(state=MessageState.FAILED, attempts=0)
+                update(messages).values(state=MessageState.FAILED, attempts=0, wait=null())
                 .where(messages.c.folder_id.in_(where), NOTABLE,
-                       messages.c.state.in_(_PARKED))).rowcount
+                       messages.c.state.in_(_PARKED) | messages.c.wait.is_not(None))).rowcount
 
     def save_retry(self, name: str, retry: Retry | None) -> None:
         with self.writing() as connection:
             connection.execute(update(collectors).where(collectors.c.name == name).values(
                 retry_reason=retry and retry.reason, retry_message=retry and retry.message,
                 retry_failures=retry and retry.failures, retry_at=retry and retry.next_attempt,
-                retry_digest=retry and retry.digest, retry_stamp=retry and retry.stamp))
+                retry_digest=retry and retry.digest, retry_stamp=retry and retry.stamp,
+                retry_asked=retry and retry.asked))
 
     def save_last_good(self, changed: Sequence[LastGood], gone: Sequence[tuple[str, str]], now: datetime) -> None:
         if not (changed or gone):
@@ -204,7 +220,7 @@ def _retry(row: RowMapping) -> Retry | None:
     if row["retry_reason"] is None:
         return None
     return Retry(row["retry_reason"], row["retry_message"], row["retry_failures"], row["retry_at"],
-                 row["retry_digest"], row["retry_stamp"])
+                 row["retry_digest"], row["retry_stamp"], row["retry_asked"])
 
 
 def _everything(new: Any) -> dict[str, Any]:

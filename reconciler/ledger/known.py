@@ -33,7 +33,8 @@ _COLLECTED = (
 )
 _COLUMNS = (messages.c.key, messages.c.occurrence, messages.c.id, messages.c.state, messages.c.attempts,
             messages.c.deleted_at.is_not(None), messages.c.header, messages.c.content, messages.c.reason,
-            case((messages.c.state == MessageState.PAUSED, messages.c.last_at)))
+            case(((messages.c.state == MessageState.PAUSED) | messages.c.wait.is_not(None), messages.c.last_at)),
+            messages.c.wait)
 _NOTABLE = select(*_COLUMNS).where(messages.c.folder_id == _PLACE, NOTABLE).order_by(messages.c.occurrence)
 _THESE = select(*_COLUMNS).where(messages.c.id.in_(bindparam("ids", expanding=True))).order_by(messages.c.occurrence)
 _DELIVERED = (
@@ -81,6 +82,7 @@ class Notable(NamedTuple):
     content: str | None
     reason: str
     at: datetime | None = None
+    wait: float | None = None
 
 
 class Known(Mapping[str, Entry]):
@@ -108,7 +110,8 @@ class Known(Mapping[str, Entry]):
         return Entry(key, found.state, found.occurrence, found.attempts,
                      self._delivered.get(found.id, frozenset()), found.deleted,
                      (found.content or "") if found.deleted or found.state is not MessageState.COLLECTED else "",
-                     (found.header or "") if found.state is MessageState.LISTED else "", found.reason, found.at)
+                     (found.header or "") if found.state is MessageState.LISTED else "", found.reason, found.at,
+                     found.wait)
 
     def __contains__(self, key: object) -> bool:
         return key in self._found

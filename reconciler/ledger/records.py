@@ -88,7 +88,7 @@ def _record(connection: Connection, place: int, records: Sequence[Record], now: 
 def _replaced(new: Any) -> dict[str, Any]:
     """What is recorded of a message again; its fingerprint stays where the new record has none."""
     return {"state": new.state, "size": new.size, "reason": new.reason, "last_at": new.last_at,
-            "deleted_at": new.deleted_at, "attempts": messages.c.attempts + new.attempts,
+            "deleted_at": new.deleted_at, "wait": new.wait, "attempts": messages.c.attempts + new.attempts,
             "header": func.coalesce(new.header, messages.c.header),
             "content": func.coalesce(new.content, messages.c.content)}
 
@@ -104,11 +104,13 @@ def _row(place: int, record: Record, at: int) -> tuple[Any, ...]:
         header = octets(record.fingerprint.header)
         content = octets(record.fingerprint.content) or None
     return (place, record.key, record.occurrence, code(record.state), record.size,
-            int(record.counted or record.state in COUNTED), header, content, record.reason, at, at, None)
+            int(record.counted or record.state in COUNTED), header, content, record.reason, at, at, None,
+            record.wait)
 
 
 _IDENTITY = ("folder_id", "key", "occurrence")
-_COLUMNS = (*_IDENTITY, "state", "size", "attempts", "header", "content", "reason", "first_at", "last_at", "deleted_at")
+_COLUMNS = (*_IDENTITY, "state", "size", "attempts", "header", "content", "reason", "first_at", "last_at", "deleted_at",
+            "wait")
 
 
 def _is(row: Row) -> ColumnElement[bool]:

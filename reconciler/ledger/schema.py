@@ -10,6 +10,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -27,7 +28,7 @@ from reconciler.ledger.dialects import COMPACT, KEY, partial
 from reconciler.ledger.types import Digest, Moment, State
 from reconciler.model.outcomes import MessageState
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """The schema's versions, oldest first; the last one is what stands below."""
 
 metadata = MetaData(naming_convention={
@@ -67,6 +68,7 @@ collectors = Table(
     Column("first_name", Text),  # what its deliveries are named after, where that is another one than `name`
     Column("retired_for", BigInteger),  # microseconds of it that were counted
     Column("alerts", JSON(none_as_null=True)),  # `model.history.Alert`, the newest first
+    Column("retry_asked", Float),  # seconds that the server named
     UniqueConstraint("name"),
 )
 
@@ -106,6 +108,7 @@ messages = Table(
     Column("first_at", Moment, nullable=False),
     Column("last_at", Moment, nullable=False),
     Column("deleted_at", Moment),
+    Column("wait", Float),  # seconds after `last_at`, where the receiver asked for them
     UniqueConstraint("folder_id", "key", "occurrence"),
     Index("ix_messages_header", "folder_id", "header"),  # finding a message again after the server renumbered
 )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from reconciler.model.outcomes import SessionReport, Totals
+from reconciler.model.outcomes import MessageState, SessionReport, Totals
 
 KEPT = timedelta(days=30)
 """How long the history of a removed collector is kept."""
@@ -31,7 +31,8 @@ class Declaring(Struct, frozen=True):
 
 class Retry(Struct, frozen=True):
     """A back-off in force. `reason` is the error class's; `failures` in a row; `digest` of the spec that failed;
-    `stamp` of the secret that was refused or could not be read, None where it is not the secret's fault."""
+    `stamp` of the secret that was refused or could not be read, None where it is not the secret's fault; `asked`:
+    seconds that the server named."""
 
     reason: str
     message: str
@@ -39,6 +40,7 @@ class Retry(Struct, frozen=True):
     next_attempt: datetime
     digest: str
     stamp: str | None = None
+    asked: float | None = None
 
 
 class History(Struct, frozen=True):
@@ -77,6 +79,21 @@ class ParkedMessage(Struct, frozen=True):
     size: int
     reason: str
     since: datetime
+
+
+class FailedMessage(Struct, frozen=True):
+    """One that did not come, or could not be delivered, and is tried again. `at`: the last time; `wait`: seconds from
+    then that the receiver asked for."""
+
+    folder: str
+    key: str
+    size: int
+    state: MessageState
+    attempts: int
+    reason: str
+    since: datetime
+    at: datetime
+    wait: float | None = None
 
 
 class LastGood(Struct, frozen=True):

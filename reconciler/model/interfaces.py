@@ -8,7 +8,17 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from reconciler.disk import Mount
-from reconciler.model.history import Alert, Declared, Declaring, History, LastGood, ParkedMessage, Retry, Standing
+from reconciler.model.history import (
+    Alert,
+    Declared,
+    Declaring,
+    FailedMessage,
+    History,
+    LastGood,
+    ParkedMessage,
+    Retry,
+    Standing,
+)
 from reconciler.model.messages import Deletion, DeliveryId, Fetched, Folder, Listed, Listing, Pace
 from reconciler.model.outcomes import Adoption, DeliveryOutcome, Entry, Orphan, Record, SessionReport
 from reconciler.model.secret import Secret
@@ -248,8 +258,12 @@ class Registry(Protocol):
     def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
         """What is parked in the current epoch, oldest first."""
 
+    def failing(self, name: str, limit: int = 1000) -> Sequence[FailedMessage]:
+        """What failed in the current epoch, is not parked and is tried again, oldest first."""
+
     def unpark(self, name: str) -> int:
-        """Parked messages are to be tried again (the manifest or the destination changed); how many there were."""
+        """Parked messages, and those for which a receiver asked to wait, are to be tried again (the manifest or the
+        destination changed); how many there were."""
 
     def accept_maildirs(self, collector: str, now: datetime) -> None:
         """For a day, wherever this collector's Maildirs are is where they are meant to be."""

@@ -99,9 +99,11 @@ class Arrival(Struct, frozen=True):
 
 
 class Vanished(Struct, frozen=True):
-    """The message was gone when it was asked for: expunged by somebody else. Not an error."""
+    """The message was gone when it was asked for: expunged by somebody else. Not an error, unless it is listed again.
+    `reason`: the server's words, where it has any."""
 
     listed: Listed
+    reason: str = ""
 
 
 class Unfetched(Struct, frozen=True):

@@ -80,6 +80,8 @@ class Record(Struct, frozen=True):
     reason: str = ""
     counted: bool = False
     """It is an attempt, although the state is none that says so."""
+    wait: float | None = None
+    """Seconds that a receiver asked us to wait with this message."""
 
 
 class Entry(Struct, frozen=True):
@@ -100,7 +102,9 @@ class Entry(Struct, frozen=True):
     reason: str = ""
     """Why it failed or is parked; of a collected one, why it must not be deleted from the server."""
     at: datetime | None = None
-    """When that was recorded; loaded where the state is PAUSED."""
+    """When that was recorded; loaded where the state is PAUSED, or `wait` is given."""
+    wait: float | None = None
+    """Seconds from then that a receiver asked us to wait with this message."""
 
 
 class Orphan(Struct, frozen=True):

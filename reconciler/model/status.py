@@ -123,6 +123,21 @@ class Parked(Shown):
     since: Time
 
 
+class Failing(Shown):
+    """A message that did not come or could not be delivered, and is tried again. `reason`: the server's or the
+    receiver's words; `next`: what happens to it, in words; `next_attempt`: not before then, None: in any session."""
+
+    folder: str
+    key: str
+    size: int | None
+    attempts: int
+    reason: str
+    since: Time
+    last_attempt: Time
+    next_attempt: Time | None
+    next: str
+
+
 class ShownAlert(Shown):
     """What the server wanted people to be told, and when it said so first."""
 
@@ -145,6 +160,8 @@ class Description(Shown):
     epoch: int
     source: str | None
     """The manifest's file and line."""
+    failing: tuple[Failing, ...] = ()
+    """Messages that failed and are not parked (yet)."""
     alerts: tuple[ShownAlert, ...] = ()
     """The server's last ones, newest first."""
 

@@ -120,13 +120,15 @@ def obstacle(code: int, enhanced: str, text: str, now: datetime | None = None) -
     """What a reply with this code that refuses or puts off means; None where nobody knows. `enhanced`: "5.7.1", ""
     where the server gives none."""
     from reconciler.providers.understanding import normalised  # noqa: PLC0415  # nothing is refused to most sessions
-    from reconciler.providers.waits import seconds_named  # noqa: PLC0415  # the same
+    from reconciler.providers.waits import asks, seconds_named  # noqa: PLC0415  # the same
 
     words = normalised(re.sub(r"\b[245]\.\d{1,3}\.\d{1,3}\b", " ", text))
     found = _of_code(enhanced.partition(".")[2]) or _of_words(words) or _CODES.get(code)
+    passing = 400 <= code < 500 and asks(words)
+    wait = seconds_named(words, now or datetime.now(UTC)) if passing or found in PASSING else None
     if found is None:
-        return None
-    return Told(found, seconds_named(words, now or datetime.now(UTC)) if found in PASSING else None)
+        return Told(Obstacle.LATER, wait) if wait is not None else None
+    return Told(found, wait)
 
 
 def _of_code(detail: str) -> Obstacle | None:

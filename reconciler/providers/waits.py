@@ -35,8 +35,9 @@ _DATE = re.compile(r"(?<!\d)(?:(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})|(\d{1,2})\.(\
                    r"[t, ]{1,2}(?:um |в |at )?(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\.\d{1,9})?")
 _RFC_DATE = re.compile(r"(?<!\d)\d{1,2} (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6} \d{4} "
                        r"\d{2}:\d{2}(?::\d{2})?(?: (?:gmt|utc|[+-]\d{4}))?")
-_CUE = re.compile(r"again|retry|wait|back ?-?off|later|delay|until|повтор|подожд|попроб|через|warten|erneut|wieder"
-                  r"|réessay|patient|attend|dans|intente|espere|riprov|spróbuj|请|請|再试|重试|お待ち|して")
+_CUE = re.compile(r"again|retry|wait|come back|not before|try (?:in|after)|back ?-?off|later|delay|until|повтор|"
+                  r"подожд|попроб|через|warten|erneut|wieder|réessay|patient|attend|dans|intente|espere|riprov"
+                  r"|spróbuj|请|請|再试|重试|お待ち|して")
 _BARE = re.compile(r"(?:again|retry|back ?-?off|wait|delay)[ _-]?(?:after|time|in|for)?[ :=]{0,3}(\d{1,10})(?![\d.:])"
                    r"|\[[a-z-]{1,20}[ =](\d{1,6})\]")
 
@@ -54,6 +55,11 @@ def seconds_named(text: str, now: datetime) -> float | None:
             if (found := read(told, now)) is not None:
                 return _bounded(found)
     return _bounded(_amount(text, now) or _bare(text, now))
+
+
+def asks(text: str) -> bool:
+    """Whether there is a word of waiting in it."""
+    return _CUE.search(text) is not None
 
 
 def _bounded(seconds: float | None) -> float | None:

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.cli.describe import told
 from reconciler.cli.specs import facts
-from reconciler.model.status import ShownAlert
+from reconciler.model.status import Failing, ShownAlert
 from tests.cli.conftest import Run
 from tests.cli.fake_app import FakeApp
 from tests.cli.fake_daemon import FakeDaemon
@@ -43,6 +43,16 @@ def test_a_server_s_alert_is_told() -> None:
         description(alerts=(alert,)), NOW)
 
 
+def test_a_message_that_failed_is_told_with_the_words_and_what_happens_next() -> None:
+    failing = Failing(folder="INBOX", key="5", size=700, attempts=2, reason="it said: \x1b[31mbad disk",
+                      since=NOW, last_attempt=NOW, next_attempt=None,
+                      next="the next session asks for it by itself; parked after 3 more failures")
+    assert told(description(parked=(), failing=(failing,)), NOW)[-3:] == [
+        "Failed messages:",
+        "  FOLDER  KEY  SIZE   ATTEMPTS  LAST    NEXT" + " " * 66 + "REASON",
+        f"  INBOX   5    700 B  2         0s ago  {failing.next}  it said: \\x1b[31mbad disk"]
+
+
 def test_M14_no_line_is_forged_and_nothing_acts_on_the_terminal(run: Run, daemon: FakeDaemon) -> None:
     daemon.describe(description(info()))
 
@@ -57,7 +67,7 @@ def test_json_is_the_description(run: Run, daemon: FakeDaemon) -> None:
 
     printed = json.loads(run("describe", "sales", "-o", "json").stdout)
 
-    assert sorted(printed) == ["alerts", "collector", "epoch", "historySize", "parked", "sessions", "source"]
+    assert sorted(printed) == ["alerts", "collector", "epoch", "failing", "historySize", "parked", "sessions", "source"]
     assert printed["historySize"] == 1234
 
 

@@ -16,7 +16,7 @@ from reconciler.cli.options import FILES, LOGGING_IN, READING, SESSIONS, CommonO
 from reconciler.cli.verb import Verb
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.routing import Considered, RoutedRecipient, Routing
-from reconciler.model.status import CheckedFolder, CheckReport, CheckStep, Description, Parked, ShownCollector
+from reconciler.model.status import CheckedFolder, CheckReport, CheckStep, Description, Failing, Parked, ShownCollector
 from tests.cli import reference
 from tests.cli.conftest import Run
 
@@ -138,8 +138,8 @@ def test_docs_show_the_objects_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(("verb", "model"), [
-    ("describe", Description), ("describe", Parked), ("check", CheckReport), ("check", CheckStep),
-    ("check", CheckedFolder), ("validate", Diagnostic), ("clear", ["name", "epoch", "forgotten"]),
+    ("describe", Description), ("describe", Parked), ("describe", Failing), ("check", CheckReport),
+    ("check", CheckStep), ("check", CheckedFolder), ("validate", Diagnostic), ("clear", ["name", "epoch", "forgotten"]),
     ("collect", ["name", "session", "error"]), ("route", Routing), ("route", RoutedRecipient), ("route", Considered)])
 def test_docs_tell_the_fields_of_an_object(verb: str, model: Any) -> None:
     fields = ([field.alias for field in model.model_fields.values()] if hasattr(model, "model_fields")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
-from reconciler.collect.backoff import decide, ends, remaining
+from reconciler.collect.backoff import decide, ends, forbids, remaining
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
@@ -93,3 +94,19 @@ def test_M8_what_a_clock_that_was_ahead_wrote_ends_when_its_schedule_does(reason
     assert ends(ahead, 300, NOW) < NOW + timedelta(days=2)
     right = Retry(reason, "it failed", 1, NOW - timedelta(seconds=1), "digest")
     assert ends(right, 300, NOW) == right.next_attempt
+
+
+@pytest.mark.parametrize("reason", ["AccountNotReady", "LoginRefused", "AuthenticationFailed", "SourceFailed",
+                                    "Throttled", "SourceUnavailable"])
+@pytest.mark.parametrize(("named", "obeyed"), [(2 * 3600, 2 * 3600), (40 * 86400, 86400)])
+def test_a_time_that_the_server_named_holds_whatever_it_was_said_of_and_no_clock_makes_it_longer(
+        reason: str, named: float, obeyed: float) -> None:
+    """"Locked, try again in 2 hours": as it was decided, as it is kept, and when it was written by a clock that was
+    ahead."""
+    retry = decide(failed(reason, named), None, "digest", 5.0, NOW, chance=lambda: 0.0)
+    assert retry
+    assert remaining(retry, 5.0, NOW) == obeyed
+    ahead = replace(retry, next_attempt=NOW + timedelta(days=400))
+    assert remaining(ahead, 5.0, NOW) <= 1.2 * obeyed
+    assert forbids(retry, obeyed, force=False) == (reason not in {"SourceFailed", "SourceUnavailable"})
+    assert forbids(retry, obeyed, force=True) == (reason == "Throttled")

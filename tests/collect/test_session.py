@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Literal
 
 import pytest
@@ -126,8 +127,30 @@ def test_I16_a_refused_message_is_tried_again_and_then_parked_while_the_others_f
     reports = [here.session() for _ in range(6)]
     assert (reports[0].collected, reports[0].failed, reports[0].deleted) == (4, 1, 4)
     assert [(r.failed, r.parked) for r in reports[1:]] == [(1, 0), (1, 0), (1, 0), (0, 1), (0, 1)]
+    assert all(r.notes == ("INBOX 2: NO such luck",) for r in reports[:4])
     assert list(here.server.messages) == ["2"]
     assert "given up after 5 attempts" in here.ledger.known("sales", here.server.folder)["2"].reason
+
+
+@pytest.mark.parametrize("insisting", [False, True])
+def test_a_message_for_which_the_receiver_named_a_time_is_not_tried_before(insisting: bool) -> None:
+    """Nor by whoever asks for a session. The others go on."""
+    here, tried = world(), list[str]()
+    here.task = replace(here.task, route=everything_to("late@here", "a@here"))
+
+    def verdict(recipient: str) -> DeliveryOutcome:
+        tried.append(recipient)
+        return Delivered(recipient, "") if recipient == "a@here" else Deferred(recipient, "451 in 10 min", wait=600)
+
+    here.verdict = verdict
+    assert here.session().failed == 5
+    here.server.messages["6"] = b"Subject: 6\r\n\r\nbody 6\r\n"
+    for minutes, late, counters in ((1, 6, (5, 1)), (4, 6, (6, 0)), (4, 6, (6, 0)), (1, 11, (1, 5))):
+        here.now += timedelta(minutes=minutes)
+        report = here.session(helm=Helm(insisting=insisting, repeating=insisting))
+        assert (report.parked, report.failed) == counters
+        assert (tried.count("late@here"), tried.count("a@here")) == (late, 6)
+    assert report.notes[0].endswith("late@here: 451 in 10 min")
 
 
 def test_I12_a_vanished_message_is_no_error() -> None:
@@ -135,6 +158,15 @@ def test_I12_a_vanished_message_is_no_error() -> None:
     here.server.vanish = {"3"}
     report = here.session()
     assert (report.outcome, report.collected, report.skipped_reasons) == (Outcome.SUCCEEDED, 4, {"vanished": 1})
+
+
+def test_M16_a_message_that_is_listed_and_gone_again_and_again_is_counted_and_told() -> None:
+    """From the second session on, with the server's words."""
+    here = world()
+    here.server.vanish = {"3"}
+    _, *later = [here.session() for _ in range(6)]
+    assert [(one.failed, one.parked) for one in later] == [(1, 0)] * 4 + [(0, 1)]
+    assert all(one.notes[0].endswith("gone when it is asked for: Message is expunged") for one in later[:4])
 
 
 def test_what_cannot_be_removed_does_not_hide_why_the_session_failed(monkeypatch: pytest.MonkeyPatch) -> None:

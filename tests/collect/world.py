@@ -159,7 +159,7 @@ class MemorySource:
             self.suspects = [message]
             self.fate.step("fetch")
             if message.key in self.server.vanish:
-                yield Vanished(message)
+                yield Vanished(message, "Message is expunged")
             elif message.key in self.server.refuse:
                 yield Unfetched(message, "NO such luck")
             else:
@@ -337,7 +337,7 @@ class MemoryLedger:
                           tried + (record.counted or record.state in COUNTED),
                           served | {delivered.recipient for delivered in record.delivered}, reason=record.reason,
                           content=print_.content if print_ else "", header=print_.header if print_ else "",
-                          at=now)
+                          at=now, wait=record.wait)
             self.put(folder, entry, print_)
         self.fate.step("after record")
 

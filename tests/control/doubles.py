@@ -14,7 +14,7 @@ from reconciler.control.clock import Clock
 from reconciler.control.sessions import Finished, Work
 from reconciler.manifests.spec import seconds
 from reconciler.model.errors import LedgerUnavailable
-from reconciler.model.history import Declared, Declaring, History, LastGood, ParkedMessage, Retry
+from reconciler.model.history import Declared, Declaring, FailedMessage, History, LastGood, ParkedMessage, Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals
 
 
@@ -150,6 +150,9 @@ class MemoryRegistry:
         return [last] if last else []
 
     def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
+        return []
+
+    def failing(self, name: str, limit: int = 1000) -> Sequence[FailedMessage]:
         return []
 
     def accept_maildirs(self, collector: str, now: datetime) -> None:

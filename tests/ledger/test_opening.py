@@ -177,8 +177,9 @@ def test_an_older_ledger_is_updated_where_writing_is_meant(url: str, path: Path)
     today = _tables(path)
     _execute(path, "DROP TABLE leases")
     _execute(path, "DROP TABLE mounts")
-    for column in ("maildirs_accepted_at", "first_name", "retired_for", "alerts"):
+    for column in ("maildirs_accepted_at", "first_name", "retired_for", "alerts", "retry_asked"):
         _execute(path, f"ALTER TABLE collectors DROP COLUMN {column}")
+    _execute(path, "ALTER TABLE messages DROP COLUMN wait")
     _execute(path, "UPDATE alembic_version SET version_num = '0001'")
 
     with pytest.raises(LedgerUnavailable, match="older version"):

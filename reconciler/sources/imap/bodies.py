@@ -141,7 +141,9 @@ class Bodies:
     def _alone(self, listed: Listed) -> Outcome:
         self._asked = (listed,)
         outcome = self._counted(self._in_parts(listed))
-        return outcome if isinstance(outcome, Arrival) or self._existing([listed]) else Vanished(listed)
+        if isinstance(outcome, Arrival) or self._existing([listed]):
+            return outcome
+        return Vanished(listed, outcome.reason)
 
     def _existing(self, messages: Sequence[Listed]) -> frozenset[int]:
         """All of them, where the server will not say."""

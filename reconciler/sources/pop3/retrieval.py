@@ -93,7 +93,7 @@ class Retrieval:
 
 def _refused(dialogue: Dialogue, listed: Listed, reply: Reply) -> Fetched:
     if _GONE.search(reply.rest):
-        return Vanished(listed)
+        return Vanished(listed, dialogue.quote(reply))
     later = dialogue.refusal(reply, "RETR refused") if concerns_all(reply.text, reply.code) else None
     return Unfetched(listed, f"the server refused it: {dialogue.quote(reply)}", later)
 
