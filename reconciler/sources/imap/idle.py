@@ -34,11 +34,11 @@ _NEXT = re.compile(rb"\bUIDNEXT (\d{1,10})\b", re.IGNORECASE)
 _LITERAL = re.compile(rb"\* STATUS \{\d{1,4}\}", re.IGNORECASE)
 _TAG = b"IDLE"
 _PIECE = 4 << 10
-_AT_ONCE = 8
+_AT_ONCE = 2
 """Pieces that are read before others that wait in the same thread have their turn."""
 _LONGEST = 64 << 10
 """Octets of a line; what a server says while it is idle is short."""
-_FLOOD = 1 << 20
+_FLOOD = 256 << 10
 """Octets between two renewals (hazard I18)."""
 _COMMAND = 8000
 """Octets of a command's line that every server takes (RFC 7162, section 4)."""
