@@ -34,6 +34,16 @@ def latest_uid(known: Mapping[str, Entry]) -> int:
     return known.latest_uid() if isinstance(known, Entries) else max(map(int, known))
 
 
+def any_unlisted(messages: Iterable[Listed], known: Mapping[str, Entry]) -> bool:
+    """Whether messages that were collected, and not deleted by us, are listed no longer under their keys."""
+    whole = (MessageState.COLLECTED, MessageState.PRESUMED)
+    listed = {message.key for message, entry in each(messages, known)
+              if entry is not None and entry.state in whole and not entry.deleted}
+    if isinstance(known, Entries):
+        return known.more_left_than(len(listed))
+    return any(entry.state in whole and not entry.deleted and key not in listed for key, entry in known.items())
+
+
 def any_left(known: Mapping[str, Entry]) -> bool:
     """Whether anything that is known may still be on the server; not what was only seen there."""
     if isinstance(known, Entries):

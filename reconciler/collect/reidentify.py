@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from reconciler.collect.identify import Place, is_unknown, match, recognise, was_renumbered
 from reconciler.collect.incoming import header_digest
-from reconciler.collect.known import BLOCK, each
+from reconciler.collect.known import BLOCK, any_unlisted, each
 from reconciler.collect.selection import Attempt
 from reconciler.collect.suspects import is_suspect
 from reconciler.model.interfaces import Ledger
@@ -80,6 +80,8 @@ class Reidentification:
         self._lost: dict[str, bool] = {}
         """Whether there are orphans with these headers."""
         self._claimed: set[int] = set()
+        self._keys: dict[Folder, frozenset[str]] = {}
+        """What is listed of folders in which some have new keys, perhaps."""
         self.recognised = 0
 
     def by_headers(self, places: Sequence[Known], check_stop: Callable[[], None]) -> None:
@@ -103,6 +105,17 @@ class Reidentification:
                 check_stop()
                 self._presume(place, block, unlisted)
             place.entries = self._ledger.known(self._collector, place.folder)
+
+    def by_what_is_gone(self, places: Sequence[Known]) -> None:
+        """Some POP3 servers give a single message another UIDL: when it was read, or when they have forgotten it. So
+        where one that was collected is listed no longer, what is new is compared with it. Not where mail is deleted: a
+        twin of what we have deleted may be new."""
+        for place in places:
+            listing = place.listing
+            if place.folder.account.protocol == "pop3" and listing.keys_stable and not listing.partial \
+                    and len(listing.messages) <= BLOCK and place.has_unknown \
+                    and any_unlisted(listing.messages, place.entries):
+                self._keys[place.folder] = frozenset(message.key for message in listing.messages)
 
     def _may_be_needed(self, places: Sequence[Known]) -> bool:
         """Whether anything is unknown, and there are orphans; what is found out faster is asked first."""
@@ -160,6 +173,8 @@ class Reidentification:
         """Whether the whole message must be read before it is known which one it is."""
         if attempt.previous is not None and attempt.previous.state is MessageState.PRESUMED:
             return True
+        if attempt.previous is None and folder in self._keys:
+            return True
         if not self._active or not is_unknown(attempt.previous):
             return False
         header = self._header(folder, attempt.listed.key, attempt.previous)
@@ -172,7 +187,11 @@ class Reidentification:
         under its new key by now, so that the message may be deleted."""
         if attempt.previous and attempt.previous.state is MessageState.PRESUMED:
             return attempt.previous if attempt.previous.content == fingerprint.content else attempt
-        orphans = self._ledger.orphans(self._collector, self._folders, [fingerprint.header], fingerprint.content)
+        listed = self._keys.get(folder, frozenset())
+        known = [other for other in self._folders if other != folder] if listed else self._folders
+        orphans = [orphan for orphan in self._ledger.orphans(self._collector, known, [fingerprint.header],
+                                                             fingerprint.content)
+                   if orphan.folder != folder or orphan.entry.key not in listed]
         orphan = recognise(fingerprint, orphans, self._claimed)
         if orphan is None:
             return attempt

@@ -262,6 +262,8 @@ class Session(Generic[S]):
             return ()
         places = [self._look_up(listing) for listing in self._source.listings(writable=self._task.deletes)]
         self._reidentification.by_headers(places, self._check_stop)
+        if not self._task.deletes:
+            self._reidentification.by_what_is_gone(places)
         chosen = select([(place.listing, place.entries) for place in places], deletes=self._task.deletes,
                         limit=self._task.limit, max_size=self._task.max_size, due=self._is_due)
         self._tally.listed, self._tally.skipped, self._tally.parked = chosen.listed, chosen.skipped, chosen.parked

@@ -47,6 +47,7 @@ _DELIVERED_OF_THESE = select(deliveries.c.message_id, deliveries.c.recipient).wh
 _ANY = select(messages.c.id).where(messages.c.folder_id == _PLACE).limit(1)
 _LEFT = _ANY.where(messages.c.deleted_at.is_(None), (messages.c.state != MessageState.LISTED)
                    | messages.c.header.is_not(None))
+_BEYOND = _ANY.where(messages.c.deleted_at.is_(None), messages.c.content.is_not(None)).offset(bindparam("count"))
 _LATEST = select(func.max(cast(messages.c.key, BigInteger))).where(messages.c.folder_id == _PLACE)
 
 
@@ -144,6 +145,9 @@ class Recorded(Entries):
     def any_left(self) -> bool:
         return self._one(_LEFT) is not None
 
+    def more_left_than(self, count: int) -> bool:
+        return self._one(_BEYOND, count=count) is not None
+
     def __bool__(self) -> bool:
         return self._one(_ANY) is not None
 
@@ -159,9 +163,9 @@ class Recorded(Entries):
     def __len__(self) -> int:
         return len(self._all())
 
-    def _one(self, statement: Select[int]) -> int | None:
+    def _one(self, statement: Select[int], **named: int) -> int | None:
         with self._reading() as connection:
-            found: int | None = connection.execute(statement, {"place": self._place}).scalar()
+            found: int | None = connection.execute(statement, {"place": self._place, **named}).scalar()
         return found
 
     def _all(self) -> Known:

@@ -160,6 +160,10 @@ class Entries(Mapping[str, Entry]):
     def any_left(self) -> bool:
         """Whether anything is recorded that is not recorded as deleted."""
 
+    @abstractmethod
+    def more_left_than(self, count: int) -> bool:
+        """Whether the content of more messages than that is recorded which are not recorded as deleted."""
+
 
 class MountMemory(Protocol):
     """Which file systems mail was delivered to, for one collector's sessions. Thread-safe; durable when a call returns.

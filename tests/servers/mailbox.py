@@ -46,6 +46,8 @@ class Mailbox:
     limit_of_logins: int = 0
     next_uid: int = 0
     validity: int = 7
+    names: Callable[[int, int, int], bytes] = lambda uid, place, session: b"u%d" % uid
+    """UIDLs, by a message's UID, its place in the maildrop and the session's number, all from 1."""
 
     def __post_init__(self) -> None:
         self.next_uid = max(self.messages, default=0) + 1
@@ -199,7 +201,8 @@ class _Pop3:
                 self._list(lambda uid: b"%d" % box.size(uid))
             case b"UIDL":
                 if box.uidl:
-                    self._list(lambda uid: b"u%d" % uid)
+                    session = box.connections
+                    self._list(lambda uid: box.names(uid, self.uids.index(uid) + 1, session))
                 else:
                     client.send(b"-ERR what?\r\n")
             case b"RETR":
