@@ -12,7 +12,7 @@ from reconciler.cli.completion import collector_names
 from reconciler.cli.options import READING, common
 from reconciler.cli.output import output, plain, structured
 from reconciler.cli.reach import reach, tell_where_from
-from reconciler.cli.sessions import failure, waiting
+from reconciler.cli.sessions import failure, waiting, waiting_for_destination
 from reconciler.cli.specs import facts
 from reconciler.cli.table import aligned
 from reconciler.cli.text import ago, escape, moment, octets, until
@@ -79,6 +79,8 @@ def _status(status: Status, now: datetime) -> Iterator[str]:
         yield _field("Note", note)
     if away := status.host_away:
         yield _field("Host away", f"{waiting(away, now)}: {away.message}")
+    if closed := status.destination_away:
+        yield _field("Dest. away", f"{waiting_for_destination(closed, now)}: {closed.message}")
     if status.next_session:
         yield _field("Next session", f"{until(status.next_session, now)} ({moment(status.next_session)})")
     totals = status.totals

@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli import jsonpath
 from reconciler.cli.output import plain, structured
-from reconciler.cli.sessions import brief, waiting
+from reconciler.cli.sessions import brief, waiting, waiting_for_destination
 from reconciler.cli.table import aligned
 from reconciler.cli.text import escape, until
 
@@ -158,6 +158,8 @@ def advices(shown: Iterable[ShownCollector]) -> list[str]:
     shown = list(shown)
     away = {(one.host, one.port): one for collector in shown if (one := collector.status.host_away)}
     told = [f"{waiting(one, datetime.now(UTC))}: {escape(one.message)}" for one in away.values()]
+    closed = {gone.destination: gone for collector in shown if (gone := collector.status.destination_away)}
+    told += [f"{waiting_for_destination(gone, datetime.now(UTC))}: {escape(gone.message)}" for gone in closed.values()]
     for collector in shown:
         last = collector.status.last_session
         if last is not None and last.error is not None and last.error.advice:

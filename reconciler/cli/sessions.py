@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.text import ago, escape, octets, until
 
 if TYPE_CHECKING:
-    from reconciler.model.status import HostAway, Session, SessionError
+    from reconciler.model.status import DestinationAway, HostAway, Session, SessionError
 
 
 def brief(session: Session, now: datetime) -> str:
@@ -34,6 +34,13 @@ def full(session: Session) -> str:
 
 def failure(error: SessionError) -> str:
     return f"{escape(error.reason)}: {escape(error.message)}"
+
+
+def waiting_for_destination(away: DestinationAway, now: datetime) -> str:
+    """The same of a mail system."""
+    many = "1 collector delivers there" if away.concerns == 1 else f"{away.concerns:,} collectors deliver there"
+    return (f"{escape(away.destination)} takes no mail (since {ago(away.since, now)}); {many}, one of them tries again "
+            f"{until(away.next_attempt, now)}")
 
 
 def succeeded(session: Session) -> bool:

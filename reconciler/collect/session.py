@@ -865,8 +865,10 @@ class Session(Generic[S]):
             self._put_off.append(message.recipients)
             mailboxes = {address for recipients in self._put_off for address in recipients}
             if len(self._put_off) >= PUT_OFF and len(mailboxes) >= (1 if self._task.single else PUT_OFF):
-                raise DestinationUnavailable(f"the destination takes nothing now, fetching ends: {record.reason}",
-                                             retry_after=committed.wait)
+                error = DestinationUnavailable(f"the destination takes nothing now, fetching ends: {record.reason}",
+                                               retry_after=committed.wait)
+                error.of_one = self._task.single
+                raise error
 
     def _delete(self, work: FolderWork, messages: Sequence[Listed]) -> None:
         """What fails with the connection is tried once more, then by halves; the next session goes on from there."""

@@ -30,6 +30,8 @@ SPREAD, SPACED = 5.0, 0.1
 """Those who have waited for a host follow within so many seconds of the first one, or this far apart."""
 OUTSIDE, SLICE, LAST = 8.0, 60.0, 30.0
 """Seconds that a session may take while others wait: until it is let in, in all, and from being told to end."""
+DESTINATION = 15.0
+"""Seconds between two attempts at a mail system that is away: it is mostly our own."""
 _FEWER = 600.0
 """Seconds for which a host that turned somebody away while others were in gets no more connections than that."""
 
@@ -79,9 +81,13 @@ _SILENT = Failure(ConnectionFailed.reason, f"nobody was let in within {OUTSIDE:.
 class _Destination:
     """`bears`: sessions at once, for as long as `fails`: one after a failure, and one more for each that went well."""
 
-    __slots__ = ("bears", "busy", "fails", "members")
+    __slots__ = ("bears", "busy", "door", "fails", "members", "timer", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.door = Door(name, 0, DESTINATION)
+        """How it fares, where it is a mail system. Only those wait for it that have mail for it: it is `waiting`."""
+        self.waiting: OrderedDict[str, None] = OrderedDict()
+        self.timer: asyncio.TimerHandle | None = None
         self.members = 0
         self.busy = 0
         self.bears = 1
@@ -209,6 +215,7 @@ class Admission:
         self._members[name] = place, back
         self._host(place.host).queue(place.port).door.members[name] = interval
         self._destination(place).members += 1
+        self._destination(place).door.members[name] = interval
 
     def leave(self, name: str) -> None:
         """It has no longer."""
@@ -218,11 +225,36 @@ class Admission:
         host = self._host(place.host)
         del host.queue(place.port).door.members[name]
         self._forget(host)
-        self._destination(place).members -= 1
+        destination = self._destination(place)
+        destination.members -= 1
+        destination.door.members.pop(name, None)
+        destination.waiting.pop(name, None)
+        if destination.timer is not None and not destination.waiting:
+            destination.timer.cancel()
+            destination.timer = None
         self._forget_destination(place)
 
     def door(self, place: Place) -> Door:
         return self._host(place.host).queue(place.port).door
+
+    def destination_door(self, place: Place) -> Door:
+        """How the destination fares; away are only mail systems."""
+        return self._destination(place).door
+
+    def waits_for_destination(self, name: str, place: Place) -> bool:
+        """Whether it is to wait until its destination, which it has mail for, is there again, or its own turn comes to
+        try."""
+        destination = self._destination(place)
+        return destination.door.away and name in destination.waiting
+
+    def recall_destination(self, name: str, place: Place, failure: Failure) -> None:
+        """It was away for this collector when the last process ended: one tries at once, the others wait."""
+        destination = self._destination(place)
+        if _is_mail_system(place):
+            destination.door.recall(failure, _now())
+            if destination.door.away:
+                destination.waiting[name] = None
+                self._watch(destination)
 
     def causes(self) -> list[Cause]:
         """Of the doors that are away."""
@@ -260,11 +292,13 @@ class Admission:
         self._enter(host, queue)
         self._admit()
 
-    def learn(self, ticket: Ticket, report: SessionReport, *, knocked: bool = True) -> None:
-        """How the session went that is about to be released. Not `knocked`: it failed before it came to the server."""
+    def learn(self, ticket: Ticket, report: SessionReport, *, knocked: bool = True, name: str = "") -> None:
+        """How the session went that is about to be released. Not `knocked`: it failed before it came to the server.
+        `name`: the collector's, where it is a member that can wait."""
         if report.outcome is not Outcome.INTERRUPTED:
             host = self._hosts[ticket.place.host]
             self._learn(host, host.queue(ticket.place.port), ticket, report, knocked=knocked)
+            self._learn_of_mail_system(name, ticket, report)
 
     def release(self, ticket: Ticket) -> None:
         """A session that was admitted is over."""
@@ -333,9 +367,60 @@ class Admission:
             destination.bears += 1
             destination.fails = not report.collected
             if report.collected:
-                for other, back in list(self._members.values()):
-                    if other.destination == place.destination:
+                for name, (other, back) in list(self._members.items()):
+                    if other.destination == place.destination and name not in destination.waiting:
                         back()
+
+    def _learn_of_mail_system(self, name: str, ticket: Ticket, report: SessionReport) -> None:
+        destination, failure = self._destination(ticket.place), report.error
+        if name not in destination.door.members or not _is_mail_system(ticket.place):
+            return
+        fails = failure is not None and failure.reason == DestinationUnavailable.reason
+        destination.waiting.pop(name, None)
+        if fails and failure is not None and not failure.of_one:
+            destination.waiting[name] = None
+            if destination.door.fail(failure, ticket.began, _now()):
+                self._tell(destination.door)
+            elif destination.door.away:
+                self._moved(destination.door.members.keys())
+        elif (fails or report.collected) and destination.door.enter(_now()):
+            self._follow(destination)
+        self._watch(destination)
+
+    def _follow(self, destination: _Destination) -> None:
+        """It is there again: whoever has waited for it follows, spread over some seconds."""
+        self._tell(destination.door)
+        waiting, pace = list(destination.waiting), min(SPACED, SPREAD / max(1, len(destination.waiting)))
+        destination.waiting.clear()
+        for number, name in enumerate(waiting):
+            asyncio.get_running_loop().call_later(number * pace, self._call_back, name)
+
+    def _call_back(self, name: str) -> None:
+        if name in self._members:
+            self._members[name][1]()
+
+    def _watch(self, destination: _Destination) -> None:
+        """One timer for those who wait; nobody who could try is left: then it is not known to be away."""
+        if destination.timer is not None:
+            destination.timer.cancel()
+            destination.timer = None
+        if not destination.door.away:
+            return
+        if destination.waiting:
+            delay = max(0.0, destination.door.next_attempt - _now())
+            destination.timer = asyncio.get_running_loop().call_later(delay, self._try, destination)
+        elif destination.door.enter(_now()):
+            self._tell(destination.door)
+
+    def _try(self, destination: _Destination) -> None:
+        """One of those who wait tries: the next one in turn."""
+        destination.timer = None
+        name = next(iter(destination.waiting))
+        destination.waiting.move_to_end(name)
+        destination.door.postpone(_now())
+        self._moved(destination.door.members.keys())
+        self._watch(destination)
+        self._call_back(name)
 
     def _tell(self, door: Door) -> None:
         for name in door.members:
@@ -479,7 +564,8 @@ class Admission:
         return found
 
     def _destination(self, place: Place) -> _Destination:
-        return self._destinations.setdefault(place.destination, _Destination())
+        return self._destinations.get(place.destination) or self._destinations.setdefault(
+            place.destination, _Destination(place.destination))
 
     def _forget_destination(self, place: Place) -> None:
         if not self._destination(place).members and not self._destination(place).busy:
@@ -493,6 +579,10 @@ class Admission:
             self._hosts.pop(host.name, None)
             self._turns.pop(host.name, None)
             self._crowded.pop(host.name, None)
+
+
+def _is_mail_system(place: Place) -> bool:
+    return place.destination.startswith(("lmtp ", "smtp "))
 
 
 def _now() -> float:

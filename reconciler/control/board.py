@@ -16,7 +16,7 @@ from reconciler.control.state import LoopState
 from reconciler.control.status import Facts, shown, unshowable
 from reconciler.model.history import History
 from reconciler.model.outcomes import Outcome, SessionReport, Totals
-from reconciler.model.status import HostAway, Session, ShownCollector
+from reconciler.model.status import DestinationAway, HostAway, Session, ShownCollector
 from reconciler.planning.desired import Desired, DesiredCollector, Invalid
 
 _SHOWING = "showing its status"
@@ -65,7 +65,7 @@ class Board:
         self._past: dict[str, _Past] = {}
         self._shown: dict[str, ShownCollector] = {}
         self._changed: dict[str, None] = {}
-        self._waiting: dict[str, Cause] = {}
+        self._waiting: dict[str, tuple[Cause | None, Cause | None]] = {}
         """Those that were drawn as waiting for their host, with what was known of it."""
         self._subscriptions: set[Subscription] = set()
         self._listeners: dict[str, set[Callable[[Session], None]]] = {}
@@ -199,7 +199,7 @@ class Board:
         for name in names:
             if name in self._waiting:
                 loop = self._state(name)
-                if loop is None or loop.cause != self._waiting[name]:
+                if loop is None or (loop.cause, loop.destination) != self._waiting[name]:
                     self._changed[name] = None
 
     def _redraw(self) -> None:
@@ -220,17 +220,22 @@ class Board:
         past = self._past.setdefault(name, _Past())
         loop = self._state(name)
         self._waiting.pop(name, None)
-        if loop is not None and loop.cause is not None:
-            self._waiting[name] = loop.cause
+        if loop is not None and (loop.cause is not None or loop.destination is not None):
+            self._waiting[name] = loop.cause, loop.destination
         facts = Facts(desired, self._generations.get(name, 0), loop, loop.retry if loop else None, past.last,
                       past.verdict, past.totals, self._revision, self._away(loop.cause if loop else None),
-                      self._defects.of(name))
+                      self._defects.of(name), self._destination_away(loop.destination if loop else None))
         return shown(facts, before.status.conditions if before else (), now)
 
     def _away(self, cause: Cause | None) -> HostAway | None:
         return None if cause is None else HostAway(
             host=cause.host, port=cause.port, reason=cause.reason, message=cause.message,
             since=self._clock.at(cause.since), next_attempt=self._clock.at(cause.next_attempt), concerns=cause.concerns)
+
+    def _destination_away(self, cause: Cause | None) -> DestinationAway | None:
+        return None if cause is None else DestinationAway(
+            destination=cause.host, reason=cause.reason, message=cause.message, since=self._clock.at(cause.since),
+            next_attempt=self._clock.at(cause.next_attempt), concerns=cause.concerns)
 
     def _publish(self, name: str, found: ShownCollector | None) -> None:
         for subscription in self._subscriptions:

@@ -72,8 +72,8 @@ def _destination(collector: DesiredCollector) -> str:
     if spec.maildir:
         return spec.maildir.path.partition("{")[0]
     if spec.lmtp:
-        return f"lmtp {spec.lmtp.socket or (spec.lmtp.host, spec.lmtp.port)}"
-    return f"smtp {(spec.smtp.host, spec.smtp.port)}" if spec.smtp else ""
+        return f"lmtp {spec.lmtp.socket or f'{spec.lmtp.host}:{spec.lmtp.port}'}"
+    return f"smtp {spec.smtp.host}:{spec.smtp.port}" if spec.smtp else ""
 
 
 class Cause(Struct, frozen=True):
@@ -92,8 +92,9 @@ class Cause(Struct, frozen=True):
 class Door:
     """Times are of the event loop's clock."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, every: float = EVERY) -> None:
         self.host = host
+        self._every = every
         self.port = port
         self.members: dict[str, float] = {}
         """The interval of each collector that has its mail here, in seconds."""
@@ -173,15 +174,21 @@ class Door:
 
     def postpone(self, now: float) -> None:
         """Somebody tries: the next one after that has its time."""
-        self.next_attempt = max(self.next_attempt, now + EVERY)
+        self.next_attempt = max(self.next_attempt, now + self._every)
 
     def _gap(self, now: float) -> float:
         if self._cause is not None and self._cause.reason == Throttled.reason:
             return max(THROTTLED, self._cause.retry_after or 0.0)
         if self._attempts == 0:
-            return FIRST
+            return max(FIRST, self._asked)
         shortest = min(self.members.values(), default=0.0)
-        return min(LONGEST, max(EVERY, (now - self._since) / PATIENT, shortest / 60))
+        return max(min(LONGEST, max(self._every, (now - self._since) / PATIENT, shortest / 60)), self._asked)
+
+    @property
+    def _asked(self) -> float:
+        """What a mail system asked for, as a whole."""
+        cause = self._cause
+        return (cause.retry_after or 0.0) if cause and cause.reason == DestinationUnavailable.reason else 0.0
 
 
 def turned_away(failure: Failure) -> bool:

@@ -20,7 +20,7 @@ from reconciler.control.doors import NOT_THERE, WAITING, Place, place_of
 from reconciler.control.sessions import Finished, Relay, SessionControl, Sessions, Stamp, Work, is_lifted, unstamped
 from reconciler.control.state import LoopState, Observer, Version
 from reconciler.manifests.spec import seconds
-from reconciler.model.errors import AuthenticationFailed, CollectorError, Throttled
+from reconciler.model.errors import AuthenticationFailed, CollectorError, DestinationUnavailable, Throttled
 from reconciler.model.history import Retry
 from reconciler.model.interfaces import Push, PushFactory
 from reconciler.model.moments import timestamp
@@ -30,6 +30,8 @@ from reconciler.planning.desired import DesiredCollector
 PAUSE, LONGEST_PAUSE = 0.5, 2.0
 """Seconds between the beginnings of two sessions that mail calls for: the first, twice that for each one more, as long
 as mail keeps coming, and the last."""
+UNTIL_TOLD = 3600.0
+"""Seconds after which a collector that waits for its destination tries whatever it was told."""
 OpenPush = Callable[[DesiredCollector], Push]
 """Reads the secret; connects when it is told to begin. Raises CollectorError."""
 
@@ -111,8 +113,11 @@ class Loop:
         cause = self._around.admission.door(self._place).cause
         if due is not None and cause is not None:
             due = max(due, self._around.clock.at(cause.next_attempt))
+        destination = self._around.admission.destination_door(self._place).cause
+        if due is not None and destination is not None and self._waits_for_destination:
+            due = self._around.clock.at(destination.next_attempt)
         return LoopState(self._version.generation, self._started_at, due, self.busy, self._awaiting_first, self.retry,
-                         cause)
+                         cause, destination)
 
     # -- what is wanted
 
@@ -122,6 +127,10 @@ class Loop:
         if retry is not None and retry.reason in NOT_THERE and self._retry_in():
             self._around.admission.door(self._place).recall(Failure(retry.reason, retry.message), now)
             self._schedule(now + delay)
+        elif retry is not None and retry.reason == DestinationUnavailable.reason:
+            failure = Failure(retry.reason, retry.message)
+            self._around.admission.recall_destination(self.name, self._place, failure)
+            self._schedule(now + (UNTIL_TOLD if self._waits_for_destination else max(delay, self._retry_in() or 0.0)))
         else:
             self._schedule(max(now + delay, next_start(now, 0.0, now, self._retry_in())))
 
@@ -334,7 +343,7 @@ class Loop:
         self._awaiting_first = False
         self.session = self._control = None
         admission = self._around.admission
-        admission.learn(ticket, finished.report, knocked=not control.failed_elsewhere)
+        admission.learn(ticket, finished.report, knocked=not control.failed_elsewhere, name=self.name)
         admission.release(ticket)
         self._around.observer.finished(self.name, finished.report)
         self._answer(finished.report)
@@ -349,7 +358,10 @@ class Loop:
         else:
             self._version = replace(self._version, fresh=False)
             now = self._around.clock.monotonic()
-            self._schedule(now if self._waits else next_start(started, self._interval, now, self._retry_in()))
+            if self._waits_for_destination:
+                self._schedule(now + UNTIL_TOLD)
+            else:
+                self._schedule(now if self._waits else next_start(started, self._interval, now, self._retry_in()))
             if self._rung:
                 self._hurry(self._begun_at + self._pause)
 
@@ -358,6 +370,11 @@ class Loop:
         """For its host, which is away: the back-off is the host's."""
         return self._retry is not None and self._retry.reason in WAITING and (
             self._around.admission.door(self._place).away)
+
+    @property
+    def _waits_for_destination(self) -> bool:
+        """It is told when its turn comes to try, and when the destination is there again."""
+        return self._around.admission.waits_for_destination(self.name, self._place)
 
     def _judged(self) -> Callable[[SessionReport], SessionReport]:
         door, before = self._around.admission.door(self._place), self._turned_away_at

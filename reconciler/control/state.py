@@ -33,6 +33,8 @@ class LoopState(Struct, frozen=True):
     retry: Retry | None
     cause: Cause | None = None
     """Its host is away."""
+    destination: Cause | None = None
+    """Its destination is."""
 
 
 class Observer(Protocol):

@@ -18,6 +18,7 @@ from reconciler.model.secret import REDACTED
 from reconciler.model.status import (
     Condition,
     ConditionType,
+    DestinationAway,
     HostAway,
     Session,
     ShownCollector,
@@ -44,6 +45,7 @@ class Facts(Struct, frozen=True):
     host_away: HostAway | None = None
     defect: str = ""
     """Of ours, that keeps something from being done for it."""
+    destination_away: DestinationAway | None = None
 
 
 class _Finding(Struct, frozen=True):
@@ -64,7 +66,8 @@ def shown(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCo
         observed_generation=loop.observed_generation if loop else facts.generation, revision=facts.revision,
         next_session=loop.next_session if loop else None, loop_started_at=loop.started_at if loop else None,
         last_session=Session.of(facts.last) if facts.last else None, totals=facts.totals,
-        token_expires_at=facts.last.token_expires_at if facts.last else None, host_away=facts.host_away)
+        token_expires_at=facts.last.token_expires_at if facts.last else None, host_away=facts.host_away,
+        destination_away=facts.destination_away)
     return ShownCollector(metadata=metadata, spec=shown_spec(declared.effective) if declared else {}, status=status)
 
 

@@ -157,6 +157,8 @@ class DestinationUnavailable(CollectorError):
 
     reason = "DestinationUnavailable"
     at_message = False
+    of_one = False
+    """It may be about one mailbox, for nobody else's mail was tried."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, advice: str = "") -> None:
         super().__init__(message)

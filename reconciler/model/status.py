@@ -86,6 +86,18 @@ class HostAway(Shown):
     concerns: int
 
 
+class DestinationAway(Shown):
+    """A mail system takes nothing. `concerns`: collectors that have their mail delivered there; one of those that have
+    some tries again at `next_attempt`, the others wait for that."""
+
+    destination: str
+    reason: str
+    message: str
+    since: Time
+    next_attempt: Time
+    concerns: int
+
+
 class Status(Shown):
     conditions: tuple[Condition, ...] = ()
     generation: int = 0
@@ -96,6 +108,7 @@ class Status(Shown):
     last_session: Session | None = None
     token_expires_at: Time | None = None
     host_away: HostAway | None = None
+    destination_away: DestinationAway | None = None
     totals: Totals = Totals()
 
 

@@ -61,7 +61,11 @@ class Api:
                         if condition.type == "Ready")
         away = {(one.status.host_away.host, one.status.host_away.port): one.status.host_away
                 for one in found if one.status.host_away is not None}
+        closed = {one.status.destination_away.destination: one.status.destination_away
+                  for one in found if one.status.destination_away is not None}
         return JSONResponse({"total": len(found), "ready": dict(ready),
+                             "destinationsAway": [one.model_dump(mode="json", by_alias=True)
+                                                  for one in closed.values()],
                              "hostsAway": [one.model_dump(mode="json", by_alias=True) for one in away.values()]})
 
     async def collector(self, request: Request) -> Response:

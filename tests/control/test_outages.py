@@ -9,11 +9,14 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.control.sessions import Work
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure
 from reconciler.model.status import ShownCollector
+from reconciler.planning.desired import desire
 from tests.control.outages import WAYS, World, many, outage
 from tests.control.virtual import virtual
+from tests.planning.build import destination, observed
 
 NOTICED = 12
 """Sessions that were under way, or began, until it was noticed: what the host bears at once, and a few."""
@@ -330,3 +333,47 @@ def test_R2_a_clock_that_jumps_in_an_outage_changes_nothing() -> None:
         await world.end()
 
     virtual(scenario)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_mail_system_that_is_away_is_one_cause_and_tried_by_one(restarted: bool) -> None:
+    """By those that have mail for it; the others go on, as do those with another one. All are back soon after it,
+    also where the daemon was started within the outage."""
+    async def scenario() -> None:
+        world, away, tried = World(), True, list[float]()
+
+        async def deliver(work: Work) -> Failure | None:
+            await asyncio.sleep(0.1)
+            if not work.collector.name.startswith("c"):
+                return None
+            tried.append(world.clock.monotonic())
+            return Failure("DestinationUnavailable", "refused") if away else None
+
+        world.servers._collect = deliver  # type: ignore[method-assign]
+        world.servers.collected = 1
+        everybody = [*many(100, destination="lmtp"), *many(3, prefix="other", destination="smtp")]
+        kept = {}
+        if restarted:
+            for one in everybody[:100]:
+                digest = desire(observed(*everybody, *SYSTEMS), {}).collectors[one.name].effective_digest
+                kept[one.name] = Retry("DestinationUnavailable", "refused", 3, world.clock.now(), digest)
+        world.declare(*SYSTEMS, *everybody, retries=kept)
+        await asyncio.sleep(300)
+        state = world.loops.state("c7")
+        assert state
+        assert state.destination
+        assert (state.destination.host, state.destination.concerns) == ("lmtp lmtp.example:24", 100)
+        assert world.loops.state("other1").destination is None  # type: ignore[union-attr]
+        assert len(world.starts("other1")) > 50
+        assert len(tried) <= (0 if restarted else 100) + 300 / 15 + 3
+        assert not any(world.admission.causes())
+        before, away = len(tried), False
+        await asyncio.sleep(30)
+        assert len(tried) - before >= 100
+        await world.end()
+
+    virtual(scenario)
+
+
+SYSTEMS = [destination("lmtp", lmtp={"host": "lmtp.example", "port": 24}),
+           destination("smtp", smtp={"host": "smtp.example", "port": 25})]
