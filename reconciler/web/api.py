@@ -46,6 +46,9 @@ class Api:
         self._control = control
         self._place = place
         self._drawing = Threads("metrics", 1)
+        self._scraping = asyncio.Lock()
+        self._scrapes: dict[str, asyncio.Task[tuple[bytes, str]]] = {}
+        """Those that were not begun yet, by their `Accept`: who asks meanwhile gets the same."""
 
     async def collectors(self, request: Request) -> Response:
         try:
@@ -138,12 +141,19 @@ class Api:
         return [found.as_json() for found in self._control.diagnostics]
 
     async def metrics(self, request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        if accept not in self._scrapes:
+            self._scrapes[accept] = asyncio.create_task(self._scrape(accept), name="metrics")
+        text, media_type = await asyncio.shield(self._scrapes[accept])
+        return Response(text, headers={"Content-Type": media_type})
+
+    async def _scrape(self, accept: str) -> tuple[bytes, str]:
         from reconciler.web.metrics import metrics  # noqa: PLC0415  # only where somebody scrapes
 
-        text, media_type = await self._drawing.run(metrics, self._control.list(), self._control.diagnostics,
-                                                   version("mailcollector"), request.headers.get("accept", ""),
-                                                   self._control.internal_errors)
-        return Response(text, headers={"Content-Type": media_type})
+        async with self._scraping:
+            del self._scrapes[accept]
+            return await self._drawing.run(metrics, self._control.list(), self._control.diagnostics,
+                                           version("mailcollector"), accept, self._control.internal_errors)
 
     async def healthy(self, _request: Request) -> Response:
         return _probe(good=self._control.healthy, bad="the control loop has not moved lately")

@@ -87,12 +87,13 @@ def many(root: Path) -> None:
 
 # -- servers
 
-def server(protocol: str, script: Script, source: str = "", collectors: int = 1) -> Attack:
+def server(protocol: str, script: Script, source: str = "", collectors: int = 1, name: str = "server", *,
+           push: bool = False) -> Attack:
     """It has taken hold when the first session is over."""
     def attack(field: Field, stack: ExitStack) -> Callable[[], object]:
         opened = stack.enter_context(_lenient(script))
         for number in range(collectors):
-            field.declare(f"server-{number}", opened.port, protocol=protocol, source=source)
+            field.declare(f"{name}-{number}", opened.port, protocol=protocol, source=source, push=push)
         return lambda: opened.connections
 
     return attack
@@ -165,6 +166,20 @@ def flooding_destination(field: Field, stack: ExitStack) -> Callable[[], object]
     return lambda: sink.connections
 
 
+def all_floods(field: Field, stack: ExitStack) -> Callable[[], object]:
+    """By as many servers at once."""
+    begun = [server(protocol, script, name=str(number))(field, stack)
+             for number, (protocol, script) in enumerate(FLOODS.values())]
+    return lambda: all(each() for each in begun)
+
+
+def idling(line: bytes) -> Attack:
+    """Four servers that say `line` without end to who waits for mail."""
+    script = imap_server.imap({"CAPABILITY": b"* CAPABILITY IMAP4rev1 IDLE\r\nTAG OK done\r\n",
+                               "IDLE": pouring(b"+ idling\r\n", lines(line))})
+    return server("imap", script, collectors=4, push=True)
+
+
 # -- token servers and secrets
 
 def token_server(answer: Callable[[Client], None]) -> Attack:
@@ -196,6 +211,17 @@ def endless_body(client: Client) -> None:
     client.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
     while True:
         client.send(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+
+
+def endless_continue(client: Client) -> None:
+    while True:
+        client.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+
+def chunks_of_one(client: Client) -> None:
+    client.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        client.send(b"1\r\n \r\n" * 1000)
 
 
 def dribbling_headers(client: Client) -> None:
@@ -302,9 +328,14 @@ ATTACKS: dict[tuple[str, str], Attack] = {
         "NOOP", b"", lines(b"* 1 FETCH (UID 9 BODY[] {10}\r\n0123456789)"))),
     ("floods", "20,000 folders, all refused"): folders("*", [b"folder-%d" % n for n in range(20_000)]),
     ("floods", "300,000 empty literals"): server("imap", imap_server.imap({"LIST": literals}), ', folders: ["*"]'),
+    ("floods", "all of these servers at once"): all_floods,
+    ("floods", "IDLE, EXISTS without end"): idling(b"* 5 EXISTS"),
+    ("floods", "IDLE, FETCH without end"): idling(b"* 1 FETCH (FLAGS (\\Seen))"),
     ("floods", "an LMTP reply without end"): flooding_destination,
     ("tokens", "gzip twice, 256 MB"): token_server(bomb),
     ("tokens", "a body without end"): token_server(endless_body),
+    ("tokens", "100 Continue without end"): token_server(endless_continue),
+    ("tokens", "chunks of one octet"): token_server(chunks_of_one),
     ("tokens", "headers that dribble"): token_server(dribbling_headers),
     ("secrets", "a program whose grandchild keeps the pipe"): command('[sh, -c, "sleep 300 & echo secret"]'),
     ("secrets", "a program that prints without end"): command("['yes']"),

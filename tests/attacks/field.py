@@ -82,7 +82,7 @@ class Field:
         return f"attack-{self._turn}-{name}"
 
     def declare(self, name: str, port: int, *, protocol: str = "imap", host: str = "127.0.0.1", source: str = "",
-                password: str = "", destination: str = "local") -> None:
+                password: str = "", destination: str = "local", push: bool = False) -> None:
         """A collector of the attacker's; `source`: more of its fields; `password` instead of a good one."""
         login = password or f"password: {{file: {self.deployment.secret}}}"
         self.write(name, f"""\
@@ -91,7 +91,7 @@ kind: MailCollector
 metadata: {{name: {self.collector(name)}}}
 spec:
   source: {{protocol: {protocol}, host: {host}, port: {port}, tls: none, username: user, {login}{source}}}
-  collect: {{interval: 5s}}
+  collect: {{interval: 5s, push: {str(push).lower()}}}
   recipient: {{forwardTo: "{name}@example.net"}}
   destination: {destination}
 """)

@@ -277,4 +277,7 @@ def test_none_is_put_together_from_what_somebody_wrote() -> None:
 
 
 if __name__ == "__main__":
-    print(len(expressions()), *slowest())
+    began = time.monotonic()
+    worst, where = slowest()
+    print(f"{len(expressions())} expressions; the slowest takes {worst:.2f} s for 1 MiB ({where}); "
+          f"measured in {time.monotonic() - began:.0f} s")

@@ -264,6 +264,27 @@ def test_clear_check_reload_and_info(root: Path, settings: Settings) -> None:
     run(scenario())
 
 
+def test_scrapes_at_once_share_what_is_drawn(root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def metrics(_found: object, _diagnostics: object, _version: str, accept: str, _errors: int) -> tuple[bytes, str]:
+        drawn.append(accept)
+        return b"up 1\n", "text/plain"
+
+    async def scenario() -> None:
+        async with daemon(root, settings) as here:
+            monkeypatch.setattr("reconciler.web.metrics.metrics", metrics)
+            headers = [{"Accept": "text/plain"}, {"Accept": "text/x"}] * 15
+            answers = await asyncio.gather(*(here.client.get("/metrics", headers=each) for each in headers))
+            assert [answer.text for answer in answers] == ["up 1\n"] * 30
+            assert {"text/plain", "text/x"} == set(drawn)
+            assert len(drawn) < 30
+            await here.client.get("/metrics")
+            assert drawn[-1] not in {"text/plain", "text/x"}, "each later one is made anew"
+
+    run(scenario())
+
+
 def test_metrics_are_the_status_in_the_words_of_prometheus(root: Path, settings: Settings) -> None:
     save(root, "broken", "nonsense")
     expiry = datetime(2030, 1, 1, tzinfo=UTC)
