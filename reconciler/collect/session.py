@@ -12,6 +12,7 @@ that fails at deleting does not keep new mail away.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -73,6 +74,7 @@ _BREAKDOWNS = (ConnectionFailed, ProtocolViolation, Throttled)
 """What ends a connection in the middle of a command, and may be one message's fault."""
 _KEPT = (MessageState.PRESUMED, MessageState.SUSPECT, MessageState.UNFETCHED, MessageState.PAUSED)
 """States that a suspicion does not replace."""
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?")
 _GONE = "the server lists it, and it is gone when it is asked for"
 
 
@@ -167,7 +169,8 @@ class Session(Generic[S]):
         """Why no other connection is to be had."""
         self._left = False
         """The connection was ended in good order, so that the server deletes."""
-        self._pending = False
+        self._pending: list[Listed] = []
+        """To be deleted when the connection ends in good order."""
         self._pace = Pace.AHEAD
         self._reconnections = self._paid = self._barren = self._losses = self._header_losses = self._arrived = 0
         self._in_hand: Attempt | None = None
@@ -222,8 +225,9 @@ class Session(Generic[S]):
             return
         try:
             known = self._ledger.alerts(self._task.collector)
-            told = {alert.text for alert in known}
-            new = [Alert(text, self._now()) for text in alerts if text not in told]
+            told = {_undated(alert.text) for alert in known}
+            new = [Alert(text, self._now()) for text in {_undated(text): text for text in alerts
+                                                         if _undated(text) not in told}.values()]
             if new:
                 self._ledger.keep_alerts(self._task.collector, [*new, *known][:ALERTS])
         except LedgerUnavailable:
@@ -547,7 +551,7 @@ class Session(Generic[S]):
 
     def _lose(self, error: SourceError) -> None:
         """There is no connection any more; the next step that needs one makes another."""
-        self._lost, self._pending = error, False
+        self._lost, self._pending = error, []
 
     def _connected(self) -> None:
         """Log in once more where the connection is gone. Raises what ended it, where that does not help."""
@@ -871,7 +875,8 @@ class Session(Generic[S]):
                 raise error
 
     def _delete(self, work: FolderWork, messages: Sequence[Listed]) -> None:
-        """What fails with the connection is tried once more, then by halves; the next session goes on from there."""
+        """What fails with the connection is tried once more, then by halves, each of which is settled before the next
+        one is tried; the next session goes on from there."""
         parts, losses = [messages] if messages and not work.listing.read_only else [], 0
         while parts:
             part = parts.pop(0)
@@ -879,15 +884,18 @@ class Session(Generic[S]):
             self._connected()
             try:
                 self._delete_part(work, part)
+                if losses and parts:
+                    self._settle_deletions(work)
             except FolderFailed:
                 raise
             except SourceError as error:
                 if self._steering.stopping or not isinstance(error, _BREAKDOWNS):
                     raise
+                taken_back = self._pending
                 self._lose(error)
                 losses += 1
                 if losses == 1:
-                    parts.insert(0, part)
+                    parts[:0] = [taken_back, part] if taken_back else [part]
                 elif losses <= _DELETE_LOSSES and len(part) > 1:
                     parts[:0] = [part[:len(part) // 2], part[len(part) // 2:]]
                 else:
@@ -899,7 +907,7 @@ class Session(Generic[S]):
         self._in_step = True
         folder, gone = self._known_as[work.folder], deletion.confirmed | deletion.pending
         self._arrivals[folder] = [listed for listed in self._arrivals[folder] if listed.key not in gone]
-        self._pending = self._pending or bool(deletion.pending)
+        self._pending = [*self._pending, *(listed for listed in messages if listed.key in deletion.pending)]
         self._confirm(folder, deletion.confirmed)
         self._refuse(deletion.refused)
 
@@ -908,7 +916,7 @@ class Session(Generic[S]):
         if not self._pending or self._lost is not None:
             return
         self._ledger.hold()
-        self._pending, self._left = False, True
+        self._pending, self._left = [], True
         deletion = self._source.finish()
         self._confirm(self._known_as[work.folder], deletion.confirmed)
         self._refuse(deletion.refused)
@@ -939,6 +947,11 @@ class Session(Generic[S]):
         if folder is not None:
             self._confirm(self._known_as[folder], deletion.confirmed)
         self._refuse(deletion.refused)
+
+
+def _undated(text: str) -> str:
+    """Without when it was said: some servers put that into their texts (Dovecot, behind an internal error)."""
+    return _MOMENT.sub("", text)
 
 
 def _doubtfulness(attempt: Attempt) -> tuple[int, bool]:

@@ -206,6 +206,31 @@ def test_a_server_that_fails_for_all_later_on_is_not_charged_to_those_that_faile
     assert (case.session().collected, case.missing()) == (1, set())
 
 
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_one_that_cannot_be_deleted_keeps_no_other_one(cases: Any, protocol: Protocol, closes: bool) -> None:
+    case: Case = cases(protocol, "new-delete", 20, undeletable=frozenset({12}), closes_at_deletion=closes)
+    for _ in range(5 if closes else 1):
+        assert case.session().outcome is Outcome.SUCCEEDED
+        assert case.missing() == set()
+    assert set(case.box.messages) == {12}
+    assert case.box.logins <= (25 if closes else 1)
+
+
+@pytest.mark.parametrize("mode", ["new-keep", "new-delete"])
+def test_an_ok_without_a_message_gives_none_another_ones_content(cases: Any, mode: Mode) -> None:
+    """By POP3, where the next reply would be taken for it."""
+    def forgetful(client: Client, answer: bytes) -> bool:
+        client.send(b"+OK\r\n")
+        return True
+
+    case: Case = cases("pop3", mode, poisons={1: forgetful, 7: forgetful})
+    case.account.limits = HASTY
+    case.session()
+    case.session()
+    assert case.missing() == {1, 7}
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_server_that_refuses_whatever_comes_after_ten_messages(cases: Any, protocol: Protocol) -> None:
     """A limit for each connection is nothing that messages could be blamed for."""

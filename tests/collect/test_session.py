@@ -248,10 +248,15 @@ def test_an_alert_is_noted_once_and_kept() -> None:
     here.server.alerts = ["the quota is nearly used up"]
     assert here.session().notes == ("the server's alert: the quota is nearly used up",)
     assert here.session().notes == ()
+    here.server.alerts = ["internal error [2026-11-28 04:16:17]"]
+    assert len(here.session().notes) == 1
+    here.server.alerts = ["internal error [2026-11-28 04:16:18]"]
+    assert here.session().notes == ()
     here.server.alerts = ["the quota is nearly used up", "the password is weak"]
     report = here.session(Fate(on=("list", 1), error=lambda: ConnectionFailed("lost")))
     assert report.notes == ("the server's alert: the password is weak",)
-    assert [alert.text for alert in here.ledger.told] == ["the password is weak", "the quota is nearly used up"]
+    assert [alert.text for alert in here.ledger.told] == [
+        "the password is weak", "internal error [2026-11-28 04:16:17]", "the quota is nearly used up"]
     assert here.session().notes == ()
 
 

@@ -36,6 +36,9 @@ class Mailbox:
     """So many messages over one connection, then BYE or a close."""
     fails: Callable[[bytes], bool] = lambda _: False
     """Commands, without their tag, at which the connection is closed."""
+    undeletable: frozenset[int] = frozenset()
+    """A command to delete one of these is refused; and the connection is closed, if `closes_at_deletion`."""
+    closes_at_deletion: bool = False
     logins: int = 0
     connections: int = 0
     asked: list[bytes] = field(default_factory=list)
@@ -123,6 +126,9 @@ class _Imap:
         if verb == b"SEARCH":
             client.send(b"* SEARCH " + b" ".join(b"%d" % uid for uid in self._members(command.split()[-1])) + b"\r\n")
         elif verb == b"STORE":
+            if not box.undeletable.isdisjoint(self._members(command.split()[2])):
+                client.send(b"" if box.closes_at_deletion else tag + b" NO [SERVERBUG] cannot delete\r\n")
+                return not box.closes_at_deletion
             self.marked |= set(self._members(command.split()[2]))
         elif verb == b"EXPUNGE":
             for uid in self._members(command.split()[2]):
@@ -187,7 +193,7 @@ class _Pop3:
             if not self.command(command):
                 return
 
-    def command(self, command: bytes) -> bool:  # noqa: C901  # a table of commands
+    def command(self, command: bytes) -> bool:  # noqa: C901, PLR0912  # a table of commands
         box, client = self.box, self.client
         verb, _, argument = command.partition(b" ")
         match verb.upper():
@@ -211,6 +217,9 @@ class _Pop3:
                 head = box.messages[self.uids[int(argument.split()[0]) - 1]].partition(b"\r\n\r\n")[0]
                 client.send(b"+OK\r\n" + head + b"\r\n\r\n.\r\n")
             case b"DELE":
+                if self.uids[int(argument) - 1] in box.undeletable:
+                    client.send(b"-ERR cannot delete\r\n")
+                    return not box.closes_at_deletion
                 self.doomed.append(self.uids[int(argument) - 1])
                 client.send(b"+OK\r\n")
             case b"QUIT":

@@ -117,6 +117,15 @@ def test_a_refusal_is_reported_with_its_reason(command: str, status: str) -> Non
     assert all("you may not" in reason for _, reason in deletion.refused)
 
 
+@pytest.mark.parametrize("command", ["UID STORE", "UID EXPUNGE"])
+def test_a_refusal_of_many_may_be_that_of_one(command: str) -> None:
+    replies = GONE | {"CAPABILITY": UIDPLUS, "UID EXPUNGE": OK, "UID SEARCH UID": b"* SEARCH 2\r\n" + OK,
+                      "UID FETCH 1 (UID)": OK, f"{command} 1:2": b"TAG NO [SERVERBUG] no\r\n",
+                      f"{command} 2": b"TAG NO [SERVERBUG] no\r\n"}
+    deletion, _ = deleted(replies)
+    assert deletion == Deletion(confirmed=frozenset({"1"}), refused=(("2", "[SERVERBUG] no"),))
+
+
 def test_I26_a_read_only_folder_is_listed_and_nothing_is_deleted() -> None:
     with Scripted(imap({"SELECT": SELECTED})) as server:
         opened = source(server)

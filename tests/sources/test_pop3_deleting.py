@@ -67,7 +67,8 @@ def test_P1_without_uidl_only_what_was_retrieved_is_deleted() -> None:
 
 
 def test_P9_a_refused_dele_leaves_the_others_alone() -> None:
-    with Scripted(speak(replies(MESSAGES, bent={b"DELE 2": f"-ERR not you, {PASSWORD}\r\n".encode()}))) as server:
+    with Scripted(speak(replies(MESSAGES, bent={b"DELE 2": f"-ERR not you, {PASSWORD}\r\n".encode(),
+                                                b"NOOP": b"+OK\r\n"}))) as server:
         source = source_of(server)
         listing = listing_of(source)
         deletion = source.delete(listing.folder, listing.messages)

@@ -130,7 +130,7 @@ def test_a_server_that_closes_on_pipelined_commands_is_asked_one_by_one_from_the
 
 @pytest.mark.parametrize("status", [b"+OK\n", b"+ok here it comes\r\n", b"+OK, 23 octets\r\n", b"+OK\r\n"])
 def test_status_lines_as_others_write_them(status: bytes) -> None:
-    bent = {b"RETR 1": status + stuff(MAIL), b"DELE ": b"-ERR: no\n"}
+    bent = {b"RETR 1": status + stuff(MAIL), b"DELE ": b"-ERR: no\n", b"NOOP": b"+OK\n"}
     with Scripted(speak(replies([MAIL], bent=bent))) as server:
         source = source_of(server)
         listing = listing_of(source)

@@ -7,13 +7,21 @@ import tracemalloc
 
 import pytest
 
-from reconciler.model.errors import ProtocolViolation, SourceUnavailable
+from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceUnavailable
 from reconciler.model.messages import Account, Folder, Listed, Listing
 from reconciler.sources.pop3 import maildrop as maildrops
 from reconciler.sources.pop3.maildrop import key_of, maildrop
 from reconciler.wire.limits import Limits
-from tests.servers.scripted import Scripted
-from tests.sources.pop3_scripts import CAPABILITIES, Reply, listing_of, multiline, replies, source_of, speak
+from tests.servers.scripted import Client, Scripted
+from tests.sources.pop3_scripts import (
+    CAPABILITIES,
+    Reply,
+    listing_of,
+    multiline,
+    replies,
+    source_of,
+    speak,
+)
 
 MESSAGES = [b"a\r\n", b"bb\r\n", b"ccc\r\n"]
 
@@ -50,6 +58,22 @@ def test_P1_a_uidl_that_fails_now_is_not_a_missing_one() -> None:
         listed({b"UIDL": b"-ERR [SYS/TEMP] later\r\n"}, capabilities=(b"USER",))
     with pytest.raises(ProtocolViolation, match="UIDL refused: not now"):
         listed({b"UIDL": b"-ERR not now\r\n"})
+
+
+def test_what_a_server_says_before_it_closes_is_told() -> None:
+    """Dovecot's, behind a login into a maildrop that it cannot read."""
+    def broken(client: Client) -> None:
+        client.send(b"+OK ready\r\n")
+        while not (line := client.line()).startswith(b"PASS"):
+            client.send(b"+OK\r\n" if line.startswith(b"USER") else b"+OK\r\nUSER\r\nUIDL\r\nPIPELINING\r\n.\r\n")
+        client.send(b"+OK Logged in.\r\n-ERR [SYS/TEMP] Internal error occurred.\r\n")
+        client.line()
+
+    with Scripted(broken) as server:
+        source = source_of(server)
+        with pytest.raises(ConnectionFailed, match=r"\[SYS/TEMP\] Internal error occurred"):
+            listing_of(source)
+        source.abort()
 
 
 def test_a_refused_list_ends_the_session() -> None:

@@ -1,5 +1,6 @@
 """Deleting for good: \\Deleted, then UID EXPUNGE (RFC 4315), then a look whether they are gone.
 
+A server that refuses a command because of one message in its set is asked by halves, as long as anything is accepted.
 Where the server refuses that look, another one is tried, and its EXPUNGE responses are counted; what remains open is
 not confirmed, which is no failure: what is still there is listed by the next session. That a SEARCH does not name
 them is not enough where the server has told of fewer that went.
@@ -7,7 +8,7 @@ them is not enough where the server has told of fewer that went.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from reconciler.model.messages import Deletion
 from reconciler.sources.imap.dialogue import Dialogue
@@ -20,6 +21,12 @@ _FOREIGN = ("the server lacks UIDPLUS, and other messages in the folder are mark
             "those too; ours are marked and left")
 _BLIND = ("the server lacks UIDPLUS, and does not say which messages in the folder are marked as deleted: expunging "
           "might remove others; ours are marked and left")
+_ALIKE = (_FOREIGN, _BLIND)
+"""Reasons that are the same for any part of a set."""
+_LEVELS = 2
+"""So often are sets halved of which no part was accepted: nothing may be deleted there."""
+_COMMANDS = 60
+"""So many sets are asked for; what is left is the next session's."""
 _OPEN = "not confirmed: the server does not say whether it still has it after EXPUNGE"
 
 
@@ -45,12 +52,23 @@ class Deleter:
         wanted = frozenset(uids)
         refused: dict[int, str] = {}
         counted: set[int] = set()
-        for text, members in uid_sets(wanted):
-            self._expunged = 0
-            reason = self._mark(text) or self._expunge(text, members)
-            refused.update(dict.fromkeys(members, reason) if reason else {})
-            if self._expunged >= len(members) and not reason:
-                counted |= members
+        sets, levels, asked = list(uid_sets(wanted)), 0, 0
+        while sets:
+            divisible: list[frozenset[int]] = []
+            for text, members in sets:
+                self._expunged = 0
+                reason = self._mark(text) or self._expunge(text, members)
+                if reason:
+                    refused.update(dict.fromkeys(members, reason))
+                    divisible += [members] if len(members) > 1 and reason not in _ALIKE else []
+                    continue
+                for uid in members:
+                    refused.pop(uid, None)
+                if self._expunged >= len(members):
+                    counted |= members
+            levels, asked = levels + 1, asked + len(sets)
+            goes_on = asked < _COMMANDS and (levels <= _LEVELS or len(refused) < len(wanted))
+            sets = [part for members in divisible for part in _halves(members)] if goes_on else []
         self.searching = self._searches
         found = (search_uids if self._searches else existing_uids)(self._dialogue, wanted)
         self.searching = False
@@ -93,3 +111,10 @@ class Deleter:
 
     def _hear(self, _: Untagged) -> None:
         self._expunged += 1
+
+
+def _halves(uids: frozenset[int]) -> Iterator[tuple[str, frozenset[int]]]:
+    ordered = sorted(uids)
+    middle = len(ordered) // 2
+    for half in (ordered[:middle], ordered[middle:]):
+        yield from uid_sets(half)

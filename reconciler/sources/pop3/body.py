@@ -7,19 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.model.errors import ProtocolViolation
 from reconciler.wire.connection import Connection
 
 _END = b"\r\n.\r\n"
 _PIECE = 64 << 10
+_STATUS = (b"+OK", b"-ER")
 
 
 class Body:
     """Iterate to its end once. `octets` counts what was given out, `stuffing` the dots that were taken off."""
 
-    __slots__ = ("_connection", "_pieces", "_stuffed", "complete", "octets", "stuffing")
+    __slots__ = ("_connection", "_others", "_pieces", "_stuffed", "complete", "octets", "stuffing")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, others: bool = False) -> None:
+        """`others`: more replies are due, so that what begins like one may be the next of them, and this one has no
+        body: nothing that follows could be told whose it is."""
         self._connection = connection
+        self._others = others
         self._stuffed = False
         self._pieces = self._read()
         self.octets = 0
@@ -44,9 +49,13 @@ class Body:
         connection = self._connection
         while connection.buffered() < len(b".\r\n"):
             connection.fill(bulk=True)
-        if connection.peek(0, 3) == b".\r\n":
+        begins = connection.peek(0, 3)
+        if begins == b".\r\n":
             connection.take(3)
             return True
+        if self._others and begins in _STATUS:
+            raise ProtocolViolation(f"{connection.endpoint}: a reply follows where a message was to begin: the server "
+                                    "says +OK and does not send it")
         if connection.peek(0, 2) == b"..":
             connection.take(1)
             self.stuffing = 1

@@ -55,6 +55,8 @@ class Dialogue:
         """It was seen that replies to pipelined commands come one after the other."""
         self.owed = 0
         """Commands whose replies were not read to their end yet."""
+        self._refusal: Reply | None = None
+        """The reply before, where it was a refusal."""
 
     def greeting(self) -> Reply:
         """The first line. Raises `NoGreeting` where the server closes instead (hazard P16)."""
@@ -72,7 +74,10 @@ class Dialogue:
 
     def send(self, *commands: bytes) -> None:
         self.connection.begin_command()
-        self.connection.send(b"".join([command + b"\r\n" for command in commands]))
+        try:
+            self.connection.send(b"".join([command + b"\r\n" for command in commands]))
+        except ConnectionFailed as error:
+            raise self._with_words(error) from None
         self.owed += len(commands)
 
     def command(self, command: bytes) -> Reply:
@@ -96,21 +101,39 @@ class Dialogue:
     def challenge(self) -> Reply | bytes:
         """A status line, or what stands behind "+ ": the server waits for more (RFC 5034)."""
         self.connection.begin_command()
-        line = self.connection.read_line()
+        line = self._line()
         if line.startswith(b"+OK "):
+            self._refusal = None
             return Reply(True, line[4:].strip())
         for _ in range(_EMPTY):  # some servers send empty lines, or spaces first
             if line := line.lstrip():
                 break
-            line = self.connection.read_line()
+            line = self._line()
         if status := _STATUS.match(line):
             reply = Reply(status[1].upper() == b"+OK", status[2].strip())
+            self._refusal = None if reply.ok else reply
             if not reply.ok and reply.code.startswith("SYS/"):  # RFC 3206: of the system, for people
                 self.connection.alert(self.quote(reply))
             return reply
         if line.startswith(b"+") and line[1:2] in b" \r":
             return line[1:].strip()
         raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
+
+    def _line(self) -> bytes:
+        try:
+            return self.connection.read_line()
+        except ConnectionFailed as error:
+            if not self.connection.ended:
+                raise
+            raise self._with_words(error) from None
+
+    def _with_words(self, error: ConnectionFailed) -> ConnectionFailed:
+        """A server may say what is wrong with the maildrop, and close (Dovecot, behind its +OK to the login)."""
+        if self._refusal is None:
+            return error
+        said = ConnectionFailed(f"{error}, after it said: {self.quote(self._refusal)}")
+        said.abrupt = error.abrupt
+        return said
 
     def lines(self, take: Callable[[bytes], object], bound: int | None = None) -> tuple[Reply, str]:
         """A reply, whose lines with their ends are given to `take` as they come, many at a time; and the SHA-256 in hex
@@ -136,7 +159,7 @@ class Dialogue:
 
     def _bounded(self, bound: int) -> Iterator[bytes]:
         self.connection.expect_listing(octets=bound)
-        body = Body(self.connection)
+        body = Body(self.connection, others=self.owed > 1)
         for piece in body:
             yield piece
             if body.octets > bound:

@@ -57,7 +57,7 @@ class Retrieval:
                 dialogue.owed -= 1
                 yield _refused(dialogue, listed, reply)
                 continue
-            body = self._body = Body(dialogue.connection)
+            body = self._body = Body(dialogue.connection, others=dialogue.owed > 1)
             if (listed.size or 0) > _UNCOUNTED and self._is_empty():
                 body.drain()
                 _Message(dialogue, body, listed, reply, self._retrieved).end()

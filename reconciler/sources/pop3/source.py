@@ -170,6 +170,8 @@ class Pop3Source:
                     accepted.add(key)
                 else:
                     refused.append((key, f"DELE refused: {self._dialogue.quote(reply)}"))
+        if len(refused) > len(unfit):
+            self._dialogue.command(b"NOOP")  # one that closes behind its refusal takes back what was to be deleted
         self._pending |= accepted
         return Deletion(pending=frozenset(accepted), refused=tuple(refused))
 

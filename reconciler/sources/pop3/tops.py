@@ -31,7 +31,7 @@ def tops(dialogue: Dialogue, messages: Sequence[Numbered], *,
 
 def _header(dialogue: Dialogue) -> bytes | None:
     reply = dialogue.reply()
-    header = _kept(Body(dialogue.connection)) if reply.ok else None
+    header = _kept(Body(dialogue.connection, others=dialogue.owed > 1)) if reply.ok else None
     dialogue.owed -= 1
     return header
 
