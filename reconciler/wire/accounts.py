@@ -15,8 +15,8 @@ _MOST = 50_000
 class Habits:
     """Of one account. Read and changed by the sessions of that account, field by field."""
 
-    __slots__ = ("initial_response", "mute", "one_by_one", "short", "singly", "sizeless", "tried", "tried_with",
-                 "unsearchable", "unsized", "wary", "way", "went_on", "where_it_broke")
+    __slots__ = ("broken", "initial_response", "mute", "one_by_one", "short", "singly", "sizeless", "tried",
+                 "tried_with", "unsearchable", "unsized", "wary", "way", "went_on", "where_it_broke")
 
     def __init__(self) -> None:
         self.way = ""
@@ -37,6 +37,8 @@ class Habits:
         """POP3: the messages whose UIDL ends the connection, by the UIDL of the one before and their size."""
         self.unsized: dict[tuple[str, int], frozenset[int]] = {}
         """By folder and UIDVALIDITY, the messages whose size ends the connection when it is asked for."""
+        self.broken: frozenset[str] = frozenset()
+        """IMAP: the folders that ended the connection when they were opened or listed last: to be looked at last."""
         self.short: dict[tuple[str, int], tuple[int, int]] = {}
         """IMAP: of folders of which the server lists fewer messages than it announces, in whatever way it is asked: how
         many it announced, and how many came."""

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
+from reconciler.manifests.spec import SourceSpec
 from reconciler.model.outcomes import Outcome
+from reconciler.model.secret import Secret
+from reconciler.sources.imap import open_imap
+from reconciler.wire.accounts import Accounts
+from reconciler.wire.limits import Limits
 from tests.collect.accounts import Account
 from tests.collect.test_poison import PROTOCOLS, Case, Protocol, cases, text
 from tests.servers.mailbox import KINDS, close, refuses, says_goodbye
@@ -247,10 +252,30 @@ def test_a_fault_of_one_folder_is_that_folder_s(folders: Any, fault: dict[str, R
 
 
 @pytest.mark.parametrize("fault", [hang_up, b"* BYE [SERVERBUG] index is corrupt\r\n", b"garbage\r\n"])
-def test_two_folders_that_end_the_connection_keep_no_third_one_away(folders: Any, fault: Reply) -> None:
+def test_folders_that_end_the_connection_keep_no_other_one_away(folders: Any, fault: Reply) -> None:
     report = folders({'EXAMINE "a"': fault, 'EXAMINE "b"': fault}, sessions=2)
     assert (report.outcome, report.skipped_reasons) == (Outcome.SUCCEEDED, {"collected-before": 3}), report
     assert [name for name in ("a", "b") if not any(f'"{name}"' in note for note in report.notes)] == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_very_many_folders_that_end_the_connection_are_looked_at_last(*, first: bool) -> None:
+    good, bad = ["INBOX", "good"], [f"bad{number}" for number in range(8)]
+    names = [*good, *bad] if first else [*bad[:2], *good, *bad[2:]]
+    accounts = Accounts()
+    replies: dict[str, Reply] = {"LIST": b"".join(b'* LIST () "/" %s\r\n' % name.encode() for name in names) + OK,
+                                 'EXAMINE "bad': b"* BYE broken\r\n"}
+    with Scripted(imap(replies)) as server:
+        for _ in range(2):
+            spec = {"protocol": "imap", "host": server.host, "port": server.port, "username": "user", "tls": "none",
+                    "password": {"env": "UNUSED"}, "folders": names}
+            source = open_imap(SourceSpec.model_validate(spec), Secret("secret"), Limits(), accounts)
+            listings = list(source.listings(writable=False))
+            assert sorted(listing.folder.name for listing in listings) == good
+            assert sum('"bad' in note for note in listings[0].notes) == len(bad)
+            source.finish()
+        examined = [line.partition(b" ")[2] for line in server.lines if b"EXAMINE" in line]
+        assert examined[-8:-6] == [b'EXAMINE "INBOX"', b'EXAMINE "good"']
 
 
 def test_a_listing_that_ends_the_connection_is_asked_for_in_another_way(folders: Any) -> None:

@@ -46,6 +46,8 @@ _RELISTINGS = 20
 """So many connections more may listing take, all folders together."""
 _BROKEN = 5
 """So many folders may end the connection when they are opened or listed, where others are listed."""
+_ALL = 2
+"""So many, where none is listed: then it is the server that fails."""
 _NOTES = 20
 """So many notes on folders are worth keeping with each session."""
 
@@ -105,7 +107,12 @@ class ImapSource:
         notes = list(chosen.notes)
         failed: list[SourceError] = []
         closed: list[tuple[str, str]] = []
+        broken: set[str] = set()
         for name in chosen.folders:
+            if len(broken) > _BROKEN:
+                stands.append(None)
+                notes.append(f'the folder "{name}" is left to another session: others end the connection')
+                continue
             try:
                 with self._failures.translated(f'listing "{name}"'):
                     listings.append(self._list(self._connected(), name, notes, closed, stands))
@@ -113,11 +120,14 @@ class ImapSource:
                 failed.append(error)
                 told = str(error).removeprefix(f"{self._endpoint}: ")
                 if not isinstance(error, FolderFailed):
+                    broken.add(name)
+                    self._habits.broken = frozenset(broken)
                     self._survive(failed, left=len(chosen.folders) - len(stands) - 1, listed=bool(listings))
                     told = f'the folder "{name}" is passed over: {told}'
                 stands.append(None)
                 notes.append(told)
         self._standing = text(stands)
+        self._habits.broken = frozenset(broken)
         if not listings:
             raise self._nothing(failed, closed, chosen.notes)
         first, *others = listings
@@ -125,10 +135,10 @@ class ImapSource:
         yield from others
 
     def _survive(self, failed: Sequence[SourceError], *, left: int, listed: bool) -> None:
-        """A folder has ended the connection: another one for the other folders, as long as there are not many such."""
+        """A folder has ended the connection: another one for the others, unless it may be the server that fails."""
         error = failed[-1]
         broken = isinstance(error, ConnectionFailed | ProtocolViolation)
-        many = sum(not isinstance(other, FolderFailed) for other in failed) > (_BROKEN if listed else 1)
+        many = not listed and sum(not isinstance(other, FolderFailed) for other in failed) > _ALL
         if not broken or many or not (left or listed):
             raise error
         self._again()
@@ -248,7 +258,9 @@ class ImapSource:
         if all(name.upper() == "INBOX" for name in self._declared):
             chosen = Chosen({"INBOX": INBOX}, ())
         else:
-            chosen = choose_folders(client, self._declared, self._failures)
+            found = choose_folders(client, self._declared, self._failures)
+            order = sorted(found.folders, key=self._habits.broken.__contains__)
+            chosen = Chosen({name: found.folders[name] for name in order}, found.notes)
         self._folders = chosen.folders
         return chosen
 
