@@ -338,7 +338,7 @@ class Admission:
         if answered(failure):
             self._enter(host, queue)
         elif failure is not None and turned_away(failure):
-            if failure.at_greeting and door.entered_at >= ticket.began:
+            if failure.of_address and door.entered_at >= ticket.began:
                 host.fewer, host.fewer_until = max(1, host.busy - 1), now + _FEWER
             if door.fail(failure, ticket.began, now):
                 self._tell(door)

@@ -178,7 +178,7 @@ class Door:
 
     def _gap(self, now: float) -> float:
         if self._cause is not None and self._cause.reason == Throttled.reason:
-            return max(THROTTLED, self._cause.retry_after or 0.0)
+            return max(FIRST, self._cause.retry_after or THROTTLED)
         if self._attempts == 0:
             return max(FIRST, self._asked)
         shortest = min(self.members.values(), default=0.0)
@@ -193,9 +193,9 @@ class Door:
 
 def turned_away(failure: Failure) -> bool:
     """Whether somebody was not let in for no fault of his own."""
-    return failure.reason in _DOORS or (failure.reason == Throttled.reason and failure.at_greeting)
+    return failure.reason in _DOORS or (failure.reason == Throttled.reason and failure.of_address)
 
 
 def answered(failure: Failure | None) -> bool:
     """Whether the server let somebody in, or answered a login as one does that is well."""
-    return failure is None or (failure.reason in _ITS_OWN and not failure.at_greeting)
+    return failure is None or (failure.reason in _ITS_OWN and not failure.of_address)

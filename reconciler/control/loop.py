@@ -245,7 +245,7 @@ class Loop:
         """Its host, or its destination, is there again: whoever failed for that goes on at once."""
         retry = self.retry
         with self._around.defects.contained(self.name, "being told that its host is there again"):
-            if retry is not None and retry.reason in WAITING and not (self.busy or self._stopping or self._ticket):
+            if retry is not None and self._ends_for_all(retry) and not (self.busy or self._stopping or self._ticket):
                 self._schedule(self._around.clock.monotonic())
 
     def _schedule(self, due: float) -> None:
@@ -338,7 +338,7 @@ class Loop:
         error = finished.report.error
         if error is not None and error.reason == INTERNAL_ERROR:
             self._around.defects.count += 1
-        self._turned_away_at = self._around.clock.monotonic() if error and error.at_greeting else None
+        self._turned_away_at = self._around.clock.monotonic() if error and error.of_address else None
         self._retry, self._retry_until = finished.retry, self._kept_until(finished.retry)
         self._awaiting_first = False
         self.session = self._control = None
@@ -368,8 +368,12 @@ class Loop:
     @property
     def _waits(self) -> bool:
         """For its host, which is away: the back-off is the host's."""
-        return self._retry is not None and self._retry.reason in WAITING and (
+        return self._retry is not None and self._ends_for_all(self._retry) and (
             self._around.admission.door(self._place).away)
+
+    def _ends_for_all(self, retry: Retry) -> bool:
+        """What keeps it from its mail is its host's affair, or its destination's."""
+        return retry.reason in WAITING or (retry.reason == Throttled.reason and self._turned_away_at is not None)
 
     @property
     def _waits_for_destination(self) -> bool:
@@ -382,7 +386,7 @@ class Loop:
         def judge(report: SessionReport) -> SessionReport:
             """Who is turned away again, while others got in, is one too many."""
             error = report.error
-            if error is None or not error.at_greeting or error.reason == Throttled.reason or (
+            if error is None or not error.of_address or error.reason == Throttled.reason or (
                     before is None or door.entered_at < before):
                 return report
             message = f"{error.message}, and lets others in: too many connections, probably"

@@ -46,12 +46,13 @@ class SourceError(CollectorError):
     """The remote server, or the way to it, failed.
 
     `retry_after`: seconds that the server asked us to wait. `advice`: what a person can do about it, in one or two
-    sentences, where that is known (`providers.refusals`); the message contains it. `at_greeting`: it happened before
-    the server could know whose account is asked for.
+    sentences, where that is known (`providers.refusals`); the message contains it. `of_address`: it is about the
+    host, or the address that asks, not about an account: said before the server could know whose is asked for, or in
+    such words.
     """
 
     reason = "SourceFailed"
-    at_greeting = False
+    of_address = False
 
     def __init__(self, message: str, *, retry_after: float | None = None, advice: str = "") -> None:
         super().__init__(message)
@@ -71,7 +72,7 @@ class NoGreeting(ConnectionFailed):
     """The server took the connection and closed it without a word. One that is down does that, and one that has too
     many connections from one address (hazard P16): the difference is whether it greets others meanwhile."""
 
-    at_greeting = True
+    of_address = True
 
 
 class SourceUnavailable(ConnectionFailed):

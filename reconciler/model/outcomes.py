@@ -145,7 +145,7 @@ class Failure(Struct, frozen=True):
     """Seconds that the server asked us to wait."""
     advice: str = ""
     """What a person can do about it, where that is known; `message` has it too."""
-    at_greeting: bool = False
+    of_address: bool = False
     """The server could not know yet whose account is asked for. Not kept in the ledger."""
     of_one: bool = False
     """As of `DestinationUnavailable`. Not kept either."""
@@ -154,7 +154,7 @@ class Failure(Struct, frozen=True):
     def of(cls, error: CollectorError) -> Failure:
         """What is told of an error."""
         return cls(error.reason, str(error), getattr(error, "retry_after", None), getattr(error, "advice", ""),
-                   getattr(error, "at_greeting", False), getattr(error, "of_one", False))
+                   getattr(error, "of_address", False), getattr(error, "of_one", False))
 
 
 class SessionReport(Struct, frozen=True):

@@ -15,7 +15,7 @@ from reconciler.model.errors import (
 )
 from reconciler.providers import known
 from reconciler.providers.meanings import Meaning
-from reconciler.providers.understanding import Understanding, named_wait, understand
+from reconciler.providers.understanding import Understanding, named_wait, speaks_of_address, understand
 
 _LONG = 3600.0
 """Seconds: what is used up or barred comes back slowly."""
@@ -48,7 +48,9 @@ def refusal(message: str, text: str, code: str, *, host: str, protocol: str, pro
         wait = wait or _LONG
     if found.meaning is Meaning.WRONG_PASSWORD:
         return AuthenticationFailed(told, certain=code in _OF_CREDENTIALS, advice=advice)
-    return _TYPES[found.meaning](told, retry_after=wait, advice=advice)
+    error = _TYPES[found.meaning](told, retry_after=wait, advice=advice)
+    error.of_address = found.meaning in {Meaning.THROTTLED, Meaning.CONNECTIONS} and speaks_of_address(text)
+    return error
 
 
 def refused_login(message: str, text: str, *, host: str, protocol: str, provider: str = "") -> SourceError:

@@ -47,6 +47,12 @@ _NOTHING_NEW = {Meaning.WRONG_PASSWORD, Meaning.TEMPORARY, Meaning.LATER}
 _OF_CREDENTIALS = ("password", "credential", "authenticat", "log in", "login", "пароль", "логин", "密码", "passwor",
                    "kennwort", "mot de passe", "contraseña", "hasł", "パスワード")
 """What is put off with such words may be a refused password all the same."""
+_ADDRESS = ("your ip", "this ip", "your address", "this address", "client address", "your host", "this host",
+            "ip address", "ip-address", "ip-adresse", "from ip", "per ip", "same ip", "adresse ip", "dirección ip",
+            "endereço ip", "indirizzo ip", "ip-адрес", "вашего адреса", "этого адреса", "您的ip", "ip地址",
+            "ipアドレス")
+_ACCOUNT = ("user", "account", "mailbox", "аккаунт", "учетн", "ящик", "compte", "konto", "cuenta", "账号", "帐号")
+"""Those that count an account's connections from one address say both."""
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "\u00ad": None, "\u200b": None, "\u00a0": " "})
 
 
@@ -71,6 +77,12 @@ def understand(text: str, code: str = "", now: datetime | None = None) -> Unders
     if row is None or row.meaning is not meaning:
         return Understanding(meaning, wait)
     return Understanding(meaning, wait, row.provider, row.source)
+
+
+def speaks_of_address(text: str) -> bool:
+    """Whether the address that asks is too much, and not only one account of it."""
+    words = normalised(text)
+    return any(part in words for part in _ADDRESS) and not any(part in words for part in _ACCOUNT)
 
 
 def named_wait(text: str) -> float | None:

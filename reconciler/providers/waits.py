@@ -25,8 +25,9 @@ _WORDS = "|".join(sorted(map(re.escape, _SECONDS), key=len, reverse=True))
 _ONE = dict.fromkeys(("a", "an", "one", "ein", "eine", "einer", "einem", "une", "un", "una", "uno", "один", "одну",
                       "через", "на"), 1.0) | {"half an": 0.5}
 _ONE_WIDE = {"一": 1.0, "半": 0.5}
-_AMOUNT = re.compile(rf"(?:(?<![\d:])(?<!\d[.,])(\d{{1,10}}(?:[.,]\d{{1,3}})?) ?|\b({'|'.join(_ONE)}) |([一半]))"
+_AMOUNT = re.compile(rf"(?:(?<![\d:\[])(?<!\d[.,])(\d{{1,10}}(?:[.,]\d{{1,3}})?) ?|\b({'|'.join(_ONE)}) |([一半]))"
                      rf"({_WORDS})(?![^\W\d_一-鿿가-힣])")
+"""An amount behind a bracket is the rest of a colour, as a terminal is told of it."""
 _CLOCK = re.compile(r"(?<![\d:])(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?![\d:])")
 _AT = re.compile(r"(?:\b(?:at|until|till|after|before|um|bis|ab|à|jusqu'à|до|в|после|a las|hasta|alle|fino alle)"
                  r"|[于在至到]) ?$")

@@ -29,11 +29,11 @@ from tests.planning.build import collector, observed
 
 SILENCE = 60.0
 WAYS: dict[str, tuple[float, Failure]] = {
-    "closes before its greeting": (0.01, Failure("ConnectionFailed", "closed", at_greeting=True)),
+    "closes before its greeting": (0.01, Failure("ConnectionFailed", "closed", of_address=True)),
     "swallows what is sent": (SILENCE, Failure("ConnectionFailed", "silence")),
     "NO [UNAVAILABLE] at login": (0.05, Failure("SourceUnavailable", "NO [UNAVAILABLE] backend is down")),
     "nothing listens": (0.001, Failure("ConnectionFailed", "refused")),
-    "BYE in its greeting": (0.01, Failure("SourceUnavailable", "BYE maintenance", at_greeting=True)),
+    "BYE in its greeting": (0.01, Failure("SourceUnavailable", "BYE maintenance", of_address=True)),
     "babbles": (0.01, Failure("ProtocolViolation", "HTTP/1.1 502 Bad Gateway")),
     "its certificate has expired": (0.02, Failure("TlsRefused", "certificate has expired")),
     "its name is not found": (0.2, Failure("ConnectionFailed", "the name cannot be resolved")),

@@ -145,6 +145,35 @@ def test_one_account_that_is_throttled_or_refused_is_its_own_trouble() -> None:
     virtual(scenario)
 
 
+@pytest.mark.parametrize(("asked", "every"), [(20.0, 20.0), (None, 300.0), (600.0, 600.0)])
+def test_F27_an_address_that_is_throttled_is_throttled_for_all_its_accounts(asked: float | None, every: float) -> None:
+    """One asks again when the server said so, else after five minutes; the others follow."""
+    async def scenario() -> None:
+        world = World()
+        WAYS["throttled"] = 0.05, Failure("Throttled", "from your address", retry_after=asked, of_address=True)
+        try:
+            world.servers.way = lambda _: "throttled"
+            world.declare(*many(100))
+            await asyncio.sleep(every - 1)
+            assert len(world.servers.attempts) <= NOTICED
+            [cause] = world.admission.causes()
+            assert (cause.reason, cause.concerns) == ("Throttled", 100)
+            await asyncio.sleep(every + 2)
+            assert len(world.servers.attempts) <= NOTICED + 2
+            world.servers.way = lambda _: None
+            now = world.clock.monotonic()
+            await asyncio.sleep(every + 60)
+            back = world.back(now)
+            assert len(back) == 100
+            assert max(back.values()) - min(back.values()) <= 30
+            assert min(back.values()) <= every
+        finally:
+            del WAYS["throttled"]
+        await world.end()
+
+    virtual(scenario)
+
+
 def test_an_answered_login_is_a_host_that_is_back_whatever_the_answer() -> None:
     async def scenario() -> None:
         world = World()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 
 import pytest
 from msgspec.structs import replace
@@ -26,16 +27,17 @@ def test_what_is_recorded_is_known(ledger: SqlLedger, url: str) -> None:
     ledger.record("sales", INBOX, [collected("1"), failed("2", "a@x"), parked("3")], NOW)
     ledger.close()
 
-    known = open_ledger(url).known("sales", INBOX)
+    with closing(open_ledger(url)) as again:
+        known = again.known("sales", INBOX)
 
-    assert dict(known) == {
-        "1": Entry("1", COLLECTED),
-        "2": Entry("2", MessageState.FAILED, attempts=1, delivered=frozenset({"a@x"}), reason="451 later"),
-        "3": Entry("3", MessageState.PARKED, reason="unknown-mailbox"),
-    }
-    assert "1" in known
-    assert "4" not in known
-    assert known.get("4") is None
+        assert dict(known) == {
+            "1": Entry("1", COLLECTED),
+            "2": Entry("2", MessageState.FAILED, attempts=1, delivered=frozenset({"a@x"}), reason="451 later"),
+            "3": Entry("3", MessageState.PARKED, reason="unknown-mailbox"),
+        }
+        assert "1" in known
+        assert "4" not in known
+        assert known.get("4") is None
 
 
 def test_recording_nothing_is_no_transaction(ledger: SqlLedger) -> None:

@@ -456,3 +456,19 @@ def test_every_rule_is_of_known_ideas_and_every_idea_of_use() -> None:
         for stem in stems.split("|"):
             assert normalised(stem) == stem, (idea, stem)
             assert stem.strip("_"), idea
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("Too many connections from your IP address, try again in 20 seconds", True),
+    ("too many logins from this host, slow down", True),
+    ("Rate limit for your IP exceeded", True),
+    ("Слишком много соединений с вашего адреса", True),
+    ("Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)", False),
+    ("Too many simultaneous connections to this account", False),
+    ("Too many connections", False),
+    ("This IP address is not allowed for this mailbox", False),
+])
+def test_whether_it_is_about_the_address_that_asks(text: str, found: bool) -> None:
+    error = refused(text)
+    assert error is not None
+    assert error.of_address is found

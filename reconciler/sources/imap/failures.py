@@ -80,7 +80,7 @@ class Failures:
         if not goodbye:
             return ProtocolViolation(message)
         refused = self._understood("greeted", text, message) or SourceUnavailable(message)
-        refused.at_greeting = True
+        refused.of_address = True
         return refused
 
     def login(self, completed: Completed) -> SourceError:

@@ -30,7 +30,7 @@ def log_in(dialogue: Dialogue, credentials: Credentials, habits: Habits) -> Capa
     if not greeting.ok:
         refused = dialogue.refusal(greeting, "refused") or SourceUnavailable(
             f"{dialogue.connection.endpoint}: refused: {dialogue.quote(greeting)}")
-        refused.at_greeting = True
+        refused.of_address = True
         raise refused
     capabilities = ask(dialogue)
     if dialogue.connection.endpoint.tls == "starttls":
