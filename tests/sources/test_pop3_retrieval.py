@@ -120,7 +120,7 @@ def test_messages_that_are_not_there_vanish_and_refused_ones_are_not_fetched() -
         listing = listing_of(source)
         messages = [Listed("gone", 1), *listing.messages]
         fetched = list(source.fetch(listing.folder, messages[:3]))
-        assert fetched == [Vanished(messages[0]), Vanished(messages[1]),
+        assert fetched == [Vanished(messages[0]), Vanished(messages[1], "no such message"),
                            Unfetched(messages[2], "the server refused it: broken [redacted]")]
         assert list(fetch_all(source, listing).values())[2] == MESSAGES[2]
         source.finish()
