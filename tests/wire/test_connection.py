@@ -221,8 +221,8 @@ def test_a_listing_has_time_as_long_as_it_moves(connect: Connect) -> None:
             client.send(b"* 1 FETCH (UID 1 RFC822.SIZE 30)\r\n")
             time.sleep(0.02)
 
-    with Scripted(slowly) as server:
-        connection = connect(server, limits=Limits(silence=5, command=0.1, listing_rate=1000))
+    with Scripted(slowly) as server:  # each line earns a second
+        connection = connect(server, limits=Limits(silence=5, command=0.1, listing_rate=30))
         connection.expect_listing()
         assert [connection.read_line() for _ in range(20)]
     with Scripted(dribble) as server:
