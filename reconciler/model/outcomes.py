@@ -146,7 +146,7 @@ class Failure(Struct, frozen=True):
     advice: str = ""
     """What a person can do about it, where that is known; `message` has it too."""
     of_address: bool = False
-    """The server could not know yet whose account is asked for. Not kept in the ledger."""
+    """As of `SourceError`. Not kept in the ledger."""
     of_one: bool = False
     """As of `DestinationUnavailable`. Not kept either."""
 
