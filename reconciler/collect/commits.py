@@ -46,8 +46,6 @@ class Committed(Generic[S], Struct):
     """Delivered, but the ledger failed: the next session finds and adopts them."""
     staged: list[Pending[S]] = field(default_factory=list)
     """Not delivered, because the destination failed."""
-    wait: float | None = None
-    """Seconds that the destination asked us to wait with one of them."""
     error: CollectorError | None = None
 
 
@@ -90,8 +88,6 @@ class Commits(Generic[S]):
             for _, outcomes in self._destination.commit([message.staged for message in pending]):
                 message = next(waiting)
                 delivered.append((message, _record(message, outcomes)))
-                result.wait = max((each.wait for each in outcomes if isinstance(each, Deferred) and each.wait),
-                                  default=result.wait)
         except CollectorError as error:
             result.error = error
         result.staged = list(waiting)

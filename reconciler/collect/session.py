@@ -830,7 +830,7 @@ class Session(Generic[S]):
         self._take_account(committed)
         if committed.error is not None:
             raise committed.error
-        self._feel_pressure(committed)
+        self._feel_pressure(committed.recorded)
 
     def _take_account(self, committed: Committed[S]) -> None:
         for message, record in committed.recorded:
@@ -861,8 +861,8 @@ class Session(Generic[S]):
             case MessageState.FAILED | MessageState.UNFETCHED | MessageState.SUSPECT:
                 self._tally.fail()
 
-    def _feel_pressure(self, committed: Committed[S]) -> None:
-        for message, record in committed.recorded:
+    def _feel_pressure(self, recorded: Sequence[tuple[Pending[S], Record]]) -> None:
+        for message, record in recorded:
             if record.state is not MessageState.FAILED or record.delivered:
                 self._put_off = []
                 continue
@@ -870,7 +870,7 @@ class Session(Generic[S]):
             mailboxes = {address for recipients in self._put_off for address in recipients}
             if len(self._put_off) >= PUT_OFF and len(mailboxes) >= (1 if self._task.single else PUT_OFF):
                 error = DestinationUnavailable(f"the destination takes nothing now, fetching ends: {record.reason}",
-                                               retry_after=committed.wait)
+                                               retry_after=record.wait)
                 error.of_one = self._task.single
                 raise error
 
