@@ -149,7 +149,7 @@ class Sizes(Column):
 
 
 def _size(rest: bytes) -> int:
-    digits = rest.partition(b" ")[0] if rest.isdigit() else next(iter(rest.split()), b"").strip(b"()")
+    digits = next(iter(rest.split()), b"").strip(b"()")
     return min(int(digits), _LARGE) if digits.isdigit() and len(digits) <= _MOST_DIGITS else _UNKNOWN
 
 
