@@ -52,6 +52,7 @@ soak:
 check:
 	@scripts/bootstrap check
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/mypy -p reconciler -p tests -p demo -p bench
 	$(BIN)/lint-imports
 	@$(BIN)/python -c 'from reconciler.manifests.schema import generated; print(generated(), end="")' \
@@ -62,6 +63,7 @@ check:
 fix:
 	@scripts/bootstrap check
 	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 	$(BIN)/python -m reconciler.manifests.schema
 	$(BIN)/python -m tests.providers.page
 

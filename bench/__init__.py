@@ -1,1 +1,2 @@
-"""`make bench`: how fast mailcollector is, beside other programs and beside what disk and network allow."""
+"""`make bench`: how fast mailcollector is, beside other programs and beside what disk and network
+allow."""

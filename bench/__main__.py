@@ -1,7 +1,9 @@
-"""`python -m bench`, from the checkout's root: mailcollector beside other programs and the physical floors, in one run.
+"""`python -m bench`, from the checkout's root: mailcollector beside other programs and the physical
+floors, in one run.
 
-Every run begins in an empty directory with an empty state, everything synced to disk before; the programs take turns,
-so that a busy machine is busy for all of them. Client, server and disk share this machine.
+Every run begins in an empty directory with an empty state, everything synced to disk before; the
+programs take turns, so that a busy machine is busy for all of them. Client, server and disk share
+this machine.
 """
 
 from __future__ import annotations
@@ -39,14 +41,20 @@ class Bench:
         self._field = field
         self._server = server
         self._runs: int = asked.runs
-        self._peers = {name: peer for name, peer in PEERS.items()
-                       if name in asked.peers.split(",") and shutil.which(peer.program)}
+        self._peers = {
+            name: peer
+            for name, peer in PEERS.items()
+            if name in asked.peers.split(",") and shutil.which(peer.program)
+        }
         self._protocols: list[str] = asked.protocols.split(",")
 
     def collect(self, count: int) -> Iterator[Case]:
         """A mailbox with mail of all sizes."""
         size = self._seed(USER, corpus.letters(count)) / 1e6
-        cases = [Case(f"{protocol.upper()}: {count} messages, {size:.0f} MB", count) for protocol in self._protocols]
+        cases = [
+            Case(f"{protocol.upper()}: {count} messages, {size:.0f} MB", count)
+            for protocol in self._protocols
+        ]
         for turn in range(self._runs):
             for protocol, case in zip(self._protocols, cases, strict=True):
                 for name, peer in self._able({**FLOORS, **self._peers}, protocol):
@@ -62,12 +70,16 @@ class Bench:
         user = f"far-{USER}"
         self._seed(user, corpus.letters(count))
         for protocol in self._protocols:
-            case = Case(f"{protocol.upper()}, round trip {FAR * 1000:.0f} ms: {count} messages", count)
+            case = Case(
+                f"{protocol.upper()}, round trip {FAR * 1000:.0f} ms: {count} messages", count
+            )
             with Proxy(self._server.ports[protocol], FAR) as proxy:
                 for turn in range(self._runs):
                     for name, peer in self._able(self._peers, protocol):
                         if not turn or name not in SLOW:
-                            self._other(case, name, peer, self._field.account(protocol, user, proxy.port))
+                            self._other(
+                                case, name, peer, self._field.account(protocol, user, proxy.port)
+                            )
                     case.add(IN_DAEMON, self._session(protocol, user, count, proxy.port))
             yield case
 
@@ -79,11 +91,16 @@ class Bench:
             case = Case(f"{protocol.upper()}: poll of {count} messages, nothing new", 0)
             for name, peer in self._able(self._peers, protocol):
                 if name not in SLOW:
-                    for figures in self._field.poll(peer, self._account(protocol, user), count, self._runs):
+                    for figures in self._field.poll(
+                        peer, self._account(protocol, user), count, self._runs
+                    ):
                         case.add(name, figures)
-            sessions = self._field.session(self._account(protocol, user), self._account(protocol, WARM), count,
-                                           self._runs + 1)
-            for figures in sessions[2:]:  # neither the first session nor the poll behind it, which may pay for that
+            sessions = self._field.session(
+                self._account(protocol, user), self._account(protocol, WARM), count, self._runs + 1
+            )
+            for figures in sessions[
+                2:
+            ]:  # neither the first session nor the poll behind it, which may pay for that
                 case.add(IN_DAEMON, figures)
             yield case
 
@@ -111,7 +128,9 @@ class Bench:
         return self._field.account(protocol, user)
 
     def _session(self, protocol: str, user: str, count: int, port: int | None = None) -> Figures:
-        [figures] = self._field.session(self._field.account(protocol, user, port), self._account(protocol, WARM), count)
+        [figures] = self._field.session(
+            self._field.account(protocol, user, port), self._account(protocol, WARM), count
+        )
         return figures
 
     @staticmethod
@@ -123,9 +142,13 @@ def main() -> int:
     asked = _arguments()
     results: list[Case | Sheet] = []
     with ExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench", dir=asked.temp)))
+        root = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="bench", dir=asked.temp))
+        )
         root.chmod(0o755)
-        subprocess.run(["chattr", "+T", root], check=False, stderr=subprocess.DEVNULL)  # ext4: runs far from each other
+        subprocess.run(
+            ["chattr", "+T", root], check=False, stderr=subprocess.DEVNULL
+        )  # ext4: runs far from each other
         for found in _measured(asked, root, stack):
             results.append(found)
             print(found.text(), flush=True)
@@ -147,8 +170,11 @@ def _measured(asked: argparse.Namespace, root: Path, stack: ExitStack) -> Iterat
     steps: dict[str, Callable[[], Iterator[Case]]] = {
         "collect": lambda: bench.collect(asked.messages),
         "far": lambda: bench.far(min(500, asked.messages)),
-        "poll": lambda: (case for count in ((asked.messages,) if small else (2_000, 20_000))
-                         for case in bench.polls(count)),
+        "poll": lambda: (
+            case
+            for count in ((asked.messages,) if small else (2_000, 20_000))
+            for case in bench.polls(count)
+        ),
         "memory": lambda: bench.memory(8_000_000 if small else 45_000_000),
     }
     for name in names:
@@ -158,8 +184,10 @@ def _measured(asked: argparse.Namespace, root: Path, stack: ExitStack) -> Iterat
 def _crowd(name: str, asked: argparse.Namespace, root: Path) -> Iterator[Sheet]:
     """On a server of its own, and cleared away before the next one begins."""
     size: int = asked.collectors if name != "idle" else max(1, asked.collectors // 5)
-    with (Dovecot(hosts=crowd.HOSTS, more=crowd.DOVECOT) as server,
-          tempfile.TemporaryDirectory(prefix=name, dir=root) as work):
+    with (
+        Dovecot(hosts=crowd.HOSTS, more=crowd.DOVECOT) as server,
+        tempfile.TemporaryDirectory(prefix=name, dir=root) as work,
+    ):
         yield from CROWDS[name](crowd.Crowd(server, Path(work), size), asked)
 
 
@@ -185,14 +213,23 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--messages", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--cases", default="collect,far,poll,memory,start,change,idle", help="and many, which takes a "
-                        "whole interval more than --minutes")
-    parser.add_argument("--collectors", type=int, default=FULL, help="of start, change and many; idle has a fifth")
+    parser.add_argument(
+        "--cases",
+        default="collect,far,poll,memory,start,change,idle",
+        help="and many, which takes a whole interval more than --minutes",
+    )
+    parser.add_argument(
+        "--collectors", type=int, default=FULL, help="of start, change and many; idle has a fifth"
+    )
     parser.add_argument("--interval", type=int, default=300, metavar="SECONDS", help="of many")
     parser.add_argument("--minutes", type=float, default=15.0, help="that many is watched")
     parser.add_argument("--protocols", default=",".join(PROTOCOLS))
-    parser.add_argument("--peers", default=",".join(PEERS), help="the other programs, where they are installed")
-    parser.add_argument("--temp", default=tempfile.gettempdir(), help="a directory on the disk that is measured")
+    parser.add_argument(
+        "--peers", default=",".join(PEERS), help="the other programs, where they are installed"
+    )
+    parser.add_argument(
+        "--temp", default=tempfile.gettempdir(), help="a directory on the disk that is measured"
+    )
     parser.add_argument("--out", type=Path, metavar="PATH", help="write PATH.json and PATH.svg")
     asked = parser.parse_args()
     os.umask(0o022)

@@ -1,7 +1,8 @@
-"""Thousands of collectors in one daemon, over twenty hosts that are one Dovecot on loopback, by IMAPS.
+"""Thousands of collectors in one daemon, over twenty hosts that are one Dovecot on loopback, by
+IMAPS.
 
-Dovecot is set up for it: processes are used again, one process serves many connections that idle, and no limit of
-processes, clients or connections of an address stands in the way.
+Dovecot is set up for it: processes are used again, one process serves many connections that idle,
+and no limit of processes, clients or connections of an address stands in the way.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ class Crowd:
         """All of them, 500 to a directory."""
         self.manifests.mkdir(parents=True, exist_ok=True)
         (self.work / "secret").write_text(self.server.password)
-        (self.manifests / "local.yaml").write_text(DESTINATION.format(path=f"{self.work}/mail/{{local}}"))
+        (self.manifests / "local.yaml").write_text(
+            DESTINATION.format(path=f"{self.work}/mail/{{local}}")
+        )
         for name in self.names:
             self.save(name, interval, push=push)
 
@@ -82,9 +85,18 @@ class Crowd:
         place = self.manifests / f"{number // 500:02}"
         place.mkdir(exist_ok=True)
         draft = self.work / "draft"
-        draft.write_text(_COLLECTOR.format(
-            name=name, host=HOSTS[number % len(HOSTS)], port=self.server.ports["imaps"], ca=self.server.ca_file,
-            secret=self.work / "secret", interval=interval, limit=limit, push=str(push).lower()))
+        draft.write_text(
+            _COLLECTOR.format(
+                name=name,
+                host=HOSTS[number % len(HOSTS)],
+                port=self.server.ports["imaps"],
+                ca=self.server.ca_file,
+                secret=self.work / "secret",
+                interval=interval,
+                limit=limit,
+                push=str(push).lower(),
+            )
+        )
         draft.replace(place / f"{name}.yaml")
 
     def send(self, name: str, number: int = 1) -> None:
@@ -100,7 +112,13 @@ class Crowd:
 
     @contextmanager
     def daemon(self) -> Iterator[Watched]:
-        command = [str(PROGRAM), "run", str(self.manifests), "--state-dir", str(self.work / "state")]
+        command = [
+            str(PROGRAM),
+            "run",
+            str(self.manifests),
+            "--state-dir",
+            str(self.work / "state"),
+        ]
         with (self.work / "log").open("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
@@ -135,7 +153,9 @@ class Watched:
             return False
         try:  # by this detour, as the path may be too long for a socket's
             transport = httpx.HTTPTransport(uds=f"/proc/self/fd/{state}/control.sock")
-            with httpx.Client(transport=transport, base_url="http://localhost", timeout=PATIENCE) as client:
+            with httpx.Client(
+                transport=transport, base_url="http://localhost", timeout=PATIENCE
+            ) as client:
                 return client.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
@@ -145,7 +165,13 @@ class Watched:
     @property
     def cpu(self) -> float:
         """Seconds so far, of all threads that live."""
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in (self._place / "task").iterdir()) / 1e9
+        return (
+            sum(
+                int((task / "schedstat").read_text().split()[0])
+                for task in (self._place / "task").iterdir()
+            )
+            / 1e9
+        )
 
     @property
     def children(self) -> float:
@@ -156,7 +182,9 @@ class Watched:
     @property
     def memory(self) -> float:
         """MB resident."""
-        return int((self._place / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return (
+            int((self._place / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        )
 
     @property
     def threads(self) -> int:
@@ -165,21 +193,30 @@ class Watched:
     @property
     def connections(self) -> int:
         """Sockets that are open."""
-        return sum(1 for file in (self._place / "fd").iterdir() if _leads_to(file).startswith("socket:"))
+        return sum(
+            1 for file in (self._place / "fd").iterdir() if _leads_to(file).startswith("socket:")
+        )
 
     def started_at(self, name: str) -> float:
         """When this one's last session began, as a time of the wall clock."""
         with self._reading() as ledger:
-            [[found]] = ledger.execute("SELECT max(started_at) FROM sessions JOIN collectors ON id = collector_id "
-                                       "WHERE name = ?", (name,))
+            [[found]] = ledger.execute(
+                "SELECT max(started_at) FROM sessions JOIN collectors ON id = collector_id "
+                "WHERE name = ?",
+                (name,),
+            )
         return (found or 0) / 1e6
 
     def sessions(self) -> list[Began]:
         """All that were recorded, in order."""
         with self._reading() as ledger:
-            return [Began(name, started / 1e6, outcome == "succeeded") for name, started, outcome in ledger.execute(
-                "SELECT name, started_at, outcome FROM sessions JOIN collectors ON id = collector_id "
-                "ORDER BY started_at")]
+            return [
+                Began(name, started / 1e6, outcome == "succeeded")
+                for name, started, outcome in ledger.execute(
+                    "SELECT name, started_at, outcome FROM sessions JOIN collectors ON id = collector_id "
+                    "ORDER BY started_at"
+                )
+            ]
 
     def settle(self, count: int) -> None:
         """Wait until so many collectors have had a session."""
@@ -193,7 +230,9 @@ class Watched:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        ledger = sqlite3.connect(f"file:{self._work}/state/ledger.sqlite3?mode=ro", uri=True, timeout=PATIENCE)
+        ledger = sqlite3.connect(
+            f"file:{self._work}/state/ledger.sqlite3?mode=ro", uri=True, timeout=PATIENCE
+        )
         try:
             yield ledger
         finally:
@@ -210,7 +249,8 @@ class Began:
 
 
 def many(crowd: Crowd, interval: int, minutes: float) -> Iterator[Sheet]:
-    """Every mailbox holds a message; after all were collected, nothing is new, and the polls are watched."""
+    """Every mailbox holds a message; after all were collected, nothing is new, and the polls are
+    watched."""
     for name in crowd.names:
         crowd.send(name)
     crowd.declare(f"{interval}s")
@@ -224,13 +264,18 @@ def many(crowd: Crowd, interval: int, minutes: float) -> Iterator[Sheet]:
             most = max(most, daemon.memory)
             time.sleep(min(1.0, minutes * 6))
         ended = time.time()
-        share, others = (daemon.cpu - spent) / (ended - began), (_machine() - busy) / (ended - began)
+        share, others = (
+            (daemon.cpu - spent) / (ended - began),
+            (_machine() - busy) / (ended - began),
+        )
         sessions = daemon.sessions()
     late = lateness(sessions, began, ended, interval)
     within = [session for session in sessions if began <= session.at <= ended]
     arrived = sum(map(crowd.arrived, crowd.names))
-    sheet = Sheet(f"{len(crowd.names)} collectors over {len(HOSTS)} hosts, every {interval} s by IMAPS, "
-                  f"for {minutes:g} minutes")
+    sheet = Sheet(
+        f"{len(crowd.names)} collectors over {len(HOSTS)} hosts, every {interval} s by IMAPS, "
+        f"for {minutes:g} minutes"
+    )
     sheet.add("sessions", len(within), "")
     sheet.add("sessions a second", len(within) / (ended - began), "/s")
     sheet.add("sessions that failed, ever", sum(not session.good for session in sessions), "", 1)
@@ -246,8 +291,8 @@ def many(crowd: Crowd, interval: int, minutes: float) -> Iterator[Sheet]:
 
 
 def lateness(sessions: list[Began], began: float, ended: float, interval: float) -> list[float]:
-    """Of every session that was due between `began` and `ended`, those among them that never came: intervals run from
-    start to start."""
+    """Of every session that was due between `began` and `ended`, those among them that never came:
+    intervals run from start to start."""
     starts: dict[str, list[float]] = defaultdict(list)
     for session in sessions:
         starts[session.name].append(session.at)
@@ -283,8 +328,14 @@ def idle(crowd: Crowd) -> Iterator[Sheet]:
         sheet.add("threads", daemon.threads, "")
         spent, began = daemon.cpu, time.monotonic()
         time.sleep(10)
-        sheet.add("CPU while nothing comes, of one core", (daemon.cpu - spent) / (time.monotonic() - began), "")
-        delays = [_delivered(crowd, name) for name in crowd.names[::max(1, len(crowd.names) // 20)]]
+        sheet.add(
+            "CPU while nothing comes, of one core",
+            (daemon.cpu - spent) / (time.monotonic() - began),
+            "",
+        )
+        delays = [
+            _delivered(crowd, name) for name in crowd.names[:: max(1, len(crowd.names) // 20)]
+        ]
     sheet.add("from the server to the Maildir, median", statistics.median(delays), "s", 1.0)
     sheet.add("from the server to the Maildir, most", max(delays), "s")
     yield sheet
@@ -309,7 +360,12 @@ def start(crowd: Crowd) -> Iterator[Sheet]:
         began = time.monotonic()
         with crowd.daemon() as daemon:
             daemon.ready()
-            took, spent, others, memory = time.monotonic() - began, daemon.cpu, daemon.children, daemon.memory
+            took, spent, others, memory = (
+                time.monotonic() - began,
+                daemon.cpu,
+                daemon.children,
+                daemon.memory,
+            )
         sheet = Sheet(f"{len(crowd.names)} collectors: {what}")
         sheet.add("until ready", took, "s")
         sheet.add("CPU until then", spent, "s")
@@ -338,7 +394,9 @@ def change(crowd: Crowd, runs: int) -> Iterator[Sheet]:
     sheet = Sheet(f"One saved file among {len(crowd.names)}")
     sheet.add("until its loop acts, median", statistics.median(delays), "s", ACTS)
     sheet.add("until its loop acts, most", max(delays), "s")
-    sheet.add("CPU, the session that follows included, median", statistics.median(efforts), "s", EFFORT)
+    sheet.add(
+        "CPU, the session that follows included, median", statistics.median(efforts), "s", EFFORT
+    )
     yield sheet
 
 
@@ -357,7 +415,9 @@ def _percentile(values: list[float], share: float) -> float:
 
 def _machine() -> float:
     """Seconds of CPU that this machine has spent on anything."""
-    user, nice, system, _, _, irq, soft, *_ = map(int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9])
+    user, nice, system, _, _, irq, soft, *_ = map(
+        int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
+    )
     return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
 
 

@@ -1,6 +1,7 @@
 """Where everything is measured: a private Dovecot, mailboxes, and an empty directory for each run.
 
-Nothing is deleted before the end: where files were deleted lately, ext4 takes many times as long to make new ones.
+Nothing is deleted before the end: where files were deleted lately, ext4 takes many times as long to
+make new ones.
 """
 
 from __future__ import annotations
@@ -37,8 +38,14 @@ class Field:
     def account(self, protocol: str, user: str, port: int | None = None) -> Account:
         """With a directory of its own that is empty."""
         work = Path(tempfile.mkdtemp(prefix="run", dir=self._root))
-        return Account(protocol, port or self._server.ports[protocol], user, self._server.password,
-                       self._server.ca_file, work)
+        return Account(
+            protocol,
+            port or self._server.ports[protocol],
+            user,
+            self._server.password,
+            self._server.ca_file,
+            work,
+        )
 
     def peer(self, peer: Peer, account: Account, letters: int) -> Figures:
         """One run of another program; it must deliver so many."""
@@ -62,8 +69,11 @@ class Field:
         _expect(account.maildir, letters, ONCE)
         return figures
 
-    def session(self, account: Account, warm: Account, letters: int, polls: int = 0) -> list[Figures]:
-        """A first session in a daemon that has run another collector before, then `polls` more that find nothing."""
+    def session(
+        self, account: Account, warm: Account, letters: int, polls: int = 0
+    ) -> list[Figures]:
+        """A first session in a daemon that has run another collector before, then `polls` more that
+        find nothing."""
         ours.prepared(account.work, account.password, account.maildir)
         ours.declare(account.work, "warm", warm)
         with ours.daemon(account.work) as daemon:
@@ -79,11 +89,16 @@ class Field:
     def poll(self, peer: Peer, account: Account, letters: int, polls: int) -> list[Figures]:
         """What another program needs to find nothing new."""
         self.peer(peer, account, letters)
-        figures = [self._run(peer.command(account), account.work, as_mail=True, codes=(0, 1)) for _ in range(polls + 1)]
+        figures = [
+            self._run(peer.command(account), account.work, as_mail=True, codes=(0, 1))
+            for _ in range(polls + 1)
+        ]
         _expect(account.maildir, letters, peer.program)
         return figures[1:]
 
-    def _run(self, command: Sequence[str], work: Path, *, as_mail: bool, codes: tuple[int, ...] = (0,)) -> Figures:
+    def _run(
+        self, command: Sequence[str], work: Path, *, as_mail: bool, codes: tuple[int, ...] = (0,)
+    ) -> Figures:
         owner = self._owner if as_mail else None
         if owner:
             for path in (work, *work.rglob("*")):
@@ -91,15 +106,28 @@ class Field:
         os.sync()  # what others left is not this one's to write
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         started = time.perf_counter()
-        done = subprocess.run(command, check=False, cwd=work, stdin=subprocess.DEVNULL, capture_output=True,
-                              timeout=ours.PATIENCE, env={**os.environ, "HOME": str(work), "USER": "mail"},
-                              umask=0o077, user=owner and owner.pw_uid, group=owner and owner.pw_gid,
-                              extra_groups=[] if owner else None)
+        done = subprocess.run(
+            command,
+            check=False,
+            cwd=work,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=ours.PATIENCE,
+            env={**os.environ, "HOME": str(work), "USER": "mail"},
+            umask=0o077,
+            user=owner and owner.pw_uid,
+            group=owner and owner.pw_gid,
+            extra_groups=[] if owner else None,
+        )
         wall = time.perf_counter() - started
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode not in codes:
-            raise Failed(f"{command[0]} ended with {done.returncode}\n{done.stdout!r}\n{done.stderr!r}")
-        return Figures(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 0.0)
+            raise Failed(
+                f"{command[0]} ended with {done.returncode}\n{done.stdout!r}\n{done.stderr!r}"
+            )
+        return Figures(
+            wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 0.0
+        )
 
 
 def _count(maildir: Path) -> int:

@@ -1,8 +1,10 @@
-"""What no program can be much faster than: every message of a mailbox in one command, into files, and nothing else.
+"""What no program can be much faster than: every message of a mailbox in one command, into files,
+and nothing else.
 
     floor.py PROTOCOL PORT USER PASSWORD CA_FILE MAILDIR none|each|batch
 
-The last word says what is synced: nothing; each file and its directory; 100 files from 8 threads, then the directory.
+The last word says what is synced: nothing; each file and its directory; 100 files from 8 threads,
+then the directory.
 """
 
 from __future__ import annotations
@@ -21,14 +23,20 @@ BATCH = 100
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
 
 
-def main(protocol: str, port: str, user: str, password: str, ca_file: str, maildir: str, sync: str) -> None:
+def main(
+    protocol: str, port: str, user: str, password: str, ca_file: str, maildir: str, sync: str
+) -> None:
     connection = socket.create_connection(("127.0.0.1", int(port)))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if protocol.endswith("s"):
-        connection = ssl.create_default_context(cafile=ca_file).wrap_socket(connection, server_hostname="localhost")
+        connection = ssl.create_default_context(cafile=ca_file).wrap_socket(
+            connection, server_hostname="localhost"
+        )
     stream = cast(BinaryIO, connection.makefile("rb", 1 << 20))
     if protocol.startswith("imap"):
-        connection.sendall(f"1 LOGIN {user} {password}\r\n2 EXAMINE INBOX\r\n3 FETCH 1:* BODY.PEEK[]\r\n".encode())
+        connection.sendall(
+            f"1 LOGIN {user} {password}\r\n2 EXAMINE INBOX\r\n3 FETCH 1:* BODY.PEEK[]\r\n".encode()
+        )
         letters, goodbye = _imap(stream), b"4 LOGOUT\r\n"
     else:
         connection.sendall(f"USER {user}\r\nPASS {password}\r\nSTAT\r\n".encode())
@@ -36,7 +44,9 @@ def main(protocol: str, port: str, user: str, password: str, ca_file: str, maild
         connection.sendall(b"".join(b"RETR %d\r\n" % number for number in range(1, count + 1)))
         letters, goodbye = _pop3(stream, count), b"QUIT\r\n"
     _write(letters, Path(maildir), sync)
-    connection.sendall(goodbye)  # never behind other commands: Dovecot may cut short what comes before
+    connection.sendall(
+        goodbye
+    )  # never behind other commands: Dovecot may cut short what comes before
 
 
 def _imap(stream: BinaryIO) -> Iterator[bytes]:
@@ -72,14 +82,17 @@ def _write(letters: Iterator[bytes], maildir: Path, sync: str) -> None:
         _commit(written, maildir, sync, threads)
 
 
-def _commit(written: list[tuple[int, str]], maildir: Path, sync: str, threads: ThreadPoolExecutor) -> None:
+def _commit(
+    written: list[tuple[int, str]], maildir: Path, sync: str, threads: ThreadPoolExecutor
+) -> None:
     if sync == "batch":
         list(threads.map(os.fsync, [descriptor for descriptor, _ in written]))
     for descriptor, name in written:
         if sync == "each":
             os.fsync(descriptor)
         os.close(descriptor)
-        os.rename(maildir / "tmp" / name, maildir / "new" / name)  # noqa: PTH104  # the floor: the call and nothing else
+        # the floor: the call and nothing else
+        os.rename(maildir / "tmp" / name, maildir / "new" / name)  # noqa: PTH104
     if sync != "none" and written:
         new = os.open(f"{maildir}/new", os.O_RDONLY)
         os.fsync(new)

@@ -48,20 +48,34 @@ def prepared(work: Path, password: str, maildir: Path) -> Path:
 
 def declare(work: Path, name: str, account: Account) -> None:
     tls = f'caFile: "{account.ca_file}"' if account.tls else "tls: none"
-    text = _COLLECTOR.format(name=name, protocol="imap" if account.imap else "pop3", port=account.port, tls=tls,
-                             user=account.user, secret=work / "secret")
+    text = _COLLECTOR.format(
+        name=name,
+        protocol="imap" if account.imap else "pop3",
+        port=account.port,
+        tls=tls,
+        user=account.user,
+        secret=work / "secret",
+    )
     draft = work / name
     draft.write_text(text)
     draft.replace(work / "collectors.d" / f"{name}.yaml")
 
 
 def once(work: Path) -> Command:
-    return [str(PROGRAM), "run", str(work / "collectors.d"), "--once", "--state-dir", str(work / "state")]
+    return [
+        str(PROGRAM),
+        "run",
+        str(work / "collectors.d"),
+        "--once",
+        "--state-dir",
+        str(work / "state"),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Seconds, seconds of CPU, and by how many MB a session's memory went beyond what the daemon had before."""
+    """Seconds, seconds of CPU, and by how many MB a session's memory went beyond what the daemon
+    had before."""
 
     wall: float
     cpu: float
@@ -69,14 +83,19 @@ class Figures:
 
 
 class Daemon:
-    """A running one; its sessions are measured by what it says of them, and by what the kernel says of the process."""
+    """A running one; its sessions are measured by what it says of them, and by what the kernel says
+    of the process."""
 
     def __init__(self, work: Path, process: subprocess.Popen[bytes]) -> None:
         self._work = work
         self._process = process
-        self._state = os.open(work / "state", os.O_PATH | os.O_DIRECTORY)  # the path may be too long for a socket's
+        self._state = os.open(
+            work / "state", os.O_PATH | os.O_DIRECTORY
+        )  # the path may be too long for a socket's
         transport = httpx.HTTPTransport(uds=f"/proc/self/fd/{self._state}/control.sock")
-        self._client = httpx.Client(transport=transport, base_url="http://localhost", timeout=PATIENCE)
+        self._client = httpx.Client(
+            transport=transport, base_url="http://localhost", timeout=PATIENCE
+        )
 
     def collect(self, name: str, account: Account) -> Figures:
         """A first session: the collector is declared now."""
@@ -89,12 +108,18 @@ class Daemon:
         self._figures(name, (0.0, 0.0))
 
     def poll(self, name: str) -> Figures:
-        """Another session, waited for in one request, whose CPU is counted as well. By the kernel's nanoseconds, which
-        it keeps of threads that live: a poll ends none."""
+        """Another session, waited for in one request, whose CPU is counted as well. By the kernel's
+        nanoseconds, which it keeps of threads that live: a poll ends none."""
         before, spent = self._resources(), self._spent()
-        with self._client.stream("POST", f"/api/v1/collectors/{name}/collect", params={"wait": "true"}) as answer:
+        with self._client.stream(
+            "POST", f"/api/v1/collectors/{name}/collect", params={"wait": "true"}
+        ) as answer:
             answer.raise_for_status()
-            *_, last = (line.removeprefix("data:") for line in answer.iter_lines() if line.startswith("data:"))
+            *_, last = (
+                line.removeprefix("data:")
+                for line in answer.iter_lines()
+                if line.startswith("data:")
+            )
         found = json.loads(last)
         if found["outcome"] != "succeeded":
             raise SystemExit(f"bench: {found}")
@@ -109,7 +134,9 @@ class Daemon:
         found: dict[str, Any] | None = None
         while not found or found["outcome"] == "running":
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"bench: no session of {name} ended\n{(self._work / 'log').read_text()}")
+                raise SystemExit(
+                    f"bench: no session of {name} ended\n{(self._work / 'log').read_text()}"
+                )
             time.sleep(0.1)
             if self._logged(name):
                 found = self._session(name)
@@ -119,14 +146,18 @@ class Daemon:
         return Figures(_seconds(found), cpu - before[0], self._peak() - before[1])
 
     def _logged(self, name: str) -> bool:
-        """Whether a session of this one has ended, by the log: answering requests would take its CPU."""
+        """Whether a session of this one has ended, by the log: answering requests would take its
+        CPU."""
         *lines, _ = (self._work / "log").read_text().split("\n")  # the last one is not whole yet
         events = map(json.loads, lines)
         return any(event["event"] == "session" and event["collector"] == name for event in events)
 
     def _session(self, name: str) -> dict[str, Any] | None:
         listed = self._client.get("/api/v1/collectors").raise_for_status().json()
-        return next((one["status"].get("lastSession") for one in listed if one["metadata"]["name"] == name), None)
+        return next(
+            (one["status"].get("lastSession") for one in listed if one["metadata"]["name"] == name),
+            None,
+        )
 
     def _resources(self, *, keep: bool = False) -> tuple[float, float]:
         """Seconds of CPU so far, MB of memory now; from now on the peak is counted anew."""
@@ -167,5 +198,6 @@ def daemon(work: Path) -> Iterator[Daemon]:
 
 
 def _seconds(session: dict[str, Any]) -> float:
-    return (datetime.fromisoformat(session["finishedAt"]) - datetime.fromisoformat(session["startedAt"])
-            ).total_seconds()
+    return (
+        datetime.fromisoformat(session["finishedAt"]) - datetime.fromisoformat(session["startedAt"])
+    ).total_seconds()

@@ -12,7 +12,8 @@ PROTOCOLS = ("imap", "imaps", "pop3", "pop3s")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A mailbox on the server, and where a program keeps its things (`work`) and puts the mail (`maildir`)."""
+    """A mailbox on the server, and where a program keeps its things (`work`) and puts the mail
+    (`maildir`)."""
 
     protocol: str
     port: int
@@ -45,7 +46,8 @@ Command = list[str]
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """`command` writes the configuration and gives what to run. `makes`: it makes the Maildir itself."""
+    """`command` writes the configuration and gives what to run. `makes`: it makes the Maildir
+    itself."""
 
     program: str
     command: Callable[[Account], Command]
@@ -55,7 +57,13 @@ class Peer:
 
 def _mpop(account: Account) -> Command:
     tls = f"tls on\ntls_trust_file {account.ca_file}" if account.tls else "tls off\nauth user"
-    return ["mpop", "--quiet", "-C", account.write("mpoprc", f"""\
+    return [
+        "mpop",
+        "--quiet",
+        "-C",
+        account.write(
+            "mpoprc",
+            f"""\
 account bench
 host localhost
 port {account.port}
@@ -66,12 +74,21 @@ tls_starttls off
 keep on
 uidls_file {account.work}/uidls
 delivery maildir {account.maildir}
-"""), "bench"]
+""",
+        ),
+        "bench",
+    ]
 
 
 def _mbsync(account: Account) -> Command:
     tls = f"SSLType IMAPS\nCertificateFile {account.ca_file}" if account.tls else "SSLType None"
-    return ["mbsync", "-q", "-c", account.write("mbsyncrc", f"""\
+    return [
+        "mbsync",
+        "-q",
+        "-c",
+        account.write(
+            "mbsyncrc",
+            f"""\
 IMAPStore there
 Host localhost
 Port {account.port}
@@ -89,28 +106,51 @@ Far :there:INBOX
 Near :here:INBOX
 Sync Pull New
 SyncState {account.work}/
-"""), "bench"]
+""",
+        ),
+        "bench",
+    ]
 
 
 def _fetchmail(account: Account) -> Command:
-    deliver = account.write("procmailrc", f"ORGMAIL=/dev/null\nLOGFILE=\nDEFAULT={account.maildir}/\n")
-    tls = "ssl no sslcertck" if account.tls else 'sslproto ""'  # it wants a common name, which certificates lack today
+    deliver = account.write(
+        "procmailrc", f"ORGMAIL=/dev/null\nLOGFILE=\nDEFAULT={account.maildir}/\n"
+    )
+    tls = (
+        "ssl no sslcertck" if account.tls else 'sslproto ""'
+    )  # it wants a common name, which certificates lack today
     kind, uidl = ("IMAP", "") if account.imap else ("POP3", "uidl")
-    return ["fetchmail", "--nodetach", "-f", account.write("fetchmailrc", f"""\
+    return [
+        "fetchmail",
+        "--nodetach",
+        "-f",
+        account.write(
+            "fetchmailrc",
+            f"""\
 set no bouncemail
 set idfile "{account.work}/ids"
 set pidfile "{account.work}/pid"
 poll localhost service {account.port} protocol {kind} auth password {uidl}
   user "{account.user}" password "{account.password}" is "mail" here keep no rewrite {tls}
   mda "procmail {deliver}"
-""")]
+""",
+        ),
+    ]
 
 
 def _getmail(account: Account) -> Command:
     kind = f"Simple{'IMAP' if account.imap else 'POP3'}{'SSL' if account.tls else ''}Retriever"
     more = ('mailboxes = ("INBOX",)\n' if account.imap else "") + (
-        f"ca_certs = {account.ca_file}\n" if account.tls else "")
-    return ["getmail", "--getmaildir", str(account.work), "--rcfile", account.write("getmailrc", f"""\
+        f"ca_certs = {account.ca_file}\n" if account.tls else ""
+    )
+    return [
+        "getmail",
+        "--getmaildir",
+        str(account.work),
+        "--rcfile",
+        account.write(
+            "getmailrc",
+            f"""\
 [retriever]
 type = {kind}
 server = localhost
@@ -124,13 +164,25 @@ path = {account.maildir}/
 [options]
 read_all = false
 verbose = 0
-""")]
+""",
+        ),
+    ]
 
 
 def _floor(sync: str) -> Callable[[Account], Command]:
     def command(account: Account) -> Command:
-        return [sys.executable, str(Path(__file__).with_name("floor.py")), account.protocol, str(account.port),
-                account.user, account.password, str(account.ca_file), str(account.maildir), sync]
+        return [
+            sys.executable,
+            str(Path(__file__).with_name("floor.py")),
+            account.protocol,
+            str(account.port),
+            account.user,
+            account.password,
+            str(account.ca_file),
+            str(account.maildir),
+            sync,
+        ]
+
     return command
 
 
@@ -140,5 +192,11 @@ PEERS = {
     "fetchmail+procmail": Peer("fetchmail", _fetchmail),
     "getmail6": Peer("getmail", _getmail),
 }
-FLOORS = {f"floor, {sync}": Peer(sys.executable, _floor(word), makes=True)
-          for word, sync in (("none", "no fsync"), ("each", "each fsynced"), ("batch", "fsync in batches"))}
+FLOORS = {
+    f"floor, {sync}": Peer(sys.executable, _floor(word), makes=True)
+    for word, sync in (
+        ("none", "no fsync"),
+        ("each", "each fsynced"),
+        ("batch", "fsync in batches"),
+    )
+}

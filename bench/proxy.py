@@ -1,4 +1,5 @@
-"""A server that is far away: a TCP proxy that holds everything back for a while, in both directions."""
+"""A server that is far away: a TCP proxy that holds everything back for a while, in both
+directions."""
 
 from __future__ import annotations
 
@@ -10,11 +11,13 @@ from typing import Self
 
 _PIECE = 1 << 18
 _UNDER_WAY = 512
-"""Pieces that may be on their way in one direction: 128 MiB, so that the bandwidth has hardly a limit."""
+"""Pieces that may be on their way in one direction: 128 MiB, so that the bandwidth has hardly a
+limit."""
 
 
 class Proxy:
-    """In a thread; `port` is where to connect. The handshake of TCP costs a round trip, too; slow start is left out."""
+    """In a thread; `port` is where to connect. The handshake of TCP costs a round trip, too; slow
+    start is left out."""
 
     def __init__(self, target: int, round_trip: float) -> None:
         """`round_trip` in seconds."""
@@ -26,13 +29,19 @@ class Proxy:
         ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(ready),))
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=(self._serve(ready),)
+        )
         self._thread.start()
         ready.wait()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
         self._loop.close()
@@ -57,8 +66,11 @@ class Proxy:
         await asyncio.sleep(2 * self._one_way)
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         with contextlib.suppress(OSError):
-            await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer),
-                                 return_exceptions=True)  # whoever has hung up
+            await asyncio.gather(
+                self._carry(reader, far_writer),
+                self._carry(far_reader, writer),
+                return_exceptions=True,
+            )  # whoever has hung up
         far_writer.close()
         writer.close()
 
@@ -72,7 +84,9 @@ class Proxy:
         finally:
             await hand_on
 
-    async def _hand_on(self, pieces: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+    async def _hand_on(
+        self, pieces: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+    ) -> None:
         while True:
             due, piece = await pieces.get()
             await asyncio.sleep(max(0.0, due - self._loop.time()))

@@ -42,5 +42,13 @@ class Sheet:
         return "\n".join([self.title, *(row.text() for row in self.rows)])
 
     def data(self) -> list[Mapping[str, object]]:
-        return [{"case": self.title, "figure": row.name, "value": round(row.value, 6), "unit": row.unit,
-                 "mark": row.mark} for row in self.rows]
+        return [
+            {
+                "case": self.title,
+                "figure": row.name,
+                "value": round(row.value, 6),
+                "unit": row.unit,
+                "mark": row.mark,
+            }
+            for row in self.rows
+        ]

@@ -39,8 +39,14 @@ Ctrl-C ends everything.
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo")
-    parser.add_argument("--once", action="store_true", help="one session of each collector, then end")
-    parser.add_argument("--small", action="store_true", help="over the small mail server, even where Dovecot is there")
+    parser.add_argument(
+        "--once", action="store_true", help="one session of each collector, then end"
+    )
+    parser.add_argument(
+        "--small",
+        action="store_true",
+        help="over the small mail server, even where Dovecot is there",
+    )
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -64,20 +70,33 @@ def collect_once(scene: Scene, server: Server) -> int:
     if found:
         return 1
     for account in ACCOUNTS:
-        print(f"{account.total:3} messages, every byte as sent, in {scene.maildir(account)}/new; "
-              f"on the server: {'none, they were deleted' if account.emptied else 'all still there'}")
+        print(
+            f"{account.total:3} messages, every byte as sent, in {scene.maildir(account)}/new; "
+            f"on the server: {'none, they were deleted' if account.emptied else 'all still there'}"
+        )
     return 0
 
 
 def collect_on(scene: Scene, server: Server) -> int:
     """The daemon, new mail and the table, until Ctrl-C."""
-    print(WELCOME.format(messages=sum(account.total for account in ACCOUNTS), accounts=len(ACCOUNTS),
-                         seconds=POST_EVERY, manifests=scene.manifests, mail=scene.mail, state=scene.state,
-                         program=os.path.relpath(daemon.PROGRAM)), flush=True)
+    print(
+        WELCOME.format(
+            messages=sum(account.total for account in ACCOUNTS),
+            accounts=len(ACCOUNTS),
+            seconds=POST_EVERY,
+            manifests=scene.manifests,
+            mail=scene.mail,
+            state=scene.state,
+            program=os.path.relpath(daemon.PROGRAM),
+        ),
+        flush=True,
+    )
     with daemon.running(scene) as process, _post(server):
         try:
-            view.watch(lambda: [*daemon.told(daemon.collectors(scene)), "", *view.tail(scene.log, 6)],
-                       lambda: process.poll() is not None)
+            view.watch(
+                lambda: [*daemon.told(daemon.collectors(scene)), "", *view.tail(scene.log, 6)],
+                lambda: process.poll() is not None,
+            )
         except KeyboardInterrupt:
             print("\nStopping.", flush=True)
     print(f"Nothing is left running. The mail stays in {scene.mail} until the next demo.")
@@ -86,8 +105,11 @@ def collect_on(scene: Scene, server: Server) -> int:
 
 def _server(small: bool) -> AbstractContextManager[Server]:
     if small or not installed():
-        print("demo: over a small mail server in Python that comes with the demo"
-              + ("." if small else ", as Dovecot is not installed."), flush=True)
+        print(
+            "demo: over a small mail server in Python that comes with the demo"
+            + ("." if small else ", as Dovecot is not installed."),
+            flush=True,
+        )
         return SmallServer()
     return Dovecot()
 

@@ -23,34 +23,58 @@ PATIENCE = 12.0
 
 
 def arguments(scene: Scene, *options: str) -> list[str | Path]:
-    return [PROGRAM, "run", scene.manifests, "--state-dir", scene.state, "--log-format", "text", *options]
+    return [
+        PROGRAM,
+        "run",
+        scene.manifests,
+        "--state-dir",
+        scene.state,
+        "--log-format",
+        "text",
+        *options,
+    ]
 
 
 def run_once(scene: Scene) -> int:
     """One session of every collector; the exit code. Its log goes to the terminal."""
-    return subprocess.run(arguments(scene, "--once"), check=False, stdin=subprocess.DEVNULL).returncode
+    return subprocess.run(
+        arguments(scene, "--once"), check=False, stdin=subprocess.DEVNULL
+    ).returncode
 
 
 def collectors(scene: Scene) -> list[ShownCollector]:
     """What `mailcollector get` shows, with or without a daemon."""
     ledger = f"sqlite:///{scene.state / 'ledger.sqlite3'}"
-    with reach(Settings(state_dir=scene.state, state_url=ledger, manifests=scene.manifests)) as found:
+    with reach(
+        Settings(state_dir=scene.state, state_url=ledger, manifests=scene.manifests)
+    ) as found:
         return found.listed()
 
 
 def told(shown: Sequence[ShownCollector]) -> list[str]:
-    """The table of `mailcollector get`, and why a collector is stalled, as `mailcollector describe` tells it."""
-    stalled = [f"{collector.metadata.name}: {found.reason}: {found.message}" for collector in shown
-               for found in collector.status.conditions if found.type == "Stalled" and found.status == "True"]
+    """The table of `mailcollector get`, and why a collector is stalled, as `mailcollector describe`
+    tells it."""
+    stalled = [
+        f"{collector.metadata.name}: {found.reason}: {found.message}"
+        for collector in shown
+        for found in collector.status.conditions
+        if found.type == "Stalled" and found.status == "True"
+    ]
     return [*table(shown, datetime.now(UTC)), *map(escape, stalled)]
 
 
 @contextmanager
 def running(scene: Scene) -> Iterator[subprocess.Popen[bytes]]:
-    """The daemon, answering; stopped at the end. Ctrl-C does not reach it: whoever uses this stops it."""
+    """The daemon, answering; stopped at the end. Ctrl-C does not reach it: whoever uses this stops
+    it."""
     with scene.log.open("wb") as log:
-        daemon = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *arguments(scene)], stdin=subprocess.DEVNULL,
-                                  stdout=log, stderr=log, start_new_session=True)
+        daemon = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", *arguments(scene)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     try:
         _await(scene, daemon)
         yield daemon
@@ -59,7 +83,8 @@ def running(scene: Scene) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def stop(daemon: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and SIGKILL if that does not end it in time. An error, too, if it ended on its own or with a failure."""
+    """SIGTERM, and SIGKILL if that does not end it in time. An error, too, if it ended on its own
+    or with a failure."""
     daemon.terminate()
     try:
         code = daemon.wait(PATIENCE)
@@ -75,5 +100,7 @@ def _await(scene: Scene, daemon: subprocess.Popen[bytes], patience: float = 30) 
     deadline = time.monotonic() + patience
     while not (scene.state / "control.sock").exists():
         if daemon.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the daemon did not start:\n{scene.log.read_text(errors='replace')}")
+            raise RuntimeError(
+                f"the daemon did not start:\n{scene.log.read_text(errors='replace')}"
+            )
         time.sleep(0.05)

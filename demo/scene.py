@@ -13,7 +13,13 @@ from typing import Any, Protocol
 from tests.servers import mail
 
 TEMPLATES = Path(__file__).parent / "manifests"
-SUBJECTS = ("Your order", "Re: delivery on Friday", "Счёт на оплату", "Question about the blue one", "見積もり")
+SUBJECTS = (
+    "Your order",
+    "Re: delivery on Friday",
+    "Счёт на оплату",
+    "Question about the blue one",
+    "見積もり",
+)
 
 
 class Server(Protocol):
@@ -38,7 +44,8 @@ class Server(Protocol):
 
 @dataclass(frozen=True)
 class Account:
-    """One mailbox account on the server; the collector of the same name delivers its mail to `recipient`."""
+    """One mailbox account on the server; the collector of the same name delivers its mail to
+    `recipient`."""
 
     name: str
     username: str
@@ -54,16 +61,24 @@ class Account:
 
 
 ACCOUNTS = (
-    Account("sales", "sales@shop.example", "sales@office.example",
-            {"INBOX": 40, "Lists/partners": 12, "Lists/news": 8}, emptied=False),
-    Account("support", "support@shop.example", "support@office.example", {"INBOX": 35}, emptied=True),
+    Account(
+        "sales",
+        "sales@shop.example",
+        "sales@office.example",
+        {"INBOX": 40, "Lists/partners": 12, "Lists/news": 8},
+        emptied=False,
+    ),
+    Account(
+        "support", "support@shop.example", "support@office.example", {"INBOX": 35}, emptied=True
+    ),
     Account("orders", "orders@shop.example", "orders@office.example", {"INBOX": 50}, emptied=True),
     Account("info", "info@shop.example", "info@office.example", {"INBOX": 25}, emptied=False),
 )
 
 
 class Scene:
-    """`.demo/`: manifests, secrets, the server's CA, the daemon's state and log, and the mail that arrives."""
+    """`.demo/`: manifests, secrets, the server's CA, the daemon's state and log, and the mail that
+    arrives."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -83,7 +98,9 @@ class Scene:
             for folder, messages in sent(account):
                 server.deliver(account.username, messages, folder)
         for template in sorted(TEMPLATES.glob("*.yaml")):
-            text = Template(template.read_text(encoding="utf-8")).substitute(server.ports, host=server.host)
+            text = Template(template.read_text(encoding="utf-8")).substitute(
+                server.ports, host=server.host
+            )
             (self.manifests / template.name).write_text(text, encoding="utf-8")
 
     def maildir(self, account: Account) -> Path:
@@ -93,7 +110,9 @@ class Scene:
 
     def delivered(self, account: Account) -> Counter[bytes]:
         maildir = self.maildir(account)
-        return Counter(path.read_bytes() for name in ("new", "cur") for path in maildir.glob(f"{name}/*"))
+        return Counter(
+            path.read_bytes() for name in ("new", "cur") for path in maildir.glob(f"{name}/*")
+        )
 
     def _write_secret(self, name: str, password: str) -> None:
         path = self.root / "secrets" / name

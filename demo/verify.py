@@ -1,4 +1,5 @@
-"""After one session of each collector: did every message arrive, and is the server as the modes say?"""
+"""After one session of each collector: did every message arrive, and is the server as the modes
+say?"""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ from reconciler.model.status import ShownCollector
 def complaints(scene: Scene, server: Server, shown: Sequence[ShownCollector]) -> list[str]:
     """What is not as it should be; empty when all is well."""
     reports = {collector.metadata.name: collector for collector in shown}
-    found = [f"{name}: not shown" for name in {account.name for account in ACCOUNTS} ^ reports.keys()]
+    found = [
+        f"{name}: not shown" for name in {account.name for account in ACCOUNTS} ^ reports.keys()
+    ]
     for account in ACCOUNTS:
         found += _delivered(scene, account)
         found += _on_server(server, account)
@@ -32,7 +35,10 @@ def _delivered(scene: Scene, account: Account) -> Iterator[str]:
 
 def _on_server(server: Server, account: Account) -> Iterator[str]:
     for folder, count in account.folders.items():
-        left, wanted = len(server.messages(account.username, folder)), 0 if account.emptied else count
+        left, wanted = (
+            len(server.messages(account.username, folder)),
+            0 if account.emptied else count,
+        )
         if left != wanted:
             yield f"{account.name}: {left} messages on the server in {folder}, not {wanted}"
 
@@ -46,5 +52,8 @@ def _reported(account: Account, shown: ShownCollector) -> Iterator[str]:
         yield f"{account.name}: {session.error.reason}: {session.error.message}"
     if session.collected != account.total:
         yield f"{account.name}: says that it collected {session.collected}, not {account.total}"
-    if session.listed != session.collected + session.skipped + session.parked + session.failed + session.left:
+    if (
+        session.listed
+        != session.collected + session.skipped + session.parked + session.failed + session.left
+    ):
         yield f"{account.name}: its counters do not add up: {session}"

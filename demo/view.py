@@ -1,4 +1,5 @@
-"""What a watcher sees: the collectors' table, redrawn in place on a terminal, printed now and then elsewhere."""
+"""What a watcher sees: the collectors' table, redrawn in place on a terminal, printed now and then
+elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +26,10 @@ def watch(lines: Lines, ended: Callable[[], bool]) -> None:
 def _redraw(lines: Lines, ended: Callable[[], bool]) -> None:
     with Live(console=Console(highlight=False), auto_refresh=False) as live:
         while not ended():
-            live.update(Text("\n", no_wrap=True, overflow="ellipsis").join(map(Text.from_ansi, lines())), refresh=True)
+            live.update(
+                Text("\n", no_wrap=True, overflow="ellipsis").join(map(Text.from_ansi, lines())),
+                refresh=True,
+            )
             time.sleep(_REDRAWN)
 
 

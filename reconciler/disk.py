@@ -15,7 +15,8 @@ from pathlib import Path
 from msgspec import Struct
 
 _VOLATILE = frozenset({"tmpfs", "ramfs", "overlay"})
-"""What is in these does not outlast them, so that nothing is hidden below another one of the kind."""
+"""What is in these does not outlast them, so that nothing is hidden below another one of the
+kind."""
 _FSTAB = Path("/etc/fstab")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
@@ -30,8 +31,9 @@ def sync_names(directory: Path | str) -> None:
 
 
 class Mount(Struct, frozen=True):
-    """A file system that is mounted at `point`, or the part of it below `inside`. What tells it from others, as far as
-    known: `uuid`, of a disk; `fsid`, of most others (statfs(2); 0: has none); else type and `source`."""
+    """A file system that is mounted at `point`, or the part of it below `inside`. What tells it
+    from others, as far as known: `uuid`, of a disk; `fsid`, of most others (statfs(2); 0: has
+    none); else type and `source`."""
 
     point: str
     kind: str
@@ -41,7 +43,8 @@ class Mount(Struct, frozen=True):
     uuid: str = ""
 
     def is_the_same(self, other: Mount, path: str) -> bool:
-        """Whether `path` is the same place of the same file system by both, however that is mounted."""
+        """Whether `path` is the same place of the same file system by both, however that is
+        mounted."""
         if self.kind == other.kind in _VOLATILE:
             return self.point == other.point
         if self._within(path) != other._within(path):
@@ -53,7 +56,7 @@ class Mount(Struct, frozen=True):
         return (self.kind, self.source) == (other.kind, other.source)
 
     def _within(self, path: str) -> str:
-        below = path[len(self.point):] if self.point != "/" else path
+        below = path[len(self.point) :] if self.point != "/" else path
         return os.path.normpath(f"{self.inside}/{below}")
 
     def __str__(self) -> str:
@@ -61,10 +64,11 @@ class Mount(Struct, frozen=True):
 
 
 @functools.lru_cache(1024)
-def mount_of(path: str, changes: int) -> Mount | None:  # noqa: ARG001  # what was found holds as long as none is made
-    """The mount that `path`, which has no links in it, is on, or would be: where it is missing, the nearest directory
-    above decides. What an automounter has there is mounted by this. None where the kernel does not tell. Raises
-    OSError. `changes`: of `Mounts`."""
+# what was found holds as long as none is made
+def mount_of(path: str, changes: int) -> Mount | None:  # noqa: ARG001
+    """The mount that `path`, which has no links in it, is on, or would be: where it is missing, the
+    nearest directory above decides. What an automounter has there is mounted by this. None where
+    the kernel does not tell. Raises OSError. `changes`: of `Mounts`."""
     descriptor = _nearest(path)
     try:
         number, table = _mount_number(descriptor), _table()
@@ -78,8 +82,9 @@ def mount_of(path: str, changes: int) -> Mount | None:  # noqa: ARG001  # what w
 
 
 def unmounted(path: str) -> str | None:
-    """The mount point above `path` that /etc/fstab has a file system for while none is mounted there; None: all are.
-    The root directory always has one, though the table leaves it out in a chroot."""
+    """The mount point above `path` that /etc/fstab has a file system for while none is mounted
+    there; None: all are. The root directory always has one, though the table leaves it out in a
+    chroot."""
     expected = [point for point in _in_fstab() if point != "/" and _is_above(point, path)]
     mounted = {_plain(line.split(" ", 5)[4]) for line in _table()}
     return next((point for point in sorted(expected, key=len) if point not in mounted), None)
@@ -102,7 +107,8 @@ class Mounts:
         self._poll = select.poll()
         self._changes = 0
         with suppress(OSError):
-            # A number, not a file object: it stays open as long as the process, and nobody need close it.
+            # A number, not a file object: it stays open as long as the process, and nobody need
+            # close it.
             table = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
             self._poll.register(table, select.POLLPRI | select.POLLERR)
 
@@ -146,8 +152,13 @@ def _table() -> list[str]:
 def _outside(descriptor: int, fsid: int) -> Mount:
     """In a chroot whose root directory is no mount point the table leaves out what that is on."""
     device = os.fstat(descriptor).st_dev
-    return Mount("/", "unknown", "mounted outside of this root directory", fsid=fsid,
-                 uuid=_uuid(f"{os.major(device)}:{os.minor(device)}"))
+    return Mount(
+        "/",
+        "unknown",
+        "mounted outside of this root directory",
+        fsid=fsid,
+        uuid=_uuid(f"{os.major(device)}:{os.minor(device)}"),
+    )
 
 
 def _parsed(line: str, fsid: int) -> Mount:
@@ -173,9 +184,14 @@ def _in_fstab() -> list[str]:
     """Mount points of what is mounted at a start."""
     with suppress(OSError):
         lines = [line.split() for line in _FSTAB.read_text(errors="surrogateescape").splitlines()]
-        return [_plain(fields[1]).rstrip("/") or "/" for fields in lines
-                if len(fields) > 3 and not fields[0].startswith("#") and fields[1].startswith("/")
-                and "noauto" not in fields[3].split(",")]
+        return [
+            _plain(fields[1]).rstrip("/") or "/"
+            for fields in lines
+            if len(fields) > 3
+            and not fields[0].startswith("#")
+            and fields[1].startswith("/")
+            and "noauto" not in fields[3].split(",")
+        ]
     return []
 
 

@@ -1,7 +1,7 @@
 """The log that every floor writes to.
 
-structlog is imported without rich, which it would use, where it is installed, for tracebacks that we show plainly: to
-import that takes a tenth of a start.
+structlog is imported without rich, which it would use, where it is installed, for tracebacks that
+we show plainly: to import that takes a tenth of a start.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Fixtures for every floor: the real servers, one of each for a test process, each test with users of its own."""
+"""Fixtures for every floor: the real servers, one of each for a test process, each test with users
+of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from hypothesis import HealthCheck, settings
 from tests.servers.dovecot import Dovecot
 from tests.servers.postfix import Postfix
 
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("any machine")
 _numbers = itertools.count(1)
 LONGEST = ("tests/soak/", "tests/project/test_bench.py", "tests/crashes/", "tests/endtoend/")
@@ -21,14 +24,31 @@ LONGEST = ("tests/soak/", "tests/project/test_bench.py", "tests/crashes/", "test
 
 
 _OURS = ("MAILCOLLECTOR_", "GIT_", "XDG_", "LC_")
-_OTHERS = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "EDITOR", "VISUAL", "BROWSER", "PAGER", "NOTIFY_SOCKET",
-           "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "INVOCATION_ID", "CREDENTIALS_DIRECTORY", "TZ"}
+_OTHERS = {
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "COLUMNS",
+    "LINES",
+    "EDITOR",
+    "VISUAL",
+    "BROWSER",
+    "PAGER",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "JOURNAL_STREAM",
+    "INVOCATION_ID",
+    "CREDENTIALS_DIRECTORY",
+    "TZ",
+}
 
 
 def pytest_configure() -> None:
-    """The same for everybody, whoever starts the tests and where: a terminal, cron, a service, a container.
+    """The same for everybody, whoever starts the tests and where: a terminal, cron, a service, a
+    container.
 
-    Started in the background by a shell, we would ignore SIGINT, and so would every program that a test starts.
+    Started in the background by a shell, we would ignore SIGINT, and so would every program that a
+    test starts.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in list(os.environ):
@@ -38,22 +58,30 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: next((place for place, start in enumerate(LONGEST) if item.nodeid.startswith(start)),
-                                     len(LONGEST)))
+    items.sort(
+        key=lambda item: next(
+            (place for place, start in enumerate(LONGEST) if item.nodeid.startswith(start)),
+            len(LONGEST),
+        )
+    )
 
 
 @pytest.fixture(scope="session")
 def dovecot() -> Iterator[Dovecot]:
-    """A running Dovecot. A test without it would prove nothing, so its absence fails and never skips."""
+    """A running Dovecot. A test without it would prove nothing, so its absence fails and never
+    skips."""
     with Dovecot() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postfix() -> Iterator[Postfix]:
-    """A running Postfix, likewise. It takes mail for раз, два, три and info in three domains: one for each test."""
+    """A running Postfix, likewise. It takes mail for раз, два, три and info in three domains: one
+    for each test."""
     domains = ("икс.рф", "игрек.рф", "зет.рф")
-    mailboxes = [f"{local}@{domain}" for domain in domains for local in ("раз", "два", "три", "info")]
+    mailboxes = [
+        f"{local}@{domain}" for domain in domains for local in ("раз", "два", "три", "info")
+    ]
     with Postfix([*mailboxes, "ann@box.test", "ben@box.test"]) as server:
         yield server
 
@@ -61,6 +89,7 @@ def postfix() -> Iterator[Postfix]:
 @pytest.fixture
 def new_user() -> Callable[[str], str]:
     """Names for accounts that no other test of this process uses."""
+
     def name(stem: str) -> str:
         return f"{stem}-{next(_numbers)}"
 
@@ -73,7 +102,9 @@ def user(new_user: Callable[[str], str]) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the server said where a test with it failed."""
     report = yield
     for name in ("dovecot", "postfix"):

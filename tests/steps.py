@@ -1,4 +1,5 @@
-"""How much work something is, counted in lines of our code that ran: the same on every machine, however busy."""
+"""How much work something is, counted in lines of our code that ran: the same on every machine,
+however busy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""An IMAP session (RFC 3501, with UIDPLUS of RFC 4315, NAMESPACE of RFC 2342, UNSELECT of RFC 3691)."""
+"""An IMAP session (RFC 3501, with UIDPLUS of RFC 4315, NAMESPACE of RFC 2342, UNSELECT of RFC
+3691)."""
 
 from __future__ import annotations
 
@@ -26,14 +27,29 @@ class Imap:
         self._shown: list[Message] = []
         """What the client was told of: sequence number n is the n-th of these."""
         self._verbs: dict[str, Callable[[str, list[str]], None]] = {
-            "CAPABILITY": self._capability, "NOOP": self._noop, "STARTTLS": self._start_tls, "LOGIN": self._login,
-            "AUTHENTICATE": self._authenticate}
+            "CAPABILITY": self._capability,
+            "NOOP": self._noop,
+            "STARTTLS": self._start_tls,
+            "LOGIN": self._login,
+            "AUTHENTICATE": self._authenticate,
+        }
         self._logged_in: dict[str, Callable[[str, list[str]], None]] = {
-            "LIST": self._list, "NAMESPACE": self._namespace, "SELECT": self._select, "EXAMINE": self._examine,
-            "STATUS": self._status}
+            "LIST": self._list,
+            "NAMESPACE": self._namespace,
+            "SELECT": self._select,
+            "EXAMINE": self._examine,
+            "STATUS": self._status,
+        }
         self._selected: dict[str, Callable[[str, list[str]], None]] = {
-            "FETCH": self._fetch, "SEARCH": self._search, "STORE": self._store_flags, "EXPUNGE": self._expunge,
-            "CHECK": self._noop, "CLOSE": self._close, "UNSELECT": self._unselect, "UID": self._uid}
+            "FETCH": self._fetch,
+            "SEARCH": self._search,
+            "STORE": self._store_flags,
+            "EXPUNGE": self._expunge,
+            "CHECK": self._noop,
+            "CLOSE": self._close,
+            "UNSELECT": self._unselect,
+            "UID": self._uid,
+        }
 
     def run(self) -> None:
         """Until LOGOUT. Raises what the connection raises."""
@@ -43,8 +59,11 @@ class Imap:
             if verb == "LOGOUT":
                 self._say("* BYE bye", f"{tag} OK bye")
                 return
-            known = self._verbs | (self._logged_in if self._user is not None else {}) \
+            known = (
+                self._verbs
+                | (self._logged_in if self._user is not None else {})
                 | (self._selected if self._folder is not None else {})
+            )
             answer = known.get(verb)
             if answer is None:
                 self._say(f"{tag} BAD not known, or not now")
@@ -61,8 +80,10 @@ class Imap:
         line = self._talk.line()
         while literal := _LITERAL.search(line):
             self._say("+ go on")
-            octets = self._talk.octets(int(literal[1])).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-            line = line[:literal.start()] + b'"' + octets + b'"' + self._talk.line()
+            octets = (
+                self._talk.octets(int(literal[1])).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+            )
+            line = line[: literal.start()] + b'"' + octets + b'"' + self._talk.line()
         tag, _, rest = line.decode("utf-8", "replace").partition(" ")
         verb, _, rest = rest.partition(" ")
         return tag, verb.upper(), list(_words(rest))
@@ -119,7 +140,9 @@ class Imap:
 
     def _list(self, tag: str, arguments: list[str]) -> None:
         reference, pattern = arguments[:2]
-        wanted = re.compile(re.escape(reference + pattern).replace(r"\*", ".*").replace("%", "[^/]*"))
+        wanted = re.compile(
+            re.escape(reference + pattern).replace(r"\*", ".*").replace("%", "[^/]*")
+        )
         names = [name for name in self._folders() if wanted.fullmatch(name)] if pattern else []
         self._say(*(f'* LIST () "/" "{name}"' for name in names), f"{tag} OK done")
 
@@ -139,10 +162,15 @@ class Imap:
             return
         self._writable = writable
         self._shown, next_uid = self._folder.look()
-        self._say(f"* FLAGS {_FLAGS}", f"* {len(self._shown)} EXISTS", "* 0 RECENT",
-                  f"* OK [UIDVALIDITY {self._folder.validity}]", f"* OK [UIDNEXT {next_uid}]",
-                  f"* OK [PERMANENTFLAGS {_FLAGS if writable else '()'}]",
-                  f"{tag} OK [{'READ-WRITE' if writable else 'READ-ONLY'}] opened")
+        self._say(
+            f"* FLAGS {_FLAGS}",
+            f"* {len(self._shown)} EXISTS",
+            "* 0 RECENT",
+            f"* OK [UIDVALIDITY {self._folder.validity}]",
+            f"* OK [UIDNEXT {next_uid}]",
+            f"* OK [PERMANENTFLAGS {_FLAGS if writable else '()'}]",
+            f"{tag} OK [{'READ-WRITE' if writable else 'READ-ONLY'}] opened",
+        )
 
     def _status(self, tag: str, arguments: list[str]) -> None:
         folder = self._folders().get(arguments[0])
@@ -150,15 +178,25 @@ class Imap:
             self._say(f"{tag} NO [NONEXISTENT] no such folder")
             return
         messages, next_uid = folder.look()
-        told = {"MESSAGES": len(messages), "RECENT": 0, "UIDNEXT": next_uid, "UIDVALIDITY": folder.validity,
-                "UNSEEN": sum("\\Seen" not in message.flags for message in messages)}
-        wanted = [f"{item} {told[item]}" for item in arguments[1].strip("()").upper().split() if item in told]
+        told = {
+            "MESSAGES": len(messages),
+            "RECENT": 0,
+            "UIDNEXT": next_uid,
+            "UIDVALIDITY": folder.validity,
+            "UNSEEN": sum("\\Seen" not in message.flags for message in messages),
+        }
+        wanted = [
+            f"{item} {told[item]}"
+            for item in arguments[1].strip("()").upper().split()
+            if item in told
+        ]
         self._say(f'* STATUS "{arguments[0]}" ({" ".join(wanted)})', f"{tag} OK done")
 
     # Whoever has a folder open
 
     def _refresh(self) -> None:
-        """Tell of what came and went meanwhile, as RFC 3501, section 5.2, allows between commands only."""
+        """Tell of what came and went meanwhile, as RFC 3501, section 5.2, allows between commands
+        only."""
         if self._folder is None:
             return
         there, _ = self._folder.look()
@@ -173,8 +211,12 @@ class Imap:
 
     def _uid(self, tag: str, arguments: list[str]) -> None:
         verb, rest = arguments[0].upper(), arguments[1:]
-        verbs: dict[str, Callable[..., None]] = {"FETCH": self._fetch, "SEARCH": self._search,
-                                                 "STORE": self._store_flags, "EXPUNGE": self._expunge}
+        verbs: dict[str, Callable[..., None]] = {
+            "FETCH": self._fetch,
+            "SEARCH": self._search,
+            "STORE": self._store_flags,
+            "EXPUNGE": self._expunge,
+        }
         if verb not in verbs:
             self._say(f"{tag} BAD not known")
         else:
@@ -226,7 +268,7 @@ class Imap:
         content, where = sections[section], ""
         if item[3] is not None:
             start = int(item[3])
-            content, where = content[start:start + int(item[4])], f"<{start}>"
+            content, where = content[start : start + int(item[4])], f"<{start}>"
         if item[1].upper() == "BODY" and self._writable:
             message.flags.add("\\Seen")
         return f"BODY[{section}]{where} {{{len(content)}}}\r\n".encode() + content
@@ -241,7 +283,9 @@ class Imap:
             elif word in {"DELETED", "SEEN", "FLAGGED", "ANSWERED"}:
                 found = [each for each in found if "\\" + word.capitalize() in each[1].flags]
             elif word in {"UNDELETED", "UNSEEN"}:
-                found = [each for each in found if "\\" + word[2:].capitalize() not in each[1].flags]
+                found = [
+                    each for each in found if "\\" + word[2:].capitalize() not in each[1].flags
+                ]
             elif word != "ALL":
                 raise ValueError(word)
         keys = "".join(f" {message.uid if by_uid else number}" for number, message in found)
@@ -275,7 +319,9 @@ class Imap:
 
     def _close(self, tag: str, arguments: list[str]) -> None:
         if self._folder is not None and self._writable:
-            self._folder.remove([message.uid for message in self._shown if "\\Deleted" in message.flags])
+            self._folder.remove(
+                [message.uid for message in self._shown if "\\Deleted" in message.flags]
+            )
         self._unselect(tag, arguments)
 
     def _unselect(self, tag: str, _: list[str]) -> None:

@@ -20,13 +20,25 @@ class Pop3:
         self._validity = 0
         self._deleted: set[int] = set()
         self._verbs: dict[str, Callable[[list[str]], None]] = {
-            "CAPA": self._capa, "STLS": self._stls, "USER": self._take_user, "PASS": self._take_password}
+            "CAPA": self._capa,
+            "STLS": self._stls,
+            "USER": self._take_user,
+            "PASS": self._take_password,
+        }
         self._later: dict[str, Callable[[list[str]], None]] = {
-            "STAT": self._stat, "LIST": self._list, "UIDL": self._uidl, "RETR": self._retr, "TOP": self._top,
-            "DELE": self._dele, "RSET": self._rset, "NOOP": self._noop}
+            "STAT": self._stat,
+            "LIST": self._list,
+            "UIDL": self._uidl,
+            "RETR": self._retr,
+            "TOP": self._top,
+            "DELE": self._dele,
+            "RSET": self._rset,
+            "NOOP": self._noop,
+        }
 
     def run(self) -> None:
-        """Until QUIT. Raises what the connection raises; then nothing is deleted (RFC 1939, section 6)."""
+        """Until QUIT. Raises what the connection raises; then nothing is deleted (RFC 1939, section
+        6)."""
         self._say("+OK ready")
         while True:
             verb, *arguments = self._talk.line().decode("utf-8", "replace").split(" ") or [""]
@@ -73,8 +85,11 @@ class Pop3:
             self._say("-ERR [AUTH] authentication failed")
 
     def _left(self) -> list[tuple[int, Message]]:
-        return [(number, message) for number, message in enumerate(self._messages, 1)
-                if message.uid not in self._deleted]
+        return [
+            (number, message)
+            for number, message in enumerate(self._messages, 1)
+            if message.uid not in self._deleted
+        ]
 
     def _named(self, arguments: list[str]) -> Message | None:
         """The message of that number, where there is one; else it is said that there is none."""
@@ -97,7 +112,9 @@ class Pop3:
 
     def _tell(self, arguments: list[str], told: Callable[[Message], str]) -> None:
         if not arguments:
-            self._say("+OK", *(f"{number} {told(message)}" for number, message in self._left()), ".")
+            self._say(
+                "+OK", *(f"{number} {told(message)}" for number, message in self._left()), "."
+            )
         elif message := self._named(arguments):
             self._say(f"+OK {arguments[0]} {told(message)}")
 

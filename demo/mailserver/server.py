@@ -25,10 +25,12 @@ _SESSIONS: dict[str, Session] = {"imap": Imap, "imaps": Imap, "pop3": Pop3, "pop
 
 
 class SmallServer:
-    """Start with `with SmallServer() as server:`. Any user name logs in with `password`; mail is created on demand."""
+    """Start with `with SmallServer() as server:`. Any user name logs in with `password`; mail is
+    created on demand."""
 
     host = HOST
-    password = "correct-horse-battery"  # noqa: S105  # of a server that nobody but this machine reaches
+    # of a server that nobody but this machine reaches
+    password = "correct-horse-battery"  # noqa: S105
 
     def __init__(self) -> None:
         self._store = Store(self.password)
@@ -48,12 +50,20 @@ class SmallServer:
             listener = socket.create_server(("127.0.0.1", 0))
             self._listeners[name] = listener
             self.ports[name] = listener.getsockname()[1]
-            threading.Thread(target=self._listen, args=(listener, session, name.endswith("s")), name=name,
-                             daemon=True).start()
+            threading.Thread(
+                target=self._listen,
+                args=(listener, session, name.endswith("s")),
+                name=name,
+                daemon=True,
+            ).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         with self._lock:
             listeners, talks = list(self._listeners.values()), list(self._open)
             self._listeners.clear()

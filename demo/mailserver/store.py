@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 @dataclass
 class Message:
-    """`uid` is a message's number in its folder, never used again; `content` has the line ends of the wire (CRLF)."""
+    """`uid` is a message's number in its folder, never used again; `content` has the line ends of
+    the wire (CRLF)."""
 
     uid: int
     content: bytes
@@ -51,7 +52,8 @@ class Folder:
 
 
 class Store:
-    """Every user name logs in with the same password; an account is made when it is first asked for."""
+    """Every user name logs in with the same password; an account is made when it is first asked
+    for."""
 
     def __init__(self, password: str) -> None:
         self._password = password

@@ -11,9 +11,9 @@ _ARENAS = 2
 
 
 def returning() -> None:
-    """Blocks of 1 MiB and more get a mapping of their own, which ends with them: glibc otherwise puts blocks of up to
-    32 MiB on its heap once one of the size was freed, where any small one behind them keeps them (mallopt(3)). Nothing
-    where the C library is another one."""
+    """Blocks of 1 MiB and more get a mapping of their own, which ends with them: glibc otherwise
+    puts blocks of up to 32 MiB on its heap once one of the size was freed, where any small one
+    behind them keeps them (mallopt(3)). Nothing where the C library is another one."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGE)

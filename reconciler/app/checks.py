@@ -23,18 +23,26 @@ class Checks:
         self._ledger = ledger
         self._tokens = tokens
 
-    def run(self, collector: DesiredCollector, control: SessionControl | None = None) -> CheckReport:
-        """Connect, log in, list, and look at the destination. `control` breaks it off, and hears who lets us in. Twice
-        where an access token was refused that had been accepted before, as a session does."""
+    def run(
+        self, collector: DesiredCollector, control: SessionControl | None = None
+    ) -> CheckReport:
+        """Connect, log in, list, and look at the destination. `control` breaks it off, and hears
+        who lets us in. Twice where an access token was refused that had been accepted before, as a
+        session does."""
         control = control or SessionControl()
         secrets: list[Secret] = []
         report = self._checked(collector, control, secrets)
-        if secrets and report.error and self._tokens.may_be_old(collector.effective.source, secrets[0],
-                                                                report.error.reason):
+        if (
+            secrets
+            and report.error
+            and self._tokens.may_be_old(collector.effective.source, secrets[0], report.error.reason)
+        ):
             report = self._checked(collector, control, [])
         return report
 
-    def _checked(self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]) -> CheckReport:
+    def _checked(
+        self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]
+    ) -> CheckReport:
         """`secrets` gets what was logged in with."""
         destination = open_destination(collector, self._settings, self._ledger)
         spec = collector.effective.source
@@ -47,7 +55,9 @@ class Checks:
                 return secrets[-1]
 
         def opened() -> Source:
-            source = open_source(spec, secret(), self._settings, control.entered, control.another_login)
+            source = open_source(
+                spec, secret(), self._settings, control.entered, control.another_login
+            )
 
             def break_off() -> None:
                 source.abort()

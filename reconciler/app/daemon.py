@@ -26,22 +26,36 @@ def serve(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: b
     gc.set_threshold(50_000)  # what waits to be looked through takes memory
     _raise_file_limit()
     with Tokens() as tokens:
-        return asyncio.run(run_daemon(directory, _parts(settings, directory, ledger, allow_empty, tokens)))
+        return asyncio.run(
+            run_daemon(directory, _parts(settings, directory, ledger, allow_empty, tokens))
+        )
 
 
 def _raise_file_limit() -> None:
-    """Each connection that waits for mail is an open file; the limit for most programs is 1024 (hazard R1)."""
+    """Each connection that waits for mail is an open file; the limit for most programs is 1024
+    (hazard R1)."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _parts(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool, tokens: Tokens) -> Parts:
+def _parts(
+    settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool, tokens: Tokens
+) -> Parts:
     @asynccontextmanager
     async def web(control: Control) -> AsyncIterator[None]:
         async with served(control, settings, directory):
             yield
 
-    return Parts(ledger, Sessions(settings, ledger, tokens).run, backoff.decide, Checks(settings, ledger, tokens).run,
-                 web, settings.max_sessions, limits_of(settings),
-                 lambda collector: open_push(collector, tokens, settings), settings.allow_inline_secrets, allow_empty,
-                 secret_stamp)
+    return Parts(
+        ledger,
+        Sessions(settings, ledger, tokens).run,
+        backoff.decide,
+        Checks(settings, ledger, tokens).run,
+        web,
+        settings.max_sessions,
+        limits_of(settings),
+        lambda collector: open_push(collector, tokens, settings),
+        settings.allow_inline_secrets,
+        allow_empty,
+        secret_stamp,
+    )

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from reconciler.app.checks import Checks
 from reconciler.app.ledger import ledger_if_any, own_ledger
-from reconciler.app.sessions import Tokens, maildir_path, one_each, open_destination, secret_stamp, task, utc_now
+from reconciler.app.sessions import (
+    Tokens,
+    maildir_path,
+    one_each,
+    open_destination,
+    secret_stamp,
+    task,
+    utc_now,
+)
 from reconciler.app.undumpable import undumpable
 from reconciler.control.checks import as_session, not_tried
 from reconciler.control.fsck import Fsck
@@ -44,27 +52,42 @@ def description(settings: Settings, directory: Path, name: str) -> Description:
     """Raises KeyError where no such collector is declared."""
     with ledger_if_any(settings) as ledger:
         found = find(_manifests(settings, directory), ledger.last_good() if ledger else ())
-        shown = {one.metadata.name: one for one in listed(found, ledger.histories() if ledger else {})}[name]
+        shown = {
+            one.metadata.name: one for one in listed(found, ledger.histories() if ledger else {})
+        }[name]
         declared = found.desired.collectors.get(name) or found.desired.invalid[name]
         history = ledger.histories([name]).get(name) if ledger else None
         return Description(
-            collector=shown, sessions=tuple(map(Session.of, ledger.sessions(name))) if ledger and history else (),
+            collector=shown,
+            sessions=tuple(map(Session.of, ledger.sessions(name))) if ledger and history else (),
             parked=tuple(map(parked, ledger.parked(name))) if ledger and history else (),
             failing=tuple(map(failing, ledger.failing(name))) if ledger and history else (),
-            history_size=history.size if history else 0, epoch=history.declared.epoch if history else 0,
+            history_size=history.size if history else 0,
+            epoch=history.declared.epoch if history else 0,
             alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),
-            source=declared.source)
+            source=declared.source,
+        )
 
 
-def collect(settings: Settings, directory: Path, names: Sequence[str], force: bool,
-            on_progress: Callable[[str, Session], None]) -> dict[str, Session]:
+def collect(
+    settings: Settings,
+    directory: Path,
+    names: Sequence[str],
+    force: bool,
+    on_progress: Callable[[str, Session], None],
+) -> dict[str, Session]:
     """One session of each of `names`. Owns the state meanwhile."""
     undumpable()
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         decision, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
         with one_each(settings, ledger, asked=True) as once:
-            reports = once.run(decision, histories, names, force,
-                               lambda name, report: on_progress(name, Session.of(report)))
+            reports = once.run(
+                decision,
+                histories,
+                names,
+                force,
+                lambda name, report: on_progress(name, Session.of(report)),
+            )
         return {name: Session.of(report) for name, report in reports.items()}
 
 
@@ -88,9 +111,9 @@ def accept_maildirs(settings: Settings, name: str) -> None:
 
 
 def check(settings: Settings, directory: Path, name: str, *, force: bool = False) -> CheckReport:
-    """Connect, log in, list; not where a back-off is kept that forbids it, unless `force`. What the server says to the
-    login is kept for sessions, where there is a ledger. Raises KeyError where no such collector is declared,
-    ManifestInvalid."""
+    """Connect, log in, list; not where a back-off is kept that forbids it, unless `force`. What the
+    server says to the login is kept for sessions, where there is a ledger. Raises KeyError where no
+    such collector is declared, ManifestInvalid."""
     undumpable()
     with ledger_if_any(settings) as ledger, Tokens() as tokens:
         collector = _declared(settings, directory, name, ledger)
@@ -102,25 +125,35 @@ def check(settings: Settings, directory: Path, name: str, *, force: bool = False
         control = SessionControl()
         report = Checks(settings, ledger, tokens).run(collector, control)
     if history is not None and not control.failed_elsewhere:
-        with closing(open_ledger(settings.state_url)) as ledger:  # its lease stays whose it is: perhaps sessions run
+        with closing(
+            open_ledger(settings.state_url)
+        ) as ledger:  # its lease stays whose it is: perhaps sessions run
             learn(ledger, collector, as_session(control.failure), before, secret_stamp, utc_now())
     return report
 
 
 def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:
-    """Compare the ledger with the Maildirs and the manifests. Owns the state meanwhile. Raises LedgerAbsent where there
-    is no ledger."""
-    with closing(open_ledger(settings.state_url, create=False)) as reading, owned(settings.state_dir):
+    """Compare the ledger with the Maildirs and the manifests. Owns the state meanwhile. Raises
+    LedgerAbsent where there is no ledger."""
+    with (
+        closing(open_ledger(settings.state_url, create=False)) as reading,
+        owned(settings.state_dir),
+    ):
         desired = find(_manifests(settings, directory), reading.last_good()).desired
-        maildirs = {name: Maildirs(path) for name, collector in desired.collectors.items()
-                    if (path := maildir_path(collector, settings)) is not None}
+        maildirs = {
+            name: Maildirs(path)
+            for name, collector in desired.collectors.items()
+            if (path := maildir_path(collector, settings)) is not None
+        }
         with closing(open_ledger(settings.state_url)) if mend else nullcontext(reading) as ledger:
-            return Fsck(ledger, {*desired.collectors, *desired.invalid}, maildirs, mend, utc_now(), SUFFIX).run()
+            return Fsck(
+                ledger, {*desired.collectors, *desired.invalid}, maildirs, mend, utc_now(), SUFFIX
+            ).run()
 
 
 def proposal(settings: Settings, directory: Path, place: Path, now: InForce | None) -> Proposal:
-    """What `directory` would change if it stood at `place`; `now`: what a daemon runs, else the ledger says. Raises
-    ManifestsMissing, NotSupported."""
+    """What `directory` would change if it stood at `place`; `now`: what a daemon runs, else the
+    ledger says. Raises ManifestsMissing, NotSupported."""
     if not directory.is_dir():
         raise ManifestsMissing(f"{directory} is no directory")
     if now is None:
@@ -129,8 +162,10 @@ def proposal(settings: Settings, directory: Path, place: Path, now: InForce | No
     try:
         return propose(_manifests(settings, directory), place, now)
     except ValueError as error:
-        raise NotSupported("what is in force was declared with another version of mailcollector: restart the daemon "
-                           "with this one") from error
+        raise NotSupported(
+            "what is in force was declared with another version of mailcollector: restart the daemon "
+            "with this one"
+        ) from error
 
 
 def confirm_removed(settings: Settings, name: str) -> None:
@@ -138,15 +173,20 @@ def confirm_removed(settings: Settings, name: str) -> None:
     with ledger_if_any(settings) as existing:
         if existing is None:
             return
-    with closing(open_ledger(settings.state_url)) as ledger:  # its lease stays whose it is: perhaps sessions run
+    with closing(
+        open_ledger(settings.state_url)
+    ) as ledger:  # its lease stays whose it is: perhaps sessions run
         ledger.save_last_good([], [("MailCollector", name)], utc_now())
 
 
-def consent(settings: Settings, directory: Path, name: str, way: Way, show: Callable[[Prompt], None]) -> str:
-    """Get a refresh token for this collector; the file that it was written to. Raises KeyError where no such collector
-    is declared, ManifestInvalid, and what consent raises."""
+def consent(
+    settings: Settings, directory: Path, name: str, way: Way, show: Callable[[Prompt], None]
+) -> str:
+    """Get a refresh token for this collector; the file that it was written to. Raises KeyError
+    where no such collector is declared, ManifestInvalid, and what consent raises."""
     undumpable()
-    from reconciler.secrets.oauth2 import Consent  # noqa: PLC0415  # an HTTP client, for this verb alone
+    # an HTTP client, for this verb alone
+    from reconciler.secrets.oauth2 import Consent  # noqa: PLC0415
 
     with ledger_if_any(settings) as ledger:
         source = _declared(settings, directory, name, ledger).effective.source
@@ -156,8 +196,8 @@ def consent(settings: Settings, directory: Path, name: str, way: Way, show: Call
 
 
 def routing(settings: Settings, directory: Path, name: str, head: bytes) -> Routing:
-    """Who would get the message that begins with `head`. Raises KeyError where no such collector is declared,
-    ManifestInvalid, DestinationUnavailable."""
+    """Who would get the message that begins with `head`. Raises KeyError where no such collector is
+    declared, ManifestInvalid, DestinationUnavailable."""
     with ledger_if_any(settings) as ledger:
         collector = _declared(settings, directory, name, ledger)
         destination = open_destination(collector, settings, ledger)
@@ -167,7 +207,9 @@ def routing(settings: Settings, directory: Path, name: str, head: bytes) -> Rout
             destination.finish()
 
 
-def _declared(settings: Settings, directory: Path, name: str, ledger: SqlLedger | None) -> DesiredCollector:
+def _declared(
+    settings: Settings, directory: Path, name: str, ledger: SqlLedger | None
+) -> DesiredCollector:
     desired = find(_manifests(settings, directory), ledger.last_good() if ledger else ()).desired
     if name in desired.invalid:
         raise ManifestInvalid(desired.invalid[name].problem.message)

@@ -17,18 +17,36 @@ _LEVELS = {"error": 40, "warning": 30, "info": 20}
 
 def run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> int:
     """The exit code: 1 where a session or a message failed, or a manifest is invalid."""
-    manifests = Directory(directory, allow_inline_secrets=settings.allow_inline_secrets, allow_empty=allow_empty)
+    manifests = Directory(
+        directory, allow_inline_secrets=settings.allow_inline_secrets, allow_empty=allow_empty
+    )
     decision, histories = decide_once(ledger, manifests, utc_now())
     for diagnostic in decision.look.diagnostics:
-        log.log(_LEVELS[diagnostic.severity], diagnostic.message, file=diagnostic.file, line=diagnostic.line,
-                column=diagnostic.column, path=diagnostic.path, rule=diagnostic.rule)
-    enabled = [name for name, found in decision.desired.collectors.items() if found.effective.enabled]
+        log.log(
+            _LEVELS[diagnostic.severity],
+            diagnostic.message,
+            file=diagnostic.file,
+            line=diagnostic.line,
+            column=diagnostic.column,
+            path=diagnostic.path,
+            rule=diagnostic.rule,
+        )
+    enabled = [
+        name for name, found in decision.desired.collectors.items() if found.effective.enabled
+    ]
     with one_each(settings, ledger, asked=False) as once:
         reports = once.run(decision, histories, enabled, force=False, on_progress=lambda *_: None)
-    failed = {name: report for name, report in reports.items()
-              if report.outcome is not Outcome.SUCCEEDED or report.failed}
+    failed = {
+        name: report
+        for name, report in reports.items()
+        if report.outcome is not Outcome.SUCCEEDED or report.failed
+    }
     for name, report in failed.items():
-        log.error("collector failed", collector=name, reason=report.error.reason if report.error else "MessagesFailed",
-                  error=report.error.message if report.error else f"{report.failed} messages failed")
+        log.error(
+            "collector failed",
+            collector=name,
+            reason=report.error.reason if report.error else "MessagesFailed",
+            error=report.error.message if report.error else f"{report.failed} messages failed",
+        )
     invalid = any(diagnostic.severity == "error" for diagnostic in decision.look.diagnostics)
     return 1 if failed or invalid else 0

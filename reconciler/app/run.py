@@ -20,15 +20,22 @@ from reconciler.wire.budget import LISTINGS
 
 
 def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = False) -> int:
-    """The daemon, or with `once` one session of every enabled collector; the exit code. `allow_empty`: where no
-    collector at all is found at first, that is meant. Raises CollectorError when it
-    cannot start: the state is another process's, the ledger cannot be opened, or there is no such directory."""
+    """The daemon, or with `once` one session of every enabled collector; the exit code.
+    `allow_empty`: where no collector at all is found at first, that is meant. Raises CollectorError
+    when it cannot start: the state is another process's, the ledger cannot be opened, or there is
+    no such directory."""
     undumpable()
     returning()
     if not allowed().file:
-        log.info("no policy: whoever writes manifests acts as this user", user=os.geteuid(), see="--policy FILE")
+        log.info(
+            "no policy: whoever writes manifests acts as this user",
+            user=os.geteuid(),
+            see="--policy FILE",
+        )
     if displayed(directory.absolute()) != str(directory.absolute()):
-        raise ManifestsMissing(f"{displayed(directory)}: the name of the manifests' directory is not UTF-8: rename it")
+        raise ManifestsMissing(
+            f"{displayed(directory)}: the name of the manifests' directory is not UTF-8: rename it"
+        )
     try:
         list_files(directory)
     except DirectoryVanished as error:
@@ -37,6 +44,7 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
         if once:
             LISTINGS.take_time()
             return run_once(settings, directory, ledger, allow_empty)
-        from reconciler.app.daemon import serve  # noqa: PLC0415  # with --once there is no watcher and no web server
+        # with --once there is no watcher and no web server
+        from reconciler.app.daemon import serve  # noqa: PLC0415
 
         return serve(settings, directory, ledger, allow_empty)

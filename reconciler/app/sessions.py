@@ -47,16 +47,22 @@ _REFUSED = {AuthenticationFailed.reason, backoff.LOGIN_REFUSED}
 
 
 class Tokens:
-    """The access tokens of this process: one store, which the composition root makes. Leaving the context, as SIGTERM,
-    waits until no refresh token is in use: it would be lost with the process."""
+    """The access tokens of this process: one store, which the composition root makes. Leaving the
+    context, as SIGTERM, waits until no refresh token is in use: it would be lost with the process.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._store: AccessTokens | None = None
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._terminate)  # the daemon's loop has a handler of its own
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        ):
+            signal.signal(
+                signal.SIGTERM, self._terminate
+            )  # the daemon's loop has a handler of its own
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,7 +81,8 @@ class Tokens:
 
     @property
     def store(self) -> AccessTokens:
-        """Made when the first one is needed: most collectors have passwords, and need no HTTP client."""
+        """Made when the first one is needed: most collectors have passwords, and need no HTTP
+        client."""
         with self._lock:
             if self._store is None:
                 from reconciler.secrets.oauth2 import AccessTokens  # noqa: PLC0415  # see above
@@ -83,7 +90,9 @@ class Tokens:
                 self._store = AccessTokens()
             return self._store
 
-    def secret_of(self, spec: SourceSpec, cancelled: Future[None] | None = None, collector: str = "NAME") -> Secret:
+    def secret_of(
+        self, spec: SourceSpec, cancelled: Future[None] | None = None, collector: str = "NAME"
+    ) -> Secret:
         """What to log in with: the password, or an access token. Raises CollectorError."""
         if spec.oauth2 is not None:
             return self.store.get(spec, cancelled, collector).secret
@@ -91,7 +100,8 @@ class Tokens:
         return read_secret(spec.password, cancelled)
 
     def may_be_old(self, spec: SourceSpec, secret: Secret, reason: str) -> bool:
-        """Whether a login that failed for this `reason` may succeed with a new access token: it had been accepted."""
+        """Whether a login that failed for this `reason` may succeed with a new access token: it had
+        been accepted."""
         return spec.oauth2 is not None and reason in _REFUSED and self.store.refused(spec, secret)
 
 
@@ -116,19 +126,32 @@ class Sessions:
         report = self._attempt(collector, control, secrets)
         if source.oauth2 is None:
             return report
-        if secrets and report.error and self._tokens.may_be_old(source, secrets[0], report.error.reason):
+        if (
+            secrets
+            and report.error
+            and self._tokens.may_be_old(source, secrets[0], report.error.reason)
+        ):
             report = self._attempt(collector, control, [])
         expiry = self._tokens.store.expiry(source)
-        return replace(report, token_expires_at=datetime.fromtimestamp(expiry, UTC) if expiry else None)
+        return replace(
+            report, token_expires_at=datetime.fromtimestamp(expiry, UTC) if expiry else None
+        )
 
-    def _attempt(self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]) -> SessionReport:
+    def _attempt(
+        self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]
+    ) -> SessionReport:
         """`secrets` gets what was logged in with."""
         started = utc_now()
         try:
             with control.elsewhere():
                 secrets.append(self._secret(collector, control))
-            source = open_source(collector.effective.source, secrets[0], self._settings, control.entered,
-                                 control.another_login)
+            source = open_source(
+                collector.effective.source,
+                secrets[0],
+                self._settings,
+                control.entered,
+                control.another_login,
+            )
             destination = open_destination(collector, self._settings, self._ledger)
 
             def break_off() -> None:
@@ -137,14 +160,22 @@ class Sessions:
 
             control.on_give_up(break_off)
             try:
-                session = CollectSession(task(collector, destination), source, destination, self._ledger, control,
-                                         utc_now)
+                session = CollectSession(
+                    task(collector, destination),
+                    source,
+                    destination,
+                    self._ledger,
+                    control,
+                    utc_now,
+                )
                 return _redacted(session.run(), secrets)
             finally:
                 source.abort()
                 destination.finish()
         except CollectorError as error:
-            return _redacted(SessionReport(started, utc_now(), Outcome.FAILED, error=Failure.of(error)), secrets)
+            return _redacted(
+                SessionReport(started, utc_now(), Outcome.FAILED, error=Failure.of(error)), secrets
+            )
 
     def _secret(self, collector: DesiredCollector, control: SessionControl) -> Secret:
         """Whoever gives the session up is not kept waiting by a token endpoint."""
@@ -160,29 +191,48 @@ def task(collector: DesiredCollector, destination: Destination[Any]) -> Task:
     def routed(head: bytes) -> Routing:
         return route(head, spec.recipient, account, destination.exists, destination.deliverable)
 
-    return Task(collector.name, spec.collect.mode, spec.collect.limit, octets(spec.collect.max_message_size), routed,
-                single=spec.recipient.detect is None, digest=collector.effective_digest)
+    return Task(
+        collector.name,
+        spec.collect.mode,
+        spec.collect.limit,
+        octets(spec.collect.max_message_size),
+        routed,
+        single=spec.recipient.detect is None,
+        digest=collector.effective_digest,
+    )
 
 
 def secret_stamp(collector: DesiredCollector) -> str:
-    """Changes when somebody writes a file that one of the source's secrets lives in; our own replacing of a refresh
-    token, which others may share, does not count."""
+    """Changes when somebody writes a file that one of the source's secrets lives in; our own
+    replacing of a refresh token, which others may share, does not count."""
     source = collector.effective.source
     if source.oauth2 is None:
         stamps = [stamp(source.password)] if source.password else []
     else:
         refresh, client = source.oauth2.refresh_token, source.oauth2.client_secret
-        stamps = [*([stamp(refresh, replaced_by_us=True)] if refresh else []), *([stamp(client)] if client else [])]
+        stamps = [
+            *([stamp(refresh, replaced_by_us=True)] if refresh else []),
+            *([stamp(client)] if client else []),
+        ]
     return " ".join(each or "-" for each in stamps)
 
 
-def open_source(spec: SourceSpec, secret: Secret, settings: Settings,
-                entered: Callable[[], None] = lambda: None, login: Callable[[], None] = lambda: None) -> Source:
-    """`entered` is called when the server has let us in, `login` before the source logs in once more by itself."""
+def open_source(
+    spec: SourceSpec,
+    secret: Secret,
+    settings: Settings,
+    entered: Callable[[], None] = lambda: None,
+    login: Callable[[], None] = lambda: None,
+) -> Source:
+    """`entered` is called when the server has let us in, `login` before the source logs in once
+    more by itself."""
     if spec.protocol == "imap":
-        from reconciler.sources.imap import open_imap  # noqa: PLC0415  # IMAPClient is slow to import
+        # IMAPClient is slow to import
+        from reconciler.sources.imap import open_imap  # noqa: PLC0415
 
-        imap = open_imap(spec, secret, limits_for(spec), _ACCOUNTS, Identity(settings.support_address))
+        imap = open_imap(
+            spec, secret, limits_for(spec), _ACCOUNTS, Identity(settings.support_address)
+        )
         imap.entered, imap.another_login = entered, login
         return imap
     from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415  # many have IMAP only
@@ -201,11 +251,14 @@ def open_push(collector: DesiredCollector, tokens: Tokens, settings: Settings) -
 
     spec = collector.effective.source
     secret = tokens.secret_of(spec, collector=collector.name)
-    return idle.open_push(spec, secret, limits_for(spec), _ACCOUNTS, Identity(settings.support_address))
+    return idle.open_push(
+        spec, secret, limits_for(spec), _ACCOUNTS, Identity(settings.support_address)
+    )
 
 
 class MountPoints:
-    """What the ledger knows of the file systems that Maildirs are on, for the sessions of one collector."""
+    """What the ledger knows of the file systems that Maildirs are on, for the sessions of one
+    collector."""
 
     def __init__(self, ledger: SqlLedger, collector: str) -> None:
         self._ledger = ledger
@@ -220,25 +273,35 @@ class MountPoints:
         return self._ledger.delivered_last(self._collector, limit)
 
 
-def open_destination(collector: DesiredCollector, settings: Settings, ledger: SqlLedger | None) -> Destination[Any]:
+def open_destination(
+    collector: DesiredCollector, settings: Settings, ledger: SqlLedger | None
+) -> Destination[Any]:
     """Where this collector's mail goes, for one session."""
     path = maildir_path(collector, settings)
     if path is not None:
         if collector.destination is not None:
             require_beneath(path.partition("{")[0], allowed().maildirs, "Maildir")
-        return Maildir(path, create=True, shared=collector.effective.recipient.detect is not None,
-                       memory=MountPoints(ledger, collector.name) if ledger else None)
+        return Maildir(
+            path,
+            create=True,
+            shared=collector.effective.recipient.detect is not None,
+            memory=MountPoints(ledger, collector.name) if ledger else None,
+        )
     spec = collector.destination
     assert spec is not None  # noqa: S101  # without one it is a Maildir
     if spec.lmtp:
-        from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint  # noqa: PLC0415  # most have Maildirs
+        # most have Maildirs
+        from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint  # noqa: PLC0415
 
         return lmtp_destination(lmtp_endpoint(spec.lmtp))
-    from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint  # noqa: PLC0415  # the same
+    # the same
+    from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint  # noqa: PLC0415
 
     assert spec.smtp is not None  # noqa: S101  # the schema: exactly one of the three
     smtp, password = spec.smtp, spec.smtp.password
-    login = Login(smtp.username, lambda: read_secret(password)) if smtp.username and password else None
+    login = (
+        Login(smtp.username, lambda: read_secret(password)) if smtp.username and password else None
+    )
     return smtp_destination(smtp_endpoint(smtp), login)
 
 
@@ -259,11 +322,20 @@ def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport
 
 @contextmanager
 def one_each(settings: Settings, ledger: SqlLedger, *, asked: bool) -> Iterator[Once]:
-    """Sessions of a process that owns the state and then ends; `asked`: somebody named the collectors."""
+    """Sessions of a process that owns the state and then ends; `asked`: somebody named the
+    collectors."""
     with Tokens() as tokens:
-        pool = SessionPool(Sessions(settings, ledger, tokens).run, backoff.decide, ledger, settings.max_sessions,
-                           utc_now, secret_stamp)
-        yield Once(pool, lambda: Admission(settings.max_sessions, limits_of(settings)), utc_now, asked)
+        pool = SessionPool(
+            Sessions(settings, ledger, tokens).run,
+            backoff.decide,
+            ledger,
+            settings.max_sessions,
+            utc_now,
+            secret_stamp,
+        )
+        yield Once(
+            pool, lambda: Admission(settings.max_sessions, limits_of(settings)), utc_now, asked
+        )
 
 
 def limits_of(settings: Settings) -> LimitsOf:

@@ -45,13 +45,46 @@ VERBS = {
 """Each verb is the command `command` of the module `reconciler.cli.VERB`."""
 
 
-_MEANT = {"status": "get", "list": "get", "ls": "get", "ps": "get", "show": "describe", "inspect": "describe",
-          "create": "add", "new": "add", "apply": "add", "delete": "remove", "rm": "remove", "del": "remove",
-          "start": "enable", "resume": "enable", "stop": "disable", "suspend": "disable", "pause": "disable",
-          "sync": "collect", "fetch": "collect", "reconcile": "collect", "reset": "clear", "forget": "clear",
-          "lint": "validate", "diff": "plan", "test": "check", "ping": "check", "set": "edit", "daemon": "run",
-          "serve": "run", "login": "oauth2", "repair": "fsck", "convert": "import", "healthcheck": "health",
-          "alive": "health", "help": "--help", "log": "describe", "logs": "describe", "history": "describe"}
+_MEANT = {
+    "status": "get",
+    "list": "get",
+    "ls": "get",
+    "ps": "get",
+    "show": "describe",
+    "inspect": "describe",
+    "create": "add",
+    "new": "add",
+    "apply": "add",
+    "delete": "remove",
+    "rm": "remove",
+    "del": "remove",
+    "start": "enable",
+    "resume": "enable",
+    "stop": "disable",
+    "suspend": "disable",
+    "pause": "disable",
+    "sync": "collect",
+    "fetch": "collect",
+    "reconcile": "collect",
+    "reset": "clear",
+    "forget": "clear",
+    "lint": "validate",
+    "diff": "plan",
+    "test": "check",
+    "ping": "check",
+    "set": "edit",
+    "daemon": "run",
+    "serve": "run",
+    "login": "oauth2",
+    "repair": "fsck",
+    "convert": "import",
+    "healthcheck": "health",
+    "alive": "health",
+    "help": "--help",
+    "log": "describe",
+    "logs": "describe",
+    "history": "describe",
+}
 """What other programs call our verbs."""
 
 
@@ -67,41 +100,64 @@ class Verbs(click.Group):
         command: click.Command = import_module(f"reconciler.cli.{cmd_name}").command
         return command
 
-    def resolve_command(self, ctx: click.Context,
-                        args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in VERBS and not args[0].startswith("-"):
-            ctx.fail(f"there is no verb {args[0]!r}{_suggested(args[0])}; mailcollector --help lists them")
+            ctx.fail(
+                f"there is no verb {args[0]!r}{_suggested(args[0])}; mailcollector --help lists them"
+            )
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Verbs without importing them."""
-        from click.shell_completion import CompletionItem  # noqa: PLC0415  # only where Tab is pressed
+        # only where Tab is pressed
+        from click.shell_completion import CompletionItem  # noqa: PLC0415
 
-        options = click.Command.shell_complete(self, ctx, incomplete) if incomplete.startswith("-") else []
-        return [*(CompletionItem(name, help=what) for name, what in VERBS.items() if name.startswith(incomplete)),
-                *options]
+        options = (
+            click.Command.shell_complete(self, ctx, incomplete)
+            if incomplete.startswith("-")
+            else []
+        )
+        return [
+            *(
+                CompletionItem(name, help=what)
+                for name, what in VERBS.items()
+                if name.startswith(incomplete)
+            ),
+            *options,
+        ]
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
 
 
-@click.group(cls=Verbs, subcommand_metavar="VERB [ARGS]...",
-             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-             epilog="mailcollector VERB --help tells each verb's options, examples and exit codes.")
-@click.version_option(package_name="mailcollector", prog_name="mailcollector", message="%(prog)s %(version)s")
+@click.group(
+    cls=Verbs,
+    subcommand_metavar="VERB [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="mailcollector VERB --help tells each verb's options, examples and exit codes.",
+)
+@click.version_option(
+    package_name="mailcollector", prog_name="mailcollector", message="%(prog)s %(version)s"
+)
 def commands() -> None:
-    """Keeps a set of mail collectors running as declared: each fetches mail from a POP3 or IMAP account and hands it to
-    the local mail system. Collectors are YAML manifests in a directory."""
+    """Keeps a set of mail collectors running as declared: each fetches mail from a POP3 or IMAP
+    account and hands it to the local mail system. Collectors are YAML manifests in a directory."""
 
 
 def main() -> None:
     """Run the command that the arguments name; ends the process with its exit code."""
-    gc.set_threshold(200_000, 20, 50)  # a start, and a session, make many objects and hardly any cycles
+    gc.set_threshold(
+        200_000, 20, 50
+    )  # a start, and a session, make many objects and hardly any cycles
     _occupy_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # names in every script, terminals in some
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # names in every script, terminals in some
     try:
         extra: dict[str, Any] = {"color": False} if plain_terminal() else {}
         commands.main(prog_name="mailcollector", **extra)
@@ -116,8 +172,9 @@ def main() -> None:
 
 
 def _occupy_standard_streams() -> None:
-    """Where one was closed, the next file that is opened would be given its number, and what others write to the stream
-    would go there. Results that nobody can read are an error, as they are without this."""
+    """Where one was closed, the next file that is opened would be given its number, and what others
+    write to the stream would go there. Results that nobody can read are an error, as they are
+    without this."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -128,7 +185,8 @@ def _occupy_standard_streams() -> None:
 
 
 def _let_go_of_what_cannot_be_written() -> None:
-    """The interpreter would try once more, complain in its own words and end with a code of its own."""
+    """The interpreter would try once more, complain in its own words and end with a code of its
+    own."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _BASE = "http://localhost/api/v1"
 _RETRIES = 2
-"""Of a connection, within half a second: a daemon with many clients at once refuses some at first."""
+"""Of a connection, within half a second: a daemon with many clients at once refuses some at
+first."""
 _ANSWERS = httpx.Timeout(30)
 _WAITS = httpx.Timeout(30, read=None)
 """For what lasts as long as a session; the daemon has its deadlines."""
@@ -54,8 +55,12 @@ class Daemon:
         self._directory = directory
         self._path = f"/proc/self/fd/{directory}/{self._socket.name}"
         self._parallel = settings.max_sessions
-        self._http = httpx.Client(transport=httpx.HTTPTransport(uds=self._path, retries=_RETRIES), base_url=_BASE,
-                                  timeout=_ANSWERS, trust_env=False)
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=self._path, retries=_RETRIES),
+            base_url=_BASE,
+            timeout=_ANSWERS,
+            trust_env=False,
+        )
 
     def manifests(self) -> Path:
         """The directory that it runs."""
@@ -69,9 +74,14 @@ class Daemon:
         self._asked("POST", f"/removed/{name}")
 
     def listed(self, search: str = "", wanted: Selector = EVERYTHING) -> list[ShownCollector]:
-        query = {"label": [wanted.text] if wanted.text else [], "search": [search] if search else []}
+        query = {
+            "label": [wanted.text] if wanted.text else [],
+            "search": [search] if search else [],
+        }
         with self._understood():
-            return _LISTED.validate_python(self._asked("GET", "/collectors", params=httpx.QueryParams(query)))
+            return _LISTED.validate_python(
+                self._asked("GET", "/collectors", params=httpx.QueryParams(query))
+            )
 
     def description(self, name: str) -> Description:
         return self._model(Description, "GET", self._collector(name))
@@ -79,7 +89,9 @@ class Daemon:
     def request(self, name: str, *, force: bool) -> None:
         self._asked("POST", f"{self._collector(name)}/collect", params=_flags(force=force))
 
-    def collect(self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool) -> None:
+    def collect(
+        self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool
+    ) -> None:
         asyncio.run(self._collected(names, on_progress, on_finished, force=force))
 
     def clear(self, name: str) -> Cleared:
@@ -94,14 +106,23 @@ class Daemon:
         self._asked("POST", f"{self._collector(name)}/accept-maildirs", timeout=_WAITS)
 
     def check(self, name: str, *, force: bool) -> CheckReport:
-        return self._model(CheckReport, "POST", f"{self._collector(name)}/check", params=_flags(force=force),
-                           timeout=_WAITS)
+        return self._model(
+            CheckReport,
+            "POST",
+            f"{self._collector(name)}/check",
+            params=_flags(force=force),
+            timeout=_WAITS,
+        )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._http.close()
         os.close(self._directory)
 
@@ -127,8 +148,9 @@ class Daemon:
             self._require(path.split("/")[2])  # else it is declared, and something else is missing
         return _answer(response.status_code, response.content)
 
-    async def _collected(self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *,
-                         force: bool) -> None:
+    async def _collected(
+        self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool
+    ) -> None:
         limits = httpx.Limits(max_connections=self._parallel)
         transport = httpx.AsyncHTTPTransport(uds=self._path, retries=_RETRIES, limits=limits)
         room = asyncio.Semaphore(self._parallel)
@@ -138,11 +160,14 @@ class Daemon:
                 on_finished(await self._session(http, name, on_progress, force=force))
 
         with self._reached():
-            async with httpx.AsyncClient(transport=transport, base_url=_BASE, timeout=_WAITS, trust_env=False) as http:
+            async with httpx.AsyncClient(
+                transport=transport, base_url=_BASE, timeout=_WAITS, trust_env=False
+            ) as http:
                 await asyncio.gather(*map(one, names))
 
-    async def _session(self, http: httpx.AsyncClient, name: str, on_progress: OnProgress, *,
-                       force: bool) -> Outcome:
+    async def _session(
+        self, http: httpx.AsyncClient, name: str, on_progress: OnProgress, *, force: bool
+    ) -> Outcome:
         flags = _flags(force=force, wait=True)
         async with http.stream("POST", f"/collectors/{name}/collect", params=flags) as response:
             if response.status_code >= 400:
@@ -153,23 +178,29 @@ class Daemon:
                 on_progress(name, session)
                 if event == "finished":
                     return Outcome(name, session)
-        raise DaemonUnreachable(f"the daemon at {self._socket} stopped before the session of {name} ended")
+        raise DaemonUnreachable(
+            f"the daemon at {self._socket} stopped before the session of {name} ended"
+        )
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[None]:
         try:
             yield
         except httpx.HTTPError as error:
-            raise DaemonUnreachable(f"the daemon at {self._socket} does not answer: "
-                                    f"{str(error) or type(error).__name__}") from error
+            raise DaemonUnreachable(
+                f"the daemon at {self._socket} does not answer: "
+                f"{str(error) or type(error).__name__}"
+            ) from error
 
     @contextlib.contextmanager
     def _understood(self) -> Iterator[None]:
         try:
             yield
         except ValidationError as error:
-            raise DaemonUnreachable(f"the daemon at {self._socket} is of another version and answers in another form: "
-                                    "restart it") from error
+            raise DaemonUnreachable(
+                f"the daemon at {self._socket} is of another version and answers in another form: "
+                "restart it"
+            ) from error
 
 
 async def _events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str]]:
@@ -197,7 +228,9 @@ def _answer(status: int, body: bytes) -> Any:
     try:
         return json.loads(body)
     except ValueError as error:
-        raise DaemonUnreachable("the daemon's answer is no JSON: is it of another version? Restart it") from error
+        raise DaemonUnreachable(
+            "the daemon's answer is no JSON: is it of another version? Restart it"
+        ) from error
 
 
 def _declined(status: int, body: bytes) -> Declined:
@@ -205,4 +238,6 @@ def _declined(status: int, body: bytes) -> Declined:
         said = json.loads(body)["error"]
         return Declined(SessionError(reason=said["reason"], message=said["message"]))
     except (ValueError, KeyError, TypeError):  # a ValidationError is a ValueError
-        return Declined(SessionError(reason="Failed", message=f"the daemon answered with HTTP status {status}"))
+        return Declined(
+            SessionError(reason="Failed", message=f"the daemon answered with HTTP status {status}")
+        )

@@ -24,29 +24,57 @@ if TYPE_CHECKING:
     from reconciler.model.status import ShownCollector
 
 
-@verb("collect", examples=[
-    ("mailcollector collect sales", "asks the daemon to collect now"),
-    ("mailcollector collect sales info --wait", "shows the progress of both and what came of it"),
-    ("mailcollector collect --all --wait", "collects every enabled collector"),
-    ("mailcollector collect sales --force --wait", "tries a refused login again"),
-    ("mailcollector collect sales --retry-parked --wait", "tries what is parked again, too"),
-    ("mailcollector collect --all --accept-maildirs --wait", "after the Maildirs were moved on purpose"),
-], exits={0: "collected, or without --wait: asked for",
-          1: "a collector failed, or a NAME was not found (then nothing was collected)", 2: "usage"})
+@verb(
+    "collect",
+    examples=[
+        ("mailcollector collect sales", "asks the daemon to collect now"),
+        (
+            "mailcollector collect sales info --wait",
+            "shows the progress of both and what came of it",
+        ),
+        ("mailcollector collect --all --wait", "collects every enabled collector"),
+        ("mailcollector collect sales --force --wait", "tries a refused login again"),
+        ("mailcollector collect sales --retry-parked --wait", "tries what is parked again, too"),
+        (
+            "mailcollector collect --all --accept-maildirs --wait",
+            "after the Maildirs were moved on purpose",
+        ),
+    ],
+    exits={
+        0: "collected, or without --wait: asked for",
+        1: "a collector failed, or a NAME was not found (then nothing was collected)",
+        2: "usage",
+    },
+)
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=collector_names)
 @click.option("--all", "every", is_flag=True, help="Every enabled collector.")
 @click.option("--wait", is_flag=True, help="Show progress, wait for the end, and tell the outcome.")
-@click.option("--force", is_flag=True, help="Also where the server refused the login and nothing has changed since.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also where the server refused the login and nothing has changed since.",
+)
 @click.option("--retry-parked", is_flag=True, help="Try parked messages again as well.")
-@click.option("--accept-maildirs", is_flag=True,
-              help="The Maildirs are meant to be on the file systems that they are on now.")
+@click.option(
+    "--accept-maildirs",
+    is_flag=True,
+    help="The Maildirs are meant to be on the file systems that they are on now.",
+)
 @output
 @common(uses=SESSIONS)
-def command(settings: Settings, names: Sequence[str], every: bool, wait: bool, force: bool,  # noqa: PLR0913, PLR0917
-            retry_parked: bool, accept_maildirs: bool, output: str) -> int:
-    """Collects mail now: one session of each NAME, whatever its interval and whatever back-off the network got it into;
-    a server that asked for less is still left alone until it is time. Where no daemon runs, this process collects and
-    always waits."""
+def command(  # noqa: PLR0913, PLR0917  # one for each option
+    settings: Settings,
+    names: Sequence[str],
+    every: bool,
+    wait: bool,
+    force: bool,
+    retry_parked: bool,
+    accept_maildirs: bool,
+    output: str,
+) -> int:
+    """Collects mail now: one session of each NAME, whatever its interval and whatever back-off the
+    network got it into; a server that asked for less is still left alone until it is time. Where no
+    daemon runs, this process collects and always waits."""
     if every == bool(names):
         raise click.UsageError("name the collectors, or say --all")
     with reach(settings) as collectors:
@@ -63,7 +91,9 @@ def command(settings: Settings, names: Sequence[str], every: bool, wait: bool, f
         if accept_maildirs:
             for name in chosen:
                 collectors.accept_maildirs(name)
-        outcomes = _outcomes(collectors, chosen, output, wait=wait or not collectors.is_daemon, force=force)
+        outcomes = _outcomes(
+            collectors, chosen, output, wait=wait or not collectors.is_daemon, force=force
+        )
         failed = [outcome.name for outcome in outcomes if not _is_success(outcome)]
         if failed:
             _tell_next_attempts(collectors, failed)
@@ -76,7 +106,9 @@ def _enabled(declared: dict[str, ShownCollector]) -> list[str]:
     return [name for name, shown in declared.items() if shown.spec.get("enabled", True)]
 
 
-def _outcomes(collectors: Collectors, names: Sequence[str], output: str, *, wait: bool, force: bool) -> list[Outcome]:
+def _outcomes(
+    collectors: Collectors, names: Sequence[str], output: str, *, wait: bool, force: bool
+) -> list[Outcome]:
     """What came of each, told as soon as it is known."""
     outcomes: list[Outcome] = []
 
@@ -130,5 +162,8 @@ def _tell_next_attempts(collectors: Collectors, names: Sequence[str]) -> None:
 
 def _shown(outcome: Outcome) -> dict[str, Any]:
     error = outcome.error
-    return {"name": outcome.name, "session": plain(outcome.session) if outcome.session else None,
-            "error": {"reason": error.reason, "message": str(error)} if error else None}
+    return {
+        "name": outcome.name,
+        "session": plain(outcome.session) if outcome.session else None,
+        "error": {"reason": error.reason, "message": str(error)} if error else None,
+    }

@@ -16,7 +16,8 @@ class NotCommitted(CollectorError):
 
 
 def require_committable(path: Path) -> None:
-    """Raise NotCommitted unless `path` lies in a work tree and has no changes of its own that would go along."""
+    """Raise NotCommitted unless `path` lies in a work tree and has no changes of its own that would
+    go along."""
     target = Path(os.path.realpath(path))
     if _git(target.parent, "status", "--porcelain", "--", target.name):
         raise NotCommitted(f"nothing was written: {path} has changes that are not committed yet")
@@ -36,11 +37,19 @@ def commit(path: Path, message: str) -> str:
 def _git(directory: Path, *words: str) -> str:
     environment = {**os.environ, "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
     try:
-        done = subprocess.run(["git", "-C", str(directory), *words], env=environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(directory), *words],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except FileNotFoundError:
         raise NotCommitted("there is no program `git`") from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise NotCommitted(f"git {words[0]}: {said[-1] if said else f'exit code {done.returncode}'}")
+        raise NotCommitted(
+            f"git {words[0]}: {said[-1] if said else f'exit code {done.returncode}'}"
+        )
     return done.stdout

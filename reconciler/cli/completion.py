@@ -1,4 +1,5 @@
-"""`mailcollector completion`, and what the shells complete besides verbs and options: collectors and labels."""
+"""`mailcollector completion`, and what the shells complete besides verbs and options: collectors
+and labels."""
 
 from __future__ import annotations
 
@@ -16,16 +17,29 @@ from reconciler.model.settings import Settings
 _VARIABLE = "_MAILCOLLECTOR_COMPLETE"
 
 
-@verb("completion", examples=[
-    ("mailcollector completion bash > ~/.local/share/bash-completion/completions/mailcollector",
-     "for bash, from the next shell on"),
-    ("mailcollector completion zsh > ~/.zfunc/_mailcollector", "for zsh, where ~/.zfunc is in fpath before compinit"),
-    ("mailcollector completion fish > ~/.config/fish/completions/mailcollector.fish", "for fish"),
-], exits={0: "printed", 2: "usage"})
+@verb(
+    "completion",
+    examples=[
+        (
+            "mailcollector completion bash > ~/.local/share/bash-completion/completions/mailcollector",
+            "for bash, from the next shell on",
+        ),
+        (
+            "mailcollector completion zsh > ~/.zfunc/_mailcollector",
+            "for zsh, where ~/.zfunc is in fpath before compinit",
+        ),
+        (
+            "mailcollector completion fish > ~/.config/fish/completions/mailcollector.fish",
+            "for fish",
+        ),
+    ],
+    exits={0: "printed", 2: "usage"},
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @common(uses=())
 def command(_: Settings, shell: str) -> int:
-    """Prints the script that makes a shell complete verbs, options, the names of collectors and their labels."""
+    """Prints the script that makes a shell complete verbs, options, the names of collectors and
+    their labels."""
     from click.shell_completion import get_completion_class  # noqa: PLC0415
 
     from reconciler.cli import commands  # noqa: PLC0415  # it imports this module
@@ -40,7 +54,9 @@ def command(_: Settings, shell: str) -> int:
 def collector_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The collectors whose names begin so, and that the command line does not name yet."""
     named = set(ctx.params.get("names") or ())
-    return [name for name, _ in _collectors(ctx) if name.startswith(incomplete) and name not in named]
+    return [
+        name for name, _ in _collectors(ctx) if name.startswith(incomplete) and name not in named
+    ]
 
 
 class Label(click.ParamType[Selector]):
@@ -48,7 +64,9 @@ class Label(click.ParamType[Selector]):
 
     name = "selector"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Selector:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Selector:
         if isinstance(value, Selector):
             return value
         try:
@@ -56,13 +74,23 @@ class Label(click.ParamType[Selector]):
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter,  # noqa: ARG002  # click's signature
-                       incomplete: str) -> list[Any]:
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002  # click's signature
+        incomplete: str,
+    ) -> list[Any]:
         from click.shell_completion import CompletionItem  # noqa: PLC0415
 
         before, comma, last = incomplete.rpartition(",")
-        found = {f"{key}={value}" for _, labels in _collectors(ctx) for key, value in labels.items()}
-        return [CompletionItem(f"{before}{comma}{label}") for label in sorted(found) if label.startswith(last)]
+        found = {
+            f"{key}={value}" for _, labels in _collectors(ctx) for key, value in labels.items()
+        }
+        return [
+            CompletionItem(f"{before}{comma}{label}")
+            for label in sorted(found)
+            if label.startswith(last)
+        ]
 
 
 class Labels(Label):
@@ -78,7 +106,8 @@ class Labels(Label):
 
 
 def _collectors(ctx: click.Context) -> Iterable[tuple[str, dict[str, str]]]:
-    """Names and labels as the manifests have them: no daemon has to answer while somebody presses Tab."""
+    """Names and labels as the manifests have them: no daemon has to answer while somebody presses
+    Tab."""
     from reconciler.cli.reach import MANIFESTS, running_daemon  # noqa: PLC0415
     from reconciler.manifests.walking import DirectoryVanished, walk  # noqa: PLC0415
     from reconciler.model.errors import CollectorError  # noqa: PLC0415
@@ -107,8 +136,14 @@ def _declared(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         metadata = manifest.get("metadata") if isinstance(manifest, dict) else None
         if isinstance(metadata, dict) and manifest.get("kind") == "MailCollector":
             labels = metadata.get("labels")
-            yield str(metadata.get("name")), ({str(key): str(value) for key, value in labels.items()}
-                                              if isinstance(labels, dict) else {})
+            yield (
+                str(metadata.get("name")),
+                (
+                    {str(key): str(value) for key, value in labels.items()}
+                    if isinstance(labels, dict)
+                    else {}
+                ),
+            )
 
 
 def _settings(state_dir: Path) -> Any:

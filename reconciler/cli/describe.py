@@ -25,17 +25,24 @@ if TYPE_CHECKING:
 _WIDTH = 15
 
 
-@verb("describe", examples=[
-    ("mailcollector describe sales", "tells how sales is declared, how it fares, and what waits"),
-    ("mailcollector describe sales -o json", "the same for a program"),
-], exits={0: "told", 1: "no such collector, or nobody could tell", 2: "usage"})
+@verb(
+    "describe",
+    examples=[
+        (
+            "mailcollector describe sales",
+            "tells how sales is declared, how it fares, and what waits",
+        ),
+        ("mailcollector describe sales -o json", "the same for a program"),
+    ],
+    exits={0: "told", 1: "no such collector, or nobody could tell", 2: "usage"},
+)
 @click.argument("name", shell_complete=collector_names)
 @output
 @common(uses=READING)
 def command(settings: Settings, name: str, output: str) -> int:
-    """Tells everything about the collector NAME: what is declared, its conditions, the last error and the next
-    attempt, the last sessions, what it has collected in all, how much its history remembers, and the messages that
-    failed, with what happens to them next, or are parked."""
+    """Tells everything about the collector NAME: what is declared, its conditions, the last error
+    and the next attempt, the last sessions, what it has collected in all, how much its history
+    remembers, and the messages that failed, with what happens to them next, or are parked."""
     with reach(settings) as collectors:
         description = collectors.description(name)
         tell_where_from(settings, collectors)
@@ -50,8 +57,13 @@ def command(settings: Settings, name: str, output: str) -> int:
 
 def told(description: Description, now: datetime) -> list[str]:
     """The description as lines."""
-    return [*_fields(description, now), *_conditions(description.collector.status, now),
-            *_sessions(description), *_failing(description, now), *_parked(description, now)]
+    return [
+        *_fields(description, now),
+        *_conditions(description.collector.status, now),
+        *_sessions(description),
+        *_failing(description, now),
+        *_parked(description, now),
+    ]
 
 
 def _fields(description: Description, now: datetime) -> Iterator[str]:
@@ -59,18 +71,25 @@ def _fields(description: Description, now: datetime) -> Iterator[str]:
     yield _field("Name", collector.metadata.name)
     yield _field("Manifest", description.source or "none: it is declared no longer")
     if collector.metadata.labels:
-        yield _field("Labels", ", ".join(f"{key}={value}" for key, value in collector.metadata.labels.items()))
+        yield _field(
+            "Labels",
+            ", ".join(f"{key}={value}" for key, value in collector.metadata.labels.items()),
+        )
     for name, value in facts(collector.spec):
         yield _field(name, value)
     yield from _status(collector.status, now)
     for alert in description.alerts:
         yield _field("Alert", f"{alert.text} (the server, {ago(alert.at, now)})")
-    yield _field("History", f"{description.history_size:,} messages remembered, epoch {description.epoch}")
+    yield _field(
+        "History", f"{description.history_size:,} messages remembered, epoch {description.epoch}"
+    )
 
 
 def _status(status: Status, now: datetime) -> Iterator[str]:
     revision = f", revision {status.revision}" if status.revision else ""
-    yield _field("Generation", f"{status.generation}, observed {status.observed_generation}{revision}")
+    yield _field(
+        "Generation", f"{status.generation}, observed {status.observed_generation}{revision}"
+    )
     if status.loop_started_at:
         yield _field("Running since", moment(status.loop_started_at))
     if status.last_session and status.last_session.error:
@@ -82,10 +101,15 @@ def _status(status: Status, now: datetime) -> Iterator[str]:
     if closed := status.destination_away:
         yield _field("Dest. away", f"{waiting_for_destination(closed, now)}: {closed.message}")
     if status.next_session:
-        yield _field("Next session", f"{until(status.next_session, now)} ({moment(status.next_session)})")
+        yield _field(
+            "Next session", f"{until(status.next_session, now)} ({moment(status.next_session)})"
+        )
     totals = status.totals
-    yield _field("Totals", f"{totals.sessions:,} sessions, {totals.collected:,} collected, {totals.failed:,} failed, "
-                           f"{totals.deleted:,} deleted, {octets(totals.bytes)}")
+    yield _field(
+        "Totals",
+        f"{totals.sessions:,} sessions, {totals.collected:,} collected, {totals.failed:,} failed, "
+        f"{totals.deleted:,} deleted, {octets(totals.bytes)}",
+    )
 
 
 def _field(name: str, value: str) -> str:
@@ -95,41 +119,102 @@ def _field(name: str, value: str) -> str:
 def _conditions(status: Status, now: datetime) -> list[str]:
     if not status.conditions:
         return []
-    rows = [(condition.type, condition.status, condition.reason, ago(condition.last_transition_time, now),
-             condition.message) for condition in status.conditions]
-    return ["Conditions:", *aligned(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows, indent="  ")]
+    rows = [
+        (
+            condition.type,
+            condition.status,
+            condition.reason,
+            ago(condition.last_transition_time, now),
+            condition.message,
+        )
+        for condition in status.conditions
+    ]
+    return [
+        "Conditions:",
+        *aligned(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows, indent="  "),
+    ]
 
 
 def _sessions(description: Description) -> list[str]:
     if not description.sessions:
         return ["Sessions:      none yet"]
-    header = ("STARTED", "TOOK", "OUTCOME", "LISTED", "COLLECTED", "SKIPPED", "PARKED", "FAILED", "LEFT", "DELETED",
-              "SIZE", "ERROR")
+    header = (
+        "STARTED",
+        "TOOK",
+        "OUTCOME",
+        "LISTED",
+        "COLLECTED",
+        "SKIPPED",
+        "PARKED",
+        "FAILED",
+        "LEFT",
+        "DELETED",
+        "SIZE",
+        "ERROR",
+    )
     return ["Sessions:", *aligned(header, map(_session, description.sessions), indent="  ")]
 
 
 def _session(session: Session) -> tuple[str, ...]:
-    counters = (session.listed, session.collected, session.skipped, session.parked, session.failed, session.left,
-                session.deleted)
-    took = (session.finished_at - session.started_at).total_seconds() if session.finished_at else None
-    return (moment(session.started_at), "" if took is None else f"{took:.1f} s", session.outcome,
-            *(f"{count:,}" for count in counters), octets(session.bytes),
-            session.error.reason if session.error else "")
+    counters = (
+        session.listed,
+        session.collected,
+        session.skipped,
+        session.parked,
+        session.failed,
+        session.left,
+        session.deleted,
+    )
+    took = (
+        (session.finished_at - session.started_at).total_seconds() if session.finished_at else None
+    )
+    return (
+        moment(session.started_at),
+        "" if took is None else f"{took:.1f} s",
+        session.outcome,
+        *(f"{count:,}" for count in counters),
+        octets(session.bytes),
+        session.error.reason if session.error else "",
+    )
 
 
 def _failing(description: Description, now: datetime) -> list[str]:
     if not description.failing:
         return []
-    rows = [(message.folder, message.key, "" if message.size is None else octets(message.size),
-             f"{message.attempts:,}", ago(message.last_attempt, now), message.next, message.reason)
-            for message in description.failing]
-    return ["Failed messages:", *aligned(("FOLDER", "KEY", "SIZE", "ATTEMPTS", "LAST", "NEXT", "REASON"), rows,
-                                         indent="  ")]
+    rows = [
+        (
+            message.folder,
+            message.key,
+            "" if message.size is None else octets(message.size),
+            f"{message.attempts:,}",
+            ago(message.last_attempt, now),
+            message.next,
+            message.reason,
+        )
+        for message in description.failing
+    ]
+    return [
+        "Failed messages:",
+        *aligned(
+            ("FOLDER", "KEY", "SIZE", "ATTEMPTS", "LAST", "NEXT", "REASON"), rows, indent="  "
+        ),
+    ]
 
 
 def _parked(description: Description, now: datetime) -> list[str]:
     if not description.parked:
         return []
-    rows = [(message.folder, message.key, "" if message.size is None else octets(message.size),
-             ago(message.since, now), message.reason) for message in description.parked]
-    return ["Parked messages:", *aligned(("FOLDER", "KEY", "SIZE", "SINCE", "REASON"), rows, indent="  ")]
+    rows = [
+        (
+            message.folder,
+            message.key,
+            "" if message.size is None else octets(message.size),
+            ago(message.since, now),
+            message.reason,
+        )
+        for message in description.parked
+    ]
+    return [
+        "Parked messages:",
+        *aligned(("FOLDER", "KEY", "SIZE", "SINCE", "REASON"), rows, indent="  "),
+    ]

@@ -11,14 +11,18 @@ from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 
 
-@verb("disable", examples=[
-    ("mailcollector disable sales", "stops sales, and keeps its manifest and its history"),
-    ("mailcollector disable sales --git-commit", "the same, committed to git"),
-], exits=editing.EXITS)
+@verb(
+    "disable",
+    examples=[
+        ("mailcollector disable sales", "stops sales, and keeps its manifest and its history"),
+        ("mailcollector disable sales --git-commit", "the same, committed to git"),
+    ],
+    exits=editing.EXITS,
+)
 @click.argument("name", shell_complete=collector_names)
 @editing.git_commit
 @common(uses=READING)
 def command(settings: Settings, name: str, git_commit: bool) -> int:
-    """Sets `enabled: false` in the manifest of the collector NAME: it stays declared, keeps its history, and collects
-    nothing. Comments, order and quoting of the file stay as they are."""
+    """Sets `enabled: false` in the manifest of the collector NAME: it stays declared, keeps its
+    history, and collects nothing. Comments, order and quoting of the file stay as they are."""
     return editing.switch(settings, name, enabled=False, git_commit=git_commit)

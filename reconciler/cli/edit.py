@@ -57,7 +57,9 @@ class Field(click.ParamType[tuple[str, ...]]):
 
     name = "field"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
         try:
             return keys(str(value))
         except ValueError:
@@ -69,40 +71,71 @@ class Assignment(click.ParamType[tuple[tuple[str, ...], str]]):
 
     name = "field=value"
 
-    def convert(self, value: Any, param: click.Parameter | None,
-                ctx: click.Context | None) -> tuple[tuple[str, ...], str]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[str, ...], str]:
         field, equals, text = str(value).partition("=")
         try:
             return keys(field if equals else ""), text
         except ValueError:
-            self.fail(f"{value!r} is not of the form FIELD=VALUE, such as spec.collect.interval=10m", param, ctx)
+            self.fail(
+                f"{value!r} is not of the form FIELD=VALUE, such as spec.collect.interval=10m",
+                param,
+                ctx,
+            )
 
 
-@verb("edit", examples=[
-    ("mailcollector edit sales", "opens the manifest of sales in $VISUAL or $EDITOR"),
-    ("mailcollector edit sales --set spec.collect.interval=10m", "changes one field"),
-    ("mailcollector edit sales --set spec.source.folders=[INBOX,Sent] --unset spec.title --git-commit",
-     "changes a list, removes a field, and commits it to git"),
-], exits=editing.EXITS)
+@verb(
+    "edit",
+    examples=[
+        ("mailcollector edit sales", "opens the manifest of sales in $VISUAL or $EDITOR"),
+        ("mailcollector edit sales --set spec.collect.interval=10m", "changes one field"),
+        (
+            "mailcollector edit sales --set spec.source.folders=[INBOX,Sent] --unset spec.title --git-commit",
+            "changes a list, removes a field, and commits it to git",
+        ),
+    ],
+    exits=editing.EXITS,
+)
 @click.argument("name", shell_complete=collector_names)
-@click.option("--set", "sets", type=Assignment(), metavar="FIELD=VALUE", multiple=True,
-              help="Give a field this value: text, a number, true, false, or YAML in brackets, braces or quotes.")
-@click.option("--unset", "unsets", type=Field(), metavar="FIELD", multiple=True, help="Remove a field.")
+@click.option(
+    "--set",
+    "sets",
+    type=Assignment(),
+    metavar="FIELD=VALUE",
+    multiple=True,
+    help="Give a field this value: text, a number, true, false, or YAML in brackets, braces or quotes.",
+)
+@click.option(
+    "--unset", "unsets", type=Field(), metavar="FIELD", multiple=True, help="Remove a field."
+)
 @editing.git_commit
 @common(uses=FILES)
-def command(settings: Settings, name: str, sets: Sequence[tuple[tuple[str, ...], str]],
-            unsets: Sequence[tuple[str, ...]], git_commit: bool) -> int:
-    """Changes the manifest of the collector NAME in its file: the fields that are named or, without any, whatever is
-    changed in the editor, which opens again until the manifest is valid. Everything else in the file, comments, order
-    and quoting, stays as it is. An invalid result is not written."""
+def command(
+    settings: Settings,
+    name: str,
+    sets: Sequence[tuple[tuple[str, ...], str]],
+    unsets: Sequence[tuple[str, ...]],
+    git_commit: bool,
+) -> int:
+    """Changes the manifest of the collector NAME in its file: the fields that are named or, without
+    any, whatever is changed in the editor, which opens again until the manifest is valid.
+    Everything else in the file, comments, order and quoting, stays as it is. An invalid result is
+    not written."""
     message = f"Change collector {name}"
     if not (sets or unsets):
         return _with_editor(settings, name, message, git_commit=git_commit)
-    from reconciler.manifests.splicing import MISSING, Setting, changed, value_of  # noqa: PLC0415  # --help does without
+    # --help does without
+    from reconciler.manifests.splicing import MISSING, Setting, changed, value_of  # noqa: PLC0415
 
     def edited(own: str) -> str:
-        return changed(own, [*(Setting(field, value_of(text)) for field, text in sets),
-                             *(Setting(field, MISSING) for field in unsets)])
+        return changed(
+            own,
+            [
+                *(Setting(field, value_of(text)) for field, text in sets),
+                *(Setting(field, MISSING) for field in unsets),
+            ],
+        )
 
     editing.change(settings, name, edited, message, git_commit=git_commit)
     return 0
@@ -129,19 +162,26 @@ class _Draft:
 
 @contextlib.contextmanager
 def _kept(name: str) -> Iterator[_Draft]:
-    """However this ends, what somebody typed and what was not written is left in a file, and it is said where."""
+    """However this ends, what somebody typed and what was not written is left in a file, and it is
+    said where."""
     draft = _Draft()
     try:
         yield draft
     finally:
         if draft.text is not None:
-            descriptor, file = tempfile.mkstemp(prefix=f"mailcollector-{name}-", suffix=".yaml", text=False)  # 0600
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as kept:
+            descriptor, file = tempfile.mkstemp(
+                prefix=f"mailcollector-{name}-", suffix=".yaml", text=False
+            )  # 0600
+            with os.fdopen(
+                descriptor, "w", encoding="utf-8", errors="surrogateescape", newline=""
+            ) as kept:
                 kept.write(draft.text)
             complain(f"what you wrote is kept in {file}")
 
 
-def _edited_until_valid(shelf: Shelf, name: str, before: str, draft: _Draft, message: str, *, git_commit: bool) -> int:
+def _edited_until_valid(
+    shelf: Shelf, name: str, before: str, draft: _Draft, message: str, *, git_commit: bool
+) -> int:
     from reconciler.manifests.edits import EditRefused  # noqa: PLC0415  # --help does without
 
     content, shown = before, before
@@ -153,7 +193,8 @@ def _edited_until_valid(shelf: Shelf, name: str, before: str, draft: _Draft, mes
             complain(f"{name} was not changed")
             return 0 if after == before else 1
         try:
-            written = shelf.change(name, lambda _, after=after: after)  # type: ignore[misc]  # mypy sees no default
+            # mypy sees no default
+            written = shelf.change(name, lambda _, after=after: after)  # type: ignore[misc]
         except EditRefused as refused:
             content, shown = after, _explained(after, refused)
             continue
@@ -169,12 +210,18 @@ def _is_terminal() -> bool:
 
 def _explained(content: str, refused: EditRefused) -> str:
     """The manifest below what is wrong with it."""
-    told = [escape(f"{found.path or 'YAML'}: {found.message}") for found in refused.diagnostics] or [str(refused)]
-    return "".join(f"{_MARK}{line}\n" for line in [*told, "Mend it, or leave it as it is to give up."]) + content
+    told = [
+        escape(f"{found.path or 'YAML'}: {found.message}") for found in refused.diagnostics
+    ] or [str(refused)]
+    return (
+        "".join(f"{_MARK}{line}\n" for line in [*told, "Mend it, or leave it as it is to give up."])
+        + content
+    )
 
 
 def _edited(content: str, draft: _Draft) -> str:
-    """What a person makes of it in an editor of theirs. Raises EditorFailed; what was saved before that is kept too."""
+    """What a person makes of it in an editor of theirs. Raises EditorFailed; what was saved before
+    that is kept too."""
     with tempfile.TemporaryDirectory(prefix="mailcollector-") as directory:
         file = Path(directory) / "manifest.yaml"
         file.write_text(content, encoding="utf-8", errors="surrogateescape", newline="")
@@ -184,10 +231,14 @@ def _edited(content: str, draft: _Draft) -> str:
         except (OSError, ValueError) as error:
             raise EditorFailed(f"the editor {program!r} cannot be started: {error}") from error
         after = _saved(file)
-        if after != "".join(line for line in content.splitlines(keepends=True) if not line.startswith(_MARK)):
+        if after != "".join(
+            line for line in content.splitlines(keepends=True) if not line.startswith(_MARK)
+        ):
             draft.text = after
         if code:
-            raise EditorFailed(f"the editor {program!r} ended with exit code {code}: nothing was written")
+            raise EditorFailed(
+                f"the editor {program!r} ended with exit code {code}: nothing was written"
+            )
         return after
 
 

@@ -20,13 +20,19 @@ if TYPE_CHECKING:
     from reconciler.manifests.edits import Shelf, Written
     from reconciler.manifests.splicing import Setting
 
-EXITS = {0: "written, or nothing had to be changed",
-         1: "refused: the result would be invalid, no such collector, or the file cannot be written", 2: "usage"}
-git_commit = click.option("--git-commit", is_flag=True, help="Make a git commit of exactly the changed file.")
+EXITS = {
+    0: "written, or nothing had to be changed",
+    1: "refused: the result would be invalid, no such collector, or the file cannot be written",
+    2: "usage",
+}
+git_commit = click.option(
+    "--git-commit", is_flag=True, help="Make a git commit of exactly the changed file."
+)
 
 
 def open_shelf(settings: Settings) -> Shelf:
-    """The manifests that the verbs change: those of the running daemon, else of --manifests or ./collectors.d."""
+    """The manifests that the verbs change: those of the running daemon, else of --manifests or
+    ./collectors.d."""
     from reconciler.manifests.edits import Shelf  # noqa: PLC0415  # --help does without
 
     return Shelf(manifests_directory(settings), allow_inline_secrets=settings.allow_inline_secrets)
@@ -47,7 +53,9 @@ def refusals() -> Iterator[None]:
 
 def told(found: Diagnostic) -> str:
     """A diagnostic in one line."""
-    return escape(f"{found.file}:{found.line}:{found.column}: {found.severity}: {found.message} [{found.rule}]")
+    return escape(
+        f"{found.file}:{found.line}:{found.column}: {found.severity}: {found.message} [{found.rule}]"
+    )
 
 
 def require_declared(shelf: Shelf, name: str) -> None:
@@ -62,7 +70,9 @@ def finish(path: Path, message: str, *, git_commit: bool) -> None:
     click.echo(escape(f"{message}: {path}{revision}"))
 
 
-def change(settings: Settings, name: str, edit: Callable[[str], str], message: str, *, git_commit: bool) -> bool:
+def change(
+    settings: Settings, name: str, edit: Callable[[str], str], message: str, *, git_commit: bool
+) -> bool:
     """Change a collector's document in its file; whether anything was different."""
     shelf = open_shelf(settings)
     require_declared(shelf, name)
@@ -79,11 +89,17 @@ def change(settings: Settings, name: str, edit: Callable[[str], str], message: s
 
 def switch(settings: Settings, name: str, *, enabled: bool, git_commit: bool) -> int:
     """`enable` and `disable`."""
-    from reconciler.manifests.splicing import Setting, changed  # noqa: PLC0415  # --help does without
+    # --help does without
+    from reconciler.manifests.splicing import Setting, changed  # noqa: PLC0415
 
     setting: Setting = Setting(("spec", "enabled"), enabled)
-    change(settings, name, lambda own: own if enabled and _is_enabled(own) else changed(own, [setting]),
-           f"{'Enable' if enabled else 'Disable'} collector {name}", git_commit=git_commit)
+    change(
+        settings,
+        name,
+        lambda own: own if enabled and _is_enabled(own) else changed(own, [setting]),
+        f"{'Enable' if enabled else 'Disable'} collector {name}",
+        git_commit=git_commit,
+    )
     return 0
 
 

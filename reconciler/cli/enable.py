@@ -11,10 +11,14 @@ from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 
 
-@verb("enable", examples=[
-    ("mailcollector enable sales", "lets sales collect again"),
-    ("mailcollector enable sales --git-commit", "the same, committed to git"),
-], exits=editing.EXITS)
+@verb(
+    "enable",
+    examples=[
+        ("mailcollector enable sales", "lets sales collect again"),
+        ("mailcollector enable sales --git-commit", "the same, committed to git"),
+    ],
+    exits=editing.EXITS,
+)
 @click.argument("name", shell_complete=collector_names)
 @editing.git_commit
 @common(uses=READING)

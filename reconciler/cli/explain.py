@@ -26,28 +26,49 @@ def _rules(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     return [rule for rule in RULES if rule.startswith(incomplete)]
 
 
-@verb("explain", examples=[
-    ("mailcollector explain tls-none", "tells what the rule is about that validate names in brackets"),
-    ("mailcollector explain", "lists all rules"),
-    ("mailcollector explain -o json", "the same for a program"),
-], exits={0: "told", 1: "no such rule", 2: "usage"})
+@verb(
+    "explain",
+    examples=[
+        (
+            "mailcollector explain tls-none",
+            "tells what the rule is about that validate names in brackets",
+        ),
+        ("mailcollector explain", "lists all rules"),
+        ("mailcollector explain -o json", "the same for a program"),
+    ],
+    exits={0: "told", 1: "no such rule", 2: "usage"},
+)
 @click.argument("rule", required=False, shell_complete=_rules)
-@click.option("-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True,
-              help="How it is printed.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "yaml"]),
+    default="text",
+    show_default=True,
+    help="How it is printed.",
+)
 @common(uses=())
 def command(_: Settings, rule: str | None, output: str) -> int:
     """Tells what a rule of `validate` is about, or lists all of them."""
-    from reconciler.manifests.catalogue import RULES, WARNINGS, page  # noqa: PLC0415  # --help does without
+    # --help does without
+    from reconciler.manifests.catalogue import RULES, WARNINGS, page  # noqa: PLC0415
 
     if rule is not None and rule not in RULES:
         raise UnknownRule(f"there is no rule {rule!r}{suggestion(rule, RULES)}")
     found: list[dict[str, Any]] = [
-        {"rule": one, "severity": "warning" if one in WARNINGS else "error", "meaning": meaning, "page": page(one)}
-        for one, meaning in RULES.items() if rule in {None, one}]
+        {
+            "rule": one,
+            "severity": "warning" if one in WARNINGS else "error",
+            "meaning": meaning,
+            "page": page(one),
+        }
+        for one, meaning in RULES.items()
+        if rule in {None, one}
+    ]
     if output != "text":
         click.echo(structured(found, output))
     elif rule:
-        one, = found
+        (one,) = found
         click.echo(f"{rule} ({one['severity']})\n\n{one['meaning']}\n\n{one['page']}")
     else:
         width = max(map(len, RULES))

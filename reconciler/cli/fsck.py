@@ -18,26 +18,46 @@ if TYPE_CHECKING:
     from reconciler.model.findings import Finding
 
 
-@verb("fsck", failure=2, examples=[
-    ("mailcollector fsck", "compares the ledger in ./state with ./collectors.d and the Maildirs, changes nothing"),
-    ("mailcollector fsck --mend", "also puts in order what is safe to put in order"),
-    ("mailcollector fsck -o json", "the same as the first for a program"),
-], exits={0: "in order, or mended", 1: "something is not, and was not mended",
-          2: "could not look: a daemon runs, there is no ledger or it cannot be read; usage"})
+@verb(
+    "fsck",
+    failure=2,
+    examples=[
+        (
+            "mailcollector fsck",
+            "compares the ledger in ./state with ./collectors.d and the Maildirs, changes nothing",
+        ),
+        ("mailcollector fsck --mend", "also puts in order what is safe to put in order"),
+        ("mailcollector fsck -o json", "the same as the first for a program"),
+    ],
+    exits={
+        0: "in order, or mended",
+        1: "something is not, and was not mended",
+        2: "could not look: a daemon runs, there is no ledger or it cannot be read; usage",
+    },
+)
 @click.option("--mend", is_flag=True, help="Mend what is safe to mend.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True,
-              help="How the findings are printed.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the findings are printed.",
+)
 @common(uses=READING)
 def command(settings: Settings, mend: bool, output: str) -> int:
-    """Checks that the ledger is whole, and compares it with the Maildirs and the manifests: tells of temporary files
-    that crashes left, mail that was damaged, mail that is recorded and not found, and histories of collectors that no
-    manifest declares. With --mend it removes such temporary files and lets such histories expire. Mail that is not
-    found is only told, because mail programs move and delete mail. Owns the state meanwhile: stop the daemon first."""
+    """Checks that the ledger is whole, and compares it with the Maildirs and the manifests: tells
+    of temporary files that crashes left, mail that was damaged, mail that is recorded and not
+    found, and histories of collectors that no manifest declares. With --mend it removes such
+    temporary files and lets such histories expire. Mail that is not found is only told, because
+    mail programs move and delete mail. Owns the state meanwhile: stop the daemon first."""
     directory = directory_on_disk(settings)
     from reconciler.app import offline  # noqa: PLC0415  # --help does without
 
     findings = offline.fsck(settings, directory, mend=mend)
-    click.echo(json_text([asdict(found) for found in findings]) if output == "json" else _text(findings))
+    click.echo(
+        json_text([asdict(found) for found in findings]) if output == "json" else _text(findings)
+    )
     return 1 if any(found.open for found in findings) else 0
 
 

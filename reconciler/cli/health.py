@@ -21,18 +21,28 @@ _MOST = 4096
 _REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-@verb("health", examples=[
-    ("mailcollector health", "asks the daemon over ./state"),
-    ("mailcollector health --state-dir /var/lib/mailcollector", "asks the one over that state"),
-], exits={0: "the daemon's control loop moves", 1: "it does not, or no daemon answers", 2: "usage"})
+@verb(
+    "health",
+    examples=[
+        ("mailcollector health", "asks the daemon over ./state"),
+        ("mailcollector health --state-dir /var/lib/mailcollector", "asks the one over that state"),
+    ],
+    exits={
+        0: "the daemon's control loop moves",
+        1: "it does not, or no daemon answers",
+        2: "usage",
+    },
+)
 @common(manifests=False, uses={"--state-dir"})
 def command(settings: Settings) -> int:
-    """Asks the running daemon whether its control loop moves, and waits 8 seconds at most: for containers and
-    supervisors that look after it. A mailbox that fails, or a manifest that is wrong, makes no daemon unhealthy.
-    Neither the manifests nor the ledger are read."""
+    """Asks the running daemon whether its control loop moves, and waits 8 seconds at most: for
+    containers and supervisors that look after it. A mailbox that fails, or a manifest that is
+    wrong, makes no daemon unhealthy. Neither the manifests nor the ledger are read."""
     status, said = _answer(settings, time.monotonic() + _DEADLINE)
     if status != 200:
-        complain(f"the daemon over {settings.state_dir} is not well: {said or f'HTTP status {status}'}")
+        complain(
+            f"the daemon over {settings.state_dir} is not well: {said or f'HTTP status {status}'}"
+        )
         return 1
     click.echo(escape(said) or "ok")
     return 0
@@ -47,12 +57,20 @@ def _answer(settings: Settings, deadline: float) -> tuple[int, str]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_left(deadline))
             if not connected(connection, settings, directory):
-                raise DaemonUnreachable(f"no daemon runs over {settings.state_dir}: nobody listens on "
-                                        f"{settings.control_socket.name} there")
+                raise DaemonUnreachable(
+                    f"no daemon runs over {settings.state_dir}: nobody listens on "
+                    f"{settings.control_socket.name} there"
+                )
             text = _asked(connection, deadline).decode("utf-8", "replace")
     except OSError as error:
-        why = f" within {_DEADLINE:g} seconds" if isinstance(error, TimeoutError) else f": {error.strerror}"
-        raise DaemonUnreachable(f"the daemon at {settings.control_socket} does not answer{why}") from error
+        why = (
+            f" within {_DEADLINE:g} seconds"
+            if isinstance(error, TimeoutError)
+            else f": {error.strerror}"
+        )
+        raise DaemonUnreachable(
+            f"the daemon at {settings.control_socket} does not answer{why}"
+        ) from error
     finally:
         os.close(directory)
     head, _, body = text.partition("\r\n\r\n")

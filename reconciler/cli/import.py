@@ -28,35 +28,69 @@ class ConfigurationUnreadable(CollectorError):
     reason = "ConfigurationUnreadable"
 
 
-@verb("import", examples=[
-    ("mailcollector import fetchmailrc ~/.fetchmailrc", "writes a manifest for each account into ./collectors.d"),
-    ("mailcollector import getmailrc ~/.config/getmail/getmailrc --local-domain example.org",
-     "the same for getmail, with local users as addresses of example.org"),
-    ("mailcollector import fetchmailrc fetchmailrc --dry-run", "prints the manifests, and writes nothing"),
-], exits={0: "written; what was not carried over is said",
-          1: "an account was left out; or nothing was written, because the configuration cannot be read or a file "
-             "exists already", 2: "usage"})
+@verb(
+    "import",
+    examples=[
+        (
+            "mailcollector import fetchmailrc ~/.fetchmailrc",
+            "writes a manifest for each account into ./collectors.d",
+        ),
+        (
+            "mailcollector import getmailrc ~/.config/getmail/getmailrc --local-domain example.org",
+            "the same for getmail, with local users as addresses of example.org",
+        ),
+        (
+            "mailcollector import fetchmailrc fetchmailrc --dry-run",
+            "prints the manifests, and writes nothing",
+        ),
+    ],
+    exits={
+        0: "written; what was not carried over is said",
+        1: "an account was left out; or nothing was written, because the configuration cannot be read or a file "
+        "exists already",
+        2: "usage",
+    },
+)
 @click.argument("tool", type=click.Choice(["fetchmailrc", "getmailrc"]))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--local-domain", metavar="DOMAIN", default="localhost", show_default=True,
-              help="Local users are addresses of this domain.")
-@click.option("--secrets", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
-              help="Where the passwords go, a file of mode 0600 each; default: a directory .secrets in that of the "
-                   "manifests, which git ignores.")
+@click.option(
+    "--local-domain",
+    metavar="DOMAIN",
+    default="localhost",
+    show_default=True,
+    help="Local users are addresses of this domain.",
+)
+@click.option(
+    "--secrets",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the passwords go, a file of mode 0600 each; default: a directory .secrets in that of the "
+    "manifests, which git ignores.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the manifests; write nothing.")
 @common(uses=FILES)
-def command(settings: Settings, tool: str, file: Path, local_domain: str, secrets: Path | None, dry_run: bool) -> int:
-    """Writes manifests for the accounts of fetchmail 6.4 or getmail6: a file for each collector, one for each
-    Destination, and the passwords in files of their own. What could not be carried over, or works otherwise here, is
-    said with its line, on stderr and in the manifest. An account that cannot be understood, or whose manifest would be
-    invalid, is left out, and the others are written. Nothing that exists is overwritten; the tool's own memory of what
-    it has fetched is not read."""
+def command(
+    settings: Settings,
+    tool: str,
+    file: Path,
+    local_domain: str,
+    secrets: Path | None,
+    dry_run: bool,
+) -> int:
+    """Writes manifests for the accounts of fetchmail 6.4 or getmail6: a file for each collector,
+    one for each Destination, and the passwords in files of their own. What could not be carried
+    over, or works otherwise here, is said with its line, on stderr and in the manifest. An account
+    that cannot be understood, or whose manifest would be invalid, is left out, and the others are
+    written. Nothing that exists is overwritten; the tool's own memory of what it has fetched is not
+    read."""
     foreign = _read(tool, file, local_domain)
     directory = _directory(settings)
     found = _manifests(foreign, file, directory, secrets)
     refused = _refused(settings, directory, found)
-    for note in sorted([*foreign.notes, *(note for one in foreign.accounts for note in one.notes)],
-                       key=lambda note: note.line):
+    for note in sorted(
+        [*foreign.notes, *(note for one in foreign.accounts for note in one.notes)],
+        key=lambda note: note.line,
+    ):
         tell(escape(f"{file}:{note.line}: {note.message}"))
     for name, why in refused.items():
         tell(escape(f"{file}: {name.removesuffix('.yaml')} is left out: {why}"))
@@ -70,7 +104,8 @@ def command(settings: Settings, tool: str, file: Path, local_domain: str, secret
 
 
 def _read(tool: str, file: Path, domain: str) -> Foreign:
-    from reconciler.manifests.foreign.accounts import Foreign, Note, Unreadable  # noqa: PLC0415  # --help does without
+    # --help does without
+    from reconciler.manifests.foreign.accounts import Foreign, Note, Unreadable  # noqa: PLC0415
     from reconciler.manifests.foreign.fetchmail import fetchmail  # noqa: PLC0415
     from reconciler.manifests.foreign.getmail import getmail  # noqa: PLC0415
 
@@ -80,11 +115,17 @@ def _read(tool: str, file: Path, domain: str) -> Foreign:
         text = raw.decode()
     except UnicodeDecodeError as error:  # both tools read bytes
         text = raw.decode("latin-1")
-        notes = (Note(raw.count(b"\n", 0, error.start) + 1, "this is not UTF-8: it is read as Latin-1, and what the "
-                      "tool sent as it stands here, a user name or a password, is sent as UTF-8"),)
+        notes = (
+            Note(
+                raw.count(b"\n", 0, error.start) + 1,
+                "this is not UTF-8: it is read as Latin-1, and what the "
+                "tool sent as it stands here, a user name or a password, is sent as UTF-8",
+            ),
+        )
     try:
         found = {"fetchmailrc": fetchmail, "getmailrc": getmail}[tool](
-            text.removeprefix("\ufeff"), domain, str(file.absolute().parent))
+            text.removeprefix("\ufeff"), domain, str(file.absolute().parent)
+        )
         return Foreign(found.accounts, (*notes, *found.notes), found.left_out)
     except Unreadable as error:
         raise ConfigurationUnreadable(f"{file}:{error.line}: {error}") from error
@@ -104,16 +145,24 @@ def _manifests(foreign: Foreign, file: Path, directory: Path, secrets: Path | No
 
     taken = Shelf(directory).names() if directory.is_dir() else []
     where = ".secrets" if secrets is None else os.path.relpath(secrets, directory)
-    return manifests(foreign, file.name, where if secrets is None or not secrets.is_absolute() else str(secrets), taken,
-                     modeline=modeline_for(directory))
+    return manifests(
+        foreign,
+        file.name,
+        where if secrets is None or not secrets.is_absolute() else str(secrets),
+        taken,
+        modeline=modeline_for(directory),
+    )
 
 
 def _refused(settings: Settings, directory: Path, found: Manifests) -> dict[str, str]:
     """The collectors whose manifests would be invalid, and why."""
-    from reconciler.manifests.edits import EditRefused, Shelf  # noqa: PLC0415  # --help does without
+    # --help does without
+    from reconciler.manifests.edits import EditRefused, Shelf  # noqa: PLC0415
 
     with ExitStack() as around:
-        present = directory if directory.is_dir() else Path(around.enter_context(TemporaryDirectory()))
+        present = (
+            directory if directory.is_dir() else Path(around.enter_context(TemporaryDirectory()))
+        )
         shelf = Shelf(present, allow_inline_secrets=settings.allow_inline_secrets)
     files = {name: (directory / name, text.encode()) for name, text in found.texts.items()}
 
@@ -126,7 +175,9 @@ def _refused(settings: Settings, directory: Path, found: Manifests) -> dict[str,
 
     if not why_not(*files):
         return {}
-    reasons = {name: why_not(place, name) for name, place in found.places.items()}  # then one by one
+    reasons = {
+        name: why_not(place, name) for name, place in found.places.items()
+    }  # then one by one
     return {name: why for name, why in sorted(reasons.items()) if why}
 
 

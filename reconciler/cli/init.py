@@ -51,27 +51,47 @@ validate collectors:
     reports:
       codequality: quality.json
 """
-_CI = {"github": (".github/workflows/collectors.yaml", _WORKFLOW), "gitlab": (".gitlab-ci.yml", _PIPELINE)}
+_CI = {
+    "github": (".github/workflows/collectors.yaml", _WORKFLOW),
+    "gitlab": (".gitlab-ci.yml", _PIPELINE),
+}
 
 
-@verb("init", examples=[
-    ("mailcollector init", "makes collectors.d, secrets and what git and CI want in the current directory"),
-    ("mailcollector init /srv/mail --ci gitlab", "the same in /srv/mail, for GitLab's CI"),
-], exits={0: "made, or there already", 1: "something cannot be written", 2: "usage"})
-@click.argument("directory", metavar="[DIR]", default=Path(), type=click.Path(file_okay=False, path_type=Path))
-@click.option("--ci", type=click.Choice([*_CI, "none"]), default="github", show_default=True,
-              help="For whose CI a job that checks the manifests is written.")
+@verb(
+    "init",
+    examples=[
+        (
+            "mailcollector init",
+            "makes collectors.d, secrets and what git and CI want in the current directory",
+        ),
+        ("mailcollector init /srv/mail --ci gitlab", "the same in /srv/mail, for GitLab's CI"),
+    ],
+    exits={0: "made, or there already", 1: "something cannot be written", 2: "usage"},
+)
+@click.argument(
+    "directory", metavar="[DIR]", default=Path(), type=click.Path(file_okay=False, path_type=Path)
+)
+@click.option(
+    "--ci",
+    type=click.Choice([*_CI, "none"]),
+    default="github",
+    show_default=True,
+    help="For whose CI a job that checks the manifests is written.",
+)
 @common(uses=())
 def command(_: Settings, directory: Path, ci: str) -> int:
-    """Makes a directory to begin with, DIR or the current one: `collectors.d` for the manifests, `secrets` for
-    passwords (0700; git ignores it), the JSON Schema and the settings by which editors find it, `.gitignore`, and a job
-    of CI that checks the manifests. What exists stays as it is."""
+    """Makes a directory to begin with, DIR or the current one: `collectors.d` for the manifests,
+    `secrets` for passwords (0700; git ignores it), the JSON Schema and the settings by which
+    editors find it, `.gitignore`, and a job of CI that checks the manifests. What exists stays as
+    it is."""
     for path, made in _made(directory, ci):
         click.echo(f"{'made  ' if made else 'kept  '} {escape(str(path))}")
     here = "" if directory == Path() else f"cd {escape(str(directory))}; "
-    click.echo(f"\nNext:\n  {here}mailcollector add NAME      asks for the account, and declares a collector\n"
-               "  mailcollector check NAME    logs in and counts, collects nothing\n"
-               "  mailcollector run           collects, until Ctrl-C")
+    click.echo(
+        f"\nNext:\n  {here}mailcollector add NAME      asks for the account, and declares a collector\n"
+        "  mailcollector check NAME    logs in and counts, collects nothing\n"
+        "  mailcollector run           collects, until Ctrl-C"
+    )
     return 0
 
 
@@ -86,9 +106,14 @@ def _made(directory: Path, ci: str) -> Iterator[tuple[Path, bool]]:
     _file(directory / "secrets" / ".gitignore", "*\n")
     place = directory / "schemas" / schema.FILE
     yield place, write_schema(place)
-    settings: dict[str, Any] = {"yaml.schemas": {f"./schemas/{schema.FILE}": ["collectors.d/**/*.yaml",
-                                                                             "collectors.d/**/*.yml"]}}
-    yield from _given(directory / ".vscode" / "settings.json", json.dumps(settings, indent=2) + "\n")
+    settings: dict[str, Any] = {
+        "yaml.schemas": {
+            f"./schemas/{schema.FILE}": ["collectors.d/**/*.yaml", "collectors.d/**/*.yml"]
+        }
+    }
+    yield from _given(
+        directory / ".vscode" / "settings.json", json.dumps(settings, indent=2) + "\n"
+    )
     yield directory / ".gitignore", _ignored(directory / ".gitignore")
     if ci in _CI:
         name, content = _CI[ci]
@@ -130,5 +155,7 @@ def _ignored(path: Path) -> bool:
     if found is None:
         new_file(path, added)
     else:
-        replace_file(path, found, found + (b"" if found.endswith(b"\n") or not found else b"\n") + added)
+        replace_file(
+            path, found, found + (b"" if found.endswith(b"\n") or not found else b"\n") + added
+        )
     return True

@@ -1,7 +1,9 @@
-"""The JSONPath of kubectl: `{.items[*].metadata.name}`, with text around it, `{range …}{end}` and filters.
+"""The JSONPath of kubectl: `{.items[*].metadata.name}`, with text around it, `{range …}{end}` and
+filters.
 
-Its documentation is "JSONPath Support" in Kubernetes' reference. What it has and other JSONPaths do not (text around
-the expressions, ranges, several results in one line) is what people type, so that no library of JSONPath does.
+Its documentation is "JSONPath Support" in Kubernetes' reference. What it has and other JSONPaths do
+not (text around the expressions, ranges, several results in one line) is what people type, so that
+no library of JSONPath does.
 """
 
 from __future__ import annotations
@@ -17,11 +19,20 @@ from msgspec import Struct
 _STEP = re.compile(
     r"\.\.(?P<below>[\w-]+)|\.\*|\.(?P<field>[\w-]+)"
     r"|\[\s*(?:(?P<all>\*)|'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\"|\?\((?P<filter>[^()]*)\)"
-    r"|(?P<index>-?\d+)|(?P<from>-?\d*):(?P<to>-?\d*))\s*\]")
-_FILTER = re.compile(r"\s*@(?P<path>[^\s=!<>]*)\s*(?:(?P<compared>==|!=|<=|>=|<|>)\s*(?P<value>.+?))?\s*")
+    r"|(?P<index>-?\d+)|(?P<from>-?\d*):(?P<to>-?\d*))\s*\]"
+)
+_FILTER = re.compile(
+    r"\s*@(?P<path>[^\s=!<>]*)\s*(?:(?P<compared>==|!=|<=|>=|<|>)\s*(?P<value>.+?))?\s*"
+)
 _PIECE = re.compile(r"\{(?P<expression>(?:[^{}'\"]|'[^']*'|\"[^\"]*\")*)\}")
 _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\", r"\"": '"', r"\'": "'"}
 
 Step = Callable[[Any], Iterator[Any]]
@@ -68,7 +79,9 @@ def path(text: str) -> Path:
     while at < len(inner.removesuffix(".") if inner == "." else inner):
         match = _STEP.match(inner, at)
         if match is None:
-            raise BadTemplate(f"{text!r} is no path at {inner[at:]!r}: write it like .metadata.name or .items[*].spec")
+            raise BadTemplate(
+                f"{text!r} is no path at {inner[at:]!r}: write it like .metadata.name or .items[*].spec"
+            )
         steps.append(_step(match))
         at = match.end()
     return Path(tuple(steps))
@@ -105,9 +118,9 @@ def _body(text: str, *, nested: bool) -> tuple[tuple[Piece, ...], str]:
     """The pieces up to the end or, within a range, to its `{end}`; and the text behind that."""
     pieces: list[Piece] = []
     while match := _PIECE.search(text):
-        if before := text[:match.start()]:
+        if before := text[: match.start()]:
             pieces.append(_literal(before))
-        text = text[match.end():]
+        text = text[match.end() :]
         expression = match["expression"].strip()
         if expression == "end":
             if not nested:
@@ -117,7 +130,9 @@ def _body(text: str, *, nested: bool) -> tuple[tuple[Piece, ...], str]:
             body, text = _body(text, nested=True)
             pieces.append(Range(path(expression.removeprefix("range")), body))
         elif expression[:1] in {'"', "'"}:
-            pieces.append(re.sub(r"\\.", lambda found: _ESCAPES.get(found[0], found[0]), expression[1:-1]))
+            pieces.append(
+                re.sub(r"\\.", lambda found: _ESCAPES.get(found[0], found[0]), expression[1:-1])
+            )
         else:
             pieces.append(path(expression))
     if nested:
@@ -135,7 +150,9 @@ def _literal(text: str) -> str:
 
 def _step(match: re.Match[str]) -> Step:
     if name := match["field"] or match["single"] or match["double"]:
-        return lambda value: iter([value[name]] if isinstance(value, dict) and name in value else [])
+        return lambda value: iter(
+            [value[name]] if isinstance(value, dict) and name in value else []
+        )
     if match["below"]:
         return lambda value: _below(value, match["below"])
     if match["index"]:
@@ -149,11 +166,13 @@ def _step(match: re.Match[str]) -> Step:
 
 
 def _every(value: Any) -> Iterator[Any]:
-    return iter(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+    return iter(
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    )
 
 
 def _at(value: Any, index: int) -> Sequence[Any]:
-    return value[index:index + 1 or None] if isinstance(value, list) else []
+    return value[index : index + 1 or None] if isinstance(value, list) else []
 
 
 def _below(value: Any, name: str) -> Iterator[Any]:
@@ -169,7 +188,10 @@ def _filter(text: str) -> Step:
     if match is None:
         raise BadTemplate(f'{text!r} is no filter: write it like ?(@.metadata.name=="sales")')
     inner = path(match["path"] or ".")
-    compared, wanted = _COMPARED.get(match["compared"] or ""), _value(match["value"]) if match["value"] else None
+    compared, wanted = (
+        _COMPARED.get(match["compared"] or ""),
+        _value(match["value"]) if match["value"] else None,
+    )
     return lambda value: (one for one in _every(value) if _holds(inner.of(one), compared, wanted))
 
 

@@ -29,7 +29,9 @@ class InvalidManifest(CollectorError):
     reason = "InvalidManifest"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"the manifest of {name} is not valid: `mailcollector validate` tells what is wrong")
+        super().__init__(
+            f"the manifest of {name} is not valid: `mailcollector validate` tells what is wrong"
+        )
 
 
 class Offline:
@@ -43,17 +45,24 @@ class Offline:
         logs.configure(settings.log_format, settings.log_level)
 
     def listed(self, search: str = "", wanted: Selector = EVERYTHING) -> list[ShownCollector]:
-        return [shown for shown in offline.collectors(self._settings, self._directory)
-                if matches(shown, search) and wanted.selects(shown.metadata.labels)]
+        return [
+            shown
+            for shown in offline.collectors(self._settings, self._directory)
+            if matches(shown, search) and wanted.selects(shown.metadata.labels)
+        ]
 
     def description(self, name: str) -> Description:
         self._require(name)
         return offline.description(self._settings, self._directory, name)
 
     def request(self, name: str, *, force: bool) -> None:  # noqa: ARG002  # as the interface has it
-        raise DaemonUnreachable(f"no daemon runs over {self._settings.state_dir} that could collect {name} later")
+        raise DaemonUnreachable(
+            f"no daemon runs over {self._settings.state_dir} that could collect {name} later"
+        )
 
-    def collect(self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool) -> None:
+    def collect(
+        self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool
+    ) -> None:
         sessions = offline.collect(self._settings, self._directory, names, force, on_progress)
         for name in names:
             session = sessions.get(name)
@@ -88,8 +97,12 @@ class Offline:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Nothing is held open."""
 
     def _require(self, name: str) -> None:

@@ -11,8 +11,14 @@ from reconciler.cli.text import json_text, yaml_text
 if TYPE_CHECKING:
     from reconciler.model.status import Shown
 
-output = click.option("-o", "--output", type=click.Choice(["table", "json", "yaml", "name"]), default="table",
-                      show_default=True, help="How the result is printed.")
+output = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "yaml", "name"]),
+    default="table",
+    show_default=True,
+    help="How the result is printed.",
+)
 
 
 def plain(shown: Shown) -> Any:

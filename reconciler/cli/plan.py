@@ -22,25 +22,44 @@ if TYPE_CHECKING:
     from reconciler.planning.changes import Change
     from reconciler.planning.plan import Step
 
-_SIGNS = {"Start": ("+", "green"), "Replace": ("~", "yellow"), "Stop": ("-", "red"), "Hold": ("!", "magenta"),
-          "Keep": ("=", None)}
+_SIGNS = {
+    "Start": ("+", "green"),
+    "Replace": ("~", "yellow"),
+    "Stop": ("-", "red"),
+    "Hold": ("!", "magenta"),
+    "Keep": ("=", None),
+}
 _UNREMARKABLE = {"unchanged", "disabled"}
 """Why a collector stays as it is without anybody having to know."""
 
 
-@verb("plan", failure=2, examples=[
-    ("mailcollector plan", "shows what is not yet as declared: what is held back, and why"),
-    ("mailcollector plan ../change/collectors.d", "shows what that checkout would change where the daemon runs"),
-    ("mailcollector plan collectors.d -o json", "the same for a program, with every step"),
-], exits={0: "nothing would change", 1: "something would change",
-          2: "a manifest is invalid, nobody could tell, or usage"})
-@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(file_okay=False, path_type=Path))
+@verb(
+    "plan",
+    failure=2,
+    examples=[
+        ("mailcollector plan", "shows what is not yet as declared: what is held back, and why"),
+        (
+            "mailcollector plan ../change/collectors.d",
+            "shows what that checkout would change where the daemon runs",
+        ),
+        ("mailcollector plan collectors.d -o json", "the same for a program, with every step"),
+    ],
+    exits={
+        0: "nothing would change",
+        1: "something would change",
+        2: "a manifest is invalid, nobody could tell, or usage",
+    },
+)
+@click.argument(
+    "directory", metavar="[DIR]", required=False, type=click.Path(file_okay=False, path_type=Path)
+)
 @output
 @common(uses=READING)
 def command(settings: Settings, directory: Path | None, output: str) -> int:
-    """Shows what `run` would start, replace, stop or hold back if the manifests were those in DIR, field by field, and
-    what that means for the mail; changes nothing. DIR counts as if it stood where the running daemon's directory does;
-    where no daemon runs, it is compared with what the ledger says was good last, and counts as --manifests."""
+    """Shows what `run` would start, replace, stop or hold back if the manifests were those in DIR,
+    field by field, and what that means for the mail; changes nothing. DIR counts as if it stood
+    where the running daemon's directory does; where no daemon runs, it is compared with what the
+    ledger says was good last, and counts as --manifests."""
     from reconciler.app import offline  # noqa: PLC0415  # everything there is: --help does without
 
     with contextlib.ExitStack() as opened:
@@ -55,7 +74,11 @@ def command(settings: Settings, directory: Path | None, output: str) -> int:
         click.echo(text)
     errors = [found for found in proposal.diagnostics if found.is_error]
     for found in errors:
-        tell(escape(f"{found.file}:{found.line}:{found.column}: error: {found.message} [{found.rule}]"))
+        tell(
+            escape(
+                f"{found.file}:{found.line}:{found.column}: error: {found.message} [{found.rule}]"
+            )
+        )
     return 2 if errors else 1 if proposal.plan.changes else 0
 
 
@@ -76,15 +99,26 @@ def _history_ends() -> datetime:
 
 def _plain(proposal: Proposal) -> dict[str, Any]:
     until = _history_ends()
-    return {"changed": bool(proposal.plan.changes), "counts": proposal.plan.count(),
-            "steps": [_plain_step(step, proposal, until) for step in proposal.plan.steps],
-            "diagnostics": [found.as_json() for found in proposal.diagnostics]}
+    return {
+        "changed": bool(proposal.plan.changes),
+        "counts": proposal.plan.count(),
+        "steps": [_plain_step(step, proposal, until) for step in proposal.plan.steps],
+        "diagnostics": [found.as_json() for found in proposal.diagnostics],
+    }
 
 
 def _plain_step(step: Step, proposal: Proposal, until: datetime) -> dict[str, Any]:
-    changes = [{"field": change.field, "before": change.before, "after": change.after} for change in _changes(step)]
-    return {"step": type(step).__name__, "name": step.name, "reason": step.reason, "changes": changes,
-            "consequences": list(_consequences(step, proposal, until))}
+    changes = [
+        {"field": change.field, "before": change.before, "after": change.after}
+        for change in _changes(step)
+    ]
+    return {
+        "step": type(step).__name__,
+        "name": step.name,
+        "reason": step.reason,
+        "changes": changes,
+        "consequences": list(_consequences(step, proposal, until)),
+    }
 
 
 def _changes(step: Step) -> tuple[Change, ...]:
@@ -97,7 +131,11 @@ def _consequences(step: Step, proposal: Proposal, until: datetime) -> Iterator[s
     yield from getattr(step, "consequences", ())
     if type(step).__name__ == "Stop" and not getattr(step, "becomes", ""):
         count = proposal.remembered.get(step.name, 0)
-        kept = "while it is declared" if step.reason == "disabled" else f"until {moment(until)} if it is removed now"
+        kept = (
+            "while it is declared"
+            if step.reason == "disabled"
+            else f"until {moment(until)} if it is removed now"
+        )
         yield f"its history ({count:,} messages remembered) is kept {kept}"
 
 
@@ -108,8 +146,13 @@ def told(proposal: Proposal, until: datetime) -> list[str]:
         if type(step).__name__ != "Keep" or step.reason not in _UNREMARKABLE:
             lines += _step(step, proposal, until)
     counts = proposal.plan.count()
-    words = [("to start", "Start"), ("to replace", "Replace"), ("to stop", "Stop"), ("held", "Hold"),
-             ("to keep", "Keep")]
+    words = [
+        ("to start", "Start"),
+        ("to replace", "Replace"),
+        ("to stop", "Stop"),
+        ("held", "Hold"),
+        ("to keep", "Keep"),
+    ]
     found = [f"{counts[sort]:,} {word}" for word, sort in words if sort in counts]
     return [*lines, f"Plan: {', '.join(found) or 'no collectors'}"]
 
@@ -117,7 +160,10 @@ def told(proposal: Proposal, until: datetime) -> list[str]:
 def _step(step: Step, proposal: Proposal, until: datetime) -> Iterator[str]:
     sort = type(step).__name__
     sign, colour = _SIGNS[sort]
-    yield click.style(f"{sign} {sort.lower()} {escape(step.name)}", fg=colour, bold=True) + f": {escape(step.reason)}"
+    yield (
+        click.style(f"{sign} {sort.lower()} {escape(step.name)}", fg=colour, bold=True)
+        + f": {escape(step.reason)}"
+    )
     for change in _changes(step):
         yield from (f"    {line}" for line in _change(change))
     for sentence in _consequences(step, proposal, until):

@@ -1,4 +1,5 @@
-"""The progress of sessions while somebody waits: bars on a terminal, lines otherwise, always on stderr."""
+"""The progress of sessions while somebody waits: bars on a terminal, lines otherwise, always on
+stderr."""
 
 from __future__ import annotations
 
@@ -44,10 +45,17 @@ def _bars() -> Iterator[Callable[[str, Session], None]]:
     from rich.console import Console  # noqa: PLC0415  # only where there is a terminal
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(),
-               TextColumn("{task.fields[counters]}", markup=False), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[counters]}", markup=False),
+        TimeElapsedColumn(),
+    )
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bars:
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
+    ) as bars:
+
         def show(name: str, session: Session) -> None:
             if session.finished_at is not None:
                 if name in tasks:
@@ -55,8 +63,12 @@ def _bars() -> Iterator[Callable[[str, Session], None]]:
                 return
             if name not in tasks:
                 tasks[name] = bars.add_task(name, counters="")
-            bars.update(tasks[name], completed=_done(session), total=_work(session) or None,
-                        counters=f"{_done(session):,} of {_work(session):,}")
+            bars.update(
+                tasks[name],
+                completed=_done(session),
+                total=_work(session) or None,
+                counters=f"{_done(session):,} of {_work(session):,}",
+            )
 
         yield show
 

@@ -1,4 +1,5 @@
-"""The collectors as the verbs see them: through the running daemon where there is one, else from disk."""
+"""The collectors as the verbs see them: through the running daemon where there is one, else from
+disk."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class Cleared(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of the wish to collect: a session, or why there was none; neither: nobody waited for it."""
+    """What came of the wish to collect: a session, or why there was none; neither: nobody waited
+    for it."""
 
     name: str
     session: Session | None = None
@@ -52,7 +54,8 @@ class Collectors(Protocol):
 
     @property
     def is_daemon(self) -> bool:
-        """Whether somebody else collects, so that a session can be asked for without waiting for it."""
+        """Whether somebody else collects, so that a session can be asked for without waiting for
+        it."""
 
     def listed(self, search: str = "", wanted: Selector = EVERYTHING) -> list[ShownCollector]: ...
 
@@ -61,7 +64,9 @@ class Collectors(Protocol):
     def request(self, name: str, *, force: bool) -> None:
         """Ask the daemon for a session, and do not wait for it."""
 
-    def collect(self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool) -> None:
+    def collect(
+        self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool
+    ) -> None:
         """One session of each; returns when all have ended."""
 
     def clear(self, name: str) -> Cleared: ...
@@ -76,8 +81,12 @@ class Collectors(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
 
 
 class DaemonUnreachable(CollectorError):
@@ -92,21 +101,26 @@ def reach(settings: Settings) -> Collectors:
     if daemon is not None:
         return daemon
     directory = directory_on_disk(settings)
-    from reconciler.cli.offline import Offline  # noqa: PLC0415  # the whole of the daemon, only where none runs
+    # the whole of the daemon, only where none runs
+    from reconciler.cli.offline import Offline  # noqa: PLC0415
 
     return Offline(settings, directory)
 
 
 def tell_where_from(settings: Settings, collectors: Collectors) -> None:
-    """Say that nobody runs what is shown: a wrong --state-dir looks the same as collectors that were never started."""
+    """Say that nobody runs what is shown: a wrong --state-dir looks the same as collectors that
+    were never started."""
     if not collectors.is_daemon:
         missing = "" if settings.state_dir.is_dir() else ", which does not exist"
-        tell(f"mailcollector: no daemon runs over {escape(str(settings.state_dir))}{missing}: this is what the "
-                   "manifests and the ledger say")
+        tell(
+            f"mailcollector: no daemon runs over {escape(str(settings.state_dir))}{missing}: this is what the "
+            "manifests and the ledger say"
+        )
 
 
 def manifests_directory(settings: Settings) -> Path:
-    """The manifests that a verb reads itself: those asked for, else the running daemon's, else ./collectors.d."""
+    """The manifests that a verb reads itself: those asked for, else the running daemon's, else
+    ./collectors.d."""
     if settings.manifests is None and (daemon := running_daemon(settings)) is not None:
         with daemon:
             return daemon.manifests()
@@ -115,8 +129,8 @@ def manifests_directory(settings: Settings) -> Path:
 
 @contextlib.contextmanager
 def manifests_to_write(settings: Settings) -> Iterator[Path]:
-    """The same for a verb that adds to them: made where there is no such directory, and removed again if nothing came
-    of that."""
+    """The same for a verb that adds to them: made where there is no such directory, and removed
+    again if nothing came of that."""
     if (daemon := running_daemon(settings)) is not None:
         with daemon:
             running = daemon.manifests()
@@ -139,8 +153,10 @@ def directory_on_disk(settings: Settings) -> Path:
     """The manifests asked for or ./collectors.d; a usage error if that is no directory."""
     directory = settings.manifests or MANIFESTS
     if not directory.is_dir():
-        raise click.UsageError(f"no daemon runs over {settings.state_dir}, and {directory} is no directory: name the "
-                               "manifests' directory with --manifests, or the daemon's with --state-dir")
+        raise click.UsageError(
+            f"no daemon runs over {settings.state_dir}, and {directory} is no directory: name the "
+            "manifests' directory with --manifests, or the daemon's with --state-dir"
+        )
     return directory
 
 
@@ -162,7 +178,8 @@ def running_daemon(settings: Settings) -> Daemon | None:
 
 
 def state_directory(path: Path) -> int | None:
-    """A descriptor: below /proc/self/fd/N/ the socket's path is short enough for `sockaddr_un` wherever it is."""
+    """A descriptor: below /proc/self/fd/N/ the socket's path is short enough for `sockaddr_un`
+    wherever it is."""
     try:
         return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -176,22 +193,27 @@ def _listens(settings: Settings, directory: int) -> bool:
 
 
 def connected(connection: socket.socket, settings: Settings, directory: int) -> bool:
-    """Connect to the daemon that owns the state directory, within the time that `connection` has for everything;
-    whether there is one. Raises DaemonUnreachable."""
+    """Connect to the daemon that owns the state directory, within the time that `connection` has
+    for everything; whether there is one. Raises DaemonUnreachable."""
     try:
         _connect(connection, f"/proc/self/fd/{directory}/{settings.control_socket.name}")
     except (FileNotFoundError, ConnectionRefusedError):
         return False
     except PermissionError:
-        raise DaemonUnreachable(f"no permission to use {settings.control_socket}: "
-                                "only the user that runs the daemon, and root, may") from None
+        raise DaemonUnreachable(
+            f"no permission to use {settings.control_socket}: "
+            "only the user that runs the daemon, and root, may"
+        ) from None
     except OSError as error:
-        raise DaemonUnreachable(f"the daemon at {settings.control_socket} does not answer: {error}") from error
+        raise DaemonUnreachable(
+            f"the daemon at {settings.control_socket} does not answer: {error}"
+        ) from error
     return True
 
 
 def _connect(connection: socket.socket, path: str) -> None:
-    """Where more clients wait than the kernel keeps, a socket with a time-out is refused at once: unix(7), EAGAIN."""
+    """Where more clients wait than the kernel keeps, a socket with a time-out is refused at once:
+    unix(7), EAGAIN."""
     deadline = time.monotonic() + (connection.gettimeout() or 0)
     while True:
         try:
@@ -208,6 +230,11 @@ def _require_same_manifests(settings: Settings, daemon: Daemon) -> None:
     if settings.manifests is None:
         return
     running = daemon.manifests()
-    if settings.manifests.absolute() != running.absolute() and settings.manifests.resolve() != running.resolve():
-        raise click.UsageError(f"the daemon over {settings.state_dir} runs {running}, not {settings.manifests}: leave "
-                               "--manifests out, or name another --state-dir")
+    if (
+        settings.manifests.absolute() != running.absolute()
+        and settings.manifests.resolve() != running.resolve()
+    ):
+        raise click.UsageError(
+            f"the daemon over {settings.state_dir} runs {running}, not {settings.manifests}: leave "
+            "--manifests out, or name another --state-dir"
+        )

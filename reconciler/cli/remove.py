@@ -15,19 +15,27 @@ from reconciler.cli.verb import complain, verb
 from reconciler.model.settings import Settings
 
 
-@verb("remove", examples=[
-    ("mailcollector remove sales", "asks, then removes the manifest of sales"),
-    ("mailcollector remove sales --yes --git-commit", "does not ask, and commits it to git"),
-], exits={0: "removed", 1: "no such collector, not confirmed, or the file cannot be written",
-          2: "usage; without a terminal and without --yes"})
+@verb(
+    "remove",
+    examples=[
+        ("mailcollector remove sales", "asks, then removes the manifest of sales"),
+        ("mailcollector remove sales --yes --git-commit", "does not ask, and commits it to git"),
+    ],
+    exits={
+        0: "removed",
+        1: "no such collector, not confirmed, or the file cannot be written",
+        2: "usage; without a terminal and without --yes",
+    },
+)
 @click.argument("name", shell_complete=collector_names)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @editing.git_commit
 @common(uses=READING)
 def command(settings: Settings, name: str, yes: bool, git_commit: bool) -> int:
-    """Removes the manifest of the collector NAME: its document, and the file where nothing else stands in it. It stops
-    after the message in hand; what it has collected is remembered for 30 days, so that a manifest that comes back
-    collects nothing twice. Removing with this verb is always meant, also of the last collector."""
+    """Removes the manifest of the collector NAME: its document, and the file where nothing else
+    stands in it. It stops after the message in hand; what it has collected is remembered for 30
+    days, so that a manifest that comes back collects nothing twice. Removing with this verb is
+    always meant, also of the last collector."""
     shelf = editing.open_shelf(settings)
     editing.require_declared(shelf, name)
     if not (yes or _confirmed(name)):
@@ -44,7 +52,9 @@ def command(settings: Settings, name: str, yes: bool, git_commit: bool) -> int:
 
 def _confirmed(name: str) -> bool:
     if not sys.stdin.isatty():
-        raise click.UsageError(f"remove asks before it removes {name}, and there is no terminal to ask on: say --yes")
+        raise click.UsageError(
+            f"remove asks before it removes {name}, and there is no terminal to ask on: say --yes"
+        )
     return click.confirm(f"Remove the manifest of {name}?", err=True)
 
 
@@ -55,6 +65,7 @@ def _mean_it(settings: Settings, name: str) -> None:
         with daemon:
             daemon.confirm_removed(name)
         return
-    from reconciler.app import offline  # noqa: PLC0415  # everything there is, only where no daemon runs
+    # everything there is, only where no daemon runs
+    from reconciler.app import offline  # noqa: PLC0415
 
     offline.confirm_removed(settings, name)

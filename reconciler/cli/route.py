@@ -20,20 +20,35 @@ if TYPE_CHECKING:
     from reconciler.model.routing import Routing
 
 
-@verb("route", examples=[
-    ("mailcollector route sales letter.eml", "tells who would get letter.eml from sales, and why"),
-    ("mailcollector route sales - -o name", "reads the message from standard input and prints the addresses alone"),
-], exits={0: "told, also that the message would be parked", 2: "usage",
-          1: "no such collector, no such file, or the destination cannot be asked"})
+@verb(
+    "route",
+    examples=[
+        (
+            "mailcollector route sales letter.eml",
+            "tells who would get letter.eml from sales, and why",
+        ),
+        (
+            "mailcollector route sales - -o name",
+            "reads the message from standard input and prints the addresses alone",
+        ),
+    ],
+    exits={
+        0: "told, also that the message would be parked",
+        2: "usage",
+        1: "no such collector, no such file, or the destination cannot be asked",
+    },
+)
 @click.argument("name", shell_complete=collector_names)
 @click.argument("file")
 @output
 @common(uses=READING)
 def command(settings: Settings, name: str, file: str, output: str) -> int:
-    """Tells who would get the message in FILE (- for standard input), had the collector NAME fetched it: each
-    recipient with the tier, the header and its line, and the rule that decided, and every address that was considered.
-    Nothing is delivered; where the manifest leaves it to the destination which mailboxes exist, that is asked."""
-    from reconciler.cli.offline import Offline  # noqa: PLC0415  # the whole of the daemon, not for --help
+    """Tells who would get the message in FILE (- for standard input), had the collector NAME
+    fetched it: each recipient with the tier, the header and its line, and the rule that decided,
+    and every address that was considered. Nothing is delivered; where the manifest leaves it to the
+    destination which mailboxes exist, that is asked."""
+    # the whole of the daemon, not for --help
+    from reconciler.cli.offline import Offline  # noqa: PLC0415
 
     head = _head(file)
     with Offline(settings, manifests_directory(settings)) as collectors:
@@ -52,18 +67,38 @@ def _head(file: str) -> bytes:
 def _told(name: str, routing: Routing, output: str) -> str:
     if output == "name":
         return "\n".join(recipient.address for recipient in routing.recipients)
-    return "\n".join(told(name, routing)) if output == "table" else structured(routing.declared(), output)
+    return (
+        "\n".join(told(name, routing))
+        if output == "table"
+        else structured(routing.declared(), output)
+    )
 
 
 def told(name: str, routing: Routing) -> list[str]:
     """The answer as lines."""
     fate = "would be parked" if routing.parked else "would be delivered"
-    lines = [f"{escape(name)}: the message {fate}{f' ({routing.reason})' if routing.reason else ''}"]
+    lines = [
+        f"{escape(name)}: the message {fate}{f' ({routing.reason})' if routing.reason else ''}"
+    ]
     if routing.recipients:
-        lines += aligned(("RECIPIENT", "TIER", "HEADER", "LINE", "RULE"),
-                         [(each.address, each.tier, each.header or "", str(each.line or ""), each.rule)
-                          for each in routing.recipients], indent="  ")
+        lines += aligned(
+            ("RECIPIENT", "TIER", "HEADER", "LINE", "RULE"),
+            [
+                (each.address, each.tier, each.header or "", str(each.line or ""), each.rule)
+                for each in routing.recipients
+            ],
+            indent="  ",
+        )
     if routing.considered:
-        lines += ["Considered:", *aligned(("HEADER", "LINE", "ADDRESS", "VERDICT"), [
-            (each.header, str(each.line), each.address, each.verdict) for each in routing.considered], indent="  ")]
+        lines += [
+            "Considered:",
+            *aligned(
+                ("HEADER", "LINE", "ADDRESS", "VERDICT"),
+                [
+                    (each.header, str(each.line), each.address, each.verdict)
+                    for each in routing.considered
+                ],
+                indent="  ",
+            ),
+        ]
     return lines

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_PORTS = {("imap", "implicit"): 993, ("pop3", "implicit"): 995, ("imap", ""): 143, ("pop3", ""): 110}
+_PORTS = {
+    ("imap", "implicit"): 993,
+    ("pop3", "implicit"): 995,
+    ("imap", ""): 143,
+    ("pop3", ""): 110,
+}
 Spec = Mapping[str, Any]
 
 
 def facts(spec: Spec) -> Iterator[tuple[str, str]]:
-    """What is declared, as names and values; `spec` as in `get -o json`, empty where it never was valid."""
+    """What is declared, as names and values; `spec` as in `get -o json`, empty where it never was
+    valid."""
     if not spec:
         return
     if "title" in spec:
@@ -21,7 +27,11 @@ def facts(spec: Spec) -> Iterator[tuple[str, str]]:
         yield "Enabled", "no"
     source = spec.get("source", {})
     yield "Server", _server(source)
-    yield "Account", source.get("username", "") + (f", address {source['address']}" if "address" in source else "")
+    yield (
+        "Account",
+        source.get("username", "")
+        + (f", address {source['address']}" if "address" in source else ""),
+    )
     if source.get("protocol") == "imap":
         yield "Folders", ", ".join(source.get("folders") or ["INBOX"])
     yield "Collect", _cadence(spec.get("collect", {}))
@@ -38,9 +48,12 @@ def _server(source: Spec) -> str:
 
 def _cadence(collect: Spec) -> str:
     limit = collect.get("limit", 100)
-    parts = [collect.get("mode", "new-keep"), f"every {collect.get('interval', '5m')}",
-             f"at most {limit:,} messages a session" if limit else "all messages in one session",
-             f"none over {collect.get('maxMessageSize', '50MiB')}"]
+    parts = [
+        collect.get("mode", "new-keep"),
+        f"every {collect.get('interval', '5m')}",
+        f"at most {limit:,} messages a session" if limit else "all messages in one session",
+        f"none over {collect.get('maxMessageSize', '50MiB')}",
+    ]
     return ", ".join(parts + (["push"] if collect.get("push") else []))
 
 
@@ -49,5 +62,6 @@ def _recipient(recipient: Spec) -> str:
         return f"everything to {recipient['forwardTo']}"
     detect = recipient.get("detect", {})
     default = detect.get("default")
-    return (f"detected: {', '.join(detect.get('from', ()))} to {detect.get('to', '')}, "
-            + (f"else {default}" if default else "else parked"))
+    return f"detected: {', '.join(detect.get('from', ()))} to {detect.get('to', '')}, " + (
+        f"else {default}" if default else "else parked"
+    )

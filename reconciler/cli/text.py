@@ -1,4 +1,5 @@
-"""Texts as people read them: sizes and times in words, and what a server said made harmless (hazard M14)."""
+"""Texts as people read them: sizes and times in words, and what a server said made harmless (hazard
+M14)."""
 
 from __future__ import annotations
 
@@ -12,15 +13,19 @@ from typing import Any
 
 import click
 
-# Beyond C0: DEL and C1, what changes the direction of a line, what is invisible, line separators, lone surrogates.
-_HIDDEN = ("\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
-           "\U000e0000-\U000e007f")
+# Beyond C0: DEL and C1, what changes the direction of a line, what is invisible, line separators,
+# lone surrogates.
+_HIDDEN = (
+    "\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f"
+)
 _UNSAFE = re.compile(f"[\x00-\x1f{_HIDDEN}]")
 _UNSAFE_IN_JSON = re.compile(f"[{_HIDDEN}]")
 
 
 def escape(text: str) -> str:
-    """Make control characters and those that reorder or hide text visible: a line stays one line as it was written."""
+    """Make control characters and those that reorder or hide text visible: a line stays one line as
+    it was written."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
@@ -31,8 +36,10 @@ def is_unsafe(text: str) -> bool:
 
 def json_text(value: Any, *, indent: int | None = 2) -> str:
     """JSON in every script, with the characters that `escape` means as \\u escapes."""
-    return _UNSAFE_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1],
-                               json.dumps(value, ensure_ascii=False, indent=indent, default=str))
+    return _UNSAFE_IN_JSON.sub(
+        lambda found: json.dumps(found[0])[1:-1],
+        json.dumps(value, ensure_ascii=False, indent=indent, default=str),
+    )
 
 
 def yaml_text(value: Any) -> str:
@@ -45,21 +52,27 @@ def yaml_text(value: Any) -> str:
     yaml.representer.add_representer(str, _quoted_if_unsafe)
     written = io.StringIO()
     yaml.dump(value, written)
-    return _UNSAFE_IN_JSON.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), written.getvalue())
+    return _UNSAFE_IN_JSON.sub(
+        lambda found: found[0].encode("unicode_escape").decode("ascii"), written.getvalue()
+    )
 
 
 def _quoted_if_unsafe(representer: Any, text: str) -> Any:
-    return representer.represent_scalar("tag:yaml.org,2002:str", text, style='"' if is_unsafe(text) else None)
+    return representer.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if is_unsafe(text) else None
+    )
 
 
 def tell(text: str) -> None:
-    """On standard error, for people. Where that cannot be written (a full disk), the verb goes on all the same."""
+    """On standard error, for people. Where that cannot be written (a full disk), the verb goes on
+    all the same."""
     with suppress(OSError):
         click.echo(text, err=True)
 
 
 def plain_terminal() -> bool:
-    """Whether the terminal is not to be given colours, or told to clear itself (no-color.org; TERM=dumb)."""
+    """Whether the terminal is not to be given colours, or told to clear itself (no-color.org;
+    TERM=dumb)."""
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 

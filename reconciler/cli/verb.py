@@ -1,4 +1,5 @@
-"""What every verb has: a paragraph, its options, the common options, examples, exit codes; and how it ends."""
+"""What every verb has: a paragraph, its options, the common options, examples, exit codes; and how
+it ends."""
 
 from __future__ import annotations
 
@@ -18,10 +19,17 @@ Example = tuple[str, str]
 
 
 class Verb(click.Command):
-    """Its callback returns the exit code. Expected errors become one line on stderr and exit code `failure`."""
+    """Its callback returns the exit code. Expected errors become one line on stderr and exit code
+    `failure`."""
 
-    def __init__(self, *args: Any, examples: Sequence[Example], exits: Mapping[int, str], failure: int = 1,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[Example],
+        exits: Mapping[int, str],
+        failure: int = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.examples = examples
         self.exits = exits
@@ -38,15 +46,22 @@ class Verb(click.Command):
                 raise  # click ends quietly
             complain(error)
             code = self.failure
-        except (KeyboardInterrupt, click.Abort):  # Abort: Ctrl-C or Ctrl-D where a question was asked
+        except (
+            KeyboardInterrupt,
+            click.Abort,
+        ):  # Abort: Ctrl-C or Ctrl-D where a question was asked
             code = INTERRUPTED
         ctx.exit(code)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, common in (("Options", False), ("Common options", True)):
-            rows = [row for parameter in self.get_params(ctx)
-                    if isinstance(parameter, click.Option) and isinstance(parameter, CommonOption) is common
-                    and (row := parameter.get_help_record(ctx)) is not None]
+            rows = [
+                row
+                for parameter in self.get_params(ctx)
+                if isinstance(parameter, click.Option)
+                and isinstance(parameter, CommonOption) is common
+                and (row := parameter.get_help_record(ctx)) is not None
+            ]
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
@@ -60,9 +75,11 @@ class Verb(click.Command):
             formatter.write_dl([(str(code), what) for code, what in sorted(self.exits.items())])
 
 
-def verb(name: str, *, examples: Sequence[Example], exits: Mapping[int, str],
-         failure: int = 1) -> Callable[[Callable[..., int]], Verb]:
-    """Make a function that returns the exit code into the verb `name`; its docstring is the paragraph."""
+def verb(
+    name: str, *, examples: Sequence[Example], exits: Mapping[int, str], failure: int = 1
+) -> Callable[[Callable[..., int]], Verb]:
+    """Make a function that returns the exit code into the verb `name`; its docstring is the
+    paragraph."""
     return click.command(name, cls=Verb, examples=examples, exits=exits, failure=failure)
 
 

@@ -13,12 +13,22 @@ from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 
 
-@verb("version", examples=[
-    ("mailcollector version", "prints the version of the program"),
-    ("mailcollector version -o json", "the same for a program, with that of Python"),
-], exits={0: "printed", 2: "usage"})
-@click.option("-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True,
-              help="How it is printed.")
+@verb(
+    "version",
+    examples=[
+        ("mailcollector version", "prints the version of the program"),
+        ("mailcollector version -o json", "the same for a program, with that of Python"),
+    ],
+    exits={0: "printed", 2: "usage"},
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "yaml"]),
+    default="text",
+    show_default=True,
+    help="How it is printed.",
+)
 @common(uses=())
 def command(_: Settings, output: str) -> int:
     """Prints the version of this program."""

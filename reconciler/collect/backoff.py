@@ -59,10 +59,16 @@ class _Schedule(Struct, frozen=True):
         return min(self.most, self.first * self.factor ** min(failures - 1, 30))
 
 
-def decide(report: SessionReport, previous: Retry | None, digest: str, interval: float, now: datetime,
-           chance: Callable[[], float] = random.random) -> Retry | None:
-    """The back-off after this session, None if there is none. A changed spec (`digest`) begins afresh. `interval` in
-    seconds; `chance` gives 0 … 1."""
+def decide(
+    report: SessionReport,
+    previous: Retry | None,
+    digest: str,
+    interval: float,
+    now: datetime,
+    chance: Callable[[], float] = random.random,
+) -> Retry | None:
+    """The back-off after this session, None if there is none. A changed spec (`digest`) begins
+    afresh. `interval` in seconds; `chance` gives 0 … 1."""
     if report.outcome is Outcome.INTERRUPTED:
         return previous if previous and previous.digest == digest else None
     if report.error is None:
@@ -70,21 +76,44 @@ def decide(report: SessionReport, previous: Retry | None, digest: str, interval:
     error = report.error
     reason, failures = _count(error, previous if previous and previous.digest == digest else None)
     schedule = _schedule(reason, interval)
-    asked = None if error.retry_after is None else max(_SHORTEST, min(error.retry_after, _LONGEST_ASKED))
-    delay = schedule.delay(failures) if asked is None else max(
-        asked, schedule.delay(failures - 1) if failures > 1 else 0.0)
-    return Retry(reason, error.message, failures, now + timedelta(seconds=delay * (1 + chance() / 5)), digest,
-                 asked=asked)
+    asked = (
+        None
+        if error.retry_after is None
+        else max(_SHORTEST, min(error.retry_after, _LONGEST_ASKED))
+    )
+    delay = (
+        schedule.delay(failures)
+        if asked is None
+        else max(asked, schedule.delay(failures - 1) if failures > 1 else 0.0)
+    )
+    return Retry(
+        reason,
+        error.message,
+        failures,
+        now + timedelta(seconds=delay * (1 + chance() / 5)),
+        digest,
+        asked=asked,
+    )
 
 
-def taught(report: SessionReport, previous: Retry | None, digest: str, interval: float, now: datetime,
-           chance: Callable[[], float] = random.random) -> Retry | None:
-    """The back-off after a login that was no session's (`check`), as it is of what the server said to that: it counts
-    as one, so that checks and sessions together lock no account."""
+def taught(
+    report: SessionReport,
+    previous: Retry | None,
+    digest: str,
+    interval: float,
+    now: datetime,
+    chance: Callable[[], float] = random.random,
+) -> Retry | None:
+    """The back-off after a login that was no session's (`check`), as it is of what the server said
+    to that: it counts as one, so that checks and sessions together lock no account."""
     before = previous if previous and previous.digest == digest else None
     if report.error is None:
         return None if before and before.reason in _LOGINS else before
-    return decide(report, before, digest, interval, now, chance) if report.error.reason in _LOGINS else before
+    return (
+        decide(report, before, digest, interval, now, chance)
+        if report.error.reason in _LOGINS
+        else before
+    )
 
 
 def _count(error: Failure, previous: Retry | None) -> tuple[str, int]:
@@ -106,15 +135,20 @@ def _schedule(reason: str, interval: float) -> _Schedule:
             return _Schedule(5 * _MINUTE, 5 * _MINUTE)
         case Throttled.reason:
             return _Schedule(5 * _MINUTE, 2 * _HOUR)
-        case AccountNotReady.reason | SourceUnsuitable.reason | TlsRefused.reason | PolicyRefused.reason:
+        case (
+            AccountNotReady.reason
+            | SourceUnsuitable.reason
+            | TlsRefused.reason
+            | PolicyRefused.reason
+        ):
             return _Schedule(max(interval, 10 * _MINUTE), 6 * _HOUR)
         case _:
             return _Schedule(min(interval, _MINUTE), max(interval, 15 * _MINUTE))
 
 
 def remaining(retry: Retry, interval: float, now: datetime) -> float:
-    """Seconds that a back-off still lasts which was kept: no more than its schedule could give, or what the server
-    asked for, for the clock that it was written by may have been ahead."""
+    """Seconds that a back-off still lasts which was kept: no more than its schedule could give, or
+    what the server asked for, for the clock that it was written by may have been ahead."""
     schedule = _schedule(retry.reason, interval)
     if retry.asked is not None:
         longest = max(schedule.delay(retry.failures), min(retry.asked, _LONGEST_ASKED))
@@ -129,9 +163,9 @@ def ends(retry: Retry, interval: float, now: datetime) -> datetime:
 
 
 def forbids(retry: Retry, seconds: float, *, force: bool) -> bool:
-    """Whether a back-off that still lasts `seconds` stands against a session that somebody asks for. One of the network
-    never does; a server that asked for a pause is obeyed; a refused login is not repeated, unless `force`, nor is one
-    before the time that the server named for it."""
+    """Whether a back-off that still lasts `seconds` stands against a session that somebody asks
+    for. One of the network never does; a server that asked for a pause is obeyed; a refused login
+    is not repeated, unless `force`, nor is one before the time that the server named for it."""
     if seconds <= 0 or retry.reason == Throttled.reason:
         return seconds > 0
     named = retry.asked is not None and retry.reason in _LOGINS

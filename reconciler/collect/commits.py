@@ -1,7 +1,9 @@
-"""The second half of a batch: recorded as begun, committed to its destination, recorded in the ledger, settled.
+"""The second half of a batch: recorded as begun, committed to its destination, recorded in the
+ledger, settled.
 
-It may run in a thread of its own, one batch at a time, while the session stages the next one. The order of the four is
-what keeps mail safe; nothing here deletes from the server: the session does, once it has the result.
+It may run in a thread of its own, one batch at a time, while the session stages the next one. The
+order of the four is what keeps mail safe; nothing here deletes from the server: the session does,
+once it has the result.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ from reconciler.collect.suspects import undelivered
 from reconciler.model.errors import CollectorError
 from reconciler.model.interfaces import Destination, Ledger, Staged
 from reconciler.model.messages import Fingerprint, Folder
-from reconciler.model.outcomes import Adoption, Deferred, Delivered, DeliveryOutcome, MessageState, Record, Refused
+from reconciler.model.outcomes import (
+    Adoption,
+    Deferred,
+    Delivered,
+    DeliveryOutcome,
+    MessageState,
+    Record,
+    Refused,
+)
 
 S = TypeVar("S", bound=Staged)
 
@@ -52,8 +62,14 @@ class Committed(Generic[S], Struct):
 class Commits(Generic[S]):
     """Of one session."""
 
-    def __init__(self, collector: str, destination: Destination[S], ledger: Ledger,
-                 adopt: Callable[[Folder, Adoption], None], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        collector: str,
+        destination: Destination[S],
+        ledger: Ledger,
+        adopt: Callable[[Folder, Adoption], None],
+        now: Callable[[], datetime],
+    ) -> None:
         """`adopt` moves what is known of a message under another key to where it is now."""
         self._collector = collector
         self._destination = destination
@@ -62,23 +78,28 @@ class Commits(Generic[S]):
         self._now = now
         self._thread: ThreadPoolExecutor | None = None
 
-    def begin(self, folder: Folder, pending: Sequence[Pending[S]], *, named: bool) -> Future[Committed[S]]:
-        """`run` in another thread; in this one where the system gives no more (hazard R1). The batch before must be
-        done."""
+    def begin(
+        self, folder: Folder, pending: Sequence[Pending[S]], *, named: bool
+    ) -> Future[Committed[S]]:
+        """`run` in another thread; in this one where the system gives no more (hazard R1). The
+        batch before must be done."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         try:
             return self._thread.submit(self.run, folder, pending, named=named)
         except RuntimeError:
-            self._thread.shutdown(wait=False, cancel_futures=True)  # it is in the queue all the same
+            self._thread.shutdown(
+                wait=False, cancel_futures=True
+            )  # it is in the queue all the same
             self._thread = None
         done: Future[Committed[S]] = Future()
         done.set_result(self.run(folder, pending, named=named))
         return done
 
     def run(self, folder: Folder, pending: Sequence[Pending[S]], *, named: bool) -> Committed[S]:
-        """Commit, record and settle, each after the one before it is durable; never raises a CollectorError. `named`:
-        the messages have keys of the server, under which they are recorded as begun before anything."""
+        """Commit, record and settle, each after the one before it is durable; never raises a
+        CollectorError. `named`: the messages have keys of the server, under which they are recorded
+        as begun before anything."""
         waiting = iter(pending)
         result: Committed[S] = Committed(folder)
         delivered: list[tuple[Pending[S], Record]] = []
@@ -96,7 +117,8 @@ class Commits(Generic[S]):
         return result
 
     def write(self, folder: Folder, records: Sequence[tuple[Attempt, Record]]) -> None:
-        """What began under another key is recorded there, then moves: a crash in between leaves an orphan as before."""
+        """What began under another key is recorded there, then moves: a crash in between leaves an
+        orphan as before."""
         records = [(attempt, _presuming(attempt, record)) for attempt, record in records]
         here = [record for attempt, record in records if attempt.origin is None]
         self._ledger.record(self._collector, folder, here, self._now())
@@ -112,13 +134,20 @@ class Commits(Generic[S]):
             self._thread.shutdown()
 
     def _announce(self, folder: Folder, pending: Sequence[Pending[S]]) -> None:
-        """Recorded as begun, they are recognised even if a crash comes, and the server then renumbers: in a Maildir by
-        their files, by LMTP and SMTP by their X-Collector-Id. Where that cannot be recorded, nothing is delivered."""
+        """Recorded as begun, they are recognised even if a crash comes, and the server then
+        renumbers: in a Maildir by their files, by LMTP and SMTP by their X-Collector-Id. Where that
+        cannot be recorded, nothing is delivered."""
         begun = [_record(message, ()) for message in pending if message.attempt.origin is None]
-        self._ledger.record(self._collector, folder,
-                            [replace(record, state=MessageState.BEGUN, reason="") for record in begun], self._now())
+        self._ledger.record(
+            self._collector,
+            folder,
+            [replace(record, state=MessageState.BEGUN, reason="") for record in begun],
+            self._now(),
+        )
 
-    def _record(self, folder: Folder, delivered: list[tuple[Pending[S], Record]], result: Committed[S]) -> None:
+    def _record(
+        self, folder: Folder, delivered: list[tuple[Pending[S], Record]], result: Committed[S]
+    ) -> None:
         try:
             self.write(folder, [(message.attempt, record) for message, record in delivered])
         except CollectorError as error:
@@ -132,25 +161,43 @@ class Commits(Generic[S]):
 
 
 def _presuming(attempt: Attempt, record: Record) -> Record:
-    """Where others bear the same UIDL, a later session must not delete by that alone (hazard P2)."""
+    """Where others bear the same UIDL, a later session must not delete by that alone (hazard
+    P2)."""
     if attempt.listed.ambiguous and record.state is MessageState.COLLECTED:
         return replace(record, state=MessageState.PRESUMED)
     return record
 
 
 def _record(message: Pending[S], outcomes: Sequence[DeliveryOutcome]) -> Record:
-    """What is known of a message after delivery: put off for one recipient, it is tried again for that one."""
+    """What is known of a message after delivery: put off for one recipient, it is tried again for
+    that one."""
     delivered = tuple(outcome for outcome in outcomes if isinstance(outcome, Delivered))
     put_off = [outcome for outcome in outcomes if isinstance(outcome, Deferred)]
     deferred = [f"{outcome.recipient}: {outcome.reason}" for outcome in put_off]
-    refused = [f"{outcome.recipient}: {outcome.reason}" for outcome in outcomes if isinstance(outcome, Refused)]
+    refused = [
+        f"{outcome.recipient}: {outcome.reason}"
+        for outcome in outcomes
+        if isinstance(outcome, Refused)
+    ]
     if message.unroutable:
         refused.append(message.unroutable)
     attempts = 1 + (message.attempt.previous.attempts if message.attempt.previous else 0)
     unsure = any(outcome.unsure for outcome in put_off)
     wait = max((outcome.wait for outcome in put_off if outcome.wait), default=None)
-    state = (undelivered(attempts, unsure=unsure) if deferred else MessageState.PARKED if refused
-             else MessageState.COLLECTED)
-    return Record(message.attempt.key, state, message.staged.size, message.attempt.occurrence,
-                  message.fingerprint, delivered, "; ".join(deferred + refused) or message.doubt,
-                  wait=wait)
+    state = (
+        undelivered(attempts, unsure=unsure)
+        if deferred
+        else MessageState.PARKED
+        if refused
+        else MessageState.COLLECTED
+    )
+    return Record(
+        message.attempt.key,
+        state,
+        message.staged.size,
+        message.attempt.occurrence,
+        message.fingerprint,
+        delivered,
+        "; ".join(deferred + refused) or message.doubt,
+        wait=wait,
+    )

@@ -26,17 +26,19 @@ def unify(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _unified(octets: bytes) -> bytes:
-    """Looking for one octet is so much faster than for two that deleting every CR, and trying whether that can be
-    undone, takes a quarter of the time of a replacement. It cannot where a CR or LF stands alone."""
+    """Looking for one octet is so much faster than for two that deleting every CR, and trying
+    whether that can be undone, takes a quarter of the time of a replacement. It cannot where a CR
+    or LF stands alone."""
     bare = octets.replace(b"\r", b"")
     return bare if bare.replace(b"\n", b"\r\n") == octets else octets.replace(b"\r\n", b"\n")
 
 
 class Incoming:
-    """One message, read once. Iterating yields its octets with LF line ends; `fingerprint` and `size` are complete
-    when that has ended.
+    """One message, read once. Iterating yields its octets with LF line ends; `fingerprint` and
+    `size` are complete when that has ended.
 
-    Raises ProtocolViolation when more than `bound` octets come: the size that the server announced was a lie.
+    Raises ProtocolViolation when more than `bound` octets come: the size that the server announced
+    was a lie.
     """
 
     def __init__(self, content: Iterable[bytes], bound: int) -> None:
@@ -48,7 +50,8 @@ class Incoming:
         self.size = 0
 
     def head(self) -> bytes:
-        """The message up to the end of its header block at least, or its first `HEAD_BOUND` octets."""
+        """The message up to the end of its header block at least, or its first `HEAD_BOUND`
+        octets."""
         head = b""
         while b"\n\n" not in head and not head.startswith(b"\n") and len(head) < HEAD_BOUND:
             chunk = next(self._chunks, None)
@@ -67,7 +70,9 @@ class Incoming:
     def _pass(self, chunk: bytes) -> bytes:
         self.size += len(chunk)
         if self.size > self._bound:
-            raise ProtocolViolation(f"a message is larger than the server announced: over {self._bound} octets")
+            raise ProtocolViolation(
+                f"a message is larger than the server announced: over {self._bound} octets"
+            )
         self._header.update(chunk)
         self._content.update(chunk)
         return chunk
@@ -78,14 +83,19 @@ class Incoming:
 
 
 class _TrimmedDigest:
-    """SHA-256 of everything but the trailing line ends. NUL counts as 0x80, which IMAP servers send in its place."""
+    """SHA-256 of everything but the trailing line ends. NUL counts as 0x80, which IMAP servers send
+    in its place."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
         self._held = 0
 
     def update(self, chunk: bytes) -> None:
-        kept = len(chunk.rstrip(b"\n")) if chunk.endswith(b"\n\n") else len(chunk) - chunk.endswith(b"\n")
+        kept = (
+            len(chunk.rstrip(b"\n"))
+            if chunk.endswith(b"\n\n")
+            else len(chunk) - chunk.endswith(b"\n")
+        )
         if kept:
             self._release()
             shown = chunk.replace(b"\0", b"\x80")  # the same object where there is none
@@ -123,8 +133,9 @@ class _HeaderDigest:
 
 
 def header_digest(header: bytes) -> str | None:
-    """`Fingerprint.header` of a header block that came without its message. None where that may be another than what a
-    server calls the header: when there is none, or a line of it is no field (RFC 5322, 2.2)."""
+    """`Fingerprint.header` of a header block that came without its message. None where that may be
+    another than what a server calls the header: when there is none, or a line of it is no field
+    (RFC 5322, 2.2)."""
     unified = b"".join(unify([header]))
     block = unified.partition(b"\n\n")[0].rstrip(b"\n")
     if not block or not _FIELDS.fullmatch(block + b"\n"):

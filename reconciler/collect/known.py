@@ -1,4 +1,5 @@
-"""What the ledger knows of the messages of a listing, looked through in blocks: there may be millions of either."""
+"""What the ledger knows of the messages of a listing, looked through in blocks: there may be
+millions of either."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ from reconciler.model.outcomes import Entry, MessageState
 BLOCK = 5000
 
 
-def each(messages: Iterable[Listed], known: Mapping[str, Entry]) -> Iterator[tuple[Listed, Entry | None]]:
+def each(
+    messages: Iterable[Listed], known: Mapping[str, Entry]
+) -> Iterator[tuple[Listed, Entry | None]]:
     """Every message with what is known of it."""
     if not isinstance(known, Entries):
         for message in messages:
@@ -35,13 +38,20 @@ def latest_uid(known: Mapping[str, Entry]) -> int:
 
 
 def any_unlisted(messages: Iterable[Listed], known: Mapping[str, Entry]) -> bool:
-    """Whether messages that were collected, and not deleted by us, are listed no longer under their keys."""
+    """Whether messages that were collected, and not deleted by us, are listed no longer under their
+    keys."""
     whole = (MessageState.COLLECTED, MessageState.PRESUMED)
-    listed = {message.key for message, entry in each(messages, known)
-              if entry is not None and entry.state in whole and not entry.deleted}
+    listed = {
+        message.key
+        for message, entry in each(messages, known)
+        if entry is not None and entry.state in whole and not entry.deleted
+    }
     if isinstance(known, Entries):
         return known.more_left_than(len(listed))
-    return any(entry.state in whole and not entry.deleted and key not in listed for key, entry in known.items())
+    return any(
+        entry.state in whole and not entry.deleted and key not in listed
+        for key, entry in known.items()
+    )
 
 
 def any_left(known: Mapping[str, Entry]) -> bool:
@@ -49,4 +59,7 @@ def any_left(known: Mapping[str, Entry]) -> bool:
     if isinstance(known, Entries):
         return known.any_left()
     entries = (known[key] for key in known)
-    return any(not entry.deleted and (entry.state is not MessageState.LISTED or entry.header) for entry in entries)
+    return any(
+        not entry.deleted and (entry.state is not MessageState.LISTED or entry.header)
+        for entry in entries
+    )

@@ -1,10 +1,12 @@
-"""The step between listing and selection: messages that were collected under other keys are recognised (`identify`).
+"""The step between listing and selection: messages that were collected under other keys are
+recognised (`identify`).
 
-It costs nothing while nothing was renumbered: one question to the ledger in a session that lists unknown messages.
-Otherwise the headers of all unknown ones are fetched, whatever the session's limit is, so that new mail need not wait
-until a large mailbox has been gone through: `LOOKED_AT` in one session at most. What was looked at is recorded at once
-as LISTED, with its header's digest, and not fetched again. As long as not all were looked at, nothing is presumed:
-those that are attempted are compared by their content.
+It costs nothing while nothing was renumbered: one question to the ledger in a session that lists
+unknown messages. Otherwise the headers of all unknown ones are fetched, whatever the session's
+limit is, so that new mail need not wait until a large mailbox has been gone through: `LOOKED_AT` in
+one session at most. What was looked at is recorded at once as LISTED, with its header's digest, and
+not fetched again. As long as not all were looked at, nothing is presumed: those that are attempted
+are compared by their content.
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ class Known(Struct):
 
 
 def look_up(ledger: Ledger, collector: str, listing: Listing) -> Known:
-    """After an unannounced renumbering nothing is known under the new keys, and all the old records are orphans."""
+    """After an unannounced renumbering nothing is known under the new keys, and all the old records
+    are orphans."""
     folder = ledger.current(collector, listing.folder)
     entries = ledger.known(collector, folder)
     if not listing.partial and was_renumbered(listing, entries):
@@ -66,7 +69,9 @@ def look_up(ledger: Ledger, collector: str, listing: Listing) -> Known:
 class Reidentification:
     """For one session. `recognised` counts the messages that were collected under another key."""
 
-    def __init__(self, collector: str, headers: Headers, ledger: Ledger, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, collector: str, headers: Headers, ledger: Ledger, now: Callable[[], datetime]
+    ) -> None:
         """`headers` are the source's, as far as they can be had."""
         self._collector = collector
         self._fetch_headers = headers
@@ -85,7 +90,8 @@ class Reidentification:
         self.recognised = 0
 
     def by_headers(self, places: Sequence[Known], check_stop: Callable[[], None]) -> None:
-        """Adopt what can be told by its headers, once those of all unknown messages are known: there may be twins."""
+        """Adopt what can be told by its headers, once those of all unknown messages are known:
+        there may be twins."""
         self._folders = [place.folder for place in places]
         if not self._may_be_needed(places):
             return
@@ -97,7 +103,9 @@ class Reidentification:
                     return
                 self._look(place, block)
             place.entries = self._ledger.known(self._collector, place.folder)
-        if any(place.listing.partial for place in places):  # a twin may be among those that were not listed
+        if any(
+            place.listing.partial for place in places
+        ):  # a twin may be among those that were not listed
             return
         unlisted = Counter(self._unlisted.values())
         for place in places:
@@ -107,67 +115,118 @@ class Reidentification:
             place.entries = self._ledger.known(self._collector, place.folder)
 
     def by_what_is_gone(self, places: Sequence[Known]) -> None:
-        """Some POP3 servers give a single message another UIDL: when it was read, or when they have forgotten it. So
-        where one that was collected is listed no longer, what is new is compared with it. Not where mail is deleted: a
-        twin of what we have deleted may be new."""
+        """Some POP3 servers give a single message another UIDL: when it was read, or when they have
+        forgotten it. So where one that was collected is listed no longer, what is new is compared
+        with it. Not where mail is deleted: a twin of what we have deleted may be new."""
         for place in places:
             listing = place.listing
-            if place.folder.account.protocol == "pop3" and listing.keys_stable and not listing.partial \
-                    and len(listing.messages) <= BLOCK and place.has_unknown \
-                    and any_unlisted(listing.messages, place.entries):
+            if (
+                place.folder.account.protocol == "pop3"
+                and listing.keys_stable
+                and not listing.partial
+                and len(listing.messages) <= BLOCK
+                and place.has_unknown
+                and any_unlisted(listing.messages, place.entries)
+            ):
                 self._keys[place.folder] = frozenset(message.key for message in listing.messages)
 
     def _may_be_needed(self, places: Sequence[Known]) -> bool:
-        """Whether anything is unknown, and there are orphans; what is found out faster is asked first."""
+        """Whether anything is unknown, and there are orphans; what is found out faster is asked
+        first."""
         few = sum(len(place.listing.messages) for place in places) <= BLOCK
         if few and not any(place.has_unknown for place in places):
             return False
         return self._ledger.orphaned(self._collector, self._folders)
 
     def _look(self, place: Known, block: Sequence[tuple[Listed, Entry | None]]) -> None:
-        """Get the headers that were not seen yet, and record them: the next session goes on from there."""
+        """Get the headers that were not seen yet, and record them: the next session goes on from
+        there."""
         entries = {message.key: entry for message, entry in block}
-        unseen = [message for message, entry in block
-                  if not (entry is not None and entry.header) and not is_suspect(entry)]
+        unseen = [
+            message
+            for message, entry in block
+            if not (entry is not None and entry.header) and not is_suspect(entry)
+        ]
         self._looked_at += len(unseen)
         found: dict[str, str] = {}
         for listed, header in self._fetch_headers(place.listing.folder, unseen) if unseen else ():
             found[listed.key] = (header is not None and header_digest(header)) or ""
         digests = {key: digest for key, digest in found.items() if digest}
-        self._ledger.record(self._collector, place.folder, [
-            Record(message.key, MessageState.LISTED, message.size or 0, fingerprint=Fingerprint(digest, ""))
-            for message in unseen if entries[message.key] is None and (digest := digests.get(message.key))],
-            self._now())
+        self._ledger.record(
+            self._collector,
+            place.folder,
+            [
+                Record(
+                    message.key,
+                    MessageState.LISTED,
+                    message.size or 0,
+                    fingerprint=Fingerprint(digest, ""),
+                )
+                for message in unseen
+                if entries[message.key] is None and (digest := digests.get(message.key))
+            ],
+            self._now(),
+        )
         for key, digest in digests.items():
             if entries[key] is not None:
                 self._unlisted[place.folder, key] = digest
 
-    def _presume(self, place: Known, block: Sequence[tuple[Listed, Entry | None]], unlisted: Mapping[str, int]) -> None:
-        headers: dict[Place, str] = {(place.folder, message.key): digest for message, entry in block
-                                     if (digest := self._header(place.folder, message.key, entry))}
+    def _presume(
+        self,
+        place: Known,
+        block: Sequence[tuple[Listed, Entry | None]],
+        unlisted: Mapping[str, int],
+    ) -> None:
+        headers: dict[Place, str] = {
+            (place.folder, message.key): digest
+            for message, entry in block
+            if (digest := self._header(place.folder, message.key, entry))
+        }
         lost = self._ledger.orphans_with(self._collector, self._folders, headers.values())
         single = [header for header, count in lost.items() if count == 1]
         if not single:
             return
         listed = self._ledger.listed_with(self._collector, self._folders, single)
         bearers = {header: listed.get(header, 0) + unlisted.get(header, 0) for header in single}
-        found = match({where: header for where, header in headers.items() if header in bearers},
-                      self._ledger.orphans(self._collector, self._folders, single), bearers)
+        found = match(
+            {where: header for where, header in headers.items() if header in bearers},
+            self._ledger.orphans(self._collector, self._folders, single),
+            bearers,
+        )
         if found:
-            self.adopt(place.folder, *(Adoption(orphan, key, MessageState.PRESUMED)
-                                       for (_, key), orphan in found.items()))
+            self.adopt(
+                place.folder,
+                *(
+                    Adoption(orphan, key, MessageState.PRESUMED)
+                    for (_, key), orphan in found.items()
+                ),
+            )
 
     def _header(self, folder: Folder, key: str, entry: Entry | None) -> str:
-        return entry.header if entry is not None and entry.header else self._unlisted.get((folder, key), "")
+        return (
+            entry.header
+            if entry is not None and entry.header
+            else self._unlisted.get((folder, key), "")
+        )
 
     def remember_left(self, place: Known, attempted: Collection[str]) -> None:
-        """By POP3, where all that is known of a maildrop may be deleted without the ledger hearing of it: some that
-        stay are recorded, so that they are not taken for the deleted ones under new UIDLs (`identify`)."""
-        newest = [message for message in islice(reversed(place.listing.messages), _NEWEST)
-                  if message.key not in attempted]
-        left = islice((message for message, entry in each(newest, place.entries) if entry is None), _LEFT)
-        self._ledger.record(self._collector, place.folder, [
-            Record(message.key, MessageState.LISTED, message.size or 0) for message in left], self._now())
+        """By POP3, where all that is known of a maildrop may be deleted without the ledger hearing
+        of it: some that stay are recorded, so that they are not taken for the deleted ones under
+        new UIDLs (`identify`)."""
+        newest = [
+            message
+            for message in islice(reversed(place.listing.messages), _NEWEST)
+            if message.key not in attempted
+        ]
+        left = islice(
+            (message for message, entry in each(newest, place.entries) if entry is None), _LEFT
+        )
+        self._ledger.record(
+            self._collector,
+            place.folder,
+            [Record(message.key, MessageState.LISTED, message.size or 0) for message in left],
+            self._now(),
+        )
 
     def needs_content(self, folder: Folder, attempt: Attempt) -> bool:
         """Whether the whole message must be read before it is known which one it is."""
@@ -179,19 +238,27 @@ class Reidentification:
             return False
         header = self._header(folder, attempt.listed.key, attempt.previous)
         if header and header not in self._lost:
-            self._lost[header] = bool(self._ledger.orphans_with(self._collector, self._folders, [header]))
+            self._lost[header] = bool(
+                self._ledger.orphans_with(self._collector, self._folders, [header])
+            )
         return not header or self._lost[header]
 
-    def by_content(self, folder: Folder, attempt: Attempt, fingerprint: Fingerprint) -> Attempt | Entry:
-        """The attempt as it goes on; or what is known of the message, which was collected before. The ledger has that
-        under its new key by now, so that the message may be deleted."""
+    def by_content(
+        self, folder: Folder, attempt: Attempt, fingerprint: Fingerprint
+    ) -> Attempt | Entry:
+        """The attempt as it goes on; or what is known of the message, which was collected before.
+        The ledger has that under its new key by now, so that the message may be deleted."""
         if attempt.previous and attempt.previous.state is MessageState.PRESUMED:
             return attempt.previous if attempt.previous.content == fingerprint.content else attempt
         listed = self._keys.get(folder, frozenset())
         known = [other for other in self._folders if other != folder] if listed else self._folders
-        orphans = [orphan for orphan in self._ledger.orphans(self._collector, known, [fingerprint.header],
-                                                             fingerprint.content)
-                   if orphan.folder != folder or orphan.entry.key not in listed]
+        orphans = [
+            orphan
+            for orphan in self._ledger.orphans(
+                self._collector, known, [fingerprint.header], fingerprint.content
+            )
+            if orphan.folder != folder or orphan.entry.key not in listed
+        ]
         orphan = recognise(fingerprint, orphans, self._claimed)
         if orphan is None:
             return attempt
@@ -208,7 +275,9 @@ class Reidentification:
         self.recognised += len(adoptions)
 
 
-def _blocks(found: Iterable[tuple[Listed, Entry | None]]) -> Iterator[list[tuple[Listed, Entry | None]]]:
+def _blocks(
+    found: Iterable[tuple[Listed, Entry | None]],
+) -> Iterator[list[tuple[Listed, Entry | None]]]:
     rest = iter(found)
     while block := list(islice(rest, _AT_ONCE)):
         yield block

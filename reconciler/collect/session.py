@@ -1,13 +1,14 @@
 """One session: list, take what the ledger lacks, fetch, route, deliver, record, acknowledge.
 
-Two things go on at once: messages of one batch are fetched and staged, while the batch before it is committed to its
-destination and recorded in the ledger (`commits`). Only what is recorded is deleted from the server. A crash between
-any two of these leaves a state that the next session recognises: committed but not recorded is delivered again under
-the same name and adopted; recorded but not deleted is only deleted.
+Two things go on at once: messages of one batch are fetched and staged, while the batch before it is
+committed to its destination and recorded in the ledger (`commits`). Only what is recorded is
+deleted from the server. A crash between any two of these leaves a state that the next session
+recognises: committed but not recorded is delivered again under the same name and adopted; recorded
+but not deleted is only deleted.
 
-A fetch that breaks down is gone on with over another connection, without the messages that may be the cause: `suspects`
-says who they are and what becomes of them. What was collected before is deleted after the others were fetched: a server
-that fails at deleting does not keep new mail away.
+A fetch that breaks down is gone on with over another connection, without the messages that may be
+the cause: `suspects` says who they are and what becomes of them. What was collected before is
+deleted after the others were fetched: a server that fails at deleting does not keep new mail away.
 """
 
 from __future__ import annotations
@@ -26,7 +27,14 @@ from reconciler.collect import suspects as blame
 from reconciler.collect.commits import Commits, Committed, Pending
 from reconciler.collect.incoming import Incoming
 from reconciler.collect.reidentify import Known, Reidentification, look_up
-from reconciler.collect.selection import COLLECTED_BEFORE, VANISHED, Attempt, FolderWork, rounds, select
+from reconciler.collect.selection import (
+    COLLECTED_BEFORE,
+    VANISHED,
+    Attempt,
+    FolderWork,
+    rounds,
+    select,
+)
 from reconciler.collect.spool import spool
 from reconciler.collect.standing import settled, standing, take_over, unchanged
 from reconciler.collect.tally import Tally
@@ -61,12 +69,13 @@ from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, Rec
 from reconciler.model.routing import Routing
 
 PUT_OFF = 3
-"""So many messages in a row, for as many mailboxes, put off for every recipient: the destination takes nothing now, so
-fetching ends. A single mailbox that is full does not hold up the others."""
+"""So many messages in a row, for as many mailboxes, put off for every recipient: the destination
+takes nothing now, so fetching ends. A single mailbox that is full does not hold up the others."""
 ALERTS = 5
 """So many of a server's alerts are kept. One that is among them is not told again."""
 BATCH_OCTETS = 8 << 20
-"""A batch is committed when so much is staged, or as many messages as the destination takes together."""
+"""A batch is committed when so much is staged, or as many messages as the destination takes
+together."""
 _SLACK = 1 << 20
 _DELETE_LOSSES = 3
 _HEADER_LOSSES = 6
@@ -106,13 +115,13 @@ class Steering(Protocol):
 
     @property
     def insisting(self) -> bool:
-        """Pauses of messages that are not the server's wish do not count: somebody asked for this session, or it is
-        the only one of its process."""
+        """Pauses of messages that are not the server's wish do not count: somebody asked for this
+        session, or it is the only one of its process."""
 
     @property
     def repeating(self) -> bool:
-        """Somebody asked for this very session, and takes copies for it: what a receiver may have taken without an
-        answer is delivered again at once."""
+        """Somebody asked for this very session, and takes copies for it: what a receiver may have
+        taken without an answer is delivered again at once."""
 
     def another_login(self) -> None:
         """The session is about to log in once more."""
@@ -138,10 +147,18 @@ S = TypeVar("S", bound=Staged)
 
 
 class Session(Generic[S]):
-    """Runs once, in one thread. Failures end it and are in the report; only defects of our own are raised."""
+    """Runs once, in one thread. Failures end it and are in the report; only defects of our own are
+    raised."""
 
-    def __init__(self, task: Task, source: Source, destination: Destination[S], ledger: Ledger,
-                 steering: Steering, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        source: Source,
+        destination: Destination[S],
+        ledger: Ledger,
+        steering: Steering,
+        now: Callable[[], datetime],
+    ) -> None:
         self._task = task
         self._source = source
         self._destination = destination
@@ -155,14 +172,18 @@ class Session(Generic[S]):
         self._unacknowledged: list[Listed] = []
         self._by_content: ByContent | None = None
         self._reidentification = Reidentification(task.collector, self._headers, ledger, now)
-        self._commits = Commits(task.collector, destination, ledger, self._reidentification.adopt, now)
+        self._commits = Commits(
+            task.collector, destination, ledger, self._reidentification.adopt, now
+        )
         self._known_as: dict[Folder, Folder] = {}
         self._epoch = 0
         self._first_name = ""
         self._sole = False
         """There is one message to attempt, so that nothing else can come."""
         self._put_off: list[Sequence[str]] = []
-        self._in_step = True  # no reply of the server is outstanding: QUIT or LOGOUT would be understood
+        self._in_step = (
+            True  # no reply of the server is outstanding: QUIT or LOGOUT would be understood
+        )
         self._lost: SourceError | None = None
         """Why there is no connection now."""
         self._refused_entry: SourceError | None = None
@@ -172,7 +193,9 @@ class Session(Generic[S]):
         self._pending: list[Listed] = []
         """To be deleted when the connection ends in good order."""
         self._pace = Pace.AHEAD
-        self._reconnections = self._paid = self._barren = self._losses = self._header_losses = self._arrived = 0
+        self._reconnections = self._paid = self._barren = self._losses = self._header_losses = (
+            self._arrived
+        ) = 0
         self._in_hand: Attempt | None = None
         self._abrupt = False
         """The connection was reset while several messages were on their way."""
@@ -219,25 +242,34 @@ class Session(Generic[S]):
         return self._report(error)
 
     def _tell_alerts(self) -> None:
-        """What the server wants people to be told: noted when it says it for the first time, and kept."""
+        """What the server wants people to be told: noted when it says it for the first time, and
+        kept."""
         alerts = self._source.alerts
         if not alerts:
             return
         try:
             known = self._ledger.alerts(self._task.collector)
             told = {_undated(alert.text) for alert in known}
-            new = [Alert(text, self._now()) for text in {_undated(text): text for text in alerts
-                                                         if _undated(text) not in told}.values()]
+            new = [
+                Alert(text, self._now())
+                for text in {
+                    _undated(text): text for text in alerts if _undated(text) not in told
+                }.values()
+            ]
             if new:
                 self._ledger.keep_alerts(self._task.collector, [*new, *known][:ALERTS])
         except LedgerUnavailable:
-            return  # the next session tells them; what is wrong with the ledger is told by whatever it fails at
+            # the next session tells them; what is wrong with the ledger is told by whatever it
+            # fails at
+            return
         self._tally.notes.extend(f"the server's alert: {alert.text}" for alert in new)
 
     def _abandon(self) -> None:
         """Nothing of what is only staged remains."""
         if self._under_way is not None:
-            self._take_account(self._under_way.result())  # another error than the first one is not told
+            self._take_account(
+                self._under_way.result()
+            )  # another error than the first one is not told
         abandoned, self._staged = self._staged, []
         for _ in abandoned:
             self._tally.fail()
@@ -248,8 +280,10 @@ class Session(Generic[S]):
 
     def _report(self, error: CollectorError | None) -> SessionReport:
         if recognised := self._reidentification.recognised:
-            self._tally.notes.append(f"{recognised} messages have other numbers than when they were collected (the "
-                                     "server renumbered, or the account was changed): not collected again")
+            self._tally.notes.append(
+                f"{recognised} messages have other numbers than when they were collected (the "
+                "server renumbered, or the account was changed): not collected again"
+            )
         if error is None:
             return self._tally.report(self._now(), Outcome.SUCCEEDED)
         if self._steering.stopping:
@@ -260,17 +294,34 @@ class Session(Generic[S]):
 
     def _select(self) -> Sequence[FolderWork]:
         self._first_name, self._epoch = self._ledger.identity(self._task.collector)
-        if kept := unchanged(self._task.collector, self._task.digest, self._source, self._ledger, self._now(),
-                             writable=self._task.deletes):
+        if kept := unchanged(
+            self._task.collector,
+            self._task.digest,
+            self._source,
+            self._ledger,
+            self._now(),
+            writable=self._task.deletes,
+        ):
             take_over(kept, self._tally)
             return ()
-        places = [self._look_up(listing) for listing in self._source.listings(writable=self._task.deletes)]
+        places = [
+            self._look_up(listing) for listing in self._source.listings(writable=self._task.deletes)
+        ]
         self._reidentification.by_headers(places, self._check_stop)
         if not self._task.deletes:
             self._reidentification.by_what_is_gone(places)
-        chosen = select([(place.listing, place.entries) for place in places], deletes=self._task.deletes,
-                        limit=self._task.limit, max_size=self._task.max_size, due=self._is_due)
-        self._tally.listed, self._tally.skipped, self._tally.parked = chosen.listed, chosen.skipped, chosen.parked
+        chosen = select(
+            [(place.listing, place.entries) for place in places],
+            deletes=self._task.deletes,
+            limit=self._task.limit,
+            max_size=self._task.max_size,
+            due=self._is_due,
+        )
+        self._tally.listed, self._tally.skipped, self._tally.parked = (
+            chosen.listed,
+            chosen.skipped,
+            chosen.parked,
+        )
         self._tally.left = chosen.left + chosen.attempts
         self._sole = chosen.attempts == 1
         works = [work.chosen() for work in chosen.folders]
@@ -281,9 +332,11 @@ class Session(Generic[S]):
         self._progress()
         return works
 
-    def _headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterable[tuple[Listed, bytes | None]]:
-        """As far as the server gives them: what ends the connection is tried once more; then those that are left of
-        `messages` are done without."""
+    def _headers(
+        self, folder: Folder, messages: Sequence[Listed]
+    ) -> Iterable[tuple[Listed, bytes | None]]:
+        """As far as the server gives them: what ends the connection is tried once more; then those
+        that are left of `messages` are done without."""
         missing = {listed.key: listed for listed in messages}
         for _ in range(2):
             if self._header_losses >= _HEADER_LOSSES:
@@ -310,8 +363,10 @@ class Session(Generic[S]):
         self._known_as[listing.folder] = place.folder
         self._tally.notes.extend(listing.notes)
         if place.alarming:
-            self._tally.notes.append(f"{listing.folder.name}: the server has numbered its messages anew without saying "
-                                     "so (same UIDVALIDITY); known ones are looked for by their content")
+            self._tally.notes.append(
+                f"{listing.folder.name}: the server has numbered its messages anew without saying "
+                "so (same UIDVALIDITY); known ones are looked for by their content"
+            )
         if not listing.keys_stable:
             self._go_by_content(place.entries)
         return place
@@ -329,12 +384,16 @@ class Session(Generic[S]):
 
     def _go_by_content(self, known: Mapping[str, Entry]) -> None:
         if self._task.mode != "all-delete":
-            raise SourceUnsuitable("the server has no UIDL, so collected messages cannot be told from new ones: "
-                                   f"mode {self._task.mode} is impossible here, all-delete is not")
+            raise SourceUnsuitable(
+                "the server has no UIDL, so collected messages cannot be told from new ones: "
+                f"mode {self._task.mode} is impossible here, all-delete is not"
+            )
         self._by_content = ByContent(known)
 
     def _is_due(self, entry: Entry) -> bool:
-        insists = self._steering.repeating if blame.may_be_delivered(entry) else self._steering.insisting
+        insists = (
+            self._steering.repeating if blame.may_be_delivered(entry) else self._steering.insisting
+        )
         return (insists and entry.wait is None) or blame.is_due(entry, self._now())
 
     def _guarded(self, work: FolderWork, do: Callable[[FolderWork], None], *, sole: bool) -> None:
@@ -356,14 +415,16 @@ class Session(Generic[S]):
 
     def _folder(self, work: FolderWork) -> None:
         if work.listing.read_only and self._task.deletes:
-            self._tally.notes.append(f"{work.folder.name}: the server opens this folder read-only, nothing is deleted")
+            self._tally.notes.append(
+                f"{work.folder.name}: the server opens this folder read-only, nothing is deleted"
+            )
         for attempts in rounds(work.attempts):
             self._check_stop()
             if not self._round(work, attempts):
                 break
         delete = self._but_a_witness(work, work.delete)
         for start in range(0, len(delete), 1000):
-            self._delete(work, delete[start:start + 1000])
+            self._delete(work, delete[start : start + 1000])
 
     def _suspects(self, work: FolderWork) -> None:
         """Those that come by themselves, and last: the ones that failed least often first."""
@@ -377,12 +438,16 @@ class Session(Generic[S]):
         except FolderFailed:
             raise
         except SourceError as error:
-            self._tally.notes.append(f"{len(attempts)} messages that may have ended a connection are not asked for "
-                                     f"now: {error}")
+            self._tally.notes.append(
+                f"{len(attempts)} messages that may have ended a connection are not asked for "
+                f"now: {error}"
+            )
             return
         for _, alike in groupby(sorted(attempts, key=_doubtfulness), key=_doubtfulness):
             group = list(alike)
-            turn = int(self._now().timestamp()) % len(group)  # the same ones must not always be the last
+            turn = int(self._now().timestamp()) % len(
+                group
+            )  # the same ones must not always be the last
             if not self._round(work, [*group[turn:], *group[:turn]], singly=True):
                 break
         self._delete(work, self._kept.pop(work.folder, []))
@@ -396,9 +461,11 @@ class Session(Generic[S]):
 
     # -- fetching
 
-    def _round(self, work: FolderWork, attempts: Sequence[Attempt], *, singly: bool = False) -> bool:
-        """Fetch and deliver, then delete what is recorded: nothing is under way between two rounds. False: the session
-        is to make no more connections."""
+    def _round(
+        self, work: FolderWork, attempts: Sequence[Attempt], *, singly: bool = False
+    ) -> bool:
+        """Fetch and deliver, then delete what is recorded: nothing is under way between two rounds.
+        False: the session is to make no more connections."""
         open_ = {attempt.listed.key: attempt for attempt in attempts}
         places = {key: place for place, key in enumerate(open_)}
         goes_on = True
@@ -420,8 +487,10 @@ class Session(Generic[S]):
                 open_ = self._suspect(work, open_, error, singly=singly, exact=wary)
                 goes_on = self._goes_on(work, error, came)
                 if not goes_on:
-                    self._tally.notes.append(f"{len(open_)} messages are left for the next session, as this one has "
-                                             f"lost enough connections: {error}")
+                    self._tally.notes.append(
+                        f"{len(open_)} messages are left for the next session, as this one has "
+                        f"lost enough connections: {error}"
+                    )
                     break
                 if not came:
                     open_ = blame.turned(open_, places, last=self._reconnections % 2 == 0)
@@ -431,16 +500,23 @@ class Session(Generic[S]):
             self._delete(work, done if singly else self._but_a_witness(work, done))
         return goes_on
 
-    def _fetch(self, work: FolderWork, open_: dict[str, Attempt], part: Mapping[str, Attempt], pace: Pace) -> None:
+    def _fetch(
+        self, work: FolderWork, open_: dict[str, Attempt], part: Mapping[str, Attempt], pace: Pace
+    ) -> None:
         """Those of `part`; each that is settled leaves `open_`."""
         folder = self._known_as[work.folder]
         self._in_step = False
         try:
-            for fetched in self._source.fetch(work.folder, [attempt.listed for attempt in part.values()], pace):
+            for fetched in self._source.fetch(
+                work.folder, [attempt.listed for attempt in part.values()], pace
+            ):
                 self._take(folder, open_[fetched.listed.key], fetched)
                 self._before = type(fetched)
                 del open_[fetched.listed.key]
-                if len(self._staged) >= self._destination.batch_size or self._staged_octets >= BATCH_OCTETS:
+                if (
+                    len(self._staged) >= self._destination.batch_size
+                    or self._staged_octets >= BATCH_OCTETS
+                ):
                     self._flush(folder)
                 self._check_stop()
             self._in_step = True
@@ -463,7 +539,9 @@ class Session(Generic[S]):
                     self._stage(folder, attempt, fetched)
                 except (LedgerUnavailable, SourceError):
                     raise
-                except DestinationUnavailable as error:  # everybody's trouble: the message waits behind new ones
+                except (
+                    DestinationUnavailable
+                ) as error:  # everybody's trouble: the message waits behind new ones
                     if not self._steering.stopping:
                         self._put(folder, attempt, MessageState.FAILED, str(error))
                     raise
@@ -505,25 +583,47 @@ class Session(Generic[S]):
             return
         if self._by_content:
             attempt, content = self._by_content.identify(attempt, incoming)
-            if attempt.previous and attempt.previous.wait is not None and not self._is_due(attempt.previous):
+            if (
+                attempt.previous
+                and attempt.previous.wait is not None
+                and not self._is_due(attempt.previous)
+            ):
                 self._tally.park()
                 return
-        recipients = [found.address for found in routing.recipients if found.address not in attempt.served]
+        recipients = [
+            found.address for found in routing.recipients if found.address not in attempt.served
+        ]
         message = self._delivery(folder, attempt)
         staged = self._destination.stage(message, content, recipients)
-        if attempt.previous and attempt.previous.deleted \
-                and attempt.previous.content == incoming.fingerprint.content:
+        if (
+            attempt.previous
+            and attempt.previous.deleted
+            and attempt.previous.content == incoming.fingerprint.content
+        ):
             self._destination.discard([staged])
             self._tally.skip(COLLECTED_BEFORE)  # it came back although its deletion was confirmed
             self._unacknowledged.append(attempt.listed)
         else:
-            self._staged.append(Pending(attempt, staged, recipients, incoming.fingerprint,
-                                        routing.reason if routing.parked else "", arrival.doubt()))
+            self._staged.append(
+                Pending(
+                    attempt,
+                    staged,
+                    recipients,
+                    incoming.fingerprint,
+                    routing.reason if routing.parked else "",
+                    arrival.doubt(),
+                )
+            )
             self._staged_octets += staged.size
 
     def _delivery(self, folder: Folder, attempt: Attempt) -> DeliveryId:
-        """A delivery that has begun under another key goes on under that, so that it is recognised."""
-        folder, key = (attempt.origin.folder, attempt.origin.entry.key) if attempt.origin else (folder, attempt.key)
+        """A delivery that has begun under another key goes on under that, so that it is
+        recognised."""
+        folder, key = (
+            (attempt.origin.folder, attempt.origin.entry.key)
+            if attempt.origin
+            else (folder, attempt.key)
+        )
         return DeliveryId(self._first_name, self._epoch, folder, key, attempt.occurrence)
 
     def _fail(self, folder: Folder, attempt: Attempt, reason: str) -> None:
@@ -532,16 +632,34 @@ class Session(Generic[S]):
             return
         attempts = 1 + (attempt.previous.attempts if attempt.previous else 0)
         if attempts >= blame.ATTEMPTS:
-            self._put(folder, attempt, MessageState.PARKED, f"given up after {attempts} attempts: {reason}")
+            self._put(
+                folder,
+                attempt,
+                MessageState.PARKED,
+                f"given up after {attempts} attempts: {reason}",
+            )
         else:
             self._put(folder, attempt, MessageState.FAILED, reason)
 
-    def _put(self, folder: Folder, attempt: Attempt, state: MessageState, reason: str,
-             fingerprint: Fingerprint | None = None) -> None:
-        """Record a message that was not delivered. Where the server has no keys, nothing can be said of it for longer
-        than this session."""
-        record = Record(attempt.key, state, attempt.listed.size or 0, attempt.occurrence, fingerprint, reason=reason,
-                        counted=state is MessageState.SUSPECT)
+    def _put(
+        self,
+        folder: Folder,
+        attempt: Attempt,
+        state: MessageState,
+        reason: str,
+        fingerprint: Fingerprint | None = None,
+    ) -> None:
+        """Record a message that was not delivered. Where the server has no keys, nothing can be
+        said of it for longer than this session."""
+        record = Record(
+            attempt.key,
+            state,
+            attempt.listed.size or 0,
+            attempt.occurrence,
+            fingerprint,
+            reason=reason,
+            counted=state is MessageState.SUSPECT,
+        )
         if self._named or attempt.identity:
             self._commits.write(folder, [(attempt, record)])
         self._count(record)
@@ -554,7 +672,8 @@ class Session(Generic[S]):
         self._lost, self._pending = error, []
 
     def _connected(self) -> None:
-        """Log in once more where the connection is gone. Raises what ended it, where that does not help."""
+        """Log in once more where the connection is gone. Raises what ended it, where that does not
+        help."""
         if self._lost is None and not self._left:
             return
         self._check_stop()
@@ -579,25 +698,38 @@ class Session(Generic[S]):
         self._in_step = True
 
     def _causes(self, open_: dict[str, Attempt]) -> list[Attempt]:
-        """The messages of which one may have ended the fetch, the likeliest first; they are open no longer."""
+        """The messages of which one may have ended the fetch, the likeliest first; they are open no
+        longer."""
         found, self._in_hand = self._in_hand, None
         keys = [listed.key for listed in self._source.suspects]
         if found is not None and found.listed.key not in keys:
             keys = [found.listed.key]
         return [open_.pop(key) for key in keys if key in open_]
 
-    def _suspect(self, work: FolderWork, open_: dict[str, Attempt], error: SourceError, *, singly: bool,
-                 exact: bool) -> dict[str, Attempt]:
-        """What is still open. One that is likely to be the cause waits for the next session, which may be luckier; of
-        many, all are asked for after all else. One asked for by itself is it: unless it came behind another message,
-        which the server refused, or which was the last of those that it gives over one connection. Where not one at a
-        time (`exact`) was asked for and the connection was reset, nobody knows how far the server had come."""
+    def _suspect(
+        self,
+        work: FolderWork,
+        open_: dict[str, Attempt],
+        error: SourceError,
+        *,
+        singly: bool,
+        exact: bool,
+    ) -> dict[str, Attempt]:
+        """What is still open. One that is likely to be the cause waits for the next session, which
+        may be luckier; of many, all are asked for after all else. One asked for by itself is it:
+        unless it came behind another message, which the server refused, or which was the last of
+        those that it gives over one connection. Where not one at a time (`exact`) was asked for and
+        the connection was reset, nobody knows how far the server had come."""
         causes = self._causes(open_)
         self._abrupt = not exact and isinstance(error, ConnectionFailed) and error.abrupt
         if not causes:
             return open_  # it had come before the connection ended
         counted = causes[0].previous is not None and causes[0].previous.attempts > 0
-        if self._abrupt or self._before is Unfetched or (singly and not counted and self._before is not None):
+        if (
+            self._abrupt
+            or self._before is Unfetched
+            or (singly and not counted and self._before is not None)
+        ):
             return {attempt.listed.key: attempt for attempt in causes} | open_
         folder, (likeliest, *others) = self._known_as[work.folder], causes
         self._trouble = self._trouble or (None if singly else error)
@@ -605,20 +737,24 @@ class Session(Generic[S]):
             self._losses += counted
             self._losers.append(Loser(folder, likeliest, error, alone=True))
             return open_
-        if len(causes) > 2 or (likeliest.previous and likeliest.previous.state is MessageState.PRESUMED):
+        if len(causes) > 2 or (
+            likeliest.previous and likeliest.previous.state is MessageState.PRESUMED
+        ):
             others = causes  # the ledger keeps what it knows of one that is presumed
         else:
             self._losers.append(Loser(folder, likeliest, error, alone=False))
             self._mark(folder, [(likeliest, "")])
-            self._tally.notes.append(f"a message is asked for by itself next time, the connection was lost with it: "
-                                     f"{error}")
+            self._tally.notes.append(
+                f"a message is asked for by itself next time, the connection was lost with it: "
+                f"{error}"
+            )
         self._mark(folder, [(attempt, "") for attempt in others])
         self._alone[work.folder].extend(others)
         return open_
 
     def _goes_on(self, work: FolderWork, error: SourceError, came: int) -> bool:
-        """Whether to go on over another connection, after one that brought so many messages. Raises FolderFailed where
-        the folder, and perhaps the server, gives nothing now."""
+        """Whether to go on over another connection, after one that brought so many messages. Raises
+        FolderFailed where the folder, and perhaps the server, gives nothing now."""
         self._paid += came >= blame.WORTH and self._paid < blame.PAID
         self._barren = 0 if came else self._barren + 1
         if self._barren and self._barren % 2 == 0:
@@ -627,12 +763,17 @@ class Session(Generic[S]):
                 self._barren = 0
             elif gives is False or (self._barren >= blame.BARREN and not self._all_proven()):
                 self._acquit(self._known_as[work.folder])
-                raise FolderFailed(f'{work.folder.name or "the maildrop"}: nothing comes: {error}', error)
+                raise FolderFailed(
+                    f"{work.folder.name or 'the maildrop'}: nothing comes: {error}", error
+                )
         return self._reconnections < blame.RECONNECTIONS + self._paid
 
     def _all_proven(self) -> bool:
         """Whether nobody is left but those that had failed before, while others came."""
-        found = [*(attempt for attempt, _ in self._refused), *(loser.attempt for loser in self._losers)]
+        found = [
+            *(attempt for attempt, _ in self._refused),
+            *(loser.attempt for loser in self._losers),
+        ]
         return bool(found) and all(blame.is_proven(attempt.previous) for attempt in found)
 
     def _see(self, folder: Folder) -> None:
@@ -651,15 +792,36 @@ class Session(Generic[S]):
         """Nothing comes: nobody is to blame, but they are asked for by themselves from now on."""
         refused, self._refused = self._refused, []
         losers, self._losers = self._losers, []
-        self._mark(folder, [(attempt, "") for attempt in
-                            (*(attempt for attempt, _ in refused), *(loser.attempt for loser in losers))])
+        self._mark(
+            folder,
+            [
+                (attempt, "")
+                for attempt in (
+                    *(attempt for attempt, _ in refused),
+                    *(loser.attempt for loser in losers),
+                )
+            ],
+        )
 
     def _mark(self, folder: Folder, suspects: Iterable[tuple[Attempt, str]]) -> None:
-        """So that the next session knows. The reason: while others came, it did not (`suspects.is_proven`)."""
-        records = [(attempt, Record(attempt.key, MessageState.SUSPECT, attempt.listed.size or 0, attempt.occurrence,
-                                    reason=reason))
-                   for attempt, reason in suspects if self._named and attempt.origin is None
-                   and (attempt.previous is None or attempt.previous.state not in _KEPT)]
+        """So that the next session knows. The reason: while others came, it did not
+        (`suspects.is_proven`)."""
+        records = [
+            (
+                attempt,
+                Record(
+                    attempt.key,
+                    MessageState.SUSPECT,
+                    attempt.listed.size or 0,
+                    attempt.occurrence,
+                    reason=reason,
+                ),
+            )
+            for attempt, reason in suspects
+            if self._named
+            and attempt.origin is None
+            and (attempt.previous is None or attempt.previous.state not in _KEPT)
+        ]
         self._commits.write(folder, records)
 
     def _judge(self, work: FolderWork) -> None:
@@ -668,8 +830,11 @@ class Session(Generic[S]):
             return
         folder = self._known_as[work.folder]
         later = next((found.later for _, found in self._refused if found.later is not None), None)
-        trouble = later or (self._losers[-1].error if self._losers else
-                            SourceError(f"the server gives no message: {self._refused[-1][1].reason}"))
+        trouble = later or (
+            self._losers[-1].error
+            if self._losers
+            else SourceError(f"the server gives no message: {self._refused[-1][1].reason}")
+        )
         gives = self._gives(work)
         if gives or (gives is None and self._arrived and later is None):
             self._see(folder)
@@ -682,17 +847,27 @@ class Session(Generic[S]):
                 raise later
 
     def _judge_alone(self, folder: Folder, trouble: SourceError, later: SourceError | None) -> None:
-        """Where nothing comes that could be asked for else: who had failed before, while others came, has failed
-        again; so has a message that is the only one, as nobody will ever know more of it."""
+        """Where nothing comes that could be asked for else: who had failed before, while others
+        came, has failed again; so has a message that is the only one, as nobody will ever know more
+        of it."""
         refused, self._refused = self._refused, []
         losers, self._losers = self._losers, []
         alone = [(loser.attempt, str(loser.error), loser.lost) for loser in losers if loser.alone]
         unproven = [attempt for attempt, _ in refused if not blame.is_proven(attempt.previous)]
         unproven += [attempt for attempt, _, _ in alone if not blame.is_proven(attempt.previous)]
-        for attempt, reason, lost in [*((attempt, found.reason, False) for attempt, found in refused), *alone]:
+        for attempt, reason, lost in [
+            *((attempt, found.reason, False) for attempt, found in refused),
+            *alone,
+        ]:
             proven = blame.is_proven(attempt.previous)
             if proven or self._sole:
-                self._charge(folder, attempt, reason, lost=lost, proven=proven and (later is None or not unproven))
+                self._charge(
+                    folder,
+                    attempt,
+                    reason,
+                    lost=lost,
+                    proven=proven and (later is None or not unproven),
+                )
             else:
                 self._mark(folder, [(attempt, "")])
         if not unproven:
@@ -702,15 +877,28 @@ class Session(Generic[S]):
         if alone or not self._sole:
             self._trouble = self._trouble or trouble
 
-    def _charge(self, folder: Folder, attempt: Attempt, reason: str, *, lost: bool = False,
-                proven: bool = True) -> None:
-        """Count that it failed by itself. `lost`: with it the connection; not `proven`: everything else might have
-        failed, too."""
+    def _charge(
+        self,
+        folder: Folder,
+        attempt: Attempt,
+        reason: str,
+        *,
+        lost: bool = False,
+        proven: bool = True,
+    ) -> None:
+        """Count that it failed by itself. `lost`: with it the connection; not `proven`: everything
+        else might have failed, too."""
         attempts = 1 + (attempt.previous.attempts if attempt.previous else 0)
         if attempt.previous is not None and attempt.previous.state is MessageState.PRESUMED:
             why = f"it cannot be compared: {reason}" if attempts >= blame.ATTEMPTS else ""
-            record = Record(attempt.key, MessageState.PRESUMED, attempt.listed.size or 0, attempt.previous.occurrence,
-                            reason=why, counted=True)
+            record = Record(
+                attempt.key,
+                MessageState.PRESUMED,
+                attempt.listed.size or 0,
+                attempt.previous.occurrence,
+                reason=why,
+                counted=True,
+            )
             self._commits.write(folder, [(attempt, record)] if lost else [])
             self._tally.skip(COLLECTED_BEFORE)
             return
@@ -725,7 +913,8 @@ class Session(Generic[S]):
         self._put(folder, attempt, state, reason)
 
     def _vanish(self, folder: Folder, attempt: Attempt, vanished: Vanished) -> None:
-        """A message that is listed again and again, and gone whenever it is asked for, is one that is not given."""
+        """A message that is listed again and again, and gone whenever it is asked for, is one that
+        is not given."""
         reason = f"{_GONE}: {vanished.reason}" if vanished.reason else _GONE
         if attempt.previous is not None and _GONE in attempt.previous.reason:
             self._refused.append((attempt, Unfetched(attempt.listed, reason)))
@@ -734,11 +923,14 @@ class Session(Generic[S]):
         self._tally.skip(VANISHED)
 
     def _gives(self, work: FolderWork) -> bool | None:
-        """Whether the server gives a message that it gave before: then it fails for one only. None: there is none to
-        ask for, or no connection."""
+        """Whether the server gives a message that it gave before: then it fails for one only. None:
+        there is none to ask for, or no connection."""
         gives = None
-        witnesses = blame.witnesses(self._arrivals[self._known_as[work.folder]] or self._kept.get(work.folder)
-                                    or work.collected)
+        witnesses = blame.witnesses(
+            self._arrivals[self._known_as[work.folder]]
+            or self._kept.get(work.folder)
+            or work.collected
+        )
         if self._before is Unfetched:
             witnesses = [*witnesses[:1], *witnesses]  # the refusal may be what ends the connection
         for witness in witnesses:
@@ -759,7 +951,8 @@ class Session(Generic[S]):
         return gives
 
     def _but_a_witness(self, work: FolderWork, messages: Sequence[Listed]) -> Sequence[Listed]:
-        """One stays until those were asked for that may not come: it shows whether anything does."""
+        """One stays until those were asked for that may not come: it shows whether anything
+        does."""
         kept = self._kept.get(work.folder)
         if kept or not (self._alone[work.folder] or work.suspects):
             return messages
@@ -789,8 +982,8 @@ class Session(Generic[S]):
     # -- commit, record, acknowledge
 
     def _flush(self, folder: Folder) -> None:
-        """Commit what is staged while more is fetched. Not so where messages are committed singly: each of them is to
-        be recorded before the next one."""
+        """Commit what is staged while more is fetched. Not so where messages are committed singly:
+        each of them is to be recorded before the next one."""
         pending = self._next_batch()
         if self._destination.batch_size > 1:
             self._under_way = self._commits.begin(folder, pending, named=self._named)
@@ -802,11 +995,15 @@ class Session(Generic[S]):
             self._commit(folder, pending)
 
     def _commit(self, folder: Folder, pending: Sequence[Pending[S]]) -> None:
-        """In this thread. A message that a mail system failed with waits behind new ones: it may be what that fails
-        at."""
+        """In this thread. A message that a mail system failed with waits behind new ones: it may be
+        what that fails at."""
         committed = self._commits.run(folder, pending, named=self._named)
         error = committed.error
-        if isinstance(error, DestinationUnavailable) and error.at_message and not self._steering.stopping:
+        if (
+            isinstance(error, DestinationUnavailable)
+            and error.at_message
+            and not self._steering.stopping
+        ):
             failed, *committed.staged = committed.staged
             self._destination.discard([failed.staged])
             self._put(folder, failed.attempt, MessageState.FAILED, str(error), failed.fingerprint)
@@ -837,7 +1034,9 @@ class Session(Generic[S]):
             self._count(record)
             self._tell_failure(committed.folder, record)
             if record.state is MessageState.COLLECTED and record.reason:
-                self._tally.notes.append(f"a message is delivered and stays on the server: {record.reason}")
+                self._tally.notes.append(
+                    f"a message is delivered and stays on the server: {record.reason}"
+                )
             elif record.state is MessageState.COLLECTED:
                 self._unacknowledged.append(message.attempt.listed)
         for _ in range(committed.unrecorded):
@@ -868,15 +1067,19 @@ class Session(Generic[S]):
                 continue
             self._put_off.append(message.recipients)
             mailboxes = {address for recipients in self._put_off for address in recipients}
-            if len(self._put_off) >= PUT_OFF and len(mailboxes) >= (1 if self._task.single else PUT_OFF):
-                error = DestinationUnavailable(f"the destination takes nothing now, fetching ends: {record.reason}",
-                                               retry_after=record.wait)
+            if len(self._put_off) >= PUT_OFF and len(mailboxes) >= (
+                1 if self._task.single else PUT_OFF
+            ):
+                error = DestinationUnavailable(
+                    f"the destination takes nothing now, fetching ends: {record.reason}",
+                    retry_after=record.wait,
+                )
                 error.of_one = self._task.single
                 raise error
 
     def _delete(self, work: FolderWork, messages: Sequence[Listed]) -> None:
-        """What fails with the connection is tried once more, then by halves, each of which is settled before the next
-        one is tried; the next session goes on from there."""
+        """What fails with the connection is tried once more, then by halves, each of which is
+        settled before the next one is tried; the next session goes on from there."""
         parts, losses = [messages] if messages and not work.listing.read_only else [], 0
         while parts:
             part = parts.pop(0)
@@ -897,7 +1100,7 @@ class Session(Generic[S]):
                 if losses == 1:
                     parts[:0] = [taken_back, part] if taken_back else [part]
                 elif losses <= _DELETE_LOSSES and len(part) > 1:
-                    parts[:0] = [part[:len(part) // 2], part[len(part) // 2:]]
+                    parts[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
                 else:
                     self._refuse([(listed.key, str(error)) for listed in part])
 
@@ -906,8 +1109,13 @@ class Session(Generic[S]):
         deletion = self._source.delete(work.folder, messages)
         self._in_step = True
         folder, gone = self._known_as[work.folder], deletion.confirmed | deletion.pending
-        self._arrivals[folder] = [listed for listed in self._arrivals[folder] if listed.key not in gone]
-        self._pending = [*self._pending, *(listed for listed in messages if listed.key in deletion.pending)]
+        self._arrivals[folder] = [
+            listed for listed in self._arrivals[folder] if listed.key not in gone
+        ]
+        self._pending = [
+            *self._pending,
+            *(listed for listed in messages if listed.key in deletion.pending),
+        ]
         self._confirm(folder, deletion.confirmed)
         self._refuse(deletion.refused)
 
@@ -931,11 +1139,14 @@ class Session(Generic[S]):
 
     def _refuse(self, refused: Sequence[tuple[str, str]]) -> None:
         if refused:
-            self._tally.notes.append(f"{len(refused)} messages stay on the server, their deletion was refused: "
-                                     f"{refused[0][1]}")
+            self._tally.notes.append(
+                f"{len(refused)} messages stay on the server, their deletion was refused: "
+                f"{refused[0][1]}"
+            )
 
     def _close(self, folder: Folder | None) -> None:
-        """Log out; POP3 deletes now (RFC 1939, section 6). A connection out of step is broken off instead."""
+        """Log out; POP3 deletes now (RFC 1939, section 6). A connection out of step is broken off
+        instead."""
         if self._lost is not None or not self._in_step:
             self._source.abort()
             return
@@ -950,7 +1161,8 @@ class Session(Generic[S]):
 
 
 def _undated(text: str) -> str:
-    """Without when it was said: some servers put that into their texts (Dovecot, behind an internal error)."""
+    """Without when it was said: some servers put that into their texts (Dovecot, behind an internal
+    error)."""
     return _MOMENT.sub("", text)
 
 

@@ -13,15 +13,17 @@ _CHUNK = 1 << 18
 
 
 def spool(content: Iterable[bytes]) -> Iterator[bytes]:
-    """Read `content` to its end now; what is returned yields it again, once. Where there is no room for it, that is
-    DestinationUnavailable: the message waits like one that finds no room where it is delivered."""
+    """Read `content` to its end now; what is returned yields it again, once. Where there is no room
+    for it, that is DestinationUnavailable: the message waits like one that finds no room where it
+    is delivered."""
     contents = _spooled(content)
     next(contents)
     return contents
 
 
 def _spooled(content: Iterable[bytes]) -> Iterator[bytes]:
-    spooled = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closing it writes what is buffered, and may fail
+    # closing it writes what is buffered, and may fail
+    spooled = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
     try:
         for chunk in content:
             with _told():
@@ -46,6 +48,8 @@ def _told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DestinationUnavailable(f"no room for a large message in {tempfile.gettempdir()}, where it is compared "
-                                     f"before it is delivered: {error.strerror or error}; make room there, or set "
-                                     "TMPDIR") from error
+        raise DestinationUnavailable(
+            f"no room for a large message in {tempfile.gettempdir()}, where it is compared "
+            f"before it is delivered: {error.strerror or error}; make room there, or set "
+            "TMPDIR"
+        ) from error

@@ -1,7 +1,9 @@
-"""Cheap polls: an account that stands as it was left by a session with nothing to do needs no listing.
+"""Cheap polls: an account that stands as it was left by a session with nothing to do needs no
+listing.
 
-What such a session counted is kept, with how the account stood and the digest of the spec. It holds until anything is
-recorded of the collector (the ledger sees to that), or a day has passed: servers may be wrong about themselves.
+What such a session counted is kept, with how the account stood and the digest of the spec. It holds
+until anything is recorded of the collector (the ledger sees to that), or a day has passed: servers
+may be wrong about themselves.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ BELIEVED = timedelta(days=1)
 """How long an account is polled without a listing."""
 
 
-def unchanged(collector: str, digest: str, source: Source, ledger: Ledger, now: datetime, *,
-              writable: bool) -> Standing | None:
+def unchanged(
+    collector: str, digest: str, source: Source, ledger: Ledger, now: datetime, *, writable: bool
+) -> Standing | None:
     """What was kept, if the account stands so still; else None."""
     kept = ledger.standing(collector) if digest else None
     if kept is None or kept.digest != digest or not timedelta() <= now - kept.at < BELIEVED:
@@ -36,8 +39,11 @@ def take_over(kept: Standing, tally: Tally) -> None:
 
 def settled(works: Sequence[FolderWork], tally: Tally) -> bool:
     """Whether a session that has just listed has nothing to do, to leave over or to say."""
-    return not tally.left and not tally.notes and not any(
-        work.attempts or work.suspects or work.delete for work in works)
+    return (
+        not tally.left
+        and not tally.notes
+        and not any(work.attempts or work.suspects or work.delete for work in works)
+    )
 
 
 def standing(source: Source, digest: str, tally: Tally, now: datetime) -> Standing | None:

@@ -15,7 +15,8 @@ _LONGEST = 1000
 
 
 class Tally(Struct):
-    """Every listed message is in exactly one of collected, skipped, parked, failed and left: it begins in `left`."""
+    """Every listed message is in exactly one of collected, skipped, parked, failed and left: it
+    begins in `left`."""
 
     started_at: datetime
     listed: int = 0
@@ -45,14 +46,31 @@ class Tally(Struct):
         self.left -= 1
         self.skipped[reason] += 1
 
-    def report(self, finished_at: datetime, outcome: Outcome, error: Failure | None = None) -> SessionReport:
-        return SessionReport(self.started_at, finished_at, outcome, listed=self.listed, collected=self.collected,
-                             skipped_reasons=dict(+self.skipped), parked=self.parked, failed=self.failed,
-                             left=self.left, deleted=self.deleted, bytes=self.bytes, error=error,
-                             notes=told(self.notes))
+    def report(
+        self, finished_at: datetime, outcome: Outcome, error: Failure | None = None
+    ) -> SessionReport:
+        return SessionReport(
+            self.started_at,
+            finished_at,
+            outcome,
+            listed=self.listed,
+            collected=self.collected,
+            skipped_reasons=dict(+self.skipped),
+            parked=self.parked,
+            failed=self.failed,
+            left=self.left,
+            deleted=self.deleted,
+            bytes=self.bytes,
+            error=error,
+            notes=told(self.notes),
+        )
 
 
 def told(notes: Sequence[str]) -> tuple[str, ...]:
-    """As many as people read, and how many more there are: a server can give cause for thousands, in each session."""
+    """As many as people read, and how many more there are: a server can give cause for thousands,
+    in each session."""
     more = len(notes) - NOTES
-    return (*(note[:_LONGEST] for note in notes[:NOTES]), *([f"and {more} more notes"] if more > 0 else []))
+    return (
+        *(note[:_LONGEST] for note in notes[:NOTES]),
+        *([f"and {more} more notes"] if more > 0 else []),
+    )

@@ -1,16 +1,19 @@
-"""Who may begin a session now: so many at once in all, so many with one host, and so many logins a minute there
-(hazards R1, R4). And who must wait because a host, or a destination, is not there (`control.doors`).
+"""Who may begin a session now: so many at once in all, so many with one host, and so many logins a
+minute there (hazards R1, R4). And who must wait because a host, or a destination, is not there
+(`control.doors`).
 
-A session that waits here is an entry in a queue: it holds no thread and no connection. A host whose next session must
-wait has one timer, however many sessions wait for it.
+A session that waits here is an entry in a queue: it holds no thread and no connection. A host whose
+next session must wait has one timer, however many sessions wait for it.
 
-Hosts take turns. A quarter of all sessions is kept for hosts whose last sessions went well, each with a few, so that
-hosts that are slow or silent cannot take all; half of it also serves hosts that nobody has tried yet, one session each.
-Those that are away have a quarter at most. One destination takes at most three quarters, and one session at a time
-while it takes no mail. Where there is one host only, nothing is kept.
+Hosts take turns. A quarter of all sessions is kept for hosts whose last sessions went well, each
+with a few, so that hosts that are slow or silent cannot take all; half of it also serves hosts that
+nobody has tried yet, one session each. Those that are away have a quarter at most. One destination
+takes at most three quarters, and one session at a time while it takes no mail. Where there is one
+host only, nothing is kept.
 
-When somebody waits all the same of whom nothing bad is known, those make room who were not let in for 8 seconds, and
-those who have had a minute: they end after the message in hand, and 30 seconds later whatever they are at.
+When somebody waits all the same of whom nothing bad is known, those make room who were not let in
+for 8 seconds, and those who have had a minute: they end after the message in hand, and 30 seconds
+later whatever they are at.
 """
 
 from __future__ import annotations
@@ -27,23 +30,39 @@ from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 SPREAD, SPACED = 5.0, 0.1
-"""Those who have waited for a host follow within so many seconds of the first one, or this far apart."""
+"""Those who have waited for a host follow within so many seconds of the first one, or this far
+apart."""
 OUTSIDE, SLICE, LAST = 8.0, 60.0, 30.0
-"""Seconds that a session may take while others wait: until it is let in, in all, and from being told to end."""
+"""Seconds that a session may take while others wait: until it is let in, in all, and from being
+told to end."""
 DESTINATION = 15.0
 """Seconds between two attempts at a mail system that is away: it is mostly our own."""
 _FEWER = 600.0
-"""Seconds for which a host that turned somebody away while others were in gets no more connections than that."""
+"""Seconds for which a host that turned somebody away while others were in gets no more connections
+than that."""
 
 
 class Ticket:
-    """A place in the queue, and then of a session. `refuse`: what to call instead of `admit` where the host turns out
-    to be away."""
+    """A place in the queue, and then of a session. `refuse`: what to call instead of `admit` where
+    the host turns out to be away."""
 
-    __slots__ = ("admit", "began", "cancelled", "control", "ending", "entered", "held", "place", "probes", "refuse",
-                 "urgent")
+    __slots__ = (
+        "admit",
+        "began",
+        "cancelled",
+        "control",
+        "ending",
+        "entered",
+        "held",
+        "place",
+        "probes",
+        "refuse",
+        "urgent",
+    )
 
-    def __init__(self, place: Place, admit: Admit, refuse: Callable[[Failure], None] | None, *, urgent: bool) -> None:
+    def __init__(
+        self, place: Place, admit: Admit, refuse: Callable[[Failure], None] | None, *, urgent: bool
+    ) -> None:
         self.place = place
         self.admit = admit
         self.refuse = refuse
@@ -75,17 +94,21 @@ class Breakable(Protocol):
 Admit = Callable[[Ticket], None]
 
 
-_SILENT = Failure(ConnectionFailed.reason, f"nobody was let in within {OUTSIDE:.0f} s, while others waited")
+_SILENT = Failure(
+    ConnectionFailed.reason, f"nobody was let in within {OUTSIDE:.0f} s, while others waited"
+)
 
 
 class _Destination:
-    """`bears`: sessions at once, for as long as `fails`: one after a failure, and one more for each that went well."""
+    """`bears`: sessions at once, for as long as `fails`: one after a failure, and one more for each
+    that went well."""
 
     __slots__ = ("bears", "busy", "door", "fails", "members", "timer", "waiting")
 
     def __init__(self, name: str) -> None:
         self.door = Door(name, 0, DESTINATION)
-        """How it fares, where it is a mail system. Only those wait for it that have mail for it: it is `waiting`."""
+        """How it fares, where it is a mail system. Only those wait for it that have mail for it: it
+        is `waiting`."""
         self.waiting: OrderedDict[str, None] = OrderedDict()
         self.timer: asyncio.TimerHandle | None = None
         self.members = 0
@@ -131,8 +154,12 @@ class _Queue:
 
     def impatient(self) -> list[Ticket]:
         """Takes out those who would rather know now that the host is away."""
-        found = [ticket for waiting in self.tickets.values() for ticket in waiting
-                 if ticket.refuse is not None and not ticket.cancelled]
+        found = [
+            ticket
+            for waiting in self.tickets.values()
+            for ticket in waiting
+            if ticket.refuse is not None and not ticket.cancelled
+        ]
         for ticket in found:
             ticket.cancelled = True
         return found
@@ -145,7 +172,9 @@ class _Queue:
         door = self.door
         if self.outside and (door.away or not door.known):
             # one at a time, and one more when that one has waited for long
-            second = self.outside[-1].began + EVERY - now if len(self.outside) == 1 else float("inf")
+            second = (
+                self.outside[-1].began + EVERY - now if len(self.outside) == 1 else float("inf")
+            )
             return max(second, door.next_attempt - now if door.away else 0.0)
         if door.away:
             return 0.0 if ticket.urgent else door.next_attempt - now
@@ -169,7 +198,11 @@ class _Host:
 
     @property
     def connections(self) -> int:
-        return min(self.fewer, self.limits.connections) if _now() < self.fewer_until else self.limits.connections
+        return (
+            min(self.fewer, self.limits.connections)
+            if _now() < self.fewer_until
+            else self.limits.connections
+        )
 
     @property
     def all_away(self) -> bool:
@@ -191,7 +224,8 @@ class Admission:
         self._limits_of = limits_of
         self._hosts: dict[str, _Host] = {}
         self._turns: OrderedDict[str, _Host] = OrderedDict()
-        """Hosts that have somebody waiting, a connection to spare and a login due, in the order of their turns."""
+        """Hosts that have somebody waiting, a connection to spare and a login due, in the order of
+        their turns."""
         self._crowded: dict[str, _Host] = {}
         """Those whose turn it is to be tried, when one less of the hosts that are away is."""
         self._under_way: dict[Ticket, _Host] = {}
@@ -204,12 +238,16 @@ class Admission:
 
     # -- who is there
 
-    def on_changed(self, tell: Callable[[str], None], moved: Callable[[Collection[str]], None]) -> None:
-        """Whom to tell that a collector's host is away, or back; and of all that have their mail at one that is away,
-        that it is tried at another time."""
+    def on_changed(
+        self, tell: Callable[[str], None], moved: Callable[[Collection[str]], None]
+    ) -> None:
+        """Whom to tell that a collector's host is away, or back; and of all that have their mail at
+        one that is away, that it is tried at another time."""
         self._changed, self._moved = tell, moved
 
-    def join(self, name: str, place: Place, interval: float, back: Callable[[], None] = lambda: None) -> None:
+    def join(
+        self, name: str, place: Place, interval: float, back: Callable[[], None] = lambda: None
+    ) -> None:
         """This collector has its mail there. `back`: what it waited for is there again."""
         self.leave(name)
         self._members[name] = place, back
@@ -242,13 +280,14 @@ class Admission:
         return self._destination(place).door
 
     def waits_for_destination(self, name: str, place: Place) -> bool:
-        """Whether it is to wait until its destination, which it has mail for, is there again, or its own turn comes to
-        try."""
+        """Whether it is to wait until its destination, which it has mail for, is there again, or
+        its own turn comes to try."""
         destination = self._destination(place)
         return destination.door.away and name in destination.waiting
 
     def recall_destination(self, name: str, place: Place, failure: Failure) -> None:
-        """It was away for this collector when the last process ended: one tries at once, the others wait."""
+        """It was away for this collector when the last process ended: one tries at once, the others
+        wait."""
         destination = self._destination(place)
         if _is_mail_system(place):
             destination.door.recall(failure, _now())
@@ -258,16 +297,26 @@ class Admission:
 
     def causes(self) -> list[Cause]:
         """Of the doors that are away."""
-        return [cause for host in self._hosts.values() for queue in host.queues.values()
-                if (cause := queue.door.cause) is not None]
+        return [
+            cause
+            for host in self._hosts.values()
+            for queue in host.queues.values()
+            if (cause := queue.door.cause) is not None
+        ]
 
     # -- asking
 
-    def request(self, place: Place, admit: Admit, *, refuse: Callable[[Failure], None] | None = None,
-                urgent: bool = False) -> Ticket:
-        """Call `admit` as soon as there is room, at once if there is; it must `release` the ticket when it is done.
-        `urgent`: before the others of this host, and also where the host is away. `refuse`: called instead when it
-        turns out to be."""
+    def request(
+        self,
+        place: Place,
+        admit: Admit,
+        *,
+        refuse: Callable[[Failure], None] | None = None,
+        urgent: bool = False,
+    ) -> Ticket:
+        """Call `admit` as soon as there is room, at once if there is; it must `release` the ticket
+        when it is done. `urgent`: before the others of this host, and also where the host is away.
+        `refuse`: called instead when it turns out to be."""
         ticket = Ticket(place, admit, refuse, urgent=urgent)
         host = self._host(place.host)
         host.queue(place.port).add(ticket)
@@ -292,9 +341,11 @@ class Admission:
         self._enter(host, queue)
         self._admit()
 
-    def learn(self, ticket: Ticket, report: SessionReport, *, knocked: bool = True, name: str = "") -> None:
-        """How the session went that is about to be released. Not `knocked`: it failed before it came to the server.
-        `name`: the collector's, where it is a member that can wait."""
+    def learn(
+        self, ticket: Ticket, report: SessionReport, *, knocked: bool = True, name: str = ""
+    ) -> None:
+        """How the session went that is about to be released. Not `knocked`: it failed before it
+        came to the server. `name`: the collector's, where it is a member that can wait."""
         if report.outcome is not Outcome.INTERRUPTED:
             host = self._hosts[ticket.place.host]
             self._learn(host, host.queue(ticket.place.port), ticket, report, knocked=knocked)
@@ -320,14 +371,17 @@ class Admission:
         self._admit()
 
     def another_login(self, ticket: Ticket) -> None:
-        """A session that was admitted logs in once more: the next one of this host waits for that, too."""
+        """A session that was admitted logs in once more: the next one of this host waits for that,
+        too."""
         host = self._hosts[ticket.place.host]
         host.next_login += host.limits.spacing
         self._line_up(host)
 
     # -- learning
 
-    def _learn(self, host: _Host, queue: _Queue, ticket: Ticket, report: SessionReport, *, knocked: bool) -> None:
+    def _learn(
+        self, host: _Host, queue: _Queue, ticket: Ticket, report: SessionReport, *, knocked: bool
+    ) -> None:
         door, failure, now = queue.door, report.error, _now()
         if not knocked:
             return
@@ -390,7 +444,10 @@ class Admission:
     def _follow(self, destination: _Destination) -> None:
         """It is there again: whoever has waited for it follows, spread over some seconds."""
         self._tell(destination.door)
-        waiting, pace = list(destination.waiting), min(SPACED, SPREAD / max(1, len(destination.waiting)))
+        waiting, pace = (
+            list(destination.waiting),
+            min(SPACED, SPREAD / max(1, len(destination.waiting))),
+        )
         destination.waiting.clear()
         for number, name in enumerate(waiting):
             asyncio.get_running_loop().call_later(number * pace, self._call_back, name)
@@ -400,7 +457,8 @@ class Admission:
             self._members[name][1]()
 
     def _watch(self, destination: _Destination) -> None:
-        """One timer for those who wait; nobody who could try is left: then it is not known to be away."""
+        """One timer for those who wait; nobody who could try is left: then it is not known to be
+        away."""
         if destination.timer is not None:
             destination.timer.cancel()
             destination.timer = None
@@ -462,7 +520,13 @@ class Admission:
         ending = sum(ticket.ending is not None for ticket in self._under_way)
         if ending >= sum(map(self._deserves, self._turns.values())):
             if ending:
-                self._look_again(min(ticket.makes_room_at for ticket in self._under_way if ticket.ending is not None))
+                self._look_again(
+                    min(
+                        ticket.makes_room_at
+                        for ticket in self._under_way
+                        if ticket.ending is not None
+                    )
+                )
             return
         ticket = min(self._under_way, key=lambda ticket: ticket.makes_room_at, default=None)
         if ticket is None or ticket.makes_room_at > _now():
@@ -476,8 +540,11 @@ class Admission:
 
     def _deserves(self, host: _Host) -> bool:
         now = _now()
-        return any(queue.door.deserves and queue.wait(ticket, now) <= 0
-                   for queue in host.queues.values() for ticket in queue.heads())
+        return any(
+            queue.door.deserves and queue.wait(ticket, now) <= 0
+            for queue in host.queues.values()
+            for ticket in queue.heads()
+        )
 
     def _end(self, ticket: Ticket) -> None:
         assert ticket.control is not None  # noqa: S101  # else it makes no room
@@ -511,8 +578,11 @@ class Admission:
         if door.away and kept and self._probing >= kept:
             return False
         spare = self._most - self._running
-        return spare > kept or (door.stands and host.busy < max(1, kept // 2)) or (
-            spare > kept // 2 and door.untried and not host.busy)
+        return (
+            spare > kept
+            or (door.stands and host.busy < max(1, kept // 2))
+            or (spare > kept // 2 and door.untried and not host.busy)
+        )
 
     def _begin(self, host: _Host, ticket: Ticket) -> None:
         now, queue = _now(), host.queue(ticket.place.port)
@@ -524,7 +594,9 @@ class Admission:
         self._probing += ticket.probes
         host.busy += 1
         self._destination(ticket.place).busy += 1
-        host.next_login = max(now, host.next_login) + host.limits.spacing if host.limits.logins else 0.0
+        host.next_login = (
+            max(now, host.next_login) + host.limits.spacing if host.limits.logins else 0.0
+        )
         if ticket.probes:
             queue.door.postpone(now)
             self._moved(queue.door.members.keys())
@@ -536,15 +608,20 @@ class Admission:
         ticket.admit(ticket)
 
     def _line_up(self, host: _Host) -> None:
-        """Give the host a turn, or the timer that will, or none; forget it when nothing is left to know of it."""
+        """Give the host a turn, or the timer that will, or none; forget it when nothing is left to
+        know of it."""
         if host.timer is not None:
             host.timer.cancel()
             host.timer = None
         self._crowded.pop(host.name, None)
         self._forget(host)
         now = _now()
-        waits = [queue.wait(ticket, now) for queue in host.queues.values() for ticket in queue.heads()]
-        wait = max(min(waits, default=float("inf")), host.next_login - now if host.limits.logins else 0.0)
+        waits = [
+            queue.wait(ticket, now) for queue in host.queues.values() for ticket in queue.heads()
+        ]
+        wait = max(
+            min(waits, default=float("inf")), host.next_login - now if host.limits.logins else 0.0
+        )
         if host.busy >= host.connections or wait > 0:
             self._turns.pop(host.name, None)
             if host.busy < host.connections and wait != float("inf"):
@@ -565,7 +642,8 @@ class Admission:
 
     def _destination(self, place: Place) -> _Destination:
         return self._destinations.get(place.destination) or self._destinations.setdefault(
-            place.destination, _Destination(place.destination))
+            place.destination, _Destination(place.destination)
+        )
 
     def _forget_destination(self, place: Place) -> None:
         if not self._destination(place).members and not self._destination(place).busy:
@@ -573,7 +651,12 @@ class Admission:
 
     def _forget(self, host: _Host) -> None:
         for port, queue in list(host.queues.items()):
-            if not queue.door.members and not queue.outside and not any(True for _ in queue.heads()) and not host.busy:
+            if (
+                not queue.door.members
+                and not queue.outside
+                and not any(True for _ in queue.heads())
+                and not host.busy
+            ):
                 del host.queues[port]
         if not host.queues and not host.busy and not host.limits.logins:
             self._hosts.pop(host.name, None)
@@ -590,7 +673,9 @@ def _now() -> float:
 
 
 @asynccontextmanager
-async def admitted(admission: Admission, place: Place, *, urgent: bool = False) -> AsyncIterator[Ticket]:
+async def admitted(
+    admission: Admission, place: Place, *, urgent: bool = False
+) -> AsyncIterator[Ticket]:
     """Inside of this context a session with this host may run. Raises HostAway."""
     settled: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
 

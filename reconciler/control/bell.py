@@ -1,9 +1,10 @@
 """A bell at a collector's door: the connection on which its server tells of new mail.
 
-A session begins the connection (it is in a thread anyway), then lists: mail that comes in between rings already. While
-it waits it costs no thread: a file descriptor in the event loop's selector, and a timer. It asks anew every nine
-minutes, and an answer that does not come within half a minute means that nobody is there (hazard I19). When it is lost,
-or was never to be had, it is tried again with a session, after a growing pause; the interval holds all the time (I31).
+A session begins the connection (it is in a thread anyway), then lists: mail that comes in between
+rings already. While it waits it costs no thread: a file descriptor in the event loop's selector,
+and a timer. It asks anew every nine minutes, and an answer that does not come within half a minute
+means that nobody is there (hazard I19). When it is lost, or was never to be had, it is tried again
+with a session, after a growing pause; the interval holds all the time (I31).
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from reconciler.model.errors import SourceError
 from reconciler.model.interfaces import Push
 
 RENEWAL = 540.0
-"""Seconds between two askings; up to a tenth less, by chance, so that connections begun together part."""
+"""Seconds between two askings; up to a tenth less, by chance, so that connections begun together
+part."""
 ANSWER = 30.0
 """Seconds in which the server answers."""
 FIRST_PAUSE, LONGEST_PAUSE = 15.0, 3600.0
 
 
 class Bell:
-    """`ring`: there is new mail. `lost`: the connection is gone, and may be begun again at `pause_until`."""
+    """`ring`: there is new mail. `lost`: the connection is gone, and may be begun again at
+    `pause_until`."""
 
     __slots__ = ("_failures", "_lost", "_name", "_push", "_ring", "_timer", "pause_until")
 
@@ -59,7 +62,8 @@ class Bell:
         """It could not be had."""
         self._failures += 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (self._failures - 1))
-        self.pause_until = asyncio.get_running_loop().time() + pause * random.uniform(1.0, 2.0)  # noqa: S311  # no secret
+        # no secret
+        self.pause_until = asyncio.get_running_loop().time() + pause * random.uniform(1.0, 2.0)  # noqa: S311
 
     def take_down(self) -> None:
         """Close the connection, if there is one."""
@@ -102,7 +106,8 @@ class Bell:
             self._fail("the server did not answer, so nobody is there any more")
             return
         self._failures = 0
-        self._later(RENEWAL * random.uniform(0.9, 1.0) - ANSWER, self._renew)  # noqa: S311  # no secret
+        # no secret
+        self._later(RENEWAL * random.uniform(0.9, 1.0) - ANSWER, self._renew)  # noqa: S311
 
     def _fail(self, why: str) -> None:
         log.info("push interrupted", collector=self._name, reason=why)

@@ -1,4 +1,5 @@
-"""The status board: immutable snapshots of what is true, for the API; nobody above reads a live loop."""
+"""The status board: immutable snapshots of what is true, for the API; nobody above reads a live
+loop."""
 
 from __future__ import annotations
 
@@ -31,8 +32,8 @@ class _Past(Struct):
 
 
 class Subscription:
-    """The changes that a reader has not taken yet: the latest of each collector, so it is bounded however slow the
-    reader is. None: that collector is gone."""
+    """The changes that a reader has not taken yet: the latest of each collector, so it is bounded
+    however slow the reader is. None: that collector is gone."""
 
     def __init__(self) -> None:
         self._changes: dict[str, ShownCollector | None] = {}
@@ -52,7 +53,8 @@ class Subscription:
 
 
 class Board:
-    """Kept by the controller and the loops. Whatever changes is redrawn once, in the event loop's next turn."""
+    """Kept by the controller and the loops. Whatever changes is redrawn once, in the event loop's
+    next turn."""
 
     def __init__(self, clock: Clock, defects: Defects | None = None) -> None:
         self._clock = clock
@@ -71,9 +73,14 @@ class Board:
         self._listeners: dict[str, set[Callable[[Session], None]]] = {}
         self._revision: str | None = None
 
-    def connect(self, state: Callable[[str], LoopState | None], ended: Callable[[], None],
-                failed: Callable[[], None] = lambda: None) -> None:
-        """Where the states of the loops come from, and who is told when a stopped loop is over, or a session fails."""
+    def connect(
+        self,
+        state: Callable[[str], LoopState | None],
+        ended: Callable[[], None],
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Where the states of the loops come from, and who is told when a stopped loop is over, or
+        a session fails."""
         self._state = state
         self._ended = ended
         self._failed = failed
@@ -125,9 +132,15 @@ class Board:
             verdict = last if last and last.outcome is not Outcome.INTERRUPTED else None
             self._past[name] = _Past(history.totals, last, verdict)
 
-    def declare(self, desired: Desired, generations: Mapping[str, int], revision: str | None,
-                names: Collection[str] | None = None) -> None:
-        """The desired state as it is now; nothing but `names` differs from what it was, where these are given."""
+    def declare(
+        self,
+        desired: Desired,
+        generations: Mapping[str, int],
+        revision: str | None,
+        names: Collection[str] | None = None,
+    ) -> None:
+        """The desired state as it is now; nothing but `names` differs from what it was, where these
+        are given."""
         if names is not None and revision == self._revision:
             self._desired.update((name, desired.collectors[name]) for name in names)
             self._generations.update(generations)
@@ -141,8 +154,11 @@ class Board:
         self._revision = revision
         for name, found in now.items():
             before = self._desired.get(name)
-            if everything or self._generations.get(name) != generations.get(name) or (
-                    before is not found and before != found):
+            if (
+                everything
+                or self._generations.get(name) != generations.get(name)
+                or (before is not found and before != found)
+            ):
                 self.changed(name)
         self._generations.update(generations)
         self._desired = now
@@ -155,8 +171,8 @@ class Board:
         self._changed[name] = None
 
     def host_changed(self, names: Collection[str]) -> None:
-        """Their host, which is away, is tried again at another time. It may concern thousands, every half a minute:
-        who only reads looks when he does."""
+        """Their host, which is away, is tried again at another time. It may concern thousands,
+        every half a minute: who only reads looks when he does."""
         if self._subscriptions:
             for name in names:
                 self.changed(name)
@@ -215,27 +231,58 @@ class Board:
                 self._shown[name] = unshowable(name, sentence, self._generations.get(name, 0), now)
             self._publish(name, self._shown[name])
 
-    def _drawn(self, name: str, desired: DesiredCollector | Invalid, now: datetime) -> ShownCollector:
+    def _drawn(
+        self, name: str, desired: DesiredCollector | Invalid, now: datetime
+    ) -> ShownCollector:
         before = self._shown.get(name)
         past = self._past.setdefault(name, _Past())
         loop = self._state(name)
         self._waiting.pop(name, None)
         if loop is not None and (loop.cause is not None or loop.destination is not None):
             self._waiting[name] = loop.cause, loop.destination
-        facts = Facts(desired, self._generations.get(name, 0), loop, loop.retry if loop else None, past.last,
-                      past.verdict, past.totals, self._revision, self._away(loop.cause if loop else None),
-                      self._defects.of(name), self._destination_away(loop.destination if loop else None))
+        facts = Facts(
+            desired,
+            self._generations.get(name, 0),
+            loop,
+            loop.retry if loop else None,
+            past.last,
+            past.verdict,
+            past.totals,
+            self._revision,
+            self._away(loop.cause if loop else None),
+            self._defects.of(name),
+            self._destination_away(loop.destination if loop else None),
+        )
         return shown(facts, before.status.conditions if before else (), now)
 
     def _away(self, cause: Cause | None) -> HostAway | None:
-        return None if cause is None else HostAway(
-            host=cause.host, port=cause.port, reason=cause.reason, message=cause.message,
-            since=self._clock.at(cause.since), next_attempt=self._clock.at(cause.next_attempt), concerns=cause.concerns)
+        return (
+            None
+            if cause is None
+            else HostAway(
+                host=cause.host,
+                port=cause.port,
+                reason=cause.reason,
+                message=cause.message,
+                since=self._clock.at(cause.since),
+                next_attempt=self._clock.at(cause.next_attempt),
+                concerns=cause.concerns,
+            )
+        )
 
     def _destination_away(self, cause: Cause | None) -> DestinationAway | None:
-        return None if cause is None else DestinationAway(
-            destination=cause.host, reason=cause.reason, message=cause.message, since=self._clock.at(cause.since),
-            next_attempt=self._clock.at(cause.next_attempt), concerns=cause.concerns)
+        return (
+            None
+            if cause is None
+            else DestinationAway(
+                destination=cause.host,
+                reason=cause.reason,
+                message=cause.message,
+                since=self._clock.at(cause.since),
+                next_attempt=self._clock.at(cause.next_attempt),
+                concerns=cause.concerns,
+            )
+        )
 
     def _publish(self, name: str, found: ShownCollector | None) -> None:
         for subscription in self._subscriptions:

@@ -1,6 +1,8 @@
-"""Checks that users ask for: few at once, in threads of their own, and admitted to a host as sessions are.
+"""Checks that users ask for: few at once, in threads of their own, and admitted to a host as
+sessions are.
 
-So a server that never answers costs a few threads however often it is checked, and a host's limits hold for both.
+So a server that never answers costs a few threads however often it is checked, and a host's limits
+hold for both.
 """
 
 from __future__ import annotations
@@ -29,9 +31,15 @@ Check = Callable[[DesiredCollector, SessionControl], CheckReport]
 class Checks:
     """One at a time of each collector: whoever asks meanwhile gets the same answer."""
 
-    def __init__(self, check: Check, admission: Admission, loops: Loops | None = None,
-                 learn: Learn | None = None) -> None:
-        """Where `loops` are given, what the server says to a check's login is `learn`ed for them."""
+    def __init__(
+        self,
+        check: Check,
+        admission: Admission,
+        loops: Loops | None = None,
+        learn: Learn | None = None,
+    ) -> None:
+        """Where `loops` are given, what the server says to a check's login is `learn`ed for
+        them."""
         self._check = check
         self._admission = admission
         self._loops = loops
@@ -47,27 +55,39 @@ class Checks:
         name = collector.name
         running = self._running.get(name)
         if running is None:
-            running = self._running[name] = asyncio.create_task(self._one(collector), name=f"check of {name}")
+            running = self._running[name] = asyncio.create_task(
+                self._one(collector), name=f"check of {name}"
+            )
             running.add_done_callback(lambda _: self._running.pop(name, None))
         return await asyncio.shield(running)
 
     async def _one(self, collector: DesiredCollector) -> CheckReport:
-        async with self._room, admitted(self._admission, place_of(collector), urgent=True) as ticket:
+        async with (
+            self._room,
+            admitted(self._admission, place_of(collector), urgent=True) as ticket,
+        ):
             if self._loops is None:
                 return (await self._checked(collector, ticket))[0]
             async with self._loops.checking(collector.name) as retry:
                 busy = self._loops.is_busy(collector.name)
                 report, found = await self._checked(collector, ticket)
-                if self._learn is not None and found is not None and not busy:  # else its own session was in the way
+                if (
+                    self._learn is not None and found is not None and not busy
+                ):  # else its own session was in the way
                     kept = await self._threads.run(self._learn, collector, found, retry)
                     self._loops.back_off(collector, kept)
                 return report
 
-    async def _checked(self, collector: DesiredCollector, ticket: Ticket) -> tuple[CheckReport, SessionReport | None]:
-        """The report, and as a session's what it says of the server; None where it did not come so far."""
+    async def _checked(
+        self, collector: DesiredCollector, ticket: Ticket
+    ) -> tuple[CheckReport, SessionReport | None]:
+        """The report, and as a session's what it says of the server; None where it did not come so
+        far."""
         relay = Relay(asyncio.get_running_loop())
-        control = SessionControl(entered=lambda: relay.call(lambda: self._admission.entered(ticket)),
-                                 login=lambda: relay.call(lambda: self._admission.another_login(ticket)))
+        control = SessionControl(
+            entered=lambda: relay.call(lambda: self._admission.entered(ticket)),
+            login=lambda: relay.call(lambda: self._admission.another_login(ticket)),
+        )
         self._controls.add(control)
         try:
             report = await self._threads.run(self._check, collector, control)

@@ -1,4 +1,5 @@
-"""Time: durations by the event loop's monotonic clock, moments to show and to keep by the wall clock (hazard R2)."""
+"""Time: durations by the event loop's monotonic clock, moments to show and to keep by the wall
+clock (hazard R2)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What the log says of manifests that become invalid, and when they are mended; a load that changes nothing says
-nothing."""
+"""What the log says of manifests that become invalid, and when they are mended; a load that changes
+nothing says nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _NAMED = 10
 
 
 class Complaints:
-    """One line for each file: the first error, how many there are, and what that means for its collectors."""
+    """One line for each file: the first error, how many there are, and what that means for its
+    collectors."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[Diagnostic, int]] = {}
@@ -28,17 +29,25 @@ class Complaints:
         consequences = _consequences(look, desired) if now else {}
         for file, (first, count) in now.items():
             if self._told.get(file) != (first, count):
-                log.warning("invalid", manifest=f"{first.file}:{first.line}:{first.column}", rule=first.rule,
-                            error=first.message, **({"errors": count} if count > 1 else {}),
-                            **consequences.get(file, {}))
+                log.warning(
+                    "invalid",
+                    manifest=f"{first.file}:{first.line}:{first.column}",
+                    rule=first.rule,
+                    error=first.message,
+                    **({"errors": count} if count > 1 else {}),
+                    **consequences.get(file, {}),
+                )
         for file in self._told.keys() - now.keys():
             log.info("mended", manifest=file)
         self._told = now
         self._tell_held(desired)
 
     def _tell_held(self, desired: Desired) -> None:
-        held = {name: found.problem.message for name, found in desired.collectors.items()
-                if found.problem is not None and found.problem.reason == HELD}
+        held = {
+            name: found.problem.message
+            for name, found in desired.collectors.items()
+            if found.problem is not None and found.problem.reason == HELD
+        }
         if held and held.keys() != self._held:
             log.warning("held", collectors=_listed(held), reason=next(iter(held.values())))
         self._held = frozenset(held)
@@ -63,8 +72,14 @@ def _consequences(look: Look, desired: Desired) -> Mapping[str, dict[str, str]]:
     for name, found in desired.collectors.items():
         if found.problem is not None and found.problem.reason in {INVALID, UNREADABLE}:
             runs[found.file].add(name)
-    return {file: {key: _listed(names) for key, names in (("last_good_runs", runs[file]), ("stalled", stalled[file]))
-                   if names} for file in {*runs, *stalled}}
+    return {
+        file: {
+            key: _listed(names)
+            for key, names in (("last_good_runs", runs[file]), ("stalled", stalled[file]))
+            if names
+        }
+        for file in {*runs, *stalled}
+    }
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,4 +1,5 @@
-"""The controller: observe, plan, apply; again and again, whatever woke it. The only one who tells loops what to do."""
+"""The controller: observe, plan, apply; again and again, whatever woke it. The only one who tells
+loops what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ RETRY = 5.0
 class Controller:
     """One turn at a time; `wake` asks for the next one."""
 
-    def __init__(self, directory: Directory, registry: Registry, loops: Loops, board: Board, clock: Clock) -> None:
+    def __init__(
+        self, directory: Directory, registry: Registry, loops: Loops, board: Board, clock: Clock
+    ) -> None:
         self._directory = directory
         self._recorder = Recorder(registry)
         self._loops = loops
@@ -50,7 +53,8 @@ class Controller:
         self._retries: dict[str, Retry] = {}
         self._recalled = False
         self._unsettled = True
-        """The last look was not acted upon to the end: the next turn must, even if the directory is unchanged."""
+        """The last look was not acted upon to the end: the next turn must, even if the directory is
+        unchanged."""
         self._decision: Decision | None = None
         self._removed: set[str] = set()
         self._complaints = Complaints()
@@ -84,7 +88,8 @@ class Controller:
         return self._decision.look.diagnostics if self._decision else ()
 
     def on_moved(self, tell: Callable[[frozenset[Path]], None]) -> None:
-        """Whom to tell that the directory, one in it, or what it depends on elsewhere is another one than before."""
+        """Whom to tell that the directory, one in it, or what it depends on elsewhere is another
+        one than before."""
         self._moved = tell
 
     def on_turned(self, tell: Callable[[], None]) -> None:
@@ -92,8 +97,11 @@ class Controller:
         self._turned = tell
 
     def wake(self, paths: Collection[str] | None = None) -> None:
-        """`paths`: nothing but these files can have changed, as far as is known; None: anything can."""
-        self._touched = None if paths is None or self._touched is None else self._touched | set(paths)
+        """`paths`: nothing but these files can have changed, as far as is known; None: anything
+        can."""
+        self._touched = (
+            None if paths is None or self._touched is None else self._touched | set(paths)
+        )
         self._woken.set()
 
     def ended(self) -> None:
@@ -120,17 +128,27 @@ class Controller:
             await self.turn(only=touched, unforeseen=unforeseen)
             unforeseen = False
             if self.loaded and not gc.get_freeze_count():
-                gc.freeze()  # what was loaded stays: with 10,000 collectors, looking for cycles in it takes 0.3 s
+                # what was loaded stays: with 10,000 collectors, looking for cycles in it takes 0.3
+                # s
+                gc.freeze()
             pause = max(0.0, self._relist_at - self._clock.monotonic())
             try:
-                await asyncio.wait_for(self._woken.wait(), min(RETRY, pause) if self.trouble else pause)
+                await asyncio.wait_for(
+                    self._woken.wait(), min(RETRY, pause) if self.trouble else pause
+                )
             except TimeoutError:
                 self._touched, unforeseen = None, True
 
-    async def turn(self, *, everything: bool = False, only: Collection[str] | None = None,
-                   unforeseen: bool = False) -> None:
-        """Look, and act on what changed. `everything`: read each file again, whatever its stat signature; `only`: see
-        `wake`; `unforeseen`: no event told of what is found, so that events cannot be relied upon as they are."""
+    async def turn(
+        self,
+        *,
+        everything: bool = False,
+        only: Collection[str] | None = None,
+        unforeseen: bool = False,
+    ) -> None:
+        """Look, and act on what changed. `everything`: read each file again, whatever its stat
+        signature; `only`: see `wake`; `unforeseen`: no event told of what is found, so that events
+        cannot be relied upon as they are."""
         async with self._turn:
             if only is None:
                 self._relist_at = self._clock.monotonic() + RELIST
@@ -141,8 +159,10 @@ class Controller:
             except (LedgerUnavailable, NoThread) as error:
                 self._unsettled = True
                 self.trouble = str(error)
-                log.error("manifests are not acted upon", error=self.trouble)  # noqa: TRY400  # no defect
-            except Exception as defect:  # noqa: BLE001  # what runs goes on, and the next turn tries again
+                # no defect
+                log.error("manifests are not acted upon", error=self.trouble)  # noqa: TRY400
+            except Exception as defect:  # noqa: BLE001
+                # what runs goes on, and the next turn tries again
                 self._failed(defect)
             self.moved_at = self._clock.monotonic()
             self._turned()
@@ -154,7 +174,9 @@ class Controller:
             log.error("manifests are not acted upon", error=trouble, exc_info=defect)
         self.trouble = trouble
 
-    async def _act(self, *, everything: bool, only: Collection[str] | None, unforeseen: bool) -> None:
+    async def _act(
+        self, *, everything: bool, only: Collection[str] | None, unforeseen: bool
+    ) -> None:
         if not self._recalled:
             histories = await self._threads.run(self._recorder.recall)
             self._take(histories)
@@ -167,7 +189,9 @@ class Controller:
             before = None if self._unsettled or everything else self._decision
             self._unsettled = True
             removed = frozenset(self._removed)
-            decision = await self._threads.run(self._recorder.decide, look, now, removed, before, self._loops.names())
+            decision = await self._threads.run(
+                self._recorder.decide, look, now, removed, before, self._loops.names()
+            )
             self._removed -= removed
             self._unsettled = False
             self._take(decision.recalled)
@@ -177,7 +201,9 @@ class Controller:
         elif everything:  # somebody asked, and nothing had to be done
             self.plan = plan(self._decision.desired, self._loops.actual())
         if waiting := self._loops.awaiting_secrets():
-            self._loops.secrets_changed(await self._threads.run(self._loops.changed_secrets, waiting))
+            self._loops.secrets_changed(
+                await self._threads.run(self._loops.changed_secrets, waiting)
+            )
         await self._threads.run(self._recorder.expire, now)
 
     def _watch(self, look: Look, *, anew: bool) -> None:
@@ -188,25 +214,35 @@ class Controller:
 
     def _take(self, histories: Mapping[str, History]) -> None:
         self._board.recall(histories)
-        self._retries.update((name, history.retry) for name, history in histories.items() if history.retry)
+        self._retries.update(
+            (name, history.retry) for name, history in histories.items() if history.retry
+        )
 
     def _apply(self, decision: Decision) -> None:
         names, before = decision.touched, self.plan
-        self.plan = (plan(decision.desired, self._loops.actual()) if names is None else
-                     plan_some(decision.desired, self._loops.actual(names), names))
+        self.plan = (
+            plan(decision.desired, self._loops.actual())
+            if names is None
+            else plan_some(decision.desired, self._loops.actual(names), names)
+        )
         for step in self._untold(before):
-            log.info(type(step).__name__.lower(), collector=step.name, reason=step.reason, **_told(step))
+            log.info(
+                type(step).__name__.lower(), collector=step.name, reason=step.reason, **_told(step)
+            )
         self._complaints.tell(decision.look, decision.desired)
         self._decision = decision
         self._loops.apply(self.plan, decision.versions, self._retries)
         if not self._loops.unapplied:
             self._retries.clear()
-        generations = {name: decision.versions[name].generation
-                       for name in (decision.versions if names is None else names)}
+        generations = {
+            name: decision.versions[name].generation
+            for name in (decision.versions if names is None else names)
+        }
         self._board.declare(decision.desired, generations, decision.look.revision, names)
 
     def _untold(self, before: Plan) -> Iterator[Step]:
-        """The changes that the log has not told: what a defect keeps from being done is planned again and again."""
+        """The changes that the log has not told: what a defect keeps from being done is planned
+        again and again."""
         told = {(type(step), step.name) for step in before.changes} if self.trouble else set()
         return (step for step in self.plan.changes if (type(step), step.name) not in told)
 

@@ -37,13 +37,13 @@ GRACE = 3.0
 PATIENCE = 3.0
 """Seconds that given-up sessions have."""
 LAST_MOMENT = 9.0
-"""Seconds after which the process ends whatever still hangs (a name lookup, a dead file system): every step on the
-way of a message may be the last one."""
+"""Seconds after which the process ends whatever still hangs (a name lookup, a dead file system):
+every step on the way of a message may be the last one."""
 
 
 _SWITCH = 0.001
-"""Seconds after which a thread that works lets another one work: the loop waits that long for each that reads what a
-server floods it with, and it needs its turn several times for one answer."""
+"""Seconds after which a thread that works lets another one work: the loop waits that long for each
+that reads what a server floods it with, and it needs its turn several times for one answer."""
 
 
 class Parts(Struct, frozen=True):
@@ -64,29 +64,37 @@ class Parts(Struct, frozen=True):
 
 
 async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
-    """Run until SIGTERM or SIGINT; the exit code. The caller owns the state directory (`ownership.owned`). SIGHUP reads
-    the manifests anew, unless it comes because our terminal is gone.
+    """Run until SIGTERM or SIGINT; the exit code. The caller owns the state directory
+    (`ownership.owned`). SIGHUP reads the manifests anew, unless it comes because our terminal is
+    gone.
 
-    0 after a signal, 2 when `manifests` is no directory that can be listed. A second one that is not SIGTERM ends the
-    process at once, through `leave`, and so does the last moment after the first one.
+    0 after a signal, 2 when `manifests` is no directory that can be listed. A second one that is
+    not SIGTERM ends the process at once, through `leave`, and so does the last moment after the
+    first one.
     """
     try:
         await asyncio.to_thread(list_files, manifests)
     except DirectoryVanished as error:
-        log.error("no directory of manifests", error=str(error))  # noqa: TRY400  # no defect: no traceback
+        # no defect: no traceback
+        log.error("no directory of manifests", error=str(error))  # noqa: TRY400
         return 2
     sys.setswitchinterval(_SWITCH)
     signals = _Signals(leave)
     clock = Clock()
-    pool = SessionPool(parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now,
-                       parts.stamp)
+    pool = SessionPool(
+        parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now, parts.stamp
+    )
     defects = Defects()
     asyncio.get_running_loop().set_exception_handler(defects.unforeseen)
     board = Board(clock, defects)
     admission = Admission(parts.max_sessions, parts.limits_of)
     loops = Loops(pool, admission, clock, board, parts.stamp, parts.open_push, defects)
-    directory = Directory(manifests, allow_inline_secrets=parts.allow_inline_secrets,
-                          allow_empty=parts.allow_empty, patience=SETTLE)
+    directory = Directory(
+        manifests,
+        allow_inline_secrets=parts.allow_inline_secrets,
+        allow_empty=parts.allow_empty,
+        patience=SETTLE,
+    )
     controller = Controller(directory, parts.registry, loops, board, clock)
     board.connect(loops.state, controller.ended, controller.failed)
     watcher = Watcher(manifests, controller.wake)
@@ -94,12 +102,19 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     checks = Checks(parts.check, admission, loops, pool.learn)
     control = Control(controller, loops, board, parts.registry, checks, clock)
     supervisor = Supervisor(os.environ)
-    controller.on_turned(lambda: supervisor.turned(ready=control.ready, status=_status(control, len(loops))))
+    controller.on_turned(
+        lambda: supervisor.turned(ready=control.ready, status=_status(control, len(loops)))
+    )
     async with parts.serve(control):
         log.info("started", manifests=str(directory.root), pid=os.getpid())
         try:
-            await _until(signals.told, controller.run(), watcher.run(), supervisor.run(lambda: control.healthy),
-                         supervisor.reload(signals.reload, control.reload))
+            await _until(
+                signals.told,
+                controller.run(),
+                watcher.run(),
+                supervisor.run(lambda: control.healthy),
+                supervisor.reload(signals.reload, control.reload),
+            )
         finally:
             supervisor.tell("STOPPING=1", "STATUS=ending")
             checks.close()
@@ -128,13 +143,15 @@ def _status(control: Control, running: int) -> str:
     errors = sum(found.is_error for found in control.diagnostics)
     wrong = f"; {errors} error{'s' * (errors != 1)} in the manifests" if errors else ""
     return f"{running} collector{'s' * (running != 1)} run{'s' * (running == 1)}{wrong}" + (
-        f"; {control.trouble}" if control.trouble else "")
+        f"; {control.trouble}" if control.trouble else ""
+    )
 
 
 class _Signals:
-    """The first signal sets `told`, and the last moment; a second one is somebody in a hurry, who ends the process at
-    once, unless it is SIGTERM: timeout(1) sends that twice, and so does who tells us and our process group. SIGHUP sets
-    `reload`, or is such a signal where the terminal that we had is gone."""
+    """The first signal sets `told`, and the last moment; a second one is somebody in a hurry, who
+    ends the process at once, unless it is SIGTERM: timeout(1) sends that twice, and so does who
+    tells us and our process group. SIGHUP sets `reload`, or is such a signal where the terminal
+    that we had is gone."""
 
     def __init__(self, leave: Callable[[int], None]) -> None:
         self.told = asyncio.Event()

@@ -1,4 +1,5 @@
-"""Defects of ours, each contained to the collector that it came up for: the others go on, and it is not kept quiet."""
+"""Defects of ours, each contained to the collector that it came up for: the others go on, and it is
+not kept quiet."""
 
 from __future__ import annotations
 
@@ -15,8 +16,9 @@ _NAMED = 3
 
 
 class Defects:
-    """Counts them, tells of each once in the log, and says which collectors are concerned now. Only for the event
-    loop's thread. `changed` hears of a collector of which there is something else to say."""
+    """Counts them, tells of each once in the log, and says which collectors are concerned now. Only
+    for the event loop's thread. `changed` hears of a collector of which there is something else to
+    say."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -25,12 +27,15 @@ class Defects:
         """By collector, by what was to be done: the place in our code."""
 
     @contextmanager
-    def contained(self, name: str, doing: str, otherwise: Callable[[], None] | None = None) -> Iterator[None]:
-        """An exception inside of this context ends only what is `doing` for this collector, and what was told of that
-        is over when there is none. `otherwise` is done after one."""
+    def contained(
+        self, name: str, doing: str, otherwise: Callable[[], None] | None = None
+    ) -> Iterator[None]:
+        """An exception inside of this context ends only what is `doing` for this collector, and
+        what was told of that is over when there is none. `otherwise` is done after one."""
         try:
             yield
-        except Exception as defect:  # noqa: BLE001  # what keeps one collector's defect from stopping the others
+        except Exception as defect:  # noqa: BLE001
+            # what keeps one collector's defect from stopping the others
             self._tell(name, doing, defect)
             if otherwise is not None:
                 otherwise()
@@ -45,14 +50,21 @@ class Defects:
             self._tell(name, doing, defect)
 
     def unforeseen(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """The event loop's exception handler: nothing waits for what failed, so nobody else tells of it."""
+        """The event loop's exception handler: nothing waits for what failed, so nobody else tells
+        of it."""
         defect = context.get("exception")
         self.count += isinstance(defect, Exception)
-        log.error("defect", doing=str(context.get("message", "")), where=place_of(defect) if defect else "")
+        log.error(
+            "defect",
+            doing=str(context.get("message", "")),
+            where=place_of(defect) if defect else "",
+        )
 
     def of(self, name: str) -> str:
         """What is to be said of a collector; "" where nothing is."""
-        return "; ".join(_sentence(doing, place) for doing, place in self._found.get(name, {}).items())
+        return "; ".join(
+            _sentence(doing, place) for doing, place in self._found.get(name, {}).items()
+        )
 
     def only(self, name: str, doing: str) -> str:
         """The same of one thing that was to be done."""
@@ -65,7 +77,9 @@ class Defects:
 
     def concerned(self, doing: str) -> str:
         """A sentence about the collectors for which this fails now; "" where there are none."""
-        found = sorted((name, steps[doing]) for name, steps in self._found.items() if doing in steps)
+        found = sorted(
+            (name, steps[doing]) for name, steps in self._found.items() if doing in steps
+        )
         if not found:
             return ""
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""

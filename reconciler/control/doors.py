@@ -1,13 +1,18 @@
-"""How hosts fare. A door is a host and a port: what one collector learns there serves all that knock at it.
+"""How hosts fare. A door is a host and a port: what one collector learns there serves all that
+knock at it.
 
-    open     somebody was let in, or the server answered a login: everybody may come, within the host's limits
+    open     somebody was let in, or the server answered a login: everybody may come, within the
+             host's limits
     unknown  nobody has come yet, or the last one was not let in: one at a time, until somebody is
-    away     nobody is let in: one collector tries, 10 seconds after it was noticed, then every 30 seconds, and less
-             often once that has lasted (a 120th of it, 15 minutes at most); the others wait, and follow when it gets in
+    away     nobody is let in: one collector tries, 10 seconds after it was noticed, then every 30
+             seconds, and less
+             often once that has lasted (a 120th of it, 15 minutes at most); the others wait, and
+             follow when it gets in
 
-A failure is the door's where it came before the login was answered. Away it counts after three in a row (or as many as
-there are collectors), twice that after each false alarm, so that a door behind which one of two servers is dead stays
-open. Who fails while others get in has a trouble of its own, and a back-off of its own (`collect.backoff`).
+A failure is the door's where it came before the login was answered. Away it counts after three in a
+row (or as many as there are collectors), twice that after each false alarm, so that a door behind
+which one of two servers is dead stays open. Who fails while others get in has a trouble of its own,
+and a back-off of its own (`collect.backoff`).
 """
 
 from __future__ import annotations
@@ -36,14 +41,21 @@ FIRST, EVERY, LONGEST = 10.0, 30.0, 900.0
 PATIENT = 120.0
 """A door that has been away for long is tried after this part of that time."""
 THROTTLED = 300.0
-"""Seconds until it is tried again where the server said that this address comes too often, and not for how long."""
+"""Seconds until it is tried again where the server said that this address comes too often, and not
+for how long."""
 ENOUGH, MOST = 3, 24
 """Failures in a row that make a door away, at first and after false alarms."""
 SLOW = 30.0
 """Seconds; a session that takes longer earns its door no standing."""
 _STANDING = 3
-_ITS_OWN = {AuthenticationFailed.reason, LOGIN_REFUSED, AccountNotReady.reason, Crowded.reason, SourceUnsuitable.reason,
-            Throttled.reason}
+_ITS_OWN = {
+    AuthenticationFailed.reason,
+    LOGIN_REFUSED,
+    AccountNotReady.reason,
+    Crowded.reason,
+    SourceUnsuitable.reason,
+    Throttled.reason,
+}
 """What a server that answers a login says."""
 NOT_THERE = {ConnectionFailed.reason, SourceUnavailable.reason, TlsRefused.reason}
 """What a collector is told whose host is away; a certificate that has expired is one for all."""
@@ -130,9 +142,15 @@ class Door:
         """Of being away."""
         if not self.away or self._cause is None:
             return None
-        return Cause(self.host, self.port, self._cause.reason, self._cause.message, self._since, self.next_attempt,
-                     len(self.members))
-
+        return Cause(
+            self.host,
+            self.port,
+            self._cause.reason,
+            self._cause.message,
+            self._since,
+            self.next_attempt,
+            len(self.members),
+        )
 
     def enter(self, now: float) -> bool:
         """Somebody is let in. Whether it was away until now."""
@@ -143,8 +161,9 @@ class Door:
         return was_away
 
     def fail(self, failure: Failure, began: float, now: float) -> bool:
-        """Somebody who came at `began` was not let in. Whether it is away from now on. Where others were let in after
-        that, it may be for him alone: then one at a time comes until the next one is."""
+        """Somebody who came at `began` was not let in. Whether it is away from now on. Where others
+        were let in after that, it may be for him alone: then one at a time comes until the next one
+        is."""
         self.known = False
         if began <= self.entered_at:
             return False
@@ -182,13 +201,20 @@ class Door:
         if self._attempts == 0:
             return max(FIRST, self._asked)
         shortest = min(self.members.values(), default=0.0)
-        return max(min(LONGEST, max(self._every, (now - self._since) / PATIENT, shortest / 60)), self._asked)
+        return max(
+            min(LONGEST, max(self._every, (now - self._since) / PATIENT, shortest / 60)),
+            self._asked,
+        )
 
     @property
     def _asked(self) -> float:
         """What a mail system asked for, as a whole."""
         cause = self._cause
-        return (cause.retry_after or 0.0) if cause and cause.reason == DestinationUnavailable.reason else 0.0
+        return (
+            (cause.retry_after or 0.0)
+            if cause and cause.reason == DestinationUnavailable.reason
+            else 0.0
+        )
 
 
 def turned_away(failure: Failure) -> bool:

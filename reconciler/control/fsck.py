@@ -1,8 +1,10 @@
-"""Compares what the ledger remembers with the Maildirs and the manifests, and mends what is safe to mend.
+"""Compares what the ledger remembers with the Maildirs and the manifests, and mends what is safe to
+mend.
 
-Safe is what loses nothing whatever the reason: temporary files of deliveries that are recorded, or so old that nobody
-waits for them; histories of collectors that are declared no longer, which are kept for 30 days like any other. Mail
-that is recorded and not found is only told: mail programs move and delete mail.
+Safe is what loses nothing whatever the reason: temporary files of deliveries that are recorded, or
+so old that nobody waits for them; histories of collectors that are declared no longer, which are
+kept for 30 days like any other. Mail that is recorded and not found is only told: mail programs
+move and delete mail.
 """
 
 from __future__ import annotations
@@ -90,8 +92,9 @@ class Memory(Protocol):
 
 
 class Fsck(Generic[P], Struct):
-    """`maildirs` are the destinations' ones by collector, of those collectors that deliver into any; `declared` all
-    that are declared, valid or not, or held. With `mend` it changes what it can."""
+    """`maildirs` are the destinations' ones by collector, of those collectors that deliver into
+    any; `declared` all that are declared, valid or not, or held. With `mend` it changes what it
+    can."""
 
     memory: Memory
     declared: Collection[str]
@@ -112,17 +115,30 @@ class Fsck(Generic[P], Struct):
             self._deliveries()
             self._temporary()
         severities = ("error", "warning", "info")
-        return sorted(self._found, key=lambda found: (severities.index(found.severity), found.rule, found.subject))
+        return sorted(
+            self._found,
+            key=lambda found: (severities.index(found.severity), found.rule, found.subject),
+        )
 
     def _histories(self) -> None:
         for name in sorted(set(self.memory.histories()) - set(self.declared)):
-            self._add(Finding("warning", "history-orphaned", name, 1,
-                              "no manifest declares this collector; its history can expire, in 30 days", mendable=True))
+            self._add(
+                Finding(
+                    "warning",
+                    "history-orphaned",
+                    name,
+                    1,
+                    "no manifest declares this collector; its history can expire, in 30 days",
+                    mendable=True,
+                )
+            )
             if self.mend:
                 self.memory.retire(name, self.now)
 
     def _deliveries(self) -> None:
-        survey = lru_cache(64)(lambda collector, place: self._survey(self.maildirs[collector], place))
+        survey = lru_cache(64)(
+            lambda collector, place: self._survey(self.maildirs[collector], place)
+        )
         gone: Counter[tuple[str, str]] = Counter()
         for copy in self.memory.delivered():
             maildirs = self.maildirs.get(copy.collector)
@@ -134,16 +150,33 @@ class Fsck(Generic[P], Struct):
                 continue
             size = found.untouched.get(copy.name) if found else None
             if size is not None and size != copy.size:
-                self._add(Finding("error", "mail-damaged", f"{place}/new/{copy.name}", 1,
-                                  f"has {size} octets, {copy.size} were delivered: restore it from a backup"))
-            elif size is None and not (found and (copy.name in found.seen or copy.name in found.temporary)):
+                self._add(
+                    Finding(
+                        "error",
+                        "mail-damaged",
+                        f"{place}/new/{copy.name}",
+                        1,
+                        f"has {size} octets, {copy.size} were delivered: restore it from a backup",
+                    )
+                )
+            elif size is None and not (
+                found and (copy.name in found.seen or copy.name in found.temporary)
+            ):
                 gone[copy.collector, str(place or copy.recipient)] += 1
         for (collector, where), count in gone.items():
-            self._add(Finding("info", "mail-gone", collector, count,
-                              f"delivered, and not in {where}: moved or deleted since, or delivered elsewhere"))
+            self._add(
+                Finding(
+                    "info",
+                    "mail-gone",
+                    collector,
+                    count,
+                    f"delivered, and not in {where}: moved or deleted since, or delivered elsewhere",
+                )
+            )
 
     def _survey(self, maildirs: Maildirs[P], place: P) -> Survey | None:
-        """One Maildir that cannot be read, by its owner's doing or a failing disk's, hides no other."""
+        """One Maildir that cannot be read, by its owner's doing or a failing disk's, hides no
+        other."""
         try:
             return maildirs.survey(place)
         except DestinationUnavailable as error:
@@ -164,10 +197,21 @@ class Fsck(Generic[P], Struct):
             for kind, names in kinds.items():
                 self._tell_temporary(place, maildirs, kind, names)
 
-    def _tell_temporary(self, place: P, maildirs: Maildirs[P], kind: str, names: Sequence[str]) -> None:
+    def _tell_temporary(
+        self, place: P, maildirs: Maildirs[P], kind: str, names: Sequence[str]
+    ) -> None:
         severity, message = _KINDS[kind]
         mendable = severity == "warning"
-        self._add(Finding("warning" if mendable else "info", kind, str(place), len(names), message, mendable=mendable))
+        self._add(
+            Finding(
+                "warning" if mendable else "info",
+                kind,
+                str(place),
+                len(names),
+                message,
+                mendable=mendable,
+            )
+        )
         if mendable and self.mend:
             maildirs.remove(place, names)
 
@@ -176,10 +220,22 @@ class Fsck(Generic[P], Struct):
 
 
 _KINDS = {
-    "tmp-recorded": ("warning", "in tmp, left by a crash after their delivery was recorded: nobody needs them"),
-    "tmp-stale": ("warning", "in tmp, left by a crash before they were delivered, over 36 hours ago"),
-    "tmp-unrecorded": ("info", "in tmp, delivered; a crash came before the record: the next session knows them"),
-    "tmp-young": ("info", "in tmp, left by a crash, or by somebody who is delivering: replaced by the next session"),
+    "tmp-recorded": (
+        "warning",
+        "in tmp, left by a crash after their delivery was recorded: nobody needs them",
+    ),
+    "tmp-stale": (
+        "warning",
+        "in tmp, left by a crash before they were delivered, over 36 hours ago",
+    ),
+    "tmp-unrecorded": (
+        "info",
+        "in tmp, delivered; a crash came before the record: the next session knows them",
+    ),
+    "tmp-young": (
+        "info",
+        "in tmp, left by a crash, or by somebody who is delivering: replaced by the next session",
+    ),
 }
 
 

@@ -20,26 +20,35 @@ _SPLIT = b"link"
 
 
 def tracks(index: Path, directory: str, hash_size: int) -> bool:
-    """Whether a tracked file stands in `directory`, a path below the root of the work tree; "" is the root itself,
-    which always counts. Of an index that is split nobody knows, so that it does. Raises OSError, Unreadable."""
+    """Whether a tracked file stands in `directory`, a path below the root of the work tree; "" is
+    the root itself, which always counts. Of an index that is split nobody knows, so that it does.
+    Raises OSError, Unreadable."""
     if not directory:
         return True
     status = index.stat()
-    return _tracks(index, f"{directory}/".encode(), hash_size, (status.st_ino, status.st_size, status.st_mtime_ns))
+    return _tracks(
+        index,
+        f"{directory}/".encode(),
+        hash_size,
+        (status.st_ino, status.st_size, status.st_mtime_ns),
+    )
 
 
 @functools.lru_cache(maxsize=4)
 def _tracks(index: Path, prefix: bytes, hash_size: int, _stamp: tuple[int, ...]) -> bool:
-    return any(name.startswith(prefix) or not name for name in _names(read(index, _LARGEST), hash_size))
+    return any(
+        name.startswith(prefix) or not name for name in _names(read(index, _LARGEST), hash_size)
+    )
 
 
 def _names(data: bytes, hash_size: int) -> Iterator[bytes]:
-    """The tracked files, and an empty name where these are not all. Of a malformed index as many as there are."""
+    """The tracked files, and an empty name where these are not all. Of a malformed index as many as
+    there are."""
     version, count = int.from_bytes(data[4:8]), int.from_bytes(data[8:12])
     place, name = 12, b""
     for _ in range(count):
         flags = place + _STAT + hash_size
-        begin = flags + (4 if int.from_bytes(data[flags:flags + 2]) & _EXTENDED else 2)
+        begin = flags + (4 if int.from_bytes(data[flags : flags + 2]) & _EXTENDED else 2)
         kept = 0
         if version == 4:
             dropped, begin = _number(data, begin)
@@ -52,7 +61,7 @@ def _names(data: bytes, hash_size: int) -> Iterator[bytes]:
         name = name[:kept] + data[begin:end]
         yield name
         place = end + 1 if version == 4 else place + (end - place) // 8 * 8 + 8
-    if data[place:place + 4] == _SPLIT:
+    if data[place : place + 4] == _SPLIT:
         yield b""
 
 

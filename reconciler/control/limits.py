@@ -1,8 +1,8 @@
 """How much a host is asked to bear: sessions at once, and logins in a minute.
 
-What the big providers publish are limits of one account. What they allow one address is not published, so the presets
-of `providers.known` are cautious guesses of ours; the options `--host-connections` and `--host-logins-per-minute`
-replace them.
+What the big providers publish are limits of one account. What they allow one address is not
+published, so the presets of `providers.known` are cautious guesses of ours; the options
+`--host-connections` and `--host-logins-per-minute` replace them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from reconciler.providers import known
 
 
 class HostLimits(Struct, frozen=True):
-    """`connections`: sessions at once. `logins`: in any minute, None for no limit; they are spaced evenly."""
+    """`connections`: sessions at once. `logins`: in any minute, None for no limit; they are spaced
+    evenly."""
 
     connections: int = 8
     logins: int | None = None
@@ -33,7 +34,8 @@ LimitsOf = Callable[[str], HostLimits]
 
 
 def canonical(host: str) -> str:
-    """The name under which all spellings of a host are one: A-labels, or the address; as it is where it is neither."""
+    """The name under which all spellings of a host are one: A-labels, or the address; as it is
+    where it is neither."""
     try:
         return host_to_ascii(host)
     except ValueError:
@@ -50,6 +52,7 @@ def preset(host: str) -> HostLimits:
 
 def limits(connections: int | None, logins_per_minute: int | None) -> LimitsOf:
     """The presets, but for what was asked for."""
+
     def limits_of(host: str) -> HostLimits:
         known = preset(host)
         return HostLimits(connections or known.connections, logins_per_minute or known.logins)

@@ -1,4 +1,5 @@
-"""A running collector: a timer, and at most one session at a time. While it waits it costs no thread."""
+"""A running collector: a timer, and at most one session at a time. While it waits it costs no
+thread."""
 
 from __future__ import annotations
 
@@ -17,10 +18,24 @@ from reconciler.control.bell import Bell
 from reconciler.control.clock import Clock
 from reconciler.control.defects import INTERNAL_ERROR, Defects
 from reconciler.control.doors import NOT_THERE, WAITING, Place, place_of
-from reconciler.control.sessions import Finished, Relay, SessionControl, Sessions, Stamp, Work, is_lifted, unstamped
+from reconciler.control.sessions import (
+    Finished,
+    Relay,
+    SessionControl,
+    Sessions,
+    Stamp,
+    Work,
+    is_lifted,
+    unstamped,
+)
 from reconciler.control.state import LoopState, Observer, Version
 from reconciler.manifests.spec import seconds
-from reconciler.model.errors import AuthenticationFailed, CollectorError, DestinationUnavailable, Throttled
+from reconciler.model.errors import (
+    AuthenticationFailed,
+    CollectorError,
+    DestinationUnavailable,
+    Throttled,
+)
 from reconciler.model.history import Retry
 from reconciler.model.interfaces import Push, PushFactory
 from reconciler.model.moments import timestamp
@@ -28,8 +43,8 @@ from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.planning.desired import DesiredCollector
 
 PAUSE, LONGEST_PAUSE = 0.5, 2.0
-"""Seconds between the beginnings of two sessions that mail calls for: the first, twice that for each one more, as long
-as mail keeps coming, and the last."""
+"""Seconds between the beginnings of two sessions that mail calls for: the first, twice that for
+each one more, as long as mail keeps coming, and the last."""
 UNTIL_TOLD = 3600.0
 """Seconds after which a collector that waits for its destination tries whatever it was told."""
 OpenPush = Callable[[DesiredCollector], Push]
@@ -59,7 +74,8 @@ class Surroundings(Struct, frozen=True):
 
 
 class Loop:
-    """Level-triggered: `replace` and `stop` say what is wanted, and it gets there when its session is over."""
+    """Level-triggered: `replace` and `stop` say what is wanted, and it gets there when its session
+    is over."""
 
     def __init__(self, version: Version, retry: Retry | None, around: Surroundings) -> None:
         self._around = around
@@ -116,21 +132,39 @@ class Loop:
         destination = self._around.admission.destination_door(self._place).cause
         if due is not None and destination is not None and self._waits_for_destination:
             due = self._around.clock.at(destination.next_attempt)
-        return LoopState(self._version.generation, self._started_at, due, self.busy, self._awaiting_first, self.retry,
-                         cause, destination)
+        return LoopState(
+            self._version.generation,
+            self._started_at,
+            due,
+            self.busy,
+            self._awaiting_first,
+            self.retry,
+            cause,
+            destination,
+        )
 
     # -- what is wanted
 
     def start(self, delay: float) -> None:
-        """The first session after `delay` seconds, or when a back-off that was kept for this spec ends."""
+        """The first session after `delay` seconds, or when a back-off that was kept for this spec
+        ends."""
         now, retry = self._around.clock.monotonic(), self.retry
         if retry is not None and retry.reason in NOT_THERE and self._retry_in():
-            self._around.admission.door(self._place).recall(Failure(retry.reason, retry.message), now)
+            self._around.admission.door(self._place).recall(
+                Failure(retry.reason, retry.message), now
+            )
             self._schedule(now + delay)
         elif retry is not None and retry.reason == DestinationUnavailable.reason:
             failure = Failure(retry.reason, retry.message)
             self._around.admission.recall_destination(self.name, self._place, failure)
-            self._schedule(now + (UNTIL_TOLD if self._waits_for_destination else max(delay, self._retry_in() or 0.0)))
+            self._schedule(
+                now
+                + (
+                    UNTIL_TOLD
+                    if self._waits_for_destination
+                    else max(delay, self._retry_in() or 0.0)
+                )
+            )
         else:
             self._schedule(max(now + delay, next_start(now, 0.0, now, self._retry_in())))
 
@@ -145,7 +179,8 @@ class Loop:
             self._around.observer.changed(self.name)
 
     def update(self, version: Version) -> None:
-        """Labels, annotations or the manifest's place changed, if anything: nothing that a session depends on."""
+        """Labels, annotations or the manifest's place changed, if anything: nothing that a session
+        depends on."""
         wanted = self._next or self._version
         if wanted.collector is version.collector and wanted.generation == version.generation:
             return
@@ -176,8 +211,9 @@ class Loop:
             self._control.give_up()
 
     def collect_now(self, *, force: bool = False) -> asyncio.Future[SessionReport]:
-        """The report of the running session, or of one that starts now. Raises SessionRefused while the server asks
-        for a pause, and unless `force` while a refused login is not to be repeated."""
+        """The report of the running session, or of one that starts now. Raises SessionRefused while
+        the server asks for a pause, and unless `force` while a refused login is not to be repeated.
+        """
         if not self.busy:
             self.refuse(force=force)
         asked: asyncio.Future[SessionReport] = asyncio.get_running_loop().create_future()
@@ -189,8 +225,8 @@ class Loop:
 
     @asynccontextmanager
     async def quiet(self, *, ending: bool = True) -> AsyncIterator[None]:
-        """No session begins inside of this, a due one waits; the running one ends after its message, unless that is
-        not asked for (`ending`)."""
+        """No session begins inside of this, a due one waits; the running one ends after its
+        message, unless that is not asked for (`ending`)."""
         self._quiet += 1
         self._unschedule()
         try:
@@ -204,7 +240,11 @@ class Loop:
 
     def back_off(self, collector: DesiredCollector, retry: Retry | None) -> None:
         """A check of this spec has found that this is the back-off in force now."""
-        if self.busy or self._stopping or self._version.collector.effective_digest != collector.effective_digest:
+        if (
+            self.busy
+            or self._stopping
+            or self._version.collector.effective_digest != collector.effective_digest
+        ):
             return
         before, self._retry, self._retry_until = self.retry, retry, self._kept_until(retry)
         now = self._around.clock.monotonic()
@@ -215,9 +255,15 @@ class Loop:
         """Raises SessionRefused as `collect_now` does."""
         retry = self.retry
         seconds_left = self._retry_in() or 0.0
-        if retry is not None and not self._is_lifted(retry) and forbids(retry, seconds_left, force=force):
+        if (
+            retry is not None
+            and not self._is_lifted(retry)
+            and forbids(retry, seconds_left, force=force)
+        ):
             at = self._around.clock.at(self._retry_until)
-            raise SessionRefused(retry.reason, f"{self.name}: next attempt at {timestamp(at)}: {retry.message}", at)
+            raise SessionRefused(
+                retry.reason, f"{self.name}: next attempt at {timestamp(at)}: {retry.message}", at
+            )
 
     # -- how it gets there
 
@@ -226,11 +272,19 @@ class Loop:
 
     def _retry_in(self) -> float | None:
         """Seconds until the back-off in force ends."""
-        return None if self.retry is None else max(0.0, self._retry_until - self._around.clock.monotonic())
+        return (
+            None
+            if self.retry is None
+            else max(0.0, self._retry_until - self._around.clock.monotonic())
+        )
 
     def _kept_until(self, retry: Retry | None) -> float:
         now = self._around.clock.monotonic()
-        return now if retry is None else now + remaining(retry, self._interval, self._around.clock.now())
+        return (
+            now
+            if retry is None
+            else now + remaining(retry, self._interval, self._around.clock.now())
+        )
 
     @property
     def _interval(self) -> float:
@@ -245,7 +299,11 @@ class Loop:
         """Its host, or its destination, is there again: whoever failed for that goes on at once."""
         retry = self.retry
         with self._around.defects.contained(self.name, "being told that its host is there again"):
-            if retry is not None and self._ends_for_all(retry) and not (self.busy or self._stopping or self._ticket):
+            if (
+                retry is not None
+                and self._ends_for_all(retry)
+                and not (self.busy or self._stopping or self._ticket)
+            ):
                 self._schedule(self._around.clock.monotonic())
 
     def _schedule(self, due: float) -> None:
@@ -274,7 +332,9 @@ class Loop:
     def _request(self, *, urgent: bool = False) -> None:
         self._timer = None
         refuse = self._turned_away if self._asked else None
-        ticket = self._around.admission.request(self._place, self._begin, refuse=refuse, urgent=urgent)
+        ticket = self._around.admission.request(
+            self._place, self._begin, refuse=refuse, urgent=urgent
+        )
         if not self.busy:
             self._ticket = ticket
             if self._around.admission.door(self._place).away:
@@ -285,30 +345,46 @@ class Loop:
         self._ticket = None
         now = self._around.clock.now()
         with self._around.defects.contained(self.name, "being told that its host is away"):
-            self._answer(SessionReport(now, now, Outcome.FAILED, error=Failure(
-                failure.reason, f"not tried, for somebody was just not let in: {failure.message}")))
+            self._answer(
+                SessionReport(
+                    now,
+                    now,
+                    Outcome.FAILED,
+                    error=Failure(
+                        failure.reason,
+                        f"not tried, for somebody was just not let in: {failure.message}",
+                    ),
+                )
+            )
             self._resume()
 
     def _begin(self, ticket: Ticket) -> None:
         """Whoever admits it has others to admit: it is never told of a failure."""
         self._ticket = None
-        with self._around.defects.contained(self.name, "beginning a session", lambda: self._abandon(ticket)):
+        with self._around.defects.contained(
+            self.name, "beginning a session", lambda: self._abandon(ticket)
+        ):
             self._start_session(ticket)
 
     def _start_session(self, ticket: Ticket) -> None:
         loop, admission = asyncio.get_running_loop(), self._around.admission
         relay = Relay(loop, self._progressed)
         self._control = SessionControl(
-            relay.tell, insisting=bool(self._asked), repeating=bool(self._asked),
+            relay.tell,
+            insisting=bool(self._asked),
+            repeating=bool(self._asked),
             login=lambda: relay.call(lambda: admission.another_login(ticket)),
-            entered=lambda: relay.call(lambda: admission.entered(ticket)))
+            entered=lambda: relay.call(lambda: admission.entered(ticket)),
+        )
         ticket.control = self._control
         self._around.observer.changed(self.name)
-        self.session = loop.create_task(self._run(ticket, self._control), name=f"session of {self.name}")
+        self.session = loop.create_task(
+            self._run(ticket, self._control), name=f"session of {self.name}"
+        )
 
     async def _run(self, ticket: Ticket, control: SessionControl) -> None:
-        """The session's task: it is over when the place in the queue is free and the next one is due, whatever
-        happens."""
+        """The session's task: it is over when the place in the queue is free and the next one is
+        due, whatever happens."""
         with self._around.defects.contained(self.name, "a session", lambda: self._abandon(ticket)):
             await self._collect(ticket, control)
 
@@ -318,8 +394,16 @@ class Loop:
         self.session = self._control = None
         if ticket.held:
             self._around.admission.release(ticket)
-        self._answer(SessionReport(now, now, Outcome.FAILED, error=Failure(
-            INTERNAL_ERROR, "a defect of mailcollector, please report it with the log")))
+        self._answer(
+            SessionReport(
+                now,
+                now,
+                Outcome.FAILED,
+                error=Failure(
+                    INTERNAL_ERROR, "a defect of mailcollector, please report it with the log"
+                ),
+            )
+        )
         if self._stopping:
             self._end()
         elif self._next is not None:
@@ -329,21 +413,30 @@ class Loop:
 
     async def _collect(self, ticket: Ticket, control: SessionControl) -> None:
         version, started = self._version, self._around.clock.monotonic()
-        self._pause = PAUSE if started - self._begun_at > 4 * self._pause else min(LONGEST_PAUSE, 2 * self._pause)
+        self._pause = (
+            PAUSE
+            if started - self._begun_at > 4 * self._pause
+            else min(LONGEST_PAUSE, 2 * self._pause)
+        )
         self._begun_at, self._rung = started, False
         open_push = self._push(ticket)
         finished = await self._around.sessions.run(
-            Work(version.collector, self._retry, version.fresh, control, self._judged(), open_push))
+            Work(version.collector, self._retry, version.fresh, control, self._judged(), open_push)
+        )
         self._listen(finished, asked=open_push is not None)
         error = finished.report.error
         if error is not None and error.reason == INTERNAL_ERROR:
             self._around.defects.count += 1
-        self._turned_away_at = self._around.clock.monotonic() if error and error.of_address else None
+        self._turned_away_at = (
+            self._around.clock.monotonic() if error and error.of_address else None
+        )
         self._retry, self._retry_until = finished.retry, self._kept_until(finished.retry)
         self._awaiting_first = False
         self.session = self._control = None
         admission = self._around.admission
-        admission.learn(ticket, finished.report, knocked=not control.failed_elsewhere, name=self.name)
+        admission.learn(
+            ticket, finished.report, knocked=not control.failed_elsewhere, name=self.name
+        )
         admission.release(ticket)
         self._around.observer.finished(self.name, finished.report)
         self._answer(finished.report)
@@ -361,19 +454,28 @@ class Loop:
             if self._waits_for_destination:
                 self._schedule(now + UNTIL_TOLD)
             else:
-                self._schedule(now if self._waits else next_start(started, self._interval, now, self._retry_in()))
+                self._schedule(
+                    now
+                    if self._waits
+                    else next_start(started, self._interval, now, self._retry_in())
+                )
             if self._rung:
                 self._hurry(self._begun_at + self._pause)
 
     @property
     def _waits(self) -> bool:
         """For its host, which is away: the back-off is the host's."""
-        return self._retry is not None and self._ends_for_all(self._retry) and (
-            self._around.admission.door(self._place).away)
+        return (
+            self._retry is not None
+            and self._ends_for_all(self._retry)
+            and (self._around.admission.door(self._place).away)
+        )
 
     def _ends_for_all(self, retry: Retry) -> bool:
         """What keeps it from its mail is its host's affair, or its destination's."""
-        return retry.reason in WAITING or (retry.reason == Throttled.reason and self._turned_away_at is not None)
+        return retry.reason in WAITING or (
+            retry.reason == Throttled.reason and self._turned_away_at is not None
+        )
 
     @property
     def _waits_for_destination(self) -> bool:
@@ -386,8 +488,12 @@ class Loop:
         def judge(report: SessionReport) -> SessionReport:
             """Who is turned away again, while others got in, is one too many."""
             error = report.error
-            if error is None or not error.of_address or error.reason == Throttled.reason or (
-                    before is None or door.entered_at < before):
+            if (
+                error is None
+                or not error.of_address
+                or error.reason == Throttled.reason
+                or (before is None or door.entered_at < before)
+            ):
                 return report
             message = f"{error.message}, and lets others in: too many connections, probably"
             return replace(report, error=replace(error, reason=Throttled.reason, message=message))
@@ -409,7 +515,8 @@ class Loop:
         return lambda: open_push(collector)
 
     def _listen(self, finished: Finished, *, asked: bool) -> None:
-        """Wait for mail on what the session has opened; not, where the server would have fewer connections."""
+        """Wait for mail on what the session has opened; not, where the server would have fewer
+        connections."""
         bell, error = self._bell, finished.report.error
         if bell is None:
             return
@@ -417,7 +524,11 @@ class Loop:
             bell.hang(finished.push)
         elif asked:
             bell.missed()
-        if error is not None and error.reason in {Throttled.reason, AuthenticationFailed.reason} and bell.hangs:
+        if (
+            error is not None
+            and error.reason in {Throttled.reason, AuthenticationFailed.reason}
+            and bell.hangs
+        ):
             bell.take_down()
             bell.missed()
 
@@ -432,9 +543,15 @@ class Loop:
             self._hurry(self._bell.pause_until)
 
     def _hurry(self, due: float) -> None:
-        """The next session by then, unless a back-off stands against it. It queues behind those that are due: a host
-        with much mail must not keep the others there from their intervals."""
-        if self._due is None or due >= self._due or self._stopping or self._ticket or self._retry_in() is not None:
+        """The next session by then, unless a back-off stands against it. It queues behind those
+        that are due: a host with much mail must not keep the others there from their intervals."""
+        if (
+            self._due is None
+            or due >= self._due
+            or self._stopping
+            or self._ticket
+            or self._retry_in() is not None
+        ):
             return
         if due > self._around.clock.monotonic():
             self._schedule(due)

@@ -37,22 +37,41 @@ class Seen(Struct, frozen=True):
 
 
 class Loops:
-    """Never two sessions of one collector at once; a loop whose spec is unchanged is never restarted."""
+    """Never two sessions of one collector at once; a loop whose spec is unchanged is never
+    restarted."""
 
-    def __init__(self, sessions: Sessions, admission: Admission, clock: Clock, observer: Observer,
-                 stamp: Stamp = unstamped, open_push: OpenPush | None = None, defects: Defects | None = None) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        admission: Admission,
+        clock: Clock,
+        observer: Observer,
+        stamp: Stamp = unstamped,
+        open_push: OpenPush | None = None,
+        defects: Defects | None = None,
+    ) -> None:
         self.defects = defects or Defects()
         """Of ours, by the collector that they came up for."""
         self.defects.changed = observer.changed
-        self._around = Surroundings(sessions, admission, clock, _Forwarded(self, observer), stamp, open_push,
-                                    self.defects)
+        self._around = Surroundings(
+            sessions, admission, clock, _Forwarded(self, observer), stamp, open_push, self.defects
+        )
         self._loops: dict[str, Loop] = {}
         admission.on_changed(observer.changed, observer.host_changed)
 
     def actual(self, names: Iterable[str] | None = None) -> dict[str, DesiredCollector]:
-        """Each running collector as it runs, or will when its session is over; or only those of `names`."""
-        loops = self._loops if names is None else {name: self._loops[name] for name in names if name in self._loops}
-        return {name: version.collector for name, loop in loops.items() if (version := loop.wanted) is not None}
+        """Each running collector as it runs, or will when its session is over; or only those of
+        `names`."""
+        loops = (
+            self._loops
+            if names is None
+            else {name: self._loops[name] for name in names if name in self._loops}
+        )
+        return {
+            name: version.collector
+            for name, loop in loops.items()
+            if (version := loop.wanted) is not None
+        }
 
     def state(self, name: str) -> LoopState | None:
         """None when it does not run."""
@@ -69,9 +88,12 @@ class Loops:
     def __len__(self) -> int:
         return len(self._loops)
 
-    def apply(self, plan: Plan, versions: Mapping[str, Version], retries: Mapping[str, Retry]) -> None:
-        """Drive the loops to where the plan wants them. `retries`: back-offs that were kept across a restart. What
-        fails for one collector, by a defect of ours, is told (`unapplied`), and done for the others."""
+    def apply(
+        self, plan: Plan, versions: Mapping[str, Version], retries: Mapping[str, Retry]
+    ) -> None:
+        """Drive the loops to where the plan wants them. `retries`: back-offs that were kept across
+        a restart. What fails for one collector, by a defect of ours, is told (`unapplied`), and
+        done for the others."""
         beginning = sum(isinstance(step, Start | Replace) for step in plan.steps)
         for step in plan.steps:
             with self.defects.contained(step.name, APPLYING):
@@ -79,11 +101,17 @@ class Loops:
 
     @property
     def unapplied(self) -> str:
-        """Which collectors are not as they are planned to be, by a defect of ours; "" where there are none."""
+        """Which collectors are not as they are planned to be, by a defect of ours; "" where there
+        are none."""
         return self.defects.concerned(APPLYING)
 
-    def _carry_out(self, step: Step, versions: Mapping[str, Version], retries: Mapping[str, Retry],
-                   beginning: int) -> None:
+    def _carry_out(
+        self,
+        step: Step,
+        versions: Mapping[str, Version],
+        retries: Mapping[str, Retry],
+        beginning: int,
+    ) -> None:
         match step:
             case Start(name) | Replace(name):
                 version = versions[name]
@@ -106,12 +134,20 @@ class Loops:
 
     def awaiting_secrets(self) -> list[Waiting]:
         """Those whose secret was refused, or could not be read."""
-        return [(name, retry, version.collector) for name, loop in self._loops.items()
-                if (retry := loop.retry) and retry.stamp is not None and not loop.busy and (version := loop.wanted)]
+        return [
+            (name, retry, version.collector)
+            for name, loop in self._loops.items()
+            if (retry := loop.retry)
+            and retry.stamp is not None
+            and not loop.busy
+            and (version := loop.wanted)
+        ]
 
     def awaited_files(self) -> frozenset[Path]:
         """The files of the secrets that collectors wait for."""
-        return frozenset(path for _, _, collector in self.awaiting_secrets() for path in _secret_files(collector))
+        return frozenset(
+            path for _, _, collector in self.awaiting_secrets() for path in _secret_files(collector)
+        )
 
     def changed_secrets(self, waiting: Iterable[Waiting]) -> list[Seen]:
         """Which of `waiting` have a secret that has changed since. Blocking, from any thread."""
@@ -120,7 +156,8 @@ class Loops:
     def _seen(self, name: str, retry: Retry, collector: DesiredCollector) -> Seen:
         try:
             return Seen(name, is_lifted(retry, collector, self._around.stamp))
-        except Exception as defect:  # noqa: BLE001  # told by `secrets_changed`, in the thread that may
+        except Exception as defect:  # noqa: BLE001
+            # told by `secrets_changed`, in the thread that may
             return Seen(name, defect=defect)
 
     def secrets_changed(self, seen: Iterable[Seen]) -> None:
@@ -144,8 +181,8 @@ class Loops:
 
     @asynccontextmanager
     async def checking(self, name: str) -> AsyncIterator[Retry | None]:
-        """No session of this collector begins inside of this: it would find the account in use. What is in force of its
-        back-offs."""
+        """No session of this collector begins inside of this: it would find the account in use.
+        What is in force of its back-offs."""
         loop = self._loops.get(name)
         if loop is None:
             yield None
@@ -168,8 +205,8 @@ class Loops:
         return nullcontext() if loop is None else loop.quiet()
 
     async def shut_down(self, grace: float, patience: float) -> bool:
-        """Stop all: the messages in hand have `grace` seconds, then they are given up; `patience` seconds later
-        whoever still has not ended is left behind. Whether all ended."""
+        """Stop all: the messages in hand have `grace` seconds, then they are given up; `patience`
+        seconds later whoever still has not ended is left behind. Whether all ended."""
         for loop in list(self._loops.values()):
             loop.stop()
         if not await self._ended(grace):
@@ -193,7 +230,11 @@ class Loops:
 
 def _secret_files(collector: DesiredCollector) -> Iterator[Path]:
     source = collector.effective.source
-    refs = (source.oauth2.refresh_token, source.oauth2.client_secret) if source.oauth2 else (source.password,)
+    refs = (
+        (source.oauth2.refresh_token, source.oauth2.client_secret)
+        if source.oauth2
+        else (source.password,)
+    )
     return (Path(ref.file) for ref in refs if ref is not None and ref.file is not None)
 
 

@@ -1,4 +1,5 @@
-"""Observing: what the manifests' directory holds, read again only where a stat signature says that it may differ."""
+"""Observing: what the manifests' directory holds, read again only where a stat signature says that
+it may differ."""
 
 from __future__ import annotations
 
@@ -31,8 +32,9 @@ REROUTE = ".allow-reroute"
 
 
 class Look(Struct, frozen=True):
-    """One look. `changed`: something differs from the last one; `place`: the directories that were listed;
-    `elsewhere`: links that lead out of them, and files that tell the revision; look again in `pause` seconds."""
+    """One look. `changed`: something differs from the last one; `place`: the directories that were
+    listed; `elsewhere`: links that lead out of them, and files that tell the revision; look again
+    in `pause` seconds."""
 
     observed: Observed
     diagnostics: tuple[Diagnostic, ...]
@@ -44,8 +46,8 @@ class Look(Struct, frozen=True):
 
 
 class _File(Struct):
-    """A file as it was last read. `signature` is None when it must be read again in any case. `data` is kept where it
-    depends on templates, and `stamps` are theirs."""
+    """A file as it was last read. `signature` is None when it must be read again in any case.
+    `data` is kept where it depends on templates, and `stamps` are theirs."""
 
     signature: Signature | None
     digest: bytes
@@ -75,12 +77,20 @@ class _Content(Struct, frozen=True):
 
 
 class Directory:
-    """The manifests below `root`. Blocking, one call at a time. `allow_empty`: where the first look finds no collector
-    at all, that is meant; what is found later is not covered by it. `patience`: see `Leaving`."""
+    """The manifests below `root`. Blocking, one call at a time. `allow_empty`: where the first look
+    finds no collector at all, that is meant; what is found later is not covered by it. `patience`:
+    see `Leaving`."""
 
-    def __init__(self, root: Path, *, allow_inline_secrets: bool = False, allow_empty: bool = False,
-                 patience: float = 0.0) -> None:
-        self.root = Path(os.path.abspath(root))  # noqa: PTH100  # resolve() would follow links that are swapped later
+    def __init__(
+        self,
+        root: Path,
+        *,
+        allow_inline_secrets: bool = False,
+        allow_empty: bool = False,
+        patience: float = 0.0,
+    ) -> None:
+        # resolve() would follow links that are swapped later
+        self.root = Path(os.path.abspath(root))  # noqa: PTH100
         require_apart(allowed(), self.root)
         self._allow_inline_secrets = allow_inline_secrets
         self._allow_empty = allow_empty
@@ -95,8 +105,8 @@ class Directory:
         self._oddities = Oddities(os.path.realpath(self.root))
 
     def look(self, *, everything: bool = False, only: Collection[str] | None = None) -> Look:
-        """What is there now. `everything`: read every file, whatever its signature; `only`: nothing but these files
-        can have changed, as far as is known."""
+        """What is there now. `everything`: read every file, whatever its signature; `only`: nothing
+        but these files can have changed, as far as is known."""
         if only is not None and not everything and (files := self._touched(only)) is not None:
             return self._compare(files, self._last.place if self._last else frozenset())
         try:
@@ -108,8 +118,13 @@ class Directory:
         return self._compare(self._parsed(seen), found.entered)
 
     def _touched(self, names: Collection[str]) -> dict[str, _File] | None:
-        """All files, these read anew where they changed; None where that is not enough: one is not known, or gone."""
-        if self._last is None or self._last.observed.vanished or not self._files.keys() >= set(names):
+        """All files, these read anew where they changed; None where that is not enough: one is not
+        known, or gone."""
+        if (
+            self._last is None
+            or self._last.observed.vanished
+            or not self._files.keys() >= set(names)
+        ):
             return None
         found = {name: self._file(Path(name), everything=False) for name in names}
         if any(isinstance(file, _File) and file.unreadable for file in found.values()):
@@ -117,35 +132,63 @@ class Directory:
         return self._parsed({**self._files, **found})
 
     def _compare(self, files: dict[str, _File], place: frozenset[Identity]) -> Look:
-        confirmed = (self._allow_empty or os.path.exists(self.root / CONFIRMATION),  # noqa: PTH110  # never raises
-                     os.path.exists(self.root / REROUTE))  # noqa: PTH110
+        confirmed = (
+            # os.path.exists never raises
+            self._allow_empty or os.path.exists(self.root / CONFIRMATION),  # noqa: PTH110
+            os.path.exists(self.root / REROUTE),  # noqa: PTH110
+        )
         self._allow_empty = False
         last = self._last
-        same = (last is not None and not last.observed.vanished and files.keys() == self._files.keys()
-                and all(files[name] is self._files[name] for name in files))
+        same = (
+            last is not None
+            and not last.observed.vanished
+            and files.keys() == self._files.keys()
+            and all(files[name] is self._files[name] for name in files)
+        )
         before, self._files = self._files, files
         leaving: frozenset[Key] = frozenset()
         if self._leaving or not same:
-            present = {key for file in files.values() for key in file.keys()}  # noqa: SIM118  # no mapping
+            # no mapping
+            present = {key for file in files.values() for key in file.keys()}  # noqa: SIM118
             leaving = self._leaving.look(present, changed=not same)
-        if same and last is not None and (
-                last.observed.empty_confirmed, last.observed.reroute_confirmed, last.observed.leaving) == (
-                *confirmed, leaving):
+        if (
+            same
+            and last is not None
+            and (
+                last.observed.empty_confirmed,
+                last.observed.reroute_confirmed,
+                last.observed.leaving,
+            )
+            == (*confirmed, leaving)
+        ):
             return self._done((last.observed, last.diagnostics), place)
         hidden = any(kind == "Destination" for kind, _ in leaving)
-        if (self._together is None or self._together.diagnostics or hidden != self._hidden
-                or not _alike(before, files)):
+        if (
+            self._together is None
+            or self._together.diagnostics
+            or hidden != self._hidden
+            or not _alike(before, files)
+        ):
             self._together, self._hidden = _together(files, hidden=hidden), hidden
         return self._done(_observed(files, self._together, leaving, confirmed=confirmed), place)
 
-    def _done(self, found: tuple[Observed, tuple[Diagnostic, ...]], place: frozenset[Identity]) -> Look:
+    def _done(
+        self, found: tuple[Observed, tuple[Diagnostic, ...]], place: frozenset[Identity]
+    ) -> Look:
         observed, diagnostics = found
         stands = standing(self.root)
         last = self._last
         changed = last is None or (last.observed, last.diagnostics, last.revision) != (
-            observed, diagnostics, stands.commit)
-        elsewhere = stands.files.union(path for path in self._leading_out if str(path) in self._files)
-        self._last = Look(observed, diagnostics, stands.commit, place, elsewhere, changed, self._leaving.pause)
+            observed,
+            diagnostics,
+            stands.commit,
+        )
+        elsewhere = stands.files.union(
+            path for path in self._leading_out if str(path) in self._files
+        )
+        self._last = Look(
+            observed, diagnostics, stands.commit, place, elsewhere, changed, self._leaving.pause
+        )
         return self._last
 
     def _file(self, path: Path, *, everything: bool) -> _File | _Content:
@@ -159,8 +202,16 @@ class Directory:
             self._oddities.require_allowed(path)
             data = read(path)
         except Unreadable as error:
-            return _same(known, _File(None, b"", unreadable(path, error), unreadable=f"{displayed(path)}: {error}",
-                                      holds_templates=True))
+            return _same(
+                known,
+                _File(
+                    None,
+                    b"",
+                    unreadable(path, error),
+                    unreadable=f"{displayed(path)}: {error}",
+                    holds_templates=True,
+                ),
+            )
         digest = hashlib.sha256(data).digest()
         if known and known.digest == digest and known.abroad == abroad:
             known.signature = seen
@@ -172,16 +223,29 @@ class Directory:
         templates = gather(self._holding(found))
         moved = templates != self._templates
         self._templates = templates
-        changed = {name: one for name, one in found.items() if isinstance(one, _Content)
-                   or (moved and one.stamps != templates.stamps(one.stamps))}
+        changed = {
+            name: one
+            for name, one in found.items()
+            if isinstance(one, _Content) or (moved and one.stamps != templates.stamps(one.stamps))
+        }
         parsed = self._parse({name: one.data for name, one in changed.items()}, templates)
-        return {name: one if isinstance(one, _File) and name not in changed else self._kept(one, *parsed[name])
-                for name, one in found.items()}
+        return {
+            name: one
+            if isinstance(one, _File) and name not in changed
+            else self._kept(one, *parsed[name])
+            for name, one in found.items()
+        }
 
     def _holding(self, found: Mapping[str, _File | _Content]) -> Iterator[ParsedFile]:
         """The files that hold templates, or may do so."""
-        parsed = self._parse({name: one.data for name, one in found.items()
-                              if isinstance(one, _Content) and may_hold(one.data)}, Templates())
+        parsed = self._parse(
+            {
+                name: one.data
+                for name, one in found.items()
+                if isinstance(one, _Content) and may_hold(one.data)
+            },
+            Templates(),
+        )
         for name, one in found.items():
             if name in parsed:
                 yield parsed[name][0]
@@ -191,15 +255,28 @@ class Directory:
     def _parse(self, contents: Mapping[str, bytes], templates: Templates) -> dict[str, Parsed]:
         return parse_all(contents, templates, allow_inline_secrets=self._allow_inline_secrets)
 
-    def _kept(self, one: _File | _Content, parsed: ParsedFile, declarations: tuple[Declaration, ...]) -> _File:
-        return _File(one.signature, one.digest, unquoted(parsed) if one.abroad else parsed, declarations,
-                     holds_templates=may_hold(one.data), data=one.data if parsed.uses else b"",
-                     stamps=self._templates.stamps(parsed.uses), abroad=one.abroad)
+    def _kept(
+        self, one: _File | _Content, parsed: ParsedFile, declarations: tuple[Declaration, ...]
+    ) -> _File:
+        return _File(
+            one.signature,
+            one.digest,
+            unquoted(parsed) if one.abroad else parsed,
+            declarations,
+            holds_templates=may_hold(one.data),
+            data=one.data if parsed.uses else b"",
+            stamps=self._templates.stamps(parsed.uses),
+            abroad=one.abroad,
+        )
 
 
 def _same(known: _File | None, now: _File) -> _File:
     """The old one, if nothing is different."""
-    return known if known and known.unreadable == now.unreadable and known.parsed == now.parsed else now
+    return (
+        known
+        if known and known.unreadable == now.unreadable and known.parsed == now.parsed
+        else now
+    )
 
 
 def _vanished(root: Path, error: str) -> tuple[Observed, tuple[Diagnostic, ...]]:
@@ -209,11 +286,15 @@ def _vanished(root: Path, error: str) -> tuple[Observed, tuple[Diagnostic, ...]]
 
 
 def _alike(before: Mapping[str, _File], now: Mapping[str, _File]) -> bool:
-    """Whether the rules over all files find in these what they found in those, if that was nothing."""
+    """Whether the rules over all files find in these what they found in those, if that was
+    nothing."""
     return before.keys() == now.keys() and all(
-        [_without_places(one) for one in old.parsed.named()] == [_without_places(one) for one in new.parsed.named()]
+        [_without_places(one) for one in old.parsed.named()]
+        == [_without_places(one) for one in new.parsed.named()]
         and _may_hide_a_destination(old.parsed) == _may_hide_a_destination(new.parsed)
-        for old, new in ((before[name], now[name]) for name in now) if old is not new)
+        for old, new in ((before[name], now[name]) for name in now)
+        if old is not new
+    )
 
 
 def _without_places(one: Named) -> Named:
@@ -223,35 +304,62 @@ def _without_places(one: Named) -> Named:
 def _together(files: Mapping[str, _File], *, hidden: bool) -> Together:
     """`hidden`: a destination may be there that is not to be seen now."""
     parsed = [file.parsed for file in files.values()]
-    return check_together(parsed, whole=not hidden and not any(_may_hide_a_destination(file) for file in parsed))
+    return check_together(
+        parsed, whole=not hidden and not any(_may_hide_a_destination(file) for file in parsed)
+    )
 
 
-def _observed(files: Mapping[str, _File], together: Together, leaving: frozenset[Key], *, confirmed: tuple[bool, bool]
-              ) -> tuple[Observed, tuple[Diagnostic, ...]]:
+def _observed(
+    files: Mapping[str, _File],
+    together: Together,
+    leaving: frozenset[Key],
+    *,
+    confirmed: tuple[bool, bool],
+) -> tuple[Observed, tuple[Diagnostic, ...]]:
     parsed = [file.parsed for file in files.values()]
-    diagnostics = in_order([*(found for file in parsed for found in file.diagnostics), *together.diagnostics])
+    diagnostics = in_order(
+        [*(found for file in parsed for found in file.diagnostics), *together.diagnostics]
+    )
     errors = _errors(diagnostics)
     broken = [_broken(one, errors) for file in parsed for one in file.broken]
     if refused := together.refused:
-        broken += [_broken(one, errors) for file in parsed for one in file.manifests if (one.kind, one.name) in refused]
+        broken += [
+            _broken(one, errors)
+            for file in parsed
+            for one in file.manifests
+            if (one.kind, one.name) in refused
+        ]
     observed = Observed(
-        declarations=tuple(found for file in files.values() for found in file.declarations
-                           if not refused or found.key not in refused),
+        declarations=tuple(
+            found
+            for file in files.values()
+            for found in file.declarations
+            if not refused or found.key not in refused
+        ),
         broken=tuple(broken),
         unreadable={name: file.unreadable for name, file in files.items() if file.unreadable},
-        unclear={name: _first(errors.get(name, ()), 1) for name, file in files.items() if _is_unclear(file)},
-        empty_confirmed=confirmed[0], reroute_confirmed=confirmed[1], leaving=leaving)
+        unclear={
+            name: _first(errors.get(name, ()), 1)
+            for name, file in files.items()
+            if _is_unclear(file)
+        },
+        empty_confirmed=confirmed[0],
+        reroute_confirmed=confirmed[1],
+        leaving=leaving,
+    )
     return observed, tuple(diagnostics)
 
 
 def _is_unclear(file: _File) -> bool:
-    """What it held before may be meant to be there still. An empty file may be one that is being written."""
+    """What it held before may be meant to be there still. An empty file may be one that is being
+    written."""
     empty = not file.parsed.manifests and not file.parsed.broken and not file.parsed.templates
     return not file.unreadable and (empty or not file.parsed.complete)
 
 
 def _may_hide_a_destination(file: ParsedFile) -> bool:
-    """Then a destination that is not to be seen may exist all the same, and planning knows its last good version."""
+    """Then a destination that is not to be seen may exist all the same, and planning knows its last
+    good version."""
     return not file.complete or any(one.kind == "Destination" for one in file.broken)
 
 
@@ -265,10 +373,16 @@ def _errors(diagnostics: Iterable[Diagnostic]) -> dict[str, list[Diagnostic]]:
 
 
 def _broken(one: BrokenManifest | Loaded, errors: Mapping[str, list[Diagnostic]]) -> Broken:
-    return Broken(one.kind, one.name, one.file, one.line, _first(errors.get(one.file, ()), one.line))
+    return Broken(
+        one.kind, one.name, one.file, one.line, _first(errors.get(one.file, ()), one.line)
+    )
 
 
 def _first(errors: Iterable[Diagnostic], line: int) -> str:
     """The first error at or after this line."""
     found = next((error for error in errors if error.line >= line), None)
-    return f"{found.file}:{found.line}:{found.column}: {found.message}" if found else "the manifest is invalid"
+    return (
+        f"{found.file}:{found.line}:{found.column}: {found.message}"
+        if found
+        else "the manifest is invalid"
+    )

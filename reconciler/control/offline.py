@@ -36,20 +36,35 @@ def find(directory: Directory, last_good: Sequence[LastGood]) -> Found:
 def listed(found: Found, histories: Mapping[str, History]) -> list[ShownCollector]:
     """The collectors as they are while no daemon runs, by name."""
     now = datetime.now(UTC)
-    collectors: dict[str, DesiredCollector | Invalid] = {**found.desired.invalid, **found.desired.collectors}
+    collectors: dict[str, DesiredCollector | Invalid] = {
+        **found.desired.invalid,
+        **found.desired.collectors,
+    }
     shown_ones = []
     for name in sorted(collectors):
         history = histories.get(name)
         generation = history.declared.generation if history else 0
         last = history.last_session if history else None
-        facts = Facts(collectors[name], generation, None, history.retry if history else None, last, last,
-                      revision=found.revision)
+        facts = Facts(
+            collectors[name],
+            generation,
+            None,
+            history.retry if history else None,
+            last,
+            last,
+            revision=found.revision,
+        )
         if history:
             facts = replace(facts, totals=history.totals)
         one = shown(facts, (), last.finished_at if last else now)
         if facts.retry is not None:
-            one = one.model_copy(update={"status": one.status.model_copy(
-                update={"next_session": _due(collectors[name], facts.retry, now)})})
+            one = one.model_copy(
+                update={
+                    "status": one.status.model_copy(
+                        update={"next_session": _due(collectors[name], facts.retry, now)}
+                    )
+                }
+            )
         shown_ones.append(one)
     return shown_ones
 

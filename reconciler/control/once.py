@@ -32,14 +32,28 @@ class Once(Struct, frozen=True):
     asked: bool
     """Somebody asked for these collectors; else it is their turn, as in `run --once`."""
 
-    def run(self, decision: Decision, histories: Mapping[str, History], names: Collection[str], force: bool,
-            on_progress: OnProgress) -> dict[str, SessionReport]:
+    def run(
+        self,
+        decision: Decision,
+        histories: Mapping[str, History],
+        names: Collection[str],
+        force: bool,
+        on_progress: OnProgress,
+    ) -> dict[str, SessionReport]:
         """One session of each of `names`; how each went."""
-        chosen = [collector for name, collector in decision.desired.collectors.items() if name in names]
+        chosen = [
+            collector for name, collector in decision.desired.collectors.items() if name in names
+        ]
         return asyncio.run(self._all(decision, histories, chosen, force, on_progress))
 
-    async def _all(self, decision: Decision, histories: Mapping[str, History], chosen: Sequence[DesiredCollector],
-                   force: bool, on_progress: OnProgress) -> dict[str, SessionReport]:
+    async def _all(
+        self,
+        decision: Decision,
+        histories: Mapping[str, History],
+        chosen: Sequence[DesiredCollector],
+        force: bool,
+        on_progress: OnProgress,
+    ) -> dict[str, SessionReport]:
         admission = self.admission()
         for collector in chosen:
             admission.join(collector.name, place_of(collector), 0.0)
@@ -51,12 +65,21 @@ class Once(Struct, frozen=True):
                 work.control.give_up()
         return {work.collector.name: report for work, report in zip(works, reports, strict=True)}
 
-    def _work(self, decision: Decision, histories: Mapping[str, History], collector: DesiredCollector,
-              on_progress: OnProgress) -> Work:
+    def _work(
+        self,
+        decision: Decision,
+        histories: Mapping[str, History],
+        collector: DesiredCollector,
+        on_progress: OnProgress,
+    ) -> Work:
         name = collector.name
-        control = SessionControl(lambda report: on_progress(name, report), insisting=True, repeating=self.asked)
+        control = SessionControl(
+            lambda report: on_progress(name, report), insisting=True, repeating=self.asked
+        )
         history = histories.get(name)
-        return Work(collector, history.retry if history else None, decision.versions[name].fresh, control)
+        return Work(
+            collector, history.retry if history else None, decision.versions[name].fresh, control
+        )
 
     async def _one(self, work: Work, admission: Admission, force: bool) -> SessionReport:
         refusal = self._refusal(work, force)
@@ -67,7 +90,9 @@ class Once(Struct, frozen=True):
             async with admitted(admission, place_of(collector)) as ticket:
                 relay = Relay(asyncio.get_running_loop())
                 work.control.entered = lambda: relay.call(lambda: admission.entered(ticket))
-                work.control.another_login = lambda: relay.call(lambda: admission.another_login(ticket))
+                work.control.another_login = lambda: relay.call(
+                    lambda: admission.another_login(ticket)
+                )
                 report = (await self.pool.run(work)).report
                 admission.learn(ticket, report, knocked=not work.control.failed_elsewhere)
                 return report
@@ -80,16 +105,25 @@ class Once(Struct, frozen=True):
         if not collector.supported and collector.problem:
             return Failure(collector.problem.reason, collector.problem.message)
         if not collector.effective.enabled:
-            return Failure("Disabled", f"{collector.name} is disabled: set `enabled: true` in its manifest")
+            return Failure(
+                "Disabled", f"{collector.name} is disabled: set `enabled: true` in its manifest"
+            )
         return forbidden(collector, retry, self.pool.stamp, self.now(), force=force)
 
 
-def forbidden(collector: DesiredCollector, retry: Retry | None, stamp: Stamp, now: datetime, *, force: bool
-              ) -> Failure | None:
+def forbidden(
+    collector: DesiredCollector, retry: Retry | None, stamp: Stamp, now: datetime, *, force: bool
+) -> Failure | None:
     """Why nobody must log in to this account now, by a back-off that was kept."""
-    if retry is None or retry.digest != collector.effective_digest or is_lifted(retry, collector, stamp):
+    if (
+        retry is None
+        or retry.digest != collector.effective_digest
+        or is_lifted(retry, collector, stamp)
+    ):
         return None
     interval = seconds(collector.effective.collect.interval)
     if not forbids(retry, remaining(retry, interval, now), force=force):
         return None
-    return Failure(retry.reason, f"next attempt at {timestamp(ends(retry, interval, now))}: {retry.message}")
+    return Failure(
+        retry.reason, f"next attempt at {timestamp(ends(retry, interval, now))}: {retry.message}"
+    )

@@ -22,16 +22,21 @@ class StateOwned(CollectorError):
 
 @contextmanager
 def owned(state_dir: Path) -> Iterator[None]:
-    """Own `state_dir`, which is made (0700) if it is not there, until the context ends. Raises StateOwned.
+    """Own `state_dir`, which is made (0700) if it is not there, until the context ends. Raises
+    StateOwned.
 
     The kernel drops the lock with the process, however that ends, so a stale one cannot be.
     """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        lock = os.open(
+            state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
     except OSError as error:
-        raise StateOwned(f"the state directory {state_dir} cannot be used: {error.strerror}; "
-                         "name another one with --state-dir, or mend its permissions") from error
+        raise StateOwned(
+            f"the state directory {state_dir} cannot be used: {error.strerror}; "
+            "name another one with --state-dir, or mend its permissions"
+        ) from error
     _warn_of_others(state_dir)
     try:
         _lock(lock, state_dir)
@@ -44,9 +49,13 @@ def _warn_of_others(state_dir: Path) -> None:
     """Who owns the directory, or may write there, can put another ledger into it."""
     found = state_dir.stat()
     if found.st_uid not in {os.geteuid(), 0} or found.st_mode & 0o022:
-        log.warning("the state directory belongs to another user, or others may write there: they decide what was "
-                    "collected; give it to this user, mode 0700", directory=str(state_dir), owner=found.st_uid,
-                    mode=f"{found.st_mode & 0o7777:04o}")
+        log.warning(
+            "the state directory belongs to another user, or others may write there: they decide what was "
+            "collected; give it to this user, mode 0700",
+            directory=str(state_dir),
+            owner=found.st_uid,
+            mode=f"{found.st_mode & 0o7777:04o}",
+        )
 
 
 def _lock(lock: int, state_dir: Path) -> None:
@@ -54,7 +63,9 @@ def _lock(lock: int, state_dir: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
-        raise StateOwned(f"the state directory {state_dir} is in use by the process {owner}; stop that one first, "
-                         "or give this one a directory of its own with --state-dir") from None
+        raise StateOwned(
+            f"the state directory {state_dir} is in use by the process {owner}; stop that one first, "
+            "or give this one a directory of its own with --state-dir"
+        ) from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)

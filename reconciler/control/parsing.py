@@ -13,17 +13,25 @@ from reconciler.planning.declared import Declaration, declaration
 Parsed = tuple[ParsedFile, tuple[Declaration, ...]]
 
 
-def parse_all(contents: Mapping[str, bytes], templates: Templates, *, allow_inline_secrets: bool) -> dict[str, Parsed]:
+def parse_all(
+    contents: Mapping[str, bytes], templates: Templates, *, allow_inline_secrets: bool
+) -> dict[str, Parsed]:
     """By the files' names."""
-    found = spread(_parse_some, list(contents.items()), (templates, allow_inline_secrets, allowed()))
+    found = spread(
+        _parse_some, list(contents.items()), (templates, allow_inline_secrets, allowed())
+    )
     return dict(zip(contents, found, strict=True))
 
 
-def _parse_some(contents: Sequence[tuple[str, bytes]], common: tuple[Templates, bool, Allowed]) -> list[Parsed]:
+def _parse_some(
+    contents: Sequence[tuple[str, bytes]], common: tuple[Templates, bool, Allowed]
+) -> list[Parsed]:
     templates, allow_inline_secrets, policy = common
     enforce(policy)  # another process, perhaps, does not know it
-    return [_declared(parse(data, name, templates, allow_inline_secrets=allow_inline_secrets))
-            for name, data in contents]
+    return [
+        _declared(parse(data, name, templates, allow_inline_secrets=allow_inline_secrets))
+        for name, data in contents
+    ]
 
 
 def _declared(parsed: ParsedFile) -> Parsed:

@@ -17,8 +17,8 @@ from reconciler.planning.plan import Plan
 
 
 class Proposal(Struct, frozen=True):
-    """`diagnostics` are about the manifests; where one is an error, the plan says what is done all the same.
-    `remembered`: the messages that the ledger remembers of each collector."""
+    """`diagnostics` are about the manifests; where one is an error, the plan says what is done all
+    the same. `remembered`: the messages that the ledger remembers of each collector."""
 
     plan: Plan
     diagnostics: Sequence[Diagnostic]
@@ -26,8 +26,8 @@ class Proposal(Struct, frozen=True):
 
 
 def propose(directory: Directory, place: Path, now: InForce) -> Proposal:
-    """Read `directory` as if it stood at `place`, where relative paths start. Raises ValueError where this version does
-    not understand what is in force."""
+    """Read `directory` as if it stood at `place`, where relative paths start. Raises ValueError
+    where this version does not understand what is in force."""
     look = directory.look(everything=True)
     observed = relocated(look.observed, str(directory.root), str(place.absolute()))
     return Proposal(proposed(observed, now), look.diagnostics, now.remembered)

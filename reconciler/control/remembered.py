@@ -17,7 +17,13 @@ def recall(kept: Iterable[LastGood]) -> dict[Key, Declaration]:
         try:
             manifest = parsed(good.kind, good.text)
             found[good.kind, good.name] = declaration(manifest, good.file, good.line, good.base)
-        except Exception as error:  # noqa: BLE001  # one of them keeps none of the others from running
-            log.warning("a last good manifest is no longer accepted", kind=good.kind, name=good.name, file=good.file,
-                        error=place_of(error))
+        except Exception as error:  # noqa: BLE001
+            # one of them keeps none of the others from running
+            log.warning(
+                "a last good manifest is no longer accepted",
+                kind=good.kind,
+                name=good.name,
+                file=good.file,
+                error=place_of(error),
+            )
     return found

@@ -1,4 +1,5 @@
-"""Which git commit the manifests' directory stands at, read from the files of git: no program is started for it."""
+"""Which git commit the manifests' directory stands at, read from the files of git: no program is
+started for it."""
 
 from __future__ import annotations
 
@@ -26,8 +27,8 @@ class Standing(Struct, frozen=True):
 
 
 def standing(directory: Path) -> Standing:
-    """At the commit that HEAD of the work tree around `directory` points to, if git tracks something in it; else at the
-    one that the place is named by which a link on the way leads to."""
+    """At the commit that HEAD of the work tree around `directory` points to, if git tracks
+    something in it; else at the one that the place is named by which a link on the way leads to."""
     try:
         resolved = directory.resolve(strict=True)
     except (OSError, RuntimeError):  # RuntimeError: a loop of links
@@ -43,7 +44,8 @@ def standing(directory: Path) -> Standing:
 
 
 def _work_tree(root: Path, directory: Path) -> Standing | None:
-    """None where git's own files cannot be read: git-sync's work trees name theirs as they stand in its container."""
+    """None where git's own files cannot be read: git-sync's work trees name theirs as they stand in
+    its container."""
     try:
         git = _git_directory(root / ".git")
         commit, files = _head(git)
@@ -55,7 +57,8 @@ def _work_tree(root: Path, directory: Path) -> Standing | None:
 
 
 def _git_directory(entry: Path) -> Path:
-    """`.git` itself, or where the file of this name points, as in a linked work tree (gitrepository-layout(5))."""
+    """`.git` itself, or where the file of this name points, as in a linked work tree
+    (gitrepository-layout(5))."""
     if entry.is_dir():
         return entry
     return entry.parent / _text(entry).removeprefix("gitdir:").strip()
@@ -70,9 +73,13 @@ def _head(git: Path) -> tuple[str | None, frozenset[Path]]:
     common = git / "commondir"
     shared = git / _text(common).strip() if common.exists() else git
     packed = shared / "packed-refs"
-    loose = next((place / name for place in (git, shared) if (place / name).is_file()), shared / name)
+    loose = next(
+        (place / name for place in (git, shared) if (place / name).is_file()), shared / name
+    )
     commit = _text(loose).strip() if loose.is_file() else _packed(packed, name)
-    return commit if commit and _COMMIT.fullmatch(commit) else None, frozenset({git / "HEAD", packed, loose})
+    return commit if commit and _COMMIT.fullmatch(commit) else None, frozenset(
+        {git / "HEAD", packed, loose}
+    )
 
 
 def _packed(refs: Path, name: str) -> str | None:

@@ -52,10 +52,18 @@ class Cleared(Struct, frozen=True):
 
 
 class Control:
-    """Names that are not declared raise `NotFound` everywhere; what the ledger cannot do, `LedgerUnavailable`."""
+    """Names that are not declared raise `NotFound` everywhere; what the ledger cannot do,
+    `LedgerUnavailable`."""
 
-    def __init__(self, controller: Controller, loops: Loops, board: Board, registry: Registry, checks: Checks,
-                 clock: Clock) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        loops: Loops,
+        board: Board,
+        registry: Registry,
+        checks: Checks,
+        clock: Clock,
+    ) -> None:
         self._controller = controller
         self._loops = loops
         self._board = board
@@ -71,9 +79,12 @@ class Control:
     def list(self, search: str = "", labels: Iterable[Selector] = ()) -> list[ShownCollector]:
         """By name; those that `search` and every one of `labels` select."""
         wanted = tuple(labels)
-        return [found for found in self._board.collectors()
-                if all(one.selects(found.metadata.labels) for one in wanted)
-                and (not search or matches(found, search))]
+        return [
+            found
+            for found in self._board.collectors()
+            if all(one.selects(found.metadata.labels) for one in wanted)
+            and (not search or matches(found, search))
+        ]
 
     async def describe(self, name: str) -> Description:
         found = self._known(name)
@@ -83,11 +94,15 @@ class Control:
         failed = await self._asking.run(self._registry.failing, name)
         history, desired = histories.get(name), self._board.desired(name)
         return Description(
-            collector=found, sessions=tuple(map(Session.of, sessions)), parked=tuple(map(parked, kept)),
+            collector=found,
+            sessions=tuple(map(Session.of, sessions)),
+            parked=tuple(map(parked, kept)),
             failing=tuple(map(failing, failed)),
-            history_size=history.size if history else 0, epoch=history.declared.epoch if history else 0,
+            history_size=history.size if history else 0,
+            epoch=history.declared.epoch if history else 0,
             alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),
-            source=desired.source if desired else None)
+            source=desired.source if desired else None,
+        )
 
     def subscribed(self) -> AbstractContextManager[Subscription]:
         """Changes of what `list` shows, from now on."""
@@ -105,7 +120,8 @@ class Control:
 
     @property
     def internal_errors(self) -> int:
-        """Defects of ours that came up since the start, and that ended nothing but what they were about."""
+        """Defects of ours that came up since the start, and that ended nothing but what they were
+        about."""
         return self._loops.defects.count
 
     @property
@@ -123,7 +139,9 @@ class Control:
         """What runs now: where a plan starts from."""
         good, running = self._controller.good, self._loops.actual()
         histories = await self._asking.run(self._registry.histories)
-        return in_force(good.values(), running, {name: history.size for name, history in histories.items()})
+        return in_force(
+            good.values(), running, {name: history.size for name, history in histories.items()}
+        )
 
     # -- asking for something
 
@@ -133,8 +151,11 @@ class Control:
         self._refuse_unfit(name)
         return self._loops.collect_now(name, force=force)
 
-    async def follow(self, name: str, asked: asyncio.Future[SessionReport]) -> AsyncIterator[Session]:
-        """The counters of the session that was asked for, as they grow; the last item is the outcome."""
+    async def follow(
+        self, name: str, asked: asyncio.Future[SessionReport]
+    ) -> AsyncIterator[Session]:
+        """The counters of the session that was asked for, as they grow; the last item is the
+        outcome."""
         latest: list[Session] = []
         told = asyncio.Event()
 
@@ -153,7 +174,8 @@ class Control:
         yield Session.of(asked.result())
 
     async def clear(self, name: str) -> Cleared:
-        """Forget what was collected. A running session ends after its message first; none is started."""
+        """Forget what was collected. A running session ends after its message first; none is
+        started."""
         self._known(name)
         async with self._loops.quiet(name):
             history = (await self._asking.run(self._registry.histories, [name])).get(name)
@@ -173,8 +195,9 @@ class Control:
         await self._asking.run(self._registry.accept_maildirs, name, self._clock.now())
 
     async def check(self, name: str, *, force: bool = False) -> CheckReport:
-        """Connect, log in, count; collect nothing. A server that asked for a pause, or refused this login, is not asked
-        again, unless `force`. Raises SessionRefused when there is no spec to check."""
+        """Connect, log in, count; collect nothing. A server that asked for a pause, or refused this
+        login, is not asked again, unless `force`. Raises SessionRefused when there is no spec to
+        check."""
         self._known(name)
         desired = self._board.desired(name)
         if not isinstance(desired, DesiredCollector):
@@ -208,10 +231,14 @@ class Control:
             return
         desired = self._board.desired(name)
         if isinstance(desired, DesiredCollector) and desired.supported:
-            raise SessionRefused("Disabled", f"{name} is disabled: set `enabled: true` in its manifest")
+            raise SessionRefused(
+                "Disabled", f"{name} is disabled: set `enabled: true` in its manifest"
+            )
         raise SessionRefused(*self._problem(name))
 
     def _problem(self, name: str) -> tuple[str, str]:
         desired = self._board.desired(name)
         problem = desired.problem if desired else None
-        return (problem.reason, problem.message) if problem else ("NotRunning", f"{name} does not run")
+        return (
+            (problem.reason, problem.message) if problem else ("NotRunning", f"{name} does not run")
+        )

@@ -34,12 +34,19 @@ from reconciler.planning.desired import DesiredCollector
 
 
 class SessionControl:
-    """Between a running session and the control loop. The session asks `stopping` between messages, tells its
-    `progress`, and registers with `on_give_up` what breaks its connection; the rest is for the control loop."""
+    """Between a running session and the control loop. The session asks `stopping` between messages,
+    tells its `progress`, and registers with `on_give_up` what breaks its connection; the rest is
+    for the control loop."""
 
-    def __init__(self, tell: Callable[[SessionReport], None] = lambda _: None, *, insisting: bool = False,
-                 repeating: bool = False, login: Callable[[], None] = lambda: None,
-                 entered: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        tell: Callable[[SessionReport], None] = lambda _: None,
+        *,
+        insisting: bool = False,
+        repeating: bool = False,
+        login: Callable[[], None] = lambda: None,
+        entered: Callable[[], None] = lambda: None,
+    ) -> None:
         """`login` hears of each login but the first, in the session's thread."""
         self.entered = entered
         """To be called, from any thread, when the server has let us in."""
@@ -50,7 +57,8 @@ class SessionControl:
         self.insisting = insisting
         """Pauses of messages do not count."""
         self.repeating = repeating
-        """Nor do those of messages that a receiver may have taken: somebody asked for this very session."""
+        """Nor do those of messages that a receiver may have taken: somebody asked for this very
+        session."""
         self.another_login = login
         self._tell = tell
         self._stop = threading.Event()
@@ -65,7 +73,8 @@ class SessionControl:
 
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
-        """What fails inside of this context is not the server's fault: reading a secret, getting a token."""
+        """What fails inside of this context is not the server's fault: reading a secret, getting a
+        token."""
         try:
             yield
         except CollectorError:
@@ -77,7 +86,8 @@ class SessionControl:
         self._tell(report)
 
     def on_give_up(self, abort: Callable[[], None]) -> None:
-        """What breaks the connection, from any thread; called at once if the session is given up already."""
+        """What breaks the connection, from any thread; called at once if the session is given up
+        already."""
         with self._lock:
             self._abort = abort
             given_up = self._given_up
@@ -98,10 +108,14 @@ class SessionControl:
 
 
 class Relay:
-    """Takes counters from the session's thread to the event loop: the latest ones, however often they are told."""
+    """Takes counters from the session's thread to the event loop: the latest ones, however often
+    they are told."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop,
-                 tell: Callable[[SessionReport], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tell: Callable[[SessionReport], None] = lambda _: None,
+    ) -> None:
         self._loop = loop
         self._tell = tell
         self._latest: SessionReport | None = None
@@ -144,8 +158,8 @@ Decide = Callable[[SessionReport, Retry | None, str, float, datetime], Retry | N
 
 
 class Work(Struct, frozen=True):
-    """A session to run. `retry`: the back-off as it is kept, be it of this spec or of an older one; `unpark`: the spec
-    is new, so what is parked is tried again."""
+    """A session to run. `retry`: the back-off as it is kept, be it of this spec or of an older one;
+    `unpark`: the spec is new, so what is parked is tried again."""
 
     collector: DesiredCollector
     retry: Retry | None = None
@@ -158,7 +172,8 @@ class Work(Struct, frozen=True):
 
 
 class Finished(Struct, frozen=True):
-    """How it went, and the back-off that follows. `push`: the connection that was asked for, where it was to be had."""
+    """How it went, and the back-off that follows. `push`: the connection that was asked for, where
+    it was to be had."""
 
     report: SessionReport
     retry: Retry | None
@@ -174,8 +189,15 @@ class Sessions(Protocol):
 class SessionPool:
     """At most `size` sessions at once; the caller admits no more (`Admission`)."""
 
-    def __init__(self, run_session: RunSession, decide: Decide, registry: Registry, size: int,
-                 now: Callable[[], datetime], stamp: Stamp = unstamped) -> None:
+    def __init__(
+        self,
+        run_session: RunSession,
+        decide: Decide,
+        registry: Registry,
+        size: int,
+        now: Callable[[], datetime],
+        stamp: Stamp = unstamped,
+    ) -> None:
         self.stamp = stamp
         self._run_session = run_session
         self._decide = decide
@@ -198,22 +220,33 @@ class SessionPool:
             previous = None
         before = self.stamp(collector)
         source, collect = collector.effective.source, collector.effective.collect
-        log.debug("session begins", collector=collector.name, protocol=source.protocol, host=source.host,
-                  user=source.username, mode=collect.mode, limit=collect.limit,
-                  after=previous.reason if previous else None)
+        log.debug(
+            "session begins",
+            collector=collector.name,
+            protocol=source.protocol,
+            host=source.host,
+            user=source.username,
+            mode=collect.mode,
+            limit=collect.limit,
+            after=previous.reason if previous else None,
+        )
         report, push = self._report(work)
         report = work.judge(report)
         _log(collector.name, report)
         retry = self._backed_off(collector, report, previous)
         if retry is not None and retry.reason in _SECRETS_FAULT:
             # a session may itself have written a new refresh token: that is no reason to try again
-            retry = replace(retry, stamp=self.stamp(collector) if collector.effective.source.oauth2 else before)
+            retry = replace(
+                retry, stamp=self.stamp(collector) if collector.effective.source.oauth2 else before
+            )
         _log_retry(collector.name, work.retry, retry)
         if retry != work.retry:
             _keep(self._registry, work.collector.name, retry)
         return Finished(report, retry, push)
 
-    def learn(self, collector: DesiredCollector, report: SessionReport, previous: Retry | None) -> Retry | None:
+    def learn(
+        self, collector: DesiredCollector, report: SessionReport, previous: Retry | None
+    ) -> Retry | None:
         """See `learn`. Blocking."""
         return learn(self._registry, collector, report, previous, self.stamp, self._now())
 
@@ -221,12 +254,15 @@ class SessionPool:
         """Take no more work; whoever still works is not waited for."""
         self._threads.close()
 
-    def _backed_off(self, collector: DesiredCollector, report: SessionReport, previous: Retry | None) -> Retry | None:
+    def _backed_off(
+        self, collector: DesiredCollector, report: SessionReport, previous: Retry | None
+    ) -> Retry | None:
         interval = seconds(collector.effective.collect.interval)
         return self._decide(report, previous, collector.effective_digest, interval, self._now())
 
     def _report(self, work: Work) -> tuple[SessionReport, Push | None]:
-        """The one place where any failure of a session ends: its loop goes on, and the others never notice."""
+        """The one place where any failure of a session ends: its loop goes on, and the others never
+        notice."""
         started = self._now()
         push: Push | None = None
         try:
@@ -238,17 +274,34 @@ class SessionPool:
             return self._failed(started, Failure.of(error)), push
         except Exception as error:  # noqa: BLE001
             where = _where(error)
-            facts = {"collector": work.collector.name, "error": type(error).__name__, "where": where}
-            log.error("defect in a session", **facts)  # noqa: TRY400  # its text may quote a password
-            return self._failed(started, Failure(INTERNAL_ERROR, f"{type(error).__name__} at {where[-1]}: a defect of "
-                                                                 "mailcollector, please report it with the log")), push
+            facts = {
+                "collector": work.collector.name,
+                "error": type(error).__name__,
+                "where": where,
+            }
+            # its text may quote a password
+            log.error("defect in a session", **facts)  # noqa: TRY400
+            return self._failed(
+                started,
+                Failure(
+                    INTERNAL_ERROR,
+                    f"{type(error).__name__} at {where[-1]}: a defect of "
+                    "mailcollector, please report it with the log",
+                ),
+            ), push
 
     def _failed(self, started: datetime, failure: Failure) -> SessionReport:
         return SessionReport(started, self._now(), Outcome.FAILED, error=failure)
 
 
-def learn(registry: Registry, collector: DesiredCollector, report: SessionReport, previous: Retry | None, stamp: Stamp,
-          now: datetime) -> Retry | None:
+def learn(
+    registry: Registry,
+    collector: DesiredCollector,
+    report: SessionReport,
+    previous: Retry | None,
+    stamp: Stamp,
+    now: datetime,
+) -> Retry | None:
     """The back-off after a check of this collector; kept, as that of a session."""
     if previous is not None and is_lifted(previous, collector, stamp):
         previous = None
@@ -270,8 +323,9 @@ def _keep(registry: Registry, name: str, retry: Retry | None) -> None:
 
 
 def _begun(work: Work) -> Push | None:
-    """The connection on which the server tells of new mail; None where there is none to be had, which is no failure of
-    the session. A refused password is one: the session does not repeat it."""
+    """The connection on which the server tells of new mail; None where there is none to be had,
+    which is no failure of the session. A refused password is one: the session does not repeat it.
+    """
     if work.open_push is None:
         return None
     push = work.open_push()
@@ -280,7 +334,10 @@ def _begun(work: Work) -> Push | None:
         push.begin()
     except SourceError as error:
         push.close()
-        if isinstance(error, AuthenticationFailed) and work.collector.effective.source.oauth2 is None:
+        if (
+            isinstance(error, AuthenticationFailed)
+            and work.collector.effective.source.oauth2 is None
+        ):
             raise
         log.info("no push", collector=work.collector.name, reason=str(error))
         return None
@@ -289,10 +346,19 @@ def _begun(work: Work) -> Push | None:
 
 def _log(name: str, report: SessionReport) -> None:
     """One line for each session."""
-    facts: dict[str, object] = {"collector": name, "outcome": report.outcome.value, "listed": report.listed,
-             "collected": report.collected, "skipped": report.skipped, "parked": report.parked,
-             "failed": report.failed, "left": report.left, "deleted": report.deleted, "bytes": report.bytes,
-             "seconds": round((report.finished_at - report.started_at).total_seconds(), 3)}
+    facts: dict[str, object] = {
+        "collector": name,
+        "outcome": report.outcome.value,
+        "listed": report.listed,
+        "collected": report.collected,
+        "skipped": report.skipped,
+        "parked": report.parked,
+        "failed": report.failed,
+        "left": report.left,
+        "deleted": report.deleted,
+        "bytes": report.bytes,
+        "seconds": round((report.finished_at - report.started_at).total_seconds(), 3),
+    }
     if report.notes:
         facts["notes"] = list(report.notes)
     if report.error is None:
@@ -302,12 +368,18 @@ def _log(name: str, report: SessionReport) -> None:
 
 
 def _log_retry(name: str, before: Retry | None, now: Retry | None) -> None:
-    """What comes of a session for the next one: a login that waits, and until when; a collector that is well again."""
+    """What comes of a session for the next one: a login that waits, and until when; a collector
+    that is well again."""
     if now is None:
         if before is not None:
             log.info("recovered", collector=name, after=before.failures, reason=before.reason)
         return
-    facts = {"collector": name, "reason": now.reason, "failures": now.failures, "until": timestamp(now.next_attempt)}
+    facts = {
+        "collector": name,
+        "reason": now.reason,
+        "failures": now.failures,
+        "until": timestamp(now.next_attempt),
+    }
     if now.reason in _SECRETS_FAULT | {AccountNotReady.reason}:
         log.warning("stalled", **facts, sooner="when the manifest or the secret changes")
     else:
@@ -315,6 +387,7 @@ def _log_retry(name: str, before: Retry | None, now: Retry | None) -> None:
 
 
 def _where(error: Exception) -> list[str]:
-    """The places a defect went through. Neither its text nor any source line: they may quote a password."""
+    """The places a defect went through. Neither its text nor any source line: they may quote a
+    password."""
     frames = traceback.extract_tb(error.__traceback__)
     return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]

@@ -15,7 +15,8 @@ from reconciler.planning.desired import DesiredCollector
 
 
 class Version(Struct, frozen=True):
-    """A collector's spec in force, and its generation. `fresh`: what was parked under the last one is tried again."""
+    """A collector's spec in force, and its generation. `fresh`: what was parked under the last one
+    is tried again."""
 
     collector: DesiredCollector
     generation: int

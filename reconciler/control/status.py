@@ -31,8 +31,8 @@ Truth = Literal["True", "False", "Unknown"]
 
 
 class Facts(Struct, frozen=True):
-    """Everything that a collector's conditions follow from. `verdict`: its last session that was not interrupted;
-    `loop` is None where it does not run."""
+    """Everything that a collector's conditions follow from. `verdict`: its last session that was
+    not interrupted; `loop` is None where it does not run."""
 
     desired: DesiredCollector | Invalid
     generation: int = 0
@@ -56,37 +56,64 @@ class _Finding(Struct, frozen=True):
 
 
 def shown(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCollector:
-    """The collector as it is shown. A condition keeps its time while its status stays as in `previous`."""
+    """The collector as it is shown. A condition keeps its time while its status stays as in
+    `previous`."""
     desired, loop = facts.desired, facts.loop
     declared = desired if isinstance(desired, DesiredCollector) else None
-    metadata = ShownMetadata(name=desired.name, labels=dict(declared.labels) if declared else {},
-                             annotations=dict(declared.annotations) if declared else {})
+    metadata = ShownMetadata(
+        name=desired.name,
+        labels=dict(declared.labels) if declared else {},
+        annotations=dict(declared.annotations) if declared else {},
+    )
     status = Status(
-        conditions=conditions(facts, previous, now), generation=facts.generation,
-        observed_generation=loop.observed_generation if loop else facts.generation, revision=facts.revision,
-        next_session=loop.next_session if loop else None, loop_started_at=loop.started_at if loop else None,
-        last_session=Session.of(facts.last) if facts.last else None, totals=facts.totals,
-        token_expires_at=facts.last.token_expires_at if facts.last else None, host_away=facts.host_away,
-        destination_away=facts.destination_away)
-    return ShownCollector(metadata=metadata, spec=shown_spec(declared.effective) if declared else {}, status=status)
+        conditions=conditions(facts, previous, now),
+        generation=facts.generation,
+        observed_generation=loop.observed_generation if loop else facts.generation,
+        revision=facts.revision,
+        next_session=loop.next_session if loop else None,
+        loop_started_at=loop.started_at if loop else None,
+        last_session=Session.of(facts.last) if facts.last else None,
+        totals=facts.totals,
+        token_expires_at=facts.last.token_expires_at if facts.last else None,
+        host_away=facts.host_away,
+        destination_away=facts.destination_away,
+    )
+    return ShownCollector(
+        metadata=metadata, spec=shown_spec(declared.effective) if declared else {}, status=status
+    )
 
 
 def unshowable(name: str, defect: str, generation: int, now: datetime) -> ShownCollector:
     """A collector of which, by a defect of ours, nothing else can be shown."""
     statuses: tuple[tuple[ConditionType, Truth], ...] = (("Ready", "Unknown"), ("Stalled", "True"))
-    told = tuple(Condition(type=type_, status=status, reason=INTERNAL_ERROR, message=defect, last_transition_time=now)
-                 for type_, status in statuses)
-    return ShownCollector(metadata=ShownMetadata(name=name), spec={},
-                          status=Status(conditions=told, generation=generation, observed_generation=generation,
-                                        totals=Totals()))
+    told = tuple(
+        Condition(
+            type=type_,
+            status=status,
+            reason=INTERNAL_ERROR,
+            message=defect,
+            last_transition_time=now,
+        )
+        for type_, status in statuses
+    )
+    return ShownCollector(
+        metadata=ShownMetadata(name=name),
+        spec={},
+        status=Status(
+            conditions=told, generation=generation, observed_generation=generation, totals=Totals()
+        ),
+    )
 
 
 def shown_spec(spec: CollectorSpec) -> dict[str, Any]:
     """As it would stand in a manifest. A secret that stands in the manifest itself is left out."""
     declared = spec.declared()
     source = declared["source"]
-    for holder, key in ((source, "password"), (source.get("oauth2", {}), "clientSecret"),
-                        (source.get("oauth2", {}), "refreshToken")):
+    for holder, key in (
+        (source, "password"),
+        (source.get("oauth2", {}), "clientSecret"),
+        (source.get("oauth2", {}), "refreshToken"),
+    ):
         if "value" in holder.get(key, {}):
             holder[key]["value"] = REDACTED
     return declared
@@ -95,9 +122,15 @@ def shown_spec(spec: CollectorSpec) -> dict[str, Any]:
 def conditions(facts: Facts, previous: Sequence[Condition], now: datetime) -> tuple[Condition, ...]:
     since = {(old.type, old.status): old.last_transition_time for old in previous}
     return tuple(
-        Condition(type=found.type, status=found.status, reason=found.reason, message=found.message,
-                  last_transition_time=since.get((found.type, found.status), now))
-        for found in _findings(facts))
+        Condition(
+            type=found.type,
+            status=found.status,
+            reason=found.reason,
+            message=found.message,
+            last_transition_time=since.get((found.type, found.status), now),
+        )
+        for found in _findings(facts)
+    )
 
 
 def _findings(facts: Facts) -> Iterator[_Finding]:
@@ -133,9 +166,16 @@ def _reconciling(facts: Facts) -> _Finding:
     if loop is None:
         return _Finding("Reconciling", "False", "UpToDate")
     if loop.observed_generation != facts.generation:
-        return _Finding("Reconciling", "True", "Replacing", "the session with the last spec finishes its message")
+        return _Finding(
+            "Reconciling",
+            "True",
+            "Replacing",
+            "the session with the last spec finishes its message",
+        )
     if loop.awaiting_first:
-        return _Finding("Reconciling", "True", "AwaitingFirstSession", "no session with this spec is over yet")
+        return _Finding(
+            "Reconciling", "True", "AwaitingFirstSession", "no session with this spec is over yet"
+        )
     return _Finding("Reconciling", "False", "UpToDate")
 
 

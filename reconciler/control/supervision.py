@@ -1,5 +1,5 @@
-"""Telling the service manager how the daemon fares: sd_notify(3) and sd_watchdog_enabled(3), over the socket that
-$NOTIFY_SOCKET names. Where nobody asked to be told, nothing is."""
+"""Telling the service manager how the daemon fares: sd_notify(3) and sd_watchdog_enabled(3), over
+the socket that $NOTIFY_SOCKET names. Where nobody asked to be told, nothing is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Supervisor:
     def tell(self, *facts: str) -> None:
         """These assignments, such as READY=1, in one message."""
         if self._address:
-            self._waiting.append("\n".join(fact.replace("\n", " ") for fact in facts).encode("utf-8", "replace"))
+            self._waiting.append(
+                "\n".join(fact.replace("\n", " ") for fact in facts).encode("utf-8", "replace")
+            )
             self._send()
 
     def turned(self, *, ready: bool, status: str) -> None:
@@ -41,7 +43,8 @@ class Supervisor:
         self._ready, self._status = ready, status
 
     async def run(self, moves: Callable[[], bool]) -> None:
-        """Feed the watchdog as long as `moves`; tell what is left to tell. Ends only when it is cancelled."""
+        """Feed the watchdog as long as `moves`; tell what is left to tell. Ends only when it is
+        cancelled."""
         while True:
             self._send()
             if self._watchdog and moves() and not self._waiting:
@@ -49,12 +52,16 @@ class Supervisor:
             await asyncio.sleep(min(self._watchdog / 2 or PAUSE, PAUSE))
 
     async def reload(self, asked: asyncio.Event, reload: Callable[[], Awaitable[object]]) -> None:
-        """Reload as often as it is asked for, once for all who ask meanwhile. Ends only when it is cancelled."""
+        """Reload as often as it is asked for, once for all who ask meanwhile. Ends only when it is
+        cancelled."""
         while True:
             await asked.wait()
             asked.clear()
             log.info("reloading", signal="SIGHUP")
-            self.tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+            self.tell(
+                "RELOADING=1",
+                f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}",
+            )
             await reload()
             self.tell("READY=1")
 
@@ -72,7 +79,11 @@ class Supervisor:
             return  # it has not read yet what it was told before
         except OSError as error:
             if not self._unheard:
-                log.warning("the service manager cannot be told anything", error=str(error), see="NOTIFY_SOCKET")
+                log.warning(
+                    "the service manager cannot be told anything",
+                    error=str(error),
+                    see="NOTIFY_SOCKET",
+                )
             self._unheard = True
         else:
             self._unheard = False
@@ -83,14 +94,18 @@ def _address(name: str) -> str:
     if name.startswith("@"):
         return "\0" + name[1:]
     if name and not name.startswith("/"):
-        log.warning("the service manager cannot be told anything", error="this is neither a path nor @NAME",
-                    see="NOTIFY_SOCKET")
+        log.warning(
+            "the service manager cannot be told anything",
+            error="this is neither a path nor @NAME",
+            see="NOTIFY_SOCKET",
+        )
         return ""
     return name
 
 
 def _watchdog(environment: Mapping[str, str]) -> float:
-    """Seconds within which the watchdog has to be fed; 0: there is none, or it is another process's."""
+    """Seconds within which the watchdog has to be fed; 0: there is none, or it is another
+    process's."""
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return 0.0
     microseconds = environment.get("WATCHDOG_USEC", "")

@@ -1,4 +1,5 @@
-"""Threads for blocking calls, for one purpose each: what one purpose waits for delays no other one."""
+"""Threads for blocking calls, for one purpose each: what one purpose waits for delays no other
+one."""
 
 from __future__ import annotations
 
@@ -22,12 +23,13 @@ class Threads:
         self._closed = False
 
     async def run(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Raises NoThread where nothing was done, for the system gives us no more threads (hazard R1)."""
+        """Raises NoThread where nothing was done, for the system gives us no more threads (hazard
+        R1)."""
         return await asyncio.wrap_future(self._begun(functools.partial(call, *arguments, **named)))
 
     def _begun(self, call: Callable[[], T]) -> Future[T]:
-        """A call that `submit` fails to find a thread for stays in its queue, where another thread may come upon it
-        later: so that nothing is done of which nobody knows, it is taken back."""
+        """A call that `submit` fails to find a thread for stays in its queue, where another thread
+        may come upon it later: so that nothing is done of which nobody knows, it is taken back."""
         work: Future[T] = Future()
         try:
             self._pool.submit(_do, call, work)

@@ -1,10 +1,10 @@
-"""Watching the manifests' directory. An event only says "look again", at most where: what changed is found by looking
-(hazard 1.13).
+"""Watching the manifests' directory. An event only says "look again", at most where: what changed
+is found by looking (hazard 1.13).
 
-The directory may be swapped as a whole (git-sync's link, `mv`), and what it depends on may stand elsewhere (a manifest
-that is a link, git's HEAD, a secret that somebody waits for): so the places where that would happen are watched too.
-What no event tells (network file systems, a mount, a queue of events that ran over) the controller's timer finds, and
-then it has everything watched anew.
+The directory may be swapped as a whole (git-sync's link, `mv`), and what it depends on may stand
+elsewhere (a manifest that is a link, git's HEAD, a secret that somebody waits for): so the places
+where that would happen are watched too. What no event tells (network file systems, a mount, a queue
+of events that ran over) the controller's timer finds, and then it has everything watched anew.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ STEP = 50
 _RETRY = 1.0
 """Seconds until a directory that is not there is tried again."""
 _THREADS = 3
-"""How many threads must be to be had before any is asked for: watchfiles takes two and ends the process where it gets
-none (hazard R1), and others may want one in the same moment."""
+"""How many threads must be to be had before any is asked for: watchfiles takes two and ends the
+process where it gets none (hazard R1), and others may want one in the same moment."""
 _DIRECTORIES = 2000
-"""So many are watched at most. watchfiles begins to watch with the interpreter held, and anew whenever some are added:
-for 30,000 directories that is seconds in which nobody is answered."""
+"""So many are watched at most. watchfiles begins to watch with the interpreter held, and anew
+whenever some are added: for 30,000 directories that is seconds in which nobody is answered."""
 _BLIND = 5.0
 """Seconds between wake-ups, and attempts, while the system refuses to tell of events."""
 
@@ -46,7 +46,8 @@ Wake = Callable[[Collection[str] | None], None]
 
 
 class Watcher:
-    """Calls `wake` soon after anything in `directory` changed, and whenever watching begins anew."""
+    """Calls `wake` soon after anything in `directory` changed, and whenever watching begins
+    anew."""
 
     def __init__(self, directory: Path, wake: Wake) -> None:
         self._directory = directory.absolute()
@@ -67,8 +68,8 @@ class Watcher:
             tasks.create_task(self._inside())
 
     def renew(self, elsewhere: frozenset[Path] = frozenset()) -> None:
-        """The directory is another one than before, or what it depends on: watch that. `elsewhere`: files, or links,
-        that a look depends on and that stand outside of it or lead there."""
+        """The directory is another one than before, or what it depends on: watch that. `elsewhere`:
+        files, or links, that a look depends on and that stand outside of it or lead there."""
         self._elsewhere = elsewhere
         self._moved.set()
         self._swapped.set()
@@ -77,7 +78,9 @@ class Watcher:
         while True:
             self._moved.clear()
             own = _Places(way(self._directory))
-            places = _Places(place for path in (self._directory, *self._elsewhere) for place in way(path))
+            places = _Places(
+                place for path in (self._directory, *self._elsewhere) for place in way(path)
+            )
             self._wake_soon()
             async for paths in self._events(places.parents, places, self._moved):
                 self._moved.set()  # links may lead elsewhere now
@@ -102,24 +105,34 @@ class Watcher:
             await _either(self._swapped, self._pause)
 
     async def _listed(self) -> Collection[str]:
-        """Each by itself: a recursive watch would follow links to wherever they lead, and there for minutes. These are
-        the ones that a look enters, within its bounds."""
+        """Each by itself: a recursive watch would follow links to wherever they lead, and there for
+        minutes. These are the ones that a look enters, within its bounds."""
         try:
             return (await self._threads.run(walk, self._directory)).holding()
         except (DirectoryVanished, NoThread):
             return {str(self._directory)}
 
     def _wake_soon(self) -> None:
-        """awatch begins to watch before it first waits, so this wake-up finds whatever came before that."""
+        """awatch begins to watch before it first waits, so this wake-up finds whatever came before
+        that."""
         asyncio.get_running_loop().call_soon(self._wake, None)
 
-    async def _events(self, paths: Iterable[str], concerns: Callable[[Change, str], bool],
-                      stop: asyncio.Event) -> AsyncIterator[set[str]]:
-        """The paths of each burst of events; ends when `stop` is set or a path cannot be watched."""
+    async def _events(
+        self, paths: Iterable[str], concerns: Callable[[Change, str], bool], stop: asyncio.Event
+    ) -> AsyncIterator[set[str]]:
+        """The paths of each burst of events; ends when `stop` is set or a path cannot be
+        watched."""
         try:
             _require_threads()
-            async for burst in awatch(*paths, watch_filter=concerns, debounce=DEBOUNCE, step=STEP, stop_event=stop,
-                                      recursive=False, ignore_permission_denied=self._lenient):
+            async for burst in awatch(
+                *paths,
+                watch_filter=concerns,
+                debounce=DEBOUNCE,
+                step=STEP,
+                stop_event=stop,
+                recursive=False,
+                ignore_permission_denied=self._lenient,
+            ):
                 self._refused("")
                 yield {path for _, path in burst}
         except FileNotFoundError:
@@ -146,8 +159,11 @@ class Watcher:
 
     def _refused(self, refusal: str) -> None:
         if refusal and refusal != self._refusal:
-            log.warning("changes of the manifests are not told by the system, so they are looked for",
-                        every=f"{_BLIND:.0f}s", error=refusal)
+            log.warning(
+                "changes of the manifests are not told by the system, so they are looked for",
+                every=f"{_BLIND:.0f}s",
+                error=refusal,
+            )
         self._refusal = refusal
 
 
@@ -188,13 +204,14 @@ class _Places:
 
 
 class _OwnFiles:
-    """Lets all events pass but those of git's own files: what matters of these is watched by name."""
+    """Lets all events pass but those of git's own files: what matters of these is watched by
+    name."""
 
     def __init__(self, directory: Path) -> None:
         self._length = len(str(directory))
 
     def __call__(self, _change: Change, path: str) -> bool:
-        return "/.git/" not in path[self._length:]
+        return "/.git/" not in path[self._length :]
 
 
 def _is_entered(path: str) -> bool:

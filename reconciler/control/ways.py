@@ -10,8 +10,9 @@ _HOPS = 40
 
 
 def way(path: Path) -> Iterator[Path]:
-    """Every place whose entry, when it is made, replaced or removed, may have `path` lead elsewhere: each link on the
-    way, whatever is first not there, and the end. Their parents are real paths of directories that exist."""
+    """Every place whose entry, when it is made, replaced or removed, may have `path` lead
+    elsewhere: each link on the way, whatever is first not there, and the end. Their parents are
+    real paths of directories that exist."""
     left = _parts(path.absolute())
     here, hops = Path("/"), 0
     while left and hops <= _HOPS:

@@ -1,4 +1,5 @@
-"""SMTP (RFC 5321) with STARTTLS (RFC 3207) and AUTH (RFC 4954): a mail server that takes mail for its own users."""
+"""SMTP (RFC 5321) with STARTTLS (RFC 3207) and AUTH (RFC 4954): a mail server that takes mail for
+its own users."""
 
 from __future__ import annotations
 
@@ -31,52 +32,72 @@ class Login(Struct, frozen=True):
 
 def smtp_endpoint(spec: SmtpSpec) -> Endpoint:
     """Paths in `spec` made absolute already."""
-    return Endpoint(spec.host, spec.port, spec.tls, spec.ca_file, spec.fingerprint, role="destinations")
+    return Endpoint(
+        spec.host, spec.port, spec.tls, spec.ca_file, spec.fingerprint, role="destinations"
+    )
 
 
-def smtp_destination(endpoint: Endpoint, login: Login | None = None, limits: Limits = LIMITS) -> MailSystem:
+def smtp_destination(
+    endpoint: Endpoint, login: Login | None = None, limits: Limits = LIMITS
+) -> MailSystem:
     """For one session; nothing is connected yet. Certificates are always verified (`wire.tls`)."""
-    return MailSystem(lambda: Dialogue(SMTP, endpoint, limits), lambda dialogue: _make_ready(dialogue, endpoint, login))
+    return MailSystem(
+        lambda: Dialogue(SMTP, endpoint, limits),
+        lambda dialogue: _make_ready(dialogue, endpoint, login),
+    )
 
 
 def _make_ready(dialogue: Dialogue, endpoint: Endpoint, login: Login | None) -> None:
     if endpoint.tls == "starttls":
         if "STARTTLS" not in dialogue.extensions:
-            raise DestinationUnavailable(f"{endpoint}: the server offers no STARTTLS; nothing was sent")
+            raise DestinationUnavailable(
+                f"{endpoint}: the server offers no STARTTLS; nothing was sent"
+            )
         if (reply := dialogue.ask("STARTTLS")).code != 220:
             raise dialogue.unavailable("the server refuses STARTTLS", reply)
         dialogue.connection.start_tls()
         dialogue.greet()
     if login is not None:
         if not dialogue.connection.secure and not is_loopback(endpoint.host):
-            raise DestinationUnavailable(f"{endpoint}: the password of {login.username} is not sent unencrypted to "
-                                         "another machine: use `tls: starttls` or `tls: implicit`")
+            raise DestinationUnavailable(
+                f"{endpoint}: the password of {login.username} is not sent unencrypted to "
+                "another machine: use `tls: starttls` or `tls: implicit`"
+            )
         password = login.password()
         plain = _encoded(sasl.plain(login.username, password))
         dialogue.secrets = (password, Secret(plain))
         reply = _log_in(dialogue, plain, login.username, password)
         if reply.code != _LOGGED_IN:
-            raise DestinationUnavailable(f"{endpoint}: the server refuses the login of {login.username}: {reply}",
-                                         retry_after=reply.wait)
+            raise DestinationUnavailable(
+                f"{endpoint}: the server refuses the login of {login.username}: {reply}",
+                retry_after=reply.wait,
+            )
 
 
 def _log_in(dialogue: Dialogue, plain: str, username: str, password: Secret) -> Reply:
-    """PLAIN (RFC 4616), then LOGIN, as far as they are offered, each once: some servers offer what does not work there.
-    The last reply."""
+    """PLAIN (RFC 4616), then LOGIN, as far as they are offered, each once: some servers offer what
+    does not work there. The last reply."""
     offered = dialogue.extensions.get("AUTH", "").upper().split()
     reply = None
     for mechanism in ("PLAIN", "LOGIN"):
         if mechanism in offered:
-            reply = _plain(dialogue, plain) if mechanism == "PLAIN" else _login(dialogue, username, password)
+            reply = (
+                _plain(dialogue, plain)
+                if mechanism == "PLAIN"
+                else _login(dialogue, username, password)
+            )
             if reply.code == _LOGGED_IN or not reply.refused:
                 return reply
     if reply is None:
-        raise DestinationUnavailable(f"{dialogue.connection.endpoint}: the server offers neither AUTH PLAIN nor LOGIN")
+        raise DestinationUnavailable(
+            f"{dialogue.connection.endpoint}: the server offers neither AUTH PLAIN nor LOGIN"
+        )
     return reply
 
 
 def _plain(dialogue: Dialogue, plain: str) -> Reply:
-    """With an initial response (RFC 4954, section 4), and without one where the server does not understand that."""
+    """With an initial response (RFC 4954, section 4), and without one where the server does not
+    understand that."""
     reply = dialogue.ask(f"AUTH PLAIN {plain}")
     if reply.code in _NOT_UNDERSTOOD:
         reply = dialogue.ask("AUTH PLAIN")

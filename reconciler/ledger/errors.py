@@ -43,8 +43,8 @@ class LedgerAbsent(LedgerUnavailable):
 
 @contextmanager
 def plainly(ledger: str) -> Iterator[None]:
-    """Raise LedgerUnavailable for whatever the database raises inside; `ledger` is how it is called in the text. That a
-    value cannot be kept is no fault of the database's: ValueError."""
+    """Raise LedgerUnavailable for whatever the database raises inside; `ledger` is how it is called
+    in the text. That a value cannot be kept is no fault of the database's: ValueError."""
     try:
         yield
     except DataError as error:
@@ -73,8 +73,9 @@ def _is_full(ledger: str) -> bool:
 
 
 def _is_whole(ledger: str) -> bool:
-    """SQLite takes one read that fails for damage: so its file is looked through before anybody restores a backup. A
-    ledger that is no file is not looked at. Once a minute, for that takes as long as reading it."""
+    """SQLite takes one read that fails for damage: so its file is looked through before anybody
+    restores a backup. A ledger that is no file is not looked at. Once a minute, for that takes as
+    long as reading it."""
     if not Path(ledger).is_file():
         return False
     with _looking:
@@ -88,7 +89,8 @@ def _is_whole(ledger: str) -> bool:
 def _look_through(path: str) -> bool:
     """Whether nothing wrong was found; what cannot be read says nothing."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # SQLite would take what fails here for damage
+        # SQLite would take what fails here for damage
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
             while file.read(1 << 20):
                 pass
         with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as connection:

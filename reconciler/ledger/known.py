@@ -1,4 +1,5 @@
-"""What is recorded of a folder: asked for message by message, in blocks, for a history may hold millions."""
+"""What is recorded of a folder: asked for message by message, in blocks, for a history may hold
+millions."""
 
 from __future__ import annotations
 
@@ -31,42 +32,80 @@ _COLLECTED = (
     .where(messages.c.folder_id == _PLACE, ~NOTABLE)
     .order_by(messages.c.key, messages.c.occurrence)
 )
-_COLUMNS = (messages.c.key, messages.c.occurrence, messages.c.id, messages.c.state, messages.c.attempts,
-            messages.c.deleted_at.is_not(None), messages.c.header, messages.c.content, messages.c.reason,
-            case(((messages.c.state == MessageState.PAUSED) | messages.c.wait.is_not(None), messages.c.last_at)),
-            messages.c.wait)
-_NOTABLE = select(*_COLUMNS).where(messages.c.folder_id == _PLACE, NOTABLE).order_by(messages.c.occurrence)
-_THESE = select(*_COLUMNS).where(messages.c.id.in_(bindparam("ids", expanding=True))).order_by(messages.c.occurrence)
+_COLUMNS = (
+    messages.c.key,
+    messages.c.occurrence,
+    messages.c.id,
+    messages.c.state,
+    messages.c.attempts,
+    messages.c.deleted_at.is_not(None),
+    messages.c.header,
+    messages.c.content,
+    messages.c.reason,
+    case(
+        (
+            (messages.c.state == MessageState.PAUSED) | messages.c.wait.is_not(None),
+            messages.c.last_at,
+        )
+    ),
+    messages.c.wait,
+)
+_NOTABLE = (
+    select(*_COLUMNS).where(messages.c.folder_id == _PLACE, NOTABLE).order_by(messages.c.occurrence)
+)
+_THESE = (
+    select(*_COLUMNS)
+    .where(messages.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(messages.c.occurrence)
+)
 _DELIVERED = (
     select(deliveries.c.message_id, deliveries.c.recipient)
     .join(messages, messages.c.id == deliveries.c.message_id)
     .where(messages.c.folder_id == _PLACE, NOTABLE, messages.c.state != MessageState.COLLECTED)
 )
 _DELIVERED_OF_THESE = select(deliveries.c.message_id, deliveries.c.recipient).where(
-    deliveries.c.message_id.in_(bindparam("ids", expanding=True)))
+    deliveries.c.message_id.in_(bindparam("ids", expanding=True))
+)
 _ANY = select(messages.c.id).where(messages.c.folder_id == _PLACE).limit(1)
-_LEFT = _ANY.where(messages.c.deleted_at.is_(None), (messages.c.state != MessageState.LISTED)
-                   | messages.c.header.is_not(None))
-_BEYOND = _ANY.where(messages.c.deleted_at.is_(None), messages.c.content.is_not(None)).offset(bindparam("count"))
+_LEFT = _ANY.where(
+    messages.c.deleted_at.is_(None),
+    (messages.c.state != MessageState.LISTED) | messages.c.header.is_not(None),
+)
+_BEYOND = _ANY.where(messages.c.deleted_at.is_(None), messages.c.content.is_not(None)).offset(
+    bindparam("count")
+)
 _LATEST = select(func.max(cast(messages.c.key, BigInteger))).where(messages.c.folder_id == _PLACE)
 
 
 def _found(connection: Connection, count: int) -> str:
-    """The statement that finds so many keys of a place, in the words of the driver: SQLAlchemy would look at each of
-    them for longer than the database takes to find it."""
+    """The statement that finds so many keys of a place, in the words of the driver: SQLAlchemy
+    would look at each of them for longer than the database takes to find it."""
     text = _TEXTS.get((connection.dialect.name, count))
     if text is None:
-        columns = (messages.c.key, messages.c.occurrence, messages.c.id, messages.c.state, messages.c.deleted_at,
-                   messages.c.reason)
-        text = str(select(*columns).where(messages.c.folder_id == _PLACE, messages.c.key.in_(
-            [bindparam(f"key_{number}") for number in range(count)])).compile(dialect=connection.dialect))
+        columns = (
+            messages.c.key,
+            messages.c.occurrence,
+            messages.c.id,
+            messages.c.state,
+            messages.c.deleted_at,
+            messages.c.reason,
+        )
+        text = str(
+            select(*columns)
+            .where(
+                messages.c.folder_id == _PLACE,
+                messages.c.key.in_([bindparam(f"key_{number}") for number in range(count)]),
+            )
+            .compile(dialect=connection.dialect)
+        )
         _TEXTS[connection.dialect.name, count] = text
     return text
 
 
 _TEXTS: dict[tuple[str, int], str] = {}
 _AT_ONCE = (20, 500)
-"""Keys of one statement: few sizes, so that the driver keeps them prepared; what is missing is filled up."""
+"""Keys of one statement: few sizes, so that the driver keeps them prepared; what is missing is
+filled up."""
 _JUST_COLLECTED = code(MessageState.COLLECTED)
 
 
@@ -89,14 +128,19 @@ class Notable(NamedTuple):
 class Known(Mapping[str, Entry]):
     """Entries by key, made when they are asked for.
 
-    `collected` are (key, occurrence) of those that are collected and still on the server, as far as we know; `notable`
-    the others. Both come in the order of occurrence: the latest of each key counts. `delivered`: recipients by id.
+    `collected` are (key, occurrence) of those that are collected and still on the server, as far as
+    we know; `notable` the others. Both come in the order of occurrence: the latest of each key
+    counts. `delivered`: recipients by id.
     """
 
     __slots__ = ("_delivered", "_found")
 
-    def __init__(self, collected: Iterable[tuple[str, int]], notable: Iterable[Notable],
-                 delivered: Mapping[int, frozenset[str]]) -> None:
+    def __init__(
+        self,
+        collected: Iterable[tuple[str, int]],
+        notable: Iterable[Notable],
+        delivered: Mapping[int, frozenset[str]],
+    ) -> None:
         self._found: dict[str, int | Notable] = dict(collected)
         self._delivered = delivered
         for row in notable:
@@ -108,11 +152,21 @@ class Known(Mapping[str, Entry]):
         found = self._found[key]
         if isinstance(found, int):
             return Entry(key, MessageState.COLLECTED, found)
-        return Entry(key, found.state, found.occurrence, found.attempts,
-                     self._delivered.get(found.id, frozenset()), found.deleted,
-                     (found.content or "") if found.deleted or found.state is not MessageState.COLLECTED else "",
-                     (found.header or "") if found.state is MessageState.LISTED else "", found.reason, found.at,
-                     found.wait)
+        return Entry(
+            key,
+            found.state,
+            found.occurrence,
+            found.attempts,
+            self._delivered.get(found.id, frozenset()),
+            found.deleted,
+            (found.content or "")
+            if found.deleted or found.state is not MessageState.COLLECTED
+            else "",
+            (found.header or "") if found.state is MessageState.LISTED else "",
+            found.reason,
+            found.at,
+            found.wait,
+        )
 
     def __contains__(self, key: object) -> bool:
         return key in self._found
@@ -125,9 +179,12 @@ class Known(Mapping[str, Entry]):
 
 
 class Recorded(Entries):
-    """Of one folder, by its id. As a mapping it is read as a whole, when it is first used as one."""
+    """Of one folder, by its id. As a mapping it is read as a whole, when it is first used as
+    one."""
 
-    def __init__(self, reading: Callable[[], AbstractContextManager[Connection]], place: int) -> None:
+    def __init__(
+        self, reading: Callable[[], AbstractContextManager[Connection]], place: int
+    ) -> None:
         self._reading = reading
         self._place = place
         self._whole: Known | None = None
@@ -165,16 +222,20 @@ class Recorded(Entries):
 
     def _one(self, statement: Select[int], **named: int) -> int | None:
         with self._reading() as connection:
-            found: int | None = connection.execute(statement, {"place": self._place, **named}).scalar()
+            found: int | None = connection.execute(
+                statement, {"place": self._place, **named}
+            ).scalar()
         return found
 
     def _all(self) -> Known:
         if self._whole is None:
             where = {"place": self._place}
             with self._reading() as connection:
-                self._whole = Known(((key, nth) for key, nth in connection.execute(_COLLECTED, where)),
-                                    (Notable._make(row) for row in connection.execute(_NOTABLE, where)),
-                                    _recipients((id_, to) for id_, to in connection.execute(_DELIVERED, where)))
+                self._whole = Known(
+                    ((key, nth) for key, nth in connection.execute(_COLLECTED, where)),
+                    (Notable._make(row) for row in connection.execute(_NOTABLE, where)),
+                    _recipients((id_, to) for id_, to in connection.execute(_DELIVERED, where)),
+                )
         return self._whole
 
 
@@ -192,7 +253,9 @@ def _these(connection: Connection, place: int, keys: Sequence[str]) -> Known:
     delivered: dict[int, frozenset[str]] = {}
     for part in cut(others):
         notable.extend(Notable._make(row) for row in connection.execute(_THESE, {"ids": part}))
-        delivered |= _recipients((id_, to) for id_, to in connection.execute(_DELIVERED_OF_THESE, {"ids": part}))
+        delivered |= _recipients(
+            (id_, to) for id_, to in connection.execute(_DELIVERED_OF_THESE, {"ids": part})
+        )
     notable.sort(key=_occurrence)
     return Known(collected, notable, delivered)
 

@@ -1,7 +1,8 @@
 """The lease: who took the ledger last may write to it (hazard R6).
 
-The lock on the state directory keeps a second process out (`control.ownership`), where the file system honours locks.
-Some that several machines share do not. Then this ends the first one's sessions before they record or delete anything.
+The lock on the state directory keeps a second process out (`control.ownership`), where the file
+system honours locks. Some that several machines share do not. Then this ends the first one's
+sessions before they record or delete anything.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ class Lease(Store):
     """Without `take` nothing is asked."""
 
     def take(self) -> None:
-        """From now on every write and every `hold` of others that took it before raises LeaseLost."""
+        """From now on every write and every `hold` of others that took it before raises
+        LeaseLost."""
         with self.writing() as connection:
-            connection.execute(upsert(connection, leases, ("name",), lambda _: {"term": leases.c.term + 1}),
-                               {"name": _ALL, "term": 1})
+            connection.execute(
+                upsert(connection, leases, ("name",), lambda _: {"term": leases.c.term + 1}),
+                {"name": _ALL, "term": 1},
+            )
             term: int = connection.execute(_TERM).scalar_one()
         self._term = term
 
@@ -35,5 +39,7 @@ class Lease(Store):
 
     def _require_held(self, connection: Connection) -> None:
         if self._term is not None and connection.execute(_TERM).scalar() != self._term:
-            raise LeaseLost(f"another mailcollector has taken the ledger {self._title}: this one does nothing any "
-                            "more; stop one of the two")
+            raise LeaseLost(
+                f"another mailcollector has taken the ledger {self._title}: this one does nothing any "
+                "more; stop one of the two"
+            )

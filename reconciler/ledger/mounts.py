@@ -22,7 +22,9 @@ class MountPoints(Store):
     def mounts(self) -> Mapping[str, Mount]:
         with self.reading() as connection:
             rows = connection.execute(select(mounts.c.point, mounts.c.file_system)).all()
-        return {point: convert({"point": point, **file_system}, Mount) for point, file_system in rows}
+        return {
+            point: convert({"point": point, **file_system}, Mount) for point, file_system in rows
+        }
 
     def remember_mount(self, mount: Mount, instead: Sequence[str]) -> None:
         """In place of those at the points `instead`."""
@@ -30,31 +32,45 @@ class MountPoints(Store):
         del file_system["point"]
         with self.writing() as connection:
             connection.execute(delete(mounts).where(mounts.c.point.in_(instead)))
-            connection.execute(upsert(connection, mounts, ("point",), lambda new: {"file_system": new.file_system}),
-                               {"point": mount.point, "file_system": file_system})
+            connection.execute(
+                upsert(
+                    connection, mounts, ("point",), lambda new: {"file_system": new.file_system}
+                ),
+                {"point": mount.point, "file_system": file_system},
+            )
 
     def accept_maildirs(self, collector: str, now: datetime) -> None:
         """For a day, wherever this collector's Maildirs are is where they are meant to be."""
         with self.writing() as connection:
-            changed = connection.execute(update(collectors).where(collectors.c.name == collector)
-                                         .values(maildirs_accepted_at=now))
+            changed = connection.execute(
+                update(collectors)
+                .where(collectors.c.name == collector)
+                .values(maildirs_accepted_at=now)
+            )
             if not changed.rowcount:
                 raise self.unknown(collector)
 
     def maildirs_accepted(self, collector: str, now: datetime) -> bool:
         with self.reading() as connection:
-            at = connection.execute(select(collectors.c.maildirs_accepted_at)
-                                    .where(collectors.c.name == collector)).scalar()
+            at = connection.execute(
+                select(collectors.c.maildirs_accepted_at).where(collectors.c.name == collector)
+            ).scalar()
         return at is not None and at <= now < at + _ACCEPTED
 
     def delivered_last(self, collector: str, limit: int) -> Sequence[tuple[str, str]]:
         """Recipients and names of copies of the messages that were recorded last, latest first."""
-        latest = (select(messages.c.id)
-                  .join(folders, folders.c.id == messages.c.folder_id)
-                  .join(collectors, collectors.c.id == folders.c.collector_id)
-                  .where(collectors.c.name == collector).order_by(messages.c.id.desc()).limit(limit))
+        latest = (
+            select(messages.c.id)
+            .join(folders, folders.c.id == messages.c.folder_id)
+            .join(collectors, collectors.c.id == folders.c.collector_id)
+            .where(collectors.c.name == collector)
+            .order_by(messages.c.id.desc())
+            .limit(limit)
+        )
         with self.reading() as connection:
-            rows = connection.execute(select(deliveries.c.recipient, deliveries.c.name)
-                                      .where(deliveries.c.message_id.in_(latest))
-                                      .order_by(deliveries.c.message_id.desc())).all()
+            rows = connection.execute(
+                select(deliveries.c.recipient, deliveries.c.name)
+                .where(deliveries.c.message_id.in_(latest))
+                .order_by(deliveries.c.message_id.desc())
+            ).all()
         return [(recipient, name) for recipient, name in rows]

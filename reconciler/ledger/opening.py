@@ -1,4 +1,5 @@
-"""Opening a ledger: made whole where there is none, brought up to date where it is older than the program."""
+"""Opening a ledger: made whole where there is none, brought up to date where it is older than the
+program."""
 
 from __future__ import annotations
 
@@ -32,9 +33,10 @@ class SqlLedger(Lease, MessageRecords, Orphans, Declarations, Sessions, Audits, 
 def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     """Open the ledger at `url`, `sqlite:///relative/path` or `sqlite:////absolute/path`.
 
-    With `create` it is made where there is none, its directory too (0700, the file 0600), and brought up to date where
-    an older version wrote it. Without, it is opened for reading only: LedgerAbsent where there is none.
-    Raises LedgerUnavailable for everything else that keeps it from being used.
+    With `create` it is made where there is none, its directory too (0700, the file 0600), and
+    brought up to date where an older version wrote it. Without, it is opened for reading only:
+    LedgerAbsent where there is none. Raises LedgerUnavailable for everything else that keeps it
+    from being used.
     """
     with plainly("at the URL of --state"):
         where = make_url(url)
@@ -62,16 +64,21 @@ def _ensure_file(where: URL, title: str, create: bool) -> None:
         _ensure_directory(path.parent)
         _build(where, path)
     except OSError as error:
-        raise LedgerUnavailable(f"the ledger {title} cannot be made: {error.strerror}; give its directory to the user "
-                                "that runs mailcollector, or name another with --state-dir") from error
+        raise LedgerUnavailable(
+            f"the ledger {title} cannot be made: {error.strerror}; give its directory to the user "
+            "that runs mailcollector, or name another with --state-dir"
+        ) from error
 
 
 def _require_mounted(path: Path, title: str) -> None:
-    """A new ledger below a mount point without its disk would count everything as new, and be hidden by the mount."""
+    """A new ledger below a mount point without its disk would count everything as new, and be
+    hidden by the mount."""
     missing = unmounted(os.path.realpath(path.parent))
     if missing is not None:
-        raise LedgerUnavailable(f"there is no ledger at {title}, and /etc/fstab has a file system for {missing}, where "
-                                "none is mounted: mount it; or name another directory with --state-dir")
+        raise LedgerUnavailable(
+            f"there is no ledger at {title}, and /etc/fstab has a file system for {missing}, where "
+            "none is mounted: mount it; or name another directory with --state-dir"
+        )
 
 
 def _ensure_directory(directory: Path) -> None:
@@ -86,8 +93,8 @@ def _ensure_directory(directory: Path) -> None:
 
 
 def _build(where: URL, path: Path) -> None:
-    """Make the ledger under another name and link it into place whole: no half-made one is ever there, and of two
-    programs that make it at once, one wins and both go on with that."""
+    """Make the ledger under another name and link it into place whole: no half-made one is ever
+    there, and of two programs that make it at once, one wins and both go on with that."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     try:
@@ -95,7 +102,8 @@ def _build(where: URL, path: Path) -> None:
         engine = dialects.engine(where.set(database=str(draft)))
         with engine.execution_options(**{dialects.WRITES: True}).begin() as connection:
             _make(connection)
-        engine.dispose()  # the last connection moves everything from the WAL into the file, and syncs it
+        # the last connection moves everything from the WAL into the file, and syncs it
+        engine.dispose()
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
         sync_names(path.parent)
@@ -108,7 +116,9 @@ def _ensure_current(engine: Engine, where: URL, title: str, create: bool) -> Non
         if _is_current(connection, title):
             return
     if not create:
-        raise LedgerUnavailable(f"the ledger {title} was written by an older version: `mailcollector run` updates it")
+        raise LedgerUnavailable(
+            f"the ledger {title} was written by an older version: `mailcollector run` updates it"
+        )
     with _migrating(where) as connection:
         if not _is_current(connection, title):  # or another program was faster
             _update(connection)
@@ -127,11 +137,15 @@ def _migrating(where: URL) -> Iterator[Connection]:
 def _is_current(connection: Connection, title: str) -> bool:
     version = _version(connection)
     if version is None and inspect(connection).get_table_names():
-        raise LedgerUnavailable(f"{title} is a database of something else; name another file with --state")
+        raise LedgerUnavailable(
+            f"{title} is a database of something else; name another file with --state"
+        )
     if version is not None and version not in REVISIONS:
-        raise LedgerUnavailable(f"the ledger {title} was written by a newer version of mailcollector (its schema is "
-                                f"{version}, this one knows {REVISIONS[-1]}): run that version, or name another file "
-                                "with --state")
+        raise LedgerUnavailable(
+            f"the ledger {title} was written by a newer version of mailcollector (its schema is "
+            f"{version}, this one knows {REVISIONS[-1]}): run that version, or name another file "
+            "with --state"
+        )
     return version == REVISIONS[-1]
 
 
@@ -151,6 +165,7 @@ def _update(connection: Connection) -> None:
     if _version(connection) is None:
         _make(connection)
     else:
-        from reconciler.ledger import migration  # noqa: PLC0415  # Alembic takes long to load and is hardly ever needed
+        # Alembic takes long to load and is hardly ever needed
+        from reconciler.ledger import migration  # noqa: PLC0415
 
         migration.upgrade(connection)

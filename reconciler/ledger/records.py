@@ -28,11 +28,20 @@ from reconciler.ledger.types import COUNTED, State, code, microseconds, octets
 from reconciler.model.messages import Folder
 from reconciler.model.outcomes import Entry, MessageState, Record
 
-_REMEMBER = (update(collectors).where(collectors.c.name == bindparam("collector"))
-             .values(remembered=collectors.c.remembered + bindparam("more"), standing=null()))
-_GONE = update(messages).where(messages.c.folder_id == bindparam("place"), messages.c.deleted_at.is_(None),
-                               messages.c.key.in_(bindparam("keys", expanding=True)),
-                               ).values(deleted_at=bindparam("now"))
+_REMEMBER = (
+    update(collectors)
+    .where(collectors.c.name == bindparam("collector"))
+    .values(remembered=collectors.c.remembered + bindparam("more"), standing=null())
+)
+_GONE = (
+    update(messages)
+    .where(
+        messages.c.folder_id == bindparam("place"),
+        messages.c.deleted_at.is_(None),
+        messages.c.key.in_(bindparam("keys", expanding=True)),
+    )
+    .values(deleted_at=bindparam("now"))
+)
 
 
 class MessageRecords(Places):
@@ -41,8 +50,11 @@ class MessageRecords(Places):
     def identity(self, collector: str) -> tuple[str, int]:
         """LedgerUnavailable also where the collector is unknown."""
         with self.reading() as connection:
-            found = connection.execute(select(collectors.c.first_name, collectors.c.epoch).where(
-                collectors.c.name == collector)).one_or_none()
+            found = connection.execute(
+                select(collectors.c.first_name, collectors.c.epoch).where(
+                    collectors.c.name == collector
+                )
+            ).one_or_none()
         if found is None:
             raise self.unknown(collector)
         return found.first_name or collector, found.epoch
@@ -53,8 +65,11 @@ class MessageRecords(Places):
             place: int | None = connection.execute(FOLDER, named(collector, folder)).scalar()
         return {} if place is None else Recorded(self.reading, place)
 
-    def record(self, collector: str, folder: Folder, records: Sequence[Record], now: datetime) -> None:
-        """Add to or replace what is known; who has a message already is added to, never taken away."""
+    def record(
+        self, collector: str, folder: Folder, records: Sequence[Record], now: datetime
+    ) -> None:
+        """Add to or replace what is known; who has a message already is added to, never taken
+        away."""
         if not records:
             return
         with self.writing() as connection:
@@ -63,7 +78,9 @@ class MessageRecords(Places):
                 more = _record(connection, place, part, now)
                 connection.execute(_REMEMBER, {"collector": collector, "more": more})
 
-    def record_deleted(self, collector: str, folder: Folder, keys: Iterable[str], now: datetime) -> None:
+    def record_deleted(
+        self, collector: str, folder: Folder, keys: Iterable[str], now: datetime
+    ) -> None:
         """Every occurrence of these keys is gone from the server."""
         with self.writing() as connection:
             place = connection.execute(FOLDER, named(collector, folder)).scalar()
@@ -78,19 +95,37 @@ def _record(connection: Connection, place: int, records: Sequence[Record], now: 
     before = set(_REMEMBERED.run(connection, identities))
     at = microseconds(now)
     _MESSAGES.run(connection, [_row(place, record, at) for record in records])
-    _DELIVERIES.run(connection, [(*identity, delivered.recipient, delivered.name, at)
-                                 for identity, record in zip(identities, records, strict=True)
-                                 for delivered in record.delivered])
-    return len({(record.key, record.occurrence) for record in records
-                if record.state is not MessageState.LISTED} - before)
+    _DELIVERIES.run(
+        connection,
+        [
+            (*identity, delivered.recipient, delivered.name, at)
+            for identity, record in zip(identities, records, strict=True)
+            for delivered in record.delivered
+        ],
+    )
+    return len(
+        {
+            (record.key, record.occurrence)
+            for record in records
+            if record.state is not MessageState.LISTED
+        }
+        - before
+    )
 
 
 def _replaced(new: Any) -> dict[str, Any]:
     """What is recorded of a message again; its fingerprint stays where the new record has none."""
-    return {"state": new.state, "size": new.size, "reason": new.reason, "last_at": new.last_at,
-            "deleted_at": new.deleted_at, "wait": new.wait, "attempts": messages.c.attempts + new.attempts,
-            "header": func.coalesce(new.header, messages.c.header),
-            "content": func.coalesce(new.content, messages.c.content)}
+    return {
+        "state": new.state,
+        "size": new.size,
+        "reason": new.reason,
+        "last_at": new.last_at,
+        "deleted_at": new.deleted_at,
+        "wait": new.wait,
+        "attempts": messages.c.attempts + new.attempts,
+        "header": func.coalesce(new.header, messages.c.header),
+        "content": func.coalesce(new.content, messages.c.content),
+    }
 
 
 def _latest(new: Any) -> dict[str, Any]:
@@ -103,14 +138,37 @@ def _row(place: int, record: Record, at: int) -> tuple[Any, ...]:
     if record.fingerprint is not None:
         header = octets(record.fingerprint.header)
         content = octets(record.fingerprint.content) or None
-    return (place, record.key, record.occurrence, code(record.state), record.size,
-            int(record.counted or record.state in COUNTED), header, content, record.reason, at, at, None,
-            record.wait)
+    return (
+        place,
+        record.key,
+        record.occurrence,
+        code(record.state),
+        record.size,
+        int(record.counted or record.state in COUNTED),
+        header,
+        content,
+        record.reason,
+        at,
+        at,
+        None,
+        record.wait,
+    )
 
 
 _IDENTITY = ("folder_id", "key", "occurrence")
-_COLUMNS = (*_IDENTITY, "state", "size", "attempts", "header", "content", "reason", "first_at", "last_at", "deleted_at",
-            "wait")
+_COLUMNS = (
+    *_IDENTITY,
+    "state",
+    "size",
+    "attempts",
+    "header",
+    "content",
+    "reason",
+    "first_at",
+    "last_at",
+    "deleted_at",
+    "wait",
+)
 
 
 def _is(row: Row) -> ColumnElement[bool]:
@@ -119,20 +177,35 @@ def _is(row: Row) -> ColumnElement[bool]:
 
 def _remembered(_: Connection, rows: Sequence[Row]) -> ClauseElement:
     listed = literal_column(str(code(MessageState.LISTED)), State)
-    return union_all(*(select(messages.c.key, messages.c.occurrence).where(_is(row), messages.c.state != listed)
-                       for row in rows))
+    return union_all(
+        *(
+            select(messages.c.key, messages.c.occurrence).where(
+                _is(row), messages.c.state != listed
+            )
+            for row in rows
+        )
+    )
 
 
 def _recorded(connection: Connection, rows: Sequence[Row]) -> ClauseElement:
     statement: ClauseElement = upsert(connection, messages, _IDENTITY, _replaced).values(
-        [{name: row(name) for name in _COLUMNS} for row in rows])
+        [{name: row(name) for name in _COLUMNS} for row in rows]
+    )
     return statement
 
 
 def _delivered(connection: Connection, rows: Sequence[Row]) -> ClauseElement:
-    statement: ClauseElement = upsert(connection, deliveries, ("message_id", "recipient"), _latest).values(
-        [{"message_id": select(messages.c.id).where(_is(row)).scalar_subquery(),
-          **{name: row(name) for name in ("recipient", "name", "at")}} for row in rows])
+    statement: ClauseElement = upsert(
+        connection, deliveries, ("message_id", "recipient"), _latest
+    ).values(
+        [
+            {
+                "message_id": select(messages.c.id).where(_is(row)).scalar_subquery(),
+                **{name: row(name) for name in ("recipient", "name", "at")},
+            }
+            for row in rows
+        ]
+    )
     return statement
 
 

@@ -43,21 +43,38 @@ class Sessions(Store):
         totals = collectors.c
         with self.noting() as connection:
             found = connection.execute(
-                update(collectors).where(totals.name == collector)
-                .values(sessions=totals.sessions + 1, collected=totals.collected + report.collected,
-                        failed=totals.failed + report.failed, deleted=totals.deleted + report.deleted,
-                        bytes=totals.bytes + report.bytes)
-                .returning(totals.id, totals.sessions)).one_or_none()
+                update(collectors)
+                .where(totals.name == collector)
+                .values(
+                    sessions=totals.sessions + 1,
+                    collected=totals.collected + report.collected,
+                    failed=totals.failed + report.failed,
+                    deleted=totals.deleted + report.deleted,
+                    bytes=totals.bytes + report.bytes,
+                )
+                .returning(totals.id, totals.sessions)
+            ).one_or_none()
             if found is None:
                 raise self.unknown(collector)
-            connection.execute(insert(sessions).values(collector_id=found.id, number=found.sessions, **_line(report)))
+            connection.execute(
+                insert(sessions).values(
+                    collector_id=found.id, number=found.sessions, **_line(report)
+                )
+            )
 
     def sessions(self, name: str, limit: int = 20) -> Sequence[SessionReport]:
         """The last ones, newest first."""
         with self.reading() as connection:
-            return [report(row) for row in connection.execute(
-                select(sessions).join(collectors, collectors.c.id == sessions.c.collector_id)
-                .where(collectors.c.name == name).order_by(sessions.c.number.desc()).limit(limit)).mappings()]
+            return [
+                report(row)
+                for row in connection.execute(
+                    select(sessions)
+                    .join(collectors, collectors.c.id == sessions.c.collector_id)
+                    .where(collectors.c.name == name)
+                    .order_by(sessions.c.number.desc())
+                    .limit(limit)
+                ).mappings()
+            ]
 
     def alerts(self, collector: str) -> Sequence[Alert]:
         with self.reading() as connection:
@@ -66,43 +83,79 @@ class Sessions(Store):
     def keep_alerts(self, collector: str, alerts: Sequence[Alert]) -> None:
         kept = [{"text": alert.text, "at": alert.at.isoformat()} for alert in alerts]
         with self.noting() as connection:
-            connection.execute(update(collectors).where(collectors.c.name == collector).values(alerts=kept))
+            connection.execute(
+                update(collectors).where(collectors.c.name == collector).values(alerts=kept)
+            )
 
     def standing(self, collector: str) -> Standing | None:
         with self.reading() as connection:
-            kept: dict[str, Any] | None = connection.execute(_STANDING, {"collector": collector}).scalar()
+            kept: dict[str, Any] | None = connection.execute(
+                _STANDING, {"collector": collector}
+            ).scalar()
         if kept is None:
             return None
-        return Standing(kept["state"], kept["digest"], datetime.fromisoformat(kept["at"]), kept["listed"],
-                        kept["skipped"], kept["parked"])
+        return Standing(
+            kept["state"],
+            kept["digest"],
+            datetime.fromisoformat(kept["at"]),
+            kept["listed"],
+            kept["skipped"],
+            kept["parked"],
+        )
 
     def keep_standing(self, collector: str, epoch: int, standing: Standing) -> None:
-        kept = {"state": standing.state, "digest": standing.digest, "at": standing.at.isoformat(),
-                "listed": standing.listed, "skipped": dict(standing.skipped), "parked": standing.parked}
+        kept = {
+            "state": standing.state,
+            "digest": standing.digest,
+            "at": standing.at.isoformat(),
+            "listed": standing.listed,
+            "skipped": dict(standing.skipped),
+            "parked": standing.parked,
+        }
         with self.noting() as connection:
-            connection.execute(update(collectors).where(
-                collectors.c.name == collector, collectors.c.epoch == epoch).values(standing=kept))
+            connection.execute(
+                update(collectors)
+                .where(collectors.c.name == collector, collectors.c.epoch == epoch)
+                .values(standing=kept)
+            )
 
     def expire(self, now: datetime) -> None:
-        """Forget retired collectors after 30 days, the epochs before each collector's current one, sessions beyond the
-        last 100, and accounts that nobody has any more. In many small transactions: nothing is lost if it is cut short.
+        """Forget retired collectors after 30 days, the epochs before each collector's current one,
+        sessions beyond the last 100, and accounts that nobody has any more. In many small
+        transactions: nothing is lost if it is cut short.
 
-        Of the time since the last call a day counts at most: a clock that jumps forward for a moment, or for long, must
-        not make anybody forget what was collected (hazard R2).
+        Of the time since the last call a day counts at most: a clock that jumps forward for a
+        moment, or for long, must not make anybody forget what was collected (hazard R2).
         """
         with self.writing() as connection:
             since = microseconds(now) - type_coerce(collectors.c.retired_at, BigInteger)
             counted = case((since < 0, 0), (since > _COUNTED, _COUNTED), else_=since)
-            connection.execute(update(collectors).where(collectors.c.retired_at.is_not(None)).values(
-                retired_at=now, retired_for=func.coalesce(collectors.c.retired_for, 0) + counted))
-        retired = collectors.c.retired_at.is_not(None) & (collectors.c.retired_for >= KEPT // _MICROSECOND)
-        forgotten = select(folders.c.id).join(collectors, collectors.c.id == folders.c.collector_id).where(
-            retired | (folders.c.epoch < collectors.c.epoch))
-        kept = select(collectors.c.sessions).where(collectors.c.id == sessions.c.collector_id).scalar_subquery()
+            connection.execute(
+                update(collectors)
+                .where(collectors.c.retired_at.is_not(None))
+                .values(
+                    retired_at=now, retired_for=func.coalesce(collectors.c.retired_for, 0) + counted
+                )
+            )
+        retired = collectors.c.retired_at.is_not(None) & (
+            collectors.c.retired_for >= KEPT // _MICROSECOND
+        )
+        forgotten = (
+            select(folders.c.id)
+            .join(collectors, collectors.c.id == folders.c.collector_id)
+            .where(retired | (folders.c.epoch < collectors.c.epoch))
+        )
+        kept = (
+            select(collectors.c.sessions)
+            .where(collectors.c.id == sessions.c.collector_id)
+            .scalar_subquery()
+        )
         self._forget(messages, messages.c.folder_id.in_(forgotten))
         self._forget(folders, folders.c.id.in_(forgotten))
         self._forget(collectors, retired)
-        self._forget(accounts, ~select(folders.c.id).where(folders.c.account_id == accounts.c.id).exists())
+        self._forget(
+            accounts, ~select(folders.c.id).where(folders.c.account_id == accounts.c.id).exists()
+        )
         with self.writing() as connection:
             connection.execute(delete(sessions).where(sessions.c.number <= kept - KEPT_SESSIONS))
 
@@ -122,19 +175,48 @@ def kept_alerts(kept: Sequence[Mapping[str, str]] | None) -> tuple[Alert, ...]:
 
 def report(row: Mapping[str, Any] | RowMapping) -> SessionReport:
     """A line of the table `sessions`."""
-    error = row["error"] and Failure(row["error"]["reason"], row["error"]["message"], row["error"]["retry_after"],
-                                     row["error"].get("advice", ""))  # earlier versions knew none
+    error = row["error"] and Failure(
+        row["error"]["reason"],
+        row["error"]["message"],
+        row["error"]["retry_after"],
+        row["error"].get("advice", ""),
+    )  # earlier versions knew none
     return SessionReport(
-        started_at=row["started_at"], finished_at=row["finished_at"], outcome=Outcome(row["outcome"]),
-        listed=row["listed"], collected=row["collected"], skipped_reasons=row["skipped_reasons"],
-        parked=row["parked"], failed=row["failed"], left=row["left"], deleted=row["deleted"], bytes=row["bytes"],
-        error=error, notes=tuple(row["notes"]))
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        outcome=Outcome(row["outcome"]),
+        listed=row["listed"],
+        collected=row["collected"],
+        skipped_reasons=row["skipped_reasons"],
+        parked=row["parked"],
+        failed=row["failed"],
+        left=row["left"],
+        deleted=row["deleted"],
+        bytes=row["bytes"],
+        error=error,
+        notes=tuple(row["notes"]),
+    )
 
 
 def _line(report: SessionReport) -> dict[str, Any]:
-    error = report.error and {"reason": report.error.reason, "message": report.error.message,
-                              "retry_after": report.error.retry_after, "advice": report.error.advice}
-    return {"started_at": report.started_at, "finished_at": report.finished_at, "outcome": report.outcome.value,
-            "listed": report.listed, "collected": report.collected, "skipped_reasons": dict(report.skipped_reasons),
-            "parked": report.parked, "failed": report.failed, "left": report.left, "deleted": report.deleted,
-            "bytes": report.bytes, "error": error, "notes": list(report.notes)}
+    error = report.error and {
+        "reason": report.error.reason,
+        "message": report.error.message,
+        "retry_after": report.error.retry_after,
+        "advice": report.error.advice,
+    }
+    return {
+        "started_at": report.started_at,
+        "finished_at": report.finished_at,
+        "outcome": report.outcome.value,
+        "listed": report.listed,
+        "collected": report.collected,
+        "skipped_reasons": dict(report.skipped_reasons),
+        "parked": report.parked,
+        "failed": report.failed,
+        "left": report.left,
+        "deleted": report.deleted,
+        "bytes": report.bytes,
+        "error": error,
+        "notes": list(report.notes),
+    }

@@ -36,8 +36,8 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that is durable when the block ends. Waiting for our own threads has no limit, for other
-        programs `LOCK_WAIT`."""
+        """A transaction that is durable when the block ends. Waiting for our own threads has no
+        limit, for other programs `LOCK_WAIT`."""
         self._require_there()
         with plainly(self._title), self._one_writer, self._writer.begin() as connection:
             self._require_held(connection)
@@ -45,8 +45,9 @@ class Store:
 
     @contextmanager
     def noting(self) -> Iterator[Connection]:
-        """A transaction that a power cut may take back, until another one made the ledger durable; a process that is
-        killed loses nothing. For what harms nobody when it is missing: a poll that finds nothing waits for no disk."""
+        """A transaction that a power cut may take back, until another one made the ledger durable;
+        a process that is killed loses nothing. For what harms nobody when it is missing: a poll
+        that finds nothing waits for no disk."""
         self._require_there()
         with plainly(self._title), self._one_writer, self._noter.begin() as connection:
             self._require_held(connection)
@@ -56,11 +57,13 @@ class Store:
         """Nothing is asked as long as no lease is taken."""
 
     def _require_there(self) -> None:
-        """Who has a file open goes on with it when it is removed, moved, or another one takes its place; but nobody
-        will ever read what is written there then (hazard R5)."""
+        """Who has a file open goes on with it when it is removed, moved, or another one takes its
+        place; but nobody will ever read what is written there then (hazard R5)."""
         if self._found() != self._identity:
-            raise LedgerUnavailable(f"the ledger {self._title} was removed, moved or replaced while mailcollector "
-                                    "runs: put it back; or start mailcollector anew, to go on with what is there now")
+            raise LedgerUnavailable(
+                f"the ledger {self._title} was removed, moved or replaced while mailcollector "
+                "runs: put it back; or start mailcollector anew, to go on with what is there now"
+            )
 
     def _found(self) -> tuple[int, int] | None:
         """Which file is there; None: none is."""
@@ -71,8 +74,10 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise LedgerUnavailable(f"the ledger {self._title} cannot be looked at: {error.strerror}; see the kernel's "
-                                    "log") from error
+            raise LedgerUnavailable(
+                f"the ledger {self._title} cannot be looked at: {error.strerror}; see the kernel's "
+                "log"
+            ) from error
         return found.st_dev, found.st_ino
 
     def close(self) -> None:
@@ -81,5 +86,7 @@ class Store:
             self._engine.dispose()
 
     def unknown(self, collector: str) -> LedgerUnavailable:
-        return LedgerUnavailable(f"the ledger {self._title} does not know the collector {collector}: it was never "
-                                 "declared, or was removed more than 30 days ago")
+        return LedgerUnavailable(
+            f"the ledger {self._title} does not know the collector {collector}: it was never "
+            "declared, or was removed more than 30 days ago"
+        )

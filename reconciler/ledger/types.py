@@ -11,9 +11,17 @@ from reconciler.model.outcomes import MessageState
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_CODES = {MessageState.COLLECTED: 0, MessageState.FAILED: 1, MessageState.PARKED: 2, MessageState.BEGUN: 3,
-          MessageState.PRESUMED: 4, MessageState.LISTED: 5, MessageState.SUSPECT: 6, MessageState.UNFETCHED: 7,
-          MessageState.PAUSED: 8}
+_CODES = {
+    MessageState.COLLECTED: 0,
+    MessageState.FAILED: 1,
+    MessageState.PARKED: 2,
+    MessageState.BEGUN: 3,
+    MessageState.PRESUMED: 4,
+    MessageState.LISTED: 5,
+    MessageState.SUSPECT: 6,
+    MessageState.UNFETCHED: 7,
+    MessageState.PAUSED: 8,
+}
 COUNTED = frozenset({MessageState.FAILED, MessageState.UNFETCHED, MessageState.PAUSED})
 """Each of these, recorded, is an attempt."""
 STATES = tuple(sorted(_CODES, key=lambda state: _CODES[state]))

@@ -1,1 +1,2 @@
-"""What a message's bytes say: header fields, addresses, loops. Pure; nothing here raises, whatever the bytes."""
+"""What a message's bytes say: header fields, addresses, loops. Pure; nothing here raises, whatever
+the bytes."""

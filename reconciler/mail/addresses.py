@@ -1,9 +1,9 @@
 """Addresses in a header's value (RFC 5322, section 3.4, and 6531): read tolerantly, never repaired.
 
-Groups, source routes, comments, display names and quoted local parts are understood. What is not an address as it
-stands is given up as a whole, so that no domain comes out that the message does not hold: a blank or a control
-character inside, two unquoted @, `>` in a quoted local part, anything over-long. RFC 2047 words are never decoded:
-an address cannot hold any.
+Groups, source routes, comments, display names and quoted local parts are understood. What is not an
+address as it stands is given up as a whole, so that no domain comes out that the message does not
+hold: a blank or a control character inside, two unquoted @, `>` in a quoted local part, anything
+over-long. RFC 2047 words are never decoded: an address cannot hold any.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ DOMAIN = 255
 _ATOM = re.compile(r"[^\s()<>\[\]:;@\\,\".]+(?:\.[^\s()<>\[\]:;@\\,\".]+)*")
 _BANNED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
 _JOINERS = "\u200c\u200d"  # of category Cf, but part of words in Persian and Indic scripts
-_TOKEN = re.compile(r"""
+_TOKEN = re.compile(
+    r"""
     (?P<space>[ \t]+)
   | "(?P<quoted>(?:[^"\\]|\\.)*)"
   | (?P<literal>\[[^\[\]\s]*\])
   | (?P<special>[()<>:;@,])
   | (?P<word>(?:[^ \t()<>:;@,"\[\\]|\\.)+|["\[\\])
-""", re.VERBOSE | re.DOTALL)
+""",
+    re.VERBOSE | re.DOTALL,
+)
 _IN_COMMENT = re.compile(r"\\.|[()]", re.DOTALL)
 _Token = tuple[str, str]
 _COMMA, _SEMICOLON, _COLON, _AT, _OPEN, _CLOSE = (("special", each) for each in ",;:@<>")
@@ -43,7 +46,8 @@ class Address(Struct, frozen=True):
     domain: str
 
     def __str__(self) -> str:
-        """As it is shown and delivered to: the domain as U-label, the local part quoted where it must be."""
+        """As it is shown and delivered to: the domain as U-label, the local part quoted where it
+        must be."""
         return f"{quoted(self.local)}@{u_label(self.domain)}"
 
 
@@ -60,8 +64,8 @@ def comparable(local: str) -> str:
 
 @lru_cache(4096)
 def a_label(domain: str) -> str:
-    """The domain for comparing and for the wire: A-labels (RFC 5891, UTS 46) in lower case; one that cannot be
-    such comes back as it is, and equals only itself."""
+    """The domain for comparing and for the wire: A-labels (RFC 5891, UTS 46) in lower case; one
+    that cannot be such comes back as it is, and equals only itself."""
     domain = domain.removesuffix(".").lower()
     if domain.isascii():
         return domain
@@ -89,7 +93,8 @@ def quoted(local: str) -> str:
 
 
 def addresses(value: str) -> Iterator[Address | str]:
-    """The addresses of an address list, in order; a text that contains an @ and is none comes as a `str`."""
+    """The addresses of an address list, in order; a text that contains an @ and is none comes as a
+    `str`."""
     return _list(_tokens(value))
 
 
@@ -99,7 +104,9 @@ def for_clause(value: str) -> Iterator[Address | str]:
         return iter(())  # most have none, and there can be thousands of them
     tokens = list(_tokens(value))
     words = [text.lower() if kind == "word" else "" for kind, text in tokens]
-    by = words.index("by") if "by" in words else 0  # before it stands what the client said of itself
+    by = (
+        words.index("by") if "by" in words else 0
+    )  # before it stands what the client said of itself
     start = words.index("for", by) + 1 if "for" in words[by:] else len(tokens)
     return _list(_clause(tokens[start:]))
 
@@ -108,7 +115,9 @@ def _clause(tokens: list[_Token]) -> Iterator[_Token]:
     """As far as this clause of a Received field goes: to a semicolon, or the next clause's name."""
     last, spaced = _COMMA, True
     for token in tokens:
-        if token == _SEMICOLON or (spaced and token[0] == "word" and last not in (_COMMA, _OPEN, _AT)):
+        if token == _SEMICOLON or (
+            spaced and token[0] == "word" and last not in (_COMMA, _OPEN, _AT)
+        ):
             return
         yield token
         spaced = token[0] == "space"
@@ -132,7 +141,8 @@ def _list(tokens: Iterator[_Token]) -> Iterator[Address | str]:
 
 
 def _tokens(value: str) -> Iterator[_Token]:
-    """Lexical tokens; a comment (RFC 5322, section 3.2.2) comes as space. One that is never closed is text."""
+    """Lexical tokens; a comment (RFC 5322, section 3.2.2) comes as space. One that is never closed
+    is text."""
     at, closing = 0, value.rfind(")")
     while match := _TOKEN.match(value, at):
         kind, text, at = match.lastgroup or "", match[match.lastgroup or 0], match.end()
@@ -156,10 +166,11 @@ def _comment_end(value: str, at: int) -> int | None:
 
 
 def _angle(tokens: list[_Token]) -> Iterator[Address | str]:
-    """What stands between angle brackets: at most one address, perhaps after a source route `@a,@b:`."""
+    """What stands between angle brackets: at most one address, perhaps after a source route
+    `@a,@b:`."""
     inner = _stripped(tokens)
     if inner and inner[0] == _AT and _COLON in inner:
-        inner = _stripped(inner[inner.index(_COLON) + 1:])
+        inner = _stripped(inner[inner.index(_COLON) + 1 :])
     if _AT in inner:
         yield _addr_spec(inner) or _text(inner)
 
@@ -191,16 +202,19 @@ def _split(tokens: list[_Token]) -> Iterator[list[_Token]]:
 
 
 def _addr_spec(tokens: list[_Token]) -> Address | None:
-    """RFC 5322, section 3.4.1: local part, @, domain; white space and comments only around the @."""
+    """RFC 5322, section 3.4.1: local part, @, domain; white space and comments only around the
+    @."""
     if tokens.count(_AT) != 1:
         return None
     at = tokens.index(_AT)
-    local, domain = _stripped(tokens[:at]), _stripped(tokens[at + 1:])
+    local, domain = _stripped(tokens[:at]), _stripped(tokens[at + 1 :])
     if not local or len(domain) != 1 or domain[0][0] not in ("word", "literal"):
         return None
     if any(kind not in ("word", "quoted") for kind, _ in local):
         return None
-    text = "".join(re.sub(r"\\(.)", r"\1", text) if kind == "quoted" else text for kind, text in local)
+    text = "".join(
+        re.sub(r"\\(.)", r"\1", text) if kind == "quoted" else text for kind, text in local
+    )
     plain = "".join(text for kind, text in local if kind == "word")
     if '"' in plain or "\\" in plain or not _sane(text, LOCAL) or not _sane(domain[0][1], DOMAIN):
         return None
@@ -214,7 +228,10 @@ def _sane(text: str, longest: int) -> bool:
         return False
     if text.isascii():
         return text.replace(" ", "_").isprintable()
-    if any(unicodedata.category(each) in _BANNED and each not in _JOINERS and each != " " for each in text):
+    if any(
+        unicodedata.category(each) in _BANNED and each not in _JOINERS and each != " "
+        for each in text
+    ):
         return False
     return len(text.encode()) <= longest
 

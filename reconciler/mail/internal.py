@@ -7,12 +7,17 @@ import re
 INTERNAL = "it is the mailbox's own record, which the server shows as a message: no mail, and never to be deleted"
 INTERNAL_SIZE = 8 << 10
 """Octets of the largest one."""
-_SUBJECT = re.compile(rb"^Subject:[^\r\n]{0,200}?FOLDER INTERNAL DATA", re.IGNORECASE | re.MULTILINE)
-_FIELD = re.compile(rb"^(?:X-IMAP(?:base)?:|From:[^\r\n]{0,200}?(?:Internal Data|MAILER-DAEMON))",
-                    re.IGNORECASE | re.MULTILINE)
+_SUBJECT = re.compile(
+    rb"^Subject:[^\r\n]{0,200}?FOLDER INTERNAL DATA", re.IGNORECASE | re.MULTILINE
+)
+_FIELD = re.compile(
+    rb"^(?:X-IMAP(?:base)?:|From:[^\r\n]{0,200}?(?:Internal Data|MAILER-DAEMON))",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 def is_internal(message: bytes) -> bool:
-    """A record that UW imapd, Pine and what is made of them keep as the first message of a mailbox in a file."""
+    """A record that UW imapd, Pine and what is made of them keep as the first message of a mailbox
+    in a file."""
     head = message.partition(b"\r\n\r\n")[0]
     return _SUBJECT.search(head) is not None and _FIELD.search(head) is not None

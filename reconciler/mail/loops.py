@@ -1,4 +1,5 @@
-"""Mail that comes round again (hazard M10): only where it is handed to a mail system, which may forward it."""
+"""Mail that comes round again (hazard M10): only where it is handed to a mail system, which may
+forward it."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ HOPS = 100
 
 
 def loops(head: bytes, key: str) -> str | None:
-    """Why this message goes in circles, None if it does not. `key` is the collector's own (`collector_key`)."""
+    """Why this message goes in circles, None if it does not. `key` is the collector's own
+    (`collector_key`)."""
     hops = 0
     for field in fields(head, {"received", HEADER.lower()}):
         if field.name.lower() == "received":

@@ -1,7 +1,8 @@
-"""What the JSON Schema says of the fields of a model: the texts that stand under them in its source.
+"""What the JSON Schema says of the fields of a model: the texts that stand under them in its
+source.
 
-pydantic can read them by itself, but does so whenever a model is defined: in every process that reads a manifest, for a
-twentieth of its start.
+pydantic can read them by itself, but does so whenever a model is defined: in every process that
+reads a manifest, for a twentieth of its start.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _EXAMPLES = "Examples: "
 
 
 class FieldText(Struct, frozen=True):
-    """`text`: a line or a few, without line breaks. `meanings`: of its words, by word. `examples`: values."""
+    """`text`: a line or a few, without line breaks. `meanings`: of its words, by word. `examples`:
+    values."""
 
     text: str
     meanings: Mapping[str, str]
@@ -34,19 +36,27 @@ class FieldText(Struct, frozen=True):
 def descriptions(module: ModuleType) -> Mapping[str, Mapping[str, FieldText]]:
     """By class and field.
 
-    A text has paragraphs. One that begins with "Examples: " lists values in backquotes, as they are written in YAML;
-    one of lines such as "`word`: meaning" tells what each of the field's words means; the others are the description.
+    A text has paragraphs. One that begins with "Examples: " lists values in backquotes, as they are
+    written in YAML; one of lines such as "`word`: meaning" tells what each of the field's words
+    means; the others are the description.
     """
-    return {node.name: dict(_fields(node)) for node in ast.parse(inspect.getsource(module)).body
-            if isinstance(node, ast.ClassDef)}
+    return {
+        node.name: dict(_fields(node))
+        for node in ast.parse(inspect.getsource(module)).body
+        if isinstance(node, ast.ClassDef)
+    }
 
 
 def _fields(model: ast.ClassDef) -> list[tuple[str, FieldText]]:
-    return [(field.target.id, parsed(inspect.cleandoc(text.value.value)))
-            for field, text in itertools.pairwise(model.body)
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-            and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-            and isinstance(text.value.value, str)]
+    return [
+        (field.target.id, parsed(inspect.cleandoc(text.value.value)))
+        for field, text in itertools.pairwise(model.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    ]
 
 
 def parsed(text: str) -> FieldText:
@@ -57,9 +67,14 @@ def parsed(text: str) -> FieldText:
     for paragraph in text.split("\n\n"):
         lines = paragraph.splitlines()
         if paragraph.startswith(_EXAMPLES):
-            examples += [YAML(typ="safe", pure=True).load(value) for value in re.findall("`([^`]+)`", paragraph)]
+            examples += [
+                YAML(typ="safe", pure=True).load(value)
+                for value in re.findall("`([^`]+)`", paragraph)
+            ]
         elif all(_MEANING.fullmatch(line) for line in lines):
-            meanings |= {match[1]: match[2] for line in lines if (match := _MEANING.fullmatch(line))}
+            meanings |= {
+                match[1]: match[2] for line in lines if (match := _MEANING.fullmatch(line))
+            }
         else:
             said.append(" ".join(lines))
     return FieldText(" ".join(said), meanings, tuple(examples))

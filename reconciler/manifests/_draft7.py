@@ -9,7 +9,8 @@ _LINE_FEED = {"type": "string", "pattern": "\n"}
 
 
 class Draft7(GenerateJsonSchema):
-    """Absent is absent (never null), no titles that repeat the key, patterns that end where the text ends."""
+    """Absent is absent (never null), no titles that repeat the key, patterns that end where the
+    text ends."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -20,19 +21,22 @@ class Draft7(GenerateJsonSchema):
             generated.pop("default", None)
         return generated
 
-    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  # the base class's signature
+    # the base class's signature
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
         return False
 
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
-        """`$` also matches before a last line feed in Python's regular expressions, and RE2 has no way to say that it
-        must not: so a second condition refuses a line feed wherever it stands, in a way that editors have words for."""
+        """`$` also matches before a last line feed in Python's regular expressions, and RE2 has no
+        way to say that it must not: so a second condition refuses a line feed wherever it stands,
+        in a way that editors have words for."""
         generated = super().str_schema(schema)
         if generated.get("pattern", "").endswith("$"):
             generated |= {"if": dict(_LINE_FEED), "then": {"const": ""}}
         return generated
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        """Keys by `propertyNames`, so that a wrong key is an error and not merely another pattern."""
+        """Keys by `propertyNames`, so that a wrong key is an error and not merely another
+        pattern."""
         generated: JsonSchemaValue = {"type": "object"}
         names = self.generate_inner(schema["keys_schema"])
         names.pop("type")

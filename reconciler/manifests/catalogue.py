@@ -11,7 +11,7 @@ RULES: dict[str, str] = {
     "directories-too-deep": "Directories are nested more than 64 deep.",
     "too-many-entries": "More than 200,000 names below the directory, or 20,000 behind a link that leads out.",
     "link-leads-out": "A link leads out of the directory to a file that holds no manifest, or to a directory that "
-                      "holds the manifests' own.",
+    "holds the manifests' own.",
     "internal": "Reading the file met a defect of mailcollector: please report it.",
     "empty-file": "The file holds no manifest, only comments or nothing at all.",
     "not-utf8": "The file is not UTF-8.",
@@ -60,13 +60,13 @@ RULES: dict[str, str] = {
     "tls-option-without-tls": "`fingerprint` or `caFile` with `tls: none`, where nothing checks them.",
     "smtp-password-in-clear": "A Destination sends a password without TLS to another machine.",
     "token-url": "`provider: custom` without `tokenUrl` and `issuer`, one of these with a provider that has its own, "
-                 "an address that is not https, or one on this machine while the mail server is elsewhere.",
+    "an address that is not https, or one on this machine while the mail server is elsewhere.",
     "oauth2-incomplete": "`oauth2` without `clientId`, or with neither `refreshToken` nor `clientSecret`.",
     "placeholder": "A Maildir path with braces that are neither {domain} nor {local}, or a template with a word in "
-                   "braces that is not {name}.",
+    "braces that is not {name}.",
     "inline-secret": "A secret in the manifest itself. An error; a warning with --allow-inline-secrets.",
     "template-secret": "A collector takes its template's secret, and says itself where that goes: `host` or what else "
-                       "decides it, which the template states and does not list as `overridable`.",
+    "decides it, which the template states and does not list as `overridable`.",
     # The policy
     "policy-secret-file": "A file of a secret outside of the directories that the policy allows.",
     "policy-command": "A program that the policy does not allow to run for a secret.",
@@ -80,10 +80,10 @@ RULES: dict[str, str] = {
     "duplicate-item": "The same entry twice in one list.",
     "not-supported-yet": "A feature that this version does not have yet.",
     "unreachable-default": "Mail without a known recipient goes to one of the remote domains, or a Destination is "
-                           "marked as default though every collector names one.",
+    "marked as default though every collector names one.",
     "interval-too-short": "The provider of this account does not like such frequent logins.",
     "provider-login": "The provider accepts no account password here: OAuth2 or an app password. A note; a warning "
-                      "where a password never works.",
+    "where a password never works.",
     # The directory
     "all-delete-shared": "An all-delete collector takes away mail that another collector reads too.",
     "shared-account": "Two collectors read the same folder of the same account.",
@@ -93,17 +93,29 @@ RULES: dict[str, str] = {
     "duplicate-name": "Two manifests of one kind bear the same name.",
     "several-defaults": "More than one Destination is marked as default.",
     "unknown-destination": "The collector names a Destination that does not exist. A warning when only files were "
-                           "given, for it may be in another one.",
+    "given, for it may be in another one.",
     "unknown-template": "The collector names a Template that does not exist. A warning when only files were given, for "
-                        "it may be in another one.",
+    "it may be in another one.",
     "invalid-template": "The collector names a Template that is invalid, or that stands in two places.",
     "unused-template": "A Template that no collector names.",
     "no-destination": "The collector names no Destination, and none of those that exist is marked as default.",
 }
 
-WARNINGS = frozenset({
-    "tls-none", "duplicate-item", "not-supported-yet", "unreachable-default", "interval-too-short", "provider-login",
-    "all-delete-shared", "shared-account", "unused-template", "shared-refresh-token", "refresh-token-in-git"})
+WARNINGS = frozenset(
+    {
+        "tls-none",
+        "duplicate-item",
+        "not-supported-yet",
+        "unreachable-default",
+        "interval-too-short",
+        "provider-login",
+        "all-delete-shared",
+        "shared-account",
+        "unused-template",
+        "shared-refresh-token",
+        "refresh-token-in-git",
+    }
+)
 """Rules that never make a manifest invalid; all others do, but for what their texts say."""
 
 

@@ -10,20 +10,42 @@ from reconciler.manifests.splicing import written
 _WIDEST = 80
 
 
-def collector(name: str, spec: Mapping[str, Any], *, labels: Mapping[str, str] | None = None,
-              annotations: Mapping[str, str] | None = None, comments: Iterable[str] = (), modeline: str = "") -> str:
-    """The text of a collector's manifest; `modeline` and `comments` stand on top. What is None or empty in `spec` is
-    left out."""
-    metadata: dict[str, Any] = {"name": name, "labels": dict(labels or {}), "annotations": dict(annotations or {})}
-    manifest = {"apiVersion": "mailcollector/v1", "kind": "MailCollector", "metadata": metadata, "spec": spec}
-    return "".join([modeline, *(f"# {line}\n" for line in comments), *_block(_filled(manifest), "")])
+def collector(
+    name: str,
+    spec: Mapping[str, Any],
+    *,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    comments: Iterable[str] = (),
+    modeline: str = "",
+) -> str:
+    """The text of a collector's manifest; `modeline` and `comments` stand on top. What is None or
+    empty in `spec` is left out."""
+    metadata: dict[str, Any] = {
+        "name": name,
+        "labels": dict(labels or {}),
+        "annotations": dict(annotations or {}),
+    }
+    manifest = {
+        "apiVersion": "mailcollector/v1",
+        "kind": "MailCollector",
+        "metadata": metadata,
+        "spec": spec,
+    }
+    return "".join(
+        [modeline, *(f"# {line}\n" for line in comments), *_block(_filled(manifest), "")]
+    )
 
 
 def _filled(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return list(value) if isinstance(value, tuple) else value
     filled = {key: _filled(below) for key, below in value.items()}
-    return {key: below for key, below in filled.items() if below is not None and below not in ({}, (), [])}
+    return {
+        key: below
+        for key, below in filled.items()
+        if below is not None and below not in ({}, (), [])
+    }
 
 
 def _block(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
@@ -42,5 +64,10 @@ def _is_large(mapping: Mapping[str, Any]) -> bool:
 
 def destination(name: str, spec: Mapping[str, Any], *, modeline: str = "") -> str:
     """The text of a Destination's manifest."""
-    manifest = {"apiVersion": "mailcollector/v1", "kind": "Destination", "metadata": {"name": name}, "spec": spec}
+    manifest = {
+        "apiVersion": "mailcollector/v1",
+        "kind": "Destination",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
     return "".join([modeline, *_block(_filled(manifest), "")])

@@ -23,23 +23,35 @@ _MOST_ERRORS = 1_000
 """Of one document: nobody reads more, and a file must not hold up the others."""
 
 
-def judge(found: Document, model: type[Declared] | None, value: Any, *,
-          explain: bool = True) -> tuple[Declared | None, list[Finding]]:
-    """The manifest that `value` is, or what is wrong with `found`; without `explain` only that something is.
+def judge(
+    found: Document, model: type[Declared] | None, value: Any, *, explain: bool = True
+) -> tuple[Declared | None, list[Finding]]:
+    """The manifest that `value` is, or what is wrong with `found`; without `explain` only that
+    something is.
 
-    The model judges many times faster than the schema and accepts the same ones (a test holds them together), so the
-    schema is only asked what is wrong.
+    The model judges many times faster than the schema and accepts the same ones (a test holds them
+    together), so the schema is only asked what is wrong.
     """
     refused: list[Finding] = []
     if model is not None:
         try:
             return model.model_validate(value), []
         except ValidationError as error:
-            refused = [Finding(tuple(one["loc"]), "model", f"{one['msg']} (the schema accepts it: report this)")
-                       for one in error.errors(include_input=False, include_url=False)]
+            refused = [
+                Finding(
+                    tuple(one["loc"]), "model", f"{one['msg']} (the schema accepts it: report this)"
+                )
+                for one in error.errors(include_input=False, include_url=False)
+            ]
     if not explain:
-        return None, [Finding((), "too-many-errors", "this manifest is invalid as well: what is wrong with it is told "
-                                                     "once there are fewer errors above")]
+        return None, [
+            Finding(
+                (),
+                "too-many-errors",
+                "this manifest is invalid as well: what is wrong with it is told "
+                "once there are fewer errors above",
+            )
+        ]
     return None, _against_schema(found) or ([] if found.findings else refused)
 
 
@@ -58,7 +70,13 @@ def _validator() -> tuple[jsonschema.Draft7Validator, Mapping[str, Any]]:
 def _against_schema(found: Document) -> list[Finding]:
     validator, inlined = _validator()
     doubted = {finding.path for finding in doubtful(found)}
-    judged = [finding for error in itertools.islice(validator.iter_errors(found.root.value), _MOST_ERRORS)
-              for finding in wording.findings(error, found, inlined)]
-    return [finding for finding in wording.consequences(list(dict.fromkeys(judged)))
-            if not any(finding.path[:len(path)] == path for path in doubted)]
+    judged = [
+        finding
+        for error in itertools.islice(validator.iter_errors(found.root.value), _MOST_ERRORS)
+        for finding in wording.findings(error, found, inlined)
+    ]
+    return [
+        finding
+        for finding in wording.consequences(list(dict.fromkeys(judged)))
+        if not any(finding.path[: len(path)] == path for path in doubted)
+    ]

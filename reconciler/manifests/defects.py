@@ -7,9 +7,15 @@ from pathlib import Path
 
 
 def place_of(defect: BaseException) -> str:
-    """Its type, and the innermost line of this program that it came through: `ValueError, manifests/scalars.py:46`."""
+    """Its type, and the innermost line of this program that it came through: `ValueError,
+    manifests/scalars.py:46`."""
     package = Path(__file__).parents[1]
-    frames = [frame for frame in traceback.extract_tb(defect.__traceback__)
-              if Path(frame.filename).is_relative_to(package)]
-    where = f", {Path(frames[-1].filename).relative_to(package)}:{frames[-1].lineno}" if frames else ""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(defect.__traceback__)
+        if Path(frame.filename).is_relative_to(package)
+    ]
+    where = (
+        f", {Path(frames[-1].filename).relative_to(package)}:{frames[-1].lineno}" if frames else ""
+    )
     return f"{type(defect).__name__}{where}"

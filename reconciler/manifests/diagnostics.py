@@ -23,8 +23,10 @@ _LONGEST = 60
 _LISTED = 60
 """Names that a message lists."""
 _MANY, _NEAR = 200, 10
-_UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-                          "\ud800-\udfff\U000e0000-\U000e007f]")
+_UNPRINTABLE = re.compile(
+    "[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
 """Beyond what JSON itself escapes."""
 
 
@@ -37,7 +39,8 @@ class Severity(StrEnum):
 
 
 class Position(NamedTuple):
-    """Both count from 1; `column` counts characters, not bytes. `file`: where it is not the document's own."""
+    """Both count from 1; `column` counts characters, not bytes. `file`: where it is not the
+    document's own."""
 
     line: int
     column: int
@@ -48,7 +51,8 @@ START = Position(1, 1)
 
 
 class Diagnostic(Struct, frozen=True):
-    """One thing that is wrong. `rule` is one of `manifests.catalogue`; `path` is empty where the YAML is wrong."""
+    """One thing that is wrong. `rule` is one of `manifests.catalogue`; `path` is empty where the
+    YAML is wrong."""
 
     file: str
     line: int
@@ -67,9 +71,11 @@ class Diagnostic(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """A diagnostic before its file and place are known. `key`: it is about the key itself, not about its value.
+    """A diagnostic before its file and place are known. `key`: it is about the key itself, not
+    about its value.
 
-    `lacks` are keys of which one is missing at `path`; `meant` is the one that an unknown key was probably meant to be.
+    `lacks` are keys of which one is missing at `path`; `meant` is the one that an unknown key was
+    probably meant to be.
     """
 
     path: Path
@@ -83,11 +89,15 @@ class Finding(Struct, frozen=True):
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """By file, line and column."""
-    return sorted(diagnostics, key=lambda found: (found.file, found.line, found.column, found.path, found.rule))
+    return sorted(
+        diagnostics,
+        key=lambda found: (found.file, found.line, found.column, found.path, found.rule),
+    )
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """spec.source.folders[1]; keys that would be misread stand in quotes: metadata.labels["a.b"]."""
+    """spec.source.folders[1]; keys that would be misread stand in quotes:
+    metadata.labels["a.b"]."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -100,7 +110,8 @@ def dotted(path: Sequence[str | int]) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text` for a terminal or a log: what is not printable (controls, ANSI, direction marks) as \\u escapes."""
+    """`text` for a terminal or a log: what is not printable (controls, ANSI, direction marks) as
+    \\u escapes."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)
@@ -109,8 +120,13 @@ def escaped(text: str) -> str:
 def _escape(char: str) -> str:
     short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
     code = ord(char)
-    return short.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000
-                               else f"\\U{code:08x}")
+    return short.get(char) or (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )
 
 
 def harmless_json(value: Any) -> str:
@@ -130,12 +146,12 @@ def is_secret(path: Path) -> bool:
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that was probably meant, or None. Case, `-` and `_` do not count. Of many, only those that stand
-    near it in the alphabet are compared, for there may be as many words."""
+    """The candidate that was probably meant, or None. Case, `-` and `_` do not count. Of many, only
+    those that stand near it in the alphabet are compared, for there may be as many words."""
     meant, (words, folded) = _folded(word)[:_LONGEST], _index(tuple(candidates))
     if len(words) > _MANY:
         at = bisect.bisect(words, meant)
-        words = words[max(0, at - _NEAR):at + _NEAR]
+        words = words[max(0, at - _NEAR) : at + _NEAR]
     matches = difflib.get_close_matches(meant, words, n=1, cutoff=0.6)
     return folded[matches[0]] if matches else None
 

@@ -1,8 +1,9 @@
 """Bytes to documents, with libyaml's parser: strict, bounded, and every value knows its place.
 
-`ruamel.yaml.YAML(typ="safe")` is silently pure Python, four times slower, where libyaml's parser is missing. Here it
-is imported by name, and asked for its events: building from them keeps deep nesting off the stack, and lets aliases be
-counted before anything is made of them. Anchors and aliases are allowed within bounds; tags and merge keys are not.
+`ruamel.yaml.YAML(typ="safe")` is silently pure Python, four times slower, where libyaml's parser is
+missing. Here it is imported by name, and asked for its events: building from them keeps deep
+nesting off the stack, and lets aliases be counted before anything is made of them. Anchors and
+aliases are allowed within bounds; tags and merge keys are not.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 from msgspec.structs import replace
-from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # it comes from a compiled module
+
+# it comes from a compiled module
+from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import (
     AliasEvent,
@@ -59,7 +62,10 @@ class _Builder(Struct):
 
     def path(self) -> Path:
         """Of the value that comes next; of the mapping, where a key comes next."""
-        parts = (len(level.node.value) if isinstance(level.node.value, list) else level.key for level in self.stack)
+        parts = (
+            len(level.node.value) if isinstance(level.node.value, list) else level.key
+            for level in self.stack
+        )
         return tuple(part for part in parts if part is not None)
 
     def report(self, position: Position, rule: str, message: str) -> None:
@@ -79,10 +85,15 @@ class _Builder(Struct):
             self.report(position, "merge-key", "merge keys are not supported: write the fields out")
         elif len(text) > LONGEST_KEY:
             top.key = None
-            self.report(position, "bad-key", f"a key of {len(text):,} characters: no field has such a name")
+            self.report(
+                position, "bad-key", f"a key of {len(text):,} characters: no field has such a name"
+            )
         elif first:
-            self.report(position, "duplicate-key", f"{quoted(text)} stands here already, in line {first.line}: "
-                                                   "remove one of the two")
+            self.report(
+                position,
+                "duplicate-key",
+                f"{quoted(text)} stands here already, in line {first.line}: remove one of the two",
+            )
         else:
             return
         top.key, top.dropped = None, True
@@ -102,7 +113,9 @@ class _Builder(Struct):
             top.node.add(top.key, top.key_position, node)
             top.key = None
         else:
-            top.dropped = not top.dropped  # a key that is no word has come, or the value of one that is dropped
+            top.dropped = (
+                not top.dropped
+            )  # a key that is no word has come, or the value of one that is dropped
 
 
 class _Reader:
@@ -143,14 +156,20 @@ class _Reader:
         position = Position(event.start_mark.line + 1, event.start_mark.column + 1)
         self._values += 1
         if self._values > MOST_VALUES:
-            raise Unusable(position, "too-many-values", f"a file may hold {MOST_VALUES:,} values: split it")
+            raise Unusable(
+                position, "too-many-values", f"a file may hold {MOST_VALUES:,} values: split it"
+            )
         if isinstance(event, AliasEvent):
             self._take_alias(builder, event.anchor, position)
             return
         tag = event.tag  # type: ignore[attr-defined]  # scalars and collections have one
         if tag is not None:
-            builder.report(position, "tag", f"tags such as {quoted(_short(tag))} are not supported: remove it, and "
-                                            "quote the value if it is text")
+            builder.report(
+                position,
+                "tag",
+                f"tags such as {quoted(_short(tag))} are not supported: remove it, and "
+                "quote the value if it is text",
+            )
         if isinstance(event, ScalarEvent):
             self._take_scalar(builder, event, position)
         else:
@@ -163,7 +182,11 @@ class _Reader:
             builder.take_key(event.value, position, plain=plain)
             node = Node(event.value, position)
         else:
-            value = _resolved(builder, event.value, position) if plain and event.tag is None else event.value
+            value = (
+                _resolved(builder, event.value, position)
+                if plain and event.tag is None
+                else event.value
+            )
             node = Node(value, position, None if isinstance(value, str) else event.value)
             builder.attach(node)
         if event.anchor:
@@ -172,10 +195,18 @@ class _Reader:
     @staticmethod
     def _open(builder: _Builder, event: NodeEvent, position: Position) -> None:
         if len(builder.stack) == DEEPEST:
-            raise Unusable(position, "too-deep", f"values may be nested {DEEPEST} deep: a manifest needs less than ten")
+            raise Unusable(
+                position,
+                "too-deep",
+                f"values may be nested {DEEPEST} deep: a manifest needs less than ten",
+            )
         if builder.wants_key():
             builder.drop_key(position)
-        node = Node({}, position, children={}) if isinstance(event, MappingStartEvent) else Node([], position)
+        node = (
+            Node({}, position, children={})
+            if isinstance(event, MappingStartEvent)
+            else Node([], position)
+        )
         if event.anchor:
             builder.anchors[event.anchor] = node
         builder.stack.append(_Open(node))
@@ -185,18 +216,31 @@ class _Reader:
         if builder.wants_key():
             builder.drop_key(position)
         if target is None:
-            builder.report(position, "unknown-alias", f"no anchor {quoted('&' + name)} stands before this alias in its "
-                                                      "document")
+            builder.report(
+                position,
+                "unknown-alias",
+                f"no anchor {quoted('&' + name)} stands before this alias in its document",
+            )
         elif any(level.node is target for level in builder.stack):
-            raise Unusable(position, "recursive-alias", f"the alias {quoted('*' + name)} stands inside of what it "
-                                                        "stands for: write the value out")
+            raise Unusable(
+                position,
+                "recursive-alias",
+                f"the alias {quoted('*' + name)} stands inside of what it "
+                "stands for: write the value out",
+            )
         else:
             self._aliased += target.size
             if self._aliased > MOST_ALIASED:
-                raise Unusable(position, "alias-bomb", f"aliases may add {MOST_ALIASED:,} values to a file: write the "
-                                                       "values out")
-        builder.attach(replace(target, position=position, anchor=Anchor(name, target.position.line)) if target
-                       else Node(None, position))
+                raise Unusable(
+                    position,
+                    "alias-bomb",
+                    f"aliases may add {MOST_ALIASED:,} values to a file: write the values out",
+                )
+        builder.attach(
+            replace(target, position=position, anchor=Anchor(name, target.position.line))
+            if target
+            else Node(None, position)
+        )
 
 
 def _resolved(builder: _Builder, text: str, position: Position) -> Scalar:
@@ -204,9 +248,13 @@ def _resolved(builder: _Builder, text: str, position: Position) -> Scalar:
         return resolve(text)
     except AmbiguousNumber as error:
         hidden = is_secret(builder.path())
-        builder.report(position, "ambiguous-number",
-                       "a number in this form is read differently by every reader: put it in quotes" if hidden
-                       else f"{quoted(text)}: {error}")
+        builder.report(
+            position,
+            "ambiguous-number",
+            "a number in this form is read differently by every reader: put it in quotes"
+            if hidden
+            else f"{quoted(text)}: {error}",
+        )
         return text
 
 
@@ -219,7 +267,8 @@ def _is_empty(root: Node) -> bool:
 
 
 def read(data: bytes) -> tuple[list[Document], Unusable | None]:
-    """The documents of a file that are not empty, up to where it cannot be read on, and why it cannot."""
+    """The documents of a file that are not empty, up to where it cannot be read on, and why it
+    cannot."""
     documents: list[Document] = []
     try:
         for document in _Reader(encoding.decode(data)).documents():

@@ -17,7 +17,8 @@ _NUMERIC_END = re.compile(r"(?:^|\.)[0-9]+$")
 
 @functools.lru_cache(maxsize=4096)
 def to_ascii(domain: str) -> str:
-    """The domain as it goes on the wire: A-labels, lower case, no dot at the end. Raises ValueError, which says why."""
+    """The domain as it goes on the wire: A-labels, lower case, no dot at the end. Raises
+    ValueError, which says why."""
     name = domain.rstrip(".") if domain.endswith(".") and not domain.endswith("..") else domain
     if not name.isascii():
         try:
@@ -32,7 +33,8 @@ def to_ascii(domain: str) -> str:
 
 
 def to_unicode(domain: str) -> str:
-    """The domain as people read it: U-labels where they exist, lower case. What is no domain is returned as it is."""
+    """The domain as people read it: U-labels where they exist, lower case. What is no domain is
+    returned as it is."""
     try:
         return idna.decode(to_ascii(domain), uts46=True)
     except (ValueError, idna.IDNAError):
@@ -41,7 +43,8 @@ def to_unicode(domain: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def host_to_ascii(host: str) -> str:
-    """A host as it goes to the resolver: an IP address as it is, a domain as A-labels. Raises ValueError."""
+    """A host as it goes to the resolver: an IP address as it is, a domain as A-labels. Raises
+    ValueError."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
@@ -49,8 +52,9 @@ def host_to_ascii(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host is this machine, as far as its name tells: every spelling that a resolver takes for 127.0.0.0/8
-    or ::1 (inet_aton's too, such as 127.1), and the names of RFC 6761, section 6.3."""
+    """Whether the host is this machine, as far as its name tells: every spelling that a resolver
+    takes for 127.0.0.0/8 or ::1 (inet_aton's too, such as 127.1), and the names of RFC 6761,
+    section 6.3."""
     address = _address(host)
     return _is_local_name(host) if address is None else address.is_loopback
 
@@ -62,8 +66,9 @@ def reaches_this_machine(host: str) -> bool:
 
 
 def is_neighbour(token_url: str, mail_host: str | None) -> bool:
-    """Whether this token endpoint is on this machine while the mail server is not: then it is no identity provider, but
-    something of this machine that somebody wants to be asked. Tests have both here."""
+    """Whether this token endpoint is on this machine while the mail server is not: then it is no
+    identity provider, but something of this machine that somebody wants to be asked. Tests have
+    both here."""
     try:
         host = urlsplit(token_url).hostname or ""
     except ValueError:

@@ -1,7 +1,8 @@
-"""Changing the manifests of a directory: find a collector's document, change it, judge the result, write it.
+"""Changing the manifests of a directory: find a collector's document, change it, judge the result,
+write it.
 
-Nothing is written that would be wrong: the whole directory is judged as it would be, and only what a change breaks
-counts, so that a mistake elsewhere is in nobody's way.
+Nothing is written that would be wrong: the whole directory is judged as it would be, and only what
+a change breaks counts, so that a mistake elsewhere is in nobody's way.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
-from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # it comes from a compiled module
+
+# it comes from a compiled module
+from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, NodeEvent, StreamEndEvent
 
@@ -60,11 +63,11 @@ class Declared(Struct, frozen=True):
 
     @property
     def own(self) -> str:
-        return self.text[self.start:self.end]
+        return self.text[self.start : self.end]
 
     def with_own(self, own: str) -> bytes:
         mark = codecs.BOM_UTF8 if self.data.startswith(codecs.BOM_UTF8) else b""
-        return mark + (self.text[:self.start] + own + self.text[self.end:]).encode()
+        return mark + (self.text[: self.start] + own + self.text[self.end :]).encode()
 
 
 class Written(Struct, frozen=True):
@@ -83,7 +86,9 @@ class Shelf:
         self.directory = directory
         self._inline = allow_inline_secrets
         found = walk(directory)
-        parsed = load_together(found.files, allow_inline_secrets=allow_inline_secrets, oddities=found.oddities)
+        parsed = load_together(
+            found.files, allow_inline_secrets=allow_inline_secrets, oddities=found.oddities
+        )
         self._parsed = dict(zip(found.files, parsed, strict=True))
 
     def names(self) -> list[str]:
@@ -91,15 +96,15 @@ class Shelf:
         return sorted({one.name for _, one in self._collectors()})
 
     def declared(self, name: str) -> Declared:
-        """Where a collector is declared. Raises NotDeclared, and EditRefused where that is in several places, or in a
-        file that cannot be read as YAML."""
+        """Where a collector is declared. Raises NotDeclared, and EditRefused where that is in
+        several places, or in a file that cannot be read as YAML."""
         found = [(path, one) for path, one in self._collectors() if one.name == name]
         if not found:
             raise NotDeclared(f"no manifest in {self.directory} declares a collector {name!r}")
         if len(found) > 1:
             places = " and ".join(f"{path}:{one.line}" for path, one in found)
             raise EditRefused(f"{name} is declared in {places}: remove one of them by hand")
-        (path, one), = found
+        ((path, one),) = found
         try:
             data = files.read(path)
             text = encoding.decode(data)
@@ -107,20 +112,24 @@ class Shelf:
         except files.Unreadable as error:
             raise EditRefused(f"{path} cannot be read any more: {error}") from error
         except (Unusable, MarkedYAMLError, StopIteration):
-            raise EditRefused(f"{path} is not YAML throughout: mend it by hand",
-                              self._parsed[path].diagnostics) from None
+            raise EditRefused(
+                f"{path} is not YAML throughout: mend it by hand", self._parsed[path].diagnostics
+            ) from None
         return Declared(path, data, text, start, end)
 
     def change(self, name: str, edit: Callable[[str], str]) -> Written | None:
-        """Change a collector's document; None where nothing is different. Raises NotDeclared, EditRefused, OSError."""
+        """Change a collector's document; None where nothing is different. Raises NotDeclared,
+        EditRefused, OSError."""
         found = self.declared(name)
         try:
             after = found.with_own(edit(found.own))
         except Unspliceable as error:
             raise EditRefused(str(error), self._errors_of(found.path)) from error
         except Unusable as error:
-            raise EditRefused(f"{found.path} cannot be read on from line {error.position.line}: {error.message}",
-                              self._errors_of(found.path)) from error
+            raise EditRefused(
+                f"{found.path} cannot be read on from line {error.position.line}: {error.message}",
+                self._errors_of(found.path),
+            ) from error
         except UnicodeEncodeError as error:
             raise EditRefused("nothing was written: the text is not UTF-8") from error
         if after == found.data:
@@ -139,19 +148,23 @@ class Shelf:
         """Where a new collector would stand. Raises EditRefused unless it may."""
         path = self.directory / f"{name}.yaml"
         if name in self.names():
-            raise EditRefused(f"{name} is declared already, in {self.declared(name).path}: `mailcollector edit {name}` "
-                              "changes it")
+            raise EditRefused(
+                f"{name} is declared already, in {self.declared(name).path}: `mailcollector edit {name}` "
+                "changes it"
+            )
         self.require_valid(path, content, name)
         return path
 
     def remove(self, name: str) -> Written:
-        """Remove a collector's document, and its file where nothing else is in it. Raises NotDeclared, EditRefused,
-        OSError."""
+        """Remove a collector's document, and its file where nothing else is in it. Raises
+        NotDeclared, EditRefused, OSError."""
         found = self.declared(name)
         if len(list(_documents(found.text))) == 1:
             after = None
         else:
-            after = found.with_own(_header(found.own, found.text[found.end:]) if found.start == 0 else "")
+            after = found.with_own(
+                _header(found.own, found.text[found.end :]) if found.start == 0 else ""
+            )
         replace_file(found.path, found.data, after)
         return Written(found.path, after, last=self.names() == [name])
 
@@ -174,11 +187,15 @@ class Shelf:
 
     def _after(self, contents: Mapping[Path, bytes]) -> dict[Path, ParsedFile]:
         """These files, with the templates that there are then."""
-        alone = {path: parse(data, str(path), Templates(), allow_inline_secrets=self._inline)
-                 for path, data in contents.items()}
+        alone = {
+            path: parse(data, str(path), Templates(), allow_inline_secrets=self._inline)
+            for path, data in contents.items()
+        }
         templates = gather({**self._parsed, **alone}.values())
-        return {path: parse(data, str(path), templates, allow_inline_secrets=self._inline)
-                for path, data in contents.items()}
+        return {
+            path: parse(data, str(path), templates, allow_inline_secrets=self._inline)
+            for path, data in contents.items()
+        }
 
     def _new_errors(self, after: Mapping[Path, ParsedFile]) -> list[Diagnostic]:
         """What is wrong with `after` in place, and was not before."""
@@ -194,13 +211,22 @@ class Shelf:
         return [found for found in self._parsed[path].diagnostics if found.is_error]
 
     def _collectors(self) -> Iterable[tuple[Path, Named]]:
-        return ((path, one) for path, parsed in self._parsed.items() for one in parsed.named() if one.kind == KIND)
+        return (
+            (path, one)
+            for path, parsed in self._parsed.items()
+            for one in parsed.named()
+            if one.kind == KIND
+        )
 
 
 def _errors(parsed: Iterable[ParsedFile]) -> list[Diagnostic]:
     every = list(parsed)
     found = [diagnostic for file in every for diagnostic in file.diagnostics]
-    return [diagnostic for diagnostic in [*found, *check_together(every).diagnostics] if diagnostic.is_error]
+    return [
+        diagnostic
+        for diagnostic in [*found, *check_together(every).diagnostics]
+        if diagnostic.is_error
+    ]
 
 
 def _identity(found: Diagnostic) -> tuple[str, str, str, str]:
@@ -209,7 +235,8 @@ def _identity(found: Diagnostic) -> tuple[str, str, str, str]:
 
 
 def _documents(text: str) -> Iterable[tuple[int, int, int]]:
-    """Of each document: the line of its root, and where its text starts and ends. Raises MarkedYAMLError."""
+    """Of each document: the line of its root, and where its text starts and ends. Raises
+    MarkedYAMLError."""
     roots: list[tuple[int, int]] = []
     parser, start, waiting = CParser(text.encode()), 0, False
     while not isinstance(event := parser.get_event(), StreamEndEvent):
@@ -226,13 +253,17 @@ def _documents(text: str) -> Iterable[tuple[int, int, int]]:
 
 
 def _header(own: str, following: str) -> str:
-    """What the first document's text holds for the whole file: comments before its `---`, else the schema's line,
-    unless the document that comes next has one."""
+    """What the first document's text holds for the whole file: comments before its `---`, else the
+    schema's line, unless the document that comes next has one."""
     before, marker, _ = own.partition("\n---")
     lines = before.splitlines(keepends=True)
     has_own = any(map(is_modeline, itertools.takewhile(_is_preamble, following.splitlines())))
     if marker and all(not line.strip() or line.startswith("#") for line in lines):
-        return "".join(line for line in f"{before}\n".splitlines(keepends=True) if not (has_own and is_modeline(line)))
+        return "".join(
+            line
+            for line in f"{before}\n".splitlines(keepends=True)
+            if not (has_own and is_modeline(line))
+        )
     return "" if has_own else "".join(filter(is_modeline, lines))
 
 

@@ -10,27 +10,39 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from reconciler.manifests.spec import Declared, LmtpSpec, MaildirSpec, OAuth2, SecretRef, SmtpSpec, SourceSpec
+from reconciler.manifests.spec import (
+    Declared,
+    LmtpSpec,
+    MaildirSpec,
+    OAuth2,
+    SecretRef,
+    SmtpSpec,
+    SourceSpec,
+)
 
 M = TypeVar("M", bound=Declared)
 
 PATHS: dict[type[Declared], tuple[str, ...]] = {
-    SecretRef: ("file",), SourceSpec: ("ca_file",), OAuth2: ("ca_file",), MaildirSpec: ("path",), LmtpSpec: ("socket",),
+    SecretRef: ("file",),
+    SourceSpec: ("ca_file",),
+    OAuth2: ("ca_file",),
+    MaildirSpec: ("path",),
+    LmtpSpec: ("socket",),
     SmtpSpec: ("ca_file",),
 }
 """The fields that are paths."""
 
 
 def resolve_paths(manifest: M, base: str) -> M:
-    """The manifest, or any part of one, with its relative paths made absolute, starting at `base`. Links stay as they
-    are: a mounted secret is swapped by changing one."""
+    """The manifest, or any part of one, with its relative paths made absolute, starting at `base`.
+    Links stay as they are: a mounted secret is swapped by changing one."""
     start = os.path.abspath(base)  # noqa: PTH100  # pathlib drops `..` and `//`
     return map_paths(manifest, lambda path: os.path.join(start, path))  # noqa: PTH118
 
 
 def map_paths(manifest: M, change: Callable[[str], str]) -> M:
-    """The manifest, or any part of one, with each of its paths changed. What has none that changes is the same object:
-    of ten thousand manifests every kilobyte counts."""
+    """The manifest, or any part of one, with each of its paths changed. What has none that changes
+    is the same object: of ten thousand manifests every kilobyte counts."""
     changes: dict[str, object] = {}
     for name in PATHS.get(type(manifest), ()):
         path = getattr(manifest, name)
@@ -43,9 +55,11 @@ def map_paths(manifest: M, change: Callable[[str], str]) -> M:
 
 
 def digest(spec: BaseModel) -> str:
-    """SHA-256 in hex of what is declared, defaults filled in. The order and form of the manifest do not count, nor does
-    whether a field is the manifest's own or its template's."""
-    return digest_of(spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"from_"}))
+    """SHA-256 in hex of what is declared, defaults filled in. The order and form of the manifest do
+    not count, nor does whether a field is the manifest's own or its template's."""
+    return digest_of(
+        spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"from_"})
+    )
 
 
 def digest_of(value: object) -> str:

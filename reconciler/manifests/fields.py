@@ -31,7 +31,9 @@ class Fields:
     def texts(self, *path: str) -> tuple[str, ...]:
         """The elements of a list of texts; none if any of them is wrong."""
         value = self._usable(path)
-        if not isinstance(value, list) or any(wrong[:len(path)] == path for wrong in self._doubtful):
+        if not isinstance(value, list) or any(
+            wrong[: len(path)] == path for wrong in self._doubtful
+        ):
             return ()
         return tuple(element for element in value if isinstance(element, str))
 
@@ -40,4 +42,6 @@ class Fields:
         return None if node is None or self._is_doubtful(path) else node.value
 
     def _is_doubtful(self, path: Path) -> bool:
-        return bool(self._doubtful) and any(path[:length] in self._doubtful for length in range(1, len(path) + 1))
+        return bool(self._doubtful) and any(
+            path[:length] in self._doubtful for length in range(1, len(path) + 1)
+        )

@@ -50,8 +50,8 @@ def identity(status: os.stat_result) -> Identity:
 
 
 def signature(path: Path) -> Signature | None:
-    """Stays the same while the file does. None where a change could escape: the file changed just now, or cannot be
-    looked at."""
+    """Stays the same while the file does. None where a change could escape: the file changed just
+    now, or cannot be looked at."""
     try:
         link = path.lstat()
         target = str(path.readlink()) if stat.S_ISLNK(link.st_mode) else ""
@@ -64,8 +64,8 @@ def signature(path: Path) -> Signature | None:
 
 
 def read(path: Path, largest: int = LARGEST) -> bytes:
-    """The bytes of a file, at most `largest`. Nothing but a regular file is opened: to open a device can make it act,
-    to open a FIFO waits for its other end. Raises `Unreadable`."""
+    """The bytes of a file, at most `largest`. Nothing but a regular file is opened: to open a
+    device can make it act, to open a FIFO waits for its other end. Raises `Unreadable`."""
     try:
         _require_regular(os.stat(path), largest)  # noqa: PTH116  # as `os.open` below
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -81,13 +81,17 @@ def read(path: Path, largest: int = LARGEST) -> bytes:
 
 def _require_regular(status: os.stat_result, largest: int) -> None:
     if stat.S_ISDIR(status.st_mode):
-        raise Unreadable("this is a directory, not a file (Docker makes one where a file to be mounted does not exist)",
-                         "file-not-regular")
+        raise Unreadable(
+            "this is a directory, not a file (Docker makes one where a file to be mounted does not exist)",
+            "file-not-regular",
+        )
     if not stat.S_ISREG(status.st_mode):
         raise Unreadable("this is not a regular file", "file-not-regular")
     if status.st_size > largest:
-        raise Unreadable(f"this file has {status.st_size:,} bytes: at most {largest:,} are read; split it",
-                         "file-too-large")
+        raise Unreadable(
+            f"this file has {status.st_size:,} bytes: at most {largest:,} are read; split it",
+            "file-too-large",
+        )
 
 
 def _content(descriptor: int, largest: int) -> bytes:
@@ -96,5 +100,7 @@ def _content(descriptor: int, largest: int) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
         if size > largest:
-            raise Unreadable(f"this file grows: at most {largest:,} bytes are read", "file-too-large")
+            raise Unreadable(
+                f"this file grows: at most {largest:,} bytes are read", "file-too-large"
+            )
     return b"".join(chunks)

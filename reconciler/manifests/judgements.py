@@ -1,8 +1,9 @@
 """Judgements of files, remembered from one `validate` to the next.
 
-A file counts as known while its stat signature is the same, or, where that changed (a checkout writes every file anew),
-while its content is. What was judged by another version of this program counts for nothing. No content is kept: only
-names, places and diagnostics, which quote no secret, and of each account a digest.
+A file counts as known while its stat signature is the same, or, where that changed (a checkout
+writes every file anew), while its content is. What was judged by another version of this program
+counts for nothing. No content is kept: only names, places and diagnostics, which quote no secret,
+and of each account a digest.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _UNUSED = 30 * 86400
 
 
 class Judgement(Struct, frozen=True):
-    """How many manifests are valid, all that are named, what is wrong. `stamps`: of the templates that this depends on,
-    by name."""
+    """How many manifests are valid, all that are named, what is wrong. `stamps`: of the templates
+    that this depends on, by name."""
 
     valid: int
     names: tuple[Named, ...]
@@ -40,22 +41,22 @@ class Judgement(Struct, frozen=True):
     stamps: Mapping[str, str] = field(default_factory=dict)
 
 
-
-
 def place(paths: Iterable[Path]) -> Path | None:
-    """Where the judgements of these files and directories are kept (XDG Base Directory Specification); None for a user
-    who has no home."""
+    """Where the judgements of these files and directories are kept (XDG Base Directory
+    Specification); None for a user who has no home."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     try:
         base = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
     except RuntimeError:  # neither HOME nor an entry in passwd(5), as in many containers
         return None
-    called = b"\0".join(os.fsencode(os.path.abspath(path)) for path in paths)  # noqa: PTH100  # links stay as they are
+    # links stay as they are
+    called = b"\0".join(os.fsencode(os.path.abspath(path)) for path in paths)  # noqa: PTH100
     return base / "mailcollector" / f"validate-{hashlib.sha256(called).hexdigest()[:16]}.json"
 
 
 class Judgements:
-    """Those of one call. `about`: what else they depend on. Without a file, or with an unusable one, none are known."""
+    """Those of one call. `about`: what else they depend on. Without a file, or with an unusable
+    one, none are known."""
 
     def __init__(self, file: Path | None, about: str) -> None:
         self._file = file
@@ -66,7 +67,8 @@ class Judgements:
         self._holding: set[str] = set()
 
     def find(self, path: Path) -> Judgement | None:
-        """What was found the last time, if that still holds. To be called before the file is read and judged."""
+        """What was found the last time, if that still holds. To be called before the file is read
+        and judged."""
         key = _key(path)
         kept = self._old.get(key)
         seen = _signature(path)
@@ -84,7 +86,9 @@ class Judgements:
         names = tuple(_named(one, str(path)) for one in kept[3])
         if any(one.kind == "Template" for one in names):
             self._holding.add(key)
-        return Judgement(kept[2], names, tuple(_diagnostic(one, str(path)) for one in kept[4]), kept[5])
+        return Judgement(
+            kept[2], names, tuple(_diagnostic(one, str(path)) for one in kept[4]), kept[5]
+        )
 
     def may_hold_template(self, path: Path) -> bool:
         """Whether this file, which `find` was asked for, has to be read for its templates."""
@@ -97,9 +101,16 @@ class Judgements:
         self._new.pop(key, None)
         if signature is not None and digest is not None:  # what changes just now is not remembered
             self._new[key] = [
-                signature, digest, found.valid, [_shown(one) for one in found.names],
-                [[one.line, one.column, one.path, one.rule, str(one.severity), one.message]
-                 for one in found.diagnostics], dict(found.stamps)]
+                signature,
+                digest,
+                found.valid,
+                [_shown(one) for one in found.names],
+                [
+                    [one.line, one.column, one.path, one.rule, str(one.severity), one.message]
+                    for one in found.diagnostics
+                ],
+                dict(found.stamps),
+            ]
 
     def save(self) -> None:
         """Keep them; a full or read-only disk only means that the next time takes longer."""
@@ -112,7 +123,9 @@ class Judgements:
                     other.unlink()
             descriptor, name = tempfile.mkstemp(dir=self._file.parent, prefix=".validate-")  # 0600
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({"version": self._version, "files": self._new}, file, separators=(",", ":"))
+                json.dump(
+                    {"version": self._version, "files": self._new}, file, separators=(",", ":")
+                )
             Path(name).replace(self._file)
 
     def _read(self) -> dict[str, list[Any]]:
@@ -147,15 +160,34 @@ def _read(path: Path) -> bytes | None:
 def _shown(one: Named) -> list[Any]:
     mailbox = one.mailbox and [one.mailbox.account, one.mailbox.folders, one.mailbox.takes_away]
     marks = {path: [mark.line, mark.column] for path, mark in one.marks.items()}
-    return [one.kind, one.name, one.line, one.destination, one.default, mailbox, marks, one.template,
-            one.refresh_token]
+    return [
+        one.kind,
+        one.name,
+        one.line,
+        one.destination,
+        one.default,
+        mailbox,
+        marks,
+        one.template,
+        one.refresh_token,
+    ]
 
 
 def _named(kept: list[Any], file: str) -> Named:
     kind, name, line, destination, default, mailbox, marks, template, refresh = kept
     read = Mailbox(mailbox[0], tuple(mailbox[1]), mailbox[2]) if mailbox else None
-    return Named(kind, name, file, line, destination, default, read,
-                 {path: Position(*mark) for path, mark in marks.items()}, template, refresh)
+    return Named(
+        kind,
+        name,
+        file,
+        line,
+        destination,
+        default,
+        read,
+        {path: Position(*mark) for path, mark in marks.items()},
+        template,
+        refresh,
+    )
 
 
 def _diagnostic(kept: list[Any], file: str) -> Diagnostic:

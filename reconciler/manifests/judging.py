@@ -1,4 +1,5 @@
-"""What is wrong with each of many files: read by several processes, and not at all where it is known already."""
+"""What is wrong with each of many files: read by several processes, and not at all where it is
+known already."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from reconciler.model.policy import Allowed, allowed, enforce
 
 
 class Judged(Struct, frozen=True):
-    """One file: how many of its manifests are valid, all whose names are known, and what is wrong."""
+    """One file: how many of its manifests are valid, all whose names are known, and what is
+    wrong."""
 
     file: str
     valid: int
@@ -31,28 +33,48 @@ class Judged(Struct, frozen=True):
         return self.names
 
 
-def judge(paths: Sequence[Path], *, whole: bool = True, allow_inline_secrets: bool = False,
-          kept: Path | None = None, oddities: Mapping[Path, Oddities] | None = None,
-          given: Mapping[Path, bytes] | None = None) -> list[Judged]:
-    """Every file, in this order. `whole`: a template that is in none of them is nowhere. `kept`: a file to remember
-    judgements in, for the next time that there are many. `oddities`: of the walk that found a path; for one that was
-    named by itself, none. `given`: the content of what can be read only once."""
+def judge(
+    paths: Sequence[Path],
+    *,
+    whole: bool = True,
+    allow_inline_secrets: bool = False,
+    kept: Path | None = None,
+    oddities: Mapping[Path, Oddities] | None = None,
+    given: Mapping[Path, bytes] | None = None,
+) -> list[Judged]:
+    """Every file, in this order. `whole`: a template that is in none of them is nowhere. `kept`: a
+    file to remember judgements in, for the next time that there are many. `oddities`: of the walk
+    that found a path; for one that was named by itself, none. `given`: the content of what can be
+    read only once."""
     found_by = {path: (oddities or {}).get(path) or Oddities.beside(path) for path in paths}
     if len(paths) < MANY or given:
-        alone = [(one, _load(one, Templates(), allow_inline_secrets))
-                 for one in (_Asked(path, found_by[path], (given or {}).get(path)) for path in paths)]
+        alone = [
+            (one, _load(one, Templates(), allow_inline_secrets))
+            for one in (_Asked(path, found_by[path], (given or {}).get(path)) for path in paths)
+        ]
         templates = gather((file for _, file in alone), whole=whole)
-        return [_judged(_load(one, templates, allow_inline_secrets) if file.uses else file) for one, file in alone]
+        return [
+            _judged(_load(one, templates, allow_inline_secrets) if file.uses else file)
+            for one, file in alone
+        ]
     judgements = Judgements(kept, f"inline secrets: {allow_inline_secrets}, policy: {allowed()}")
     known = {path: None if found_by[path].is_odd(path) else judgements.find(path) for path in paths}
     asked = [_Asked(path, found_by[path]) for path in paths]
-    templates = gather((_load(one, Templates(), allow_inline_secrets) for one in asked
-                        if judgements.may_hold_template(one.path)), whole=whole)
+    templates = gather(
+        (
+            _load(one, Templates(), allow_inline_secrets)
+            for one in asked
+            if judgements.may_hold_template(one.path)
+        ),
+        whole=whole,
+    )
     unknown = [one for one in asked if not _holds(known[one.path], templates)]
     judged = spread(_judge_elsewhere, unknown, (templates, allow_inline_secrets, allowed()))
     found = {one.path: judgement for one, judgement in zip(unknown, judged, strict=True)}
     for path, one in found.items():
-        judgements.add(path, Judgement(one.valid, one.names, one.diagnostics, templates.stamps(one.uses)))
+        judgements.add(
+            path, Judgement(one.valid, one.names, one.diagnostics, templates.stamps(one.uses))
+        )
     judgements.save()
     return [found.get(path) or _known(path, known[path]) for path in paths]
 
@@ -67,8 +89,12 @@ class _Asked(Struct, frozen=True):
 
 def _load(asked: _Asked, templates: Templates, allow_inline_secrets: bool) -> ParsedFile:
     if asked.given is not None:
-        return parse(asked.given, str(asked.path), templates, allow_inline_secrets=allow_inline_secrets)
-    return load(asked.path, templates, allow_inline_secrets=allow_inline_secrets, oddities=asked.oddities)
+        return parse(
+            asked.given, str(asked.path), templates, allow_inline_secrets=allow_inline_secrets
+        )
+    return load(
+        asked.path, templates, allow_inline_secrets=allow_inline_secrets, oddities=asked.oddities
+    )
 
 
 def _holds(known: Judgement | None, templates: Templates) -> bool:
@@ -86,7 +112,9 @@ def _judged(parsed: ParsedFile) -> Judged:
     return Judged(parsed.file, valid, tuple(parsed.named()), parsed.diagnostics, parsed.uses)
 
 
-def _judge_elsewhere(asked: Sequence[_Asked], common: tuple[Templates, bool, Allowed]) -> list[Judged]:
+def _judge_elsewhere(
+    asked: Sequence[_Asked], common: tuple[Templates, bool, Allowed]
+) -> list[Judged]:
     """In another process, perhaps: that does not know the policy."""
     enforce(common[2])
     return _judge_some(asked, common[:2])

@@ -1,4 +1,5 @@
-"""Diagnostics as a JUnit report, which nearly every CI system shows: a file is a suite's test case."""
+"""Diagnostics as a JUnit report, which nearly every CI system shows: a file is a suite's test
+case."""
 
 from __future__ import annotations
 
@@ -13,13 +14,19 @@ _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def report(validation: Validation) -> str:
-    """A test case for each file; its errors make it fail, its warnings and notes stand in its output."""
+    """A test case for each file; its errors make it fail, its warnings and notes stand in its
+    output."""
     found: dict[str, list[Diagnostic]] = defaultdict(list)
     for diagnostic in validation:
         found[diagnostic.file].append(diagnostic)
     files = list(dict.fromkeys([*validation.files, *found]))
     failed = sum(any(one.is_error for one in of_file) for of_file in found.values())
-    counts = {"name": "mailcollector validate", "tests": str(len(files)), "failures": str(failed), "errors": "0"}
+    counts = {
+        "name": "mailcollector validate",
+        "tests": str(len(files)),
+        "failures": str(failed),
+        "errors": "0",
+    }
     suites = ET.Element("testsuites", counts)
     suite = ET.SubElement(suites, "testsuite", counts)
     for file in files:
@@ -30,7 +37,9 @@ def report(validation: Validation) -> str:
 
 def _case(suite: ET.Element, file: str, found: list[Diagnostic]) -> None:
     name = _text(file)
-    case = ET.SubElement(suite, "testcase", {"name": name, "classname": "mailcollector.validate", "file": name})
+    case = ET.SubElement(
+        suite, "testcase", {"name": name, "classname": "mailcollector.validate", "file": name}
+    )
     errors = [one for one in found if one.is_error]
     if errors:
         message = f"{len(errors)} errors" if len(errors) > 1 else _text(errors[0].message)
@@ -42,7 +51,9 @@ def _case(suite: ET.Element, file: str, found: list[Diagnostic]) -> None:
 
 
 def _line(found: Diagnostic) -> str:
-    return _text(f"{found.file}:{found.line}:{found.column}: {found.severity}: {found.message} [{found.rule}]")
+    return _text(
+        f"{found.file}:{found.line}:{found.column}: {found.severity}: {found.message} [{found.rule}]"
+    )
 
 
 def _text(text: str) -> str:

@@ -1,4 +1,5 @@
-"""A file's bytes to manifests: YAML, then the schema, then the model, then the rules of `manifests.rules`."""
+"""A file's bytes to manifests: YAML, then the schema, then the model, then the rules of
+`manifests.rules`."""
 
 from __future__ import annotations
 
@@ -11,7 +12,16 @@ from msgspec.structs import replace
 
 from reconciler.manifests import conforming, document, files, named, rules
 from reconciler.manifests.defects import place_of
-from reconciler.manifests.diagnostics import START, Diagnostic, Finding, Position, Severity, dotted, escaped, in_order
+from reconciler.manifests.diagnostics import (
+    START,
+    Diagnostic,
+    Finding,
+    Position,
+    Severity,
+    dotted,
+    escaped,
+    in_order,
+)
 from reconciler.manifests.fields import Fields
 from reconciler.manifests.named import Named, OfNamed
 from reconciler.manifests.nodes import Document, Unusable
@@ -41,9 +51,9 @@ class Broken(OfNamed, Struct, frozen=True):
 
 
 class ParsedFile(Struct, frozen=True):
-    """What one file holds. `complete`: every manifest in it is among the three; otherwise there are, or
-    may be, others whose names could not be read (an empty file may be one that is just being written), so none that
-    was here before may be taken for removed."""
+    """What one file holds. `complete`: every manifest in it is among the three; otherwise there
+    are, or may be, others whose names could not be read (an empty file may be one that is just
+    being written), so none that was here before may be taken for removed."""
 
     file: str
     manifests: tuple[Loaded, ...] = ()
@@ -65,16 +75,26 @@ class ParsedFile(Struct, frozen=True):
             yield template.named
 
 
-def parse(data: bytes, file: str, templates: Templates | None = None, *,
-          allow_inline_secrets: bool = False) -> ParsedFile:
-    """The manifests and diagnostics of one file. Never raises, whatever the bytes. `templates`: those of all files;
-    without them, those of this file."""
+def parse(
+    data: bytes,
+    file: str,
+    templates: Templates | None = None,
+    *,
+    allow_inline_secrets: bool = False,
+) -> ParsedFile:
+    """The manifests and diagnostics of one file. Never raises, whatever the bytes. `templates`:
+    those of all files; without them, those of this file."""
     try:
         if templates is not None:
             return _parse(data, file, templates, allow_inline_secrets)
         found = _parse(data, file, Templates(), allow_inline_secrets)
-        return _parse(data, file, Templates(found.templates), allow_inline_secrets) if found.uses else found
-    except Exception as defect:  # noqa: BLE001  # one file is one file, also where it is we who are wrong
+        return (
+            _parse(data, file, Templates(found.templates), allow_inline_secrets)
+            if found.uses
+            else found
+        )
+    except Exception as defect:  # noqa: BLE001
+        # one file is one file, also where it is we who are wrong
         return defective(file, defect)
 
 
@@ -83,30 +103,54 @@ def _parse(data: bytes, file: str, templates: Templates, allow_inline_secrets: b
     parsed: list[_Parsed] = []
     diagnostics: list[Diagnostic] = []
     for found in documents:
-        parsed.append(_Parsed.of(found, file, templates, allow_inline_secrets, explain=len(diagnostics) < MOST_ERRORS))
+        parsed.append(
+            _Parsed.of(
+                found, file, templates, allow_inline_secrets, explain=len(diagnostics) < MOST_ERRORS
+            )
+        )
         diagnostics += parsed[-1].diagnostics
     if unusable:
         diagnostics.append(_unusable(unusable, file))
     elif not documents:
-        diagnostics.append(Diagnostic(file, START.line, START.column, "", "empty-file", Severity.ERROR,
-                                      "no manifest in this file: write one, or remove the file"))
+        diagnostics.append(
+            Diagnostic(
+                file,
+                START.line,
+                START.column,
+                "",
+                "empty-file",
+                Severity.ERROR,
+                "no manifest in this file: write one, or remove the file",
+            )
+        )
     return ParsedFile(
         file=file,
         manifests=() if unusable else tuple(one.loaded for one in parsed if one.loaded),
-        broken=tuple(Broken(one.named, diagnostics[-1].message if unusable else one.message) for one in parsed
-                     if one.named and not one.template and (unusable or not one.loaded)),
-        templates=tuple(replace(one.template, error=_told(diagnostics[-1])) if unusable else one.template
-                        for one in parsed if one.template),
+        broken=tuple(
+            Broken(one.named, diagnostics[-1].message if unusable else one.message)
+            for one in parsed
+            if one.named and not one.template and (unusable or not one.loaded)
+        ),
+        templates=tuple(
+            replace(one.template, error=_told(diagnostics[-1])) if unusable else one.template
+            for one in parsed
+            if one.template
+        ),
         diagnostics=tuple(diagnostics),
         complete=not unusable and bool(parsed) and all(one.named for one in parsed),
         uses=frozenset(one.uses for one in parsed if one.uses is not None),
     )
 
 
-def load(path: Path, templates: Templates | None = None, *, allow_inline_secrets: bool = False,
-         oddities: Oddities | None = None) -> ParsedFile:
-    """Read and parse a file. One that cannot be read has a diagnostic and is not `complete`. `oddities`: those of the
-    walk that found it."""
+def load(
+    path: Path,
+    templates: Templates | None = None,
+    *,
+    allow_inline_secrets: bool = False,
+    oddities: Oddities | None = None,
+) -> ParsedFile:
+    """Read and parse a file. One that cannot be read has a diagnostic and is not `complete`.
+    `oddities`: those of the walk that found it."""
     oddities = oddities or Oddities.beside(path)
     try:
         oddities.require_allowed(path)
@@ -121,17 +165,33 @@ def gather(parsed: Iterable[ParsedFile], *, whole: bool = True) -> Templates:
     """The templates of these files. `whole`: there are no others."""
     every = list(parsed)
     doubtful = next((file.file for file in every if not file.complete), "")
-    return Templates((template for file in every for template in file.templates), whole=whole, doubtful=doubtful)
+    return Templates(
+        (template for file in every for template in file.templates), whole=whole, doubtful=doubtful
+    )
 
 
-def load_together(paths: Iterable[Path], *, whole: bool = True, allow_inline_secrets: bool = False,
-                  oddities: Oddities | None = None) -> list[ParsedFile]:
+def load_together(
+    paths: Iterable[Path],
+    *,
+    whole: bool = True,
+    allow_inline_secrets: bool = False,
+    oddities: Oddities | None = None,
+) -> list[ParsedFile]:
     """Files that may use each other's templates."""
-    alone = [(path, load(path, Templates(), allow_inline_secrets=allow_inline_secrets, oddities=oddities))
-             for path in paths]
+    alone = [
+        (
+            path,
+            load(path, Templates(), allow_inline_secrets=allow_inline_secrets, oddities=oddities),
+        )
+        for path in paths
+    ]
     templates = gather((file for _, file in alone), whole=whole)
-    return [load(path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities) if file.uses else file
-            for path, file in alone]
+    return [
+        load(path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities)
+        if file.uses
+        else file
+        for path, file in alone
+    ]
 
 
 def unreadable(path: Path, error: files.Unreadable) -> ParsedFile:
@@ -141,26 +201,44 @@ def unreadable(path: Path, error: files.Unreadable) -> ParsedFile:
 
 def defective(file: str, defect: Exception) -> ParsedFile:
     """What is known of a file that we fail to understand by a defect of ours."""
-    return _nothing(file, "internal", f"mailcollector fails to read this file, which is a defect of its own "
-                                      f"({place_of(defect)}): please report it; what was good here before runs on")
+    return _nothing(
+        file,
+        "internal",
+        f"mailcollector fails to read this file, which is a defect of its own "
+        f"({place_of(defect)}): please report it; what was good here before runs on",
+    )
 
 
 def unquoted(parsed: ParsedFile) -> ParsedFile:
-    """A file that a link led to, outside of the directory. Whoever made the link need not be allowed to read it: where
-    it holds no manifest, nothing that is said quotes it."""
+    """A file that a link led to, outside of the directory. Whoever made the link need not be
+    allowed to read it: where it holds no manifest, nothing that is said quotes it."""
     if any(parsed.named()) or not parsed.diagnostics:
         return parsed
-    return _nothing(parsed.file, "link-leads-out", "this link leads out of the directory of manifests, to a file that "
-                                                   "holds no manifest: remove it, or let it lead to one")
+    return _nothing(
+        parsed.file,
+        "link-leads-out",
+        "this link leads out of the directory of manifests, to a file that "
+        "holds no manifest: remove it, or let it lead to one",
+    )
 
 
 def _nothing(file: str, rule: str, message: str) -> ParsedFile:
     """A file of which is known what is wrong, and nothing else."""
-    return ParsedFile(file=file, diagnostics=(_unusable(Unusable(START, rule, message), file),), complete=False)
+    return ParsedFile(
+        file=file, diagnostics=(_unusable(Unusable(START, rule, message), file),), complete=False
+    )
 
 
 def _unusable(error: Unusable, file: str) -> Diagnostic:
-    return Diagnostic(file, error.position.line, error.position.column, "", error.rule, Severity.ERROR, error.message)
+    return Diagnostic(
+        file,
+        error.position.line,
+        error.position.column,
+        "",
+        error.rule,
+        Severity.ERROR,
+        error.message,
+    )
 
 
 class _Parsed(Struct, frozen=True):
@@ -174,13 +252,25 @@ class _Parsed(Struct, frozen=True):
     uses: str | None
 
     @classmethod
-    def of(cls, found: Document, file: str, templates: Templates, allow_inline_secrets: bool, *,
-           explain: bool) -> _Parsed:
+    def of(
+        cls,
+        found: Document,
+        file: str,
+        templates: Templates,
+        allow_inline_secrets: bool,
+        *,
+        explain: bool,
+    ) -> _Parsed:
         read = reading(found, file, templates)
         manifest, refused = conforming.judge(read.document, read.model, read.value, explain=explain)
-        fields = Fields(read.document, {one.path for one in (*refused, *conforming.doubtful(found))})
-        findings = [*refused, *rules.check(fields, allow_inline_secrets=allow_inline_secrets, partial=read.partial),
-                    *_disallowed(fields, file)]
+        fields = Fields(
+            read.document, {one.path for one in (*refused, *conforming.doubtful(found))}
+        )
+        findings = [
+            *refused,
+            *rules.check(fields, allow_inline_secrets=allow_inline_secrets, partial=read.partial),
+            *_disallowed(fields, file),
+        ]
         if fields.text("kind") == "Template":
             findings += misplaced(found.root.value.get("spec"))
         located = [*found.findings, *read.located(findings)]
@@ -189,14 +279,29 @@ class _Parsed(Struct, frozen=True):
         called = named.of(fields, file, found.root.position.line, read.place, template=read.names)
         valid = manifest if error is None and called else None
         if called and called.kind == "Template":
-            return cls(diagnostics, called, None, _template(called, found, valid, findings, error), "", None)
-        return cls(diagnostics, called, _loaded(called, valid, read), None, error.message if error else "",
-                   read.names)
+            return cls(
+                diagnostics,
+                called,
+                None,
+                _template(called, found, valid, findings, error),
+                "",
+                None,
+            )
+        return cls(
+            diagnostics,
+            called,
+            _loaded(called, valid, read),
+            None,
+            error.message if error else "",
+            read.names,
+        )
 
 
 def _disallowed(fields: Fields, file: str) -> Iterator[Finding]:
     if allowed().file:
-        from reconciler.manifests import policy  # noqa: PLC0415  # its models are slow to make, and few have a policy
+        # its models are slow to make, and few have a policy
+        from reconciler.manifests import policy  # noqa: PLC0415
+
         yield from policy.check(fields, str(Path(file).absolute().parent))
 
 
@@ -206,8 +311,13 @@ def _loaded(called: Named | None, valid: Declared | None, read: Reading) -> Load
     return Loaded(cast("Manifest", valid), str(Path(called.file).parent), called)
 
 
-def _template(called: Named, found: Document, valid: Declared | None, findings: list[Finding],
-              error: Diagnostic | None) -> Template:
+def _template(
+    called: Named,
+    found: Document,
+    valid: Declared | None,
+    findings: list[Finding],
+    error: Diagnostic | None,
+) -> Template:
     spec = found.root.child("spec")
     if valid is None or spec is None:
         return Template(called, error=_told(error) if error else "")
@@ -219,5 +329,12 @@ def _told(error: Diagnostic) -> str:
 
 
 def _diagnostic(finding: Finding, position: Position, file: str) -> Diagnostic:
-    return Diagnostic(file, position.line, position.column, dotted(finding.path), finding.rule, finding.severity,
-                      finding.message)
+    return Diagnostic(
+        file,
+        position.line,
+        position.column,
+        dotted(finding.path),
+        finding.rule,
+        finding.severity,
+        finding.message,
+    )

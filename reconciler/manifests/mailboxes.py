@@ -16,13 +16,15 @@ from reconciler.model.patterns import Pattern, is_pattern
 _SOURCE = ("spec", "source")
 _PATTERNS = 50
 _FOLDERS = 500
-"""So many patterns of one collector are compared with so many folders of another: this is a lint, and must end soon."""
+"""So many patterns of one collector are compared with so many folders of another: this is a lint,
+and must end soon."""
 _COMPARED = 200_000
 """So many pairs of folders of all the readers of an account together, where one is a pattern."""
 
 
 class Mailbox(Struct, frozen=True):
-    """`account`: a digest of server and user name, however the host is written and whatever the protocol."""
+    """`account`: a digest of server and user name, however the host is written and whatever the
+    protocol."""
 
     account: str
     folders: tuple[str, ...]
@@ -33,7 +35,9 @@ class Mailbox(Struct, frozen=True):
         """Whether a message may be in both: the same folder, or a pattern that matches it."""
         return self.account == other.account and (
             not frozenset(self.folders).isdisjoint(other.folders)
-            or _match(self.folders, other.folders) or _match(other.folders, self.folders))
+            or _match(self.folders, other.folders)
+            or _match(other.folders, self.folders)
+        )
 
 
 class Readers:
@@ -48,14 +52,25 @@ class Readers:
                 found = self._by_folder[folder]
                 if len(found) < 2 and all(self._all[other][0] != name for other in found):
                     found.append(number)
-        self._patterned = [number for number, (_, mailbox) in enumerate(self._all)
-                           if any(map(is_pattern, mailbox.folders))]
+        self._patterned = [
+            number
+            for number, (_, mailbox) in enumerate(self._all)
+            if any(map(is_pattern, mailbox.folders))
+        ]
         self._left = _COMPARED
 
     def other(self, name: str, mailbox: Mailbox) -> int | None:
-        """The first of another name that reads some of the same. Of very many patterns not all are compared."""
-        same = min((number for folder in mailbox.folders for number in self._by_folder[folder]
-                    if self._all[number][0] != name), default=len(self._all))
+        """The first of another name that reads some of the same. Of very many patterns not all are
+        compared."""
+        same = min(
+            (
+                number
+                for folder in mailbox.folders
+                for number in self._by_folder[folder]
+                if self._all[number][0] != name
+            ),
+            default=len(self._all),
+        )
         others = range(same) if any(map(is_pattern, mailbox.folders)) else self._patterned
         for number in others:
             if number >= same or self._left <= 0:
@@ -76,10 +91,15 @@ def of(fields: Fields) -> Mailbox | None:
     disabled = fields.has("spec", "enabled") and not fields.is_set("spec", "enabled")
     if not host or not user or disabled:
         return None
-    folders = () if fields.text(*_SOURCE, "protocol") == "pop3" else fields.texts(*_SOURCE, "folders")
+    folders = (
+        () if fields.text(*_SOURCE, "protocol") == "pop3" else fields.texts(*_SOURCE, "folders")
+    )
     account = hashlib.sha256(f"{user.casefold()}\n{providers.server(host)}".encode()).hexdigest()
-    return Mailbox(account, tuple(map(_inbox, folders)) or ("INBOX",),
-                   fields.text("spec", "collect", "mode") == "all-delete")
+    return Mailbox(
+        account,
+        tuple(map(_inbox, folders)) or ("INBOX",),
+        fields.text("spec", "collect", "mode") == "all-delete",
+    )
 
 
 def _inbox(folder: str) -> str:
@@ -87,5 +107,8 @@ def _inbox(folder: str) -> str:
 
 
 def _match(patterns: Iterable[str], folders: Sequence[str]) -> bool:
-    return any(pattern.matches(folder) for pattern in map(Pattern, islice(filter(is_pattern, patterns), _PATTERNS))
-               for folder in folders[:_FOLDERS])
+    return any(
+        pattern.matches(folder)
+        for pattern in map(Pattern, islice(filter(is_pattern, patterns), _PATTERNS))
+        for folder in folders[:_FOLDERS]
+    )

@@ -1,7 +1,7 @@
 """A template's fields under a collector's own, as values that still know where they stand.
 
-Mappings merge key by key; whatever else the collector states wins whole. Where fields exclude each other, stating one
-drops the template's others, for otherwise no collector could choose another one.
+Mappings merge key by key; whatever else the collector states wins whole. Where fields exclude each
+other, stating one drops the template's others, for otherwise no collector could choose another one.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ _ALSO: Mapping[Place, tuple[tuple[str, ...], ...]] = {
 """Groups that a rule keeps apart, not the models."""
 _PRESET = ("host", "port", "tls")
 ALTERNATIVES: Mapping[Place, tuple[tuple[str, ...], ...]] = {
-    place: groups for place, model in mappings()
+    place: groups
+    for place, model in mappings()
     if (groups := (*((model.exactly_one,) if model.exactly_one else ()), *_ALSO.get(place, ())))
 }
 """By the mapping's place in the spec: groups of keys of which only one may be there."""
 FILES: frozenset[Place] = frozenset(
-    (*place, str(model.model_fields[field].alias)) for place, model in mappings() for field in PATHS.get(model, ()))
+    (*place, str(model.model_fields[field].alias))
+    for place, model in mappings()
+    for field in PATHS.get(model, ())
+)
 """What is relative to a manifest's file."""
 
 
@@ -48,7 +52,10 @@ def merged(template: Node, own: Node, place: Place = ()) -> Node:
 def _dropped(key: str, own: Node, place: Place) -> bool:
     if place == ("source",) and "provider" in own.value and key in _PRESET:
         return True  # it is another account's server
-    return any(key in group and any(other in own.value for other in group) for group in ALTERNATIVES.get(place, ()))
+    return any(
+        key in group and any(other in own.value for other in group)
+        for group in ALTERNATIVES.get(place, ())
+    )
 
 
 def without(node: Node, key: str) -> Node:
@@ -70,13 +77,19 @@ def replaced(node: Node, key: str, child: Node) -> Node:
 
 def placed(node: Node, file: str) -> Node:
     """The same, every place in it in `file`."""
-    return _changed(node, lambda position: Position(position.line, position.column, file), lambda text, _: text)
+    return _changed(
+        node, lambda position: Position(position.line, position.column, file), lambda text, _: text
+    )
 
 
 def absolute(node: Node, base: str) -> Node:
     """A template's spec with its relative paths made absolute, starting at `base`."""
     start = os.path.abspath(base)  # noqa: PTH100  # links stay as they are
-    return _changed(node, _there, lambda text, place: os.path.join(start, text) if place in FILES else text)  # noqa: PTH118
+    return _changed(
+        node,
+        _there,
+        lambda text, place: os.path.join(start, text) if place in FILES else text,  # noqa: PTH118
+    )
 
 
 def named(node: Node, name: str) -> Node:
@@ -88,8 +101,12 @@ def _there(position: Position) -> Position:
     return position
 
 
-def _changed(node: Node, move: Callable[[Position], Position], write: Callable[[str, Place], str],
-             place: Place = ()) -> Node:
+def _changed(
+    node: Node,
+    move: Callable[[Position], Position],
+    write: Callable[[str, Place], str],
+    place: Place = (),
+) -> Node:
     position = move(node.position)
     if isinstance(node.children, dict) and isinstance(node.value, dict):
         result = Node({}, position, children={})
@@ -101,7 +118,11 @@ def _changed(node: Node, move: Callable[[Position], Position], write: Callable[[
         for child in node.children:
             result.append(_changed(child, move, write, place))
         return result
-    return Node(write(node.value, place) if isinstance(node.value, str) else node.value, position, node.source)
+    return Node(
+        write(node.value, place) if isinstance(node.value, str) else node.value,
+        position,
+        node.source,
+    )
 
 
 def _child(node: Node, key: str) -> Node:

@@ -1,4 +1,5 @@
-"""The comment by which editors find the schema: yaml-language-server wants one in each document, behind its `---`."""
+"""The comment by which editors find the schema: yaml-language-server wants one in each document,
+behind its `---`."""
 
 from __future__ import annotations
 
@@ -26,8 +27,8 @@ _OWN = f".{schema.FILE}"
 
 
 def modeline_for(directory: Path) -> str:
-    """The comment for the manifests in `directory`: names the schema beside it, in `schemas`, where there is one; else
-    the one in the directory itself, which `provide` writes."""
+    """The comment for the manifests in `directory`: names the schema beside it, in `schemas`, where
+    there is one; else the one in the directory itself, which `provide` writes."""
     beside = _beside(directory)
     return modeline(os.path.relpath(beside, directory) if beside.is_file() else _OWN)
 

@@ -14,9 +14,19 @@ from reconciler.manifests.fields import Fields
 
 Kind = Literal["MailCollector", "Destination", "Template"]
 
-_KINDS: Mapping[str, Kind] = {"MailCollector": "MailCollector", "Destination": "Destination", "Template": "Template"}
-_MARKED = (("metadata", "name"), ("spec",), ("spec", "destination"), ("spec", "default"), ("spec", "source"),
-           ("spec", "collect", "mode"))
+_KINDS: Mapping[str, Kind] = {
+    "MailCollector": "MailCollector",
+    "Destination": "Destination",
+    "Template": "Template",
+}
+_MARKED = (
+    ("metadata", "name"),
+    ("spec",),
+    ("spec", "destination"),
+    ("spec", "default"),
+    ("spec", "source"),
+    ("spec", "collect", "mode"),
+)
 """What rules over the whole directory point at."""
 _KEYS_MARKED = (("spec",), ("spec", "source"))
 
@@ -69,17 +79,35 @@ class OfNamed:
         return self.named.line
 
 
-def of(fields: Fields, file: str, line: int, place: Callable[[Path, bool], Position], *,
-       template: str | None = None) -> Named | None:
-    """None where kind or name cannot be told. `place`: where the value at a path stands, or its key."""
+def of(
+    fields: Fields,
+    file: str,
+    line: int,
+    place: Callable[[Path, bool], Position],
+    *,
+    template: str | None = None,
+) -> Named | None:
+    """None where kind or name cannot be told. `place`: where the value at a path stands, or its
+    key."""
     kind, name = _KINDS.get(fields.text("kind") or ""), fields.text("metadata", "name")
     if kind is None or not name:
         return None
-    destination = fields.text("spec", "destination") or ("" if fields.has("spec", "destination") else None)
+    destination = fields.text("spec", "destination") or (
+        "" if fields.has("spec", "destination") else None
+    )
     mailbox = mailboxes.of(fields) if kind == "MailCollector" else None
-    return Named(kind, name, file, line, destination, fields.is_set("spec", "default"), mailbox,
-                 {dotted(path): place(path, path in _KEYS_MARKED) for path in _MARKED}, template,
-                 _refresh_token(fields, file) if mailbox else None)
+    return Named(
+        kind,
+        name,
+        file,
+        line,
+        destination,
+        fields.is_set("spec", "default"),
+        mailbox,
+        {dotted(path): place(path, path in _KEYS_MARKED) for path in _MARKED},
+        template,
+        _refresh_token(fields, file) if mailbox else None,
+    )
 
 
 def _refresh_token(fields: Fields, file: str) -> str | None:

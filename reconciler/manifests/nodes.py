@@ -70,7 +70,8 @@ class Document(Struct, frozen=True):
         return nodes[-1] if len(nodes) > len(path) else None
 
     def place(self, path: Path, *, key: bool = False) -> Position:
-        """Where the value at `path` begins (or its key); where there is none, the nearest value that would hold it."""
+        """Where the value at `path` begins (or its key); where there is none, the nearest value
+        that would hold it."""
         nodes = self._down(path)
         alias = _alias(nodes, path, key=key)
         if alias is not None:
@@ -97,4 +98,11 @@ class Document(Struct, frozen=True):
 
 def _alias(nodes: list[Node], path: Path, *, key: bool) -> Node | None:
     """The first alias on the way; the key that stands before one is no part of it."""
-    return next((node for depth, node in enumerate(nodes) if node.anchor and not (key and depth == len(path))), None)
+    return next(
+        (
+            node
+            for depth, node in enumerate(nodes)
+            if node.anchor and not (key and depth == len(path))
+        ),
+        None,
+    )

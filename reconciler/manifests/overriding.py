@@ -1,4 +1,5 @@
-"""A template's secret goes where the template says: who only names the template may not send it elsewhere."""
+"""A template's secret goes where the template says: who only names the template may not send it
+elsewhere."""
 
 from __future__ import annotations
 
@@ -10,15 +11,25 @@ from reconciler.manifests.nodes import Node
 from reconciler.manifests.spec import Overridable
 
 _PLACES: tuple[Path, ...] = tuple(("source", *name.split(".")) for name in get_args(Overridable))
-_SECRETS: tuple[Path, ...] = (("source", "password"), ("source", "oauth2", "clientSecret"),
-                              ("source", "oauth2", "refreshToken"))
-_DECIDING: tuple[Path, ...] = (("source", "host"), ("source", "provider"), ("source", "oauth2", "tokenUrl"),
-                               ("source", "oauth2", "issuer"), ("source", "oauth2", "provider"))
+_SECRETS: tuple[Path, ...] = (
+    ("source", "password"),
+    ("source", "oauth2", "clientSecret"),
+    ("source", "oauth2", "refreshToken"),
+)
+_DECIDING: tuple[Path, ...] = (
+    ("source", "host"),
+    ("source", "provider"),
+    ("source", "oauth2", "tokenUrl"),
+    ("source", "oauth2", "issuer"),
+    ("source", "oauth2", "provider"),
+)
 
 
-def redirected(template: Node, own: Node, merged: Node, overridable: Iterable[str], name: str) -> Iterator[Finding]:
-    """What a collector's spec says otherwise than its template `name`, whose secret it takes, and may not. A template
-    that names no server leaves that to its collectors."""
+def redirected(
+    template: Node, own: Node, merged: Node, overridable: Iterable[str], name: str
+) -> Iterator[Finding]:
+    """What a collector's spec says otherwise than its template `name`, whose secret it takes, and
+    may not. A template that names no server leaves that to its collectors."""
     if not any(_from_template(_at(merged, path)) for path in _SECRETS):
         return
     decided = {path[:-1] for path in _DECIDING if _at(template, path) is not None}
@@ -29,9 +40,13 @@ def redirected(template: Node, own: Node, merged: Node, overridable: Iterable[st
             continue
         if other is None or other.value != mine.value:
             field = ".".join(map(str, path[1:]))
-            yield Finding(("spec", *path), "template-secret", f"the secret is that of the template {quoted(name)}, so "
-                          f"{quoted(field)} must be too: remove it, name a secret of your own, or let the template say "
-                          f"`overridable: [{field}]`")
+            yield Finding(
+                ("spec", *path),
+                "template-secret",
+                f"the secret is that of the template {quoted(name)}, so "
+                f"{quoted(field)} must be too: remove it, name a secret of your own, or let the template say "
+                f"`overridable: [{field}]`",
+            )
 
 
 def _at(node: Node, path: Path) -> Node | None:

@@ -1,6 +1,8 @@
-"""The same models with nothing required: what a template says, and what a collector says beside its template.
+"""The same models with nothing required: what a template says, and what a collector says beside its
+template.
 
-Both are only judged by these models. What is run is the two of them merged, and that is a whole `MailCollector`.
+Both are only judged by these models. What is run is the two of them merged, and that is a whole
+`MailCollector`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_o
 from pydantic import BaseModel, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from reconciler.manifests.spec import CollectorSpec, CommonSpec, Declared, Destination, MailCollector, Metadata
+from reconciler.manifests.spec import (
+    CollectorSpec,
+    CommonSpec,
+    Declared,
+    Destination,
+    MailCollector,
+    Metadata,
+)
 
 if TYPE_CHECKING:
     from reconciler.manifests._descriptions import FieldText
@@ -37,7 +46,9 @@ class Fragment(Declared):
 
     @classmethod
     def field_texts(cls) -> Mapping[str, FieldText]:
-        return {name: text for name, text in cls.whole.field_texts().items() if name in cls.model_fields}
+        return {
+            name: text for name, text in cls.whole.field_texts().items() if name in cls.model_fields
+        }
 
     @model_validator(mode="before")
     @classmethod
@@ -49,14 +60,22 @@ class Fragment(Declared):
 
 @functools.cache
 def partial(model: type[Declared], name: str = "", *, without: str = "") -> type[Declared]:
-    """`model` with nothing required, at any depth; the model itself where that makes no difference."""
+    """`model` with nothing required, at any depth; the model itself where that makes no
+    difference."""
     fields = {key: _optional(field) for key, field in model.model_fields.items() if key != without}
-    if not name and all(fields[key].annotation is field.annotation and not field.is_required()
-                        for key, field in model.model_fields.items()):
+    if not name and all(
+        fields[key].annotation is field.annotation and not field.is_required()
+        for key, field in model.model_fields.items()
+    ):
         return model
-    made: type[Fragment] = create_model(  # type: ignore[call-overload]  # its overloads know no computed fields
-        name or f"Partial{model.__name__}", __base__=Fragment, __doc__=model.__doc__, __module__=__name__,
-        **{key: (field.annotation, field) for key, field in fields.items()})
+    # its overloads know no computed fields
+    made: type[Fragment] = create_model(  # type: ignore[call-overload]
+        name or f"Partial{model.__name__}",
+        __base__=Fragment,
+        __doc__=model.__doc__,
+        __module__=__name__,
+        **{key: (field.annotation, field) for key, field in fields.items()},
+    )
     made.at_most_one, made.whole = model.exactly_one, model
     return made
 
@@ -73,12 +92,16 @@ def _partial_type(annotation: Any) -> Any:
         return partial(annotation)
     if get_origin(annotation) in {Union, types.UnionType}:
         parts = [_partial_type(part) for part in get_args(annotation)]
-        if any(part is not before for part, before in zip(parts, get_args(annotation), strict=True)):
+        if any(
+            part is not before for part, before in zip(parts, get_args(annotation), strict=True)
+        ):
             return Union[tuple(parts)]  # noqa: UP007  # computed
     return annotation
 
 
-def mappings(model: type[Declared] = CollectorSpec, above: Place = ()) -> Iterator[tuple[Place, type[Declared]]]:
+def mappings(
+    model: type[Declared] = CollectorSpec, above: Place = ()
+) -> Iterator[tuple[Place, type[Declared]]]:
     """A model's place, and those of all models below it."""
     yield above, model
     for field in model.model_fields.values():
@@ -91,7 +114,9 @@ def mappings(model: type[Declared] = CollectorSpec, above: Place = ()) -> Iterat
 def template_spec() -> type[Declared]:
     """The spec of a Template."""
     made = partial(CommonSpec, "TemplateSpec", without="from_")
-    made.__doc__ = "What many collectors have in common: any of the fields of a MailCollector's spec."
+    made.__doc__ = (
+        "What many collectors have in common: any of the fields of a MailCollector's spec."
+    )
     return made
 
 
@@ -120,6 +145,10 @@ _WHOLE: Mapping[str, type[Declared]] = {"MailCollector": MailCollector, "Destina
 @functools.cache
 def _document(kind: str, spec: Callable[[], type[BaseModel]]) -> type[Declared]:
     """Made where one is used: what needs none starts sooner."""
-    fields: dict[str, Any] = {"api_version": (Literal["mailcollector/v1"], ...), "kind": (Literal[kind], ...),
-                              "metadata": (Metadata, ...), "spec": (spec(), ...)}
+    fields: dict[str, Any] = {
+        "api_version": (Literal["mailcollector/v1"], ...),
+        "kind": (Literal[kind], ...),
+        "metadata": (Metadata, ...),
+        "spec": (spec(), ...),
+    }
     return create_model(kind, __base__=Fragment, **fields)

@@ -1,7 +1,8 @@
-"""The policy: what the administrator allows manifests to name. Whoever may write manifests may not write it.
+"""The policy: what the administrator allows manifests to name. Whoever may write manifests may not
+write it.
 
-Rules here look at what is written; what is really opened and connected to is checked again where that happens
-(`wire.beneath`, `wire.connection`, `secrets`).
+Rules here look at what is written; what is really opened and connected to is checked again where
+that happens (`wire.beneath`, `wire.connection`, `secrets`).
 """
 
 from __future__ import annotations
@@ -29,13 +30,23 @@ from reconciler.model.policy import Allowed, Role, allowed, is_beneath
 from reconciler.providers.known import OAUTH2
 
 _SOURCE = ("spec", "source")
-_SECRETS = ((*_SOURCE, "password"), (*_SOURCE, "oauth2", "clientSecret"), (*_SOURCE, "oauth2", "refreshToken"),
-            ("spec", "smtp", "password"))
-_CA_FILES = ((*_SOURCE, "caFile"), (*_SOURCE, "oauth2", "caFile"), ("spec", "smtp", "caFile"),
-             ("spec", "lmtp", "caFile"))
+_SECRETS = (
+    (*_SOURCE, "password"),
+    (*_SOURCE, "oauth2", "clientSecret"),
+    (*_SOURCE, "oauth2", "refreshToken"),
+    ("spec", "smtp", "password"),
+)
+_CA_FILES = (
+    (*_SOURCE, "caFile"),
+    (*_SOURCE, "oauth2", "caFile"),
+    ("spec", "smtp", "caFile"),
+    ("spec", "lmtp", "caFile"),
+)
 _HOSTS: tuple[tuple[Role, tuple[str, ...]], ...] = (
-    ("sources", (*_SOURCE, "host")), ("destinations", ("spec", "lmtp", "host")),
-    ("destinations", ("spec", "smtp", "host")))
+    ("sources", (*_SOURCE, "host")),
+    ("destinations", ("spec", "lmtp", "host")),
+    ("destinations", ("spec", "smtp", "host")),
+)
 
 _PATTERN = re.compile(r"[A-Za-z0-9_*?-]{1,63}")
 """A label of a host's name, or of several."""
@@ -59,14 +70,19 @@ class Secrets(Declared):
 
 
 def _host_pattern(text: str) -> str:
-    """As it is compared with names: its labels as A-labels. Raises ValueError for what could never match."""
+    """As it is compared with names: its labels as A-labels. Raises ValueError for what could never
+    match."""
     with suppress(ValueError):
         return str(ipaddress.ip_network(text, strict=False))
-    labels = [label if label.isascii() or "*" in label else domains.to_ascii(label)
-              for label in text.removesuffix(".").split(".")]
+    labels = [
+        label if label.isascii() or "*" in label else domains.to_ascii(label)
+        for label in text.removesuffix(".").split(".")
+    ]
     if not all(_PATTERN.fullmatch(label) for label in labels):
-        raise ValueError(f"{quoted(text)} is no name, address or network, such as *.example.org, 192.0.2.1 or "
-                         "10.0.0.0/8; it has no scheme, no port and no space")
+        raise ValueError(
+            f"{quoted(text)} is no name, address or network, such as *.example.org, 192.0.2.1 or "
+            "10.0.0.0/8; it has no scheme, no port and no space"
+        )
     return ".".join(labels)
 
 
@@ -74,9 +90,9 @@ Host = Annotated[Line, AfterValidator(_host_pattern)]
 
 
 class Hosts(Declared):
-    """What may be connected to: names such as "*.example.org", addresses, networks such as "10.0.0.0/8". A name leads
-    to no private address, unless its network is here too. What is left out is not allowed; everything is
-    ["*", "0.0.0.0/0", "::/0"]."""
+    """What may be connected to: names such as "*.example.org", addresses, networks such as
+    "10.0.0.0/8". A name leads to no private address, unless its network is here too. What is left
+    out is not allowed; everything is ["*", "0.0.0.0/0", "::/0"]."""
 
     sources: Items[Host] = ()
     """Mail servers that mail is collected from."""
@@ -111,8 +127,11 @@ def load(path: File) -> Allowed:
     except Unreadable as error:
         raise PolicyRefused(f"the policy {name} cannot be read: {error}") from error
     if unusable or len(documents) != 1:
-        where = f":{unusable.position.line}:{unusable.position.column}: {unusable.message}" if unusable else (
-            ": it must hold one document")
+        where = (
+            f":{unusable.position.line}:{unusable.position.column}: {unusable.message}"
+            if unusable
+            else (": it must hold one document")
+        )
         raise PolicyRefused(f"{name}{where}")
     found = documents[0]
     for position, finding in found.findings:
@@ -121,11 +140,25 @@ def load(path: File) -> Allowed:
         policy = Policy.model_validate(found.root.value)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)
-        raise PolicyRefused("; ".join(f"{name}:{_told(found, one['type'], one['loc'], one['msg'])}" for one in wrong)
-                            ) from None
+        raise PolicyRefused(
+            "; ".join(
+                f"{name}:{_told(found, one['type'], one['loc'], one['msg'])}" for one in wrong
+            )
+        ) from None
     secrets, hosts = policy.secrets, policy.hosts
-    return Allowed(os.path.realpath(path), secrets.files, policy.ca_files, policy.sockets, policy.maildirs,
-                   secrets.commands, secrets.env, secrets.environment, hosts.sources, hosts.destinations, hosts.tokens)
+    return Allowed(
+        os.path.realpath(path),
+        secrets.files,
+        policy.ca_files,
+        policy.sockets,
+        policy.maildirs,
+        secrets.commands,
+        secrets.env,
+        secrets.environment,
+        hosts.sources,
+        hosts.destinations,
+        hosts.tokens,
+    )
 
 
 def _told(found: Document, kind: str, at: Path, message: str) -> str:
@@ -141,7 +174,11 @@ def _told(found: Document, kind: str, at: Path, message: str) -> str:
 def _without_value(found: Document, at: Path) -> Path:
     """The key that stands without a value, if one of this mapping does."""
     node = found.at(at)
-    empty = [key for key, value in node.value.items() if value is None] if node and isinstance(node.value, dict) else []
+    empty = (
+        [key for key, value in node.value.items() if value is None]
+        if node and isinstance(node.value, dict)
+        else []
+    )
     return (*at, empty[0]) if empty else at
 
 
@@ -155,12 +192,22 @@ def check(fields: Fields, directory: str) -> Iterator[Finding]:
         argv, variable = fields.texts(*path, "command"), fields.text(*path, "env")
         if argv and not policy.program(argv):
             others = _listed(policy.programs, "name one of", "it allows no programs")
-            yield Finding((*path, "command"), "policy-command", "the policy does not allow to run "
-                          f"{quoted(argv[0])} for a secret: {others}")
+            yield Finding(
+                (*path, "command"),
+                "policy-command",
+                f"the policy does not allow to run {quoted(argv[0])} for a secret: {others}",
+            )
         if variable is not None and not policy.variable(variable):
-            yield Finding((*path, "env"), "policy-env", f"the policy does not allow the variable {quoted(variable)}: "
-                          + (f"take one whose name begins with {quoted(policy.env_prefix)}" if policy.env_prefix
-                             else "it allows none"))
+            yield Finding(
+                (*path, "env"),
+                "policy-env",
+                f"the policy does not allow the variable {quoted(variable)}: "
+                + (
+                    f"take one whose name begins with {quoted(policy.env_prefix)}"
+                    if policy.env_prefix
+                    else "it allows none"
+                ),
+            )
     for role, place in _HOSTS:
         yield from _host(policy, role, fields.text(*place), place)
     if fields.text(*_SOURCE, "host") is None:
@@ -180,18 +227,27 @@ def _token_urls(fields: Fields) -> Iterator[tuple[str, str]]:
 
 
 def _paths(fields: Fields, directory: str, policy: Allowed) -> Iterator[Finding]:
-    named = (*((path, policy.ca_files, "policy-ca-file") for path in _CA_FILES),
-             *(((*path, "file"), policy.secret_files, "policy-secret-file") for path in _SECRETS),
-             (("spec", "lmtp", "socket"), policy.sockets, "policy-socket"),
-             (("spec", "maildir", "path"), policy.maildirs, "policy-maildir"))
+    named = (
+        *((path, policy.ca_files, "policy-ca-file") for path in _CA_FILES),
+        *(((*path, "file"), policy.secret_files, "policy-secret-file") for path in _SECRETS),
+        (("spec", "lmtp", "socket"), policy.sockets, "policy-socket"),
+        (("spec", "maildir", "path"), policy.maildirs, "policy-maildir"),
+    )
     for path, roots, rule in named:
         text = fields.text(*path)
-        if text is not None and not is_beneath(os.path.join(directory, text), roots):  # noqa: PTH118  # keeps `..`
-            yield Finding(path, rule, f"the policy does not allow {quoted(text)} here: "
-                          f"{_listed(roots, 'it may stand in', 'it allows no place')}")
+        # keeps `..`
+        if text is not None and not is_beneath(os.path.join(directory, text), roots):  # noqa: PTH118
+            yield Finding(
+                path,
+                rule,
+                f"the policy does not allow {quoted(text)} here: "
+                f"{_listed(roots, 'it may stand in', 'it allows no place')}",
+            )
 
 
-def _host(policy: Allowed, role: Role, host: str | None, path: tuple[str, ...]) -> Iterator[Finding]:
+def _host(
+    policy: Allowed, role: Role, host: str | None, path: tuple[str, ...]
+) -> Iterator[Finding]:
     if host is None:
         return
     try:
@@ -199,8 +255,12 @@ def _host(policy: Allowed, role: Role, host: str | None, path: tuple[str, ...]) 
     except ValueError:
         return  # that is said already
     if not policy.host(role, name):
-        yield Finding(path, "policy-host", f"the policy does not allow to connect to {quoted(host)}: "
-                      f"{_listed(policy.hosts(role), 'it allows', 'it allows no hosts here')}")
+        yield Finding(
+            path,
+            "policy-host",
+            f"the policy does not allow to connect to {quoted(host)}: "
+            f"{_listed(policy.hosts(role), 'it allows', 'it allows no hosts here')}",
+        )
 
 
 def _host_of(url: str) -> str | None:
@@ -222,10 +282,16 @@ def schema() -> str:
 
     made = model_json_schema(Policy, ref_template="#/definitions/{model}", schema_generator=Draft7)
     definitions = made.pop("$defs")
-    whole = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "mailcollector policy", **made,
-             "definitions": definitions}
+    whole = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "mailcollector policy",
+        **made,
+        "definitions": definitions,
+    }
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
-    (File(__file__).parents[2] / "schemas" / "mailcollector-policy.v1.json").write_text(schema(), encoding="utf-8")
+    (File(__file__).parents[2] / "schemas" / "mailcollector-policy.v1.json").write_text(
+        schema(), encoding="utf-8"
+    )

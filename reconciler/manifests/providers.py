@@ -24,7 +24,8 @@ def host(fields: Fields) -> str | None:
 
 
 def server(host: str) -> str:
-    """The same text for all hosts that lead to the same mailboxes: imap.gmail.com and pop.gmail.com."""
+    """The same text for all hosts that lead to the same mailboxes: imap.gmail.com and
+    pop.gmail.com."""
     provider = known.of_host(host)
     if provider:
         return provider.family or provider.title
@@ -37,16 +38,27 @@ def server(host: str) -> str:
 def hints(fields: Fields) -> Iterator[Finding]:
     """Its ways of logging in, and how often."""
     provider = known.named(fields.text(*_SOURCE, "provider") or "") or known.of_host(
-        fields.text(*_SOURCE, "host") or "")
+        fields.text(*_SOURCE, "host") or ""
+    )
     if provider is None:
         return
     if fields.has(*_SOURCE, "password") and (told := _login(provider)):
-        yield Finding((*_SOURCE, "password"), "provider-login", told,
-                      Severity.INFO if provider.takes_passwords else Severity.WARNING, key=True)
+        yield Finding(
+            (*_SOURCE, "password"),
+            "provider-login",
+            told,
+            Severity.INFO if provider.takes_passwords else Severity.WARNING,
+            key=True,
+        )
     interval = fields.text("spec", "collect", "interval")
     if provider.shortest and interval is not None and seconds(interval) < provider.shortest:
-        yield Finding(("spec", "collect", "interval"), "interval-too-short", f"{provider.title} may lock an account "
-                      "that logs in more than once a minute: use 1m or longer, or `push: true`", Severity.WARNING)
+        yield Finding(
+            ("spec", "collect", "interval"),
+            "interval-too-short",
+            f"{provider.title} may lock an account "
+            "that logs in more than once a minute: use 1m or longer, or `push: true`",
+            Severity.WARNING,
+        )
 
 
 def _login(provider: Provider) -> str:
@@ -56,5 +68,7 @@ def _login(provider: Provider) -> str:
     if provider.logins[0] != "app-password" or "password" in provider.logins:
         return ""
     other = ", or use `oauth2`" if "oauth2" in provider.logins else ""
-    return (f"{provider.title} takes an app password, never the account's own: make one in the account's security "
-            f"settings{other} (docs/providers.md)")
+    return (
+        f"{provider.title} takes an app password, never the account's own: make one in the account's security "
+        f"settings{other} (docs/providers.md)"
+    )

@@ -22,8 +22,8 @@ _FROM: Path = ("spec", "from")
 
 
 class Reading(Struct, frozen=True):
-    """`document` is what is judged, `own` what stands in the file; `value` is what the model gets. `partial`: what is
-    missing may stand elsewhere. `found`: what is wrong whatever it says."""
+    """`document` is what is judged, `own` what stands in the file; `value` is what the model gets.
+    `partial`: what is missing may stand elsewhere. `found`: what is wrong whatever it says."""
 
     document: Document
     own: Document
@@ -37,7 +37,8 @@ class Reading(Struct, frozen=True):
     found: tuple[Finding, ...] = ()
 
     def place(self, path: Path, key: bool = False) -> Position:  # as `Document.place`
-        """Where to look in the manifest's own file: what comes from the template is where that is named."""
+        """Where to look in the manifest's own file: what comes from the template is where that is
+        named."""
         position = self.document.place(path, key=key)
         return self.own.place(_FROM) if position.file else position
 
@@ -47,8 +48,15 @@ class Reading(Struct, frozen=True):
             told = self._told(finding) if self.template else finding
             if told is not None:
                 anchor = self.document.anchor(finding.path, key=finding.key)
-                at = f" (the value of the anchor {quoted('&' + anchor.name)} in line {anchor.line})" if anchor else ""
-                yield self.place(finding.path, finding.key), replace(told, message=told.message + at) if at else told
+                at = (
+                    f" (the value of the anchor {quoted('&' + anchor.name)} in line {anchor.line})"
+                    if anchor
+                    else ""
+                )
+                yield (
+                    self.place(finding.path, finding.key),
+                    replace(told, message=told.message + at) if at else told,
+                )
 
     def _told(self, finding: Finding) -> Finding | None:
         """As it concerns a collector."""
@@ -60,7 +68,9 @@ class Reading(Struct, frozen=True):
             return finding
         if self.template is None or finding in self.template.lints:
             return None
-        return replace(finding, message=f"{finding.message} (it comes from the template {name} in {file})")
+        return replace(
+            finding, message=f"{finding.message} (it comes from the template {name} in {file})"
+        )
 
 
 def reading(found: Document, file: str, templates: Templates) -> Reading:
@@ -82,31 +92,52 @@ def _of_template(plain: Reading) -> Reading:
     spec, name = plain.own.root.child("spec"), _name(plain.own)
     assert spec is not None  # noqa: S101  # looked for before
     root = merging.replaced(plain.own.root, "spec", merging.named(spec, name))
-    return replace(plain, document=Document(root, plain.own.findings), value=root.value, partial=True)
+    return replace(
+        plain, document=Document(root, plain.own.findings), value=root.value, partial=True
+    )
 
 
 def _derived(plain: Reading, name: str, file: str, templates: Templates) -> Reading:
     template = templates.find(name)
     fields = template.fields(str(File(file).parent), _name(plain.own)) if template else None
     if template is None or fields is None:
-        return replace(plain, partial=True, names=name, found=(_unusable(name, template, templates),))
+        return replace(
+            plain, partial=True, names=name, found=(_unusable(name, template, templates),)
+        )
     root = plain.own.root
     spec = root.child("spec")
     assert spec is not None  # noqa: S101  # looked for before
     own = merging.without(spec, "from")
     both = merging.merged(fields, own)
     whole = merging.replaced(root, "spec", both)
-    value = {**whole.value, "spec": {**whole.value["spec"], "from": name}, "ownDigest": digest_of(own.value),
-             "templateDigest": template.digest}
-    return Reading(Document(whole, plain.own.findings), plain.own, MergedCollector, value, names=name,
-                   template=template, found=tuple(redirected(fields, own, both, template.overridable, name)))
+    value = {
+        **whole.value,
+        "spec": {**whole.value["spec"], "from": name},
+        "ownDigest": digest_of(own.value),
+        "templateDigest": template.digest,
+    }
+    return Reading(
+        Document(whole, plain.own.findings),
+        plain.own,
+        MergedCollector,
+        value,
+        names=name,
+        template=template,
+        found=tuple(redirected(fields, own, both, template.overridable, name)),
+    )
 
 
 def _unusable(name: str, template: Template | None, templates: Templates) -> Finding:
     if template is None:
-        return Finding(_FROM, "unknown-template", templates.missing(name),
-                       Severity.ERROR if templates.whole else Severity.WARNING)
-    return Finding(_FROM, "invalid-template", f"the Template {quoted(name)} is invalid: {template.error}")
+        return Finding(
+            _FROM,
+            "unknown-template",
+            templates.missing(name),
+            Severity.ERROR if templates.whole else Severity.WARNING,
+        )
+    return Finding(
+        _FROM, "invalid-template", f"the Template {quoted(name)} is invalid: {template.error}"
+    )
 
 
 def _name(found: Document) -> str:

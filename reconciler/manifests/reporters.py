@@ -38,8 +38,10 @@ def _block(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool) -> str:
     severity = str(diagnostic.severity)
     if colour:
         severity = f"\x1b[1;{_COLOURS[diagnostic.severity]}m{severity}\x1b[0m"
-    head = (f"{escaped(diagnostic.file)}:{diagnostic.line}:{diagnostic.column}: {severity}: {diagnostic.message} "
-            f"[{diagnostic.rule}]")
+    head = (
+        f"{escaped(diagnostic.file)}:{diagnostic.line}:{diagnostic.column}: {severity}: {diagnostic.message} "
+        f"[{diagnostic.rule}]"
+    )
     return "\n".join([head, *excerpts.of(diagnostic)])
 
 
@@ -68,7 +70,6 @@ class _Excerpts:
                 self._lines[file] = []
         return self._lines[file]
 
-
     def _data(self, file: str) -> bytes:
         return self._given[file] if file in self._given else files.read(Path(file))
 
@@ -77,18 +78,26 @@ def _masked(line: str) -> str:
     """The line up to what may be a secret."""
     for found in _VALUE.finditer(line):
         if _SECRET_KEY.search(found[1]):
-            return f"{line[:found.end()]}…"
+            return f"{line[: found.end()]}…"
     return line
 
 
 def _summary(validation: Validation) -> str:
-    counts = {severity: sum(found.severity is severity for found in validation) for severity in Severity}
+    counts = {
+        severity: sum(found.severity is severity for found in validation) for severity in Severity
+    }
     files_read = _plural(len(validation.files), "file")
     if not any(counts.values()):
         return f"{_plural(validation.manifests, 'manifest')} in {files_read}: no errors"
-    found = ", ".join(_plural(counts[severity], word) for severity, word in
-                      ((Severity.ERROR, "error"), (Severity.WARNING, "warning"), (Severity.INFO, "note"))
-                      if counts[severity])
+    found = ", ".join(
+        _plural(counts[severity], word)
+        for severity, word in (
+            (Severity.ERROR, "error"),
+            (Severity.WARNING, "warning"),
+            (Severity.INFO, "note"),
+        )
+        if counts[severity]
+    )
     rules = list(dict.fromkeys(diagnostic.rule for diagnostic in validation))
     more = f"mailcollector explain {rules[0] if len(rules) == 1 else 'RULE'}"
     return f"{found} in {files_read}; `{more}` tells more"
@@ -105,8 +114,11 @@ def as_json(validation: Validation) -> str:
 
 def github(validation: Validation) -> str:
     """Workflow commands, which GitHub shows beside the lines of a pull request."""
-    return "".join(f"::{_GITHUB[found.severity]} file={_property(found.file)},line={found.line},col={found.column},"
-                   f"title={_property(found.rule)}::{_data(found.message)}\n" for found in validation)
+    return "".join(
+        f"::{_GITHUB[found.severity]} file={_property(found.file)},line={found.line},col={found.column},"
+        f"title={_property(found.rule)}::{_data(found.message)}\n"
+        for found in validation
+    )
 
 
 def _data(text: str) -> str:
@@ -118,16 +130,26 @@ def _property(text: str) -> str:
 
 
 def gitlab(validation: Validation) -> str:
-    """A Code Quality report (GitLab's subset of Code Climate's), which merge requests show beside the lines."""
+    """A Code Quality report (GitLab's subset of Code Climate's), which merge requests show beside
+    the lines."""
     seen: Counter[str] = Counter()
     found = []
     for one in validation:
-        identity = f"{one.file}\0{one.path}\0{one.rule}\0{one.message}"  # without the line, which moves
+        identity = (
+            f"{one.file}\0{one.path}\0{one.rule}\0{one.message}"  # without the line, which moves
+        )
         seen[identity] += 1
-        found.append({
-            "description": one.message, "check_name": one.rule, "severity": _GITLAB[one.severity],
-            "fingerprint": hashlib.sha256(f"{identity}\0{seen[identity]}".encode("utf-8", "replace")).hexdigest(),
-            "location": {"path": _relative(one.file), "lines": {"begin": one.line}}})
+        found.append(
+            {
+                "description": one.message,
+                "check_name": one.rule,
+                "severity": _GITLAB[one.severity],
+                "fingerprint": hashlib.sha256(
+                    f"{identity}\0{seen[identity]}".encode("utf-8", "replace")
+                ).hexdigest(),
+                "location": {"path": _relative(one.file), "lines": {"begin": one.line}},
+            }
+        )
     return harmless_json(found) + "\n"
 
 
@@ -137,6 +159,12 @@ def _relative(file: str) -> str:
 
 
 Reporter = Callable[[Validation], str]
-REPORTERS: Mapping[str, Reporter] = {"text": text, "json": as_json, "github": github, "sarif": sarif.report,
-                                     "junit": junit.report, "gitlab": gitlab}
+REPORTERS: Mapping[str, Reporter] = {
+    "text": text,
+    "json": as_json,
+    "github": github,
+    "sarif": sarif.report,
+    "junit": junit.report,
+    "gitlab": gitlab,
+}
 """By the name that `--output` takes."""

@@ -1,6 +1,8 @@
-"""What a schema cannot say of one manifest: which fields go together, and whether domains can exist.
+"""What a schema cannot say of one manifest: which fields go together, and whether domains can
+exist.
 
-The rules read the values as they stand in the file, not the model, so that one wrong field hides no other's mistake.
+The rules read the values as they stand in the file, not the model, so that one wrong field hides no
+other's mistake.
 """
 
 from __future__ import annotations
@@ -17,26 +19,39 @@ _SOURCE = ("spec", "source")
 _DETECT = ("spec", "recipient", "detect")
 _SMTP = ("spec", "smtp")
 _SECRETS: tuple[tuple[str, ...], ...] = (
-    (*_SOURCE, "password"), (*_SOURCE, "oauth2", "clientSecret"), (*_SOURCE, "oauth2", "refreshToken"),
+    (*_SOURCE, "password"),
+    (*_SOURCE, "oauth2", "clientSecret"),
+    (*_SOURCE, "oauth2", "refreshToken"),
     ("spec", "smtp", "password"),
 )
-_HOSTS: tuple[tuple[str, ...], ...] = ((*_SOURCE, "host"), ("spec", "lmtp", "host"), ("spec", "smtp", "host"))
+_HOSTS: tuple[tuple[str, ...], ...] = (
+    (*_SOURCE, "host"),
+    ("spec", "lmtp", "host"),
+    ("spec", "smtp", "host"),
+)
 _ADDRESSES: tuple[tuple[str, ...], ...] = (
-    (*_SOURCE, "address"), ("spec", "recipient", "forwardTo"), (*_DETECT, "default"),
+    (*_SOURCE, "address"),
+    ("spec", "recipient", "forwardTo"),
+    (*_DETECT, "default"),
 )
 _OWN_TOKEN_URL = {"custom", "microsoft"}
 """Microsoft's tenants have addresses of their own."""
 _BRACED = re.compile(r"\{[^{}]*\}?|\}")
 _PLACEHOLDERS = frozenset({"{domain}", "{local}"})
-UNENCRYPTED = "user name, password and mail travel unencrypted: use `tls: implicit` or `tls: starttls`"
+UNENCRYPTED = (
+    "user name, password and mail travel unencrypted: use `tls: implicit` or `tls: starttls`"
+)
 POP3_FOLDERS = "POP3 has no folders: remove them, or use `protocol: imap`"
 POP3_PUSH = "POP3 cannot push: remove it, or use `protocol: imap`"
 FINGERPRINT_AND_CA = "the fingerprint replaces the check that `caFile` is for: keep one of the two"
 IN_MANIFEST = "a secret stands in the manifest itself: move it out, to file, env or command"
 
 
-def check(fields: Fields, *, allow_inline_secrets: bool = False, partial: bool = False) -> Iterator[Finding]:
-    """Everything that the schema cannot object to. `partial`: what is missing may stand elsewhere."""
+def check(
+    fields: Fields, *, allow_inline_secrets: bool = False, partial: bool = False
+) -> Iterator[Finding]:
+    """Everything that the schema cannot object to. `partial`: what is missing may stand
+    elsewhere."""
     yield from _inline_secrets(fields, allow_inline_secrets)
     for path in _HOSTS:
         yield from _host(fields.text(*path), path)
@@ -95,8 +110,13 @@ def _smtp(fields: Fields) -> Iterator[Finding]:
         for name in checks:
             yield Finding((*_SMTP, name), "tls-option-without-tls", unchecked(name), key=True)
         if host and fields.has(*path) and not domains.is_loopback(host):
-            yield Finding(path, "smtp-password-in-clear", "the password would travel unencrypted to another machine, "
-                          "so it is not sent: use `tls: starttls` or `tls: implicit`", key=True)
+            yield Finding(
+                path,
+                "smtp-password-in-clear",
+                "the password would travel unencrypted to another machine, "
+                "so it is not sent: use `tls: starttls` or `tls: implicit`",
+                key=True,
+            )
     elif len(checks) > 1:
         yield Finding((*_SMTP, "fingerprint"), "fingerprint-and-ca", FINGERPRINT_AND_CA, key=True)
 
@@ -111,34 +131,67 @@ def _oauth2(fields: Fields, *, partial: bool) -> Iterator[Finding]:
     for key, own in (("tokenUrl", _OWN_TOKEN_URL), ("issuer", {"custom"})):
         url = fields.text(*path, key)
         if provider not in own and fields.has(*path, key):
-            yield Finding((*path, key), "token-url", f"{provider} has its own addresses: remove `{key}`, or use "
-                                                     "`provider: custom`", key=True)
+            yield Finding(
+                (*path, key),
+                "token-url",
+                f"{provider} has its own addresses: remove `{key}`, or use `provider: custom`",
+                key=True,
+            )
         elif url is not None and not _is_private(url):
-            yield Finding((*path, key), "token-url", f"{quoted(url)} is no https address: secrets are sent there")
+            yield Finding(
+                (*path, key),
+                "token-url",
+                f"{quoted(url)} is no https address: secrets are sent there",
+            )
         elif url is not None and domains.is_neighbour(url, fields.text(*_SOURCE, "host")):
-            yield Finding((*path, key), "token-url", f"{quoted(url)} is on this machine, where other programs listen, "
-                          "and the mail server is not: name the provider's address")
+            yield Finding(
+                (*path, key),
+                "token-url",
+                f"{quoted(url)} is on this machine, where other programs listen, "
+                "and the mail server is not: name the provider's address",
+            )
 
 
 def _oauth2_lacks(fields: Fields, provider: str) -> Iterator[Finding]:
     path = (*_SOURCE, "oauth2")
-    if provider == "custom" and not fields.has(*path, "tokenUrl") and not fields.has(*path, "issuer"):
-        yield Finding(path, "token-url", "`provider: custom` needs `tokenUrl` or `issuer`: add one of them", key=True,
-                      lacks=("tokenUrl", "issuer"))
+    if (
+        provider == "custom"
+        and not fields.has(*path, "tokenUrl")
+        and not fields.has(*path, "issuer")
+    ):
+        yield Finding(
+            path,
+            "token-url",
+            "`provider: custom` needs `tokenUrl` or `issuer`: add one of them",
+            key=True,
+            lacks=("tokenUrl", "issuer"),
+        )
     if not fields.has(*path, "clientId"):
-        yield Finding(path, "oauth2-incomplete", "`clientId` is needed: register an application with the provider, and "
-                                                 "name it", key=True, lacks=("clientId",))
+        yield Finding(
+            path,
+            "oauth2-incomplete",
+            "`clientId` is needed: register an application with the provider, and name it",
+            key=True,
+            lacks=("clientId",),
+        )
     if not fields.has(*path, "refreshToken") and not fields.has(*path, "clientSecret"):
-        yield Finding(path, "oauth2-incomplete", "`refreshToken` is needed, for an account; or `clientSecret`, for an "
-                                                 "application that may read the mailbox by itself", key=True,
-                      lacks=("refreshToken", "clientSecret"))
+        yield Finding(
+            path,
+            "oauth2-incomplete",
+            "`refreshToken` is needed, for an account; or `clientSecret`, for an "
+            "application that may read the mailbox by itself",
+            key=True,
+            lacks=("refreshToken", "clientSecret"),
+        )
 
 
 def _is_private(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and (parts.scheme == "https" or (
-            parts.scheme == "http" and domains.is_loopback(parts.hostname or "")))
+        return bool(parts.hostname) and (
+            parts.scheme == "https"
+            or (parts.scheme == "http" and domains.is_loopback(parts.hostname or ""))
+        )
     except ValueError:
         return False
 
@@ -146,7 +199,9 @@ def _is_private(url: str) -> bool:
 def _lists(fields: Fields) -> Iterator[Finding]:
     yield from _duplicates(fields.texts(*_SOURCE, "folders"), (*_SOURCE, "folders"), str)
     yield from _duplicates(fields.texts(*_DETECT, "from"), (*_DETECT, "from"), str.casefold)
-    yield from _duplicates(fields.texts(*_DETECT, "mailboxes"), (*_DETECT, "mailboxes"), str.casefold)
+    yield from _duplicates(
+        fields.texts(*_DETECT, "mailboxes"), (*_DETECT, "mailboxes"), str.casefold
+    )
     for index, domain in enumerate(fields.texts(*_DETECT, "from")):
         yield from _domain(domain, (*_DETECT, "from", index))
     to = fields.text(*_DETECT, "to")
@@ -158,7 +213,11 @@ def _placeholders(fields: Fields) -> Iterator[Finding]:
     path = ("spec", "maildir", "path")
     for braced in _BRACED.findall(fields.text(*path) or ""):
         if braced not in _PLACEHOLDERS:
-            yield Finding(path, "placeholder", f"{quoted(braced)} is no placeholder: use {{domain}} and {{local}}")
+            yield Finding(
+                path,
+                "placeholder",
+                f"{quoted(braced)} is no placeholder: use {{domain}} and {{local}}",
+            )
 
 
 def _default_elsewhere(fields: Fields) -> Iterator[Finding]:
@@ -169,8 +228,13 @@ def _default_elsewhere(fields: Fields) -> Iterator[Finding]:
     domain = domains.to_unicode(default.rpartition("@")[2])
     remote = {domains.to_unicode(name) for name in fields.texts(*_DETECT, "from")}
     if domain in remote and domain != domains.to_unicode(to):
-        yield Finding((*_DETECT, "default"), "unreachable-default", f"{quoted(domain)} is a remote domain, from which "
-                      f"this collector takes mail away: name a mailbox of {quoted(to)}", Severity.WARNING)
+        yield Finding(
+            (*_DETECT, "default"),
+            "unreachable-default",
+            f"{quoted(domain)} is a remote domain, from which "
+            f"this collector takes mail away: name a mailbox of {quoted(to)}",
+            Severity.WARNING,
+        )
 
 
 def _host(host: str | None, path: Path) -> Iterator[Finding]:
@@ -193,10 +257,14 @@ def _host_mistake(host: str) -> str | None:
 def _address(address: str | None, path: Path) -> Iterator[Finding]:
     if address is not None:
         domain = address.rpartition("@")[2]
-        yield from _domain(domain, path, "address", f"{quoted(address)} is no mail address: {quoted(domain)}")
+        yield from _domain(
+            domain, path, "address", f"{quoted(address)} is no mail address: {quoted(domain)}"
+        )
 
 
-def _domain(domain: str, path: Path, rule: str = "domain", subject: str | None = None) -> Iterator[Finding]:
+def _domain(
+    domain: str, path: Path, rule: str = "domain", subject: str | None = None
+) -> Iterator[Finding]:
     try:
         domains.to_ascii(domain)
     except ValueError as error:
@@ -207,6 +275,10 @@ def _duplicates(items: Sequence[str], path: Path, fold: Callable[[str], str]) ->
     seen: set[str] = set()
     for index, item in enumerate(items):
         if fold(item) in seen:
-            yield Finding((*path, index), "duplicate-item", f"{quoted(item)} stands in this list already: remove it",
-                          Severity.WARNING)
+            yield Finding(
+                (*path, index),
+                "duplicate-item",
+                f"{quoted(item)} stands in this list already: remove it",
+                Severity.WARNING,
+            )
         seen.add(fold(item))

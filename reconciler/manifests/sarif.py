@@ -1,4 +1,5 @@
-"""Diagnostics as SARIF 2.1.0 (OASIS), which GitHub's code scanning, GitLab, Azure DevOps and editors read."""
+"""Diagnostics as SARIF 2.1.0 (OASIS), which GitHub's code scanning, GitLab, Azure DevOps and
+editors read."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ from reconciler.manifests.catalogue import RULES, WARNINGS
 from reconciler.manifests.diagnostics import Diagnostic, Severity, harmless_json
 from reconciler.manifests.validation import Validation
 
-_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _INDEX = {rule: index for index, rule in enumerate(RULES)}
 
@@ -23,8 +26,11 @@ def report(validation: Validation) -> str:
         "version": metadata.version("mailcollector"),
         "rules": [_rule(rule, meaning) for rule, meaning in RULES.items()],
     }
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints",
-           "results": [_result(found) for found in validation]}
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(found) for found in validation],
+    }
     return harmless_json({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}) + "\n"
 
 
@@ -32,25 +38,38 @@ def _rule(rule: str, meaning: str) -> dict[str, Any]:
     first, stop, _ = meaning.partition(". ")
     severity = "warning" if rule in WARNINGS else "error"
     more = f"`mailcollector explain {rule}` tells it, too."
-    return {"id": rule, "name": "".join(map(str.capitalize, rule.split("-"))),
-            "shortDescription": {"text": first + "." * bool(stop)}, "fullDescription": {"text": meaning},
-            "help": {"text": f"{meaning} {more.replace('`', '')}", "markdown": f"{meaning}\n\n{more}"},
-            "defaultConfiguration": {"level": severity},
-            "properties": {"tags": ["configuration"]}}
+    return {
+        "id": rule,
+        "name": "".join(map(str.capitalize, rule.split("-"))),
+        "shortDescription": {"text": first + "." * bool(stop)},
+        "fullDescription": {"text": meaning},
+        "help": {"text": f"{meaning} {more.replace('`', '')}", "markdown": f"{meaning}\n\n{more}"},
+        "defaultConfiguration": {"level": severity},
+        "properties": {"tags": ["configuration"]},
+    }
 
 
 def _result(found: Diagnostic) -> dict[str, Any]:
-    where: dict[str, Any] = {"physicalLocation": {
-        "artifactLocation": {"uri": _uri(found.file)},
-        "region": {"startLine": found.line, "startColumn": found.column}}}
+    where: dict[str, Any] = {
+        "physicalLocation": {
+            "artifactLocation": {"uri": _uri(found.file)},
+            "region": {"startLine": found.line, "startColumn": found.column},
+        }
+    }
     if found.path:
         where["logicalLocations"] = [{"fullyQualifiedName": found.path}]
-    return {"ruleId": found.rule, "ruleIndex": _INDEX[found.rule], "level": _LEVELS[found.severity],
-            "message": {"text": found.message}, "locations": [where]}
+    return {
+        "ruleId": found.rule,
+        "ruleIndex": _INDEX[found.rule],
+        "level": _LEVELS[found.severity],
+        "message": {"text": found.message},
+        "locations": [where],
+    }
 
 
 def _uri(file: str) -> str:
-    """Relative files stay relative (to the directory that the command ran in), as URIs (RFC 3986)."""
+    """Relative files stay relative (to the directory that the command ran in), as URIs (RFC
+    3986)."""
     path = Path(file)
     name = quote(path.as_posix(), safe="/", errors="surrogateescape")
     return f"file://{name}" if path.is_absolute() else name

@@ -1,12 +1,22 @@
-"""What a plain scalar means: the core schema of YAML 1.2, less whatever readers of YAML disagree about."""
+"""What a plain scalar means: the core schema of YAML 1.2, less whatever readers of YAML disagree
+about."""
 
 from __future__ import annotations
 
 import re
 
 _WORDS: dict[str, bool | None] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
 }
 _NUMBER_START = frozenset("0123456789+-.")
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
@@ -24,7 +34,8 @@ Scalar = str | int | float | bool | None
 
 
 class AmbiguousNumber(Exception):
-    """The text is a number to one reader and another number, or none, to the next. The message says what to write."""
+    """The text is a number to one reader and another number, or none, to the next. The message says
+    what to write."""
 
 
 def resolve(text: str) -> Scalar:
@@ -46,11 +57,15 @@ def resolve(text: str) -> Scalar:
 def _refuse_ambiguous(text: str) -> None:
     if _LEADING_ZERO.fullmatch(text):
         digits = text.lstrip("+-0").replace("_", "") or "0"
-        raise AmbiguousNumber(f"a leading zero means octal to one YAML reader and decimal to the next: write {digits} "
-                              f'for the number, "{text}" for text')
+        raise AmbiguousNumber(
+            f"a leading zero means octal to one YAML reader and decimal to the next: write {digits} "
+            f'for the number, "{text}" for text'
+        )
     if _OTHER_BASE.fullmatch(text):
-        raise AmbiguousNumber(f'numbers are written in decimal: write {int(text.replace("_", ""), 0)} for the number, '
-                              f'"{text}" for text')
+        raise AmbiguousNumber(
+            f"numbers are written in decimal: write {int(text.replace('_', ''), 0)} for the number, "
+            f'"{text}" for text'
+        )
     if _NOT_FINITE.fullmatch(text):
         raise AmbiguousNumber(f'this is not a finite number: quote it, "{text}", if it is text')
     if _TOO_LONG.fullmatch(text):
@@ -58,7 +73,8 @@ def _refuse_ambiguous(text: str) -> None:
 
 
 def _long(text: str) -> str:
-    """Whatever its digits and its base. Python works out no decimal of more than 4,300, and others at a price."""
+    """Whatever its digits and its base. Python works out no decimal of more than 4,300, and others
+    at a price."""
     if any(form.fullmatch(text) for form in (_TOO_LONG, _LEADING_ZERO, _OTHER_BASE, _FLOAT)):
         raise AmbiguousNumber(_INEXACT)
     return text
@@ -67,5 +83,7 @@ def _long(text: str) -> str:
 def _finite(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise AmbiguousNumber(f'this is more than a number can hold: quote it, "{text}", if it is text')
+        raise AmbiguousNumber(
+            f'this is more than a number can hold: quote it, "{text}", if it is text'
+        )
     return value

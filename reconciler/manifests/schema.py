@@ -1,8 +1,9 @@
-"""The JSON Schema of the manifests: generated from `manifests.spec`, committed, shipped with the package.
+"""The JSON Schema of the manifests: generated from `manifests.spec`, committed, shipped with the
+package.
 
-`python -m reconciler.manifests.schema` writes it anew. Draft 7 is the newest that yaml-language-server, and with it
-most editors, understands whole. `kind` chooses the spec through if/then, so that an error is told of the field that is
-wrong and never as "matches none of these".
+`python -m reconciler.manifests.schema` writes it anew. Draft 7 is the newest that
+yaml-language-server, and with it most editors, understands whole. `kind` chooses the spec through
+if/then, so that an error is told of the field that is wrong and never as "matches none of these".
 """
 
 from __future__ import annotations
@@ -14,10 +15,21 @@ from typing import Any
 FILE = "mailcollector.v1.json"
 ID = f"https://mailcollector.dev/schemas/{FILE}"
 _DRAFT = "http://json-schema.org/draft-07/schema#"
-EDITING = frozenset({"defaultSnippets", "deprecationMessage", "enumDescriptions", "errorMessage", "markdownDescription",
-                     "patternErrorMessage"})
-"""Keywords of editors (VS Code, yaml-language-server) that JSON Schema does not know; validators pass over them."""
-_DESCRIBING = EDITING - {"errorMessage"} | frozenset({"$schema", "$id", "title", "description", "default", "examples"})
+EDITING = frozenset(
+    {
+        "defaultSnippets",
+        "deprecationMessage",
+        "enumDescriptions",
+        "errorMessage",
+        "markdownDescription",
+        "patternErrorMessage",
+    }
+)
+"""Keywords of editors (VS Code, yaml-language-server) that JSON Schema does not know; validators
+pass over them."""
+_DESCRIBING = EDITING - {"errorMessage"} | frozenset(
+    {"$schema", "$id", "title", "description", "default", "examples"}
+)
 
 
 def text() -> str:
@@ -39,8 +51,8 @@ def _without(schema: Any, keywords: frozenset[str]) -> Any:
 
 
 def inlined() -> dict[str, Any]:
-    """The schema as committed with its references followed and its descriptions left out, for Python's regular
-    expressions: it validates faster."""
+    """The schema as committed with its references followed and its descriptions left out, for
+    Python's regular expressions: it validates faster."""
     schema = json.loads(text())
     definitions = schema.pop("definitions")
     whole: dict[str, Any] = _inline(schema, definitions)
@@ -54,8 +66,11 @@ def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
         return schema
     if "$ref" in schema:
         return _inline(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    plain = {key: _inline(value, definitions) for key, value in schema.items()
-             if isinstance(value, dict) or key not in _DESCRIBING}
+    plain = {
+        key: _inline(value, definitions)
+        for key, value in schema.items()
+        if isinstance(value, dict) or key not in _DESCRIBING
+    }
     if "pattern" in plain:
         for condition in ("if", "then"):
             plain.pop(condition, None)
@@ -65,7 +80,8 @@ def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
 
 def generated() -> str:
     """The schema as `manifests.spec` has it now."""
-    from pydantic import BaseModel  # noqa: PLC0415  # printing the committed schema is to stay cheap
+    # printing the committed schema is to stay cheap
+    from pydantic import BaseModel  # noqa: PLC0415
     from pydantic.json_schema import models_json_schema  # noqa: PLC0415
 
     from reconciler.manifests import _editors  # noqa: PLC0415
@@ -73,34 +89,64 @@ def generated() -> str:
     from reconciler.manifests.partial import derived_spec, template_spec  # noqa: PLC0415
     from reconciler.manifests.spec import CollectorSpec, DestinationSpec, Metadata  # noqa: PLC0415
 
-    models: list[type[BaseModel]] = [Metadata, CollectorSpec, derived_spec(), DestinationSpec, template_spec()]
+    models: list[type[BaseModel]] = [
+        Metadata,
+        CollectorSpec,
+        derived_spec(),
+        DestinationSpec,
+        template_spec(),
+    ]
     references, definitions = models_json_schema(
-        [(model, "validation") for model in models], ref_template="#/definitions/{model}", schema_generator=Draft7)
+        [(model, "validation") for model in models],
+        ref_template="#/definitions/{model}",
+        schema_generator=Draft7,
+    )
     metadata, whole, derived, destination, template = (
-        {"defaultSnippets": _editors.snippets(model), "allOf": [references[model, "validation"]]} for model in models)
+        {"defaultSnippets": _editors.snippets(model), "allOf": [references[model, "validation"]]}
+        for model in models
+    )
     specs: dict[str, Any] = {
-        "MailCollector": {"type": "object", "then": derived, "else": whole,
-                          "if": {"type": "object", "properties": {"from": {}}, "required": ["from"]}},
-        "Destination": destination, "Template": template,
+        "MailCollector": {
+            "type": "object",
+            "then": derived,
+            "else": whole,
+            "if": {"type": "object", "properties": {"from": {}}, "required": ["from"]},
+        },
+        "Destination": destination,
+        "Template": template,
     }
-    kinds = [{"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-              "then": {"properties": {"spec": spec}}} for kind, spec in specs.items()]
+    kinds = [
+        {
+            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+            "then": {"properties": {"spec": spec}},
+        }
+        for kind, spec in specs.items()
+    ]
     schema = {
         "$schema": _DRAFT,
         "$id": ID,
         "title": "Manifest of mailcollector",
         "description": "A collector of mail from one remote account, a destination that collected mail goes to, or a "
-                       "template of what many collectors have in common.",
+        "template of what many collectors have in common.",
         "type": "object",
         "properties": {
-            "apiVersion": {"description": "The version of this format.", "const": "mailcollector/v1",
-                           "errorMessage": "`apiVersion` is mailcollector/v1"},
-            "kind": {"description": "What this manifest declares.", "enum": list(specs),
-                     "enumDescriptions": [_editors.KINDS[kind] for kind in specs],
-                     "errorMessage": f"`kind` is one of {', '.join(specs)}"},
+            "apiVersion": {
+                "description": "The version of this format.",
+                "const": "mailcollector/v1",
+                "errorMessage": "`apiVersion` is mailcollector/v1",
+            },
+            "kind": {
+                "description": "What this manifest declares.",
+                "enum": list(specs),
+                "enumDescriptions": [_editors.KINDS[kind] for kind in specs],
+                "errorMessage": f"`kind` is one of {', '.join(specs)}",
+            },
             "metadata": {"description": "What identifies the manifest.", **metadata},
-            "spec": {"description": "What is declared; its fields depend on kind.", "type": "object",
-                     "errorMessage": "A mapping belongs here; its fields depend on `kind`"},
+            "spec": {
+                "description": "What is declared; its fields depend on kind.",
+                "type": "object",
+                "errorMessage": "A mapping belongs here; its fields depend on `kind`",
+            },
         },
         "additionalProperties": False,
         "allOf": [_editors.required(["apiVersion", "kind", "metadata", "spec"]), *kinds],

@@ -56,7 +56,16 @@ VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FINGERPRINT = r"^(?:sha256:)?[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}$"
 HEADER = r"^[!-9;-~]+$"
 """A field name (RFC 5322, section 2.2)."""
-_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+}
 
 T = TypeVar("T")
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=63)]
@@ -85,7 +94,12 @@ Count = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(_whole)]
 def seconds(interval: str) -> float:
     """The length of an `Interval` such as 5m, 90s, 1h30m, 1d."""
     units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-    return float(sum(int(number) * units[unit] for number, unit in re.findall(r"([0-9]{1,18})([dhms])", interval)))
+    return float(
+        sum(
+            int(number) * units[unit]
+            for number, unit in re.findall(r"([0-9]{1,18})([dhms])", interval)
+        )
+    )
 
 
 def octets(size: str) -> int:
@@ -97,8 +111,14 @@ def octets(size: str) -> int:
 class Declared(BaseModel):
     """Base of everything that stands in a manifest: camelCase keys, nothing unknown, nothing converted."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True,
-                              validate_by_name=False, validate_by_alias=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        validate_by_name=False,
+        validate_by_alias=True,
+    )
 
     exactly_one: ClassVar[tuple[str, ...]] = ()
     """Keys of which one must be there and no other."""
@@ -134,11 +154,17 @@ class Declared(BaseModel):
         from reconciler.manifests._descriptions import descriptions  # noqa: PLC0415  # only for the schema
 
         texts = descriptions(sys.modules[Declared.__module__])
-        return {name: text for base in reversed(cls.__mro__) for name, text in texts.get(base.__name__, {}).items()
-                if name in cls.model_fields}
+        return {
+            name: text
+            for base in reversed(cls.__mro__)
+            for name, text in texts.get(base.__name__, {}).items()
+            if name in cls.model_fields
+        }
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         from reconciler.manifests._editors import dress  # noqa: PLC0415  # only for the schema
 
         schema = handler(core)
@@ -217,10 +243,20 @@ class SourceSpec(Declared):
 
     exactly_one = ("password", "oauth2")
 
-    provider: Annotated[str, AfterValidator(_of_a_provider),
-                        WithJsonSchema({
-                            "type": "string", "enum": list(known.NAMES),
-                            "enumDescriptions": [provider.title for provider in known.PROVIDERS]})] | None = None
+    provider: (
+        Annotated[
+            str,
+            AfterValidator(_of_a_provider),
+            WithJsonSchema(
+                {
+                    "type": "string",
+                    "enum": list(known.NAMES),
+                    "enumDescriptions": [provider.title for provider in known.PROVIDERS],
+                }
+            ),
+        ]
+        | None
+    ) = None
     """A provider that is known (docs/providers.md): host, port and tls are its own where they are not written here, and
     so is protocol.
 
@@ -282,8 +318,11 @@ class SourceSpec(Declared):
     @classmethod
     def _preset(cls, data: Any) -> Any:
         """What the provider has and the manifest leaves out."""
-        provider = known.named(data["provider"]) if isinstance(data, dict) and isinstance(
-            data.get("provider"), str) else None
+        provider = (
+            known.named(data["provider"])
+            if isinstance(data, dict) and isinstance(data.get("provider"), str)
+            else None
+        )
         return data if provider is None else provider.filled(data)
 
     @property
@@ -392,8 +431,20 @@ class CollectorSpec(Declared):
     """The Destination's name; else the one marked default."""
 
 
-Overridable = Literal["protocol", "provider", "host", "port", "tls", "caFile", "fingerprint", "via", "oauth2.provider",
-                      "oauth2.issuer", "oauth2.tokenUrl", "oauth2.caFile"]
+Overridable = Literal[
+    "protocol",
+    "provider",
+    "host",
+    "port",
+    "tls",
+    "caFile",
+    "fingerprint",
+    "via",
+    "oauth2.provider",
+    "oauth2.issuer",
+    "oauth2.tokenUrl",
+    "oauth2.caFile",
+]
 """What decides where a source's secret goes, and who can read it on the way."""
 
 

@@ -1,7 +1,8 @@
 """Changing a field of a document in its text, so that everything around it stays byte for byte.
 
-Where the text cannot be spliced with the result that was meant (aliases, block scalars), the document alone is written
-anew by ruamel.yaml's round trip, which keeps comments, order and quoting, though not every space.
+Where the text cannot be spliced with the result that was meant (aliases, block scalars), the
+document alone is written anew by ruamel.yaml's round trip, which keeps comments, order and quoting,
+though not every space.
 """
 
 from __future__ import annotations
@@ -47,12 +48,14 @@ class Setting(Struct, frozen=True):
 
 
 def value_of(text: str) -> Any:
-    """What a person types as a value: YAML where it is a list, a mapping or in quotes; else a number, true, false or
-    null, or the text as it stands. Raises Unspliceable."""
+    """What a person types as a value: YAML where it is a list, a mapping or in quotes; else a
+    number, true, false or null, or the text as it stands. Raises Unspliceable."""
     if text[:1] in {"[", "{", '"', "'"}:
         found, unusable = document.read(text.encode())
         if unusable or len(found) != 1 or found[0].findings:
-            raise Unspliceable(f"the value is not YAML: {unusable.message if unusable else 'write one value'}")
+            raise Unspliceable(
+                f"the value is not YAML: {unusable.message if unusable else 'write one value'}"
+            )
         return found[0].root.value
     try:
         return resolve(text)
@@ -81,8 +84,13 @@ def _changed(text: str, setting: Setting) -> str:
         pass
     try:
         return _rewritten(text, setting)
-    except (YAMLError, ValueError) as error:  # an alias of nothing, a day 32: what `validate` tells of
-        raise Unspliceable("the manifest cannot be changed as it stands: mend it by hand") from error
+    except (
+        YAMLError,
+        ValueError,
+    ) as error:  # an alias of nothing, a day 32: what `validate` tells of
+        raise Unspliceable(
+            "the manifest cannot be changed as it stands: mend it by hand"
+        ) from error
 
 
 def _data(text: str) -> Any:
@@ -121,7 +129,7 @@ def _spliced(text: str, setting: Setting) -> str:
         last = depth == len(setting.keys) - 1
         if entry is None:
             value = setting.value
-            for below in reversed(setting.keys[depth + 1:]):
+            for below in reversed(setting.keys[depth + 1 :]):
                 value = {below: value}
             return _inserted(text, node, key, value)
         if last and setting.value is MISSING:
@@ -135,12 +143,16 @@ def _spliced(text: str, setting: Setting) -> str:
 def _replaced(text: str, entry: tuple[Node, Node], value: Any) -> str:
     name, old = entry
     end = _end(text, old)
-    if isinstance(old, ScalarNode) and old.style in {None, "'", '"', ""} and old.end_mark.index > old.start_mark.index:
-        return text[:old.start_mark.index] + written(value, old.style or None) + text[end:]
+    if (
+        isinstance(old, ScalarNode)
+        and old.style in {None, "'", '"', ""}
+        and old.end_mark.index > old.start_mark.index
+    ):
+        return text[: old.start_mark.index] + written(value, old.style or None) + text[end:]
     colon = text.index(":", name.end_mark.index) + 1
     if isinstance(old, ScalarNode) and not old.style and not old.value:
         end = colon  # nothing stands there, whatever the mark says
-    return text[:colon] + " " + written(value) + text[max(end, colon):]
+    return text[:colon] + " " + written(value) + text[max(end, colon) :]
 
 
 def _inserted(text: str, node: MappingNode, key: str, value: Any) -> str:
@@ -161,17 +173,21 @@ def _removed(text: str, node: MappingNode, entry: tuple[Node, Node]) -> str:
     name, value = entry
     if len(node.value) == 1:
         raise Unspliceable("the last one of its mapping")
-    start, end = name.start_mark.index, max(_end(text, value), text.index(":", name.end_mark.index) + 1)
+    start, end = (
+        name.start_mark.index,
+        max(_end(text, value), text.index(":", name.end_mark.index) + 1),
+    )
     if not node.flow_style:
-        return text[:text.rfind("\n", 0, start) + 1] + text[_line_end(text, end):]
+        return text[: text.rfind("\n", 0, start) + 1] + text[_line_end(text, end) :]
     after = re.compile(r"\s*,\s*").match(text, end)
     if after:
-        return text[:start] + text[after.end():]
+        return text[:start] + text[after.end() :]
     return text[:start].rstrip().removesuffix(",") + text[end:]
 
 
 def _end(text: str, node: Node) -> int:
-    """Where the last character of a value stands; a block collection's own mark lies behind what follows it."""
+    """Where the last character of a value stands; a block collection's own mark lies behind what
+    follows it."""
     end = int(node.end_mark.index)
     if isinstance(node, ScalarNode) and node.style in {"|", ">"}:
         return len(text[:end].rstrip())
@@ -191,7 +207,8 @@ def _line_end(text: str, index: int) -> int:
 
 
 def written(value: Any, style: str | None = None) -> str:
-    """A value as it stands behind a key, in one line; texts in quotes of `style` where that is given."""
+    """A value as it stands behind a key, in one line; texts in quotes of `style` where that is
+    given."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _InLine
     yaml.default_flow_style, yaml.width, yaml.allow_unicode = True, 1 << 20, True
@@ -218,7 +235,9 @@ _InLine.add_representer(str, _InLine.represent_str)
 def _needs_quotes(text: str) -> bool:
     """A text that some reader of YAML would take for something else."""
     found, unusable = document.read(f"a: {{b: {text}, c: 1}}\nd: {text}\n".encode())
-    reads_back = not unusable and [one.root.value for one in found] == [{"a": {"b": text, "c": 1}, "d": text}]
+    reads_back = not unusable and [one.root.value for one in found] == [
+        {"a": {"b": text, "c": 1}, "d": text}
+    ]
     return text.lower() in _WORDS or not reads_back or bool(found[0].findings)
 
 

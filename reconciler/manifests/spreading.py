@@ -1,8 +1,10 @@
-"""Work on many files, spread over processes that have nothing of this one's but what they are given.
+"""Work on many files, spread over processes that have nothing of this one's but what they are
+given.
 
-They are programs of their own, not forks: what calls this has threads. No descriptor but their pipes and the log
-reaches them, and no variable of the environment but Python's and the loader's, for secrets may stand there. They end
-when their pipe does, however this process ends. What one leaves undone that ends before its time is done here.
+They are programs of their own, not forks: what calls this has threads. No descriptor but their
+pipes and the log reaches them, and no variable of the environment but Python's and the loader's,
+for secrets may stand there. They end when their pipe does, however this process ends. What one
+leaves undone that ends before its time is done here.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ T = TypeVar("T")
 C = TypeVar("C")
 R = TypeVar("R")
 Work = Callable[[Sequence[T], C], list[R]]
-"""A function of a module: what comes of some of the items, in their order, given what all have in common."""
+"""A function of a module: what comes of some of the items, in their order, given what all have in
+common."""
 
 
 def spread(work: Work[T, C, R], items: Sequence[T], common: C) -> list[R]:
@@ -43,29 +46,44 @@ def spread(work: Work[T, C, R], items: Sequence[T], common: C) -> list[R]:
     processes = min(len(os.sched_getaffinity(0)), MOST)
     if len(items) < MANY or processes < 2:
         return work(items, common)
-    parts = [items[start:start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE)]
+    parts = [items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE)]
     waiting = deque(enumerate(parts))
     found: dict[int, list[R]] = {}
     with _collecting_nothing(), ThreadPoolExecutor(processes) as threads:
         attending = []
         with suppress(RuntimeError):  # no more threads (hazard R1): the rest is done here
             for _ in range(processes):
-                attending.append(threads.submit(_attend, work, common, waiting, found))  # noqa: PERF401  # some may begin
+                # some may begin
+                attending.append(threads.submit(_attend, work, common, waiting, found))  # noqa: PERF401
         try:
             for one in attending:
                 one.result()
         finally:
             waiting.clear()
-    return [one for number, part in enumerate(parts) for one in found.get(number) or work(part, common)]
+    return [
+        one for number, part in enumerate(parts) for one in found.get(number) or work(part, common)
+    ]
 
 
-def _attend(work: Work[T, C, R], common: C, waiting: deque[tuple[int, Sequence[T]]], found: dict[int, list[R]]) -> None:
+def _attend(
+    work: Work[T, C, R],
+    common: C,
+    waiting: deque[tuple[int, Sequence[T]]],
+    found: dict[int, list[R]],
+) -> None:
     """Let one process work until nothing waits, or as long as it answers."""
     environment = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    with (suppress(OSError, EOFError, pickle.UnpicklingError, IndexError),
-          subprocess.Popen([sys.executable, "-P", "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                           env=environment, start_new_session=True) as process):  # a Ctrl-C is for us
+    with (
+        suppress(OSError, EOFError, pickle.UnpicklingError, IndexError),
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        ) as process,
+    ):  # a Ctrl-C is for us
         _send(process.stdin, program())
         _send(process.stdin, (work, common))
         while True:
@@ -85,7 +103,8 @@ def _take(pipe: Any) -> Any:
 
 @contextmanager
 def _collecting_nothing() -> Iterator[None]:
-    """Without looks for cycles: in what comes in there are none, and each would go through all of it."""
+    """Without looks for cycles: in what comes in there are none, and each would go through all of
+    it."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -99,14 +118,19 @@ def _collecting_nothing() -> Iterator[None]:
 def program() -> str:
     """Changes with every change of this program."""
     package = Path(__file__).parents[1]
-    stamps = [(str(one.relative_to(package)), found.st_size, found.st_mtime_ns)
-              for one in sorted(package.rglob("*.py")) for found in [one.stat()]]
+    stamps = [
+        (str(one.relative_to(package)), found.st_size, found.st_mtime_ns)
+        for one in sorted(package.rglob("*.py"))
+        for found in [one.stat()]
+    ]
     return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
 
 
 def serve() -> None:
     """Be such a process, until the other end of the pipe is closed."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # whoever told it to all of us waits for who asks, and that for this
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN
+    )  # whoever told it to all of us waits for who asks, and that for this
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     with suppress(EOFError, BrokenPipeError):
         if _take(source) == program():  # else another version was installed meanwhile

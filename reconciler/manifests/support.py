@@ -1,4 +1,5 @@
-"""What manifests may say already although this version cannot do it yet. One line each, to be removed with the gap."""
+"""What manifests may say already although this version cannot do it yet. One line each, to be
+removed with the gap."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ RULE = "not-supported-yet"
 
 
 class Unsupported(Struct, frozen=True):
-    """`safe`: the collector runs all the same, without the feature; otherwise it is Stalled, NotSupported."""
+    """`safe`: the collector runs all the same, without the feature; otherwise it is Stalled,
+    NotSupported."""
 
     path: tuple[str, ...]
     message: str
@@ -21,8 +23,11 @@ class Unsupported(Struct, frozen=True):
 GAPS: tuple[Unsupported, ...] = ()
 
 
-def unsupported(spec: CollectorSpec, destination: DestinationSpec | None) -> tuple[Unsupported, ...]:
-    """What this collector asks for and does not get; a path is one of its own manifest, or of its destination's."""
+def unsupported(
+    spec: CollectorSpec, destination: DestinationSpec | None
+) -> tuple[Unsupported, ...]:
+    """What this collector asks for and does not get; a path is one of its own manifest, or of its
+    destination's."""
     asked: list[Declared] = [spec, *([destination] if destination else [])]
     return tuple(gap for gap in GAPS if any(_asks(one, gap.path) for one in asked))
 

@@ -21,8 +21,8 @@ _BRACED = re.compile(r"\{[A-Za-z]+\}")
 
 
 class Template(OfNamed, Struct, frozen=True):
-    """One of them. `spec` is None where it is invalid; `error` says where and why. `lints` are told of the template
-    itself, and so not of each collector."""
+    """One of them. `spec` is None where it is invalid; `error` says where and why. `lints` are told
+    of the template itself, and so not of each collector."""
 
     named: Named
     spec: Node | None = None
@@ -41,12 +41,19 @@ class Template(OfNamed, Struct, frozen=True):
         """A valid one, of its `spec` as it stands."""
         given = spec.child(OVERRIDABLE)
         node = merging.placed(merging.without(spec, OVERRIDABLE), named.file)
-        return cls(named, node, merging.absolute(node, str(File(named.file).parent)),
-                   any(merging.NAME in text for _, text in _texts(spec.value)), tuple(given.value) if given else (),
-                   digest_of(spec.value), frozenset(lints))
+        return cls(
+            named,
+            node,
+            merging.absolute(node, str(File(named.file).parent)),
+            any(merging.NAME in text for _, text in _texts(spec.value)),
+            tuple(given.value) if given else (),
+            digest_of(spec.value),
+            frozenset(lints),
+        )
 
     def fields(self, directory: str, name: str) -> Node | None:
-        """What it gives to the collector `name`, whose file is in `directory`; None where it is invalid."""
+        """What it gives to the collector `name`, whose file is in `directory`; None where it is
+        invalid."""
         if self.error:
             return None
         node = self.spec if str(File(self.file).parent) == directory else self.elsewhere
@@ -54,14 +61,18 @@ class Template(OfNamed, Struct, frozen=True):
 
     def stamp(self) -> str:
         """Changes whenever what a collector gets from it does, or what is said of that."""
-        return digest_of([self.file, self.digest, self.error, sorted(found.message for found in self.lints)])
+        return digest_of(
+            [self.file, self.digest, self.error, sorted(found.message for found in self.lints)]
+        )
 
 
 class Templates:
-    """Those that collectors may name. `whole`: there are no others; `doubtful`: a file of which not everything can be
-    read, where another one may be."""
+    """Those that collectors may name. `whole`: there are no others; `doubtful`: a file of which not
+    everything can be read, where another one may be."""
 
-    def __init__(self, found: Iterable[Template] = (), *, whole: bool = True, doubtful: str = "") -> None:
+    def __init__(
+        self, found: Iterable[Template] = (), *, whole: bool = True, doubtful: str = ""
+    ) -> None:
         self._found: dict[str, Template] = {}
         self.whole = whole
         self._doubtful = doubtful
@@ -78,13 +89,20 @@ class Templates:
         if not self.whole:
             return f"the Template {quoted(name)} is in none of these files: without it only what stands here is checked"
         if self._doubtful:
-            return (f"there is no Template {quoted(name)}, unless in {escaped(self._doubtful)}, of which not "
-                    "everything can be read: mend that file")
-        hint = did_you_mean(name, sorted(self._found)) if self._found else "declare it, or remove `from`"
+            return (
+                f"there is no Template {quoted(name)}, unless in {escaped(self._doubtful)}, of which not "
+                "everything can be read: mend that file"
+            )
+        hint = (
+            did_you_mean(name, sorted(self._found))
+            if self._found
+            else "declare it, or remove `from`"
+        )
         return f"there is no Template {quoted(name)}: {hint}"
 
     def stamps(self, names: Iterable[str]) -> dict[str, str]:
-        """By name: changes whenever what a collector gets by this name, or what is said of it, does."""
+        """By name: changes whenever what a collector gets by this name, or what is said of it,
+        does."""
         return {name: self._stamps.get(name) or self.missing(name) for name in names}
 
     def __eq__(self, other: object) -> bool:
@@ -97,7 +115,8 @@ class Templates:
 
 
 def may_hold(data: bytes) -> bool:
-    """Whether a file of these bytes may declare a template. A word is written in other letters only with escapes."""
+    """Whether a file of these bytes may declare a template. A word is written in other letters only
+    with escapes."""
     return b"Template" in data or b"\\" in data
 
 
@@ -106,8 +125,12 @@ def misplaced(spec: object) -> Iterator[Finding]:
     for path, text in _texts(spec):
         for word in _BRACED.findall(text) if "command" not in path else ():
             if word != merging.NAME:
-                yield Finding(("spec", *path), "placeholder", f"{quoted(word)} is no placeholder of a template: use "
-                              f"{merging.NAME}, the collector's name")
+                yield Finding(
+                    ("spec", *path),
+                    "placeholder",
+                    f"{quoted(word)} is no placeholder of a template: use "
+                    f"{merging.NAME}, the collector's name",
+                )
 
 
 def _contested(one: Template, other: Template) -> Template:

@@ -27,8 +27,8 @@ class NoSuchPath(Exception):
 
 
 class Validation(Struct, frozen=True):
-    """`files` were looked at, with so many valid `manifests` in them. `given`: the content of those that can be read
-    only once."""
+    """`files` were looked at, with so many valid `manifests` in them. `given`: the content of those
+    that can be read only once."""
 
     files: tuple[str, ...]
     manifests: int
@@ -47,12 +47,17 @@ class Validation(Struct, frozen=True):
         return any(diagnostic.severity is Severity.WARNING for diagnostic in self.diagnostics)
 
 
-def validate(paths: Sequence[Path] = (), *, allow_inline_secrets: bool = False,
-             standard_input: Callable[[], bytes] = lambda: sys.stdin.buffer.read(LARGEST + 1)) -> Validation:
-    """Validate files and directories (default: ./collectors.d); `-` is standard input, and a FIFO or device that is
-    named is read to its end. Raises `NoSuchPath`.
+def validate(
+    paths: Sequence[Path] = (),
+    *,
+    allow_inline_secrets: bool = False,
+    standard_input: Callable[[], bytes] = lambda: sys.stdin.buffer.read(LARGEST + 1),
+) -> Validation:
+    """Validate files and directories (default: ./collectors.d); `-` is standard input, and a FIFO
+    or device that is named is read to its end. Raises `NoSuchPath`.
 
-    Where only files are named, a Destination or Template may be in another one, so that a missing one is a warning.
+    Where only files are named, a Destination or Template may be in another one, so that a missing
+    one is a warning.
     """
     chosen = list(paths) or [DEFAULT]
     for path in chosen:
@@ -60,13 +65,30 @@ def validate(paths: Sequence[Path] = (), *, allow_inline_secrets: bool = False,
             require_apart(allowed(), path)
     found_by = dict(_files(chosen))
     whole = any(path.is_dir() for path in chosen)
-    given = {path: _given(path, standard_input) for path in found_by if path in chosen and _is_stream(path)}
-    judged = judge(list(found_by), whole=whole, allow_inline_secrets=allow_inline_secrets, kept=place(chosen),
-                   oddities=found_by, given=given)
+    given = {
+        path: _given(path, standard_input)
+        for path in found_by
+        if path in chosen and _is_stream(path)
+    }
+    judged = judge(
+        list(found_by),
+        whole=whole,
+        allow_inline_secrets=allow_inline_secrets,
+        kept=place(chosen),
+        oddities=found_by,
+        given=given,
+    )
     together = check_together(judged, whole=whole)
-    found = [*(diagnostic for file in judged for diagnostic in file.diagnostics), *together.diagnostics]
-    return Validation(tuple(map(displayed, found_by)), sum(file.valid for file in judged), tuple(in_order(found)),
-                      {str(path): data for path, data in given.items()})
+    found = [
+        *(diagnostic for file in judged for diagnostic in file.diagnostics),
+        *together.diagnostics,
+    ]
+    return Validation(
+        tuple(map(displayed, found_by)),
+        sum(file.valid for file in judged),
+        tuple(in_order(found)),
+        {str(path): data for path, data in given.items()},
+    )
 
 
 def _is_stream(path: Path) -> bool:
@@ -88,7 +110,9 @@ def _given(path: Path, standard_input: Callable[[], bytes]) -> bytes:
     except OSError as error:
         raise NoSuchPath(f"{displayed(path)}: {error.strerror}") from error
     if len(data) > LARGEST:
-        raise NoSuchPath(f"{displayed(path)} has more than {LARGEST:,} bytes: at most so many are read")
+        raise NoSuchPath(
+            f"{displayed(path)} has more than {LARGEST:,} bytes: at most so many are read"
+        )
     return data
 
 

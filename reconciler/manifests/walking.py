@@ -16,14 +16,16 @@ DEEPEST = 64
 MOST_ENTRIES = 200_000
 """Of all directories together, whatever their names."""
 MOST_ABROAD = 20_000
-"""The same below a link to a directory that stands elsewhere: somebody meant a few manifests, not a whole machine."""
+"""The same below a link to a directory that stands elsewhere: somebody meant a few manifests, not a
+whole machine."""
 
 _SUFFIXES = (".yaml", ".yml")
 _TOO_MANY = "too-many-entries"
 
 
 class DirectoryVanished(Exception):
-    """The directory of manifests is not there, or cannot be listed: that is not the same as "no manifests"."""
+    """The directory of manifests is not there, or cannot be listed: that is not the same as "no
+    manifests"."""
 
 
 class Refusal(Struct, frozen=True):
@@ -34,8 +36,8 @@ class Refusal(Struct, frozen=True):
 
 
 class Oddities(Struct, frozen=True):
-    """What a walk tells of paths besides the bytes that are there: which are `refused`, and which directories stand
-    outside of `root`, behind a link (`abroad`). `root` has no links in it."""
+    """What a walk tells of paths besides the bytes that are there: which are `refused`, and which
+    directories stand outside of `root`, behind a link (`abroad`). `root` has no links in it."""
 
     root: str
     refused: Mapping[str, Refusal] = field(default_factory=dict)
@@ -51,7 +53,8 @@ class Oddities(Struct, frozen=True):
         text = str(path)
         if self.abroad and any(text.startswith(f"{place}/") for place in self.abroad):
             return True
-        return os.path.islink(text) and not _is_within(os.path.realpath(text), self.root)  # noqa: PTH114  # never raises
+        # never raises
+        return os.path.islink(text) and not _is_within(os.path.realpath(text), self.root)  # noqa: PTH114
 
     def is_odd(self, path: Path) -> bool:
         """Whether what is found there depends on more than its bytes."""
@@ -65,11 +68,13 @@ class Oddities(Struct, frozen=True):
 
 
 class Walk(Struct, frozen=True):
-    """What there is: `*.yaml` and `*.yml`, sorted; what begins with `.` or ends in `~` is passed over.
+    """What there is: `*.yaml` and `*.yml`, sorted; what begins with `.` or ends in `~` is passed
+    over.
 
-    Links are followed, each directory is entered once: `entered` are their identities, `directories` the paths of
-    entry. What bears such a name but is no file is listed too, and so is a directory that cannot or may not be entered:
-    `oddities` or reading it tell what is wrong. `links` are files.
+    Links are followed, each directory is entered once: `entered` are their identities,
+    `directories` the paths of entry. What bears such a name but is no file is listed too, and so is
+    a directory that cannot or may not be entered: `oddities` or reading it tell what is wrong.
+    `links` are files.
     """
 
     files: list[Path]
@@ -80,8 +85,11 @@ class Walk(Struct, frozen=True):
 
     def holding(self) -> frozenset[str]:
         """The directories in which what was found can change, as far as they are in the root."""
-        targets = (os.path.dirname(os.path.realpath(link)) for link in self.links)  # noqa: PTH120  # paths are text here
-        return self.directories.union(target for target in targets if _is_within(target, self.oddities.root))
+        # paths are text here
+        targets = (os.path.dirname(os.path.realpath(link)) for link in self.links)  # noqa: PTH120
+        return self.directories.union(
+            target for target in targets if _is_within(target, self.oddities.root)
+        )
 
 
 def list_files(root: Path) -> list[Path]:
@@ -100,9 +108,13 @@ def walk(root: Path) -> Walk:
         walker.refuse(str(root), refused)
         entries = []
     walker.take(entries)
-    return Walk(sorted(walker.files), frozenset(walker.seen),
-                Oddities(walker.root, walker.refused, frozenset(walker.abroad)),
-                frozenset({str(root), *walker.directories}), walker.links)
+    return Walk(
+        sorted(walker.files),
+        frozenset(walker.seen),
+        Oddities(walker.root, walker.refused, frozenset(walker.abroad)),
+        frozenset({str(root), *walker.directories}),
+        walker.links,
+    )
 
 
 class _Refused(Exception):
@@ -112,9 +124,12 @@ class _Refused(Exception):
 
 
 class _Walker:
-    """Enters directories depth first, without a stack of calls. `left`: the entries that may still be seen."""
+    """Enters directories depth first, without a stack of calls. `left`: the entries that may still
+    be seen."""
 
-    def __init__(self, root: str, seen: set[Identity], left: int, *, all_or_nothing: bool = False) -> None:
+    def __init__(
+        self, root: str, seen: set[Identity], left: int, *, all_or_nothing: bool = False
+    ) -> None:
         self.root = root
         self.seen = seen
         self.files: list[Path] = []
@@ -134,10 +149,14 @@ class _Walker:
         with os.scandir(path) as found:
             entries = list(islice(found, self.left + 1))
         if len(entries) > self.left:
-            self.left //= 2  # so that many such directories cost no more than one, and small ones are still entered
-            raise _Refused(_TOO_MANY, f"there are more names than are looked at ({MOST_ENTRIES:,}, and {MOST_ABROAD:,} "
-                                      "behind a link that leads out): nothing below this directory is read; keep "
-                                      "nothing but manifests here")
+            # so that many such directories cost no more than one, and small ones are still entered
+            self.left //= 2
+            raise _Refused(
+                _TOO_MANY,
+                f"there are more names than are looked at ({MOST_ENTRIES:,}, and {MOST_ABROAD:,} "
+                "behind a link that leads out): nothing below this directory is read; keep "
+                "nothing but manifests here",
+            )
         self.left -= len(entries)
         entries.sort(key=lambda entry: entry.name)
         return entries
@@ -170,8 +189,13 @@ class _Walker:
             if not is_file and not _is_directory(entry):
                 continue
             if not name.isascii() and not _is_utf8(name):
-                self.refuse(entry.path, _Refused("file-name", "this name is not UTF-8, so that nobody can be told of "
-                                                              "it: rename it"))
+                self.refuse(
+                    entry.path,
+                    _Refused(
+                        "file-name",
+                        "this name is not UTF-8, so that nobody can be told of it: rename it",
+                    ),
+                )
             elif is_file:
                 self.files.append(Path(entry.path))
                 if entry.is_symlink():
@@ -185,7 +209,9 @@ class _Walker:
         if found in self.seen:
             return []
         if depth >= DEEPEST:
-            raise _Refused("directories-too-deep", f"directories are entered {DEEPEST} deep: move this one up")
+            raise _Refused(
+                "directories-too-deep", f"directories are entered {DEEPEST} deep: move this one up"
+            )
         if entry.is_symlink() and not _is_within(target := os.path.realpath(entry.path), self.root):
             return self._go_abroad(entry, target, depth)
         self.seen.add(found)
@@ -193,10 +219,15 @@ class _Walker:
         self.directories.add(entry.path)
         return below
 
-    def _go_abroad(self, entry: os.DirEntry[str], target: str, depth: int) -> list[os.DirEntry[str]]:
+    def _go_abroad(
+        self, entry: os.DirEntry[str], target: str, depth: int
+    ) -> list[os.DirEntry[str]]:
         """All of it, or, where that is too much, nothing."""
         if _is_within(self.root, target):
-            raise _Refused("link-leads-out", "this link leads to a directory that holds the manifests' own: remove it")
+            raise _Refused(
+                "link-leads-out",
+                "this link leads to a directory that holds the manifests' own: remove it",
+            )
         allowed = min(self.left, MOST_ABROAD)
         found = identity(entry.stat())
         self.seen.add(found)

@@ -1,4 +1,5 @@
-"""A manifest file changed at once: whoever reads it sees the old one or the new one, also after a power cut."""
+"""A manifest file changed at once: whoever reads it sees the old one or the new one, also after a
+power cut."""
 
 from __future__ import annotations
 
@@ -20,8 +21,9 @@ class ChangedMeanwhile(CollectorError):
 
 
 def replace_file(path: Path, before: bytes | None, after: bytes | None) -> None:
-    """Let `path` hold `after` (None: let it be gone), if it still holds `before` (None: there is none). Mode and owner
-    stay; a link stays one, and what it leads to is changed. Raises ChangedMeanwhile, OSError."""
+    """Let `path` hold `after` (None: let it be gone), if it still holds `before` (None: there is
+    none). Mode and owner stay; a link stays one, and what it leads to is changed. Raises
+    ChangedMeanwhile, OSError."""
     target = Path(os.path.realpath(path))
     if after is None:
         _require(target, before)
@@ -73,7 +75,9 @@ class NewFiles:
 
 
 def _write(target: Path, before: bytes | None, after: bytes) -> None:
-    new = target.with_name(f".{target.name}.{secrets.token_hex(4)}")  # a leading dot: never read as a manifest
+    new = target.with_name(
+        f".{target.name}.{secrets.token_hex(4)}"
+    )  # a leading dot: never read as a manifest
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:

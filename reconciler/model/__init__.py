@@ -1,1 +1,2 @@
-"""Frozen values that every floor speaks in: messages, outcomes, errors, conditions, and the adapters' interfaces."""
+"""Frozen values that every floor speaks in: messages, outcomes, errors, conditions, and the
+adapters' interfaces."""

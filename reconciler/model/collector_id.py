@@ -1,5 +1,6 @@
-"""The value of X-Collector-Id, which mail handed to a mail system bears: a repeat has the same one, so that the
-receiver can drop it, and a message that comes back through a loop is recognised by the collector's key in it."""
+"""The value of X-Collector-Id, which mail handed to a mail system bears: a repeat has the same one,
+so that the receiver can drop it, and a message that comes back through a loop is recognised by the
+collector's key in it."""
 
 from __future__ import annotations
 
@@ -11,15 +12,27 @@ HEADER = "X-Collector-Id"
 
 
 def collector_key(collector: str, account: Account) -> str:
-    """Names one collector among all in the world; the same over every protocol and port of its account."""
+    """Names one collector among all in the world; the same over every protocol and port of its
+    account."""
     return _digest(collector, account.host, account.username)[:16]
 
 
 def collector_id(message: DeliveryId) -> str:
-    """`<message>.<collector>`, both in hex; a function of the message's identity, so the same after a crash."""
+    """`<message>.<collector>`, both in hex; a function of the message's identity, so the same after
+    a crash."""
     account, folder = message.folder.account, message.folder
-    identity = _digest(message.collector, message.epoch, account.protocol, account.host, account.port,
-                       account.username, folder.name, folder.validity, message.key, message.occurrence)
+    identity = _digest(
+        message.collector,
+        message.epoch,
+        account.protocol,
+        account.host,
+        account.port,
+        account.username,
+        folder.name,
+        folder.validity,
+        message.key,
+        message.occurrence,
+    )
     return f"{identity[:32]}.{collector_key(message.collector, account)}"
 
 

@@ -30,9 +30,9 @@ class Declaring(Struct, frozen=True):
 
 
 class Retry(Struct, frozen=True):
-    """A back-off in force. `reason` is the error class's; `failures` in a row; `digest` of the spec that failed;
-    `stamp` of the secret that was refused or could not be read, None where it is not the secret's fault; `asked`:
-    seconds that the server named."""
+    """A back-off in force. `reason` is the error class's; `failures` in a row; `digest` of the spec
+    that failed; `stamp` of the secret that was refused or could not be read, None where it is not
+    the secret's fault; `asked`: seconds that the server named."""
 
     reason: str
     message: str
@@ -44,7 +44,8 @@ class Retry(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
-    """`size`: messages that are remembered in the current epoch; `alerts`: what the server told people last."""
+    """`size`: messages that are remembered in the current epoch; `alerts`: what the server told
+    people last."""
 
     declared: Declared
     totals: Totals
@@ -62,8 +63,8 @@ class Alert(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """An account in which nothing was left to do. `state` is the source's (`Source.standing`), `digest` the spec's;
-    the counters are those of the session that found it so."""
+    """An account in which nothing was left to do. `state` is the source's (`Source.standing`),
+    `digest` the spec's; the counters are those of the session that found it so."""
 
     state: str
     digest: str
@@ -82,8 +83,8 @@ class ParkedMessage(Struct, frozen=True):
 
 
 class FailedMessage(Struct, frozen=True):
-    """One that did not come, or could not be delivered, and is tried again. `at`: the last time; `wait`: seconds from
-    then that the receiver asked for."""
+    """One that did not come, or could not be delivered, and is tried again. `at`: the last time;
+    `wait`: seconds from then that the receiver asked for."""
 
     folder: str
     key: str
@@ -97,7 +98,8 @@ class FailedMessage(Struct, frozen=True):
 
 
 class LastGood(Struct, frozen=True):
-    """A manifest as it was when it last was valid. `text` is its JSON, `base` the directory relative paths start at."""
+    """A manifest as it was when it last was valid. `text` is its JSON, `base` the directory
+    relative paths start at."""
 
     kind: str
     name: str

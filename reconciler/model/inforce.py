@@ -1,4 +1,5 @@
-"""What is in force: the manifests that a daemon runs, or that the ledger remembers as good. What a plan starts from."""
+"""What is in force: the manifests that a daemon runs, or that the ledger remembers as good. What a
+plan starts from."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from reconciler.model.status import Shown
 
 
 class ManifestInForce(Shown):
-    """A manifest as it last was valid. Secrets that stand in it are hidden, so the digests say what it really is."""
+    """A manifest as it last was valid. Secrets that stand in it are hidden, so the digests say what
+    it really is."""
 
     file: str
     line: int
@@ -20,8 +22,8 @@ class ManifestInForce(Shown):
 
 
 class InForce(Shown):
-    """`running`: the collectors that run, each with the digest of what it runs. `remembered`: how many messages the
-    ledger remembers of each collector."""
+    """`running`: the collectors that run, each with the digest of what it runs. `remembered`: how
+    many messages the ledger remembers of each collector."""
 
     manifests: tuple[ManifestInForce, ...]
     running: dict[str, str]

@@ -14,16 +14,17 @@ from reconciler.model.messages import Fingerprint, Folder
 
 
 class Delivered(Struct, frozen=True):
-    """The message is durable at the destination for this recipient. `name` is the file's or the receiver's id of it."""
+    """The message is durable at the destination for this recipient. `name` is the file's or the
+    receiver's id of it."""
 
     recipient: str
     name: str
 
 
 class Deferred(Struct, frozen=True):
-    """Not now: to be tried again for this recipient (LMTP/SMTP 4xx, a full disk for one mailbox). `unsure`: the
-    receiver may have it all the same, for it took the message and did not answer. `wait`: seconds that the
-    receiver asks us to wait."""
+    """Not now: to be tried again for this recipient (LMTP/SMTP 4xx, a full disk for one mailbox).
+    `unsure`: the receiver may have it all the same, for it took the message and did not answer.
+    `wait`: seconds that the receiver asks us to wait."""
 
     recipient: str
     reason: str
@@ -32,7 +33,8 @@ class Deferred(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """Never: this recipient is refused for good (LMTP/SMTP 5xx). `unknown`: because no such mailbox exists."""
+    """Never: this recipient is refused for good (LMTP/SMTP 5xx). `unknown`: because no such mailbox
+    exists."""
 
     recipient: str
     reason: str
@@ -52,24 +54,29 @@ class MessageState(StrEnum):
     PARKED = "parked"
     """Stays on the server until the manifest or the destination changes."""
     BEGUN = "begun"
-    """Its delivery has begun, and nobody knows whether it came to its end: it is repeated, under the same name."""
+    """Its delivery has begun, and nobody knows whether it came to its end: it is repeated, under
+    the same name."""
     PRESUMED = "presumed"
-    """Collected, but its key does not prove it: collected under another key, going by the headers alone, or one of
-    several messages with the same UIDL. Before it is deleted its content is compared."""
+    """Collected, but its key does not prove it: collected under another key, going by the headers
+    alone, or one of several messages with the same UIDL. Before it is deleted its content is
+    compared."""
     LISTED = "listed"
-    """Only its headers were looked at, to find out whether it was collected under another key. It was not."""
+    """Only its headers were looked at, to find out whether it was collected under another key. It
+    was not."""
     SUSPECT = "suspect"
-    """It was asked for when a fetch broke down, and may be the cause: asked for last and by itself from now on. No
-    attempt is counted."""
+    """It was asked for when a fetch broke down, and may be the cause: asked for last and by itself
+    from now on. No attempt is counted."""
     UNFETCHED = "unfetched"
     """The server failed to give it when it was asked for by itself; to be retried like that."""
     PAUSED = "paused"
-    """Parked, but because the connection was lost each time, which may be the network's fault: tried again after a
-    pause that grows. By the source's connection, or by the receiver's, which may have taken it."""
+    """Parked, but because the connection was lost each time, which may be the network's fault:
+    tried again after a pause that grows. By the source's connection, or by the receiver's, which
+    may have taken it."""
 
 
 class Record(Struct, frozen=True):
-    """One line for the ledger about one message, written after its batch is durable and before anything is deleted."""
+    """One line for the ledger about one message, written after its batch is durable and before
+    anything is deleted."""
 
     key: str
     state: MessageState
@@ -96,11 +103,13 @@ class Entry(Struct, frozen=True):
     deleted: bool = False
     """The server confirmed its deletion, and yet it may be listed again."""
     content: str = ""
-    """Digest of the content (`Fingerprint.content`); loaded where `deleted` is true or the state is not COLLECTED."""
+    """Digest of the content (`Fingerprint.content`); loaded where `deleted` is true or the state is
+    not COLLECTED."""
     header: str = ""
     """Digest of the headers; loaded where the state is LISTED."""
     reason: str = ""
-    """Why it failed or is parked; of a collected one, why it must not be deleted from the server."""
+    """Why it failed or is parked; of a collected one, why it must not be deleted from the
+    server."""
     at: datetime | None = None
     """When that was recorded; loaded where the state is PAUSED, or `wait` is given."""
     wait: float | None = None
@@ -108,8 +117,8 @@ class Entry(Struct, frozen=True):
 
 
 class Orphan(Struct, frozen=True):
-    """What the ledger knows of a message in a folder that is listed no longer: of another account, or numbered anew.
-    `number` names the record; `entry.delivered` is loaded."""
+    """What the ledger knows of a message in a folder that is listed no longer: of another account,
+    or numbered anew. `number` names the record; `entry.delivered` is loaded."""
 
     number: int
     folder: Folder
@@ -137,7 +146,8 @@ class Outcome(StrEnum):
 
 
 class Failure(Struct, frozen=True):
-    """Why a session failed: `reason` is an error class's condition reason, `message` a redacted sentence."""
+    """Why a session failed: `reason` is an error class's condition reason, `message` a redacted
+    sentence."""
 
     reason: str
     message: str
@@ -153,8 +163,14 @@ class Failure(Struct, frozen=True):
     @classmethod
     def of(cls, error: CollectorError) -> Failure:
         """What is told of an error."""
-        return cls(error.reason, str(error), getattr(error, "retry_after", None), getattr(error, "advice", ""),
-                   getattr(error, "of_address", False), getattr(error, "of_one", False))
+        return cls(
+            error.reason,
+            str(error),
+            getattr(error, "retry_after", None),
+            getattr(error, "advice", ""),
+            getattr(error, "of_address", False),
+            getattr(error, "of_one", False),
+        )
 
 
 class SessionReport(Struct, frozen=True):
@@ -178,9 +194,11 @@ class SessionReport(Struct, frozen=True):
     """Octets of the messages collected, as delivered."""
     error: Failure | None = None
     notes: tuple[str, ...] = ()
-    """Things worth a line in the log that are no failure: deletes refused, a folder that does not exist."""
+    """Things worth a line in the log that are no failure: deletes refused, a folder that does not
+    exist."""
     token_expires_at: datetime | None = None
-    """When the access token expires that was logged in with. Not kept in the ledger, for the token is not either."""
+    """When the access token expires that was logged in with. Not kept in the ledger, for the token
+    is not either."""
 
     @property
     def skipped(self) -> int:
@@ -198,5 +216,10 @@ class Totals:
     bytes: int = 0
 
     def with_one_more(self, report: SessionReport) -> Totals:
-        return Totals(self.sessions + 1, self.collected + report.collected, self.failed + report.failed,
-                      self.deleted + report.deleted, self.bytes + report.bytes)
+        return Totals(
+            self.sessions + 1,
+            self.collected + report.collected,
+            self.failed + report.failed,
+            self.deleted + report.deleted,
+            self.bytes + report.bytes,
+        )

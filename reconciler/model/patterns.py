@@ -1,7 +1,9 @@
-"""Patterns for folder names: `*` stands for anything, `%` for anything but `/` (RFC 3501, section 6.3.8).
+"""Patterns for folder names: `*` stands for anything, `%` for anything but `/` (RFC 3501, section
+6.3.8).
 
-Servers and whoever writes manifests choose both sides, so matching must not go back and try again, as a regular
-expression would: each part of a pattern is looked at once, for all the places at which it may begin.
+Servers and whoever writes manifests choose both sides, so matching must not go back and try again,
+as a regular expression would: each part of a pattern is looked at once, for all the places at which
+it may begin.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ def is_pattern(name: str) -> bool:
 
 
 class Pattern:
-    """One pattern, taken apart. A match costs at most the product of both lengths, in steps of a machine's words."""
+    """One pattern, taken apart. A match costs at most the product of both lengths, in steps of a
+    machine's words."""
 
     __slots__ = ("_parts",)
 
     def __init__(self, text: str) -> None:
-        self._parts = [_wildcard(part) if is_pattern(part) else part for part in _PART.findall(text)]
+        self._parts = [
+            _wildcard(part) if is_pattern(part) else part for part in _PART.findall(text)
+        ]
 
     def matches(self, name: str) -> bool:
         """Whether the whole of `name` is such a name."""
@@ -48,7 +53,9 @@ class _Places:
             return self._everywhere & -(reached & -reached)
         if part == "%":
             inside = self._everywhere >> 1 & ~self._of("/")
-            return reached | (inside + (reached & inside)) ^ inside  # the carry runs to the next `/`
+            return (
+                reached | (inside + (reached & inside)) ^ inside
+            )  # the carry runs to the next `/`
         return (reached & self._of(part)) << len(part)
 
     def _of(self, text: str) -> int:

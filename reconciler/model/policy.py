@@ -1,4 +1,5 @@
-"""What the administrator allows manifests to name, as the adapters ask for it. `manifests.policy` reads it."""
+"""What the administrator allows manifests to name, as the adapters ask for it. `manifests.policy`
+reads it."""
 
 from __future__ import annotations
 
@@ -38,17 +39,25 @@ class Allowed(Struct, frozen=True):
     tokens: Hosts = None
 
     def hosts(self, role: Role) -> Hosts:
-        return {"sources": self.sources, "destinations": self.destinations, "tokens": self.tokens}.get(role)
+        return {
+            "sources": self.sources,
+            "destinations": self.destinations,
+            "tokens": self.tokens,
+        }.get(role)
 
     def program(self, argv: Sequence[str]) -> bool:
         """By its whole path, as it stands in the manifest: what PATH finds is not ours to tell."""
         return self.programs is None or argv[0] in self.programs
 
     def variable(self, name: str) -> bool:
-        """None of our own options, which may hold a password, unless that is what the policy says."""
+        """None of our own options, which may hold a password, unless that is what the policy
+        says."""
         prefix = self.env_prefix
-        return prefix is not None and name.startswith(prefix) and (
-            not name.startswith(_OPTIONS) or prefix.startswith(_OPTIONS))
+        return (
+            prefix is not None
+            and name.startswith(prefix)
+            and (not name.startswith(_OPTIONS) or prefix.startswith(_OPTIONS))
+        )
 
     def host(self, role: Role, host: str) -> bool:
         """Whether this name or address may be, as far as that is known before it is looked up."""
@@ -69,14 +78,16 @@ class Allowed(Struct, frozen=True):
         return _matches(host, patterns) if address is None else _in_networks(address, patterns)
 
     def connection(self, role: Role, host: str, address: str) -> bool:
-        """Whether `host`, which was looked up, may be connected to at `address`. A name that is allowed leads to no
-        machine of our own network, unless that is in a network that is allowed as well."""
+        """Whether `host`, which was looked up, may be connected to at `address`. A name that is
+        allowed leads to no machine of our own network, unless that is in a network that is allowed
+        as well."""
         patterns = self.hosts(role)
         found = _address(address)
         if patterns is None or found is None:
             return patterns is None
-        return _in_networks(found, patterns) or (_address(host) is None and _matches(host, patterns)
-                                                 and _is_public(found))
+        return _in_networks(found, patterns) or (
+            _address(host) is None and _matches(host, patterns) and _is_public(found)
+        )
 
 
 _OPTIONS = "MAILCOLLECTOR_"
@@ -97,8 +108,10 @@ def enforce(policy: Allowed) -> None:
 def require_apart(policy: Allowed, directory: str | os.PathLike[str]) -> None:
     """Raise PolicyRefused where those who write manifests write the policy too."""
     if policy.file and is_within(policy.file, os.path.realpath(directory)):
-        raise PolicyRefused(f"the policy {policy.file} stands below the manifests' directory, whose authors it is to "
-                            "bind: keep it elsewhere")
+        raise PolicyRefused(
+            f"the policy {policy.file} stands below the manifests' directory, whose authors it is to "
+            "bind: keep it elsewhere"
+        )
 
 
 def is_beneath(path: str, roots: Roots) -> bool:
@@ -123,23 +136,40 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-_NOT_PUBLIC = tuple(map(ipaddress.ip_network, (
-    "192.0.0.0/24",  # protocol assignments (RFC 6890); a cloud's metadata
-    "168.63.129.16/32",  # a cloud's metadata, though the address is a public one
-    "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48",  # IPv4 in IPv6 (RFC 4291, 2765, 8215)
-    "fec0::/10")))  # site-local (RFC 3879)
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24",  # protocol assignments (RFC 6890); a cloud's metadata
+            "168.63.129.16/32",  # a cloud's metadata, though the address is a public one
+            "::/96",
+            "::ffff:0:0:0/96",
+            "64:ff9b:1::/48",  # IPv4 in IPv6 (RFC 4291, 2765, 8215)
+            "fec0::/10",
+        ),
+    )
+)  # site-local (RFC 3879)
 """What Python calls global, all the same or in some versions."""
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 """To the IPv4 address in the last 32 bits (RFC 6052)."""
 
 
 def _is_public(address: _Address) -> bool:
-    """Whether it belongs to nobody's own network, this machine or a cloud's metadata, however it is written."""
+    """Whether it belongs to nobody's own network, this machine or a cloud's metadata, however it is
+    written."""
     if isinstance(address, ipaddress.IPv6Address):
-        inner = ipaddress.IPv4Address(int(address) & 0xffffffff) if address in _TRANSLATED else address.sixtofour
+        inner = (
+            ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+            if address in _TRANSLATED
+            else address.sixtofour
+        )
         if inner is not None:
             return _is_public(inner)
-    return address.is_global and not address.is_multicast and not any(address in network for network in _NOT_PUBLIC)
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not any(address in network for network in _NOT_PUBLIC)
+    )
 
 
 def _address(text: str) -> _Address | None:

@@ -6,19 +6,29 @@ from typing import Any, Literal
 
 from msgspec import Struct, to_builtins
 
-Tier = Literal["forward", "header", "envelope", "delivered-to", "received", "resent", "to-cc", "default"]
-Verdict = Literal["recipient", "repeated", "other-domain", "own-address", "unknown-mailbox", "smtputf8-missing",
-                  "no-address"]
-"""What became of an address that was looked at; `no-address`: a broken one, which is never repaired."""
+Tier = Literal[
+    "forward", "header", "envelope", "delivered-to", "received", "resent", "to-cc", "default"
+]
+Verdict = Literal[
+    "recipient",
+    "repeated",
+    "other-domain",
+    "own-address",
+    "unknown-mailbox",
+    "smtputf8-missing",
+    "no-address",
+]
+"""What became of an address that was looked at; `no-address`: a broken one, which is never
+repaired."""
 Reason = Literal["", "no-recipient-found", "unknown-mailbox", "smtputf8-missing"]
 
 
 class RoutedRecipient(Struct, frozen=True):
     """A mailbox that gets the message.
 
-    `header` and `line` (from 1) are those that decided: with tier `default` the ones that named nobody here, None where
-    there are none. `rule` is the manifest's field that says so: forwardTo, mailboxes, aliases, destination (it was
-    asked) or default.
+    `header` and `line` (from 1) are those that decided: with tier `default` the ones that named
+    nobody here, None where there are none. `rule` is the manifest's field that says so: forwardTo,
+    mailboxes, aliases, destination (it was asked) or default.
     """
 
     address: str
@@ -40,8 +50,9 @@ class Considered(Struct, frozen=True):
 class Routing(Struct, frozen=True):
     """Where a message goes.
 
-    `parked`: somebody's copy can go nowhere, so the message stays on the server; `recipients` get theirs all the same
-    (mostly there are none then). `reason` says why a message is parked, or why the default gets it.
+    `parked`: somebody's copy can go nowhere, so the message stays on the server; `recipients` get
+    theirs all the same (mostly there are none then). `reason` says why a message is parked, or why
+    the default gets it.
     """
 
     recipients: tuple[RoutedRecipient, ...]

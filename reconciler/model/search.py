@@ -13,7 +13,8 @@ _A_LABEL = re.compile(r"xn--([a-z0-9-]+)")
 
 
 def matches(shown: ShownCollector, text: str) -> bool:
-    """Whether every word of `text` occurs in the name, title, host, user name, addresses, recipients or labels.
+    """Whether every word of `text` occurs in the name, title, host, user name, addresses,
+    recipients or labels.
 
     Letters compare without regard to case in any script, domains as U-labels.
     """
@@ -31,7 +32,8 @@ def _searched(shown: ShownCollector) -> Iterator[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every string below `value`, keys of mappings left out, for they are our words; aliases' are the user's."""
+    """Every string below `value`, keys of mappings left out, for they are our words; aliases' are
+    the user's."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

@@ -10,7 +10,8 @@ REDACTED = "[redacted]"
 
 
 class Secret:
-    """Holds a password or token. Only `reveal` gives it out, to be called where it goes onto the wire."""
+    """Holds a password or token. Only `reveal` gives it out, to be called where it goes onto the
+    wire."""
 
     __slots__ = ("_value",)
 
@@ -33,15 +34,18 @@ class Secret:
 
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
-    """Replace each secret in `text`, also in base64, quoted, or as Python or URL escapes (hazard S1)."""
-    for form in sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True):
+    """Replace each secret in `text`, also in base64, quoted, or as Python or URL escapes (hazard
+    S1)."""
+    for form in sorted(
+        {form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True
+    ):
         text = text.replace(form, REDACTED)
     return text
 
 
 def excerpt(text: str, secrets: Iterable[Secret], length: int) -> str:
-    """The first `length` letters of `text` with its secrets replaced. Only what is shown is looked through, and a bit
-    more, so that no secret escapes that is cut at the end."""
+    """The first `length` letters of `text` with its secrets replaced. Only what is shown is looked
+    through, and a bit more, so that no secret escapes that is cut at the end."""
     known = list(secrets)
     longest = max((len(form) for secret in known for form in _forms(secret.reveal())), default=0)
     looked = length + longest
@@ -54,6 +58,11 @@ def _forms(value: str) -> set[str]:
     if not value:
         return set()
     raw = value.encode()
-    plain = {value, value.replace("\\", "\\\\").replace('"', '\\"'), repr(value)[1:-1], repr(raw)[2:-1]}
+    plain = {
+        value,
+        value.replace("\\", "\\\\").replace('"', '\\"'),
+        repr(value)[1:-1],
+        repr(raw)[2:-1],
+    }
     encoded = {urllib.parse.quote(value, safe=""), base64.b64encode(raw).decode().rstrip("=")}
     return {form for form in plain | encoded if form}

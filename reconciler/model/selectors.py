@@ -29,7 +29,8 @@ class Requirement(Struct, frozen=True):
 
 
 class Selector(Struct, frozen=True):
-    """Selects what meets every requirement; without any, everything. `text` is as it was written."""
+    """Selects what meets every requirement; without any, everything. `text` is as it was
+    written."""
 
     text: str = ""
     requirements: tuple[Requirement, ...] = ()
@@ -46,7 +47,8 @@ EVERYTHING = Selector()
 
 
 def selector(text: str) -> Selector:
-    """Read a selector such as `team in (sales,support),!old`. Raises ValueError, whose message tells what is right."""
+    """Read a selector such as `team in (sales,support),!old`. Raises ValueError, whose message
+    tells what is right."""
     return Selector(text, tuple(map(_requirement, _parts(text)))) if text.strip() else EVERYTHING
 
 
@@ -56,7 +58,9 @@ def assignments(text: str) -> dict[str, str]:
     for part in text.split(","):
         match = _EQUAL.fullmatch(part.strip())
         if match is None or match["not"] or "==" in part:
-            raise ValueError(f"{part.strip()!r} gives no label: write LABEL=VALUE, and commas between several")
+            raise ValueError(
+                f"{part.strip()!r} gives no label: write LABEL=VALUE, and commas between several"
+            )
         given[match["key"]] = match["value"] or ""
     return given
 

@@ -19,9 +19,9 @@ class Listen(NamedTuple):
 
 
 class Settings(Struct, frozen=True):
-    """`manifests`, `host_connections` and `host_logins_per_minute` are None where nothing was asked for: the running
-    daemon's directory, and the presets of the providers (`control.limits`). `state_url` may contain a password: never
-    show it."""
+    """`manifests`, `host_connections` and `host_logins_per_minute` are None where nothing was asked
+    for: the running daemon's directory, and the presets of the providers (`control.limits`).
+    `state_url` may contain a password: never show it."""
 
     state_dir: Path
     state_url: str
@@ -42,5 +42,6 @@ class Settings(Struct, frozen=True):
 
     @property
     def control_socket(self) -> Path:
-        """Where the daemon serves its API; mind that the path may exceed what `sockaddr_un` holds."""
+        """Where the daemon serves its API; mind that the path may exceed what `sockaddr_un`
+        holds."""
         return self.state_dir / "control.sock"

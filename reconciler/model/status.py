@@ -1,4 +1,5 @@
-"""The truth about a collector as it is shown: conditions, sessions, totals (design: JSON of `get -o json`).
+"""The truth about a collector as it is shown: conditions, sessions, totals (design: JSON of `get -o
+json`).
 
 Field names are the contract's, in camelCase on the wire. Times are RFC 3339 in UTC.
 """
@@ -22,8 +23,13 @@ ConditionType = Literal["Ready", "Reconciling", "Stalled"]
 class Shown(BaseModel):
     """Base of everything that leaves as JSON."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True,
-                              extra="forbid")
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        frozen=True,
+        extra="forbid",
+    )
 
 
 class Condition(Shown):
@@ -62,20 +68,33 @@ class Session(Shown):
     bytes: int
     error: SessionError | None
     notes: tuple[str, ...] = ()
-    """What else is worth knowing: refused deletes, messages recognised under other numbers, missing folders."""
+    """What else is worth knowing: refused deletes, messages recognised under other numbers, missing
+    folders."""
 
     @classmethod
     def of(cls, report: SessionReport) -> Session:
         error = report.error and SessionError.of(report.error)
-        return cls(started_at=report.started_at, finished_at=report.finished_at, outcome=report.outcome.value,
-                   listed=report.listed, collected=report.collected, skipped=report.skipped,
-                   skipped_reasons=dict(report.skipped_reasons), parked=report.parked, failed=report.failed,
-                   left=report.left, deleted=report.deleted, bytes=report.bytes, error=error, notes=report.notes)
+        return cls(
+            started_at=report.started_at,
+            finished_at=report.finished_at,
+            outcome=report.outcome.value,
+            listed=report.listed,
+            collected=report.collected,
+            skipped=report.skipped,
+            skipped_reasons=dict(report.skipped_reasons),
+            parked=report.parked,
+            failed=report.failed,
+            left=report.left,
+            deleted=report.deleted,
+            bytes=report.bytes,
+            error=error,
+            notes=report.notes,
+        )
 
 
 class HostAway(Shown):
-    """Nobody is let in by a host. `concerns`: collectors that have their mail there; one of them tries again at
-    `next_attempt`, the others wait for that."""
+    """Nobody is let in by a host. `concerns`: collectors that have their mail there; one of them
+    tries again at `next_attempt`, the others wait for that."""
 
     host: str
     port: int
@@ -87,8 +106,8 @@ class HostAway(Shown):
 
 
 class DestinationAway(Shown):
-    """A mail system takes nothing. `concerns`: collectors that have their mail delivered there; one of those that have
-    some tries again at `next_attempt`, the others wait for that."""
+    """A mail system takes nothing. `concerns`: collectors that have their mail delivered there; one
+    of those that have some tries again at `next_attempt`, the others wait for that."""
 
     destination: str
     reason: str
@@ -137,8 +156,9 @@ class Parked(Shown):
 
 
 class Failing(Shown):
-    """A message that did not come or could not be delivered, and is tried again. `reason`: the server's or the
-    receiver's words; `next`: what happens to it, in words; `next_attempt`: not before then, None: in any session."""
+    """A message that did not come or could not be delivered, and is tried again. `reason`: the
+    server's or the receiver's words; `next`: what happens to it, in words; `next_attempt`: not
+    before then, None: in any session."""
 
     folder: str
     key: str
@@ -179,7 +199,6 @@ class Description(Shown):
     """The server's last ones, newest first."""
 
 
-
 class CheckStep(Shown):
     """One step on the way to a session: connect, log in, list a folder, look at the destination."""
 
@@ -189,7 +208,8 @@ class CheckStep(Shown):
 
 
 class CheckedFolder(Shown):
-    """What a folder holds; `new` would be attempted, `skipped` were collected before or are too large."""
+    """What a folder holds; `new` would be attempted, `skipped` were collected before or are too
+    large."""
 
     name: str
     messages: int

@@ -1,1 +1,2 @@
-"""Planning, pure: what is declared and what was good make the desired state; against the running set it is a plan."""
+"""Planning, pure: what is declared and what was good make the desired state; against the running
+set it is a plan."""

@@ -1,4 +1,5 @@
-"""What differs between two versions of a collector, field by field, and what follows from it for the mail."""
+"""What differs between two versions of a collector, field by field, and what follows from it for
+the mail."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from reconciler.planning.desired import DesiredCollector
 
 
 class Change(Struct, frozen=True):
-    """One field, as it stands in the effective spec, with absolute paths. None: it is not there. A secret that stands
-    in the manifest itself is hidden. `field` begins with `destination.` where it is one of the Destination's."""
+    """One field, as it stands in the effective spec, with absolute paths. None: it is not there. A
+    secret that stands in the manifest itself is hidden. `field` begins with `destination.` where it
+    is one of the Destination's."""
 
     field: str
     before: Any
@@ -22,11 +24,15 @@ class Change(Struct, frozen=True):
 
 
 def changes(before: DesiredCollector | None, after: DesiredCollector) -> tuple[Change, ...]:
-    """In the order of the manifest. Of a new collector: what its manifest says beyond the defaults."""
+    """In the order of the manifest. Of a new collector: what its manifest says beyond the
+    defaults."""
     old, new = _fields(before) if before else {}, _fields(after, defaults=before is not None)
     names = dict.fromkeys([*new, *old])
-    return tuple(Change(name, _shown(name, old.get(name)), _shown(name, new.get(name)))
-                 for name in names if old.get(name) != new.get(name))
+    return tuple(
+        Change(name, _shown(name, old.get(name)), _shown(name, new.get(name)))
+        for name in names
+        if old.get(name) != new.get(name)
+    )
 
 
 def consequences(before: DesiredCollector, after: DesiredCollector) -> tuple[str, ...]:
@@ -37,16 +43,25 @@ def consequences(before: DesiredCollector, after: DesiredCollector) -> tuple[str
 def _consequences(before: DesiredCollector, after: DesiredCollector) -> Iterator[str]:
     old, new = before.effective.collect.mode, after.effective.collect.mode
     if new == "all-delete" != old:
-        yield ("collects again: with all-delete everything on the server is collected, what was collected before too, "
-               "and then deleted there")
+        yield (
+            "collects again: with all-delete everything on the server is collected, what was collected before too, "
+            "and then deleted there"
+        )
     elif new == "new-delete" and old == "new-keep":
         yield "deletes on the server: with new-delete everything that was collected is deleted there, earlier mail too"
     if before.destination_name != after.destination_name:
-        yield (f"another destination: its mail goes to {after.destination_name or 'the state directory'}, no longer to "
-               f"{before.destination_name or 'the state directory'}")
-    if _account(before.effective.source) != _account(after.effective.source) and new != "all-delete":
-        yield ("another account: what was collected before is recognised there by its content, everything else counts "
-               "as new")
+        yield (
+            f"another destination: its mail goes to {after.destination_name or 'the state directory'}, no longer to "
+            f"{before.destination_name or 'the state directory'}"
+        )
+    if (
+        _account(before.effective.source) != _account(after.effective.source)
+        and new != "all-delete"
+    ):
+        yield (
+            "another account: what was collected before is recognised there by its content, everything else counts "
+            "as new"
+        )
 
 
 def _account(source: SourceSpec) -> tuple[str, str, int, str]:
@@ -54,7 +69,12 @@ def _account(source: SourceSpec) -> tuple[str, str, int, str]:
 
 
 def _fields(collector: DesiredCollector, *, defaults: bool = True) -> dict[str, Any]:
-    how: dict[str, Any] = {"mode": "json", "by_alias": True, "exclude_none": True, "exclude_defaults": not defaults}
+    how: dict[str, Any] = {
+        "mode": "json",
+        "by_alias": True,
+        "exclude_none": True,
+        "exclude_defaults": not defaults,
+    }
     fields = dict(_leaves("spec", collector.effective.model_dump(**how)))
     if collector.destination_name:
         fields["spec.destination"] = collector.destination_name

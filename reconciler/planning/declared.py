@@ -10,7 +10,14 @@ from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
 from reconciler.manifests.effective import digest, resolve_paths
-from reconciler.manifests.spec import Declared, Destination, MailCollector, Manifest, MergedCollector, SecretRef
+from reconciler.manifests.spec import (
+    Declared,
+    Destination,
+    MailCollector,
+    Manifest,
+    MergedCollector,
+    SecretRef,
+)
 from reconciler.model.history import LastGood
 from reconciler.model.secret import REDACTED
 
@@ -20,7 +27,8 @@ Key = tuple[str, str]
 
 
 class Declaration(Struct, frozen=True):
-    """A valid manifest and where it stands. `effective` has its relative paths made absolute, from `base`."""
+    """A valid manifest and where it stands. `effective` has its relative paths made absolute, from
+    `base`."""
 
     manifest: Manifest
     effective: Manifest
@@ -30,7 +38,8 @@ class Declaration(Struct, frozen=True):
     line: int
     base: str
     kind: str = ""
-    """The manifest's, and so are the next two: what is asked for thousands of times in each turn is looked up once."""
+    """The manifest's, and so are the next two: what is asked for thousands of times in each turn is
+    looked up once."""
     name: str = ""
     key: Key = ("", "")
 
@@ -55,9 +64,10 @@ class Broken(Struct, frozen=True):
 
 
 class Observed(Struct, frozen=True):
-    """One look at the directory. `unreadable` and `unclear` say, for each file that could not be read or whose
-    manifests could not all be told apart, why; `vanished`, why the directory itself is not there. What is `leaving` was
-    there a moment ago, and perhaps is only being replaced. That the collectors in `removed` are gone is meant."""
+    """One look at the directory. `unreadable` and `unclear` say, for each file that could not be
+    read or whose manifests could not all be told apart, why; `vanished`, why the directory itself
+    is not there. What is `leaving` was there a moment ago, and perhaps is only being replaced. That
+    the collectors in `removed` are gone is meant."""
 
     declarations: tuple[Declaration, ...] = ()
     broken: tuple[Broken, ...] = ()
@@ -76,8 +86,15 @@ class Observed(Struct, frozen=True):
 def declaration(manifest: Manifest, file: str, line: int, base: str) -> Declaration:
     effective = resolve_paths(manifest, base)
     own = digest(manifest.spec)
-    return Declaration(manifest, effective, own, own if effective is manifest else digest(effective.spec), file, line,
-                       base)
+    return Declaration(
+        manifest,
+        effective,
+        own,
+        own if effective is manifest else digest(effective.spec),
+        file,
+        line,
+        base,
+    )
 
 
 def parsed(kind: str, text: str) -> Manifest:
@@ -94,19 +111,32 @@ def model_of(kind: str, manifest: Mapping[str, Any]) -> type[MailCollector | Des
 
 def last_good(declaration: Declaration) -> LastGood:
     text = declaration.manifest.model_dump_json(by_alias=True, exclude_none=True)
-    return LastGood(declaration.kind, declaration.name, declaration.file, declaration.line, declaration.base, text)
+    return LastGood(
+        declaration.kind,
+        declaration.name,
+        declaration.file,
+        declaration.line,
+        declaration.base,
+        text,
+    )
 
 
-def difference(before: Mapping[Key, Declaration], now: Mapping[Key, Declaration]) -> tuple[list[LastGood], list[Key]]:
+def difference(
+    before: Mapping[Key, Declaration], now: Mapping[Key, Declaration]
+) -> tuple[list[LastGood], list[Key]]:
     """What there is to remember anew, and what to forget."""
-    changed = [last_good(declaration) for key, declaration in now.items()
-               if not _same(before.get(key), declaration) and not holds_secret(declaration.manifest)]
+    changed = [
+        last_good(declaration)
+        for key, declaration in now.items()
+        if not _same(before.get(key), declaration) and not holds_secret(declaration.manifest)
+    ]
     return changed, _gone(before, now)
 
 
 def holds_secret(part: object) -> bool:
-    """Whether a secret stands in the manifest itself (`password: {value: …}`): then it is not remembered, for secrets
-    belong into no ledger, and there is no last good version of it after a restart."""
+    """Whether a secret stands in the manifest itself (`password: {value: …}`): then it is not
+    remembered, for secrets belong into no ledger, and there is no last good version of it after a
+    restart."""
     if isinstance(part, SecretRef):
         return part.value is not None
     return isinstance(part, Declared) and any(holds_secret(value) for _, value in part)
@@ -116,7 +146,9 @@ def hidden(part: M) -> M:
     """Without the secrets that stand in it."""
     if isinstance(part, SecretRef):
         return part if part.value is None else part.model_copy(update={"value": REDACTED})
-    return part.model_copy(update={name: hidden(value) for name, value in part if isinstance(value, Declared)})
+    return part.model_copy(
+        update={name: hidden(value) for name, value in part if isinstance(value, Declared)}
+    )
 
 
 def _same(before: Declaration | None, now: Declaration) -> bool:
@@ -124,5 +156,8 @@ def _same(before: Declaration | None, now: Declaration) -> bool:
 
 
 def _gone(before: Mapping[Key, Declaration], now: Mapping[Key, Declaration]) -> list[Key]:
-    return [key for key, declaration in before.items()
-            if key not in now or (now[key] is not declaration and holds_secret(now[key].manifest))]
+    return [
+        key
+        for key, declaration in before.items()
+        if key not in now or (now[key] is not declaration and holds_secret(now[key].manifest))
+    ]

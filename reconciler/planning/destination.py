@@ -13,7 +13,8 @@ BUILT_IN = "built-in"
 
 
 class Chosen(Struct, frozen=True):
-    """`spec` is None for the built-in destination. `missing`: there is none, and `complaint` says why."""
+    """`spec` is None for the built-in destination. `missing`: there is none, and `complaint` says
+    why."""
 
     name: str | None = None
     spec: DestinationSpec | None = None
@@ -23,10 +24,12 @@ class Chosen(Struct, frozen=True):
 
 
 class Destinations:
-    """The destinations in force. One that is gone stays for the collectors that still name it, so that their mail
-    does not go astray; `kept` tells which did."""
+    """The destinations in force. One that is gone stays for the collectors that still name it, so
+    that their mail does not go astray; `kept` tells which did."""
 
-    def __init__(self, declared: Mapping[str, Declaration], gone: Mapping[str, Declaration]) -> None:
+    def __init__(
+        self, declared: Mapping[str, Declaration], gone: Mapping[str, Declaration]
+    ) -> None:
         self._declared = declared
         self._gone = gone
         self._default = _default(declared)
@@ -45,12 +48,17 @@ class Destinations:
         wanted = name or self._default
         if wanted is not None and wanted in self._declared:
             return _chosen(self._declared[wanted])
-        complaint = (f"no manifest declares the destination {name!r}" if name else
-                     "it names no destination, and none of those declared is marked `default: true`")
+        complaint = (
+            f"no manifest declares the destination {name!r}"
+            if name
+            else "it names no destination, and none of those declared is marked `default: true`"
+        )
         last = name or _default(self._gone)
         if last is not None and last in self._gone:
             self.kept.add(last)
-            return _chosen(self._gone[last], f"{complaint}; the last good one, {last!r}, stays in use")
+            return _chosen(
+                self._gone[last], f"{complaint}; the last good one, {last!r}, stays in use"
+            )
         return Chosen(name, complaint=complaint, missing=True)
 
 

@@ -1,4 +1,5 @@
-"""The plan: what to do, by name, so that what runs is what is desired. Printed, applied and counted as it is."""
+"""The plan: what to do, by name, so that what runs is what is desired. Printed, applied and counted
+as it is."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from reconciler.planning.renames import Rename
 
 
 class Start(Struct, frozen=True):
-    """Nothing runs, and it shall. `changes` are what its manifest says beyond the defaults; `consequences`: see
-    `Replace`."""
+    """Nothing runs, and it shall. `changes` are what its manifest says beyond the defaults;
+    `consequences`: see `Replace`."""
 
     name: str
     reason: str
@@ -23,8 +24,8 @@ class Start(Struct, frozen=True):
 
 
 class Replace(Struct, frozen=True):
-    """It runs with another spec: that one finishes its message, then this one starts. `consequences` are those for the
-    mail: what is collected again or deleted."""
+    """It runs with another spec: that one finishes its message, then this one starts.
+    `consequences` are those for the mail: what is collected again or deleted."""
 
     name: str
     reason: str
@@ -33,7 +34,8 @@ class Replace(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """It runs, and shall not: it finishes its message. `becomes`: under which name its history goes on."""
+    """It runs, and shall not: it finishes its message. `becomes`: under which name its history goes
+    on."""
 
     name: str
     reason: str
@@ -71,26 +73,38 @@ class Plan(Struct, frozen=True):
         return dict(Counter(type(step).__name__ for step in self.steps))
 
 
-def plan_some(desired: Desired, actual: Mapping[str, DesiredCollector], names: Iterable[str]) -> Plan:
+def plan_some(
+    desired: Desired, actual: Mapping[str, DesiredCollector], names: Iterable[str]
+) -> Plan:
     """The same for these names alone, all of them desired."""
-    return Plan(tuple(_step(desired.collectors[name], actual.get(name), None) for name in sorted(names)))
+    return Plan(
+        tuple(_step(desired.collectors[name], actual.get(name), None) for name in sorted(names))
+    )
 
 
 def plan(desired: Desired, actual: Mapping[str, DesiredCollector]) -> Plan:
     """`actual`: the running collectors, each as it runs."""
     renames, becomes = desired.renames, desired.becomes
-    steps = [_step(collector, running, renames.get(name))
-             if (running := actual.get(name)) is not collector or collector.problem
-             else Keep(name, "unchanged")  # the very same one: nearly all of them, nearly always
-             for name, collector in desired.collectors.items()]
+    steps = [
+        _step(collector, running, renames.get(name))
+        if (running := actual.get(name)) is not collector or collector.problem
+        else Keep(name, "unchanged")  # the very same one: nearly all of them, nearly always
+        for name, collector in desired.collectors.items()
+    ]
     steps.extend(_invalid(desired, actual))
-    steps.extend(Stop(name, f"renamed to {becomes[name]}", becomes[name]) if name in becomes else
-                 Stop(name, "declared no longer") for name in actual
-                 if name not in desired.collectors and name not in desired.invalid)
+    steps.extend(
+        Stop(name, f"renamed to {becomes[name]}", becomes[name])
+        if name in becomes
+        else Stop(name, "declared no longer")
+        for name in actual
+        if name not in desired.collectors and name not in desired.invalid
+    )
     return Plan(tuple(sorted(steps, key=lambda step: step.name)))
 
 
-def _step(collector: DesiredCollector, running: DesiredCollector | None, rename: Rename | None) -> Step:
+def _step(
+    collector: DesiredCollector, running: DesiredCollector | None, rename: Rename | None
+) -> Step:
     name, problem = collector.name, collector.problem
     refusal = _refusal(collector)
     if refusal and running is not None:
@@ -99,12 +113,18 @@ def _step(collector: DesiredCollector, running: DesiredCollector | None, rename:
         return Keep(name, refusal) if collector.supported else Hold(name, refusal)
     if running is None:
         means = (rename.consequence(name),) if rename else ()
-        return Start(name, problem.message if problem else "declared", changes(None, collector), means)
+        return Start(
+            name, problem.message if problem else "declared", changes(None, collector), means
+        )
     if collector.held and problem and running.effective_digest == collector.effective_digest:
         return Hold(name, problem.message)
     if running.effective_digest != collector.effective_digest:
-        return Replace(name, _cause(running, collector), changes(running, collector),
-                       consequences(running, collector))
+        return Replace(
+            name,
+            _cause(running, collector),
+            changes(running, collector),
+            consequences(running, collector),
+        )
     return Keep(name, problem.message if problem else "unchanged")
 
 
@@ -127,4 +147,8 @@ def _refusal(collector: DesiredCollector) -> str:
 
 def _invalid(desired: Desired, actual: Collection[str]) -> Iterator[Step]:
     for name, found in desired.invalid.items():
-        yield Keep(name, found.problem.message) if name in actual else Hold(name, found.problem.message)
+        yield (
+            Keep(name, found.problem.message)
+            if name in actual
+            else Hold(name, found.problem.message)
+        )

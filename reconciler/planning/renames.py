@@ -15,8 +15,9 @@ from reconciler.planning.declared import Declaration, Key, Observed, hidden
 
 
 class Rename(Struct, frozen=True):
-    """Of a new collector. `old`: the only one that it can have been; "" where none is, or more than one. `alike`: those
-    that are declared no longer and collected from the same account. `awaits`: the old one has not ended yet."""
+    """Of a new collector. `old`: the only one that it can have been; "" where none is, or more than
+    one. `alike`: those that are declared no longer and collected from the same account. `awaits`:
+    the old one has not ended yet."""
 
     old: str
     alike: tuple[str, ...]
@@ -34,38 +35,68 @@ class Rename(Struct, frozen=True):
             why = f"it might go on as {' or '.join(sorted((new, *self.rivals)))}"
         elif len(self.alike) > 1:
             why = "it is not clear whose it would be"
-        return (f"collects again what {those} collected from this account: that history does not go along, for {why}; "
-                "rename one collector at a time, and change nothing else of it")
+        return (
+            f"collects again what {those} collected from this account: that history does not go along, for {why}; "
+            "rename one collector at a time, and change nothing else of it"
+        )
 
 
-def find_renames(observed: Observed, remembered: Mapping[Key, Declaration], settled: Collection[str],
-                 names: Iterable[str]) -> Mapping[str, Rename]:
-    """Of the collectors `names` those that are new and have the account of one that is gone, or leaving. `settled`: all
-    that count as declared."""
-    declared = {found.name: found for found in observed.declarations if found.kind == "MailCollector"}
-    new = [declared[name] for name in names if name in declared and ("MailCollector", name) not in remembered]
-    gone = [found for key, found in remembered.items() if new and key[0] == "MailCollector"
-            and key[1] not in declared and (key[1] not in settled or key in observed.leaving)]
+def find_renames(
+    observed: Observed,
+    remembered: Mapping[Key, Declaration],
+    settled: Collection[str],
+    names: Iterable[str],
+) -> Mapping[str, Rename]:
+    """Of the collectors `names` those that are new and have the account of one that is gone, or
+    leaving. `settled`: all that count as declared."""
+    declared = {
+        found.name: found for found in observed.declarations if found.kind == "MailCollector"
+    }
+    new = [
+        declared[name]
+        for name in names
+        if name in declared and ("MailCollector", name) not in remembered
+    ]
+    gone = [
+        found
+        for key, found in remembered.items()
+        if new
+        and key[0] == "MailCollector"
+        and key[1] not in declared
+        and (key[1] not in settled or key in observed.leaving)
+    ]
     if not gone:
         return {}
     before, now = _by_account(gone), _by_account(new)
     waited_for = observed.ending | set(settled)
-    return {one.name: _rename(one, those, before[account], waited_for)
-            for account, those in now.items() if account in before for one in those}
+    return {
+        one.name: _rename(one, those, before[account], waited_for)
+        for account, those in now.items()
+        if account in before
+        for one in those
+    }
 
 
-def _rename(one: Declaration, new: Sequence[Declaration], gone: Sequence[Declaration], waited_for: Collection[str]
-            ) -> Rename:
+def _rename(
+    one: Declaration,
+    new: Sequence[Declaration],
+    gone: Sequence[Declaration],
+    waited_for: Collection[str],
+) -> Rename:
     """`new` and `gone` are those of its account."""
     print_ = _apart_from_names(one)
     same = tuple(other.name for other in gone if _apart_from_names(other) == print_)
-    rivals = tuple(other.name for other in new if other is not one and _apart_from_names(other) == print_)
+    rivals = tuple(
+        other.name for other in new if other is not one and _apart_from_names(other) == print_
+    )
     if len(same) == 1 and not rivals:
         return Rename(same[0], same, awaits=same[0] in waited_for)
     return Rename("", same or tuple(other.name for other in gone), rivals=rivals if same else ())
 
 
-def _by_account(declarations: Iterable[Declaration]) -> dict[tuple[str, str, int, str], list[Declaration]]:
+def _by_account(
+    declarations: Iterable[Declaration],
+) -> dict[tuple[str, str, int, str], list[Declaration]]:
     found: dict[tuple[str, str, int, str], list[Declaration]] = {}
     for declaration in declarations:
         found.setdefault(_account(declaration), []).append(declaration)
@@ -80,7 +111,8 @@ def _account(declaration: Declaration) -> tuple[str, str, int, str]:
 
 
 def _apart_from_names(declaration: Declaration) -> str:
-    """The digest of all that the collector does. Secrets that stand in the manifest are known to nobody later on."""
+    """The digest of all that the collector does. Secrets that stand in the manifest are known to
+    nobody later on."""
     manifest = declaration.effective
     assert isinstance(manifest, MailCollector)  # noqa: S101  # the same
     return digest(hidden(manifest.spec.model_copy(update={"title": None})))

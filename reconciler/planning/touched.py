@@ -1,4 +1,5 @@
-"""What a few changed manifests mean for the desired state, without looking at the thousands that are as they were."""
+"""What a few changed manifests mean for the desired state, without looking at the thousands that
+are as they were."""
 
 from __future__ import annotations
 
@@ -7,13 +8,23 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from reconciler.planning.declared import Declaration, Observed
-from reconciler.planning.desired import Desired, DesiredCollector, Settled, in_force, with_destination
+from reconciler.planning.desired import (
+    Desired,
+    DesiredCollector,
+    Settled,
+    in_force,
+    with_destination,
+)
 
 
 def touched(before: Observed, now: Observed) -> Sequence[Declaration] | None:
-    """The collectors whose declarations are other ones than before; None where more than that differs."""
-    if len(before.declarations) != len(now.declarations) or now.removed or (
-            replace(before, declarations=()) != replace(now, declarations=())):
+    """The collectors whose declarations are other ones than before; None where more than that
+    differs."""
+    if (
+        len(before.declarations) != len(now.declarations)
+        or now.removed
+        or (replace(before, declarations=()) != replace(now, declarations=()))
+    ):
         return None
     found: list[Declaration] = []
     for old, new in zip(before.declarations, now.declarations, strict=True):
@@ -24,8 +35,11 @@ def touched(before: Observed, now: Observed) -> Sequence[Declaration] | None:
     return found
 
 
-def desire_again(before: Desired, observed: Observed, declared: Sequence[Declaration]) -> Desired | None:
-    """What `desire` gives for `observed`, of which only `declared` is not as it was; None where it must be asked."""
+def desire_again(
+    before: Desired, observed: Observed, declared: Sequence[Declaration]
+) -> Desired | None:
+    """What `desire` gives for `observed`, of which only `declared` is not as it was; None where it
+    must be asked."""
     destinations, _, gone = in_force(observed, before.good)
     if gone or before.rerouting or before.renames:
         return None

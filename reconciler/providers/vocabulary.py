@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from reconciler.providers.meanings import Meaning as M  # noqa: N817  # as in the tables beside it
+from reconciler.providers.meanings import Meaning as M  # as in the tables beside it
 
 IDEAS: dict[str, str] = {
     "protocol": "imap|pop_|pop3|pop/|third-party|third party|mail client|email client|e-mail client|mail program|"

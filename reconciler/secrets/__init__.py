@@ -1,4 +1,5 @@
-"""Passwords and tokens, read where they live each time they are needed; never kept, never logged."""
+"""Passwords and tokens, read where they live each time they are needed; never kept, never
+logged."""
 
 from reconciler.secrets.reading import read_secret, stamp
 

@@ -18,37 +18,71 @@ from reconciler.model.policy import allowed
 TIMEOUT = 30.0
 """Seconds."""
 PASSED_ON = (
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_*", "XDG_*",
-    "CREDENTIALS_DIRECTORY", "GNUPGHOME", "PASSWORD_STORE_DIR", "SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "XDG_*",
+    "CREDENTIALS_DIRECTORY",
+    "GNUPGHOME",
+    "PASSWORD_STORE_DIR",
+    "SSH_AUTH_SOCK",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
 )
-"""Variables that a program gets of our environment, where they are set; a policy may name more. `*` is any ending."""
+"""Variables that a program gets of our environment, where they are set; a policy may name more. `*`
+is any ending."""
 _LOOK = 0.05
 """Seconds between looks whether the program has ended."""
 
 
 def output(command: Sequence[str], limit: int, cancelled: Future[None] | None = None) -> bytes:
-    """What it prints, at most `limit` + 1 octets. No shell is between, and of our environment it has `PASSED_ON`.
+    """What it prints, at most `limit` + 1 octets. No shell is between, and of our environment it
+    has `PASSED_ON`.
 
-    What it says on its standard error is not taken, for it may be the secret. What it leaves running behind it is not
-    waited for once it has printed something; when nobody waits for the secret any more (`cancelled`), it is not waited
-    for either. Raises SecretUnavailable where it cannot be started, fails, or does not
-    end in time: then it is killed with all that it has started.
+    What it says on its standard error is not taken, for it may be the secret. What it leaves
+    running behind it is not waited for once it has printed something; when nobody waits for the
+    secret any more (`cancelled`), it is not waited for either. Raises SecretUnavailable where it
+    cannot be started, fails, or does not end in time: then it is killed with all that it has
+    started.
     """
     deadline = time.monotonic() + TIMEOUT
     try:
-        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                   start_new_session=True, env=environment(os.environ))
+        running = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment(os.environ),
+        )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no path"
-        raise SecretUnavailable(f"cannot start {command[0]} for the secret: {reason}; give its whole path, and "
-                                "let the user that runs mailcollector execute it") from error
+        raise SecretUnavailable(
+            f"cannot start {command[0]} for the secret: {reason}; give its whole path, and "
+            "let the user that runs mailcollector execute it"
+        ) from error
     ended = False
     try:
         printed = _printed(running, limit, deadline, cancelled)
         given_up = cancelled is not None and cancelled.done()
         with suppress(subprocess.TimeoutExpired):
-            running.wait(0 if given_up or len(printed) > limit else max(0.0, deadline - time.monotonic()))
+            running.wait(
+                0 if given_up or len(printed) > limit else max(0.0, deadline - time.monotonic())
+            )
             ended = True
     finally:
         if not ended:
@@ -60,22 +94,32 @@ def output(command: Sequence[str], limit: int, cancelled: Future[None] | None = 
     if given_up and not ended:
         raise SecretUnavailable(f"{command[0]} was not waited for, as the session was given up")
     if not ended:
-        raise SecretUnavailable(f"{command[0]} did not print the secret within {TIMEOUT:g} seconds; run it by hand, as "
-                                "the user that runs mailcollector")
+        raise SecretUnavailable(
+            f"{command[0]} did not print the secret within {TIMEOUT:g} seconds; run it by hand, as "
+            "the user that runs mailcollector"
+        )
     if code := running.returncode:
-        raise SecretUnavailable(f"{command[0]} ended with {_told(code)} and gave no secret; run it by hand, as the "
-                                "user that runs mailcollector, to see what it says")
+        raise SecretUnavailable(
+            f"{command[0]} ended with {_told(code)} and gave no secret; run it by hand, as the "
+            "user that runs mailcollector, to see what it says"
+        )
     return printed
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
     """What a program gets of `ours`: nothing that was meant for us alone."""
     patterns = (*PASSED_ON, *allowed().variables_passed_on)
-    return {name: value for name, value in ours.items() if not name.startswith("MAILCOLLECTOR_")
-            and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)}
+    return {
+        name: value
+        for name, value in ours.items()
+        if not name.startswith("MAILCOLLECTOR_")
+        and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    }
 
 
-def _printed(running: subprocess.Popen[bytes], limit: int, deadline: float, cancelled: Future[None] | None) -> bytes:
+def _printed(
+    running: subprocess.Popen[bytes], limit: int, deadline: float, cancelled: Future[None] | None
+) -> bytes:
     """What comes until its end, the deadline, more than `limit` octets, or nobody waits for it."""
     assert running.stdout is not None  # noqa: S101  # it was asked for
     descriptor = running.stdout.fileno()
@@ -86,7 +130,9 @@ def _printed(running: subprocess.Popen[bytes], limit: int, deadline: float, canc
         while (left := deadline - time.monotonic()) > 0 and len(printed) <= limit:
             if cancelled is not None and cancelled.done():
                 break
-            over = running.poll() is not None  # asked before the pipe is: what it printed is there then
+            over = (
+                running.poll() is not None
+            )  # asked before the pipe is: what it printed is there then
             if selector.select(min(_LOOK, left)):
                 chunk = os.read(descriptor, limit + 1 - len(printed))
                 if not chunk:

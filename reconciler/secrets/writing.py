@@ -1,12 +1,14 @@
-"""Writing a secret to its file: refresh tokens that an authorization server replaced, or that somebody just got.
+"""Writing a secret to its file: refresh tokens that an authorization server replaced, or that
+somebody just got.
 
-A refresh token is one thing in the world, and often its use ends it: whoever uses one holds its file's lock from
-reading it until its successor is on disk. Beside the file `NAME` stands `.NAME.rotation` meanwhile, which is three
-things:
+A refresh token is one thing in the world, and often its use ends it: whoever uses one holds its
+file's lock from reading it until its successor is on disk. Beside the file `NAME` stands
+`.NAME.rotation` meanwhile, which is three things:
 
 - the lock, for other threads and processes (flock);
 - the proof, before anything is asked, that there is room and permission to keep what will come;
-- the journal: the successor, in one write, as soon as it is known. Whoever takes the lock after a crash finishes what
+- the journal: the successor, in one write, as soon as it is known. Whoever takes the lock after a
+  crash finishes what
   the journal says, if the file still holds what the successor replaces.
 
 Nothing is written through a link, nor into a file or directory that belongs to somebody else.
@@ -34,24 +36,29 @@ PATIENCE = 120.0
 _POLL = 0.02
 """Seconds between two tries of a lock."""
 _ROOM = 3 * LIMIT
-"""Octets of the journal that are reserved before they are needed; JSON may escape what it quotes."""
+"""Octets of the journal that are reserved before they are needed; JSON may escape what it
+quotes."""
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-"""What a refresh token may consist of (RFC 6749, appendix A.17), without the space, which no provider uses."""
+"""What a refresh token may consist of (RFC 6749, appendix A.17), without the space, which no
+provider uses."""
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def storable(token: object) -> Secret | None:
-    """A refresh token as a server sent it; None for what could not be read again, or is more than a token."""
+    """A refresh token as a server sent it; None for what could not be read again, or is more than a
+    token."""
     if isinstance(token, str) and len(token) <= LIMIT and _TOKEN.fullmatch(token):
         return Secret(token)
     return None
 
 
 class SecretFile:
-    """The file that holds a secret which we replace. `with SecretFile(path) as file:` holds its lock.
+    """The file that holds a secret which we replace. `with SecretFile(path) as file:` holds its
+    lock.
 
-    Where the file is not ours to write (a read-only mount, a link, somebody else's), `obstacle` says why, and the lock
-    is on the file itself. Raises SecretUnavailable where the lock cannot be had, or the disk is full.
+    Where the file is not ours to write (a read-only mount, a link, somebody else's), `obstacle`
+    says why, and the lock is on the file itself. Raises SecretUnavailable where the lock cannot be
+    had, or the disk is full.
     """
 
     def __init__(self, path: str, patience: float = PATIENCE) -> None:
@@ -89,7 +96,8 @@ class SecretFile:
         self._close()
 
     def reserve(self) -> None:
-        """Make sure that a successor can be kept. Raises SecretUnavailable where the disk is full or fails."""
+        """Make sure that a successor can be kept. Raises SecretUnavailable where the disk is full
+        or fails."""
         if self.obstacle is not None:
             return
         try:
@@ -100,14 +108,16 @@ class SecretFile:
             raise self._failed(error) from error
 
     def replace(self, old: Secret | None, new: Secret) -> None:
-        """`new` takes the place of `old`, whole or not at all, also over a power cut; mode 0600. A successor of `old`
-        gets the file's time of modification too: that changes when somebody else writes it (`reading.stamp`). Raises
-        SecretUnavailable."""
+        """`new` takes the place of `old`, whole or not at all, also over a power cut; mode 0600. A
+        successor of `old` gets the file's time of modification too: that changes when somebody else
+        writes it (`reading.stamp`). Raises SecretUnavailable."""
         if self.obstacle is not None:
             raise SecretUnavailable(f"cannot write the secret file {self.path}: {self.obstacle}")
         try:
             if old is not None:
-                entry = json.dumps({"replaces": _digest(old.reveal()), "secret": new.reveal()}) + "\n"
+                entry = (
+                    json.dumps({"replaces": _digest(old.reveal()), "secret": new.reveal()}) + "\n"
+                )
                 os.pwrite(self._journal, entry.encode(), 0)
                 self._unfinished = True
                 os.fsync(self._journal)
@@ -127,13 +137,17 @@ class SecretFile:
                 if self.obstacle is None:
                     raise
                 return  # nothing to lock, and nothing to read
-            if self._locked(descriptor, deadline) and (self.obstacle is not None or self._is_current(descriptor)):
+            if self._locked(descriptor, deadline) and (
+                self.obstacle is not None or self._is_current(descriptor)
+            ):
                 self._journal = descriptor
                 return
             os.close(descriptor)
             if time.monotonic() > deadline:
-                raise SecretUnavailable(f"the secret file {self.path} is in use by another process for more than "
-                                        f"{self._patience:.0f} s; it is tried again later")
+                raise SecretUnavailable(
+                    f"the secret file {self.path} is in use by another process for more than "
+                    f"{self._patience:.0f} s; it is tried again later"
+                )
 
     def _locked(self, descriptor: int, deadline: float) -> bool:
         while True:
@@ -153,8 +167,12 @@ class SecretFile:
         """The journal; where it cannot be made, the secret file itself."""
         if self.obstacle is None:
             try:
-                descriptor = os.open(self._journal_name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-                                     | os.O_CLOEXEC, 0o600, dir_fd=self._directory)
+                descriptor = os.open(
+                    self._journal_name,
+                    os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+                    0o600,
+                    dir_fd=self._directory,
+                )
             except OSError as error:
                 if error.errno not in _READ_ONLY:
                     raise
@@ -194,7 +212,9 @@ class SecretFile:
         except FileNotFoundError:
             return None
         reason = _foreign(found)
-        return reason and f"it {reason}; name a file that belongs to the user that runs mailcollector"
+        return (
+            reason and f"it {reason}; name a file that belongs to the user that runs mailcollector"
+        )
 
     def _finish_begun(self) -> None:
         """What was journalled before a crash, and not yet put into the file."""
@@ -208,19 +228,33 @@ class SecretFile:
 
     def _content(self) -> str | None:
         try:
-            descriptor = os.open(self._name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
-                                 dir_fd=self._directory)
+            descriptor = os.open(
+                self._name,
+                os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+                dir_fd=self._directory,
+            )
         except FileNotFoundError:
             return None
         with os.fdopen(descriptor, "rb") as file:
             raw = file.read(LIMIT + 1)
-        return raw.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace")
+        return (
+            raw.removeprefix(b"\xef\xbb\xbf")
+            .removesuffix(b"\n")
+            .removesuffix(b"\r")
+            .decode("utf-8", "replace")
+        )
 
     def _write(self, value: str, *, keep_time: bool) -> None:
         with suppress(FileNotFoundError):
-            os.unlink(self._draft_name, dir_fd=self._directory)  # a draft of a crash; we hold the lock
-        descriptor = os.open(self._draft_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
-                             0o600, dir_fd=self._directory)
+            os.unlink(
+                self._draft_name, dir_fd=self._directory
+            )  # a draft of a crash; we hold the lock
+        descriptor = os.open(
+            self._draft_name,
+            os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
+            0o600,
+            dir_fd=self._directory,
+        )
         try:
             try:
                 _write_all(descriptor, value.encode() + b"\n")
@@ -229,8 +263,9 @@ class SecretFile:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            os.replace(self._draft_name, self._name, src_dir_fd=self._directory,
-                       dst_dir_fd=self._directory)
+            os.replace(
+                self._draft_name, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory
+            )
         except BaseException:
             with suppress(OSError):
                 os.unlink(self._draft_name, dir_fd=self._directory)
@@ -243,8 +278,10 @@ class SecretFile:
             os.utime(draft, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     def _failed(self, error: OSError) -> SecretUnavailable:
-        return SecretUnavailable(f"cannot write the secret file {self.path}: {error.strerror}; let the user that runs "
-                                 "mailcollector write there, and see that its disk has room")
+        return SecretUnavailable(
+            f"cannot write the secret file {self.path}: {error.strerror}; let the user that runs "
+            "mailcollector write there, and see that its disk has room"
+        )
 
 
 def write_secret(path: str, secret: Secret) -> None:
@@ -267,7 +304,8 @@ def _foreign(found: os.stat_result) -> str | None:
 
 
 def _entry(journal: bytes) -> tuple[str, str] | None:
-    """The digest of what was replaced, and the successor; None for a journal that was not written whole."""
+    """The digest of what was replaced, and the successor; None for a journal that was not written
+    whole."""
     line, end, _ = journal.partition(b"\n")
     if not end:
         return None

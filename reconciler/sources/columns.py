@@ -14,7 +14,8 @@ from reconciler.model.errors import DestinationUnavailable, ProtocolViolation
 
 T = TypeVar("T")
 MOST = 2_500_000
-"""Messages of a folder or maildrop; larger ones are refused: what is known of each is in memory while it is listed."""
+"""Messages of a folder or maildrop; larger ones are refused: what is known of each is in memory
+while it is listed."""
 _RUN = 1 << 16
 """So many are sorted at once."""
 _SPOOLED = 4 << 20
@@ -24,17 +25,19 @@ _TEXTS = 256
 
 def ascending(numbers: Sequence[int]) -> bool:
     """Each greater than the one before it."""
-    return all(map(lt, numbers, memoryview(numbers)[1:] if isinstance(numbers, array) else numbers[1:]))
+    return all(
+        map(lt, numbers, memoryview(numbers)[1:] if isinstance(numbers, array) else numbers[1:])
+    )
 
 
 def in_order(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The numbers, below 2**32, ascending, each with its place; equal ones in the order of their places. What they take
-    in memory is eight octets for each."""
+    """The numbers, below 2**32, ascending, each with its place; equal ones in the order of their
+    places. What they take in memory is eight octets for each."""
     tagged = array("Q", (number << 32 | place for place, number in enumerate(numbers)))
     runs = []
     for start in range(0, len(tagged), _RUN):
-        run = array("Q", sorted(tagged[start:start + _RUN]))
-        tagged[start:start + _RUN] = run
+        run = array("Q", sorted(tagged[start : start + _RUN]))
+        tagged[start : start + _RUN] = run
         runs.append(range(start, start + len(run)))
     for number in merge(*(map(tagged.__getitem__, run) for run in runs)):
         yield number >> 32, number & 0xFFFFFFFF
@@ -56,15 +59,19 @@ class Peekable(Generic[T]):
 
 
 def too_many(what: str) -> ProtocolViolation:
-    return ProtocolViolation(f"{what} has more than {MOST:,} messages, which is more than is collected from: move or "
-                             "delete some of them with a mail program first")
+    return ProtocolViolation(
+        f"{what} has more than {MOST:,} messages, which is more than is collected from: move or "
+        "delete some of them with a mail program first"
+    )
 
 
 class Texts:
-    """Short texts, one for each place, in a temporary file where there are many. Read in order they cost little."""
+    """Short texts, one for each place, in a temporary file where there are many. Read in order they
+    cost little."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115  # closed when it is forgotten
+        # closed when it is forgotten
+        self._file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115
         self._lengths = array("H")
         self._begins = array("Q", [0])
         """Of each block of `_TEXTS`."""
@@ -105,7 +112,7 @@ class Texts:
         return chain.from_iterable(map(self._read, range((len(self) + _TEXTS - 1) // _TEXTS)))
 
     def _read(self, number: int) -> list[str]:
-        lengths = self._lengths[number * _TEXTS:(number + 1) * _TEXTS]
+        lengths = self._lengths[number * _TEXTS : (number + 1) * _TEXTS]
         try:
             self._file.seek(self._begins[number])
             block = self._file.read(sum(lengths)).decode("ascii")
@@ -113,14 +120,14 @@ class Texts:
             raise _no_room(error) from error
         found, begin = [], 0
         for length in lengths:
-            found.append(block[begin:begin + length])
+            found.append(block[begin : begin + length])
             begin += length
         return found
 
 
 class Repeated:
-    """Which of very many texts may occur more than once: all that do, and a few others. 128 bits for each while it is
-    made and asked."""
+    """Which of very many texts may occur more than once: all that do, and a few others. 128 bits
+    for each while it is made and asked."""
 
     def __init__(self, texts: Iterable[str], count: int) -> None:
         bits = 1 << max(13, (64 * count).bit_length() - 1)
@@ -143,5 +150,7 @@ class Repeated:
 
 
 def _no_room(error: OSError) -> DestinationUnavailable:
-    return DestinationUnavailable(f"a large listing cannot be kept in {tempfile.gettempdir()}: {error.strerror}; make "
-                                  "room there, or name another directory with TMPDIR")
+    return DestinationUnavailable(
+        f"a large listing cannot be kept in {tempfile.gettempdir()}: {error.strerror}; make "
+        "room there, or name another directory with TMPDIR"
+    )

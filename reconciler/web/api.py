@@ -1,4 +1,5 @@
-"""The routes of the API, over `control.service.Control`. Everything is JSON or server-sent events."""
+"""The routes of the API, over `control.service.Control`. Everything is JSON or server-sent
+events."""
 
 from __future__ import annotations
 
@@ -60,16 +61,32 @@ class Api:
     async def summary(self, _request: Request) -> Response:
         """How many collectors there are in each state, and what keeps several of them at once."""
         found = self._control.list()
-        ready = Counter(condition.status for one in found for condition in one.status.conditions
-                        if condition.type == "Ready")
-        away = {(one.status.host_away.host, one.status.host_away.port): one.status.host_away
-                for one in found if one.status.host_away is not None}
-        closed = {one.status.destination_away.destination: one.status.destination_away
-                  for one in found if one.status.destination_away is not None}
-        return JSONResponse({"total": len(found), "ready": dict(ready),
-                             "destinationsAway": [one.model_dump(mode="json", by_alias=True)
-                                                  for one in closed.values()],
-                             "hostsAway": [one.model_dump(mode="json", by_alias=True) for one in away.values()]})
+        ready = Counter(
+            condition.status
+            for one in found
+            for condition in one.status.conditions
+            if condition.type == "Ready"
+        )
+        away = {
+            (one.status.host_away.host, one.status.host_away.port): one.status.host_away
+            for one in found
+            if one.status.host_away is not None
+        }
+        closed = {
+            one.status.destination_away.destination: one.status.destination_away
+            for one in found
+            if one.status.destination_away is not None
+        }
+        return JSONResponse(
+            {
+                "total": len(found),
+                "ready": dict(ready),
+                "destinationsAway": [
+                    one.model_dump(mode="json", by_alias=True) for one in closed.values()
+                ],
+                "hostsAway": [one.model_dump(mode="json", by_alias=True) for one in away.values()],
+            }
+        )
 
     async def collector(self, request: Request) -> Response:
         return _json(await self._control.describe(request.path_params["name"]))
@@ -81,7 +98,9 @@ class Api:
             return JSONResponse({}, 202)
         return _stream(self._progress(name, asked))
 
-    async def _progress(self, collector: str, asked: asyncio.Future[SessionReport]) -> AsyncIterator[str]:
+    async def _progress(
+        self, collector: str, asked: asyncio.Future[SessionReport]
+    ) -> AsyncIterator[str]:
         async for session in self._control.follow(collector, asked):
             name = "progress" if session.finished_at is None else "finished"
             yield _event(name, session.model_dump_json(by_alias=True))
@@ -98,7 +117,9 @@ class Api:
         return JSONResponse({})
 
     async def check(self, request: Request) -> Response:
-        return _json(await self._control.check(request.path_params["name"], force=_flag(request, "force")))
+        return _json(
+            await self._control.check(request.path_params["name"], force=_flag(request, "force"))
+        )
 
     async def reload(self, _request: Request) -> Response:
         done = await self._control.reload()
@@ -117,8 +138,11 @@ class Api:
                     yield ":\n\n"
                     continue
                 for name, found in changes.items():
-                    yield (_event("removed", json.dumps({"name": name})) if found is None
-                           else _event("collector", found.model_dump_json(by_alias=True)))
+                    yield (
+                        _event("removed", json.dumps({"name": name}))
+                        if found is None
+                        else _event("collector", found.model_dump_json(by_alias=True))
+                    )
 
     async def removed(self, request: Request) -> Response:
         await self._control.confirm_removed(request.path_params["name"])
@@ -128,11 +152,17 @@ class Api:
         return _json(await self._control.in_force())
 
     async def info(self, _request: Request) -> Response:
-        return JSONResponse({
-            "version": version("mailcollector"), "pid": os.getpid(),
-            "manifests": str(self._place.manifests.absolute()), "stateDir": str(self._place.state_dir.absolute()),
-            "startedAt": timestamp(self._control.started_at), "trouble": self._control.trouble or None,
-            "diagnostics": self._diagnostics()})
+        return JSONResponse(
+            {
+                "version": version("mailcollector"),
+                "pid": os.getpid(),
+                "manifests": str(self._place.manifests.absolute()),
+                "stateDir": str(self._place.state_dir.absolute()),
+                "startedAt": timestamp(self._control.started_at),
+                "trouble": self._control.trouble or None,
+                "diagnostics": self._diagnostics(),
+            }
+        )
 
     async def diagnostics(self, _request: Request) -> Response:
         return JSONResponse(self._diagnostics())
@@ -152,8 +182,14 @@ class Api:
 
         async with self._scraping:
             del self._scrapes[accept]
-            return await self._drawing.run(metrics, self._control.list(), self._control.diagnostics,
-                                           version("mailcollector"), accept, self._control.internal_errors)
+            return await self._drawing.run(
+                metrics,
+                self._control.list(),
+                self._control.diagnostics,
+                version("mailcollector"),
+                accept,
+                self._control.internal_errors,
+            )
 
     async def healthy(self, _request: Request) -> Response:
         return _probe(good=self._control.healthy, bad="the control loop has not moved lately")
@@ -185,8 +221,10 @@ def application(control: Control, place: Place) -> Starlette:
         Route("/healthz", api.healthy),
         Route("/readyz", api.ready),
     ]
-    return Starlette(routes=routes, exception_handlers={
-        HTTPException: _refused, CollectorError: _failed, Exception: _defect})
+    return Starlette(
+        routes=routes,
+        exception_handlers={HTTPException: _refused, CollectorError: _failed, Exception: _defect},
+    )
 
 
 def _flag(request: Request, name: str) -> bool:
@@ -204,7 +242,9 @@ def _json(found: Shown | Iterable[Shown]) -> Response:
 
 
 def _stream(events: AsyncIterator[str]) -> Response:
-    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return StreamingResponse(
+        events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+    )
 
 
 def _event(name: str, data: str) -> str:

@@ -1,8 +1,9 @@
 """Connections to the API: how long a client may take, and how many there may be (hazards W5, R1).
 
-A client has 10 seconds for each request, headers and body, and as long to take what it is sent; bytes that dribble in
-do not prolong that. Where there are as many connections as there may be, the one that has waited longest without a
-whole request makes room. When the process has no descriptors left, that is told once, and tried again each second.
+A client has 10 seconds for each request, headers and body, and as long to take what it is sent;
+bytes that dribble in do not prolong that. Where there are as many connections as there may be, the
+one that has waited longest without a whole request makes room. When the process has no descriptors
+left, that is told once, and tried again each second.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from reconciler.log import log
 PATIENCE = 10.0
 """Seconds for a request to arrive, or for an answer to be taken."""
 BACKLOG = 256
-"""Connections that the kernel keeps until they are accepted. Where there is no room for one, a client of the socket is
-refused at once (EAGAIN), and one of TCP waits for a second."""
+"""Connections that the kernel keeps until they are accepted. Where there is no room for one, a
+client of the socket is refused at once (EAGAIN), and one of TCP waits for a second."""
 _PAUSE = 1.0
 """Seconds until the next attempt to accept after one that failed."""
 
@@ -46,7 +47,8 @@ class Connection(H11Protocol):
     def open(self) -> bool:
         return not self.transport.is_closing()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+    # as in uvicorn
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._look()
 
@@ -92,9 +94,18 @@ class Server(uvicorn.Server):
     """Accepts at most `most` connections. Signals are the daemon's."""
 
     def __init__(self, app: Any, most: int) -> None:
-        super().__init__(uvicorn.Config(
-            app, lifespan="off", ws="none", access_log=False, log_config=None, log_level="critical",
-            server_header=False, timeout_graceful_shutdown=1))
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                ws="none",
+                access_log=False,
+                log_config=None,
+                log_level="critical",
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
         self._most = most
         self._accepting: list[asyncio.Task[None]] = []
         self._refusal = ""
@@ -107,7 +118,9 @@ class Server(uvicorn.Server):
         for listener in sockets or ():
             listener.listen(BACKLOG)
             listener.setblocking(False)
-            self._accepting.append(asyncio.create_task(self._accept(listener), name="API: accepting"))
+            self._accepting.append(
+                asyncio.create_task(self._accept(listener), name="API: accepting")
+            )
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -132,7 +145,9 @@ class Server(uvicorn.Server):
                 await asyncio.sleep(0)
                 continue
             try:
-                await loop.connect_accepted_socket(lambda: Connection(self.config, self.server_state), opened)
+                await loop.connect_accepted_socket(
+                    lambda: Connection(self.config, self.server_state), opened
+                )
             except OSError:  # it is gone already
                 opened.close()
 
@@ -145,7 +160,9 @@ class Server(uvicorn.Server):
         await asyncio.sleep(_PAUSE)
 
     def _connections(self) -> list[Connection]:
-        return [one for one in self.server_state.connections if isinstance(one, Connection) and one.open]
+        return [
+            one for one in self.server_state.connections if isinstance(one, Connection) and one.open
+        ]
 
     def _has_room(self) -> bool:
         there = self._connections()
@@ -153,7 +170,8 @@ class Server(uvicorn.Server):
 
     @staticmethod
     def _make_room(there: list[Connection]) -> bool:
-        """Close the one whose client is waited for longest. False where all have asked for something."""
+        """Close the one whose client is waited for longest. False where all have asked for
+        something."""
         with suppress(ValueError):  # nobody waits
             min((one for one in there if one.waits), key=lambda one: one.since).transport.abort()
             return True

@@ -1,9 +1,11 @@
-"""What protects the daemon where a browser, or any user of this machine, can reach it: on TCP, loopback only.
+"""What protects the daemon where a browser, or any user of this machine, can reach it: on TCP,
+loopback only.
 
-A page of a foreign site can make a browser send requests here, and by a name that it controls even read the answers.
-So the Host must be one of ours, and nothing is taken from a foreign origin (hazards W2, W3). Any local user can
-connect, and so can whatever asks an address of somebody else's choice: until there are tokens, only the probes and the
-metrics are served here, which neither change nor tell anything of anybody's mail.
+A page of a foreign site can make a browser send requests here, and by a name that it controls even
+read the answers. So the Host must be one of ours, and nothing is taken from a foreign origin
+(hazards W2, W3). Any local user can connect, and so can whatever asks an address of somebody else's
+choice: until there are tokens, only the probes and the metrics are served here, which neither
+change nor tell anything of anybody's mail.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Guard:
-    """Passes on what asks for an open path, from this machine and for it; refuses the rest with 403."""
+    """Passes on what asks for an open path, from this machine and for it; refuses the rest with
+    403."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self._app = app
@@ -32,7 +35,9 @@ class Guard:
         if complaint:
             await problem(403, "Forbidden", complaint)(scope, receive, send)
         elif _has_two_lengths(scope):
-            refusal = problem(400, "BadRequest", "a request has either a Content-Length or a Transfer-Encoding")
+            refusal = problem(
+                400, "BadRequest", "a request has either a Content-Length or a Transfer-Encoding"
+            )
             refusal.headers["Connection"] = "close"
             await refusal(scope, receive, send)
         else:
@@ -46,14 +51,18 @@ class Guard:
         if scope["path"] not in OPEN:
             return "only /healthz, /readyz and /metrics are served here; the rest is on the control socket"
         origin = headers.get("origin")
-        if origin is None or scope["method"] in {"GET", "HEAD"} or origin.casefold() == f"http://{host}".casefold():
+        if (
+            origin is None
+            or scope["method"] in {"GET", "HEAD"}
+            or origin.casefold() == f"http://{host}".casefold()
+        ):
             return ""
         return "requests from pages of other sites are refused"
 
 
 def _has_two_lengths(scope: Scope) -> bool:
-    """Whether somebody before us may have read the request's end elsewhere (RFC 9112, section 6.3): what seems to
-    follow it is not taken for another request."""
+    """Whether somebody before us may have read the request's end elsewhere (RFC 9112, section 6.3):
+    what seems to follow it is not taken for another request."""
     headers = Headers(scope=scope) if scope["type"] == "http" else {}
     return "content-length" in headers and "transfer-encoding" in headers
 

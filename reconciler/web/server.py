@@ -33,13 +33,15 @@ class ListenRefused(CollectorError):
 
 @asynccontextmanager
 async def served(control: Control, settings: Settings, manifests: Path) -> AsyncIterator[None]:
-    """Serve on the control socket, and on `settings.listen`, inside of this context. The caller owns the state
-    directory. Raises ListenRefused."""
+    """Serve on the control socket, and on `settings.listen`, inside of this context. The caller
+    owns the state directory. Raises ListenRefused."""
     app = application(control, Place(manifests, settings.state_dir))
     listen = settings.listen
     async with AsyncExitStack() as stack:
         control_socket = stack.enter_context(_control_socket(settings.state_dir))
-        await stack.enter_async_context(_served(app, control_socket, _CLIENTS + 4 * settings.max_sessions))
+        await stack.enter_async_context(
+            _served(app, control_socket, _CLIENTS + 4 * settings.max_sessions)
+        )
         if listen is not None:
             tcp = stack.enter_context(_tcp_socket(listen))
             await stack.enter_async_context(_served(Guard(app, listen.host), tcp, _CLIENTS))
@@ -48,16 +50,21 @@ async def served(control: Control, settings: Settings, manifests: Path) -> Async
 
 @contextmanager
 def _control_socket(state_dir: Path) -> Iterator[socket.socket]:
-    """Bound through the directory's descriptor: the path may be longer than the 108 bytes of `sockaddr_un`."""
+    """Bound through the directory's descriptor: the path may be longer than the 108 bytes of
+    `sockaddr_un`."""
     directory = os.open(state_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         try:
             _remove_stale(directory)
-            os.fchmod(listener.fileno(), 0o600)  # Linux gives the file this mode when it is bound: it is never wider
+            os.fchmod(
+                listener.fileno(), 0o600
+            )  # Linux gives the file this mode when it is bound: it is never wider
             listener.bind(f"/proc/self/fd/{directory}/{SOCKET}")
         except OSError as error:
-            raise ListenRefused(f"the control socket {state_dir / SOCKET} cannot be made: {error.strerror}") from error
+            raise ListenRefused(
+                f"the control socket {state_dir / SOCKET} cannot be made: {error.strerror}"
+            ) from error
         try:
             yield listener
         finally:
@@ -69,7 +76,8 @@ def _control_socket(state_dir: Path) -> Iterator[socket.socket]:
 
 
 def _remove_stale(directory: int) -> None:
-    """A socket left by a daemon that died: nobody can be behind it, for we own the state directory."""
+    """A socket left by a daemon that died: nobody can be behind it, for we own the state
+    directory."""
     with suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.stat(SOCKET, dir_fd=directory, follow_symlinks=False).st_mode):
             os.unlink(SOCKET, dir_fd=directory)
@@ -78,8 +86,10 @@ def _remove_stale(directory: int) -> None:
 @contextmanager
 def _tcp_socket(listen: Listen) -> Iterator[socket.socket]:
     if not is_loopback(listen.host):
-        raise ListenRefused(f"--listen {listen.host}: beyond loopback the API does not start without a token, which "
-                            "this version does not have yet; listen on 127.0.0.1, or use the control socket")
+        raise ListenRefused(
+            f"--listen {listen.host}: beyond loopback the API does not start without a token, which "
+            "this version does not have yet; listen on 127.0.0.1, or use the control socket"
+        )
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
         listener = socket.create_server((listen.host, listen.port), family=family)

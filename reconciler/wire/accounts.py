@@ -1,8 +1,8 @@
-"""What sessions with an account have learnt and the next one may go by: how logging in works there, and what the server
-does not understand although it offers it.
+"""What sessions with an account have learnt and the next one may go by: how logging in works there,
+and what the server does not understand although it offers it.
 
-Kept in memory: it is worth one refused login after a start, not a row that has to be migrated, and an account that is
-edited or a server that was replaced is forgotten with the process at the latest.
+Kept in memory: it is worth one refused login after a start, not a row that has to be migrated, and
+an account that is edited or a server that was replaced is forgotten with the process at the latest.
 """
 
 from __future__ import annotations
@@ -15,8 +15,23 @@ _MOST = 50_000
 class Habits:
     """Of one account. Read and changed by the sessions of that account, field by field."""
 
-    __slots__ = ("broken", "initial_response", "mute", "one_by_one", "short", "singly", "sizeless", "tried",
-                 "tried_with", "unsearchable", "unsized", "wary", "way", "went_on", "where_it_broke")
+    __slots__ = (
+        "broken",
+        "initial_response",
+        "mute",
+        "one_by_one",
+        "short",
+        "singly",
+        "sizeless",
+        "tried",
+        "tried_with",
+        "unsearchable",
+        "unsized",
+        "wary",
+        "way",
+        "went_on",
+        "where_it_broke",
+    )
 
     def __init__(self) -> None:
         self.way = ""
@@ -34,14 +49,17 @@ class Habits:
         self.sizeless = self.singly = False
         """POP3: LIST, or UIDL, ends the connection where all messages are asked for."""
         self.mute: frozenset[tuple[str, int | None]] = frozenset()
-        """POP3: the messages whose UIDL ends the connection, by the UIDL of the one before and their size."""
+        """POP3: the messages whose UIDL ends the connection, by the UIDL of the one before and
+        their size."""
         self.unsized: dict[tuple[str, int], frozenset[int]] = {}
-        """By folder and UIDVALIDITY, the messages whose size ends the connection when it is asked for."""
+        """By folder and UIDVALIDITY, the messages whose size ends the connection when it is asked
+        for."""
         self.broken: frozenset[str] = frozenset()
-        """IMAP: the folders that ended the connection when they were opened or listed last: to be looked at last."""
+        """IMAP: the folders that ended the connection when they were opened or listed last: to be
+        looked at last."""
         self.short: dict[tuple[str, int], tuple[int, int]] = {}
-        """IMAP: of folders of which the server lists fewer messages than it announces, in whatever way it is asked: how
-        many it announced, and how many came."""
+        """IMAP: of folders of which the server lists fewer messages than it announces, in whatever
+        way it is asked: how many it announced, and how many came."""
         self.unsearchable = False
         """A SEARCH has ended the connection."""
         self.tried: frozenset[str] = frozenset()

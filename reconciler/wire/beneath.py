@@ -13,8 +13,9 @@ from reconciler.model.policy import Roots, is_beneath, is_within
 
 @contextmanager
 def opened_beneath(path: str, roots: Roots, what: str) -> Iterator[str]:
-    """A path of what is really at `path`, which stays that whatever is changed meanwhile; `path` itself where `roots`
-    allow everything. Nothing is opened for reading. Raises PolicyRefused, OSError."""
+    """A path of what is really at `path`, which stays that whatever is changed meanwhile; `path`
+    itself where `roots` allow everything. Nothing is opened for reading. Raises PolicyRefused,
+    OSError."""
     if roots is None:
         yield path
         return
@@ -31,7 +32,9 @@ def opened_beneath(path: str, roots: Roots, what: str) -> Iterator[str]:
 def require_beneath(path: str, roots: Roots, what: str) -> None:
     """The same for what may not exist yet: where it would stand now. Raises PolicyRefused."""
     if roots is not None:
-        _require(is_beneath(path, roots) and _stands_in(os.path.realpath(path), roots), path, roots, what)
+        _require(
+            is_beneath(path, roots) and _stands_in(os.path.realpath(path), roots), path, roots, what
+        )
 
 
 def _stands_in(place: str, roots: tuple[str, ...]) -> bool:
@@ -40,5 +43,7 @@ def _stands_in(place: str, roots: tuple[str, ...]) -> bool:
 
 def _require(fine: bool, path: str, roots: tuple[str, ...], what: str) -> None:
     if not fine:
-        raise PolicyRefused(f"the policy does not allow the {what} {path}: it may stand in "
-                            f"{', '.join(roots) or 'no place'}")
+        raise PolicyRefused(
+            f"the policy does not allow the {what} {path}: it may stand in "
+            f"{', '.join(roots) or 'no place'}"
+        )

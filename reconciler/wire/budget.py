@@ -1,8 +1,10 @@
-"""How much may be listed at once, in the whole process: large listings wait for each other instead of adding up.
+"""How much may be listed at once, in the whole process: large listings wait for each other instead
+of adding up.
 
-A listing counts from `FREE` messages on, so that small mailboxes never wait. The one that has counted for longest goes
-on whatever there is: so one of them always does, and none waits for ever. The others share `SHARED`, and wait as soon
-as that is taken: at most `WAITING` of them, for each has a place among the sessions.
+A listing counts from `FREE` messages on, so that small mailboxes never wait. The one that has
+counted for longest goes on whatever there is: so one of them always does, and none waits for ever.
+The others share `SHARED`, and wait as soon as that is taken: at most `WAITING` of them, for each
+has a place among the sessions.
 """
 
 from __future__ import annotations
@@ -29,12 +31,13 @@ class Budget:
         self._most_waiting = waiting
         self._changed = threading.Condition()
         self._reserved: dict[int, int] = {}
-        """Messages by share, oldest first. By its id: a share that is forgotten must not be kept by this."""
+        """Messages by share, oldest first. By its id: a share that is forgotten must not be kept by
+        this."""
         self._waiting = 0
 
     def reserve(self, share: Share, messages: int) -> None:
-        """So many more, when there is room. Raises Crowded where there will be none for this session,
-        ConnectionFailed where it is given up."""
+        """So many more, when there is room. Raises Crowded where there will be none for this
+        session, ConnectionFailed where it is given up."""
         with self._changed:
             self._reserved.setdefault(id(share), 0)
             if not self._room(share, messages):
@@ -42,7 +45,8 @@ class Budget:
             self._reserved[id(share)] += messages
 
     def release(self, share: Share) -> None:
-        """All of it; harmless where there is nothing. One that waits leaves by itself, when it is given up."""
+        """All of it; harmless where there is nothing. One that waits leaves by itself, when it is
+        given up."""
         with self._changed:
             if not share.waiting and self._reserved.pop(id(share), None) is not None:
                 self._changed.notify_all()
@@ -53,7 +57,8 @@ class Budget:
             self._changed.notify_all()
 
     def take_time(self) -> None:
-        """Everybody may wait: there is nothing else to be done, as in one session of each collector."""
+        """Everybody may wait: there is nothing else to be done, as in one session of each
+        collector."""
         with self._changed:
             self._most_waiting = 1 << 30
 
@@ -65,13 +70,18 @@ class Budget:
 
     def _room(self, share: Share, messages: int) -> bool:
         oldest, *others = self._reserved
-        return id(share) == oldest or sum(self._reserved.get(other, 0) for other in others) + messages <= self._shared
+        return (
+            id(share) == oldest
+            or sum(self._reserved.get(other, 0) for other in others) + messages <= self._shared
+        )
 
     def _wait(self, share: Share, messages: int) -> None:
         if self._waiting >= self._most_waiting:
             del self._reserved[id(share)]
-            raise Crowded(f"{share.who}: several other mailboxes with very many messages are being listed and "
-                          "wait for each other already: this one is listed later")
+            raise Crowded(
+                f"{share.who}: several other mailboxes with very many messages are being listed and "
+                "wait for each other already: this one is listed later"
+            )
         self._waiting += 1
         share.waiting = True
         try:
@@ -82,15 +92,18 @@ class Budget:
                     self._changed.notify_all()
                     if share.given_up:
                         raise ConnectionFailed(f"{share.who}: the session was aborted")
-                    raise Crowded(f"{share.who}: the session's time is up, waiting for other mailboxes with very many "
-                                  "messages to be listed")
+                    raise Crowded(
+                        f"{share.who}: the session's time is up, waiting for other mailboxes with very many "
+                        "messages to be listed"
+                    )
         finally:
             share.waiting = False
             self._waiting -= 1
 
 
 class Share:
-    """What one session's listings take of the budget, until it is released; it is when it is forgotten, too."""
+    """What one session's listings take of the budget, until it is released; it is when it is
+    forgotten, too."""
 
     def __init__(self, budget: Budget, who: str, deadline: float) -> None:
         """`deadline` (monotonic clock): how long to wait at most."""

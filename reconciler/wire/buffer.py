@@ -11,8 +11,8 @@ _AROUND = 1 << 10
 
 
 class Buffer:
-    """Octets between `start` and `end` of a block that is received into directly. It begins small, for connections
-    that wait, and doubles while whole blocks arrive."""
+    """Octets between `start` and `end` of a block that is received into directly. It begins small,
+    for connections that wait, and doubles while whole blocks arrive."""
 
     __slots__ = ("_block", "_end", "_start", "_view")
 
@@ -25,7 +25,8 @@ class Buffer:
         return self._end - self._start
 
     def find(self, needle: bytes, offset: int = 0) -> int:
-        """Where `needle` is, counted from the first unread octet, at `offset` or later; -1 when it is not there."""
+        """Where `needle` is, counted from the first unread octet, at `offset` or later; -1 when it
+        is not there."""
         found = self._block.find(needle, self._start + offset, self._end)
         return found if found < 0 else found - self._start
 
@@ -33,12 +34,16 @@ class Buffer:
         """Read `count` octets, at most what is there."""
         begin = self._start
         self._start = min(begin + count, self._end)
-        return bytes(self._view[begin:self._start])
+        return bytes(self._view[begin : self._start])
 
     def match(self, pattern: re.Pattern[bytes]) -> tuple[tuple[bytes, ...], int] | None:
         """The groups of what `pattern` matches first, and its length; it stays unread."""
         match = pattern.match(self._block, self._start, self._end)
-        return None if match is None else (tuple(map(bytes, match.groups())), match.end() - self._start)
+        return (
+            None
+            if match is None
+            else (tuple(map(bytes, match.groups())), match.end() - self._start)
+        )
 
     def match_length(self, pattern: re.Pattern[bytes]) -> int:
         """How much of what comes first `pattern` matches; it stays unread."""
@@ -46,8 +51,9 @@ class Buffer:
         return 0 if match is None else match.end() - self._start
 
     def find_dot(self, offset: int) -> int:
-        """Where CRLF and a dot are, counted as by `find`. One octet is found ten times as fast as three, and in what is
-        encoded there are no dots at all; where there are many, a pattern is faster than one look for each."""
+        """Where CRLF and a dot are, counted as by `find`. One octet is found ten times as fast as
+        three, and in what is encoded there are no dots at all; where there are many, a pattern is
+        faster than one look for each."""
         block, begin, end = self._block, self._start + offset, self._end
         while (dot := block.find(b".", begin, end)) >= 0:
             stop = min(dot + _AROUND, end)
@@ -64,17 +70,18 @@ class Buffer:
 
     def peek(self, offset: int, count: int) -> bytes:
         begin = self._start + offset
-        return bytes(self._view[begin:min(begin + count, self._end)])
+        return bytes(self._view[begin : min(begin + count, self._end)])
 
     def space(self) -> memoryview:
-        """Where to receive: empty only when the buffer is full at its largest. `received` tells how much came."""
+        """Where to receive: empty only when the buffer is full at its largest. `received` tells how
+        much came."""
         if self._start == self._end:
             self._start = self._end = 0
         elif self._start and self._end > len(self._block) // 2:
             self._move(self._view)
         if self._end == len(self._block) < LARGEST:
             self._grow()
-        return self._view[self._end:]
+        return self._view[self._end :]
 
     def received(self, count: int) -> None:
         """`count` octets were written into `space`."""
@@ -90,5 +97,5 @@ class Buffer:
 
     def _move(self, target: memoryview) -> None:
         count = self._end - self._start
-        target[:count] = self._view[self._start:self._end]
+        target[:count] = self._view[self._start : self._end]
         self._start, self._end = 0, count

@@ -1,4 +1,5 @@
-"""A connection to a remote server, held to limits of time and bytes, that any thread can break off."""
+"""A connection to a remote server, held to limits of time and bytes, that any thread can break
+off."""
 
 from __future__ import annotations
 
@@ -25,13 +26,16 @@ _ALERTS = 5
 
 
 class Connection:
-    """One TCP connection, with or without TLS, used from one thread; `abort` alone may be called from any.
+    """One TCP connection, with or without TLS, used from one thread; `abort` alone may be called
+    from any.
 
-    Every failure is a `ConnectionFailed`, `TlsRefused` or `ProtocolViolation` that names host and port.
+    Every failure is a `ConnectionFailed`, `TlsRefused` or `ProtocolViolation` that names host and
+    port.
     """
 
     def __init__(self, endpoint: Endpoint, limits: Limits, deadline: float | None = None) -> None:
-        """Connects nothing yet. `deadline` (monotonic clock) ends the session; default `limits.session` from now."""
+        """Connects nothing yet. `deadline` (monotonic clock) ends the session; default
+        `limits.session` from now."""
         self.endpoint = endpoint
         self.limits = limits
         self.ended = False
@@ -54,7 +58,8 @@ class Connection:
     # Opening and closing
 
     def open(self) -> None:
-        """Look the name up, connect to the first address that answers, and begin TLS where it is implicit."""
+        """Look the name up, connect to the first address that answers, and begin TLS where it is
+        implicit."""
         self._owner = threading.get_ident()
         within = self._patience.within(self.limits.connect)
         self._connect(permitted(self.endpoint, addresses(self.endpoint, within, self._aborted)))
@@ -62,17 +67,21 @@ class Connection:
             self._secure()
 
     def start_tls(self) -> None:
-        """Begin TLS after the server agreed to it. What it sent beyond its reply was injected (hazard T3)."""
+        """Begin TLS after the server agreed to it. What it sent beyond its reply was injected
+        (hazard T3)."""
         if len(self._buffer):
-            raise ProtocolViolation(f"{self.endpoint}: data came before TLS began, as in an attack; nothing was sent")
+            raise ProtocolViolation(
+                f"{self.endpoint}: data came before TLS began, as in an attack; nothing was sent"
+            )
         self._alerts = []  # anybody could have said so
         self._secure()
 
     def abort(self) -> None:
-        """Break the connection at once, from any thread; the thread that waits in it gets a `ConnectionFailed`.
+        """Break the connection at once, from any thread; the thread that waits in it gets a
+        `ConnectionFailed`.
 
-        Only the thread that opened it also closes it, now or when it fails: under a thread that is about to read, the
-        descriptor's number could already belong to somebody else.
+        Only the thread that opened it also closes it, now or when it fails: under a thread that is
+        about to read, the descriptor's number could already belong to somebody else.
         """
         with self._lock:
             if not self._aborted.done():
@@ -113,15 +122,16 @@ class Connection:
     # Commands and replies
 
     def begin_command(self) -> None:
-        """A new command, or the next reply of several: its time, its rate and its octets count from here."""
+        """A new command, or the next reply of several: its time, its rate and its octets count from
+        here."""
         self._patience.begin_command()
         self._reply = 0
         self._bound = self.limits.reply
         self._turn = None
 
     def expect_listing(self, *, slow: bool = True, octets: int = 0) -> None:
-        """The reply to this command has a line for each message, and may have `octets`, or what is usual. `slow`: it
-        may take long to make, and no message is in it."""
+        """The reply to this command has a line for each message, and may have `octets`, or what is
+        usual. `slow`: it may take long to make, and no message is in it."""
         self._bound = max(self.limits.listing, octets)
         if slow:
             self._patience.expect_listing()
@@ -136,13 +146,17 @@ class Connection:
         self._patience.waited(0, bulk=False)
 
     def count(self, octets: int) -> None:
-        """So many octets more of this reply: of bulk data that nobody asked for, or for the work that lines make."""
+        """So many octets more of this reply: of bulk data that nobody asked for, or for the work
+        that lines make."""
         self._count(octets)
 
-    def read_line(self, limit: int | None = None, *, longer: re.Pattern[bytes] | None = None, most: int = 0) -> bytes:
-        """One line with its CRLF, of at most `limit` octets (default `limits.line`), or `most` where it begins as
-        `longer` says. A lone CR is a `ProtocolViolation` (hazard I20); so is a lone LF before TLS was begun that is to
-        be: it is taken for the line's end where nobody could have put it there (`_patient`)."""
+    def read_line(
+        self, limit: int | None = None, *, longer: re.Pattern[bytes] | None = None, most: int = 0
+    ) -> bytes:
+        """One line with its CRLF, of at most `limit` octets (default `limits.line`), or `most`
+        where it begins as `longer` says. A lone CR is a `ProtocolViolation` (hazard I20); so is a
+        lone LF before TLS was begun that is to be: it is taken for the line's end where nobody
+        could have put it there (`_patient`)."""
         line = self._line(self.limits.line if limit is None else limit, longer, most)
         self._count(len(line))
         if not line.endswith(b"\r\n") and self._patient:
@@ -157,7 +171,8 @@ class Connection:
         return self.endpoint.tls == "none" or self.secure
 
     def read_match(self, pattern: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
-        """The groups of what `pattern` matches first, where that was received already; else nothing is read."""
+        """The groups of what `pattern` matches first, where that was received already; else nothing
+        is read."""
         matched = self._buffer.match(pattern)
         if matched is None:
             return None
@@ -174,10 +189,13 @@ class Connection:
         self._count(length)
         return self._buffer.take(length)
 
-    def read_framed(self, opening: re.Pattern[bytes], closing: bytes) -> tuple[tuple[bytes, ...], bytes] | None:
-        """A reply of one known form around bulk data: the groups of `opening`, of which the last one counts the octets
-        between that and `closing`, and those octets. None, and nothing is read, where something else comes, where the
-        opening was not received yet, or for more than fits into the buffer."""
+    def read_framed(
+        self, opening: re.Pattern[bytes], closing: bytes
+    ) -> tuple[tuple[bytes, ...], bytes] | None:
+        """A reply of one known form around bulk data: the groups of `opening`, of which the last
+        one counts the octets between that and `closing`, and those octets. None, and nothing is
+        read, where something else comes, where the opening was not received yet, or for more than
+        fits into the buffer."""
         opened = self._buffer.match(opening)
         if opened is None:
             return None
@@ -218,7 +236,8 @@ class Connection:
         return len(self._buffer)
 
     def find_dot(self, offset: int) -> int:
-        """Where, in what has come, a line begins with a dot: the place of the CRLF before it, -1 where none does."""
+        """Where, in what has come, a line begins with a dot: the place of the CRLF before it, -1
+        where none does."""
         return self._buffer.find_dot(offset)
 
     def peek(self, offset: int, count: int) -> bytes:
@@ -230,10 +249,13 @@ class Connection:
         return self._buffer.take(count)
 
     def fill(self, *, bulk: bool) -> None:
-        """Receive something. The buffer must not be full: take from it first (it holds 256 KiB at least)."""
+        """Receive something. The buffer must not be full: take from it first (it holds 256 KiB at
+        least)."""
         space = self._buffer.space()
         if not space:
-            raise ProtocolViolation(f"{self.endpoint}: more was received than can be looked at in one piece")
+            raise ProtocolViolation(
+                f"{self.endpoint}: more was received than can be looked at in one piece"
+            )
         if self._reply > LONG:
             self._take_turn()
         self._arm(bulk=bulk)
@@ -262,7 +284,9 @@ class Connection:
         """What else has come already: TLS gives one record at a time, and Dovecot's have 4 KiB."""
         count = 0
         self.socket.settimeout(0)
-        with suppress(OSError):  # nothing more for now; or the connection failed, which the next read meets as well
+        with suppress(
+            OSError
+        ):  # nothing more for now; or the connection failed, which the next read meets as well
             while count < len(space) and (more := self.socket.recv_into(space[count:])):
                 count += more
         self.socket.settimeout(self._timeout)
@@ -274,18 +298,24 @@ class Connection:
         while (found := self._buffer.find(b"\n", seen)) < 0:
             seen = len(self._buffer)
             if size + seen > limit:
-                limit = self._more(limit, longer, most, pieces[0] if pieces else self._buffer.peek(0, _BEGINNING))
+                limit = self._more(
+                    limit, longer, most, pieces[0] if pieces else self._buffer.peek(0, _BEGINNING)
+                )
                 continue
             if seen >= _PIECE:
                 pieces.append(self._buffer.take(seen))
                 size, seen = size + seen, 0
             self.fill(bulk=False)
         while size + found + 1 > limit:
-            limit = self._more(limit, longer, most, pieces[0] if pieces else self._buffer.peek(0, _BEGINNING))
+            limit = self._more(
+                limit, longer, most, pieces[0] if pieces else self._buffer.peek(0, _BEGINNING)
+            )
         line = self._buffer.take(found + 1)
         return b"".join([*pieces, line]) if pieces else line
 
-    def _more(self, limit: int, longer: re.Pattern[bytes] | None, most: int, beginning: bytes) -> int:
+    def _more(
+        self, limit: int, longer: re.Pattern[bytes] | None, most: int, beginning: bytes
+    ) -> int:
         """How long a line may be that is longer than `limit`."""
         if longer is not None and most > limit and longer.match(beginning[:_BEGINNING]):
             return most
@@ -330,7 +360,9 @@ class Connection:
         try:
             tls.handshake(wrapped, self.endpoint)
         except TimeoutError as error:
-            raise ConnectionFailed(f"{self.endpoint}: no TLS handshake within {self._timeout:.0f} s") from error
+            raise ConnectionFailed(
+                f"{self.endpoint}: no TLS handshake within {self._timeout:.0f} s"
+            ) from error
         except OSError as error:
             raise self._failure(error, bulk=False) from error
 
@@ -342,7 +374,8 @@ class Connection:
                 raise ConnectionFailed(f"{self.endpoint}: the session was aborted")
 
     def _arm(self, *, bulk: bool) -> None:
-        """Set the socket's time-out to what patience allows; setting it is a system call, so only when it changes."""
+        """Set the socket's time-out to what patience allows; setting it is a system call, so only
+        when it changes."""
         left = self._patience.wait(bulk=bulk)
         if left <= 0:
             raise ConnectionFailed(f"{self.endpoint}: {self._patience.exhausted(bulk=bulk)}")
@@ -355,7 +388,9 @@ class Connection:
 
     def _unreachable(self, error: OSError) -> ConnectionFailed:
         if isinstance(error, TimeoutError):
-            return ConnectionFailed(f"{self.endpoint}: no connection within {self.limits.connect:.0f} s")
+            return ConnectionFailed(
+                f"{self.endpoint}: no connection within {self.limits.connect:.0f} s"
+            )
         return self._failure(error, bulk=False)
 
     def _failure(self, error: Exception, *, bulk: bool) -> ConnectionFailed:
@@ -379,8 +414,8 @@ _ENDS = (EOFError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.S
 
 
 def _shut_down(opened: sockets.socket) -> None:
-    """End both directions, which wakes the thread that waits. Not SSLSocket.shutdown: that would take TLS off and let
-    the other thread read on in the clear."""
+    """End both directions, which wakes the thread that waits. Not SSLSocket.shutdown: that would
+    take TLS off and let the other thread read on in the clear."""
     try:
         sockets.socket.shutdown(opened, sockets.SHUT_RDWR)
     except OSError:

@@ -16,11 +16,13 @@ from reconciler.model.policy import Role
 Tls = Literal["implicit", "starttls", "none"]
 
 _NAME = re.compile(r"(?:[!-\-/-~]{1,63}\.)*[!-\-/-~]{1,63}\.?")
-"""Labels of 1 to 63 printable octets (RFC 1035, 2.3.4); whether such a name exists is for the resolver to say."""
+"""Labels of 1 to 63 printable octets (RFC 1035, 2.3.4); whether such a name exists is for the
+resolver to say."""
 
 
 class Endpoint(Struct, frozen=True):
-    """A server as the manifest declares it; `host` may be an address or a domain name in any script."""
+    """A server as the manifest declares it; `host` may be an address or a domain name in any
+    script."""
 
     host: str
     port: int
@@ -36,8 +38,14 @@ class Endpoint(Struct, frozen=True):
 
     @classmethod
     def of(cls, spec: SourceSpec) -> Endpoint:
-        return cls(spec.host, spec.effective_port, spec.tls, spec.ca_file, spec.fingerprint,
-                   provider=spec.provider or "")
+        return cls(
+            spec.host,
+            spec.effective_port,
+            spec.tls,
+            spec.ca_file,
+            spec.fingerprint,
+            provider=spec.provider or "",
+        )
 
     @property
     def declared_in(self) -> str:
@@ -66,18 +74,26 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def ascii_host(self) -> str:
-        """The address, or the name as A-labels (RFC 5891; UTS 46 maps what people type). Raises `ConnectionFailed`."""
+        """The address, or the name as A-labels (RFC 5891; UTS 46 maps what people type). Raises
+        `ConnectionFailed`."""
         if self.address is not None:
             return self.address
         try:
-            name = self.host.lower() if self.host.isascii() else idna.encode(self.host, uts46=True).decode("ascii")
+            name = (
+                self.host.lower()
+                if self.host.isascii()
+                else idna.encode(self.host, uts46=True).decode("ascii")
+            )
         except idna.IDNAError as error:
-            raise ConnectionFailed(f"{self}: not a domain name: {error}. Correct source.host.") from error
+            raise ConnectionFailed(
+                f"{self}: not a domain name: {error}. Correct source.host."
+            ) from error
         if not _NAME.fullmatch(name):
             raise ConnectionFailed(f"{self}: not a domain name. Correct source.host.")
         return name
 
     @property
     def tls_name(self) -> str:
-        """What the certificate has to be valid for; for a domain name also the server name indication (RFC 6066)."""
+        """What the certificate has to be valid for; for a domain name also the server name
+        indication (RFC 6066)."""
         return self.ascii_host.removesuffix(".").partition("%")[0]

@@ -1,4 +1,5 @@
-"""Who we are, for servers that want to know (RFC 2971). Some let no unknown program open a folder."""
+"""Who we are, for servers that want to know (RFC 2971). Some let no unknown program open a
+folder."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ NAME = "mailcollector"
 
 
 class Identity(Struct, frozen=True):
-    """Nothing of the machine or its people; `support` is an address to turn to, if one is configured."""
+    """Nothing of the machine or its people; `support` is an address to turn to, if one is
+    configured."""
 
     support: str = ""
 
@@ -18,9 +20,17 @@ class Identity(Struct, frozen=True):
         """A parenthesised list of fields and values (RFC 2971, section 3.3)."""
         fields = {"name": NAME, "version": _version(), "vendor": NAME}
         if self.support:
-            fields["support-url"] = self.support if ":" in self.support else f"mailto:{self.support}"
+            fields["support-url"] = (
+                self.support if ":" in self.support else f"mailto:{self.support}"
+            )
             fields["contact"] = self.support.removeprefix("mailto:")
-        return b"(" + b" ".join(b"%s %s" % (_quoted(name), _quoted(value)) for name, value in fields.items()) + b")"
+        return (
+            b"("
+            + b" ".join(
+                b"%s %s" % (_quoted(name), _quoted(value)) for name, value in fields.items()
+            )
+            + b")"
+        )
 
 
 @functools.cache

@@ -1,9 +1,10 @@
 """Several ways of logging in with the same credentials, tried in turn, once each, as one attempt.
 
-Servers offer ways that do not work for an account: a mechanism whose hash the server does not keep, a command that a
-proxy does not understand. What an answer means decides whether the next way is tried: "what?" is no refused password.
-A server that names the credentials as the reason is asked once more, in the plainest way, and then believed, so that
-no account is locked for our insistence. What worked is remembered (`accounts`), so that the next login is one try.
+Servers offer ways that do not work for an account: a mechanism whose hash the server does not keep,
+a command that a proxy does not understand. What an answer means decides whether the next way is
+tried: "what?" is no refused password. A server that names the credentials as the reason is asked
+once more, in the plainest way, and then believed, so that no account is locked for our insistence.
+What worked is remembered (`accounts`), so that the next login is one try.
 """
 
 from __future__ import annotations
@@ -12,14 +13,21 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from reconciler.model.errors import AuthenticationFailed, ConnectionFailed, SourceError, SourceUnsuitable
+from reconciler.model.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    SourceError,
+    SourceUnsuitable,
+)
 from reconciler.wire.accounts import Habits
 from reconciler.wire.sasl import Credentials
 
 _BELIEVED = 2
 """So many refusals for which the server names the credentials."""
-_CONSENT = ("The access token was refused: consent as the owner of this mailbox (`mailcollector oauth2`), with the "
-            "scope that mail needs, and correct source.username where that is another one")
+_CONSENT = (
+    "The access token was refused: consent as the owner of this mailbox (`mailcollector oauth2`), with the "
+    "scope that mail needs, and correct source.username where that is another one"
+)
 
 
 class Refusal(Struct, frozen=True):
@@ -37,12 +45,14 @@ class Refusal(Struct, frozen=True):
 
     @property
     def certain(self) -> bool:
-        return self.understood and isinstance(self.error, AuthenticationFailed) and self.error.certain
+        return (
+            self.understood and isinstance(self.error, AuthenticationFailed) and self.error.certain
+        )
 
 
 class LoginBroken(ConnectionFailed):
-    """The connection ended while the first of several ways was tried: perhaps the server does not stand it. Whoever
-    connects again begins with another one."""
+    """The connection ended while the first of several ways was tried: perhaps the server does not
+    stand it. Whoever connects again begins with another one."""
 
 
 class Way(Struct, frozen=True):
@@ -52,10 +62,15 @@ class Way(Struct, frozen=True):
     attempt: Callable[[], Refusal | None]
 
 
-def climb_down(ways: Sequence[Way], habits: Habits, credentials: Credentials,
-               gone: tuple[type[Exception], ...] = ()) -> None:
-    """Log in by the first of `ways` that works; strongest first. `gone`: what else than `ConnectionFailed` is raised
-    when the server hangs up. Raises the error of the refusal that tells most."""
+def climb_down(
+    ways: Sequence[Way],
+    habits: Habits,
+    credentials: Credentials,
+    gone: tuple[type[Exception], ...] = (),
+) -> None:
+    """Log in by the first of `ways` that works; strongest first. `gone`: what else than
+    `ConnectionFailed` is raised when the server hangs up. Raises the error of the refusal that
+    tells most."""
     refused: list[Refusal] = []
     tried: list[str] = []
     secret = hash(credentials.secret)
@@ -85,20 +100,27 @@ def climb_down(ways: Sequence[Way], habits: Habits, credentials: Credentials,
         if refusal.certain:
             waiting = waiting[-1:] if sum(each.certain for each in refused) < _BELIEVED else []
     _remember(habits, secret, tried, final=refused[-1].final)
-    error = next((each.error for each in refused if each.final or each.understood), refused[-1].error)
-    raise _about_token(error) if credentials.token and isinstance(error, AuthenticationFailed) else error
+    error = next(
+        (each.error for each in refused if each.final or each.understood), refused[-1].error
+    )
+    raise (
+        _about_token(error)
+        if credentials.token and isinstance(error, AuthenticationFailed)
+        else error
+    )
 
 
 def _about_token(error: AuthenticationFailed) -> AuthenticationFailed:
     """There is no password that could be corrected."""
     told = str(error).removesuffix(error.advice).rstrip(". ")
-    return AuthenticationFailed(f"{told}. {_CONSENT}", certain=error.certain, retry_after=error.retry_after,
-                                advice=_CONSENT)
+    return AuthenticationFailed(
+        f"{told}. {_CONSENT}", certain=error.certain, retry_after=error.retry_after, advice=_CONSENT
+    )
 
 
 def _order(ways: Sequence[Way], habits: Habits, secret: int) -> list[Way]:
-    """What worked last comes first, that with which the connection ended comes last. Where all were refused with this
-    very secret, the first alone is tried again."""
+    """What worked last comes first, that with which the connection ended comes last. Where all were
+    refused with this very secret, the first alone is tried again."""
     if any(way.name == habits.way for way in ways):
         return sorted(ways, key=lambda way: way.name != habits.way)
     if habits.tried_with != secret:

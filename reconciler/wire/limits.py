@@ -17,19 +17,23 @@ class Limits(Struct, frozen=True):
     minimum_rate: float = 512.0
     """Bulk data, in octets per second over the whole transfer, beyond `silence`."""
     listing_rate: float = 1.0
-    """The same for replies with a line for each message, which some servers take long to make; beyond `command`."""
+    """The same for replies with a line for each message, which some servers take long to make;
+    beyond `command`."""
     session: float = 1800.0
     """One session, whatever it does."""
     line: int = 8 << 10
     """The longest line of a reply, bulk data apart."""
     long_line: int = 1 << 20
-    """The longest of those that may hold very much: lists of folders, of numbers, of capabilities."""
+    """The longest of those that may hold very much: lists of folders, of numbers, of
+    capabilities."""
     reply: int = 4 << 20
-    """Octets of one command's reply, bulk data apart. Whatever keeps a reply's lines needs several times as much."""
+    """Octets of one command's reply, bulk data apart. Whatever keeps a reply's lines needs several
+    times as much."""
     listing: int = 32 << 20
     """The same for replies with a line for each message."""
     maildrop: int = 256 << 20
-    """The same for the lists of a maildrop, which are read as they come; enough for more messages than there may be."""
+    """The same for the lists of a maildrop, which are read as they come; enough for more messages
+    than there may be."""
 
     @classmethod
     def patient(cls, silence: float) -> Limits:

@@ -1,7 +1,8 @@
 """Name lookup that cannot hold a session longer than it may take (hazard R3).
 
-getaddrinfo cannot be interrupted, so it runs in a thread that is left behind when it hangs. Look-ups of the same
-name share one thread: a dead resolver costs one thread for each name, not one for each session.
+getaddrinfo cannot be interrupted, so it runs in a thread that is left behind when it hangs.
+Look-ups of the same name share one thread: a dead resolver costs one thread for each name, not one
+for each session.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ _lock = threading.Lock()
 
 
 def addresses(endpoint: Endpoint, within: float, cancelled: Future[None]) -> list[Address]:
-    """The server's addresses in the resolver's order. Gives up after `within` seconds or when `cancelled` is done.
+    """The server's addresses in the resolver's order. Gives up after `within` seconds or when
+    `cancelled` is done.
 
     Raises `ConnectionFailed`.
     """
@@ -43,7 +45,9 @@ def addresses(endpoint: Endpoint, within: float, cancelled: Future[None]) -> lis
     if cancelled.done():
         raise ConnectionFailed(f"{endpoint}: the session was aborted")
     if not lookup.done():
-        raise ConnectionFailed(f"{endpoint}: the name was not resolved within {within:.0f} s. Is the resolver alive?")
+        raise ConnectionFailed(
+            f"{endpoint}: the name was not resolved within {within:.0f} s. Is the resolver alive?"
+        )
     return _resolved(endpoint, lookup.result)
 
 
@@ -59,8 +63,10 @@ def permitted(endpoint: Endpoint, found: list[Address]) -> list[Address]:
     fine = [one for one in found if policy.connection(endpoint.role, host, str(one.sockaddr[0]))]
     if not fine:
         at = ", ".join(dict.fromkeys(str(one.sockaddr[0]) for one in found))
-        raise PolicyRefused(f"{endpoint}: the policy does not allow to connect to it ({at}) as one of the "
-                            f"{endpoint.role}")
+        raise PolicyRefused(
+            f"{endpoint}: the policy does not allow to connect to it ({at}) as one of the "
+            f"{endpoint.role}"
+        )
     return fine
 
 
@@ -80,7 +86,9 @@ def _started(endpoint: Endpoint) -> Future[list[Address]]:
             return _pending[key]
         lookup: Future[list[Address]] = Future()
         try:
-            threading.Thread(target=_look_up, args=(key, lookup), name=f"lookup {key[0]}", daemon=True).start()
+            threading.Thread(
+                target=_look_up, args=(key, lookup), name=f"lookup {key[0]}", daemon=True
+            ).start()
         except RuntimeError as error:  # no more threads (hazard R1)
             raise ConnectionFailed(f"{endpoint}: no thread for the name lookup: {error}") from error
         _pending[key] = lookup

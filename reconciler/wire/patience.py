@@ -1,7 +1,7 @@
 """How much longer a server may be waited for (hazards 7, I17, I19, T9).
 
-Only time spent waiting for the server counts, so that a slow disk on our side is not held against it; the session's
-deadline alone is absolute.
+Only time spent waiting for the server counts, so that a slow disk on our side is not held against
+it; the session's deadline alone is absolute.
 """
 
 from __future__ import annotations
@@ -12,13 +12,23 @@ from reconciler.wire.limits import Limits
 
 
 class Patience:
-    """The allowances of one connection: for the next octet, for a command, for bulk data, for the session."""
+    """The allowances of one connection: for the next octet, for a command, for bulk data, for the
+    session."""
 
-    __slots__ = ("_began", "_bulk_octets", "_bulk_waited", "_command_octets", "_command_waited", "_deadline", "_limits",
-                 "_listing")
+    __slots__ = (
+        "_began",
+        "_bulk_octets",
+        "_bulk_waited",
+        "_command_octets",
+        "_command_waited",
+        "_deadline",
+        "_limits",
+        "_listing",
+    )
 
     def __init__(self, limits: Limits, deadline: float | None) -> None:
-        """`deadline` is a time of the monotonic clock; without one the session may take `limits.session` from now."""
+        """`deadline` is a time of the monotonic clock; without one the session may take
+        `limits.session` from now."""
         self._limits = limits
         self._deadline = time.monotonic() + limits.session if deadline is None else deadline
         self._began = 0.0

@@ -2,7 +2,8 @@
 
 | mechanism | | what goes over the wire |
 |---|---|---|
-| SCRAM-SHA-256, SCRAM-SHA-1 | RFC 7677, RFC 5802 | proofs on both sides: the server too has to know the password |
+| SCRAM-SHA-256, SCRAM-SHA-1 | RFC 7677, RFC 5802 | proofs on both sides: the server too has to know
+the password |
 | PLAIN, LOGIN | RFC 4616; no standard | the password |
 | CRAM-MD5 | RFC 2195 | a proof, by a hash that has grown old |
 | OAUTHBEARER, XOAUTH2 | RFC 7628; Google's, for which it was the model | an access token |
@@ -29,7 +30,8 @@ _FORBIDDEN = re.compile("[\r\n\0]")
 
 
 class Confused(ProtocolViolation):
-    """The server does not speak the mechanism as it is: the exchange is cancelled, another one may do."""
+    """The server does not speak the mechanism as it is: the exchange is cancelled, another one may
+    do."""
 
 
 class Credentials(Struct, frozen=True):
@@ -43,19 +45,22 @@ class Credentials(Struct, frozen=True):
         """Refuse CR, LF and NUL: they would end the command and begin another one (hazard 3)."""
         for field, value in (("username", self.username), ("password", self.secret.reveal())):
             if _FORBIDDEN.search(value):
-                raise SourceUnsuitable(f"The {field} contains a line end or NUL, which no server can be sent. "
-                                       f"Correct source.{field}.")
-
+                raise SourceUnsuitable(
+                    f"The {field} contains a line end or NUL, which no server can be sent. "
+                    f"Correct source.{field}."
+                )
 
     def forms(self) -> tuple[Secret, ...]:
-        """The secret, and the messages that hold it: what no text of the server may quote (hazard S1)."""
+        """The secret, and the messages that hold it: what no text of the server may quote (hazard
+        S1)."""
         secret, name = self.secret.reveal(), self.username
         messages = [_oauthbearer, _xoauth2] if self.token else [_plain]
         return self.secret, *[Secret(message(name, secret)) for message in messages]
 
 
 class Exchange:
-    """The client's side of one exchange; responses and challenges in base64, as IMAP and POP3 send them."""
+    """The client's side of one exchange; responses and challenges in base64, as IMAP and POP3 send
+    them."""
 
     name: str
 
@@ -66,7 +71,8 @@ class Exchange:
         self._sent_along = False
 
     def initial(self) -> bytes | None:
-        """What may be sent with the command (RFC 4959, RFC 5034); None where the server speaks first."""
+        """What may be sent with the command (RFC 4959, RFC 5034); None where the server speaks
+        first."""
         first = self._start()
         self._sent_along = first is not None
         return first
@@ -92,7 +98,8 @@ class Exchange:
             raise Confused(f"login by {self.name}: the server's challenge is not base64") from None
 
     def settle(self) -> None:
-        """The server says that we are logged in. Raises ProtocolViolation if it has not proved what it has to."""
+        """The server says that we are logged in. Raises ProtocolViolation if it has not proved what
+        it has to."""
 
     def _first(self) -> bytes | None:
         return None
@@ -109,8 +116,8 @@ class Plain(Exchange):
 
 
 class Login(Exchange):
-    """Never a standard (draft-murchison-sasl-login); some servers have nothing else. It asks for the name, then for
-    the password, in words that do not matter."""
+    """Never a standard (draft-murchison-sasl-login); some servers have nothing else. It asks for
+    the name, then for the password, in words that do not matter."""
 
     name = "LOGIN"
 
@@ -140,7 +147,8 @@ class Scram(Exchange):
     """RFC 5802, without channel binding. `nonce` is for test vectors."""
 
     def __init__(self, name: str, credentials: Credentials, nonce: str | None = None) -> None:
-        from scramp import ScramClient, ScramException  # noqa: PLC0415  # slow to import, and seldom needed
+        # slow to import, and seldom needed
+        from scramp import ScramClient, ScramException  # noqa: PLC0415
 
         super().__init__(credentials)
         self.name = name
@@ -148,15 +156,21 @@ class Scram(Exchange):
         self._proved = False
         self._steps = 0
         try:
-            self._client = ScramClient([name], credentials.username, credentials.secret.reveal(), c_nonce=nonce)
+            self._client = ScramClient(
+                [name], credentials.username, credentials.secret.reveal(), c_nonce=nonce
+            )
             self._greeting = str(self._client.get_client_first()).encode()
         except ScramException:
-            raise SourceUnsuitable(f"The user name or the password has characters that {name} does not allow "
-                                   "(RFC 4013). Correct source.username or the password.") from None
+            raise SourceUnsuitable(
+                f"The user name or the password has characters that {name} does not allow "
+                "(RFC 4013). Correct source.username or the password."
+            ) from None
 
     def settle(self) -> None:
         if not self._proved:
-            raise ProtocolViolation(f"login by {self.name}: the server did not prove that it knows the password")
+            raise ProtocolViolation(
+                f"login by {self.name}: the server did not prove that it knows the password"
+            )
 
     def _first(self) -> bytes:
         return self._greeting
@@ -175,13 +189,18 @@ class Scram(Exchange):
                 self._proved = True
                 return b""
         except self._wrong:
-            raise ProtocolViolation(f"login by {self.name}: the server's proof or parameters are wrong, as those of "
-                                    "somebody in its place") from None
-        raise ProtocolViolation(f"login by {self.name}: the server asks for more than the login consists of")
+            raise ProtocolViolation(
+                f"login by {self.name}: the server's proof or parameters are wrong, as those of "
+                "somebody in its place"
+            ) from None
+        raise ProtocolViolation(
+            f"login by {self.name}: the server asks for more than the login consists of"
+        )
 
 
 class Bearer(Exchange):
-    """An access token. What the server says before it refuses is answered as it wants, and then comes its refusal."""
+    """An access token. What the server says before it refuses is answered as it wants, and then
+    comes its refusal."""
 
     _answer: ClassVar[bytes] = b""
 
@@ -214,14 +233,17 @@ class XOAuth2(Bearer):
         return _xoauth2(self._credentials.username, self._credentials.secret.reveal()).encode()
 
 
-_KINDS: dict[str, type[Exchange]] = {kind.name: kind for kind in (Plain, Login, CramMd5, OAuthBearer, XOAuth2)}
+_KINDS: dict[str, type[Exchange]] = {
+    kind.name: kind for kind in (Plain, Login, CramMd5, OAuthBearer, XOAuth2)
+}
 
 
 def mechanisms(credentials: Credentials, offered: Collection[str], *, secure: bool) -> list[str]:
-    """Those of the server's mechanisms that may be used, in the order in which they are to be tried.
+    """Those of the server's mechanisms that may be used, in the order in which they are to be
+    tried.
 
-    Without TLS a refused proof is not followed by the password itself (hazard T12). With TLS it is: of some passwords
-    servers that offer SCRAM keep hashes that do not fit it.
+    Without TLS a refused proof is not followed by the password itself (hazard T12). With TLS it is:
+    of some passwords servers that offer SCRAM keep hashes that do not fit it.
     """
     if credentials.token:
         return [name for name in (OAuthBearer.name, XOAuth2.name) if name in offered]
@@ -244,7 +266,8 @@ CANCEL = b"*"
 
 
 class Answers:
-    """What is sent to a server's challenges: when one of them cannot be answered, that the exchange is over."""
+    """What is sent to a server's challenges: when one of them cannot be answered, that the exchange
+    is over."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -262,7 +285,8 @@ class Answers:
 
 
 def begin(name: str, credentials: Credentials) -> Exchange:
-    """An exchange of this mechanism. Raises SourceUnsuitable where it cannot carry the credentials."""
+    """An exchange of this mechanism. Raises SourceUnsuitable where it cannot carry the
+    credentials."""
     return Scram(name, credentials) if name in PROOFS else _KINDS[name](credentials)
 
 

@@ -1,7 +1,7 @@
 """TLS that always verifies: chain and name, or the pinned certificate (hazards T5, T6, T8, T10).
 
-A context made here cannot be used without its check: the pinned one compares in the handshake itself, before any
-octet of ours is sent through it.
+A context made here cannot be used without its check: the pinned one compares in the handshake
+itself, before any octet of ours is sent through it.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ _FAILURES = {
 
 
 def client_context(ca_file: str | None, fingerprint: str | None) -> ssl.SSLContext:
-    """A context of TLS 1.2 or later that checks the chain and the name, or the pinned certificate alone.
+    """A context of TLS 1.2 or later that checks the chain and the name, or the pinned certificate
+    alone.
 
-    Contexts are shared where they can be: loading the system's CAs costs more than a handshake. Raises `TlsRefused`
-    when `ca_file` cannot be read.
+    Contexts are shared where they can be: loading the system's CAs costs more than a handshake.
+    Raises `TlsRefused` when `ca_file` cannot be read.
     """
     if fingerprint is not None:
         return _Pinned(fingerprint)
@@ -56,21 +57,29 @@ def client_context(ca_file: str | None, fingerprint: str | None) -> ssl.SSLConte
         return _shared(ca_file, _version(ca_file))
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise TlsRefused(f"The CAs in {ca_file or 'the system'} cannot be read: {reason}") from error
+        raise TlsRefused(
+            f"The CAs in {ca_file or 'the system'} cannot be read: {reason}"
+        ) from error
 
 
 def wrap(raw: socket.socket, endpoint: Endpoint) -> ssl.SSLSocket:
-    """A TLS socket whose handshake is still to be made. An end without close_notify is an error (hazard T11)."""
+    """A TLS socket whose handshake is still to be made. An end without close_notify is an error
+    (hazard T11)."""
     context = client_context(endpoint.ca_file, endpoint.fingerprint)
     try:
-        return context.wrap_socket(raw, server_hostname=endpoint.tls_name, do_handshake_on_connect=False,
-                                   suppress_ragged_eofs=False)
+        return context.wrap_socket(
+            raw,
+            server_hostname=endpoint.tls_name,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
+        )
     except (OSError, ValueError) as error:
         raise ConnectionFailed(f"{endpoint}: TLS cannot begin: {error}") from error
 
 
 def handshake(wrapped: ssl.SSLSocket, endpoint: Endpoint) -> None:
-    """Make the handshake within the socket's time-out. Raises `TlsRefused`, or OSError when the connection breaks."""
+    """Make the handshake within the socket's time-out. Raises `TlsRefused`, or OSError when the
+    connection breaks."""
     try:
         wrapped.do_handshake()
     except ssl.SSLCertVerificationError as error:
@@ -111,14 +120,16 @@ class _PinnedSocket(ssl.SSLSocket):
         if found != pinned:
             raise ssl.SSLCertVerificationError(
                 f"its certificate's fingerprint is now sha256:{found}, not the declared one; if the operator "
-                "confirms the new certificate, declare it in the field fingerprint")
+                "confirms the new certificate, declare it in the field fingerprint"
+            )
 
 
 _Pinned.sslsocket_class = _PinnedSocket
 
 
 @functools.lru_cache(maxsize=64)
-def _shared(ca_file: str | None, version: tuple[int, int, int]) -> ssl.SSLContext:  # noqa: ARG001  # a part of the key
+# a part of the key
+def _shared(ca_file: str | None, version: tuple[int, int, int]) -> ssl.SSLContext:  # noqa: ARG001
     return _verifying(ca_file)
 
 
@@ -131,20 +142,24 @@ def _version(ca_file: str | None) -> tuple[int, int, int]:
 
 
 def _verifying(ca_file: str | None) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # CERT_REQUIRED and check_hostname are its defaults
+    context = ssl.SSLContext(
+        ssl.PROTOCOL_TLS_CLIENT
+    )  # CERT_REQUIRED and check_hostname are its defaults
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
         with opened_beneath(ca_file, allowed().ca_files, "CA file") as place:
             context.load_verify_locations(cadata=_certificates(place))
-        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # the file may hold the certificate itself
+        context.verify_flags |= (
+            ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+        )  # the file may hold the certificate itself
     return context
 
 
 def _certificates(path: str) -> str | bytes:
-    """PEM as text, DER as octets. Bounded, and of a regular file only: OpenSSL would read a FIFO or /dev/zero for ever.
-    Raises OSError, ValueError."""
+    """PEM as text, DER as octets. Bounded, and of a regular file only: OpenSSL would read a FIFO or
+    /dev/zero for ever. Raises OSError, ValueError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -155,10 +170,14 @@ def _certificates(path: str) -> str | bytes:
     if b"-----BEGIN" not in data:
         return data
     blocks = _PEM.findall(data.decode("latin-1"))  # texts between them may be in any encoding
-    return "\n".join(f"-----BEGIN CERTIFICATE-----{block}-----END CERTIFICATE-----" for block in blocks)
+    return "\n".join(
+        f"-----BEGIN CERTIFICATE-----{block}-----END CERTIFICATE-----" for block in blocks
+    )
 
 
-def _refusal(error: ssl.SSLCertVerificationError, wrapped: ssl.SSLSocket, endpoint: Endpoint) -> str:
+def _refusal(
+    error: ssl.SSLCertVerificationError, wrapped: ssl.SSLSocket, endpoint: Endpoint
+) -> str:
     code = getattr(error, "verify_code", None)
     if code is None:
         return str(error.args[0])
@@ -166,11 +185,16 @@ def _refusal(error: ssl.SSLCertVerificationError, wrapped: ssl.SSLSocket, endpoi
         names = ", ".join(_names(wrapped, endpoint)) or "other names"
         return f"its certificate is for {names}, not for {endpoint.tls_name}"
     known = _REFUSALS.get(code)
-    return known.format(endpoint.declared_in) if known else f"its certificate is refused: {error.verify_message}"
+    return (
+        known.format(endpoint.declared_in)
+        if known
+        else f"its certificate is refused: {error.verify_message}"
+    )
 
 
 def _names(refused: ssl.SSLSocket, endpoint: Endpoint) -> list[str]:
-    """The names in a certificate whose chain is good, asked for once more: OpenSSL does not tell them on refusal.
+    """The names in a certificate whose chain is good, asked for once more: OpenSSL does not tell
+    them on refusal.
 
     Nothing is sent through this connection. Not after STARTTLS, which this floor does not speak.
     """
@@ -179,8 +203,10 @@ def _names(refused: ssl.SSLSocket, endpoint: Endpoint) -> list[str]:
     context = _verifying(endpoint.ca_file)
     context.check_hostname = False
     try:
-        with (socket.create_connection(refused.getpeername()[:2], _PROBE_SECONDS) as raw,
-              context.wrap_socket(raw, server_hostname=endpoint.tls_name) as probe):
+        with (
+            socket.create_connection(refused.getpeername()[:2], _PROBE_SECONDS) as raw,
+            context.wrap_socket(raw, server_hostname=endpoint.tls_name) as probe,
+        ):
             names: Iterable[tuple[str, str]] = (probe.getpeercert() or {}).get("subjectAltName", ())  # type: ignore[assignment]
             return [name for _, name in names]
     except OSError:

@@ -1,8 +1,10 @@
-"""Replies that are very long take turns with the interpreter, however many servers send them at once.
+"""Replies that are very long take turns with the interpreter, however many servers send them at
+once.
 
-Reading lines is work that only one thread at a time can do. So many threads that never wait would keep it from all
-others: each time that one of these needs it, several of those come first. What the long replies take is written down
-on one timeline, and who has taken more than its share of that waits. A reply that is alone never waits.
+Reading lines is work that only one thread at a time can do. So many threads that never wait would
+keep it from all others: each time that one of these needs it, several of those come first. What the
+long replies take is written down on one timeline, and who has taken more than its share of that
+waits. A reply that is alone never waits.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ class Turn:
         self._worked = time.thread_time()
 
     def take(self) -> None:
-        """Wait, where others have waited longer, for what was done since `begin`; that begins anew."""
+        """Wait, where others have waited longer, for what was done since `begin`; that begins
+        anew."""
         seconds = TURNS.wait(time.thread_time() - self._worked, time.monotonic())
         if seconds > 0.001:
             time.sleep(seconds)

@@ -1,1 +1,2 @@
-"""Hostile set-ups, one after another, against one daemon that has good collectors too: `python -m tests.attacks`."""
+"""Hostile set-ups, one after another, against one daemon that has good collectors too: `python -m
+tests.attacks`."""

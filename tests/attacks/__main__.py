@@ -1,4 +1,5 @@
-"""`python -m tests.attacks [WORD…]`: those whose class or example has one of the words, default all of them."""
+"""`python -m tests.attacks [WORD…]`: those whose class or example has one of the words, default all
+of them."""
 
 from __future__ import annotations
 
@@ -17,8 +18,11 @@ HEALTH, MEMORY, LATE = 0.5, 64 << 20, 5.0
 
 
 def attacked(words: Sequence[str], seconds: float) -> Iterator[tuple[tuple[str, str], Seen]]:
-    with Dovecot() as dovecot, tempfile.TemporaryDirectory(prefix="attacks") as root, \
-            Field(dovecot, Path(root)) as field:
+    with (
+        Dovecot() as dovecot,
+        tempfile.TemporaryDirectory(prefix="attacks") as root,
+        Field(dovecot, Path(root)) as field,
+    ):
         for (kind, example), attack in ATTACKS.items():
             if not words or any(word in f"{kind} {example}" for word in words):
                 yield (kind, example), field.watch(attack, seconds)
@@ -34,8 +38,11 @@ def main() -> int:
     for (kind, example), seen in attacked(options.words, options.seconds):
         within = seen.health < HEALTH and seen.memory < MEMORY and seen.late < LATE
         bad += not within
-        print(f"{kind:10} {example:42} {seen.health:9.2f} {seen.memory >> 20:4} {seen.late:6.1f}"
-              f"{' ' if within else '!'} {seen.said[:110]}", flush=True)
+        print(
+            f"{kind:10} {example:42} {seen.health:9.2f} {seen.memory >> 20:4} {seen.late:6.1f}"
+            f"{' ' if within else '!'} {seen.said[:110]}",
+            flush=True,
+        )
     return int(bad > 0)
 
 

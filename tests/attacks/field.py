@@ -1,4 +1,5 @@
-"""One daemon with good collectors, and what can be seen of it from outside while somebody attacks."""
+"""One daemon with good collectors, and what can be seen of it from outside while somebody
+attacks."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Seen:
-    """During one attack: seconds that /healthz took at worst, octets of memory above those before it, seconds that a
-    good collector came late at worst, what is said of the attack."""
+    """During one attack: seconds that /healthz took at worst, octets of memory above those before
+    it, seconds that a good collector came late at worst, what is said of the attack."""
 
     health: float
     memory: int
@@ -42,7 +43,8 @@ class Seen:
 
 
 class Field:
-    """`with Field(dovecot, root) as field:`; attacks put their manifests into `manifests`, below `attack`."""
+    """`with Field(dovecot, root) as field:`; attacks put their manifests into `manifests`, below
+    `attack`."""
 
     def __init__(self, dovecot: Dovecot, root: Path) -> None:
         self.dovecot = dovecot
@@ -56,12 +58,22 @@ class Field:
         for number in range(GOOD):
             user = f"good-{number}-{self.port}"
             self.dovecot.deliver(user, small(3, seed=user))
-            self.deployment.declare(f"good-{number}", user, protocol=("imap", "pop3")[number % 2], interval="5s")
+            self.deployment.declare(
+                f"good-{number}", user, protocol=("imap", "pop3")[number % 2], interval="5s"
+            )
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*UNPRIVILEGED, *self.deployment.command("run", str(self.deployment.manifests)),
-                 "--listen", f"127.0.0.1:{self.port}"], cwd=self.deployment.root, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log)
+                [
+                    *UNPRIVILEGED,
+                    *self.deployment.command("run", str(self.deployment.manifests)),
+                    "--listen",
+                    f"127.0.0.1:{self.port}",
+                ],
+                cwd=self.deployment.root,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         self.until("good collectors", lambda: len(self._starts()) == GOOD)
         return self
 
@@ -81,11 +93,24 @@ class Field:
         """Each attack has its own, for what is remembered of the one before is no matter here."""
         return f"attack-{self._turn}-{name}"
 
-    def declare(self, name: str, port: int, *, protocol: str = "imap", host: str = "127.0.0.1", source: str = "",
-                password: str = "", destination: str = "local", push: bool = False) -> None:
-        """A collector of the attacker's; `source`: more of its fields; `password` instead of a good one."""
+    def declare(
+        self,
+        name: str,
+        port: int,
+        *,
+        protocol: str = "imap",
+        host: str = "127.0.0.1",
+        source: str = "",
+        password: str = "",
+        destination: str = "local",
+        push: bool = False,
+    ) -> None:
+        """A collector of the attacker's; `source`: more of its fields; `password` instead of a good
+        one."""
         login = password or f"password: {{file: {self.deployment.secret}}}"
-        self.write(name, f"""\
+        self.write(
+            name,
+            f"""\
 apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {{name: {self.collector(name)}}}
@@ -94,13 +119,16 @@ spec:
   collect: {{interval: 5s, push: {str(push).lower()}}}
   recipient: {{forwardTo: "{name}@example.net"}}
   destination: {destination}
-""")
+""",
+        )
 
     def until(self, what: str, look: Callable[[], T | None], patience: float = PATIENCE) -> T:
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise AssertionError(f"the daemon ended with {self._process.returncode}:\n{self._tail()}")
+                raise AssertionError(
+                    f"the daemon ended with {self._process.returncode}:\n{self._tail()}"
+                )
             if found := look():
                 return found
             time.sleep(0.05)
@@ -116,8 +144,10 @@ spec:
             try:
                 opened.connect(str(self._socket))  # without a time-out: unix(7), EAGAIN
                 opened.settimeout(timeout)
-                opened.sendall(f"{what} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
-                               "Connection: close\r\n\r\n".encode())
+                opened.sendall(
+                    f"{what} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
+                    "Connection: close\r\n\r\n".encode()
+                )
                 return opened.recv(64)
             except OSError:
                 return b""
@@ -128,8 +158,11 @@ spec:
 
     # -- what is seen
 
-    def watch(self, attack: Callable[[Field, ExitStack], Callable[[], object]], seconds: float) -> Seen:
-        """From the beginning of `attack` until `seconds` after it took hold: it gives back what says so."""
+    def watch(
+        self, attack: Callable[[Field, ExitStack], Callable[[], object]], seconds: float
+    ) -> Seen:
+        """From the beginning of `attack` until `seconds` after it took hold: it gives back what
+        says so."""
         self._calm_down()
         self._turn += 1
         idle = self._memory("VmRSS")
@@ -159,8 +192,14 @@ spec:
 
     def _calm_down(self) -> None:
         """The attack before this one is over: nothing of it is declared or runs."""
-        self.until("only good collectors", lambda: {found["metadata"]["name"] for found in self._collectors()} == {
-            f"good-{number}" for number in range(GOOD)}, 2 * PATIENCE)
+        self.until(
+            "only good collectors",
+            lambda: (
+                {found["metadata"]["name"] for found in self._collectors()}
+                == {f"good-{number}" for number in range(GOOD)}
+            ),
+            2 * PATIENCE,
+        )
         before = self._memory("VmRSS")
         while True:
             time.sleep(1)
@@ -192,24 +231,42 @@ spec:
         return self._ask("GET /healthz", PATIENCE).startswith(b"HTTP/1.1 200")
 
     def _memory(self, what: str) -> int:
-        found = re.search(rf"{what}:\s+(\d+) kB", Path(f"/proc/{self._process.pid}/status").read_text())
+        found = re.search(
+            rf"{what}:\s+(\d+) kB", Path(f"/proc/{self._process.pid}/status").read_text()
+        )
         assert found
         return int(found[1]) << 10
 
     def _collectors(self) -> list[dict[str, Any]]:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self._socket)), base_url="http://daemon",
-                          timeout=PATIENCE) as client:
+        with httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(self._socket)),
+            base_url="http://daemon",
+            timeout=PATIENCE,
+        ) as client:
             found: list[dict[str, Any]] = client.get("/api/v1/collectors").json()
             return found
 
     def _said(self, began: datetime) -> str:
-        """Of the first collector of the attack that says anything; else of the first file that is told to be wrong."""
-        ready = [condition for found in self._collectors() if found["metadata"]["name"].startswith("attack-")
-                 for condition in found["status"]["conditions"] if condition["type"] == "Ready"]
-        said = [f"{condition['reason']}: {condition['message']}" for condition in ready
-                if condition["status"] == "False"]
-        told = [f"{event['rule']}: {event['error']}" for event in self._events() if event.get("event") == "invalid"
-                and datetime.fromisoformat(event["timestamp"]) > began]
+        """Of the first collector of the attack that says anything; else of the first file that is
+        told to be wrong."""
+        ready = [
+            condition
+            for found in self._collectors()
+            if found["metadata"]["name"].startswith("attack-")
+            for condition in found["status"]["conditions"]
+            if condition["type"] == "Ready"
+        ]
+        said = [
+            f"{condition['reason']}: {condition['message']}"
+            for condition in ready
+            if condition["status"] == "False"
+        ]
+        told = [
+            f"{event['rule']}: {event['error']}"
+            for event in self._events()
+            if event.get("event") == "invalid"
+            and datetime.fromisoformat(event["timestamp"]) > began
+        ]
         return (said or told or ["-"])[0]
 
     def _events(self) -> Iterator[dict[str, Any]]:
@@ -229,13 +286,22 @@ spec:
     def _lateness(self, began: datetime) -> float:
         """The longest time without a session of a good collector, beyond the interval."""
         now, then = time.time(), began.timestamp()
-        return max(max(later - earlier for earlier, later in zip(starts, [*starts[1:], now], strict=True)
-                       if later > then) for starts in self._starts().values()) - INTERVAL
+        return (
+            max(
+                max(
+                    later - earlier
+                    for earlier, later in zip(starts, [*starts[1:], now], strict=True)
+                    if later > then
+                )
+                for starts in self._starts().values()
+            )
+            - INTERVAL
+        )
 
     def _tail(self) -> str:
         return self._log.read_text()[-3000:]
 
 
 Attack = Callable[[Field, ExitStack], Callable[[], object]]
-"""Sets everything up, registers with the stack what ends it, and gives back whether it has taken hold."""
-
+"""Sets everything up, registers with the stack what ends it, and gives back whether it has taken
+hold."""

@@ -8,10 +8,15 @@ from tests.attacks.attacks import ATTACKS
 from tests.attacks.field import Field
 from tests.servers.dovecot import Dovecot
 
-CHOSEN = [("files", "FIFOs, devices, links that leave"), ("patterns", "a folder pattern of 40 stars"),
-          ("floods", "300,000 empty literals"), ("tokens", "gzip twice, 256 MB"),
-          ("secrets", "a CA file that is /dev/zero"), ("slow", "8 silent hosts, 64 collectors"),
-          ("neighbours", "400 half-open requests")]
+CHOSEN = [
+    ("files", "FIFOs, devices, links that leave"),
+    ("patterns", "a folder pattern of 40 stars"),
+    ("floods", "300,000 empty literals"),
+    ("tokens", "gzip twice, 256 MB"),
+    ("secrets", "a CA file that is /dev/zero"),
+    ("slow", "8 silent hosts, 64 collectors"),
+    ("neighbours", "400 half-open requests"),
+]
 FROZEN = 10.0
 """Seconds without an answer that no machine is slow enough for."""
 

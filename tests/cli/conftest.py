@@ -25,7 +25,8 @@ Run = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty working directory, and an environment that says nothing; how the log was set up ends with the test."""
+    """An empty working directory, and an environment that says nothing; how the log was set up ends
+    with the test."""
     for variable in [name for name in os.environ if name.startswith("MAILCOLLECTOR_")]:
         monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
@@ -39,8 +40,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 @pytest.fixture
 def run() -> Run:
     """Runs a command line in this process, where neither standard stream is a terminal."""
+
     def invoke(*arguments: str, **options: str) -> Result:
-        result = CliRunner().invoke(commands, list(arguments), prog_name="mailcollector", **options)  # type: ignore[arg-type]  # input=, env=
+        # input=, env=
+        result = CliRunner().invoke(commands, list(arguments), prog_name="mailcollector", **options)  # type: ignore[arg-type]
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

@@ -1,4 +1,5 @@
-"""`reconciler.app.run` and `reconciler.app.offline` as far as the verbs call it, over collectors in memory."""
+"""`reconciler.app.run` and `reconciler.app.offline` as far as the verbs call it, over collectors in
+memory."""
 
 from __future__ import annotations
 
@@ -11,10 +12,16 @@ from reconciler.model.status import CheckReport, Description, Session, ShownColl
 from tests.cli import samples
 
 ROUTING = Routing(
-    (RoutedRecipient("раз@икс.рф", "delivered-to", "Delivered-To", 12, "mailboxes"),
-     RoutedRecipient("info@икс.рф", "default", None, None, "default")), reason="smtputf8-missing",
-    considered=(Considered("Delivered-To", 12, "РАЗ@почта.рф", "recipient"),
-                Considered("Delivered-To", 12, "a\u202eb@почта.рф", "no-address")))
+    (
+        RoutedRecipient("раз@икс.рф", "delivered-to", "Delivered-To", 12, "mailboxes"),
+        RoutedRecipient("info@икс.рф", "default", None, None, "default"),
+    ),
+    reason="smtputf8-missing",
+    considered=(
+        Considered("Delivered-To", 12, "РАЗ@почта.рф", "recipient"),
+        Considered("Delivered-To", 12, "a\u202eb@почта.рф", "no-address"),
+    ),
+)
 
 
 class FakeApp:
@@ -28,7 +35,9 @@ class FakeApp:
         self.code = 0
         self.error: Exception | None = None
 
-    def run(self, settings: Settings, directory: Path, once: bool, allow_empty: bool = False) -> int:
+    def run(
+        self, settings: Settings, directory: Path, once: bool, allow_empty: bool = False
+    ) -> int:
         self.ran.append((settings, directory, once))
         if self.error:
             raise self.error
@@ -42,11 +51,19 @@ class FakeApp:
     def description(self, settings: Settings, directory: Path, name: str) -> Description:
         return next(samples.description(one) for one in self.declared if one.metadata.name == name)
 
-    def collect(self, settings: Settings, directory: Path, names: Sequence[str], force: bool,
-                        on_progress: Callable[[str, Session], None]) -> dict[str, Session]:
+    def collect(
+        self,
+        settings: Settings,
+        directory: Path,
+        names: Sequence[str],
+        force: bool,
+        on_progress: Callable[[str, Session], None],
+    ) -> dict[str, Session]:
         self.forced.append(force)
         for name in names:
-            on_progress(name, self.sessions[name].model_copy(update={"finished_at": None, "collected": 1}))
+            on_progress(
+                name, self.sessions[name].model_copy(update={"finished_at": None, "collected": 1})
+            )
         return {name: self.sessions[name] for name in names}
 
     def clear(self, settings: Settings, directory: Path, name: str) -> dict[str, int]:

@@ -1,4 +1,5 @@
-"""A daemon's API over a unix socket that answers what a test gave it and remembers what it was asked."""
+"""A daemon's API over a unix socket that answers what a test gave it and remembers what it was
+asked."""
 
 from __future__ import annotations
 
@@ -19,14 +20,19 @@ from reconciler.model.status import Description, Session, Shown, ShownCollector
 
 
 class FakeDaemon(socketserver.ThreadingUnixStreamServer):
-    """`answers` maps "METHOD /path" to (status, JSON); `sessions` maps names to what their session's events are."""
+    """`answers` maps "METHOD /path" to (status, JSON); `sessions` maps names to what their
+    session's events are."""
 
     daemon_threads = True
 
-    def __init__(self, state_dir: Path, collectors: Iterable[ShownCollector], manifests: Path) -> None:
+    def __init__(
+        self, state_dir: Path, collectors: Iterable[ShownCollector], manifests: Path
+    ) -> None:
         self.asked: list[str] = []
         self.collectors = list(collectors)
-        self.answers: dict[str, tuple[int, Any]] = {"GET /info": (200, {"manifests": str(manifests)})}
+        self.answers: dict[str, tuple[int, Any]] = {
+            "GET /info": (200, {"manifests": str(manifests)})
+        }
         self.sessions: dict[str, list[tuple[str, Session]]] = {}
         self._directory = state_dir
         state_dir.mkdir(parents=True, exist_ok=True)
@@ -36,7 +42,10 @@ class FakeDaemon(socketserver.ThreadingUnixStreamServer):
         self._thread.start()
 
     def describe(self, description: Description) -> None:
-        self.answers[f"GET /collectors/{description.collector.metadata.name}"] = (200, shown(description))
+        self.answers[f"GET /collectors/{description.collector.metadata.name}"] = (
+            200,
+            shown(description),
+        )
 
     def stop(self) -> None:
         self.shutdown()
@@ -47,10 +56,19 @@ class FakeDaemon(socketserver.ThreadingUnixStreamServer):
         if f"{method} {path}" in self.answers:
             return self.answers[f"{method} {path}"]
         if (method, path) == ("GET", "/collectors"):
-            search, labels = query.get("search", [""])[0], [selector(text) for text in query.get("label", [])]
-            return 200, [shown(one) for one in self.collectors
-                         if matches(one, search) and all(one_of.selects(one.metadata.labels) for one_of in labels)]
-        if path.endswith("/collect") and path.split("/")[2] in {one.metadata.name for one in self.collectors}:
+            search, labels = (
+                query.get("search", [""])[0],
+                [selector(text) for text in query.get("label", [])],
+            )
+            return 200, [
+                shown(one)
+                for one in self.collectors
+                if matches(one, search)
+                and all(one_of.selects(one.metadata.labels) for one_of in labels)
+            ]
+        if path.endswith("/collect") and path.split("/")[2] in {
+            one.metadata.name for one in self.collectors
+        }:
             return 202, {}
         return 404, {"error": {"reason": "NotFound", "message": "no such thing"}}
 
@@ -67,7 +85,9 @@ class _Answer(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         target = urlsplit(self.path)
         path, query = target.path.removeprefix("/api/v1"), parse_qs(target.query)
-        self.server.asked.append(f"{self.command} {path}" + (f"?{target.query}" if target.query else ""))
+        self.server.asked.append(
+            f"{self.command} {path}" + (f"?{target.query}" if target.query else "")
+        )
         name = path.split("/")[2] if path.endswith("/collect") else ""
         if name in self.server.sessions and "wait" in query:
             return self._stream(self.server.sessions[name])
@@ -86,9 +106,12 @@ class _Answer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b": a comment, as servers send to keep the connection\n\n")
         for event, session in events:
-            self.wfile.write(f"event: {event}\ndata: {session.model_dump_json(by_alias=True)}\n\n".encode())
+            self.wfile.write(
+                f"event: {event}\ndata: {session.model_dump_json(by_alias=True)}\n\n".encode()
+            )
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # as the base class has it
+    # as the base class has it
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Tests look at `asked`."""
 
 

@@ -20,7 +20,16 @@ from tests.cli.conftest import Run
 from tests.control.manifests import save, text
 
 MAIN = "from reconciler.cli import main; main()"
-GIVEN = ("--protocol", "imap", "--host", "imap.example.org", "--username", "me", "--forward-to", "a@b.example")
+GIVEN = (
+    "--protocol",
+    "imap",
+    "--host",
+    "imap.example.org",
+    "--username",
+    "me",
+    "--forward-to",
+    "a@b.example",
+)
 
 
 def mode(path: Path) -> int:
@@ -39,7 +48,9 @@ def test_init_makes_what_there_is_to_be_and_keeps_what_exists(run: Run, elsewher
     assert (elsewhere / "new" / "schemas" / schema.FILE).read_text("utf-8") == schema.text()
     settings = json.loads((elsewhere / "new" / ".vscode" / "settings.json").read_text())
     assert (elsewhere / "new" / next(iter(settings["yaml.schemas"]))).is_file()
-    workflow = YAML(typ="safe").load(elsewhere / "new" / ".github" / "workflows" / "collectors.yaml")
+    workflow = YAML(typ="safe").load(
+        elsewhere / "new" / ".github" / "workflows" / "collectors.yaml"
+    )
     assert "mailcollector validate collectors.d" in workflow["jobs"]["validate"]["steps"][-1]["run"]
     assert validate([elsewhere / "new" / "collectors.d"]).diagnostics == ()
 
@@ -64,37 +75,65 @@ def test_what_cannot_be_written_is_said(run: Run, elsewhere: Path) -> None:
 
 def test_add_after_init_names_the_schema_there(run: Run, elsewhere: Path) -> None:
     assert run("init").exit_code == 0
-    assert run("add", "sales", *GIVEN, "--password-env", "P", "-l", "team=x,env=y", "-l", "a=b").exit_code == 0
+    assert (
+        run(
+            "add", "sales", *GIVEN, "--password-env", "P", "-l", "team=x,env=y", "-l", "a=b"
+        ).exit_code
+        == 0
+    )
 
     written = (elsewhere / "collectors.d" / "sales.yaml").read_text()
     assert written.startswith("# yaml-language-server: $schema=../schemas/mailcollector.v1.json\n")
-    assert YAML(typ="safe").load(written)["metadata"]["labels"] == {"team": "x", "env": "y", "a": "b"}
+    assert YAML(typ="safe").load(written)["metadata"]["labels"] == {
+        "team": "x",
+        "env": "y",
+        "a": "b",
+    }
 
 
-def test_add_makes_the_directory_and_leaves_none_where_it_is_refused(run: Run, elsewhere: Path) -> None:
+def test_add_makes_the_directory_and_leaves_none_where_it_is_refused(
+    run: Run, elsewhere: Path
+) -> None:
     refused = run("add", "sales", *GIVEN, "--interval", "5")
     assert refused.exit_code == 1
     assert list(elsewhere.iterdir()) == []
 
-    assert run("add", "sales", *GIVEN, "--password-env", "P", "--manifests", "deep/er").exit_code == 0
-    assert sorted(path.name for path in (elsewhere / "deep" / "er").iterdir()) == [".mailcollector.v1.json",
-                                                                                     "sales.yaml"]
+    assert (
+        run("add", "sales", *GIVEN, "--password-env", "P", "--manifests", "deep/er").exit_code == 0
+    )
+    assert sorted(path.name for path in (elsewhere / "deep" / "er").iterdir()) == [
+        ".mailcollector.v1.json",
+        "sales.yaml",
+    ]
 
 
-def test_a_password_from_standard_input_is_kept_for_its_owner_alone(run: Run, elsewhere: Path) -> None:
+def test_a_password_from_standard_input_is_kept_for_its_owner_alone(
+    run: Run, elsewhere: Path
+) -> None:
     result = run("add", "sales", *GIVEN, "--password-stdin", input="hunter2\n")
 
     assert result.exit_code == 0
     assert "hunter2" not in result.output
     assert (elsewhere / "secrets" / "sales").read_text() == "hunter2\n"
     assert (mode(elsewhere / "secrets" / "sales"), mode(elsewhere / "secrets")) == (0o600, 0o700)
-    assert "password: {file: ../secrets/sales}" in (elsewhere / "collectors.d" / "sales.yaml").read_text()
+    assert (
+        "password: {file: ../secrets/sales}"
+        in (elsewhere / "collectors.d" / "sales.yaml").read_text()
+    )
     assert run("add", "sales", *GIVEN, "--password-stdin", input="\n").exit_code == 2
-    assert run("add", "b", *GIVEN, "--password-stdin", "--password-env", "P", input="x\n").exit_code == 2
+    assert (
+        run("add", "b", *GIVEN, "--password-stdin", "--password-env", "P", input="x\n").exit_code
+        == 2
+    )
 
 
 def test_no_secret_is_overwritten_or_left_behind(run: Run, elsewhere: Path) -> None:
-    assert run("add", "bad", *GIVEN, "--interval", "5", "--password-stdin", input="hunter2\n").exit_code == 1
+    assert (
+        run(
+            "add", "bad", *GIVEN, "--interval", "5", "--password-stdin", input="hunter2\n"
+        ).exit_code
+        == 1
+    )
     assert not (elsewhere / "secrets" / "bad").exists()
 
     (elsewhere / "secrets" / "sales").write_text("theirs")
@@ -107,8 +146,14 @@ def test_no_secret_is_overwritten_or_left_behind(run: Run, elsewhere: Path) -> N
 def converse(directory: Path, *arguments: str, answers: list[tuple[str, str]]) -> str:
     """What a person sees in a terminal, who answers what is asked."""
     leader, follower = pty.openpty()
-    with subprocess.Popen([sys.executable, "-c", MAIN, *arguments], stdin=follower, stdout=follower, stderr=follower,
-                          cwd=directory, start_new_session=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, *arguments],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        cwd=directory,
+        start_new_session=True,
+    ) as process:
         os.close(follower)
         seen, at = "", 0
         for question, answer in answers:
@@ -131,22 +176,49 @@ def converse(directory: Path, *arguments: str, answers: list[tuple[str, str]]) -
 
 
 def test_add_asks_on_a_terminal_and_does_not_show_the_password(elsewhere: Path) -> None:
-    seen = converse(elsewhere, "add", "sales", answers=[
-        ("Protocol", "pop3"), ("Server", "pop.example.org"), ("User name", "me@example.org"), ("Password", "hunter2"),
-        ("mailbox [me@example.org]", "")])
+    seen = converse(
+        elsewhere,
+        "add",
+        "sales",
+        answers=[
+            ("Protocol", "pop3"),
+            ("Server", "pop.example.org"),
+            ("User name", "me@example.org"),
+            ("Password", "hunter2"),
+            ("mailbox [me@example.org]", ""),
+        ],
+    )
 
     assert "hunter2" not in seen
     assert (elsewhere / "secrets" / "sales").read_text() == "hunter2\n"
     assert mode(elsewhere / "secrets" / "sales") == 0o600
     spec = YAML(typ="safe").load(elsewhere / "collectors.d" / "sales.yaml")["spec"]
-    assert spec == {"source": {"protocol": "pop3", "host": "pop.example.org", "username": "me@example.org",
-                               "password": {"file": "../secrets/sales"}},
-                    "recipient": {"forwardTo": "me@example.org"}}
+    assert spec == {
+        "source": {
+            "protocol": "pop3",
+            "host": "pop.example.org",
+            "username": "me@example.org",
+            "password": {"file": "../secrets/sales"},
+        },
+        "recipient": {"forwardTo": "me@example.org"},
+    }
 
 
 def test_add_asks_only_for_what_was_not_given(elsewhere: Path) -> None:
-    seen = converse(elsewhere, "add", "sales", "--host", "h.example", "--protocol", "imap", "--password-env", "P",
-                    "--forward-to", "a@b.example", answers=[("User name", "me")])
+    seen = converse(
+        elsewhere,
+        "add",
+        "sales",
+        "--host",
+        "h.example",
+        "--protocol",
+        "imap",
+        "--password-env",
+        "P",
+        "--forward-to",
+        "a@b.example",
+        answers=[("User name", "me")],
+    )
 
     assert "Server" not in seen
     assert not (elsewhere / "secrets").exists()

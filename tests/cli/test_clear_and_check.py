@@ -35,9 +35,13 @@ def test_clear_through_the_daemon(run: Run, daemon: FakeDaemon) -> None:
     daemon.answers["POST /collectors/sales/clear"] = (200, {"epoch": 3, "forgotten": 1234})
 
     assert run("clear", "sales", "--yes").stdout == (
-        "sales: 1,234 messages forgotten; everything on the server counts as new\n")
+        "sales: 1,234 messages forgotten; everything on the server counts as new\n"
+    )
     assert json.loads(run("clear", "sales", "-y", "-o", "json").stdout) == {
-        "name": "sales", "epoch": 3, "forgotten": 1234}
+        "name": "sales",
+        "epoch": 3,
+        "forgotten": 1234,
+    }
 
 
 @pytest.mark.usefixtures("terminal")
@@ -53,8 +57,13 @@ def test_clear_of_nobody(run: Run, app: FakeApp) -> None:
     assert app.cleared == []
 
 
-def test_clear_of_one_without_a_history_says_what_the_daemon_says(run: Run, daemon: FakeDaemon) -> None:
-    daemon.answers["POST /collectors/sales/clear"] = (404, {"error": {"reason": "NotFound", "message": "never ran"}})
+def test_clear_of_one_without_a_history_says_what_the_daemon_says(
+    run: Run, daemon: FakeDaemon
+) -> None:
+    daemon.answers["POST /collectors/sales/clear"] = (
+        404,
+        {"error": {"reason": "NotFound", "message": "never ran"}},
+    )
 
     result = run("clear", "sales", "--yes")
 
@@ -76,7 +85,13 @@ def test_check_without_a_daemon(run: Run, app: FakeApp) -> None:
 
 def test_check_as_it_is_printed() -> None:
     step = check_report().steps[0].model_copy(update={"ok": False, "message": "refused\x1b[2J"})
-    broken = check_report(ok=False, steps=(step,), folders=(), first_session="", notes=(),
-                          error=SessionError(reason="AuthenticationFailed", message="refused\x1b[2J"))
+    broken = check_report(
+        ok=False,
+        steps=(step,),
+        folders=(),
+        first_session="",
+        notes=(),
+        error=SessionError(reason="AuthenticationFailed", message="refused\x1b[2J"),
+    )
 
     golden("check.txt", [*told(check_report()), *told(broken)])

@@ -33,7 +33,9 @@ def test_no_proxy_of_the_environment_is_asked(run: Run, daemon: FakeDaemon) -> N
     assert run("get", "-o", "name", env={"HTTP_PROXY": nobody, "ALL_PROXY": nobody}).exit_code == 0
 
 
-def test_socket_that_a_killed_daemon_left_behind_is_no_daemon(run: Run, app: FakeApp, elsewhere: Path) -> None:
+def test_socket_that_a_killed_daemon_left_behind_is_no_daemon(
+    run: Run, app: FakeApp, elsewhere: Path
+) -> None:
     (elsewhere / "state").mkdir()
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind("state/control.sock")
@@ -41,7 +43,9 @@ def test_socket_that_a_killed_daemon_left_behind_is_no_daemon(run: Run, app: Fak
     assert run("get", "-o", "name").stdout == "sales\ninfo\n"
 
 
-def test_state_directory_without_a_socket_is_no_daemon(run: Run, app: FakeApp, elsewhere: Path) -> None:
+def test_state_directory_without_a_socket_is_no_daemon(
+    run: Run, app: FakeApp, elsewhere: Path
+) -> None:
     (elsewhere / "state").mkdir()
 
     assert run("get", "-o", "name").exit_code == 0
@@ -56,7 +60,9 @@ def test_state_directory_that_is_a_file(run: Run, app: FakeApp, elsewhere: Path)
     assert result.stderr == "mailcollector: state/below: Not a directory\n"
 
 
-def test_socket_of_somebody_else(run: Run, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_socket_of_somebody_else(
+    run: Run, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def forbidden(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -65,17 +71,27 @@ def test_socket_of_somebody_else(run: Run, daemon: FakeDaemon, monkeypatch: pyte
     result = run("get")
 
     assert result.exit_code == 1
-    assert result.stderr == ("mailcollector: no permission to use state/control.sock: only the user that runs the "
-                             "daemon, and root, may\n")
+    assert result.stderr == (
+        "mailcollector: no permission to use state/control.sock: only the user that runs the "
+        "daemon, and root, may\n"
+    )
 
 
-@pytest.mark.parametrize(("answer", "said"), [
-    ((500, b"oops"), "the daemon answered with HTTP status 500"),
-    ((503, {"error": {"reason": "LedgerUnavailable", "message": "disk full"}}), "disk full"),
-    ((200, b"<html>"), "is it of another version"),
-    ((200, [{"metadata": {"name": "x"}, "spec": {}, "status": {"surprise": 1}}]), "is of another version"),
-])
-def test_answers_that_are_none(run: Run, daemon: FakeDaemon, answer: tuple[int, object], said: str) -> None:
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((500, b"oops"), "the daemon answered with HTTP status 500"),
+        ((503, {"error": {"reason": "LedgerUnavailable", "message": "disk full"}}), "disk full"),
+        ((200, b"<html>"), "is it of another version"),
+        (
+            (200, [{"metadata": {"name": "x"}, "spec": {}, "status": {"surprise": 1}}]),
+            "is of another version",
+        ),
+    ],
+)
+def test_answers_that_are_none(
+    run: Run, daemon: FakeDaemon, answer: tuple[int, object], said: str
+) -> None:
     daemon.answers["GET /collectors"] = answer
 
     result = run("get")
@@ -102,5 +118,8 @@ def test_no_descriptor_stays_open(run: Run, daemon: FakeDaemon) -> None:
     run("get", "--manifests", "other.d")
     run("get", "nobody")
 
-    assert not [number for number in Path("/proc/self/fd").iterdir()
-                if os.path.realpath(number) == os.path.realpath("state")]
+    assert not [
+        number
+        for number in Path("/proc/self/fd").iterdir()
+        if os.path.realpath(number) == os.path.realpath("state")
+    ]

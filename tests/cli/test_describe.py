@@ -25,35 +25,67 @@ def test_text_of_a_stalled_one() -> None:
 
 
 def test_detect_and_other_words_of_a_spec() -> None:
-    spec = {"enabled": False,
-            "source": {"protocol": "imap", "host": "h", "port": 143, "tls": "starttls", "username": "u",
-                       "address": "a@b"},
-            "collect": {"mode": "all-delete", "interval": "1h30m", "limit": 0, "push": True, "maxMessageSize": "1MiB"},
-            "recipient": {"detect": {"from": ["почта.рф", "b.example"], "to": "икс.рф"}}, "destination": "local"}
+    spec = {
+        "enabled": False,
+        "source": {
+            "protocol": "imap",
+            "host": "h",
+            "port": 143,
+            "tls": "starttls",
+            "username": "u",
+            "address": "a@b",
+        },
+        "collect": {
+            "mode": "all-delete",
+            "interval": "1h30m",
+            "limit": 0,
+            "push": True,
+            "maxMessageSize": "1MiB",
+        },
+        "recipient": {"detect": {"from": ["почта.рф", "b.example"], "to": "икс.рф"}},
+        "destination": "local",
+    }
 
     assert list(facts(spec)) == [
-        ("Enabled", "no"), ("Server", "imap, h:143, tls starttls"), ("Account", "u, address a@b"), ("Folders", "INBOX"),
+        ("Enabled", "no"),
+        ("Server", "imap, h:143, tls starttls"),
+        ("Account", "u, address a@b"),
+        ("Folders", "INBOX"),
         ("Collect", "all-delete, every 1h30m, all messages in one session, none over 1MiB, push"),
-        ("Recipient", "detected: почта.рф, b.example to икс.рф, else parked"), ("Destination", "local")]
+        ("Recipient", "detected: почта.рф, b.example to икс.рф, else parked"),
+        ("Destination", "local"),
+    ]
 
 
 def test_a_server_s_alert_is_told() -> None:
     alert = ShownAlert(text="the quota is\x1b[31m nearly used up", at=NOW)
     assert "Alert:         the quota is\\x1b[31m nearly used up (the server, 0s ago)" in told(
-        description(alerts=(alert,)), NOW)
+        description(alerts=(alert,)), NOW
+    )
 
 
 def test_a_message_that_failed_is_told_with_the_words_and_what_happens_next() -> None:
-    failing = Failing(folder="INBOX", key="5", size=700, attempts=2, reason="it said: \x1b[31mbad disk",
-                      since=NOW, last_attempt=NOW, next_attempt=None,
-                      next="the next session asks for it by itself; parked after 3 more failures")
+    failing = Failing(
+        folder="INBOX",
+        key="5",
+        size=700,
+        attempts=2,
+        reason="it said: \x1b[31mbad disk",
+        since=NOW,
+        last_attempt=NOW,
+        next_attempt=None,
+        next="the next session asks for it by itself; parked after 3 more failures",
+    )
     assert told(description(parked=(), failing=(failing,)), NOW)[-3:] == [
         "Failed messages:",
         "  FOLDER  KEY  SIZE   ATTEMPTS  LAST    NEXT" + " " * 66 + "REASON",
-        f"  INBOX   5    700 B  2         0s ago  {failing.next}  it said: \\x1b[31mbad disk"]
+        f"  INBOX   5    700 B  2         0s ago  {failing.next}  it said: \\x1b[31mbad disk",
+    ]
 
 
-def test_M14_no_line_is_forged_and_nothing_acts_on_the_terminal(run: Run, daemon: FakeDaemon) -> None:
+def test_M14_no_line_is_forged_and_nothing_acts_on_the_terminal(
+    run: Run, daemon: FakeDaemon
+) -> None:
     daemon.describe(description(info()))
 
     printed = run("describe", "info").stdout
@@ -67,12 +99,23 @@ def test_json_is_the_description(run: Run, daemon: FakeDaemon) -> None:
 
     printed = json.loads(run("describe", "sales", "-o", "json").stdout)
 
-    assert sorted(printed) == ["alerts", "collector", "epoch", "failing", "historySize", "parked", "sessions", "source"]
+    assert sorted(printed) == [
+        "alerts",
+        "collector",
+        "epoch",
+        "failing",
+        "historySize",
+        "parked",
+        "sessions",
+        "source",
+    ]
     assert printed["historySize"] == 1234
 
 
-@pytest.mark.parametrize(("output", "first"), [
-    ("yaml", "collector:"), ("name", "sales"), ("table", "Name:          sales")])
+@pytest.mark.parametrize(
+    ("output", "first"),
+    [("yaml", "collector:"), ("name", "sales"), ("table", "Name:          sales")],
+)
 def test_other_forms(run: Run, app: FakeApp, output: str, first: str) -> None:
     assert run("describe", "sales", "-o", output).stdout.splitlines()[0] == first
 
@@ -90,7 +133,9 @@ def test_unknown_name(run: Run, request: pytest.FixtureRequest, where: str, name
 
 
 def test_one_that_never_was_valid_is_told_too() -> None:
-    bare = collector(ready="False", reason="InvalidManifest", message="unknown key").model_copy(update={"spec": {}})
+    bare = collector(ready="False", reason="InvalidManifest", message="unknown key").model_copy(
+        update={"spec": {}}
+    )
 
     lines = told(description(bare, sessions=(), parked=()), NOW)
 

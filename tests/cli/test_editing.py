@@ -45,7 +45,9 @@ def both(root: Path) -> Path:
 
 def git(directory: Path, *words: str) -> str:
     identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
-    return subprocess.run(["git", *identity, *words], cwd=directory, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", *identity, *words], cwd=directory, check=True, capture_output=True, text=True
+    ).stdout
 
 
 @pytest.fixture
@@ -61,8 +63,13 @@ def repository(root: Path, both: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_disable_and_enable_touch_one_line(run: Run, both: Path) -> None:
     result = run("disable", "a")
-    assert (result.exit_code, result.stdout) == (0, f"Disable collector a: {Path('collectors.d/both.yaml')}\n")
-    assert both.read_text(encoding="utf-8") == TWO.replace("enabled: true   # on", "enabled: false   # on")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        f"Disable collector a: {Path('collectors.d/both.yaml')}\n",
+    )
+    assert both.read_text(encoding="utf-8") == TWO.replace(
+        "enabled: true   # on", "enabled: false   # on"
+    )
 
     assert run("enable", "a").exit_code == 0
     assert both.read_text(encoding="utf-8") == TWO
@@ -78,12 +85,16 @@ spec:
 """
 
 
-def test_what_a_template_says_otherwise_is_said_by_the_collector_itself(run: Run, root: Path) -> None:
+def test_what_a_template_says_otherwise_is_said_by_the_collector_itself(
+    run: Run, root: Path
+) -> None:
     save(root, "office", TEMPLATE)
     given = ("--username", "me", "--password-env", "P", "--forward-to", "me@b.example")
     assert run("add", "sales", "--from", "office", *given).exit_code == 0
     added = (root / "sales.yaml").read_text(encoding="utf-8")
-    assert added == """\
+    assert (
+        added
+        == """\
 # yaml-language-server: $schema=.mailcollector.v1.json
 apiVersion: mailcollector/v1
 kind: MailCollector
@@ -95,6 +106,7 @@ spec:
     password: {env: P}
   recipient: {forwardTo: me@b.example}
 """
+    )
     assert run("enable", "sales").exit_code == 0
     assert (root / "sales.yaml").read_text(encoding="utf-8") == added + "  enabled: true\n"
     assert "did you mean `office`?" in run("add", "other", "--from", "ofice", *given).stderr
@@ -118,27 +130,44 @@ def test_unknown_names_are_told_with_the_nearest(run: Run, root: Path, verb: str
     more = {"edit": ["--set", "spec.title=x"], "remove": ["--yes"]}.get(verb, [])
     result = run(verb, "salse", *more)
     assert (result.exit_code, result.stderr) == (
-        1, "mailcollector: there is no collector 'salse': did you mean sales?\n")
+        1,
+        "mailcollector: there is no collector 'salse': did you mean sales?\n",
+    )
 
 
 def test_fields_are_set_and_removed(run: Run, both: Path) -> None:
-    result = run("edit", "b", "--set", "spec.collect.interval=10m", "--set", "spec.source.folders=[INBOX, Sent]",
-                 "--unset", "spec.title", "--set", 'metadata.labels["a.b"]=c')
+    result = run(
+        "edit",
+        "b",
+        "--set",
+        "spec.collect.interval=10m",
+        "--set",
+        "spec.source.folders=[INBOX, Sent]",
+        "--unset",
+        "spec.title",
+        "--set",
+        'metadata.labels["a.b"]=c',
+    )
     assert result.exit_code == 0
     after = both.read_text(encoding="utf-8")
-    first, second = after[:TWO.index("# about b")], after[TWO.index("# about b"):]
-    assert first == TWO[:TWO.index("# about b")]
+    first, second = after[: TWO.index("# about b")], after[TWO.index("# about b") :]
+    assert first == TWO[: TWO.index("# about b")]
     assert "{interval: 10m}" in second
     assert "folders: [INBOX, Sent]}" in second
     assert "title" not in second
     assert "metadata: {name: b, labels: {a.b: c}}" in second
 
 
-@pytest.mark.parametrize(("setting", "why"), [
-    ("spec.collect.interval=10", "is a number"), ("spec.colect.limit=1", "did you mean `collect`"),
-    ("metadata.name=c", "must stay the MailCollector b"), ("spec.destination=nowhere", "no Destination"),
-    ("spec.title.x=1", "title is no mapping"),
-])
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("spec.collect.interval=10", "is a number"),
+        ("spec.colect.limit=1", "did you mean `collect`"),
+        ("metadata.name=c", "must stay the MailCollector b"),
+        ("spec.destination=nowhere", "no Destination"),
+        ("spec.title.x=1", "title is no mapping"),
+    ],
+)
 def test_an_invalid_result_is_not_written(run: Run, both: Path, setting: str, why: str) -> None:
     result = run("edit", "b", "--set", setting)
     assert result.exit_code == 1
@@ -163,10 +192,15 @@ def test_mode_stays_and_a_link_stays_a_link(run: Run, both: Path, elsewhere: Pat
     both.symlink_to("../target.yaml")
     assert run("disable", "a").exit_code == 0
     assert both.is_symlink()
-    assert (target.stat().st_mode & 0o777, "enabled: false" in target.read_text(encoding="utf-8")) == (0o640, True)
+    assert (
+        target.stat().st_mode & 0o777,
+        "enabled: false" in target.read_text(encoding="utf-8"),
+    ) == (0o640, True)
 
 
-def test_a_file_that_changes_meanwhile_is_left_alone(both: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changes_meanwhile_is_left_alone(
+    both: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ChangedMeanwhile):
         replace_file(both, b"something else", b"new")
     assert both.read_text(encoding="utf-8") == TWO
@@ -185,12 +219,39 @@ def test_what_cannot_be_written_is_left_whole(both: Path, monkeypatch: pytest.Mo
 
 
 def test_add_from_options(run: Run, root: Path) -> None:
-    result = run("add", "sales", "--protocol", "imap", "--host", "imap.почта.рф", "--username", "007",
-                 "--password-command", "pass show 'a b'", "--folder", "INBOX", "--folder", "Lists/*", "--interval",
-                 "1h", "--mode", "new-delete", "--detect-from", "почта.рф", "--detect-to", "икс.рф", "--title",
-                 "Отдел: продаж", "-l", "team=sales", "--disabled")
+    result = run(
+        "add",
+        "sales",
+        "--protocol",
+        "imap",
+        "--host",
+        "imap.почта.рф",
+        "--username",
+        "007",
+        "--password-command",
+        "pass show 'a b'",
+        "--folder",
+        "INBOX",
+        "--folder",
+        "Lists/*",
+        "--interval",
+        "1h",
+        "--mode",
+        "new-delete",
+        "--detect-from",
+        "почта.рф",
+        "--detect-to",
+        "икс.рф",
+        "--title",
+        "Отдел: продаж",
+        "-l",
+        "team=sales",
+        "--disabled",
+    )
     assert result.exit_code == 0
-    assert (root / "sales.yaml").read_text(encoding="utf-8") == """\
+    assert (
+        (root / "sales.yaml").read_text(encoding="utf-8")
+        == """\
 # yaml-language-server: $schema=.mailcollector.v1.json
 apiVersion: mailcollector/v1
 kind: MailCollector
@@ -214,14 +275,27 @@ spec:
       from: [почта.рф]
       to: икс.рф
 """
+    )
     assert run("validate").exit_code == 0
 
 
 def test_add_of_a_provider_says_what_to_do_in_the_account(run: Run, root: Path) -> None:
-    result = run("add", "sales", "--provider", "yandex", "--username", "me@ya.ru", "--password-file", "s",
-                 "--forward-to", "a@b.example")
+    result = run(
+        "add",
+        "sales",
+        "--provider",
+        "yandex",
+        "--username",
+        "me@ya.ru",
+        "--password-file",
+        "s",
+        "--forward-to",
+        "a@b.example",
+    )
     assert result.exit_code == 0
-    assert "    provider: yandex\n    username: me@ya.ru\n" in (root / "sales.yaml").read_text(encoding="utf-8")
+    assert "    provider: yandex\n    username: me@ya.ru\n" in (root / "sales.yaml").read_text(
+        encoding="utf-8"
+    )
     assert "Yandex: Make an app password for mail in Yandex ID" in result.stderr
     assert run("validate").exit_code == 0
     wrong = run("add", "info", "--provider", "gmial", "--username", "me")
@@ -229,17 +303,42 @@ def test_add_of_a_provider_says_what_to_do_in_the_account(run: Run, root: Path) 
     assert "did you mean `gmail`?" in wrong.stderr
 
 
-@pytest.mark.parametrize(("said", "name"), [
-    ("GMail", "gmail"), ("hotmail", "outlook"), ("me@web.de", "webde"), ("163.com", "netease"),
-    ("Office 365", "microsoft365"), ("imap.yandex.ru", "yandex"), ("Proton Mail", "proton-bridge"),
-])
-def test_add_knows_a_provider_by_what_people_call_it(run: Run, root: Path, said: str, name: str) -> None:
-    assert run("add", "new", "--provider", said, "--username", "me", "--password-env", "P",
-               "--forward-to", "a@b.example").exit_code == 0
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("GMail", "gmail"),
+        ("hotmail", "outlook"),
+        ("me@web.de", "webde"),
+        ("163.com", "netease"),
+        ("Office 365", "microsoft365"),
+        ("imap.yandex.ru", "yandex"),
+        ("Proton Mail", "proton-bridge"),
+    ],
+)
+def test_add_knows_a_provider_by_what_people_call_it(
+    run: Run, root: Path, said: str, name: str
+) -> None:
+    assert (
+        run(
+            "add",
+            "new",
+            "--provider",
+            said,
+            "--username",
+            "me",
+            "--password-env",
+            "P",
+            "--forward-to",
+            "a@b.example",
+        ).exit_code
+        == 0
+    )
     assert f"provider: {name}\n" in (root / "new.yaml").read_text(encoding="utf-8")
 
 
-def test_add_from_a_file_or_standard_input_as_it_stands(run: Run, root: Path, elsewhere: Path) -> None:
+def test_add_from_a_file_or_standard_input_as_it_stands(
+    run: Run, root: Path, elsewhere: Path
+) -> None:
     draft = "# mine\n" + text("sales")
     (elsewhere / "draft").write_text(draft, encoding="utf-8")
     assert run("add", "sales", "-f", "draft").exit_code == 0
@@ -248,12 +347,15 @@ def test_add_from_a_file_or_standard_input_as_it_stands(run: Run, root: Path, el
     assert (root / "info.yaml").read_text(encoding="utf-8") == text("info")
 
 
-@pytest.mark.parametrize(("arguments", "why"), [
-    (["add", "a", "-f", "-"], "declared already, in collectors.d/both.yaml"),
-    (["add", "c", "-f", "-"], "must stay the MailCollector c"),
-    (["add", "c", "--protocol", "imap"], "`host` is missing"),
-    (["add", "Not_A_Name", "--protocol", "imap"], "is no name"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["add", "a", "-f", "-"], "declared already, in collectors.d/both.yaml"),
+        (["add", "c", "-f", "-"], "must stay the MailCollector c"),
+        (["add", "c", "--protocol", "imap"], "`host` is missing"),
+        (["add", "Not_A_Name", "--protocol", "imap"], "is no name"),
+    ],
+)
 def test_add_refuses(run: Run, both: Path, arguments: list[str], why: str) -> None:
     result = run(*arguments, input=text("a").replace("name: a", "name: x"))
     assert result.exit_code == 1
@@ -266,7 +368,9 @@ def test_remove_takes_one_document_or_the_file(run: Run, both: Path) -> None:
     assert run("remove", "a").exit_code == 2
     assert run("remove", "a", "--yes").exit_code == 0
     rest = both.read_text(encoding="utf-8")
-    assert rest == "# yaml-language-server: $schema=x\n# Both of them.\n---\n" + text("b", title='"B"  # quoted')
+    assert rest == "# yaml-language-server: $schema=x\n# Both of them.\n---\n" + text(
+        "b", title='"B"  # quoted'
+    )
     assert run("validate").exit_code == 0
     assert run("remove", "b", "--yes").exit_code == 0
     assert not both.exists()
@@ -274,10 +378,12 @@ def test_remove_takes_one_document_or_the_file(run: Run, both: Path) -> None:
 
 def test_remove_of_the_second_keeps_the_first_byte_for_byte(run: Run, both: Path) -> None:
     run("remove", "b", "--yes")
-    assert both.read_text(encoding="utf-8") == TWO[:TWO.index("---\n", TWO.index("# about b"))]
+    assert both.read_text(encoding="utf-8") == TWO[: TWO.index("---\n", TWO.index("# about b"))]
 
 
-def test_a_running_daemon_is_told_that_it_is_meant(run: Run, daemon: FakeDaemon, both: Path) -> None:
+def test_a_running_daemon_is_told_that_it_is_meant(
+    run: Run, daemon: FakeDaemon, both: Path
+) -> None:
     daemon.answers["POST /removed/a"] = (200, {})
     assert run("remove", "a", "--yes").exit_code == 0
     assert "POST /removed/a" in daemon.asked
@@ -304,17 +410,30 @@ def test_the_commit_holds_exactly_that_file(run: Run, repository: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith("Disable collector a: collectors.d/both.yaml, commit ")
     assert git(repository, "log", "-1", "--format=%s", "--name-only").split("\n")[:3] == [
-        "Disable collector a", "", "both.yaml"]
+        "Disable collector a",
+        "",
+        "both.yaml",
+    ]
     assert git(repository, "status", "--porcelain") == "A  other.yaml\n"
 
 
 def test_added_and_removed_files_are_committed(run: Run, repository: Path) -> None:
     run("add", "c", "-f", "-", "--git-commit", input=text("c"))
     assert git(repository, "log", "-1", "--format=%s", "--name-status").split() == [
-        "Add", "collector", "c", "A", "c.yaml"]
+        "Add",
+        "collector",
+        "c",
+        "A",
+        "c.yaml",
+    ]
     run("remove", "c", "--yes", "--git-commit")
     assert git(repository, "log", "-1", "--format=%s", "--name-status").split() == [
-        "Remove", "collector", "c", "D", "c.yaml"]
+        "Remove",
+        "collector",
+        "c",
+        "D",
+        "c.yaml",
+    ]
 
 
 def test_other_changes_of_the_file_are_not_committed_along(run: Run, repository: Path) -> None:
@@ -325,7 +444,9 @@ def test_other_changes_of_the_file_are_not_committed_along(run: Run, repository:
     assert "not committed yet" in result.stderr
 
 
-def test_without_git_nothing_is_written(run: Run, both: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_nothing_is_written(
+    run: Run, both: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(both.parents[2]))
     result = run("disable", "a", "--git-commit")
     assert (result.exit_code, both.read_text(encoding="utf-8")) == (1, TWO)
@@ -345,7 +466,9 @@ class Editor:
         cases = "".join(f"{number}) {command} ;;\n" for number, command in enumerate(commands, 1))
         (self.directory / "editor").write_text(
             f'cd {self.directory}; echo >> count; n=$(wc -l < count); cp "$1" shown.$n\n'
-            f'case $(echo $n) in\n{cases}esac\n', encoding="utf-8")
+            f"case $(echo $n) in\n{cases}esac\n",
+            encoding="utf-8",
+        )
 
     def shown(self, number: int) -> str:
         return (self.directory / f"shown.{number}").read_text(encoding="utf-8")
@@ -361,7 +484,9 @@ def test_the_editor_opens_again_until_it_is_valid(run: Run, both: Path, editor: 
     result = run("edit", "b")
     assert (result.exit_code, result.stdout) == (0, "Change collector b: collectors.d/both.yaml\n")
     assert editor.shown(1) == "---\n" + text("b", title='"B"  # quoted')
-    assert editor.shown(2).startswith("#! spec.titel: `titel` is no field of spec: did you mean `title`?\n#! ")
+    assert editor.shown(2).startswith(
+        "#! spec.titel: `titel` is no field of spec: did you mean `title`?\n#! "
+    )
     assert both.read_text(encoding="utf-8") == TWO.replace("quoted", "edited")
 
 
@@ -372,38 +497,54 @@ def test_leaving_the_editor_as_it_is_changes_nothing(run: Run, both: Path, edito
     assert both.read_text(encoding="utf-8") == TWO
 
 
-def test_an_editor_that_fails_is_told(run: Run, both: Path, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_editor_that_fails_is_told(
+    run: Run, both: Path, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     editor.does("exit 3")
     assert "ended with exit code 3" in run("edit", "b").stderr
     monkeypatch.setenv("EDITOR", os.fspath(both.parent / "nowhere"))
     assert "cannot be started" in run("edit", "b").stderr
 
 
-@pytest.mark.parametrize(("commands", "kept"), [
-    (['sed -i s/quoted/edited/ "$1"; echo other >> collectors.d/both.yaml'], "edited"),  # changed meanwhile
-    (['sed -i s/title:/titel:/ "$1"', "true"], "titel"),  # given up
-    (['sed -i s/title:/titel:/ "$1"', "exit 3"], "titel"),  # the second editor fails
-    (['sed -i s/quoted/edited/ "$1"; exit 3'], "edited"),  # it saved, and fails
-    (['sed -i s/quoted/edited/ "$1"; rm -r collectors.d'], "edited"),
-    ([r'printf "caf\\351: x\n" >> "$1"', "true"], "caf"),
-])
-def test_what_somebody_typed_is_never_lost(commands: list[str], kept: str, run: Run, both: Path, editor: Editor,
-                                           tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("commands", "kept"),
+    [
+        (
+            ['sed -i s/quoted/edited/ "$1"; echo other >> collectors.d/both.yaml'],
+            "edited",
+        ),  # changed meanwhile
+        (['sed -i s/title:/titel:/ "$1"', "true"], "titel"),  # given up
+        (['sed -i s/title:/titel:/ "$1"', "exit 3"], "titel"),  # the second editor fails
+        (['sed -i s/quoted/edited/ "$1"; exit 3'], "edited"),  # it saved, and fails
+        (['sed -i s/quoted/edited/ "$1"; rm -r collectors.d'], "edited"),
+        ([r'printf "caf\\351: x\n" >> "$1"', "true"], "caf"),
+    ],
+)
+def test_what_somebody_typed_is_never_lost(
+    commands: list[str],
+    kept: str,
+    run: Run,
+    both: Path,
+    editor: Editor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     where = tmp_path / "kept"
     where.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(where))
     editor.does(*commands)
     result = run("edit", "b")
     assert result.exit_code == 1
-    file, = where.iterdir()
+    (file,) = where.iterdir()
     assert str(file) in result.stderr
     assert kept in file.read_text("utf-8", errors="surrogateescape")
     assert "#!" not in file.read_text("utf-8", errors="surrogateescape")
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_nothing_is_kept_of_what_was_written_or_not_changed(run: Run, both: Path, editor: Editor, tmp_path: Path,
-                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_kept_of_what_was_written_or_not_changed(
+    run: Run, both: Path, editor: Editor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     where = tmp_path / "kept"
     where.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(where))

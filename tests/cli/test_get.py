@@ -18,10 +18,16 @@ from tests.cli.samples import NOW, at, collector, info, sales, session
 
 
 def test_table_as_it_is_printed() -> None:
-    running = collector("busy", ready="Unknown", reason="Starting",
-                        last=session(finished_at=None, collected=5, listed=40, skipped=3))
+    running = collector(
+        "busy",
+        ready="Unknown",
+        reason="Starting",
+        last=session(finished_at=None, collected=5, listed=40, skipped=3),
+    )
     idle = collector("новый".encode("idna").decode(), last=None)
-    invalid = collector("broken", ready="False", reason="InvalidManifest").model_copy(update={"spec": {}})
+    invalid = collector("broken", ready="False", reason="InvalidManifest").model_copy(
+        update={"spec": {}}
+    )
 
     golden("get.txt", table([sales(), info(), running, idle, invalid, last_good()], NOW))
 
@@ -29,12 +35,21 @@ def test_table_as_it_is_printed() -> None:
 def last_good() -> ShownCollector:
     """One that runs, with a manifest that broke."""
     found = collector("broke", loop_started_at=at(-60))
-    stalled = Condition(type="Stalled", status="True", reason="InvalidManifest", last_transition_time=at(-30))
-    return found.model_copy(update={"status": found.status.model_copy(update={
-        "conditions": (*found.status.conditions, stalled)})})
+    stalled = Condition(
+        type="Stalled", status="True", reason="InvalidManifest", last_transition_time=at(-30)
+    )
+    return found.model_copy(
+        update={
+            "status": found.status.model_copy(
+                update={"conditions": (*found.status.conditions, stalled)}
+            )
+        }
+    )
 
 
-def test_what_is_wrong_with_a_running_one_is_shown_beside_ready(run: Run, daemon: FakeDaemon) -> None:
+def test_what_is_wrong_with_a_running_one_is_shown_beside_ready(
+    run: Run, daemon: FakeDaemon
+) -> None:
     daemon.collectors = [last_good()]
 
     assert "broke  True   InvalidManifest, last good runs  imap" in run("get").stdout
@@ -45,7 +60,10 @@ def test_daemon_is_asked(run: Run, daemon: FakeDaemon) -> None:
 
     assert result.exit_code == 0
     assert [line.split()[:2] for line in result.stdout.splitlines()] == [
-        ["NAME", "READY"], ["sales", "True"], ["info", "False"]]
+        ["NAME", "READY"],
+        ["sales", "True"],
+        ["info", "False"],
+    ]
     assert daemon.asked == ["GET /collectors"]
 
 
@@ -85,12 +103,20 @@ def test_empty_list_is_valid_json_and_no_error(run: Run, daemon: FakeDaemon) -> 
 
 
 @pytest.mark.parametrize("where", ["daemon", "app"])
-@pytest.mark.parametrize(("arguments", "names"), [
-    (["--search", "ПОЧТА отдела"], ["sales"]), (["-l", "team=info"], ["info"]), (["--label", "team=x"], []),
-    (["--search", "@ИКС.рф", "-l", "team=sales"], ["sales"]), (["info", "sales", "info"], ["info", "sales"]),
-    (["info", "--search", "nobody"], [])])
-def test_selection(run: Run, request: pytest.FixtureRequest, where: str, arguments: list[str],
-                   names: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--search", "ПОЧТА отдела"], ["sales"]),
+        (["-l", "team=info"], ["info"]),
+        (["--label", "team=x"], []),
+        (["--search", "@ИКС.рф", "-l", "team=sales"], ["sales"]),
+        (["info", "sales", "info"], ["info", "sales"]),
+        (["info", "--search", "nobody"], []),
+    ],
+)
+def test_selection(
+    run: Run, request: pytest.FixtureRequest, where: str, arguments: list[str], names: list[str]
+) -> None:
     request.getfixturevalue(where)
 
     result = run("get", *arguments, "-o", "name")
@@ -100,7 +126,9 @@ def test_selection(run: Run, request: pytest.FixtureRequest, where: str, argumen
 
 
 @pytest.mark.parametrize("where", ["daemon", "app"])
-def test_unknown_name_is_told_with_the_nearest(run: Run, request: pytest.FixtureRequest, where: str) -> None:
+def test_unknown_name_is_told_with_the_nearest(
+    run: Run, request: pytest.FixtureRequest, where: str
+) -> None:
     request.getfixturevalue(where)
 
     result = run("get", "sale", "info", "-o", "name")
@@ -121,10 +149,14 @@ def test_no_daemon_and_no_manifests_is_a_usage_error(run: Run, elsewhere: Path) 
     result = run("get")
 
     assert result.exit_code == 2
-    assert "no daemon runs over state, and collectors.d is no directory" in " ".join(result.stderr.split())
+    assert "no daemon runs over state, and collectors.d is no directory" in " ".join(
+        result.stderr.split()
+    )
 
 
-def test_other_manifests_than_the_daemons_are_refused(run: Run, daemon: FakeDaemon, elsewhere: Path) -> None:
+def test_other_manifests_than_the_daemons_are_refused(
+    run: Run, daemon: FakeDaemon, elsewhere: Path
+) -> None:
     assert run("get", "--manifests", "collectors.d").exit_code == 0
 
     result = run("get", "--manifests", "other.d")
@@ -141,23 +173,36 @@ def test_wide_tables_have_more_columns(run: Run, daemon: FakeDaemon) -> None:
 
 def test_headers_are_left_out(run: Run, daemon: FakeDaemon) -> None:
     assert run("get").stdout.splitlines()[1:3] == run("get", "--no-headers").stdout.splitlines()[:2]
-    assert len(run("get", "-o", "custom-columns=N:.metadata.name", "--no-headers").stdout.split()) == 2
+    assert (
+        len(run("get", "-o", "custom-columns=N:.metadata.name", "--no-headers").stdout.split()) == 2
+    )
 
 
 def test_custom_columns_and_jsonpath(run: Run, daemon: FakeDaemon) -> None:
-    columns = run("get", "-o", "custom-columns=NAME:.metadata.name,X:.spec.nothing").stdout.splitlines()
+    columns = run(
+        "get", "-o", "custom-columns=NAME:.metadata.name,X:.spec.nothing"
+    ).stdout.splitlines()
     assert columns[0].split() == ["NAME", "X"]
     assert columns[1].split()[1] == "<none>"
     assert run("get", "sales", "-o", "jsonpath={.metadata.name}").stdout == "sales\n"
     assert run("get", "-o", "jsonpath={.items[*].metadata.labels.team}").stdout == "sales info\n"
-    assert run("get", "-o", 'jsonpath={range .items[*]}{.metadata.name}{"\\n"}{end}').stdout == "sales\ninfo\n"
+    assert (
+        run("get", "-o", 'jsonpath={range .items[*]}{.metadata.name}{"\\n"}{end}').stdout
+        == "sales\ninfo\n"
+    )
     for wrong in ("jsonpath={.a", "custom-columns=", "custom-columns=A", "xml", "jsonpath"):
         assert run("get", "-o", wrong).exit_code == 2
 
 
-@pytest.mark.parametrize(("key", "names"), [
-    ("name", ["info", "sales"]), (".metadata.name", ["info", "sales"]), ("{.metadata.labels.team}", ["info", "sales"]),
-    ("COLLECTED", None)])
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("name", ["info", "sales"]),
+        (".metadata.name", ["info", "sales"]),
+        ("{.metadata.labels.team}", ["info", "sales"]),
+        ("COLLECTED", None),
+    ],
+)
 def test_sorted(run: Run, daemon: FakeDaemon, key: str, names: list[str] | None) -> None:
     result = run("get", "--sort-by", key, "-o", "name")
     assert result.exit_code == 0
@@ -166,16 +211,24 @@ def test_sorted(run: Run, daemon: FakeDaemon, key: str, names: list[str] | None)
 
 
 def test_selectors_of_kubectl(run: Run, daemon: FakeDaemon) -> None:
-    for wanted, names in (("team==sales", ["sales"]), ("team!=sales", ["info"]), ("team in (sales,x)", ["sales"]),
-                          ("team=sales,other=x", []), ("!other", ["sales", "info"]), ("team", ["sales", "info"])):
+    for wanted, names in (
+        ("team==sales", ["sales"]),
+        ("team!=sales", ["info"]),
+        ("team in (sales,x)", ["sales"]),
+        ("team=sales,other=x", []),
+        ("!other", ["sales", "info"]),
+        ("team", ["sales", "info"]),
+    ):
         assert run("get", "-l", wanted, "-o", "name").stdout.split() == names, wanted
 
 
 def test_nobody_runs_what_is_shown(run: Run, app: FakeApp) -> None:
     result = run("get", "-o", "name", "--state-dir", "elsewhere")
     assert result.exit_code == 0
-    assert result.stderr == ("mailcollector: no daemon runs over elsewhere, which does not exist: this is what the "
-                             "manifests and the ledger say\n")
+    assert result.stderr == (
+        "mailcollector: no daemon runs over elsewhere, which does not exist: this is what the "
+        "manifests and the ledger say\n"
+    )
     assert "no daemon runs over" in run("describe", "sales").stderr
 
 

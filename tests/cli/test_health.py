@@ -19,6 +19,7 @@ from tests.cli.test_process import IMPORTED, ran
 @contextlib.contextmanager
 def answering(state: Path, answer: Callable[[socket.socket], object]) -> Iterator[None]:
     """Something that listens where a daemon would, for one connection."""
+
     def serve() -> None:
         connection, _ = listener.accept()
         with connection, contextlib.suppress(OSError):
@@ -46,6 +47,7 @@ def test_a_daemon_that_is_well(run: Run, daemon: FakeDaemon) -> None:
 
 def test_more_clients_at_once_than_the_kernel_keeps_are_waited_for(run: Run) -> None:
     with contextlib.ExitStack() as clients:
+
         def serve() -> None:
             """Only once nobody else can come in."""
             full.wait()
@@ -84,19 +86,25 @@ def test_a_daemon_that_is_not(run: Run, daemon: FakeDaemon) -> None:
     result = run("health")
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "mailcollector: the daemon over state is not well: the control loop has not moved lately\n"
+    assert (
+        result.stderr
+        == "mailcollector: the daemon over state is not well: the control loop has not moved lately\n"
+    )
 
 
-@pytest.mark.parametrize(("answer", "said"), [
-    (b"HTTP/1.1 404 Not Found\r\n\r\n", "is not well: HTTP status 404"),
-    (b"HTTP/1.1 200 OK", None),  # the status is all that counts
-    (b"HTTP/1.0 204 No Content\r\n\r\n", "is not well: HTTP status 204"),
-    (b"220 mail.example.org ESMTP\r\n", "does not speak HTTP"),
-    (b"HTTP/1.1 2000 OK\r\n\r\n", "does not speak HTTP"),
-    (b"HTTP/1.1 500 \x1b[2J\r\n\r\n\x1b[2Joh\xff no\n", "is not well: \\x1b[2Joh\ufffd no"),
-    (b"", "does not speak HTTP"),
-    (b"x" * 100_000, "does not speak HTTP"),
-])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", "is not well: HTTP status 404"),
+        (b"HTTP/1.1 200 OK", None),  # the status is all that counts
+        (b"HTTP/1.0 204 No Content\r\n\r\n", "is not well: HTTP status 204"),
+        (b"220 mail.example.org ESMTP\r\n", "does not speak HTTP"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "does not speak HTTP"),
+        (b"HTTP/1.1 500 \x1b[2J\r\n\r\n\x1b[2Joh\xff no\n", "is not well: \\x1b[2Joh\ufffd no"),
+        (b"", "does not speak HTTP"),
+        (b"x" * 100_000, "does not speak HTTP"),
+    ],
+)
 def test_other_answers(run: Run, elsewhere: Path, answer: bytes, said: str | None) -> None:
     with answering(elsewhere / "state", lambda connection: connection.sendall(answer)):
         result = run("health")
@@ -107,17 +115,22 @@ def test_other_answers(run: Run, elsewhere: Path, answer: bytes, said: str | Non
 
 
 def test_what_never_answers_is_waited_for_as_long_as_that_and_no_longer(
-        run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("reconciler.cli.health._DEADLINE", 0.1)
     with answering(elsewhere / "state", lambda connection: connection.recv(1)):
         result = run("health")
 
     assert result.exit_code == 1
-    assert result.stderr == "mailcollector: the daemon at state/control.sock does not answer within 0.1 seconds\n"
+    assert (
+        result.stderr
+        == "mailcollector: the daemon at state/control.sock does not answer within 0.1 seconds\n"
+    )
 
 
 def test_what_answers_drop_by_drop_is_not_waited_for_either(
-        run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("reconciler.cli.health._DEADLINE", 0.3)
 
     def drip(connection: socket.socket) -> None:
@@ -146,13 +159,18 @@ def test_no_daemon(run: Run, elsewhere: Path, prepare: Callable[[Path], object])
     assert result.stderr.startswith("mailcollector: no daemon runs over state")
 
 
-def test_not_one_s_own_daemon(run: Run, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_not_one_s_own_daemon(
+    run: Run, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def forbidden(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("reconciler.cli.reach.socket.socket.connect", forbidden)
 
-    assert (run("health").exit_code, "no permission to use state/control.sock" in run("health").stderr) == (1, True)
+    assert (
+        run("health").exit_code,
+        "no permission to use state/control.sock" in run("health").stderr,
+    ) == (1, True)
 
 
 def test_it_imports_little_whatever_the_policy_says(daemon: FakeDaemon, elsewhere: Path) -> None:

@@ -16,16 +16,29 @@ from reconciler.cli.options import FILES, LOGGING_IN, READING, SESSIONS, CommonO
 from reconciler.cli.verb import Verb
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.routing import Considered, RoutedRecipient, Routing
-from reconciler.model.status import CheckedFolder, CheckReport, CheckStep, Description, Failing, Parked, ShownCollector
+from reconciler.model.status import (
+    CheckedFolder,
+    CheckReport,
+    CheckStep,
+    Description,
+    Failing,
+    Parked,
+    ShownCollector,
+)
 from tests.cli import reference
 from tests.cli.conftest import Run
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
-USED = {"run": SESSIONS | {"--listen"}, "health": {"--state-dir"}, "collect": SESSIONS, "check": LOGGING_IN,
-        **dict.fromkeys(("init", "explain", "schema", "completion", "version"), frozenset[str]()),
-        **dict.fromkeys(("validate", "add", "edit", "import"), FILES)}
+USED = {
+    "run": SESSIONS | {"--listen"},
+    "health": {"--state-dir"},
+    "collect": SESSIONS,
+    "check": LOGGING_IN,
+    **dict.fromkeys(("init", "explain", "schema", "completion", "version"), frozenset[str]()),
+    **dict.fromkeys(("validate", "add", "edit", "import"), FILES),
+}
 """The common options that a verb's help lists: those that it uses."""
 
 
@@ -37,14 +50,20 @@ def command(name: str) -> Verb:
 
 def section(title: str) -> str:
     """What docs/cli.md says below a heading."""
-    found = re.search(rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", DOCUMENTED, re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", DOCUMENTED, re.MULTILINE | re.DOTALL
+    )
     assert found, f"docs/cli.md has no section {title}"
     return found[1]
 
 
 def test_docs_and_manual_page_are_the_commands() -> None:
-    assert reference.PAGE.read_text("utf-8") == reference.rendered(DOCUMENTED), "run `python -m tests.cli.reference`"
-    assert reference.MANUAL.read_text("utf-8") == reference.manual(), "run `python -m tests.cli.reference`"
+    assert reference.PAGE.read_text("utf-8") == reference.rendered(DOCUMENTED), (
+        "run `python -m tests.cli.reference`"
+    )
+    assert reference.MANUAL.read_text("utf-8") == reference.manual(), (
+        "run `python -m tests.cli.reference`"
+    )
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -74,17 +93,33 @@ def test_examples_are_accepted(name: str) -> None:
 
 @pytest.mark.parametrize("name", VERBS)
 def test_common_options_follow_every_verb_and_have_a_variable(run: Run, name: str) -> None:
-    common = {parameter.opts[0]: parameter.envvar for parameter in command(name).params
-              if isinstance(parameter, CommonOption)}
+    common = {
+        parameter.opts[0]: parameter.envvar
+        for parameter in command(name).params
+        if isinstance(parameter, CommonOption)
+    }
 
-    expected = {"--manifests", "--state-dir", "--state", "--listen", "--log-format", "--log-level", "--max-sessions",
-                "--host-connections", "--host-logins-per-minute", "--allow-inline-secrets",
-                "--support-address", "--policy"}
+    expected = {
+        "--manifests",
+        "--state-dir",
+        "--state",
+        "--listen",
+        "--log-format",
+        "--log-level",
+        "--max-sessions",
+        "--host-connections",
+        "--host-logins-per-minute",
+        "--allow-inline-secrets",
+        "--support-address",
+        "--policy",
+    }
     assert set(common) | {"--manifests"} == expected
     shown = " ".join(run(name, "--help").stdout.split())
     for option, variable in common.items():
         assert variable == "MAILCOLLECTOR_" + option[2:].upper().replace("-", "_")
-        assert (re.search(rf"\[\${variable}\b(?!_)", shown) is not None) is (option in USED.get(name, READING))
+        assert (re.search(rf"\[\${variable}\b(?!_)", shown) is not None) is (
+            option in USED.get(name, READING)
+        )
 
 
 def test_help_lists_every_verb(run: Run) -> None:
@@ -99,8 +134,11 @@ def test_docs_tell_every_option_and_exit_code_of_a_verb(name: str) -> None:
     text = section(name)
     verb = command(name)
 
-    own = [parameter for parameter in verb.params
-           if isinstance(parameter, click.Option) and not isinstance(parameter, CommonOption)]
+    own = [
+        parameter
+        for parameter in verb.params
+        if isinstance(parameter, click.Option) and not isinstance(parameter, CommonOption)
+    ]
     for option in own:
         assert f"`{', '.join(sorted(option.opts, key=len))}" in text, option.opts
         if isinstance(option.type, click.Choice):
@@ -108,7 +146,8 @@ def test_docs_tell_every_option_and_exit_code_of_a_verb(name: str) -> None:
     told = set(re.findall(r"^- `(?:-\w, )?(--[a-z-]+)", text, re.MULTILINE))
     assert told == {next(word for word in option.opts if word.startswith("--")) for option in own}
     assert dict(re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE)) == {
-        str(code): what for code, what in verb.exits.items()}
+        str(code): what for code, what in verb.exits.items()
+    }
     for line, _ in verb.examples:
         assert line in text
 
@@ -117,8 +156,11 @@ def test_docs_tell_every_common_option() -> None:
     text = section("Common options")
     told = dict(re.findall(r"^\| `(--[a-z-]+)[^`]*` \| `([A-Z_]+)` \|", text, re.MULTILINE))
 
-    assert told == {parameter.opts[0]: parameter.envvar for parameter in command("run").params
-                    if isinstance(parameter, CommonOption)}
+    assert told == {
+        parameter.opts[0]: parameter.envvar
+        for parameter in command("run").params
+        if isinstance(parameter, CommonOption)
+    }
 
 
 def test_docs_have_no_verb_too_many() -> None:
@@ -137,12 +179,30 @@ def test_docs_show_the_objects_as_they_are() -> None:
     assert [one.model_dump(mode="json", by_alias=True) for one in shown] == collectors
 
 
-@pytest.mark.parametrize(("verb", "model"), [
-    ("describe", Description), ("describe", Parked), ("describe", Failing), ("check", CheckReport),
-    ("check", CheckStep), ("check", CheckedFolder), ("validate", Diagnostic), ("clear", ["name", "epoch", "forgotten"]),
-    ("collect", ["name", "session", "error"]), ("route", Routing), ("route", RoutedRecipient), ("route", Considered)])
+@pytest.mark.parametrize(
+    ("verb", "model"),
+    [
+        ("describe", Description),
+        ("describe", Parked),
+        ("describe", Failing),
+        ("check", CheckReport),
+        ("check", CheckStep),
+        ("check", CheckedFolder),
+        ("validate", Diagnostic),
+        ("clear", ["name", "epoch", "forgotten"]),
+        ("collect", ["name", "session", "error"]),
+        ("route", Routing),
+        ("route", RoutedRecipient),
+        ("route", Considered),
+    ],
+)
 def test_docs_tell_the_fields_of_an_object(verb: str, model: Any) -> None:
-    fields = ([field.alias for field in model.model_fields.values()] if hasattr(model, "model_fields")
-              else model if isinstance(model, list) else [field.name for field in msgspec.structs.fields(model)])
+    fields = (
+        [field.alias for field in model.model_fields.values()]
+        if hasattr(model, "model_fields")
+        else model
+        if isinstance(model, list)
+        else [field.name for field in msgspec.structs.fields(model)]
+    )
 
     assert f"`{{{', '.join(fields)}}}`" in section(verb)

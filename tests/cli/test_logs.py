@@ -49,17 +49,22 @@ def test_text_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
     when, rest = terminal.getvalue().split(" ", 1)
     assert when.endswith("Z")
-    assert rest == ("\x1b[33mwarning \x1b[0m session collector=sales error=\"a \\\"b\\\" c\" empty=\"\" "
-                    "reasons=\"{'too-large': 1}\"\n")
+    assert rest == (
+        '\x1b[33mwarning \x1b[0m session collector=sales error="a \\"b\\" c" empty="" '
+        "reasons=\"{'too-large': 1}\"\n"
+    )
 
 
 def test_what_the_log_writes_to_does_nothing_when_the_interpreter_ends() -> None:
-    """Python 3.13 says "Exception ignored in" when what it calls then needs a module that is gone."""
+    """Python 3.13 says "Exception ignored in" when what it calls then needs a module that is
+    gone."""
     assert not hasattr(_Sink, "__del__")
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_M14_what_a_server_says_stays_in_its_line(capsys: pytest.CaptureFixture[str], log_format: LogFormat) -> None:
+def test_M14_what_a_server_says_stays_in_its_line(
+    capsys: pytest.CaptureFixture[str], log_format: LogFormat
+) -> None:
     configure(log_format, "info")
 
     log.info(HOSTILE, **{HOSTILE: HOSTILE})
@@ -81,7 +86,9 @@ def test_level(capsys: pytest.CaptureFixture[str]) -> None:
     assert "loud" in written
 
 
-def test_other_libraries_from_warning_on_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_libraries_from_warning_on_in_the_same_form(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     configure("json", "debug")
 
     for library in ("uvicorn.error", "alembic.runtime.migration", "imapclient.imaplib"):
@@ -90,8 +97,10 @@ def test_other_libraries_from_warning_on_in_the_same_form(capsys: pytest.Capture
 
     logged = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(found["logger"], found["event"], found["level"]) for found in logged] == [
-        ("uvicorn.error", "trouble 1", "warning"), ("alembic.runtime.migration", "trouble 1", "warning"),
-        ("imapclient.imaplib", "trouble 1", "warning")]
+        ("uvicorn.error", "trouble 1", "warning"),
+        ("alembic.runtime.migration", "trouble 1", "warning"),
+        ("imapclient.imaplib", "trouble 1", "warning"),
+    ]
 
 
 @pytest.mark.parametrize("foreign", [True, False])
@@ -115,19 +124,31 @@ def test_tracebacks(capsys: pytest.CaptureFixture[str], foreign: bool) -> None:
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_priorities_for_the_journal(form: str) -> None:
     """systemd sets JOURNAL_STREAM; the number in front of a line is taken off by the journal."""
-    script = ("import sys; from reconciler.cli.logs import configure; from reconciler.log import log;"
-              f"configure({form!r}, 'debug');"
-              "log.debug('d'); log.info('i'); log.warning('w'); log.error('e', note='a\\nb')")
-    for variable, begins in (("8:1", ["<7>", "<6>", "<4>", "<3>"]), ("", ["{"] * 4 if form == "json" else ["20"] * 4)):
-        done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "JOURNAL_STREAM": variable},
-                              check=True, capture_output=True, text=True)
+    script = (
+        "import sys; from reconciler.cli.logs import configure; from reconciler.log import log;"
+        f"configure({form!r}, 'debug');"
+        "log.debug('d'); log.info('i'); log.warning('w'); log.error('e', note='a\\nb')"
+    )
+    for variable, begins in (
+        ("8:1", ["<7>", "<6>", "<4>", "<3>"]),
+        ("", ["{"] * 4 if form == "json" else ["20"] * 4),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "JOURNAL_STREAM": variable},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         lines = done.stderr.splitlines()
         assert len(lines) == 4
         assert all(line.startswith(begin) for line, begin in zip(lines, begins, strict=True)), lines
 
 
 @pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_no_colours_where_they_are_not_wanted(monkeypatch: pytest.MonkeyPatch, variable: dict[str, str]) -> None:
+def test_no_colours_where_they_are_not_wanted(
+    monkeypatch: pytest.MonkeyPatch, variable: dict[str, str]
+) -> None:
     for name, value in variable.items():
         monkeypatch.setenv(name, value)
     terminal = Terminal()
@@ -140,7 +161,8 @@ def test_no_colours_where_they_are_not_wanted(monkeypatch: pytest.MonkeyPatch, v
 
 
 def test_M14_a_pipe_that_nobody_reads_stops_nobody_and_what_is_dropped_is_counted(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     reading, writing = os.pipe()
     try:
         with os.fdopen(writing, "w", closefd=False) as pipe:

@@ -26,13 +26,17 @@ def root(elsewhere: Path) -> Path:
 
 def remember(root: Path, *names: str) -> None:
     """As a daemon would that ran these files."""
-    from reconciler.manifests.loading import load  # noqa: PLC0415  # the command line is to be tested without it
+    # the command line is to be tested without it
+    from reconciler.manifests.loading import load  # noqa: PLC0415
 
     (root.parent / "state").mkdir(exist_ok=True)
     ledger = open_ledger(f"sqlite:///{root.parent / 'state' / 'ledger.sqlite3'}")
     now = datetime.now(UTC)
-    found = [declaration(one.manifest, one.file, one.line, one.base) for name in names
-             for one in load(root / f"{name}.yaml").manifests]
+    found = [
+        declaration(one.manifest, one.file, one.line, one.base)
+        for name in names
+        for one in load(root / f"{name}.yaml").manifests
+    ]
     ledger.save_last_good([last_good(one) for one in found], [], now)
     for one in found:
         ledger.declare(one.name, one.digest, "new-keep", now)
@@ -89,7 +93,9 @@ def test_for_a_program(run: Run, root: Path) -> None:
     assert (plan["changed"], plan["counts"], plan["diagnostics"]) == (True, {"Replace": 1}, [])
     (step,) = plan["steps"]
     assert (step["step"], step["name"]) == ("Replace", "a")
-    assert step["changes"] == [{"field": "spec.collect.mode", "before": "new-keep", "after": "all-delete"}]
+    assert step["changes"] == [
+        {"field": "spec.collect.mode", "before": "new-keep", "after": "all-delete"}
+    ]
     assert "collects again" in step["consequences"][0]
 
 
@@ -113,12 +119,17 @@ def test_no_directory(run: Run, elsewhere: Path) -> None:
     assert result.stderr.startswith("mailcollector: nowhere")
 
 
-def test_a_checkout_counts_as_if_it_stood_where_the_daemon_runs(run: Run, daemon: FakeDaemon, root: Path) -> None:
+def test_a_checkout_counts_as_if_it_stood_where_the_daemon_runs(
+    run: Run, daemon: FakeDaemon, root: Path
+) -> None:
     save(root, "a", text("a").replace("{env: P}", "{file: secret}"))
     from reconciler.manifests.loading import load  # noqa: PLC0415
 
     (one,) = load(root / "a.yaml").manifests
-    daemon.answers["GET /in-force"] = (200, shown(stands(declaration(one.manifest, one.file, one.line, one.base))))
+    daemon.answers["GET /in-force"] = (
+        200,
+        shown(stands(declaration(one.manifest, one.file, one.line, one.base))),
+    )
     shutil.copytree(root, root.parent / "checkout")
 
     assert run("plan", "checkout").exit_code == 0

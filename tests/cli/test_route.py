@@ -15,7 +15,9 @@ LETTER = "To: раз@почта.рф\n\nbody\n"
 def test_route_as_it_is_printed(run: Run, app: FakeApp, tmp_path: Path) -> None:
     (tmp_path / "letter.eml").write_text(LETTER)
 
-    assert run("route", "sales", "letter.eml").stdout == """\
+    assert (
+        run("route", "sales", "letter.eml").stdout
+        == """\
 sales: the message would be delivered (smtputf8-missing)
   RECIPIENT    TIER          HEADER        LINE  RULE
   раз@икс.рф   delivered-to  Delivered-To  12    mailboxes
@@ -25,13 +27,17 @@ Considered:
   Delivered-To  12    РАЗ@почта.рф       recipient
   Delivered-To  12    a\\u202eb@почта.рф  no-address
 """
+    )
     assert app.routed == [LETTER.encode()]
 
 
 def test_route_for_programs_and_from_standard_input(run: Run, app: FakeApp) -> None:
     assert json.loads(run("route", "sales", "-", "-o", "json", input=LETTER).stdout) == json.loads(
-        json.dumps(ROUTING.declared()))
-    assert run("route", "sales", "-", "-o", "name", input=LETTER).stdout == "раз@икс.рф\ninfo@икс.рф\n"
+        json.dumps(ROUTING.declared())
+    )
+    assert (
+        run("route", "sales", "-", "-o", "name", input=LETTER).stdout == "раз@икс.рф\ninfo@икс.рф\n"
+    )
     assert "verdict: recipient" in run("route", "sales", "-", "-o", "yaml", input=LETTER).stdout
     assert app.routed == [LETTER.encode()] * 3
 
@@ -49,4 +55,7 @@ def test_route_of_nobody_and_of_nothing(run: Run, app: FakeApp) -> None:
     assert "sales" in result.stderr
 
     result = run("route", "sales", "absent.eml")
-    assert (result.exit_code, result.stderr) == (1, "mailcollector: absent.eml: No such file or directory\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "mailcollector: absent.eml: No such file or directory\n",
+    )

@@ -30,9 +30,13 @@ def test_run_once_ends_as_the_application_says(run: Run, app: FakeApp, code: int
     assert app.ran[0][2] is True
 
 
-@pytest.mark.parametrize("error", [
-    CollectorError("another process owns state"), PermissionError(13, "Permission denied", "x")])
-def test_run_that_cannot_start_exits_2_with_one_line(run: Run, app: FakeApp, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [CollectorError("another process owns state"), PermissionError(13, "Permission denied", "x")],
+)
+def test_run_that_cannot_start_exits_2_with_one_line(
+    run: Run, app: FakeApp, error: Exception
+) -> None:
     app.error = error
 
     result = run("run")
@@ -62,17 +66,28 @@ def test_valid_directory(run: Run, elsewhere: Path) -> None:
 def test_broken_file(run: Run, elsewhere: Path) -> None:
     (elsewhere / "a.yaml").write_text(GOOD.replace("username", "usrname"), encoding="utf-8")
 
-    as_text, as_json, github = (run("validate", "a.yaml", "--output", form) for form in ("text", "json", "github"))
+    as_text, as_json, github = (
+        run("validate", "a.yaml", "--output", form) for form in ("text", "json", "github")
+    )
 
     assert (as_text.exit_code, as_json.exit_code, github.exit_code) == (1, 1, 1)
     assert "did you mean `username`" in as_text.stdout
     assert "\x1b" not in as_text.stdout
     assert {key for found in json.loads(as_json.stdout) for key in found} == {
-        "file", "line", "column", "path", "rule", "severity", "message"}
+        "file",
+        "line",
+        "column",
+        "path",
+        "rule",
+        "severity",
+        "message",
+    }
     assert github.stdout.startswith("::error file=a.yaml,line=")
 
 
-def test_running_daemons_directory_is_validated(run: Run, daemon: FakeDaemon, elsewhere: Path) -> None:
+def test_running_daemons_directory_is_validated(
+    run: Run, daemon: FakeDaemon, elsewhere: Path
+) -> None:
     (elsewhere / "running.d").mkdir()
     (elsewhere / "running.d" / "sales.yaml").write_text(GOOD, encoding="utf-8")
     daemon.answers["GET /info"] = (200, {"manifests": str(elsewhere / "running.d")})

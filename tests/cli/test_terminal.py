@@ -21,8 +21,14 @@ class Screen:
     def __init__(self, *arguments: str) -> None:
         self._end, terminal = pty.openpty()
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-        self.process = subprocess.Popen([sys.executable, "-c", MAIN, *arguments], stdin=terminal, stdout=terminal,
-                                        stderr=terminal, env=environment, start_new_session=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", MAIN, *arguments],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=environment,
+            start_new_session=True,
+        )
         os.close(terminal)
         self.seen = ""
 
@@ -44,8 +50,8 @@ class Screen:
                 return self.process.wait(20)
 
     def interrupt(self) -> None:
-        """Ctrl-C, and once more where nothing came of it: a signal just before a blocking read only sets a flag
-        (PEP 475)."""
+        """Ctrl-C, and once more where nothing came of it: a signal just before a blocking read only
+        sets a flag (PEP 475)."""
         while self.process.poll() is None:
             self.process.send_signal(SIGINT)
             with suppress(subprocess.TimeoutExpired):
@@ -67,7 +73,10 @@ def screen(*arguments: str) -> Iterator[Screen]:
 
 
 def test_collect_shows_bars_and_leaves_only_the_outcome(daemon: FakeDaemon) -> None:
-    daemon.sessions["sales"] = [("progress", session(finished_at=None, collected=4, left=8)), ("finished", session())]
+    daemon.sessions["sales"] = [
+        ("progress", session(finished_at=None, collected=4, left=8)),
+        ("finished", session()),
+    ]
     daemon.sessions["info"] = [("finished", session())]
 
     with screen("collect", "sales", "info", "--wait") as seen:

@@ -12,8 +12,29 @@ from reconciler.cli.table import aligned
 from reconciler.cli.text import ago, escape, json_text, length, moment, octets, until, yaml_text
 from tests.cli.samples import HOSTILE, NOW
 
-HARMLESS = ["", "plain", "Почта отдела продаж", "日本語", "שלום", "مرحبا", "👩\u200d💻", "naïve", "a: b # c"]
-HARMFUL = [HOSTILE, "\x00", "\x7f", "\x9b31m", "a\nb", "\u2028", "\u2066x\u2069", "\ufeff", "\ud800", "\U000e0041"]
+HARMLESS = [
+    "",
+    "plain",
+    "Почта отдела продаж",
+    "日本語",
+    "שלום",
+    "مرحبا",
+    "👩\u200d💻",
+    "naïve",
+    "a: b # c",
+]
+HARMFUL = [
+    HOSTILE,
+    "\x00",
+    "\x7f",
+    "\x9b31m",
+    "a\nb",
+    "\u2028",
+    "\u2066x\u2069",
+    "\ufeff",
+    "\ud800",
+    "\U000e0041",
+]
 
 
 @pytest.mark.parametrize("text", HARMLESS)
@@ -35,7 +56,9 @@ def test_M14_json_is_harmless_and_loses_nothing(text: str) -> None:
     assert written.replace("\u200d", "").isprintable()
 
 
-@pytest.mark.parametrize("text", HARMLESS + [text for text in HARMFUL if text != "\ud800"] + ["yes", "007", "1e3"])
+@pytest.mark.parametrize(
+    "text", HARMLESS + [text for text in HARMFUL if text != "\ud800"] + ["yes", "007", "1e3"]
+)
 def test_M14_yaml_is_harmless_and_loses_nothing(text: str) -> None:
     written = yaml_text([{"message": text}])
 
@@ -44,19 +67,42 @@ def test_M14_yaml_is_harmless_and_loses_nothing(text: str) -> None:
 
 
 def test_yaml_keeps_order_and_shape() -> None:
-    assert yaml_text([{"b": 1, "a": [True, None], "c": {}}]) == "- b: 1\n  a:\n  - true\n  - null\n  c: {}\n"
+    assert (
+        yaml_text([{"b": 1, "a": [True, None], "c": {}}])
+        == "- b: 1\n  a:\n  - true\n  - null\n  c: {}\n"
+    )
 
 
-@pytest.mark.parametrize(("count", "said"), [
-    (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (999_960, "1.0 MB"),
-    (5 * 10**15, "5000.0 TB")])
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (1_234_567, "1.2 MB"),
+        (999_960, "1.0 MB"),
+        (5 * 10**15, "5000.0 TB"),
+    ],
+)
 def test_sizes(count: int, said: str) -> None:
     assert octets(count) == said
 
 
-@pytest.mark.parametrize(("seconds", "said"), [
-    (-3, "0s"), (0.4, "0s"), (59, "59s"), (60, "1m"), (119, "119s"), (120, "2m"), (3600, "1h"), (7199, "119m"),
-    (86400, "1d"), (200_000, "2d")])
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-3, "0s"),
+        (0.4, "0s"),
+        (59, "59s"),
+        (60, "1m"),
+        (119, "119s"),
+        (120, "2m"),
+        (3600, "1h"),
+        (7199, "119m"),
+        (86400, "1d"),
+        (200_000, "2d"),
+    ],
+)
 def test_lengths(seconds: float, said: str) -> None:
     assert length(seconds) == said
 
@@ -70,4 +116,8 @@ def test_moments() -> None:
 
 def test_columns_are_as_wide_as_letters_are_on_a_terminal() -> None:
     assert aligned(("A", "B"), [("日本", "x"), ("ab", ""), ("почта", "y\n")]) == [
-        "A      B", "日本   x", "ab     -", "почта  y\\n"]
+        "A      B",
+        "日本   x",
+        "ab     -",
+        "почта  y\\n",
+    ]

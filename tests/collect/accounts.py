@@ -46,20 +46,33 @@ class Account:
         self.ledger.declare_all([Declaring("sales", "digest", self.mode)], self.now)
 
     def session(self, host: str, port: int) -> SessionReport:
-        spec = SourceSpec.model_validate({"protocol": self.protocol, "host": host, "port": port, "tls": "none",
-                                          "username": self.user, "password": {"env": "UNUSED"}}
-                                         | ({"folders": list(self.folders)} if self.protocol == "imap" else {}))
+        spec = SourceSpec.model_validate(
+            {
+                "protocol": self.protocol,
+                "host": host,
+                "port": port,
+                "tls": "none",
+                "username": self.user,
+                "password": {"env": "UNUSED"},
+            }
+            | ({"folders": list(self.folders)} if self.protocol == "imap" else {})
+        )
         opener = open_imap if self.protocol == "imap" else open_pop3
         source = opener(spec, Secret(self.secret), self.limits)
         destination = Maildir(str(self.directory / "mail"), create=True)
         task = Task("sales", self.mode, self.limit, 50 << 20, everything_to("a@here"))
         self.helm = Helm(insisting=self.insisting)
         try:
-            report = Session(task, source, destination, self.ledger, self.helm, lambda: self.now).run()
+            report = Session(
+                task, source, destination, self.ledger, self.helm, lambda: self.now
+            ).run()
         finally:
             source.abort()
             destination.finish()
-        assert report.listed == report.collected + report.skipped + report.parked + report.failed + report.left
+        assert (
+            report.listed
+            == report.collected + report.skipped + report.parked + report.failed + report.left
+        )
         return report
 
     def folder(self, host: str, port: int) -> Folder:
@@ -69,7 +82,9 @@ class Account:
 
     def delivered(self) -> Counter[bytes]:
         """What lies in the Maildir, with CRLF line ends."""
-        return Counter(path.read_bytes().replace(b"\n", b"\r\n") for path in self.directory.glob("mail/new/*"))
+        return Counter(
+            path.read_bytes().replace(b"\n", b"\r\n") for path in self.directory.glob("mail/new/*")
+        )
 
     def parked(self) -> dict[str, ParkedMessage]:
         return {message.key: message for message in self.ledger.parked("sales")}

@@ -18,25 +18,32 @@ def failed(reason: str, retry_after: float | None = None) -> SessionReport:
     return SessionReport(NOW, NOW, Outcome.FAILED, error=Failure(reason, "it failed", retry_after))
 
 
-def delays(reason: str, times: int, interval: float = 300.0, retry_after: float | None = None) -> list[float]:
+def delays(
+    reason: str, times: int, interval: float = 300.0, retry_after: float | None = None
+) -> list[float]:
     """Seconds until the next attempt after each of so many failures in a row, chance left out."""
     retry: Retry | None = None
     seconds = []
     for _ in range(times):
-        retry = decide(failed(reason, retry_after), retry, "digest", interval, NOW, chance=lambda: 0.0)
+        retry = decide(
+            failed(reason, retry_after), retry, "digest", interval, NOW, chance=lambda: 0.0
+        )
         assert retry is not None
         seconds.append((retry.next_attempt - NOW).total_seconds())
     return seconds
 
 
-@pytest.mark.parametrize(("reason", "interval", "expected"), [
-    ("ConnectionFailed", 300.0, [60, 120, 240, 480, 900, 900]),
-    ("ConnectionFailed", 5.0, [5, 10, 20, 40, 80, 160]),
-    ("ConnectionFailed", 86400.0, [60, 120, 240, 480, 960, 1920]),
-    ("AuthenticationFailed", 300.0, [3600, 7200, 14400, 28800, 57600, 86400]),
-    ("Throttled", 300.0, [300, 600, 1200, 2400, 4800, 7200]),
-    ("TlsRefused", 300.0, [600, 1200, 2400, 4800, 9600, 19200]),
-])
+@pytest.mark.parametrize(
+    ("reason", "interval", "expected"),
+    [
+        ("ConnectionFailed", 300.0, [60, 120, 240, 480, 900, 900]),
+        ("ConnectionFailed", 5.0, [5, 10, 20, 40, 80, 160]),
+        ("ConnectionFailed", 86400.0, [60, 120, 240, 480, 960, 1920]),
+        ("AuthenticationFailed", 300.0, [3600, 7200, 14400, 28800, 57600, 86400]),
+        ("Throttled", 300.0, [300, 600, 1200, 2400, 4800, 7200]),
+        ("TlsRefused", 300.0, [600, 1200, 2400, 4800, 9600, 19200]),
+    ],
+)
 def test_delays_grow_to_a_bound(reason: str, interval: float, expected: list[float]) -> None:
     assert delays(reason, 6, interval) == expected
 
@@ -62,8 +69,13 @@ def test_a_login_refused_without_a_reason_counts_as_a_wrong_password_the_third_t
         retry = decide(failed("LoginRefused"), retry, "digest", 300.0, NOW)
         assert retry is not None
         reasons.append((retry.reason, retry.failures))
-    assert reasons == [("LoginRefused", 1), ("LoginRefused", 2), ("AuthenticationFailed", 1),
-                       ("AuthenticationFailed", 2), ("AuthenticationFailed", 3)]
+    assert reasons == [
+        ("LoginRefused", 1),
+        ("LoginRefused", 2),
+        ("AuthenticationFailed", 1),
+        ("AuthenticationFailed", 2),
+        ("AuthenticationFailed", 3),
+    ]
 
 
 def test_a_changed_spec_and_another_reason_begin_afresh() -> None:
@@ -78,7 +90,9 @@ def test_a_changed_spec_and_another_reason_begin_afresh() -> None:
 def test_success_ends_a_back_off_and_being_stopped_does_not() -> None:
     retry = decide(failed("ConnectionFailed"), None, "digest", 300.0, NOW)
     assert decide(SessionReport(NOW, NOW, Outcome.SUCCEEDED), retry, "digest", 300.0, NOW) is None
-    assert decide(SessionReport(NOW, NOW, Outcome.INTERRUPTED), retry, "digest", 300.0, NOW) == retry
+    assert (
+        decide(SessionReport(NOW, NOW, Outcome.INTERRUPTED), retry, "digest", 300.0, NOW) == retry
+    )
 
 
 def test_chance_adds_a_fifth_at_most() -> None:
@@ -87,7 +101,9 @@ def test_chance_adds_a_fifth_at_most() -> None:
     assert (retry.next_attempt - NOW).total_seconds() == pytest.approx(72)
 
 
-@pytest.mark.parametrize("reason", ["ConnectionFailed", "AuthenticationFailed", "Throttled", "Internal"])
+@pytest.mark.parametrize(
+    "reason", ["ConnectionFailed", "AuthenticationFailed", "Throttled", "Internal"]
+)
 def test_M8_what_a_clock_that_was_ahead_wrote_ends_when_its_schedule_does(reason: str) -> None:
     ahead = Retry(reason, "it failed", 1, NOW + timedelta(days=400), "digest")
     assert ends(ahead, 300, NOW) == NOW + timedelta(seconds=remaining(ahead, 300, NOW))
@@ -96,17 +112,29 @@ def test_M8_what_a_clock_that_was_ahead_wrote_ends_when_its_schedule_does(reason
     assert ends(right, 300, NOW) == right.next_attempt
 
 
-@pytest.mark.parametrize("reason", ["AccountNotReady", "LoginRefused", "AuthenticationFailed", "SourceFailed",
-                                    "Throttled", "SourceUnavailable"])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "AccountNotReady",
+        "LoginRefused",
+        "AuthenticationFailed",
+        "SourceFailed",
+        "Throttled",
+        "SourceUnavailable",
+    ],
+)
 @pytest.mark.parametrize(("named", "obeyed"), [(2 * 3600, 2 * 3600), (40 * 86400, 86400)])
 def test_a_time_that_the_server_named_holds_whatever_it_was_said_of_and_no_clock_makes_it_longer(
-        reason: str, named: float, obeyed: float) -> None:
-    """"Locked, try again in 2 hours": as it was decided, as it is kept, and when it was written by a clock that was
+    reason: str, named: float, obeyed: float
+) -> None:
+    """ "Locked, try again in 2 hours": as it was decided, as it is kept, and when it was written by a clock that was
     ahead."""
     retry = decide(failed(reason, named), None, "digest", 5.0, NOW, chance=lambda: 0.0)
     assert retry
     assert remaining(retry, 5.0, NOW) == obeyed
     ahead = replace(retry, next_attempt=NOW + timedelta(days=400))
     assert remaining(ahead, 5.0, NOW) <= 1.2 * obeyed
-    assert forbids(retry, obeyed, force=False) == (reason not in {"SourceFailed", "SourceUnavailable"})
+    assert forbids(retry, obeyed, force=False) == (
+        reason not in {"SourceFailed", "SourceUnavailable"}
+    )
     assert forbids(retry, obeyed, force=True) == (reason == "Throttled")

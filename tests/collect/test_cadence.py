@@ -7,12 +7,15 @@ import pytest
 from reconciler.collect.cadence import AT_ONCE, first_delay, next_start
 
 
-@pytest.mark.parametrize(("now", "retry_in", "expected"), [
-    pytest.param(110.0, None, 400.0, id="from start to start"),
-    pytest.param(450.0, None, 450.0, id="a session longer than the interval"),
-    pytest.param(110.0, 7.0, 117.0, id="a back-off"),
-    pytest.param(110.0, -7.0, 110.0, id="a back-off that is over"),
-])
+@pytest.mark.parametrize(
+    ("now", "retry_in", "expected"),
+    [
+        pytest.param(110.0, None, 400.0, id="from start to start"),
+        pytest.param(450.0, None, 450.0, id="a session longer than the interval"),
+        pytest.param(110.0, 7.0, 117.0, id="a back-off"),
+        pytest.param(110.0, -7.0, 110.0, id="a back-off that is over"),
+    ],
+)
 def test_next_start(now: float, retry_in: float | None, expected: float) -> None:
     assert next_start(100.0, 300.0, now, retry_in) == expected
 

@@ -1,4 +1,5 @@
-"""Servers that fail for everybody, end connections for reasons of their own, fail at deleting, listing, one folder."""
+"""Servers that fail for everybody, end connections for reasons of their own, fail at deleting,
+listing, one folder."""
 
 from __future__ import annotations
 
@@ -29,6 +30,7 @@ OK = b"TAG OK done\r\n"
 
 # Servers that fail for everybody
 
+
 @pytest.mark.parametrize("kind", ["close", "refused", "unavailable", "goodbye", "left-out"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_where_nothing_comes_nobody_is_blamed(cases: Any, protocol: Protocol, kind: str) -> None:
@@ -45,7 +47,9 @@ def test_where_nothing_comes_nobody_is_blamed(cases: Any, protocol: Protocol, ki
 
 
 def test_a_server_that_asks_for_a_pause_for_everything_is_throttling(cases: Any) -> None:
-    case: Case = cases("imap", poisons=dict.fromkeys(range(1, 13), refuses(b"NO [LIMIT] slow down")))
+    case: Case = cases(
+        "imap", poisons=dict.fromkeys(range(1, 13), refuses(b"NO [LIMIT] slow down"))
+    )
     report = case.session()
     assert report.error is not None
     assert report.error.reason == "Throttled"
@@ -53,7 +57,9 @@ def test_a_server_that_asks_for_a_pause_for_everything_is_throttling(cases: Any)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_only_message_is_put_off_in_the_end_and_comes_when_it_can(cases: Any, protocol: Protocol) -> None:
+def test_the_only_message_is_put_off_in_the_end_and_comes_when_it_can(
+    cases: Any, protocol: Protocol
+) -> None:
     """M5: a bad network, or a poison; nobody can tell. It is not parked for good."""
     case: Case = cases(protocol, "new-delete", 1, poisons={1: close})
     case.account.insisting = False
@@ -88,8 +94,11 @@ def test_pauses_grow_and_do_not_count_where_a_session_was_asked_for(cases: Any) 
 
 # Connections that end for other reasons
 
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_server_that_closes_after_so_many_messages_has_no_poison_in_it(cases: Any, protocol: Protocol) -> None:
+def test_a_server_that_closes_after_so_many_messages_has_no_poison_in_it(
+    cases: Any, protocol: Protocol
+) -> None:
     case: Case = cases(protocol, "new-delete", 120, closes_after=10)
     while case.missing():
         report = case.session()
@@ -118,7 +127,9 @@ def test_a_server_that_fails_at_random(cases: Any, protocol: Protocol) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_where_another_login_is_refused_the_next_session_goes_on(cases: Any, protocol: Protocol) -> None:
+def test_where_another_login_is_refused_the_next_session_goes_on(
+    cases: Any, protocol: Protocol
+) -> None:
     case: Case = cases(protocol, "new-delete", poisons={5: close})
     for logins in range(1, 9):
         case.box.limit_of_logins = case.box.logins + 1
@@ -126,20 +137,29 @@ def test_where_another_login_is_refused_the_next_session_goes_on(cases: Any, pro
         assert case.box.logins <= 2 * logins
         if logins == 2:
             assert case.missing() == {5}
-    assert (report.parked, set(case.box.messages) - {6}) == (1, {5})  # 6: to see whether anything comes
+    assert (report.parked, set(case.box.messages) - {6}) == (
+        1,
+        {5},
+    )  # 6: to see whether anything comes
     case.box.limit_of_logins = 0
     case.session()
     assert set(case.box.messages) == {5}
 
 
-def test_a_poison_only_for_what_is_asked_for_ahead(cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poison_only_for_what_is_asked_for_ahead(
+    cases: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While there is one command at a time, everything comes."""
     monkeypatch.setattr("reconciler.sources.imap.bodies.WINDOW_COUNT", 4)
     case: Case = cases("imap", "new-delete", 12)
 
     def crowded(command: bytes) -> bool:
-        return b"BODY" in command and len(case.box.asked) > 1 and b"BODY" in case.box.asked[-2] and \
-            case.box.logins == 1
+        return (
+            b"BODY" in command
+            and len(case.box.asked) > 1
+            and b"BODY" in case.box.asked[-2]
+            and case.box.logins == 1
+        )
 
     case.box.fails = crowded
     case.session()
@@ -148,6 +168,7 @@ def test_a_poison_only_for_what_is_asked_for_ahead(cases: Any, monkeypatch: pyte
 
 
 # Deleting
+
 
 @pytest.mark.parametrize("verb", [b"UID STORE", b"UID EXPUNGE", b"UID SEARCH"])
 def test_what_fails_at_deleting_keeps_no_new_mail_away(cases: Any, verb: bytes) -> None:
@@ -169,8 +190,10 @@ def test_what_fails_at_deleting_keeps_no_new_mail_away(cases: Any, verb: bytes) 
 def test_one_message_that_cannot_be_deleted_is_only_one(cases: Any) -> None:
     def poisonous(command: bytes) -> bool:
         return command.startswith(b"UID STORE") and 5 in {
-            uid for term in command.split()[2].split(b",")
-            for uid in range(int(term.split(b":")[0]), int(term.split(b":")[-1]) + 1)}
+            uid
+            for term in command.split()[2].split(b",")
+            for uid in range(int(term.split(b":")[0]), int(term.split(b":")[-1]) + 1)
+        }
 
     case: Case = cases("imap", "new-delete", fails=poisonous)
     for _ in range(4):
@@ -193,6 +216,7 @@ def test_pop3_that_fails_at_deleting_keeps_no_new_mail_away(cases: Any, verb: by
 
 # Headers, after a change of the account
 
+
 def test_a_poison_for_headers_alone(cases: Any) -> None:
     case: Case = cases("imap", "new-keep")
     case.session()
@@ -200,8 +224,11 @@ def test_a_poison_for_headers_alone(cases: Any) -> None:
     case.box.validity = 8  # the server numbers its messages anew
     case.box.fails = lambda command: b"HEADER" in command
     report = moved.session(case.host, case.port)
-    assert (report.outcome, report.collected, report.skipped_reasons) == (Outcome.SUCCEEDED, 0,
-                                                                          {"collected-before": 12})
+    assert (report.outcome, report.collected, report.skipped_reasons) == (
+        Outcome.SUCCEEDED,
+        0,
+        {"collected-before": 12},
+    )
     moved.close()
     assert case.missing() == set()
 
@@ -222,8 +249,13 @@ def folders(tmp_path: Path) -> Iterator[Any]:
     account = Account(tmp_path, "imap", folders=("INBOX", "a", "b"))
 
     def collect(replies: Mapping[str, Reply | Sequence[Reply]], sessions: int = 1) -> Any:
-        usual: dict[str, Reply] = {"LIST": FOLDERS, "UID FETCH 1:2,5 (UID BODY": b"".join(
-            fetched(uid, body) for uid, body in BODIES.items()) + OK}
+        usual: dict[str, Reply] = {
+            "LIST": FOLDERS,
+            "UID FETCH 1:2,5 (UID BODY": b"".join(
+                fetched(uid, body) for uid, body in BODIES.items()
+            )
+            + OK,
+        }
         with Scripted(imap(usual | dict(replies))) as server:
             reports = [account.session(server.host, server.port) for _ in range(sessions)]
         return reports[-1]
@@ -232,30 +264,46 @@ def folders(tmp_path: Path) -> Iterator[Any]:
     account.close()
 
 
-@pytest.mark.parametrize("fault", [
-    {'EXAMINE "a"': SELECTED.replace(b"* OK [UIDVALIDITY 77] ok\r\n", b"")},
-    {'EXAMINE "a"': SELECTED.replace(b"77", b"0")},
-    {'EXAMINE "a"': b"TAG NO [NOPERM] not yours\r\n"},
-    {'EXAMINE "a"': b"TAG NO [UNAVAILABLE] broken index\r\n"},
-    {'EXAMINE "a"': b"TAG BAD no idea\r\n"},
-    {'EXAMINE "a"': b"* BYE [SERVERBUG] index is corrupt\r\n"},
-    {'EXAMINE "a"': hang_up},
-    {"UID FETCH 1:*": [sizes((uid, 20) for uid in BODIES) + OK, b"TAG NO Some messages could not be FETCHed\r\n",
-                       sizes((uid, 20) for uid in BODIES) + OK]},
-    {'EXAMINE "a"': [SELECTED, b"TAG NO it vanished\r\n"]},
-    {'EXAMINE "a"': [SELECTED, SELECTED.replace(b"77", b"78")]},
-], ids=range(10))
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {'EXAMINE "a"': SELECTED.replace(b"* OK [UIDVALIDITY 77] ok\r\n", b"")},
+        {'EXAMINE "a"': SELECTED.replace(b"77", b"0")},
+        {'EXAMINE "a"': b"TAG NO [NOPERM] not yours\r\n"},
+        {'EXAMINE "a"': b"TAG NO [UNAVAILABLE] broken index\r\n"},
+        {'EXAMINE "a"': b"TAG BAD no idea\r\n"},
+        {'EXAMINE "a"': b"* BYE [SERVERBUG] index is corrupt\r\n"},
+        {'EXAMINE "a"': hang_up},
+        {
+            "UID FETCH 1:*": [
+                sizes((uid, 20) for uid in BODIES) + OK,
+                b"TAG NO Some messages could not be FETCHed\r\n",
+                sizes((uid, 20) for uid in BODIES) + OK,
+            ]
+        },
+        {'EXAMINE "a"': [SELECTED, b"TAG NO it vanished\r\n"]},
+        {'EXAMINE "a"': [SELECTED, SELECTED.replace(b"77", b"78")]},
+    ],
+    ids=range(10),
+)
 def test_a_fault_of_one_folder_is_that_folder_s(folders: Any, fault: dict[str, Reply]) -> None:
     report = folders(fault)
     assert (report.outcome, report.collected) == (Outcome.SUCCEEDED, 6), report
     assert any('"a"' in note for note in report.notes), report.notes
 
 
-@pytest.mark.parametrize("fault", [hang_up, b"* BYE [SERVERBUG] index is corrupt\r\n", b"garbage\r\n"])
+@pytest.mark.parametrize(
+    "fault", [hang_up, b"* BYE [SERVERBUG] index is corrupt\r\n", b"garbage\r\n"]
+)
 def test_folders_that_end_the_connection_keep_no_other_one_away(folders: Any, fault: Reply) -> None:
     report = folders({'EXAMINE "a"': fault, 'EXAMINE "b"': fault}, sessions=2)
-    assert (report.outcome, report.skipped_reasons) == (Outcome.SUCCEEDED, {"collected-before": 3}), report
-    assert [name for name in ("a", "b") if not any(f'"{name}"' in note for note in report.notes)] == []
+    assert (report.outcome, report.skipped_reasons) == (
+        Outcome.SUCCEEDED,
+        {"collected-before": 3},
+    ), report
+    assert [
+        name for name in ("a", "b") if not any(f'"{name}"' in note for note in report.notes)
+    ] == []
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -263,13 +311,24 @@ def test_very_many_folders_that_end_the_connection_are_looked_at_last(*, first: 
     good, bad = ["INBOX", "good"], [f"bad{number}" for number in range(8)]
     names = [*good, *bad] if first else [*bad[:2], *good, *bad[2:]]
     accounts = Accounts()
-    replies: dict[str, Reply] = {"LIST": b"".join(b'* LIST () "/" %s\r\n' % name.encode() for name in names) + OK,
-                                 'EXAMINE "bad': b"* BYE broken\r\n"}
+    replies: dict[str, Reply] = {
+        "LIST": b"".join(b'* LIST () "/" %s\r\n' % name.encode() for name in names) + OK,
+        'EXAMINE "bad': b"* BYE broken\r\n",
+    }
     with Scripted(imap(replies)) as server:
         for _ in range(2):
-            spec = {"protocol": "imap", "host": server.host, "port": server.port, "username": "user", "tls": "none",
-                    "password": {"env": "UNUSED"}, "folders": names}
-            source = open_imap(SourceSpec.model_validate(spec), Secret("secret"), Limits(), accounts)
+            spec = {
+                "protocol": "imap",
+                "host": server.host,
+                "port": server.port,
+                "username": "user",
+                "tls": "none",
+                "password": {"env": "UNUSED"},
+                "folders": names,
+            }
+            source = open_imap(
+                SourceSpec.model_validate(spec), Secret("secret"), Limits(), accounts
+            )
             listings = list(source.listings(writable=False))
             assert sorted(listing.folder.name for listing in listings) == good
             assert sum('"bad' in note for note in listings[0].notes) == len(bad)
@@ -280,14 +339,26 @@ def test_very_many_folders_that_end_the_connection_are_looked_at_last(*, first: 
 
 def test_a_listing_that_ends_the_connection_is_asked_for_in_another_way(folders: Any) -> None:
     whole = sizes((uid, 20) for uid in BODIES) + OK
-    report = folders({"UID FETCH 1:*": [whole, hang_up, whole], "UID FETCH 1:2,5 (UID RFC822": whole})
+    report = folders(
+        {"UID FETCH 1:*": [whole, hang_up, whole], "UID FETCH 1:2,5 (UID RFC822": whole}
+    )
     assert (report.outcome, report.collected) == (Outcome.SUCCEEDED, 9), report
 
 
 def test_a_folder_that_is_numbered_anew_in_the_middle_of_a_fetch(folders: Any) -> None:
     bodies = b"".join(fetched(uid, body) for uid, body in BODIES.items()) + OK
-    report = folders({"UID FETCH 1:2,5 (UID BODY": [
-        bodies, fetched(1, BODIES[1]) + b"* OK [UIDVALIDITY 78] new\r\n" + fetched(2, BODIES[2]) + OK, bodies]})
+    report = folders(
+        {
+            "UID FETCH 1:2,5 (UID BODY": [
+                bodies,
+                fetched(1, BODIES[1])
+                + b"* OK [UIDVALIDITY 78] new\r\n"
+                + fetched(2, BODIES[2])
+                + OK,
+                bodies,
+            ]
+        }
+    )
     assert report.outcome is Outcome.SUCCEEDED
     assert report.collected >= 6
     assert any("numbered anew" in note for note in report.notes)
@@ -311,8 +382,13 @@ def test_a_poison_in_the_second_folder(folders: Any) -> None:
         else:
             client.close()
 
-    report = folders({"UID FETCH 1:2,5 (UID BODY": second, "UID FETCH 2 (UID BODY": hang_up,
-                      "UID FETCH 5 (UID BODY": alone})
+    report = folders(
+        {
+            "UID FETCH 1:2,5 (UID BODY": second,
+            "UID FETCH 2 (UID BODY": hang_up,
+            "UID FETCH 5 (UID BODY": alone,
+        }
+    )
     assert (report.outcome, report.collected, report.left) == (Outcome.SUCCEEDED, 8, 1)
 
 
@@ -327,13 +403,19 @@ def test_a_folder_of_which_nothing_comes_is_that_folder_s(folders: Any) -> None:
 
         return reply
 
-    report = folders({"UID FETCH 1:2,5 (UID BODY": but_in_a([1, 2, 5]), **{
-        f"UID FETCH {uid} (UID BODY": but_in_a([uid]) for uid in BODIES}}, sessions=2)
+    report = folders(
+        {
+            "UID FETCH 1:2,5 (UID BODY": but_in_a([1, 2, 5]),
+            **{f"UID FETCH {uid} (UID BODY": but_in_a([uid]) for uid in BODIES},
+        },
+        sessions=2,
+    )
     assert (report.left, report.parked) == (3, 0), report
     assert report.skipped_reasons == {"collected-before": 6}, report
 
 
 # Listings
+
 
 def test_a_listing_that_is_broken_off_counts_as_far_as_it_came(folders: Any) -> None:
     broken = sizes([(1, 20), (5, 20)]) + b"TAG NO Some messages could not be FETCHed (Failure)\r\n"

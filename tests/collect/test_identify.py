@@ -1,4 +1,5 @@
-"""Matching what is listed with what was collected under other keys: one to one, and nothing by chance."""
+"""Matching what is listed with what was collected under other keys: one to one, and nothing by
+chance."""
 
 from __future__ import annotations
 
@@ -26,19 +27,23 @@ def places(*headers: str) -> dict[Place, str]:
     return {(NEW, str(number)): header for number, header in enumerate(headers)}
 
 
-@pytest.mark.parametrize(("headers", "orphans", "presumed"), [
-    (places("a", "b"), [], {}),
-    (places("a", "b"), [orphan(7, "b")], {"1": 7}),
-    (places("a"), [orphan(7, "a"), orphan(8, "b")], {"0": 7}),
-    (places("a", "a"), [orphan(7, "a")], {}),
-    (places("a"), [orphan(7, "a"), orphan(8, "a")], {}),
-    (places("a", "a"), [orphan(7, "a"), orphan(8, "a")], {}),
-    (places("a"), [orphan(7, "a", state=FAILED)], {}),
-    (places("a"), [orphan(7, "a", state=BEGUN)], {}),
-    (places("a"), [orphan(7, "a", state=MessageState.PRESUMED)], {"0": 7}),
-])
-def test_I9_headers_tell_where_they_are_unique(headers: dict[Place, str], orphans: list[Orphan],
-                                               presumed: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("headers", "orphans", "presumed"),
+    [
+        (places("a", "b"), [], {}),
+        (places("a", "b"), [orphan(7, "b")], {"1": 7}),
+        (places("a"), [orphan(7, "a"), orphan(8, "b")], {"0": 7}),
+        (places("a", "a"), [orphan(7, "a")], {}),
+        (places("a"), [orphan(7, "a"), orphan(8, "a")], {}),
+        (places("a", "a"), [orphan(7, "a"), orphan(8, "a")], {}),
+        (places("a"), [orphan(7, "a", state=FAILED)], {}),
+        (places("a"), [orphan(7, "a", state=BEGUN)], {}),
+        (places("a"), [orphan(7, "a", state=MessageState.PRESUMED)], {"0": 7}),
+    ],
+)
+def test_I9_headers_tell_where_they_are_unique(
+    headers: dict[Place, str], orphans: list[Orphan], presumed: dict[str, int]
+) -> None:
     found = match(headers, orphans, Counter(headers.values()))
     assert {key: one.number for (_, key), one in found.items()} == presumed
 
@@ -56,7 +61,9 @@ STATES = st.sampled_from([COLLECTED, FAILED, BEGUN, MessageState.PRESUMED])
 
 
 @given(st.lists(HEADERS, max_size=8), st.lists(st.tuples(HEADERS, STATES), max_size=8))
-def test_every_orphan_goes_to_one_message_at_most(listed: list[str], lost: list[tuple[str, MessageState]]) -> None:
+def test_every_orphan_goes_to_one_message_at_most(
+    listed: list[str], lost: list[tuple[str, MessageState]]
+) -> None:
     headers = places(*listed)
     orphans = [orphan(number, header, state=state) for number, (header, state) in enumerate(lost)]
     presumed = match(headers, orphans, Counter(listed))
@@ -65,7 +72,9 @@ def test_every_orphan_goes_to_one_message_at_most(listed: list[str], lost: list[
 
 
 @given(st.lists(HEADERS, max_size=8), st.lists(st.tuples(HEADERS, STATES), max_size=8))
-def test_by_content_the_multiset_is_met_exactly(listed: list[str], lost: list[tuple[str, MessageState]]) -> None:
+def test_by_content_the_multiset_is_met_exactly(
+    listed: list[str], lost: list[tuple[str, MessageState]]
+) -> None:
     orphans = [orphan(number, header, state=state) for number, (header, state) in enumerate(lost)]
     claimed: set[int] = set()
     recognised = Counter[str]()
@@ -85,16 +94,19 @@ def test_the_same_headers_with_other_content_are_another_message() -> None:
     assert recognise(Fingerprint("h", "d"), lost, {3}) == lost[1]
 
 
-@pytest.mark.parametrize(("entry", "unknown"), [
-    (None, True),
-    (Entry("1", MessageState.LISTED, header="a"), True),
-    (Entry("1", FAILED), True),
-    (Entry("1", FAILED, content="c"), False),
-    (Entry("1", MessageState.PARKED), True),
-    (Entry("1", BEGUN, content="c"), False),
-    (Entry("1", MessageState.PRESUMED), False),
-    (Entry("1", COLLECTED), False),
-])
+@pytest.mark.parametrize(
+    ("entry", "unknown"),
+    [
+        (None, True),
+        (Entry("1", MessageState.LISTED, header="a"), True),
+        (Entry("1", FAILED), True),
+        (Entry("1", FAILED, content="c"), False),
+        (Entry("1", MessageState.PARKED), True),
+        (Entry("1", BEGUN, content="c"), False),
+        (Entry("1", MessageState.PRESUMED), False),
+        (Entry("1", COLLECTED), False),
+    ],
+)
 def test_unknown_is_whose_content_was_never_seen(entry: Entry | None, unknown: bool) -> None:
     assert is_unknown(entry) is unknown
 
@@ -107,21 +119,33 @@ def listing(folder: Folder, *keys: str, next_key: int | None = None) -> Listing:
     return Listing(folder, tuple(Listed(key, 1) for key in keys), next_key=next_key)
 
 
-@pytest.mark.parametrize(("listed", "entries", "renumbered"), [
-    (listing(NEW, "1", "2", next_key=3), known("1", "2"), False),
-    (listing(NEW, "1", "2", next_key=9), known("1", "2", "8"), False),
-    (listing(NEW, "1", "2", next_key=3), known("1", "2", "8"), True),  # UIDNEXT went back, UIDs are reused
-    (listing(NEW, "1", "2", next_key=3), known("1", "2", "8", deleted=True), True),
-    (listing(NEW, "1", "5", next_key=3), known("1", "8"), False),  # a UIDNEXT that makes no sense
-    (listing(NEW, "1", "2"), known("8", "9"), True),
-    (listing(NEW, "10"), known("8", "9"), False),  # the old ones were deleted by somebody
-    (listing(NEW, "1", "2"), known("8", "9", deleted=True), False),
-    (listing(NEW), known("8", "9"), False),
-    (listing(NEW, "1"), {}, False),
-    (listing(MAILDROP, "a", "b"), known("b", "c"), False),
-    (listing(MAILDROP, "a", "b"), known("c", "d"), True),
-    (listing(MAILDROP, "a", "b"), known("c", "d", deleted=True), False),
-])
-def test_I11_P3_an_unannounced_renumbering_is_noticed(listed: Listing, entries: dict[str, Entry],
-                                                      renumbered: bool) -> None:
+@pytest.mark.parametrize(
+    ("listed", "entries", "renumbered"),
+    [
+        (listing(NEW, "1", "2", next_key=3), known("1", "2"), False),
+        (listing(NEW, "1", "2", next_key=9), known("1", "2", "8"), False),
+        (
+            listing(NEW, "1", "2", next_key=3),
+            known("1", "2", "8"),
+            True,
+        ),  # UIDNEXT went back, UIDs are reused
+        (listing(NEW, "1", "2", next_key=3), known("1", "2", "8", deleted=True), True),
+        (
+            listing(NEW, "1", "5", next_key=3),
+            known("1", "8"),
+            False,
+        ),  # a UIDNEXT that makes no sense
+        (listing(NEW, "1", "2"), known("8", "9"), True),
+        (listing(NEW, "10"), known("8", "9"), False),  # the old ones were deleted by somebody
+        (listing(NEW, "1", "2"), known("8", "9", deleted=True), False),
+        (listing(NEW), known("8", "9"), False),
+        (listing(NEW, "1"), {}, False),
+        (listing(MAILDROP, "a", "b"), known("b", "c"), False),
+        (listing(MAILDROP, "a", "b"), known("c", "d"), True),
+        (listing(MAILDROP, "a", "b"), known("c", "d", deleted=True), False),
+    ],
+)
+def test_I11_P3_an_unannounced_renumbering_is_noticed(
+    listed: Listing, entries: dict[str, Entry], renumbered: bool
+) -> None:
     assert was_renumbered(listed, entries) is renumbered

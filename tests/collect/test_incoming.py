@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from reconciler.collect.incoming import HEAD_BOUND, Incoming, fingerprint, header_digest, unify
 from reconciler.model.errors import ProtocolViolation
 
-TEXTS = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"Subject: x", b"\0", b"\n\n", b"."]), max_size=30)
+TEXTS = st.lists(
+    st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"Subject: x", b"\0", b"\n\n", b"."]), max_size=30
+)
 
 
 def cut(whole: bytes, borders: Sequence[int]) -> list[bytes]:
@@ -29,7 +31,8 @@ def test_unifying_does_not_depend_on_the_chunks(parts: list[bytes], borders: lis
 
 @given(TEXTS, st.lists(st.integers(0, 1000), max_size=8), st.booleans())
 def test_fingerprint_is_of_the_unified_bytes_without_trailing_line_ends(
-        parts: list[bytes], borders: list[int], head_first: bool) -> None:
+    parts: list[bytes], borders: list[int], head_first: bool
+) -> None:
     whole = b"".join(parts)
     incoming = Incoming(cut(whole, borders), 1 << 20)
     if head_first:
@@ -51,7 +54,14 @@ def digest(text: bytes) -> str:
 def test_a_header_that_servers_may_see_otherwise_has_no_digest_of_its_own() -> None:
     whole = b"Subject: a\r\n folded: b\r\nX-Y: \0\r\n\r\n"
     assert header_digest(whole) == header_digest(whole[:-2]) == fingerprint([whole, b"text"]).header
-    for odd in (b"", b"\r\n", b"no field\r\n\r\n", b"From a@b Mon\r\nA: 1\r\n\r\n", b" A: 1\r\n\r\n", b"A : 1\r\n\r\n"):
+    for odd in (
+        b"",
+        b"\r\n",
+        b"no field\r\n\r\n",
+        b"From a@b Mon\r\nA: 1\r\n\r\n",
+        b" A: 1\r\n\r\n",
+        b"A : 1\r\n\r\n",
+    ):
         assert header_digest(odd) is None
 
 

@@ -15,7 +15,17 @@ from reconciler.model.errors import DestinationUnavailable, LedgerUnavailable
 from reconciler.model.messages import Deletion, Folder, Listed
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Outcome
 from tests.collect.test_session import MODES, PROTOCOLS, STORED, Mode, world
-from tests.collect.world import Crash, Fate, Helm, MemoryDestination, MemorySource, MemoryStaged, World, accept, broken
+from tests.collect.world import (
+    Crash,
+    Fate,
+    Helm,
+    MemoryDestination,
+    MemorySource,
+    MemoryStaged,
+    World,
+    accept,
+    broken,
+)
 
 
 def overlapping(mode: Mode = "new-keep", protocol: str = "imap") -> World:
@@ -26,17 +36,20 @@ def overlapping(mode: Mode = "new-keep", protocol: str = "imap") -> World:
 
 
 def steps(mode: Mode, protocol: str) -> list[tuple[str, int]]:
-    """Each step of a session by its name and how often that came before: in which order two threads take theirs is
-    not certain."""
+    """Each step of a session by its name and how often that came before: in which order two threads
+    take theirs is not certain."""
     whole = Fate()
     overlapping(mode, protocol).session(whole)
-    return [(name, nth) for name, count in Counter(whole.steps).items() for nth in range(1, count + 1)]
+    return [
+        (name, nth) for name, count in Counter(whole.steps).items() for nth in range(1, count + 1)
+    ]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("mode", MODES)
-def test_D13_a_crash_at_every_step_loses_and_doubles_nothing(mode: Mode, protocol: str,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_D13_a_crash_at_every_step_loses_and_doubles_nothing(
+    mode: Mode, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(MemorySource, "delete", _only_what_is_recorded(monkeypatch))
     for step in steps(mode, protocol):
         here = overlapping(mode, protocol)
@@ -47,12 +60,18 @@ def test_D13_a_crash_at_every_step_loses_and_doubles_nothing(mode: Mode, protoco
         assert (here.server.messages == {}) == (mode != "new-keep"), step
 
 
-@pytest.mark.parametrize("error", [broken, lambda: LedgerUnavailable("locked"), lambda: DestinationUnavailable("full")])
+@pytest.mark.parametrize(
+    "error", [broken, lambda: LedgerUnavailable("locked"), lambda: DestinationUnavailable("full")]
+)
 @pytest.mark.parametrize("mode", MODES)
-def test_a_failure_at_every_step_loses_and_doubles_nothing(mode: Mode, error: type[Exception]) -> None:
-    fitting = {"ConnectionFailed": ("list", "fetch", "half a message", "before delete"),
-               "LedgerUnavailable": ("before record", "after record", "before record of deletion"),
-               "DestinationUnavailable": ("before commit",)}
+def test_a_failure_at_every_step_loses_and_doubles_nothing(
+    mode: Mode, error: type[Exception]
+) -> None:
+    fitting = {
+        "ConnectionFailed": ("list", "fetch", "half a message", "before delete"),
+        "LedgerUnavailable": ("before record", "after record", "before record of deletion"),
+        "DestinationUnavailable": ("before commit",),
+    }
     for name, nth in steps(mode, "imap"):
         if name not in fitting[error().reason]:  # type: ignore[attr-defined]
             continue
@@ -67,7 +86,8 @@ def test_a_failure_at_every_step_loses_and_doubles_nothing(mode: Mode, error: ty
 
 
 def _only_what_is_recorded(monkeypatch: pytest.MonkeyPatch) -> object:
-    """`delete`, which also looks that everything it is given was delivered before, and that is recorded."""
+    """`delete`, which also looks that everything it is given was delivered before, and that is
+    recorded."""
     worlds: list[World] = []
     delete, session = MemorySource.delete, World.session
 
@@ -88,8 +108,9 @@ def test_the_next_batch_is_fetched_while_one_is_committed(monkeypatch: pytest.Mo
     fetched = threading.Event()
     commit = MemoryDestination.commit
 
-    def slow(self: MemoryDestination,
-             staged: Sequence[MemoryStaged]) -> Iterator[tuple[MemoryStaged, tuple[DeliveryOutcome, ...]]]:
+    def slow(
+        self: MemoryDestination, staged: Sequence[MemoryStaged]
+    ) -> Iterator[tuple[MemoryStaged, tuple[DeliveryOutcome, ...]]]:
         if self.fate.steps.count("before commit") < 2:
             assert fetched.wait(30)
         yield from commit(self, staged)
@@ -106,7 +127,9 @@ def test_the_next_batch_is_fetched_while_one_is_committed(monkeypatch: pytest.Mo
 
 def test_no_more_than_two_batches_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     here = overlapping()
-    here.verdict = lambda recipient: open_ones.append(len(here.destination.open)) or Delivered(recipient, "file")  # type: ignore[func-returns-value]
+    here.verdict = lambda recipient: (
+        open_ones.append(len(here.destination.open)) or Delivered(recipient, "file")
+    )  # type: ignore[func-returns-value]
     open_ones: list[int] = []
     here.session()
     assert max(open_ones) <= 4
@@ -127,7 +150,9 @@ def test_messages_that_cannot_be_recognised_are_recorded_one_by_one() -> None:
     fate = Fate()
     here.session(fate)
     order = [step for step in fate.steps if step in ("staged", "before commit", "after record")]
-    assert order == ["staged", "after record", "before commit", "after record"] * 5  # recorded as begun, too
+    assert (
+        order == ["staged", "after record", "before commit", "after record"] * 5
+    )  # recorded as begun, too
 
 
 def test_a_batch_is_full_when_enough_octets_are_staged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +170,9 @@ def test_M3_what_cannot_be_recorded_as_begun_is_not_delivered(mode: Mode) -> Non
     here = world(mode)
     here.batch_size = 1
     for _ in range(5):
-        report = here.session(Fate(on=("before record", 1), error=lambda: LedgerUnavailable("disk full")))
+        report = here.session(
+            Fate(on=("before record", 1), error=lambda: LedgerUnavailable("disk full"))
+        )
         assert report.error is not None
         assert report.error.reason == "LedgerUnavailable"
     assert here.mailboxes.texts() == []
@@ -156,11 +183,16 @@ def test_M3_what_cannot_be_recorded_as_begun_is_not_delivered(mode: Mode) -> Non
 
 @pytest.mark.parametrize("insisting", [False, True], ids=["daemon", "run --once"])
 def test_M6_a_message_that_is_never_answered_waits_longer_each_time(insisting: bool) -> None:
-    """The receiver takes it, and drops the connection: twice at once, then after pauses; the others flow."""
+    """The receiver takes it, and drops the connection: twice at once, then after pauses; the others
+    flow."""
     here = world("new-delete")
     here.batch_size = 1
     copies: list[datetime] = []
-    (poison,) = [key for key, text in here.server.messages.items() if text.replace(b"\r\n", b"\n") == STORED[2]]
+    (poison,) = [
+        key
+        for key, text in here.server.messages.items()
+        if text.replace(b"\r\n", b"\n") == STORED[2]
+    ]
 
     def verdict(recipient: str) -> DeliveryOutcome:
         if here.destination.open[-1].message.key != poison:

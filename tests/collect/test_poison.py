@@ -1,4 +1,5 @@
-"""Messages that a server cannot deliver: whatever it does instead, the others are collected, and it alone is parked."""
+"""Messages that a server cannot deliver: whatever it does instead, the others are collected, and it
+alone is parked."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ class Case:
         return self.account.ledger.known("sales", self.account.folder(self.host, self.port))
 
     def missing(self) -> set[int]:
-        """What was not delivered. Nothing may be doubled or changed, and nothing deleted that was not delivered."""
+        """What was not delivered. Nothing may be doubled or changed, and nothing deleted that was
+        not delivered."""
         delivered = self.account.delivered()
         assert delivered <= Counter(self.whole.values())
         missing = {uid for uid, body in self.whole.items() if not delivered[body]}
@@ -64,8 +66,14 @@ def cases(tmp_path: Path) -> Iterator[Any]:
     """Makes a `Case`."""
     opened: list[Any] = []
 
-    def make(protocol: Protocol, mode: Mode = "new-keep", count: int = 12, poisons: Mapping[int, Poison] | None = None,
-             limit: int = 0, **box: Any) -> Case:
+    def make(
+        protocol: Protocol,
+        mode: Mode = "new-keep",
+        count: int = 12,
+        poisons: Mapping[int, Poison] | None = None,
+        limit: int = 0,
+        **box: Any,
+    ) -> Case:
         made = Mailbox({uid: text(uid) for uid in range(1, count + 1)}, poisons or {}, **box)
         server = made.serve(protocol).__enter__()  # closed below
         hasty = any(poison is KINDS["silence"] for poison in (poisons or {}).values())
@@ -83,14 +91,27 @@ def cases(tmp_path: Path) -> Iterator[Any]:
 
 def words(kind: str) -> str:
     """Of the server, or of us where it says nothing."""
-    return {"goodbye": "FETCH failed", "unavailable": "Server error while fetching", "refused": "cannot read it",
-            "bad": "cannot parse that"}.get(kind, "")
+    return {
+        "goodbye": "FETCH failed",
+        "unavailable": "Server error while fetching",
+        "refused": "cannot read it",
+        "bad": "cannot parse that",
+    }.get(kind, "")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize(("kind", "mode"), [*((kind, "new-delete") for kind in KINDS), ("close", "new-keep"),
-                                            ("unavailable", "new-keep"), ("goodbye", "all-delete")])
-def test_a_poison_is_only_one_message(cases: Any, kind: str, protocol: Protocol, mode: Mode) -> None:
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        *((kind, "new-delete") for kind in KINDS),
+        ("close", "new-keep"),
+        ("unavailable", "new-keep"),
+        ("goodbye", "all-delete"),
+    ],
+)
+def test_a_poison_is_only_one_message(
+    cases: Any, kind: str, protocol: Protocol, mode: Mode
+) -> None:
     case: Case = cases(protocol, mode, poisons={5: KINDS[kind]})
     first, second = case.session(), case.session()
     assert case.missing() == {5}
@@ -107,16 +128,28 @@ def test_a_poison_is_only_one_message(cases: Any, kind: str, protocol: Protocol,
     assert case.box.logins <= 2 * 7 + 1
 
 
-@pytest.mark.parametrize(("mode", "limit", "kinds"), [
-    ("new-keep", 0, "close lies refused"), ("new-delete", 0, "reset unavailable left-out"),
-    ("all-delete", 0, "goodbye cut nil"), ("new-keep", 100, "close bye-code bad"),
-])
+@pytest.mark.parametrize(
+    ("mode", "limit", "kinds"),
+    [
+        ("new-keep", 0, "close lies refused"),
+        ("new-delete", 0, "reset unavailable left-out"),
+        ("all-delete", 0, "goodbye cut nil"),
+        ("new-keep", 100, "close bye-code bad"),
+    ],
+)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_three_among_a_thousand(cases: Any, protocol: Protocol, mode: Mode, limit: int, kinds: str) -> None:
+def test_three_among_a_thousand(
+    cases: Any, protocol: Protocol, mode: Mode, limit: int, kinds: str
+) -> None:
     """What it costs is printed: pytest -s."""
     bad = (100, 500, 501)
-    case: Case = cases(protocol, mode, 1000, {uid: KINDS[kind] for uid, kind in zip(bad, kinds.split(), strict=True)},
-                       limit)
+    case: Case = cases(
+        protocol,
+        mode,
+        1000,
+        {uid: KINDS[kind] for uid, kind in zip(bad, kinds.split(), strict=True)},
+        limit,
+    )
     logins = []
     for _ in range(2 if limit == 0 else 11):
         report = case.session()
@@ -132,8 +165,22 @@ def test_three_among_a_thousand(cases: Any, protocol: Protocol, mode: Mode, limi
     assert sum(sessions) <= 13 + 7 * len(bad)
 
 
-@pytest.mark.parametrize("at", [{1}, {12}, {5, 6}, {1, 12}, {4, 5, 6, 7}, {1, 2, 3, 4, 5, 6}, {7, 8, 9, 10, 11, 12},
-                                {1, 2, 3, 10, 11, 12}, {1, 3, 5, 7, 9, 11}, {3, 6, 9, 12}], ids=str)
+@pytest.mark.parametrize(
+    "at",
+    [
+        {1},
+        {12},
+        {5, 6},
+        {1, 12},
+        {4, 5, 6, 7},
+        {1, 2, 3, 4, 5, 6},
+        {7, 8, 9, 10, 11, 12},
+        {1, 2, 3, 10, 11, 12},
+        {1, 3, 5, 7, 9, 11},
+        {3, 6, 9, 12},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("kind", ["close", "goodbye"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_wherever_they_stand(cases: Any, protocol: Protocol, kind: str, at: set[int]) -> None:
@@ -149,8 +196,11 @@ def test_wherever_they_stand(cases: Any, protocol: Protocol, kind: str, at: set[
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize(("bad", "count"), [(range(10, 301, 10), 300), (range(101, 201), 300), (range(1, 101), 300)],
-                         ids=["every tenth", "a hundred in the middle", "the first hundred"])
+@pytest.mark.parametrize(
+    ("bad", "count"),
+    [(range(10, 301, 10), 300), (range(101, 201), 300), (range(1, 101), 300)],
+    ids=["every tenth", "a hundred in the middle", "the first hundred"],
+)
 def test_many_of_them(cases: Any, protocol: Protocol, bad: range, count: int) -> None:
     case: Case = cases(protocol, "new-delete", count, dict.fromkeys(bad, KINDS["close"]))
     assert case.session().outcome is Outcome.SUCCEEDED
@@ -162,7 +212,9 @@ def test_many_of_them(cases: Any, protocol: Protocol, bad: range, count: int) ->
 
 @pytest.mark.parametrize("turn", range(4))
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_one_that_was_unlucky_once_among_those_that_always_fail(cases: Any, protocol: Protocol, turn: int) -> None:
+def test_one_that_was_unlucky_once_among_those_that_always_fail(
+    cases: Any, protocol: Protocol, turn: int
+) -> None:
     """Whatever the order in which the next session asks for them."""
     calls: list[bytes] = []
 
@@ -173,7 +225,9 @@ def test_one_that_was_unlucky_once_among_those_that_always_fail(cases: Any, prot
         client.send(answer)
         return True
 
-    case: Case = cases(protocol, "new-keep", 60, {19: once, 30: close, 40: KINDS["lies"], 41: KINDS["refused"]})
+    case: Case = cases(
+        protocol, "new-keep", 60, {19: once, 30: close, 40: KINDS["lies"], 41: KINDS["refused"]}
+    )
     case.account.now += timedelta(seconds=turn)
     case.session()
     case.session()
@@ -183,7 +237,8 @@ def test_one_that_was_unlucky_once_among_those_that_always_fail(cases: Any, prot
 
 @pytest.mark.parametrize("mode", ["new-keep", "new-delete"])
 def test_what_a_reset_takes_along_on_its_way_is_nobody_s_fault(cases: Any, mode: Mode) -> None:
-    """A server that closes while a command is unread resets the connection: what it had sent is lost in part."""
+    """A server that closes while a command is unread resets the connection: what it had sent is
+    lost in part."""
     case: Case = cases("imap", mode, 400, {150: KINDS["reset"]})
     case.session()
     suspects = {key for key, entry in case.known().items() if entry.state is MessageState.SUSPECT}
@@ -192,8 +247,9 @@ def test_what_a_reset_takes_along_on_its_way_is_nobody_s_fault(cases: Any, mode:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_server_that_fails_for_all_later_on_is_not_charged_to_those_that_failed_before(cases: Any,
-                                                                                         protocol: Protocol) -> None:
+def test_a_server_that_fails_for_all_later_on_is_not_charged_to_those_that_failed_before(
+    cases: Any, protocol: Protocol
+) -> None:
     case: Case = cases(protocol, "new-keep", poisons={5: KINDS["close"]})
     case.session()
     case.session()
@@ -208,8 +264,12 @@ def test_a_server_that_fails_for_all_later_on_is_not_charged_to_those_that_faile
 
 @pytest.mark.parametrize("closes", [True, False])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_one_that_cannot_be_deleted_keeps_no_other_one(cases: Any, protocol: Protocol, closes: bool) -> None:
-    case: Case = cases(protocol, "new-delete", 20, undeletable=frozenset({12}), closes_at_deletion=closes)
+def test_one_that_cannot_be_deleted_keeps_no_other_one(
+    cases: Any, protocol: Protocol, closes: bool
+) -> None:
+    case: Case = cases(
+        protocol, "new-delete", 20, undeletable=frozenset({12}), closes_at_deletion=closes
+    )
     for _ in range(5 if closes else 1):
         assert case.session().outcome is Outcome.SUCCEEDED
         assert case.missing() == set()
@@ -220,6 +280,7 @@ def test_one_that_cannot_be_deleted_keeps_no_other_one(cases: Any, protocol: Pro
 @pytest.mark.parametrize("mode", ["new-keep", "new-delete"])
 def test_an_ok_without_a_message_gives_none_another_ones_content(cases: Any, mode: Mode) -> None:
     """By POP3, where the next reply would be taken for it."""
+
     def forgetful(client: Client, answer: bytes) -> bool:
         client.send(b"+OK\r\n")
         return True
@@ -232,7 +293,9 @@ def test_an_ok_without_a_message_gives_none_another_ones_content(cases: Any, mod
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_server_that_refuses_whatever_comes_after_ten_messages(cases: Any, protocol: Protocol) -> None:
+def test_a_server_that_refuses_whatever_comes_after_ten_messages(
+    cases: Any, protocol: Protocol
+) -> None:
     """A limit for each connection is nothing that messages could be blamed for."""
     given: list[int] = []
 

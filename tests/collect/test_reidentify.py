@@ -1,4 +1,5 @@
-"""Sessions over servers that number their messages anew, and accounts that become others: lost 0, doubled 0."""
+"""Sessions over servers that number their messages anew, and accounts that become others: lost 0,
+doubled 0."""
 
 from __future__ import annotations
 
@@ -9,7 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.model.messages import Account, DeliveryId
-from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, MessageState, Outcome, SessionReport
+from reconciler.model.outcomes import (
+    Deferred,
+    Delivered,
+    DeliveryOutcome,
+    MessageState,
+    Outcome,
+    SessionReport,
+)
 from tests.collect.test_session import MODES, PROTOCOLS, STORED, TEXTS, Mode, world
 from tests.collect.world import Broken, Crash, Fate, World, accept, broken, everything_to
 
@@ -54,8 +62,11 @@ def other_protocol(here: World) -> None:
 
 EITHER: dict[str, Change] = {"Y18-host": other_host, "Y18-user": other_user, "P15": other_protocol}
 CHANGES = {"imap": {"I9": new_validity, "I11": lower, **EITHER}, "pop3": {"P3": renumber, **EITHER}}
-CASES = [pytest.param(protocol, change, id=f"{protocol}-{name}") for protocol in PROTOCOLS
-         for name, change in CHANGES[protocol].items()]
+CASES = [
+    pytest.param(protocol, change, id=f"{protocol}-{name}")
+    for protocol in PROTOCOLS
+    for name, change in CHANGES[protocol].items()
+]
 REMOTE = ("list", "headers", "fetch", "half a message", "before delete", "before quit")
 
 
@@ -79,7 +90,11 @@ def test_I9_P3_P15_Y18_nothing_is_collected_twice(protocol: str, change: Change)
     assert any(RECOGNISED in note for note in report.notes)
     assert here.server.headers == 6
     quiet = here.session()
-    assert (quiet.skipped_reasons, quiet.notes, here.server.headers) == ({"collected-before": 6}, (), 6)
+    assert (quiet.skipped_reasons, quiet.notes, here.server.headers) == (
+        {"collected-before": 6},
+        (),
+        6,
+    )
 
 
 def test_nothing_is_asked_for_while_nothing_was_renumbered() -> None:
@@ -95,8 +110,9 @@ def test_nothing_is_asked_for_while_nothing_was_renumbered() -> None:
 @pytest.mark.parametrize("top", [True, False])
 @pytest.mark.parametrize(("protocol", "change"), CASES)
 @pytest.mark.parametrize("mode", MODES)
-def test_D13_I9_P3_P15_Y18_a_crash_at_every_step_then_renumbered(mode: Mode, protocol: str, change: Change,
-                                                                 top: bool) -> None:
+def test_D13_I9_P3_P15_Y18_a_crash_at_every_step_then_renumbered(
+    mode: Mode, protocol: str, change: Change, top: bool
+) -> None:
     whole = Fate()
     world(mode, protocol).session(whole)
     for step in range(len(whole.steps)):
@@ -113,8 +129,9 @@ def test_D13_I9_P3_P15_Y18_a_crash_at_every_step_then_renumbered(mode: Mode, pro
 @pytest.mark.parametrize("top", [True, False])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("mode", MODES)
-def test_D13_Y18_a_crash_at_every_step_of_recognising(mode: Mode, protocol: str, top: bool,
-                                                     error: Callable[[], BaseException]) -> None:
+def test_D13_Y18_a_crash_at_every_step_of_recognising(
+    mode: Mode, protocol: str, top: bool, error: Callable[[], BaseException]
+) -> None:
     """Half was collected, two of it identical; then the account moved."""
     whole = Fate()
     half_collected(mode, protocol, top=top).session(whole)
@@ -152,7 +169,9 @@ def test_I11_reused_uids_are_an_alarm_and_every_message_is_recognised() -> None:
     here.task = replace(here.task, mode="new-delete")
     report = here.session()
     assert any("numbered its messages anew without saying so" in note for note in report.notes)
-    assert here.mailboxes.texts() == sorted([*STORED, b"Subject: never seen\n\n", b"Subject: the last\n\n"])
+    assert here.mailboxes.texts() == sorted(
+        [*STORED, b"Subject: never seen\n\n", b"Subject: the last\n\n"]
+    )
     assert here.server.messages == {}
 
 
@@ -169,20 +188,28 @@ def test_I11_P3_unannounced_again_and_again(protocol: str) -> None:
 @pytest.mark.parametrize("top", [True, False])
 @pytest.mark.parametrize("mode", ["new-delete", "all-delete"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_Y18_keys_that_coincide_delete_nothing_that_was_not_collected(protocol: str, mode: Mode, top: bool) -> None:
-    """Another account, the same keys, other mail; one message has the headers of a collected one."""
+def test_Y18_keys_that_coincide_delete_nothing_that_was_not_collected(
+    protocol: str, mode: Mode, top: bool
+) -> None:
+    """Another account, the same keys, other mail; one message has the headers of a collected
+    one."""
     here = world("new-keep", protocol)
     here.session()
     here.server.account = Account(here.server.account.protocol, "other.example.org", 1, "other")
     here.server.top = top
-    strangers = {key: b"Subject: %s\r\n\r\nother body\r\n" % (b"1" if key == "1" else b"stranger " + key.encode())
-                 for key in TEXTS}
+    strangers = {
+        key: b"Subject: %s\r\n\r\nother body\r\n"
+        % (b"1" if key == "1" else b"stranger " + key.encode())
+        for key in TEXTS
+    }
     here.server.messages = dict(strangers)
     here.task = replace(here.task, mode=mode)
     here.session()
     arrived = here.mailboxes.texts()
     assert here.server.messages == {}
-    assert arrived == sorted([*STORED, *(text.replace(b"\r\n", b"\n") for text in strangers.values())])
+    assert arrived == sorted(
+        [*STORED, *(text.replace(b"\r\n", b"\n") for text in strangers.values())]
+    )
 
 
 def test_Y18_unique_headers_suffice_to_keep_but_not_to_delete() -> None:
@@ -247,7 +274,9 @@ def test_Y18_of_a_large_backlog_the_headers_are_fetched_once(protocol: str) -> N
     reports: list[SessionReport] = [here.session() for _ in range(6)]
     assert [report.collected for report in reports] == [4, 4, 4, 4, 4, 0]
     assert here.server.headers == 25
-    assert here.mailboxes.texts() == sorted([*STORED, *(text.replace(b"\r\n", b"\n") for text in backlog.values())])
+    assert here.mailboxes.texts() == sorted(
+        [*STORED, *(text.replace(b"\r\n", b"\n") for text in backlog.values())]
+    )
 
 
 def test_P15_there_and_back_again_while_collecting() -> None:
@@ -265,7 +294,11 @@ def test_Y18_verified_before_it_is_deleted_within_the_limit() -> None:
     here.task = replace(here.task, mode="new-delete", limit=2)
     reports = [here.session() for _ in range(4)]
     assert [(report.deleted, report.skipped, report.collected) for report in reports] == [
-        (2, 5, 0), (2, 3, 0), (1, 1, 0), (0, 0, 0)]
+        (2, 5, 0),
+        (2, 3, 0),
+        (1, 1, 0),
+        (0, 0, 0),
+    ]
     assert here.mailboxes.texts() == STORED
 
 
@@ -290,8 +323,9 @@ def test_D10_Y18_a_partial_delivery_goes_on_where_it_was(top: bool) -> None:
     here.server.messages = {"1": TEXTS["1"]}
     here.server.top = top
     here.task = replace(here.task, route=everything_to("a@here", "b@here"))
-    here.verdict = lambda recipient: Deferred(recipient, "452 full") if recipient == "b@here" else Delivered(
-        recipient, "file")
+    here.verdict = lambda recipient: (
+        Deferred(recipient, "452 full") if recipient == "b@here" else Delivered(recipient, "file")
+    )
     assert here.session().failed == 1
     other_host(here)
     asked: list[str] = []
@@ -349,7 +383,8 @@ def test_presumed_is_told_apart_from_collected_in_the_ledger() -> None:
 
 @pytest.mark.parametrize(("protocol", "change"), CASES)
 def test_M7_a_delivery_that_has_begun_singly_keeps_its_id(protocol: str, change: Change) -> None:
-    """By LMTP: sent, not recorded, then renumbered. The repeat has the same id, by which the receiver may drop it."""
+    """By LMTP: sent, not recorded, then renumbered. The repeat has the same id, by which the
+    receiver may drop it."""
     here = world("new-delete", protocol)
     here.batch_size = 1
     ids: list[DeliveryId] = []
@@ -372,7 +407,8 @@ def test_M7_a_delivery_that_has_begun_singly_keeps_its_id(protocol: str, change:
 
 @pytest.mark.parametrize("kept", [1, 3])
 def test_by_pop3_twins_of_one_deleted_unheard_are_two(kept: int) -> None:
-    """The session dies between QUIT's answer and its record. What is left was listed beside it, and is another one."""
+    """The session dies between QUIT's answer and its record. What is left was listed beside it, and
+    is another one."""
     here = world("all-delete", "pop3")
     twin = b"Subject: twin\r\n\r\nthe same\r\n"
     here.server.messages = {str(number): twin for number in range(1 + kept)}
@@ -387,7 +423,9 @@ def test_by_pop3_twins_of_one_deleted_unheard_are_two(kept: int) -> None:
 
 
 @pytest.mark.parametrize(("protocol", "change"), CASES)
-def test_a_delivery_that_began_under_another_key_leaves_no_orphan(protocol: str, change: Change) -> None:
+def test_a_delivery_that_began_under_another_key_leaves_no_orphan(
+    protocol: str, change: Change
+) -> None:
     """For which a twin that arrives later could be taken."""
     here = world("new-keep", protocol)
     with pytest.raises(Crash):

@@ -14,7 +14,9 @@ POP3 = Account("pop3", "pop.example.org", 995, "user")
 
 
 def listing(count: int, account: Account = IMAP, name: str = "INBOX", size: int = 1000) -> Listing:
-    return Listing(Folder(account, name, 1), tuple(Listed(str(uid), size) for uid in range(1, count + 1)))
+    return Listing(
+        Folder(account, name, 1), tuple(Listed(str(uid), size) for uid in range(1, count + 1))
+    )
 
 
 def known(state: MessageState, *keys: int, deleted: bool = False) -> dict[str, Entry]:
@@ -23,16 +25,33 @@ def known(state: MessageState, *keys: int, deleted: bool = False) -> dict[str, E
 
 def test_the_oldest_come_first_and_the_rest_is_left() -> None:
     chosen = select([(listing(300), {})], deletes=False, limit=100, max_size=10_000)
-    assert [attempt.listed.key for attempt in chosen.folders[0].attempts] == [str(uid) for uid in range(1, 101)]
+    assert [attempt.listed.key for attempt in chosen.folders[0].attempts] == [
+        str(uid) for uid in range(1, 101)
+    ]
     assert (chosen.listed, chosen.left) == (300, 200)
 
 
 def test_collected_too_large_and_parked_take_no_part_in_the_limit() -> None:
-    messages = (Listed("1", 10), Listed("2", 99_999), Listed("3", 10), Listed("4", None), Listed("5", 10))
+    messages = (
+        Listed("1", 10),
+        Listed("2", 99_999),
+        Listed("3", 10),
+        Listed("4", None),
+        Listed("5", 10),
+    )
     entries = known(MessageState.COLLECTED, 1) | known(MessageState.PARKED, 3)
-    chosen = select([(Listing(Folder(IMAP, "INBOX", 1), messages), entries)], deletes=False, limit=2, max_size=10_000)
+    chosen = select(
+        [(Listing(Folder(IMAP, "INBOX", 1), messages), entries)],
+        deletes=False,
+        limit=2,
+        max_size=10_000,
+    )
     assert [attempt.listed.key for attempt in chosen.folders[0].attempts] == ["4", "5"]
-    assert (chosen.skipped, chosen.parked, chosen.left) == ({"collected-before": 1, "too-large": 1}, 1, 0)
+    assert (chosen.skipped, chosen.parked, chosen.left) == (
+        {"collected-before": 1, "too-large": 1},
+        1,
+        0,
+    )
 
 
 def test_recorded_messages_are_deleted_in_the_modes_that_delete() -> None:
@@ -44,8 +63,12 @@ def test_recorded_messages_are_deleted_in_the_modes_that_delete() -> None:
 
 
 def test_retries_take_at_most_a_tenth_and_come_after_the_new() -> None:
-    chosen = select([(listing(300), known(MessageState.FAILED, *range(1, 51)))], deletes=False, limit=100,
-                    max_size=10_000)
+    chosen = select(
+        [(listing(300), known(MessageState.FAILED, *range(1, 51)))],
+        deletes=False,
+        limit=100,
+        max_size=10_000,
+    )
     keys = [int(attempt.listed.key) for attempt in chosen.folders[0].attempts]
     assert keys == [*range(51, 141), *range(1, 11)]
     assert chosen.left == 200
@@ -65,10 +88,21 @@ def test_a_uidl_that_returns_after_its_deletion_is_looked_into_and_a_uid_is_not(
     assert [message.key for message in imap.folders[0].delete] == ["1"]
 
 
-@given(st.lists(st.tuples(st.sampled_from(["new", "failed", "parked", "collected", "large"]), st.integers(0, 2)),
-                max_size=60), st.integers(0, 20))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["new", "failed", "parked", "collected", "large"]), st.integers(0, 2)
+        ),
+        max_size=60,
+    ),
+    st.integers(0, 20),
+)
 def test_every_listed_message_is_counted_once(messages: list[tuple[str, int]], limit: int) -> None:
-    states = {"failed": MessageState.FAILED, "parked": MessageState.PARKED, "collected": MessageState.COLLECTED}
+    states = {
+        "failed": MessageState.FAILED,
+        "parked": MessageState.PARKED,
+        "collected": MessageState.COLLECTED,
+    }
     folders = []
     for number in range(3):
         mine = [(str(uid), kind) for uid, (kind, folder) in enumerate(messages) if folder == number]
@@ -81,10 +115,17 @@ def test_every_listed_message_is_counted_once(messages: list[tuple[str, int]], l
     assert limit == 0 or attempts <= limit
 
 
-@given(st.lists(st.one_of(st.none(), st.integers(0, 2 * ROUND_OCTETS)), max_size=300), st.integers(0, ROUND_COUNT))
+@given(
+    st.lists(st.one_of(st.none(), st.integers(0, 2 * ROUND_OCTETS)), max_size=300),
+    st.integers(0, ROUND_COUNT),
+)
 def test_rounds_keep_the_order_and_their_bounds(sizes: list[int | None], more: int) -> None:
-    attempts = [Attempt(Listed(str(number), size)) for number, size in enumerate([*sizes, *[1] * more])]
+    attempts = [
+        Attempt(Listed(str(number), size)) for number, size in enumerate([*sizes, *[1] * more])
+    ]
     cut = list(rounds(attempts))
     assert [attempt for each in cut for attempt in each] == attempts
-    assert all(len(each) == 1 or sum(a.listed.size or 0 for a in each) <= ROUND_OCTETS for each in cut)
+    assert all(
+        len(each) == 1 or sum(a.listed.size or 0 for a in each) <= ROUND_OCTETS for each in cut
+    )
     assert all(1 <= len(each) <= ROUND_COUNT for each in cut)

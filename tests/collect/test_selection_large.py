@@ -18,14 +18,17 @@ FOLDER = Folder(Account("imap", "h", 1, "u"), "INBOX", 7)
 
 
 @pytest.mark.parametrize(("limit", "attempted"), [(5, 5), (30, 30), (0, 40)])
-def test_what_is_beyond_those_that_are_looked_at_is_left(limit: int, attempted: int,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_beyond_those_that_are_looked_at_is_left(
+    limit: int, attempted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(selection, "LOOKED_AT", 10)
     monkeypatch.setattr(selection, "UNLIMITED", 40)
     messages = tuple(Listed(str(uid), 10) for uid in range(1, 101))
     chosen = select([(Listing(FOLDER, messages), {})], deletes=False, limit=limit, max_size=100)
     assert (chosen.listed, chosen.attempts, chosen.left) == (100, attempted, 100 - attempted)
-    assert [attempt.listed.key for attempt in chosen.folders[0].attempts] == [str(uid + 1) for uid in range(attempted)]
+    assert [attempt.listed.key for attempt in chosen.folders[0].attempts] == [
+        str(uid + 1) for uid in range(attempted)
+    ]
 
 
 def sizes(*listed: tuple[int, int | None]) -> Sizes:
@@ -46,10 +49,17 @@ def test_many_messages_look_like_few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_I14_disorder_and_repetition() -> None:
-    assert sizes((2, 5), (1, None), (2, None), (1, 3)).messages() == (Listed("1", 3), Listed("2", 5))
+    assert sizes((2, 5), (1, None), (2, None), (1, 3)).messages() == (
+        Listed("1", 3),
+        Listed("2", 5),
+    )
     many = sizes(*((uid, uid) for uid in range(200_000, 0, -1)))
     many.take_many([(b"7", b"70"), (b"0", b"1"), (b"4294967296", b"1"), (b"200001", b"9" * 20)])
-    assert [(found.key, found.size) for found in many.messages()[5:8]] == [("6", 6), ("7", 70), ("8", 8)]
+    assert [(found.key, found.size) for found in many.messages()[5:8]] == [
+        ("6", 6),
+        ("7", 70),
+        ("8", 8),
+    ]
     assert many.messages()[-1] == Listed("200001", (1 << 32) - 2)
     assert len(many) == 200_001
 

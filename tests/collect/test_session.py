@@ -10,8 +10,21 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.errors import CollectorError, ConnectionFailed, DestinationUnavailable, LedgerUnavailable
-from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Entry, MessageState, Outcome, Refused
+from reconciler.model.errors import (
+    CollectorError,
+    ConnectionFailed,
+    DestinationUnavailable,
+    LedgerUnavailable,
+)
+from reconciler.model.outcomes import (
+    Deferred,
+    Delivered,
+    DeliveryOutcome,
+    Entry,
+    MessageState,
+    Outcome,
+    Refused,
+)
 from reconciler.model.routing import Routing
 from tests.collect.world import (
     Broken,
@@ -41,14 +54,24 @@ def world(mode: Mode = "new-keep", protocol: str = "imap", limit: int = 100) -> 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("mode", MODES)
-def test_everything_arrives_once_and_leaves_the_server_as_the_mode_says(mode: Mode, protocol: str) -> None:
+def test_everything_arrives_once_and_leaves_the_server_as_the_mode_says(
+    mode: Mode, protocol: str
+) -> None:
     here = world(mode, protocol)
     first, second = here.session(), here.session()
     assert here.mailboxes.texts() == STORED
-    assert (first.outcome, first.collected, first.bytes) == (Outcome.SUCCEEDED, 5, sum(map(len, STORED)))
+    assert (first.outcome, first.collected, first.bytes) == (
+        Outcome.SUCCEEDED,
+        5,
+        sum(map(len, STORED)),
+    )
     if mode == "new-keep":
         assert list(here.server.messages) == list(TEXTS)
-        assert (second.listed, second.skipped_reasons, first.deleted) == (5, {"collected-before": 5}, 0)
+        assert (second.listed, second.skipped_reasons, first.deleted) == (
+            5,
+            {"collected-before": 5},
+            0,
+        )
     else:
         assert here.server.messages == {}
         assert (second.listed, first.deleted) == (0, 5)
@@ -64,7 +87,9 @@ def test_the_limit_leaves_the_rest_to_the_next_session() -> None:
 @pytest.mark.parametrize("batch_size", [1, 100])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("mode", MODES)
-def test_D13_a_crash_at_every_step_loses_and_doubles_nothing(mode: Mode, protocol: str, batch_size: int) -> None:
+def test_D13_a_crash_at_every_step_loses_and_doubles_nothing(
+    mode: Mode, protocol: str, batch_size: int
+) -> None:
     whole = Fate()
     here = world(mode, protocol)
     here.batch_size = batch_size
@@ -82,7 +107,9 @@ def test_D13_a_crash_at_every_step_loses_and_doubles_nothing(mode: Mode, protoco
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("mode", MODES)
-def test_a_broken_connection_at_every_step_loses_and_doubles_nothing(mode: Mode, protocol: str) -> None:
+def test_a_broken_connection_at_every_step_loses_and_doubles_nothing(
+    mode: Mode, protocol: str
+) -> None:
     whole = Fate()
     world(mode, protocol).session(whole)
     remote = ("list", "fetch", "half a message", "before delete", "before quit")
@@ -103,7 +130,12 @@ def test_a_broken_connection_at_every_step_loses_and_doubles_nothing(mode: Mode,
 def test_I15_what_was_fetched_before_the_connection_broke_is_kept() -> None:
     here = world()
     report = here.session(Broken(only=("half a message", "reconnect"), most=2, error=broken))
-    assert (report.outcome, report.collected, report.failed, report.left) == (Outcome.FAILED, 0, 0, 5)
+    assert (report.outcome, report.collected, report.failed, report.left) == (
+        Outcome.FAILED,
+        0,
+        0,
+        5,
+    )
     assert here.source.closed == "aborted"
     report = here.session(Broken(only=("reconnect",), error=broken))
     assert (report.outcome, report.collected, report.left) == (Outcome.SUCCEEDED, 5, 0)
@@ -140,12 +172,21 @@ def test_a_message_for_which_the_receiver_named_a_time_is_not_tried_before(insis
 
     def verdict(recipient: str) -> DeliveryOutcome:
         tried.append(recipient)
-        return Delivered(recipient, "") if recipient == "a@here" else Deferred(recipient, "451 in 10 min", wait=600)
+        return (
+            Delivered(recipient, "")
+            if recipient == "a@here"
+            else Deferred(recipient, "451 in 10 min", wait=600)
+        )
 
     here.verdict = verdict
     assert here.session().failed == 5
     here.server.messages["6"] = b"Subject: 6\r\n\r\nbody 6\r\n"
-    for minutes, late, counters in ((1, 6, (5, 1)), (4, 6, (6, 0)), (4, 6, (6, 0)), (1, 11, (1, 5))):
+    for minutes, late, counters in (
+        (1, 6, (5, 1)),
+        (4, 6, (6, 0)),
+        (4, 6, (6, 0)),
+        (1, 11, (1, 5)),
+    ):
         here.now += timedelta(minutes=minutes)
         report = here.session(helm=Helm(insisting=insisting, repeating=insisting))
         assert (report.parked, report.failed) == counters
@@ -157,7 +198,11 @@ def test_I12_a_vanished_message_is_no_error() -> None:
     here = world()
     here.server.vanish = {"3"}
     report = here.session()
-    assert (report.outcome, report.collected, report.skipped_reasons) == (Outcome.SUCCEEDED, 4, {"vanished": 1})
+    assert (report.outcome, report.collected, report.skipped_reasons) == (
+        Outcome.SUCCEEDED,
+        4,
+        {"vanished": 1},
+    )
 
 
 def test_M16_a_message_that_is_listed_and_gone_again_and_again_is_counted_and_told() -> None:
@@ -166,10 +211,14 @@ def test_M16_a_message_that_is_listed_and_gone_again_and_again_is_counted_and_to
     here.server.vanish = {"3"}
     _, *later = [here.session() for _ in range(6)]
     assert [(one.failed, one.parked) for one in later] == [(1, 0)] * 4 + [(0, 1)]
-    assert all(one.notes[0].endswith("gone when it is asked for: Message is expunged") for one in later[:4])
+    assert all(
+        one.notes[0].endswith("gone when it is asked for: Message is expunged") for one in later[:4]
+    )
 
 
-def test_what_cannot_be_removed_does_not_hide_why_the_session_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_removed_does_not_hide_why_the_session_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(self: MemoryDestination, staged: Sequence[MemoryStaged]) -> None:
         self.open = []
         raise DestinationUnavailable("read-only now")
@@ -178,7 +227,9 @@ def test_what_cannot_be_removed_does_not_hide_why_the_session_failed(monkeypatch
     whole = Fate()
     world().session(whole)
     monkeypatch.setattr(MemoryDestination, "discard", refuse)
-    report = here.session(Fate(on=("before commit", 3), error=lambda: DestinationUnavailable("the disk is full")))
+    report = here.session(
+        Fate(on=("before commit", 3), error=lambda: DestinationUnavailable("the disk is full"))
+    )
     assert report.error is not None
     assert (report.error.message, report.listed) == ("the disk is full", 5)
     assert any("read-only now" in note for note in report.notes)
@@ -188,15 +239,25 @@ def test_M13_too_large_is_skipped_visibly_and_never_deleted() -> None:
     here = world("all-delete")
     here.server.messages["6"] = b"x" * 20_000
     report = here.session()
-    assert (report.collected, report.skipped_reasons, list(here.server.messages)) == (5, {"too-large": 1}, ["6"])
+    assert (report.collected, report.skipped_reasons, list(here.server.messages)) == (
+        5,
+        {"too-large": 1},
+        ["6"],
+    )
 
 
-def test_P10_a_uidl_that_returns_with_the_same_content_is_deleted_again_and_with_other_content_collected() -> None:
+def test_P10_a_uidl_that_returns_with_the_same_content_is_deleted_again_and_with_other_content_collected() -> (
+    None
+):
     here = world("new-delete", "pop3")
     here.session()
     here.server.messages = {"1": TEXTS["1"], "2": b"Subject: another\r\n\r\n"}
     report = here.session()
-    assert (report.collected, report.skipped_reasons, report.deleted) == (1, {"collected-before": 1}, 2)
+    assert (report.collected, report.skipped_reasons, report.deleted) == (
+        1,
+        {"collected-before": 1},
+        2,
+    )
     assert here.mailboxes.texts() == sorted([*STORED, b"Subject: another\n\n"])
 
 
@@ -204,7 +265,11 @@ def test_P7_a_doubted_message_is_delivered_once_and_never_deleted() -> None:
     here = world("new-delete", "pop3")
     here.server.doubt = {"2"}
     first, second = here.session(), here.session()
-    assert (first.collected, first.deleted, second.skipped_reasons) == (5, 4, {"collected-before": 1})
+    assert (first.collected, first.deleted, second.skipped_reasons) == (
+        5,
+        4,
+        {"collected-before": 1},
+    )
     assert here.mailboxes.texts() == STORED
     assert list(here.server.messages) == ["2"]
 
@@ -217,7 +282,11 @@ def test_D10_one_recipient_put_off_is_tried_again_alone() -> None:
 
     def busy(recipient: str) -> DeliveryOutcome:
         asked.append(recipient)
-        return Deferred(recipient, "452 full") if recipient == "b@here" else Delivered(recipient, "file")
+        return (
+            Deferred(recipient, "452 full")
+            if recipient == "b@here"
+            else Delivered(recipient, "file")
+        )
 
     here.verdict = busy
     report = here.session()
@@ -237,7 +306,9 @@ def test_D9_a_refusal_parks_the_message_and_keeps_it_on_the_server() -> None:
 
 def test_nobody_found_parks_the_message() -> None:
     here = world("all-delete")
-    here.task = replace(here.task, route=lambda head: Routing((), parked=True, reason="no-recipient-found"))
+    here.task = replace(
+        here.task, route=lambda head: Routing((), parked=True, reason="no-recipient-found")
+    )
     assert here.session().parked == 5
     assert here.session().parked == 5
     assert len(here.server.messages) == 5
@@ -256,7 +327,10 @@ def test_an_alert_is_noted_once_and_kept() -> None:
     report = here.session(Fate(on=("list", 1), error=lambda: ConnectionFailed("lost")))
     assert report.notes == ("the server's alert: the password is weak",)
     assert [alert.text for alert in here.ledger.told] == [
-        "the password is weak", "internal error [2026-11-28 04:16:17]", "the quota is nearly used up"]
+        "the password is weak",
+        "internal error [2026-11-28 04:16:17]",
+        "the quota is nearly used up",
+    ]
     assert here.session().notes == ()
 
 
@@ -275,7 +349,9 @@ def test_back_pressure_ends_fetching_and_deletes_nothing() -> None:
 
 
 def test_a_message_that_a_mail_system_fails_with_waits_behind_the_others() -> None:
-    """It may be what that fails at: each session would end with it, and none of the others ever come."""
+    """It may be what that fails at: each session would end with it, and none of the others ever
+    come."""
+
     def fails() -> DestinationUnavailable:
         error = DestinationUnavailable("takes no mail: 530 no")
         error.at_message = True
@@ -320,17 +396,29 @@ def one_after_the_other(addresses: Iterable[str]) -> Callable[[bytes], Routing]:
 def test_D8_a_mailbox_that_is_full_does_not_hold_up_the_others() -> None:
     here = world("new-delete")
     here.batch_size = 1
-    here.task = replace(here.task, single=False, route=one_after_the_other(["full@here"] * 4 + ["a@here"]))
-    here.verdict = lambda recipient: Deferred(recipient, "452 full") if recipient == "full@here" else Delivered(
-        recipient, "file")
+    here.task = replace(
+        here.task, single=False, route=one_after_the_other(["full@here"] * 4 + ["a@here"])
+    )
+    here.verdict = lambda recipient: (
+        Deferred(recipient, "452 full")
+        if recipient == "full@here"
+        else Delivered(recipient, "file")
+    )
     report = here.session()
-    assert (report.outcome, report.failed, report.collected, report.deleted) == (Outcome.SUCCEEDED, 4, 1, 1)
+    assert (report.outcome, report.failed, report.collected, report.deleted) == (
+        Outcome.SUCCEEDED,
+        4,
+        1,
+        1,
+    )
 
 
 def test_back_pressure_of_several_mailboxes_ends_fetching() -> None:
     here = world("new-delete")
     here.batch_size = 1
-    here.task = replace(here.task, single=False, route=one_after_the_other([f"{each}@here" for each in range(5)]))
+    here.task = replace(
+        here.task, single=False, route=one_after_the_other([f"{each}@here" for each in range(5)])
+    )
     here.verdict = lambda recipient: Deferred(recipient, "451 later")
     report = here.session()
     assert (report.failed, report.left) == (3, 2)
@@ -366,7 +454,11 @@ def test_R5_a_ledger_that_fails_stops_the_session_before_anything_is_deleted() -
     here = world("new-delete")
     report = here.session(Fate(at=at, error=lambda: LedgerUnavailable("database is locked")))
     assert report.error is not None
-    assert (report.error.reason, report.failed, len(here.server.messages)) == ("LedgerUnavailable", 5, 5)
+    assert (report.error.reason, report.failed, len(here.server.messages)) == (
+        "LedgerUnavailable",
+        5,
+        5,
+    )
     here.session()
     assert here.mailboxes.texts() == STORED
 
@@ -375,7 +467,12 @@ def test_stopping_finishes_the_message_in_hand_and_is_no_failure() -> None:
     here = world()
     here.batch_size = 1
     report = here.session(helm=Helm(stop_after=3))
-    assert (report.outcome, report.error, report.collected, report.left) == (Outcome.INTERRUPTED, None, 2, 3)
+    assert (report.outcome, report.error, report.collected, report.left) == (
+        Outcome.INTERRUPTED,
+        None,
+        2,
+        3,
+    )
     assert here.session().collected == 3
     assert here.mailboxes.texts() == STORED
 
@@ -383,9 +480,13 @@ def test_stopping_finishes_the_message_in_hand_and_is_no_failure() -> None:
 def test_a_message_of_which_all_copies_are_delivered_needs_no_second_one() -> None:
     here = world()
     folder = here.server.folder
-    here.ledger.put(folder, Entry("1", MessageState.FAILED, attempts=1, delivered=frozenset({"a@here"})))
+    here.ledger.put(
+        folder, Entry("1", MessageState.FAILED, attempts=1, delivered=frozenset({"a@here"}))
+    )
     assert here.session().collected == 5
-    assert here.mailboxes.texts() == [text for text in STORED if text != TEXTS["1"].replace(b"\r\n", b"\n")]
+    assert here.mailboxes.texts() == [
+        text for text in STORED if text != TEXTS["1"].replace(b"\r\n", b"\n")
+    ]
 
 
 @pytest.mark.parametrize("mode", ["new-keep", "new-delete"])
@@ -415,7 +516,9 @@ def test_P1_all_delete_goes_by_content_and_two_identical_messages_are_two() -> N
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
 @pytest.mark.parametrize("mode", MODES)
-def test_P2_messages_with_the_same_uidl_are_told_apart_before_they_are_deleted(mode: Mode, limit: int) -> None:
+def test_P2_messages_with_the_same_uidl_are_told_apart_before_they_are_deleted(
+    mode: Mode, limit: int
+) -> None:
     whole = Fate()
     shared(mode, limit).session(whole)
     for step in range(len(whole.steps)):
@@ -479,10 +582,13 @@ def test_R6_the_lease_is_asked_for_once_more_before_quit() -> None:
     assert len(here.server.messages) == 5
 
 
-@pytest.mark.parametrize("error", [DestinationUnavailable("the disk is full"), CollectorError("this one cannot be")])
+@pytest.mark.parametrize(
+    "error", [DestinationUnavailable("the disk is full"), CollectorError("this one cannot be")]
+)
 @pytest.mark.parametrize("stopping", [True, False])
 def test_what_fails_while_the_session_is_stopped_counts_for_no_message(
-        monkeypatch: pytest.MonkeyPatch, stopping: bool, error: CollectorError) -> None:
+    monkeypatch: pytest.MonkeyPatch, stopping: bool, error: CollectorError
+) -> None:
     here, helm = world("new-delete"), Helm()
 
     def stage(*_: object) -> MemoryStaged:
@@ -496,7 +602,10 @@ def test_what_fails_while_the_session_is_stopped_counts_for_no_message(
 
     here.task = replace(here.task, route=route)
     report = here.session(helm=helm)
-    assert (report.outcome, report.collected) == (Outcome.INTERRUPTED if stopping else Outcome.FAILED, 0)
+    assert (report.outcome, report.collected) == (
+        Outcome.INTERRUPTED if stopping else Outcome.FAILED,
+        0,
+    )
     entries = [row.entry for row in here.ledger.rows.values()]
     assert [entry.attempts for entry in entries] == ([] if stopping else [1])
 
@@ -505,8 +614,11 @@ def test_put_offs_with_successes_between_them_do_not_end_fetching() -> None:
     here = world("new-delete")
     here.batch_size = 1
     here.task = replace(here.task, route=one_after_the_other(["full@here", "a@here"] * 3))
-    here.verdict = lambda recipient: Deferred(recipient, "452 full") if recipient == "full@here" else Delivered(
-        recipient, "file")
+    here.verdict = lambda recipient: (
+        Deferred(recipient, "452 full")
+        if recipient == "full@here"
+        else Delivered(recipient, "file")
+    )
     report = here.session()
     assert (report.outcome, report.failed, report.collected) == (Outcome.SUCCEEDED, 3, 2)
 
@@ -515,8 +627,9 @@ def test_a_message_refused_for_one_and_put_off_for_another_is_tried_again() -> N
     here = world("new-delete")
     here.server.messages = {"1": TEXTS["1"]}
     here.task = replace(here.task, route=everything_to("a@here", "b@here"))
-    here.verdict = lambda recipient: Deferred(recipient, "452 full") if recipient == "b@here" else Refused(
-        recipient, "554 no")
+    here.verdict = lambda recipient: (
+        Deferred(recipient, "452 full") if recipient == "b@here" else Refused(recipient, "554 no")
+    )
     report = here.session()
     assert (report.failed, report.parked) == (1, 0)
 
@@ -532,8 +645,10 @@ def test_thousands_that_were_collected_before_are_all_deleted() -> None:
 
 @pytest.mark.parametrize("refused", [{1}, {2}, {1, 2, 3, 4, 5}])
 def test_R1_without_a_thread_to_be_had_batches_are_committed_one_after_the_other(
-        refused: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is lost, and nothing committed twice, though what was submitted stays in the pool's queue."""
+    refused: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost, and nothing committed twice, though what was submitted stays in the pool's
+    queue."""
     starts: list[threading.Thread] = []
     start = threading.Thread.start
 

@@ -22,7 +22,9 @@ class Full(tempfile.SpooledTemporaryFile[bytes]):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("content", [[], [b"small"], LARGE], ids=["nothing", "in memory", "on disk"])
+@pytest.mark.parametrize(
+    "content", [[], [b"small"], LARGE], ids=["nothing", "in memory", "on disk"]
+)
 def test_it_comes_out_as_it_went_in_and_is_read_at_once(content: list[bytes]) -> None:
     coming = iter(content)
     spooled = spool(coming)
@@ -30,10 +32,14 @@ def test_it_comes_out_as_it_went_in_and_is_read_at_once(content: list[bytes]) ->
     assert b"".join(spooled) == b"".join(content)
 
 
-def test_D8_a_full_disk_is_an_error_of_ours_that_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_D8_a_full_disk_is_an_error_of_ours_that_says_where(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Full)
-    with pytest.raises(DestinationUnavailable, match=f"in {tmp_path}, .*No space left on device; make room there"):
+    with pytest.raises(
+        DestinationUnavailable, match=f"in {tmp_path}, .*No space left on device; make room there"
+    ):
         spool(LARGE)
 
 

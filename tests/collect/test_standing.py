@@ -1,4 +1,5 @@
-"""Cheap polls: when a session lists nothing because the account stands as it stood, and when it must list."""
+"""Cheap polls: when a session lists nothing because the account stands as it stood, and when it
+must list."""
 
 from __future__ import annotations
 
@@ -32,7 +33,11 @@ def test_after_a_session_with_nothing_to_do_none_lists_until_something_changes()
     assert listed(at)[1]  # finds nothing to do, and keeps how it stands
     report, did_list = listed(at)
     assert not did_list
-    assert (report.listed, dict(report.skipped_reasons), report.left) == (2, {"collected-before": 2}, 0)
+    assert (report.listed, dict(report.skipped_reasons), report.left) == (
+        2,
+        {"collected-before": 2},
+        0,
+    )
 
     at.server.messages["3"] = b"Subject: three\n\n3\n"
     report, did_list = listed(at)
@@ -50,8 +55,11 @@ def test_it_counts_as_the_session_that_listed() -> None:
     full = at.session()
     report, did_list = listed(at)
     assert not did_list
-    assert (report.listed, report.parked, dict(report.skipped_reasons)) == (
-        full.listed, full.parked, dict(full.skipped_reasons)) == (3, 1, {"collected-before": 1, "too-large": 1})
+    assert (
+        (report.listed, report.parked, dict(report.skipped_reasons))
+        == (full.listed, full.parked, dict(full.skipped_reasons))
+        == (3, 1, {"collected-before": 1, "too-large": 1})
+    )
 
 
 @pytest.mark.parametrize("mode", ["new-delete", "all-delete"])

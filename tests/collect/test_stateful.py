@@ -1,5 +1,6 @@
-"""Whatever happens in whatever order: mail that arrives, sessions that die at any step, connections that break, a full
-disk, changes of mode and limit, `clear`. A model says what must have been delivered."""
+"""Whatever happens in whatever order: mail that arrives, sessions that die at any step, connections
+that break, a full disk, changes of mode and limit, `clear`. A model says what must have been
+delivered."""
 
 from __future__ import annotations
 
@@ -27,14 +28,25 @@ from tests.collect.world import Crash, Fate, MemoryLedger, Server, World, broken
 
 Mode = Literal["all-delete", "new-delete", "new-keep"]
 MODES: list[Mode] = ["all-delete", "new-delete", "new-keep"]
-REMOTE = ("list", "headers", "fetch", "half a message", "before delete", "after delete", "before quit", "after quit")
+REMOTE = (
+    "list",
+    "headers",
+    "fetch",
+    "half a message",
+    "before delete",
+    "after delete",
+    "before quit",
+    "after quit",
+)
 PATIENCE = 4
-"""So many sessions may fail on a message's account: the next one would park it until the manifest changes."""
+"""So many sessions may fail on a message's account: the next one would park it until the manifest
+changes."""
 
 
 @dataclass
 class Doom(Fate):
-    """From the step `at` on nothing happens any more, whatever is tried; with `only`, nothing of these steps."""
+    """From the step `at` on nothing happens any more, whatever is tried; with `only`, nothing of
+    these steps."""
 
     only: tuple[str, ...] = ()
 
@@ -45,10 +57,14 @@ class Doom(Fate):
 
 
 class Mailbox(RuleBasedStateMachine):
-    """`owed` counts, by content, the copies that must have been delivered once everything has come to rest."""
+    """`owed` counts, by content, the copies that must have been delivered once everything has come
+    to rest."""
 
-    @initialize(protocol=st.sampled_from(["imap", "pop3"]), mode=st.sampled_from(MODES),
-                batch=st.sampled_from([1, 2, 100]))
+    @initialize(
+        protocol=st.sampled_from(["imap", "pop3"]),
+        mode=st.sampled_from(MODES),
+        batch=st.sampled_from([1, 2, 100]),
+    )
     def begin(self, protocol: str, mode: Mode, batch: int) -> None:
         self.world = World(Server(protocol), batch_size=batch)
         self.world.task = replace(self.world.task, mode=mode)
@@ -60,9 +76,12 @@ class Mailbox(RuleBasedStateMachine):
 
     @rule(content=st.integers(0, 3) | st.none(), count=st.integers(1, 3))
     def mail_arrives(self, content: int | None, count: int) -> None:
-        """Some of it is the same as other mail, octet for octet: two such messages are two. Not where a death has kept
-        the ledger from hearing of a deletion: then a twin would pass for the deleted message under a new number."""
-        if self._thought_there() - Counter(fingerprint([text]) for text in self.world.server.messages.values()):
+        """Some of it is the same as other mail, octet for octet: two such messages are two. Not
+        where a death has kept the ledger from hearing of a deletion: then a twin would pass for the
+        deleted message under a new number."""
+        if self._thought_there() - Counter(
+            fingerprint([text]) for text in self.world.server.messages.values()
+        ):
             content = None
         for _ in range(count):
             number = next(self.numbers)
@@ -114,8 +133,11 @@ class Mailbox(RuleBasedStateMachine):
     def somebody_deletes_a_message(self, data: st.DataObject) -> None:
         """One of which there are no twins: else nobody could say which copy is owed."""
         texts = Counter(self.world.server.messages.values())
-        single = [key for key, text in self.world.server.messages.items()
-                  if texts[text] == 1 and b"twin" not in text]
+        single = [
+            key
+            for key, text in self.world.server.messages.items()
+            if texts[text] == 1 and b"twin" not in text
+        ]
         if single:
             text = _stored(self.world.server.messages.pop(data.draw(st.sampled_from(single))))
             self.owed[text] = self._delivered()[text]
@@ -129,17 +151,26 @@ class Mailbox(RuleBasedStateMachine):
         self.world.server.refuse = set()
 
     @precondition(lambda self: self.world.batch_size > 1)
-    @rule(protocol=st.sampled_from(["imap", "pop3"]), host=st.sampled_from(["", "moved."]),
-          top=st.booleans(), backwards=st.booleans())
+    @rule(
+        protocol=st.sampled_from(["imap", "pop3"]),
+        host=st.sampled_from(["", "moved."]),
+        top=st.booleans(),
+        backwards=st.booleans(),
+    )
     def the_server_numbers_anew(self, protocol: str, host: str, top: bool, backwards: bool) -> None:
-        """And is another one, perhaps, or one spoken to otherwise. Where batches are of one, as by LMTP, a death in the
-        middle of one and new numbers together may double that message. Not where a death has kept the ledger from
-        hearing of a deletion, and a twin is left: under its new number that would pass for the deleted message."""
+        """And is another one, perhaps, or one spoken to otherwise. Where batches are of one, as by
+        LMTP, a death in the middle of one and new numbers together may double that message. Not
+        where a death has kept the ledger from hearing of a deletion, and a twin is left: under its
+        new number that would pass for the deleted message."""
         server = self.world.server
-        if self._unheard() & {fingerprint([text]) for text in server.messages.values() if b"twin" in text}:
+        if self._unheard() & {
+            fingerprint([text]) for text in server.messages.values() if b"twin" in text
+        }:
             return
         texts = list(server.messages.values())
-        server.messages = {str(next(self.numbers)): text for text in (reversed(texts) if backwards else texts)}
+        server.messages = {
+            str(next(self.numbers)): text for text in (reversed(texts) if backwards else texts)
+        }
         server.validity += 1
         server.protocol, server.top = protocol, top
         server.account = replace(server.account, host=f"{host}mail.example.org")
@@ -169,13 +200,19 @@ class Mailbox(RuleBasedStateMachine):
         assert self.world.server.messages == kept
 
     def _thought_there(self) -> Counter[Fingerprint]:
-        return Counter(row.print for row in self.world.ledger.rows.values()
-                       if row.print and row.print.content and not row.entry.deleted)
+        return Counter(
+            row.print
+            for row in self.world.ledger.rows.values()
+            if row.print and row.print.content and not row.entry.deleted
+        )
 
     def _unheard(self) -> set[Fingerprint]:
         """What is deleted, or has another number by now, without the ledger knowing."""
-        return {row.print for (_, key, _), row in self.world.ledger.rows.items()
-                if row.print and not row.entry.deleted and key not in self.world.server.messages}
+        return {
+            row.print
+            for (_, key, _), row in self.world.ledger.rows.items()
+            if row.print and not row.entry.deleted and key not in self.world.server.messages
+        }
 
     def _delivered(self) -> Counter[bytes]:
         return Counter(self.world.mailboxes.texts())
@@ -189,7 +226,12 @@ def _stored(text: bytes) -> bytes:
 
 
 def test_nothing_is_lost_or_doubled_whatever_happens() -> None:
-    run_state_machine_as_test(Mailbox, settings=settings(
-        max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)))
-
-
+    run_state_machine_as_test(
+        Mailbox,
+        settings=settings(
+            max_examples=150,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,4 +1,5 @@
-"""UIDLs as servers make them: nothing is collected twice, and nothing deleted that was not delivered."""
+"""UIDLs as servers make them: nothing is collected twice, and nothing deleted that was not
+delivered."""
 
 from __future__ import annotations
 
@@ -18,12 +19,18 @@ ODD: dict[str, Names] = {
     "all equal": lambda uid, place, session: b"same",
     "two alike": lambda uid, place, session: b"twin" if uid in (2, 3) else b"u%d" % uid,
     "other ones in each session": lambda uid, place, session: b"%d.%d" % (session, uid),
-    "changed when it was read": lambda uid, place, session: b"u%d%s" % (uid, b"S" * (session > max(uid - 4, 1))),
-    "one that is always forgotten": lambda uid, place, session: b"u%d.%d" % (uid, session if uid == 2 else 0),
+    "changed when it was read": lambda uid, place, session: (
+        b"u%d%s" % (uid, b"S" * (session > max(uid - 4, 1)))
+    ),
+    "one that is always forgotten": lambda uid, place, session: (
+        b"u%d.%d" % (uid, session if uid == 2 else 0)
+    ),
     "all forgotten once": lambda uid, place, session: b"u%d.%d" % (uid, session > 2),
     "places": lambda uid, place, session: b"%d" % place,
     "places with zeros": lambda uid, place, session: b"%08d" % place,
-    "case only": lambda uid, place, session: (b"ab", b"aB", b"Ab", b"AB", b"abc", b"ABC", b"Abc")[uid - 1],
+    "case only": lambda uid, place, session: (b"ab", b"aB", b"Ab", b"AB", b"abc", b"ABC", b"Abc")[
+        uid - 1
+    ],
     "with spaces": lambda uid, place, session: b"a b %d" % uid,
     "one without": lambda uid, place, session: b"" if uid == 3 else b"u%d" % uid,
     "none at all": lambda uid, place, session: b"",

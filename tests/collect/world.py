@@ -51,8 +51,8 @@ class Crash(BaseException):
 
 @dataclass
 class Fate:
-    """Raises at the step whose number is `at`, or at the so-manieth of a name, `on`; `steps` names all that were
-    passed. After a crash no thread gets any further."""
+    """Raises at the step whose number is `at`, or at the so-manieth of a name, `on`; `steps` names
+    all that were passed. After a crash no thread gets any further."""
 
     at: int = -1
     error: Callable[[], BaseException] = Crash
@@ -132,13 +132,21 @@ class MemorySource:
             self.server.messages = {f"#{number}": text for number, text in enumerate(texts, 1)}
         if self.server.same_uidl:
             texts = self.server.messages.values()
-            self.server.messages = {"u" if n == 1 else f"u #{n}": text for n, text in enumerate(texts, 1)}
+            self.server.messages = {
+                "u" if n == 1 else f"u #{n}": text for n, text in enumerate(texts, 1)
+            }
         shared = self.server.same_uidl and len(self.server.messages) > 1
-        yield Listing(self.server.folder,
-                      tuple(Listed(key, len(text), shared) for key, text in self.server.messages.items()),
-                      read_only=self.server.read_only, keys_stable=self.server.uidl, next_key=self.server.next_key)
+        yield Listing(
+            self.server.folder,
+            tuple(Listed(key, len(text), shared) for key, text in self.server.messages.items()),
+            read_only=self.server.read_only,
+            keys_stable=self.server.uidl,
+            next_key=self.server.next_key,
+        )
 
-    def headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+    def headers(
+        self, folder: Folder, messages: Sequence[Listed]
+    ) -> Iterator[tuple[Listed, bytes | None]]:
         self.fate.step("headers")
         self.server.headers += len(messages)
         for message in messages:
@@ -154,7 +162,9 @@ class MemorySource:
         self.fate.step("look for changes")
         return self.standing == standing
 
-    def fetch(self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD) -> Iterator[Fetched]:
+    def fetch(
+        self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD
+    ) -> Iterator[Fetched]:
         for message in messages:
             self.suspects = [message]
             self.fate.step("fetch")
@@ -163,8 +173,11 @@ class MemorySource:
             elif message.key in self.server.refuse:
                 yield Unfetched(message, "NO such luck")
             else:
-                yield Arrival(message, self._content(self.server.messages[message.key]),
-                              lambda key=message.key: "sizes differ" if key in self.server.doubt else "")  # type: ignore[misc]
+                yield Arrival(
+                    message,
+                    self._content(self.server.messages[message.key]),
+                    lambda key=message.key: "sizes differ" if key in self.server.doubt else "",
+                )  # type: ignore[misc]
 
     def _content(self, text: bytes) -> Iterator[bytes]:
         middle = len(text) // 2
@@ -234,8 +247,15 @@ def accept(recipient: str) -> DeliveryOutcome:
 class MemoryDestination:
     """Idempotent, as a Maildir is; `verdict` decides for each recipient."""
 
-    def __init__(self, mailboxes: Mailboxes, fate: Fate, batch_size: int = 100, verdict: Verdicts = accept) -> None:
-        self.mailboxes, self.fate, self.batch_size, self.verdict = mailboxes, fate, batch_size, verdict
+    def __init__(
+        self, mailboxes: Mailboxes, fate: Fate, batch_size: int = 100, verdict: Verdicts = accept
+    ) -> None:
+        self.mailboxes, self.fate, self.batch_size, self.verdict = (
+            mailboxes,
+            fate,
+            batch_size,
+            verdict,
+        )
         self.open: list[MemoryStaged] = []
         self.full = False
 
@@ -254,7 +274,9 @@ class MemoryDestination:
     def abort(self) -> None:
         """Nothing hangs."""
 
-    def stage(self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]) -> MemoryStaged:
+    def stage(
+        self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]
+    ) -> MemoryStaged:
         if self.full:
             raise DestinationUnavailable("the disk is full")
         staged = MemoryStaged(message, b"".join(content), tuple(recipients))
@@ -262,7 +284,9 @@ class MemoryDestination:
         self.fate.step("staged")
         return staged
 
-    def commit(self, staged: Sequence[MemoryStaged]) -> Iterator[tuple[MemoryStaged, tuple[DeliveryOutcome, ...]]]:
+    def commit(
+        self, staged: Sequence[MemoryStaged]
+    ) -> Iterator[tuple[MemoryStaged, tuple[DeliveryOutcome, ...]]]:
         for item in staged:
             self.fate.step("before commit")
             outcomes = tuple(self.verdict(recipient) for recipient in item.recipients)
@@ -316,15 +340,23 @@ class MemoryLedger:
             raise LeaseLost("taken")
 
     def current(self, collector: str, folder: Folder) -> Folder:
-        same = [known for known, _, _ in self.rows if (known.account, known.name) == (folder.account, folder.name)
-                and known.validity % NUMBERINGS == folder.validity]
+        same = [
+            known
+            for known, _, _ in self.rows
+            if (known.account, known.name) == (folder.account, folder.name)
+            and known.validity % NUMBERINGS == folder.validity
+        ]
         return max(same, key=lambda known: known.validity, default=folder)
 
     def known(self, collector: str, folder: Folder) -> Mapping[str, Entry]:
-        ordered = sorted((key, occurrence) for where, key, occurrence in self.rows if where == folder)
+        ordered = sorted(
+            (key, occurrence) for where, key, occurrence in self.rows if where == folder
+        )
         return {key: self.rows[folder, key, occurrence].entry for key, occurrence in ordered}
 
-    def record(self, collector: str, folder: Folder, records: Sequence[Record], now: datetime) -> None:
+    def record(
+        self, collector: str, folder: Folder, records: Sequence[Record], now: datetime
+    ) -> None:
         if not records:
             return
         self.fate.step("before record")
@@ -333,15 +365,24 @@ class MemoryLedger:
             old = self.rows.get((folder, record.key, record.occurrence))
             served, tried = (old.entry.delivered, old.entry.attempts) if old else (frozenset(), 0)
             print_ = record.fingerprint or (old.print if old else None)
-            entry = Entry(record.key, record.state, record.occurrence,
-                          tried + (record.counted or record.state in COUNTED),
-                          served | {delivered.recipient for delivered in record.delivered}, reason=record.reason,
-                          content=print_.content if print_ else "", header=print_.header if print_ else "",
-                          at=now, wait=record.wait)
+            entry = Entry(
+                record.key,
+                record.state,
+                record.occurrence,
+                tried + (record.counted or record.state in COUNTED),
+                served | {delivered.recipient for delivered in record.delivered},
+                reason=record.reason,
+                content=print_.content if print_ else "",
+                header=print_.header if print_ else "",
+                at=now,
+                wait=record.wait,
+            )
             self.put(folder, entry, print_)
         self.fate.step("after record")
 
-    def record_deleted(self, collector: str, folder: Folder, keys: Iterable[str], now: datetime) -> None:
+    def record_deleted(
+        self, collector: str, folder: Folder, keys: Iterable[str], now: datetime
+    ) -> None:
         self.fate.step("before record of deletion")
         self.kept = None
         for place, row in self.rows.items():
@@ -352,38 +393,72 @@ class MemoryLedger:
     def orphaned(self, collector: str, folders: Sequence[Folder]) -> bool:
         return bool(self._orphans(folders))
 
-    def orphans(self, collector: str, folders: Sequence[Folder], headers: Iterable[str],
-                content: str = "") -> Sequence[Orphan]:
+    def orphans(
+        self, collector: str, folders: Sequence[Folder], headers: Iterable[str], content: str = ""
+    ) -> Sequence[Orphan]:
         wanted = set(headers)
-        return [orphan for orphan in self._orphans(folders) if orphan.fingerprint.header in wanted
-                and content in ("", orphan.fingerprint.content)]
+        return [
+            orphan
+            for orphan in self._orphans(folders)
+            if orphan.fingerprint.header in wanted and content in ("", orphan.fingerprint.content)
+        ]
 
-    def orphans_with(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Mapping[str, int]:
-        return Counter(orphan.fingerprint.header for orphan in self.orphans(collector, folders, headers))
+    def orphans_with(
+        self, collector: str, folders: Sequence[Folder], headers: Iterable[str]
+    ) -> Mapping[str, int]:
+        return Counter(
+            orphan.fingerprint.header for orphan in self.orphans(collector, folders, headers)
+        )
 
-    def listed_with(self, collector: str, folders: Sequence[Folder], headers: Iterable[str]) -> Mapping[str, int]:
+    def listed_with(
+        self, collector: str, folders: Sequence[Folder], headers: Iterable[str]
+    ) -> Mapping[str, int]:
         wanted = set(headers)
-        return Counter(row.print.header for (folder, _, _), row in self.rows.items()
-                       if folder in folders and row.entry.state is MessageState.LISTED
-                       and row.print and row.print.header in wanted)
+        return Counter(
+            row.print.header
+            for (folder, _, _), row in self.rows.items()
+            if folder in folders
+            and row.entry.state is MessageState.LISTED
+            and row.print
+            and row.print.header in wanted
+        )
 
     def _orphans(self, folders: Sequence[Folder]) -> list[Orphan]:
-        return [Orphan(row.number, folder, row.entry, row.print) for (folder, _, _), row in self.rows.items()
-                if folder not in folders and not row.entry.deleted and row.print and row.print.content]
+        return [
+            Orphan(row.number, folder, row.entry, row.print)
+            for (folder, _, _), row in self.rows.items()
+            if folder not in folders and not row.entry.deleted and row.print and row.print.content
+        ]
 
-    def adopt(self, collector: str, folder: Folder, adoptions: Sequence[Adoption], now: datetime) -> None:
+    def adopt(
+        self, collector: str, folder: Folder, adoptions: Sequence[Adoption], now: datetime
+    ) -> None:
         self.fate.step("before adopt")
         self.kept = None
         for adoption in adoptions:
-            there = [occurrence for where, key, occurrence in self.rows if (where, key) == (folder, adoption.key)]
+            there = [
+                occurrence
+                for where, key, occurrence in self.rows
+                if (where, key) == (folder, adoption.key)
+            ]
             for occurrence in there:
                 if not (row := self.rows[folder, adoption.key, occurrence]).entry.content:
                     assert row.entry.state is not MessageState.COLLECTED
                     del self.rows[folder, adoption.key, occurrence]
-            [(place, row)] = [(place, row) for place, row in self.rows.items()
-                              if row.number == adoption.orphan.number]
+            [(place, row)] = [
+                (place, row)
+                for place, row in self.rows.items()
+                if row.number == adoption.orphan.number
+            ]
             del self.rows[place]
-            nth = max((occ + 1 for where, key, occ in self.rows if (where, key) == (folder, adoption.key)), default=0)
+            nth = max(
+                (
+                    occ + 1
+                    for where, key, occ in self.rows
+                    if (where, key) == (folder, adoption.key)
+                ),
+                default=0,
+            )
             entry = replace(row.entry, key=adoption.key, occurrence=nth, state=adoption.state)
             self.rows[folder, adoption.key, nth] = Row(row.number, entry, row.print)
         self.fate.step("after adopt")
@@ -428,7 +503,9 @@ class Helm:
 
 
 def everything_to(*addresses: str) -> Callable[[bytes], Routing]:
-    routing = Routing(tuple(RoutedRecipient(address, "forward", None, None, "forwardTo") for address in addresses))
+    routing = Routing(
+        tuple(RoutedRecipient(address, "forward", None, None, "forwardTo") for address in addresses)
+    )
     return lambda head: routing
 
 
@@ -439,7 +516,9 @@ class World:
     server: Server = field(default_factory=Server)
     mailboxes: Mailboxes = field(default_factory=Mailboxes)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
-    task: Task = field(default_factory=lambda: Task("sales", "new-keep", 100, 10_000, everything_to("a@here")))
+    task: Task = field(
+        default_factory=lambda: Task("sales", "new-keep", 100, 10_000, everything_to("a@here"))
+    )
     batch_size: int = 100
     verdict: Verdicts = accept
     full: bool = False
@@ -452,10 +531,17 @@ class World:
         self.source = MemorySource(self.server, fate)
         self.destination = MemoryDestination(self.mailboxes, fate, self.batch_size, self.verdict)
         self.destination.full = self.full
-        session = Session(self.task, self.source, self.destination, self.ledger, helm or Helm(), lambda: self.now)
+        session = Session(
+            self.task, self.source, self.destination, self.ledger, helm or Helm(), lambda: self.now
+        )
         report = session.run()
-        assert report.listed == report.collected + report.skipped + report.parked + report.failed + report.left
-        assert self.destination.open == [] or (report.error and report.error.reason == "LedgerUnavailable")
+        assert (
+            report.listed
+            == report.collected + report.skipped + report.parked + report.failed + report.left
+        )
+        assert self.destination.open == [] or (
+            report.error and report.error.reason == "LedgerUnavailable"
+        )
         assert self.source.closed
         return report
 

@@ -1,4 +1,5 @@
-"""A daemon without mail, as a process: `python -m tests.control.daemon_process MANIFESTS STATE [stubborn]`.
+"""A daemon without mail, as a process: `python -m tests.control.daemon_process MANIFESTS STATE
+[stubborn]`.
 
 Its sessions print their collector's name; stubborn ones never look whether they should stop.
 """

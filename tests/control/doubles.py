@@ -14,7 +14,15 @@ from reconciler.control.clock import Clock
 from reconciler.control.sessions import Finished, Work
 from reconciler.manifests.spec import seconds
 from reconciler.model.errors import LedgerUnavailable
-from reconciler.model.history import Declared, Declaring, FailedMessage, History, LastGood, ParkedMessage, Retry
+from reconciler.model.history import (
+    Declared,
+    Declaring,
+    FailedMessage,
+    History,
+    LastGood,
+    ParkedMessage,
+    Retry,
+)
 from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals
 
 
@@ -25,7 +33,8 @@ def report(started: datetime, finished: datetime, error: Failure | None = None) 
 
 @dataclass
 class VirtualSessions:
-    """Each session lasts `length` seconds, or until it is stopped: then `finishing` seconds more."""
+    """Each session lasts `length` seconds, or until it is stopped: then `finishing` seconds
+    more."""
 
     clock: Clock
     length: float = 1.0
@@ -51,8 +60,17 @@ class VirtualSessions:
         if stopped:
             done = replace(done, outcome=Outcome.INTERRUPTED, error=None)
         interval = seconds(work.collector.effective.collect.interval)
-        return Finished(done, decide(done, work.retry, work.collector.effective_digest, interval, self.clock.now(),
-                                     chance=lambda: 0.0))
+        return Finished(
+            done,
+            decide(
+                done,
+                work.retry,
+                work.collector.effective_digest,
+                interval,
+                self.clock.now(),
+                chance=lambda: 0.0,
+            ),
+        )
 
     async def _last(self, work: Work) -> bool:
         end = self.clock.monotonic() + self.length
@@ -103,7 +121,8 @@ class _Row:
 
 
 class MemoryRegistry:
-    """A `Registry` that forgets when it is dropped. `broken`: raise LedgerUnavailable at every write."""
+    """A `Registry` that forgets when it is dropped. `broken`: raise LedgerUnavailable at every
+    write."""
 
     def __init__(self) -> None:
         self.rows: dict[str, _Row] = {}
@@ -124,7 +143,10 @@ class MemoryRegistry:
         row = self.rows.setdefault(name, _Row(Declared(name, 0, 1), ""))
         row.retired = False
         if row.digest != digest:
-            row.digest, row.declared = digest, replace(row.declared, generation=row.declared.generation + 1)
+            row.digest, row.declared = (
+                digest,
+                replace(row.declared, generation=row.declared.generation + 1),
+            )
         return row.declared
 
     def rename(self, names: Mapping[str, str]) -> Collection[str]:
@@ -142,8 +164,11 @@ class MemoryRegistry:
 
     def histories(self, names: Iterable[str] | None = None) -> Mapping[str, History]:
         wanted = self.rows if names is None else set(names)
-        return {name: History(row.declared, row.totals, row.last, row.retry, row.size)
-                for name, row in self.rows.items() if name in wanted and not row.retired}
+        return {
+            name: History(row.declared, row.totals, row.last, row.retry, row.size)
+            for name, row in self.rows.items()
+            if name in wanted and not row.retired
+        }
 
     def sessions(self, name: str, limit: int = 20) -> Sequence[SessionReport]:
         last = self.rows[name].last
@@ -171,7 +196,9 @@ class MemoryRegistry:
         self._check()
         self.rows[name].retry = retry
 
-    def save_last_good(self, changed: Sequence[LastGood], gone: Sequence[tuple[str, str]], now: datetime) -> None:
+    def save_last_good(
+        self, changed: Sequence[LastGood], gone: Sequence[tuple[str, str]], now: datetime
+    ) -> None:
         self._check()
         self.good.update({(one.kind, one.name): one for one in changed})
         for key in gone:

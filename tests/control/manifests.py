@@ -8,9 +8,14 @@ from pathlib import Path
 
 def text(name: str, interval: str = "5m", **more: str) -> str:
     lines = [
-        "apiVersion: mailcollector/v1", "kind: MailCollector", f"metadata: {{name: {name}}}", "spec:",
+        "apiVersion: mailcollector/v1",
+        "kind: MailCollector",
+        f"metadata: {{name: {name}}}",
+        "spec:",
         "  source: {protocol: imap, host: imap.example, username: u, password: {env: P}}",
-        f"  collect: {{interval: {interval}}}", f"  recipient: {{forwardTo: {name}@local.example}}"]
+        f"  collect: {{interval: {interval}}}",
+        f"  recipient: {{forwardTo: {name}@local.example}}",
+    ]
     lines += [f"  {key}: {value}" for key, value in more.items()]
     return "\n".join(lines) + "\n"
 

@@ -1,6 +1,8 @@
-"""Hosts that are away in every way there is, and collectors of them, in virtual time; all else is the real thing.
+"""Hosts that are away in every way there is, and collectors of them, in virtual time; all else is
+the real thing.
 
-`python -m tests.control.outages` prints the table of 300 collectors of one host, of each interval, length and way.
+`python -m tests.control.outages` prints the table of 300 collectors of one host, of each interval,
+length and way.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ SILENCE = 60.0
 WAYS: dict[str, tuple[float, Failure]] = {
     "closes before its greeting": (0.01, Failure("ConnectionFailed", "closed", of_address=True)),
     "swallows what is sent": (SILENCE, Failure("ConnectionFailed", "silence")),
-    "NO [UNAVAILABLE] at login": (0.05, Failure("SourceUnavailable", "NO [UNAVAILABLE] backend is down")),
+    "NO [UNAVAILABLE] at login": (
+        0.05,
+        Failure("SourceUnavailable", "NO [UNAVAILABLE] backend is down"),
+    ),
     "nothing listens": (0.001, Failure("ConnectionFailed", "refused")),
     "BYE in its greeting": (0.01, Failure("SourceUnavailable", "BYE maintenance", of_address=True)),
     "babbles": (0.01, Failure("ProtocolViolation", "HTTP/1.1 502 Bad Gateway")),
@@ -68,9 +73,18 @@ class Servers:
             failure = await self._collect(work)
         self.running[host] -= 1
         outcome = Outcome.FAILED if failure else Outcome.SUCCEEDED
-        done = work.judge(SessionReport(began, self.clock.now(), outcome, collected=self.collected, error=failure))
+        done = work.judge(
+            SessionReport(began, self.clock.now(), outcome, collected=self.collected, error=failure)
+        )
         interval = seconds(work.collector.effective.collect.interval)
-        retry = decide(done, work.retry, work.collector.effective_digest, interval, self.clock.now(), lambda: 0.0)
+        retry = decide(
+            done,
+            work.retry,
+            work.collector.effective_digest,
+            interval,
+            self.clock.now(),
+            lambda: 0.0,
+        )
         self.kept[name] = retry
         return Finished(done, retry)
 
@@ -98,7 +112,9 @@ class Servers:
 class World:
     """Collectors of some hosts."""
 
-    def __init__(self, *, sessions: int = 32, per_host: int = 8, clock: VirtualClock | None = None) -> None:
+    def __init__(
+        self, *, sessions: int = 32, per_host: int = 8, clock: VirtualClock | None = None
+    ) -> None:
         self.clock = clock or VirtualClock()
         self.servers = Servers(self.clock)
         self.admission = Admission(sessions, lambda _: HostLimits(per_host))
@@ -116,7 +132,11 @@ class World:
 
     def attempts(self, begin: float, end: float, names: Iterable[str] | None = None) -> list[float]:
         wanted = None if names is None else set(names)
-        return [at for at, name in self.servers.attempts if begin <= at < end and (wanted is None or name in wanted)]
+        return [
+            at
+            for at, name in self.servers.attempts
+            if begin <= at < end and (wanted is None or name in wanted)
+        ]
 
     def back(self, since: float) -> dict[str, float]:
         """Seconds after `since` until each was let in for the first time."""
@@ -135,8 +155,8 @@ class World:
 
 @dataclass(frozen=True)
 class Outage:
-    """What came of one: attempts in it, seconds after its end until each that waited was back, and the most logins
-    that began in a second then."""
+    """What came of one: attempts in it, seconds after its end until each that waited was back, and
+    the most logins that began in a second then."""
 
     tried: int
     steady: list[float]
@@ -166,22 +186,53 @@ async def outage(way: str, minutes: float, every: float, interval: str, count: i
     rate = max(Counter(int(at) for at, _ in world.servers.logins if at >= end).values())
     await world.end()
     since = min(tried, default=begin) + SILENCE + 1
-    return Outage(len(tried), [at for at in tried if at >= since], sorted(back[name] for name in waiting), rate)
+    return Outage(
+        len(tried),
+        [at for at in tried if at >= since],
+        sorted(back[name] for name in waiting),
+        rate,
+    )
 
 
-def many(count: int, host: str = "imap.example", interval: str = "5s", prefix: str = "c", port: int = 993,
-         **spec: Any) -> list[Declaration]:
-    source: dict[str, Any] = {"protocol": "imap", "host": host, "port": port, "password": {"file": "secret"}}
-    return [collector(f"{prefix}{number}", source={**source, "username": f"{prefix}{number}"},
-                      collect={"interval": interval}, **spec) for number in range(count)]
+def many(
+    count: int,
+    host: str = "imap.example",
+    interval: str = "5s",
+    prefix: str = "c",
+    port: int = 993,
+    **spec: Any,
+) -> list[Declaration]:
+    source: dict[str, Any] = {
+        "protocol": "imap",
+        "host": host,
+        "port": port,
+        "password": {"file": "secret"},
+    }
+    return [
+        collector(
+            f"{prefix}{number}",
+            source={**source, "username": f"{prefix}{number}"},
+            collect={"interval": interval},
+            **spec,
+        )
+        for number in range(count)
+    ]
 
 
 if __name__ == "__main__":
-    print("| way | interval | away | attempts | waited | first | half | all | logins a second |\n" + "|---" * 9 + "|")
+    print(
+        "| way | interval | away | attempts | waited | first | half | all | logins a second |\n"
+        + "|---" * 9
+        + "|"
+    )
     for chosen in WAYS:
         for text, length in (("5s", 5.0), ("5m", 300.0)):
             for lasted in (1, 10, 60):
-                found = virtual(lambda: outage(chosen, lasted, length, text))  # noqa: B023  # run at once
+                # run at once
+                found = virtual(lambda: outage(chosen, lasted, length, text))  # noqa: B023
                 times = found.back or [0.0]
-                print(f"| {chosen} | {text} | {lasted} min | {found.tried} | {len(found.back)} | {times[0]:.1f} | "
-                      f"{times[len(times) // 2]:.1f} | {times[-1]:.1f} | {found.rate} |", flush=True)
+                print(
+                    f"| {chosen} | {text} | {lasted} min | {found.tried} | {len(found.back)} | {times[0]:.1f} | "
+                    f"{times[len(times) // 2]:.1f} | {times[-1]:.1f} | {found.rate} |",
+                    flush=True,
+                )

@@ -1,4 +1,5 @@
-"""Who may begin a session, in virtual time: per-host limits of sessions and of logins, and turns between hosts."""
+"""Who may begin a session, in virtual time: per-host limits of sessions and of logins, and turns
+between hosts."""
 
 from __future__ import annotations
 
@@ -83,7 +84,9 @@ def test_a_place_that_was_given_up_costs_no_login() -> None:
     async def scenario() -> None:
         door = Door(HostLimits(9, 60))
         door.ask("h")
-        given_up = door.admission.request(place("h"), lambda _: pytest.fail("admitted all the same"))
+        given_up = door.admission.request(
+            place("h"), lambda _: pytest.fail("admitted all the same")
+        )
         door.ask("h")
         door.admission.cancel(given_up)
         await asyncio.sleep(5)
@@ -128,11 +131,23 @@ def test_nothing_is_remembered_of_hosts_without_a_login_limit() -> None:
     virtual(scenario)
 
 
-@pytest.mark.parametrize(("host", "known"), [
-    ("imap.gmail.com", True), ("pop.googlemail.com", True), ("outlook.office365.com", True), ("imap.yandex.ru", True),
-    ("imap.mail.ru", True), ("export.imap.mail.yahoo.com", True), ("imap.mail.me.com", True), ("gmail.com", True),
-    ("notgmail.com", False), ("gmail.com.example.org", False), ("192.0.2.1", False), ("com", False),
-])
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("imap.gmail.com", True),
+        ("pop.googlemail.com", True),
+        ("outlook.office365.com", True),
+        ("imap.yandex.ru", True),
+        ("imap.mail.ru", True),
+        ("export.imap.mail.yahoo.com", True),
+        ("imap.mail.me.com", True),
+        ("gmail.com", True),
+        ("notgmail.com", False),
+        ("gmail.com.example.org", False),
+        ("192.0.2.1", False),
+        ("com", False),
+    ],
+)
 def test_presets_go_by_the_domain_a_host_is_in(host: str, known: bool) -> None:
     assert (preset(canonical(host)) is not ELSEWHERE) is known
     assert (preset(canonical(host)).logins is not None) is known

@@ -72,7 +72,11 @@ def test_N7_checks_of_a_silent_server_delay_no_turn(tmp_path: Path) -> None:
             save(tmp_path, f"c{number}", text(f"c{number}"))
         await world.turn()
         checks = world.control._checks = Checks(silent.check, world.admission)
-        asked = [asyncio.create_task(world.control.check(f"c{number}")) for number in range(12) for _ in range(2)]
+        asked = [
+            asyncio.create_task(world.control.check(f"c{number}"))
+            for number in range(12)
+            for _ in range(2)
+        ]
         await silent.until(AT_ONCE)
         save(tmp_path, "new", text("new"))
         async with asyncio.timeout(GENEROUS):
@@ -90,7 +94,9 @@ def test_N7_checks_of_a_silent_server_delay_no_turn(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_what_users_ask_the_ledger_delays_no_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_users_ask_the_ledger_delays_no_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario() -> None:
         world, end = World(tmp_path), threading.Event()
         save(tmp_path, "a", text("a"))
@@ -172,6 +178,7 @@ def test_a_check_that_fails_to_begin_says_so_to_everybody(tmp_path: Path) -> Non
 
 # What a check learns counts for sessions
 
+
 def answering(*failures: Failure | None, lasts: float = 0.0) -> tuple[list[str], Check]:
     """A check to which the server says one of these after the other; who was asked."""
     waiting, asked = list(failures), list[str]()
@@ -187,8 +194,13 @@ def answering(*failures: Failure | None, lasts: float = 0.0) -> tuple[list[str],
 
 
 def learning(world: World, check: Check) -> None:
-    pool = SessionPool(lambda *_: pytest.fail("no session"), decide, world.registry, 1,
-                       lambda: EPOCH + timedelta(seconds=time.monotonic()))  # the world's clock, from any thread
+    pool = SessionPool(
+        lambda *_: pytest.fail("no session"),
+        decide,
+        world.registry,
+        1,
+        lambda: EPOCH + timedelta(seconds=time.monotonic()),
+    )  # the world's clock, from any thread
     world.control._checks = Checks(check, world.admission, world.loops, pool.learn)
 
 
@@ -197,12 +209,19 @@ UNCERTAIN = Failure("LoginRefused", "no")
 THROTTLED = Failure("Throttled", "too many", retry_after=1800.0)
 
 
-@pytest.mark.parametrize(("failures", "checks", "reason", "at_least"), [
-    ([REFUSED], 1, "AuthenticationFailed", 3600), ([UNCERTAIN], 3, "AuthenticationFailed", 3600),
-    ([UNCERTAIN, REFUSED], 2, "AuthenticationFailed", 3600), ([THROTTLED], 1, "Throttled", 1800),
-    ([Failure("AccountNotReady", "switched off")], 1, "AccountNotReady", 600)])
+@pytest.mark.parametrize(
+    ("failures", "checks", "reason", "at_least"),
+    [
+        ([REFUSED], 1, "AuthenticationFailed", 3600),
+        ([UNCERTAIN], 3, "AuthenticationFailed", 3600),
+        ([UNCERTAIN, REFUSED], 2, "AuthenticationFailed", 3600),
+        ([THROTTLED], 1, "Throttled", 1800),
+        ([Failure("AccountNotReady", "switched off")], 1, "AccountNotReady", 600),
+    ],
+)
 def test_R3_what_a_server_says_to_a_check_s_login_holds_for_sessions(
-        failures: list[Failure], checks: int, reason: str, at_least: float, tmp_path: Path) -> None:
+    failures: list[Failure], checks: int, reason: str, at_least: float, tmp_path: Path
+) -> None:
     async def scenario() -> None:
         world = World(tmp_path)
         save(tmp_path, "a", text("a", "5s"))
@@ -227,11 +246,19 @@ def test_R3_what_a_server_says_to_a_check_s_login_holds_for_sessions(
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("failure", [
-    Failure("ConnectionFailed", "no"), Failure("DestinationUnavailable", "full"), Failure("TlsRefused", "expired"),
-    Failure("SecretUnavailable", "no such file"), Failure("ProtocolViolation", "what")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure("ConnectionFailed", "no"),
+        Failure("DestinationUnavailable", "full"),
+        Failure("TlsRefused", "expired"),
+        Failure("SecretUnavailable", "no such file"),
+        Failure("ProtocolViolation", "what"),
+    ],
+)
 def test_what_a_check_finds_besides_delays_no_session(failure: Failure, tmp_path: Path) -> None:
     """But for the pause of its host, where that let nobody in (`control.doors`)."""
+
     async def scenario() -> None:
         world = World(tmp_path)
         save(tmp_path, "a", text("a", "5s"))
@@ -275,8 +302,11 @@ def test_a_check_whose_login_goes_well_ends_the_back_off_of_a_refused_one(tmp_pa
     asyncio.run(scenario())
 
 
-def test_no_session_begins_while_its_account_is_checked_and_one_that_runs_teaches_nothing(tmp_path: Path) -> None:
+def test_no_session_begins_while_its_account_is_checked_and_one_that_runs_teaches_nothing(
+    tmp_path: Path,
+) -> None:
     """By POP3 one of the two would find the maildrop in use."""
+
     async def scenario() -> None:
         world = World(tmp_path)
         save(tmp_path, "a", text("a", "1h"))

@@ -43,7 +43,9 @@ def test_once_when_it_breaks_and_once_when_it_is_mended(root: Path) -> None:
         assert (b["stalled"], b["errors"], "last_good_runs" in b) == ("b", 2, False)
         assert await said(world) == []
         save(root, "a")
-        assert await said(world) == [{"event": "mended", "log_level": "info", "manifest": f"{root}/a.yaml"}]
+        assert await said(world) == [
+            {"event": "mended", "log_level": "info", "manifest": f"{root}/a.yaml"}
+        ]
         (root / "b.yaml").unlink()
         assert [line["event"] for line in await said(world)] == ["mended"]
 
@@ -61,7 +63,10 @@ def test_Y17_a_vanished_directory_and_held_collectors(root: Path) -> None:
         assert gone["rule"] == "directory-vanished"
         shutil.copytree(root.with_name("away"), root, ignore=lambda *_: ["a.yaml", "b.yaml"])
         held = await said(world)
-        assert {line["event"]: line.get("collectors") for line in held} == {"mended": None, "held": "a, b"}
+        assert {line["event"]: line.get("collectors") for line in held} == {
+            "mended": None,
+            "held": "a, b",
+        }
         assert await said(world) == []
 
     asyncio.run(scenario())

@@ -1,4 +1,5 @@
-"""Add, change, break, mend, remove: the list tells the truth at each step, and the other loops never restart."""
+"""Add, change, break, mend, remove: the list tells the truth at each step, and the other loops
+never restart."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def check(collector: DesiredCollector, _control: SessionControl) -> CheckReport:
 
 
 class World:
-    """A control loop over a directory on disk, sessions that take a moment, and a registry in memory."""
+    """A control loop over a directory on disk, sessions that take a moment, and a registry in
+    memory."""
 
     def __init__(self, root: Path, registry: MemoryRegistry | None = None) -> None:
         self.root = root
@@ -47,11 +49,21 @@ class World:
         self.defects = Defects()
         self.board = Board(self.clock, self.defects)
         self.admission = Admission(32, lambda _: HostLimits(32))
-        self.loops = Loops(self.sessions, self.admission, self.clock, self.board, defects=self.defects)
-        self.controller = Controller(Directory(root), self.registry, self.loops, self.board, self.clock)
+        self.loops = Loops(
+            self.sessions, self.admission, self.clock, self.board, defects=self.defects
+        )
+        self.controller = Controller(
+            Directory(root), self.registry, self.loops, self.board, self.clock
+        )
         self.board.connect(self.loops.state, self.controller.ended)
-        self.control = Control(self.controller, self.loops, self.board, self.registry,
-                               Checks(check, self.admission), self.clock)
+        self.control = Control(
+            self.controller,
+            self.loops,
+            self.board,
+            self.registry,
+            Checks(check, self.admission),
+            self.clock,
+        )
 
     async def turn(self) -> dict[str, Status]:
         """One turn, and what follows from it at once; what is shown then."""
@@ -85,19 +97,32 @@ def test_add_change_break_mend_remove(root: Path) -> None:
 
         save(root, "sales")
         sales = (await world.turn())["sales"]
-        assert said(sales) == {"Ready": "True Collected", "Reconciling": "False UpToDate", "Stalled": "False NoProblem"}
+        assert said(sales) == {
+            "Ready": "True Collected",
+            "Reconciling": "False UpToDate",
+            "Stalled": "False NoProblem",
+        }
         assert (sales.generation, sales.observed_generation, sales.totals.sessions) == (1, 1, 1)
 
         save(root, "sales", text("sales", "10m"))
         changed = (await world.turn())["sales"]
-        assert (changed.generation, changed.observed_generation, changed.totals.sessions) == (2, 2, 2)
+        assert (changed.generation, changed.observed_generation, changed.totals.sessions) == (
+            2,
+            2,
+            2,
+        )
         assert changed.loop_started_at != sales.loop_started_at
 
         save(root, "sales", text("sales", "4s"))
         broken = (await world.turn())["sales"]
-        assert said(broken) == {"Ready": "True Collected", "Reconciling": "False UpToDate",
-                                "Stalled": "True InvalidManifest"}
-        assert f"{root}/sales.yaml:6:" in next(one.message for one in broken.conditions if one.type == "Stalled")
+        assert said(broken) == {
+            "Ready": "True Collected",
+            "Reconciling": "False UpToDate",
+            "Stalled": "True InvalidManifest",
+        }
+        assert f"{root}/sales.yaml:6:" in next(
+            one.message for one in broken.conditions if one.type == "Stalled"
+        )
         assert (broken.generation, broken.loop_started_at) == (2, changed.loop_started_at)
 
         save(root, "sales", text("sales", "10m"))
@@ -127,8 +152,11 @@ def test_the_last_good_one_runs_after_a_restart_over_a_broken_directory(root: Pa
         (root / "a.yaml").write_text("spec: [")
         world = World(root, registry)
         found = await world.turn()
-        assert said(found["a"]) == {"Ready": "True Collected", "Reconciling": "False UpToDate",
-                                    "Stalled": "True InvalidManifest"}
+        assert said(found["a"]) == {
+            "Ready": "True Collected",
+            "Reconciling": "False UpToDate",
+            "Stalled": "True InvalidManifest",
+        }
         assert {name for name, _ in world.sessions.started} == {"a", "b"}
         assert [status.generation for status in found.values()] == [1, 1]
 
@@ -145,10 +173,14 @@ def test_all_that_vanish_at_once_are_held_until_that_is_confirmed(root: Path) ->
         (root / "b.yaml").unlink()
         held = await world.turn()
         assert {said(status)["Stalled"] for status in held.values()} == {"True Held"}
-        assert [one.loop_started_at for one in held.values()] == [one.loop_started_at for one in before.values()]
+        assert [one.loop_started_at for one in held.values()] == [
+            one.loop_started_at for one in before.values()
+        ]
         assert world.controller.plan.count() == {"Hold": 2}
         again = World(root, world.registry)
-        assert {said(status)["Stalled"] for status in (await again.turn()).values()} == {"True Held"}
+        assert {said(status)["Stalled"] for status in (await again.turn()).values()} == {
+            "True Held"
+        }
         (root / ".allow-empty").touch()
         assert await world.turn() == {}
 
@@ -194,8 +226,11 @@ def test_a_first_seen_bad_one_is_listed_and_recovers(root: Path) -> None:
         world = World(root)
         save(root, "a", text("a", "4s"))
         bad = (await world.turn())["a"]
-        assert said(bad) == {"Ready": "False InvalidManifest", "Reconciling": "False UpToDate",
-                             "Stalled": "True InvalidManifest"}
+        assert said(bad) == {
+            "Ready": "False InvalidManifest",
+            "Reconciling": "False UpToDate",
+            "Stalled": "True InvalidManifest",
+        }
         save(root, "a")
         assert said((await world.turn())["a"])["Ready"] == "True Collected"
 
@@ -212,7 +247,9 @@ def test_a_disabled_one_is_listed_and_a_labelled_one_is_not_restarted(root: Path
         save(root, "b", text("b").replace("{name: b}", "{name: b, labels: {team: x}}"))
         after = await world.turn()
         assert after["b"].loop_started_at == before["b"].loop_started_at
-        assert [found.metadata.name for found in world.control.list(labels=[selector("team=x")])] == ["b"]
+        assert [
+            found.metadata.name for found in world.control.list(labels=[selector("team=x")])
+        ] == ["b"]
 
     run(scenario())
 
@@ -296,12 +333,16 @@ def test_a_saved_file_is_acted_upon(root: Path) -> None:
         async with watched(world):
             await until(world, lambda found: "steady" in found)
             save(root, "a")
-            await until(world, lambda found: "a" in found and found["a"].status.totals.sessions == 1)
+            await until(
+                world, lambda found: "a" in found and found["a"].status.totals.sessions == 1
+            )
             save(root, "a", text("a", "1h"))
             await until(world, lambda found: found["a"].status.observed_generation == 2)
             (root / "a.yaml").unlink()
             await until(world, lambda found: list(found) == ["steady"])
-            assert world.sessions.starts("steady") == [pytest.approx(world.sessions.starts("steady")[0])]
+            assert world.sessions.starts("steady") == [
+                pytest.approx(world.sessions.starts("steady")[0])
+            ]
 
     run(scenario())
 
@@ -340,7 +381,9 @@ def test_M12_a_renamed_collector_waits_for_the_old_one_and_has_its_history(root:
     run(scenario())
 
 
-def test_a_changed_spec_tries_again_what_is_parked_and_an_unchanged_one_does_not(root: Path) -> None:
+def test_a_changed_spec_tries_again_what_is_parked_and_an_unchanged_one_does_not(
+    root: Path,
+) -> None:
     async def scenario() -> None:
         world = World(root)
         save(root, "a")
@@ -348,8 +391,11 @@ def test_a_changed_spec_tries_again_what_is_parked_and_an_unchanged_one_does_not
         save(root, "b")
         save(root, "a", text("a", "1h"))
         await world.turn()
-        assert [(work.collector.effective.collect.interval, work.unpark) for work in world.sessions.works
-                if work.collector.name == "a"] == [("5m", True), ("1h", True)]
+        assert [
+            (work.collector.effective.collect.interval, work.unpark)
+            for work in world.sessions.works
+            if work.collector.name == "a"
+        ] == [("5m", True), ("1h", True)]
         again = World(root, world.registry)  # the same as before the restart
         await again.turn()
         version = again.controller._decision
@@ -360,7 +406,8 @@ def test_a_changed_spec_tries_again_what_is_parked_and_an_unchanged_one_does_not
 
 
 def test_a_removed_collector_is_retired_once_its_session_is_over_however_often_the_ledger_fails(
-        root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario() -> None:
         world = World(root)
         world.sessions.length = 0.2

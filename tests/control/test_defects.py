@@ -1,4 +1,5 @@
-"""A defect of ours that comes up for one collector stops nothing else, is told, counted and shown, and passes."""
+"""A defect of ours that comes up for one collector stops nothing else, is told, counted and shown,
+and passes."""
 
 from __future__ import annotations
 
@@ -30,7 +31,13 @@ from tests.control.virtual import virtual
 NAMES = ("a", "b", "c", "d")
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, holder: Any, name: str, about: Callable[..., str], bad: set[str]) -> None:
+def failing(
+    monkeypatch: pytest.MonkeyPatch,
+    holder: Any,
+    name: str,
+    about: Callable[..., str],
+    bad: set[str],
+) -> None:
     """From now on this function fails for the collectors that are `bad`."""
     original = getattr(holder, name)
 
@@ -85,8 +92,9 @@ def assert_the_others_are_as_declared(world: World, shown: dict[str, Status], wh
 
 
 @pytest.mark.parametrize("where", PLACES)
-def test_one_collector_s_defect_stops_none_of_the_others(where: str, tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_collector_s_defect_stops_none_of_the_others(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario() -> None:
         world, bad = World(tmp_path), {"b"}
         if where in GOING | {"replaced", "updated"}:
@@ -99,7 +107,9 @@ def test_one_collector_s_defect_stops_none_of_the_others(where: str, tmp_path: P
             await world.turn()
             shown = await world.turn()
         assert_the_others_are_as_declared(world, shown, where)
-        assert ("in carrying out the plan of b" in world.controller.trouble) == (where not in {"drawn", "retired"})
+        assert ("in carrying out the plan of b" in world.controller.trouble) == (
+            where not in {"drawn", "retired"}
+        )
         defects = [one for one in told if one["event"] == "defect"]
         assert [one["collector"] for one in defects] == ["b"]  # once, however often it was tried
         assert world.control.internal_errors > 0
@@ -110,15 +120,19 @@ def test_one_collector_s_defect_stops_none_of_the_others(where: str, tmp_path: P
         world.board.changed("b")
         shown = await world.turn()
         assert world.controller.trouble == ""
-        assert (world.registry.rows["b"].retired if where in GOING else
-                said(shown["b"])["Stalled"] == "False NoProblem")
+        assert (
+            world.registry.rows["b"].retired
+            if where in GOING
+            else said(shown["b"])["Stalled"] == "False NoProblem"
+        )
         await world.loops.shut_down(1, 1)
 
     asyncio.run(scenario())
 
 
 def test_a_session_that_ends_by_a_defect_gives_its_place_back_and_is_tried_again(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scenario() -> None:
         world, bad = Outages(sessions=2, per_host=1), {"c1"}
         failing(monkeypatch, world.servers, "run", lambda work: str(work.collector.name), bad)
@@ -138,8 +152,9 @@ def test_a_session_that_ends_by_a_defect_gives_its_place_back_and_is_tried_again
 
 
 @pytest.mark.parametrize("step", ["_start_session", "_listen", "_proceed"])
-def test_a_defect_between_two_sessions_ends_neither_the_loop_nor_the_others(step: str,
-                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_between_two_sessions_ends_neither_the_loop_nor_the_others(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario() -> None:
         world, bad = Outages(sessions=2, per_host=1), {"c1"}
         with capture_logs():
@@ -159,7 +174,8 @@ def test_a_defect_between_two_sessions_ends_neither_the_loop_nor_the_others(step
 
 
 def test_a_waiting_collector_that_cannot_be_told_keeps_none_of_the_others_waiting(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scenario() -> None:
         world = Outages()
         world.declare(*many(6))
@@ -182,6 +198,7 @@ def test_a_waiting_collector_that_cannot_be_told_keeps_none_of_the_others_waitin
 
 # Threads that cannot be started
 
+
 def no_more(_: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
@@ -190,7 +207,9 @@ def in_a_loop(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(scenario())
 
 
-def test_R1_a_call_for_which_there_was_no_thread_is_never_made_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_R1_a_call_for_which_there_was_no_thread_is_never_made_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scenario() -> None:
         threads, made = Threads("test", 2), list[int]()
         with monkeypatch.context() as patched:
@@ -205,7 +224,9 @@ def test_R1_a_call_for_which_there_was_no_thread_is_never_made_later(monkeypatch
     in_a_loop(scenario)
 
 
-def test_R1_a_session_for_which_there_is_no_thread_fails_and_backs_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_R1_a_session_for_which_there_is_no_thread_fails_and_backs_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scenario() -> None:
         registry, ran = MemoryRegistry(), list[str]()
 
@@ -230,8 +251,9 @@ def test_R1_a_session_for_which_there_is_no_thread_fails_and_backs_off(monkeypat
     in_a_loop(scenario)
 
 
-def test_R1_a_turn_for_which_there_is_no_thread_is_trouble_and_made_up_for(tmp_path: Path,
-                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_R1_a_turn_for_which_there_is_no_thread_is_trouble_and_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario() -> None:
         world = World(tmp_path)
         save(tmp_path, "a")

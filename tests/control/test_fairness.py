@@ -1,5 +1,5 @@
-"""Hosts and destinations that are slow, silent or dead keep nobody else from his interval. In virtual time; one case is
-repeated over real connections in endtoend/test_tarpits.py."""
+"""Hosts and destinations that are slow, silent or dead keep nobody else from his interval. In
+virtual time; one case is repeated over real connections in endtoend/test_tarpits.py."""
 
 from __future__ import annotations
 
@@ -21,23 +21,36 @@ SILENT = "swallows what is sent"
 
 
 def gap(world: World, name: str, since: float = 0.0) -> float:
-    """The longest one between two sessions, the time before the first and after the last one included."""
+    """The longest one between two sessions, the time before the first and after the last one
+    included."""
     now = world.clock.monotonic()
-    return max(later - earlier for earlier, later in itertools.pairwise(
-        [since, *(at for at in world.starts(name) if at >= since), now]))
+    return max(
+        later - earlier
+        for earlier, later in itertools.pairwise(
+            [since, *(at for at in world.starts(name) if at >= since), now]
+        )
+    )
 
 
 @pytest.mark.parametrize(("hosts", "each"), [(4, 8), (50, 1), (50, 4), (10, 40)])
-def test_N9_M10_a_good_collector_keeps_its_interval_beside_silent_hosts(hosts: int, each: int) -> None:
+def test_N9_M10_a_good_collector_keeps_its_interval_beside_silent_hosts(
+    hosts: int, each: int
+) -> None:
     async def scenario() -> None:
         world = World()
         world.servers.way = lambda name: SILENT if name.startswith("t") else None
-        tarpits = [one for number in range(hosts) for one in many(each, f"tar{number}.example", prefix=f"t{number}x")]
+        tarpits = [
+            one
+            for number in range(hosts)
+            for one in many(each, f"tar{number}.example", prefix=f"t{number}x")
+        ]
         world.declare(*many(1, "good.example", prefix="good"), *tarpits)
         await asyncio.sleep(300)
         assert gap(world, "good0", 30) <= 6
         assert world.starts("good0")[0] < 25  # nothing was known of anybody
-        world.declare(*many(1, "new.example", prefix="new"))  # a host of which nobody knows anything yet
+        world.declare(
+            *many(1, "new.example", prefix="new")
+        )  # a host of which nobody knows anything yet
         now = world.clock.monotonic()
         await asyncio.sleep(60)
         assert world.starts("new0")[0] - now < 15
@@ -46,7 +59,9 @@ def test_N9_M10_a_good_collector_keeps_its_interval_beside_silent_hosts(hosts: i
     virtual(scenario)
 
 
-def test_a_host_that_nobody_has_tried_yet_does_not_wait_for_slow_ones_that_let_everybody_in() -> None:
+def test_a_host_that_nobody_has_tried_yet_does_not_wait_for_slow_ones_that_let_everybody_in() -> (
+    None
+):
     async def scenario() -> None:
         world = World()
         world.servers.length = 55.0  # bodies that dribble
@@ -66,7 +81,11 @@ def test_a_busy_good_host_keeps_its_intervals_too() -> None:
     async def scenario() -> None:
         world = World()
         world.servers.way = lambda name: SILENT if name.startswith("t") else None
-        tarpits = [one for number in range(50) for one in many(2, f"tar{number}.example", prefix=f"t{number}x")]
+        tarpits = [
+            one
+            for number in range(50)
+            for one in many(2, f"tar{number}.example", prefix=f"t{number}x")
+        ]
         world.declare(*many(60, "good.example", prefix="good"), *tarpits)
         await asyncio.sleep(150)
         assert max(gap(world, f"good{number}", 60) for number in range(60)) <= 7
@@ -77,6 +96,7 @@ def test_a_busy_good_host_keeps_its_intervals_too() -> None:
 
 def test_hosts_that_let_in_and_dribble_take_not_all() -> None:
     """Each turns slow after it was let in, and has done well before."""
+
     async def scenario() -> None:
         world = World()
         slow = False
@@ -91,7 +111,11 @@ def test_hosts_that_let_in_and_dribble_take_not_all() -> None:
             return Failure("ConnectionFailed", "deadline") if is_slow else None
 
         world.servers._collect = collect  # type: ignore[method-assign]
-        tarpits = [one for number in range(6) for one in many(8, f"tar{number}.example", prefix=f"t{number}x")]
+        tarpits = [
+            one
+            for number in range(6)
+            for one in many(8, f"tar{number}.example", prefix=f"t{number}x")
+        ]
         world.declare(*many(1, "good.example", prefix="good"), *tarpits)
         await asyncio.sleep(60)
         slow = True
@@ -120,8 +144,11 @@ def test_M11_a_silent_destination_keeps_only_its_own_collectors_waiting() -> Non
             return None
 
         world.servers._collect = collect  # type: ignore[method-assign]
-        stuck = [one for number in range(4)
-                 for one in many(10, f"h{number}.example", prefix=f"s{number}x", destination="silent")]
+        stuck = [
+            one
+            for number in range(4)
+            for one in many(10, f"h{number}.example", prefix=f"s{number}x", destination="silent")
+        ]
         good = many(3, "good.example", prefix="good", destination="well")
         world.declare(to("silent", "silent.example"), to("well", "well.example"), *stuck, *good)
         await asyncio.sleep(1200)

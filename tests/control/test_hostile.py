@@ -1,4 +1,5 @@
-"""No manifest, and nothing that lies beside them, ends the control loop or keeps the others from running."""
+"""No manifest, and nothing that lies beside them, ends the control loop or keeps the others from
+running."""
 
 from __future__ import annotations
 
@@ -53,16 +54,21 @@ def root(tmp_path: Path) -> Path:
 
 
 class Picky(MemoryRegistry):
-    """Cannot keep manifests whose text holds the word POISON; what it refuses, it refuses as a whole."""
+    """Cannot keep manifests whose text holds the word POISON; what it refuses, it refuses as a
+    whole."""
 
-    def save_last_good(self, changed: Sequence[LastGood], gone: Sequence[tuple[str, str]], now: datetime) -> None:
+    def save_last_good(
+        self, changed: Sequence[LastGood], gone: Sequence[tuple[str, str]], now: datetime
+    ) -> None:
         if any("POISON" in good.text for good in changed):
             raise UnicodeEncodeError("utf-8", "hunter2", 0, 1, "surrogates not allowed")
         super().save_last_good(changed, gone, now)
 
 
 @in_a_loop
-async def test_what_cannot_be_recorded_is_a_diagnostic_and_its_last_good_version_runs(root: Path) -> None:
+async def test_what_cannot_be_recorded_is_a_diagnostic_and_its_last_good_version_runs(
+    root: Path,
+) -> None:
     for name in "abc":
         save(root, name)
     world = World(root, Picky())
@@ -74,14 +80,21 @@ async def test_what_cannot_be_recorded_is_a_diagnostic_and_its_last_good_version
     shown = await world.turn()
     assert world.controller.trouble == ""
     errors = [one for one in world.controller.diagnostics if one.is_error]
-    assert {(Path(one.file).stem, one.rule) for one in errors} == {("b", "internal"), ("new", "internal")}
-    assert all("UnicodeEncodeError" in one.message and "hunter2" not in one.message for one in errors)
+    assert {(Path(one.file).stem, one.rule) for one in errors} == {
+        ("b", "internal"),
+        ("new", "internal"),
+    }
+    assert all(
+        "UnicodeEncodeError" in one.message and "hunter2" not in one.message for one in errors
+    )
     assert said(shown["b"])["Stalled"] == "True InvalidManifest"
     intervals = {name: one.effective.collect.interval for name, one in world.loops.actual().items()}
     assert intervals == {"a": "5m", "b": "5m", "c": "2h", "other": "5m"}
     again = World(root, world.registry)
     await again.turn()
-    assert {name: one.effective.collect.interval for name, one in again.loops.actual().items()} == intervals
+    assert {
+        name: one.effective.collect.interval for name, one in again.loops.actual().items()
+    } == intervals
     save(again.root, "b", text("b", "3h"))
     await again.turn()
     assert again.loops.actual()["b"].effective.collect.interval == "3h"
@@ -89,8 +102,9 @@ async def test_what_cannot_be_recorded_is_a_diagnostic_and_its_last_good_version
 
 
 @in_a_loop
-async def test_many_that_cannot_be_recorded_are_found_in_few_attempts(root: Path,
-                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_that_cannot_be_recorded_are_found_in_few_attempts(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     attempts: list[int] = []
     decide = Recorder._decide
 
@@ -114,7 +128,8 @@ async def test_many_that_cannot_be_recorded_are_found_in_few_attempts(root: Path
 
 @in_a_loop
 async def test_a_defect_in_a_turn_ends_nothing_and_the_next_turn_tries_again(
-        root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save(root, "a")
     world = World(root)
     await world.turn()
@@ -126,7 +141,9 @@ async def test_a_defect_in_a_turn_ends_nothing_and_the_next_turn_tries_again(
     monkeypatch.setattr(Directory, "look", fails)
     save(root, "b")
     await world.turn()
-    assert world.controller.trouble.startswith("a defect of mailcollector (RecursionError, control/")
+    assert world.controller.trouble.startswith(
+        "a defect of mailcollector (RecursionError, control/"
+    )
     assert "hunter2" not in world.controller.trouble
     assert set(world.loops.actual()) == {"a"}
     assert RETRY < 30
@@ -138,13 +155,16 @@ async def test_a_defect_in_a_turn_ends_nothing_and_the_next_turn_tries_again(
 
 def test_a_last_good_manifest_that_cannot_be_read_keeps_no_other_from_running() -> None:
     nested = "[" * 100_000 + "]" * 100_000
-    kept = [LastGood("MailCollector", "deep", "/m/deep.yaml", 1, "/m", nested),
-            LastGood("MailCollector", "list", "/m/list.yaml", 1, "/m", "[]"),
-            LastGood("Nothing", "kind", "/m/kind.yaml", 1, "/m", "{}")]
+    kept = [
+        LastGood("MailCollector", "deep", "/m/deep.yaml", 1, "/m", nested),
+        LastGood("MailCollector", "list", "/m/list.yaml", 1, "/m", "[]"),
+        LastGood("Nothing", "kind", "/m/kind.yaml", 1, "/m", "{}"),
+    ]
     assert recall(kept) == {}
 
 
 # git
+
 
 def work_tree(root: Path, head: str = "ref: refs/heads/main\n") -> Path:
     git = root / ".git"
@@ -160,18 +180,24 @@ def fifo(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda git: fifo(git / "HEAD"),
-    lambda git: fifo(git / "commondir"),
-    lambda git: (git / "HEAD").write_bytes(b"\xff\xfe"),
-    lambda git: (git / "HEAD").write_bytes(b"x" * (1 << 20)),
-    lambda git: (git / "HEAD").write_text("ref: refs/heads/\0"),
-    lambda git: (git / "HEAD").write_text("ref: " + "x" * 5000),
-    lambda git: ((git / "refs" / "heads" / "main").unlink(), (git / "packed-refs").mkdir()),
-    lambda git: ((git / "refs" / "heads" / "main").unlink(), fifo(git / "refs" / "heads" / "main"),
-                 fifo(git / "packed-refs")),
-    lambda git: (git / "commondir").write_text("a\0b"),
-])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda git: fifo(git / "HEAD"),
+        lambda git: fifo(git / "commondir"),
+        lambda git: (git / "HEAD").write_bytes(b"\xff\xfe"),
+        lambda git: (git / "HEAD").write_bytes(b"x" * (1 << 20)),
+        lambda git: (git / "HEAD").write_text("ref: refs/heads/\0"),
+        lambda git: (git / "HEAD").write_text("ref: " + "x" * 5000),
+        lambda git: ((git / "refs" / "heads" / "main").unlink(), (git / "packed-refs").mkdir()),
+        lambda git: (
+            (git / "refs" / "heads" / "main").unlink(),
+            fifo(git / "refs" / "heads" / "main"),
+            fifo(git / "packed-refs"),
+        ),
+        lambda git: (git / "commondir").write_text("a\0b"),
+    ],
+)
 def test_git_s_files_may_be_anything(spoil: Callable[[Path], object], root: Path) -> None:
     git = work_tree(root)
     assert standing(root).commit
@@ -179,20 +205,34 @@ def test_git_s_files_may_be_anything(spoil: Callable[[Path], object], root: Path
     assert standing(root).commit is None
 
 
-@pytest.mark.parametrize("make_git", [
-    os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path.name),
-    lambda path: path.write_text("gitdir: " + "../" * 5000), lambda path: path.write_text("gitdir: \0"),
-    lambda path: path.symlink_to("/"),
-])
-def test_N10_what_is_called_git_may_be_anything(make_git: Callable[[Path], object], root: Path) -> None:
+@pytest.mark.parametrize(
+    "make_git",
+    [
+        os.mkfifo,
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to(path.name),
+        lambda path: path.write_text("gitdir: " + "../" * 5000),
+        lambda path: path.write_text("gitdir: \0"),
+        lambda path: path.symlink_to("/"),
+    ],
+)
+def test_N10_what_is_called_git_may_be_anything(
+    make_git: Callable[[Path], object], root: Path
+) -> None:
     make_git(root / ".git")
     assert standing(root).commit is None
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"DIRC", b"DIRC\0\0\0\2\xff\xff\xff\xff", b"DIRC\0\0\0\4\xff\xff\xff\xff" + b"\x80" * 200,
-    b"DIRC\0\0\0\4\xff\xff\xff\xff" + (bytes(62) + b"\0" + b"x\0") * 20_000,
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"DIRC",
+        b"DIRC\0\0\0\2\xff\xff\xff\xff",
+        b"DIRC\0\0\0\4\xff\xff\xff\xff" + b"\x80" * 200,
+        b"DIRC\0\0\0\4\xff\xff\xff\xff" + (bytes(62) + b"\0" + b"x\0") * 20_000,
+    ],
+)
 def test_an_index_may_be_anything(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "index").write_bytes(content)
     with suppress(IndexError):
@@ -209,9 +249,14 @@ def test_the_confirmation_may_be_a_fifo(root: Path) -> None:
 
 # As a process
 
+
 def api(state: Path, what: str) -> Any:
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(state / "control.sock")), base_url="http://localhost",
-                      timeout=60, trust_env=False) as client:
+    with httpx.Client(
+        transport=httpx.HTTPTransport(uds=str(state / "control.sock")),
+        base_url="http://localhost",
+        timeout=60,
+        trust_env=False,
+    ) as client:
         return client.get(what).json()
 
 
@@ -224,8 +269,20 @@ def running(root: Path, state: Path, wanted: dict[str, str]) -> subprocess.Popen
     """A daemon, once it runs what is wanted: intervals by name."""
     script = "from reconciler.cli import main; main()"
     with (state.parent / "log").open("ab") as log:
-        process = subprocess.Popen([*UNPRIVILEGED, sys.executable, "-c", script, "run", str(root), "--state-dir",
-                                    str(state)], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [
+                *UNPRIVILEGED,
+                sys.executable,
+                "-c",
+                script,
+                "run",
+                str(root),
+                "--state-dir",
+                str(state),
+            ],
+            stdout=log,
+            stderr=log,
+        )
     try:
         _wait_until_it_runs(process, state, wanted)
     except BaseException:
@@ -235,27 +292,42 @@ def running(root: Path, state: Path, wanted: dict[str, str]) -> subprocess.Popen
     return process
 
 
-def _wait_until_it_runs(process: subprocess.Popen[bytes], state: Path, wanted: dict[str, str]) -> None:
+def _wait_until_it_runs(
+    process: subprocess.Popen[bytes], state: Path, wanted: dict[str, str]
+) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         assert process.poll() is None, (state.parent / "log").read_text()
-        if serving(state) and wanted == {one["metadata"]["name"]: one["spec"]["collect"]["interval"]
-                                         for one in api(state, "/api/v1/collectors")
-                                         if one["status"]["loopStartedAt"]}:
+        if serving(state) and wanted == {
+            one["metadata"]["name"]: one["spec"]["collect"]["interval"]
+            for one in api(state, "/api/v1/collectors")
+            if one["status"]["loopStartedAt"]
+        }:
             return
         time.sleep(0.05)
     raise AssertionError((state.parent / "log").read_text())
 
 
-def test_the_daemon_runs_what_is_good_in_a_hostile_directory_across_a_restart(tmp_path: Path) -> None:
+def test_the_daemon_runs_what_is_good_in_a_hostile_directory_across_a_restart(
+    tmp_path: Path,
+) -> None:
     root, state = tmp_path / "collectors.d", tmp_path / "state"
     rules = make(root, heavy=False)
     with running(root, state, {"good-a": "1h", "good-b": "1h", "null-label": "1h"}) as process:
-        told = {(one["file"].removeprefix(f"{root}/"), one["rule"]) for one in api(state, "/api/v1/diagnostics")}
+        told = {
+            (one["file"].removeprefix(f"{root}/"), one["rule"])
+            for one in api(state, "/api/v1/diagnostics")
+        }
         assert set(rules.items()) - told == set()
-        save(root, "good-b", manifest("good-b").replace("metadata:", f"{'x' * 9}: 0x{'f' * 9000}\nmetadata:"))
+        save(
+            root,
+            "good-b",
+            manifest("good-b").replace("metadata:", f"{'x' * 9}: 0x{'f' * 9000}\nmetadata:"),
+        )
         save(root, "good-c", manifest("good-c", "2h"))
-        (root / "good-a.yaml").rename(root / os.fsdecode(b"good-\xff.yaml"))  # gone: this name is none
+        (root / "good-a.yaml").rename(
+            root / os.fsdecode(b"good-\xff.yaml")
+        )  # gone: this name is none
         process.terminate()
         assert process.wait(30) == 0
     with running(root, state, {"good-b": "1h", "good-c": "2h", "null-label": "1h"}) as process:

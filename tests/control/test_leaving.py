@@ -32,7 +32,8 @@ def leaving_at() -> tuple[Leaving, Callable[[float], None]]:
 
 
 def test_what_is_missing_is_gone_after_a_while_without_changes(
-        leaving_at: tuple[Leaving, Callable[[float], None]]) -> None:
+    leaving_at: tuple[Leaving, Callable[[float], None]],
+) -> None:
     leaving, at = leaving_at
     assert leaving.look({B}, changed=True) == {A}
     at(0.75)
@@ -45,7 +46,9 @@ def test_what_is_missing_is_gone_after_a_while_without_changes(
     assert leaving.pause == float("inf")
 
 
-def test_what_comes_back_was_never_gone(leaving_at: tuple[Leaving, Callable[[float], None]]) -> None:
+def test_what_comes_back_was_never_gone(
+    leaving_at: tuple[Leaving, Callable[[float], None]],
+) -> None:
     leaving, at = leaving_at
     assert leaving.look(frozenset(), changed=True) == {A, B}
     at(0.5)
@@ -53,7 +56,9 @@ def test_what_comes_back_was_never_gone(leaving_at: tuple[Leaving, Callable[[flo
     assert leaving
 
 
-def test_unrest_does_not_keep_it_for_ever(leaving_at: tuple[Leaving, Callable[[float], None]]) -> None:
+def test_unrest_does_not_keep_it_for_ever(
+    leaving_at: tuple[Leaving, Callable[[float], None]],
+) -> None:
     leaving, at = leaving_at
     assert leaving.look({B}, changed=True) == {A}
     at(LONGEST)

@@ -1,4 +1,5 @@
-"""The running set, in virtual time: when sessions start, what stops them, and who is never disturbed."""
+"""The running set, in virtual time: when sessions start, what stops them, and who is never
+disturbed."""
 
 from __future__ import annotations
 
@@ -32,15 +33,22 @@ class World:
         self.told = Told()
         self.sessions = VirtualSessions(self.clock)
         self.stamp = "old"
-        self.loops = Loops(self.sessions, Admission(sessions, lambda _: HostLimits(per_host)), self.clock, self.told,
-                           lambda _: self.stamp)
+        self.loops = Loops(
+            self.sessions,
+            Admission(sessions, lambda _: HostLimits(per_host)),
+            self.clock,
+            self.told,
+            lambda _: self.stamp,
+        )
         self.retries: dict[str, Retry] = {}
         self.generation = 0
 
     def declare(self, *declarations: Declaration) -> Plan:
         self.generation += 1
         desired = desire(observed(*declarations), {})
-        versions = {name: Version(found, self.generation) for name, found in desired.collectors.items()}
+        versions = {
+            name: Version(found, self.generation) for name, found in desired.collectors.items()
+        }
         steps = plan(desired, self.loops.actual())
         self.loops.apply(steps, versions, self.retries)
         return steps
@@ -93,7 +101,10 @@ def test_many_are_spread_and_always_the_same_way() -> None:
         assert len(first) == 200
         assert 0 <= min(first.values()) < 1
         assert 9 < max(first.values()) < 10
-        assert max(sum(second <= at < second + 1 for at in first.values()) for second in range(10)) < 50
+        assert (
+            max(sum(second <= at < second + 1 for at in first.values()) for second in range(10))
+            < 50
+        )
         return first
 
     assert virtual(scenario) == virtual(scenario)
@@ -200,12 +211,28 @@ def test_R4_a_host_with_many_does_not_delay_the_others() -> None:
     async def scenario() -> None:
         world = World(sessions=10, per_host=2)
         crowd = [collector(f"c{number}") for number in range(8)]
-        other = collector("other", source={"protocol": "imap", "host": "elsewhere.example", "username": "u",
-                                           "password": {"env": "P"}})
+        other = collector(
+            "other",
+            source={
+                "protocol": "imap",
+                "host": "elsewhere.example",
+                "username": "u",
+                "password": {"env": "P"},
+            },
+        )
         world.declare(*crowd, other)
         await asyncio.sleep(10)
         assert world.starts("other") == [0]
-        assert sorted(at for name, at in world.sessions.started if name != "other") == [0, 0, 1, 1, 2, 2, 3, 3]
+        assert sorted(at for name, at in world.sessions.started if name != "other") == [
+            0,
+            0,
+            1,
+            1,
+            2,
+            2,
+            3,
+            3,
+        ]
 
     virtual(scenario)
 
@@ -228,9 +255,16 @@ def test_a_failure_is_retried_when_its_back_off_ends() -> None:
     virtual(scenario)
 
 
-@pytest.mark.parametrize(("failure", "force", "refused"), [
-    (NETWORK, False, False), (THROTTLED, False, True), (THROTTLED, True, True), (LOGIN, False, True),
-    (LOGIN, True, False)])
+@pytest.mark.parametrize(
+    ("failure", "force", "refused"),
+    [
+        (NETWORK, False, False),
+        (THROTTLED, False, True),
+        (THROTTLED, True, True),
+        (LOGIN, False, True),
+        (LOGIN, True, False),
+    ],
+)
 def test_collect_now_against_a_back_off(failure: Failure, force: bool, refused: bool) -> None:
     async def scenario() -> None:
         world = World()
@@ -254,8 +288,10 @@ def test_a_back_off_that_was_kept_is_honoured_after_a_restart_for_the_same_spec(
         world = World()
         digest = desire(observed(A), {}).collectors["a"].effective_digest
         until = later(world.clock.now(), 42)
-        world.retries = {"a": Retry("DestinationUnavailable", "", 3, until, digest),
-                         "b": Retry("DestinationUnavailable", "", 3, until, "another")}
+        world.retries = {
+            "a": Retry("DestinationUnavailable", "", 3, until, digest),
+            "b": Retry("DestinationUnavailable", "", 3, until, "another"),
+        }
         world.declare(A, B)
         await asyncio.sleep(50)
         assert world.starts("a") == [42]
@@ -268,9 +304,14 @@ def test_a_changed_secret_ends_the_back_off_that_is_for_it_and_no_other() -> Non
     async def scenario() -> None:
         world = World()
         until = later(world.clock.now(), 3600)
-        digests = {name: found.effective_digest for name, found in desire(observed(A, B), {}).collectors.items()}
-        world.retries = {"a": Retry("AuthenticationFailed", "", 3, until, digests["a"], "old"),
-                         "b": Retry("SourceUnsuitable", "", 4, until, digests["b"])}
+        digests = {
+            name: found.effective_digest
+            for name, found in desire(observed(A, B), {}).collectors.items()
+        }
+        world.retries = {
+            "a": Retry("AuthenticationFailed", "", 3, until, digests["a"], "old"),
+            "b": Retry("SourceUnsuitable", "", 4, until, digests["b"]),
+        }
         world.declare(A, B)
         waiting = world.loops.awaiting_secrets()
         assert [name for name, *_ in waiting] == ["a"]
@@ -291,7 +332,9 @@ def test_a_changed_secret_is_seen_by_whoever_asks_to_collect() -> None:
     async def scenario() -> None:
         world = World()
         digest = desire(observed(A), {}).collectors["a"].effective_digest
-        world.retries = {"a": Retry("AuthenticationFailed", "", 3, later(world.clock.now(), 3600), digest, "old")}
+        world.retries = {
+            "a": Retry("AuthenticationFailed", "", 3, later(world.clock.now(), 3600), digest, "old")
+        }
         world.declare(A)
         world.stamp = "new"
         assert (await world.loops.collect_now("a")).outcome is Outcome.SUCCEEDED
@@ -300,6 +343,7 @@ def test_a_changed_secret_is_seen_by_whoever_asks_to_collect() -> None:
 
 
 # -- asked for
+
 
 def test_collect_now_starts_at_once_and_the_interval_counts_from_there() -> None:
     async def scenario() -> None:

@@ -1,4 +1,5 @@
-"""Two thousand collectors: what is done once for all of them, and what one change costs, in counted operations."""
+"""Two thousand collectors: what is done once for all of them, and what one change costs, in counted
+operations."""
 
 from __future__ import annotations
 
@@ -45,7 +46,9 @@ class CountingRegistry(MemoryRegistry):
         self.counts.update({"declare": 1, "declared": len(wanted)})
         return super().declare_all(wanted, now)
 
-    def save_last_good(self, changed: Iterable[LastGood], gone: Iterable[tuple[str, str]], now: datetime) -> None:
+    def save_last_good(
+        self, changed: Iterable[LastGood], gone: Iterable[tuple[str, str]], now: datetime
+    ) -> None:
         saved = list(changed)
         self.counts.update({"save": 1, "saved": len(saved)})
         super().save_last_good(saved, list(gone), now)
@@ -59,8 +62,12 @@ class World:
         self.clock = VirtualClock()
         self.sessions = VirtualSessions(self.clock, length=0.5)
         self.board = Board(self.clock)
-        self.loops = Loops(self.sessions, Admission(32, lambda _: ELSEWHERE), self.clock, self.board)
-        self.controller = Controller(Directory(root), self.registry, self.loops, self.board, self.clock)
+        self.loops = Loops(
+            self.sessions, Admission(32, lambda _: ELSEWHERE), self.clock, self.board
+        )
+        self.controller = Controller(
+            Directory(root), self.registry, self.loops, self.board, self.clock
+        )
         self.board.connect(self.loops.state, self.controller.ended)
         patch.setattr(Threads, "run", _at_once)  # virtual time knows no threads
 
@@ -68,7 +75,9 @@ class World:
             self.counts["read"] += 1
             return files.read(path)
 
-        def counted_shown(facts: Facts, previous: tuple[Condition, ...], now: datetime) -> ShownCollector:
+        def counted_shown(
+            facts: Facts, previous: tuple[Condition, ...], now: datetime
+        ) -> ShownCollector:
             self.counts["shown"] += 1
             return status.shown(facts, previous, now)
 
@@ -96,7 +105,9 @@ spec:
         return taken
 
 
-async def _at_once(_threads: Threads, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+async def _at_once(
+    _threads: Threads, function: Callable[..., Any], *arguments: Any, **named: Any
+) -> Any:
     return function(*arguments, **named)
 
 
@@ -109,25 +120,41 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
 
 
 @pytest.mark.parametrize("world", [MANY], indirect=True)
-def test_R4_a_start_is_one_transaction_spread_over_the_interval_and_a_change_concerns_one(world: World) -> None:
+def test_R4_a_start_is_one_transaction_spread_over_the_interval_and_a_change_concerns_one(
+    world: World,
+) -> None:
     async def scenario() -> None:
         await world.controller.turn()
         assert Counter(type(step) for step in world.controller.plan.steps) == {Start: MANY}
-        assert world.took() == {"read": MANY, "declare": 1, "declared": MANY, "save": 1, "saved": MANY}
+        assert world.took() == {
+            "read": MANY,
+            "declare": 1,
+            "declared": MANY,
+            "save": 1,
+            "saved": MANY,
+        }
 
         await asyncio.sleep(0)
         world.took()  # each was drawn once
         await asyncio.sleep(INTERVAL)
         starts = [at for _, at in world.sessions.started]
         assert len({name for name, _ in world.sessions.started}) == MANY
-        assert max(Counter(int(at) for at in starts).values()) <= 64  # 32 at once, half a second each
+        assert (
+            max(Counter(int(at) for at in starts).values()) <= 64
+        )  # 32 at once, half a second each
         assert world.sessions.most <= 32
 
         world.took()
         await world.controller.turn(only=[world.write(7, "10m")])
         taken = world.took()
         assert [type(step) for step in world.controller.plan.changes] == [Replace]
-        assert {"read": 1, "declare": 1, "declared": 1, "save": 1, "saved": 1}.items() <= taken.items()
+        assert {
+            "read": 1,
+            "declare": 1,
+            "declared": 1,
+            "save": 1,
+            "saved": 1,
+        }.items() <= taken.items()
 
         running = world.loops.actual()
         await world.controller.turn(only=[world.write(8, "10m")])
@@ -155,8 +182,12 @@ def test_events_that_do_not_tell_everything_make_it_look_everywhere(world: World
     virtual(scenario)
 
 
-def test_one_change_after_the_other_comes_to_the_same_as_looking_at_everything(world: World) -> None:
-    """Specs alone, an account that two read, a broken file, one that is whole again, a name that is taken, others."""
+def test_one_change_after_the_other_comes_to_the_same_as_looking_at_everything(
+    world: World,
+) -> None:
+    """Specs alone, an account that two read, a broken file, one that is whole again, a name that is
+    taken, others."""
+
     def file(number: int, text: str) -> str:
         path = world.root / f"c{number}.yaml"
         path.write_text(text)
@@ -171,7 +202,10 @@ def test_one_change_after_the_other_comes_to_the_same_as_looking_at_everything(w
         assert world.controller.diagnostics == fresh.diagnostics
         running = world.loops.actual()
         assert {name: found.effective for name, found in running.items()} == {
-            name: found.effective for name, found in wanted.collectors.items() if found.effective.enabled}
+            name: found.effective
+            for name, found in wanted.collectors.items()
+            if found.effective.enabled
+        }
         assert world.board.desired("c3") == wanted.collectors["c3"]
 
     async def scenario() -> None:

@@ -59,7 +59,9 @@ def test_a_touched_file_with_the_same_content_is_no_change(root: Path) -> None:
     assert after.observed is before.observed
 
 
-def test_a_file_written_just_now_is_read_again_for_time_stamps_are_coarse(root: Path, reads: list[str]) -> None:
+def test_a_file_written_just_now_is_read_again_for_time_stamps_are_coarse(
+    root: Path, reads: list[str]
+) -> None:
     directory = Directory(root)
     path = save(root, "a")
     os.utime(path, ns=(0, 2**62))
@@ -107,7 +109,10 @@ def test_Y13_the_same_name_in_two_files_is_refused_in_both(root: Path) -> None:
     save(root, "c", text("a"))
     look = Directory(root).look()
     assert names(look) == ["b"]
-    assert sorted(found.file for found in look.observed.broken) == [str(root / "a.yaml"), str(root / "c.yaml")]
+    assert sorted(found.file for found in look.observed.broken) == [
+        str(root / "a.yaml"),
+        str(root / "c.yaml"),
+    ]
 
 
 def test_Y17_a_vanished_directory_is_an_error_and_comes_back_as_it_was(root: Path) -> None:

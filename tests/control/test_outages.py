@@ -19,15 +19,24 @@ from tests.control.virtual import virtual
 from tests.planning.build import destination, observed
 
 NOTICED = 12
-"""Sessions that were under way, or began, until it was noticed: what the host bears at once, and a few."""
+"""Sessions that were under way, or began, until it was noticed: what the host bears at once, and a
+few."""
 
 
-@pytest.mark.parametrize(("way", "minutes", "interval", "every"), [
-    *((way, 10, "5s", 5.0) for way in WAYS), *((way, 1, "5m", 300.0) for way in WAYS),
-    ("closes before its greeting", 1, "5s", 5.0), ("nothing listens", 10, "5m", 300.0),
-    ("swallows what is sent", 60, "5s", 5.0), ("NO [UNAVAILABLE] at login", 60, "5m", 300.0)])
-def test_F27_a_host_that_was_away_is_back_for_all_within_half_a_minute(way: str, minutes: int, interval: str,
-                                                                      every: float) -> None:
+@pytest.mark.parametrize(
+    ("way", "minutes", "interval", "every"),
+    [
+        *((way, 10, "5s", 5.0) for way in WAYS),
+        *((way, 1, "5m", 300.0) for way in WAYS),
+        ("closes before its greeting", 1, "5s", 5.0),
+        ("nothing listens", 10, "5m", 300.0),
+        ("swallows what is sent", 60, "5s", 5.0),
+        ("NO [UNAVAILABLE] at login", 60, "5m", 300.0),
+    ],
+)
+def test_F27_a_host_that_was_away_is_back_for_all_within_half_a_minute(
+    way: str, minutes: int, interval: str, every: float
+) -> None:
     """Of the table that `tests.control.outages` prints, each way, interval and length."""
     found = virtual(lambda: outage(way, minutes, every, interval))
     assert found.tried <= NOTICED + 2 * minutes
@@ -44,10 +53,17 @@ def test_the_waiting_ones_are_shown_with_one_cause() -> None:
         world.servers.way = lambda name: "nothing listens" if name.startswith("c") else None
         await asyncio.sleep(60)
         [cause] = world.admission.causes()
-        assert (cause.host, cause.port, cause.reason, cause.concerns) == ("imap.example", 993, "ConnectionFailed", 20)
+        assert (cause.host, cause.port, cause.reason, cause.concerns) == (
+            "imap.example",
+            993,
+            "ConnectionFailed",
+            20,
+        )
         states = [world.loops.state(f"c{number}") for number in range(20)]
         assert all(state and state.cause == cause for state in states)
-        assert {state.next_session for state in states if state} == {world.clock.at(cause.next_attempt)}
+        assert {state.next_session for state in states if state} == {
+            world.clock.at(cause.next_attempt)
+        }
         other = world.loops.state("o0")
         assert other
         assert other.cause is None
@@ -58,8 +74,11 @@ def test_the_waiting_ones_are_shown_with_one_cause() -> None:
 
 
 @pytest.mark.parametrize("told", [False, True])
-def test_the_next_session_of_who_waits_is_when_the_host_is_tried_and_never_long_past(told: bool) -> None:
+def test_the_next_session_of_who_waits_is_when_the_host_is_tried_and_never_long_past(
+    told: bool,
+) -> None:
     """For those who read now and then, and for those who are told of every change."""
+
     async def scenario() -> None:
         world, heard, looks = World(), dict[str, ShownCollector | None](), 0
 
@@ -76,7 +95,9 @@ def test_the_next_session_of_who_waits_is_when_the_host_is_tried_and_never_long_
             shown = list(heard.values()) if told else world.board.collectors()
             for cause in world.admission.causes():
                 looks += 1
-                waits = {one.status.next_session for one in shown if one and one.status.next_session}
+                waits = {
+                    one.status.next_session for one in shown if one and one.status.next_session
+                }
                 assert waits == {world.clock.at(cause.next_attempt)}
                 assert cause.next_attempt >= world.clock.monotonic()
         assert looks > 290
@@ -112,7 +133,9 @@ def test_a_session_that_is_asked_for_is_tried_at_once_and_never_refused() -> Non
         world.servers.way = lambda _: "nothing listens"
         await asyncio.sleep(100)
         before = len(world.servers.attempts)
-        reports = await asyncio.gather(*(world.loops.collect_now(f"c{number}") for number in range(50)))
+        reports = await asyncio.gather(
+            *(world.loops.collect_now(f"c{number}") for number in range(50))
+        )
         assert len(world.servers.attempts) - before == 1  # one tries for all who ask
         assert all(report.error and report.error.reason == "ConnectionFailed" for report in reports)
         assert sum("not tried" in report.error.message for report in reports if report.error) == 49
@@ -146,11 +169,17 @@ def test_one_account_that_is_throttled_or_refused_is_its_own_trouble() -> None:
 
 
 @pytest.mark.parametrize(("asked", "every"), [(20.0, 20.0), (None, 300.0), (600.0, 600.0)])
-def test_F27_an_address_that_is_throttled_is_throttled_for_all_its_accounts(asked: float | None, every: float) -> None:
+def test_F27_an_address_that_is_throttled_is_throttled_for_all_its_accounts(
+    asked: float | None, every: float
+) -> None:
     """One asks again when the server said so, else after five minutes; the others follow."""
+
     async def scenario() -> None:
         world = World()
-        WAYS["throttled"] = 0.05, Failure("Throttled", "from your address", retry_after=asked, of_address=True)
+        WAYS["throttled"] = (
+            0.05,
+            Failure("Throttled", "from your address", retry_after=asked, of_address=True),
+        )
         try:
             world.servers.way = lambda _: "throttled"
             world.declare(*many(100))
@@ -231,7 +260,9 @@ def test_one_of_two_servers_behind_a_name_is_dead(bad: float) -> None:
         before = len(world.servers.logins)
         await asyncio.sleep(120)
         good = len(world.servers.logins) - before
-        assert good > 100 * 120 / 60 / 2  # each at least once a minute, though half of its attempts fail
+        assert (
+            good > 100 * 120 / 60 / 2
+        )  # each at least once a minute, though half of its attempts fail
         away = sum(bool(world.admission.causes()) for _ in range(1))
         assert not away
         await world.end()
@@ -242,7 +273,9 @@ def test_one_of_two_servers_behind_a_name_is_dead(bad: float) -> None:
 def test_a_host_that_flaps_is_tried_no_more_than_its_limits_and_all_get_in() -> None:
     async def scenario() -> None:
         world = World()
-        world.servers.way = lambda _: "nothing listens" if world.clock.monotonic() % 40 < 20 else None
+        world.servers.way = lambda _: (
+            "nothing listens" if world.clock.monotonic() % 40 < 20 else None
+        )
         world.declare(*many(100))
         await asyncio.sleep(600)
         logins = Counter(name for at, name in world.servers.logins if at > 120)
@@ -299,7 +332,9 @@ def test_a_daemon_that_starts_in_an_outage_remembers_it() -> None:
         await asyncio.sleep(10)
         world.servers.way = lambda _: "nothing listens"
         await asyncio.sleep(600)
-        kept: dict[str, Retry] = {name: retry for name, retry in world.servers.kept.items() if retry}
+        kept: dict[str, Retry] = {
+            name: retry for name, retry in world.servers.kept.items() if retry
+        }
         assert kept
         await world.end()
         again = World(clock=world.clock)
@@ -319,9 +354,12 @@ def test_a_daemon_that_starts_in_an_outage_remembers_it() -> None:
 
 
 @pytest.mark.parametrize("hours", [25, -25])
-@pytest.mark.parametrize("reason", ["ConnectionFailed", "DestinationUnavailable", "Throttled", "AuthenticationFailed"])
-def test_M8_a_back_off_that_was_written_by_another_clock_lasts_no_longer_than_its_schedule(hours: int,
-                                                                                          reason: str) -> None:
+@pytest.mark.parametrize(
+    "reason", ["ConnectionFailed", "DestinationUnavailable", "Throttled", "AuthenticationFailed"]
+)
+def test_M8_a_back_off_that_was_written_by_another_clock_lasts_no_longer_than_its_schedule(
+    hours: int, reason: str
+) -> None:
     async def scenario() -> None:
         world = World()
         [declared] = many(1)
@@ -335,8 +373,12 @@ def test_M8_a_back_off_that_was_written_by_another_clock_lasts_no_longer_than_it
         again.declare(declared, retries={"c0": Retry(reason, "", 1, until, digest)})
         await asyncio.sleep(2.5 * 3600)
         first = again.starts("c0")[0] - begin
-        most = {"ConnectionFailed": 0, "DestinationUnavailable": 1.2 * 900, "Throttled": 2.4 * 3600,
-                "AuthenticationFailed": 1.2 * 3600}[reason]
+        most = {
+            "ConnectionFailed": 0,
+            "DestinationUnavailable": 1.2 * 900,
+            "Throttled": 2.4 * 3600,
+            "AuthenticationFailed": 1.2 * 3600,
+        }[reason]
         assert first <= (most + 1e-3 if hours > 0 else 0)  # of floating-point numbers
         await again.end()
 
@@ -366,8 +408,9 @@ def test_R2_a_clock_that_jumps_in_an_outage_changes_nothing() -> None:
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_mail_system_that_is_away_is_one_cause_and_tried_by_one(restarted: bool) -> None:
-    """By those that have mail for it; the others go on, as do those with another one. All are back soon after it,
-    also where the daemon was started within the outage."""
+    """By those that have mail for it; the others go on, as do those with another one. All are back
+    soon after it, also where the daemon was started within the outage."""
+
     async def scenario() -> None:
         world, away, tried = World(), True, list[float]()
 
@@ -384,8 +427,12 @@ def test_a_mail_system_that_is_away_is_one_cause_and_tried_by_one(restarted: boo
         kept = {}
         if restarted:
             for one in everybody[:100]:
-                digest = desire(observed(*everybody, *SYSTEMS), {}).collectors[one.name].effective_digest
-                kept[one.name] = Retry("DestinationUnavailable", "refused", 3, world.clock.now(), digest)
+                digest = (
+                    desire(observed(*everybody, *SYSTEMS), {}).collectors[one.name].effective_digest
+                )
+                kept[one.name] = Retry(
+                    "DestinationUnavailable", "refused", 3, world.clock.now(), digest
+                )
         world.declare(*SYSTEMS, *everybody, retries=kept)
         await asyncio.sleep(300)
         state = world.loops.state("c7")
@@ -404,5 +451,7 @@ def test_a_mail_system_that_is_away_is_one_cause_and_tried_by_one(restarted: boo
     virtual(scenario)
 
 
-SYSTEMS = [destination("lmtp", lmtp={"host": "lmtp.example", "port": 24}),
-           destination("smtp", smtp={"host": "smtp.example", "port": 25})]
+SYSTEMS = [
+    destination("lmtp", lmtp={"host": "lmtp.example", "port": 24}),
+    destination("smtp", smtp={"host": "smtp.example", "port": 25}),
+]

@@ -23,10 +23,13 @@ def test_R7_the_second_process_refuses_and_names_the_first(tmp_path: Path) -> No
 
 
 def test_R7_a_killed_owner_leaves_nothing_behind(tmp_path: Path) -> None:
-    script = ("import sys; from pathlib import Path; from reconciler.control.ownership import owned\n"
-              "with owned(Path(sys.argv[1])): print('mine', flush=True); sys.stdin.read()")
-    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE) as other:
+    script = (
+        "import sys; from pathlib import Path; from reconciler.control.ownership import owned\n"
+        "with owned(Path(sys.argv[1])): print('mine', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"mine\n"
         with pytest.raises(StateOwned, match=str(other.pid)), owned(tmp_path):

@@ -30,14 +30,19 @@ spec: {{from: {template}, source: {{username: {name}}}, recipient: {{forwardTo: 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The corpus, good and bad, collectors with and without templates, a secret in a manifest, a link to nowhere."""
+    """The corpus, good and bad, collectors with and without templates, a secret in a manifest, a
+    link to nowhere."""
     root = tmp_path / "collectors.d"
     for name in ("valid", "invalid"):
         shutil.copytree(corpus.ROOT / name, root / name)
     (root / "below").mkdir()
     for number in range(20):
         save(root, f"plain{number}")
-        save(root / "below", f"derived{number}", DERIVED.format(name=f"derived{number}", template="branch"))
+        save(
+            root / "below",
+            f"derived{number}",
+            DERIVED.format(name=f"derived{number}", template="branch"),
+        )
     save(root, "lost", DERIVED.format(name="lost", template="brnch"))
     save(root, "inline", text("inline").replace("{env: P}", "{value: hunter2}"))
     save(root, "branch", TEMPLATE.format(host="imap.example"))
@@ -59,7 +64,9 @@ def shown(look: Look) -> object:
 
 
 @pytest.mark.parametrize("allow_inline_secrets", [False, True])
-def test_processes_see_what_one_sees(root: Path, monkeypatch: pytest.MonkeyPatch, allow_inline_secrets: bool) -> None:
+def test_processes_see_what_one_sees(
+    root: Path, monkeypatch: pytest.MonkeyPatch, allow_inline_secrets: bool
+) -> None:
     together = Directory(root, allow_inline_secrets=allow_inline_secrets)
     alone = Directory(root, allow_inline_secrets=allow_inline_secrets)
 
@@ -71,19 +78,29 @@ def test_processes_see_what_one_sees(root: Path, monkeypatch: pytest.MonkeyPatch
         return seen
 
     first = both()
-    assert {f"derived{number}" for number in range(20)} <= {found.name for found in first.observed.declarations}
+    assert {f"derived{number}" for number in range(20)} <= {
+        found.name for found in first.observed.declarations
+    }
     assert len(first.observed.broken) > 40
-    assert ("inline" in {found.name for found in first.observed.declarations}) is allow_inline_secrets
+    assert (
+        "inline" in {found.name for found in first.observed.declarations}
+    ) is allow_inline_secrets
 
     branch = str(save(root, "branch", TEMPLATE.format(host="mail.example")))
     second = both(only=[branch])
     changed = {found.name for found in second.observed.declarations} - {
-        found.name for found, before in zip(second.observed.declarations, first.observed.declarations, strict=True)
-        if found == before}
+        found.name
+        for found, before in zip(
+            second.observed.declarations, first.observed.declarations, strict=True
+        )
+        if found == before
+    }
     assert changed == {f"derived{number}" for number in range(20)}
 
     save(root, "branch", TEMPLATE.format(host="'mail..example'"))
-    assert {f"derived{number}" for number in range(20)} <= {found.name for found in both().observed.broken}
+    assert {f"derived{number}" for number in range(20)} <= {
+        found.name for found in both().observed.broken
+    }
     (root / "branch.yaml").unlink()
     both()
 
@@ -95,5 +112,7 @@ def test_what_is_kept_is_kept_once(root: Path, monkeypatch: pytest.MonkeyPatch) 
     kept = [found.manifest for file in directory._files.values() for found in file.parsed.manifests]
     assert {id(found.manifest) for found in look.observed.declarations} <= set(map(id, kept))
     assert look.observed.declarations == Directory(root).look().observed.declarations
-    assert all(one.effective is one.manifest for one in look.observed.declarations if one.name == "plain1")
+    assert all(
+        one.effective is one.manifest for one in look.observed.declarations if one.name == "plain1"
+    )
     assert directory.look().observed is look.observed

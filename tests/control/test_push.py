@@ -1,4 +1,5 @@
-"""Push, in virtual time: what rings, what is renewed, what is lost, and that the interval holds all the same."""
+"""Push, in virtual time: what rings, what is renewed, what is lost, and that the interval holds all
+the same."""
 
 from __future__ import annotations
 
@@ -77,7 +78,9 @@ class World:
         self.push = push
         self.opened: list[FakePush] = []
         self.asked = 0
-        self.loops = Loops(self, Admission(9, lambda _: HostLimits(9)), self.clock, Told(), open_push=self.open)
+        self.loops = Loops(
+            self, Admission(9, lambda _: HostLimits(9)), self.clock, Told(), open_push=self.open
+        )
 
     def open(self, found: DesiredCollector) -> FakePush:
         self.asked += 1
@@ -134,7 +137,8 @@ def test_new_mail_starts_a_session_at_once_and_the_interval_holds(world: World) 
 
 
 def test_mail_that_rings_during_a_session_is_looked_for_after_it_and_less_often_while_it_keeps_coming(
-        world: World) -> None:
+    world: World,
+) -> None:
     async def scenario() -> None:
         world.sessions.length = 0.25
         world.declare(A)
@@ -159,8 +163,13 @@ def test_mail_that_rings_during_a_session_is_looked_for_after_it_and_less_often_
 def test_sessions_that_mail_calls_for_do_not_keep_the_others_from_their_interval() -> None:
     async def scenario() -> None:
         world = World()
-        world.loops = Loops(world, Admission(2, lambda _: HostLimits(2)), world.clock, Told(), open_push=world.open)
-        noisy = [collector(f"p{number}", collect={"interval": "1h", "push": True}) for number in range(10)]
+        world.loops = Loops(
+            world, Admission(2, lambda _: HostLimits(2)), world.clock, Told(), open_push=world.open
+        )
+        noisy = [
+            collector(f"p{number}", collect={"interval": "1h", "push": True})
+            for number in range(10)
+        ]
         quiet = [collector(f"q{number}", collect={"interval": "30s"}) for number in range(5)]
         world.declare(*noisy, *quiet)
         for _ in range(1200):
@@ -230,7 +239,7 @@ def test_I31_where_it_is_not_offered_the_interval_alone_holds() -> None:
         world = World(offered=False)
         world.declare(collector("a", collect={"interval": "1m", "push": True}))
         await asyncio.sleep(3600)
-        assert world.starts == [60.0 * number for number in range(61)][:len(world.starts)]
+        assert world.starts == [60.0 * number for number in range(61)][: len(world.starts)]
         assert len(world.starts) >= 60
         assert world.asked < 10
         assert all(push.closed for push in world.opened)
@@ -260,7 +269,11 @@ def test_a_ring_stands_back_for_a_back_off(world: World) -> None:
         assert world.starts == [0, 10]
         world.tell()
         await asyncio.sleep(30)
-        assert world.starts == [0, 10, 21]  # the host is away, and tried when that is due, whoever rings
+        assert world.starts == [
+            0,
+            10,
+            21,
+        ]  # the host is away, and tried when that is due, whoever rings
         await world.loops.shut_down(1, 1)
 
     virtual(scenario)
@@ -285,7 +298,13 @@ def test_a_changed_or_removed_collector_closes_its_connection(world: World) -> N
 def test_a_second_login_is_counted() -> None:
     async def scenario() -> None:
         world = World()
-        world.loops = Loops(world, Admission(9, lambda _: HostLimits(9, 1)), world.clock, Told(), open_push=world.open)
+        world.loops = Loops(
+            world,
+            Admission(9, lambda _: HostLimits(9, 1)),
+            world.clock,
+            Told(),
+            open_push=world.open,
+        )
         world.declare(A, collector("c"))
         await asyncio.sleep(119)
         assert len(world.sessions.started) == 1

@@ -15,8 +15,10 @@ from tests.control.test_hostile import in_a_loop
 
 
 def destination(name: str, path: str, *, default: bool = True) -> str:
-    return (f"apiVersion: mailcollector/v1\nkind: Destination\nmetadata: {{name: {name}}}\n"
-            f"spec: {{default: {str(default).lower()}, maildir: {{path: '{path}'}}}}\n")
+    return (
+        f"apiVersion: mailcollector/v1\nkind: Destination\nmetadata: {{name: {name}}}\n"
+        f"spec: {{default: {str(default).lower()}, maildir: {{path: '{path}'}}}}\n"
+    )
 
 
 @pytest.fixture
@@ -69,8 +71,17 @@ async def test_a_default_that_reroutes_many_is_held_across_a_restart(root: Path)
     assert again.loops.actual()["a"].effective.collect.interval == "1h"
     (root / REROUTE).touch()
     await again.turn()
-    assert goes_to(again) == {"a": "/mail/new", "b": "/mail/new", "c": "/mail/new", "named": "/mail/old"}
-    told = {step.name: step.consequences for step in again.controller.plan.steps if isinstance(step, Replace)}
+    assert goes_to(again) == {
+        "a": "/mail/new",
+        "b": "/mail/new",
+        "c": "/mail/new",
+        "named": "/mail/old",
+    }
+    told = {
+        step.name: step.consequences
+        for step in again.controller.plan.steps
+        if isinstance(step, Replace)
+    }
     assert told["a"] == ("another destination: its mail goes to new, no longer to old",)
     (root / REROUTE).unlink()
     await again.turn()
@@ -86,11 +97,20 @@ def test_the_default_s_own_place_counts_as_well(root: Path, change: str) -> None
     async def scenario() -> None:
         world = World(root)
         await world.turn()
-        save(root, "old", destination("old", "/mail/elsewhere") if change == "path" else
-             destination("old", "x").replace("maildir: {path: 'x'}", "lmtp: {host: 127.0.0.1, port: 24}"))
+        save(
+            root,
+            "old",
+            destination("old", "/mail/elsewhere")
+            if change == "path"
+            else destination("old", "x").replace(
+                "maildir: {path: 'x'}", "lmtp: {host: 127.0.0.1, port: 24}"
+            ),
+        )
         await world.turn()
         assert {name: where for name, where in goes_to(world).items() if name != "named"} == {
-            "a": "/mail/old", "b": "/mail/old"}
+            "a": "/mail/old",
+            "b": "/mail/old",
+        }
         save(root, "old", destination("old", "/mail/old"))
         await world.turn()
         assert held(world.controller.plan) == set()

@@ -16,7 +16,9 @@ def revision(directory: Path) -> str | None:
 
 def git(where: Path, *words: str) -> str:
     settings = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", *settings, *words], cwd=where, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *settings, *words], cwd=where, check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
@@ -44,10 +46,16 @@ def test_the_commit_of_a_linked_work_tree_behind_a_link(tree: Path, tmp_path: Pa
     git(tree, "worktree", "add", "-q", "-b", "other", str(tmp_path / "other"))
     git(tmp_path / "other", "commit", "-q", "--allow-empty", "-m", "second")
     (tmp_path / "link").symlink_to("other")
-    assert revision(tmp_path / "link") == git(tmp_path / "other", "rev-parse", "HEAD") != git(tree, "rev-parse", "HEAD")
+    assert (
+        revision(tmp_path / "link")
+        == git(tmp_path / "other", "rev-parse", "HEAD")
+        != git(tree, "rev-parse", "HEAD")
+    )
 
 
-def test_none_without_git_without_a_commit_and_for_a_directory_that_is_not_there(tmp_path: Path) -> None:
+def test_none_without_git_without_a_commit_and_for_a_directory_that_is_not_there(
+    tmp_path: Path,
+) -> None:
     assert revision(tmp_path) is None
     git(tmp_path, "init", "-q")
     assert revision(tmp_path) is None
@@ -64,12 +72,26 @@ def test_none_where_git_ignores_or_does_not_track_the_directory(tree: Path, vers
     git(tree, "add", "-N", "collectors.d/bb/a.yaml")  # extended flags
     git(tree, "commit", "-q", "-m", "second")
     git(tree, "update-index", "--index-version", version)
-    for name in ("ignored", "untracked", "collectors.d/untracked", "collectors.", "collectors.d/b/c"):
+    for name in (
+        "ignored",
+        "untracked",
+        "collectors.d/untracked",
+        "collectors.",
+        "collectors.d/b/c",
+    ):
         (tree / name).mkdir(parents=True)
         (tree / name / "a.yaml").touch()
         assert revision(tree / name) is None
     commit = git(tree, "rev-parse", "HEAD")
-    for name in (".", "b", "collectors.d", "collectors.d/b", "collectors.d/bb", "collectors.e", "a" * 200):
+    for name in (
+        ".",
+        "b",
+        "collectors.d",
+        "collectors.d/b",
+        "collectors.d/bb",
+        "collectors.e",
+        "a" * 200,
+    ):
         assert revision(tree / name) == commit
 
 

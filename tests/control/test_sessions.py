@@ -70,10 +70,22 @@ def test_a_refused_secret_is_remembered_by_its_stamp_and_a_changed_one_begins_af
     assert (third.stamp, third.failures) == ("two", 1)
 
 
-@pytest.mark.parametrize(("source", "kept"), [
-    ({"password": {"file": "f"}}, "before"), ({"oauth2": {"provider": "google", "clientId": "x"}}, "after")])
-def test_a_session_that_writes_a_new_refresh_token_lifts_nothing(source: dict[str, Any], kept: str) -> None:
-    one = desire(observed(collector("a", source={"protocol": "imap", "host": "h", "username": "u", **source})), {})
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ({"password": {"file": "f"}}, "before"),
+        ({"oauth2": {"provider": "google", "clientId": "x"}}, "after"),
+    ],
+)
+def test_a_session_that_writes_a_new_refresh_token_lifts_nothing(
+    source: dict[str, Any], kept: str
+) -> None:
+    one = desire(
+        observed(
+            collector("a", source={"protocol": "imap", "host": "h", "username": "u", **source})
+        ),
+        {},
+    )
     stamps = iter(["before", "after"])
     sessions = pool(refused)
     sessions.stamp = lambda _: next(stamps)
@@ -97,7 +109,10 @@ def test_an_error_of_the_ledger_is_a_failed_session() -> None:
 
     finished = pool(session).session(Work(A))
     assert finished.report.error is not None
-    assert (finished.report.error.reason, finished.report.error.message) == ("LedgerUnavailable", "the disk is full")
+    assert (finished.report.error.reason, finished.report.error.message) == (
+        "LedgerUnavailable",
+        "the disk is full",
+    )
 
 
 def test_every_session_has_its_line_in_the_log() -> None:
@@ -158,8 +173,12 @@ def test_the_log_tells_of_a_stalled_login_and_of_one_that_is_well_again() -> Non
     with capture_logs() as logs:
         retry = sessions.session(Work(A)).retry
     assert retry is not None
-    stalled, = (one for one in logs if one["event"] == "stalled")
-    assert (stalled["collector"], stalled["reason"], stalled["log_level"]) == ("a", "AuthenticationFailed", "warning")
+    (stalled,) = (one for one in logs if one["event"] == "stalled")
+    assert (stalled["collector"], stalled["reason"], stalled["log_level"]) == (
+        "a",
+        "AuthenticationFailed",
+        "warning",
+    )
     assert stalled["until"].startswith(f"{retry.next_attempt:%Y-%m-%dT%H:%M:%S}")
     assert any(one["event"] == "session begins" and one["log_level"] == "debug" for one in logs)
 

@@ -28,44 +28,113 @@ def desired(seen: Observed, *good: Any) -> DesiredCollector | Invalid:
 
 
 def loop(observed_generation: int = 1, awaiting_first: bool = False) -> LoopState:
-    return LoopState(observed_generation, EPOCH, later(EPOCH, 60), running=False, awaiting_first=awaiting_first,
-                     retry=None)
+    return LoopState(
+        observed_generation,
+        EPOCH,
+        later(EPOCH, 60),
+        running=False,
+        awaiting_first=awaiting_first,
+        retry=None,
+    )
 
 
 GOOD, BAD = report(EPOCH, EPOCH), report(EPOCH, EPOCH, Failure("ConnectionFailed", "refused"))
 REFUSED = report(EPOCH, EPOCH, Failure("AuthenticationFailed", "wrong password"))
 VALID = desired(observed(A))
-UNSUPPORTED = collector("a", source={"protocol": "imap", "host": "h", "username": "u",
-                                     "oauth2": {"provider": "google"}})
+UNSUPPORTED = collector(
+    "a", source={"protocol": "imap", "host": "h", "username": "u", "oauth2": {"provider": "google"}}
+)
 with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(support, "GAPS", (support.Unsupported(("spec", "source", "oauth2"), "not yet: use password"),))
+    patch.setattr(
+        support,
+        "GAPS",
+        (support.Unsupported(("spec", "source", "oauth2"), "not yet: use password"),),
+    )
     NOT_SUPPORTED = desired(observed(UNSUPPORTED))
 
 
-@pytest.mark.parametrize(("facts", "ready", "reconciling", "stalled"), [
-    pytest.param(Facts(VALID, 1, loop(awaiting_first=True)), "Unknown AwaitingFirstSession",
-                 "True AwaitingFirstSession", "False NoProblem", id="before the first session"),
-    pytest.param(Facts(VALID, 1, loop(awaiting_first=True), verdict=GOOD), "True Collected",
-                 "True AwaitingFirstSession", "False NoProblem", id="after a restart"),
-    pytest.param(Facts(VALID, 1, loop(), verdict=GOOD), "True Collected", "False UpToDate", "False NoProblem",
-                 id="collected"),
-    pytest.param(Facts(VALID, 1, loop(), verdict=BAD), "False ConnectionFailed", "False UpToDate", "False NoProblem",
-                 id="failed"),
-    pytest.param(Facts(VALID, 1, loop(), RETRY, verdict=REFUSED), "False AuthenticationFailed", "False UpToDate",
-                 "True AuthenticationFailed", id="login refused"),
-    pytest.param(Facts(VALID, 2, loop(1), verdict=GOOD), "True Collected", "True Replacing", "False NoProblem",
-                 id="the old session finishes"),
-    pytest.param(Facts(desired(observed(broken=(broken("a"),)), A), 1, loop(), verdict=GOOD), "True Collected",
-                 "False UpToDate", "True InvalidManifest", id="broken, the last good one runs"),
-    pytest.param(Facts(desired(observed(broken=(broken("a"),)))), "False InvalidManifest", "False UpToDate",
-                 "True InvalidManifest", id="first seen bad"),
-    pytest.param(Facts(NOT_SUPPORTED, 1), "False NotSupported", "False UpToDate",
-                 "True NotSupported", id="not supported"),
-    pytest.param(Facts(desired(observed(collector("a", enabled=False))), 1, verdict=GOOD), "False Disabled",
-                 "False UpToDate", "False NoProblem", id="disabled"),
-    pytest.param(Facts(desired(Observed(vanished="gone"), A), 1, loop(), verdict=GOOD), "True Collected",
-                 "False UpToDate", "True DirectoryVanished", id="directory vanished"),
-])
+@pytest.mark.parametrize(
+    ("facts", "ready", "reconciling", "stalled"),
+    [
+        pytest.param(
+            Facts(VALID, 1, loop(awaiting_first=True)),
+            "Unknown AwaitingFirstSession",
+            "True AwaitingFirstSession",
+            "False NoProblem",
+            id="before the first session",
+        ),
+        pytest.param(
+            Facts(VALID, 1, loop(awaiting_first=True), verdict=GOOD),
+            "True Collected",
+            "True AwaitingFirstSession",
+            "False NoProblem",
+            id="after a restart",
+        ),
+        pytest.param(
+            Facts(VALID, 1, loop(), verdict=GOOD),
+            "True Collected",
+            "False UpToDate",
+            "False NoProblem",
+            id="collected",
+        ),
+        pytest.param(
+            Facts(VALID, 1, loop(), verdict=BAD),
+            "False ConnectionFailed",
+            "False UpToDate",
+            "False NoProblem",
+            id="failed",
+        ),
+        pytest.param(
+            Facts(VALID, 1, loop(), RETRY, verdict=REFUSED),
+            "False AuthenticationFailed",
+            "False UpToDate",
+            "True AuthenticationFailed",
+            id="login refused",
+        ),
+        pytest.param(
+            Facts(VALID, 2, loop(1), verdict=GOOD),
+            "True Collected",
+            "True Replacing",
+            "False NoProblem",
+            id="the old session finishes",
+        ),
+        pytest.param(
+            Facts(desired(observed(broken=(broken("a"),)), A), 1, loop(), verdict=GOOD),
+            "True Collected",
+            "False UpToDate",
+            "True InvalidManifest",
+            id="broken, the last good one runs",
+        ),
+        pytest.param(
+            Facts(desired(observed(broken=(broken("a"),)))),
+            "False InvalidManifest",
+            "False UpToDate",
+            "True InvalidManifest",
+            id="first seen bad",
+        ),
+        pytest.param(
+            Facts(NOT_SUPPORTED, 1),
+            "False NotSupported",
+            "False UpToDate",
+            "True NotSupported",
+            id="not supported",
+        ),
+        pytest.param(
+            Facts(desired(observed(collector("a", enabled=False))), 1, verdict=GOOD),
+            "False Disabled",
+            "False UpToDate",
+            "False NoProblem",
+            id="disabled",
+        ),
+        pytest.param(
+            Facts(desired(Observed(vanished="gone"), A), 1, loop(), verdict=GOOD),
+            "True Collected",
+            "False UpToDate",
+            "True DirectoryVanished",
+            id="directory vanished",
+        ),
+    ],
+)
 def test_conditions(facts: Facts, ready: str, reconciling: str, stalled: str) -> None:
     found = {one.type: f"{one.status} {one.reason}" for one in conditions(facts, (), EPOCH)}
     assert found == {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
@@ -88,6 +157,9 @@ def test_what_is_shown_has_times_and_counters_and_no_secret() -> None:
     assert status["lastSession"]["listed"] == 3
     assert (status["generation"], status["observedGeneration"], status["revision"]) == (1, 1, "abc")
 
-    inline = collector("a", source={"protocol": "imap", "host": "h", "username": "u", "password": {"value": "canary"}})
+    inline = collector(
+        "a",
+        source={"protocol": "imap", "host": "h", "username": "u", "password": {"value": "canary"}},
+    )
     assert isinstance(inline.manifest, MailCollector)
     assert "canary" not in str(shown_spec(inline.manifest.spec))

@@ -54,7 +54,11 @@ class Manager:
 
 @pytest.fixture(params=["path", "abstract"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
-    name = str(tmp_path / "notify") if request.param == "path" else f"@mailcollector-{secrets.token_hex(8)}"
+    name = (
+        str(tmp_path / "notify")
+        if request.param == "path"
+        else f"@mailcollector-{secrets.token_hex(8)}"
+    )
     found = Manager(name)
     yield found
     found.socket.close()
@@ -62,9 +66,20 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 
 @contextmanager
 def daemon(root: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "tests.control.daemon_process", str(root), str(root.parent / "state")]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, start_new_session=True,
-                          env={**os.environ, **environment}) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.control.daemon_process",
+        str(root),
+        str(root.parent / "state"),
+    ]
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, **environment},
+    ) as process:
         try:
             yield process
         finally:
@@ -73,6 +88,7 @@ def daemon(root: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def during(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Let it go on for so long, in virtual time."""
+
     async def run() -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(work(), seconds)
@@ -107,16 +123,29 @@ def test_nobody_is_told_anything_who_did_not_ask() -> None:
 
 
 def test_the_watchdog_is_fed_only_while_the_control_loop_moves(manager: Manager) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "4000000",
-                             "WATCHDOG_PID": str(os.getpid())})
+    supervisor = Supervisor(
+        {
+            "NOTIFY_SOCKET": manager.name,
+            "WATCHDOG_USEC": "4000000",
+            "WATCHDOG_PID": str(os.getpid()),
+        }
+    )
     moves = iter([True, True, False, False, True, *[False] * 100])
     during(19, lambda: supervisor.run(lambda: next(moves)))
     assert manager.heard_so_far() == ["WATCHDOG=1"] * 3
     assert list(moves) == [False] * 95  # asked twice in the watchdog's time: at 0, 2, … 18 seconds
 
 
-@pytest.mark.parametrize("environment", [{}, {"WATCHDOG_USEC": ""}, {"WATCHDOG_USEC": "-5"}, {"WATCHDOG_USEC": "٣"},
-                                         {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"WATCHDOG_USEC": ""},
+        {"WATCHDOG_USEC": "-5"},
+        {"WATCHDOG_USEC": "٣"},
+        {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"},
+    ],
+)
 def test_no_watchdog(manager: Manager, environment: Mapping[str, str]) -> None:
     supervisor = Supervisor({"NOTIFY_SOCKET": manager.name, **environment})
     during(60, lambda: supervisor.run(lambda: True))
@@ -146,7 +175,9 @@ def test_a_manager_that_comes_back_hears_what_it_missed(tmp_path: Path) -> None:
     manager.socket.close()
 
 
-@pytest.mark.parametrize("name", ["relative/path", "vsock:2:1234", "/" + "x" * 200, "@" + "x" * 200, "/dev/null"])
+@pytest.mark.parametrize(
+    "name", ["relative/path", "vsock:2:1234", "/" + "x" * 200, "@" + "x" * 200, "/dev/null"]
+)
 def test_an_address_that_is_none_is_no_end(name: str) -> None:
     supervisor = Supervisor({"NOTIFY_SOCKET": name})
     supervisor.tell("READY=1")
@@ -155,8 +186,13 @@ def test_an_address_that_is_none_is_no_end(name: str) -> None:
 
 def test_ready_is_told_once_and_a_status_when_it_is_another(manager: Manager) -> None:
     supervisor = Supervisor({"NOTIFY_SOCKET": manager.name})
-    for ready, status in ((False, "disk full"), (False, "disk full"), (True, "2 run"), (True, "2 run"),
-                          (True, "3 run")):
+    for ready, status in (
+        (False, "disk full"),
+        (False, "disk full"),
+        (True, "2 run"),
+        (True, "2 run"),
+        (True, "3 run"),
+    ):
         supervisor.turned(ready=ready, status=status)
     assert manager.heard_so_far() == ["STATUS=disk full", "READY=1\nSTATUS=2 run", "STATUS=3 run"]
 
@@ -166,10 +202,23 @@ def test_a_terminal_that_is_gone_ends_it_and_one_that_is_there_does_not(tmp_path
     root.mkdir()
     manager = Manager(str(tmp_path / "notify"))
     ours, theirs = os.openpty()
-    command = ["setsid", "--ctty", sys.executable, "-m", "tests.control.daemon_process", str(root),
-               str(tmp_path / "state")]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                          env={**os.environ, "NOTIFY_SOCKET": manager.name}) as process:
+    command = [
+        "setsid",
+        "--ctty",
+        sys.executable,
+        "-m",
+        "tests.control.daemon_process",
+        str(root),
+        str(tmp_path / "state"),
+    ]
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "NOTIFY_SOCKET": manager.name},
+    ) as process:
         os.close(theirs)
         assert "READY" in manager.heard()
         process.send_signal(signal.SIGHUP)

@@ -25,16 +25,32 @@ USERS = ("follows", "follows-too", "overrides")
 
 
 def template(interval: str = "5m", **more: str) -> str:
-    lines = ["apiVersion: mailcollector/v1", "kind: Template", "metadata: {name: office}", "spec:",
-             "  source: {protocol: imap, host: imap.example, username: '{name}', password: {file: 'secrets/{name}'}}",
-             f"  collect: {{interval: {interval}}}"]
+    lines = [
+        "apiVersion: mailcollector/v1",
+        "kind: Template",
+        "metadata: {name: office}",
+        "spec:",
+        "  source: {protocol: imap, host: imap.example, username: '{name}', password: {file: 'secrets/{name}'}}",
+        f"  collect: {{interval: {interval}}}",
+    ]
     return "\n".join([*lines, *(f"  {key}: {value}" for key, value in more.items())]) + "\n"
 
 
 def user(name: str, *lines: str) -> str:
-    return "\n".join(["apiVersion: mailcollector/v1", "kind: MailCollector", f"metadata: {{name: {name}}}", "spec:",
-                      "  from: office", *(f"  {line}" for line in lines),
-                      f"  recipient: {{forwardTo: {name}@local.example}}"]) + "\n"
+    return (
+        "\n".join(
+            [
+                "apiVersion: mailcollector/v1",
+                "kind: MailCollector",
+                f"metadata: {{name: {name}}}",
+                "spec:",
+                "  from: office",
+                *(f"  {line}" for line in lines),
+                f"  recipient: {{forwardTo: {name}@local.example}}",
+            ]
+        )
+        + "\n"
+    )
 
 
 def ran(status: Status) -> tuple[int, datetime | None]:
@@ -65,19 +81,23 @@ def test_a_changed_template_replaces_those_whose_spec_is_another_one(root: Path)
         save(root, "office", template("10m"))
         after = await world.turn()
         assert [(step.name, step.reason) for step in world.controller.plan.changes] == [
-            ("follows", "its template office changed"), ("follows-too", "its template office changed")]
+            ("follows", "its template office changed"),
+            ("follows-too", "its template office changed"),
+        ]
         for step in world.controller.plan.changes:
             assert isinstance(step, Replace)
             assert step.changes == (Change("spec.collect.interval", "5m", "10m"),)
         assert [after[name].generation for name in USERS] == [2, 2, 1]
         assert [ran(after[name]) for name in ("overrides", "stranger")] == [
-            ran(before[name]) for name in ("overrides", "stranger")]
+            ran(before[name]) for name in ("overrides", "stranger")
+        ]
         follows = next(one for one in world.control.list() if one.metadata.name == "follows")
         assert (follows.spec["from"], follows.spec["collect"]["interval"]) == ("office", "10m")
 
         save(root, "office", "# said otherwise\n" + template('"10m"'))
         assert {name: ran(status) for name, status in (await world.turn()).items()} == {
-            name: ran(status) for name, status in after.items()}
+            name: ran(status) for name, status in after.items()
+        }
 
     run(scenario())
 
@@ -95,16 +115,21 @@ def test_a_cause_is_named_as_it_is(root: Path) -> None:
         assert {step.name: step.reason for step in world.controller.plan.changes} == {
             "follows": "its spec and its template office changed",
             "follows-too": "its template is other, no longer office",
-            "overrides": "its spec and its template office changed"}
+            "overrides": "its spec and its template office changed",
+        }
 
         save(root, "overrides", user("overrides", "collect: {interval: 3h}"))
         await world.turn()
-        assert {step.reason for step in world.controller.plan.changes} == {"its spec or destination changed"}
+        assert {step.reason for step in world.controller.plan.changes} == {
+            "its spec or destination changed"
+        }
 
     run(scenario())
 
 
-@pytest.mark.parametrize("how", ["broken", "not yaml", "empty", "gone", "renamed", "twice", "unreadable"])
+@pytest.mark.parametrize(
+    "how", ["broken", "not yaml", "empty", "gone", "renamed", "twice", "unreadable"]
+)
 def test_a_template_that_is_no_use_keeps_the_last_good_ones(root: Path, how: str) -> None:
     async def scenario() -> None:
         world = World(root)
@@ -144,8 +169,16 @@ def spoil(root: Path, how: str) -> None:
         path.unlink()
         path.symlink_to(path.name)
     else:
-        save(root, "office", {"broken": template(colect="{}"), "not yaml": "spec: [", "empty": "",
-                              "renamed": template().replace("office", "ofice")}[how])
+        save(
+            root,
+            "office",
+            {
+                "broken": template(colect="{}"),
+                "not yaml": "spec: [",
+                "empty": "",
+                "renamed": template().replace("office", "ofice"),
+            }[how],
+        )
 
 
 def mend(root: Path) -> None:
@@ -160,9 +193,13 @@ def test_one_seen_first_with_a_broken_template_starts_when_that_is_mended(root: 
         world = World(root)
         found = await world.turn()
         assert {name: said(status)["Ready"] for name, status in found.items()} == {
-            **dict.fromkeys(USERS, "False InvalidManifest"), "stranger": "True Collected"}
+            **dict.fromkeys(USERS, "False InvalidManifest"),
+            "stranger": "True Collected",
+        }
         save(root, "office", template())
-        assert {said(status)["Ready"] for status in (await world.turn()).values()} == {"True Collected"}
+        assert {said(status)["Ready"] for status in (await world.turn()).values()} == {
+            "True Collected"
+        }
 
     run(scenario())
 
@@ -179,15 +216,18 @@ def test_a_collector_that_goes_from_a_file_with_a_template_is_gone(root: Path) -
     run(scenario())
 
 
-def test_only_what_a_change_concerns_is_read_and_parsed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_a_change_concerns_is_read_and_parsed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read, parsed = [], []
 
     def noted_read(path: Path) -> bytes:
         read.append(path.stem)
         return files.read(path)
 
-    def noted_parse(data: bytes, file: str, templates: Templates, *,
-                    allow_inline_secrets: bool = False) -> loading.ParsedFile:
+    def noted_parse(
+        data: bytes, file: str, templates: Templates, *, allow_inline_secrets: bool = False
+    ) -> loading.ParsedFile:
         parsed.append(Path(file).stem)
         return loading.parse(data, file, templates, allow_inline_secrets=allow_inline_secrets)
 
@@ -215,7 +255,9 @@ def test_only_what_a_change_concerns_is_read_and_parsed(root: Path, monkeypatch:
     assert (read, parsed) == (["office"], ["office", "office"])
 
 
-def test_a_plan_of_another_checkout_shows_what_the_template_changes(root: Path, tmp_path: Path) -> None:
+def test_a_plan_of_another_checkout_shows_what_the_template_changes(
+    root: Path, tmp_path: Path
+) -> None:
     async def in_force_now() -> World:
         world = World(root)
         (root / "shared").mkdir()
@@ -234,7 +276,10 @@ def test_a_plan_of_another_checkout_shows_what_the_template_changes(root: Path, 
 
     save(checkout / "shared", "office", template("10m"))
     steps = {step.name: step for step in propose(Directory(checkout), root, now).plan.steps}
-    assert {name for name, step in steps.items() if isinstance(step, Replace)} == {"follows", "follows-too"}
+    assert {name for name, step in steps.items() if isinstance(step, Replace)} == {
+        "follows",
+        "follows-too",
+    }
     assert steps["follows"].reason == "its template office changed"
 
 
@@ -250,6 +295,8 @@ def test_what_is_remembered_tells_the_template_s_change_after_a_restart(root: Pa
         await world.turn()
         save(root, "office", template("10m"))
         await world.turn()
-        assert {step.reason for step in world.controller.plan.changes} == {"its template office changed"}
+        assert {step.reason for step in world.controller.plan.changes} == {
+            "its template office changed"
+        }
 
     run(after(asyncio.run(before())))

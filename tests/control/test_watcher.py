@@ -102,7 +102,9 @@ def test_a_swapped_link_on_the_way_is_noticed_and_the_new_place_watched(tmp_path
             (tmp_path / "next").symlink_to("two")
             await wakes.after(lambda: (tmp_path / "next").replace(tmp_path / "current"))
             await wakes.quiet()
-            await wakes.after(lambda: (tmp_path / "two" / "collectors.d" / "a.yaml").write_text("a"))
+            await wakes.after(
+                lambda: (tmp_path / "two" / "collectors.d" / "a.yaml").write_text("a")
+            )
 
     asyncio.run(scenario())
 
@@ -121,8 +123,11 @@ def test_renew_watches_what_stands_there_now(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_where_the_system_tells_of_nothing_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_system_tells_of_nothing_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """inotify has run out of instances, or of watches."""
+
     def refuse(*_: object, **__: object) -> AsyncIterator[set[tuple[Change, str]]]:
         raise WatchfilesRustInternalError("Too many open files")
 
@@ -189,9 +194,16 @@ asyncio.run(scenario())
 """
 
 
-def test_M4_R1_where_there_is_no_thread_the_process_lives_and_looks_for_changes(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", NO_THREADS, str(tmp_path)], check=False,
-                          capture_output=True, text=True, timeout=60)
+def test_M4_R1_where_there_is_no_thread_the_process_lives_and_looks_for_changes(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_THREADS, str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert [line for line in said if "thread" in line][1:] == ["looks without threads"], said
@@ -199,16 +211,24 @@ def test_M4_R1_where_there_is_no_thread_the_process_lives_and_looks_for_changes(
     assert said[-1] == "told of events again"
 
 
-def test_N1_directories_are_watched_that_a_look_enters_and_no_others(tmp_path: Path,
-                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
-    """Links to a whole machine, to a loop, to a shared directory, to a file in a hidden one; a new directory."""
+def test_N1_directories_are_watched_that_a_look_enters_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Links to a whole machine, to a loop, to a shared directory, to a file in a hidden one; a new
+    directory."""
     root, shared, all_of_them = tmp_path / "collectors.d", tmp_path / "shared", asyncio.Event()
     expected = {str(root / name) for name in ("", "team", ".store", "shared", "shared/deep")}
     for directory in (root / ".store", root / "team", shared / "deep"):
         directory.mkdir(parents=True)
     (root / ".store" / "kept").write_text("a")
-    for name, target in {"all": "/", "up": "..", "self": ".", "shared": str(shared), "kept.yaml": ".store/kept",
-                         "team/all": "/"}.items():
+    for name, target in {
+        "all": "/",
+        "up": "..",
+        "self": ".",
+        "shared": str(shared),
+        "kept.yaml": ".store/kept",
+        "team/all": "/",
+    }.items():
         (root / name).symlink_to(target)
     real = watchfiles.awatch
 
@@ -235,8 +255,9 @@ def test_N1_directories_are_watched_that_a_look_enters_and_no_others(tmp_path: P
     asyncio.run(scenario())
 
 
-def test_more_directories_than_are_watched_are_looked_at_now_and_then(tmp_path: Path,
-                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_directories_than_are_watched_are_looked_at_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beginning to watch very many would hold up everybody."""
     monkeypatch.setattr(watcher, "_DIRECTORIES", 3)
     monkeypatch.setattr(watcher, "_BLIND", 0.2)

@@ -15,8 +15,15 @@ def test_the_end_each_link_and_what_is_not_there(tmp_path: Path) -> None:
 
     assert list(way(tmp_path / "one" / "deep")) == [tmp_path / "one" / "deep"]
     assert list(way(tmp_path / "two" / "link" / "deep" / "x.yaml")) == [
-        tmp_path / "two" / "link", tmp_path / "first", tmp_path / "one" / "deep" / "x.yaml"]
-    assert list(way(tmp_path / "two" / "link")) == [tmp_path / "two" / "link", tmp_path / "first", tmp_path / "one"]
+        tmp_path / "two" / "link",
+        tmp_path / "first",
+        tmp_path / "one" / "deep" / "x.yaml",
+    ]
+    assert list(way(tmp_path / "two" / "link")) == [
+        tmp_path / "two" / "link",
+        tmp_path / "first",
+        tmp_path / "one",
+    ]
     assert list(way(tmp_path / "absent" / "deep" / "x")) == [tmp_path / "absent"]
 
 

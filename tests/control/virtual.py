@@ -1,4 +1,5 @@
-"""Virtual time: an event loop whose clock leaps to the next timer when nobody has anything to do."""
+"""Virtual time: an event loop whose clock leaps to the next timer when nobody has anything to
+do."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The steps of a process that somebody outside can see, and death at one of them.
 
-Wrapped are the calls that every delivery comes down to, below all of our own code: the file system's in `os`, the
-socket's, and SQLAlchemy's commit. A step is named by its kind and how many of that kind came before it.
+Wrapped are the calls that every delivery comes down to, below all of our own code: the file
+system's in `os`, the socket's, and SQLAlchemy's commit. A step is named by its kind and how many of
+that kind came before it.
 """
 
 from __future__ import annotations
@@ -21,19 +22,31 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from tests.crashes.power import cut
 
-FILES = ("write", "sendfile", "fsync", "link", "unlink", "rename", "mkdir", "rmdir", "fchown", "fchmod")
+FILES = (
+    "write",
+    "sendfile",
+    "fsync",
+    "link",
+    "unlink",
+    "rename",
+    "mkdir",
+    "rmdir",
+    "fchown",
+    "fchmod",
+)
 _COMMAND = re.compile(
     rb"(?:[A-Z]+\d+ )?("
     rb"CAPA|UTF8|USER|PASS|AUTH|STAT|LIST|UIDL|RETR|DELE|QUIT|RSET|NOOP|LHLO|EHLO|MAIL|RCPT|DATA|CAPABILITY|AUTHENTICATE|"
     rb"LOGIN|ENABLE|ID|NAMESPACE|SELECT|EXAMINE|(?:UID )?(?:FETCH|SEARCH|STORE|EXPUNGE)|CLOSE|UNSELECT|LOGOUT)\b",
-    re.IGNORECASE)
+    re.IGNORECASE,
+)
 _TABLE = re.compile(r"\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) \"?(\w+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Death:
-    """Where to die: before or after the `number`-th step of this kind, counted from 1. `power`: directories of the
-    file systems whose power is cut first."""
+    """Where to die: before or after the `number`-th step of this kind, counted from 1. `power`:
+    directories of the file systems whose power is cut first."""
 
     kind: str
     number: int
@@ -57,7 +70,13 @@ class Edge:
 
     def install(self) -> None:
         for name in FILES:
-            setattr(os, name, self._wrapped(getattr(os, name), lambda *args, name=name, **_: _file_step(name, args)))
+            setattr(
+                os,
+                name,
+                self._wrapped(
+                    getattr(os, name), lambda *args, name=name, **_: _file_step(name, args)
+                ),
+            )
         os.open = self._wrapped(os.open, _creation)
         for name in ("send", "sendall"):
             setattr(socket.socket, name, self._wrapped(getattr(socket.socket, name), self._sending))
@@ -68,7 +87,9 @@ class Edge:
     def _wrapped(self, real: Callable[..., Any], kind_of: Callable[..., str]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             kind = kind_of(*args, **kwargs)
-            return self._step(kind, lambda: real(*args, **kwargs)) if kind else real(*args, **kwargs)
+            return (
+                self._step(kind, lambda: real(*args, **kwargs)) if kind else real(*args, **kwargs)
+            )
 
         return wrapped
 
@@ -97,17 +118,26 @@ class Edge:
 
     def _receiving(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """The first octets of each answer are a step."""
+
         def wrapped(opened: socket.socket, *args: Any) -> Any:
-            asked = self._asked.pop(opened.fileno(), "") if opened.family in (socket.AF_INET, socket.AF_INET6) else ""
-            return self._step(f"answer to {asked}", lambda: real(opened, *args)) if asked else real(opened, *args)
+            asked = (
+                self._asked.pop(opened.fileno(), "")
+                if opened.family in (socket.AF_INET, socket.AF_INET6)
+                else ""
+            )
+            return (
+                self._step(f"answer to {asked}", lambda: real(opened, *args))
+                if asked
+                else real(opened, *args)
+            )
 
         return wrapped
 
     # -- the ledger
 
     def _watch_commits(self) -> None:
-        """A commit is named by the table of messages if its transaction wrote that, else by the first that it wrote;
-        one that wrote nothing is no step."""
+        """A commit is named by the table of messages if its transaction wrote that, else by the
+        first that it wrote; one that wrote nothing is no step."""
         for name in ("do_execute", "do_executemany"):
             setattr(DefaultDialect, name, self._noting(getattr(DefaultDialect, name)))
         commit: Callable[..., None] = DefaultDialect.do_commit

@@ -1,7 +1,8 @@
-"""A process with the whole program loaded, which lives through one run of it after another in children that may die:
-a fork costs a few milliseconds, a fresh interpreter most of a second.
+"""A process with the whole program loaded, which lives through one run of it after another in
+children that may die: a fork costs a few milliseconds, a fresh interpreter most of a second.
 
-`python -m tests.crashes.nursery` reads a life's JSON from each line of its input and answers with its exit status.
+`python -m tests.crashes.nursery` reads a life's JSON from each line of its input and answers with
+its exit status.
 """
 
 from __future__ import annotations
@@ -27,19 +28,35 @@ class Nursery:
     """`with Nursery() as nursery:`; `live` runs `mailcollector` once."""
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.crashes.nursery"], stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crashes.nursery"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._process.communicate()  # the end of its input ends it
 
-    def live(self, arguments: Sequence[str], log: Path, death: Death | None = None) -> tuple[int, Counter[str]]:
-        """The exit status, -9 for killed, and how many steps of each kind there were if it was not."""
+    def live(
+        self, arguments: Sequence[str], log: Path, death: Death | None = None
+    ) -> tuple[int, Counter[str]]:
+        """The exit status, -9 for killed, and how many steps of each kind there were if it was
+        not."""
         steps = log.with_suffix(".steps")
-        request = {"arguments": list(arguments), "log": str(log), "steps": str(steps),
-                   "death": death and asdict(death)}
+        request = {
+            "arguments": list(arguments),
+            "log": str(log),
+            "steps": str(steps),
+            "death": death and asdict(death),
+        }
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(request) + "\n")

@@ -1,5 +1,5 @@
-"""A disk whose power can be cut: an ext4 in a file. Needs root and loop devices; where it cannot be had, it fails and
-says what is missing."""
+"""A disk whose power can be cut: an ext4 in a file. Needs root and loop devices; where it cannot be
+had, it fails and says what is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _NO_LOG_FLUSH = 2
 
 
 class Disk:
-    """`with Disk() as disk:`; mounted at `mounted`. What was not synced when the power went is gone after `restore`."""
+    """`with Disk() as disk:`; mounted at `mounted`. What was not synced when the power went is gone
+    after `restore`."""
 
     def __init__(self, mebibytes: int = 64, inodes: int = 4096) -> None:
         self._mebibytes = mebibytes
@@ -28,7 +29,9 @@ class Disk:
 
     def __enter__(self) -> Self:
         if os.getuid() != 0:
-            raise RuntimeError("cutting the power of a disk needs root, for mounting an ext4 from a file: run as root")
+            raise RuntimeError(
+                "cutting the power of a disk needs root, for mounting an ext4 from a file: run as root"
+            )
         self._directory = Path(tempfile.mkdtemp(prefix="power"))
         self._image = self._directory / "image"
         self.mounted = self._directory / "disk"
@@ -44,8 +47,12 @@ class Disk:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         _run("umount", str(self.mounted))
         self._clean_up()
 
@@ -62,7 +69,9 @@ class Disk:
         _run("umount", str(self.mounted))
         self._detach()
         copy = self._image.with_suffix(".copy")
-        _run("cp", str(self._image), str(copy))  # the old one stays mounted where other mount namespaces have copied it
+        _run(
+            "cp", str(self._image), str(copy)
+        )  # the old one stays mounted where other mount namespaces have copied it
         copy.replace(self._image)
         self._mount()
 
@@ -75,9 +84,16 @@ class Disk:
         _run("mount", self._device, str(self.mounted))
 
     def remount(self, how: str) -> bool:
-        """Read-only (`ro`) or not (`rw`); whether the kernel did that: it does not while something is being written."""
-        return subprocess.run(["mount", "-o", f"remount,{how}", self.mounted], check=False,
-                              stderr=subprocess.DEVNULL).returncode == 0
+        """Read-only (`ro`) or not (`rw`); whether the kernel did that: it does not while something
+        is being written."""
+        return (
+            subprocess.run(
+                ["mount", "-o", f"remount,{how}", self.mounted],
+                check=False,
+                stderr=subprocess.DEVNULL,
+            ).returncode
+            == 0
+        )
 
     def _mount(self) -> None:
         """Not by `mount -o loop`, which may lose races for a free loop device."""
@@ -95,7 +111,8 @@ class Disk:
 
 
 def cut(mounted: Iterable[int]) -> None:
-    """Cut the power of the ext4s that are mounted at these open directories. What was not synced is lost."""
+    """Cut the power of the ext4s that are mounted at these open directories. What was not synced is
+    lost."""
     for directory in mounted:
         if os.fstat(directory).st_dev == os.stat("..", dir_fd=directory).st_dev:
             raise RuntimeError("nothing is mounted there: the power of another disk would be cut")
@@ -106,6 +123,8 @@ def cut(mounted: Iterable[int]) -> None:
 def _run(*command: str) -> str:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
-        raise RuntimeError(f"a disk whose power can be cut needs root, loop devices, mount and mkfs.ext4 (e2fsprogs); "
-                           f"`{' '.join(command)}` says: {done.stderr.strip()}")
+        raise RuntimeError(
+            f"a disk whose power can be cut needs root, loop devices, mount and mkfs.ext4 (e2fsprogs); "
+            f"`{' '.join(command)}` says: {done.stderr.strip()}"
+        )
     return done.stdout.strip()

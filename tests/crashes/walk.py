@@ -26,13 +26,17 @@ def every_point(steps: Counter[str]) -> Iterator[Death]:
             yield Death(kind, number, "after")
 
 
-def each_kind(steps: Counter[str], decisive: Collection[str] | None = None, part: int = 0) -> Iterator[Death]:
-    """One of each kind, and every commit of messages: what is recorded decides what follows. With `decisive` one of
-    each of these, and of the other kinds a third: those of `part` 0, 1 or 2."""
+def each_kind(
+    steps: Counter[str], decisive: Collection[str] | None = None, part: int = 0
+) -> Iterator[Death]:
+    """One of each kind, and every commit of messages: what is recorded decides what follows. With
+    `decisive` one of each of these, and of the other kinds a third: those of `part` 0, 1 or 2."""
     for turn, kind in enumerate(sorted(steps)):
         if decisive is not None and kind not in decisive and sum(kind.encode()) % 3 != part:
             continue
-        numbers = range(1, steps[kind] + 1) if kind == "commit messages" else [1 + turn % steps[kind]]
+        numbers = (
+            range(1, steps[kind] + 1) if kind == "commit messages" else [1 + turn % steps[kind]]
+        )
         for number in numbers:
             yield Death(kind, number, "after" if (turn + number) % 2 else "before")
 
@@ -48,7 +52,9 @@ def steps_of(combination: Combination, dovecot: Dovecot, nursery: Nursery) -> Co
     return steps
 
 
-def walk(combination: Combination, deaths: Iterable[Death], dovecot: Dovecot, nursery: Nursery) -> Tally:
+def walk(
+    combination: Combination, deaths: Iterable[Death], dovecot: Dovecot, nursery: Nursery
+) -> Tally:
     """Die once at each point. With Maildirs, a mail program moves what it sees every other time."""
     tally = Tally()
     for turn, death in enumerate(deaths):
@@ -59,10 +65,12 @@ def walk(combination: Combination, deaths: Iterable[Death], dovecot: Dovecot, nu
     return tally
 
 
-def walk_with_power_cuts(combination: Combination, deaths: Iterable[Death], dovecot: Dovecot,
-                         nursery: Nursery) -> Tally:
-    """The same on disks whose power is cut at that point. The mail has a disk of its own: on the ledger's, each sync of
-    the ledger would make everything else durable as well, and hide a sync that is missing."""
+def walk_with_power_cuts(
+    combination: Combination, deaths: Iterable[Death], dovecot: Dovecot, nursery: Nursery
+) -> Tally:
+    """The same on disks whose power is cut at that point. The mail has a disk of its own: on the
+    ledger's, each sync of the ledger would make everything else durable as well, and hide a sync
+    that is missing."""
     tally = Tally()
     with Disk() as disk, Disk() as mail:
         for death in deaths:

@@ -22,7 +22,9 @@ def top(key: str = "1") -> bytes:
     return f"X-Collector-Id: {collector_id(delivery(key))}\r\n".encode()
 
 
-def deliver(system: MailSystem, content: bytes, recipients: Sequence[str], key: str = "1") -> list[DeliveryOutcome]:
+def deliver(
+    system: MailSystem, content: bytes, recipients: Sequence[str], key: str = "1"
+) -> list[DeliveryOutcome]:
     """One message from staging to settling; the outcomes."""
     parcel = system.stage(delivery(key), [content], recipients)
     try:

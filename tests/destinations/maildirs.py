@@ -1,4 +1,5 @@
-"""What the Maildir's tests share: messages, reading Maildirs, and a file system that fails or a process that dies."""
+"""What the Maildir's tests share: messages, reading Maildirs, and a file system that fails or a
+process that dies."""
 
 from __future__ import annotations
 
@@ -16,7 +17,19 @@ from reconciler.model.outcomes import Delivered, DeliveryOutcome
 
 INBOX = Folder(Account("imap", "imap.example.org", 993, "sales"), "INBOX", 7)
 SALES = "sales@икс.рф"
-CHANGING = ("create", "write", "sendfile", "fsync", "link", "unlink", "rename", "mkdir", "fchown", "fchmod", "rmdir")
+CHANGING = (
+    "create",
+    "write",
+    "sendfile",
+    "fsync",
+    "link",
+    "unlink",
+    "rename",
+    "mkdir",
+    "fchown",
+    "fchmod",
+    "rmdir",
+)
 """Calls through which a delivery changes anything; `create` is an `open` that does."""
 
 
@@ -24,8 +37,13 @@ def message(key: str = "1", epoch: int = 1, **other: Any) -> DeliveryId:
     return DeliveryId("collector", epoch, INBOX, key, **other)
 
 
-def deliver(maildir: Maildir, mails: dict[str, bytes], recipients: Sequence[str] = (SALES,), *,
-            settle: bool = True) -> list[tuple[DeliveryOutcome, ...]]:
+def deliver(
+    maildir: Maildir,
+    mails: dict[str, bytes],
+    recipients: Sequence[str] = (SALES,),
+    *,
+    settle: bool = True,
+) -> list[tuple[DeliveryOutcome, ...]]:
     """One batch, all steps."""
     staged = [maildir.stage(message(key), [content], recipients) for key, content in mails.items()]
     outcomes = [outcome for _, outcome in maildir.commit(staged)]
@@ -36,7 +54,11 @@ def deliver(maildir: Maildir, mails: dict[str, bytes], recipients: Sequence[str]
 
 def contents(box: Path, *folders: str) -> Counter[bytes]:
     """What a mail program finds in these folders, by default in `new` and `cur`."""
-    return Counter(path.read_bytes() for folder in folders or ("new", "cur") for path in (box / folder).iterdir())
+    return Counter(
+        path.read_bytes()
+        for folder in folders or ("new", "cur")
+        for path in (box / folder).iterdir()
+    )
 
 
 def names(outcomes: Sequence[Sequence[DeliveryOutcome]]) -> list[str]:
@@ -71,7 +93,8 @@ class Failing:
         return wrapped
 
     def die(self, at: int, *, after: bool = False) -> None:
-        """From the `at`-th call on, counted from now, nothing happens any more; `after`: the `at`-th still does."""
+        """From the `at`-th call on, counted from now, nothing happens any more; `after`: the
+        `at`-th still does."""
         end = self.count + at
 
         def died(_: str) -> None:

@@ -1,8 +1,10 @@
-"""A user of the machine against a delivery by root: `python -m tests.destinations.race [DELIVERIES]`.
+"""A user of the machine against a delivery by root: `python -m tests.destinations.race
+[DELIVERIES]`.
 
-Processes of the user swap the directories of his Maildir, and the names in them, for links, FIFOs and other
-directories, without pause, while root delivers into it. The user wins when anything happens as root in a directory of
-his, or anything at all outside of it: in directories of root and of another user that his links lead to.
+Processes of the user swap the directories of his Maildir, and the names in them, for links, FIFOs
+and other directories, without pause, while root delivers into it. The user wins when anything
+happens as root in a directory of his, or anything at all outside of it: in directories of root and
+of another user that his links lead to.
 """
 
 from __future__ import annotations
@@ -36,14 +38,20 @@ _library = ctypes.CDLL(None)
 
 
 class Arena:
-    """`home` is alice's, `box` her Maildir somewhere in it; `outside` are directories of root and of bob."""
+    """`home` is alice's, `box` her Maildir somewhere in it; `outside` are directories of root and
+    of bob."""
 
     def __init__(self) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="race"))
         self.base.chmod(0o755)
         self.home = self.base / "home" / "alice"
         self.box = self.home / "mail" / "Maildir"
-        self.outside = [self.base / "root", self.base / "bob", self.base / "root" / "box", self.base / "bob" / "box"]
+        self.outside = [
+            self.base / "root",
+            self.base / "bob",
+            self.base / "root" / "box",
+            self.base / "bob" / "box",
+        ]
         self.box.parent.mkdir(parents=True)
         for place in (self.home, self.box.parent):
             os.chown(place, ALICE, ALICE)
@@ -61,16 +69,32 @@ class Arena:
 
     def won(self) -> list[str]:
         """What the user brought about; what is root's in his home, what differs outside."""
-        hers = [str(path) for path in (self.home, *self.home.rglob("*"))
-                if (status := path.lstat()).st_uid != ALICE or (path.is_file() and status.st_gid != ALICE)]
+        hers = [
+            str(path)
+            for path in (self.home, *self.home.rglob("*"))
+            if (status := path.lstat()).st_uid != ALICE
+            or (path.is_file() and status.st_gid != ALICE)
+        ]
         now = self._seen()
-        return hers + [f"{path}: {self._before.get(path)} -> {now.get(path)}"
-                       for path in self._before.keys() | now.keys() if self._before.get(path) != now.get(path)]
+        return hers + [
+            f"{path}: {self._before.get(path)} -> {now.get(path)}"
+            for path in self._before.keys() | now.keys()
+            if self._before.get(path) != now.get(path)
+        ]
 
     def _seen(self) -> dict[str, tuple[int, ...]]:
-        return {str(path): (status.st_uid, status.st_gid, status.st_mode, status.st_nlink, status.st_ino)
-                for place in (self.base / "root", self.base / "bob") for path in (place, *place.rglob("*"))
-                if (status := path.lstat())}
+        return {
+            str(path): (
+                status.st_uid,
+                status.st_gid,
+                status.st_mode,
+                status.st_nlink,
+                status.st_ino,
+            )
+            for place in (self.base / "root", self.base / "bob")
+            for path in (place, *place.rglob("*"))
+            if (status := path.lstat())
+        }
 
 
 @contextmanager
@@ -103,7 +127,8 @@ def _child(arena: Arena, attack: Callable[[Path, Arena], None]) -> int:
 
 
 def swap_directories(box: Path, arena: Arena) -> None:
-    """A directory of the Maildir, or the whole, is exchanged for a link or a FIFO, and back, in one step."""
+    """A directory of the Maildir, or the whole, is exchanged for a link or a FIFO, and back, in one
+    step."""
     victim = random.choice((box, box / "tmp", box / "new", box / "cur"))
     bait = arena.home / f"bait{os.getpid()}"
     _clear(bait)
@@ -134,7 +159,8 @@ def take_directories_away(box: Path, arena: Arena) -> None:
 
 
 def swap_what_is_made(box: Path, arena: Arena) -> None:
-    """A directory that has just been made, under whatever name, is exchanged before it is opened."""
+    """A directory that has just been made, under whatever name, is exchanged before it is
+    opened."""
     away = arena.home / f"made{os.getpid()}"
     with suppress(OSError):
         shutil.rmtree(box / random.choice(("tmp", "new", "cur")))
@@ -150,7 +176,8 @@ def swap_what_is_made(box: Path, arena: Arena) -> None:
 
 
 def swap_parents(box: Path, arena: Arena) -> None:
-    """What the Maildir is in is exchanged for a link to where another one is, or for a directory with such a link."""
+    """What the Maildir is in is exchanged for a link to where another one is, or for a directory
+    with such a link."""
     bait = arena.home / f"parent{os.getpid()}"
     _clear(bait)
     if random.random() < 0.3:
@@ -165,7 +192,8 @@ def swap_parents(box: Path, arena: Arena) -> None:
 
 
 def exchange_parts(box: Path, arena: Arena) -> None:
-    """tmp, new and cur change places; nobody may enter, or only write; what is made gets other groups' bits."""
+    """tmp, new and cur change places; nobody may enter, or only write; what is made gets other
+    groups' bits."""
     one, other = random.sample((box / "tmp", box / "new", box / "cur"), 2)
     if random.random() < 0.5:
         _library.renameat2(_HERE, bytes(one), _HERE, bytes(other), _EXCHANGE)
@@ -187,7 +215,8 @@ def replace_names(box: Path, arena: Arena) -> None:
 
 
 def _give_way(box: Path) -> None:
-    """What stands in the way goes, for a while: where nothing is ever delivered there is nothing to attack."""
+    """What stands in the way goes, for a while: where nothing is ever delivered there is nothing to
+    attack."""
     for path in (box.parent, box, box / "tmp", box / "new", box / "cur"):
         with suppress(OSError):
             if not path.is_dir() or path.is_symlink():
@@ -231,7 +260,14 @@ def _pause() -> None:
     time.sleep(random.random() ** 4 / 30)
 
 
-ATTACKS = (swap_directories, take_directories_away, swap_what_is_made, replace_names, swap_parents, exchange_parts)
+ATTACKS = (
+    swap_directories,
+    take_directories_away,
+    swap_what_is_made,
+    replace_names,
+    swap_parents,
+    exchange_parts,
+)
 
 
 def race(deliveries: int) -> tuple[Counter[str], list[str]]:
@@ -251,7 +287,8 @@ def race(deliveries: int) -> tuple[Counter[str], list[str]]:
 
 
 def _deliver(arena: Arena, number: int) -> str:
-    """As a new session would: what was made is found or made again, every tenth time as a new process would."""
+    """As a new session would: what was made is found or made again, every tenth time as a new
+    process would."""
     if number // _TURNS % 10 == 0:
         directories._synced.clear()
     maildir = Maildir(str(arena.box), create=True, shared=number // _TURNS % 2 == 0)
@@ -271,7 +308,9 @@ def main() -> int:
     deliveries = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     began = time.monotonic()
     told, won = race(deliveries)
-    print(f"{deliveries} deliveries in {time.monotonic() - began:.0f} s: {dict(told)}; won: {len(won)}")
+    print(
+        f"{deliveries} deliveries in {time.monotonic() - began:.0f} s: {dict(told)}; won: {len(won)}"
+    )
     for line in won[:20]:
         print(line)
     return int(bool(won))

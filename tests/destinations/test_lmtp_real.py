@@ -37,7 +37,9 @@ def smtp_sink(*options: str) -> Iterator[MailSystem]:
     assert program, "Postfix is not installed: apt-get install postfix"
     (port,) = free_ports(1)
     user = ["-u", "nobody"] if os.getuid() == 0 else []
-    sink = subprocess.Popen([program, *user, "-L", *options, f"127.0.0.1:{port}", "10"], stderr=subprocess.PIPE)
+    sink = subprocess.Popen(
+        [program, *user, "-L", *options, f"127.0.0.1:{port}", "10"], stderr=subprocess.PIPE
+    )
     system = lmtp_destination(Endpoint("127.0.0.1", port, "none"))
     try:
         _wait_for(port, sink)
@@ -60,11 +62,12 @@ def _wait_for(port: int, sink: subprocess.Popen[bytes]) -> None:
 
 
 def _stored(dovecot: Dovecot, user: str) -> list[bytes]:
-    return [message[message.index(b"X-Collector-Id"):] for message in dovecot.messages(user)]
+    return [message[message.index(b"X-Collector-Id") :] for message in dovecot.messages(user)]
 
 
-def test_two_recipients_at_dovecot_get_the_message_as_it_is(dovecot: Dovecot, lmtp: MailSystem,
-                                                              new_user: Callable[[str], str]) -> None:
+def test_two_recipients_at_dovecot_get_the_message_as_it_is(
+    dovecot: Dovecot, lmtp: MailSystem, new_user: Callable[[str], str]
+) -> None:
     users = [new_user("lmtp") + "@box.test" for _ in range(2)]
     content = LETTER + "8 бит и \0\n.\n..\n".encode() + b"y" * 10_000 + b"\n"
     outcomes = deliver(lmtp, content, users)
@@ -73,8 +76,9 @@ def test_two_recipients_at_dovecot_get_the_message_as_it_is(dovecot: Dovecot, lm
         assert _stored(dovecot, user) == [top().replace(b"\r", b"") + content]
 
 
-def test_M8_dovecot_takes_a_labels_and_no_other_script(dovecot: Dovecot, lmtp: MailSystem,
-                                                         new_user: Callable[[str], str]) -> None:
+def test_M8_dovecot_takes_a_labels_and_no_other_script(
+    dovecot: Dovecot, lmtp: MailSystem, new_user: Callable[[str], str]
+) -> None:
     user = new_user("raz")
     assert not lmtp.deliverable("раз@икс.рф")
     assert lmtp.deliverable(f"{user}@икс.рф")
@@ -86,7 +90,8 @@ def test_M8_dovecot_takes_a_labels_and_no_other_script(dovecot: Dovecot, lmtp: M
 
 
 def test_M8_dovecot_that_is_asked_to_take_every_script() -> None:
-    """2.4 offers SMTPUTF8 then, for local parts: domains it takes as A-labels only. 2.3 offers nothing."""
+    """2.4 offers SMTPUTF8 then, for local parts: domains it takes as A-labels only. 2.3 offers
+    nothing."""
     with Dovecot(more=EVERY_SCRIPT) as dovecot:
         assert dovecot.version in {(2, 3), (2, 4)}, "look what this version does, and say it here"
         new = dovecot.version == (2, 4)
@@ -95,7 +100,12 @@ def test_M8_dovecot_that_is_asked_to_take_every_script() -> None:
         others = [asked[0], asked[1], asked[3]]
         assert ("SMTPUTF8" in lmtp.check()) is new
         assert [lmtp.deliverable(each) for each in asked] == [new, new, True, new]
-        assert [lmtp.exists(each) for each in asked] == [new or None, new or None, True, new or None]
+        assert [lmtp.exists(each) for each in asked] == [
+            new or None,
+            new or None,
+            True,
+            new or None,
+        ]
         content = "From: Вася <вася@икс.рф>\nSubject: привет\n\nтекст\n".encode()
         outcomes = {outcome.recipient: outcome for outcome in deliver(lmtp, content, asked)}
         lmtp.finish()
@@ -103,9 +113,14 @@ def test_M8_dovecot_that_is_asked_to_take_every_script() -> None:
         if new:
             assert all(isinstance(outcomes[each], Delivered) for each in others)
         else:
-            assert {getattr(outcomes[each], "reason", "")[:16] for each in others} == {"smtputf8-missing"}
-        users = {"masha@xn--h1aev.xn--p1ai"} | ({"маша@box.test", "маша@xn--h1aev.xn--p1ai",
-                                                 "маша и вася@xn--h1aev.xn--p1ai"} if new else set())
+            assert {getattr(outcomes[each], "reason", "")[:16] for each in others} == {
+                "smtputf8-missing"
+            }
+        users = {"masha@xn--h1aev.xn--p1ai"} | (
+            {"маша@box.test", "маша@xn--h1aev.xn--p1ai", "маша и вася@xn--h1aev.xn--p1ai"}
+            if new
+            else set()
+        )
         assert {path.name for path in (dovecot.root / "mail").iterdir()} == users
         stored = top().replace(b"\r", b"") + content
         assert all(_stored(dovecot, user) == [stored] for user in users)
@@ -124,12 +139,18 @@ def test_many_messages_over_one_connection(dovecot: Dovecot, lmtp: MailSystem, u
 
 def test_the_hostile_sink_takes_what_it_takes() -> None:
     with smtp_sink("-8") as lmtp:
-        assert [type(each) for each in deliver(lmtp, LETTER, ["a@x.test", "b@x.test"])] == [Delivered, Delivered]
+        assert [type(each) for each in deliver(lmtp, LETTER, ["a@x.test", "b@x.test"])] == [
+            Delivered,
+            Delivered,
+        ]
 
 
 def test_D11_the_hostile_sink_drops_after_the_dot() -> None:
     with smtp_sink("-q", ".") as lmtp:
-        assert [type(each) for each in deliver(lmtp, LETTER, ["a@x.test", "b@x.test"])] == [Deferred, Deferred]
+        assert [type(each) for each in deliver(lmtp, LETTER, ["a@x.test", "b@x.test"])] == [
+            Deferred,
+            Deferred,
+        ]
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "."])
@@ -144,12 +165,17 @@ def test_D8_and_D9_the_hostile_sink_refuses_for_now_or_for_good(command: str) ->
 
 @pytest.mark.parametrize("command", ["CONNECT", "LHLO"])
 def test_a_sink_that_hangs_up_before_the_message_concerns_everybody(command: str) -> None:
-    with smtp_sink("-q", command) as lmtp, pytest.raises(DestinationUnavailable, match="closed the connection"):
+    with (
+        smtp_sink("-q", command) as lmtp,
+        pytest.raises(DestinationUnavailable, match="closed the connection"),
+    ):
         deliver(lmtp, LETTER, ["a@x.test"])
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
-def test_a_sink_that_hangs_up_within_a_transaction_concerns_everybody_at_the_third(command: str) -> None:
+def test_a_sink_that_hangs_up_within_a_transaction_concerns_everybody_at_the_third(
+    command: str,
+) -> None:
     with smtp_sink("-q", command) as lmtp:
         for _ in range(2):
             (outcome,) = deliver(lmtp, LETTER, ["a@x.test"])

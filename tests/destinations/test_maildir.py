@@ -29,7 +29,9 @@ def box(tmp_path: Path) -> Path:
 
 
 def test_a_message_arrives_as_it_was_and_nothing_stays_in_tmp(maildir: Maildir, box: Path) -> None:
-    staged = maildir.stage(message("1"), [b"Subject: \xe9\n\n", b"", b"a\0b\r\n", b"no line end"], [SALES])
+    staged = maildir.stage(
+        message("1"), [b"Subject: \xe9\n\n", b"", b"a\0b\r\n", b"no line end"], [SALES]
+    )
     assert staged.size == 28
     assert contents(box, "tmp") == Counter([b"Subject: \xe9\n\na\0b\r\nno line end"])
 
@@ -65,8 +67,10 @@ def test_each_recipient_gets_a_copy_of_his_own(maildir: Maildir, box: Path, tmp_
 
     assert [outcome.recipient for outcome in outcomes] == recipients
     assert isinstance(outcomes[1], Refused)
-    files = [next((tmp_path / "mail" / place / "new").iterdir()) for place in ("икс.рф/sales", "икс.рф/info",
-                                                                              "example.org/sales")]
+    files = [
+        next((tmp_path / "mail" / place / "new").iterdir())
+        for place in ("икс.рф/sales", "икс.рф/info", "example.org/sales")
+    ]
     assert [file.read_bytes() for file in files] == [content] * 3
     assert {file.stat().st_nlink for file in files} == {1}
     assert len({file.name for file in files}) == 3
@@ -102,24 +106,38 @@ def test_nothing_remains_of_what_is_discarded(maildir: Maildir, box: Path) -> No
     assert contents(box, "tmp", "new", "cur") == Counter()
 
 
-@pytest.mark.parametrize("other", [
-    message(epoch=2), message("2"), message(occurrence=1), replace(message(), collector="other"),
-    replace(message(), folder=replace(INBOX, validity=8)), replace(message(), folder=replace(INBOX, name="Sent")),
-    replace(message(), folder=replace(INBOX, account=replace(INBOX.account, username="info"))),
-])
+@pytest.mark.parametrize(
+    "other",
+    [
+        message(epoch=2),
+        message("2"),
+        message(occurrence=1),
+        replace(message(), collector="other"),
+        replace(message(), folder=replace(INBOX, validity=8)),
+        replace(message(), folder=replace(INBOX, name="Sent")),
+        replace(message(), folder=replace(INBOX, account=replace(INBOX.account, username="info"))),
+    ],
+)
 def test_names_differ_with_everything_that_tells_messages_apart(other: object) -> None:
     assert name(message(), SALES) != name(other, SALES)  # type: ignore[arg-type]
     assert name(message(), SALES) != name(message(), "info@икс.рф")
 
 
 def test_names_are_the_same_for_ever() -> None:
-    assert name(message("17"), SALES) == "0000000017.e776768f5857cf1c1b55f327a07720410396b491.mailcollector"
-    long = name(replace(message("U" * 70 + "/:,"), folder=replace(INBOX, name="../\udce9" * 99)), "x" * 999)
+    assert (
+        name(message("17"), SALES)
+        == "0000000017.e776768f5857cf1c1b55f327a07720410396b491.mailcollector"
+    )
+    long = name(
+        replace(message("U" * 70 + "/:,"), folder=replace(INBOX, name="../\udce9" * 99)), "x" * 999
+    )
     assert len(long) < 100
     assert set(long) <= set("0123456789abcdefghijklmnopqrstuvwxyz.")
 
 
-def test_S5_directories_and_files_are_private_whatever_the_umask(maildir: Maildir, tmp_path: Path) -> None:
+def test_S5_directories_and_files_are_private_whatever_the_umask(
+    maildir: Maildir, tmp_path: Path
+) -> None:
     before = os.umask(0)
     try:
         deliver(maildir, {"1": b"x"})
@@ -134,7 +152,9 @@ def test_S5_directories_and_files_are_private_whatever_the_umask(maildir: Maildi
 
 def test_a_maildir_is_made_only_where_that_is_meant(tmp_path: Path) -> None:
     maildir = Maildir(f"{tmp_path}/{{domain}}/{{local}}", create=False)
-    assert deliver(maildir, {"1": b"x"}) == [(Refused(SALES, "there is no such mailbox", unknown=True),)]
+    assert deliver(maildir, {"1": b"x"}) == [
+        (Refused(SALES, "there is no such mailbox", unknown=True),)
+    ]
     assert list(tmp_path.iterdir()) == []
 
     (tmp_path / "икс.рф" / "sales").mkdir(parents=True)
@@ -142,7 +162,9 @@ def test_a_maildir_is_made_only_where_that_is_meant(tmp_path: Path) -> None:
     assert contents(tmp_path / "икс.рф" / "sales") == Counter([b"x"])
 
 
-def test_whether_a_mailbox_exists_is_whether_its_directory_does(maildir: Maildir, box: Path, tmp_path: Path) -> None:
+def test_whether_a_mailbox_exists_is_whether_its_directory_does(
+    maildir: Maildir, box: Path, tmp_path: Path
+) -> None:
     (tmp_path / "mail").mkdir()
     assert not maildir.exists(SALES)
     box.mkdir(parents=True)
@@ -150,7 +172,15 @@ def test_whether_a_mailbox_exists_is_whether_its_directory_does(maildir: Maildir
     (box.parent / "link").symlink_to(box)
 
     assert maildir.exists(SALES)
-    for address in ("Sales@икс.рф", "info@икс.рф", "file@икс.рф", "link@икс.рф", "..@икс.рф", "sales", "@икс.рф"):
+    for address in (
+        "Sales@икс.рф",
+        "info@икс.рф",
+        "file@икс.рф",
+        "link@икс.рф",
+        "..@икс.рф",
+        "sales",
+        "@икс.рф",
+    ):
         assert not maildir.exists(address)
 
 

@@ -1,4 +1,5 @@
-"""Dying everywhere: hazards D5, D6, D7, D13. After any crash the next attempt delivers each message once."""
+"""Dying everywhere: hazards D5, D6, D7, D13. After any crash the next attempt delivers each message
+once."""
 
 from __future__ import annotations
 
@@ -13,7 +14,16 @@ import pytest
 from reconciler.destinations.maildir import Maildir, directories, stale
 from reconciler.destinations.maildir.names import name, other
 from reconciler.model.outcomes import Delivered
-from tests.destinations.maildirs import CHANGING, SALES, Died, Failing, contents, deliver, message, names
+from tests.destinations.maildirs import (
+    CHANGING,
+    SALES,
+    Died,
+    Failing,
+    contents,
+    deliver,
+    message,
+    names,
+)
 
 MAILS = {"1": b"mail 1", "2": b"mail 2"}
 RECIPIENTS = [SALES, "info@икс.рф"]
@@ -33,8 +43,9 @@ def maildir(tmp_path: Path) -> Maildir:
 
 @pytest.mark.parametrize("moves", [False, True], ids=["", "and a mail program moves what it sees"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_D13_D6_each_message_once_wherever_it_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool,
-                                                   moves: bool) -> None:
+def test_D13_D6_each_message_once_wherever_it_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool, moves: bool
+) -> None:
     failing = Failing(monkeypatch, *CHANGING)
     for step in range(1, STEPS):
         monkeypatch.setattr(directories, "_synced", set())
@@ -46,7 +57,9 @@ def test_D13_D6_each_message_once_wherever_it_dies(tmp_path: Path, monkeypatch: 
             _read_everything(root)
 
         maildir = Maildir(f"{root}/{{local}}", create=True)
-        deliver(maildir, {key: mail for key, mail in MAILS.items() if key not in recorded}, RECIPIENTS)
+        deliver(
+            maildir, {key: mail for key, mail in MAILS.items() if key not in recorded}, RECIPIENTS
+        )
 
         for local in ("sales", "info"):
             assert contents(root / local) == Counter(MAILS.values()), f"died at call {step}"
@@ -58,11 +71,14 @@ def test_D13_D6_each_message_once_wherever_it_dies(tmp_path: Path, monkeypatch: 
 
 
 def _one_life(root: Path) -> tuple[set[str], bool]:
-    """The keys of what the ledger would have recorded, after the batch was committed; and whether the process died."""
+    """The keys of what the ledger would have recorded, after the batch was committed; and whether
+    the process died."""
     recorded: set[str] = set()
     try:
         maildir = Maildir(f"{root}/{{local}}", create=True)
-        staged = [maildir.stage(message(key), [content], RECIPIENTS) for key, content in MAILS.items()]
+        staged = [
+            maildir.stage(message(key), [content], RECIPIENTS) for key, content in MAILS.items()
+        ]
         list(maildir.commit(staged))
         recorded = set(MAILS)
         maildir.settle(staged)
@@ -110,7 +126,9 @@ def test_D5_what_is_in_new_already_is_adopted(maildir: Maildir, box: Path) -> No
 
 
 @pytest.mark.parametrize("tmp_left", [True, False])
-def test_D5_other_content_under_our_name_is_left_alone(maildir: Maildir, box: Path, tmp_left: bool) -> None:
+def test_D5_other_content_under_our_name_is_left_alone(
+    maildir: Maildir, box: Path, tmp_left: bool
+) -> None:
     new = _committed(maildir, b"of the same length 1")
     if not tmp_left:
         (box / "tmp" / new.name).unlink()
@@ -132,7 +150,9 @@ def test_D5_other_content_that_was_moved_is_adopted_too(maildir: Maildir, box: P
     assert contents(box) == Counter([b"one", b"another"])
 
 
-def test_D5_a_link_in_the_place_of_the_file_is_no_mail_of_ours(maildir: Maildir, box: Path, tmp_path: Path) -> None:
+def test_D5_a_link_in_the_place_of_the_file_is_no_mail_of_ours(
+    maildir: Maildir, box: Path, tmp_path: Path
+) -> None:
     deliver(maildir, {"0": b"mail"})
     (tmp_path / "target").write_bytes(b"mail")
     (box / "new" / name(message(), SALES)).symlink_to(tmp_path / "target")
@@ -158,10 +178,21 @@ def test_a_clear_delivers_again(maildir: Maildir, box: Path) -> None:
     assert contents(box) == Counter([b"mail", b"mail"])
 
 
-@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EACCES, errno.ENOSYS, errno.EMLINK,
-                                  errno.EINVAL])
-def test_without_links_it_renames_and_never_replaces(maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch,
-                                                     code: int) -> None:
+@pytest.mark.parametrize(
+    "code",
+    [
+        errno.EPERM,
+        errno.EOPNOTSUPP,
+        errno.EXDEV,
+        errno.EACCES,
+        errno.ENOSYS,
+        errno.EMLINK,
+        errno.EINVAL,
+    ],
+)
+def test_without_links_it_renames_and_never_replaces(
+    maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     Failing(monkeypatch, "link").fail(code, only=False)
 
     [first] = names(deliver(maildir, {"1": b"mail"}, settle=False))
@@ -175,9 +206,16 @@ def test_without_links_it_renames_and_never_replaces(maildir: Maildir, box: Path
 
 def test_D7_stale_files_of_our_own_are_removed(maildir: Maildir, box: Path) -> None:
     deliver(maildir, {"0": b"mail"})
-    ours, again, young, linked, theirs = (box / "tmp" / one for one in (
-        name(message("1"), SALES), name(message("2"), SALES) + ".again", name(message("3"), SALES),
-        name(message("4"), SALES), "1700000000.M1P2.host"))
+    ours, again, young, linked, theirs = (
+        box / "tmp" / one
+        for one in (
+            name(message("1"), SALES),
+            name(message("2"), SALES) + ".again",
+            name(message("3"), SALES),
+            name(message("4"), SALES),
+            "1700000000.M1P2.host",
+        )
+    )
     for path in (ours, again, young, linked, theirs):
         path.write_bytes(b"left")
         if path != young:
@@ -190,7 +228,9 @@ def test_D7_stale_files_of_our_own_are_removed(maildir: Maildir, box: Path) -> N
 
 
 @pytest.mark.parametrize(("hours", "left"), [(1, True), (35, True), (37, False)])
-def test_D7_files_are_stale_after_36_hours(maildir: Maildir, box: Path, hours: int, left: bool) -> None:
+def test_D7_files_are_stale_after_36_hours(
+    maildir: Maildir, box: Path, hours: int, left: bool
+) -> None:
     deliver(maildir, {"0": b"mail"})
     path = box / "tmp" / name(message("1"), SALES)
     path.write_bytes(b"left")
@@ -201,8 +241,9 @@ def test_D7_files_are_stale_after_36_hours(maildir: Maildir, box: Path, hours: i
 
 @pytest.mark.parametrize("nameless", [True, False], ids=["", "no files without a name"])
 @pytest.mark.parametrize("hours", [-40, 40])
-def test_D7_the_clock_is_that_of_the_files(maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch, hours: int,
-                                           nameless: bool) -> None:
+def test_D7_the_clock_is_that_of_the_files(
+    maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch, hours: int, nameless: bool
+) -> None:
     """A process whose clock is 40 hours off swept its own draft, or never anything."""
     now, real = time.time(), os.open
     monkeypatch.setattr(time, "time", lambda: now + hours * 3600)
@@ -222,8 +263,9 @@ def test_D7_the_clock_is_that_of_the_files(maildir: Maildir, box: Path, monkeypa
     assert not old.exists()
 
 
-def test_D7_a_stale_file_that_cannot_be_removed_keeps_no_mail_away(maildir: Maildir, box: Path,
-                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_D7_a_stale_file_that_cannot_be_removed_keeps_no_mail_away(
+    maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deliver(maildir, {"0": b"mail"})
     path = box / "tmp" / name(message("1"), SALES)
     path.mkdir()

@@ -1,4 +1,5 @@
-"""Disks that fail: hazards D1, D2, D3. Nothing unreported is in `new` then, and the next attempt mends it."""
+"""Disks that fail: hazards D1, D2, D3. Nothing unreported is in `new` then, and the next attempt
+mends it."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ def small_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_D1_a_file_that_does_not_fit_leaves_nothing(maildir: Maildir, box: Path, small_files: None) -> None:
+def test_D1_a_file_that_does_not_fit_leaves_nothing(
+    maildir: Maildir, box: Path, small_files: None
+) -> None:
     deliver(maildir, {"1": b"x" * 5000})
     with pytest.raises(DestinationUnavailable, match="sales: File too large; raise the limit"):
         maildir.stage(message("2"), [b"x" * 4000, b"x" * 4000], [SALES])
@@ -45,10 +48,20 @@ def test_D1_a_file_that_does_not_fit_leaves_nothing(maildir: Maildir, box: Path,
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "link"])
-@pytest.mark.parametrize(("at", "code"), [(1, errno.ENOSPC), (2, errno.EDQUOT), (3, errno.EIO), (4, errno.EROFS),
-                                          (5, errno.EACCES), (6, errno.EIO)])
-def test_D1_D2_D3_nothing_unreported_is_in_new(maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch, call: str,
-                                               at: int, code: int) -> None:
+@pytest.mark.parametrize(
+    ("at", "code"),
+    [
+        (1, errno.ENOSPC),
+        (2, errno.EDQUOT),
+        (3, errno.EIO),
+        (4, errno.EROFS),
+        (5, errno.EACCES),
+        (6, errno.EIO),
+    ],
+)
+def test_D1_D2_D3_nothing_unreported_is_in_new(
+    maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch, call: str, at: int, code: int
+) -> None:
     deliver(maildir, {"before": b"mail"})
     monkeypatch.setattr(directories, "_synced", set())
     failing = Failing(monkeypatch, call)
@@ -72,17 +85,19 @@ def _deliver_until_it_fails(maildir: Maildir) -> list[str]:
         for key, content in MAILS.items():
             staged.append(maildir.stage(message(key), [content], [SALES]))
         for _ in maildir.commit(staged):
-            reported.append(next(keys))  # noqa: PERF401  # what was reported before a failure counts
+            # what was reported before a failure counts
+            reported.append(next(keys))  # noqa: PERF401
     except DestinationUnavailable as error:
         assert "/sales" in str(error)  # noqa: PT017
         assert "; " in str(error)  # noqa: PT017
-        maildir.discard(staged[len(reported):])
-    maildir.settle(staged[:len(reported)])
+        maildir.discard(staged[len(reported) :])
+    maildir.settle(staged[: len(reported)])
     return reported
 
 
-def test_D1_what_was_linked_before_the_failure_is_reported(maildir: Maildir, box: Path,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_D1_what_was_linked_before_the_failure_is_reported(
+    maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     staged = [maildir.stage(message(key), [mail], [SALES]) for key, mail in MAILS.items()]
     Failing(monkeypatch, "link").fail(errno.ENOSPC, 3, only=False)
 
@@ -95,7 +110,9 @@ def test_D1_what_was_linked_before_the_failure_is_reported(maildir: Maildir, box
     assert contents(box, "tmp") == Counter([b"mail 0", b"mail 1"])  # until it is recorded
 
 
-def test_D2_a_file_is_never_synced_twice(maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_D2_a_file_is_never_synced_twice(
+    maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced: list[int] = []
     real = os.fsync
 
@@ -123,13 +140,21 @@ def test_D2_a_file_is_never_synced_twice(maildir: Maildir, box: Path, monkeypatc
     os.close(keep[0])
 
 
-def test_D1_a_new_directory_that_is_not_durable_takes_its_mail_back(maildir: Maildir, box: Path,
-                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_D1_a_new_directory_that_is_not_durable_takes_its_mail_back(
+    maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deliver(maildir, {"0": b"first"})
-    staged = [maildir.stage(message(key), [mail], [SALES]) for key, mail in MAILS.items() if key != "0"]
-    moved = (box / "cur" / "moved:2,S")
-    _fail_fsync_of(monkeypatch, box / "new", lambda: next(
-        path for path in (box / "new").iterdir() if path.read_bytes() == b"mail 1").rename(moved))
+    staged = [
+        maildir.stage(message(key), [mail], [SALES]) for key, mail in MAILS.items() if key != "0"
+    ]
+    moved = box / "cur" / "moved:2,S"
+    _fail_fsync_of(
+        monkeypatch,
+        box / "new",
+        lambda: next(
+            path for path in (box / "new").iterdir() if path.read_bytes() == b"mail 1"
+        ).rename(moved),
+    )
 
     with pytest.raises(DestinationUnavailable):
         list(maildir.commit(staged))
@@ -155,10 +180,13 @@ def _fail_fsync_of(monkeypatch: pytest.MonkeyPatch, directory: Path, before: obj
     monkeypatch.setattr(os, "fsync", fsync)
 
 
-def test_D3_without_permission_it_says_where_and_how_to_mend(maildir: Maildir, box: Path,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_D3_without_permission_it_says_where_and_how_to_mend(
+    maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Failing(monkeypatch, "mkdir").fail(errno.EACCES)
-    with pytest.raises(DestinationUnavailable, match=f"cannot deliver to {box}: Permission denied; let the user"):
+    with pytest.raises(
+        DestinationUnavailable, match=f"cannot deliver to {box}: Permission denied; let the user"
+    ):
         deliver(maildir, MAILS)
 
 
@@ -181,7 +209,9 @@ def _descriptors() -> int:
 
 
 @pytest.mark.parametrize("call", ["open", *CHANGING])
-def test_no_descriptor_is_left_open(maildir: Maildir, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+def test_no_descriptor_is_left_open(
+    maildir: Maildir, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
     deliver(maildir, {"before": b"mail"})
     before = _descriptors()
     failing = Failing(monkeypatch, call)
@@ -205,7 +235,8 @@ OTHER = "info@икс.рф"
 @pytest.mark.parametrize("call", ["create", "write", "fsync", "link"])
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EDQUOT])
 def test_D1_D3_a_mailbox_that_takes_nothing_puts_off_its_own_mail_only(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
     maildir = Maildir(f"{tmp_path}/{{local}}", create=True, shared=True)
     for name in (SALES, OTHER):
         deliver(maildir, {"before": b"mail"}, [name])
@@ -213,7 +244,10 @@ def test_D1_D3_a_mailbox_that_takes_nothing_puts_off_its_own_mail_only(
     failing.fail(code)
     if call == "link":  # then it would be a rename
         Failing(monkeypatch, "rename").fail(code)
-    staged = [maildir.stage(message("1"), [b"one"], [SALES]), maildir.stage(message("2"), [b"two"], [OTHER])]
+    staged = [
+        maildir.stage(message("1"), [b"one"], [SALES]),
+        maildir.stage(message("2"), [b"two"], [OTHER]),
+    ]
     [(first,), (second,)] = [outcomes for _, outcomes in maildir.commit(staged)]
     maildir.settle(staged)
 
@@ -227,8 +261,9 @@ def test_D1_D3_a_mailbox_that_takes_nothing_puts_off_its_own_mail_only(
     assert contents(tmp_path / "sales") == Counter([b"mail", b"one"])
 
 
-def test_D1_a_message_that_one_mailbox_took_in_part_waits_for_all(tmp_path: Path,
-                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+def test_D1_a_message_that_one_mailbox_took_in_part_waits_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     maildir = Maildir(f"{tmp_path}/{{local}}", create=True, shared=True)
     failing = Failing(monkeypatch, "write")
     failing.fail(errno.EDQUOT, 2)
@@ -241,20 +276,24 @@ def test_D1_a_message_that_one_mailbox_took_in_part_waits_for_all(tmp_path: Path
     failing.heal()
     [outcomes] = deliver(maildir, {"1": b"one two three"}, [SALES, OTHER])
     assert [type(outcome) for outcome in outcomes] == [Delivered, Delivered]
-    assert contents(tmp_path / "info") == contents(tmp_path / "sales") == Counter([b"one two three"])
+    assert (
+        contents(tmp_path / "info") == contents(tmp_path / "sales") == Counter([b"one two three"])
+    )
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
-def test_D1_D2_D3_what_is_everybodys_trouble_stops_the_others_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                                 code: int) -> None:
+def test_D1_D2_D3_what_is_everybodys_trouble_stops_the_others_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     maildir = Maildir(f"{tmp_path}/{{local}}", create=True, shared=True)
     Failing(monkeypatch, "write").fail(code)
     with pytest.raises(DestinationUnavailable):
         maildir.stage(message("1"), [b"one"], [SALES])
 
 
-def test_D3_a_root_that_may_not_be_written_to_is_everybodys_trouble(tmp_path: Path,
-                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_D3_a_root_that_may_not_be_written_to_is_everybodys_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     maildir = Maildir(f"{tmp_path}/{{local}}", create=True, shared=True)
     Failing(monkeypatch, "mkdir").fail(errno.EACCES)
     monkeypatch.setattr(os, "access", lambda *_: False)  # as for a user who is not root

@@ -1,4 +1,5 @@
-"""Hazard D3: mail never goes below a mount point whose disk is not mounted, whoever starts when. With real mounts."""
+"""Hazard D3: mail never goes below a mount point whose disk is not mounted, whoever starts when.
+With real mounts."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ OTHER = "info@example.org"
 
 
 class Machine:
-    """A ledger, and Maildirs at `path`: `run` is a process that delivers one message and records it."""
+    """A ledger, and Maildirs at `path`: `run` is a process that delivers one message and records
+    it."""
 
     def __init__(self, path: str, ledger: SqlLedger) -> None:
         self.path = path
@@ -35,7 +37,9 @@ class Machine:
         ledger.declare("collector", "digest", "new-delete", NOW)
 
     def maildir(self) -> Maildir:
-        return Maildir(self.path, create=True, shared=True, memory=MountPoints(self.ledger, "collector"))
+        return Maildir(
+            self.path, create=True, shared=True, memory=MountPoints(self.ledger, "collector")
+        )
 
     def run(self, *recipients: str) -> list[Delivered | Deferred]:
         self._number += 1
@@ -46,7 +50,9 @@ class Machine:
         finally:
             maildir.finish()
         delivered = tuple(outcome for outcome in outcomes if isinstance(outcome, Delivered))
-        self.ledger.record("collector", INBOX, [Record(key, MessageState.COLLECTED, 6, delivered=delivered)], NOW)
+        self.ledger.record(
+            "collector", INBOX, [Record(key, MessageState.COLLECTED, 6, delivered=delivered)], NOW
+        )
         return [outcome for outcome in outcomes if isinstance(outcome, Delivered | Deferred)]
 
 
@@ -77,10 +83,20 @@ def files(place: Path) -> list[Path]:
     return [path for path in place.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("shape", ["{disk}/{{domain}}/{{local}}", "{disk}/mail/{{local}}", "{disk}/one",
-                                   "{link}/{{local}}", "{disk}/{{local}}@{{domain}}", "{disk}/a/../mail/./{{local}}"])
-def test_M1_a_disk_that_is_not_mounted_at_the_start_is_waited_for(tmp_path: Path, ledger: SqlLedger,
-                                                                  disks: Callable[[], Disk], shape: str) -> None:
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "{disk}/{{domain}}/{{local}}",
+        "{disk}/mail/{{local}}",
+        "{disk}/one",
+        "{link}/{{local}}",
+        "{disk}/{{local}}@{{domain}}",
+        "{disk}/a/../mail/./{{local}}",
+    ],
+)
+def test_M1_a_disk_that_is_not_mounted_at_the_start_is_waited_for(
+    tmp_path: Path, ledger: SqlLedger, disks: Callable[[], Disk], shape: str
+) -> None:
     mail = disks()
     (tmp_path / "link").symlink_to(mail.mounted)
     (mail.mounted / "a").mkdir()
@@ -89,7 +105,9 @@ def test_M1_a_disk_that_is_not_mounted_at_the_start_is_waited_for(tmp_path: Path
     mail.unmount()
     (mail.mounted / "a").mkdir()
     for _ in range(2):
-        with pytest.raises(DestinationUnavailable, match=f"{mail.mounted} is not mounted; .*--accept-maildirs"):
+        with pytest.raises(
+            DestinationUnavailable, match=f"{mail.mounted} is not mounted; .*--accept-maildirs"
+        ):
             machine.run()
         with pytest.raises(DestinationUnavailable, match="is not mounted"):
             machine.maildir().exists(SALES)
@@ -102,19 +120,24 @@ def test_M1_a_disk_that_is_not_mounted_at_the_start_is_waited_for(tmp_path: Path
     assert len([path for path in files(mail.mounted) if path.parent.name == "new"]) == 2
 
 
-def test_M1_a_collector_that_is_new_learns_from_what_others_have_learnt(ledger: SqlLedger,
-                                                                        disks: Callable[[], Disk]) -> None:
+def test_M1_a_collector_that_is_new_learns_from_what_others_have_learnt(
+    ledger: SqlLedger, disks: Callable[[], Disk]
+) -> None:
     mail = disks()
     Machine(f"{mail.mounted}/{{local}}", ledger).run()
     mail.unmount()
     ledger.declare("new", "digest", "new-keep", NOW)
-    other = Maildir(f"{mail.mounted}/of-new/{{local}}", create=True, memory=MountPoints(ledger, "new"))
+    other = Maildir(
+        f"{mail.mounted}/of-new/{{local}}", create=True, memory=MountPoints(ledger, "new")
+    )
     with pytest.raises(DestinationUnavailable, match="is not mounted"):
         deliver(other, {"1": b"x"})
     mail.mount()
 
 
-def test_M1_a_disk_that_goes_while_the_program_runs(ledger: SqlLedger, disks: Callable[[], Disk]) -> None:
+def test_M1_a_disk_that_goes_while_the_program_runs(
+    ledger: SqlLedger, disks: Callable[[], Disk]
+) -> None:
     """Its descriptors do not keep it, as `umount --lazy` shows."""
     mail = disks()
     machine = Machine(f"{mail.mounted}/{{local}}", ledger)
@@ -131,7 +154,9 @@ def test_M1_a_disk_that_goes_while_the_program_runs(ledger: SqlLedger, disks: Ca
     assert contents(mail.mounted / "sales") == Counter([b"one", b"two"])
 
 
-def test_M1_one_domain_on_a_disk_of_its_own(tmp_path: Path, ledger: SqlLedger, disks: Callable[[], Disk]) -> None:
+def test_M1_one_domain_on_a_disk_of_its_own(
+    tmp_path: Path, ledger: SqlLedger, disks: Callable[[], Disk]
+) -> None:
     """Only its mail waits."""
     mail = disks()
     (mail.mounted / "keep").mkdir()
@@ -160,8 +185,10 @@ def test_M1_a_bind_mount_of_the_same_disk(tmp_path: Path, ledger: SqlLedger, dee
     with pytest.raises(DestinationUnavailable, match="/mail is not mounted"):
         machine.run()
     (tmp_path / "wrong").mkdir()
-    with mounted("--bind", tmp_path / "wrong", tmp_path / "mail"), \
-            pytest.raises(DestinationUnavailable, match=r"another file system is mounted at .*/mail"):
+    with (
+        mounted("--bind", tmp_path / "wrong", tmp_path / "mail"),
+        pytest.raises(DestinationUnavailable, match=r"another file system is mounted at .*/mail"),
+    ):
         machine.run()
     assert files(tmp_path / "mail") == files(tmp_path / "wrong") == []
     with mounted("--bind", tmp_path / "data", tmp_path / "mail"):
@@ -169,7 +196,9 @@ def test_M1_a_bind_mount_of_the_same_disk(tmp_path: Path, ledger: SqlLedger, dee
     assert len(files(tmp_path / "data")) == 2
 
 
-def test_the_same_directory_by_another_way_of_mounting_is_the_same(tmp_path: Path, ledger: SqlLedger) -> None:
+def test_the_same_directory_by_another_way_of_mounting_is_the_same(
+    tmp_path: Path, ledger: SqlLedger
+) -> None:
     """As in the namespace of a service that may write there only, and outside of it."""
     (tmp_path / "mail").mkdir()
     machine = Machine(f"{tmp_path}/mail/{{local}}", ledger)
@@ -181,13 +210,17 @@ def test_the_same_directory_by_another_way_of_mounting_is_the_same(tmp_path: Pat
     assert len(files(tmp_path / "mail")) == 3
 
 
-def test_M1_another_disk_in_its_place_is_not_taken_for_it(ledger: SqlLedger, disks: Callable[[], Disk]) -> None:
+def test_M1_another_disk_in_its_place_is_not_taken_for_it(
+    ledger: SqlLedger, disks: Callable[[], Disk]
+) -> None:
     mail, wrong = disks(), disks()
     machine = Machine(f"{mail.mounted}/{{local}}", ledger)
     machine.run()
     mail.unmount()
-    with mounted(wrong._device, mail.mounted), \
-            pytest.raises(DestinationUnavailable, match="another file system is mounted at"):
+    with (
+        mounted(wrong._device, mail.mounted),
+        pytest.raises(DestinationUnavailable, match="another file system is mounted at"),
+    ):
         machine.run()
     mail.mount()
     assert files(wrong.mounted) == []
@@ -195,8 +228,9 @@ def test_M1_another_disk_in_its_place_is_not_taken_for_it(ledger: SqlLedger, dis
 
 
 @pytest.mark.parametrize("read", [False, True], ids=["unread", "read by a mail program"])
-def test_maildirs_that_were_copied_to_another_disk_are_known_by_their_mail(ledger: SqlLedger, disks: Callable[[], Disk],
-                                                                           read: bool) -> None:
+def test_maildirs_that_were_copied_to_another_disk_are_known_by_their_mail(
+    ledger: SqlLedger, disks: Callable[[], Disk], read: bool
+) -> None:
     mail, larger = disks(), disks()
     machine = Machine(f"{mail.mounted}/{{local}}", ledger)
     machine.run()
@@ -209,13 +243,16 @@ def test_maildirs_that_were_copied_to_another_disk_are_known_by_their_mail(ledge
         machine.run()
         machine.run()
     assert len(files(larger.mounted)) == 3
-    with pytest.raises(DestinationUnavailable, match="is not mounted"):  # that one is expected from now on
+    with pytest.raises(
+        DestinationUnavailable, match="is not mounted"
+    ):  # that one is expected from now on
         machine.run()
     mail.mount()
 
 
-def test_what_an_earlier_accident_left_below_the_mount_point_is_no_sign(ledger: SqlLedger,
-                                                                       disks: Callable[[], Disk]) -> None:
+def test_what_an_earlier_accident_left_below_the_mount_point_is_no_sign(
+    ledger: SqlLedger, disks: Callable[[], Disk]
+) -> None:
     mail = disks()
     mail.unmount()
     for part in ("tmp", "new", "cur"):
@@ -231,7 +268,9 @@ def test_what_an_earlier_accident_left_below_the_mount_point_is_no_sign(ledger: 
     mail.mount()
 
 
-def test_a_move_on_purpose_is_confirmed_and_then_remembered(ledger: SqlLedger, disks: Callable[[], Disk]) -> None:
+def test_a_move_on_purpose_is_confirmed_and_then_remembered(
+    ledger: SqlLedger, disks: Callable[[], Disk]
+) -> None:
     mail = disks()
     machine = Machine(f"{mail.mounted}/{{local}}", ledger)
     machine.run()
@@ -251,8 +290,9 @@ def test_a_move_on_purpose_is_confirmed_and_then_remembered(ledger: SqlLedger, d
         ledger.accept_maildirs("nobody", NOW)
 
 
-def test_a_maildir_or_the_whole_root_that_was_removed_is_made_again(tmp_path: Path, ledger: SqlLedger,
-                                                                    disks: Callable[[], Disk]) -> None:
+def test_a_maildir_or_the_whole_root_that_was_removed_is_made_again(
+    tmp_path: Path, ledger: SqlLedger, disks: Callable[[], Disk]
+) -> None:
     mail = disks()
     machine = Machine(f"{mail.mounted}/mail/{{local}}", ledger)
     machine.run()
@@ -263,7 +303,9 @@ def test_a_maildir_or_the_whole_root_that_was_removed_is_made_again(tmp_path: Pa
     assert len(files(mail.mounted)) == 1
 
 
-def test_what_is_in_memory_outlasts_nothing_so_nothing_is_hidden(tmp_path: Path, ledger: SqlLedger) -> None:
+def test_what_is_in_memory_outlasts_nothing_so_nothing_is_hidden(
+    tmp_path: Path, ledger: SqlLedger
+) -> None:
     (tmp_path / "mail").mkdir()
     machine = Machine(f"{tmp_path}/mail/{{local}}", ledger)
     for _ in range(2):
@@ -274,15 +316,20 @@ def test_what_is_in_memory_outlasts_nothing_so_nothing_is_hidden(tmp_path: Path,
 
 
 def test_what_fstab_has_and_is_not_mounted_is_waited_for_even_the_first_time(
-        tmp_path: Path, ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "the mail"
     place.mkdir()
     fstab = tmp_path / "fstab"
-    fstab.write_text(f"# comment\nUUID=1234 / ext4 defaults 0 1\n{str(place).replace(' ', chr(92) + '040')} none\n"
-                     f"UUID=5678 {str(place).replace(' ', chr(92) + '040')}/ ext4 rw,nofail 0 2\nshort\n")
+    fstab.write_text(
+        f"# comment\nUUID=1234 / ext4 defaults 0 1\n{str(place).replace(' ', chr(92) + '040')} none\n"
+        f"UUID=5678 {str(place).replace(' ', chr(92) + '040')}/ ext4 rw,nofail 0 2\nshort\n"
+    )
     monkeypatch.setattr(disk, "_FSTAB", fstab)
     machine = Machine(f"{place}/{{local}}", ledger)
-    with pytest.raises(DestinationUnavailable, match=r"fstab has a file system for .*the mail, and none is mounted"):
+    with pytest.raises(
+        DestinationUnavailable, match=r"fstab has a file system for .*the mail, and none is mounted"
+    ):
         machine.run()
     with mounted("-t", "tmpfs", "tmpfs", place):
         machine.run()
@@ -290,36 +337,55 @@ def test_what_fstab_has_and_is_not_mounted_is_waited_for_even_the_first_time(
     Machine(f"{tmp_path}/other/{{local}}", ledger).run()
 
 
-@pytest.mark.parametrize(("one", "another", "same"), [
-    (Mount("/m", "ext4", "/dev/sda1", fsid=7), Mount("/m", "ext4", "/dev/sdb1", fsid=7), True),
-    (Mount("/m", "ext4", "/dev/sda1", fsid=7), Mount("/m", "ext4", "/dev/sda1", fsid=8), False),
-    (Mount("/m", "xfs", "/dev/sda1", fsid=7, uuid="a"), Mount("/m", "xfs", "/dev/sdb1", fsid=8, uuid="a"), True),
-    (Mount("/m", "xfs", "/dev/sda1", fsid=7, uuid="a"), Mount("/m", "xfs", "/dev/sda1", fsid=7, uuid="b"), False),
-    (Mount("/m", "nfs4", "server:/mail"), Mount("/m", "nfs4", "server:/mail"), True),
-    (Mount("/m", "nfs4", "server:/mail"), Mount("/m", "nfs4", "server:/other"), False),
-    (Mount("/m", "nfs4", "server:/mail"), Mount("/m", "autofs", "systemd-1"), False),
-    (Mount("/m", "ext4", "/dev/sda1", "/mail", 7), Mount("/", "ext4", "/dev/sda1", "/", 7), False),
-    (Mount("/m", "ext4", "/dev/sda1", "/m", 7), Mount("/", "ext4", "/dev/sda1", "/", 7), True),
-    (Mount("/", "overlay", "overlay", fsid=7), Mount("/", "overlay", "overlay", fsid=8), True),
-    (Mount("/m", "tmpfs", "tmpfs"), Mount("/", "overlay", "overlay"), False),
-])
+@pytest.mark.parametrize(
+    ("one", "another", "same"),
+    [
+        (Mount("/m", "ext4", "/dev/sda1", fsid=7), Mount("/m", "ext4", "/dev/sdb1", fsid=7), True),
+        (Mount("/m", "ext4", "/dev/sda1", fsid=7), Mount("/m", "ext4", "/dev/sda1", fsid=8), False),
+        (
+            Mount("/m", "xfs", "/dev/sda1", fsid=7, uuid="a"),
+            Mount("/m", "xfs", "/dev/sdb1", fsid=8, uuid="a"),
+            True,
+        ),
+        (
+            Mount("/m", "xfs", "/dev/sda1", fsid=7, uuid="a"),
+            Mount("/m", "xfs", "/dev/sda1", fsid=7, uuid="b"),
+            False,
+        ),
+        (Mount("/m", "nfs4", "server:/mail"), Mount("/m", "nfs4", "server:/mail"), True),
+        (Mount("/m", "nfs4", "server:/mail"), Mount("/m", "nfs4", "server:/other"), False),
+        (Mount("/m", "nfs4", "server:/mail"), Mount("/m", "autofs", "systemd-1"), False),
+        (
+            Mount("/m", "ext4", "/dev/sda1", "/mail", 7),
+            Mount("/", "ext4", "/dev/sda1", "/", 7),
+            False,
+        ),
+        (Mount("/m", "ext4", "/dev/sda1", "/m", 7), Mount("/", "ext4", "/dev/sda1", "/", 7), True),
+        (Mount("/", "overlay", "overlay", fsid=7), Mount("/", "overlay", "overlay", fsid=8), True),
+        (Mount("/m", "tmpfs", "tmpfs"), Mount("/", "overlay", "overlay"), False),
+    ],
+)
 def test_which_file_systems_are_the_same(one: Mount, another: Mount, same: bool) -> None:
     assert one.is_the_same(another, "/m/sales") == another.is_the_same(one, "/m/sales") == same
 
 
-def test_where_the_kernel_does_not_tell_nothing_is_held(tmp_path: Path, ledger: SqlLedger,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_kernel_does_not_tell_nothing_is_held(
+    tmp_path: Path, ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(disk, "_table", list)
     machine = Machine(f"{tmp_path}/mail/{{local}}", ledger)
     machine.run()
     assert ledger.mounts() == {}
 
 
-def test_M1_in_a_chroot_whose_root_is_no_mount_point(tmp_path: Path, ledger: SqlLedger, disks: Callable[[], Disk],
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_M1_in_a_chroot_whose_root_is_no_mount_point(
+    tmp_path: Path, ledger: SqlLedger, disks: Callable[[], Disk], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The kernel's table leaves out what that is on."""
     whole = disk._table
-    monkeypatch.setattr(disk, "_table", lambda: [line for line in whole() if line.split()[4] != "/"])
+    monkeypatch.setattr(
+        disk, "_table", lambda: [line for line in whole() if line.split()[4] != "/"]
+    )
     (tmp_path / "fstab").write_text("UUID=1234 / ext4 defaults 0 1\n")
     monkeypatch.setattr(disk, "_FSTAB", tmp_path / "fstab")
     disk.mount_of.cache_clear()
@@ -339,15 +405,18 @@ def test_M1_in_a_chroot_whose_root_is_no_mount_point(tmp_path: Path, ledger: Sql
 
 
 def test_the_ledger_keeps_what_a_mount_is(ledger: SqlLedger) -> None:
-    mount = Mount("/srv/the mail", "ext4", "/dev/sda1", "/inside", 18446744073709551615, "1234-abcd")
+    mount = Mount(
+        "/srv/the mail", "ext4", "/dev/sda1", "/inside", 18446744073709551615, "1234-abcd"
+    )
     ledger.remember_mount(Mount("/old", "xfs", "x"), [])
     ledger.remember_mount(mount, ["/old"])
     assert ledger.mounts() == {"/srv/the mail": mount}
 
 
 @pytest.mark.parametrize("read", [False, True])
-def test_a_new_ledger_beside_mail_that_was_collected_is_warned_of_once(tmp_path: Path, ledger: SqlLedger, read: bool,
-                                                                       capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_ledger_beside_mail_that_was_collected_is_warned_of_once(
+    tmp_path: Path, ledger: SqlLedger, read: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The state's own disk may not be mounted."""
     path = f"{tmp_path}/mail/{{local}}"
     Machine(path, ledger).run()

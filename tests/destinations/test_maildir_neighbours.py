@@ -1,5 +1,5 @@
-"""What somebody else who may write into a Maildir puts there: nothing blocks, nothing is followed, nothing without end
-is read, and only that mailbox's mail waits."""
+"""What somebody else who may write into a Maildir puts there: nothing blocks, nothing is followed,
+nothing without end is read, and only that mailbox's mail waits."""
 
 from __future__ import annotations
 
@@ -62,7 +62,11 @@ def _empty(path: Path) -> None:
 
 
 PLANTED: dict[str, Callable[[Path], None]] = {
-    "fifo": os.mkfifo, "socket": _socket, "sparse": _sparse, "empty": _empty, "directory": Path.mkdir,
+    "fifo": os.mkfifo,
+    "socket": _socket,
+    "sparse": _sparse,
+    "empty": _empty,
+    "directory": Path.mkdir,
     "link to a device": lambda path: path.symlink_to("/dev/zero"),
     "link to nothing": lambda path: path.symlink_to("nowhere"),
     "link to itself": lambda path: path.symlink_to(path.name),
@@ -75,8 +79,9 @@ PLANTED: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("mail", [b"mail", b""], ids=["mail", "empty mail"])
 @pytest.mark.parametrize("folder", ["tmp", "new"])
 @pytest.mark.parametrize("planted", PLANTED)
-def test_whatever_stands_under_the_name_the_mail_is_delivered_beside_it(maildir: Maildir, box: Path, planted: str,
-                                                                         folder: str, mail: bytes) -> None:
+def test_whatever_stands_under_the_name_the_mail_is_delivered_beside_it(
+    maildir: Maildir, box: Path, planted: str, folder: str, mail: bytes
+) -> None:
     PLANTED[planted](box / folder / NAME)
     [[first], [second]] = deliver(maildir, {"1": mail, "2": b"two"}, [SALES])
     assert isinstance(first, Delivered)
@@ -89,10 +94,14 @@ def test_whatever_stands_under_the_name_the_mail_is_delivered_beside_it(maildir:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("planted", PLANTED)
-def test_what_is_staged_and_then_replaced_never_counts_as_delivered(maildir: Maildir, tmp_path: Path, box: Path,
-                                                                    planted: str) -> None:
+def test_what_is_staged_and_then_replaced_never_counts_as_delivered(
+    maildir: Maildir, tmp_path: Path, box: Path, planted: str
+) -> None:
     """Where new/NAME is there too, tmp/NAME is opened once more to be compared."""
-    staged = [maildir.stage(message("1"), [b"one"], [SALES]), maildir.stage(message("2"), [b"two"], [OTHER])]
+    staged = [
+        maildir.stage(message("1"), [b"one"], [SALES]),
+        maildir.stage(message("2"), [b"two"], [OTHER]),
+    ]
     (box / "new" / NAME).write_bytes(b"one")
     (box / "tmp" / NAME).unlink()
     PLANTED[planted](box / "tmp" / NAME)
@@ -135,8 +144,12 @@ def _no_tmp(box: Path) -> None:
 
 @pytest.mark.parametrize("change", [_gone, _link, _other, _new_is_a_link, _new_is_a_file, _no_tmp])
 def test_a_maildir_that_changes_between_stage_and_commit_puts_off_its_own_mail_only(
-        maildir: Maildir, tmp_path: Path, box: Path, change: Callable[[Path], None]) -> None:
-    staged = [maildir.stage(message("1"), [b"one"], [SALES]), maildir.stage(message("2"), [b"two"], [OTHER])]
+    maildir: Maildir, tmp_path: Path, box: Path, change: Callable[[Path], None]
+) -> None:
+    staged = [
+        maildir.stage(message("1"), [b"one"], [SALES]),
+        maildir.stage(message("2"), [b"two"], [OTHER]),
+    ]
     change(box)
     [(first,), (second,)] = [outcomes for _, outcomes in maildir.commit(staged)]
     maildir.settle(staged)
@@ -148,7 +161,9 @@ def test_a_maildir_that_changes_between_stage_and_commit_puts_off_its_own_mail_o
             assert b"one" not in contents(place.parent, "new")
 
 
-def test_a_maildir_that_was_replaced_gets_nothing_that_was_meant_for_the_old_one(tmp_path: Path) -> None:
+def test_a_maildir_that_was_replaced_gets_nothing_that_was_meant_for_the_old_one(
+    tmp_path: Path,
+) -> None:
     maildir = Maildir(f"{tmp_path}/{{local}}", create=True)
     staged = maildir.stage(message(), [b"mail"], [SALES])
     _other(tmp_path / "sales")
@@ -164,7 +179,10 @@ def _descriptors() -> int:
 
 # -- nothing leaks, and nothing is raised where nobody could do anything about it
 
-def test_a_session_that_just_ends_leaves_no_descriptor_no_file_and_no_place_taken(maildir: Maildir, box: Path) -> None:
+
+def test_a_session_that_just_ends_leaves_no_descriptor_no_file_and_no_place_taken(
+    maildir: Maildir, box: Path
+) -> None:
     before, room = _descriptors(), files._ROOM.qsize()
     other = Maildir(f"{box.parent}/{{local}}", create=True)
     for number in range(5):
@@ -175,8 +193,9 @@ def test_a_session_that_just_ends_leaves_no_descriptor_no_file_and_no_place_take
     assert contents(box, "tmp") == Counter()
 
 
-def test_what_is_committed_and_not_recorded_keeps_what_it_is_recognised_by_at_the_end(maildir: Maildir,
-                                                                                      box: Path) -> None:
+def test_what_is_committed_and_not_recorded_keeps_what_it_is_recognised_by_at_the_end(
+    maildir: Maildir, box: Path
+) -> None:
     staged = maildir.stage(message(), [b"mail"], [SALES])
     list(maildir.commit([staged]))
     maildir.finish()
@@ -208,8 +227,9 @@ def test_a_box_that_is_released_after_the_end_is_not_closed_twice(maildir: Maild
         os.close(number)  # EBADF if it was closed
 
 
-def test_files_are_synced_here_where_no_thread_can_be_started(maildir: Maildir, box: Path,
-                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_synced_here_where_no_thread_can_be_started(
+    maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Full:
         def submit(self, _: object) -> None:
             raise RuntimeError("can't start new thread")
@@ -237,7 +257,9 @@ def test_a_thread_that_is_late_does_nothing_twice(monkeypatch: pytest.MonkeyPatc
     assert sorted(done) == [1, 2, 3]
 
 
-def test_a_sync_that_cannot_begin_closes_what_waited(maildir: Maildir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sync_that_cannot_begin_closes_what_waited(
+    maildir: Maildir, monkeypatch: pytest.MonkeyPatch
+) -> None:
     room = files._ROOM.qsize()
     staged = [maildir.stage(message(f"k{number}"), [b"mail"], [SALES]) for number in range(3)]
 

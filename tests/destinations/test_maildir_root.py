@@ -1,5 +1,5 @@
-"""Run as root: in a directory that belongs to somebody else everything is done as its owner, and no link of a user's is
-followed. These tests need root, as the walk that cuts the power does."""
+"""Run as root: in a directory that belongs to somebody else everything is done as its owner, and no
+link of a user's is followed. These tests need root, as the walk that cuts the power does."""
 
 from __future__ import annotations
 
@@ -66,8 +66,9 @@ def test_everything_made_belongs_to_whom_the_directory_above_belongs(home: Path)
 
 
 @pytest.mark.parametrize("groups", [[], [0, STAFF]])
-def test_a_thread_acts_as_the_owner_and_as_root_again(home: Path, monkeypatch: pytest.MonkeyPatch,
-                                                      groups: list[int]) -> None:
+def test_a_thread_acts_as_the_owner_and_as_root_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch, groups: list[int]
+) -> None:
     before = os.getgroups()
     os.setgroups(groups)
     monkeypatch.setattr(acting, "_own_groups", lambda: tuple(groups))
@@ -96,22 +97,40 @@ def test_a_thread_acts_as_the_owner_and_as_root_again(home: Path, monkeypatch: p
         elsewhere.set()
         thread.join()
         os.setgroups(before)
-    assert seen["alice"] == seen["alice again"] == {"Uid": str(ALICE), "Gid": str(STAFF), "Groups": "", "files": "none"}
+    assert (
+        seen["alice"]
+        == seen["alice again"]
+        == {"Uid": str(ALICE), "Gid": str(STAFF), "Groups": "", "files": "none"}
+    )
     assert seen["bob"] == {"Uid": str(BOB), "Gid": str(BOB), "Groups": "", "files": "none"}
     assert seen["root"] == seen["other"] == started
     assert started == {"Uid": "0", "Gid": "0", "Groups": " ".join(map(str, groups)), "files": "all"}
 
 
 def _status() -> dict[str, str]:
-    """Of this thread: its file system's identity, its groups, and whether it has the capabilities for files."""
-    lines = dict(line.split(":\t", 1) for line in
-                 Path(f"/proc/self/task/{threading.get_native_id()}/status").read_text().splitlines() if ":\t" in line)
-    capable = int(lines["CapEff"], 16) & 0b11111  # chown, dac_override, dac_read_search, fowner, fsetid
-    return {"Uid": lines["Uid"].split()[3], "Gid": lines["Gid"].split()[3], "Groups": lines["Groups"].strip(),
-            "files": {0: "none", 0b11111: "all"}.get(capable, "some")}
+    """Of this thread: its file system's identity, its groups, and whether it has the capabilities
+    for files."""
+    lines = dict(
+        line.split(":\t", 1)
+        for line in Path(f"/proc/self/task/{threading.get_native_id()}/status")
+        .read_text()
+        .splitlines()
+        if ":\t" in line
+    )
+    capable = (
+        int(lines["CapEff"], 16) & 0b11111
+    )  # chown, dac_override, dac_read_search, fowner, fsetid
+    return {
+        "Uid": lines["Uid"].split()[3],
+        "Gid": lines["Gid"].split()[3],
+        "Groups": lines["Groups"].strip(),
+        "files": {0: "none", 0b11111: "all"}.get(capable, "some"),
+    }
 
 
-def test_where_root_may_not_act_as_others_it_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_root_may_not_act_as_others_it_says_so(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Refusing:
         setfsuid = setfsgid = staticmethod(lambda _: 0)
         capget = staticmethod(lambda *_: 0)
@@ -127,13 +146,21 @@ def test_where_root_may_not_act_as_others_it_says_so(home: Path, monkeypatch: py
 
 # -- links
 
-@pytest.mark.parametrize("shape", ["{home}/Maildir", "{home}/Maildir/deeper", "{home}/x/../Maildir/{{local}}"])
-def test_E3_a_users_link_in_the_fixed_part_is_not_followed(base: Path, home: Path, shape: str) -> None:
+
+@pytest.mark.parametrize(
+    "shape", ["{home}/Maildir", "{home}/Maildir/deeper", "{home}/x/../Maildir/{{local}}"]
+)
+def test_E3_a_users_link_in_the_fixed_part_is_not_followed(
+    base: Path, home: Path, shape: str
+) -> None:
     outside = owned(base / "outside", 0)
     owned(home / "x", ALICE)
     (home / "Maildir").symlink_to(outside)
     os.chown(home / "Maildir", ALICE, ALICE, follow_symlinks=False)
-    with pytest.raises(DestinationUnavailable, match=r"'Maildir' on its way is a link of a user's.*; write the path"):
+    with pytest.raises(
+        DestinationUnavailable,
+        match=r"'Maildir' on its way is a link of a user's.*; write the path",
+    ):
         deliver(Maildir(shape.format(home=home), create=True), {"1": b"x"})
     assert list(outside.iterdir()) == []
 
@@ -149,7 +176,9 @@ def test_a_users_link_in_a_directory_of_roots_is_not_followed(base: Path) -> Non
     assert list(outside.iterdir()) == []
 
 
-@pytest.mark.parametrize("target", ["{base}/disk", "disk", "./x/../disk//", "../{base.name}/disk", "second"])
+@pytest.mark.parametrize(
+    "target", ["{base}/disk", "disk", "./x/../disk//", "../{base.name}/disk", "second"]
+)
 def test_the_administrators_links_are_followed(base: Path, target: str) -> None:
     owned(base / "disk", ALICE)
     owned(base / "x", 0)
@@ -167,19 +196,24 @@ def test_a_link_that_leads_to_itself_is_an_error(base: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["tmp", "new", "cur"])
-def test_a_users_link_inside_of_a_maildir_is_not_followed(base: Path, home: Path, part: str) -> None:
+def test_a_users_link_inside_of_a_maildir_is_not_followed(
+    base: Path, home: Path, part: str
+) -> None:
     outside = owned(base / "outside", ALICE)
     maildir = Maildir(f"{home}/Maildir", create=True, shared=True)
     deliver(maildir, {"1": b"x"}, settle=False)
     shutil.move(home / "Maildir" / part, base / "moved")
     (home / "Maildir" / part).symlink_to(outside)
     with suppress(DestinationUnavailable):
-        [[outcome]] = deliver(Maildir(f"{home}/Maildir", create=True, shared=True), {"1": b"x", "2": b"y"})[:1]
+        [[outcome]] = deliver(
+            Maildir(f"{home}/Maildir", create=True, shared=True), {"1": b"x", "2": b"y"}
+        )[:1]
         assert not isinstance(outcome, Delivered)
     assert list(outside.iterdir()) == []
 
 
 # -- whose directories there can be
+
 
 def test_a_maildir_of_one_user_in_a_directory_of_anothers(home: Path) -> None:
     owned(home / "bobs", BOB, mode=0o700)
@@ -188,7 +222,9 @@ def test_a_maildir_of_one_user_in_a_directory_of_anothers(home: Path) -> None:
     assert owners(home / "sales") == {(ALICE, ALICE)}
 
 
-def test_what_is_roots_below_a_users_directory_makes_nobody_root_again(base: Path, home: Path) -> None:
+def test_what_is_roots_below_a_users_directory_makes_nobody_root_again(
+    base: Path, home: Path
+) -> None:
     """He may have brought it there: it was writable for everybody where it was."""
     roots = owned(home / "Maildir", 0, mode=0o777)
     before = _status()
@@ -202,8 +238,9 @@ def test_what_is_roots_below_a_users_directory_makes_nobody_root_again(base: Pat
 
 
 @pytest.mark.parametrize("part", ["tmp", "new"])
-def test_a_directory_of_somebody_elses_inside_of_a_users_maildir_is_used_with_his_rights_only(home: Path,
-                                                                                               part: str) -> None:
+def test_a_directory_of_somebody_elses_inside_of_a_users_maildir_is_used_with_his_rights_only(
+    home: Path, part: str
+) -> None:
     maildir = Maildir(f"{home}/Maildir", create=True)
     deliver(maildir, {"1": b"x"})
     os.chown(home / "Maildir" / part, BOB, BOB)
@@ -220,9 +257,18 @@ def test_the_directories_of_a_maildir_of_roots_may_be_anybodys(base: Path) -> No
     assert owners(box / "new") == {(ALICE, STAFF)}
 
 
-@pytest.mark.parametrize(("user", "group", "mode"), [
-    (0, STAFF, 0o770), (0, STAFF, 0o2770), (0, STAFF, 0o2775), (ALICE, STAFF, 0o2770), (ALICE, 0, 0o700),
-    (0, 0, 0o1777), (BOB, STAFF, 0o1770)])
+@pytest.mark.parametrize(
+    ("user", "group", "mode"),
+    [
+        (0, STAFF, 0o770),
+        (0, STAFF, 0o2770),
+        (0, STAFF, 0o2775),
+        (ALICE, STAFF, 0o2770),
+        (ALICE, 0, 0o700),
+        (0, 0, 0o1777),
+        (BOB, STAFF, 0o1770),
+    ],
+)
 def test_shared_setgid_and_sticky_directories(base: Path, user: int, group: int, mode: int) -> None:
     root = owned(base / "mail", user, group, mode)
     deliver(Maildir(f"{root}/{{domain}}/{{local}}", create=True), {"1": b"x"})
@@ -239,7 +285,9 @@ def test_without_cur_a_maildir_gets_one_as_soon_as_it_is_needed(home: Path) -> N
 
 
 @pytest.mark.parametrize("part", ["tmp", "new"])
-def test_an_immutable_directory_puts_off_its_own_mail_only(base: Path, home: Path, part: str) -> None:
+def test_an_immutable_directory_puts_off_its_own_mail_only(
+    base: Path, home: Path, part: str
+) -> None:
     owned(base / "bob", BOB)
     maildir = Maildir(f"{base}/{{local}}", create=True, shared=True)
     deliver(maildir, {"0": b"x"}, ["alice@x.example", "bob@x.example"])
@@ -278,8 +326,10 @@ def test_what_is_reserved_for_root_and_what_a_quota_forbids_is_not_taken() -> No
 
 # -- what his file is not believed
 
-def test_what_one_owner_does_to_his_copy_does_not_get_into_the_next_ones(base: Path, home: Path,
-                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+
+def test_what_one_owner_does_to_his_copy_does_not_get_into_the_next_ones(
+    base: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     owned(base / "bob", BOB)
     real = files.copy
 
@@ -308,6 +358,7 @@ def test_a_file_that_its_owner_makes_huge_is_read_no_further_than_its_mail(home:
 
 # -- fsck
 
+
 def test_fsck_looks_and_removes_as_the_owner(base: Path, home: Path) -> None:
     template = f"{base}/{{local}}"
     deliver(Maildir(template, create=True), {"1": b"x"}, ["alice@x.example"], settle=False)
@@ -330,6 +381,7 @@ def test_fsck_looks_and_removes_as_the_owner(base: Path, home: Path) -> None:
 
 
 # -- the race
+
 
 def test_E1_E2_E3_a_user_who_swaps_everything_without_pause_wins_nothing() -> None:
     told, won = race.race(400)

@@ -1,5 +1,6 @@
-"""What is synced, and before what: a power cut takes everything that was not (hazards 1.10, D13). The walk that cuts
-the power sees few of these, because a file system writes more than it is asked to."""
+"""What is synced, and before what: a power cut takes everything that was not (hazards 1.10, D13).
+The walk that cuts the power sees few of these, because a file system writes more than it is asked
+to."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ MAILS = 257
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Calls in their order: `fsync PATH`, `link PATH`, `unlink PATH`; a file's path is the first that it had."""
+    """Calls in their order: `fsync PATH`, `link PATH`, `unlink PATH`; a file's path is the first
+    that it had."""
     found: list[str] = []
     monkeypatch.setattr(directories, "_synced", set())
     for call in ("fsync", "link", "unlink"):
@@ -42,7 +44,9 @@ def _path(descriptor: int | str) -> str:
     return str(Path(f"/proc/self/fd/{descriptor}").readlink())
 
 
-def test_every_file_is_synced_then_tmp_then_all_are_linked_then_new(tmp_path: Path, seen: list[str]) -> None:
+def test_every_file_is_synced_then_tmp_then_all_are_linked_then_new(
+    tmp_path: Path, seen: list[str]
+) -> None:
     maildir = Maildir(f"{tmp_path}/{{local}}", create=True)
     mails = {str(number): b"mail %d" % number for number in range(MAILS)}
     deliver(maildir, mails)
@@ -52,14 +56,20 @@ def test_every_file_is_synced_then_tmp_then_all_are_linked_then_new(tmp_path: Pa
     assert len(files) == MAILS
     synced = {name: seen.index(f"fsync {tmp}/{name}") for name in files}
     linked = {name: seen.index(f"link {new}/{name}") for name in files}
-    [tmp_synced] = [place for place, call in enumerate(seen) if call == f"fsync {tmp}" and place > max(synced.values())]
+    [tmp_synced] = [
+        place
+        for place, call in enumerate(seen)
+        if call == f"fsync {tmp}" and place > max(synced.values())
+    ]
     new_synced = max(place for place, call in enumerate(seen) if call == f"fsync {new}")
     removed = {name: seen.index(f"unlink {tmp}/{name}") for name in files}
     assert max(synced.values()) < tmp_synced < min(linked.values())
     assert max(linked.values()) < new_synced < min(removed.values())
 
 
-def test_directories_that_are_made_are_synced_above_as_well(tmp_path: Path, seen: list[str]) -> None:
+def test_directories_that_are_made_are_synced_above_as_well(
+    tmp_path: Path, seen: list[str]
+) -> None:
     deliver(Maildir(f"{tmp_path}/mail/{{domain}}/{{local}}", create=True), {"1": b"x"})
     box = tmp_path / "mail" / "икс.рф" / "sales"
     first = next(place for place, call in enumerate(seen) if call.startswith("link "))
@@ -67,7 +77,9 @@ def test_directories_that_are_made_are_synced_above_as_well(tmp_path: Path, seen
         assert f"fsync {above}" in seen[:first], above
 
 
-def test_what_an_earlier_life_made_and_did_not_sync_is_synced_once(tmp_path: Path, seen: list[str]) -> None:
+def test_what_an_earlier_life_made_and_did_not_sync_is_synced_once(
+    tmp_path: Path, seen: list[str]
+) -> None:
     box = tmp_path / "икс.рф" / "sales"
     for part in ("tmp", "new", "cur"):
         (box / part).mkdir(parents=True)
@@ -80,8 +92,9 @@ def test_what_an_earlier_life_made_and_did_not_sync_is_synced_once(tmp_path: Pat
     assert f"fsync {box}" not in seen
 
 
-def test_what_is_adopted_is_made_durable_where_a_mail_program_may_have_moved_it(tmp_path: Path,
-                                                                                seen: list[str]) -> None:
+def test_what_is_adopted_is_made_durable_where_a_mail_program_may_have_moved_it(
+    tmp_path: Path, seen: list[str]
+) -> None:
     maildir = Maildir(f"{tmp_path}/{{local}}", create=True)
     deliver(maildir, {"1": b"x"}, settle=False)
     [delivered] = (tmp_path / "sales" / "new").iterdir()

@@ -1,4 +1,5 @@
-"""Exim, OpenSMTPD, aiosmtpd and Net::Server::Mail take what they are given, octet for octet, or say why not."""
+"""Exim, OpenSMTPD, aiosmtpd and Net::Server::Mail take what they are given, octet for octet, or say
+why not."""
 
 from __future__ import annotations
 
@@ -19,10 +20,20 @@ from reconciler.model.secret import Secret
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
 from tests.destinations.letters import deliver, top
-from tests.servers.receivers import SIZE, Aiosmtpd, AiosmtpdLmtp, Exim, NetServerMail, OpenSmtpd, Receiver
+from tests.servers.receivers import (
+    SIZE,
+    Aiosmtpd,
+    AiosmtpdLmtp,
+    Exim,
+    NetServerMail,
+    OpenSmtpd,
+    Receiver,
+)
 
 A, B, NOBODY = "a@here.example", "b@here.example", "nobody@here.example"
-LETTER = b"From: a@b.example\nDate: Fri, 27 Nov 2026 10:00:00 +0000\nMessage-ID: <1@b.example>\n\nbody\n"
+LETTER = (
+    b"From: a@b.example\nDate: Fri, 27 Nov 2026 10:00:00 +0000\nMessage-ID: <1@b.example>\n\nbody\n"
+)
 MESSAGES = {
     "plain": LETTER,
     "sender": b"Return-Path: <somebody@b.example>\n" + LETTER,
@@ -39,8 +50,11 @@ MESSAGES = {
 TOO_LARGE = LETTER + (b"z" * 75 + b"\n") * (SIZE // 76 + 1000)
 
 
-@pytest.fixture(scope="module", params=[Exim, OpenSmtpd, Aiosmtpd, NetServerMail],
-                ids=lambda kind: str(kind.__name__))
+@pytest.fixture(
+    scope="module",
+    params=[Exim, OpenSmtpd, Aiosmtpd, NetServerMail],
+    ids=lambda kind: str(kind.__name__),
+)
 def receiver(request: pytest.FixtureRequest) -> Iterator[Receiver]:
     with request.param() as receiver:
         yield receiver
@@ -65,8 +79,11 @@ def _stored(content: bytes) -> bytes:
     return b"".join(canonical([top(), content])).replace(b"\r\n", b"\n")
 
 
-def test_messages_arrive_octet_for_octet_or_are_refused_with_words(receiver: Receiver, system: MailSystem) -> None:
-    """More of them than Exim and OpenSMTPD take over one connection, some with a recipient whom nobody knows."""
+def test_messages_arrive_octet_for_octet_or_are_refused_with_words(
+    receiver: Receiver, system: MailSystem
+) -> None:
+    """More of them than Exim and OpenSMTPD take over one connection, some with a recipient whom
+    nobody knows."""
     refused: dict[str, DeliveryOutcome] = {}
     expected = []
     for number, (name, content) in enumerate(MESSAGES.items()):
@@ -74,12 +91,20 @@ def test_messages_arrive_octet_for_octet_or_are_refused_with_words(receiver: Rec
         found = deliver(system, content, recipients)
         assert [type(each) for each in found[1:]] == [Refused] * (len(recipients) - 1)
         if isinstance(found[0], Delivered):
-            expected.append(_stored(content.replace(b"\0b", b"") if isinstance(receiver, OpenSmtpd) else content))
+            expected.append(
+                _stored(
+                    content.replace(b"\0b", b"") if isinstance(receiver, OpenSmtpd) else content
+                )
+            )
         else:
             refused[name] = found[0]
-    assert all(isinstance(each, Refused) and each.reason.startswith("5") for each in refused.values()), refused
+    assert all(
+        isinstance(each, Refused) and each.reason.startswith("5") for each in refused.values()
+    ), refused
     assert set(refused) == _REFUSES.get(type(receiver), set())
-    assert sorted(map(_digest, receiver.messages("a", len(expected)))) == sorted(map(_digest, expected))
+    assert sorted(map(_digest, receiver.messages("a", len(expected)))) == sorted(
+        map(_digest, expected)
+    )
 
 
 _REFUSES: dict[type[Receiver], set[str]] = {Aiosmtpd: {"2,000 letters"}}
@@ -98,7 +123,11 @@ def test_several_recipients_and_who_is_known(receiver: Receiver, system: MailSys
     found = deliver(system, LETTER, [A, NOBODY, B], "two")
     if isinstance(receiver, NetServerMail):  # one answer for both: whom it is about is not certain
         assert [type(each) for each in found] == [Delivered, Refused, Deferred]
-        assert [type(each) for each in deliver(system, LETTER, [A, NOBODY, B])] == [Delivered, Refused, Delivered]
+        assert [type(each) for each in deliver(system, LETTER, [A, NOBODY, B])] == [
+            Delivered,
+            Refused,
+            Delivered,
+        ]
     else:
         assert [type(each) for each in found] == [Delivered, Refused, Delivered]
     assert isinstance(found[1], Refused)
@@ -106,8 +135,9 @@ def test_several_recipients_and_who_is_known(receiver: Receiver, system: MailSys
     assert receiver.messages("b", before + 1)[0]
 
 
-def test_a_message_over_the_limit_and_an_address_that_cannot_be_said_are_kept(receiver: Receiver,
-                                                                              system: MailSystem) -> None:
+def test_a_message_over_the_limit_and_an_address_that_cannot_be_said_are_kept(
+    receiver: Receiver, system: MailSystem
+) -> None:
     if receiver.protocol == "smtp":
         (outcome,) = deliver(system, TOO_LARGE, [A])
         assert isinstance(outcome, Refused)
@@ -125,10 +155,17 @@ def test_tls_by_ca_and_by_fingerprint_and_a_login() -> None:
     with Exim() as receiver:
         pinned = f"sha256:{hashlib.sha256(receiver.certificate).hexdigest()}"
         taken = 0
-        ways: list[tuple[Literal["starttls", "implicit"], int]] = [("starttls", receiver.port),
-                                                                   ("implicit", receiver.tls_port)]
+        ways: list[tuple[Literal["starttls", "implicit"], int]] = [
+            ("starttls", receiver.port),
+            ("implicit", receiver.tls_port),
+        ]
         for tls, port in ways:
-            for ca_file, fingerprint in ((receiver.ca_file, None), (None, pinned), (None, None), (None, "0" * 64)):
+            for ca_file, fingerprint in (
+                (receiver.ca_file, None),
+                (None, pinned),
+                (None, None),
+                (None, "0" * 64),
+            ):
                 system = smtp_destination(Endpoint("localhost", port, tls, ca_file, fingerprint))
                 if ca_file or fingerprint == pinned:
                     assert isinstance(deliver(system, LETTER, [A])[0], Delivered)

@@ -1,4 +1,5 @@
-"""Routing and a mail system together, as a session uses them: who exists, what can be carried, who gets it."""
+"""Routing and a mail system together, as a session uses them: who exists, what can be carried, who
+gets it."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ FOURTH = "Delivered-To: пример@почта.рф\nTo: четыре@почт�
 
 
 def detect(**fields: object) -> RecipientSpec:
-    return RecipientSpec.model_validate({"detect": {"from": ["почта.рф"], "to": "икс.рф", **fields}})
+    return RecipientSpec.model_validate(
+        {"detect": {"from": ["почта.рф"], "to": "икс.рф", **fields}}
+    )
 
 
 def handed_over(system: MailSystem, content: bytes, recipient: RecipientSpec) -> Routing:
@@ -37,8 +40,9 @@ def handed_over(system: MailSystem, content: bytes, recipient: RecipientSpec) ->
 
 def test_M8_the_seeds_example_through_postfix(postfix: Postfix) -> None:
     system = smtp_destination(Endpoint(postfix.host, postfix.port, "none"))
-    assert [each.address for each in handed_over(system, SEED, detect(default="info@икс.рф")).recipients] == \
-        ["раз@икс.рф", "два@икс.рф", "три@икс.рф"]
+    assert [
+        each.address for each in handed_over(system, SEED, detect(default="info@икс.рф")).recipients
+    ] == ["раз@икс.рф", "два@икс.рф", "три@икс.рф"]
     routing = handed_over(system, FOURTH, detect(default="info@икс.рф"))
     assert (routing.recipients[0].address, routing.reason) == ("info@икс.рф", "unknown-mailbox")
     assert route(FOURTH, detect(), ACCOUNT, system.exists, system.deliverable).parked
@@ -51,7 +55,11 @@ def test_M8_the_seeds_example_through_dovecot_which_takes_ascii_only(dovecot: Do
     system = lmtp_destination(Endpoint("127.0.0.1", dovecot.ports["lmtp"], "none"))
     aliases = {"раз": "raz", "два": "dva", "три": "tri"}
     routing = handed_over(system, SEED, detect(aliases=aliases))
-    assert [each.address for each in routing.recipients] == ["raz@икс.рф", "dva@икс.рф", "tri@икс.рф"]
+    assert [each.address for each in routing.recipients] == [
+        "raz@икс.рф",
+        "dva@икс.рф",
+        "tri@икс.рф",
+    ]
     fourth = handed_over(system, FOURTH, detect(aliases=aliases, default="info@икс.рф"))
     assert (fourth.recipients[0].address, fourth.reason) == ("info@икс.рф", "smtputf8-missing")
     parked = route(FOURTH, detect(aliases=aliases), ACCOUNT, system.exists, system.deliverable)

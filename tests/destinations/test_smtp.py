@@ -1,4 +1,5 @@
-"""SMTP: against a real Postfix, and against a scripted server for AUTH and for what Postfix would not say."""
+"""SMTP: against a real Postfix, and against a scripted server for AUTH and for what Postfix would
+not say."""
 
 from __future__ import annotations
 
@@ -65,12 +66,18 @@ def test_postfix_takes_a_message_for_two_and_keeps_its_octets(postfix: Postfix) 
 def test_M8_postfix_takes_mailboxes_of_every_script(postfix: Postfix) -> None:
     with system(at_postfix(postfix)) as smtp:
         assert smtp.deliverable("раз@игрек.рф")
-        assert [smtp.exists(f"{name}@игрек.рф") for name in ("раз", "два", "четыре")] == [True, True, False]
+        assert [smtp.exists(f"{name}@игрек.рф") for name in ("раз", "два", "четыре")] == [
+            True,
+            True,
+            False,
+        ]
         outcomes = deliver(smtp, LETTER, ["раз@игрек.рф", "четыре@игрек.рф", "info@игрек.рф"])
     assert [type(each) for each in outcomes] == [Delivered, Refused, Delivered]
     assert isinstance(outcomes[1], Refused)
     assert outcomes[1].unknown
-    assert len(postfix.messages("раз@игрек.рф", 1)) == len(postfix.messages("info@игрек.рф", 1)) == 1
+    assert (
+        len(postfix.messages("раз@игрек.рф", 1)) == len(postfix.messages("info@игрек.рф", 1)) == 1
+    )
 
 
 def test_D9_postfix_does_not_relay_and_that_is_no_missing_mailbox(postfix: Postfix) -> None:
@@ -82,13 +89,17 @@ def test_D9_postfix_does_not_relay_and_that_is_no_missing_mailbox(postfix: Postf
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-def test_T5_tls_is_verified_before_anything_is_sent(postfix: Postfix, tls: Tls, tmp_path_factory:
-                                                    pytest.TempPathFactory) -> None:
+def test_T5_tls_is_verified_before_anything_is_sent(
+    postfix: Postfix, tls: Tls, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     with system(at_postfix(postfix, tls)) as smtp:
         assert smtp.exists("ann@box.test") is True
     other = tmp_path_factory.mktemp("ca") / "other.pem"
     trustme.CA().cert_pem.write_to_path(other)
-    with system(at_postfix(postfix, tls, str(other))) as smtp, pytest.raises(DestinationUnavailable, match="CA"):
+    with (
+        system(at_postfix(postfix, tls, str(other))) as smtp,
+        pytest.raises(DestinationUnavailable, match="CA"),
+    ):
         deliver(smtp, LETTER, ["ann@box.test"])
 
 
@@ -103,27 +114,42 @@ def test_T3_octets_after_the_answer_to_starttls_are_an_attack() -> None:
     def answer(command: str) -> bytes | None:
         return b"220 go\r\n250 injected\r\n" if command == "STARTTLS" else None
 
-    with Sink(each=False, extensions=["STARTTLS"], answer=answer) as sink, \
-            system(Endpoint("127.0.0.1", sink.port, "starttls")) as smtp, \
-            pytest.raises(DestinationUnavailable, match="attack"):
+    with (
+        Sink(each=False, extensions=["STARTTLS"], answer=answer) as sink,
+        system(Endpoint("127.0.0.1", sink.port, "starttls")) as smtp,
+        pytest.raises(DestinationUnavailable, match="attack"),
+    ):
         deliver(smtp, LETTER, ["a@x.test"])
 
 
 def test_D10_one_reply_after_the_message_speaks_for_all_who_were_accepted() -> None:
-    with Sink(each=False, answer=lambda command: b"550 5.1.1 no\r\n" if "c@" in command else None) as sink, \
-            system(at_sink(sink)) as smtp:
+    with (
+        Sink(
+            each=False, answer=lambda command: b"550 5.1.1 no\r\n" if "c@" in command else None
+        ) as sink,
+        system(at_sink(sink)) as smtp,
+    ):
         outcomes = deliver(smtp, LETTER, ["a@x.test", "c@x.test", "b@x.test"])
         assert [type(each) for each in outcomes] == [Delivered, Refused, Delivered]
         sink.final = lambda _: [b"452 4.3.1 no space\r\n"]
-        assert [type(each) for each in deliver(smtp, LETTER, ["a@x.test", "b@x.test"])] == [Deferred, Deferred]
+        assert [type(each) for each in deliver(smtp, LETTER, ["a@x.test", "b@x.test"])] == [
+            Deferred,
+            Deferred,
+        ]
         sink.final = lambda _: [DROP]
-        assert [type(each) for each in deliver(smtp, LETTER, ["a@x.test", "b@x.test"])] == [Deferred, Deferred]
+        assert [type(each) for each in deliver(smtp, LETTER, ["a@x.test", "b@x.test"])] == [
+            Deferred,
+            Deferred,
+        ]
 
 
 def _auth(*mechanisms: str, accept: bool = True) -> Sink:
-    said = {f"AUTH PLAIN {PLAIN}": b"", "AUTH LOGIN": b"334 VXNlcm5hbWU6\r\n",
-            base64.b64encode(b"user").decode(): b"334 UGFzc3dvcmQ6\r\n",
-            base64.b64encode(CANARY.encode()).decode(): b""}
+    said = {
+        f"AUTH PLAIN {PLAIN}": b"",
+        "AUTH LOGIN": b"334 VXNlcm5hbWU6\r\n",
+        base64.b64encode(b"user").decode(): b"334 UGFzc3dvcmQ6\r\n",
+        base64.b64encode(CANARY.encode()).decode(): b"",
+    }
 
     def answer(command: str) -> bytes | None:
         if command in said and not said[command]:
@@ -153,15 +179,23 @@ def test_login_by_plain_or_login(mechanisms: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("extensions", [["AUTH=PLAIN LOGIN"], ["AUTH PLAIN LOGIN"]])
-@pytest.mark.parametrize("refusals", [
-    {f"AUTH PLAIN {PLAIN}": b"501 5.5.4 no initial response\r\n", "AUTH PLAIN": b"334 \r\n",
-     PLAIN: b"235 welcome\r\n"},
-    {f"AUTH PLAIN {PLAIN}": b"334 \r\n", PLAIN: b"235 welcome\r\n"},
-    {f"AUTH PLAIN {PLAIN}": b"504 5.5.4 not this one\r\n"},
-    {f"AUTH PLAIN {PLAIN}": b"535 5.7.8 no\r\n"},
-], ids=["no-initial-response", "asks-again", "mechanism-unknown", "refused"])
-def test_ways_to_log_in_of_the_same_strength_are_tried_in_turn(refusals: dict[str, bytes],
-                                                               extensions: list[str]) -> None:
+@pytest.mark.parametrize(
+    "refusals",
+    [
+        {
+            f"AUTH PLAIN {PLAIN}": b"501 5.5.4 no initial response\r\n",
+            "AUTH PLAIN": b"334 \r\n",
+            PLAIN: b"235 welcome\r\n",
+        },
+        {f"AUTH PLAIN {PLAIN}": b"334 \r\n", PLAIN: b"235 welcome\r\n"},
+        {f"AUTH PLAIN {PLAIN}": b"504 5.5.4 not this one\r\n"},
+        {f"AUTH PLAIN {PLAIN}": b"535 5.7.8 no\r\n"},
+    ],
+    ids=["no-initial-response", "asks-again", "mechanism-unknown", "refused"],
+)
+def test_ways_to_log_in_of_the_same_strength_are_tried_in_turn(
+    refusals: dict[str, bytes], extensions: list[str]
+) -> None:
     with _auth("PLAIN", "LOGIN") as sink:
         usual, sink.extensions = sink.answer, extensions
         sink.answer = lambda command: refusals.get(command) or usual(command)
@@ -172,19 +206,34 @@ def test_ways_to_log_in_of_the_same_strength_are_tried_in_turn(refusals: dict[st
 
 def test_a_login_that_is_put_off_is_not_tried_in_another_way() -> None:
     with _auth("PLAIN", "LOGIN") as sink:
-        sink.answer = lambda command: b"454 4.7.0 try again in 2 minutes\r\n" if command.startswith("AUTH") else None
-        with system(at_sink(sink), _login()) as smtp, pytest.raises(DestinationUnavailable, match="454") as raised:
+        sink.answer = lambda command: (
+            b"454 4.7.0 try again in 2 minutes\r\n" if command.startswith("AUTH") else None
+        )
+        with (
+            system(at_sink(sink), _login()) as smtp,
+            pytest.raises(DestinationUnavailable, match="454") as raised,
+        ):
             deliver(smtp, LETTER, ["a@x.test"])
         assert raised.value.retry_after == 120
         assert sum(command.startswith("AUTH") for command in sink.commands) == 1
 
 
-@pytest.mark.parametrize(("words", "kind", "told"), [
-    (b"552 5.3.4 Message too big\r\n", Refused, "552 5.3.4 Message too big. The destination takes no message so large"),
-    (b"452 4.3.1 Insufficient system storage\r\n", Deferred, "452 4.3.1 Insufficient"),
-    (b"", Deferred, "no answer to the message"), (b"nonsense\r\n", Deferred, "no answer to the message"),
-])
-def test_a_server_that_closes_within_the_message_may_have_said_why(words: bytes, kind: type, told: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "kind", "told"),
+    [
+        (
+            b"552 5.3.4 Message too big\r\n",
+            Refused,
+            "552 5.3.4 Message too big. The destination takes no message so large",
+        ),
+        (b"452 4.3.1 Insufficient system storage\r\n", Deferred, "452 4.3.1 Insufficient"),
+        (b"", Deferred, "no answer to the message"),
+        (b"nonsense\r\n", Deferred, "no answer to the message"),
+    ],
+)
+def test_a_server_that_closes_within_the_message_may_have_said_why(
+    words: bytes, kind: type, told: str
+) -> None:
     def script(client: Client) -> None:
         client.send(b"220 ready\r\n")
         while not client.line().startswith(b"DATA"):
@@ -206,21 +255,33 @@ def test_a_server_that_closes_within_the_message_may_have_said_why(words: bytes,
 def test_a_server_that_knows_no_ehlo_is_greeted_with_helo(code: int) -> None:
     def answer(command: str) -> bytes | None:
         verb = command.partition(" ")[0]
-        return b"250 old.test\r\n" if verb == "HELO" else f"{code} what?\r\n".encode() if verb == "EHLO" else None
+        return (
+            b"250 old.test\r\n"
+            if verb == "HELO"
+            else f"{code} what?\r\n".encode()
+            if verb == "EHLO"
+            else None
+        )
 
     with Sink(each=False, answer=answer) as sink:
         with system(at_sink(sink)) as smtp:
             assert isinstance(deliver(smtp, LETTER, ["a@x.test"])[0], Delivered)
         assert "MAIL FROM:<>" in sink.commands
-        with system(Endpoint("127.0.0.1", sink.port, "starttls")) as smtp, \
-                pytest.raises(DestinationUnavailable, match="no STARTTLS"):
+        with (
+            system(Endpoint("127.0.0.1", sink.port, "starttls")) as smtp,
+            pytest.raises(DestinationUnavailable, match="no STARTTLS"),
+        ):
             deliver(smtp, LETTER, ["a@x.test"])
 
 
 @pytest.mark.parametrize("mechanisms", [("PLAIN",), ("LOGIN",)])
-def test_S1_a_refused_login_shows_no_secret_though_the_server_echoes_it(mechanisms: tuple[str, ...]) -> None:
+def test_S1_a_refused_login_shows_no_secret_though_the_server_echoes_it(
+    mechanisms: tuple[str, ...],
+) -> None:
     with _auth(*mechanisms, accept=False) as sink, system(at_sink(sink), _login()) as smtp:
-        with pytest.raises(DestinationUnavailable, match="refuses the login of user: 535") as caught:
+        with pytest.raises(
+            DestinationUnavailable, match="refuses the login of user: 535"
+        ) as caught:
             deliver(smtp, LETTER, ["a@x.test"])
         encoded = base64.b64encode(CANARY.encode()).decode().rstrip("=")
         for secret in (CANARY, PLAIN.rstrip("="), encoded):
@@ -228,19 +289,26 @@ def test_S1_a_refused_login_shows_no_secret_though_the_server_echoes_it(mechanis
 
 
 def test_T12_no_mechanism_that_we_speak() -> None:
-    with _auth("CRAM-MD5") as sink, system(at_sink(sink), _login()) as smtp, \
-            pytest.raises(DestinationUnavailable, match="neither AUTH PLAIN nor LOGIN"):
+    with (
+        _auth("CRAM-MD5") as sink,
+        system(at_sink(sink), _login()) as smtp,
+        pytest.raises(DestinationUnavailable, match="neither AUTH PLAIN nor LOGIN"),
+    ):
         deliver(smtp, LETTER, ["a@x.test"])
 
 
-@pytest.mark.parametrize(("tls", "expected"), [("none", "none"), ("starttls", "starttls"), ("implicit", "implicit")])
+@pytest.mark.parametrize(
+    ("tls", "expected"), [("none", "none"), ("starttls", "starttls"), ("implicit", "implicit")]
+)
 def test_the_manifest_says_where_and_how(tls: Tls, expected: str) -> None:
     endpoint = smtp_endpoint(SmtpSpec(host="mx.test", port=587, tls=tls))
     assert (endpoint.host, endpoint.port, endpoint.tls) == ("mx.test", 587, expected)
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-def test_E10_a_ca_or_a_pinned_certificate_of_the_destination_s_own(postfix: Postfix, tls: Tls) -> None:
+def test_E10_a_ca_or_a_pinned_certificate_of_the_destination_s_own(
+    postfix: Postfix, tls: Tls
+) -> None:
     """And what refuses one names the field of the destination."""
     port = postfix.tls_port if tls == "implicit" else postfix.port
     with socket.create_connection((postfix.host, postfix.tls_port)) as raw:
@@ -248,8 +316,12 @@ def test_E10_a_ca_or_a_pinned_certificate_of_the_destination_s_own(postfix: Post
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with context.wrap_socket(raw) as wrapped:
             found = hashlib.sha256(wrapped.getpeercert(binary_form=True) or b"").hexdigest()
-    for trust, fine in (({"caFile": str(postfix.ca_file)}, True), ({"fingerprint": f"sha256:{found}"}, True),
-                        ({}, False), ({"fingerprint": "0" * 64}, False)):
+    for trust, fine in (
+        ({"caFile": str(postfix.ca_file)}, True),
+        ({"fingerprint": f"sha256:{found}"}, True),
+        ({}, False),
+        ({"fingerprint": "0" * 64}, False),
+    ):
         spec = SmtpSpec.model_validate({"host": postfix.host, "port": port, "tls": tls, **trust})
         with system(smtp_endpoint(spec)) as smtp:
             if fine:
@@ -264,14 +336,19 @@ def test_E10_no_password_without_tls_to_another_machine(monkeypatch: pytest.Monk
     looked_up = lookup._getaddrinfo
     monkeypatch.setattr(lookup, "_getaddrinfo", lambda host, port: looked_up("127.0.0.1", port))
     calls: list[str] = []
-    with _auth("PLAIN") as sink, system(Endpoint("mx.example.net", sink.port, "none"), _login(calls)) as smtp:
+    with (
+        _auth("PLAIN") as sink,
+        system(Endpoint("mx.example.net", sink.port, "none"), _login(calls)) as smtp,
+    ):
         with pytest.raises(DestinationUnavailable, match="not sent unencrypted"):
             deliver(smtp, LETTER, ["a@x.test"])
         assert calls == []
         assert not [command for command in sink.commands if "AUTH" in command]
 
 
-@pytest.mark.parametrize("kind", ["fifo", "directory", "device", "huge", "missing", "empty", "text"])
+@pytest.mark.parametrize(
+    "kind", ["fifo", "directory", "device", "huge", "missing", "empty", "text"]
+)
 def test_B10_a_ca_file_is_read_within_bounds(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "ca.pem"
     match kind:

@@ -1,4 +1,5 @@
-"""`python -m tests.editors`: what an editor shows of the ten most likely mistakes, and what it explains and offers."""
+"""`python -m tests.editors`: what an editor shows of the ten most likely mistakes, and what it
+explains and offers."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ def main(root: Path) -> None:
         (root / name).mkdir()
     shutil.copy(tools.ROOT / "schemas" / schema.FILE, root / "schemas")
     line = modeline(f"../schemas/{schema.FILE}")
-    with LanguageServer(tools.SERVER, root, {"hover": True, "completion": True, "validate": True}) as server:
+    with LanguageServer(
+        tools.SERVER, root, {"hover": True, "completion": True, "validate": True}
+    ) as server:
         for number, mistake in enumerate(MISTAKES):
             path = root / "collectors.d" / f"{number}.yaml"
             path.write_text(line + made(mistake))
@@ -30,11 +33,16 @@ def main(root: Path) -> None:
             print("  validate:")
             for found in validate([path]).diagnostics:
                 print(f"    {found.line}:{found.column} {found.message} [{found.rule}]")
-        with server.opened(root / "collectors.d" / "good.yaml", f"{line}{GOOD}---\n{line}{GOOD}") as file:
+        with server.opened(
+            root / "collectors.d" / "good.yaml", f"{line}{GOOD}---\n{line}{GOOD}"
+        ) as file:
             for word in ("mode: new-k", "interva", "passwor"):
                 print(f"hover over {word}:\n    " + file.hover(word, nth=1).replace("\n", "\n    "))
             for before in ("mode: ", "protocol: "):
-                offered = {label: item.get("documentation") for label, item in file.completion(before, nth=1).items()}
+                offered = {
+                    label: item.get("documentation")
+                    for label, item in file.completion(before, nth=1).items()
+                }
                 print(f"completion behind {before!r}: {offered}")
 
 

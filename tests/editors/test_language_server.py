@@ -1,4 +1,5 @@
-"""What an editor shows: mistakes, explanations, what can be written; in the first and the second document of a file."""
+"""What an editor shows: mistakes, explanations, what can be written; in the first and the second
+document of a file."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ _numbers = itertools.count(1)
 
 
 def fresh(directory: Path) -> Path:
-    """A file that the server has not seen: of one that was closed it says once more that nothing is wrong."""
+    """A file that the server has not seen: of one that was closed it says once more that nothing is
+    wrong."""
     return directory / f"{next(_numbers)}.yaml"
 
 
@@ -52,18 +54,27 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(root: Path) -> Iterator[LanguageServer]:
     tools.require()
-    settings = {"validate": True, "hover": True, "completion": True, "schemaStore": {"enable": False},
-                "schemas": {f"./schemas/{schema.FILE}": ["elsewhere/*.yaml"]}}
+    settings = {
+        "validate": True,
+        "hover": True,
+        "completion": True,
+        "schemaStore": {"enable": False},
+        "schemas": {f"./schemas/{schema.FILE}": ["elsewhere/*.yaml"]},
+    }
     with LanguageServer(tools.SERVER, root, settings) as running:
         yield running
 
 
 @pytest.fixture(scope="module", params=["first", "second"])
-def opened(request: pytest.FixtureRequest, server: LanguageServer, root: Path) -> Iterator[OpenFile]:
+def opened(
+    request: pytest.FixtureRequest, server: LanguageServer, root: Path
+) -> Iterator[OpenFile]:
     """A good file, and a collector in its first or second document."""
     parts = [GOOD, DESTINATION] if request.param == "first" else [DESTINATION, GOOD]
-    with server.opened(root / "collectors.d" / f"{request.param}.yaml",
-                       "---\n".join(MODELINE + part for part in parts)) as file:
+    with server.opened(
+        root / "collectors.d" / f"{request.param}.yaml",
+        "---\n".join(MODELINE + part for part in parts),
+    ) as file:
         yield file
 
 
@@ -73,12 +84,13 @@ def test_good_manifests_have_no_diagnostics(opened: OpenFile) -> None:
 
 @pytest.mark.parametrize("place", ["first", "second"])
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_marked_where_it_is_in_the_words_of_validate(server: LanguageServer, root: Path, mistake: str,
-                                                                  place: str) -> None:
+def test_a_mistake_is_marked_where_it_is_in_the_words_of_validate(
+    server: LanguageServer, root: Path, mistake: str, place: str
+) -> None:
     _, _, at, said, validated = MISTAKES[mistake]
     before = "" if place == "first" else MODELINE + DESTINATION + "---\n"
     text = before + MODELINE + made(mistake)
-    line = text[:text.index(at, len(before) + len(MODELINE))].count("\n") + 1
+    line = text[: text.index(at, len(before) + len(MODELINE))].count("\n") + 1
     path = fresh(root / "collectors.d")
     path.write_text(text)
 
@@ -92,11 +104,23 @@ def test_a_mistake_is_marked_where_it_is_in_the_words_of_validate(server: Langua
     path.unlink()
 
 
-@pytest.mark.parametrize(("before", "said"), [
-    ("protoco", "How mail is fetched"), ("protocol: ima", "with folders"), ("hos", "domain name"),
-    ("usernam", "log in with"), ("passwor", "exactly one of file, env, command"), ("mod", "Default: `new-keep`"),
-    ("mode: new-k", "nothing is changed on the server"), ("interva", "5s … 24h"), ("forwardT", "this mailbox"),
-    ("kind: MailC", "declares"), ("defaul", "at most one"), ("pat", "{domain}")])
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("protoco", "How mail is fetched"),
+        ("protocol: ima", "with folders"),
+        ("hos", "domain name"),
+        ("usernam", "log in with"),
+        ("passwor", "exactly one of file, env, command"),
+        ("mod", "Default: `new-keep`"),
+        ("mode: new-k", "nothing is changed on the server"),
+        ("interva", "5s … 24h"),
+        ("forwardT", "this mailbox"),
+        ("kind: MailC", "declares"),
+        ("defaul", "at most one"),
+        ("pat", "{domain}"),
+    ],
+)
 def test_hover_explains(opened: OpenFile, before: str, said: str) -> None:
     shown = opened.hover(before)
 
@@ -104,9 +128,17 @@ def test_hover_explains(opened: OpenFile, before: str, said: str) -> None:
     assert not re.search(r"\w+Spec|SecretRef", shown)
 
 
-@pytest.mark.parametrize(("before", "label", "inserted"), [
-    ("mode: ", "all-delete", "all-delete"), ("protocol: ", "pop3", "pop3"), ("kind: ", "Destination", "Destination")])
-def test_words_are_offered_with_what_they_mean(opened: OpenFile, before: str, label: str, inserted: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "label", "inserted"),
+    [
+        ("mode: ", "all-delete", "all-delete"),
+        ("protocol: ", "pop3", "pop3"),
+        ("kind: ", "Destination", "Destination"),
+    ],
+)
+def test_words_are_offered_with_what_they_mean(
+    opened: OpenFile, before: str, label: str, inserted: str
+) -> None:
     offered = opened.completion(before)
 
     assert offered[label]["insertText"] == inserted
@@ -114,16 +146,38 @@ def test_words_are_offered_with_what_they_mean(opened: OpenFile, before: str, la
 
 
 @pytest.mark.parametrize("place", ["first", "second"])
-@pytest.mark.parametrize(("after", "indent", "label", "inserted"), [
-    ("spec:", 2, "source", "password:\n    file: ${4:"), ("spec:", 2, "collect", "mode: ${1:new-keep}"),
-    ("spec:", 2, "recipient", "forwardTo: ${1:"), ("source:", 4, "port", "port: "), ("source:", 4, "tls", "tls: "),
-    ("source:", 4, "password", "file: ${1:"), ("source:", 4, "folders", "folders:\n"),
-    ("collect:", 4, "limit", "limit: "), ("recipient:", 4, "detect", "from:"), ("metadata:", 2, "labels", "labels:")])
-def test_fields_are_offered_with_what_they_need(server: LanguageServer, root: Path, place: str, after: str,
-                                                indent: int, label: str, inserted: str) -> None:
-    above = GOOD[:GOOD.index(after)] if after != "collect:" else GOOD[:GOOD.index("  collect:")] + "  "
-    text = (("" if place == "first" else f"{MODELINE}{DESTINATION}---\n")
-            + f"{MODELINE}{above}{after}\n{' ' * indent}{label[0]}")
+@pytest.mark.parametrize(
+    ("after", "indent", "label", "inserted"),
+    [
+        ("spec:", 2, "source", "password:\n    file: ${4:"),
+        ("spec:", 2, "collect", "mode: ${1:new-keep}"),
+        ("spec:", 2, "recipient", "forwardTo: ${1:"),
+        ("source:", 4, "port", "port: "),
+        ("source:", 4, "tls", "tls: "),
+        ("source:", 4, "password", "file: ${1:"),
+        ("source:", 4, "folders", "folders:\n"),
+        ("collect:", 4, "limit", "limit: "),
+        ("recipient:", 4, "detect", "from:"),
+        ("metadata:", 2, "labels", "labels:"),
+    ],
+)
+def test_fields_are_offered_with_what_they_need(
+    server: LanguageServer,
+    root: Path,
+    place: str,
+    after: str,
+    indent: int,
+    label: str,
+    inserted: str,
+) -> None:
+    above = (
+        GOOD[: GOOD.index(after)]
+        if after != "collect:"
+        else GOOD[: GOOD.index("  collect:")] + "  "
+    )
+    text = (
+        "" if place == "first" else f"{MODELINE}{DESTINATION}---\n"
+    ) + f"{MODELINE}{above}{after}\n{' ' * indent}{label[0]}"
     with server.opened(fresh(root / "collectors.d"), text) as file:
         offered = file.completion(text)
 
@@ -141,32 +195,45 @@ def test_a_manifest_begins_with_a_snippet(server: LanguageServer, root: Path, te
     body = offered["Collector …"]["insertText"]
     plain = re.sub(r"\$\{\d:((?:[^}\\]|\\.)*)\}", lambda found: found[1].replace("\\}", "}"), body)
     (root / "elsewhere" / "new.yaml").write_text(plain)
-    assert [one for one in validate([root / "elsewhere" / "new.yaml"]).diagnostics if one.is_error] == []
+    assert [
+        one for one in validate([root / "elsewhere" / "new.yaml"]).diagnostics if one.is_error
+    ] == []
 
 
 def test_settings_cover_every_document_without_comments(server: LanguageServer, root: Path) -> None:
     text = f"{GOOD}---\n{made('a misspelt field')}"
 
     with server.opened(root / "elsewhere" / "both.yaml", text) as file:
-        (line, _, message), = file.messages()
+        ((line, _, message),) = file.messages()
 
-    assert line == GOOD.count("\n") + 1 + made("a misspelt field")[:made("a misspelt field").index("intervall")].count(
-        "\n") + 1
+    assert (
+        line
+        == GOOD.count("\n")
+        + 1
+        + made("a misspelt field")[: made("a misspelt field").index("intervall")].count("\n")
+        + 1
+    )
     assert "intervall" in message
 
 
 @pytest.mark.parametrize("path", broken_by_the_schema(), ids=lambda path: path.stem)
-def test_whatever_validate_refuses_by_the_schema_is_marked_in_its_line(server: LanguageServer, root: Path,
-                                                                       path: Path) -> None:
+def test_whatever_validate_refuses_by_the_schema_is_marked_in_its_line(
+    server: LanguageServer, root: Path, path: Path
+) -> None:
     """The language server marks what an alias stands for, at its anchor."""
     expected = json.loads(path.with_suffix(".expected.json").read_text("utf-8"))
     text = path.read_text("utf-8")
-    aliases = {number for number, line in enumerate(text.splitlines(), 1) if re.search(r": \*\w", line)}
+    aliases = {
+        number for number, line in enumerate(text.splitlines(), 1) if re.search(r": \*\w", line)
+    }
 
     with server.opened(root / "elsewhere" / path.name, text) as file:
         marked = {line for line, _, _ in file.messages()}
 
     assert marked
     assert {one["line"] for one in expected if one["severity"] == "error"} - aliases <= marked
-    assert not [message for *_, message in file.messages() if re.search(
-        r"does not match the pattern|Matches (multiple|a schema)|\w+Spec", message)]
+    assert not [
+        message
+        for *_, message in file.messages()
+        if re.search(r"does not match the pattern|Matches (multiple|a schema)|\w+Spec", message)
+    ]

@@ -14,9 +14,26 @@ from tests import tools
 from tests.manifests.corpus import INVALID, VALID, expectation
 
 SCHEMA = tools.ROOT / "schemas" / schema.FILE
-BY_SCHEMA = {"unknown-version", "unknown-kind", "unknown-key", "missing-key", "exactly-one", "no-value", "empty-value",
-             "type", "choice", "out-of-range", "too-long", "interval", "size", "name", "variable", "fingerprint",
-             "header", "local-part"}
+BY_SCHEMA = {
+    "unknown-version",
+    "unknown-kind",
+    "unknown-key",
+    "missing-key",
+    "exactly-one",
+    "no-value",
+    "empty-value",
+    "type",
+    "choice",
+    "out-of-range",
+    "too-long",
+    "interval",
+    "size",
+    "name",
+    "variable",
+    "fingerprint",
+    "header",
+    "local-part",
+}
 """Rules that the schema has, all others aside."""
 AJV = """
 const Ajv = require(process.argv[1]), fs = require("fs");
@@ -40,7 +57,8 @@ def documents(paths: list[Path]) -> list[Any]:
 
 
 def broken_by_the_schema() -> list[Path]:
-    """Files of the corpus whose first document the schema refuses, and whose YAML every reader understands."""
+    """Files of the corpus whose first document the schema refuses, and whose YAML every reader
+    understands."""
     found = []
     for path in INVALID:
         if path.is_file():
@@ -54,7 +72,9 @@ def broken_by_the_schema() -> list[Path]:
 def within(found: Any) -> Iterator[dict[str, Any]]:
     if isinstance(found, dict):
         yield found
-    for inner in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
+    for inner in (
+        found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    ):
         yield from within(inner)
 
 
@@ -62,15 +82,26 @@ def fed(text: str, *words: str | Path) -> str:
     import subprocess  # noqa: PLC0415
 
     tools.require()
-    done = subprocess.run([str(word) for word in words], input=text, check=False, capture_output=True, text=True,
-                          timeout=120)
+    done = subprocess.run(
+        [str(word) for word in words],
+        input=text,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_ajv_in_strict_mode_judges_the_same() -> None:
     good, bad = documents(VALID), documents(broken_by_the_schema())
-    given = [sorted(schema.EDITING), json.loads(schema.plain_text()), json.loads(schema.text()), good + bad]
+    given = [
+        sorted(schema.EDITING),
+        json.loads(schema.plain_text()),
+        json.loads(schema.text()),
+        good + bad,
+    ]
 
     judged = json.loads(fed(json.dumps(given), tools.NODE, "-e", AJV, tools.MODULES / "ajv"))
 
@@ -80,16 +111,23 @@ def test_ajv_in_strict_mode_judges_the_same() -> None:
 
 def test_every_pattern_is_re2_s() -> None:
     """Go's regular expressions are of that kind: no lookahead, no `\\u`."""
-    found = [(one["pattern"], one.get("examples", [])) for one in within(json.loads(schema.text()))
-             if isinstance(one.get("pattern"), str)]
+    found = [
+        (one["pattern"], one.get("examples", []))
+        for one in within(json.loads(schema.text()))
+        if isinstance(one.get("pattern"), str)
+    ]
     assert len(found) > 20
 
     fed(json.dumps(found), tools.PYTHON, "-c", RE2)
 
 
 def test_check_jsonschema_takes_the_valid_files() -> None:
-    plain = [path for path in VALID if path.name not in {"anchors.yaml", "json.yaml"}
-             and len(document.read(path.read_bytes())[0]) == 1]
+    plain = [
+        path
+        for path in VALID
+        if path.name not in {"anchors.yaml", "json.yaml"}
+        and len(document.read(path.read_bytes())[0]) == 1
+    ]
 
     done = tools.run(tools.PYTHON, "-m", "check_jsonschema", "--schemafile", SCHEMA, *plain)
 
@@ -99,11 +137,15 @@ def test_check_jsonschema_takes_the_valid_files() -> None:
 def test_check_jsonschema_refuses_the_others() -> None:
     bad = broken_by_the_schema()
 
-    done = tools.run(tools.PYTHON, "-m", "check_jsonschema", "-o", "json", "--schemafile", SCHEMA, *bad)
+    done = tools.run(
+        tools.PYTHON, "-m", "check_jsonschema", "-o", "json", "--schemafile", SCHEMA, *bad
+    )
 
     assert done.returncode == 1
     told = json.loads(done.stdout)
-    refused = {Path(one["filename"]).name for one in [*told["errors"], *told.get("parse_errors", [])]}
+    refused = {
+        Path(one["filename"]).name for one in [*told["errors"], *told.get("parse_errors", [])]
+    }
     assert {path.name for path in bad} - refused == set()
 
 

@@ -1,4 +1,5 @@
-"""A deployment of mailcollector in a directory of its own, driven as its users drive it: files and the command."""
+"""A deployment of mailcollector in a directory of its own, driven as its users drive it: files and
+the command."""
 
 from __future__ import annotations
 
@@ -36,8 +37,11 @@ class Deployment:
         self.secret = root / "secret"
         self.secret.write_text(f"{dovecot.password}\n")
         mail = root / "mail/{domain}/{local}"
-        self.write("destination", "apiVersion: mailcollector/v1\nkind: Destination\nmetadata: {name: local}\n"
-                                  f"spec:\n  default: true\n  maildir: {{path: \"{mail}\"}}\n")
+        self.write(
+            "destination",
+            "apiVersion: mailcollector/v1\nkind: Destination\nmetadata: {name: local}\n"
+            f'spec:\n  default: true\n  maildir: {{path: "{mail}"}}\n',
+        )
 
     # -- manifests
 
@@ -49,12 +53,24 @@ class Deployment:
         draft.replace(path)
         return path
 
-    def declare(self, name: str, user: str, *, protocol: str = "imap", tls: Tls = "implicit", to: str = "",
-                secret: str = "", **collect: object) -> Path:
-        """A collector of `user`'s mailbox, for `to` (default: NAME@example.net). `collect`: mode=…, interval=…, …"""
+    def declare(
+        self,
+        name: str,
+        user: str,
+        *,
+        protocol: str = "imap",
+        tls: Tls = "implicit",
+        to: str = "",
+        secret: str = "",
+        **collect: object,
+    ) -> Path:
+        """A collector of `user`'s mailbox, for `to` (default: NAME@example.net). `collect`: mode=…,
+        interval=…, …"""
         port = self.dovecot.ports[protocol + ("s" if tls == "implicit" else "")]
         settings = ", ".join(f"{key}: {value}" for key, value in collect.items())
-        return self.write(name, f"""\
+        return self.write(
+            name,
+            f"""\
 apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {{name: {name}}}
@@ -64,12 +80,13 @@ spec:
     host: localhost
     port: {port}
     tls: {tls}
-    {'' if tls == 'none' else f'caFile: {self.dovecot.ca_file}'}
+    {"" if tls == "none" else f"caFile: {self.dovecot.ca_file}"}
     username: {user}
     password: {{file: {secret or self.secret}}}
   collect: {{{settings}}}
-  recipient: {{forwardTo: {to or f'{name}@example.net'}}}
-""")
+  recipient: {{forwardTo: {to or f"{name}@example.net"}}}
+""",
+        )
 
     def remove(self, name: str) -> None:
         (self.manifests / f"{name}.yaml").unlink()
@@ -77,11 +94,23 @@ spec:
     # -- the command
 
     def command(self, verb: str, *arguments: str) -> list[str]:
-        return [str(Path(sys.executable).with_name("mailcollector")), verb, *arguments, "--state-dir", str(self.state)]
+        return [
+            str(Path(sys.executable).with_name("mailcollector")),
+            verb,
+            *arguments,
+            "--state-dir",
+            str(self.state),
+        ]
 
-    def run(self, verb: str, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        done = forks.run([verb, *arguments, "--state-dir", str(self.state)], self.root, PATIENCE * 3)
-        assert code is None or done.returncode == code, f"{done.args}: {done.returncode}\n{done.stdout}{done.stderr}"
+    def run(
+        self, verb: str, *arguments: str, code: int | None = 0
+    ) -> subprocess.CompletedProcess[str]:
+        done = forks.run(
+            [verb, *arguments, "--state-dir", str(self.state)], self.root, PATIENCE * 3
+        )
+        assert code is None or done.returncode == code, (
+            f"{done.args}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
         return done
 
     def once(self, code: int = 0) -> None:
@@ -95,8 +124,14 @@ spec:
     @contextmanager
     def daemon(self, environment: Mapping[str, str] | None = None) -> Iterator[Daemon]:
         with (self.root / "daemon.log").open("ab") as log:
-            process = subprocess.Popen(self.command("run", str(self.manifests)), cwd=self.root, stdout=log, stderr=log,
-                                       stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
+            process = subprocess.Popen(
+                self.command("run", str(self.manifests)),
+                cwd=self.root,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(environment or {})},
+            )
         try:
             daemon = Daemon(self, process)
             daemon.ready()
@@ -135,7 +170,8 @@ class Daemon:
         raise AssertionError(f"never seen: {what}\n{self.deployment.get()}\n{self.deployment.log}")
 
     def ready(self) -> None:
-        """Wait until it has loaded the manifests: before that it answers, but knows no collector."""
+        """Wait until it has loaded the manifests: before that it answers, but knows no
+        collector."""
         self.until("the first load", self._is_ready)
 
     def _is_ready(self) -> bool:
@@ -157,21 +193,28 @@ class Daemon:
         directory = os.open(self.deployment.state, os.O_PATH)
         try:
             transport = httpx.HTTPTransport(uds=f"/proc/self/fd/{directory}/control.sock")
-            with httpx.Client(transport=transport, base_url="http://daemon", timeout=PATIENCE) as client:
+            with httpx.Client(
+                transport=transport, base_url="http://daemon", timeout=PATIENCE
+            ) as client:
                 return client.get(path)
         finally:
             os.close(directory)
 
     def get(self) -> dict[str, dict[str, Any]]:
         """As `Deployment.get`."""
-        return {found["metadata"]["name"]: found for found in self.request("/api/v1/collectors").json()}
+        return {
+            found["metadata"]["name"]: found for found in self.request("/api/v1/collectors").json()
+        }
 
     def condition(self, name: str, kind: str, status: str) -> dict[str, Any]:
         """The collector, once this condition holds."""
+
         def look() -> dict[str, Any] | None:
             found = self.get().get(name)
-            held = found and any(condition["type"] == kind and condition["status"] == status
-                                 for condition in found["status"]["conditions"])
+            held = found and any(
+                condition["type"] == kind and condition["status"] == status
+                for condition in found["status"]["conditions"]
+            )
             return found if held else None
 
         return self.until(f"{name} {kind} {status}", look)

@@ -1,8 +1,8 @@
-"""The command without the time that an interpreter takes to start: a process that has imported the whole program, and
-forks for each command. What is run is a process of its own all the same.
+"""The command without the time that an interpreter takes to start: a process that has imported the
+whole program, and forks for each command. What is run is a process of its own all the same.
 
-`python -m tests.endtoend.forks` tells the name of a socket. A command's JSON with its output streams goes in there, its
-exit status comes out. It ends with its own input.
+`python -m tests.endtoend.forks` tells the name of a socket. A command's JSON with its output
+streams goes in there, its exit status comes out. It ends with its own input.
 """
 
 from __future__ import annotations
@@ -26,36 +26,60 @@ ROOT = Path(__file__).parents[2]
 _REQUEST = 1 << 17
 
 
-def run(arguments: Sequence[str], directory: Path, patience: float) -> subprocess.CompletedProcess[str]:
-    """`mailcollector ARGUMENTS` in a directory, with this process's environment. SIGALRM ends it after `patience`
-    seconds."""
-    request = {"arguments": list(arguments), "directory": str(directory), "environment": dict(os.environ),
-               "patience": patience}
-    with (socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection, tempfile.TemporaryFile() as out,
-          tempfile.TemporaryFile() as err):
+def run(
+    arguments: Sequence[str], directory: Path, patience: float
+) -> subprocess.CompletedProcess[str]:
+    """`mailcollector ARGUMENTS` in a directory, with this process's environment. SIGALRM ends it
+    after `patience` seconds."""
+    request = {
+        "arguments": list(arguments),
+        "directory": str(directory),
+        "environment": dict(os.environ),
+        "patience": patience,
+    }
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection,
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+    ):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _REQUEST)
         connection.connect(_server()[1])
         socket.send_fds(connection, [json.dumps(request).encode()], [out.fileno(), err.fileno()])
         status = connection.recv(64)
         out.seek(0)
         err.seek(0)
-        return subprocess.CompletedProcess(["mailcollector", *arguments], int(status), out.read().decode(),
-                                           err.read().decode())
+        return subprocess.CompletedProcess(
+            ["mailcollector", *arguments], int(status), out.read().decode(), err.read().decode()
+        )
 
 
 @functools.cache
 def _server() -> tuple[subprocess.Popen[bytes], bytes]:
     """Started once for a process, and the name that it listens at."""
-    process = subprocess.Popen([sys.executable, "-m", "tests.endtoend.forks"], cwd=ROOT, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.endtoend.forks"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     assert process.stdout
     return process, bytes.fromhex(process.stdout.readline().decode())
 
 
 def _serve() -> socket.socket:
     """Returns in the child that is to run a command: with the connection that it came by."""
-    for module in ("app.run", "app.once", "app.offline", "cli.run", "cli.get", "cli.describe", "cli.collect",
-                   "cli.check", "sources.imap", "sources.pop3"):
+    for module in (
+        "app.run",
+        "app.once",
+        "app.offline",
+        "cli.run",
+        "cli.get",
+        "cli.describe",
+        "cli.collect",
+        "cli.check",
+        "sources.imap",
+        "sources.pop3",
+    ):
         import_module(f"reconciler.{module}")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:

@@ -1,4 +1,5 @@
-"""How much memory a session takes, whatever the mail: a daemon before and after, as the kernel counts."""
+"""How much memory a session takes, whatever the mail: a daemon before and after, as the kernel
+counts."""
 
 from __future__ import annotations
 
@@ -17,15 +18,18 @@ SIZES = [4_100_000] * 6 + [30_000_000] + [4_000] * 150
 
 
 @pytest.mark.parametrize(("protocol", "tls"), [("imap", "implicit"), ("pop3", "none")])
-def test_a_session_stays_within_bounds_whatever_the_sizes(deployment: Deployment, dovecot: Dovecot, protocol: str,
-                                                          tls: Literal["implicit", "none"]) -> None:
+def test_a_session_stays_within_bounds_whatever_the_sizes(
+    deployment: Deployment, dovecot: Dovecot, protocol: str, tls: Literal["implicit", "none"]
+) -> None:
     small, large = (f"{size}-{protocol}@shop.example" for size in ("small", "large"))
     dovecot.deliver(small, [mail.message(1)])
     dovecot.deliver(large, [mail.message(number, size) for number, size in enumerate(SIZES)])
     deployment.declare("small", small, protocol=protocol, tls=tls, mode="new-keep")
     with deployment.daemon() as daemon:
-        daemon.until("a first session", lambda: deployment.mail("small") if deployment.maildir("small").exists()
-                     else None)
+        daemon.until(
+            "a first session",
+            lambda: deployment.mail("small") if deployment.maildir("small").exists() else None,
+        )
         daemon.condition("small", "Ready", "True")
         place = Path("/proc", str(daemon.process.pid))
         (place / "clear_refs").write_text("5")

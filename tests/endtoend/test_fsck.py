@@ -27,7 +27,9 @@ def collected(deployment: Deployment, dovecot: Dovecot, user: str) -> Deployment
 
 
 def fsck(deployment: Deployment, *options: str, code: int = 0) -> list[dict[str, Any]]:
-    done = deployment.run("fsck", "--manifests", str(deployment.manifests), "-o", "json", *options, code=code)
+    done = deployment.run(
+        "fsck", "--manifests", str(deployment.manifests), "-o", "json", *options, code=code
+    )
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
 
@@ -71,16 +73,25 @@ def test_D6_what_a_session_will_need_to_recognise_a_delivery_stays(collected: De
     assert len(files(collected, "tmp")) == 1
 
 
-def test_D7_old_files_that_were_never_delivered_are_mended_and_nobody_elses(collected: Deployment) -> None:
+def test_D7_old_files_that_were_never_delivered_are_mended_and_nobody_elses(
+    collected: Deployment,
+) -> None:
     tmp = collected.maildir("sales") / "tmp"
-    for name in ("0000000001.00.mailcollector", "0000000002.00.mailcollector.again", "1700000000.M1P2.host"):
+    for name in (
+        "0000000001.00.mailcollector",
+        "0000000002.00.mailcollector.again",
+        "1700000000.M1P2.host",
+    ):
         (tmp / name).write_bytes(b"left")
         age(tmp / name)
     (tmp / "0000000003.00.mailcollector").write_bytes(b"just now")
 
     assert rules(fsck(collected, code=1)) == {"tmp-stale": 2, "tmp-young": 1}
     fsck(collected, "--mend")
-    assert [path.name for path in files(collected, "tmp")] == ["0000000003.00.mailcollector", "1700000000.M1P2.host"]
+    assert [path.name for path in files(collected, "tmp")] == [
+        "0000000003.00.mailcollector",
+        "1700000000.M1P2.host",
+    ]
 
 
 def test_mail_that_a_program_has_read_or_filed_is_found(collected: Deployment) -> None:
@@ -93,7 +104,12 @@ def test_mail_that_a_program_has_read_or_filed_is_found(collected: Deployment) -
 
     third.unlink()
     [gone] = fsck(collected)
-    assert (gone["rule"], gone["severity"], gone["subject"], gone["count"]) == ("mail-gone", "info", "sales", 1)
+    assert (gone["rule"], gone["severity"], gone["subject"], gone["count"]) == (
+        "mail-gone",
+        "info",
+        "sales",
+        1,
+    )
     assert gone["message"].startswith(f"delivered, and not in {box}: ")
 
 
@@ -107,7 +123,8 @@ def test_damaged_mail_is_an_error_that_cannot_be_mended(collected: Deployment) -
 
 
 def test_a_history_that_nobody_declares_can_expire_and_comes_back_with_its_manifest(
-        collected: Deployment, dovecot: Dovecot, user: str) -> None:
+    collected: Deployment, dovecot: Dovecot, user: str
+) -> None:
     collected.declare("other", user, protocol="imap", tls="none")
     collected.once()
     manifest = (collected.manifests / "sales.yaml").read_text()
@@ -132,7 +149,9 @@ def test_Y17_histories_of_everybody_are_not_let_go(collected: Deployment, user: 
     assert fsck(collected, "--mend") == []  # the daemon would hold them
 
 
-def test_R5_a_damaged_ledger_is_told_and_nothing_else_is_judged_by_it(collected: Deployment) -> None:
+def test_R5_a_damaged_ledger_is_told_and_nothing_else_is_judged_by_it(
+    collected: Deployment,
+) -> None:
     with closing(sqlite3.connect(collected.state / "ledger.sqlite3")) as ledger, ledger:
         ledger.execute("INSERT INTO deliveries VALUES (4711, 'nobody', 'nothing', 0)")
     files(collected)[0].unlink()

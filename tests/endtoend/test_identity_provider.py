@@ -1,7 +1,8 @@
-"""Collecting with the tokens of a real identity provider, oidc-provider, that Dovecot asks whose each one is.
+"""Collecting with the tokens of a real identity provider, oidc-provider, that Dovecot asks whose
+each one is.
 
-It gives out a new refresh token at every use, and a second use of an old one ends the consent: so what is tried here
-is that nothing ever uses one twice.
+It gives out a new refresh token at every use, and a second use of an old one ends the consent: so
+what is tried here is that nothing ever uses one twice.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from tests.servers.mail import small
 
 CLIENTS = ["public", "basic", "post"]
 SHORT = 60
-"""Seconds that an access token is valid, so that none is used twice: a new one is asked for 90 seconds before."""
+"""Seconds that an access token is valid, so that none is used twice: a new one is asked for 90
+seconds before."""
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +60,21 @@ def refresh(deployment: Deployment) -> Path:
 
 def oauth2(provider: Identity, refresh: Path, client: str = "public") -> dict[str, object]:
     """`source.oauth2`: all that the server tells by itself is left out."""
-    secret: dict[str, Any] = {"clientSecret": {"file": str(refresh.with_name("client"))}} if client != "public" else {}
+    secret: dict[str, Any] = (
+        {"clientSecret": {"file": str(refresh.with_name("client"))}} if client != "public" else {}
+    )
     if secret:
         write_secret(secret["clientSecret"]["file"], Secret(SECRET))
     if client == "post":
         secret["clientAuth"] = "form"
-    return {"provider": "custom", "issuer": provider.issuer, "clientId": client, "scope": SCOPE,
-            "refreshToken": {"file": str(refresh)}, **secret}
+    return {
+        "provider": "custom",
+        "issuer": provider.issuer,
+        "clientId": client,
+        "scope": SCOPE,
+        "refreshToken": {"file": str(refresh)},
+        **secret,
+    }
 
 
 def consent(provider: Identity, refresh: Path, user: str, client: str = "public") -> None:
@@ -75,12 +85,26 @@ def consent(provider: Identity, refresh: Path, user: str, client: str = "public"
 
 
 def source(provider: Identity, refresh: Path, client: str = "public") -> SourceSpec:
-    return SourceSpec.model_validate({"protocol": "imap", "host": "localhost", "username": "somebody",
-                                      "oauth2": oauth2(provider, refresh, client)})
+    return SourceSpec.model_validate(
+        {
+            "protocol": "imap",
+            "host": "localhost",
+            "username": "somebody",
+            "oauth2": oauth2(provider, refresh, client),
+        }
+    )
 
 
-def declare(deployment: Deployment, provider: Identity, name: str, user: str, protocol: str = "imap", *,
-            client: str = "public", folders: list[str] | None = None) -> None:
+def declare(
+    deployment: Deployment,
+    provider: Identity,
+    name: str,
+    user: str,
+    protocol: str = "imap",
+    *,
+    client: str = "public",
+    folders: list[str] | None = None,
+) -> None:
     path = deployment.declare(name, user, protocol=protocol, interval="5s")
     password = f"password: {{file: {deployment.secret}}}"
     said = f"oauth2: {json.dumps(oauth2(provider, deployment.root / 'refresh', client))}"
@@ -93,7 +117,8 @@ def declare(deployment: Deployment, provider: Identity, name: str, user: str, pr
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_consent_by_a_browser(provider: Identity, refresh: Path, user: str, client: str) -> None:
-    """Code flow with PKCE, all endpoints told by the issuer; then a token, with which the refresh token is replaced."""
+    """Code flow with PKCE, all endpoints told by the issuer; then a token, with which the refresh
+    token is replaced."""
     before = len(provider.seen["ways"])
     consent(provider, refresh, user, client)
     assert refresh.stat().st_mode & 0o777 == 0o600
@@ -103,7 +128,9 @@ def test_consent_by_a_browser(provider: Identity, refresh: Path, user: str, clie
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_consent_from_another_device(provider: Identity, refresh: Path, user: str, client: str) -> None:
+def test_consent_from_another_device(
+    provider: Identity, refresh: Path, user: str, client: str
+) -> None:
     person = Person(user)
 
     def wait(_: float) -> None:
@@ -127,8 +154,12 @@ def test_consent_from_another_device(provider: Identity, refresh: Path, user: st
 @pytest.mark.parametrize("device", [False, True], ids=["browser", "device"])
 def test_consent_denied(provider: Identity, refresh: Path, user: str, device: bool) -> None:
     person = Person(user, consents=False)
-    with pytest.raises(AuthenticationFailed, match=r"access_denied.*The owner of the mailbox said no"):
-        Consent(source(provider, refresh), Way(device=device), lambda _: person.wait()).ask(person, 20)
+    with pytest.raises(
+        AuthenticationFailed, match=r"access_denied.*The owner of the mailbox said no"
+    ):
+        Consent(source(provider, refresh), Way(device=device), lambda _: person.wait()).ask(
+            person, 20
+        )
     assert "Done" not in person.done()
     assert not refresh.exists()
 
@@ -136,8 +167,9 @@ def test_consent_denied(provider: Identity, refresh: Path, user: str, device: bo
 # Collecting
 
 
-def test_a_refused_token_costs_one_login(deployment: Deployment, provider: Identity, dovecot: Dovecot, refresh: Path,
-                                         user: str) -> None:
+def test_a_refused_token_costs_one_login(
+    deployment: Deployment, provider: Identity, dovecot: Dovecot, refresh: Path, user: str
+) -> None:
     """O9: somebody consented who is not the owner of the mailbox, whoever else shares the token."""
     for protocol in ("imap", "pop3"):
         declare(deployment, provider, protocol, user, protocol)
@@ -147,16 +179,26 @@ def test_a_refused_token_costs_one_login(deployment: Deployment, provider: Ident
     for name, found in deployment.get().items():
         error = found["status"]["lastSession"]["error"]
         assert error["reason"] == "AuthenticationFailed", name
-        assert error["advice"].startswith("The access token was refused: consent as the owner of this mailbox"), name
+        assert error["advice"].startswith(
+            "The access token was refused: consent as the owner of this mailbox"
+        ), name
         assert "password" not in error["message"], name
     failed = [line for line in dovecot.log.splitlines()[before:] if "auth failed" in line]
     assert len(failed) == 2
     assert all("auth failed, 1 attempts" in line for line in failed)
 
 
-@pytest.mark.parametrize(("client", "mechanisms"), [("basic", "oauthbearer xoauth2"), ("post", "xoauth2")])
-def test_two_protocols_collect_with_one_consent(deployment: Deployment, provider: Identity, refresh: Path, user: str,
-                                                client: str, mechanisms: str) -> None:
+@pytest.mark.parametrize(
+    ("client", "mechanisms"), [("basic", "oauthbearer xoauth2"), ("post", "xoauth2")]
+)
+def test_two_protocols_collect_with_one_consent(
+    deployment: Deployment,
+    provider: Identity,
+    refresh: Path,
+    user: str,
+    client: str,
+    mechanisms: str,
+) -> None:
     with Dovecot(mechanisms, provider.token_info) as dovecot:
         deployment.dovecot = dovecot
         dovecot.deliver(user, small(3))
@@ -168,7 +210,7 @@ def test_two_protocols_collect_with_one_consent(deployment: Deployment, provider
         assert [len(deployment.mail(name)) for name in ("imap", "pop3")] == [3, 3]
         assert refresh.read_text() != old
         after = provider.seen
-        assert after["grants"][len(before["grants"]):] == ["refresh_token"]  # one for both
+        assert after["grants"][len(before["grants"]) :] == ["refresh_token"]  # one for both
         assert after["revoked"] == before["revoked"]
 
 
@@ -181,17 +223,24 @@ def let_go(provider: Identity) -> None:
     provider.tell(hold="")
 
 
-def test_four_collectors_edits_checks_and_crashes_share_one_consent(deployment: Deployment, provider: Identity,
-                                                                    dovecot: Dovecot, refresh: Path,
-                                                                    user: str) -> None:
-    """Every session needs a new token, for which the refresh token of all is replaced. The daemon is killed while a
-    request is on its way that the provider has not looked at."""
+def test_four_collectors_edits_checks_and_crashes_share_one_consent(
+    deployment: Deployment, provider: Identity, dovecot: Dovecot, refresh: Path, user: str
+) -> None:
+    """Every session needs a new token, for which the refresh token of all is replaced. The daemon
+    is killed while a request is on its way that the provider has not looked at."""
     collectors = {"inbox": "imap", "archive": "imap", "pop": "pop3", "copy": "pop3"}
     dovecot.deliver(user, small(2))
     dovecot.deliver(user, small(2), "Archive")
     consent(provider, refresh, user)
     for name, protocol in collectors.items():
-        declare(deployment, provider, name, user, protocol, folders=["Archive"] if name == "archive" else None)
+        declare(
+            deployment,
+            provider,
+            name,
+            user,
+            protocol,
+            folders=["Archive"] if name == "archive" else None,
+        )
     before = provider.tell(lifetime=SHORT)
 
     def sessions(daemon: Daemon, name: str) -> int:
@@ -203,7 +252,10 @@ def test_four_collectors_edits_checks_and_crashes_share_one_consent(deployment: 
 
     def another(daemon: Daemon, *names: str) -> None:
         for name in names:
-            daemon.until(f"another session of {name}", partial(more_than, daemon, name, sessions(daemon, name)))
+            daemon.until(
+                f"another session of {name}",
+                partial(more_than, daemon, name, sessions(daemon, name)),
+            )
 
     for _ in range(2):
         with deployment.daemon() as daemon:
@@ -219,7 +271,11 @@ def test_four_collectors_edits_checks_and_crashes_share_one_consent(deployment: 
         let_go(provider)
         deployment.once()
     assert {name: len(deployment.mail(name)) for name in collectors} == {
-        "inbox": 4, "archive": 2, "pop": 2, "copy": 2}
+        "inbox": 4,
+        "archive": 2,
+        "pop": 2,
+        "copy": 2,
+    }
     after = provider.seen
     assert after["revoked"] == before["revoked"] == 0
     assert after["refused"] == before["refused"]
@@ -227,7 +283,9 @@ def test_four_collectors_edits_checks_and_crashes_share_one_consent(deployment: 
     assert not list(deployment.root.glob(".refresh*"))
 
 
-def waiting_for_an_answer(deployment: Deployment, provider: Identity, dovecot: Dovecot, user: str) -> None:
+def waiting_for_an_answer(
+    deployment: Deployment, provider: Identity, dovecot: Dovecot, user: str
+) -> None:
     """A collector with a consent; the provider takes refresh tokens, and keeps its answers back."""
     dovecot.deliver(user, small(1))
     consent(provider, deployment.root / "refresh", user)
@@ -235,18 +293,39 @@ def waiting_for_an_answer(deployment: Deployment, provider: Identity, dovecot: D
     provider.tell(hold="answer")
 
 
-@pytest.mark.parametrize(("verb", "number"), [("run", signal.SIGTERM), ("run --once", signal.SIGTERM),
-                                              ("run --once", signal.SIGINT), ("check", signal.SIGTERM)])
-def test_whoever_is_told_to_end_waits_for_the_next_refresh_token(deployment: Deployment, provider: Identity,
-                                                                 dovecot: Dovecot, refresh: Path, user: str, verb: str,
-                                                                 number: signal.Signals) -> None:
-    """Of `check` and `run --once` a second signal is the last one; the daemon has its nine seconds."""
+@pytest.mark.parametrize(
+    ("verb", "number"),
+    [
+        ("run", signal.SIGTERM),
+        ("run --once", signal.SIGTERM),
+        ("run --once", signal.SIGINT),
+        ("check", signal.SIGTERM),
+    ],
+)
+def test_whoever_is_told_to_end_waits_for_the_next_refresh_token(
+    deployment: Deployment,
+    provider: Identity,
+    dovecot: Dovecot,
+    refresh: Path,
+    user: str,
+    verb: str,
+    number: signal.Signals,
+) -> None:
+    """Of `check` and `run --once` a second signal is the last one; the daemon has its nine
+    seconds."""
     waiting_for_an_answer(deployment, provider, dovecot, user)
     revoked, old = provider.seen["revoked"], refresh.read_text()
-    command = {"run": ("run", str(deployment.manifests)), "run --once": ("run", str(deployment.manifests), "--once"),
-               "check": ("check", "sales", "--manifests", str(deployment.manifests))}[verb]
-    with (deployment.root / "told").open("wb") as told, subprocess.Popen(
-            deployment.command(*command), cwd=deployment.root, stdout=told, stderr=told) as process:
+    command = {
+        "run": ("run", str(deployment.manifests)),
+        "run --once": ("run", str(deployment.manifests), "--once"),
+        "check": ("check", "sales", "--manifests", str(deployment.manifests)),
+    }[verb]
+    with (
+        (deployment.root / "told").open("wb") as told,
+        subprocess.Popen(
+            deployment.command(*command), cwd=deployment.root, stdout=told, stderr=told
+        ) as process,
+    ):
         deadline = time.monotonic() + 20
         while not provider.seen["held"]:
             assert time.monotonic() < deadline
@@ -263,9 +342,11 @@ def test_whoever_is_told_to_end_waits_for_the_next_refresh_token(deployment: Dep
     assert not list(deployment.root.glob(".refresh*"))
 
 
-def test_what_a_crash_costs_while_the_answer_is_on_its_way(deployment: Deployment, provider: Identity,
-                                                           dovecot: Dovecot, refresh: Path, user: str) -> None:
-    """The provider has replaced the refresh token, and nobody knows by which: no program can help that. It is told."""
+def test_what_a_crash_costs_while_the_answer_is_on_its_way(
+    deployment: Deployment, provider: Identity, dovecot: Dovecot, refresh: Path, user: str
+) -> None:
+    """The provider has replaced the refresh token, and nobody knows by which: no program can help
+    that. It is told."""
     waiting_for_an_answer(deployment, provider, dovecot, user)
     revoked = provider.seen["revoked"]
     with deployment.daemon() as daemon:

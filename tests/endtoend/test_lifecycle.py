@@ -1,4 +1,5 @@
-"""While it runs: add, change, break, mend, remove; `get` tells the truth at each step, and the others never restart."""
+"""While it runs: add, change, break, mend, remove; `get` tells the truth at each step, and the
+others never restart."""
 
 from __future__ import annotations
 
@@ -17,11 +18,15 @@ def identity(found: dict[str, Any]) -> tuple[int, str]:
 
 
 def reasons(found: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    return {condition["type"]: (condition["status"], condition["reason"])
-            for condition in found["status"]["conditions"]}
+    return {
+        condition["type"]: (condition["status"], condition["reason"])
+        for condition in found["status"]["conditions"]
+    }
 
 
-def test_add_change_break_mend_and_remove(deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+def test_add_change_break_mend_and_remove(
+    deployment: Deployment, dovecot: Dovecot, user: str
+) -> None:
     dovecot.deliver(user, small(4))
     deployment.declare("bystander", user)
     with deployment.daemon() as daemon:
@@ -40,13 +45,23 @@ def _add_and_change(deployment: Deployment, daemon: Daemon, user: str) -> None:
     added = daemon.condition("sales", "Ready", "True")
     assert added["status"]["lastSession"]["collected"] == 4
     assert (added["status"]["generation"], added["status"]["observedGeneration"]) == (1, 1)
-    deployment.write("sales", path.read_text().replace("name: sales}", "name: sales, labels: {team: a}}"))
-    labelled = daemon.until("labels", lambda: (found := daemon.get()["sales"])["metadata"]["labels"] and found)
+    deployment.write(
+        "sales", path.read_text().replace("name: sales}", "name: sales, labels: {team: a}}")
+    )
+    labelled = daemon.until(
+        "labels", lambda: (found := daemon.get()["sales"])["metadata"]["labels"] and found
+    )
     assert identity(labelled) == identity(added)
 
     deployment.declare("sales", user, interval="1h")
-    changed = daemon.until("generation 2", lambda: (found := daemon.get()["sales"])["status"][
-        "observedGeneration"] == 2 and reasons(found)["Ready"][0] == "True" and found)
+    changed = daemon.until(
+        "generation 2",
+        lambda: (
+            (found := daemon.get()["sales"])["status"]["observedGeneration"] == 2
+            and reasons(found)["Ready"][0] == "True"
+            and found
+        ),
+    )
     assert changed["status"]["loopStartedAt"] > added["status"]["loopStartedAt"]
     assert changed["spec"]["collect"]["interval"] == "1h"
     assert changed["status"]["totals"]["collected"] == 4
@@ -69,7 +84,8 @@ def _break_and_mend(deployment: Deployment, daemon: Daemon) -> None:
 
 
 def test_a_saved_file_is_acted_upon_by_an_event_not_by_the_timer(
-        deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+    deployment: Deployment, dovecot: Dovecot, user: str
+) -> None:
     dovecot.deliver(user, small(1))
     with deployment.daemon() as daemon:
         saved = datetime.now(UTC)
@@ -81,7 +97,8 @@ def test_a_saved_file_is_acted_upon_by_an_event_not_by_the_timer(
 
 
 def test_a_last_good_version_survives_a_restart_over_a_broken_file(
-        deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+    deployment: Deployment, dovecot: Dovecot, user: str
+) -> None:
     dovecot.deliver(user, small(2))
     deployment.declare("sales", user)
     deployment.once()
@@ -94,7 +111,8 @@ def test_a_last_good_version_survives_a_restart_over_a_broken_file(
 
 
 def test_a_removed_collector_that_returns_collects_nothing_twice(
-        deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+    deployment: Deployment, dovecot: Dovecot, user: str
+) -> None:
     dovecot.deliver(user, small(3))
     path = deployment.declare("sales", user)
     text = path.read_text()
@@ -103,13 +121,21 @@ def test_a_removed_collector_that_returns_collects_nothing_twice(
         deployment.remove("sales")
         daemon.until("sales gone", lambda: "sales" not in daemon.get())
         deployment.write("sales", text)
-        found = daemon.until("its session", lambda: (shown := daemon.get().get("sales")) and
-                             shown["status"]["totals"]["sessions"] == 2 and shown)
+        found = daemon.until(
+            "its session",
+            lambda: (
+                (shown := daemon.get().get("sales"))
+                and shown["status"]["totals"]["sessions"] == 2
+                and shown
+            ),
+        )
     assert found["status"]["lastSession"]["skippedReasons"] == {"collected-before": 3}
     assert len(deployment.mail("sales")) == 3
 
 
-def test_disabled_stops_and_enabled_starts(deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+def test_disabled_stops_and_enabled_starts(
+    deployment: Deployment, dovecot: Dovecot, user: str
+) -> None:
     path = deployment.declare("sales", user)
     text = path.read_text()
     with deployment.daemon() as daemon:
@@ -122,7 +148,9 @@ def test_disabled_stops_and_enabled_starts(deployment: Deployment, dovecot: Dove
         daemon.condition("sales", "Ready", "True")
 
 
-def test_collect_with_a_daemon_waits_and_tells(deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+def test_collect_with_a_daemon_waits_and_tells(
+    deployment: Deployment, dovecot: Dovecot, user: str
+) -> None:
     deployment.declare("sales", user, interval="1h")
     with deployment.daemon() as daemon:
         daemon.condition("sales", "Ready", "True")

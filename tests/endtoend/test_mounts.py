@@ -1,4 +1,5 @@
-"""Hazard D3: a disk that is not mounted when the program starts, as after a reboot, or for `run --once` by cron."""
+"""Hazard D3: a disk that is not mounted when the program starts, as after a reboot, or for `run
+--once` by cron."""
 
 from __future__ import annotations
 
@@ -20,8 +21,9 @@ def disk(deployment: Deployment) -> Iterator[Disk]:
         yield disk
 
 
-def test_M1_nothing_is_delivered_and_nothing_deleted_until_it_is_mounted(deployment: Deployment, dovecot: Dovecot,
-                                                                         user: str, disk: Disk) -> None:
+def test_M1_nothing_is_delivered_and_nothing_deleted_until_it_is_mounted(
+    deployment: Deployment, dovecot: Dovecot, user: str, disk: Disk
+) -> None:
     deployment.declare("sales", user, mode="new-delete")
     dovecot.deliver(user, small(2, seed=user))
     deployment.once()
@@ -44,8 +46,9 @@ def test_M1_nothing_is_delivered_and_nothing_deleted_until_it_is_mounted(deploym
 
 
 @pytest.mark.parametrize("daemon", [True, False])
-def test_a_move_on_purpose_is_confirmed_once(deployment: Deployment, dovecot: Dovecot, user: str, disk: Disk,
-                                             daemon: bool) -> None:
+def test_a_move_on_purpose_is_confirmed_once(
+    deployment: Deployment, dovecot: Dovecot, user: str, disk: Disk, daemon: bool
+) -> None:
     deployment.declare("sales", user, mode="new-delete")
     dovecot.deliver(user, small(1, seed=user))
     deployment.once()

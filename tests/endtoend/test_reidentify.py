@@ -1,4 +1,5 @@
-"""Servers that number their messages anew, accounts that become others: nothing lost, nothing twice, and it is told."""
+"""Servers that number their messages anew, accounts that become others: nothing lost, nothing
+twice, and it is told."""
 
 from __future__ import annotations
 
@@ -49,10 +50,16 @@ def deleting(deployment: Deployment) -> None:
 
 # -- the server numbers anew
 
+
 @pytest.mark.parametrize("renumber", [new_validity, recreated, forget_indexes])
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
-def test_I9_P3_a_mailbox_numbered_anew_is_recognised(deployment: Deployment, dovecot: Dovecot, user: str,
-                                                     protocol: str, renumber: Callable[[Dovecot, str], None]) -> None:
+def test_I9_P3_a_mailbox_numbered_anew_is_recognised(
+    deployment: Deployment,
+    dovecot: Dovecot,
+    user: str,
+    protocol: str,
+    renumber: Callable[[Dovecot, str], None],
+) -> None:
     dovecot.deliver(user, MAIL)
     deployment.declare("sales", user, protocol=protocol)
     assert session(deployment).collected == len(MAIL)
@@ -60,7 +67,9 @@ def test_I9_P3_a_mailbox_numbered_anew_is_recognised(deployment: Deployment, dov
     dovecot.deliver(user, [NEWER])
     last = session(deployment)
     assert (last.collected, last.skipped_reasons) == (1, {"collected-before": len(MAIL)})
-    assert told(last) or renumber is forget_indexes  # Dovecot numbers by the clock then, perhaps as before
+    assert (
+        told(last) or renumber is forget_indexes
+    )  # Dovecot numbers by the clock then, perhaps as before
     if renumber is new_validity:
         assert TOLD in deployment.get()["sales"]["status"]["lastSession"]["notes"][0]
         assert TOLD in deployment.run("describe", "sales").stdout
@@ -71,7 +80,9 @@ def test_I9_P3_a_mailbox_numbered_anew_is_recognised(deployment: Deployment, dov
     assert dovecot.messages(user) == []
 
 
-def test_I9_the_limit_does_not_hold_up_new_mail(deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+def test_I9_the_limit_does_not_hold_up_new_mail(
+    deployment: Deployment, dovecot: Dovecot, user: str
+) -> None:
     mail = small(600)
     dovecot.deliver(user, mail)
     deployment.declare("sales", user, limit=0)
@@ -85,7 +96,8 @@ def test_I9_the_limit_does_not_hold_up_new_mail(deployment: Deployment, dovecot:
 
 
 def test_I11_reused_uids_are_an_alarm_and_delete_nothing_that_was_not_collected(
-        deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+    deployment: Deployment, dovecot: Dovecot, user: str
+) -> None:
     dovecot.deliver(user, MAIL)
     deployment.declare("sales", user)
     session(deployment)
@@ -103,13 +115,16 @@ def test_I11_reused_uids_are_an_alarm_and_delete_nothing_that_was_not_collected(
 
 # -- the account becomes another
 
+
 def other_host(deployment: Deployment, dovecot: Dovecot, user: str) -> None:
     change(deployment, "host: localhost", "host: 127.0.0.1")
 
 
 def other_port(deployment: Deployment, dovecot: Dovecot, user: str) -> None:
     for protocol in ("imap", "pop3"):
-        change(deployment, f"port: {dovecot.ports[f'{protocol}s']}", f"port: {dovecot.ports[protocol]}")
+        change(
+            deployment, f"port: {dovecot.ports[f'{protocol}s']}", f"port: {dovecot.ports[protocol]}"
+        )
     change(deployment, "tls: implicit", "tls: starttls")
 
 
@@ -125,17 +140,31 @@ def other_protocol(deployment: Deployment, dovecot: Dovecot, user: str) -> None:
     change(deployment, f"port: {dovecot.ports[f'{old}s']}", f"port: {dovecot.ports[f'{new}s']}")
 
 
-@pytest.mark.parametrize(("protocol", "edit"), [
-    ("imap", other_host), ("pop3", other_port), ("imap", other_user), ("pop3", other_user), ("imap", other_protocol),
-    ("pop3", other_protocol)])
-def test_P15_Y18_an_edited_account_is_no_new_history(deployment: Deployment, dovecot: Dovecot, user: str,
-                                                     protocol: str,
-                                                     edit: Callable[[Deployment, Dovecot, str], None]) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "edit"),
+    [
+        ("imap", other_host),
+        ("pop3", other_port),
+        ("imap", other_user),
+        ("pop3", other_user),
+        ("imap", other_protocol),
+        ("pop3", other_protocol),
+    ],
+)
+def test_P15_Y18_an_edited_account_is_no_new_history(
+    deployment: Deployment,
+    dovecot: Dovecot,
+    user: str,
+    protocol: str,
+    edit: Callable[[Deployment, Dovecot, str], None],
+) -> None:
     dovecot.deliver(user, MAIL)
     deployment.declare("sales", user, protocol=protocol)
     session(deployment)
     edit(deployment, dovecot, user)
-    checked = deployment.run("check", "sales", "--manifests", str(deployment.manifests), "-o", "json")
+    checked = deployment.run(
+        "check", "sales", "--manifests", str(deployment.manifests), "-o", "json"
+    )
     assert "recognised by their headers" in checked.stdout
     last = session(deployment)
     assert told(last)
@@ -145,7 +174,9 @@ def test_P15_Y18_an_edited_account_is_no_new_history(deployment: Deployment, dov
     assert alike(deployment.mail("sales")) == alike(MAIL)
 
 
-def test_P15_from_pop3_to_imap_and_back_while_collecting(deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+def test_P15_from_pop3_to_imap_and_back_while_collecting(
+    deployment: Deployment, dovecot: Dovecot, user: str
+) -> None:
     dovecot.deliver(user, MAIL)
     deployment.declare("sales", user, protocol="pop3", limit=20)
     for _ in range(3):
@@ -157,7 +188,8 @@ def test_P15_from_pop3_to_imap_and_back_while_collecting(deployment: Deployment,
 
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
 def test_Y18_numbers_of_another_account_that_coincide_delete_nothing_that_was_not_collected(
-        deployment: Deployment, dovecot: Dovecot, user: str, protocol: str) -> None:
+    deployment: Deployment, dovecot: Dovecot, user: str, protocol: str
+) -> None:
     mail = [*small(5), TWICE]
     dovecot.deliver(user, mail)
     deployment.declare("sales", user, protocol=protocol)
@@ -176,7 +208,8 @@ def test_Y18_numbers_of_another_account_that_coincide_delete_nothing_that_was_no
 
 
 def test_M12_Y18_two_identical_messages_are_two_and_equal_headers_are_not_equal_mail(
-        deployment: Deployment, dovecot: Dovecot, user: str) -> None:
+    deployment: Deployment, dovecot: Dovecot, user: str
+) -> None:
     dovecot.deliver(user, [TWICE, TWICE])
     deployment.declare("sales", user)
     session(deployment)
@@ -185,5 +218,3 @@ def test_M12_Y18_two_identical_messages_are_two_and_equal_headers_are_not_equal_
     last = session(deployment)
     assert (last.collected, last.skipped_reasons) == (2, {"collected-before": 2})
     assert alike(deployment.mail("sales")) == alike([OTHER, TWICE, TWICE, TWICE])
-
-

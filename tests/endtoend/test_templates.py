@@ -30,9 +30,20 @@ spec:
 
 
 def manifest(name: str, username: str, *lines: str) -> str:
-    return "\n".join([
-        "apiVersion: mailcollector/v1", "kind: MailCollector", f"metadata: {{name: {name}}}", "spec:",
-        "  from: provider", f"  source: {{username: {username}}}", *(f"  {line}" for line in lines)]) + "\n"
+    return (
+        "\n".join(
+            [
+                "apiVersion: mailcollector/v1",
+                "kind: MailCollector",
+                f"metadata: {{name: {name}}}",
+                "spec:",
+                "  from: provider",
+                f"  source: {{username: {username}}}",
+                *(f"  {line}" for line in lines),
+            ]
+        )
+        + "\n"
+    )
 
 
 def deploy(deployment: Deployment, dovecot: Dovecot, account: str) -> None:
@@ -48,17 +59,26 @@ def deploy(deployment: Deployment, dovecot: Dovecot, account: str) -> None:
 def everything(deployment: Deployment, daemon: Daemon) -> dict[str, dict[str, Any]]:
     def look() -> dict[str, dict[str, Any]] | None:
         found = deployment.get()
-        return found if len(found) == MANY and all(one["status"]["loopStartedAt"] for one in found.values()) else None
+        return (
+            found
+            if len(found) == MANY and all(one["status"]["loopStartedAt"] for one in found.values())
+            else None
+        )
 
     return daemon.until("all of them", look)
 
 
 def ran(found: dict[str, dict[str, Any]]) -> dict[str, tuple[int, str]]:
-    return {name: (one["status"]["generation"], one["status"]["loopStartedAt"]) for name, one in found.items()}
+    return {
+        name: (one["status"]["generation"], one["status"]["loopStartedAt"])
+        for name, one in found.items()
+    }
 
 
 def stalled(one: dict[str, Any]) -> str:
-    found = next(condition for condition in one["status"]["conditions"] if condition["type"] == "Stalled")
+    found = next(
+        condition for condition in one["status"]["conditions"] if condition["type"] == "Stalled"
+    )
     return str(found["message"]) if found["status"] == "True" else ""
 
 
@@ -74,12 +94,15 @@ def test_one_template_for_five_hundred(deployment: Deployment, dovecot: Dovecot,
         assert "Template:      provider\n" in deployment.run("describe", "sales").stdout
 
         deployment.write("provider", template(dovecot, limit=50))
-        daemon.until("the new limit", lambda: deployment.get("m7")["m7"]["spec"]["collect"]["limit"] == 50)
+        daemon.until(
+            "the new limit", lambda: deployment.get("m7")["m7"]["spec"]["collect"]["limit"] == 50
+        )
         after = deployment.get()
         assert [name for name in after if ran(after)[name] == ran(before)[name]] == ["own"]
         log = [json.loads(line) for line in deployment.log.splitlines() if '"replace"' in line]
         assert {(one["reason"], *one["changed"]) for one in log} == {
-            ("its template provider changed", "spec.collect.limit")}
+            ("its template provider changed", "spec.collect.limit")
+        }
         assert len(log) == MANY - 1
 
         deployment.write("provider", template(dovecot).replace("limit", "lmit"))
@@ -88,18 +111,22 @@ def test_one_template_for_five_hundred(deployment: Deployment, dovecot: Dovecot,
         assert ran(broken) == ran(after)
         assert stalled(broken["sales"]) == (
             f"{deployment.manifests}/sales.yaml:5:9: the Template `provider` is invalid: {deployment.manifests}/"
-            "provider.yaml:11:27: `lmit` is no field of spec.collect: did you mean `limit`?")
+            "provider.yaml:11:27: `lmit` is no field of spec.collect: did you mean `limit`?"
+        )
         assert daemon.stop() == 0
 
     dovecot.deliver(user, small(5)[3:])
     with deployment.daemon() as daemon:
         again = everything(deployment, daemon)
         assert {name: generation for name, (generation, _) in ran(again).items()} == {
-            name: generation for name, (generation, _) in ran(after).items()}
+            name: generation for name, (generation, _) in ran(after).items()
+        }
         assert stalled(again["sales"])
         deployment.run("collect", "sales", "--wait")
         (deployment.manifests / "provider.yaml").unlink()
-        daemon.until("that it is gone", lambda: "there is no Template" in stalled(deployment.get("m7")["m7"]))
+        daemon.until(
+            "that it is gone", lambda: "there is no Template" in stalled(deployment.get("m7")["m7"])
+        )
         assert ran(deployment.get()) == ran(again)
         assert daemon.stop() == 0
     assert len(deployment.mail("sales")) == 5

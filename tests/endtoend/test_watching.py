@@ -1,4 +1,5 @@
-"""What people mount, changed as they do, three times in a row: the right collectors run, and no other is restarted."""
+"""What people mount, changed as they do, three times in a row: the right collectors run, and no
+other is restarted."""
 
 from __future__ import annotations
 
@@ -34,9 +35,13 @@ Over = Callable[..., AbstractContextManager[Watched]]
 
 @pytest.fixture
 def over(tmp_path: Path, record_property: Callable[[str, object], None]) -> Over:
-    """Runs a daemon over a directory; how long its changes took stands in the report of `--junitxml`."""
+    """Runs a daemon over a directory; how long its changes took stands in the report of
+    `--junitxml`."""
+
     @contextmanager
-    def run(directory: Path, wanted: Wanted, revision: str | None = None, program: str = "") -> Iterator[Watched]:
+    def run(
+        directory: Path, wanted: Wanted, revision: str | None = None, program: str = ""
+    ) -> Iterator[Watched]:
         with watched(directory, tmp_path / "daemon", program) as daemon:
             daemon.expect(wanted, revision)
             yield daemon
@@ -94,7 +99,11 @@ def test_added_changed_and_removed_in_new_directories_below(root: Path, over: Ov
 
 def vim(path: Path, text: str) -> None:
     """Its swap file, the probe whether files can be made here, and the old file as the backup."""
-    swap, backup, probe = path.with_name(f".{path.name}.swp"), path.with_name(f"{path.name}~"), path.with_name("4913")
+    swap, backup, probe = (
+        path.with_name(f".{path.name}.swp"),
+        path.with_name(f"{path.name}~"),
+        path.with_name("4913"),
+    )
     swap.write_bytes(b"b0VIM 9.0")
     probe.touch()
     probe.unlink()
@@ -171,8 +180,10 @@ def test_a_config_map(tmp_path: Path, over: Over) -> None:
                 daemon.after(wanted, volume.write, files(wanted))
 
 
-@pytest.mark.parametrize(("name", "kept"), [(".worktrees/{}", True), (".worktrees/{}", False), ("rev-{}", True),
-                                            ("{}", False)])
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [(".worktrees/{}", True), (".worktrees/{}", False), ("rev-{}", True), ("{}", False)],
+)
 def test_git_syncs_link(name: str, kept: bool, tmp_path: Path, over: Over) -> None:
     """Its work trees name git's own directory as it stands in its own container."""
     current = tmp_path / "current"
@@ -214,26 +225,44 @@ def test_Y17_the_directory_moved_away_and_back(root: Path, over: Over) -> None:
     with over(root, START) as daemon:
         for interval in ROUNDS:
             root.rename(away)
-            daemon.until("the error", lambda: {stalled(found) for found in daemon.shown().values()} == {
-                ("True", "DirectoryVanished")})
+            daemon.until(
+                "the error",
+                lambda: (
+                    {stalled(found) for found in daemon.shown().values()}
+                    == {("True", "DirectoryVanished")}
+                ),
+            )
             daemon.same()
             assert [found["rule"] for found in daemon.diagnostics()] == ["directory-vanished"]
             daemon.after(daemon.wanted, away.rename, root)
-            daemon.after(STEADY | {"b": interval}, replace, root / "b.yaml", manifest("b", interval))
+            daemon.after(
+                STEADY | {"b": interval}, replace, root / "b.yaml", manifest("b", interval)
+            )
 
 
 def test_Y17_the_directory_removed_and_written_again_file_by_file(root: Path, over: Over) -> None:
     with over(root, START, program=PATIENT) as daemon:
         for _ in ROUNDS:
             shutil.rmtree(root)
-            daemon.until("the error", lambda: {stalled(found) for found in daemon.shown().values()} == {
-                ("True", "DirectoryVanished")})
+            daemon.until(
+                "the error",
+                lambda: (
+                    {stalled(found) for found in daemon.shown().values()}
+                    == {("True", "DirectoryVanished")}
+                ),
+            )
             root.mkdir()
-            daemon.until("a look at what is there", lambda: not any(
-                found["rule"] == "directory-vanished" for found in daemon.diagnostics()))
+            daemon.until(
+                "a look at what is there",
+                lambda: (
+                    not any(found["rule"] == "directory-vanished" for found in daemon.diagnostics())
+                ),
+            )
             daemon.same()
             daemon.after(START, fill, root, START)
-        vanished = [found for found in daemon.logged("invalid") if found["rule"] == "directory-vanished"]
+        vanished = [
+            found for found in daemon.logged("invalid") if found["rule"] == "directory-vanished"
+        ]
         back = [found for found in daemon.logged("mended") if found["manifest"] == str(root)]
         assert len(vanished) == len(back) == len(ROUNDS)  # files may be seen half written besides
 
@@ -272,7 +301,9 @@ def test_git_checkout_of_another_branch(tree: Path, over: Over) -> None:
 
 
 @pytest.mark.parametrize("inside", ["collectors.d", "."])
-def test_git_pull_and_a_commit_that_changes_no_file(inside: str, tree: Path, tmp_path: Path, over: Over) -> None:
+def test_git_pull_and_a_commit_that_changes_no_file(
+    inside: str, tree: Path, tmp_path: Path, over: Over
+) -> None:
     git(tmp_path, "clone", "-q", str(tree), "clone")
     clone = tmp_path / "clone"
     with over(clone / inside, START, git(tree, "rev-parse", "HEAD")) as daemon:
@@ -292,8 +323,12 @@ def test_files_that_are_moved_in_a_checkout_restart_nothing(root: Path, over: Ov
             for path in root.rglob("*.yaml"):
                 path.unlink()
             (root / "marker.yaml").write_text("{")
-            daemon.until("a look without them", lambda: {found["file"] for found in daemon.diagnostics()} == {
-                str(root / "marker.yaml")})
+            daemon.until(
+                "a look without them",
+                lambda: (
+                    {found["file"] for found in daemon.diagnostics()} == {str(root / "marker.yaml")}
+                ),
+            )
             daemon.same()
             fill(root / str(number), START)
             daemon.after(START, (root / "marker.yaml").unlink)
@@ -319,13 +354,19 @@ def _ended_with(daemon: Watched, name: str, reason: str) -> bool:
     return daemon.last_error(name) == reason
 
 
-def test_a_secret_behind_a_link_that_a_collector_waits_for(root: Path, tmp_path: Path, over: Over) -> None:
+def test_a_secret_behind_a_link_that_a_collector_waits_for(
+    root: Path, tmp_path: Path, over: Over
+) -> None:
     volume = ConfigMap(tmp_path / "secrets")
     volume.write({"other": "x"})
     (tmp_path / "link").symlink_to("secrets")
     names = [f"c{number}" for number, _ in enumerate(ROUNDS, 2)]
-    for number, name in enumerate(names, 2):  # each at a host of its own: at one that is away it would wait for others
-        text = manifest(name, password=f"{{file: ../link/{name}}}").replace("port: 1", f"port: {number}")
+    for number, name in enumerate(
+        names, 2
+    ):  # each at a host of its own: at one that is away it would wait for others
+        text = manifest(name, password=f"{{file: ../link/{name}}}").replace(
+            "port: 1", f"port: {number}"
+        )
         (root / f"{name}.yaml").write_text(text)
     with over(root, START | dict.fromkeys(names, "1h")) as daemon:
         for name in names:
@@ -350,7 +391,8 @@ def test_Y16_a_rename_storm_of_a_thousand_files(root: Path, over: Over) -> None:
 
 
 def test_Y16_events_that_were_lost(root: Path, over: Over) -> None:
-    """More of them than the kernel keeps, while the daemon does not read any; a new directory is not told of."""
+    """More of them than the kernel keeps, while the daemon does not read any; a new directory is
+    not told of."""
     most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     with over(root, START) as daemon:
         for interval in ROUNDS:
@@ -370,11 +412,13 @@ def test_Y14_a_file_that_is_seen_half_written(root: Path, over: Over) -> None:
         for interval in ROUNDS:
             text = manifest("b", interval)
             with (root / "b.yaml").open("w") as file:
-                file.write(text[:len(text) // 2])
+                file.write(text[: len(text) // 2])
                 file.flush()
-                daemon.until("the half", lambda: stalled(daemon.shown()["b"]) == ("True", "InvalidManifest"))
+                daemon.until(
+                    "the half", lambda: stalled(daemon.shown()["b"]) == ("True", "InvalidManifest")
+                )
                 daemon.same()
-                file.write(text[len(text) // 2:])
+                file.write(text[len(text) // 2 :])
             daemon.after(STEADY | {"b": interval})
         invalid, mended = daemon.logged("invalid"), daemon.logged("mended")
     assert {line["last_good_runs"] for line in invalid} == {"b"}
@@ -393,10 +437,13 @@ reconciler.control.controller.RELIST = 0.3
 
 
 def test_no_events_at_all(root: Path, over: Over) -> None:
-    """As on a network file system that another machine writes to: the timer finds it (sooner here than usual)."""
+    """As on a network file system that another machine writes to: the timer finds it (sooner here
+    than usual)."""
     with over(root, START, program=NO_EVENTS) as daemon:
         for interval in ROUNDS:
-            daemon.after(STEADY | {"b": interval}, replace, root / "b.yaml", manifest("b", interval))
+            daemon.after(
+                STEADY | {"b": interval}, replace, root / "b.yaml", manifest("b", interval)
+            )
             daemon.after(STEADY | {"b": "9h"}, in_place, root / "b.yaml", manifest("b", "9h"))
             daemon.after(STEADY, (root / "b.yaml").unlink)
             daemon.after(START, fill, root, START)
@@ -406,4 +453,6 @@ def test_a_name_that_is_no_utf_8(root: Path, over: Over) -> None:
     with over(root, START) as daemon:
         for interval in ROUNDS:
             Path(os.fsdecode(os.fsencode(root) + b"/\xff.txt")).write_text(interval)
-            daemon.after(STEADY | {"b": interval}, replace, root / "b.yaml", manifest("b", interval))
+            daemon.after(
+                STEADY | {"b": interval}, replace, root / "b.yaml", manifest("b", interval)
+            )

@@ -1,4 +1,5 @@
-"""A daemon over manifests that change, where mail does not matter: nobody listens where its collectors connect to."""
+"""A daemon over manifests that change, where mail does not matter: nobody listens where its
+collectors connect to."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ Wanted = Mapping[str, str]
 """The interval of each collector that shall run, by name."""
 
 
-def manifest(name: str, interval: str = "1h", *, enabled: bool = True, password: str = "{env: PATH}") -> str:
+def manifest(
+    name: str, interval: str = "1h", *, enabled: bool = True, password: str = "{env: PATH}"
+) -> str:
     labels = "{watched: yes-no}" if not enabled else "{watched: 'yes'}"
     return f"""\
 apiVersion: mailcollector/v1
@@ -50,9 +53,12 @@ def fill(directory: Path, wanted: Wanted) -> None:
 
 
 class Watched:
-    """The running daemon. It keeps what every collector looked like, and how long each change took."""
+    """The running daemon. It keeps what every collector looked like, and how long each change
+    took."""
 
-    def __init__(self, state: Path, log: Path, process: subprocess.Popen[bytes], http: httpx.Client) -> None:
+    def __init__(
+        self, state: Path, log: Path, process: subprocess.Popen[bytes], http: httpx.Client
+    ) -> None:
         self.state = state
         self._log = log
         self.process = process
@@ -90,12 +96,19 @@ class Watched:
             if found := look():
                 return found
             time.sleep(0.03)
-        raise AssertionError(f"never seen: {what}\n{json.dumps(self.shown())}\n{self._log.read_text()}")
+        raise AssertionError(
+            f"never seen: {what}\n{json.dumps(self.shown())}\n{self._log.read_text()}"
+        )
 
-    def after(self, wanted: Wanted, change: Callable[..., object] | None = None, *given: object,
-              revision: str | None = None) -> None:
-        """Make a change, if it has not been; soon exactly `wanted` run, those that it does not concern without having
-        been restarted."""
+    def after(
+        self,
+        wanted: Wanted,
+        change: Callable[..., object] | None = None,
+        *given: object,
+        revision: str | None = None,
+    ) -> None:
+        """Make a change, if it has not been; soon exactly `wanted` run, those that it does not
+        concern without having been restarted."""
         if change:
             change(*given)
         since = time.monotonic()
@@ -112,11 +125,16 @@ class Watched:
 
     def _settled(self, wanted: Wanted, revision: str | None) -> dict[str, dict[str, Any]] | None:
         now = self.shown()
-        ready = {name: found["spec"]["collect"]["interval"] for name, found in now.items()
-                 if found["status"]["loopStartedAt"]
-                 and found["status"]["generation"] == found["status"]["observedGeneration"]
-                 and _condition(found, "Stalled")["reason"] in {"NoProblem", "SecretUnavailable"}}
-        right = ready == dict(wanted) and {found["status"]["revision"] for found in now.values()} <= {revision}
+        ready = {
+            name: found["spec"]["collect"]["interval"]
+            for name, found in now.items()
+            if found["status"]["loopStartedAt"]
+            and found["status"]["generation"] == found["status"]["observedGeneration"]
+            and _condition(found, "Stalled")["reason"] in {"NoProblem", "SecretUnavailable"}
+        }
+        right = ready == dict(wanted) and {
+            found["status"]["revision"] for found in now.values()
+        } <= {revision}
         return now if right else None
 
     def _compare(self, name: str, found: dict[str, Any]) -> None:
@@ -134,34 +152,46 @@ class Watched:
         """Nothing was restarted since."""
         now = self.shown()
         assert {name: _identity(found) for name, found in now.items()} == {
-            name: _identity(found) for name, found in self._before.items()}
+            name: _identity(found) for name, found in self._before.items()
+        }
 
     def logged(self, *events: str) -> list[dict[str, Any]]:
-        lines = (json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{"))
+        lines = (
+            json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")
+        )
         return [line for line in lines if line["event"] in events]
 
     def nothing_else_happened(self) -> None:
         """What the daemon did is what was asked of it, also in between."""
-        done = Counter((line["event"], line["collector"]) for line in self.logged("start", "replace", "stop"))
+        done = Counter(
+            (line["event"], line["collector"]) for line in self.logged("start", "replace", "stop")
+        )
         assert done == self._steps
 
 
 @contextmanager
 def watched(directory: Path, home: Path, program: str = "") -> Iterator[Watched]:
-    """A daemon over `directory`, with its state and log below `home`. `program`: Python that runs first."""
+    """A daemon over `directory`, with its state and log below `home`. `program`: Python that runs
+    first."""
     home.mkdir(exist_ok=True)
     log, state = home / "daemon.log", home / "state"
     state.mkdir(mode=0o700)
     script = f"{program}\nfrom reconciler.cli import main\nmain()"
     with log.open("ab") as out:
-        process = subprocess.Popen([sys.executable, "-c", script, "run", str(directory), "--state-dir", str(state)],
-                                   stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=home)
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, "run", str(directory), "--state-dir", str(state)],
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            cwd=home,
+        )
     descriptor = os.open(state, os.O_PATH)
     control = f"/proc/self/fd/{descriptor}/control.sock"
     transport = httpx.HTTPTransport(uds=control)
     try:
-        with httpx.Client(transport=transport, base_url="http://localhost/api/v1", timeout=60,
-                          trust_env=False) as http:
+        with httpx.Client(
+            transport=transport, base_url="http://localhost/api/v1", timeout=60, trust_env=False
+        ) as http:
             found = Watched(state, log, process, http)
             found.until("the control socket", lambda: _answers(control))
             yield found

@@ -16,12 +16,20 @@ MAILBOX = Folder(Account("pop3", "pop.example.org", 995, "sales"), "", 0)
 
 
 def fingerprint(text: str) -> Fingerprint:
-    return Fingerprint(hashlib.sha256(text.encode()).hexdigest(), hashlib.sha256(text.upper().encode()).hexdigest())
+    return Fingerprint(
+        hashlib.sha256(text.encode()).hexdigest(), hashlib.sha256(text.upper().encode()).hexdigest()
+    )
 
 
 def collected(key: str, *recipients: str, occurrence: int = 0) -> Record:
-    return Record(key, MessageState.COLLECTED, 100, occurrence, fingerprint(key),
-                  tuple(Delivered(recipient, f"file-{key}") for recipient in recipients or ("a@икс.рф",)))
+    return Record(
+        key,
+        MessageState.COLLECTED,
+        100,
+        occurrence,
+        fingerprint(key),
+        tuple(Delivered(recipient, f"file-{key}") for recipient in recipients or ("a@икс.рф",)),
+    )
 
 
 def parked(key: str, reason: str = "unknown-mailbox") -> Record:
@@ -29,8 +37,13 @@ def parked(key: str, reason: str = "unknown-mailbox") -> Record:
 
 
 def failed(key: str, *recipients: str, reason: str = "451 later") -> Record:
-    return Record(key, MessageState.FAILED, 100, reason=reason,
-                  delivered=tuple(Delivered(recipient, f"file-{key}") for recipient in recipients))
+    return Record(
+        key,
+        MessageState.FAILED,
+        100,
+        reason=reason,
+        delivered=tuple(Delivered(recipient, f"file-{key}") for recipient in recipients),
+    )
 
 
 def session(number: int = 0, **counters: int) -> SessionReport:

@@ -25,15 +25,19 @@ def test_what_is_just_collected_is_not_in_the_index_of_notable_messages() -> Non
     notable = next(index for index in messages.indexes if index.name == "ix_messages_notable")
 
     assert str(CreateIndex(notable).compile(dialect=sqlite.dialect())).endswith(
-        "(folder_id) WHERE state != 0 OR deleted_at IS NOT NULL OR reason != ''")
+        "(folder_id) WHERE state != 0 OR deleted_at IS NOT NULL OR reason != ''"
+    )
 
 
 def test_upserts_compile_for_postgresql() -> None:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     connection: Any = SimpleNamespace(dialect=dialect)
-    replace = upsert(connection, deliveries, ("message_id", "recipient"), lambda new: {"name": new.name})
+    replace = upsert(
+        connection, deliveries, ("message_id", "recipient"), lambda new: {"name": new.name}
+    )
     keep = upsert(connection, deliveries, ("message_id", "recipient"))
 
     assert "ON CONFLICT (message_id, recipient) DO UPDATE SET name = excluded.name" in str(
-        replace.compile(dialect=dialect))
+        replace.compile(dialect=dialect)
+    )
     assert "ON CONFLICT (message_id, recipient) DO NOTHING" in str(keep.compile(dialect=dialect))

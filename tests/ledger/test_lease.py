@@ -20,7 +20,9 @@ def test_R6_who_took_the_lease_before_writes_nothing_any_more(ledger: SqlLedger,
     other = open_ledger(url)
     ledger.record("sales", INBOX, [collected("2")], NOW)  # it was opened, not taken
     other.take()
-    with pytest.raises(LeaseLost, match=r"another mailcollector has taken the ledger .*stop one of the two"):
+    with pytest.raises(
+        LeaseLost, match=r"another mailcollector has taken the ledger .*stop one of the two"
+    ):
         ledger.record("sales", INBOX, [collected("3")], NOW)
     with pytest.raises(LeaseLost):
         ledger.hold()

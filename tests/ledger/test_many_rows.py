@@ -1,4 +1,5 @@
-"""Statements for many rows are the ones that SQLAlchemy would make, and rows are split among them."""
+"""Statements for many rows are the ones that SQLAlchemy would make, and rows are split among
+them."""
 
 from __future__ import annotations
 
@@ -25,15 +26,21 @@ def engine(url: str = "sqlite://") -> Iterator[Engine]:
 
 @pytest.mark.parametrize("statement", [_REMEMBERED, _MESSAGES, _DELIVERIES])
 @pytest.mark.parametrize("rows", [1, 2, 3, 50])
-def test_a_text_for_many_rows_is_as_if_it_were_made_for_them(statement: ManyRows, rows: int) -> None:
+def test_a_text_for_many_rows_is_as_if_it_were_made_for_them(
+    statement: ManyRows, rows: int
+) -> None:
     with engine() as made, made.connect() as connection:
         assert statement._text(connection, rows) == statement._compiled(connection, rows)
 
 
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 49, 50, 51, 173])
 def test_every_row_is_written_once(tmp_path: Path, count: int) -> None:
-    statement = ManyRows(lambda _, rows: insert(leases).values([{"name": row("name"), "term": row("term")}
-                                                                for row in rows]), ("name", "term"))
+    statement = ManyRows(
+        lambda _, rows: insert(leases).values(
+            [{"name": row("name"), "term": row("term")} for row in rows]
+        ),
+        ("name", "term"),
+    )
     written = [(f"name {number}", number) for number in range(count)]
     with engine(f"sqlite:///{tmp_path}/rows") as made, made.begin() as connection:
         leases.create(connection)
@@ -42,7 +49,15 @@ def test_every_row_is_written_once(tmp_path: Path, count: int) -> None:
 
 
 def test_values_in_another_order_are_refused() -> None:
-    statement = ManyRows(lambda _, rows: insert(leases).values([{"name": row("name"), "term": row("term")}
-                                                                for row in rows]), ("term", "name"))
-    with engine() as made, made.connect() as connection, pytest.raises(TypeError, match="another order"):
+    statement = ManyRows(
+        lambda _, rows: insert(leases).values(
+            [{"name": row("name"), "term": row("term")} for row in rows]
+        ),
+        ("term", "name"),
+    )
+    with (
+        engine() as made,
+        made.connect() as connection,
+        pytest.raises(TypeError, match="another order"),
+    ):
         statement.run(connection, [(1, "a")])

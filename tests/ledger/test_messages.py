@@ -13,7 +13,16 @@ from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.ledger.schema import deliveries, folders, messages
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.outcomes import Entry, MessageState, Record
-from tests.ledger.samples import ACCOUNT, INBOX, MAILBOX, NOW, collected, failed, fingerprint, parked
+from tests.ledger.samples import (
+    ACCOUNT,
+    INBOX,
+    MAILBOX,
+    NOW,
+    collected,
+    failed,
+    fingerprint,
+    parked,
+)
 
 COLLECTED = MessageState.COLLECTED
 
@@ -32,7 +41,13 @@ def test_what_is_recorded_is_known(ledger: SqlLedger, url: str) -> None:
 
         assert dict(known) == {
             "1": Entry("1", COLLECTED),
-            "2": Entry("2", MessageState.FAILED, attempts=1, delivered=frozenset({"a@x"}), reason="451 later"),
+            "2": Entry(
+                "2",
+                MessageState.FAILED,
+                attempts=1,
+                delivered=frozenset({"a@x"}),
+                reason="451 later",
+            ),
             "3": Entry("3", MessageState.PARKED, reason="unknown-mailbox"),
         }
         assert "1" in known
@@ -49,22 +64,28 @@ def test_attempts_of_failed_ones_add_up_and_recipients_stay(ledger: SqlLedger) -
     ledger.record("sales", INBOX, [failed("1", "b@x", reason="452 full")], NOW)
 
     assert ledger.known("sales", INBOX)["1"] == Entry(
-        "1", MessageState.FAILED, attempts=2, delivered=frozenset({"a@x", "b@x"}), reason="452 full")
+        "1", MessageState.FAILED, attempts=2, delivered=frozenset({"a@x", "b@x"}), reason="452 full"
+    )
 
     ledger.record("sales", INBOX, [collected("1", "c@x")], NOW)
     assert ledger.known("sales", INBOX)["1"] == Entry("1", COLLECTED)
     assert ledger.histories()["sales"].size == 1
 
 
-@pytest.mark.parametrize("other", [
-    replace(INBOX, validity=8),
-    replace(INBOX, name="Inbox"),
-    replace(INBOX, account=replace(ACCOUNT, host="imap.example.com")),
-    replace(INBOX, account=replace(ACCOUNT, port=143)),
-    replace(INBOX, account=replace(ACCOUNT, username="Sales@example.org")),
-    replace(INBOX, account=replace(ACCOUNT, protocol="pop3")),
-])
-def test_I9_Y18_known_only_in_the_same_account_folder_and_validity(ledger: SqlLedger, other: object) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(INBOX, validity=8),
+        replace(INBOX, name="Inbox"),
+        replace(INBOX, account=replace(ACCOUNT, host="imap.example.com")),
+        replace(INBOX, account=replace(ACCOUNT, port=143)),
+        replace(INBOX, account=replace(ACCOUNT, username="Sales@example.org")),
+        replace(INBOX, account=replace(ACCOUNT, protocol="pop3")),
+    ],
+)
+def test_I9_Y18_known_only_in_the_same_account_folder_and_validity(
+    ledger: SqlLedger, other: object
+) -> None:
     ledger.record("sales", INBOX, [collected("1")], NOW)
 
     assert ledger.known("sales", other) == {}  # type: ignore[arg-type]
@@ -82,7 +103,9 @@ def test_collectors_do_not_see_each_other(ledger: SqlLedger) -> None:
 def test_P2_the_latest_occurrence_of_a_key_counts(ledger: SqlLedger) -> None:
     ledger.record("sales", MAILBOX, [collected("u")], NOW)
     ledger.record_deleted("sales", MAILBOX, ["u"], NOW)
-    assert ledger.known("sales", MAILBOX)["u"] == Entry("u", COLLECTED, deleted=True, content=fingerprint("u").content)
+    assert ledger.known("sales", MAILBOX)["u"] == Entry(
+        "u", COLLECTED, deleted=True, content=fingerprint("u").content
+    )
 
     ledger.record("sales", MAILBOX, [collected("u", occurrence=1)], NOW)
 
@@ -117,8 +140,11 @@ def test_fingerprints_are_found_by_header_and_survive_a_record_without(ledger: S
     ledger.record("sales", INBOX, [replace(collected("1"), fingerprint=None)], NOW)
 
     with ledger.reading() as connection:
-        found = connection.execute(select(messages.c.key, messages.c.content).join(folders).where(
-            messages.c.header == fingerprint("1").header)).all()
+        found = connection.execute(
+            select(messages.c.key, messages.c.content)
+            .join(folders)
+            .where(messages.c.header == fingerprint("1").header)
+        ).all()
     assert found == [("1", fingerprint("1").content)]
 
 
@@ -127,9 +153,11 @@ def test_a_delivery_is_stored_once_with_its_name(ledger: SqlLedger) -> None:
     ledger.record("sales", INBOX, [collected("1", "b@x")], NOW)
 
     with ledger.reading() as connection:
-        assert connection.execute(select(deliveries.c.recipient, deliveries.c.name, deliveries.c.at)
-                                  .order_by(deliveries.c.recipient)).all() == [
-            ("a@x", "file-1", NOW), ("b@x", "file-1", NOW)]
+        assert connection.execute(
+            select(deliveries.c.recipient, deliveries.c.name, deliveries.c.at).order_by(
+                deliveries.c.recipient
+            )
+        ).all() == [("a@x", "file-1", NOW), ("b@x", "file-1", NOW)]
 
 
 def test_clear_begins_an_epoch_in_which_nothing_is_known(ledger: SqlLedger) -> None:
@@ -145,8 +173,11 @@ def test_clear_begins_an_epoch_in_which_nothing_is_known(ledger: SqlLedger) -> N
 
 
 def test_unknown_collectors_are_refused_plainly(ledger: SqlLedger) -> None:
-    for attempt in (lambda: ledger.identity("info"), lambda: ledger.clear("info", NOW),
-                    lambda: ledger.record("info", INBOX, [collected("1")], NOW)):
+    for attempt in (
+        lambda: ledger.identity("info"),
+        lambda: ledger.clear("info", NOW),
+        lambda: ledger.record("info", INBOX, [collected("1")], NOW),
+    ):
         with pytest.raises(LedgerUnavailable, match="does not know the collector info"):
             attempt()
 
@@ -171,12 +202,24 @@ def _session(ledger: SqlLedger, number: int) -> None:
         assert len(ledger.known(f"c{number}", INBOX)) == 10 * (batch + 1)
 
 
-def test_attempts_at_what_the_server_does_not_give_add_up_and_a_suspicion_is_none(ledger: SqlLedger) -> None:
-    states = [MessageState.SUSPECT, MessageState.UNFETCHED, MessageState.UNFETCHED, MessageState.PAUSED]
+def test_attempts_at_what_the_server_does_not_give_add_up_and_a_suspicion_is_none(
+    ledger: SqlLedger,
+) -> None:
+    states = [
+        MessageState.SUSPECT,
+        MessageState.UNFETCHED,
+        MessageState.UNFETCHED,
+        MessageState.PAUSED,
+    ]
     for state in states:
         ledger.record("sales", INBOX, [Record("1", state, 10, reason="cut")], NOW)
     entry = ledger.known("sales", INBOX)["1"]
-    assert (entry.state, entry.attempts, entry.reason, entry.at) == (MessageState.PAUSED, 3, "cut", NOW)
+    assert (entry.state, entry.attempts, entry.reason, entry.at) == (
+        MessageState.PAUSED,
+        3,
+        "cut",
+        NOW,
+    )
     [parked] = ledger.parked("sales")
     assert (parked.key, parked.reason) == ("1", "cut")
     assert ledger.unpark("sales") == 1

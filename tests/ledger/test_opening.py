@@ -1,4 +1,5 @@
-"""Making, finding, updating and refusing a ledger (hazard R5), and its files' permissions (hazard S5)."""
+"""Making, finding, updating and refusing a ledger (hazard R5), and its files' permissions (hazard
+S5)."""
 
 from __future__ import annotations
 
@@ -47,7 +48,12 @@ def test_S5_files_are_private_whatever_the_umask(umask: None, tmp_path: Path) ->
     ledger.declare("sales", "digest", "new-keep", NOW)
 
     made = sorted((tmp_path / "new").rglob("*"))
-    assert [path.name for path in made] == ["state", "ledger.sqlite3", "ledger.sqlite3-shm", "ledger.sqlite3-wal"]
+    assert [path.name for path in made] == [
+        "state",
+        "ledger.sqlite3",
+        "ledger.sqlite3-shm",
+        "ledger.sqlite3-wal",
+    ]
     assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o700, 0o600}
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     ledger.close()
@@ -61,14 +67,20 @@ def test_an_existing_directory_keeps_its_mode(tmp_path: Path) -> None:
 
 def test_it_is_safe_over_a_power_cut(ledger: SqlLedger) -> None:
     with ledger.reading() as connection:
-        pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-                   for name in ("journal_mode", "synchronous", "foreign_keys")]
+        pragmas = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
     assert pragmas == ["wal", 2, 1]
 
 
 def test_only_a_note_waits_for_no_disk_and_the_next_commit_does(ledger: SqlLedger) -> None:
     full, normal = 2, 1
-    for transaction, expected in ((ledger.noting, normal), (ledger.writing, full), (ledger.noting, normal)):
+    for transaction, expected in (
+        (ledger.noting, normal),
+        (ledger.writing, full),
+        (ledger.noting, normal),
+    ):
         with transaction() as connection:
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == expected
 
@@ -103,12 +115,15 @@ def test_any_directory_name_will_do(tmp_path: Path, name: str) -> None:
     assert path.is_file()
 
 
-@pytest.mark.parametrize(("url", "says"), [
-    ("postgresql://user:secret@db/mail", "SQLite only"),
-    ("sqlite://", "must be a file"),
-    ("sqlite:///:memory:", "must be a file"),
-    ("ledger.sqlite3", "cannot be used"),
-])
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql://user:secret@db/mail", "SQLite only"),
+        ("sqlite://", "must be a file"),
+        ("sqlite:///:memory:", "must be a file"),
+        ("ledger.sqlite3", "cannot be used"),
+    ],
+)
 def test_other_urls_are_refused_without_their_password(url: str, says: str) -> None:
     with pytest.raises(LedgerUnavailable, match=says) as caught:
         open_ledger(url)
@@ -138,10 +153,17 @@ from reconciler.ledger import open_ledger
 open_ledger({url!r})
 open_ledger({url!r})
 print([name for name in sys.modules if name.startswith("alembic")])"""
-    assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", program], check=True, capture_output=True, text=True
+        ).stdout
+        == "[]\n"
+    )
 
 
-def test_migrating_from_nothing_gives_the_tables_of_today(url: str, path: Path, tmp_path: Path) -> None:
+def test_migrating_from_nothing_gives_the_tables_of_today(
+    url: str, path: Path, tmp_path: Path
+) -> None:
     open_ledger(url).close()
     migrated = tmp_path / "migrated.sqlite3"
     migrated.touch()
@@ -157,10 +179,15 @@ def test_migrating_from_nothing_gives_the_tables_of_today(url: str, path: Path, 
 def _tables(path: Path) -> set[str]:
     """The statements that make them, however they are laid out."""
     connection = sqlite3.connect(path)
-    statements = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    statements = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    ).fetchall()
     connection.close()
-    return {" ".join(sorted(sql.replace("(", " ").replace(")", " ").replace(",", " ").split()))
-            for name, sql in statements if name != "alembic_version"}
+    return {
+        " ".join(sorted(sql.replace("(", " ").replace(")", " ").replace(",", " ").split()))
+        for name, sql in statements
+        if name != "alembic_version"
+    }
 
 
 def test_the_program_knows_every_revision() -> None:
@@ -197,8 +224,11 @@ def test_alerts_outlast_the_process(url: str) -> None:
         assert ledger.alerts("sales") == ()
         ledger.keep_alerts("sales", [Alert("the quota is nearly used up", NOW)])
     with closing(open_ledger(url)) as ledger:
-        assert ledger.alerts("sales") == ledger.histories()["sales"].alerts == (
-            Alert("the quota is nearly used up", NOW),)
+        assert (
+            ledger.alerts("sales")
+            == ledger.histories()["sales"].alerts
+            == (Alert("the quota is nearly used up", NOW),)
+        )
 
 
 def test_an_empty_file_becomes_a_ledger(url: str, path: Path) -> None:
@@ -238,7 +268,7 @@ def test_R5_a_ledger_damaged_inside_is_told(ledger: SqlLedger, url: str, path: P
         ledger.record("sales", INBOX, [collected(f"{batch}-{key}") for key in range(100)], NOW)
     ledger.close()
     damaged = bytearray(path.read_bytes())
-    damaged[20 * 4096:] = os.urandom(len(damaged) - 20 * 4096)
+    damaged[20 * 4096 :] = os.urandom(len(damaged) - 20 * 4096)
     path.write_bytes(damaged)
 
     opened = open_ledger(url)
@@ -288,15 +318,22 @@ def test_R5_a_ledger_that_vanished_is_not_begun_anew(url: str, path: Path) -> No
     ledger = open_ledger(url)
     ledger.close()  # it may be used again: connections are made anew
     path.unlink()
-    with pytest.raises(LedgerUnavailable, match="was removed, moved or replaced while mailcollector runs: put it back"):
+    with pytest.raises(
+        LedgerUnavailable,
+        match="was removed, moved or replaced while mailcollector runs: put it back",
+    ):
         ledger.histories()
     assert not path.exists()
 
 
-@pytest.mark.parametrize("how", ["removed", "moved", "replaced by an older one", "its directory moved"])
-def test_R5_a_ledger_that_is_not_in_its_place_any_more_is_not_written_to(url: str, path: Path, tmp_path: Path,
-                                                                         how: str) -> None:
-    """Whoever has it open could go on for as long as he runs; then nobody would know what was collected."""
+@pytest.mark.parametrize(
+    "how", ["removed", "moved", "replaced by an older one", "its directory moved"]
+)
+def test_R5_a_ledger_that_is_not_in_its_place_any_more_is_not_written_to(
+    url: str, path: Path, tmp_path: Path, how: str
+) -> None:
+    """Whoever has it open could go on for as long as he runs; then nobody would know what was
+    collected."""
     with closing(open_ledger(url)) as ledger:
         ledger.declare("sales", "digest", "new-keep", NOW)
         older = tmp_path / "older"
@@ -309,9 +346,14 @@ def test_R5_a_ledger_that_is_not_in_its_place_any_more_is_not_written_to(url: st
             older.rename(path)
         else:
             path.rename(tmp_path / "away")
-        for attempt in (ledger.histories, lambda: ledger.record("sales", INBOX, [collected("1")], NOW),
-                        lambda: ledger.declare("sales", "other", "new-keep", NOW)):
-            with pytest.raises(LedgerUnavailable, match="was removed, moved or replaced while mailcollector runs"):
+        for attempt in (
+            ledger.histories,
+            lambda: ledger.record("sales", INBOX, [collected("1")], NOW),
+            lambda: ledger.declare("sales", "other", "new-keep", NOW),
+        ):
+            with pytest.raises(
+                LedgerUnavailable, match="was removed, moved or replaced while mailcollector runs"
+            ):
                 attempt()
         if how == "its directory moved":
             (tmp_path / "elsewhere").rename(path.parent)
@@ -343,21 +385,45 @@ except LedgerUnavailable as error:
     told = set()
     for number in range(3, 7):
         done = subprocess.run(
-            ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(path), "-e", "trace=pread64", "-e",
-             f"inject=pread64:error=EIO:when={number}", sys.executable, "-c", program],
-            check=True, capture_output=True, text=True)
+            [
+                "strace",
+                "-f",
+                "-qq",
+                "-o",
+                "/dev/null",
+                "-P",
+                str(path),
+                "-e",
+                "trace=pread64",
+                "-e",
+                f"inject=pread64:error=EIO:when={number}",
+                sys.executable,
+                "-c",
+                program,
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         assert "restore it from a backup" not in done.stdout, number
         told.add(done.stdout.partition("(")[0].rpartition("sqlite3 ")[2].strip())
-    assert "could not be read, but is not damaged: the disk fails now and then; see the kernel's log" in told, told
+    assert (
+        "could not be read, but is not damaged: the disk fails now and then; see the kernel's log"
+        in told
+    ), told
 
 
-def test_a_new_ledger_is_not_made_below_a_mount_point_without_its_disk(tmp_path: Path,
-                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_ledger_is_not_made_below_a_mount_point_without_its_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "state").mkdir()
     fstab = tmp_path / "fstab"
     fstab.write_text(f"UUID=1 {tmp_path}/state ext4 defaults 0 2\n")
     monkeypatch.setattr(disk, "_FSTAB", fstab)
-    with pytest.raises(LedgerUnavailable, match=f"fstab has a file system for {tmp_path}/state, where none is mounted"):
+    with pytest.raises(
+        LedgerUnavailable,
+        match=f"fstab has a file system for {tmp_path}/state, where none is mounted",
+    ):
         open_ledger(f"sqlite:///{tmp_path}/state/deeper/ledger.sqlite3")
     assert list((tmp_path / "state").iterdir()) == []
     fstab.write_text(f"UUID=1 {tmp_path}/state ext4 noauto 0 2\n")
@@ -369,11 +435,18 @@ def test_M15_a_ledger_on_a_full_disk_is_told_as_that(tmp_path: Path) -> None:
     with Disk(mebibytes=8) as disk:
         url = f"sqlite:///{disk.mounted}/state/ledger.sqlite3"
         open_ledger(url).close()
-        with (disk.mounted / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        with (
+            (disk.mounted / "filler").open("wb", buffering=0) as filler,
+            contextlib.suppress(OSError),
+        ):
             while True:
                 filler.write(bytes(1024))
-        with pytest.raises(LedgerUnavailable, match="cannot grow: the disk is full; make room on it"), \
-                closing(open_ledger(url)) as ledger:
+        with (
+            pytest.raises(
+                LedgerUnavailable, match="cannot grow: the disk is full; make room on it"
+            ),
+            closing(open_ledger(url)) as ledger,
+        ):
             ledger.declare("sales", "digest", "new-keep", NOW)
         (disk.mounted / "filler").unlink()
         with closing(open_ledger(url)) as ledger:

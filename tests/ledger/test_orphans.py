@@ -10,7 +10,16 @@ from reconciler.ledger import SqlLedger
 from reconciler.ledger.schema import deliveries, messages
 from reconciler.model.messages import Fingerprint
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
-from tests.ledger.samples import ACCOUNT, INBOX, MAILBOX, NOW, collected, failed, fingerprint, parked
+from tests.ledger.samples import (
+    ACCOUNT,
+    INBOX,
+    MAILBOX,
+    NOW,
+    collected,
+    failed,
+    fingerprint,
+    parked,
+)
 
 MOVED = replace(INBOX, account=replace(ACCOUNT, host="moved.example.org"))
 COLLECTED, PRESUMED = MessageState.COLLECTED, MessageState.PRESUMED
@@ -25,7 +34,9 @@ def begun(key: str) -> Record:
 
 
 def listed(key: str, text: str) -> Record:
-    return Record(key, MessageState.LISTED, 100, fingerprint=Fingerprint(fingerprint(text).header, ""))
+    return Record(
+        key, MessageState.LISTED, 100, fingerprint=Fingerprint(fingerprint(text).header, "")
+    )
 
 
 def test_nothing_is_orphaned_in_a_folder_that_is_listed(ledger: SqlLedger) -> None:
@@ -36,24 +47,40 @@ def test_nothing_is_orphaned_in_a_folder_that_is_listed(ledger: SqlLedger) -> No
 
 
 @pytest.mark.parametrize("other", [MOVED, replace(INBOX, validity=8), MAILBOX, INBOX.renumbered()])
-def test_I9_P15_Y18_what_is_known_of_other_folders_is_found_by_header(ledger: SqlLedger, other: object) -> None:
+def test_I9_P15_Y18_what_is_known_of_other_folders_is_found_by_header(
+    ledger: SqlLedger, other: object
+) -> None:
     ledger.record("sales", INBOX, [collected(str(key)) for key in range(600)], NOW)
-    ledger.record("sales", INBOX, [begun("b"), replace(failed("f", "a@x"), fingerprint=fingerprint("f"))], NOW)
+    ledger.record(
+        "sales", INBOX, [begun("b"), replace(failed("f", "a@x"), fingerprint=fingerprint("f"))], NOW
+    )
     assert ledger.orphaned("sales", [other])  # type: ignore[list-item]
 
     found = ledger.orphans("sales", [other], headers("3", "f", "b", "never"))  # type: ignore[list-item]
 
     assert [(orphan.folder, orphan.fingerprint) for orphan in found] == [
-        (INBOX, fingerprint("3")), (INBOX, fingerprint("b")), (INBOX, fingerprint("f"))]
+        (INBOX, fingerprint("3")),
+        (INBOX, fingerprint("b")),
+        (INBOX, fingerprint("f")),
+    ]
     assert [orphan.entry for orphan in found] == [
         Entry("3", COLLECTED, content=fingerprint("3").content),
         Entry("b", MessageState.BEGUN, content=fingerprint("b").content),
-        Entry("f", MessageState.FAILED, attempts=1, delivered=frozenset({"a@x"}), reason="451 later",
-              content=fingerprint("f").content)]
+        Entry(
+            "f",
+            MessageState.FAILED,
+            attempts=1,
+            delivered=frozenset({"a@x"}),
+            reason="451 later",
+            content=fingerprint("f").content,
+        ),
+    ]
     assert len(ledger.orphans("sales", [other], headers(*map(str, range(600))))) == 600  # type: ignore[list-item]
 
 
-def test_no_orphans_deleted_or_never_seen_or_of_another_collector_or_epoch(ledger: SqlLedger) -> None:
+def test_no_orphans_deleted_or_never_seen_or_of_another_collector_or_epoch(
+    ledger: SqlLedger,
+) -> None:
     ledger.declare("info", "digest", "new-keep", NOW)
     ledger.record("info", INBOX, [collected("i")], NOW)
     ledger.record("sales", INBOX, [collected("d"), listed("l", "l"), parked("p"), failed("f")], NOW)
@@ -75,7 +102,10 @@ def test_an_adopted_record_goes_on_with_its_deliveries(ledger: SqlLedger) -> Non
 
     assert list(ledger.known("sales", INBOX)) == ["2"]
     assert dict(ledger.known("sales", MOVED)) == {
-        "70": Entry("70", PRESUMED, content=fingerprint("1").content, delivered=frozenset({"a@x", "b@x"}))}
+        "70": Entry(
+            "70", PRESUMED, content=fingerprint("1").content, delivered=frozenset({"a@x", "b@x"})
+        )
+    }
     assert ledger.orphans("sales", [MOVED], headers("1")) == []
     assert ledger.histories()["sales"].size == 2
     with ledger.reading() as connection:
@@ -87,7 +117,12 @@ def test_many_are_adopted_in_one_commit(ledger: SqlLedger) -> None:
     orphans = ledger.orphans("sales", [MOVED], headers(*map(str, range(1200))))
     commits: list[object] = []
     event.listen(ledger._engine, "commit", commits.append)
-    ledger.adopt("sales", MOVED, [Adoption(orphan, f"n{orphan.entry.key}", COLLECTED) for orphan in orphans], NOW)
+    ledger.adopt(
+        "sales",
+        MOVED,
+        [Adoption(orphan, f"n{orphan.entry.key}", COLLECTED) for orphan in orphans],
+        NOW,
+    )
     assert len(commits) == 1
     assert ledger.known("sales", MOVED).keys() == {f"n{key}" for key in range(1200)}
     assert not ledger.known("sales", INBOX)
@@ -97,7 +132,12 @@ def test_many_are_adopted_in_one_commit(ledger: SqlLedger) -> None:
 def test_what_was_only_looked_at_or_tried_makes_room(ledger: SqlLedger, before: Record) -> None:
     ledger.record("sales", INBOX, [collected("1")], NOW)
     ledger.record("sales", MOVED, [before], NOW)
-    ledger.adopt("sales", MOVED, [Adoption(ledger.orphans("sales", [MOVED], headers("1"))[0], "70", COLLECTED)], NOW)
+    ledger.adopt(
+        "sales",
+        MOVED,
+        [Adoption(ledger.orphans("sales", [MOVED], headers("1"))[0], "70", COLLECTED)],
+        NOW,
+    )
     assert dict(ledger.known("sales", MOVED)) == {"70": Entry("70", COLLECTED)}
     with ledger.reading() as connection:
         assert connection.execute(select(func.count()).select_from(messages)).scalar() == 1
@@ -107,17 +147,27 @@ def test_a_key_that_stood_for_another_message_stands_for_one_more(ledger: SqlLed
     ledger.record("sales", INBOX, [collected("1")], NOW)
     ledger.record("sales", MAILBOX, [collected("u")], NOW)
     ledger.record_deleted("sales", MAILBOX, ["u"], NOW)
-    ledger.adopt("sales", MAILBOX, [Adoption(ledger.orphans("sales", [MAILBOX], headers("1"))[0], "u", COLLECTED)], NOW)
+    ledger.adopt(
+        "sales",
+        MAILBOX,
+        [Adoption(ledger.orphans("sales", [MAILBOX], headers("1"))[0], "u", COLLECTED)],
+        NOW,
+    )
     assert dict(ledger.known("sales", MAILBOX)) == {"u": Entry("u", COLLECTED, occurrence=1)}
 
 
 def test_what_was_only_looked_at_is_not_remembered_as_history(ledger: SqlLedger) -> None:
     ledger.record("sales", INBOX, [listed("1", "1"), begun("2")], NOW)
-    assert ledger.known("sales", INBOX)["1"] == Entry("1", MessageState.LISTED, header=fingerprint("1").header)
+    assert ledger.known("sales", INBOX)["1"] == Entry(
+        "1", MessageState.LISTED, header=fingerprint("1").header
+    )
     assert ledger.histories()["sales"].size == 1
     ledger.record("sales", INBOX, [collected("1"), collected("2")], NOW)
     assert ledger.histories()["sales"].size == 2
-    assert dict(ledger.known("sales", INBOX)) == {"1": Entry("1", COLLECTED), "2": Entry("2", COLLECTED)}
+    assert dict(ledger.known("sales", INBOX)) == {
+        "1": Entry("1", COLLECTED),
+        "2": Entry("2", COLLECTED),
+    }
 
 
 def test_I11_P3_the_latest_numbering_of_a_folder_is_the_current_one(ledger: SqlLedger) -> None:

@@ -1,4 +1,5 @@
-"""What the control loop keeps: declarations, histories, sessions, back-offs, last good manifests."""
+"""What the control loop keeps: declarations, histories, sessions, back-offs, last good
+manifests."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ def test_a_changed_digest_raises_the_generation(ledger: SqlLedger) -> None:
     assert ledger.declare("sales", "digest", "new-keep", NOW) == Declared("sales", 3, 1)
 
 
-def test_a_change_into_all_delete_begins_an_epoch_and_no_other_change_does(ledger: SqlLedger) -> None:
+def test_a_change_into_all_delete_begins_an_epoch_and_no_other_change_does(
+    ledger: SqlLedger,
+) -> None:
     ledger.record("sales", INBOX, [collected("1")], NOW)
 
     assert ledger.declare("sales", "2", "new-delete", NOW).epoch == 1
@@ -58,8 +61,10 @@ def test_a_retired_collector_is_forgotten_after_30_days(ledger: SqlLedger) -> No
     run_for(ledger, 30)
 
     with ledger.reading() as connection:
-        counts = [connection.execute(select(func.count()).select_from(table)).scalar()
-                  for table in (collectors, accounts, folders, messages, deliveries, sessions)]
+        counts = [
+            connection.execute(select(func.count()).select_from(table)).scalar()
+            for table in (collectors, accounts, folders, messages, deliveries, sessions)
+        ]
     assert counts == [1, 1, 1, 2, 1, 1]
     assert ledger.declare("sales", "other", "new-keep", NOW) == Declared("sales", 1, 1)
 
@@ -75,7 +80,9 @@ def test_expire_drops_what_former_epochs_remembered(ledger: SqlLedger) -> None:
         assert connection.execute(select(messages.c.key)).scalars().all() == ["2"]
 
 
-def test_expire_goes_on_until_all_is_forgotten(ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expire_goes_on_until_all_is_forgotten(
+    ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("reconciler.ledger.sessions._AT_ONCE", 3)
     ledger.record("sales", INBOX, [collected(str(key)) for key in range(10)], NOW)
     ledger.clear("sales", NOW)
@@ -87,9 +94,21 @@ def test_expire_goes_on_until_all_is_forgotten(ledger: SqlLedger, monkeypatch: p
 
 
 def test_sessions_come_newest_first_as_they_were(ledger: SqlLedger) -> None:
-    told = SessionReport(NOW, NOW + timedelta(seconds=3), Outcome.FAILED, listed=10, collected=1,
-                         skipped_reasons={"collected-before": 2, "too-large": 3}, parked=1, failed=1, left=2,
-                         deleted=4, bytes=1 << 40, error=Failure("Throttled", "слишком часто", 60.0), notes=("a", "b"))
+    told = SessionReport(
+        NOW,
+        NOW + timedelta(seconds=3),
+        Outcome.FAILED,
+        listed=10,
+        collected=1,
+        skipped_reasons={"collected-before": 2, "too-large": 3},
+        parked=1,
+        failed=1,
+        left=2,
+        deleted=4,
+        bytes=1 << 40,
+        error=Failure("Throttled", "слишком часто", 60.0),
+        notes=("a", "b"),
+    )
     ledger.record_session("sales", session(1))
     ledger.record_session("sales", told)
 
@@ -100,7 +119,9 @@ def test_sessions_come_newest_first_as_they_were(ledger: SqlLedger) -> None:
 
 def test_totals_and_the_last_session_come_with_the_history(ledger: SqlLedger) -> None:
     ledger.declare("info", "digest", "new-keep", NOW)
-    ledger.record_session("sales", session(1, listed=5, collected=3, failed=2, deleted=1, bytes=300))
+    ledger.record_session(
+        "sales", session(1, listed=5, collected=3, failed=2, deleted=1, bytes=300)
+    )
     ledger.record_session("sales", session(2, listed=1, collected=1, bytes=100))
 
     histories = ledger.histories()
@@ -108,7 +129,9 @@ def test_totals_and_the_last_session_come_with_the_history(ledger: SqlLedger) ->
     assert list(histories) == ["info", "sales"]
     assert histories["info"].last_session is None
     assert histories["sales"].last_session == session(2, listed=1, collected=1, bytes=100)
-    assert histories["sales"].totals == Totals(sessions=2, collected=4, failed=2, deleted=1, bytes=400)
+    assert histories["sales"].totals == Totals(
+        sessions=2, collected=4, failed=2, deleted=1, bytes=400
+    )
     with pytest.raises(LedgerUnavailable, match="does not know the collector nobody"):
         ledger.record_session("nobody", session())
 
@@ -130,7 +153,9 @@ def test_parked_messages_are_listed_oldest_first_until_they_are_gone(ledger: Sql
     ledger.record_deleted("sales", MAILBOX, ["5"], NOW)
 
     assert ledger.parked("sales") == [
-        ParkedMessage("", "1", 100, "unknown-mailbox", NOW), ParkedMessage("INBOX", "2", 100, "later", NOW + DAY)]
+        ParkedMessage("", "1", 100, "unknown-mailbox", NOW),
+        ParkedMessage("INBOX", "2", 100, "later", NOW + DAY),
+    ]
     assert len(ledger.parked("sales", 1)) == 1
     ledger.clear("sales", NOW)
     assert ledger.parked("sales") == []
@@ -144,7 +169,9 @@ def test_unparked_messages_are_tried_again_and_keep_who_has_them(ledger: SqlLedg
     assert ledger.unpark("sales") == 0
 
     known = ledger.known("sales", INBOX)
-    assert known["1"] == Entry("1", MessageState.FAILED, delivered=frozenset({"a@x"}), reason="unknown-mailbox")
+    assert known["1"] == Entry(
+        "1", MessageState.FAILED, delivered=frozenset({"a@x"}), reason="unknown-mailbox"
+    )
     assert known["2"].attempts == 1
     assert known["3"] == Entry("3", MessageState.COLLECTED)
 
@@ -172,16 +199,34 @@ def test_last_good_manifests_are_replaced_and_forgotten(ledger: SqlLedger) -> No
 
 def test_histories_of_many_collectors(ledger: SqlLedger) -> None:
     with ledger.writing() as connection:
-        connection.execute(collectors.insert(), [
-            {"name": f"c{number}", "generation": 1, "digest": "d", "mode": "new-keep", "epoch": 1, "declared_at": NOW,
-             "remembered": 0, "sessions": 0, "collected": 0, "failed": 0, "deleted": 0, "bytes": 0}
-            for number in range(2000)])
+        connection.execute(
+            collectors.insert(),
+            [
+                {
+                    "name": f"c{number}",
+                    "generation": 1,
+                    "digest": "d",
+                    "mode": "new-keep",
+                    "epoch": 1,
+                    "declared_at": NOW,
+                    "remembered": 0,
+                    "sessions": 0,
+                    "collected": 0,
+                    "failed": 0,
+                    "deleted": 0,
+                    "bytes": 0,
+                }
+                for number in range(2000)
+            ],
+        )
 
     assert len(ledger.histories()) == 2001
     assert len(ledger.histories(f"c{number}" for number in range(1500))) == 1500
 
 
-STANDING = Standing("[[\"INBOX\",7,4,3,0]]", "digest", NOW, 3, {"collected-before": 2, "too-large": 1}, 0)
+STANDING = Standing(
+    '[["INBOX",7,4,3,0]]', "digest", NOW, 3, {"collected-before": 2, "too-large": 1}, 0
+)
 
 
 def test_a_standing_is_kept_as_it_was(ledger: SqlLedger) -> None:
@@ -195,15 +240,23 @@ def test_a_standing_is_kept_as_it_was(ledger: SqlLedger) -> None:
     assert ledger.standing("sales") == STANDING
 
 
-@pytest.mark.parametrize("change", [
-    lambda ledger: ledger.record("sales", INBOX, [collected("9")], NOW),
-    lambda ledger: ledger.record_deleted("sales", INBOX, ["1"], NOW),
-    lambda ledger: ledger.unpark("sales"),
-    lambda ledger: ledger.clear("sales", NOW),
-    lambda ledger: ledger.declare("sales", "other", "new-keep", NOW),
-    lambda ledger: (ledger.retire("sales", NOW), ledger.declare("sales", "digest", "new-keep", NOW)),
-])
-def test_whatever_is_recorded_ends_a_standing(ledger: SqlLedger, change: Callable[[SqlLedger], object]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ledger: ledger.record("sales", INBOX, [collected("9")], NOW),
+        lambda ledger: ledger.record_deleted("sales", INBOX, ["1"], NOW),
+        lambda ledger: ledger.unpark("sales"),
+        lambda ledger: ledger.clear("sales", NOW),
+        lambda ledger: ledger.declare("sales", "other", "new-keep", NOW),
+        lambda ledger: (
+            ledger.retire("sales", NOW),
+            ledger.declare("sales", "digest", "new-keep", NOW),
+        ),
+    ],
+)
+def test_whatever_is_recorded_ends_a_standing(
+    ledger: SqlLedger, change: Callable[[SqlLedger], object]
+) -> None:
     ledger.record("sales", INBOX, [collected("1")], NOW)
     ledger.keep_standing("sales", 1, STANDING)
     change(ledger)
@@ -216,7 +269,9 @@ def test_a_standing_of_an_older_epoch_is_not_kept(ledger: SqlLedger) -> None:
     assert ledger.standing("sales") is None
 
 
-def test_M8_what_was_retired_by_a_clock_that_was_ahead_is_kept_30_days_from_now(ledger: SqlLedger) -> None:
+def test_M8_what_was_retired_by_a_clock_that_was_ahead_is_kept_30_days_from_now(
+    ledger: SqlLedger,
+) -> None:
     ledger.declare("sales", "digest", "new-keep", NOW)
     ledger.retire("sales", NOW + 400 * DAY)
     run_for(ledger, 29)
@@ -227,7 +282,8 @@ def test_M8_what_was_retired_by_a_clock_that_was_ahead_is_kept_30_days_from_now(
 
 @pytest.mark.parametrize("days", [40, 1100, 20_000])
 def test_R2_a_clock_that_jumps_ahead_forgets_nothing_at_once(ledger: SqlLedger, days: int) -> None:
-    """A start by a wrong clock, or a day of it, and every removed collector's mail would come again."""
+    """A start by a wrong clock, or a day of it, and every removed collector's mail would come
+    again."""
     ledger.record("sales", INBOX, [collected("1")], NOW)
     ledger.retire("sales", NOW)
     for hours in (0, 6, 12, 18, 24):

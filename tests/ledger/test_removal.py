@@ -16,8 +16,11 @@ def test_D6_remove_takes_no_lease_from_whoever_collects(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
     with closing(open_ledger(url)) as collecting:
         collecting.take()
-        collecting.save_last_good([LastGood("MailCollector", name, "f", 1, "/", "{}") for name in ("a", "b")], [],
-                                  datetime.now(UTC))
+        collecting.save_last_good(
+            [LastGood("MailCollector", name, "f", 1, "/", "{}") for name in ("a", "b")],
+            [],
+            datetime.now(UTC),
+        )
         confirm_removed(Settings(tmp_path, url), "a")
         collecting.hold()
         assert [good.name for good in collecting.last_good()] == ["b"]

@@ -12,7 +12,9 @@ def test_everything_goes_along_and_keeps_its_identity(ledger: SqlLedger) -> None
     assert list(ledger.known("orders", INBOX)) == ["1"]
     assert ledger.identity("orders") == ("sales", 1)
     assert list(ledger.histories()) == ["orders"]
-    assert list(ledger.rename({"sales": "orders"})) == ["sales"]  # a crash before the rest was recorded
+    assert list(ledger.rename({"sales": "orders"})) == [
+        "sales"
+    ]  # a crash before the rest was recorded
     assert list(ledger.rename({"orders": "sales"})) == ["orders"]  # git revert
     assert ledger.identity("sales") == ("sales", 1)
     assert ledger.histories(["sales"])["sales"].size == 1

@@ -17,17 +17,32 @@ def read(head: bytes) -> list[tuple[str, str, int]]:
 
 
 def test_fields_with_their_lines() -> None:
-    head = (b"From a@b Sun Nov 22 22:40:00 2026\nA: 1\r\n\t2\r\n  3\r\nno field\n no value\nB : \xd0\xb9\xff\n"
-            b"C:\n\nD: body\n")
+    head = (
+        b"From a@b Sun Nov 22 22:40:00 2026\nA: 1\r\n\t2\r\n  3\r\nno field\n no value\nB : \xd0\xb9\xff\n"
+        b"C:\n\nD: body\n"
+    )
     assert read(head) == [("A", "1\t2  3", 2), ("B", "й\udcff", 7), ("C", "", 8)]
 
 
-@pytest.mark.parametrize(("head", "expected"), [
-    (b"", []), (b"\n", []), (b"\r\n", []), (b" A: 1\n", []), (b"A: 1", [("A", "1", 1)]),
-    (b"A: 1\r\r\n\nB: 2", [("A", "1", 1)]), (b"A: 1\n\r\nB: 2", [("A", "1", 1)]), (b": 1\n", []),
-    (b"A\0: 1\nB: \0\r2\n", [("B", "\0\r2", 2)]), (b"A: 1\rB: 2\n", [("A", "1\rB: 2", 1)]),
-    (b"A b: 1\n", []), (b"A:1\n \n", [("A", "1", 1)]), (b"A:\n ", [("A", "", 1)]), ("Й: 1\n".encode(), []),
-])
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"", []),
+        (b"\n", []),
+        (b"\r\n", []),
+        (b" A: 1\n", []),
+        (b"A: 1", [("A", "1", 1)]),
+        (b"A: 1\r\r\n\nB: 2", [("A", "1", 1)]),
+        (b"A: 1\n\r\nB: 2", [("A", "1", 1)]),
+        (b": 1\n", []),
+        (b"A\0: 1\nB: \0\r2\n", [("B", "\0\r2", 2)]),
+        (b"A: 1\rB: 2\n", [("A", "1\rB: 2", 1)]),
+        (b"A b: 1\n", []),
+        (b"A:1\n \n", [("A", "1", 1)]),
+        (b"A:\n ", [("A", "", 1)]),
+        ("Й: 1\n".encode(), []),
+    ],
+)
 def test_odd_blocks(head: bytes, expected: list[tuple[str, str, int]]) -> None:
     assert read(head) == expected
 

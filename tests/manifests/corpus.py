@@ -1,8 +1,9 @@
 """The corpus: valid manifests, and invalid ones with what is to be said of them.
 
-Beside `invalid/NAME.yaml`, or a directory `invalid/NAME` whose files are judged together, stands `NAME.expected.json`.
-`python -m tests.manifests.corpus` writes these anew: read the difference before it is committed. Features that a later
-version brings are left out, so that they can come without touching the corpus.
+Beside `invalid/NAME.yaml`, or a directory `invalid/NAME` whose files are judged together, stands
+`NAME.expected.json`. `python -m tests.manifests.corpus` writes these anew: read the difference
+before it is committed. Features that a later version brings are left out, so that they can come
+without touching the corpus.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ INVALID = sorted(path for path in (ROOT / "invalid").iterdir() if path.suffix !=
 
 
 def said(path: Path) -> list[dict[str, Any]]:
-    """What `validate` says of a file or directory of the corpus, files named from the corpus' own directory."""
+    """What `validate` says of a file or directory of the corpus, files named from the corpus' own
+    directory."""
     with chdir(path.parent):
-        return [diagnostic.as_json() for diagnostic in validate([Path(path.name)]) if diagnostic.rule != RULE]
+        return [
+            diagnostic.as_json()
+            for diagnostic in validate([Path(path.name)])
+            if diagnostic.rule != RULE
+        ]
 
 
 def expectation(path: Path) -> Path:

@@ -1,10 +1,12 @@
 """Bytes that nobody would write, through everything that reads manifests.
 
-Real manifests are changed at random: bits, pieces, values that readers of YAML disagree about, encodings, line ends,
-names. What comes of it goes the whole way: validated and reported, looked at, decided on, recorded and recalled,
-planned, shown, and edited. Whatever is neither accepted nor a diagnostic of its file is a defect of ours.
+Real manifests are changed at random: bits, pieces, values that readers of YAML disagree about,
+encodings, line ends, names. What comes of it goes the whole way: validated and reported, looked at,
+decided on, recorded and recalled, planned, shown, and edited. Whatever is neither accepted nor a
+diagnostic of its file is a defect of ours.
 
-`python -m tests.manifests.fuzz --seconds 600` goes on for as long, over several processes, and keeps what fails.
+`python -m tests.manifests.fuzz --seconds 600` goes on for as long, over several processes, and
+keeps what fails.
 """
 
 from __future__ import annotations
@@ -58,47 +60,268 @@ LONGEST = 3.0
 GOOD = VALID[0].parent / "minimal.yaml"
 
 SCALARS = [
-    b"0x" + b"f" * 300, b"0o777", b"0777", b"08", b"0b1011", b"1_000", b"190:20:30", b"12:30:45", b"2026-01-01",
-    b"2001-12-14t21:59:43.10-05:00", b"1e400", b"-1e400", b".inf", b"-.Inf", b".nan", b"-0", b"+1", b"1.", b".5",
-    b"9" * 400, b"9223372036854775808", b"18446744073709551616", b"1e18", b"NaN", b"yes", b"No", b"on", b"~", b"null",
-    b"Null", b"=", b"<<", b"!!python/object/apply:os.system [id]", b"!!binary aGFsbG8=", b"!!set {a, b}",
-    b"!!omap [a: 1]", b"!!float 1", b"!!int 0x1f", b"!!timestamp 2026-01-01", b"!<tag:yaml.org,2002:str> x",
-    b"!e!x y", b"&a x", b"*a", b"*b", b'"\\x00"', b'"\\ud800"', b'"\\U0010ffff"', b'"\\uFEFF"', b'"\\L\\P\\N\\_"',
-    b'"\\e[2J"', b'"\\u202e"', b"'it''s'", b"|+\n  a\n\n", b">-\n  b\n", b"|9\n x", b"[]", b"{}", b"[[[[]]]]",
-    b"{a: {a: {a: {}}}}", b"? x", b"- x", b"%", b"@x", b"`x`", b"#", b"x #y", "Почта".encode(), "икс.рф".encode(),
-    b"xn--zckzah", b"xn--", b"xn--a", "\u0130".encode(), "\u00df.example".encode(), "a\u0301".encode(), b"a" * 70_000,
-    b"[" * 100, b"{" * 100, b"1" * 5000, b"\xc3\x28", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xef\xbf\xbe",
-    b"\xe2\x80\xa8", b"\xc2\x85", b"-rf", b"../../etc/passwd", b"/dev/zero", b"5s", b"99999999999999999999d", b"1h1h",
-    b"0s", b"-5m", b"1d24h", b"5mib", b"1e3MiB", b"0", b"-1", b"1.5", b"999999999999GiB", b"::1", b"127.1", b"0x7f.1",
-    b"1.2.3.4.", b"[::1]", b"fe80::1%eth0", b"::ffff:127.0.0.1", b"a..b", b".", b"-", b"a@b@c", b"@", b"a@",
-    b'"a b"@c', b"*", b"**", b"Lists/*/*", b"\\Junk", b"{domain}", b"{local}", b"{x}", b"{", b"/{domain}/../{local}",
-    b"sha256:", b"sha256:" + b"0g" * 32, b"00:" * 31 + b"00",
+    b"0x" + b"f" * 300,
+    b"0o777",
+    b"0777",
+    b"08",
+    b"0b1011",
+    b"1_000",
+    b"190:20:30",
+    b"12:30:45",
+    b"2026-01-01",
+    b"2001-12-14t21:59:43.10-05:00",
+    b"1e400",
+    b"-1e400",
+    b".inf",
+    b"-.Inf",
+    b".nan",
+    b"-0",
+    b"+1",
+    b"1.",
+    b".5",
+    b"9" * 400,
+    b"9223372036854775808",
+    b"18446744073709551616",
+    b"1e18",
+    b"NaN",
+    b"yes",
+    b"No",
+    b"on",
+    b"~",
+    b"null",
+    b"Null",
+    b"=",
+    b"<<",
+    b"!!python/object/apply:os.system [id]",
+    b"!!binary aGFsbG8=",
+    b"!!set {a, b}",
+    b"!!omap [a: 1]",
+    b"!!float 1",
+    b"!!int 0x1f",
+    b"!!timestamp 2026-01-01",
+    b"!<tag:yaml.org,2002:str> x",
+    b"!e!x y",
+    b"&a x",
+    b"*a",
+    b"*b",
+    b'"\\x00"',
+    b'"\\ud800"',
+    b'"\\U0010ffff"',
+    b'"\\uFEFF"',
+    b'"\\L\\P\\N\\_"',
+    b'"\\e[2J"',
+    b'"\\u202e"',
+    b"'it''s'",
+    b"|+\n  a\n\n",
+    b">-\n  b\n",
+    b"|9\n x",
+    b"[]",
+    b"{}",
+    b"[[[[]]]]",
+    b"{a: {a: {a: {}}}}",
+    b"? x",
+    b"- x",
+    b"%",
+    b"@x",
+    b"`x`",
+    b"#",
+    b"x #y",
+    "Почта".encode(),
+    "икс.рф".encode(),
+    b"xn--zckzah",
+    b"xn--",
+    b"xn--a",
+    "\u0130".encode(),
+    "\u00df.example".encode(),
+    "a\u0301".encode(),
+    b"a" * 70_000,
+    b"[" * 100,
+    b"{" * 100,
+    b"1" * 5000,
+    b"\xc3\x28",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\xef\xbf\xbe",
+    b"\xe2\x80\xa8",
+    b"\xc2\x85",
+    b"-rf",
+    b"../../etc/passwd",
+    b"/dev/zero",
+    b"5s",
+    b"99999999999999999999d",
+    b"1h1h",
+    b"0s",
+    b"-5m",
+    b"1d24h",
+    b"5mib",
+    b"1e3MiB",
+    b"0",
+    b"-1",
+    b"1.5",
+    b"999999999999GiB",
+    b"::1",
+    b"127.1",
+    b"0x7f.1",
+    b"1.2.3.4.",
+    b"[::1]",
+    b"fe80::1%eth0",
+    b"::ffff:127.0.0.1",
+    b"a..b",
+    b".",
+    b"-",
+    b"a@b@c",
+    b"@",
+    b"a@",
+    b'"a b"@c',
+    b"*",
+    b"**",
+    b"Lists/*/*",
+    b"\\Junk",
+    b"{domain}",
+    b"{local}",
+    b"{x}",
+    b"{",
+    b"/{domain}/../{local}",
+    b"sha256:",
+    b"sha256:" + b"0g" * 32,
+    b"00:" * 31 + b"00",
 ]
 LINES = [
-    b"---", b"...", b"--- !x", b"--- |", b"%YAML 1.1", b"%YAML 1.3", b"%YAML 9.9", b"%TAG ! tag:x,2000:",
-    b"%TAG !e! tag:e,2000:", b"%FOO", b"<<: *a", b"<<: {a: 1}", b"? [a, b]\n: c", b"? {a: b}\n: c", b"? *a\n: 1",
-    b"a: &a [*a]", b"a: &a {<<: *a}", b"spec: {}", b"spec:", b"kind: Destination", b"kind: Template",
-    b"kind: [MailCollector]", b"kind: Policy", b"apiVersion: mailcollector/v2", b"apiVersion: mailcollector.dev/v1",
-    b"metadata: {name: x, name: x}", b"metadata: {name: [x]}", b"metadata: x", b"\t", b"\ta: b", b"  - - - - x",
-    b"- - - ? : -", b"a: b: c", b'"a": "b" c', b"&x &y a: b", b"!a !b c", b"# -*- coding: latin-1 -*-",
-    b"# yaml-language-server: $schema=\x1b[2J", b"\xef\xbb\xbf", b"\x00", b"key: |\n\n\n", b"{a, b: c, [d]: e}",
+    b"---",
+    b"...",
+    b"--- !x",
+    b"--- |",
+    b"%YAML 1.1",
+    b"%YAML 1.3",
+    b"%YAML 9.9",
+    b"%TAG ! tag:x,2000:",
+    b"%TAG !e! tag:e,2000:",
+    b"%FOO",
+    b"<<: *a",
+    b"<<: {a: 1}",
+    b"? [a, b]\n: c",
+    b"? {a: b}\n: c",
+    b"? *a\n: 1",
+    b"a: &a [*a]",
+    b"a: &a {<<: *a}",
+    b"spec: {}",
+    b"spec:",
+    b"kind: Destination",
+    b"kind: Template",
+    b"kind: [MailCollector]",
+    b"kind: Policy",
+    b"apiVersion: mailcollector/v2",
+    b"apiVersion: mailcollector.dev/v1",
+    b"metadata: {name: x, name: x}",
+    b"metadata: {name: [x]}",
+    b"metadata: x",
+    b"\t",
+    b"\ta: b",
+    b"  - - - - x",
+    b"- - - ? : -",
+    b"a: b: c",
+    b'"a": "b" c',
+    b"&x &y a: b",
+    b"!a !b c",
+    b"# -*- coding: latin-1 -*-",
+    b"# yaml-language-server: $schema=\x1b[2J",
+    b"\xef\xbb\xbf",
+    b"\x00",
+    b"key: |\n\n\n",
+    b"{a, b: c, [d]: e}",
     b"[a, b: c]",
 ]
 NAMES = [
-    b"-rf.yaml", b"--help.yaml", b"a b.yaml", b"a\nb.yaml", b"a\x1b[2Jb.yaml", b"\xff.yaml", b"x" * 250 + b".yaml",
-    b"%s%n.yml", b"$(id).yaml", b"A.yaml", "\u202e.yaml".encode(), "\ud55c.yml".encode(), b"a.yaml.yaml", b".yaml",
-    b"a~.yaml", b"'.yaml", b'".yaml', b"\\.yaml", b"a\\nb.yaml", b"*.yaml", b"?.yml", b"\xed\xa0\x80.yaml",
+    b"-rf.yaml",
+    b"--help.yaml",
+    b"a b.yaml",
+    b"a\nb.yaml",
+    b"a\x1b[2Jb.yaml",
+    b"\xff.yaml",
+    b"x" * 250 + b".yaml",
+    b"%s%n.yml",
+    b"$(id).yaml",
+    b"A.yaml",
+    "\u202e.yaml".encode(),
+    "\ud55c.yml".encode(),
+    b"a.yaml.yaml",
+    b".yaml",
+    b"a~.yaml",
+    b"'.yaml",
+    b'".yaml',
+    b"\\.yaml",
+    b"a\\nb.yaml",
+    b"*.yaml",
+    b"?.yml",
+    b"\xed\xa0\x80.yaml",
 ]
 KEYS = [
-    b"spec", b"source", b"host", b"port", b"password", b"oauth2", b"file", b"env", b"command", b"value", b"name",
-    b"labels", b"annotations", b"from", b"overridable", b"folders", b"collect", b"interval", b"limit", b"mode",
-    b"push", b"maxMessageSize", b"recipient", b"forwardTo", b"detect", b"aliases", b"mailboxes", b"destination",
-    b"maildir", b"path", b"lmtp", b"smtp", b"socket", b"default", b"tls", b"caFile", b"fingerprint", b"username",
-    b"address", b"title", b"enabled", b"provider", b"tokenUrl", b"clientSecret", b"refreshToken", b"kind",
-    b"apiVersion", b"metadata", b"to", b"header", b"stripPrefix", b"timeout", b"protocol",
+    b"spec",
+    b"source",
+    b"host",
+    b"port",
+    b"password",
+    b"oauth2",
+    b"file",
+    b"env",
+    b"command",
+    b"value",
+    b"name",
+    b"labels",
+    b"annotations",
+    b"from",
+    b"overridable",
+    b"folders",
+    b"collect",
+    b"interval",
+    b"limit",
+    b"mode",
+    b"push",
+    b"maxMessageSize",
+    b"recipient",
+    b"forwardTo",
+    b"detect",
+    b"aliases",
+    b"mailboxes",
+    b"destination",
+    b"maildir",
+    b"path",
+    b"lmtp",
+    b"smtp",
+    b"socket",
+    b"default",
+    b"tls",
+    b"caFile",
+    b"fingerprint",
+    b"username",
+    b"address",
+    b"title",
+    b"enabled",
+    b"provider",
+    b"tokenUrl",
+    b"clientSecret",
+    b"refreshToken",
+    b"kind",
+    b"apiVersion",
+    b"metadata",
+    b"to",
+    b"header",
+    b"stripPrefix",
+    b"timeout",
+    b"protocol",
 ]
-ODD = [b"\0", b"\x85", b"\xff", b"\t", b"\r", b"\x1b", b"\x7f", b"\xef\xbb\xbf", b"\xe2\x80\xa9",
-       *(bytes([byte]) for byte in b":-&*!|%?{]\"'")]
+ODD = [
+    b"\0",
+    b"\x85",
+    b"\xff",
+    b"\t",
+    b"\r",
+    b"\x1b",
+    b"\x7f",
+    b"\xef\xbb\xbf",
+    b"\xe2\x80\xa9",
+    *(bytes([byte]) for byte in b":-&*!|%?{]\"'"),
+]
 ENCODINGS = ["utf-16", "utf-16-be", "utf-32", "utf-7", "utf-8-sig", "latin-1"]
 _VALUE = re.compile(rb"(?<=: )[^\n{}\[\],]+|(?<=- )[^\n]+")
 _KEY = re.compile(rb"(?<![A-Za-z0-9])[A-Za-z0-9]{1,40}(?=:)")
@@ -111,18 +334,35 @@ class Mutator:
         self.random = random.Random(seed)
         self.corpus = [path.read_bytes() for path in VALID]
         self.corpus += [path.read_bytes() for path in INVALID if path.is_file()]
-        self.corpus += [content for name, (content, _) in BYTES.items()
-                        if name not in HEAVY and len(content) < 1 << 15]
+        self.corpus += [
+            content
+            for name, (content, _) in BYTES.items()
+            if name not in HEAVY and len(content) < 1 << 15
+        ]
         self._ways: Sequence[Callable[[bytes], bytes]] = (
-            self._flip, self._cut, self._double, self._splice, self._value, self._value, self._value, self._key,
-            self._key, self._line, self._line, self._truncate, self._byte, self._unindent, self._repeat,
-            self._drop_line)
+            self._flip,
+            self._cut,
+            self._double,
+            self._splice,
+            self._value,
+            self._value,
+            self._value,
+            self._key,
+            self._key,
+            self._line,
+            self._line,
+            self._truncate,
+            self._byte,
+            self._unindent,
+            self._repeat,
+            self._drop_line,
+        )
 
     def content(self) -> bytes:
         data = self.random.choice(self.corpus)
         for _ in range(self.random.choice((1, 1, 2, 3, 5, 9))):
             data = self.random.choice(self._ways)(data)
-        return self._encoded(data)[:1 << 17]
+        return self._encoded(data)[: 1 << 17]
 
     def name(self) -> bytes:
         return self.random.choice(NAMES) if self.random.random() < 0.1 else b"fuzzed.yaml"
@@ -144,7 +384,9 @@ class Mutator:
         changed_bytes = bytearray(data)
         for _ in range(self.random.choice((1, 1, 4))):
             if changed_bytes:
-                changed_bytes[self.random.randrange(len(changed_bytes))] ^= 1 << self.random.randrange(8)
+                changed_bytes[self.random.randrange(len(changed_bytes))] ^= (
+                    1 << self.random.randrange(8)
+                )
         return bytes(changed_bytes)
 
     def _byte(self, data: bytes) -> bytes:
@@ -162,13 +404,15 @@ class Mutator:
     def _splice(self, data: bytes) -> bytes:
         other = self.random.choice(self.corpus)
         joint = self.random.choice((b"", b"\n", b"\n---\n", b"\n...\n", b"\n...\n---\n", b"\n--- "))
-        return data[:self._at(data)] + joint + other[self._at(other):]
+        return data[: self._at(data)] + joint + other[self._at(other) :]
 
     def _truncate(self, data: bytes) -> bytes:
-        return data[:self._at(data)]
+        return data[: self._at(data)]
 
     def _repeat(self, data: bytes) -> bytes:
-        return (data + self.random.choice((b"\n---\n", b"\n", b"\n...\n"))) * self.random.choice((2, 2, 20))
+        return (data + self.random.choice((b"\n---\n", b"\n", b"\n...\n"))) * self.random.choice(
+            (2, 2, 20)
+        )
 
     def _value(self, data: bytes) -> bytes:
         return self._put(data, _VALUE, SCALARS)
@@ -181,7 +425,7 @@ class Mutator:
         if not found:
             return data
         one = self.random.choice(found)
-        return data[:one.start()] + self.random.choice(what) + data[one.end():]
+        return data[: one.start()] + self.random.choice(what) + data[one.end() :]
 
     def _line(self, data: bytes) -> bytes:
         lines = data.split(b"\n")
@@ -203,9 +447,13 @@ class Mutator:
     def _encoded(self, data: bytes) -> bytes:
         match self.random.randrange(40):
             case 0:
-                return data.decode("utf-8", "replace").encode(self.random.choice(ENCODINGS), "replace")
+                return data.decode("utf-8", "replace").encode(
+                    self.random.choice(ENCODINGS), "replace"
+                )
             case 1:
-                return data.replace(b"\n", self.random.choice((b"\r\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8")))
+                return data.replace(
+                    b"\n", self.random.choice((b"\r\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8"))
+                )
             case _:
                 return data
 
@@ -215,8 +463,8 @@ class Defect(AssertionError):
 
 
 def ordeal(root: Path, mutator: Mutator, name: bytes, content: bytes) -> None:
-    """Everything that reads manifests, over a directory with this file and a good one. Raises whatever comes of a
-    defect of ours."""
+    """Everything that reads manifests, over a directory with this file and a good one. Raises
+    whatever comes of a defect of ours."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
     shutil.copy(GOOD, root / "good.yaml")
@@ -254,12 +502,18 @@ def _require_honest(found: Iterable[Diagnostic]) -> None:
 
 
 def _reconciled(root: Path, told: list[Diagnostic]) -> None:
-    """As the daemon does: look, decide, record, plan, tell, show; then once more, from what the ledger remembers."""
+    """As the daemon does: look, decide, record, plan, tell, show; then once more, from what the
+    ledger remembers."""
     registry, directory = MemoryRegistry(), Directory(root)
     look = directory.look()
     _require_honest(look.diagnostics)
-    difference = {(one.file, one.rule, one.line) for one in told if one.rule != "no-destination"} ^ {
-        (one.file, one.rule, one.line) for one in look.diagnostics if one.is_error and one.rule != "no-destination"}
+    difference = {
+        (one.file, one.rule, one.line) for one in told if one.rule != "no-destination"
+    } ^ {
+        (one.file, one.rule, one.line)
+        for one in look.diagnostics
+        if one.is_error and one.rule != "no-destination"
+    }
     if difference:
         raise Defect(f"`validate` and the daemon tell different errors: {difference}")
     recorder = Recorder(registry)
@@ -285,7 +539,9 @@ async def _shown(decision: Decision) -> None:
     board = Board(Clock())
     board.declare(decision.desired, dict.fromkeys(decision.versions, 1), None)
     shown = board.collectors()
-    if missing := set(decision.desired.collectors) - {one.metadata.name for one in shown if one.spec}:
+    if missing := set(decision.desired.collectors) - {
+        one.metadata.name for one in shown if one.spec
+    }:
         raise Defect(f"not shown: {missing}")
     for one in shown:
         one.model_dump_json(by_alias=True)
@@ -337,6 +593,7 @@ def silenced() -> None:
 
 # By hand
 
+
 def _work(seed: str, end: float, keep: Path) -> None:
     silenced()
     mutator, count = Mutator(seed), 0
@@ -349,7 +606,10 @@ def _work(seed: str, end: float, keep: Path) -> None:
             except Exception as defect:  # noqa: BLE001  # whatever comes is what is looked for
                 last = traceback.extract_tb(defect.__traceback__)[-1]
                 place = f"{last.filename}:{last.lineno}"
-                print(f"{seed} {count}: {type(defect).__name__} {str(defect)[:200]} at {place}", flush=True)
+                print(
+                    f"{seed} {count}: {type(defect).__name__} {str(defect)[:200]} at {place}",
+                    flush=True,
+                )
                 told = "".join(traceback.format_exception(defect))
                 (keep / f"{seed}-{count}.yaml").write_bytes(content)
                 (keep / f"{seed}-{count}.txt").write_text(f"{name!r}\n{told}", errors="replace")
@@ -365,8 +625,10 @@ def main() -> int:
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + options.seconds
-    workers = [Process(target=_work, args=(f"{options.seed}.{number}", end, options.keep))
-               for number in range(options.processes)]
+    workers = [
+        Process(target=_work, args=(f"{options.seed}.{number}", end, options.keep))
+        for number in range(options.processes)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

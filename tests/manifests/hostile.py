@@ -1,4 +1,5 @@
-"""A directory of manifests with one of each thing that somebody may put there, and what is said of it.
+"""A directory of manifests with one of each thing that somebody may put there, and what is said of
+it.
 
 `python -m tests.manifests.hostile DIRECTORY` makes one.
 """
@@ -21,7 +22,10 @@ BYTES: dict[str, tuple[bytes, str]] = {
     "leading-zero": (b"title: +0" + b"9" * 5000, "ambiguous-number"),
     "float": (b"title: 1." + b"3" * 5000 + b"e" + b"9" * 5000, "ambiguous-number"),
     "number-as-key": (b"{0x" + b"f" * 5000 + b": 1, 1" + b"0" * 5000 + b": 2}", "syntax"),
-    "long-key": (b"? " + b"k" * 100_000 + b"\n: {" + b",".join(b"a%d: 1" % n for n in range(2000)) + b"}", "bad-key"),
+    "long-key": (
+        b"? " + b"k" * 100_000 + b"\n: {" + b",".join(b"a%d: 1" % n for n in range(2000)) + b"}",
+        "bad-key",
+    ),
     "long-line": (b"x: " + b"pass" * 20_000, "missing-key"),
     "long-words": (b"- " + b"secret_" * 100_000 + b" x: y", "syntax"),
     "deep": (b"[" * 30_000, "too-deep"),
@@ -29,14 +33,22 @@ BYTES: dict[str, tuple[bytes, str]] = {
     "documents": (b"--- {a: 1}\n" * 6_000, "missing-key"),
     "values": (b"- a\n" * 25_000, "too-many-values"),
     "keys": (b"\n".join(b"k%d: 1" % n for n in range(19_000)), "too-many-values"),
-    "aliases": (b"a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [" + b"*a," * 10 + b"]\nc: &c [" + b"*b," * 10 + b"]\n"
-                b"d: [" + b"*c," * 10 + b"]", "alias-bomb"),
+    "aliases": (
+        b"a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [" + b"*a," * 10 + b"]\nc: &c [" + b"*b," * 10 + b"]\n"
+        b"d: [" + b"*c," * 10 + b"]",
+        "alias-bomb",
+    ),
     "recursive": (b"&a [*a]", "recursive-alias"),
     "anchored-key": (b"&k key: 1\n*k : 2\n? *k\n: 3", "bad-key"),
     "surrogate": (b'title: "\\ud800"', "syntax"),
-    "null-escape": (manifest("null-escape").replace("username: null-escape", 'username: "a\\0b"').encode(),
-                    "control-character"),
-    "null-label": (manifest("null-label").replace("watched: 'yes'", r'"a\0\e[2J": "\0\u202e"').encode(), ""),
+    "null-escape": (
+        manifest("null-escape").replace("username: null-escape", 'username: "a\\0b"').encode(),
+        "control-character",
+    ),
+    "null-label": (
+        manifest("null-label").replace("watched: 'yes'", r'"a\0\e[2J": "\0\u202e"').encode(),
+        "",
+    ),
     "tag": (b"!!python/object/apply:os.system [id]", "tag"),
     "nul": (b"a\0b", "control-character"),
     "latin": (b"title: caf\xe9", "not-utf8"),
@@ -48,13 +60,24 @@ BYTES: dict[str, tuple[bytes, str]] = {
 }
 """By the files' names: what is in them, and a rule that must be told of; empty: none."""
 MORE = {
-    "fifo.yaml": "file-not-regular", "socket.yaml": "file-not-regular", "directory.yaml": "file-not-regular",
-    "device.yaml": "file-not-regular", "endless.yaml": "file-not-regular", "dangling.yaml": "file-unreadable",
-    "loop.yaml": "file-unreadable", "shadow.yaml": "link-leads-out", "environment.yaml": "link-leads-out",
-    "all": "link-leads-out", "up": "link-leads-out", "usr": "too-many-entries",
-    "\\xff\\xfe.yaml": "file-name", "directory-\\xff": "file-name",
+    "fifo.yaml": "file-not-regular",
+    "socket.yaml": "file-not-regular",
+    "directory.yaml": "file-not-regular",
+    "device.yaml": "file-not-regular",
+    "endless.yaml": "file-not-regular",
+    "dangling.yaml": "file-unreadable",
+    "loop.yaml": "file-unreadable",
+    "shadow.yaml": "link-leads-out",
+    "environment.yaml": "link-leads-out",
+    "all": "link-leads-out",
+    "up": "link-leads-out",
+    "usr": "too-many-entries",
+    "\\xff\\xfe.yaml": "file-name",
+    "directory-\\xff": "file-name",
     "/".join(["d"] * 65): "directories-too-deep",
-    "denied.yaml": "file-unreadable", "denied": "file-unreadable", "no-search/x.yaml": "file-unreadable",
+    "denied.yaml": "file-unreadable",
+    "denied": "file-unreadable",
+    "no-search/x.yaml": "file-unreadable",
 }
 GOOD = ("good-a", "good-b")
 HEAVY = frozenset({"long-key", "long-words", "documents", "values", "keys", "usr"})
@@ -62,8 +85,8 @@ HEAVY = frozenset({"long-key", "long-words", "documents", "values", "keys", "usr
 
 
 def make(root: Path, *, heavy: bool = True) -> dict[str, str]:
-    """Fill `root`; the rule for each path below it that must be told of. Without what is `heavy`, where that is read in
-    another test."""
+    """Fill `root`; the rule for each path below it that must be told of. Without what is `heavy`,
+    where that is read in another test."""
     root.mkdir(parents=True, exist_ok=True)
     for name in GOOD:
         (root / f"{name}.yaml").write_text(manifest(name))
@@ -93,8 +116,12 @@ def _links(root: Path, *, heavy: bool) -> None:
     outside.mkdir(exist_ok=True)
     (outside / "shadow").write_text("root:$6$hunter2$hunter2:19000:0:99999:7:::\nhunter2: [\n")
     for name, target in {
-        "device": "/dev/null", "endless": "/dev/zero", "dangling": "nowhere", "loop": "loop.yaml",
-        "shadow": str(outside / "shadow"), "environment": "/proc/self/environ",
+        "device": "/dev/null",
+        "endless": "/dev/zero",
+        "dangling": "nowhere",
+        "loop": "loop.yaml",
+        "shadow": str(outside / "shadow"),
+        "environment": "/proc/self/environ",
     }.items():
         (root / f"{name}.yaml").symlink_to(target)
     for name, target in {"all": "/", "up": "..", "self": "."}.items():

@@ -1,5 +1,5 @@
-"""The tables of docs/manifests.md, made from the schema and the catalogue of rules; and docs/rules, a page for each
-rule with examples from the corpus.
+"""The tables of docs/manifests.md, made from the schema and the catalogue of rules; and docs/rules,
+a page for each rule with examples from the corpus.
 
 `python -m tests.manifests.reference` writes them anew.
 """
@@ -19,8 +19,13 @@ from tests.manifests.corpus import INVALID, VALID, expectation, said
 PAGE = Path(__file__).parents[2] / "docs" / "manifests.md"
 PAGES = PAGE.parent / "rules"
 _LONGEST = 900
-_NAMES = {"control-character": "text", "name": "DNS label", "local-part": "local part", "variable": "variable name",
-          "header": "header name"}
+_NAMES = {
+    "control-character": "text",
+    "name": "DNS label",
+    "local-part": "local part",
+    "variable": "variable name",
+    "header": "header name",
+}
 
 
 def rendered(page: str) -> str:
@@ -50,17 +55,23 @@ def pages() -> dict[str, str]:
     """By file name: what each rule's page says."""
     examples = _examples()
     index = "".join(f"- [{rule}]({rule}.md): {meaning}\n" for rule, meaning in RULES.items())
-    return {f"{rule}.md": _page(rule, meaning, examples.get(rule)) for rule, meaning in RULES.items()} | {
+    return {
+        f"{rule}.md": _page(rule, meaning, examples.get(rule)) for rule, meaning in RULES.items()
+    } | {
         "README.md": "# Rules\n\nWhat `mailcollector validate` names in brackets behind each diagnostic; "
-                     f"`mailcollector explain RULE` tells it too.\n\n{index}"}
+        f"`mailcollector explain RULE` tells it too.\n\n{index}"
+    }
 
 
 def _examples() -> dict[str, tuple[str, dict[str, Any]]]:
     """The shortest file of the corpus that a rule is told of, and what is told."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for path in [*INVALID, *VALID]:
-        told = (json.loads(expectation(path).read_text("utf-8")) if path in INVALID else said(path)) if (
-            path.is_file()) else []
+        told = (
+            (json.loads(expectation(path).read_text("utf-8")) if path in INVALID else said(path))
+            if (path.is_file())
+            else []
+        )
         try:
             text = path.read_text("utf-8") if told else ""
         except UnicodeDecodeError:
@@ -73,14 +84,19 @@ def _examples() -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def _page(rule: str, meaning: str, example: tuple[str, dict[str, Any]] | None) -> str:
-    severity = ("A warning: it fails `validate --strict` alone, and the collector runs." if rule in WARNINGS else
-                "An error: what is declared here is not used; where there was a valid version before, that runs on.")
+    severity = (
+        "A warning: it fails `validate --strict` alone, and the collector runs."
+        if rule in WARNINGS
+        else "An error: what is declared here is not used; where there was a valid version before, that runs on."
+    )
     page = f"# {rule}\n\n{meaning}\n\n{severity}\n"
     if example is None:
         return page
     text, told = example
-    return (f"{page}\nSuch as here:\n\n```text\n{text.strip()}\n```\n\nof which `validate` says:\n\n```text\n"
-            f"{told['line']}:{told['column']}: {told['severity']}: {told['message']} [{rule}]\n```\n")
+    return (
+        f"{page}\nSuch as here:\n\n```text\n{text.strip()}\n```\n\nof which `validate` says:\n\n```text\n"
+        f"{told['line']}:{told['column']}: {told['severity']}: {told['message']} [{rule}]\n```\n"
+    )
 
 
 def _fields(whole: dict[str, Any], definition: str, path: str) -> Iterator[str]:
@@ -91,7 +107,9 @@ def _fields(whole: dict[str, Any], definition: str, path: str) -> Iterator[str]:
 
 def _rows(definitions: dict[str, Any], owner: dict[str, Any], path: str) -> Iterator[str]:
     for key, field in owner["properties"].items():
-        inner = definitions[field["allOf"][0]["$ref"].rpartition("/")[2]] if "allOf" in field else field
+        inner = (
+            definitions[field["allOf"][0]["$ref"].rpartition("/")[2]] if "allOf" in field else field
+        )
         needed = "required" if key in _required(owner) else _default(field)
         is_again = inner is definitions["SecretRef"] and (key, path) != ("password", "spec.source")
         meaning = field["description"] + " As `spec.source.password`." * is_again

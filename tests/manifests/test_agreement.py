@@ -18,23 +18,92 @@ from reconciler.manifests.partial import model_of
 from tests.manifests.corpus import VALID
 
 PLAIN = jsonschema.Draft7Validator(json.loads(schema.text()))
-MANIFESTS: list[Any] = [found.root.value for path in VALID for found in document.read(path.read_bytes())[0]]
-WORDS = ["", "x", "sales", "imap", "none", "5m", "4s", "1d", "24h1s", "50MiB", "0", "a@b", "a@b@c", "a b", "a\n",
-         "a\r\nb", "\0", "Имя", "-", "a" * 64, "a" * 2000, "MailCollector", "Destination", "Template",
-         "sha256:" + "ab" * 32, "ab" * 32 + "\n"]
-KEYS = ["from", "recipient", "name", "labels", "source", "password", "oauth2", "file", "env", "value", "command",
-        "socket", "host", "port", "path", "maildir", "lmtp", "smtp", "forwardTo", "detect", "default",
-        "folders", "username", "usrname", "kind", "spec"]
+MANIFESTS: list[Any] = [
+    found.root.value for path in VALID for found in document.read(path.read_bytes())[0]
+]
+WORDS = [
+    "",
+    "x",
+    "sales",
+    "imap",
+    "none",
+    "5m",
+    "4s",
+    "1d",
+    "24h1s",
+    "50MiB",
+    "0",
+    "a@b",
+    "a@b@c",
+    "a b",
+    "a\n",
+    "a\r\nb",
+    "\0",
+    "Имя",
+    "-",
+    "a" * 64,
+    "a" * 2000,
+    "MailCollector",
+    "Destination",
+    "Template",
+    "sha256:" + "ab" * 32,
+    "ab" * 32 + "\n",
+]
+KEYS = [
+    "from",
+    "recipient",
+    "name",
+    "labels",
+    "source",
+    "password",
+    "oauth2",
+    "file",
+    "env",
+    "value",
+    "command",
+    "socket",
+    "host",
+    "port",
+    "path",
+    "maildir",
+    "lmtp",
+    "smtp",
+    "forwardTo",
+    "detect",
+    "default",
+    "folders",
+    "username",
+    "usrname",
+    "kind",
+    "spec",
+]
 NUMBERS = [0, 1, 65535, 65536, 993.0, 1.5, -1, 10**9 + 1, 10**30]
-scalars = (st.none() | st.booleans() | st.integers() | st.sampled_from(NUMBERS) | st.sampled_from(WORDS)
-           | st.text(st.characters(codec="utf-8"), max_size=8))
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-    st.sampled_from(KEYS), inner, max_size=3), max_leaves=4)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(NUMBERS)
+    | st.sampled_from(WORDS)
+    | st.text(st.characters(codec="utf-8"), max_size=8)
+)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
 
 
 def paths(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     yield above
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    children = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, child in children:
         yield from paths(child, (*above, key))
 
@@ -44,7 +113,9 @@ def mutants(draw: st.DrawFn) -> Any:
     """A valid manifest with one to three values changed, removed, added or moved."""
     manifest = copy.deepcopy(draw(st.sampled_from(MANIFESTS)))
     for _ in range(draw(st.integers(1, 3))):
-        *above, last = draw(st.sampled_from([path for path in paths(manifest) if path] or [("kind",)]))
+        *above, last = draw(
+            st.sampled_from([path for path in paths(manifest) if path] or [("kind",)])
+        )
         holder = manifest
         for key in above:
             holder = holder[key]

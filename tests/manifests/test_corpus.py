@@ -10,11 +10,24 @@ import pytest
 from reconciler.manifests.catalogue import RULES
 from tests.manifests.corpus import INVALID, ROOT, VALID, expectation, said
 
-TESTED_ELSEWHERE = {"directory-vanished", "file-unreadable", "file-not-regular", "file-too-large", "too-many-values",
-                    "file-name", "directories-too-deep", "too-many-entries", "link-leads-out", "internal",
-                    "too-many-errors", "template-secret",
-                    *(rule for rule in RULES if rule.startswith("policy-")), "model", "not-supported-yet",
-                    "refresh-token-in-git"}
+TESTED_ELSEWHERE = {
+    "directory-vanished",
+    "file-unreadable",
+    "file-not-regular",
+    "file-too-large",
+    "too-many-values",
+    "file-name",
+    "directories-too-deep",
+    "too-many-entries",
+    "link-leads-out",
+    "internal",
+    "too-many-errors",
+    "template-secret",
+    *(rule for rule in RULES if rule.startswith("policy-")),
+    "model",
+    "not-supported-yet",
+    "refresh-token-in-git",
+}
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
@@ -31,11 +44,15 @@ def test_invalid(path: Path) -> None:
 def test_something_is_wrong_with_every_invalid_one(path: Path) -> None:
     expected = json.loads(expectation(path).read_text("utf-8"))
     assert any(found["severity"] == "error" for found in expected)
-    assert all(found["line"] >= 1 and found["column"] >= 1 and found["message"] for found in expected)
+    assert all(
+        found["line"] >= 1 and found["column"] >= 1 and found["message"] for found in expected
+    )
 
 
 def test_no_expectation_without_a_case() -> None:
-    assert {path.name for path in (ROOT / "invalid").glob("*.json")} == {expectation(path).name for path in INVALID}
+    assert {path.name for path in (ROOT / "invalid").glob("*.json")} == {
+        expectation(path).name for path in INVALID
+    }
 
 
 def test_every_rule_is_in_the_corpus_and_every_id_in_the_catalogue() -> None:
@@ -48,8 +65,17 @@ def test_every_rule_is_in_the_corpus_and_every_id_in_the_catalogue() -> None:
 
 def test_never_the_library_s_own_words() -> None:
     words = "".join(expectation(path).read_text("utf-8") for path in INVALID)
-    for raw in ("is not valid under any", "does not match", "is not of type", "Additional properties",
-                "required property", "is not one of", "while parsing", "while scanning", "found character"):
+    for raw in (
+        "is not valid under any",
+        "does not match",
+        "is not of type",
+        "Additional properties",
+        "required property",
+        "is not one of",
+        "while parsing",
+        "while scanning",
+        "found character",
+    ):
         assert raw not in words
 
 

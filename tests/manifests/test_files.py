@@ -25,13 +25,33 @@ def touch(root: Path, *relative: str) -> None:
 
 
 def test_yaml_files_are_listed_recursively_in_order(tmp_path: Path) -> None:
-    touch(tmp_path, "b.yaml", "a.yml", "sub/deep/c.yaml", "notes.txt", "d.yaml.orig", "README.md", "YAML")
+    touch(
+        tmp_path,
+        "b.yaml",
+        "a.yml",
+        "sub/deep/c.yaml",
+        "notes.txt",
+        "d.yaml.orig",
+        "README.md",
+        "YAML",
+    )
     assert names(tmp_path) == ["a.yml", "b.yaml", "sub/deep/c.yaml"]
 
 
 def test_Y15_what_editors_and_mounts_leave_is_ignored(tmp_path: Path) -> None:
-    touch(tmp_path, ".a.yaml.swp", "a.yaml~", ".#a.yaml", "4913", "..data/a.yaml", ".git/a.yaml", "old~/a.yaml",
-          ".a.yaml", "#a.yaml#", "a.yaml")
+    touch(
+        tmp_path,
+        ".a.yaml.swp",
+        "a.yaml~",
+        ".#a.yaml",
+        "4913",
+        "..data/a.yaml",
+        ".git/a.yaml",
+        "old~/a.yaml",
+        ".a.yaml",
+        "#a.yaml#",
+        "a.yaml",
+    )
     assert names(tmp_path) == ["a.yaml"]
 
 
@@ -72,7 +92,8 @@ def test_Y17_vanished_directory_is_no_empty_one(tmp_path: Path) -> None:
 
 
 def test_Y12_directory_that_cannot_be_listed_is_reported_as_unreadable(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch(tmp_path, "a.yaml", "sub/b.yaml")
     scandir = os.scandir
 
@@ -85,7 +106,9 @@ def test_Y12_directory_that_cannot_be_listed_is_reported_as_unreadable(
     assert names(tmp_path) == ["a.yaml", "sub"]
 
 
-def test_Y12_unreadable_file_is_an_error_and_not_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_Y12_unreadable_file_is_an_error_and_not_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch(tmp_path, "a.yaml")
 
     def refuse(*_: object) -> int:
@@ -93,7 +116,9 @@ def test_Y12_unreadable_file_is_an_error_and_not_complete(tmp_path: Path, monkey
 
     monkeypatch.setattr(os, "open", refuse)
     parsed = load(tmp_path / "a.yaml")
-    assert [(one.rule, one.line, one.column) for one in parsed.diagnostics] == [("file-unreadable", 1, 1)]
+    assert [(one.rule, one.line, one.column) for one in parsed.diagnostics] == [
+        ("file-unreadable", 1, 1)
+    ]
     assert "permission denied" in parsed.diagnostics[0].message
     assert not parsed.complete
 
@@ -116,7 +141,9 @@ def test_Y10_file_over_the_cap(tmp_path: Path) -> None:
     assert len(files.read(path)) == files.LARGEST
 
 
-def test_Y10_file_that_grows_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_Y10_file_that_grows_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch(tmp_path, "a.yaml")
     monkeypatch.setattr(os, "read", lambda _, size: b"x" * size)
     with pytest.raises(files.Unreadable, match="grows"):
@@ -134,7 +161,9 @@ def test_Y10_fifo_directory_socket_and_device(tmp_path: Path) -> None:
             assert [one.rule for one in load(path).diagnostics] == ["file-not-regular"], path
 
 
-def test_directory_removed_while_it_is_walked_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directory_removed_while_it_is_walked_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch(tmp_path, "a.yaml", "sub/b.yaml")
     scandir = os.scandir
 

@@ -23,25 +23,47 @@ def _quiet() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("seed", ["a", "b", "c"])
-def test_whatever_bytes_a_file_holds_it_is_accepted_or_has_a_diagnostic(seed: str, tmp_path: Path) -> None:
+def test_whatever_bytes_a_file_holds_it_is_accepted_or_has_a_diagnostic(
+    seed: str, tmp_path: Path
+) -> None:
     mutator = Mutator(seed)
     for _ in range(FILES):
         ordeal(tmp_path / "manifests", mutator, mutator.name(), mutator.content())
 
 
-@pytest.mark.parametrize("name", [b"a\x1b[2Jb.yaml", "a\u202eb.yaml".encode(), b"a\nb.yaml", b"-rf.yaml"])
-def test_a_name_that_another_file_s_diagnostic_tells_is_harmless(name: bytes, tmp_path: Path) -> None:
-    """The same collector, the same account and two defaults: each diagnostic names the other file."""
-    ordeal(tmp_path / "manifests", Mutator("names"), name,
-           (Path(__file__).parent / "valid" / "minimal.yaml").read_bytes())
+@pytest.mark.parametrize(
+    "name", [b"a\x1b[2Jb.yaml", "a\u202eb.yaml".encode(), b"a\nb.yaml", b"-rf.yaml"]
+)
+def test_a_name_that_another_file_s_diagnostic_tells_is_harmless(
+    name: bytes, tmp_path: Path
+) -> None:
+    """The same collector, the same account and two defaults: each diagnostic names the other
+    file."""
+    ordeal(
+        tmp_path / "manifests",
+        Mutator("names"),
+        name,
+        (Path(__file__).parent / "valid" / "minimal.yaml").read_bytes(),
+    )
 
 
-@pytest.mark.parametrize("odd", [
-    "title: *nothing", "title: !e!x y", "title: 0x" + "f" * 5000, "title: {<<: *nothing}",
-    "title: [" + "[" * 70 + "]" * 71, "title: &a [*a]", "title: '\\'\n  title: x", "title: !!timestamp x",
-    "? [a]\n  : b",
-])
-def test_what_cannot_be_changed_as_it_stands_is_refused_not_a_defect(odd: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "title: *nothing",
+        "title: !e!x y",
+        "title: 0x" + "f" * 5000,
+        "title: {<<: *nothing}",
+        "title: [" + "[" * 70 + "]" * 71,
+        "title: &a [*a]",
+        "title: '\\'\n  title: x",
+        "title: !!timestamp x",
+        "? [a]\n  : b",
+    ],
+)
+def test_what_cannot_be_changed_as_it_stands_is_refused_not_a_defect(
+    odd: str, tmp_path: Path
+) -> None:
     manifest = text("a") + f"  {odd}\n"
     (tmp_path / "a.yaml").write_text(manifest)
     for value in (False, True, "x"):

@@ -31,8 +31,12 @@ OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
 def told(words: list[str]) -> tuple[list[dict[str, Any]], float]:
     """What the program prints as JSON, and the seconds that a processor took for it."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([*UNPRIVILEGED, sys.executable, "-c", "from reconciler.cli import main; main()", *words],
-                          check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [*UNPRIVILEGED, sys.executable, "-c", "from reconciler.cli import main; main()", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.stderr == ""
     assert done.returncode == 1
@@ -59,16 +63,28 @@ def validation(tmp_path_factory: pytest.TempPathFactory) -> Validation:
 
 
 @pytest.mark.parametrize("name", reporters.REPORTERS)
-def test_no_report_has_what_a_terminal_obeys_or_what_a_link_led_to(name: str, validation: Validation) -> None:
+def test_no_report_has_what_a_terminal_obeys_or_what_a_link_led_to(
+    name: str, validation: Validation
+) -> None:
     text = reporters.REPORTERS[name](validation)
     assert OBEYED.search(text) is None
     assert "hunter2" not in text
 
 
-@pytest.mark.parametrize("words", [
-    "password: x" * 30_000, "pass" * 300_000, "a_secret" * 100_000, "token " * 100_000, "value" * 100_000 + ":",
-    " " * 500_000 + "secret:", "x" * 1_900 + "token", "pass:" * 380 + "x", '"pass"' * 300 + ": hunter2",
-])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "password: x" * 30_000,
+        "pass" * 300_000,
+        "a_secret" * 100_000,
+        "token " * 100_000,
+        "value" * 100_000 + ":",
+        " " * 500_000 + "secret:",
+        "x" * 1_900 + "token",
+        "pass:" * 380 + "x",
+        '"pass"' * 300 + ": hunter2",
+    ],
+)
 def test_lines_of_any_length_are_shown_or_passed_over_at_once(words: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(f"- {words}\n- {{a: 1}}\n")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
@@ -77,13 +93,28 @@ def test_lines_of_any_length_are_shown_or_passed_over_at_once(words: str, tmp_pa
     assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 2
 
 
-@pytest.mark.parametrize("number", [
-    "0x" + "f" * 5000, "0o" + "7" * 5000, "0b" + "1" * 15_000, "-0x" + "F" * 5000, "1" + "0" * 4400, "0" * 5000 + "1",
-    "-" + "9" * 100_000, "1e" + "9" * 5000, "." + "1" * 5000, "0b1_" + "1_" * 9000,
-])
-@pytest.mark.parametrize("where", ["title: {}", "limit: [{}]", "? {} \n: {}", "{{a: {}}}", "- {}", "&a {}"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        "0x" + "f" * 5000,
+        "0o" + "7" * 5000,
+        "0b" + "1" * 15_000,
+        "-0x" + "F" * 5000,
+        "1" + "0" * 4400,
+        "0" * 5000 + "1",
+        "-" + "9" * 100_000,
+        "1e" + "9" * 5000,
+        "." + "1" * 5000,
+        "0b1_" + "1_" * 9000,
+    ],
+)
+@pytest.mark.parametrize(
+    "where", ["title: {}", "limit: [{}]", "? {} \n: {}", "{{a: {}}}", "- {}", "&a {}"]
+)
 def test_numbers_of_thousands_of_digits_in_any_base(number: str, where: str) -> None:
-    parsed = parse(where.replace("{}", number).replace("{{", "{").replace("}}", "}").encode(), "a.yaml")
+    parsed = parse(
+        where.replace("{}", number).replace("{{", "{").replace("}}", "}").encode(), "a.yaml"
+    )
     assert parsed.diagnostics
     assert not {"internal", "model"} & {one.rule for one in parsed.diagnostics}
     assert max(len(one.message) + len(one.path) for one in parsed.diagnostics) < 500
@@ -94,7 +125,9 @@ def test_a_long_plain_text_that_only_begins_like_a_number_is_text() -> None:
     assert scalars.resolve("0123456789" * 10 + "x") == "0123456789" * 10 + "x"
 
 
-def test_a_defect_of_ours_is_a_diagnostic_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_of_ours_is_a_diagnostic_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.yaml").write_text(manifest("a").replace("watched: 'yes'", "watched: 'hunter2'"))
     (tmp_path / "b.yaml").write_text(manifest("b"))
     original = loading._Parsed.of
@@ -122,8 +155,10 @@ def test_a_thousand_errors_are_enough_of_one_file_and_what_is_valid_counts_all_t
 
 # Walks
 
-def test_directories_are_entered_down_to_a_bound_and_none_is_hidden_by_it(tmp_path: Path,
-                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+
+def test_directories_are_entered_down_to_a_bound_and_none_is_hidden_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(walking, "DEEPEST", 3)
     deep = tmp_path / "a" / "b" / "c" / "d"
     deep.mkdir(parents=True)
@@ -134,7 +169,9 @@ def test_directories_are_entered_down_to_a_bound_and_none_is_hidden_by_it(tmp_pa
     assert load(deep, oddities=found.oddities).diagnostics[0].rule == "directories-too-deep"
 
 
-def test_a_directory_of_too_many_names_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_of_too_many_names_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(walking, "MOST_ENTRIES", 100)
     for name, count in (("a", 5), ("b", 1000), ("c", 1000), ("d", 5)):
         (tmp_path / name).mkdir()
@@ -142,11 +179,20 @@ def test_a_directory_of_too_many_names_hides_no_other(tmp_path: Path, monkeypatc
             (tmp_path / name / f"{number}.txt").touch()
         (tmp_path / name / "x.yaml").touch()
     found = walk(tmp_path)
-    assert [str(path.relative_to(tmp_path)) for path in found.files] == ["a/x.yaml", "b", "c", "d/x.yaml"]
-    assert {load(tmp_path / name, oddities=found.oddities).diagnostics[0].rule for name in "bc"} == {"too-many-entries"}
+    assert [str(path.relative_to(tmp_path)) for path in found.files] == [
+        "a/x.yaml",
+        "b",
+        "c",
+        "d/x.yaml",
+    ]
+    assert {
+        load(tmp_path / name, oddities=found.oddities).diagnostics[0].rule for name in "bc"
+    } == {"too-many-entries"}
 
 
-def test_a_root_of_too_many_names_is_not_read_and_not_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_root_of_too_many_names_is_not_read_and_not_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(walking, "MOST_ENTRIES", 10)
     for number in range(20):
         (tmp_path / f"{number}.yaml").touch()
@@ -154,8 +200,9 @@ def test_a_root_of_too_many_names_is_not_read_and_not_empty(tmp_path: Path, monk
     assert [one.rule for one in validate([tmp_path])] == ["too-many-entries"]
 
 
-def test_a_link_to_a_large_tree_is_followed_whole_or_not_at_all(tmp_path: Path,
-                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_to_a_large_tree_is_followed_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root, small = tmp_path / "root", tmp_path / "small" / "below"
     small.mkdir(parents=True)
     root.mkdir()
@@ -165,7 +212,11 @@ def test_a_link_to_a_large_tree_is_followed_whole_or_not_at_all(tmp_path: Path,
     (root / "again").symlink_to(tmp_path / "outside" / "crowd")
     (root / "z.yaml").write_text(manifest("z"))
     found = walk(root)
-    assert [str(path.relative_to(root)) for path in found.files] == ["again", "small/below/x.yaml", "z.yaml"]
+    assert [str(path.relative_to(root)) for path in found.files] == [
+        "again",
+        "small/below/x.yaml",
+        "z.yaml",
+    ]
     assert found.oddities.is_abroad(root / "small" / "below" / "x.yaml")
     assert not found.oddities.is_abroad(root / "z.yaml")
     assert [one.rule for one in validate([root])] == ["too-many-entries"]
@@ -197,15 +248,22 @@ def test_what_stands_outside_is_quoted_only_where_it_is_a_manifest(tmp_path: Pat
     assert "hunter2" not in text
     assert text.count("link-leads-out") == 2
     assert "intervall" in text
-    assert "hunter2" not in reporters.text(validate([root / "secrets.yaml"]))  # as a shell names them
+    assert "hunter2" not in reporters.text(
+        validate([root / "secrets.yaml"])
+    )  # as a shell names them
 
 
 @pytest.mark.parametrize("kind", ["fifo", "socket", "device"])
-def test_what_is_no_file_is_never_opened(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_file_is_never_opened(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.yaml"
     try:
-        os.mknod(path, {"fifo": stat.S_IFIFO, "socket": stat.S_IFSOCK, "device": stat.S_IFCHR}[kind] | 0o600,
-                 os.makedev(1, 3))
+        os.mknod(
+            path,
+            {"fifo": stat.S_IFIFO, "socket": stat.S_IFSOCK, "device": stat.S_IFCHR}[kind] | 0o600,
+            os.makedev(1, 3),
+        )
     except PermissionError:
         path.symlink_to("/dev/null")
     monkeypatch.setattr(os, "open", lambda *_: pytest.fail("opened"))
@@ -214,11 +272,16 @@ def test_what_is_no_file_is_never_opened(kind: str, tmp_path: Path, monkeypatch:
 
 # Verbs
 
+
 def test_D5_a_document_behind_which_the_file_is_broken_is_not_edited(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(manifest("a") + "---\n{[\n")
     (tmp_path / "b.yaml").write_text(manifest("b"))
     shelf = Shelf(tmp_path)
-    for act in (lambda: shelf.declared("a"), lambda: shelf.remove("a"), lambda: shelf.change("a", str.upper)):
+    for act in (
+        lambda: shelf.declared("a"),
+        lambda: shelf.remove("a"),
+        lambda: shelf.change("a", str.upper),
+    ):
         with pytest.raises(EditRefused, match="not YAML throughout"):
             act()
     assert shelf.declared("b").own == manifest("b")

@@ -25,8 +25,11 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def written(path: Path, protocol: str, at: int = LONG_AGO) -> Path:
-    path.write_text(COLLECTOR.replace("protocol: imap", f"protocol: {protocol}\n    tls: none")
-                    .replace("sales", path.stem))
+    path.write_text(
+        COLLECTOR.replace("protocol: imap", f"protocol: {protocol}\n    tls: none").replace(
+            "sales", path.stem
+        )
+    )
     os.utime(path, (at, at))
     return path
 
@@ -36,10 +39,17 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are judged, in this process."""
     loaded: list[str] = []
 
-    def load(path: Path, templates: Templates, *, allow_inline_secrets: bool = False,
-             oddities: Oddities | None = None) -> loading.ParsedFile:
+    def load(
+        path: Path,
+        templates: Templates,
+        *,
+        allow_inline_secrets: bool = False,
+        oddities: Oddities | None = None,
+    ) -> loading.ParsedFile:
         loaded.append(path.name)
-        return loading.load(path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities)
+        return loading.load(
+            path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities
+        )
 
     monkeypatch.setattr(judging, "load", load)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
@@ -55,7 +65,9 @@ def test_processes_find_what_one_finds(paths: list[Path], monkeypatch: pytest.Mo
     assert {len(one.diagnostics) for one in together} == {2}
 
 
-def test_what_did_not_change_is_not_judged_again(paths: list[Path], tmp_path: Path, loads: list[str]) -> None:
+def test_what_did_not_change_is_not_judged_again(
+    paths: list[Path], tmp_path: Path, loads: list[str]
+) -> None:
     kept = tmp_path / "cache" / "kept.json"
     first = judge(paths, kept=kept)
     assert len(loads) == 8
@@ -67,7 +79,9 @@ def test_what_did_not_change_is_not_judged_again(paths: list[Path], tmp_path: Pa
     assert (again[3].valid, again[:3] + again[4:]) == (1, first[:3] + first[4:])
 
 
-def test_a_fresh_checkout_is_recognised_by_its_content(paths: list[Path], tmp_path: Path, loads: list[str]) -> None:
+def test_a_fresh_checkout_is_recognised_by_its_content(
+    paths: list[Path], tmp_path: Path, loads: list[str]
+) -> None:
     kept = tmp_path / "kept.json"
     judge(paths, kept=kept)
     for path in paths:
@@ -76,8 +90,9 @@ def test_a_fresh_checkout_is_recognised_by_its_content(paths: list[Path], tmp_pa
     assert len(loads) == 8
 
 
-def test_names_are_those_of_this_call(paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                      loads: list[str]) -> None:
+def test_names_are_those_of_this_call(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loads: list[str]
+) -> None:
     kept = tmp_path / "kept.json"
     judge(paths, kept=kept)
     monkeypatch.chdir(tmp_path)
@@ -88,8 +103,9 @@ def test_names_are_those_of_this_call(paths: list[Path], tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("what", ["version", "options", "garbage", "other"])
-def test_what_no_longer_holds_is_not_used(paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                          loads: list[str], what: str) -> None:
+def test_what_no_longer_holds_is_not_used(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loads: list[str], what: str
+) -> None:
     kept = tmp_path / "kept.json"
     judge(paths, kept=kept)
     if what == "version":
@@ -110,7 +126,9 @@ def test_what_changes_just_now_is_not_remembered(tmp_path: Path) -> None:
     assert Judgements(tmp_path / "kept", "").find(path) is None
 
 
-def test_nothing_private_is_kept_and_nobody_else_reads_it(paths: list[Path], tmp_path: Path) -> None:
+def test_nothing_private_is_kept_and_nobody_else_reads_it(
+    paths: list[Path], tmp_path: Path
+) -> None:
     paths[0].write_text(COLLECTOR.replace("{file: sales.secret}", "{value: hunter2}"))
     kept = tmp_path / "cache" / "kept.json"
     judge(paths, kept=kept)

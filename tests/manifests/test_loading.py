@@ -16,7 +16,12 @@ def test_valid_manifest() -> None:
     parsed = parse(COLLECTOR.encode(), "dir/a.yaml")
     (loaded,) = parsed.manifests
     assert (loaded.kind, loaded.name, loaded.file, loaded.line, loaded.base) == (
-        "MailCollector", "sales", "dir/a.yaml", 1, "dir")
+        "MailCollector",
+        "sales",
+        "dir/a.yaml",
+        1,
+        "dir",
+    )
     assert isinstance(loaded.manifest, MailCollector)
     assert loaded.manifest.spec.source.effective_port == 993
     assert parsed.complete
@@ -28,16 +33,25 @@ def test_invalid_document_leaves_the_others_of_its_file_valid() -> None:
     wrong = COLLECTOR.replace("protocol: imap", "protocol: imap4")
     parsed = parse(f"{wrong}---\n{DESTINATION}".encode(), "a.yaml")
     assert [manifest.name for manifest in parsed.manifests] == ["local"]
-    assert [(broken.kind, broken.name, broken.line) for broken in parsed.broken] == [("MailCollector", "sales", 1)]
+    assert [(broken.kind, broken.name, broken.line) for broken in parsed.broken] == [
+        ("MailCollector", "sales", 1)
+    ]
     assert "imap4" in parsed.broken[0].message
     assert parsed.complete
 
 
-@pytest.mark.parametrize("text", [
-    COLLECTOR.replace("  name: sales\n", "  labels: {}\n"), COLLECTOR.replace("MailCollector", "Collector"),
-    "- a\n", "", "# a\n", COLLECTOR.replace("name: sales", "name: 010"),
-    COLLECTOR.replace("name: sales", "name: Sales"),
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        COLLECTOR.replace("  name: sales\n", "  labels: {}\n"),
+        COLLECTOR.replace("MailCollector", "Collector"),
+        "- a\n",
+        "",
+        "# a\n",
+        COLLECTOR.replace("name: sales", "name: 010"),
+        COLLECTOR.replace("name: sales", "name: Sales"),
+    ],
+)
 def test_document_without_a_usable_name_makes_its_file_incomplete(text: str) -> None:
     parsed = parse(text.encode(), "a.yaml")
     assert not parsed.broken
@@ -47,7 +61,9 @@ def test_document_without_a_usable_name_makes_its_file_incomplete(text: str) -> 
 
 
 def test_warnings_do_not_break_a_manifest() -> None:
-    parsed = parse(COLLECTOR.replace("protocol: imap", "protocol: imap\n    tls: none").encode(), "a.yaml")
+    parsed = parse(
+        COLLECTOR.replace("protocol: imap", "protocol: imap\n    tls: none").encode(), "a.yaml"
+    )
     assert [one.severity for one in parsed.diagnostics] == [Severity.WARNING]
     assert len(parsed.manifests) == 1
 
@@ -55,16 +71,23 @@ def test_warnings_do_not_break_a_manifest() -> None:
 def test_inline_secret_is_an_error_unless_it_is_allowed() -> None:
     text = COLLECTOR.replace("{file: sales.secret}", "{value: hunter2}").encode()
     refused, allowed = parse(text, "a.yaml"), parse(text, "a.yaml", allow_inline_secrets=True)
-    assert [(one.rule, one.severity) for one in refused.diagnostics] == [("inline-secret", Severity.ERROR)]
+    assert [(one.rule, one.severity) for one in refused.diagnostics] == [
+        ("inline-secret", Severity.ERROR)
+    ]
     assert refused.manifests == ()
-    assert [(one.rule, one.severity) for one in allowed.diagnostics] == [("inline-secret", Severity.WARNING)]
+    assert [(one.rule, one.severity) for one in allowed.diagnostics] == [
+        ("inline-secret", Severity.WARNING)
+    ]
     assert len(allowed.manifests) == 1
 
 
-def test_model_that_refuses_what_the_schema_accepts_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_that_refuses_what_the_schema_accepts_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(_: object) -> MailCollector:
-        raise ValidationError.from_exception_data("x", [
-            {"type": "string_type", "loc": ("spec", "source", "host"), "input": "hunter2"}])
+        raise ValidationError.from_exception_data(
+            "x", [{"type": "string_type", "loc": ("spec", "source", "host"), "input": "hunter2"}]
+        )
 
     monkeypatch.setattr(MailCollector, "model_validate", refuse)
     parsed = parse(COLLECTOR.encode(), "a.yaml")
@@ -74,17 +97,22 @@ def test_model_that_refuses_what_the_schema_accepts_is_reported(monkeypatch: pyt
     assert [broken.name for broken in parsed.broken] == ["sales"]
 
 
-@pytest.mark.parametrize(("path", "text"), [
-    (("spec", "collect", "push"), COLLECTOR + "  collect: {push: true}\n"),
-    (("spec", "lmtp"), DESTINATION.replace("maildir: {path: mail}", "lmtp: {socket: lmtp}")),
-])
-def test_feature_of_a_later_version_is_a_warning(monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...],
-                                                 text: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (("spec", "collect", "push"), COLLECTOR + "  collect: {push: true}\n"),
+        (("spec", "lmtp"), DESTINATION.replace("maildir: {path: mail}", "lmtp: {socket: lmtp}")),
+    ],
+)
+def test_feature_of_a_later_version_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...], text: str
+) -> None:
     gap = support.Unsupported(path, "not yet")
     monkeypatch.setattr(support, "GAPS", (gap,))
     parsed = parse(text.encode(), "a.yaml")
     assert [(one.rule, one.severity, one.message) for one in parsed.diagnostics] == [
-        ("not-supported-yet", Severity.WARNING, gap.message)]
+        ("not-supported-yet", Severity.WARNING, gap.message)
+    ]
     (loaded,) = parsed.manifests
     collector = parse(COLLECTOR.encode(), "b.yaml").manifests[0].manifest
     asked = loaded.manifest if isinstance(loaded.manifest, MailCollector) else collector
@@ -100,7 +128,10 @@ def test_nothing_is_unsupported_in_a_plain_manifest() -> None:
 
 
 def test_misspelt_key_is_one_mistake_and_not_two() -> None:
-    parsed = parse(COLLECTOR.replace("username:", "usrname:").replace("password:", "pasword:").encode(), "a.yaml")
+    parsed = parse(
+        COLLECTOR.replace("username:", "usrname:").replace("password:", "pasword:").encode(),
+        "a.yaml",
+    )
     assert [one.rule for one in parsed.diagnostics] == ["unknown-key", "unknown-key"]
 
 

@@ -41,7 +41,9 @@ def fields() -> Iterator[tuple[str, dict[str, Any]]]:
 def within(found: Any) -> Iterator[dict[str, Any]]:
     if isinstance(found, dict):
         yield found
-    for inner in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
+    for inner in (
+        found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    ):
         yield from within(inner)
 
 
@@ -53,8 +55,11 @@ def test_every_word_of_a_choice_is_explained() -> None:
 
 
 def test_every_pattern_says_in_words_what_it_wants() -> None:
-    patterns = [found for found in within(json.loads(schema.text()))
-                if found.get("pattern", "\n") != "\n" and "type" in found]
+    patterns = [
+        found
+        for found in within(json.loads(schema.text()))
+        if found.get("pattern", "\n") != "\n" and "type" in found
+    ]
     assert patterns
     assert all(found["patternErrorMessage"].startswith("This ") for found in patterns)
 

@@ -40,26 +40,55 @@ def set_(path: str, value: Any) -> Setting:
     return Setting(tuple(path.split(".")), value)
 
 
-@pytest.mark.parametrize(("setting", "gone", "come"), [
-    (set_("spec.title", "Bye 'x'"), ["    title: 'Hello'    # t"], ["    title: 'Bye ''x'''    # t"]),
-    (set_("spec.source.username", "new"), ['       username: "u",   password: {file: p}}'],
-     ['       username: "new",   password: {file: p}}']),
-    (set_("spec.source.folders", ["INBOX", "Lists/*"]), ['       username: "u",   password: {file: p}}'],
-     ['       username: "u",   password: {file: p}, folders: [INBOX, Lists/*]}']),
-    (set_("spec.title", MISSING), ["    title: 'Hello'    # t"], []),
-    (set_("spec.recipient.forwardTo", "c@d.example"), ["        forwardTo: a@b.example   # to"],
-     ["        forwardTo: c@d.example   # to"]),
-    (set_("spec.recipient.detect.to", "d"), [], ["        detect: {to: d}"]),
-    (set_("metadata.labels", MISSING), ['metadata: {name: sales, labels: {team: "x"}}'], ["metadata: {name: sales}"]),
-    (set_("metadata.labels.new", "no"), ['metadata: {name: sales, labels: {team: "x"}}'],
-     ['metadata: {name: sales, labels: {team: "x", new: "no"}}']),
-    (set_("spec.collect.limit", 5), ["        limit:"], ["        limit: 5"]),
-    (set_("spec.collect.mode", "all-delete"), ["        mode: >-", "            new-keep"],
-     ["        mode: all-delete"]),
-])
+@pytest.mark.parametrize(
+    ("setting", "gone", "come"),
+    [
+        (
+            set_("spec.title", "Bye 'x'"),
+            ["    title: 'Hello'    # t"],
+            ["    title: 'Bye ''x'''    # t"],
+        ),
+        (
+            set_("spec.source.username", "new"),
+            ['       username: "u",   password: {file: p}}'],
+            ['       username: "new",   password: {file: p}}'],
+        ),
+        (
+            set_("spec.source.folders", ["INBOX", "Lists/*"]),
+            ['       username: "u",   password: {file: p}}'],
+            ['       username: "u",   password: {file: p}, folders: [INBOX, Lists/*]}'],
+        ),
+        (set_("spec.title", MISSING), ["    title: 'Hello'    # t"], []),
+        (
+            set_("spec.recipient.forwardTo", "c@d.example"),
+            ["        forwardTo: a@b.example   # to"],
+            ["        forwardTo: c@d.example   # to"],
+        ),
+        (set_("spec.recipient.detect.to", "d"), [], ["        detect: {to: d}"]),
+        (
+            set_("metadata.labels", MISSING),
+            ['metadata: {name: sales, labels: {team: "x"}}'],
+            ["metadata: {name: sales}"],
+        ),
+        (
+            set_("metadata.labels.new", "no"),
+            ['metadata: {name: sales, labels: {team: "x"}}'],
+            ['metadata: {name: sales, labels: {team: "x", new: "no"}}'],
+        ),
+        (set_("spec.collect.limit", 5), ["        limit:"], ["        limit: 5"]),
+        (
+            set_("spec.collect.mode", "all-delete"),
+            ["        mode: >-", "            new-keep"],
+            ["        mode: all-delete"],
+        ),
+    ],
+)
 def test_only_what_is_meant_changes(setting: Setting, gone: list[str], come: list[str]) -> None:
-    lines = [line for line in difflib.ndiff(TEXT.splitlines(), changed(TEXT, [setting]).splitlines())
-             if line[0] in "+-"]
+    lines = [
+        line
+        for line in difflib.ndiff(TEXT.splitlines(), changed(TEXT, [setting]).splitlines())
+        if line[0] in "+-"
+    ]
     assert [line[2:] for line in lines if line[0] == "-"] == gone
     assert [line[2:] for line in lines if line[0] == "+"] == come
 
@@ -94,10 +123,21 @@ def test_a_field_below_a_value_is_refused() -> None:
         changed(TEXT, [set_("spec.title.more", 1)])
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("10m", "10m"), ("7", 7), ("true", True), ("[a, b]", ["a", "b"]), ('"7"', "7"), ("010", "010"), ("", None),
-    ("Hello: you", "Hello: you"), ("{a: 1}", {"a": 1}), ("# x", "# x"),
-])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("10m", "10m"),
+        ("7", 7),
+        ("true", True),
+        ("[a, b]", ["a", "b"]),
+        ('"7"', "7"),
+        ("010", "010"),
+        ("", None),
+        ("Hello: you", "Hello: you"),
+        ("{a: 1}", {"a": 1}),
+        ("# x", "# x"),
+    ],
+)
 def test_values_as_people_type_them(text: str, value: object) -> None:
     assert value_of(text) == value
 
@@ -108,8 +148,16 @@ def test_a_value_that_is_no_yaml_is_refused() -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Co", "Cn"],
-                             exclude_characters="\u2028\u2029\ufeff"), max_size=40))
+@given(
+    st.text(
+        st.characters(
+            codec="utf-8",
+            exclude_categories=["Cs", "Cc", "Co", "Cn"],
+            exclude_characters="\u2028\u2029\ufeff",
+        ),
+        max_size=40,
+    )
+)
 def test_every_text_reads_back_as_it_was(text: str) -> None:
     for style in (None, "'", '"'):
         assert data(f"a: {written(text, style)}\n") == {"a": text}

@@ -87,7 +87,9 @@ def test_what_a_killed_one_left_is_done_here() -> None:
     assert spread(fatal, list(range(20)), os.getpid()) == list(range(20))
 
 
-def test_none_that_can_be_started_is_no_harm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_none_that_can_be_started_is_no_harm(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/false\n")
     broken.chmod(0o700)
@@ -107,13 +109,17 @@ def test_a_defect_is_told(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_processes_end_with_one_that_is_killed(tmp_path: Path) -> None:
-    code = ("import os\n"
-            "from reconciler.manifests import spreading\n"
-            "from tests.manifests.test_spreading import waiting\n"
-            "spreading.MANY, spreading._AT_ONCE, os.sched_getaffinity = 8, 2, lambda _: {0, 1}\n"
-            f"spreading.spread(waiting, list(range(20)), {str(tmp_path)!r})\n")
-    with subprocess.Popen([sys.executable, "-c", code],
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}) as killed:
+    code = (
+        "import os\n"
+        "from reconciler.manifests import spreading\n"
+        "from tests.manifests.test_spreading import waiting\n"
+        "spreading.MANY, spreading._AT_ONCE, os.sched_getaffinity = 8, 2, lambda _: {0, 1}\n"
+        f"spreading.spread(waiting, list(range(20)), {str(tmp_path)!r})\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    ) as killed:
         working = _awaited(tmp_path, 2)
         killed.kill()
     (tmp_path / "go").touch()

@@ -52,8 +52,11 @@ LONG_AGO = 1_700_000_000
 def spec(template: str, own: str) -> dict[str, Any]:
     """What a collector becomes, both given as a flow mapping."""
     head = "apiVersion: mailcollector/v1\nkind: {}\nmetadata: {{name: {}}}\nspec: {}\n"
-    text = head.format("Template", "office", template) + "---\n" + head.format(
-        "MailCollector", "sales", own.replace("{", "{from: office, ", 1))
+    text = (
+        head.format("Template", "office", template)
+        + "---\n"
+        + head.format("MailCollector", "sales", own.replace("{", "{from: office, ", 1))
+    )
     parsed = parse(text.encode(), "a.yaml")
     assert [one for one in parsed.diagnostics if one.is_error] == []
     (loaded,) = parsed.manifests
@@ -66,21 +69,38 @@ WHOLE = """{source: {protocol: imap, host: h, username: u, password: {file: s}, 
  collect: {interval: 1h, limit: 7}, recipient: {detect: {from: [a.b], to: c.d, aliases: {a: b}}}, title: T}"""
 
 
-@pytest.mark.parametrize(("own", "path", "value"), [
-    ("{}", ("title",), "T"),
-    ("{title: Mine}", ("title",), "Mine"),
-    ("{collect: {interval: 2h}}", ("collect", "interval"), "2h"),
-    ("{collect: {interval: 2h}}", ("collect", "limit"), 7),
-    ("{source: {folders: [C]}}", ("source", "folders"), ["C"]),
-    ("{source: {password: {env: P}}}", ("source", "password"), {"env": "P"}),
-    ("{source: {oauth2: {provider: google, clientId: i, refreshToken: {env: P}}}}", ("source", "password"), None),
-    (f"{{source: {{password: {{env: P}}, fingerprint: '{'ab' * 32}'}}}}", ("source", "caFile"), None),
-    ("{recipient: {forwardTo: x@y}}", ("recipient",), {"forwardTo": "x@y"}),
-    ("{recipient: {detect: {aliases: {c: d}}}}", ("recipient", "detect", "aliases"), {"a": "b", "c": "d"}),
-    ("{recipient: {detect: {from: [e.f]}}}", ("recipient", "detect", "from"), ["e.f"]),
-    ("{enabled: false}", ("enabled",), False),
-])
-def test_what_the_collector_says_wins_and_what_excludes_it_goes(own: str, path: tuple[str, ...], value: object) -> None:
+@pytest.mark.parametrize(
+    ("own", "path", "value"),
+    [
+        ("{}", ("title",), "T"),
+        ("{title: Mine}", ("title",), "Mine"),
+        ("{collect: {interval: 2h}}", ("collect", "interval"), "2h"),
+        ("{collect: {interval: 2h}}", ("collect", "limit"), 7),
+        ("{source: {folders: [C]}}", ("source", "folders"), ["C"]),
+        ("{source: {password: {env: P}}}", ("source", "password"), {"env": "P"}),
+        (
+            "{source: {oauth2: {provider: google, clientId: i, refreshToken: {env: P}}}}",
+            ("source", "password"),
+            None,
+        ),
+        (
+            f"{{source: {{password: {{env: P}}, fingerprint: '{'ab' * 32}'}}}}",
+            ("source", "caFile"),
+            None,
+        ),
+        ("{recipient: {forwardTo: x@y}}", ("recipient",), {"forwardTo": "x@y"}),
+        (
+            "{recipient: {detect: {aliases: {c: d}}}}",
+            ("recipient", "detect", "aliases"),
+            {"a": "b", "c": "d"},
+        ),
+        ("{recipient: {detect: {from: [e.f]}}}", ("recipient", "detect", "from"), ["e.f"]),
+        ("{enabled: false}", ("enabled",), False),
+    ],
+)
+def test_what_the_collector_says_wins_and_what_excludes_it_goes(
+    own: str, path: tuple[str, ...], value: object
+) -> None:
     found: Any = spec(WHOLE, own)
     for key in path:
         found = found.get(key)
@@ -90,17 +110,32 @@ def test_what_the_collector_says_wins_and_what_excludes_it_goes(own: str, path: 
 def test_every_group_of_alternatives_and_every_path_is_known() -> None:
     assert ALTERNATIVES[("source",)] == (("password", "oauth2"), ("fingerprint", "caFile"))
     assert ALTERNATIVES[("recipient",)] == (("forwardTo", "detect"),)
-    assert set(ALTERNATIVES) == {("source",), ("recipient",), *(place[:-1] for place in FILES if place[-1] == "file")}
+    assert set(ALTERNATIVES) == {
+        ("source",),
+        ("recipient",),
+        *(place[:-1] for place in FILES if place[-1] == "file"),
+    }
     assert {"/".join(place) for place in FILES} == {
-        "source/caFile", "source/password/file", "source/oauth2/caFile", "source/oauth2/clientSecret/file",
-        "source/oauth2/refreshToken/file"}
+        "source/caFile",
+        "source/password/file",
+        "source/oauth2/caFile",
+        "source/oauth2/clientSecret/file",
+        "source/oauth2/refreshToken/file",
+    }
 
 
 def test_the_digest_is_that_of_the_same_spec_written_out() -> None:
     (merged,) = parse(f"{OFFICE}---\n{SALES}".encode(), "a.yaml").manifests
-    (plain,) = parse(SALES.replace("  from: office\n", "  collect: {interval: 10m}\n").replace(
-        "{username", "{protocol: imap, host: imap.example.org, password: {file: secrets/sales}, "
-        "folders: [INBOX, Sent], username").encode(), "a.yaml").manifests
+    (plain,) = parse(
+        SALES.replace("  from: office\n", "  collect: {interval: 10m}\n")
+        .replace(
+            "{username",
+            "{protocol: imap, host: imap.example.org, password: {file: secrets/sales}, "
+            "folders: [INBOX, Sent], username",
+        )
+        .encode(),
+        "a.yaml",
+    ).manifests
     assert digest(merged.manifest.spec) == digest(plain.manifest.spec)
 
 
@@ -126,26 +161,48 @@ def test_a_templates_paths_start_at_its_own_file(tmp_path: Path, place: str) -> 
 
 
 def test_what_is_wrong_with_a_template_is_told_there_and_lints_are_told_once() -> None:
-    text = OFFICE.replace("host: imap", "tls: none\n    host: imap") + f"---\n{SALES}---\n{SALES.replace('sales', 'b')}"
+    text = (
+        OFFICE.replace("host: imap", "tls: none\n    host: imap")
+        + f"---\n{SALES}---\n{SALES.replace('sales', 'b')}"
+    )
     parsed = parse(text.encode(), "a.yaml")
-    assert [(one.line, one.path, one.rule) for one in parsed.diagnostics] == [(7, "spec.source.tls", "tls-none")]
+    assert [(one.line, one.path, one.rule) for one in parsed.diagnostics] == [
+        (7, "spec.source.tls", "tls-none")
+    ]
     assert len(parsed.manifests) == 2
 
 
 def test_a_lint_of_both_together_is_told_where_the_template_is_named() -> None:
-    text = OFFICE.replace("host: imap.example.org", "tls: none") + "---\n" + SALES.replace(
-        "{username", "{host: imap.example.org, username")
+    text = (
+        OFFICE.replace("host: imap.example.org", "tls: none")
+        + "---\n"
+        + SALES.replace("{username", "{host: imap.example.org, username")
+    )
     (found,) = parse(text.encode(), "a.yaml").diagnostics
-    assert (found.line, found.column, found.rule, found.severity) == (16, 9, "tls-none", Severity.WARNING)
+    assert (found.line, found.column, found.rule, found.severity) == (
+        16,
+        9,
+        "tls-none",
+        Severity.WARNING,
+    )
     assert found.message.endswith("(it comes from the template `office` in a.yaml)")
 
 
 def test_rules_over_all_files_see_the_whole_spec(tmp_path: Path) -> None:
-    files(tmp_path, office=OFFICE.replace("protocol:", "username: all@example.org\n    protocol:") +
-          "  destination: gone\n", sales=SALES.replace("  source: {username: sales@example.org}\n", ""),
-          other=SALES.replace("sales", "other").replace("  source: {username: other@example.org}\n", ""))
+    files(
+        tmp_path,
+        office=OFFICE.replace("protocol:", "username: all@example.org\n    protocol:")
+        + "  destination: gone\n",
+        sales=SALES.replace("  source: {username: sales@example.org}\n", ""),
+        other=SALES.replace("sales", "other").replace(
+            "  source: {username: other@example.org}\n", ""
+        ),
+    )
     assert {(Path(one.file).name, one.line, one.rule) for one in validate([tmp_path])} == {
-        (name, 5, rule) for name in ("other.yaml", "sales.yaml") for rule in ("unknown-destination", "shared-account")}
+        (name, 5, rule)
+        for name in ("other.yaml", "sales.yaml")
+        for rule in ("unknown-destination", "shared-account")
+    }
 
 
 def test_without_its_template_a_file_alone_is_checked_as_far_as_it_goes(tmp_path: Path) -> None:
@@ -165,10 +222,17 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are judged, in this process."""
     loaded: list[str] = []
 
-    def load(path: Path, templates: Templates, *, allow_inline_secrets: bool = False,
-             oddities: Oddities | None = None) -> ParsedFile:
+    def load(
+        path: Path,
+        templates: Templates,
+        *,
+        allow_inline_secrets: bool = False,
+        oddities: Oddities | None = None,
+    ) -> ParsedFile:
         loaded.append(path.name)
-        return loading.load(path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities)
+        return loading.load(
+            path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities
+        )
 
     monkeypatch.setattr(judging, "load", load)
     monkeypatch.setattr(judging, "MANY", 2)
@@ -176,7 +240,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return loaded
 
 
-def test_many_files_are_judged_again_when_their_template_is_another_one(tmp_path: Path, loads: list[str]) -> None:
+def test_many_files_are_judged_again_when_their_template_is_another_one(
+    tmp_path: Path, loads: list[str]
+) -> None:
     plain = SALES.replace("sales", "plain").replace("from: office", "destination: d")
     paths = files(tmp_path, office=OFFICE, sales=SALES, plain=plain)
     kept = tmp_path / "kept.json"
@@ -201,7 +267,9 @@ def test_many_files_are_judged_again_when_their_template_is_another_one(tmp_path
 
 def test_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {f"s{number}": SALES.replace("sales", f"s{number}") for number in range(6)}
-    paths = files(tmp_path, shared__office=OFFICE, **texts, wrong=SALES.replace("from: office", "from: ofice"))
+    paths = files(
+        tmp_path, shared__office=OFFICE, **texts, wrong=SALES.replace("from: office", "from: ofice")
+    )
     alone = judge(paths)
     monkeypatch.setattr(judging, "MANY", 2)
     monkeypatch.setattr(spreading, "MANY", 2)
@@ -225,7 +293,12 @@ def test_verbs_change_what_has_a_template(tmp_path: Path) -> None:
     shelf.change("sales", lambda own: changed(own, [Setting(("spec", "collect", "limit"), 7)]))
     (loaded,) = load_together([tmp_path / "office.yaml", tmp_path / "sales.yaml"])[1].manifests
     assert loaded.manifest.declared()["spec"]["collect"] | {"maxMessageSize": ""} == {
-        "mode": "new-keep", "interval": "10m", "limit": 7, "push": False, "maxMessageSize": ""}
+        "mode": "new-keep",
+        "interval": "10m",
+        "limit": 7,
+        "push": False,
+        "maxMessageSize": "",
+    }
     with pytest.raises(EditRefused) as refused:
         Shelf(tmp_path).change("sales", lambda own: own.replace("from: office", "from: ofice"))
     assert [one.rule for one in refused.value.diagnostics] == ["unknown-template"]
@@ -235,7 +308,9 @@ def test_verbs_change_what_has_a_template(tmp_path: Path) -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(mutants(), min_size=1, max_size=4))
-def test_whatever_stands_there_each_collector_is_valid_or_told_of_in_its_own_place(manifests: list[Any]) -> None:
+def test_whatever_stands_there_each_collector_is_valid_or_told_of_in_its_own_place(
+    manifests: list[Any],
+) -> None:
     template = document.read(OFFICE.encode())[0][0].root.value
     text = "\n---\n".join(json.dumps(one) for one in (*manifests, template))
     assume(document.read(text.encode())[1] is None)

@@ -35,14 +35,19 @@ def test_nothing_to_say() -> None:
 def test_Y13_same_name_in_two_files_is_a_conflict_in_both() -> None:
     together = check_together(parsed(COLLECTOR, COLLECTOR))
     assert [(one.file, one.line, one.column, one.rule) for one in together.diagnostics] == [
-        ("1.yaml", 4, 9, "duplicate-name"), ("2.yaml", 4, 9, "duplicate-name")]
+        ("1.yaml", 4, 9, "duplicate-name"),
+        ("2.yaml", 4, 9, "duplicate-name"),
+    ]
     assert "2.yaml:1" in together.diagnostics[0].message
     assert "1.yaml:1" in together.diagnostics[1].message
     assert list(together.refused) == [("MailCollector", "sales")]
 
 
 def test_same_name_in_two_kinds_is_none() -> None:
-    assert check_together(parsed(COLLECTOR, DEFAULT.replace("name: local", "name: sales"))).diagnostics == ()
+    assert (
+        check_together(parsed(COLLECTOR, DEFAULT.replace("name: local", "name: sales"))).diagnostics
+        == ()
+    )
 
 
 def test_more_than_one_default_refuses_each() -> None:
@@ -72,8 +77,15 @@ def test_no_default_where_there_are_destinations() -> None:
 def collector(name: str, **changes: str) -> str:
     text = COLLECTOR.replace("name: sales", f"name: {name}", 1)
     for old, new in changes.items():
-        text = text.replace({"host": "imap.example.org", "user": "sales@example.org", "protocol": "protocol: imap",
-                             "recipient": "  recipient:"}[old], new)
+        text = text.replace(
+            {
+                "host": "imap.example.org",
+                "user": "sales@example.org",
+                "protocol": "protocol: imap",
+                "recipient": "  recipient:",
+            }[old],
+            new,
+        )
     return text
 
 
@@ -84,7 +96,10 @@ def rules(*texts: str) -> list[tuple[str, str]]:
 def test_two_collectors_on_one_mailbox_are_told_of_each_other() -> None:
     both = [("1.yaml", "shared-account"), ("2.yaml", "shared-account")]
     assert rules(collector("a"), collector("b")) == both
-    assert rules(collector("a"), collector("b", protocol="protocol: pop3", user="SALES@example.org")) == both
+    assert (
+        rules(collector("a"), collector("b", protocol="protocol: pop3", user="SALES@example.org"))
+        == both
+    )
     gmail = [collector(name, host=f"{name}.gmail.com") for name in ("imap", "pop")]
     assert rules(*gmail) == both
     assert rules(collector("a"), collector("b", user="other@example.org")) == []
@@ -107,7 +122,9 @@ def test_all_delete_on_what_another_one_reads() -> None:
     taker = collector("a", recipient="  collect: {mode: all-delete}\n  recipient:")
     together = check_together(parsed(taker, collector("b")))
     assert [(one.file, one.line, one.rule) for one in together.diagnostics] == [
-        ("1.yaml", 11, "all-delete-shared"), ("2.yaml", 6, "shared-account")]
+        ("1.yaml", 11, "all-delete-shared"),
+        ("2.yaml", 6, "shared-account"),
+    ]
     assert "`b` (2.yaml:1)" in together.diagnostics[0].message
     assert together.refused == {}
 
@@ -116,7 +133,15 @@ def test_default_that_nobody_falls_back_to() -> None:
     named = NAMED.replace("destination: local", "destination: other")
     other = DESTINATION.replace("name: local", "name: other")
     assert rules(named, DEFAULT, other) == [("2.yaml", "unreachable-default")]
-    assert rules(named, COLLECTOR.replace("name: sales", "name: b").replace("sales@", "b@"), DEFAULT, other) == []
+    assert (
+        rules(
+            named,
+            COLLECTOR.replace("name: sales", "name: b").replace("sales@", "b@"),
+            DEFAULT,
+            other,
+        )
+        == []
+    )
     assert rules(NAMED, DEFAULT) == []
     assert rules(DEFAULT) == []
     assert check_together(parsed(named, DEFAULT, other), whole=False).diagnostics == ()
@@ -138,11 +163,16 @@ spec:
 
 
 def test_O2_collectors_that_share_a_refresh_token_are_told_of_each_other() -> None:
-    files = parsed(by_refresh_token("a", "../secrets/t"), by_refresh_token("b", "../x/../secrets/t"),
-                   by_refresh_token("c", "../secrets/u"))
+    files = parsed(
+        by_refresh_token("a", "../secrets/t"),
+        by_refresh_token("b", "../x/../secrets/t"),
+        by_refresh_token("c", "../secrets/u"),
+    )
     found = check_together(files)
     assert [(one.file, one.rule, one.severity) for one in found.diagnostics] == [
-        ("1.yaml", "shared-refresh-token", Severity.INFO), ("2.yaml", "shared-refresh-token", Severity.INFO)]
+        ("1.yaml", "shared-refresh-token", Severity.INFO),
+        ("2.yaml", "shared-refresh-token", Severity.INFO),
+    ]
     assert found.refused == {}
 
 
@@ -153,16 +183,31 @@ def test_O13_a_refresh_token_that_the_next_push_replaces(tmp_path: Path) -> None
     (tree / ".git").write_text("gitdir: /elsewhere")
     (tmp_path / "current").symlink_to(tree)
     (tmp_path / "plain" / ".git").mkdir(parents=True)
-    inside = parse(by_refresh_token("a", "../secrets/t").encode(), f"{tmp_path}/current/collectors.d/a.yaml")
-    outside = parse(by_refresh_token("b", f"{tmp_path}/plain/t").encode(), f"{tmp_path}/current/collectors.d/b.yaml")
+    inside = parse(
+        by_refresh_token("a", "../secrets/t").encode(), f"{tmp_path}/current/collectors.d/a.yaml"
+    )
+    outside = parse(
+        by_refresh_token("b", f"{tmp_path}/plain/t").encode(),
+        f"{tmp_path}/current/collectors.d/b.yaml",
+    )
     assert [(one.rule, one.severity) for one in check_together([inside, outside]).diagnostics] == [
-        ("refresh-token-in-git", Severity.WARNING)]
+        ("refresh-token-in-git", Severity.WARNING)
+    ]
 
 
 # Many files, all of them wrong
 
-MARKS = dict.fromkeys(("metadata.name", "spec", "spec.destination", "spec.default", "spec.source",
-                       "spec.collect.mode"), START)
+MARKS = dict.fromkeys(
+    (
+        "metadata.name",
+        "spec",
+        "spec.destination",
+        "spec.default",
+        "spec.source",
+        "spec.collect.mode",
+    ),
+    START,
+)
 
 
 class Only(Struct):
@@ -175,24 +220,51 @@ class Only(Struct):
 
 
 def many(count: int, kind: Kind = "MailCollector", name: str = "c{}", **more: Any) -> list[Only]:
-    return [Only(Named(kind, name.format(number), f"{number}.yaml", 1, marks=MARKS,
-                       **{key: value(number) for key, value in more.items()})) for number in range(count)]
+    return [
+        Only(
+            Named(
+                kind,
+                name.format(number),
+                f"{number}.yaml",
+                1,
+                marks=MARKS,
+                **{key: value(number) for key, value in more.items()},
+            )
+        )
+        for number in range(count)
+    ]
 
 
 def reading(*folders: str) -> Callable[[int], Mailbox]:
-    return lambda number: Mailbox("account", tuple(folder.format(number) for folder in folders), takes_away=False)
+    return lambda number: Mailbox(
+        "account", tuple(folder.format(number) for folder in folders), takes_away=False
+    )
 
 
-@pytest.mark.parametrize(("files", "told"), [
-    ([*many(4000, destination="none-{}".format), *many(400, "Destination", "dest-{}")], 4000),
-    (many(4000, name="same"), 4000),
-    (many(4000, "Destination", default=lambda _: True), 4000),
-    (many(4000, mailbox=reading("INBOX")), 4000),
-    (many(4000, mailbox=reading("Folder{}")), 0),
-    (many(4000, mailbox=reading("Folder{}/*")), 0),
-    (many(4000, refresh_token=lambda _: "/secrets/token"), 4000),
-], ids=["unknown destinations", "one name", "defaults", "one mailbox", "folders", "patterns", "one token"])
-def test_thousands_of_files_that_are_all_wrong_are_told_of_in_a_moment(files: list[Only], told: int) -> None:
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ([*many(4000, destination="none-{}".format), *many(400, "Destination", "dest-{}")], 4000),
+        (many(4000, name="same"), 4000),
+        (many(4000, "Destination", default=lambda _: True), 4000),
+        (many(4000, mailbox=reading("INBOX")), 4000),
+        (many(4000, mailbox=reading("Folder{}")), 0),
+        (many(4000, mailbox=reading("Folder{}/*")), 0),
+        (many(4000, refresh_token=lambda _: "/secrets/token"), 4000),
+    ],
+    ids=[
+        "unknown destinations",
+        "one name",
+        "defaults",
+        "one mailbox",
+        "folders",
+        "patterns",
+        "one token",
+    ],
+)
+def test_thousands_of_files_that_are_all_wrong_are_told_of_in_a_moment(
+    files: list[Only], told: int
+) -> None:
     began = time.process_time()
     found = check_together(files).diagnostics
     assert time.process_time() - began < 5  # it was a minute and more, with the square
@@ -210,8 +282,18 @@ def test_of_many_names_the_nearest_is_still_meant() -> None:
 
 def test_the_first_other_reader_is_told_whether_it_says_the_folder_or_a_pattern() -> None:
     folders = {"a": "[Sent]", "b": '["L*"]', "c": "[Lists]", "d": "[Lists, Sent]", "e": "[Other]"}
-    texts = [collector(name, protocol=f"protocol: imap\n    folders: {read}") for name, read in folders.items()]
-    found = {Path(one.file).stem: one.message.partition(" (")[0] for one in check_together(parsed(*texts)).diagnostics
-             if one.rule == "shared-account"}
-    assert found == {"1": "the collector `d`", "2": "the collector `c`", "3": "the collector `b`",
-                     "4": "the collector `a`"}
+    texts = [
+        collector(name, protocol=f"protocol: imap\n    folders: {read}")
+        for name, read in folders.items()
+    ]
+    found = {
+        Path(one.file).stem: one.message.partition(" (")[0]
+        for one in check_together(parsed(*texts)).diagnostics
+        if one.rule == "shared-account"
+    }
+    assert found == {
+        "1": "the collector `d`",
+        "2": "the collector `c`",
+        "3": "the collector `b`",
+        "4": "the collector `a`",
+    }

@@ -45,7 +45,9 @@ def test_path_that_does_not_exist_is_a_mistake_in_the_call(tmp_path: Path) -> No
 
 
 def test_offline_no_secret_and_no_ca_file_is_opened(tmp_path: Path) -> None:
-    text = COLLECTOR.replace("    host", "    caFile: nowhere.pem\n    host").replace("sales.secret", "/nowhere/at/all")
+    text = COLLECTOR.replace("    host", "    caFile: nowhere.pem\n    host").replace(
+        "sales.secret", "/nowhere/at/all"
+    )
     (tmp_path / "a.yaml").write_text(text)
     assert list(validate([tmp_path])) == []
 
@@ -53,10 +55,12 @@ def test_offline_no_secret_and_no_ca_file_is_opened(tmp_path: Path) -> None:
 def test_text_shows_the_line_with_a_caret(directory: Path) -> None:
     with chdir(directory):
         text = reporters.text(validate([Path("b.yaml")]))
-    assert text == ("b.yaml:7:15: error: `protocol` cannot be `imap4`: did you mean `imap`? [choice]\n"
-                    "        protocol: imap4\n"
-                    "                  ^\n"
-                    "1 error in 1 file; `mailcollector explain choice` tells more\n")
+    assert text == (
+        "b.yaml:7:15: error: `protocol` cannot be `imap4`: did you mean `imap`? [choice]\n"
+        "        protocol: imap4\n"
+        "                  ^\n"
+        "1 error in 1 file; `mailcollector explain choice` tells more\n"
+    )
 
 
 def test_text_without_errors_says_what_was_read(directory: Path) -> None:
@@ -71,11 +75,21 @@ def test_text_in_colour(directory: Path) -> None:
     assert "\x1b[1;31merror\x1b[0m" in text
 
 
-@pytest.mark.parametrize("line", [
-    "password: {value: hunter2}", "password: hunter2", "passwd: hunter2", "password: {value: 'hunter2', x: y}",
-    '"password": "hunter2"', "token: hunter2", "pass: !x hunter2", "password: hunter2, with a comma",
-    "password: [hunter2, hunter2]", "password: \"hun\\qhunter2\"",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "password: {value: hunter2}",
+        "password: hunter2",
+        "passwd: hunter2",
+        "password: {value: 'hunter2', x: y}",
+        '"password": "hunter2"',
+        "token: hunter2",
+        "pass: !x hunter2",
+        "password: hunter2, with a comma",
+        "password: [hunter2, hunter2]",
+        'password: "hun\\qhunter2"',
+    ],
+)
 def test_S1_no_report_shows_a_secret_that_stands_in_the_file(tmp_path: Path, line: str) -> None:
     (tmp_path / "a.yaml").write_text(COLLECTOR.replace("password: {file: sales.secret}", line))
     validation = validate([tmp_path])
@@ -86,7 +100,9 @@ def test_S1_no_report_shows_a_secret_that_stands_in_the_file(tmp_path: Path, lin
 
 @pytest.mark.parametrize("reporter", reporters.REPORTERS.values(), ids=reporters.REPORTERS.keys())
 def test_M14_control_characters_are_escaped(tmp_path: Path, reporter: reporters.Reporter) -> None:
-    text = COLLECTOR.replace("protocol: imap", '"\\e[2J\\u202e\\r\\n::error::x": 1\n    protocol: "\\e]0;x\\a"')
+    text = COLLECTOR.replace(
+        "protocol: imap", '"\\e[2J\\u202e\\r\\n::error::x": 1\n    protocol: "\\e]0;x\\a"'
+    )
     (tmp_path / "a\x1b[31m\n.yaml").write_text(text)
     report = reporter(validate([tmp_path]))
     assert "\\x1b" in report or "\\u001b" in report
@@ -95,9 +111,15 @@ def test_M14_control_characters_are_escaped(tmp_path: Path, reporter: reporters.
 
 def test_json_is_the_contract_s(directory: Path) -> None:
     (found,) = json.loads(reporters.as_json(validate([directory])))
-    assert found == {"file": str(directory / "b.yaml"), "line": 7, "column": 15, "path": "spec.source.protocol",
-                     "rule": "choice", "severity": "error",
-                     "message": "`protocol` cannot be `imap4`: did you mean `imap`?"}
+    assert found == {
+        "file": str(directory / "b.yaml"),
+        "line": 7,
+        "column": 15,
+        "path": "spec.source.protocol",
+        "rule": "choice",
+        "severity": "error",
+        "message": "`protocol` cannot be `imap4`: did you mean `imap`?",
+    }
     assert reporters.as_json(validate([directory / "a.yaml"])) == "[]\n"
 
 
@@ -105,12 +127,15 @@ def test_github_gets_workflow_commands(tmp_path: Path) -> None:
     (tmp_path / "a,b:c%.yaml").write_text(WRONG)
     with chdir(tmp_path):
         text = reporters.github(validate([Path("a,b:c%.yaml")]))
-    assert text == ("::error file=a%2Cb%3Ac%25.yaml,line=7,col=15,title=choice::`protocol` cannot be `imap4`: "
-                    "did you mean `imap`?\n")
+    assert text == (
+        "::error file=a%2Cb%3Ac%25.yaml,line=7,col=15,title=choice::`protocol` cannot be `imap4`: "
+        "did you mean `imap`?\n"
+    )
 
 
 def test_sarif_is_one_run_with_every_rule_and_place(tmp_path: Path) -> None:
-    """Sarif.Multitool (npm) finds nothing to object to either; its schema is not here, so what it requires is."""
+    """Sarif.Multitool (npm) finds nothing to object to either; its schema is not here, so what it
+    requires is."""
     (tmp_path / "a b:с.yaml").write_text(WRONG)
     with chdir(tmp_path):
         report = json.loads(reporters.REPORTERS["sarif"](validate([Path("a b:с.yaml")])))
@@ -122,18 +147,26 @@ def test_sarif_is_one_run_with_every_rule_and_place(tmp_path: Path) -> None:
     assert all(rule["shortDescription"]["text"].endswith(".") for rule in rules)
     (result,) = run["results"]
     assert rules[result["ruleIndex"]]["id"] == result["ruleId"] == "choice"
-    assert (result["level"], result["message"]) == ("error", {
-        "text": "`protocol` cannot be `imap4`: did you mean `imap`?"})
+    assert (result["level"], result["message"]) == (
+        "error",
+        {"text": "`protocol` cannot be `imap4`: did you mean `imap`?"},
+    )
     (location,) = result["locations"]
     assert location == {
-        "physicalLocation": {"artifactLocation": {"uri": "a%20b%3A%D1%81.yaml"},
-                             "region": {"startLine": 7, "startColumn": 15}},
-        "logicalLocations": [{"fullyQualifiedName": "spec.source.protocol"}]}
+        "physicalLocation": {
+            "artifactLocation": {"uri": "a%20b%3A%D1%81.yaml"},
+            "region": {"startLine": 7, "startColumn": 15},
+        },
+        "logicalLocations": [{"fullyQualifiedName": "spec.source.protocol"}],
+    }
 
 
 def test_sarif_levels_and_absolute_files(directory: Path) -> None:
-    (directory / "c.yaml").write_text(COLLECTOR.replace("imap.example.org", "imap.gmail.com").replace(
-        "protocol: imap", "protocol: imap\n    tls: none").replace("sales", "trade3"))
+    (directory / "c.yaml").write_text(
+        COLLECTOR.replace("imap.example.org", "imap.gmail.com")
+        .replace("protocol: imap", "protocol: imap\n    tls: none")
+        .replace("sales", "trade3")
+    )
     results = json.loads(reporters.REPORTERS["sarif"](validate([directory])))["runs"][0]["results"]
     assert [result["level"] for result in results] == ["error", "warning", "note"]
     uri = results[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
@@ -141,7 +174,9 @@ def test_sarif_levels_and_absolute_files(directory: Path) -> None:
 
 
 def test_junit_fails_files_with_errors_and_tells_warnings(directory: Path) -> None:
-    (directory / "c.yaml").write_text(COLLECTOR.replace("imap\n", "imap\n    tls: none\n").replace("sales", "trade3"))
+    (directory / "c.yaml").write_text(
+        COLLECTOR.replace("imap\n", "imap\n    tls: none\n").replace("sales", "trade3")
+    )
     with chdir(directory):
         suites = ET.fromstring(reporters.REPORTERS["junit"](validate([Path()])))
     assert (suites.get("tests"), suites.get("failures")) == ("3", "1")
@@ -165,7 +200,9 @@ def test_standard_input_and_fifos_are_read(tmp_path: Path) -> None:
     bad = b"apiVersion: mailcollector/v1\nkind: MailCollecter\nmetadata: {name: a}\nspec: {}\n"
 
     found = validate([Path("-")], standard_input=lambda: bad)
-    assert [(one.file, one.line, one.rule) for one in found.diagnostics] == [("-", 2, "unknown-kind")]
+    assert [(one.file, one.line, one.rule) for one in found.diagnostics] == [
+        ("-", 2, "unknown-kind")
+    ]
     assert "kind: MailCollecter\n          ^" in reporters.text(found)
 
     reading, writing = os.pipe()

@@ -11,23 +11,58 @@ from reconciler.model.status import ShownCollector, ShownMetadata, Status
 
 SPEC: dict[str, Any] = {
     "title": "Почта отдела ПРОДАЖ",
-    "source": {"protocol": "imap", "host": "imap.почта.рф", "username": "пример@почта.рф", "address": "Me@Example.ORG",
-               "password": {"file": "/run/secrets/hidden"}},
-    "recipient": {"detect": {"from": ["Straße.example"], "to": "икс.рф", "mailboxes": ["раз"],
-                             "aliases": {"Sales": "ivanov"}, "default": "info@икс.рф"}},
+    "source": {
+        "protocol": "imap",
+        "host": "imap.почта.рф",
+        "username": "пример@почта.рф",
+        "address": "Me@Example.ORG",
+        "password": {"file": "/run/secrets/hidden"},
+    },
+    "recipient": {
+        "detect": {
+            "from": ["Straße.example"],
+            "to": "икс.рф",
+            "mailboxes": ["раз"],
+            "aliases": {"Sales": "ivanov"},
+            "default": "info@икс.рф",
+        }
+    },
 }
-SHOWN = ShownCollector(metadata=ShownMetadata(name="sales", labels={"team": "north"}), spec=SPEC, status=Status())
+SHOWN = ShownCollector(
+    metadata=ShownMetadata(name="sales", labels={"team": "north"}), spec=SPEC, status=Status()
+)
 
 
-@pytest.mark.parametrize("text", [
-    "", "  ", "sales", "SALES", "отдела продаж", "продаж почта", "IMAP.ПОЧТА.РФ", "пример@", "me@example.org",
-    "info@икс.рф", "раз", "ivanov", "sAlEs", "team=north", "north", "STRASSE.EXAMPLE", "imap.xn--80a1acny.xn--p1ai",
-    "при" + "ме" + "р"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  ",
+        "sales",
+        "SALES",
+        "отдела продаж",
+        "продаж почта",
+        "IMAP.ПОЧТА.РФ",
+        "пример@",
+        "me@example.org",
+        "info@икс.рф",
+        "раз",
+        "ivanov",
+        "sAlEs",
+        "team=north",
+        "north",
+        "STRASSE.EXAMPLE",
+        "imap.xn--80a1acny.xn--p1ai",
+        "при" + "ме" + "р",
+    ],
+)
 def test_found(text: str) -> None:
     assert matches(SHOWN, text)
 
 
-@pytest.mark.parametrize("text", ["nobody", "sales nobody", "hidden", "forwardTo", "mailboxes", "team=south"])
+@pytest.mark.parametrize(
+    "text", ["nobody", "sales nobody", "hidden", "forwardTo", "mailboxes", "team=south"]
+)
 def test_not_found(text: str) -> None:
     assert not matches(SHOWN, text)
 

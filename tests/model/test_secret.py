@@ -20,7 +20,9 @@ def test_an_excerpt_is_the_beginning_of_the_redacted_text() -> None:
 
 @pytest.mark.parametrize("before", range(0, 320, 7))
 @pytest.mark.parametrize("repeated", [1, 3])
-def test_a_secret_that_is_cut_at_the_end_of_an_excerpt_does_not_show(before: int, repeated: int) -> None:
+def test_a_secret_that_is_cut_at_the_end_of_an_excerpt_does_not_show(
+    before: int, repeated: int
+) -> None:
     said = "x" * before + LONG.reveal() * repeated + "y" * 5000
     shown = excerpt(said, [LONG], 300)
     assert shown == redact(said, [LONG])[:300]

@@ -13,18 +13,37 @@ BASE = "/etc/collectors"
 def collector(name: str, file: str = "", line: int = 1, **spec: Any) -> Declaration:
     """A valid collector; `spec` replaces whole fields. Its file is named after it."""
     fields: dict[str, Any] = {
-        "source": {"protocol": "imap", "host": "imap.example", "username": name, "password": {"file": "secret"}},
-        "recipient": {"forwardTo": f"{name}@local.example"}, **spec}
+        "source": {
+            "protocol": "imap",
+            "host": "imap.example",
+            "username": name,
+            "password": {"file": "secret"},
+        },
+        "recipient": {"forwardTo": f"{name}@local.example"},
+        **spec,
+    }
     metadata = {"name": name, "labels": fields.pop("labels", {})}
     manifest = MailCollector.model_validate(
-        {"apiVersion": "mailcollector/v1", "kind": "MailCollector", "metadata": metadata, "spec": fields})
+        {
+            "apiVersion": "mailcollector/v1",
+            "kind": "MailCollector",
+            "metadata": metadata,
+            "spec": fields,
+        }
+    )
     return declaration(manifest, file or f"{BASE}/{name}.yaml", line, BASE)
 
 
 def destination(name: str, file: str = "", **spec: Any) -> Declaration:
     fields = spec or {"maildir": {"path": "mail/{local}"}}
     manifest = Destination.model_validate(
-        {"apiVersion": "mailcollector/v1", "kind": "Destination", "metadata": {"name": name}, "spec": fields})
+        {
+            "apiVersion": "mailcollector/v1",
+            "kind": "Destination",
+            "metadata": {"name": name},
+            "spec": fields,
+        }
+    )
     return declaration(manifest, file or f"{BASE}/{name}.yaml", 1, BASE)
 
 

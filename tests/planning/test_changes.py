@@ -14,7 +14,12 @@ from reconciler.planning.inforce import in_force, proposed, relocated, would_run
 from reconciler.planning.plan import Hold, Keep, Plan, Replace, Start, Stop, plan
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
 
-SOURCE = {"protocol": "imap", "host": "imap.example", "username": "a", "password": {"file": "secret"}}
+SOURCE = {
+    "protocol": "imap",
+    "host": "imap.example",
+    "username": "a",
+    "password": {"file": "secret"},
+}
 
 
 def stands(*declarations: Declaration, **counts: int) -> InForce:
@@ -30,60 +35,95 @@ def planned(before: Declaration, after: Declaration, *others: Declaration) -> Re
 
 
 def test_every_field_that_differs_is_told_with_both_values() -> None:
-    after = collector("a", title="New", collect={"interval": "1h", "limit": 100}, source={**SOURCE, "port": 1993})
+    after = collector(
+        "a", title="New", collect={"interval": "1h", "limit": 100}, source={**SOURCE, "port": 1993}
+    )
     assert planned(collector("a"), after).changes == (
-        Change("spec.title", None, "New"), Change("spec.source.port", None, 1993),
-        Change("spec.collect.interval", "5m", "1h"))
+        Change("spec.title", None, "New"),
+        Change("spec.source.port", None, 1993),
+        Change("spec.collect.interval", "5m", "1h"),
+    )
 
 
 def test_a_list_is_one_value_and_paths_are_absolute() -> None:
-    after = collector("a", source={**SOURCE, "folders": ["INBOX", "Lists/*"], "password": {"file": "other"}})
+    after = collector(
+        "a", source={**SOURCE, "folders": ["INBOX", "Lists/*"], "password": {"file": "other"}}
+    )
     assert planned(collector("a"), after).changes == (
         Change("spec.source.password.file", f"{BASE}/secret", f"{BASE}/other"),
-        Change("spec.source.folders", None, ["INBOX", "Lists/*"]))
+        Change("spec.source.folders", None, ["INBOX", "Lists/*"]),
+    )
 
 
 def test_a_destinations_change_is_told() -> None:
-    before, after = destination("d", maildir={"path": "/a"}), destination("d", maildir={"path": "/b"})
+    before, after = (
+        destination("d", maildir={"path": "/a"}),
+        destination("d", maildir={"path": "/b"}),
+    )
     one = collector("a", destination="d")
     found = proposed(observed(one, after), stands(one, before))
     assert [step.changes for step in found.steps if isinstance(step, Replace)] == [
-        (Change("destination.spec.maildir.path", "/a", "/b"),)]
+        (Change("destination.spec.maildir.path", "/a", "/b"),)
+    ]
 
 
 def test_of_a_new_one_what_its_manifest_says_is_told() -> None:
     (step,) = proposed(observed(collector("a", collect={"limit": 7})), stands()).steps
     assert isinstance(step, Start)
     fields = {change.field: change.after for change in step.changes}
-    assert fields == {"spec.source.protocol": "imap", "spec.source.host": "imap.example",
-                      "spec.source.username": "a", "spec.source.password.file": f"{BASE}/secret",
-                      "spec.collect.limit": 7, "spec.recipient.forwardTo": "a@local.example"}
+    assert fields == {
+        "spec.source.protocol": "imap",
+        "spec.source.host": "imap.example",
+        "spec.source.username": "a",
+        "spec.source.password.file": f"{BASE}/secret",
+        "spec.collect.limit": 7,
+        "spec.recipient.forwardTo": "a@local.example",
+    }
 
 
-@pytest.mark.parametrize(("before", "after", "words"), [
-    ({}, {"collect": {"mode": "all-delete"}}, "all-delete"),
-    ({"collect": {"mode": "new-delete"}}, {"collect": {"mode": "all-delete"}}, "collects again"),
-    ({}, {"collect": {"mode": "new-delete"}}, "deletes on the server"),
-    ({}, {"source": {**SOURCE, "username": "b"}}, "another account"),
-    ({}, {"source": {**SOURCE, "tls": "starttls"}}, "another account"),
-])
-def test_what_follows_for_the_mail_is_said(before: dict[str, Any], after: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ({}, {"collect": {"mode": "all-delete"}}, "all-delete"),
+        (
+            {"collect": {"mode": "new-delete"}},
+            {"collect": {"mode": "all-delete"}},
+            "collects again",
+        ),
+        ({}, {"collect": {"mode": "new-delete"}}, "deletes on the server"),
+        ({}, {"source": {**SOURCE, "username": "b"}}, "another account"),
+        ({}, {"source": {**SOURCE, "tls": "starttls"}}, "another account"),
+    ],
+)
+def test_what_follows_for_the_mail_is_said(
+    before: dict[str, Any], after: dict[str, Any], words: str
+) -> None:
     (sentence,) = planned(collector("a", **before), collector("a", **after)).consequences
     assert words in sentence
 
 
-@pytest.mark.parametrize("after", [
-    {"collect": {"interval": "1h"}}, {"source": {**SOURCE, "folders": ["Sent"]}}, {"source": {**SOURCE, "port": 993}},
-])
+@pytest.mark.parametrize(
+    "after",
+    [
+        {"collect": {"interval": "1h"}},
+        {"source": {**SOURCE, "folders": ["Sent"]}},
+        {"source": {**SOURCE, "port": 993}},
+    ],
+)
 def test_nothing_is_said_where_nothing_follows(after: dict[str, Any]) -> None:
     assert planned(collector("a"), collector("a", **after)).consequences == ()
 
 
 def test_no_secret_leaves_and_its_change_is_seen_all_the_same() -> None:
-    one, other = (collector("a", source={**SOURCE, "password": {"value": value}}) for value in ("hush-1", "hush-2"))
+    one, other = (
+        collector("a", source={**SOURCE, "password": {"value": value}})
+        for value in ("hush-1", "hush-2")
+    )
     now = stands(one)
     assert "hush" not in now.model_dump_json()
-    found = proposed(observed(other), InForce.model_validate_json(now.model_dump_json(by_alias=True)))
+    found = proposed(
+        observed(other), InForce.model_validate_json(now.model_dump_json(by_alias=True))
+    )
     assert "hush" not in repr(found)
     assert [type(step) for step in found.steps] == [Replace]
     assert [type(step) for step in proposed(observed(one), now).steps] == [Keep]
@@ -91,13 +131,22 @@ def test_no_secret_leaves_and_its_change_is_seen_all_the_same() -> None:
 
 
 def test_it_is_the_plan_that_is_applied() -> None:
-    good = remembered(collector("a"), collector("b"), collector("c", enabled=False), destination("d", default=True,
-                                                                                                 lmtp={"socket": "s"}))
-    seen = observed(collector("a", collect={"limit": 1}), collector("c"), destination("e", default=True,
-                                                                                     lmtp={"socket": "t"}))
+    good = remembered(
+        collector("a"),
+        collector("b"),
+        collector("c", enabled=False),
+        destination("d", default=True, lmtp={"socket": "s"}),
+    )
+    seen = observed(
+        collector("a", collect={"limit": 1}),
+        collector("c"),
+        destination("e", default=True, lmtp={"socket": "t"}),
+    )
     desired = desire(seen, good)
     applied: Plan = plan(desired, would_run(good))
-    now = InForce.model_validate_json(in_force(good.values(), would_run(good), {}).model_dump_json(by_alias=True))
+    now = InForce.model_validate_json(
+        in_force(good.values(), would_run(good), {}).model_dump_json(by_alias=True)
+    )
     assert proposed(seen, now) == applied
     assert [type(step) for step in applied.steps] == [Replace, Stop, Start]
 
@@ -105,7 +154,9 @@ def test_it_is_the_plan_that_is_applied() -> None:
 def test_another_directory_counts_as_if_it_stood_there() -> None:
     here = observed(collector("a"), broken=(broken("b"),), unreadable={f"{BASE}/c.yaml": "no"})
     moved = relocated(here, BASE, "/srv/running")
-    assert [(found.file, found.base) for found in moved.declarations] == [("/srv/running/a.yaml", "/srv/running")]
+    assert [(found.file, found.base) for found in moved.declarations] == [
+        ("/srv/running/a.yaml", "/srv/running")
+    ]
     assert moved.broken[0].file == "/srv/running/b.yaml"
     assert list(moved.unreadable) == ["/srv/running/c.yaml"]
     assert relocated(moved, "/srv/running", BASE) == here

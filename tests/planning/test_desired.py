@@ -16,31 +16,61 @@ A, B, C = collector("a"), collector("b"), collector("c")
 
 def problems(desired: Desired) -> dict[str, str | None]:
     """Each collector, and why it is not in order."""
-    found = {name: one.problem.reason if one.problem else None for name, one in desired.collectors.items()}
-    return found | {name: f"never good: {one.problem.reason}" for name, one in desired.invalid.items()}
+    found = {
+        name: one.problem.reason if one.problem else None
+        for name, one in desired.collectors.items()
+    }
+    return found | {
+        name: f"never good: {one.problem.reason}" for name, one in desired.invalid.items()
+    }
 
 
-@pytest.mark.parametrize(("seen", "expected"), [
-    pytest.param(observed(A, B), {"a": None, "b": None}, id="all well"),
-    pytest.param(observed(A), {"a": None}, id="one removed"),
-    pytest.param(observed(A, broken=(broken("b"),)), {"a": None, "b": "InvalidManifest"}, id="one broken"),
-    pytest.param(observed(B, unreadable={f"{BASE}/a.yaml": "a.yaml: permission denied"}),
-                 {"a": "ManifestUnreadable", "b": None}, id="Y12 unreadable is not deleted"),
-    pytest.param(observed(unreadable={BASE: "permission denied"}),
-                 {"a": "ManifestUnreadable", "b": "ManifestUnreadable"}, id="Y12 unreadable directory"),
-    pytest.param(observed(B, unclear={f"{BASE}/a.yaml": "a.yaml:2:1: tab"}), {"a": "InvalidManifest", "b": None},
-                 id="Y14 half-written"),
-    pytest.param(observed(A, B, broken=(broken("c"),)), {"a": None, "b": None, "c": "never good: InvalidManifest"},
-                 id="first seen bad"),
-    pytest.param(Observed(vanished="no such directory"), {"a": "DirectoryVanished", "b": "DirectoryVanished"},
-                 id="Y17 directory vanished"),
-    pytest.param(observed(), {"a": "Held", "b": "Held"}, id="two vanish and none is left"),
-    pytest.param(observed(empty_confirmed=True), {}, id="two vanish and that is confirmed"),
-    pytest.param(observed(C), {"c": None}, id="two vanish and another one is left"),
-    pytest.param(observed(broken=(broken("c"),)), {"c": "never good: InvalidManifest"},
-                 id="two vanish and a bad one is left"),
-])
-def test_what_shall_run_where_two_were_good(seen: Observed, expected: dict[str, str | None]) -> None:
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        pytest.param(observed(A, B), {"a": None, "b": None}, id="all well"),
+        pytest.param(observed(A), {"a": None}, id="one removed"),
+        pytest.param(
+            observed(A, broken=(broken("b"),)), {"a": None, "b": "InvalidManifest"}, id="one broken"
+        ),
+        pytest.param(
+            observed(B, unreadable={f"{BASE}/a.yaml": "a.yaml: permission denied"}),
+            {"a": "ManifestUnreadable", "b": None},
+            id="Y12 unreadable is not deleted",
+        ),
+        pytest.param(
+            observed(unreadable={BASE: "permission denied"}),
+            {"a": "ManifestUnreadable", "b": "ManifestUnreadable"},
+            id="Y12 unreadable directory",
+        ),
+        pytest.param(
+            observed(B, unclear={f"{BASE}/a.yaml": "a.yaml:2:1: tab"}),
+            {"a": "InvalidManifest", "b": None},
+            id="Y14 half-written",
+        ),
+        pytest.param(
+            observed(A, B, broken=(broken("c"),)),
+            {"a": None, "b": None, "c": "never good: InvalidManifest"},
+            id="first seen bad",
+        ),
+        pytest.param(
+            Observed(vanished="no such directory"),
+            {"a": "DirectoryVanished", "b": "DirectoryVanished"},
+            id="Y17 directory vanished",
+        ),
+        pytest.param(observed(), {"a": "Held", "b": "Held"}, id="two vanish and none is left"),
+        pytest.param(observed(empty_confirmed=True), {}, id="two vanish and that is confirmed"),
+        pytest.param(observed(C), {"c": None}, id="two vanish and another one is left"),
+        pytest.param(
+            observed(broken=(broken("c"),)),
+            {"c": "never good: InvalidManifest"},
+            id="two vanish and a bad one is left",
+        ),
+    ],
+)
+def test_what_shall_run_where_two_were_good(
+    seen: Observed, expected: dict[str, str | None]
+) -> None:
     assert problems(desire(seen, remembered(A, B))) == expected
 
 
@@ -75,12 +105,27 @@ def test_paths_are_absolute_in_the_effective_spec_only() -> None:
     assert found.effective.source.password.file == f"{BASE}/secret"
 
 
-@pytest.mark.parametrize(("spec", "reason"), [
-    pytest.param({"source": {"protocol": "imap", "host": "h", "username": "u", "oauth2": {"provider": "google"}}},
-                 "NotSupported", id="unsafe without it"),
-    pytest.param({"collect": {"push": True}}, None, id="push"),
-])
-def test_what_cannot_be_done_safely_is_not_supported(spec: dict[str, Any], reason: str | None) -> None:
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        pytest.param(
+            {
+                "source": {
+                    "protocol": "imap",
+                    "host": "h",
+                    "username": "u",
+                    "oauth2": {"provider": "google"},
+                }
+            },
+            "NotSupported",
+            id="unsafe without it",
+        ),
+        pytest.param({"collect": {"push": True}}, None, id="push"),
+    ],
+)
+def test_what_cannot_be_done_safely_is_not_supported(
+    spec: dict[str, Any], reason: str | None
+) -> None:
     found = desire(observed(collector("a", **spec)), {}).collectors["a"]
     assert (found.problem.reason if found.problem else None) == reason
     assert found.supported is (reason is None)
@@ -88,7 +133,10 @@ def test_what_cannot_be_done_safely_is_not_supported(spec: dict[str, Any], reaso
 
 # -- destinations
 
-LOCAL, DEFAULT = destination("local"), destination("main", default=True, maildir={"path": "/var/mail"})
+LOCAL, DEFAULT = (
+    destination("local"),
+    destination("main", default=True, maildir={"path": "/var/mail"}),
+)
 TO_LOCAL = collector("a", destination="local")
 
 
@@ -107,22 +155,29 @@ def test_a_named_destination_else_the_default() -> None:
 
 def test_a_changed_destination_changes_the_effective_digest_only() -> None:
     before = desire(observed(TO_LOCAL, LOCAL), {}).collectors["a"]
-    after = desire(observed(TO_LOCAL, destination("local", maildir={"path": "/elsewhere"})), {}).collectors["a"]
+    after = desire(
+        observed(TO_LOCAL, destination("local", maildir={"path": "/elsewhere"})), {}
+    ).collectors["a"]
     assert before.digest == after.digest
     assert before.effective_digest != after.effective_digest
 
 
-@pytest.mark.parametrize("declarations", [
-    pytest.param((TO_LOCAL,), id="the named one is missing"),
-    pytest.param((A, LOCAL), id="none is the default"),
-])
+@pytest.mark.parametrize(
+    "declarations",
+    [
+        pytest.param((TO_LOCAL,), id="the named one is missing"),
+        pytest.param((A, LOCAL), id="none is the default"),
+    ],
+)
 def test_a_collector_without_a_destination_does_not_run(declarations: tuple[object, ...]) -> None:
     desired = desire(Observed(declarations), {})  # type: ignore[arg-type]  # the table's union
     assert problems(desired) == {"a": "never good: InvalidManifest"}
 
 
 def test_a_broken_destination_keeps_its_last_good_version() -> None:
-    desired = desire(observed(TO_LOCAL, broken=(broken("local", "Destination"),)), remembered(TO_LOCAL, LOCAL))
+    desired = desire(
+        observed(TO_LOCAL, broken=(broken("local", "Destination"),)), remembered(TO_LOCAL, LOCAL)
+    )
     assert desired.collectors["a"].destination_name == "local"
     assert problems(desired) == {"a": None}
 

@@ -12,30 +12,45 @@ from tests.planning.build import broken, collector, observed, remembered
 A, B = collector("a"), collector("b")
 CHANGED = collector("a", collect={"interval": "1h"})
 DISABLED = collector("a", enabled=False)
-UNSUPPORTED = collector("a", source={"protocol": "imap", "host": "h", "username": "u",
-                                     "oauth2": {"provider": "google"}})
+UNSUPPORTED = collector(
+    "a", source={"protocol": "imap", "host": "h", "username": "u", "oauth2": {"provider": "google"}}
+)
 
 
 def running(*declarations: Declaration) -> dict[str, DesiredCollector]:
     return dict(desire(observed(*declarations), {}).collectors)
 
 
-@pytest.mark.parametrize(("seen", "runs", "step"), [
-    pytest.param(observed(A), {}, Start, id="new"),
-    pytest.param(observed(A), running(A), Keep, id="unchanged"),
-    pytest.param(observed(collector("a", labels={"team": "x"})), running(A), Keep, id="labels only"),
-    pytest.param(observed(collector("a", file="/elsewhere.yaml")), running(A), Keep, id="moved"),
-    pytest.param(observed(CHANGED), running(A), Replace, id="changed"),
-    pytest.param(observed(), running(A), Stop, id="removed"),
-    pytest.param(observed(DISABLED), running(A), Stop, id="disabled"),
-    pytest.param(observed(DISABLED), {}, Keep, id="disabled already"),
-    pytest.param(observed(UNSUPPORTED), running(A), Stop, id="not supported, but running"),
-    pytest.param(observed(UNSUPPORTED), {}, Hold, id="not supported"),
-    pytest.param(observed(broken=(broken("a"),)), running(A), Keep, id="broken, running the last good one"),
-    pytest.param(observed(broken=(broken("a"),)), {}, Start, id="broken, after a restart"),
-    pytest.param(Observed(vanished="gone"), running(A), Hold, id="directory vanished"),
-    pytest.param(Observed(vanished="gone"), {}, Start, id="directory vanished, after a restart"),
-])
+@pytest.mark.parametrize(
+    ("seen", "runs", "step"),
+    [
+        pytest.param(observed(A), {}, Start, id="new"),
+        pytest.param(observed(A), running(A), Keep, id="unchanged"),
+        pytest.param(
+            observed(collector("a", labels={"team": "x"})), running(A), Keep, id="labels only"
+        ),
+        pytest.param(
+            observed(collector("a", file="/elsewhere.yaml")), running(A), Keep, id="moved"
+        ),
+        pytest.param(observed(CHANGED), running(A), Replace, id="changed"),
+        pytest.param(observed(), running(A), Stop, id="removed"),
+        pytest.param(observed(DISABLED), running(A), Stop, id="disabled"),
+        pytest.param(observed(DISABLED), {}, Keep, id="disabled already"),
+        pytest.param(observed(UNSUPPORTED), running(A), Stop, id="not supported, but running"),
+        pytest.param(observed(UNSUPPORTED), {}, Hold, id="not supported"),
+        pytest.param(
+            observed(broken=(broken("a"),)),
+            running(A),
+            Keep,
+            id="broken, running the last good one",
+        ),
+        pytest.param(observed(broken=(broken("a"),)), {}, Start, id="broken, after a restart"),
+        pytest.param(Observed(vanished="gone"), running(A), Hold, id="directory vanished"),
+        pytest.param(
+            Observed(vanished="gone"), {}, Start, id="directory vanished, after a restart"
+        ),
+    ],
+)
 def test_one_collector(seen: Observed, runs: dict[str, DesiredCollector], step: type[Step]) -> None:
     steps = plan(desire(seen, remembered(A)), runs).steps
     assert [type(one) for one in steps] == [step]
@@ -58,13 +73,19 @@ def test_two_that_vanish_at_once_are_held() -> None:
 
 def test_only_the_changed_one_is_touched_and_steps_are_counted() -> None:
     found = plan(desire(observed(CHANGED, B, collector("c")), {}), running(A, B))
-    assert [(type(step), step.name) for step in found.steps] == [(Replace, "a"), (Keep, "b"), (Start, "c")]
+    assert [(type(step), step.name) for step in found.steps] == [
+        (Replace, "a"),
+        (Keep, "b"),
+        (Start, "c"),
+    ]
     assert found.count() == {"Replace": 1, "Keep": 1, "Start": 1}
 
 
 def test_what_is_remembered_comes_back_as_it_was() -> None:
     changed, gone = difference(remembered(B), remembered(A))
     assert gone == [B.key]
-    assert [(good.kind, good.name, good.base) for good in changed] == [("MailCollector", "a", A.base)]
+    assert [(good.kind, good.name, good.base) for good in changed] == [
+        ("MailCollector", "a", A.base)
+    ]
     assert parsed(changed[0].kind, changed[0].text) == A.manifest
     assert difference(remembered(A), remembered(collector("a"))) == ([], [])

@@ -15,8 +15,15 @@ from tests.planning.build import collector, observed, remembered
 def named(name: str, **spec: Any) -> Declaration:
     """They all collect from one account."""
     fields: dict[str, Any] = {
-        "source": {"protocol": "imap", "host": "imap.example", "username": "u", "password": {"file": "secret"}},
-        "recipient": {"forwardTo": "u@local.example"}, **spec}
+        "source": {
+            "protocol": "imap",
+            "host": "imap.example",
+            "username": "u",
+            "password": {"file": "secret"},
+        },
+        "recipient": {"forwardTo": "u@local.example"},
+        **spec,
+    }
     return collector(name, f"/etc/collectors/{spec.pop('file', name)}.yaml", **fields)
 
 
@@ -36,7 +43,11 @@ def test_a_title_does_not_count() -> None:
 
 @pytest.mark.parametrize("waits", ["leaving", "ending"])
 def test_the_new_one_waits_for_the_end_of_the_old_one(waits: str) -> None:
-    given = {"leaving": frozenset({("MailCollector", "old")})} if waits == "leaving" else {"ending": frozenset({"old"})}
+    given = (
+        {"leaving": frozenset({("MailCollector", "old")})}
+        if waits == "leaving"
+        else {"ending": frozenset({"old"})}
+    )
     desired = desire(observed(named("new"), **given), remembered(named("old")))
     assert [type(step) for step in plan(desired, {}).steps if step.name == "new"] == [Hold]
     assert ("MailCollector", "new") not in desired.good
@@ -44,11 +55,18 @@ def test_the_new_one_waits_for_the_end_of_the_old_one(waits: str) -> None:
     assert desire(observed(named("new")), desired.good).becomes == {"old": "new"}
 
 
-@pytest.mark.parametrize(("before", "after", "said"), [
-    ([named("a"), named("b")], [named("new")], "it is not clear whose it would be"),
-    ([named("a")], [named("new"), named("other")], "for it might go on as new or other"),
-    ([named("a")], [named("new", collect={"interval": "1h"})], "for more than the name changed"),
-])
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ([named("a"), named("b")], [named("new")], "it is not clear whose it would be"),
+        ([named("a")], [named("new"), named("other")], "for it might go on as new or other"),
+        (
+            [named("a")],
+            [named("new", collect={"interval": "1h"})],
+            "for more than the name changed",
+        ),
+    ],
+)
 def test_nothing_is_guessed(before: list[Declaration], after: list[Declaration], said: str) -> None:
     desired = desire(observed(*after), remembered(*before))
     assert not desired.becomes
@@ -58,7 +76,9 @@ def test_nothing_is_guessed(before: list[Declaration], after: list[Declaration],
 
 
 @pytest.mark.parametrize("after", [[named("old"), named("new")], [collector("new")]])
-def test_a_second_one_of_an_account_or_another_account_is_no_rename(after: list[Declaration]) -> None:
+def test_a_second_one_of_an_account_or_another_account_is_no_rename(
+    after: list[Declaration],
+) -> None:
     assert not desire(observed(*after), remembered(named("old"))).renames
 
 

@@ -1,4 +1,5 @@
-"""A copy of the checkout, as a newcomer would have it after `git clone`, uncommitted changes included."""
+"""A copy of the checkout, as a newcomer would have it after `git clone`, uncommitted changes
+included."""
 
 from __future__ import annotations
 
@@ -23,11 +24,25 @@ def checkout(tmp_path: Path) -> Path:
             shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
     _git(copy, "init", "--quiet")
     _git(copy, "add", "--all")
-    _git(copy, "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--quiet", "--message", "copy")
+    _git(
+        copy,
+        "-c",
+        "user.name=test",
+        "-c",
+        "user.email=test@example.org",
+        "commit",
+        "--quiet",
+        "--message",
+        "copy",
+    )
     return copy
 
 
 def _git(directory: Path, *arguments: str) -> str:
     # The owner of a checkout may be another user than the one who tests, as in a container.
-    return subprocess.run(["git", "-c", "safe.directory=*", "-C", directory, *arguments], check=True, text=True,
-                          capture_output=True).stdout
+    return subprocess.run(
+        ["git", "-c", "safe.directory=*", "-C", directory, *arguments],
+        check=True,
+        text=True,
+        capture_output=True,
+    ).stdout

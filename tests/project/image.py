@@ -1,6 +1,8 @@
-"""`make test-image` runs the image: `python -m tests.project.image PODMAN [OPTION…]`, where it is called mailcollector.
+"""`make test-image` runs the image: `python -m tests.project.image PODMAN [OPTION…]`, where it is
+called mailcollector.
 
-As its own number, with a read-only root, manifests and secrets mounted, from a Dovecot on this machine's loopback.
+As its own number, with a read-only root, manifests and secrets mounted, from a Dovecot on this
+machine's loopback.
 """
 
 from __future__ import annotations
@@ -78,13 +80,24 @@ class _Trial:
     def _watch(self, name: str) -> None:
         _await(lambda: self._call("healthcheck", "run", name).returncode == 0, "healthy")
         inbox = self._directory / "state" / "mail" / "sales@example.net" / "new"
-        _await(lambda: inbox.is_dir() and len(list(inbox.iterdir())) == len(self._messages), "everything collected")
+        _await(
+            lambda: inbox.is_dir() and len(list(inbox.iterdir())) == len(self._messages),
+            "everything collected",
+        )
         wanted = sorted(message.replace(b"\r\n", b"\n") for message in self._messages)
-        expect(sorted(path.read_bytes() for path in inbox.iterdir()) == wanted, "what came is not what was sent")
-        expect({path.stat().st_uid for path in inbox.iterdir()} == {NUMBER}, f"the mail does not belong to {NUMBER}")
+        expect(
+            sorted(path.read_bytes() for path in inbox.iterdir()) == wanted,
+            "what came is not what was sent",
+        )
+        expect(
+            {path.stat().st_uid for path in inbox.iterdir()} == {NUMBER},
+            f"the mail does not belong to {NUMBER}",
+        )
         expect(self._said("exec", name, "id", "-u") == str(NUMBER), f"it does not run as {NUMBER}")
-        expect(self._call("exec", "--user", "0", name, "touch", "/opt/written").returncode != 0,
-               "its root directory can be written")
+        expect(
+            self._call("exec", "--user", "0", name, "touch", "/opt/written").returncode != 0,
+            "its root directory can be written",
+        )
         print(self._said("exec", name, "mailcollector", "get"))
         began = time.monotonic()
         self._said("kill", "--signal", "TERM", name)
@@ -97,14 +110,25 @@ class _Trial:
         size = int(self._said("image", "inspect", "--format", "{{.Size}}", "mailcollector"))
         root = Path(self._said("image", "mount", "mailcollector"))
         try:
-            programs = {path.name for place in ("bin", "usr/bin", "opt/mailcollector/bin")
-                        for path in (root / place).iterdir()}
+            programs = {
+                path.name
+                for place in ("bin", "usr/bin", "opt/mailcollector/bin")
+                for path in (root / place).iterdir()
+            }
             tools = programs & {"cc", "gcc", "make", "ld", "pip", "pip3"}
             expect(not tools, f"it holds {', '.join(sorted(tools))}")
             expect("mailcollector" in programs, "it holds no mailcollector")
             packages = next((root / "opt/mailcollector/lib").glob("python3.*/site-packages"))
-            left = [path for path in (packages / "pip", root / "src", root / "etc/pip.conf",
-                                      *packages.rglob("tests")) if path.exists()]
+            left = [
+                path
+                for path in (
+                    packages / "pip",
+                    root / "src",
+                    root / "etc/pip.conf",
+                    *packages.rglob("tests"),
+                )
+                if path.exists()
+            ]
             expect(not left, f"it holds {', '.join(map(str, left))}")
             ours = sum(path.lstat().st_size for path in (root / "opt/mailcollector").rglob("*"))
         finally:
@@ -112,9 +136,18 @@ class _Trial:
         print(f"the image has {size / 1e6:.0f} MB, {ours / 1e6:.0f} of them in /opt/mailcollector")
 
     def _refused(self) -> str:
-        done = self._call("run", "--rm", *self._options(), "mailcollector", "validate", f"{CONFIGURATION}/collectors.d")
-        expect(done.returncode == 1 and "[policy-host]" in done.stdout,
-               f"its own policy keeps nobody from this machine's network: {_last(done)}")
+        done = self._call(
+            "run",
+            "--rm",
+            *self._options(),
+            "mailcollector",
+            "validate",
+            f"{CONFIGURATION}/collectors.d",
+        )
+        expect(
+            done.returncode == 1 and "[policy-host]" in done.stdout,
+            f"its own policy keeps nobody from this machine's network: {_last(done)}",
+        )
         return done.stdout.splitlines()[0]
 
     def _lay_out(self, dovecot: Dovecot) -> None:
@@ -122,7 +155,8 @@ class _Trial:
         for name in ("state", "collectors.d", "secrets"):
             (own / name).mkdir(mode=0o700)
         (own / "collectors.d" / "sales.yaml").write_text(
-            MANIFEST.format(port=dovecot.ports["imaps"], fingerprint=dovecot.fingerprint))
+            MANIFEST.format(port=dovecot.ports["imaps"], fingerprint=dovecot.fingerprint)
+        )
         (own / "secrets" / "sales").write_text(f"{dovecot.password}\n")
         (own / "secrets" / "sales").chmod(0o400)
         policy = Path("deploy/policy.yaml").read_text("utf-8")
@@ -135,19 +169,40 @@ class _Trial:
         """Limits that need no capability, and nothing that needs systemd."""
         own = self._directory
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        return ["--read-only", "--network", "host", "--ulimit", f"nofile={files}:{files}", "--ulimit",
-                "nproc=1000:1000", "--health-interval", "disable",
-                "--volume", f"{own}/state:{STATE}", "--volume", f"{own}/collectors.d:{CONFIGURATION}/collectors.d:ro",
-                "--volume", f"{own}/secrets:{CONFIGURATION}/secrets:ro"]
+        return [
+            "--read-only",
+            "--network",
+            "host",
+            "--ulimit",
+            f"nofile={files}:{files}",
+            "--ulimit",
+            "nproc=1000:1000",
+            "--health-interval",
+            "disable",
+            "--volume",
+            f"{own}/state:{STATE}",
+            "--volume",
+            f"{own}/collectors.d:{CONFIGURATION}/collectors.d:ro",
+            "--volume",
+            f"{own}/secrets:{CONFIGURATION}/secrets:ro",
+        ]
 
     def _said(self, *arguments: str) -> str:
         done = self._call(*arguments)
-        expect(done.returncode == 0, f"`podman {arguments[0]}` ended with {done.returncode}: {_last(done)}")
+        expect(
+            done.returncode == 0,
+            f"`podman {arguments[0]}` ended with {done.returncode}: {_last(done)}",
+        )
         return done.stdout.strip()
 
     def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*self._podman, *arguments], check=False, capture_output=True, text=True,
-                              env={**os.environ, "CONTAINERS_CONF": os.devnull})
+        return subprocess.run(
+            [*self._podman, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "CONTAINERS_CONF": os.devnull},
+        )
 
 
 def _last(done: subprocess.CompletedProcess[str]) -> str:

@@ -23,7 +23,9 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def block(name: str) -> dict[str, Any]:
-    found = [text for language, text in BLOCKS if language == "yaml" and text.startswith(f"# {name}\n")]
+    found = [
+        text for language, text in BLOCKS if language == "yaml" and text.startswith(f"# {name}\n")
+    ]
     loaded: dict[str, Any] = YAML(typ="safe").load(found[0])
     return loaded
 
@@ -37,13 +39,20 @@ def checkout(tmp_path: Path) -> Path:
 
 def run(script: str, where: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=where, check=False, capture_output=True,
-                          text=True, env={**os.environ, "PATH": path, **variables})
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=where,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path, **variables},
+    )
 
 
 def break_it(checkout: Path) -> None:
     (checkout / "collectors.d" / "bad.yaml").write_text(
-        COLLECTOR.replace("imap\n", "imap4\n").replace("sales", "trade"))
+        COLLECTOR.replace("imap\n", "imap4\n").replace("sales", "trade")
+    )
 
 
 def test_gitlab_s_commands(checkout: Path) -> None:
@@ -53,7 +62,8 @@ def test_gitlab_s_commands(checkout: Path) -> None:
         assert {run(line, checkout).returncode for line in job["after_script"]} == {0}
         quality = json.loads((checkout / job["artifacts"]["reports"]["codequality"]).read_text())
         assert [(one["severity"], one["location"]["path"]) for one in quality] == code * [
-            ("major", "collectors.d/bad.yaml")]
+            ("major", "collectors.d/bad.yaml")
+        ]
         suites = ET.parse(checkout / job["artifacts"]["reports"]["junit"]).getroot()
         assert suites.get("failures") == str(code)
         break_it(checkout)
@@ -82,11 +92,13 @@ def test_the_hook_s_command(checkout: Path) -> None:
 
 
 def test_the_other_commands(checkout: Path) -> None:
-    commands = [line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()]
+    commands = [
+        line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()
+    ]
     assert len(commands) == 3
     assert [run(line, checkout).returncode for line in commands] == [0, 0, 0]
 
 
 def test_formats_are_those_of_the_command() -> None:
-    told = re.findall(r"`(\w+)`", PAGE[PAGE.index("`--output` takes"):].partition("\n\n")[0])
+    told = re.findall(r"`(\w+)`", PAGE[PAGE.index("`--output` takes") :].partition("\n\n")[0])
     assert told == list(REPORTERS)

@@ -1,6 +1,6 @@
-"""`constraints.txt` pins everything that the project installs, within what `pyproject.toml` allows, and `requirements/`
-says the same with hashes. `make lock ARGS=--check` asks the index, and proves that the hashes are right and that
-nothing has to be compiled."""
+"""`constraints.txt` pins everything that the project installs, within what `pyproject.toml` allows,
+and `requirements/` says the same with hashes. `make lock ARGS=--check` asks the index, and proves
+that the hashes are right and that nothing has to be compiled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from tests.project import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 TEXT = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 LINES = [line for line in TEXT.splitlines() if not line.startswith("#")]
-PINS = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in LINES)}
+PINS = {
+    canonicalize_name(name): version
+    for name, _, version in (line.partition("==") for line in LINES)
+}
 
 
 def of_the_package() -> list[Requirement]:
@@ -26,12 +29,21 @@ def of_the_package() -> list[Requirement]:
 
 
 def of_extras() -> list[Requirement]:
-    return [Requirement(line) for lines in PROJECT["project"]["optional-dependencies"].values() for line in lines]
+    return [
+        Requirement(line)
+        for lines in PROJECT["project"]["optional-dependencies"].values()
+        for line in lines
+    ]
 
 
 def of_group(name: str) -> list[Requirement]:
     lines = PROJECT["dependency-groups"][name]
-    included = [found for line in lines if isinstance(line, dict) for found in of_group(line["include-group"])]
+    included = [
+        found
+        for line in lines
+        if isinstance(line, dict)
+        for found in of_group(line["include-group"])
+    ]
     return [*included, *(Requirement(line) for line in lines if isinstance(line, str))]
 
 
@@ -52,7 +64,9 @@ def needed(requirements: Iterable[Requirement]) -> set[NormalizedName]:
         extras = requirement.extras or {""}
         for line in metadata.requires(name) or ():
             found = Requirement(line)
-            if found.marker is None or any(found.marker.evaluate({"extra": extra}) for extra in extras):
+            if found.marker is None or any(
+                found.marker.evaluate({"extra": extra}) for extra in extras
+            ):
                 waiting.append(found)
     return names
 
@@ -60,7 +74,11 @@ def needed(requirements: Iterable[Requirement]) -> set[NormalizedName]:
 def hashed(name: str) -> dict[str, list[str]]:
     """The pins of a file in `requirements/`, each with what stands behind it."""
     text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
-    lines = "".join(line for line in text.splitlines(keepends=True) if "#" not in line).replace("\\\n", "").splitlines()
+    lines = (
+        "".join(line for line in text.splitlines(keepends=True) if "#" not in line)
+        .replace("\\\n", "")
+        .splitlines()
+    )
     return {pin: rest for pin, *rest in map(str.split, lines)}
 
 
@@ -70,7 +88,9 @@ def test_every_line_is_a_plain_pin() -> None:
 
 def test_the_pins_are_within_what_the_project_allows() -> None:
     for requirement in asked_for():
-        assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)]), requirement
+        assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)]), (
+            requirement
+        )
 
 
 def test_what_the_requirements_require_is_pinned_too() -> None:
@@ -81,13 +101,19 @@ def test_the_group_that_builds_is_what_the_build_requires() -> None:
     assert of_group("build") == [Requirement(line) for line in PROJECT["build-system"]["requires"]]
 
 
-@pytest.mark.parametrize(("name", "requirements"), [("image.txt", of_the_package()), ("build.txt", of_group("build"))])
+@pytest.mark.parametrize(
+    ("name", "requirements"), [("image.txt", of_the_package()), ("build.txt", of_group("build"))]
+)
 def test_the_hashed_requirements_are_the_pins(name: str, requirements: list[Requirement]) -> None:
-    assert hashed(name).keys() == {f"{package}=={PINS[package]}" for package in needed(requirements)}
+    assert hashed(name).keys() == {
+        f"{package}=={PINS[package]}" for package in needed(requirements)
+    }
 
 
 @pytest.mark.parametrize("name", ["image.txt", "build.txt"])
 def test_every_hashed_requirement_has_hashes_and_nothing_else(name: str) -> None:
     for pin, rest in hashed(name).items():
         assert rest, pin
-        assert [word for word in rest if not re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", word)] == [], pin
+        assert [
+            word for word in rest if not re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", word)
+        ] == [], pin

@@ -22,8 +22,15 @@ ACCOUNTS = {"info": 25, "orders": 50, "sales": 60, "support": 35}
 def start(checkout: Path, *options: str) -> subprocess.Popen[str]:
     # The copy's code, not that of the checkout that the environment was made from.
     environment = {**os.environ, "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.Popen([sys.executable, "-m", "demo", *options], cwd=checkout, env=environment, text=True,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        [sys.executable, "-m", "demo", *options],
+        cwd=checkout,
+        env=environment,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def left_running(checkout: Path) -> list[str]:
@@ -39,7 +46,9 @@ def left_running(checkout: Path) -> list[str]:
 
 
 def changed(checkout: Path) -> str:
-    return subprocess.run(["git", "status", "--short"], cwd=checkout, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", "status", "--short"], cwd=checkout, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def asked(checkout: Path) -> dict[str, Any]:
@@ -47,9 +56,19 @@ def asked(checkout: Path) -> dict[str, Any]:
     program = Path(sys.executable).with_name("mailcollector")
     where = ["--state-dir", ".demo/state", "--manifests", ".demo/collectors.d"]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    got = subprocess.run([program, "get", "-o", "json", *where], cwd=checkout, env=environment, check=False,
-                         capture_output=True, text=True)
-    return {each["metadata"]["name"]: each for each in json.loads(got.stdout)} if got.returncode == 0 else {}
+    got = subprocess.run(
+        [program, "get", "-o", "json", *where],
+        cwd=checkout,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return (
+        {each["metadata"]["name"]: each for each in json.loads(got.stdout)}
+        if got.returncode == 0
+        else {}
+    )
 
 
 def until(condition: Callable[[], bool], demo: subprocess.Popen[str], patience: float = 60) -> None:
@@ -66,7 +85,9 @@ def test_once_every_message_arrives_and_the_demo_ends(checkout: Path, server: li
     told, _ = demo.communicate(timeout=100)
     assert demo.returncode == 0, told
     for name, count in ACCOUNTS.items():
-        assert f"{count} messages, every byte as sent, in .demo/mail/office.example/{name}/new" in told
+        assert (
+            f"{count} messages, every byte as sent, in .demo/mail/office.example/{name}/new" in told
+        )
     assert PASSWORD not in told
     assert ("small mail server in Python" in told) == bool(server)
     assert changed(checkout) == ""
@@ -75,7 +96,9 @@ def test_once_every_message_arrives_and_the_demo_ends(checkout: Path, server: li
 
 def test_once_fails_when_a_message_is_missing(checkout: Path) -> None:
     manifest = checkout / "demo" / "manifests" / "orders.yaml"
-    manifest.write_text(manifest.read_text().replace("mode: all-delete", "mode: all-delete\n    limit: 49"))
+    manifest.write_text(
+        manifest.read_text().replace("mode: all-delete", "mode: all-delete\n    limit: 49")
+    )
     demo = start(checkout, "--once")
     told, _ = demo.communicate(timeout=100)
     assert demo.returncode == 1
@@ -83,12 +106,18 @@ def test_once_fails_when_a_message_is_missing(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(("ending", "server"), [(signal.SIGINT, []), (signal.SIGTERM, ["--small"])])
-def test_watched_it_follows_an_edit_and_ends_cleanly(checkout: Path, ending: signal.Signals,
-                                                     server: list[str]) -> None:
+def test_watched_it_follows_an_edit_and_ends_cleanly(
+    checkout: Path, ending: signal.Signals, server: list[str]
+) -> None:
     demo = start(checkout, *server)
     try:
         mail = checkout / ".demo" / "mail" / "office.example"
-        until(lambda: all(len(list(mail.glob(f"{name}/new/*"))) >= count for name, count in ACCOUNTS.items()), demo)
+        until(
+            lambda: all(
+                len(list(mail.glob(f"{name}/new/*"))) >= count for name, count in ACCOUNTS.items()
+            ),
+            demo,
+        )
         loops = {name: shown["status"]["loopStartedAt"] for name, shown in asked(checkout).items()}
         assert loops.keys() == ACCOUNTS.keys()
         manifest = checkout / ".demo" / "collectors.d" / "sales.yaml"

@@ -1,8 +1,9 @@
 """Every regular expression of the program takes time that grows with the text, and no faster.
 
-What it reads is written by strangers, and a match holds the interpreter's lock. All of them are found: compiled ones in
-modules, classes, closures and containers, and those that stand in a call. Each is given texts made from its own parts,
-repeated, in three sizes; CPU time of this thread alone is compared.
+What it reads is written by strangers, and a match holds the interpreter's lock. All of them are
+found: compiled ones in modules, classes, closures and containers, and those that stand in a call.
+Each is given texts made from its own parts, repeated, in three sizes; CPU time of this thread alone
+is compared.
 """
 
 from __future__ import annotations
@@ -24,15 +25,28 @@ import pytest
 import reconciler
 
 SMALL, LARGE, WHOLE = 2 << 10, 16 << 10, 1 << 20
-_METHODS = ("compile", "search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn")
+_METHODS = (
+    "compile",
+    "search",
+    "match",
+    "fullmatch",
+    "split",
+    "findall",
+    "finditer",
+    "sub",
+    "subn",
+)
 _SEARCHING = "search|finditer|findall|sub|subn|split"
-_TYPED = {  # what only the person reads who wrote it, on a command line or in a file given to a verb
-    "reconciler.cli.jsonpath", "reconciler.manifests.foreign.getmail",
+# what only the person reads who wrote it, on a command line or in a file given to a verb
+_TYPED = {
+    "reconciler.cli.jsonpath",
+    "reconciler.manifests.foreign.getmail",
 }
 _TEXTS = 60
 """For one expression; some have hundreds of branches."""
 _BUILT = {"reconciler.destinations.maildir.places"}
-"""Where one is put together while the program runs: of a manifest's own path, for names of directories."""
+"""Where one is put together while the program runs: of a manifest's own path, for names of
+directories."""
 Expression = re.Pattern[Any]
 
 
@@ -58,8 +72,10 @@ def compiled(holder: object, seen: set[int]) -> Iterator[Expression]:
     elif isinstance(holder, type) and holder.__module__.startswith("reconciler"):
         inside = vars(holder).values()
     elif isinstance(holder, FunctionType) and holder.__module__.startswith("reconciler"):
-        inside = [*(holder.__defaults__ or ()), *(cell.cell_contents for cell in holder.__closure__ or ()
-                                                  if "empty" not in repr(cell))]
+        inside = [
+            *(holder.__defaults__ or ()),
+            *(cell.cell_contents for cell in holder.__closure__ or () if "empty" not in repr(cell)),
+        ]
     elif type(holder).__module__.startswith("reconciler") and hasattr(holder, "__struct_fields__"):
         inside = [getattr(holder, field) for field in holder.__struct_fields__]
     for one in inside:
@@ -69,38 +85,55 @@ def compiled(holder: object, seen: set[int]) -> Iterator[Expression]:
 def _of_re(call: ast.Call) -> bool:
     """Such as re.sub(…)."""
     function = call.func
-    return (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id == "re"
-            and function.attr in _METHODS and bool(call.args))
+    return (
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Name)
+        and function.value.id == "re"
+        and function.attr in _METHODS
+        and bool(call.args)
+    )
 
 
 def inline(source: str) -> Iterator[tuple[Expression, bool]]:
-    """In calls such as re.sub(pattern, …), where the pattern is written there; and whether it is searched for."""
+    """In calls such as re.sub(pattern, …), where the pattern is written there; and whether it is
+    searched for."""
     tree = ast.parse(source)
-    only_matched = {id(node.value) for node in ast.walk(tree)
-                    if isinstance(node, ast.Attribute) and node.attr in {"match", "fullmatch"}}
+    only_matched = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"match", "fullmatch"}
+    }
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _of_re(node)):
+        if not (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _of_re(node)
+        ):
             continue
         pattern = node.args[0]
         if isinstance(pattern, ast.Constant):
-            flags = [word for argument in [*node.args[1:], *(keyword.value for keyword in node.keywords)]
-                     for name in ast.walk(argument) if isinstance(name, ast.Attribute)
-                     and isinstance(word := getattr(re, name.attr, None), re.RegexFlag)]
+            flags = [
+                word
+                for argument in [*node.args[1:], *(keyword.value for keyword in node.keywords)]
+                for name in ast.walk(argument)
+                if isinstance(name, ast.Attribute)
+                and isinstance(word := getattr(re, name.attr, None), re.RegexFlag)
+            ]
             searched = node.func.attr not in {"match", "fullmatch"} and id(node) not in only_matched
             yield re.compile(pattern.value, sum(flags, re.NOFLAG)), searched
 
 
 @cache
 def expressions() -> dict[str, tuple[Expression, bool]]:
-    """All of them, by where the first place is that has it, and whether it is searched for, not only matched at one
-    place: that is known of those with a name."""
+    """All of them, by where the first place is that has it, and whether it is searched for, not
+    only matched at one place: that is known of those with a name."""
     patterns: dict[str, tuple[Expression, bool]] = {}
     seen: set[int] = set()
     everything = [(module, Path(module.__file__ or "").read_text()) for module in modules()]
     for module, source in everything:
         for name, value in vars(module).items():
             named = isinstance(value, re.Pattern)
-            searched = not named or re.search(rf"\b{name}\s*\.(?:{_SEARCHING})\b", source) is not None
+            searched = (
+                not named or re.search(rf"\b{name}\s*\.(?:{_SEARCHING})\b", source) is not None
+            )
             for pattern in compiled(value, seen):
                 patterns[f"{module.__name__}: {pattern.pattern!r}"] = pattern, searched
         for pattern, searched in inline(source):
@@ -109,6 +142,7 @@ def expressions() -> dict[str, tuple[Expression, bool]]:
 
 
 # Texts
+
 
 def _parsed(pattern: Expression) -> Any:
     from re import _parser  # type: ignore[attr-defined]  # noqa: PLC0415  # there is no public one
@@ -134,7 +168,9 @@ def _letter(codes: Iterable[Any]) -> str:
             first = first or chr(value[0])
             excluded |= set(range(value[0], min(value[1], 300) + 1))
         elif kind == "CATEGORY":
-            letter = {"DIGIT": "1", "SPACE": " ", "WORD": "a"}.get(str(value).rpartition("_")[2], "a")
+            letter = {"DIGIT": "1", "SPACE": " ", "WORD": "a"}.get(
+                str(value).rpartition("_")[2], "a"
+            )
             first = first or ("-" if "NOT" in str(value) else letter)
             excluded |= set(map(ord, " \t\n\r")) if "SPACE" in str(value) else set()
     if not negated:
@@ -166,7 +202,8 @@ def sample(parsed: Any) -> str:
 
 
 def pumps(parsed: Any, before: str = "") -> Iterator[tuple[str, str]]:
-    """What comes before a part that may be repeated, and that part: each repetition, and each branch of it."""
+    """What comes before a part that may be repeated, and that part: each repetition, and each
+    branch of it."""
     for kind, value in _named(parsed):
         if kind in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
             yield before, sample(value[2])
@@ -190,7 +227,9 @@ def texts(pattern: Expression) -> list[tuple[str, str]]:
     """What stands first, and what is repeated behind it."""
     parsed = _parsed(pattern)
     found = [(before, part) for before, part in pumps(parsed) if part]
-    found += [("", before + part) for before, part in found] + [("", before) for before, _ in found if before]
+    found += [("", before + part) for before, part in found] + [
+        ("", before) for before, _ in found if before
+    ]
     whole = sample(parsed)
     found += [("", whole)] if whole else []
     found += [("", whole[:1]), ("", whole[:-1])] if len(whole) > 1 else []
@@ -221,18 +260,27 @@ def matched(pattern: Expression, text: Any) -> None:
 USES = (matched, exhausted)
 
 
-def superlinear(pattern: Expression, before: str, part: str, use: Callable[[Expression, Any], object]) -> str:
-    """Eight times the text may take eight times as long, or twice that on a busy machine; quadratic is 64 times."""
+def superlinear(
+    pattern: Expression, before: str, part: str, use: Callable[[Expression, Any], object]
+) -> str:
+    """Eight times the text may take eight times as long, or twice that on a busy machine; quadratic
+    is 64 times."""
     for size in (16, 24, 32, 256, 512, 2048):
         if (took := seconds(pattern, hostile(pattern, before, part, size), use)) > 0.3:
             return f"{took:.1f} s for {size} letters"
     small, large = hostile(pattern, before, part, SMALL), hostile(pattern, before, part, LARGE)
     first, second = seconds(pattern, small, use), seconds(pattern, large, use)
-    if second > 24 * max(first, 2e-4) and second < 1:  # once more, should the machine have been busy
+    if (
+        second > 24 * max(first, 2e-4) and second < 1
+    ):  # once more, should the machine have been busy
         first = min(seconds(pattern, small, use) for _ in range(3))
         second = min(seconds(pattern, large, use) for _ in range(2))
     slow = second > 24 * max(first, 2e-4)
-    return f"{first * 1e3:.2f} ms for {SMALL} letters, {second * 1e3:.2f} ms for {LARGE}" if slow else ""
+    return (
+        f"{first * 1e3:.2f} ms for {SMALL} letters, {second * 1e3:.2f} ms for {LARGE}"
+        if slow
+        else ""
+    )
 
 
 def test_they_are_found() -> None:
@@ -245,15 +293,22 @@ def test_they_are_found() -> None:
 def test_an_expression_is_linear(name: str) -> None:
     pattern, searched = expressions()[name]
     for before, part in texts(pattern):
-        for use in USES[:1 + searched]:
-            assert not (found := superlinear(pattern, before, part, use)), f"{before!r}, then {part!r}…: {found}"
+        for use in USES[: 1 + searched]:
+            assert not (found := superlinear(pattern, before, part, use)), (
+                f"{before!r}, then {part!r}…: {found}"
+            )
 
 
 def slowest_of(name: str) -> tuple[float, str]:
     """At 1 MiB."""
     pattern, searched = expressions()[name]
-    return max(((seconds(pattern, hostile(pattern, before, part, WHOLE), USES[searched]), name)
-                for before, part in texts(pattern)), default=(0.0, name))
+    return max(
+        (
+            (seconds(pattern, hostile(pattern, before, part, WHOLE), USES[searched]), name)
+            for before, part in texts(pattern)
+        ),
+        default=(0.0, name),
+    )
 
 
 def slowest() -> tuple[float, str]:
@@ -262,24 +317,36 @@ def slowest() -> tuple[float, str]:
         return max(processes.map(slowest_of, expressions()))
 
 
-@pytest.mark.parametrize(("bad", "worst"), [
-    (r"(a+)+b", "exponential"), (r"\[([A-Z]+)[^\]]*\]", "quadratic"), (r"a*a*b", "quadratic"), (r"\s+$", "quadratic"),
-    (r"x.*y.*z", "quadratic"),
-])
+@pytest.mark.parametrize(
+    ("bad", "worst"),
+    [
+        (r"(a+)+b", "exponential"),
+        (r"\[([A-Z]+)[^\]]*\]", "quadratic"),
+        (r"a*a*b", "quadratic"),
+        (r"\s+$", "quadratic"),
+        (r"x.*y.*z", "quadratic"),
+    ],
+)
 def test_a_bad_expression_would_be_noticed(bad: str, worst: str) -> None:
     pattern = re.compile(bad)
-    assert any(superlinear(pattern, before, part, use) for before, part in texts(pattern) for use in USES), worst
+    assert any(
+        superlinear(pattern, before, part, use) for before, part in texts(pattern) for use in USES
+    ), worst
 
 
 def test_none_is_put_together_from_what_somebody_wrote() -> None:
-    """An expression that is not written down cannot be tested here: its parts have to be of our own making."""
+    """An expression that is not written down cannot be tested here: its parts have to be of our own
+    making."""
     built: list[str] = []
     for module in modules():
         tree = ast.parse(Path(module.__file__ or "").read_text())
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         for node in (inner for function in functions for inner in ast.walk(function)):
-            if isinstance(node, ast.Call) and _of_re(node) and any(
-                    isinstance(inner, (ast.Call, ast.Name)) for inner in ast.walk(node.args[0])):
+            if (
+                isinstance(node, ast.Call)
+                and _of_re(node)
+                and any(isinstance(inner, (ast.Call, ast.Name)) for inner in ast.walk(node.args[0]))
+            ):
                 built += [f"{module.__name__}: {ast.unparse(node.args[0])}"]
     assert {name.partition(":")[0] for name in built} <= _BUILT
 
@@ -287,5 +354,7 @@ def test_none_is_put_together_from_what_somebody_wrote() -> None:
 if __name__ == "__main__":
     began = time.monotonic()
     worst, where = slowest()
-    print(f"{len(expressions())} expressions; the slowest takes {worst:.2f} s for 1 MiB ({where}); "
-          f"measured in {time.monotonic() - began:.0f} s")
+    print(
+        f"{len(expressions())} expressions; the slowest takes {worst:.2f} s for 1 MiB ({where}); "
+        f"measured in {time.monotonic() - began:.0f} s"
+    )

@@ -1,4 +1,5 @@
-"""The container image, as far as it can be known without a container engine; `make test-image` builds and runs it."""
+"""The container image, as far as it can be known without a container engine; `make test-image`
+builds and runs it."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ def instructions() -> list[tuple[str, str]]:
 def final() -> dict[str, str]:
     """The last stage's instructions, each as it was said last."""
     stages = [number for number, (word, _) in enumerate(instructions()) if word == "FROM"]
-    return dict(instructions()[stages[-1]:])
+    return dict(instructions()[stages[-1] :])
 
 
 def environment() -> dict[str, str]:
@@ -80,7 +81,9 @@ def test_what_is_written_goes_to_volumes() -> None:
 def test_everything_that_it_copies_is_there_and_not_ignored() -> None:
     copies = [rest for word, rest in instructions() if word == "COPY" and "--from" not in rest]
     copied = [path for rest in copies for path in rest.split()[:-1]]
-    allowed = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
+    allowed = re.findall(
+        r"^!(.*)$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert sorted(copied) == sorted(allowed)
     assert [path for path in copied if not (ROOT / path).exists()] == []
 
@@ -94,8 +97,12 @@ def test_a_daemon_started_as_the_image_does_is_healthy_and_ends_at_sigterm(tmp_p
     state.mkdir()
     manifests.mkdir()
     program = Path(sys.executable).with_name("mailcollector")
-    daemon = subprocess.Popen([program, "run", manifests], cwd=tmp_path, stdin=subprocess.DEVNULL,
-                              env={**os.environ, "MAILCOLLECTOR_STATE_DIR": str(state)})
+    daemon = subprocess.Popen(
+        [program, "run", manifests],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "MAILCOLLECTOR_STATE_DIR": str(state)},
+    )
     try:
         assert any(_healthy(state) == 0 for _ in _patiently(daemon))
         daemon.send_signal(signal.SIGTERM)
@@ -117,5 +124,10 @@ def _healthy(state: Path) -> int:
     """The exit code of the image's health check."""
     program, *arguments = health_check()
     command = [str(Path(sys.executable).with_name(program)), *arguments]
-    return subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                          env={**os.environ, "MAILCOLLECTOR_STATE_DIR": str(state)}).returncode
+    return subprocess.run(
+        command,
+        check=False,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "MAILCOLLECTOR_STATE_DIR": str(state)},
+    ).returncode

@@ -13,8 +13,11 @@ from demo.mailserver.server import SmallServer
 from tests.servers import mail
 
 USER = "пример@shop.example"
-BODIES = [b"Subject: one\n\n.dot\n", b"Subject: two\n\nlast line without an end",
-          b"Subject: three\n\n" + (b"x" * 69 + b"\n") * 70]
+BODIES = [
+    b"Subject: one\n\n.dot\n",
+    b"Subject: two\n\nlast line without an end",
+    b"Subject: three\n\n" + (b"x" * 69 + b"\n") * 70,
+]
 
 
 @pytest.fixture
@@ -60,7 +63,11 @@ def uids(client: imaplib.IMAP4, *criteria: str) -> list[bytes]:
 def test_imap_gives_every_octet_in_parts_too(server: SmallServer, starttls: bool) -> None:
     with imap(server, starttls=starttls) as client:
         assert client.select("inbox", readonly=True) == ("OK", [b"3"])
-        whole = [each[1] for each in client.uid("FETCH", "1:*", "(UID BODY.PEEK[])")[1] if isinstance(each, tuple)]
+        whole = [
+            each[1]
+            for each in client.uid("FETCH", "1:*", "(UID BODY.PEEK[])")[1]
+            if isinstance(each, tuple)
+        ]
         assert whole == [on_wire(body) for body in BODIES]
         (part, _) = client.uid("FETCH", "3", "(BODY.PEEK[]<10.20>)")[1]
         assert part[1] == on_wire(BODIES[2])[10:30]
@@ -101,7 +108,9 @@ def test_imap_lists_folders(server: SmallServer) -> None:
 def test_pop3_gives_every_octet_and_deletes_at_quit(server: SmallServer) -> None:
     client = pop3(server)
     lines = [client.retr(number)[1] for number in (1, 2, 3)]
-    assert [b"\r\n".join(each).rstrip() for each in lines] == [on_wire(body).rstrip() for body in BODIES]
+    assert [b"\r\n".join(each).rstrip() for each in lines] == [
+        on_wire(body).rstrip() for body in BODIES
+    ]
     assert client.top(1, 0)[1] == [b"Subject: one", b""]
     assert len({line.split()[1] for line in client.uidl()[1]}) == 3
     client.dele(2)
@@ -120,8 +129,10 @@ def test_pop3_that_breaks_off_deletes_nothing(server: SmallServer) -> None:
 
 
 def test_a_wrong_password_is_refused(server: SmallServer) -> None:
-    with imaplib.IMAP4_SSL(server.host, server.ports["imaps"], ssl_context=trust(server)) as client, \
-            pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
+    with (
+        imaplib.IMAP4_SSL(server.host, server.ports["imaps"], ssl_context=trust(server)) as client,
+        pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"),
+    ):
         client.login(USER.encode("ascii", "replace").decode(), "wrong")
     other = poplib.POP3_SSL(server.host, server.ports["pop3s"], context=trust(server))
     other.user(USER)

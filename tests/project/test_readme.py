@@ -26,7 +26,7 @@ def test_the_two_set_up_commands_come_first() -> None:
 
 
 def test_a_newcomer_needs_no_other_command_before_them() -> None:
-    before = README[:README.index("```")]
+    before = README[: README.index("```")]
     assert re.findall(r"`([^`]*)`", before) == ["python3", "make", "git", "sudo"]
 
 
@@ -37,8 +37,12 @@ def test_its_links_lead_somewhere() -> None:
 
 
 def test_its_verbs_are_those_of_the_command() -> None:
-    table = README[README.index("## Verbs"):README.index("`mailcollector VERB --help`")]
-    told = [verb for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for verb in re.findall(r"`(\w+)`", row)]
+    table = README[README.index("## Verbs") : README.index("`mailcollector VERB --help`")]
+    told = [
+        verb
+        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for verb in re.findall(r"`(\w+)`", row)
+    ]
     assert sorted(told) == sorted(VERBS)
 
 
@@ -60,18 +64,33 @@ def test_continuous_integration_runs_the_same_test_command() -> None:
 
 
 def test_the_first_collector_is_valid(tmp_path: Path) -> None:
-    manifest = next(text for language, text in BLOCKS if language == "yaml" and "kind: MailCollector" in text)
+    manifest = next(
+        text for language, text in BLOCKS if language == "yaml" and "kind: MailCollector" in text
+    )
     (tmp_path / "collectors.d").mkdir()
     (tmp_path / "collectors.d" / "shop.yaml").write_text(manifest, encoding="utf-8")
-    commands = [line[2:] for text in CONSOLE for line in text.splitlines() if line.startswith("$ mailcollector")]
-    assert commands == ["mailcollector init", "mailcollector add shop", "mailcollector run",
-                        "mailcollector validate collectors.d"]
+    commands = [
+        line[2:]
+        for text in CONSOLE
+        for line in text.splitlines()
+        if line.startswith("$ mailcollector")
+    ]
+    assert commands == [
+        "mailcollector init",
+        "mailcollector add shop",
+        "mailcollector run",
+        "mailcollector validate collectors.d",
+    ]
     arguments = commands[-1].split()[1:]
-    done = subprocess.run([PROGRAM, *arguments], cwd=tmp_path, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [PROGRAM, *arguments], cwd=tmp_path, check=False, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("part", ["build", "read_only", "volumes"])
 def test_its_compose_file_says_what_the_image_needs(part: str) -> None:
-    text = next(text for language, text in BLOCKS if language == "yaml" and text.startswith("services:"))
+    text = next(
+        text for language, text in BLOCKS if language == "yaml" and text.startswith("services:")
+    )
     assert part in YAML(typ="safe").load(text)["services"]["mailcollector"]

@@ -15,13 +15,17 @@ from tests.project import ROOT
 
 PAGE = (ROOT / "docs" / "secrets.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-REFERENCES = [YAML(typ="safe").load(text)["password"]["file"] for _, text in BLOCKS if text.startswith("password:")]
+REFERENCES = [
+    YAML(typ="safe").load(text)["password"]["file"]
+    for _, text in BLOCKS
+    if text.startswith("password:")
+]
 
 
 def test_systemd_s_credentials_are_where_the_manifest_looks() -> None:
     unit = ROOT / "deploy" / "systemd" / "mailcollector.service"
     loaded = re.findall(r"^LoadCredential=(\w+):(.*)$", unit.read_text("utf-8"), re.MULTILINE)
-    (name, directory), = loaded
+    ((name, directory),) = loaded
     assert f"`{directory}/sales`" in PAGE
     assert REFERENCES[0] == f"/run/credentials/{unit.name}/{name}_sales"
 

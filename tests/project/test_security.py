@@ -25,7 +25,11 @@ def test_every_row_of_the_promises_names_a_test() -> None:
 @pytest.mark.parametrize(("file", "test"), PROMISES)
 def test_the_test_that_holds_a_promise_exists(file: str, test: str) -> None:
     tree = ast.parse((ROOT / file).read_text("utf-8"))
-    assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    assert test in {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
 
 
 COLLECTOR = """\
@@ -45,15 +49,31 @@ exit 1
 
 
 @pytest.mark.parametrize("words", [["run", "--once"], ["collect", "a"], ["check", "a"]])
-def test_E12_what_reads_secrets_can_be_neither_dumped_nor_traced(words: list[str], tmp_path: Path) -> None:
-    """Asked by a program that it runs for a secret. What may not be dumped belongs to root, in /proc."""
+def test_E12_what_reads_secrets_can_be_neither_dumped_nor_traced(
+    words: list[str], tmp_path: Path
+) -> None:
+    """Asked by a program that it runs for a secret. What may not be dumped belongs to root, in
+    /proc."""
     program = tmp_path / "watch"
     program.write_text(WATCH)
     program.chmod(0o755)
     (tmp_path / "collectors.d").mkdir()
     (tmp_path / "collectors.d" / "a.yaml").write_text(COLLECTOR.replace("WATCH", str(program)))
-    ended = subprocess.run([sys.executable, "-c", "from reconciler.cli import main; main()", *words, "--manifests",
-                            "collectors.d", "--state-dir", "state"], cwd=tmp_path, capture_output=True, check=False)
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from reconciler.cli import main; main()",
+            *words,
+            "--manifests",
+            "collectors.d",
+            "--state-dir",
+            "state",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
     assert ended.returncode == 1
     limits, owner = (tmp_path / "watch.seen").read_text().splitlines()[:2]
     assert limits.split()[4:6] == ["0", "0"]
@@ -61,6 +81,11 @@ def test_E12_what_reads_secrets_can_be_neither_dumped_nor_traced(words: list[str
 
 
 def test_E12_the_process_says_that_it_may_not_be_dumped() -> None:
-    script = ("import ctypes; from reconciler.app.undumpable import undumpable; undumpable(); "
-              "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))")  # PR_GET_DUMPABLE
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == b"0\n"
+    script = (
+        "import ctypes; from reconciler.app.undumpable import undumpable; undumpable(); "
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )  # PR_GET_DUMPABLE
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+        == b"0\n"
+    )

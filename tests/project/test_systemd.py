@@ -24,7 +24,11 @@ def ran(*command: str | Path) -> subprocess.CompletedProcess[str]:
 def unit(tmp_path: Path) -> Path:
     """With the program where it is here."""
     copy = tmp_path / "mailcollector.service"
-    copy.write_text(UNIT.replace("/usr/local/bin/mailcollector", str(Path(sys.executable).with_name("mailcollector"))))
+    copy.write_text(
+        UNIT.replace(
+            "/usr/local/bin/mailcollector", str(Path(sys.executable).with_name("mailcollector"))
+        )
+    )
     return copy
 
 
@@ -56,10 +60,19 @@ def test_the_user_and_the_directories_are_made(tmp_path: Path) -> None:
     (root / "etc").mkdir(parents=True)
     made = ran("systemd-sysusers", f"--root={root}", DEPLOYED / "mailcollector.sysusers.conf")
     assert made.returncode == 0, made.stderr
-    user = next(line.split(":") for line in (root / "etc" / "passwd").read_text().splitlines()
-                if line.startswith("mailcollector:"))
-    assert (user[0], user[5], user[6]) == (setting("User")[0], "/var/lib/mailcollector", "/usr/sbin/nologin")
-    made = ran("systemd-tmpfiles", "--create", f"--root={root}", DEPLOYED / "mailcollector.tmpfiles.conf")
+    user = next(
+        line.split(":")
+        for line in (root / "etc" / "passwd").read_text().splitlines()
+        if line.startswith("mailcollector:")
+    )
+    assert (user[0], user[5], user[6]) == (
+        setting("User")[0],
+        "/var/lib/mailcollector",
+        "/usr/sbin/nologin",
+    )
+    made = ran(
+        "systemd-tmpfiles", "--create", f"--root={root}", DEPLOYED / "mailcollector.tmpfiles.conf"
+    )
     assert made.returncode == 0, made.stderr
     manifests, kept = root / "etc/mailcollector/collectors.d", root / "etc/mailcollector/secrets"
     assert (manifests.stat().st_mode & 0o777, manifests.stat().st_gid) == (0o750, int(user[3]))

@@ -6,8 +6,11 @@ import re
 
 from tests.project import ROOT
 
-LISTED = re.findall(r"^short='\n(.*?)^'", (ROOT / "scripts" / "trixie").read_text(encoding="utf-8"),
-                    re.MULTILINE | re.DOTALL)[0].split()
+LISTED = re.findall(
+    r"^short='\n(.*?)^'",
+    (ROOT / "scripts" / "trixie").read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
+)[0].split()
 LEFT_OUT = {"attacks", "crashes", "soak", "editors"}
 """Walks of several minutes, and programs of others to which the Python does not matter."""
 

@@ -36,12 +36,20 @@ any language (`reconciler/providers/vocabulary.py`): *IMAP* and *not allowed*, *
 
 | it says | it means | seen in |
 |---|---|---|"""
-_WAYS = {"password": "the account's own password", "app-password": "an app password", "oauth2": "OAuth2"}
+_WAYS = {
+    "password": "the account's own password",
+    "app-password": "an app password",
+    "oauth2": "OAuth2",
+}
 
 
 def rendered() -> str:
     """The whole page."""
-    sections = [_TOP, *("\n".join(_section(provider)) for provider in PROVIDERS), "\n".join(_servers())]
+    sections = [
+        _TOP,
+        *("\n".join(_section(provider)) for provider in PROVIDERS),
+        "\n".join(_servers()),
+    ]
     return "\n".join(sections)
 
 
@@ -55,7 +63,8 @@ def _section(provider: Provider) -> Iterator[str]:
     yield "source:"
     yield f"  provider: {provider.name}"
     yield f"  protocol: {'imap' if provider.imap else 'pop3'}" + (
-        "                # or pop3" if provider.imap and provider.pop3 else "")
+        "                # or pop3" if provider.imap and provider.pop3 else ""
+    )
     yield f"  username: {_USERNAMES[provider.username]}"
     if provider.takes_passwords:
         yield "  password: {file: ../secrets/sales}"
@@ -66,8 +75,10 @@ def _section(provider: Provider) -> Iterator[str]:
     yield f"- Servers: {'; '.join(map(_shown, servers))}."
     yield f"- Logs in with {' or '.join(_WAYS[way] for way in provider.logins)}."
     if provider.connections:
-        yield (f"- Limits of ours, unless `--host-connections` and `--host-logins-per-minute` say otherwise: "
-               f"{provider.connections} sessions at once, {provider.logins_per_minute} logins a minute.")
+        yield (
+            f"- Limits of ours, unless `--host-connections` and `--host-logins-per-minute` say otherwise: "
+            f"{provider.connections} sessions at once, {provider.logins_per_minute} logins a minute."
+        )
     yield from (f"- {note}" for note in provider.notes)
     yield f"- Sources: {', '.join(f'<{source}>' for source in provider.sources)}."
     told = list(_told(provider))
@@ -78,8 +89,11 @@ def _section(provider: Provider) -> Iterator[str]:
     yield ""
 
 
-_USERNAMES = {"address": "sales@example.org", "local part": "sales                    # what stands before the @",
-              "account name": "sales"}
+_USERNAMES = {
+    "address": "sales@example.org",
+    "local part": "sales                    # what stands before the @",
+    "account name": "sales",
+}
 
 
 def _shown(server: Server) -> str:
@@ -94,14 +108,27 @@ def _told(provider: Provider) -> Iterator[str]:
 
 
 def _is_its_own(provider: Provider, reply: Reply) -> bool:
-    return reply.meaning in provider.advice and reply.meaning is not Meaning.WRONG_PASSWORD and any(
-        word in reply.source for word in _WORDS.get(provider.name, ()))
+    return (
+        reply.meaning in provider.advice
+        and reply.meaning is not Meaning.WRONG_PASSWORD
+        and any(word in reply.source for word in _WORDS.get(provider.name, ()))
+    )
 
 
-_WORDS = {"gmail": ("google.com",), "outlook": ("holon-run/uxc",), "microsoft365": ("basic-authentication",),
-          "mailru": ("help.mail.ru", "thunderbird-android", "print-designer"), "rambler": ("help.rambler.ru",),
-          "gmx": ("hilfe.gmx.net",), "webde": ("hilfe.web.de",), "fastmail": ("fastmail.help",),
-          "icloud": ("support.apple.com",), "zoho": ("zoho.com",), "qq": ("mail.qq.com",), "o2pl": ("pomoc.o2.pl",)}
+_WORDS = {
+    "gmail": ("google.com",),
+    "outlook": ("holon-run/uxc",),
+    "microsoft365": ("basic-authentication",),
+    "mailru": ("help.mail.ru", "thunderbird-android", "print-designer"),
+    "rambler": ("help.rambler.ru",),
+    "gmx": ("hilfe.gmx.net",),
+    "webde": ("hilfe.web.de",),
+    "fastmail": ("fastmail.help",),
+    "icloud": ("support.apple.com",),
+    "zoho": ("zoho.com",),
+    "qq": ("mail.qq.com",),
+    "o2pl": ("pomoc.o2.pl",),
+}
 
 
 def _advice(provider: Provider, reply: Reply) -> str:

@@ -410,19 +410,32 @@ line too long
 """
 
 
-@pytest.mark.parametrize(("texts", "kind"), [
-    (THROTTLED, Throttled), (TEMPORARY, SourceUnavailable), (CREDENTIALS, AuthenticationFailed),
-    (NOT_READY, AccountNotReady), (TLS, TlsRefused), (NOTHING, type(None)),
-], ids=["throttled", "temporary", "credentials", "not ready", "TLS", "nothing"])
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (THROTTLED, Throttled),
+        (TEMPORARY, SourceUnavailable),
+        (CREDENTIALS, AuthenticationFailed),
+        (NOT_READY, AccountNotReady),
+        (TLS, TlsRefused),
+        (NOTHING, type(None)),
+    ],
+    ids=["throttled", "temporary", "credentials", "not ready", "TLS", "nothing"],
+)
 def test_it_is_understood_by_its_meaning(texts: str, kind: type[SourceError]) -> None:
     found = {text: type(refused(text)) for text in texts.splitlines()}
     assert {text: other for text, other in found.items() if other is not kind} == {}
 
 
-@pytest.mark.parametrize(("text", "seconds"), [
-    ("Login failed, try again in 30 minutes", 1800), ("Server overloaded, come back in 2 minutes", 120),
-    ("Your IP 192.0.2.1 has been banned for 1 hour", 3600), ("Wartungsarbeiten, noch 20 Minuten", 1200),
-])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Login failed, try again in 30 minutes", 1800),
+        ("Server overloaded, come back in 2 minutes", 120),
+        ("Your IP 192.0.2.1 has been banned for 1 hour", 3600),
+        ("Wartungsarbeiten, noch 20 Minuten", 1200),
+    ],
+)
 def test_the_time_is_read_too(text: str, seconds: float) -> None:
     error = refused(text) or refused_login(text, text, host="mx.example.com", protocol="imap")
     assert error.retry_after == seconds
@@ -434,17 +447,27 @@ def test_a_code_that_blames_the_command_leaves_nothing_to_understand(code: str) 
     assert understand(f"[{code}] Too many connections", code) is None
 
 
-@pytest.mark.parametrize(("text", "encoding"), [
-    ("L'accès IMAP est désactivé pour ce compte", "latin-1"), ("Účet je zablokován", "cp1250"),
-    ("동시 접속 수 초과", "cp949"), ("郵箱服務未啟用IMAP", "big5"), ("アカウントがロックされています", "shift_jis"),
-    ("Почтовый ящик занят другой сессией", "koi8-r"),
-])
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("L'accès IMAP est désactivé pour ce compte", "latin-1"),
+        ("Účet je zablokován", "cp1250"),
+        ("동시 접속 수 초과", "cp949"),
+        ("郵箱服務未啟用IMAP", "big5"),
+        ("アカウントがロックされています", "shift_jis"),
+        ("Почтовый ящик занят другой сессией", "koi8-r"),
+    ],
+)
 def test_in_old_encodings_too(text: str, encoding: str) -> None:
     assert decoded(text.encode(encoding)) == text
 
 
 def test_what_is_quoted_or_named_is_not_read() -> None:
-    assert clauses(normalised('Cannot open "Too many, really". See: help')) == ["cannot open", "see", "help"]
+    assert clauses(normalised('Cannot open "Too many, really". See: help')) == [
+        "cannot open",
+        "see",
+        "help",
+    ]
     assert clauses(normalised("No such mailbox: Locked")) == []
     assert clauses(normalised('"IMAP is disabled"')) == ["imap is disabled"]
 
@@ -458,16 +481,22 @@ def test_every_rule_is_of_known_ideas_and_every_idea_of_use() -> None:
             assert stem.strip("_"), idea
 
 
-@pytest.mark.parametrize(("text", "found"), [
-    ("Too many connections from your IP address, try again in 20 seconds", True),
-    ("too many logins from this host, slow down", True),
-    ("Rate limit for your IP exceeded", True),
-    ("Слишком много соединений с вашего адреса", True),
-    ("Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)", False),
-    ("Too many simultaneous connections to this account", False),
-    ("Too many connections", False),
-    ("This IP address is not allowed for this mailbox", False),
-])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Too many connections from your IP address, try again in 20 seconds", True),
+        ("too many logins from this host, slow down", True),
+        ("Rate limit for your IP exceeded", True),
+        ("Слишком много соединений с вашего адреса", True),
+        (
+            "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+            False,
+        ),
+        ("Too many simultaneous connections to this account", False),
+        ("Too many connections", False),
+        ("This IP address is not allowed for this mailbox", False),
+    ],
+)
 def test_whether_it_is_about_the_address_that_asks(text: str, found: bool) -> None:
     error = refused(text)
     assert error is not None

@@ -20,17 +20,25 @@ def source(**declared: Any) -> SourceSpec:
     return SourceSpec.model_validate({**_LOGIN, **declared})
 
 
-@pytest.mark.parametrize(("declared", "expected"), [
-    ({"provider": "gmail"}, ("imap", "imap.gmail.com", 993, "implicit")),
-    ({"provider": "gmail", "protocol": "pop3"}, ("pop3", "pop.gmail.com", 995, "implicit")),
-    ({"provider": "gmail", "host": "imap.googlemail.com"}, ("imap", "imap.googlemail.com", 993, "implicit")),
-    ({"provider": "mailru", "tls": "starttls"}, ("imap", "imap.mail.ru", 143, "starttls")),
-    ({"provider": "mailru", "port": 1993}, ("imap", "imap.mail.ru", 1993, "implicit")),
-    ({"provider": "proton-bridge"}, ("imap", "127.0.0.1", 1143, "starttls")),
-    ({"provider": "proton-bridge", "host": "::1"}, ("imap", "::1", 993, "implicit")),
-    ({"provider": "davmail", "protocol": "pop3"}, ("pop3", "127.0.0.1", 1110, "none")),
-])
-def test_what_is_written_beside_it_wins(declared: dict[str, Any], expected: tuple[str, str, int, str]) -> None:
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ({"provider": "gmail"}, ("imap", "imap.gmail.com", 993, "implicit")),
+        ({"provider": "gmail", "protocol": "pop3"}, ("pop3", "pop.gmail.com", 995, "implicit")),
+        (
+            {"provider": "gmail", "host": "imap.googlemail.com"},
+            ("imap", "imap.googlemail.com", 993, "implicit"),
+        ),
+        ({"provider": "mailru", "tls": "starttls"}, ("imap", "imap.mail.ru", 143, "starttls")),
+        ({"provider": "mailru", "port": 1993}, ("imap", "imap.mail.ru", 1993, "implicit")),
+        ({"provider": "proton-bridge"}, ("imap", "127.0.0.1", 1143, "starttls")),
+        ({"provider": "proton-bridge", "host": "::1"}, ("imap", "::1", 993, "implicit")),
+        ({"provider": "davmail", "protocol": "pop3"}, ("pop3", "127.0.0.1", 1110, "none")),
+    ],
+)
+def test_what_is_written_beside_it_wins(
+    declared: dict[str, Any], expected: tuple[str, str, int, str]
+) -> None:
     found = source(**declared)
     assert (found.protocol, found.host, found.effective_port, found.tls) == expected
 

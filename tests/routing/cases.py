@@ -48,11 +48,23 @@ class Case:
 def cases() -> list[Case]:
     expected = YAML(typ="safe").load((CORPUS / "expected.yaml").read_text())
     collectors = {name: _collector(declared) for name, declared in expected["collectors"].items()}
-    return [Case(CORPUS / each["file"], each["collector"], collectors[each["collector"]],
-                 tuple(RoutedRecipient(**recipient) for recipient in each["recipients"]),
-                 each.get("parked", False), each.get("reason", "")) for each in expected["messages"]]
+    return [
+        Case(
+            CORPUS / each["file"],
+            each["collector"],
+            collectors[each["collector"]],
+            tuple(RoutedRecipient(**recipient) for recipient in each["recipients"]),
+            each.get("parked", False),
+            each.get("reason", ""),
+        )
+        for each in expected["messages"]
+    ]
 
 
 def _collector(declared: dict[str, Any]) -> Collector:
-    return Collector(RecipientSpec.model_validate(declared["recipient"]), declared.get("account"),
-                     frozenset(declared.get("existing", ())), declared.get("smtputf8", True))
+    return Collector(
+        RecipientSpec.model_validate(declared["recipient"]),
+        declared.get("account"),
+        frozenset(declared.get("existing", ())),
+        declared.get("smtputf8", True),
+    )

@@ -12,8 +12,13 @@ CASES = cases()
 
 
 def routed(case: Case, content: bytes) -> Routing:
-    return route(content, case.collector.recipient, case.collector.account, case.collector.exists,
-                 case.collector.deliverable)
+    return route(
+        content,
+        case.collector.recipient,
+        case.collector.account,
+        case.collector.exists,
+        case.collector.deliverable,
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -9,34 +9,91 @@ from reconciler.collect.routing import route
 from reconciler.mail.addresses import Address, a_label, comparable, parse
 from reconciler.manifests.spec import RecipientSpec
 
-NAMES = ["X-Envelope-To", "Delivered-To", "Received", "Resent-To", "To", "Cc", "Bcc", "Subject", "x-rcpt-to", "", " ",
-         "To "]
-WORDS = ["раз", "РАЗ", "два", "четыре", "пример", "@", "почта.рф", "xn--80a1acny.xn--p1ai", "far.example", "<", ">",
-         ",", ";", ":", '"', "(", ")", "\\", " ", "\n ", "\r\n\t", "\n", "\r", "\0", ".", "by", "for ", "\udcff",
-         "=?utf-8?q?=40?=", "раз@почта.рф", "<два@почта.рф>", "a@far.example", "\u202e", "@почта.рф.far.example"]
+NAMES = [
+    "X-Envelope-To",
+    "Delivered-To",
+    "Received",
+    "Resent-To",
+    "To",
+    "Cc",
+    "Bcc",
+    "Subject",
+    "x-rcpt-to",
+    "",
+    " ",
+    "To ",
+]
+WORDS = [
+    "раз",
+    "РАЗ",
+    "два",
+    "четыре",
+    "пример",
+    "@",
+    "почта.рф",
+    "xn--80a1acny.xn--p1ai",
+    "far.example",
+    "<",
+    ">",
+    ",",
+    ";",
+    ":",
+    '"',
+    "(",
+    ")",
+    "\\",
+    " ",
+    "\n ",
+    "\r\n\t",
+    "\n",
+    "\r",
+    "\0",
+    ".",
+    "by",
+    "for ",
+    "\udcff",
+    "=?utf-8?q?=40?=",
+    "раз@почта.рф",
+    "<два@почта.рф>",
+    "a@far.example",
+    "\u202e",
+    "@почта.рф.far.example",
+]
 values = st.lists(st.sampled_from(WORDS), max_size=12).map("".join)
 lines = st.tuples(st.sampled_from(NAMES), values).map(lambda each: f"{each[0]}: {each[1]}\n")
-heads = (st.lists(lines, max_size=8).map(lambda each: "".join(each).encode("utf-8", "surrogateescape"))
-         | st.binary(max_size=200))
+heads = st.lists(lines, max_size=8).map(
+    lambda each: "".join(each).encode("utf-8", "surrogateescape")
+) | st.binary(max_size=200)
 details = st.fixed_dictionaries(
     {"from": st.just(["Почта.рф"]), "to": st.just("икс.рф")},
-    optional={"mailboxes": st.just(["раз", "два"]), "aliases": st.just({"пример": "два", "четыре": "три"}),
-              "default": st.just("info@икс.рф"), "stripPrefix": st.just("р"),
-              "header": st.sampled_from(["To", "Received", "delivered-to"])})
+    optional={
+        "mailboxes": st.just(["раз", "два"]),
+        "aliases": st.just({"пример": "два", "четыре": "три"}),
+        "default": st.just("info@икс.рф"),
+        "stripPrefix": st.just("р"),
+        "header": st.sampled_from(["To", "Received", "delivered-to"]),
+    },
+)
 answers = st.sampled_from([True, False, None])
 
 
 @given(heads, details, st.sampled_from([None, "пример@почта.рф"]), answers, st.booleans())
-def test_no_recipient_outside_what_the_manifest_accepts(head: bytes, detail: dict[str, object], account: str | None,
-                                                        answer: bool | None, utf8: bool) -> None:
+def test_no_recipient_outside_what_the_manifest_accepts(
+    head: bytes, detail: dict[str, object], account: str | None, answer: bool | None, utf8: bool
+) -> None:
     asked: list[str] = []
 
     def exists(address: str) -> bool | None:
         asked.append(address)
         return answer
 
-    routing = route(head, RecipientSpec.model_validate({"detect": detail}), account, exists,
-                    lambda address: utf8 or address.isascii())
+    routing = route(
+        head,
+        RecipientSpec.model_validate({"detect": detail}),
+        account,
+        exists,
+        lambda address: utf8 or address.isascii(),
+    )
     text = head.decode("utf-8", "surrogateescape")
     for recipient in routing.recipients:
         local, _, domain = recipient.address.rpartition("@")

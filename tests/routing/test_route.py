@@ -11,8 +11,16 @@ from reconciler.manifests.spec import RecipientSpec, SourceSpec
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.routing import Considered
 
-SEED = RecipientSpec.model_validate({"detect": {
-    "from": ["почта.рф"], "to": "икс.рф", "mailboxes": ["раз", "два"], "default": "info@икс.рф"}})
+SEED = RecipientSpec.model_validate(
+    {
+        "detect": {
+            "from": ["почта.рф"],
+            "to": "икс.рф",
+            "mailboxes": ["раз", "два"],
+            "default": "info@икс.рф",
+        }
+    }
+)
 ASKED = RecipientSpec.model_validate({"detect": {"from": ["firm.example"], "to": "box.example"}})
 
 
@@ -21,9 +29,11 @@ def unasked(address: str) -> bool | None:
 
 
 def test_what_was_considered_and_refused() -> None:
-    head = ("Delivered-To: пример@xn--80a1acny.xn--p1ai\n"
-            "Received: from a by b\n\tfor <corp@far.example>; x\n"
-            "To: \"a\x07\" <x y@почта.рф>, РАЗ@Почта.рф,\n раз@почта.рф, четыре@почта.рф\n\n").encode()
+    head = (
+        "Delivered-To: пример@xn--80a1acny.xn--p1ai\n"
+        "Received: from a by b\n\tfor <corp@far.example>; x\n"
+        'To: "a\x07" <x y@почта.рф>, РАЗ@Почта.рф,\n раз@почта.рф, четыре@почта.рф\n\n'
+    ).encode()
     routing = route(head, SEED, "пример@почта.рф", unasked)
     assert routing.considered == (
         Considered("Delivered-To", 1, "пример@почта.рф", "own-address"),
@@ -31,15 +41,28 @@ def test_what_was_considered_and_refused() -> None:
         Considered("To", 4, "x y@почта.рф", "no-address"),
         Considered("To", 4, "РАЗ@почта.рф", "recipient"),
         Considered("To", 4, "раз@почта.рф", "repeated"),
-        Considered("To", 4, "четыре@почта.рф", "unknown-mailbox"))
+        Considered("To", 4, "четыре@почта.рф", "unknown-mailbox"),
+    )
 
 
 def test_the_json_of_route() -> None:
     routing = route("To: раз@почта.рф\n\n".encode(), SEED, None, unasked)
     assert json.loads(json.dumps(routing.declared())) == {
-        "recipients": [{"address": "раз@икс.рф", "tier": "to-cc", "header": "To", "line": 1, "rule": "mailboxes"}],
-        "parked": False, "reason": "",
-        "considered": [{"header": "To", "line": 1, "address": "раз@почта.рф", "verdict": "recipient"}]}
+        "recipients": [
+            {
+                "address": "раз@икс.рф",
+                "tier": "to-cc",
+                "header": "To",
+                "line": 1,
+                "rule": "mailboxes",
+            }
+        ],
+        "parked": False,
+        "reason": "",
+        "considered": [
+            {"header": "To", "line": 1, "address": "раз@почта.рф", "verdict": "recipient"}
+        ],
+    }
 
 
 def test_lower_tiers_are_neither_read_nor_asked_about() -> None:
@@ -50,7 +73,9 @@ def test_lower_tiers_are_neither_read_nor_asked_about() -> None:
         return True
 
     head = b"X-Original-To: a@firm.example\nDelivered-To: b@firm.example\nTo: c@firm.example\n\n"
-    assert [each.header for each in route(head, ASKED, None, exists).considered] == ["X-Original-To"]
+    assert [each.header for each in route(head, ASKED, None, exists).considered] == [
+        "X-Original-To"
+    ]
     assert asked == ["a@box.example"]
 
 
@@ -69,7 +94,10 @@ def test_a_destination_that_is_not_there_is_not_swallowed() -> None:
 
 def test_M4_what_stands_beyond_the_bound_is_not_read() -> None:
     junk = b"Received: by x with a long story\n" * 40_000
-    assert route(junk + "To: раз@почта.рф\n\n".encode(), SEED, None, unasked).reason == "no-recipient-found"
+    assert (
+        route(junk + "To: раз@почта.рф\n\n".encode(), SEED, None, unasked).reason
+        == "no-recipient-found"
+    )
     assert route("To: раз@почта.рф\n".encode() + junk, SEED, None, unasked).reason == ""
 
 
@@ -77,7 +105,10 @@ def test_M4_a_field_that_is_cut_at_the_bound_does_not_count() -> None:
     field = "To: раз@почта.рф".encode()
     junk = b"X: " + b"x" * ((1 << 20) - len(field) - 4) + b"\n"
     assert len(junk + field) == 1 << 20
-    assert route(junk + field + b".far.example\n\n", SEED, None, unasked).reason == "no-recipient-found"
+    assert (
+        route(junk + field + b".far.example\n\n", SEED, None, unasked).reason
+        == "no-recipient-found"
+    )
     folded = b"X: " + b"x" * ((1 << 20) - len(field) - 6) + b"\n" + field + b"\n "
     assert route(folded + b".far.example\n\n", SEED, None, unasked).reason == "no-recipient-found"
 
@@ -87,11 +118,18 @@ def test_M4_nobody_makes_us_deliver_any_number_of_copies() -> None:
     assert len(route(f"To: {to}\n\n".encode(), ASKED, None, lambda _: True).recipients) == 1000
 
 
-@pytest.mark.parametrize(("declared", "own"), [
-    ({"username": "пример@почта.рф"}, "пример@почта.рф"), ({"username": "user"}, None),
-    ({"username": "user", "address": "a@b"}, "a@b"), ({"username": "x@y", "address": "a@b"}, "a@b"),
-    ({"username": "user@"}, None),
-])
+@pytest.mark.parametrize(
+    ("declared", "own"),
+    [
+        ({"username": "пример@почта.рф"}, "пример@почта.рф"),
+        ({"username": "user"}, None),
+        ({"username": "user", "address": "a@b"}, "a@b"),
+        ({"username": "x@y", "address": "a@b"}, "a@b"),
+        ({"username": "user@"}, None),
+    ],
+)
 def test_the_accounts_own_address(declared: dict[str, str], own: str | None) -> None:
-    source = SourceSpec.model_validate({"protocol": "imap", "host": "h", "password": {"env": "X"}, **declared})
+    source = SourceSpec.model_validate(
+        {"protocol": "imap", "host": "h", "password": {"env": "X"}, **declared}
+    )
     assert own_address(source) == own

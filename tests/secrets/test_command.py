@@ -30,29 +30,42 @@ def left_behind(tmp_path: Path) -> Iterator[Path]:
         os.kill(int(file.read_text()), signal.SIGKILL)
 
 
-def test_B8_what_a_program_leaves_running_with_its_output_is_not_waited_for(left_behind: Path) -> None:
+def test_B8_what_a_program_leaves_running_with_its_output_is_not_waited_for(
+    left_behind: Path,
+) -> None:
     began = time.monotonic()
-    assert output(["/bin/sh", "-c", f"echo hunter2; sleep 25 & echo $! > {left_behind}"], 100) == b"hunter2\n"
+    assert (
+        output(["/bin/sh", "-c", f"echo hunter2; sleep 25 & echo $! > {left_behind}"], 100)
+        == b"hunter2\n"
+    )
     assert time.monotonic() - began < 20
 
 
-@pytest.mark.parametrize("script", [
-    "setsid sleep 25 & echo $! > {file}",  # silent, beyond its process group, and the program itself has ended
-    "sleep 25 & echo $! > {file}; wait",
-    "trap '' TERM; setsid sleep 25 & echo $! > {file}; while :; do sleep 1; done",
-    "while :; do printf .; sleep 0.05; done",
-])
+@pytest.mark.parametrize(
+    "script",
+    [
+        # silent, beyond its process group, and the program itself has ended
+        "setsid sleep 25 & echo $! > {file}",
+        "sleep 25 & echo $! > {file}; wait",
+        "trap '' TERM; setsid sleep 25 & echo $! > {file}; while :; do sleep 1; done",
+        "while :; do printf .; sleep 0.05; done",
+    ],
+)
 def test_B8_reading_ends_at_the_deadline_whoever_keeps_the_pipe(
-        script: str, left_behind: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script: str, left_behind: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(command, "TIMEOUT", 0.5)
     began = time.monotonic()
     with pytest.raises(SecretUnavailable):
-        read_secret(SecretRef(command=("/bin/sh", "-c", script.replace("{file}", str(left_behind)))))
+        read_secret(
+            SecretRef(command=("/bin/sh", "-c", script.replace("{file}", str(left_behind))))
+        )
     assert time.monotonic() - began < 20
 
 
 def test_a_program_is_ended_when_nobody_waits_for_its_secret_any_more() -> None:
-    """So that slow ones keep no session's place for the whole of their deadline, once others wait for that."""
+    """So that slow ones keep no session's place for the whole of their deadline, once others wait
+    for that."""
     cancelled: Future[None] = Future()
     threading.Timer(0.2, cancelled.set_result, (None,)).start()
     began = time.monotonic()
@@ -65,12 +78,18 @@ def test_an_endless_output_is_cut_and_its_program_ended() -> None:
     assert len(output(["/usr/bin/env", "yes"], 1000)) == 1001
 
 
-def test_E11_a_program_gets_nothing_that_is_meant_for_us_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_E11_a_program_gets_nothing_that_is_meant_for_us_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("MAILCOLLECTOR_STATE", "postgresql://u:hunter2@db/x")
     monkeypatch.setenv("SALES_PASSWORD", "hunter2")
     monkeypatch.setenv("VAULT_ADDR", "https://vault.example")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    printing = [sys.executable, "-c", "import os; print('\\n'.join(f'{k}={v}' for k, v in os.environ.items()))"]
+    printing = [
+        sys.executable,
+        "-c",
+        "import os; print('\\n'.join(f'{k}={v}' for k, v in os.environ.items()))",
+    ]
     seen = output(printing, 100_000).decode()
     assert "hunter2" not in seen
     assert "VAULT" not in seen
@@ -85,7 +104,11 @@ def test_E11_a_program_gets_nothing_that_is_meant_for_us_alone(monkeypatch: pyte
 
 
 def test_it_leads_a_process_group_of_its_own() -> None:
-    printing = [sys.executable, "-c", "import os; print(os.getpgid(0) == os.getpid(), os.getsid(0) == os.getpid())"]
+    printing = [
+        sys.executable,
+        "-c",
+        "import os; print(os.getpgid(0) == os.getpid(), os.getsid(0) == os.getpid())",
+    ]
     assert output(printing, 100) == b"True True\n"
 
 

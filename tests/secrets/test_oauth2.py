@@ -46,9 +46,12 @@ def refresh(tmp_path: Path, server: Authorization) -> Path:
 
 
 def source(server: Authorization | None = None, **oauth2: Any) -> SourceSpec:
-    declared = {"provider": "custom", "clientId": CLIENT} | ({"tokenUrl": server.url("token")} if server else {})
-    return SourceSpec.model_validate({"protocol": "imap", "host": "127.0.0.1", "username": "ann",
-                                      "oauth2": declared | oauth2})
+    declared = {"provider": "custom", "clientId": CLIENT} | (
+        {"tokenUrl": server.url("token")} if server else {}
+    )
+    return SourceSpec.model_validate(
+        {"protocol": "imap", "host": "127.0.0.1", "username": "ann", "oauth2": declared | oauth2}
+    )
 
 
 def by_file(server: Authorization, path: Path, **more: Any) -> SourceSpec:
@@ -62,14 +65,22 @@ class Clock:
         return self.now
 
 
-def test_a_token_is_asked_for_once_and_again_shortly_before_it_expires(server: Authorization, refresh: Path) -> None:
+def test_a_token_is_asked_for_once_and_again_shortly_before_it_expires(
+    server: Authorization, refresh: Path
+) -> None:
     clock = Clock()
     tokens, spec = AccessTokens(clock), by_file(server, refresh, scope="mail")
     first = tokens.get(spec)
     assert server.access[first.secret.reveal()] == "ann"
     assert first.expires_at == tokens.expiry(spec) == clock.now + 3600
-    assert server.forms == [{"grant_type": "refresh_token", "client_id": CLIENT, "scope": "mail",
-                             "refresh_token": refresh.read_text().strip()}]
+    assert server.forms == [
+        {
+            "grant_type": "refresh_token",
+            "client_id": CLIENT,
+            "scope": "mail",
+            "refresh_token": refresh.read_text().strip(),
+        }
+    ]
     clock.now += 3500
     assert tokens.get(spec).secret == first.secret
     clock.now += 20
@@ -80,7 +91,10 @@ def test_a_token_is_asked_for_once_and_again_shortly_before_it_expires(server: A
 def test_many_sessions_at_once_ask_once(server: Authorization, refresh: Path) -> None:
     tokens, spec = AccessTokens(), by_file(server, refresh)
     found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(tokens.get(spec).secret.reveal())) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: found.append(tokens.get(spec).secret.reveal()))
+        for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -91,10 +105,18 @@ def test_many_sessions_at_once_ask_once(server: Authorization, refresh: Path) ->
 def test_client_credentials(server: Authorization, tmp_path: Path) -> None:
     (tmp_path / "client").write_text("s3cret")
     server.client_secrets["s3cret"] = "ann"
-    token = AccessTokens().get(source(server, clientSecret={"file": str(tmp_path / "client")}, scope="mail"))
+    token = AccessTokens().get(
+        source(server, clientSecret={"file": str(tmp_path / "client")}, scope="mail")
+    )
     assert server.access[token.secret.reveal()] == "ann"
-    assert server.forms == [{"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": "s3cret",
-                             "scope": "mail"}]
+    assert server.forms == [
+        {
+            "grant_type": "client_credentials",
+            "client_id": CLIENT,
+            "client_secret": "s3cret",
+            "scope": "mail",
+        }
+    ]
 
 
 def test_a_refused_token_is_replaced_once(server: Authorization, refresh: Path) -> None:
@@ -109,23 +131,36 @@ def test_a_refused_token_is_replaced_once(server: Authorization, refresh: Path) 
     assert tokens.get(spec).secret == second
 
 
-def test_a_token_that_nobody_was_let_in_with_is_replaced_for_none_who_share_it(server: Authorization,
-                                                                               refresh: Path) -> None:
+def test_a_token_that_nobody_was_let_in_with_is_replaced_for_none_who_share_it(
+    server: Authorization, refresh: Path
+) -> None:
     """Else each of them would cost the account a second failed login."""
     tokens = AccessTokens()
     imap = by_file(server, refresh)
-    sharing = [imap, *(imap.model_copy(update={"username": name}) for name in ("shared", "archive")),
-               imap.model_copy(update={"protocol": "pop3", "port": 110})]
+    sharing = [
+        imap,
+        *(imap.model_copy(update={"username": name}) for name in ("shared", "archive")),
+        imap.model_copy(update={"protocol": "pop3", "port": 110}),
+    ]
     given = [tokens.get(spec).secret for spec in sharing]
     tokens.get(sharing[1])  # this one's earlier session was let in
-    assert [tokens.refused(*each) for each in zip(sharing, given, strict=True)] == [False, True, False, False]
+    assert [tokens.refused(*each) for each in zip(sharing, given, strict=True)] == [
+        False,
+        True,
+        False,
+        False,
+    ]
     assert len(server.forms) == 1
     assert tokens.get(imap).secret not in given
-    assert all(tokens.refused(*each) for each in zip(sharing, given, strict=True))  # there is a newer one
+    assert all(
+        tokens.refused(*each) for each in zip(sharing, given, strict=True)
+    )  # there is a newer one
 
 
 @pytest.mark.parametrize("expires_in", [None, "soon", -1, "nan", [1]])
-def test_a_lifetime_that_is_not_told_is_short(server: Authorization, refresh: Path, expires_in: object) -> None:
+def test_a_lifetime_that_is_not_told_is_short(
+    server: Authorization, refresh: Path, expires_in: object
+) -> None:
     clock = Clock()
     tokens, spec = AccessTokens(clock), by_file(server, refresh)
     server.expires_in = expires_in
@@ -137,8 +172,9 @@ def test_a_lifetime_that_is_not_told_is_short(server: Authorization, refresh: Pa
     assert tokens.get(spec).secret != first.secret
 
 
-def test_a_rotated_refresh_token_is_written_back_whole_and_private(server: Authorization, refresh: Path,
-                                                                  tmp_path: Path) -> None:
+def test_a_rotated_refresh_token_is_written_back_whole_and_private(
+    server: Authorization, refresh: Path, tmp_path: Path
+) -> None:
     refresh.chmod(0o644)
     server.rotates = True
     clock = Clock()
@@ -152,7 +188,8 @@ def test_a_rotated_refresh_token_is_written_back_whole_and_private(server: Autho
 
 
 def test_a_rotated_refresh_token_that_cannot_be_written_is_kept_in_memory(
-        server: Authorization, monkeypatch: pytest.MonkeyPatch) -> None:
+    server: Authorization, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("REFRESH", server.new_refresh_token("ann"))
     server.rotates = True
     clock = Clock()
@@ -173,17 +210,24 @@ ANSWERS = [
     (401, {"error": "invalid_client"}, AuthenticationFailed),
     (400, {"error": "invalid_scope"}, SourceUnsuitable),
     (400, {"error": "temporarily_unavailable"}, Throttled),
-    (429, {}, Throttled), (503, {}, ConnectionFailed), (302, {}, SourceUnsuitable), (403, {}, SourceUnsuitable),
-    (200, {"token_type": "Bearer"}, ProtocolViolation), (200, {"access_token": "a b"}, ProtocolViolation),
-    (200, {"access_token": "x\r\nLOGOUT"}, ProtocolViolation), (200, {"access_token": 7}, ProtocolViolation),
-    (200, {"access_token": "abc", "token_type": "mac"}, ProtocolViolation), (200, None, ProtocolViolation),
+    (429, {}, Throttled),
+    (503, {}, ConnectionFailed),
+    (302, {}, SourceUnsuitable),
+    (403, {}, SourceUnsuitable),
+    (200, {"token_type": "Bearer"}, ProtocolViolation),
+    (200, {"access_token": "a b"}, ProtocolViolation),
+    (200, {"access_token": "x\r\nLOGOUT"}, ProtocolViolation),
+    (200, {"access_token": 7}, ProtocolViolation),
+    (200, {"access_token": "abc", "token_type": "mac"}, ProtocolViolation),
+    (200, None, ProtocolViolation),
     (200, {"error": "invalid_grant"}, AuthenticationFailed),
 ]
 
 
 @pytest.mark.parametrize(("status", "answer", "error"), ANSWERS)
-def test_what_an_answer_means(server: Authorization, refresh: Path, status: int, answer: object,
-                              error: type[CollectorError]) -> None:
+def test_what_an_answer_means(
+    server: Authorization, refresh: Path, status: int, answer: object, error: type[CollectorError]
+) -> None:
     server.bent = [(status, json.dumps(answer).encode() if answer is not None else b"<html>")]
     tokens, spec = AccessTokens(), by_file(server, refresh)
     with pytest.raises(error) as caught:
@@ -211,20 +255,25 @@ def test_nobody_listens_or_the_answer_never_ends(server: Authorization, refresh:
         AccessTokens().get(spec)
 
 
-@pytest.mark.parametrize(("oauth2", "error"), [
-    ({"tokenUrl": "http://example.org/token"}, SourceUnsuitable),
-    ({"tokenUrl": "ftp://example.org/token"}, SourceUnsuitable),
-    ({"refreshToken": {"file": "/nowhere/at/all"}}, SecretUnavailable),
-])
-def test_what_a_manifest_cannot_mean(server: Authorization, oauth2: dict[str, Any],
-                                     error: type[CollectorError]) -> None:
+@pytest.mark.parametrize(
+    ("oauth2", "error"),
+    [
+        ({"tokenUrl": "http://example.org/token"}, SourceUnsuitable),
+        ({"tokenUrl": "ftp://example.org/token"}, SourceUnsuitable),
+        ({"refreshToken": {"file": "/nowhere/at/all"}}, SecretUnavailable),
+    ],
+)
+def test_what_a_manifest_cannot_mean(
+    server: Authorization, oauth2: dict[str, Any], error: type[CollectorError]
+) -> None:
     spec = source(server, **oauth2)
     with pytest.raises(error):
         AccessTokens().get(spec)
 
 
-def test_E7_a_token_endpoint_on_this_machine_is_not_asked_for_a_server_elsewhere(server: Authorization,
-                                                                                 refresh: Path) -> None:
+def test_E7_a_token_endpoint_on_this_machine_is_not_asked_for_a_server_elsewhere(
+    server: Authorization, refresh: Path
+) -> None:
     spec = by_file(server, refresh).model_copy(update={"host": "imap.example.org"})
     with pytest.raises(SourceUnsuitable, match="on this machine"):
         AccessTokens().get(spec)
@@ -242,15 +291,18 @@ def test_presets_are_https(provider: str) -> None:
 
 
 def test_a_tenant_s_own_addresses() -> None:
-    spec = source(provider="microsoft", tokenUrl="https://login.microsoftonline.com/t/oauth2/v2.0/token")
+    spec = source(
+        provider="microsoft", tokenUrl="https://login.microsoftonline.com/t/oauth2/v2.0/token"
+    )
     assert spec.oauth2 is not None
     found = application(spec, spec.oauth2).endpoints
     assert found.device == "https://login.microsoftonline.com/t/oauth2/v2.0/devicecode"
 
 
 def test_an_application_without_an_id() -> None:
-    spec = SourceSpec.model_validate({"protocol": "imap", "host": "h", "username": "u",
-                                      "oauth2": {"provider": "google"}})
+    spec = SourceSpec.model_validate(
+        {"protocol": "imap", "host": "h", "username": "u", "oauth2": {"provider": "google"}}
+    )
     with pytest.raises(SourceUnsuitable, match="clientId"):
         AccessTokens().get(spec)
 
@@ -288,12 +340,15 @@ def test_by_device_in_vain(server: Authorization, tmp_path: Path) -> None:
     assert not (tmp_path / "refresh").exists()
 
 
-def test_D11_a_server_that_fails_meanwhile_does_not_end_the_device_flow(server: Authorization, tmp_path: Path) -> None:
+def test_D11_a_server_that_fails_meanwhile_does_not_end_the_device_flow(
+    server: Authorization, tmp_path: Path
+) -> None:
     waits: list[float] = []
     server.consenting = "ann"
     path = tmp_path / "refresh"
     Consent(by_file(server, path), by_device(server), waits.append).ask(
-        lambda _: server.bent.extend([(503, b""), (500, b"<html>"), (429, b"{}")]))
+        lambda _: server.bent.extend([(503, b""), (500, b"<html>"), (429, b"{}")])
+    )
     assert server.refresh[path.read_text().strip()] == "ann"
     assert waits == [1, 1, 1, 6]
 
@@ -304,17 +359,28 @@ def test_what_a_person_denied_and_why(server: Authorization, tmp_path: Path) -> 
 
     def deny(prompt: Prompt) -> None:
         given = dict(parse_qsl(urlsplit(prompt.url).query))
-        pages.append(httpx.get(given["redirect_uri"], params={
-            "error": "access_denied", "error_description": "The owner\x1b[31m said no", "state": given["state"]}).text)
+        pages.append(
+            httpx.get(
+                given["redirect_uri"],
+                params={
+                    "error": "access_denied",
+                    "error_description": "The owner\x1b[31m said no",
+                    "state": given["state"],
+                },
+            ).text
+        )
 
     with pytest.raises(AuthenticationFailed, match=r"'access_denied': The owner \[31m said no"):
-        Consent(by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))).ask(deny)
+        Consent(
+            by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))
+        ).ask(deny)
     assert "No consent was given" in pages[0]
     assert "Done" not in pages[0]
 
 
-def test_O11_a_connection_that_the_browser_opened_in_advance_delays_nothing(server: Authorization,
-                                                                            tmp_path: Path) -> None:
+def test_O11_a_connection_that_the_browser_opened_in_advance_delays_nothing(
+    server: Authorization, tmp_path: Path
+) -> None:
     """And one that sends half a request: each is served by a thread of its own."""
     server.consenting = "ann"
     idle: list[socket.socket] = []
@@ -329,7 +395,9 @@ def test_O11_a_connection_that_the_browser_opened_in_advance_delays_nothing(serv
         browser(prompt)
 
     began = time.monotonic()
-    Consent(by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))).ask(preconnecting)
+    Consent(
+        by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))
+    ).ask(preconnecting)
     assert time.monotonic() - began < 9  # an idle connection is closed after ten seconds
     browser.close()
     for connection in idle:
@@ -341,8 +409,9 @@ def test_nobody_consents_in_vain(server: Authorization, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("")
     (tmp_path / "refresh").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(SecretUnavailable, match="is a link"):
-        Consent(by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))).ask(
-            lambda _: pytest.fail("asked"))
+        Consent(
+            by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))
+        ).ask(lambda _: pytest.fail("asked"))
 
 
 class Browser:
@@ -362,8 +431,10 @@ class Browser:
     def _open(self, url: str) -> None:
         back = dict(parse_qsl(urlsplit(url).query))["redirect_uri"]
         with httpx.Client(follow_redirects=True, timeout=10) as client:
-            self.statuses = [client.get(back, params={"code": "forged", "state": "guessed"}).status_code,
-                             client.get(url).status_code]
+            self.statuses = [
+                client.get(back, params={"code": "forged", "state": "guessed"}).status_code,
+                client.get(url).status_code,
+            ]
 
     def close(self) -> None:
         for thread in self.threads:
@@ -373,7 +444,9 @@ class Browser:
 def test_by_redirect(server: Authorization, tmp_path: Path) -> None:
     server.consenting = "ann"
     path, browser = tmp_path / "refresh", Browser()
-    Consent(by_file(server, path, scope="mail"), Way(authorization_url=server.url("authorize"))).ask(browser)
+    Consent(
+        by_file(server, path, scope="mail"), Way(authorization_url=server.url("authorize"))
+    ).ask(browser)
     browser.close()
     assert browser.statuses == [400, 200]
     assert server.refresh[path.read_text().strip()] == "ann"
@@ -387,7 +460,9 @@ def test_by_redirect_in_vain(server: Authorization, tmp_path: Path) -> None:
         Consent(spec, Way(authorization_url=server.url("authorize"))).ask(browser)
     browser.close()
     with pytest.raises(AuthenticationFailed, match="in time"):
-        Consent(spec, Way(authorization_url=server.url("authorize"))).ask(lambda _: None, patience=0.01)
+        Consent(spec, Way(authorization_url=server.url("authorize"))).ask(
+            lambda _: None, patience=0.01
+        )
     with pytest.raises(SourceUnsuitable, match="authorization-url"):
         Consent(spec, Way()).ask(browser)
     with pytest.raises(SourceUnsuitable, match="https"):
@@ -397,6 +472,8 @@ def test_by_redirect_in_vain(server: Authorization, tmp_path: Path) -> None:
 def test_consent_needs_a_file_to_write_to(server: Authorization) -> None:
     with pytest.raises(SecretUnavailable, match="file"):
         Consent(source(server, refreshToken={"env": "X"}), Way())
-    spec = SourceSpec.model_validate({"protocol": "imap", "host": "h", "username": "u", "password": {"env": "X"}})
+    spec = SourceSpec.model_validate(
+        {"protocol": "imap", "host": "h", "username": "u", "password": {"env": "X"}}
+    )
     with pytest.raises(SourceUnsuitable, match="password"):
         Consent(spec, Way())

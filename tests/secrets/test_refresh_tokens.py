@@ -1,4 +1,5 @@
-"""A refresh token is one thing in the world: who shares it, who dies with it in hand, what a server makes of it."""
+"""A refresh token is one thing in the world: who shares it, who dies with it in hand, what a server
+makes of it."""
 
 from __future__ import annotations
 
@@ -55,12 +56,31 @@ def refresh(tmp_path: Path, server: Authorization) -> Path:
     return path
 
 
-def source(server: Authorization, path: Path | None, *, protocol: str = "imap", user: str = "ann", folders: Any = None,
-           **oauth2: Any) -> SourceSpec:
-    declared = {"provider": "custom", "clientId": CLIENT, "tokenUrl": server.url("token"),
-                **({"refreshToken": {"file": str(path)}} if path else {}), **oauth2}
-    return SourceSpec.model_validate({"protocol": protocol, "host": "127.0.0.1", "username": user,
-                                      **({"folders": folders} if folders else {}), "oauth2": declared})
+def source(
+    server: Authorization,
+    path: Path | None,
+    *,
+    protocol: str = "imap",
+    user: str = "ann",
+    folders: Any = None,
+    **oauth2: Any,
+) -> SourceSpec:
+    declared = {
+        "provider": "custom",
+        "clientId": CLIENT,
+        "tokenUrl": server.url("token"),
+        **({"refreshToken": {"file": str(path)}} if path else {}),
+        **oauth2,
+    }
+    return SourceSpec.model_validate(
+        {
+            "protocol": protocol,
+            "host": "127.0.0.1",
+            "username": user,
+            **({"folders": folders} if folders else {}),
+            "oauth2": declared,
+        }
+    )
 
 
 class Clock:
@@ -74,15 +94,24 @@ class Clock:
 
 
 @pytest.mark.parametrize("count", [4, 16])
-def test_O2_collectors_that_share_a_refresh_token_start_together(server: Authorization, refresh: Path,
-                                                                 count: int) -> None:
-    """By both protocols, other folders, other scopes, a link in the path: one consent, used by one at a time."""
+def test_O2_collectors_that_share_a_refresh_token_start_together(
+    server: Authorization, refresh: Path, count: int
+) -> None:
+    """By both protocols, other folders, other scopes, a link in the path: one consent, used by one
+    at a time."""
     clock = Clock()
     tokens = AccessTokens(clock)
     (refresh.parent / "way").symlink_to(refresh.parent)
-    specs = [source(server, refresh.parent / ("way" if number % 2 else ".") / "refresh",
-                    protocol="pop3" if number % 3 else "imap", scope=f"mail.{number % 2}",
-                    folders=None if number % 3 else (f"F{number}",)) for number in range(count)]
+    specs = [
+        source(
+            server,
+            refresh.parent / ("way" if number % 2 else ".") / "refresh",
+            protocol="pop3" if number % 3 else "imap",
+            scope=f"mail.{number % 2}",
+            folders=None if number % 3 else (f"F{number}",),
+        )
+        for number in range(count)
+    ]
     with ThreadPoolExecutor(count) as threads:
         for _ in range(3):
             found = [one.secret.reveal() for one in threads.map(tokens.get, specs)]
@@ -94,8 +123,13 @@ def test_O2_collectors_that_share_a_refresh_token_start_together(server: Authori
 
 
 @pytest.mark.parametrize("writable", [True, False])
-def test_copies_of_a_refresh_token_are_one(server: Authorization, refresh: Path, tmp_path: Path,
-                                           monkeypatch: pytest.MonkeyPatch, writable: bool) -> None:
+def test_copies_of_a_refresh_token_are_one(
+    server: Authorization,
+    refresh: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    writable: bool,
+) -> None:
     copy = tmp_path / "copy"
     copy.write_text(refresh.read_text())
     copy.chmod(0o600)
@@ -106,8 +140,11 @@ def test_copies_of_a_refresh_token_are_one(server: Authorization, refresh: Path,
         copy = other
     clock = Clock()
     tokens = AccessTokens(clock)
-    specs = [source(server, refresh), source(server, copy),
-             source(server, None, refreshToken={"env": "REFRESH"})]
+    specs = [
+        source(server, refresh),
+        source(server, copy),
+        source(server, None, refreshToken={"env": "REFRESH"}),
+    ]
     for _ in range(3):
         for spec in specs:
             assert tokens.get(spec).secret.reveal() in server.access
@@ -115,23 +152,30 @@ def test_copies_of_a_refresh_token_are_one(server: Authorization, refresh: Path,
     assert server.revoked == 0
     if writable:
         assert read_secret(specs[0].oauth2.refresh_token) == read_secret(  # type: ignore[union-attr, arg-type]
-            specs[1].oauth2.refresh_token)  # type: ignore[union-attr, arg-type]
+            specs[1].oauth2.refresh_token
+        )  # type: ignore[union-attr, arg-type]
 
 
-def test_O10_an_edited_source_goes_on_with_the_newest_token(server: Authorization,
-                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_O10_an_edited_source_goes_on_with_the_newest_token(
+    server: Authorization, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The one in the variable is the first one for ever."""
     monkeypatch.setenv("REFRESH", server.new_refresh_token("ann"))
     clock = Clock()
     tokens = AccessTokens(clock)
     for folders in (("INBOX",), ("INBOX", "Lists/*"), None):
-        tokens.get(source(server, None, folders=folders, refreshToken={"env": "REFRESH"}, scope=f"s{folders}"))
+        tokens.get(
+            source(
+                server, None, folders=folders, refreshToken={"env": "REFRESH"}, scope=f"s{folders}"
+            )
+        )
         clock.now += 3600
     assert server.revoked == 0
 
 
-def test_a_new_consent_is_used_though_the_old_one_was_kept_in_memory(server: Authorization,
-                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_consent_is_used_though_the_old_one_was_kept_in_memory(
+    server: Authorization, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock()
     tokens, spec = AccessTokens(clock), source(server, None, refreshToken={"env": "REFRESH"})
     for user in ("ann", "bob"):
@@ -153,7 +197,10 @@ for _ in range(5):
 
 def test_O2_other_processes_take_turns(server: Authorization, refresh: Path) -> None:
     spec = source(server, refresh).model_dump_json(by_alias=True, exclude_none=True)
-    running = [subprocess.Popen([sys.executable, "-c", _PROCESS], stdin=subprocess.PIPE, text=True) for _ in range(4)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", _PROCESS], stdin=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
     for one in running:
         assert one.stdin is not None
         one.stdin.write(spec)
@@ -164,8 +211,11 @@ def test_O2_other_processes_take_turns(server: Authorization, refresh: Path) -> 
     assert server.refresh == {refresh.read_text().strip(): "ann"}
 
 
-def test_a_consent_that_is_given_meanwhile_is_not_overwritten(server: Authorization, refresh: Path) -> None:
-    """The old one is refused, for somebody has just consented anew: another machine, over a shared file system."""
+def test_a_consent_that_is_given_meanwhile_is_not_overwritten(
+    server: Authorization, refresh: Path
+) -> None:
+    """The old one is refused, for somebody has just consented anew: another machine, over a shared
+    file system."""
     gone = Secret(refresh.read_text().strip())
     server.refresh.clear()
     fresh = server.new_refresh_token("ann")
@@ -185,9 +235,12 @@ def test_a_consent_that_is_given_meanwhile_is_not_overwritten(server: Authorizat
 # Crashes
 
 
-@pytest.mark.parametrize("dies", ["before the draft", "before the rename", "after the rename", "in the journal"])
-def test_O5_a_crash_after_the_answer_loses_no_consent(server: Authorization, refresh: Path, dies: str,
-                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "dies", ["before the draft", "before the rename", "after the rename", "in the journal"]
+)
+def test_O5_a_crash_after_the_answer_loses_no_consent(
+    server: Authorization, refresh: Path, dies: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old = Secret(refresh.read_text().strip())
     new = Secret(server.new_refresh_token("bob"))
 
@@ -211,8 +264,12 @@ def test_O5_a_crash_after_the_answer_loses_no_consent(server: Authorization, ref
 
     file = SecretFile(str(refresh)).__enter__()
     file.reserve()
-    place, what = {"before the draft": (file, "_write"), "before the rename": (os, "replace"),
-                   "after the rename": (os, "fsync"), "in the journal": (os, "pwrite")}[dies]
+    place, what = {
+        "before the draft": (file, "_write"),
+        "before the rename": (os, "replace"),
+        "after the rename": (os, "fsync"),
+        "in the journal": (os, "pwrite"),
+    }[dies]
     monkeypatch.setattr(place, what, {"fsync": syncing, "pwrite": writing}.get(what, killed))
     with pytest.raises(Killed):
         file.replace(old, new)
@@ -228,8 +285,14 @@ def test_O5_a_crash_after_the_answer_loses_no_consent(server: Authorization, ref
 def test_a_journal_of_another_time_is_not_believed(refresh: Path) -> None:
     """Somebody consented after the crash."""
     journal = refresh.with_name(".refresh.rotation")
-    for entry in (json.dumps({"replaces": "0" * 64, "secret": "stale"}), "{", "[]", "{}",
-                  json.dumps({"replaces": 7, "secret": "x"}), json.dumps({"replaces": "0" * 64, "secret": "a\nb"})):
+    for entry in (
+        json.dumps({"replaces": "0" * 64, "secret": "stale"}),
+        "{",
+        "[]",
+        "{}",
+        json.dumps({"replaces": 7, "secret": "x"}),
+        json.dumps({"replaces": "0" * 64, "secret": "a\nb"}),
+    ):
         journal.write_text(entry + "\n")
         journal.chmod(0o600)
         before = refresh.read_text()
@@ -239,8 +302,9 @@ def test_a_journal_of_another_time_is_not_believed(refresh: Path) -> None:
         assert not journal.exists()
 
 
-def test_a_full_disk_is_noticed_before_the_token_is_used(server: Authorization, refresh: Path,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_noticed_before_the_token_is_used(
+    server: Authorization, refresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -255,7 +319,9 @@ def test_a_full_disk_is_noticed_before_the_token_is_used(server: Authorization, 
 # Where it may be written
 
 
-def test_E6_nothing_is_written_through_a_link(server: Authorization, refresh: Path, tmp_path: Path) -> None:
+def test_E6_nothing_is_written_through_a_link(
+    server: Authorization, refresh: Path, tmp_path: Path
+) -> None:
     victim = tmp_path / "authorized_keys"
     victim.write_text(refresh.read_text())
     refresh.unlink()
@@ -272,7 +338,9 @@ def test_E6_nothing_is_written_through_a_link(server: Authorization, refresh: Pa
         write_secret(str(refresh), Secret("x"))
 
 
-@pytest.mark.parametrize("kind", ["hard link", "directory", "fifo", "foreign", "foreign directory", "open directory"])
+@pytest.mark.parametrize(
+    "kind", ["hard link", "directory", "fifo", "foreign", "foreign directory", "open directory"]
+)
 def test_E6_only_a_file_of_our_own(tmp_path: Path, kind: str) -> None:
     place = tmp_path / "place"
     place.mkdir()
@@ -296,7 +364,9 @@ def test_E6_only_a_file_of_our_own(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("link", [".refresh.rotation", ".refresh.draft"])
-def test_E6_names_beside_it_are_not_followed_either(refresh: Path, tmp_path: Path, link: str) -> None:
+def test_E6_names_beside_it_are_not_followed_either(
+    refresh: Path, tmp_path: Path, link: str
+) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     refresh.with_name(link).symlink_to(victim)
@@ -309,58 +379,92 @@ def test_E6_names_beside_it_are_not_followed_either(refresh: Path, tmp_path: Pat
     assert victim.read_text() == "precious"
 
 
-@pytest.mark.parametrize("token", ["two\nlines", "a\0b", "", "x" * (1 << 17), 7, None, ["x"], "sp ace", "\ufeffbom",
-                                   "é"])
-def test_E6_a_bad_answer_does_not_cost_the_old_token(server: Authorization, refresh: Path, token: object) -> None:
+@pytest.mark.parametrize(
+    "token", ["two\nlines", "a\0b", "", "x" * (1 << 17), 7, None, ["x"], "sp ace", "\ufeffbom", "é"]
+)
+def test_E6_a_bad_answer_does_not_cost_the_old_token(
+    server: Authorization, refresh: Path, token: object
+) -> None:
     before = refresh.read_text()
     server.bent = [(200, json.dumps({"access_token": "good", "refresh_token": token}).encode())]
     assert AccessTokens().get(source(server, refresh)).secret.reveal() == "good"
     assert refresh.read_text() == before
 
 
-def test_a_good_refresh_token_is_kept_though_the_access_token_is_bad(server: Authorization, refresh: Path) -> None:
-    server.bent = [(200, json.dumps({"access_token": "b\nad", "refresh_token": "successor"}).encode())]
+def test_a_good_refresh_token_is_kept_though_the_access_token_is_bad(
+    server: Authorization, refresh: Path
+) -> None:
+    server.bent = [
+        (200, json.dumps({"access_token": "b\nad", "refresh_token": "successor"}).encode())
+    ]
     with pytest.raises(Exception, match="no access token"):
         AccessTokens().get(source(server, refresh))
     assert refresh.read_text() == "successor\n"
     assert stat.S_IMODE(refresh.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("answer", [
-    {"error": None}, {"error": ""}, {"status": 201}, {"token_type": None}, {"token_type": ""},
-    {"token_type": " bEARER "}, {"expires_in": 1e308}, {"expires_in": "1e308"}, {"expires_in": "Infinity"},
-], ids=str)
-def test_a_sloppy_answer_is_taken_for_what_it_says(server: Authorization, refresh: Path,
-                                                   answer: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": None},
+        {"error": ""},
+        {"status": 201},
+        {"token_type": None},
+        {"token_type": ""},
+        {"token_type": " bEARER "},
+        {"expires_in": 1e308},
+        {"expires_in": "1e308"},
+        {"expires_in": "Infinity"},
+    ],
+    ids=str,
+)
+def test_a_sloppy_answer_is_taken_for_what_it_says(
+    server: Authorization, refresh: Path, answer: dict[str, Any]
+) -> None:
     """What cannot be refused without losing the successor, and cannot be misunderstood."""
-    server.bent = [(int(answer.pop("status", 200)), json.dumps({
-        "access_token": "good", "refresh_token": "successor", **answer}).encode())]
+    server.bent = [
+        (
+            int(answer.pop("status", 200)),
+            json.dumps({"access_token": "good", "refresh_token": "successor", **answer}).encode(),
+        )
+    ]
     tokens, spec = AccessTokens(), source(server, refresh)
     assert tokens.get(spec).secret.reveal() == "good"
     assert refresh.read_text() == "successor\n"
     expiry = tokens.expiry(spec)
-    assert expiry is None or datetime.fromtimestamp(expiry, UTC) < datetime.now(UTC) + timedelta(days=400)
+    assert expiry is None or datetime.fromtimestamp(expiry, UTC) < datetime.now(UTC) + timedelta(
+        days=400
+    )
 
 
-@pytest.mark.parametrize("end", [b"Content-Length: 500\r\n\r\n%s", b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n"])
-def test_an_answer_whose_end_is_missing_is_whole_where_its_object_is(server: Authorization, refresh: Path,
-                                                                     end: bytes) -> None:
+@pytest.mark.parametrize(
+    "end", [b"Content-Length: 500\r\n\r\n%s", b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n"]
+)
+def test_an_answer_whose_end_is_missing_is_whole_where_its_object_is(
+    server: Authorization, refresh: Path, end: bytes
+) -> None:
     body = json.dumps({"access_token": "good", "refresh_token": "successor"}).encode()
     body = end % ((len(body), body) if end.count(b"%") == 2 else body)
     with Raw(lambda: [b"HTTP/1.1 200 OK\r\n" + body]) as raw:
-        assert AccessTokens().get(source(server, refresh, tokenUrl=raw.url)).secret.reveal() == "good"
+        assert (
+            AccessTokens().get(source(server, refresh, tokenUrl=raw.url)).secret.reveal() == "good"
+        )
     assert refresh.read_text() == "successor\n"
 
 
-def test_a_refresh_token_that_somebody_writes_while_a_new_one_is_asked_for_stays(server: Authorization,
-                                                                                 refresh: Path) -> None:
-    """An editor knows no lock. Whoever puts an old text of the same token back does not mean that."""
+def test_a_refresh_token_that_somebody_writes_while_a_new_one_is_asked_for_stays(
+    server: Authorization, refresh: Path
+) -> None:
+    """An editor knows no lock. Whoever puts an old text of the same token back does not mean
+    that."""
     old = refresh.read_text()
     texts = iter(["another consent's\n", old])
 
     def answer() -> Iterator[bytes]:
         refresh.write_text(next(texts))
-        body = json.dumps({"access_token": "good", "refresh_token": f"successor-{len(raw.heard)}"}).encode()
+        body = json.dumps(
+            {"access_token": "good", "refresh_token": f"successor-{len(raw.heard)}"}
+        ).encode()
         yield b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
     with Raw(answer) as raw:
@@ -372,9 +476,11 @@ def test_a_refresh_token_that_somebody_writes_while_a_new_one_is_asked_for_stays
     assert refresh.read_text() == "successor-2\n"
 
 
-def test_our_own_replacing_of_a_token_is_no_reason_to_log_in_again(server: Authorization, refresh: Path) -> None:
-    """A collector whose login was refused waits until somebody writes the file, however often others replace the
-    token."""
+def test_our_own_replacing_of_a_token_is_no_reason_to_log_in_again(
+    server: Authorization, refresh: Path
+) -> None:
+    """A collector whose login was refused waits until somebody writes the file, however often
+    others replace the token."""
     ref = SecretRef.model_validate({"file": str(refresh)})
     clock = Clock()
     tokens = AccessTokens(clock)
@@ -391,15 +497,26 @@ def test_our_own_replacing_of_a_token_is_no_reason_to_log_in_again(server: Autho
 # What the endpoint does
 
 
-@pytest.mark.parametrize(("status", "header", "wait"), [
-    (429, "1800", 1800), (503, "120", 120), (429, "date", 600), (503, "date", 600), (429, "soon", None),
-    (429, "9" * 30, 7 * 86400),
-])
-def test_O3_retry_after_in_both_forms_and_codes(server: Authorization, refresh: Path, status: int, header: str,
-                                                wait: float | None) -> None:
+@pytest.mark.parametrize(
+    ("status", "header", "wait"),
+    [
+        (429, "1800", 1800),
+        (503, "120", 120),
+        (429, "date", 600),
+        (503, "date", 600),
+        (429, "soon", None),
+        (429, "9" * 30, 7 * 86400),
+    ],
+)
+def test_O3_retry_after_in_both_forms_and_codes(
+    server: Authorization, refresh: Path, status: int, header: str, wait: float | None
+) -> None:
     clock = Clock()
-    server.headers["Retry-After"] = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True) \
-        if header == "date" else header
+    server.headers["Retry-After"] = (
+        format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
+        if header == "date"
+        else header
+    )
     server.bent = [(status, b"{}")]
     tokens, spec = AccessTokens(clock), source(server, refresh)
     with pytest.raises(Throttled) as caught:
@@ -415,32 +532,57 @@ def test_O3_retry_after_in_both_forms_and_codes(server: Authorization, refresh: 
     assert tokens.get(spec)
 
 
-@pytest.mark.parametrize(("accepted", "declared", "ways"), [
-    ({"basic"}, None, ["basic"]), ({"form"}, None, ["basic", "form"]), ({"form"}, "form", ["form"]),
-    ({"basic", "form"}, "basic", ["basic"]),
-])
-def test_O8_how_the_client_s_secret_is_sent(server: Authorization, refresh: Path, monkeypatch: pytest.MonkeyPatch,
-                                            accepted: set[str], declared: str | None, ways: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("accepted", "declared", "ways"),
+    [
+        ({"basic"}, None, ["basic"]),
+        ({"form"}, None, ["basic", "form"]),
+        ({"form"}, "form", ["form"]),
+        ({"basic", "form"}, "basic", ["basic"]),
+    ],
+)
+def test_O8_how_the_client_s_secret_is_sent(
+    server: Authorization,
+    refresh: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    accepted: set[str],
+    declared: str | None,
+    ways: list[str],
+) -> None:
     monkeypatch.setenv("CLIENT_SECRET", "s3cret:+%ü")
     server.client_auth = accepted
     more = {"clientAuth": declared} if declared else {}
-    assert AccessTokens().get(source(server, refresh, clientSecret={"env": "CLIENT_SECRET"}, **more))
+    assert AccessTokens().get(
+        source(server, refresh, clientSecret={"env": "CLIENT_SECRET"}, **more)
+    )
     assert server.ways == ways
     assert server.forms[-1]["client_secret"] == "s3cret:+%ü"
     assert server.revoked == 0
 
 
-@pytest.mark.parametrize(("error", "kind", "wait"), [
-    ({"error": "slow_down"}, Throttled, 77), ({"error": "temporarily_unavailable"}, Throttled, 77),
-    ({"error": "consent_required"}, AuthenticationFailed, None), ({"error": {"code": 7}}, SourceUnsuitable, None),
-    ({"error": "INVALID_GRANT"}, AuthenticationFailed, None),
-    ({"error": "interaction_required"}, AuthenticationFailed, None),
-])
-def test_errors_of_the_protocol(server: Authorization, refresh: Path, error: dict[str, object], kind: type[Exception],
-                                wait: float | None) -> None:
+@pytest.mark.parametrize(
+    ("error", "kind", "wait"),
+    [
+        ({"error": "slow_down"}, Throttled, 77),
+        ({"error": "temporarily_unavailable"}, Throttled, 77),
+        ({"error": "consent_required"}, AuthenticationFailed, None),
+        ({"error": {"code": 7}}, SourceUnsuitable, None),
+        ({"error": "INVALID_GRANT"}, AuthenticationFailed, None),
+        ({"error": "interaction_required"}, AuthenticationFailed, None),
+    ],
+)
+def test_errors_of_the_protocol(
+    server: Authorization,
+    refresh: Path,
+    error: dict[str, object],
+    kind: type[Exception],
+    wait: float | None,
+) -> None:
     server.headers["Retry-After"] = "77"
     server.bent = [(400, json.dumps(error).encode())]
-    with pytest.raises(kind, match="mailcollector oauth2" if kind is AuthenticationFailed else "no access") as caught:
+    with pytest.raises(
+        kind, match="mailcollector oauth2" if kind is AuthenticationFailed else "no access"
+    ) as caught:
         AccessTokens().get(source(server, refresh))
     assert getattr(caught.value, "retry_after", None) == wait
 
@@ -451,37 +593,65 @@ def test_invalid_grant_says_what_to_do(server: Authorization, refresh: Path) -> 
         AccessTokens().get(source(server, refresh), collector="sales")
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "https://127.0.0.2/", "http://localhost/", "https://[::1]/",
-                                 "https://LOCALHOST./x", "http://127.1/", "https://user:pw@example.org/", "https:///x",
-                                 "https://example.org:99999/", "file:///etc/passwd", "https://exa mple.org/"])
-def test_E7_no_token_endpoint_on_this_machine_or_without_tls(refresh: Path, server: Authorization, url: str,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/",
+        "https://127.0.0.2/",
+        "http://localhost/",
+        "https://[::1]/",
+        "https://LOCALHOST./x",
+        "http://127.1/",
+        "https://user:pw@example.org/",
+        "https:///x",
+        "https://example.org:99999/",
+        "file:///etc/passwd",
+        "https://exa mple.org/",
+    ],
+)
+def test_E7_no_token_endpoint_on_this_machine_or_without_tls(
+    refresh: Path, server: Authorization, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up"))
     with pytest.raises((SourceUnsuitable, ConnectionFailed)):
-        AccessTokens().get(source(server, refresh, tokenUrl=url).model_copy(update={"host": "imap.example.org"}))
+        AccessTokens().get(
+            source(server, refresh, tokenUrl=url).model_copy(update={"host": "imap.example.org"})
+        )
 
 
-def test_E7_nor_behind_a_name_that_leads_here(server: Authorization, refresh: Path,
-                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_E7_nor_behind_a_name_that_leads_here(
+    server: Authorization, refresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = urlsplit(server.url("")).port
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [
-        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))])
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))],
+    )
     spec = source(server, refresh, tokenUrl=f"https://id.example.org:{port}/token")
     with pytest.raises(SourceUnsuitable, match="on this machine"):
         AccessTokens().get(spec.model_copy(update={"host": "imap.example.org"}))
     assert server.forms == []
 
 
-@pytest.mark.parametrize(("head", "piece"), [
-    (b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
-    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
-    (b"HTTP/1.1 200 OK\r\n\r\n", b"["),
-])
-def test_B4_everything_that_the_server_sends_is_bounded(server: Authorization, refresh: Path, head: bytes,
-                                                        piece: bytes) -> None:
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"["),
+    ],
+)
+def test_B4_everything_that_the_server_sends_is_bounded(
+    server: Authorization, refresh: Path, head: bytes, piece: bytes
+) -> None:
     """Not only what is in its answer: the rest takes time as well, until the deadline."""
-    with Raw(lambda: [head, *[piece * 1000] * 5000]) as raw, pytest.raises(ConnectionFailed, match="too long"):
+    with (
+        Raw(lambda: [head, *[piece * 1000] * 5000]) as raw,
+        pytest.raises(ConnectionFailed, match="too long"),
+    ):
         AccessTokens().get(source(server, refresh, tokenUrl=raw.url))
     assert len(raw.heard) == 1
 
@@ -548,18 +718,26 @@ def _dribbled(head: bytes, piece: bytes) -> Iterator[bytes]:
         yield piece
 
 
-@pytest.mark.parametrize(("head", "piece"), [
-    (b"HTTP/1.1 200 OK\r\n", b"x"), (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"),
-    (b"H", b"T"), (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
-])
-def test_B4_one_deadline_over_header_and_body(server: Authorization, refresh: Path, monkeypatch: pytest.MonkeyPatch,
-                                              head: bytes, piece: bytes) -> None:
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"),
+        (b"H", b"T"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+)
+def test_B4_one_deadline_over_header_and_body(
+    server: Authorization, refresh: Path, monkeypatch: pytest.MonkeyPatch, head: bytes, piece: bytes
+) -> None:
     monkeypatch.setattr(token_client, "DEADLINE", 0.3)
     with Raw(lambda: _dribbled(head, piece)) as raw, pytest.raises(ConnectionFailed):
         AccessTokens().get(source(server, refresh, tokenUrl=raw.url))
 
 
-def test_B4_whoever_gives_up_does_not_wait_and_the_answer_is_kept(server: Authorization, refresh: Path) -> None:
+def test_B4_whoever_gives_up_does_not_wait_and_the_answer_is_kept(
+    server: Authorization, refresh: Path
+) -> None:
     """The answer that comes later may hold the only refresh token that still works."""
     answering = threading.Event()
     body = json.dumps({"access_token": "late", "refresh_token": "successor"}).encode()
@@ -581,16 +759,25 @@ def test_B4_whoever_gives_up_does_not_wait_and_the_answer_is_kept(server: Author
     assert len(raw.heard) == 1
 
 
-def test_an_answer_may_be_chunked_or_end_with_the_connection(server: Authorization, refresh: Path) -> None:
+def test_an_answer_may_be_chunked_or_end_with_the_connection(
+    server: Authorization, refresh: Path
+) -> None:
     body = b'{"access_token": "fine"}'
-    for answer in ([b"HTTP/1.1 200 OK\r\n\r\n", body],
-                   [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n18\r\n", body, b"\r\n0\r\n\r\n"]):
+    for answer in (
+        [b"HTTP/1.1 200 OK\r\n\r\n", body],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n18\r\n", body, b"\r\n0\r\n\r\n"],
+    ):
         with Raw(lambda answer=answer: answer) as raw:
-            assert AccessTokens().get(source(server, refresh, tokenUrl=raw.url)).secret.reveal() == "fine"
+            assert (
+                AccessTokens().get(source(server, refresh, tokenUrl=raw.url)).secret.reveal()
+                == "fine"
+            )
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-def test_O7_a_ca_of_the_endpoint_s_own(server: Authorization, refresh: Path, tmp_path: Path, trusted: bool) -> None:
+def test_O7_a_ca_of_the_endpoint_s_own(
+    server: Authorization, refresh: Path, tmp_path: Path, trusted: bool
+) -> None:
     authority, other = trustme.CA(), trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     other.cert_pem.write_to_path(tmp_path / "other.pem")
@@ -604,14 +791,21 @@ def test_O7_a_ca_of_the_endpoint_s_own(server: Authorization, refresh: Path, tmp
         try:
             with context.wrap_socket(connection, server_side=True) as wrapped:
                 _request(wrapped)
-                wrapped.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                wrapped.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+                )
         except OSError:
             connection.close()
 
     thread = threading.Thread(target=serve)
     thread.start()
     ca = tmp_path / ("ca.pem" if trusted else "other.pem")
-    spec = source(server, refresh, tokenUrl=f"https://127.0.0.1:{listening.getsockname()[1]}/token", caFile=str(ca))
+    spec = source(
+        server,
+        refresh,
+        tokenUrl=f"https://127.0.0.1:{listening.getsockname()[1]}/token",
+        caFile=str(ca),
+    )
     if trusted:
         assert AccessTokens().get(spec).secret.reveal() == "fine"
     else:
@@ -628,12 +822,28 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-@pytest.mark.parametrize(("variable", "form", "sent"), [
-    ("https_proxy", "http://{}", None), ("HTTPS_PROXY", "{}", None), ("all_proxy", "http://{}/", None),
-    ("https_proxy", "http://us%40er:pass:word@{}", b"Proxy-Authorization: Basic dXNAZXI6cGFzczp3b3Jk\r\n"),
-])
-def test_a_proxy_of_the_environment(refresh: Path, server: Authorization, no_proxies: None, variable: str, form: str,
-                                    sent: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variable", "form", "sent"),
+    [
+        ("https_proxy", "http://{}", None),
+        ("HTTPS_PROXY", "{}", None),
+        ("all_proxy", "http://{}/", None),
+        (
+            "https_proxy",
+            "http://us%40er:pass:word@{}",
+            b"Proxy-Authorization: Basic dXNAZXI6cGFzczp3b3Jk\r\n",
+        ),
+    ],
+)
+def test_a_proxy_of_the_environment(
+    refresh: Path,
+    server: Authorization,
+    no_proxies: None,
+    variable: str,
+    form: str,
+    sent: bytes | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with Raw(lambda: [b"HTTP/1.1 407 pass:word wanted\r\nContent-Length: 0\r\n\r\n"]) as proxy:
         monkeypatch.setenv(variable, form.format(urlsplit(proxy.url).netloc))
         with pytest.raises(ConnectionFailed, match=r"id\.example\.org.*407"):
@@ -643,9 +853,16 @@ def test_a_proxy_of_the_environment(refresh: Path, server: Authorization, no_pro
     assert sent is None or sent in proxy.heard[0]
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "::::", "http://user:canary@", "http://127.0.0.1:99999"])
-def test_what_is_no_proxy_is_said(refresh: Path, server: Authorization, no_proxies: None, proxy: str,
-                                  monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "proxy", ["socks5://127.0.0.1:1", "::::", "http://user:canary@", "http://127.0.0.1:99999"]
+)
+def test_what_is_no_proxy_is_said(
+    refresh: Path,
+    server: Authorization,
+    no_proxies: None,
+    proxy: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("https_proxy", proxy)
     with pytest.raises(SourceUnsuitable, match="https_proxy") as caught:
         AccessTokens().get(source(server, refresh, tokenUrl="https://id.example.org/token"))
@@ -653,7 +870,9 @@ def test_what_is_no_proxy_is_said(refresh: Path, server: Authorization, no_proxi
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_nothing_is_sent_to_where_a_server_sends_us(server: Authorization, refresh: Path, status: int) -> None:
+def test_nothing_is_sent_to_where_a_server_sends_us(
+    server: Authorization, refresh: Path, status: int
+) -> None:
     server.headers["Location"] = server.url("elsewhere")
     server.bent = [(status, b'{"access_token": "x"}')]
     with pytest.raises(SourceUnsuitable, match=f"{status}.*elsewhere"):
@@ -666,9 +885,19 @@ def test_nothing_is_sent_to_where_a_server_sends_us(server: Authorization, refre
 
 def test_O13_endpoints_of_an_issuer(server: Authorization, refresh: Path) -> None:
     server.issuer = True
-    spec = SourceSpec.model_validate({"protocol": "imap", "host": "localhost", "username": "ann", "oauth2": {
-        "provider": "custom", "issuer": server.url("").rstrip("/"), "clientId": CLIENT,
-        "refreshToken": {"file": str(refresh)}}})
+    spec = SourceSpec.model_validate(
+        {
+            "protocol": "imap",
+            "host": "localhost",
+            "username": "ann",
+            "oauth2": {
+                "provider": "custom",
+                "issuer": server.url("").rstrip("/"),
+                "clientId": CLIENT,
+                "refreshToken": {"file": str(refresh)},
+            },
+        }
+    )
     clock = Clock()
     tokens = AccessTokens(clock)
     for _ in range(2):

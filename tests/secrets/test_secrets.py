@@ -26,33 +26,41 @@ def program(text: str) -> SecretRef:
     return ref(command=(sys.executable, "-c", text))
 
 
-@pytest.mark.parametrize(("content", "secret"), [
-    (b"plain", "plain"),
-    (b"one newline\n", "one newline"),
-    (b"windows\r\n", "windows"),
-    (b" spaces count ", " spaces count "),
-    ("пароль\n".encode(), "пароль"),
-])
+@pytest.mark.parametrize(
+    ("content", "secret"),
+    [
+        (b"plain", "plain"),
+        (b"one newline\n", "one newline"),
+        (b"windows\r\n", "windows"),
+        (b" spaces count ", " spaces count "),
+        ("пароль\n".encode(), "пароль"),
+    ],
+)
 def test_S4_one_trailing_newline_is_stripped(tmp_path: Path, content: bytes, secret: str) -> None:
     (tmp_path / "secret").write_bytes(content)
     assert read_secret(ref(file=str(tmp_path / "secret"))) == Secret(secret)
 
 
-@pytest.mark.parametrize(("content", "says"), [
-    (b"", "is empty"),
-    (b"\n", "is empty"),
-    (b"  \n", "is empty, but for spaces"),
-    (b"two\n\n", "control character"),
-    (b"two\nlines", "control character"),
-    (b"car\rriage", "control character"),
-    (b"nul\0", "control character"),
-    (b"tab\there", "control character"),
-    (b"del\x7f", "control character"),
-    ("next line \x85".encode(), "control character"),
-    (b"latin \xe9", "not UTF-8"),
-    (b"x" * 70000, "over 65536 bytes"),
-])
-def test_S4_other_control_characters_are_rejected(tmp_path: Path, content: bytes, says: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"  \n", "is empty, but for spaces"),
+        (b"two\n\n", "control character"),
+        (b"two\nlines", "control character"),
+        (b"car\rriage", "control character"),
+        (b"nul\0", "control character"),
+        (b"tab\there", "control character"),
+        (b"del\x7f", "control character"),
+        ("next line \x85".encode(), "control character"),
+        (b"latin \xe9", "not UTF-8"),
+        (b"x" * 70000, "over 65536 bytes"),
+    ],
+)
+def test_S4_other_control_characters_are_rejected(
+    tmp_path: Path, content: bytes, says: str
+) -> None:
     path = tmp_path / "secret"
     path.write_bytes(content)
     with pytest.raises(SecretUnavailable, match=says) as caught:
@@ -60,7 +68,9 @@ def test_S4_other_control_characters_are_rejected(tmp_path: Path, content: bytes
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("raw", [b"\xef\xbb\xbfp\xc3\xa4ss\n", b"\xef\xbb\xbfp\xc3\xa4ss\r\n", b"p\xc3\xa4ss"])
+@pytest.mark.parametrize(
+    "raw", [b"\xef\xbb\xbfp\xc3\xa4ss\n", b"\xef\xbb\xbfp\xc3\xa4ss\r\n", b"p\xc3\xa4ss"]
+)
 def test_F17_a_byte_order_mark_is_no_part_of_it(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "secret").write_bytes(raw)
     assert read_secret(ref(file=str(tmp_path / "secret"))) == Secret("päss")
@@ -106,7 +116,9 @@ def test_a_program_that_fails_tells_its_exit_code() -> None:
         read_secret(program("import os; os.kill(os.getpid(), 9)"))
 
 
-def test_a_program_that_does_not_end_is_killed_with_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_does_not_end_is_killed_with_its_children(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(command, "TIMEOUT", 0.2)
     forever = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
     with pytest.raises(SecretUnavailable, match=r"within 0\.2 seconds"):
@@ -118,26 +130,38 @@ def test_a_program_that_prints_without_end_is_killed() -> None:
         read_secret(program("while True: print('x' * 1000)"))
 
 
-@pytest.mark.parametrize("text", [
-    f"{CANARY}\nsecond line",
-    f"{CANARY}\0",
-    f"{CANARY}\udce9",
-    CANARY * 8000,
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{CANARY}\nsecond line",
+        f"{CANARY}\0",
+        f"{CANARY}\udce9",
+        CANARY * 8000,
+    ],
+)
 def test_S1_S6_no_error_carries_the_secret(tmp_path: Path, text: str) -> None:
     path = tmp_path / "secret"
     path.write_bytes(text.encode(errors="surrogateescape"))
-    printing = ("import sys; data = open(sys.argv[1], 'rb').read(); sys.stdout.buffer.write(data); "
-                "sys.stderr.buffer.write(data); sys.exit(len(sys.argv) - 2)")
-    for where in (ref(file=str(path)), ref(command=(sys.executable, "-c", printing, str(path))),
-                  ref(command=(sys.executable, "-c", printing, str(path), "fail"))):
+    printing = (
+        "import sys; data = open(sys.argv[1], 'rb').read(); sys.stdout.buffer.write(data); "
+        "sys.stderr.buffer.write(data); sys.exit(len(sys.argv) - 2)"
+    )
+    for where in (
+        ref(file=str(path)),
+        ref(command=(sys.executable, "-c", printing, str(path))),
+        ref(command=(sys.executable, "-c", printing, str(path), "fail")),
+    ):
         with pytest.raises(SecretUnavailable) as caught:
             read_secret(where)
-        assert "c4n4ry" not in "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+        assert "c4n4ry" not in "".join(traceback.format_exception(caught.value)) + repr(
+            caught.value
+        )
         assert caught.value.__context__ is None
 
 
-def test_S6_a_secret_does_not_print_itself(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_S6_a_secret_does_not_print_itself(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     secret = read_secret(program(f"import sys; sys.stderr.write({CANARY!r}); print({CANARY!r})"))
     assert CANARY not in f"{secret} {secret!r} {[secret]}"
     assert capfd.readouterr() == ("", "")

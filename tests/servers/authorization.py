@@ -1,4 +1,5 @@
-"""An authorization server on loopback: token, device and authorization endpoints, and introspection for Dovecot."""
+"""An authorization server on loopback: token, device and authorization endpoints, and introspection
+for Dovecot."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ CLIENT = "mailcollector-test"
 
 
 class Authorization:
-    """`with Authorization() as server:`. Grants by refresh token, client secret, device code, and code with PKCE."""
+    """`with Authorization() as server:`. Grants by refresh token, client secret, device code, and
+    code with PKCE."""
 
     def __init__(self) -> None:
         self.refresh: dict[str, str] = {}
@@ -42,7 +44,8 @@ class Authorization:
         self.headers: dict[str, str] = {}
         """Sent with each of these."""
         self.forms: list[dict[str, str]] = []
-        """What the token endpoint was sent; a client's id and secret by HTTP Basic as if they were in the form."""
+        """What the token endpoint was sent; a client's id and secret by HTTP Basic as if they were
+        in the form."""
         self.ways: list[str] = []
         """How the client proved itself each time: "basic", "form", or "" where it did not."""
         self.issuer = False
@@ -58,8 +61,12 @@ class Authorization:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
 
@@ -85,13 +92,22 @@ class Authorization:
             case "urn:ietf:params:oauth:grant-type:device_code":
                 if self.pending:
                     self.pending -= 1
-                    return 400, {"error": "slow_down" if self.pending % 2 else "authorization_pending"}
+                    return 400, {
+                        "error": "slow_down" if self.pending % 2 else "authorization_pending"
+                    }
                 user, again = self.consenting, True
         if not user or form.get("client_id") != CLIENT:
-            return 400, {"error": "invalid_grant", "error_description": "the grant is not valid (any more)"}
+            return 400, {
+                "error": "invalid_grant",
+                "error_description": "the grant is not valid (any more)",
+            }
         access = f"canary-access-{next(self._numbers)}-{user}"
         self.access[access] = user
-        answer: dict[str, object] = {"access_token": access, "token_type": "Bearer", "expires_in": self.expires_in}
+        answer: dict[str, object] = {
+            "access_token": access,
+            "token_type": "Bearer",
+            "expires_in": self.expires_in,
+        }
         return 200, answer | ({"refresh_token": self.new_refresh_token(user)} if again else {})
 
     def _refreshed(self, token: str) -> str:
@@ -101,7 +117,9 @@ class Authorization:
             self._used[token] = user
         elif token in self._used and self.detects_reuse:
             self.revoked += 1
-            self.refresh = {other: of for other, of in self.refresh.items() if of != self._used[token]}
+            self.refresh = {
+                other: of for other, of in self.refresh.items() if of != self._used[token]
+            }
         return user
 
     def _redeemed(self, form: dict[str, str]) -> str:
@@ -110,7 +128,9 @@ class Authorization:
             return ""
         digest = hashlib.sha256(form["code_verifier"].encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
-        proved = asked["code_challenge"] == challenge and asked["redirect_uri"] == form["redirect_uri"]
+        proved = (
+            asked["code_challenge"] == challenge and asked["redirect_uri"] == form["redirect_uri"]
+        )
         return self.consenting if proved else ""
 
     def authorize(self, form: dict[str, str]) -> str:
@@ -121,18 +141,28 @@ class Authorization:
         return f"{form['redirect_uri']}?{urlencode({**answer, 'state': form['state']})}"
 
     def device(self) -> dict[str, object]:
-        return {"device_code": "canary-device-code-0123456789", "user_code": "WDJB-MJHT", "interval": 1,
-                "verification_uri": self.url("activate"), "expires_in": 60}
+        return {
+            "device_code": "canary-device-code-0123456789",
+            "user_code": "WDJB-MJHT",
+            "interval": 1,
+            "verification_uri": self.url("activate"),
+            "expires_in": 60,
+        }
 
     def metadata(self) -> dict[str, object]:
-        return {"issuer": self.url("").rstrip("/"), "token_endpoint": self.url("token"),
-                "authorization_endpoint": self.url("authorize"), "device_authorization_endpoint": self.url("device")}
+        return {
+            "issuer": self.url("").rstrip("/"),
+            "token_endpoint": self.url("token"),
+            "authorization_endpoint": self.url("authorize"),
+            "device_authorization_endpoint": self.url("device"),
+        }
 
     def introspection(self, token: str) -> dict[str, object]:
         user = self.access.get(token)
         return {"active": "true", "username": user} if user else {"active": "false"}
 
-    def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805, C901  # the handler has a self of its own
+    # the handler has a self of its own
+    def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805, C901
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 url = urlsplit(self.path)
@@ -143,12 +173,16 @@ class Authorization:
                     self.end_headers()
                 elif url.path.endswith("/.well-known/openid-configuration"):
                     outer.discoveries += 1
-                    self._answer(*(200, outer.metadata()) if outer.issuer else (404, {"error": "not_found"}))
+                    self._answer(
+                        *(200, outer.metadata()) if outer.issuer else (404, {"error": "not_found"})
+                    )
                 else:
                     self._answer(200, outer.introspection(asked.get("access_token", "")))
 
             def do_POST(self) -> None:
-                form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+                form = dict(
+                    parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                )
                 basic = self.headers.get("Authorization", "")
                 outer.ways.append("basic" if basic else "form" if "client_secret" in form else "")
                 if basic:
@@ -178,7 +212,8 @@ class Authorization:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # http.server's name
+            # http.server's name
+            def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
                 """Nothing to stderr."""
 
         return Handler

@@ -1,7 +1,9 @@
-"""A private Dovecot (2.3 or 2.4) on loopback: real IMAP, POP3 and LMTP for the tests and for the demo.
+"""A private Dovecot (2.3 or 2.4) on loopback: real IMAP, POP3 and LMTP for the tests and for the
+demo.
 
-All its files lie in one temporary directory with a short path (unix sockets allow about 100 bytes). Runs as root, or
-as any user who then owns the mail. Debian packages: dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd.
+All its files lie in one temporary directory with a short path (unix sockets allow about 100 bytes).
+Runs as root, or as any user who then owns the mail. Debian packages: dovecot-core dovecot-imapd
+dovecot-pop3d dovecot-lmtpd.
 """
 
 from __future__ import annotations
@@ -31,20 +33,28 @@ from tests.servers.loopback import HOST
 
 PASSWORD = "correct-horse-battery"
 PORTS = ("imap", "imaps", "pop3", "pop3s", "lmtp")
-MISSING = ("Dovecot is not installed: apt-get install dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd "
-           "(`make test` and `make demo` do that)")
+MISSING = (
+    "Dovecot is not installed: apt-get install dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd "
+    "(`make test` and `make demo` do that)"
+)
 
 
 class Dovecot:
-    """Start with `with Dovecot() as server:`. Any user name logs in with `password`; mail is created on demand."""
+    """Start with `with Dovecot() as server:`. Any user name logs in with `password`; mail is
+    created on demand."""
 
     host = HOST
     password = PASSWORD
 
-    def __init__(self, mechanisms: str = "plain login", token_info: TokenInfo | None = None, hosts: Sequence[str] = (),
-                 more: str = "") -> None:
-        """`mechanisms` of SASL; `token_info`: where it asks whose an access token is; `hosts`: more loopback
-        addresses to listen on; `more` of its configuration, in words of both versions."""
+    def __init__(
+        self,
+        mechanisms: str = "plain login",
+        token_info: TokenInfo | None = None,
+        hosts: Sequence[str] = (),
+        more: str = "",
+    ) -> None:
+        """`mechanisms` of SASL; `token_info`: where it asks whose an access token is; `hosts`: more
+        loopback addresses to listen on; `more` of its configuration, in words of both versions."""
         self._mechanisms = mechanisms
         self._addresses = ("127.0.0.1", *hosts)
         self._more = more
@@ -72,8 +82,12 @@ class Dovecot:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     @property
@@ -91,7 +105,8 @@ class Dovecot:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def logins(self, user: str) -> list[str]:
-        """The lines that the log has so far about this user's logins; Dovecot writes them in its own time."""
+        """The lines that the log has so far about this user's logins; Dovecot writes them in its
+        own time."""
         words = (f"Login: user=<{user}>", f"Logged in: user=<{user}>")  # 2.3's and 2.4's
         return [line for line in self.log.splitlines() if any(word in line for word in words)]
 
@@ -111,10 +126,14 @@ class Dovecot:
             self._own(self.root / "mail" / user)
         return path
 
-    def deliver(self, user: str, messages: Iterable[bytes], folder: str = "INBOX", flags: str = "") -> list[str]:
-        """Put messages into a folder in this order, as Dovecot stores them (LF line ends); their unique file names.
+    def deliver(
+        self, user: str, messages: Iterable[bytes], folder: str = "INBOX", flags: str = ""
+    ) -> list[str]:
+        """Put messages into a folder in this order, as Dovecot stores them (LF line ends); their
+        unique file names.
 
-        Without `flags` they are new and \\Recent; `flags` are the letters of Maildir (S seen, R answered, F flagged).
+        Without `flags` they are new and \\Recent; `flags` are the letters of Maildir (S seen, R
+        answered, F flagged).
         """
         path = self.create(user, folder)
         return [self._write(path, message.replace(b"\r\n", b"\n"), flags) for message in messages]
@@ -124,13 +143,20 @@ class Dovecot:
         return [path.read_bytes() for path in self._files(user, folder)]
 
     def flags(self, user: str, folder: str = "INBOX") -> dict[str, str]:
-        """Unique name → "new", or the Maildir flag letters once a mail program has seen the message."""
-        return {path.name.split(":")[0]: "new" if path.parent.name == "new" else path.name.partition(":2,")[2]
-                for path in self._files(user, folder)}
+        """Unique name → "new", or the Maildir flag letters once a mail program has seen the
+        message."""
+        return {
+            path.name.split(":")[0]: "new"
+            if path.parent.name == "new"
+            else path.name.partition(":2,")[2]
+            for path in self._files(user, folder)
+        }
 
-    def restart(self, meanwhile: Callable[[], None] = lambda: None, *, how: signal.Signals = signal.SIGTERM) -> None:
-        """Stop it, do something, and start it again, on other ports; sessions are cut. SIGKILL: all its processes die
-        where they are."""
+    def restart(
+        self, meanwhile: Callable[[], None] = lambda: None, *, how: signal.Signals = signal.SIGTERM
+    ) -> None:
+        """Stop it, do something, and start it again, on other ports; sessions are cut. SIGKILL: all
+        its processes die where they are."""
         if how == signal.SIGKILL:
             self._crash()
         self._halt()
@@ -195,8 +221,20 @@ class Dovecot:
         user = None
         if not self._privileged:
             user = (pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name)
-        return write(Wanted(self.root, self._addresses, self.ports, self._owner, PASSWORD, self._mechanisms,
-                            self._token_info, user, self._more), self.version)
+        return write(
+            Wanted(
+                self.root,
+                self._addresses,
+                self.ports,
+                self._owner,
+                PASSWORD,
+                self._mechanisms,
+                self._token_info,
+                user,
+                self._more,
+            ),
+            self.version,
+        )
 
     def _start(self, attempts: int = 5) -> None:
         """Another program may take a free port before Dovecot does: then try others."""
@@ -206,7 +244,10 @@ class Dovecot:
             with (self.root / "stderr").open("wb") as complaints:
                 self._process = subprocess.Popen(
                     ["setpriv", "--pdeathsig", "TERM", self._program, "-F", "-c", config],
-                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaints)
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=complaints,
+                )
             if self._listens():
                 return
             complaint = (self.root / "stderr").read_text(errors="replace") + self.log
@@ -237,7 +278,8 @@ class Dovecot:
 def installed() -> bool:
     """Whether everything is there that this needs."""
     return all(map(_program, ("dovecot", "setpriv"))) and all(
-        Path("/usr/lib/dovecot", name).exists() for name in ("imap", "pop3", "lmtp"))
+        Path("/usr/lib/dovecot", name).exists() for name in ("imap", "pop3", "lmtp")
+    )
 
 
 def _program(name: str) -> str | None:

@@ -1,7 +1,9 @@
-"""The configuration of a private Dovecot, for 2.3 (Debian 12) and for 2.4 (Debian 13): they read no common one.
+"""The configuration of a private Dovecot, for 2.3 (Debian 12) and for 2.4 (Debian 13): they read no
+common one.
 
-2.4 wants to be told the version that a configuration was written for, names the sections of passdb and userdb, has
-settings of their own for what was written in `args`, `mail_location`, `ssl_cert` and the like, and `%{user}` for `%u`.
+2.4 wants to be told the version that a configuration was written for, names the sections of passdb
+and userdb, has settings of their own for what was written in `args`, `mail_location`, `ssl_cert`
+and the like, and `%{user}` for `%u`.
 """
 
 from __future__ import annotations
@@ -18,15 +20,18 @@ NEW_SYNTAX: Version = (2, 4)
 SERVE_MANY = "SERVE_MANY"
 """In `Wanted.more`: where a service's processes are to serve any number of connections."""
 EVERY_SCRIPT = "EVERY_SCRIPT"
-"""In `Wanted.more`: addresses of every script by LMTP, and IMAP's UTF8=ACCEPT. 2.3 can do neither."""
-_WORDS = {SERVE_MANY: ("service_count = 0", "restart_request_count = unlimited"),
-          EVERY_SCRIPT: ("", "mail_utf8_extensions = yes")}
+"""In `Wanted.more`: addresses of every script by LMTP, and IMAP's UTF8=ACCEPT. 2.3 can do
+neither."""
+_WORDS = {
+    SERVE_MANY: ("service_count = 0", "restart_request_count = unlimited"),
+    EVERY_SCRIPT: ("", "mail_utf8_extensions = yes"),
+}
 """For the old syntax and for the new one."""
 
 
 class TokenInfo(Struct, frozen=True):
-    """Where to ask whose an access token is, and what of the answer says it. `mode`: get, or post (RFC 7662). With
-    `key`, of HS256, tokens are JWTs, and nobody is asked."""
+    """Where to ask whose an access token is, and what of the answer says it. `mode`: get, or post
+    (RFC 7662). With `key`, of HS256, tokens are JWTs, and nobody is asked."""
 
     url: str = ""
     mode: str = "get"
@@ -35,8 +40,8 @@ class TokenInfo(Struct, frozen=True):
 
 
 class Wanted(Struct, frozen=True):
-    """What a server is to be like. `unprivileged`: the user and the group that everything runs as, where that is not
-    root."""
+    """What a server is to be like. `unprivileged`: the user and the group that everything runs as,
+    where that is not root."""
 
     root: Path
     addresses: Sequence[str]
@@ -178,11 +183,20 @@ def write(wanted: Wanted, version: Version) -> Path:
     new = version >= NEW_SYNTAX
     uid, gid = wanted.owner
     text = (_NEW + _COMMON if new else _COMMON + _OLD).format(
-        root=wanted.root, listen=" ".join(wanted.addresses), mechanisms=wanted.mechanisms, password=wanted.password,
-        uid=uid, gid=gid, **wanted.ports)
+        root=wanted.root,
+        listen=" ".join(wanted.addresses),
+        mechanisms=wanted.mechanisms,
+        password=wanted.password,
+        uid=uid,
+        gid=gid,
+        **wanted.ports,
+    )
     if wanted.token_info is not None:
-        tokens = _jwt(wanted.root, wanted.token_info, new=new) if wanted.token_info.key else _TOKENS.format(
-            **asdict(wanted.token_info))
+        tokens = (
+            _jwt(wanted.root, wanted.token_info, new=new)
+            if wanted.token_info.key
+            else _TOKENS.format(**asdict(wanted.token_info))
+        )
         text += _oauth2(wanted, tokens, new=new)
     if wanted.unprivileged is not None:
         user, group = wanted.unprivileged
@@ -196,12 +210,16 @@ def write(wanted: Wanted, version: Version) -> Path:
 
 
 def _jwt(root: Path, info: TokenInfo, *, new: bool) -> str:
-    """The key lies where Dovecot looks for that of a client without a name, DIRECTORY/CLIENT/ALGORITHM/KEY."""
+    """The key lies where Dovecot looks for that of a client without a name,
+    DIRECTORY/CLIENT/ALGORITHM/KEY."""
     place = root / "keys/default/HS256"
     place.mkdir(parents=True, exist_ok=True)
     (place / "default").write_bytes(base64.b64encode(info.key))
-    keys = (f"oauth2_local_validation {{\n dict fs {{\n fs posix {{\n prefix = {root}/keys/\n }}\n }}\n}}\n" if new else
-            f"local_validation_key_dict = fs:posix:prefix={root}/keys/\n")
+    keys = (
+        f"oauth2_local_validation {{\n dict fs {{\n fs posix {{\n prefix = {root}/keys/\n }}\n }}\n}}\n"
+        if new
+        else f"local_validation_key_dict = fs:posix:prefix={root}/keys/\n"
+    )
     return f"\nintrospection_mode = local\nusername_attribute = {info.username}\n{keys}"
 
 

@@ -1,8 +1,8 @@
 """A real identity provider on loopback: oidc-provider, for the browser's part too.
 
-PKCE, a new refresh token at every use, and a second use of an old one revokes the grant. `scripts/test-tools` (a part
-of `make test`) installs it. Its users are whoever logs in; their access tokens are opaque, and Dovecot asks for each
-whose it is (RFC 7662).
+PKCE, a new refresh token at every use, and a second use of an old one revokes the grant.
+`scripts/test-tools` (a part of `make test`) installs it. Its users are whoever logs in; their
+access tokens are opaque, and Dovecot asks for each whose it is (RFC 7662).
 """
 
 from __future__ import annotations
@@ -35,8 +35,13 @@ class Identity:
     def __enter__(self) -> Self:
         tools.require()
         self._complaints = tempfile.TemporaryFile()
-        self._process = subprocess.Popen([tools.NODE, _SCRIPT, tools.MODULES / "oidc-provider"], text=True,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints)
+        self._process = subprocess.Popen(
+            [tools.NODE, _SCRIPT, tools.MODULES / "oidc-provider"],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+        )
         assert self._process.stdout is not None
         port = self._process.stdout.readline().strip()
         if not port:
@@ -46,8 +51,12 @@ class Identity:
         self._client = httpx.Client(base_url=self.issuer, timeout=20)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._client.close()
         self._process.communicate()
         self._complaints.close()
@@ -60,22 +69,28 @@ class Identity:
     @property
     def token_info(self) -> TokenInfo:
         """How Dovecot learns whose an access token is."""
-        return TokenInfo(self.issuer.replace("//", "//dovecot:introspection@") + "/token/introspection", "post", "sub")
+        return TokenInfo(
+            self.issuer.replace("//", "//dovecot:introspection@") + "/token/introspection",
+            "post",
+            "sub",
+        )
 
     def url(self, path: str) -> str:
         return f"{self.issuer}/{path}"
 
     @property
     def seen(self) -> dict[str, Any]:
-        """`grants`: the type of each one; `refused`: why each other was; `revoked`: how many consents; `held`: how many
-        requests wait; `ways`: how clients proved themselves."""
+        """`grants`: the type of each one; `refused`: why each other was; `revoked`: how many
+        consents; `held`: how many requests wait; `ways`: how clients proved themselves."""
         answer: dict[str, Any] = self._client.get("/control").json()
         return answer
 
     def tell(self, **wanted: object) -> dict[str, Any]:
-        """`lifetime` of new access tokens, in seconds; `hold`: "request" or "answer", where requests for tokens wait
-        from now on; "" lets them go. As `seen`."""
-        answer: dict[str, Any] = self._client.post("/control", json=wanted).raise_for_status().json()
+        """`lifetime` of new access tokens, in seconds; `hold`: "request" or "answer", where
+        requests for tokens wait from now on; "" lets them go. As `seen`."""
+        answer: dict[str, Any] = (
+            self._client.post("/control", json=wanted).raise_for_status().json()
+        )
         return answer
 
 

@@ -19,19 +19,28 @@ Answer = Callable[[str], bytes | None]
 
 @dataclass
 class Conversation:
-    """What one client said: its commands, and each message as it came over the wire, the final dot left out."""
+    """What one client said: its commands, and each message as it came over the wire, the final dot
+    left out."""
 
     commands: list[str] = field(default_factory=list)
     messages: list[bytes] = field(default_factory=list)
 
 
 class Sink:
-    """`answer` gives another reply than usual to a command, or None; `final` the replies to a message that was sent to
-    these recipients, by default 250 for each (`each`, as in LMTP) or once. Replies are whole lines, or `DROP`."""
+    """`answer` gives another reply than usual to a command, or None; `final` the replies to a
+    message that was sent to these recipients, by default 250 for each (`each`, as in LMTP) or once.
+    Replies are whole lines, or `DROP`."""
 
-    def __init__(self, *, each: bool = True, extensions: Sequence[str] = EXTENSIONS,
-                 answer: Answer = lambda _: None, final: Callable[[list[str]], list[bytes]] | None = None,
-                 greeting: bytes = b"220 sink.test ready\r\n", path: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        each: bool = True,
+        extensions: Sequence[str] = EXTENSIONS,
+        answer: Answer = lambda _: None,
+        final: Callable[[list[str]], list[bytes]] | None = None,
+        greeting: bytes = b"220 sink.test ready\r\n",
+        path: Path | None = None,
+    ) -> None:
         self.each = each
         self.extensions = extensions
         self.answer = answer
@@ -39,7 +48,10 @@ class Sink:
         self.greeting = greeting
         self.conversations: list[Conversation] = []
         self._server: _Unix | _Tcp = (
-            _Unix(str(path), _handler(self, tcp=False)) if path else _Tcp(("127.0.0.1", 0), _handler(self, tcp=True)))
+            _Unix(str(path), _handler(self, tcp=False))
+            if path
+            else _Tcp(("127.0.0.1", 0), _handler(self, tcp=True))
+        )
 
     @property
     def port(self) -> int:
@@ -56,12 +68,18 @@ class Sink:
         return [message for conversation in self.conversations for message in conversation.messages]
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -73,7 +91,9 @@ class Sink:
         match command.split(maxsplit=1)[0].upper() if command else "":
             case "LHLO" | "EHLO":
                 lines = ["sink.test", *self.extensions]
-                return "".join(f"250{' ' if line is lines[-1] else '-'}{line}\r\n" for line in lines).encode()
+                return "".join(
+                    f"250{' ' if line is lines[-1] else '-'}{line}\r\n" for line in lines
+                ).encode()
             case "DATA":
                 return b"354 go on\r\n"
             case "QUIT":
@@ -106,7 +126,9 @@ def _handler(sink: Sink, *, tcp: bool) -> type[socketserver.StreamRequestHandler
     return Handler
 
 
-def _converse(sink: Sink, conversation: Conversation, rfile: BufferedIOBase, wfile: BufferedIOBase) -> None:
+def _converse(
+    sink: Sink, conversation: Conversation, rfile: BufferedIOBase, wfile: BufferedIOBase
+) -> None:
     wfile.write(sink.greeting)
     accepted: list[str] = []
     while line := rfile.readline():

@@ -10,25 +10,31 @@ _MIB = 1 << 20
 
 
 def message(number: int, size: int = 400, subject: str = "", *, seed: str = "") -> bytes:
-    """An ordinary message with a body of about `size` octets; `number` (and `seed`) make it unlike every other."""
-    head = (f"Return-Path: <sender{number}@example.org>\n"
-            f"Received: from mx.example.org by mail.example.net with ESMTP id {number:08x};"
-            " Sun, 22 Nov 2026 12:00:00 +0000\n"
-            f"From: Sender {number} <sender{number}@example.org>\n"
-            "To: sales@example.net\n"
-            f"Subject: {subject or f'Message {number}'}\n"
-            "Date: Sun, 22 Nov 2026 12:00:00 +0000\n"
-            f"Message-ID: <{number}.{seed or 'sample'}@example.org>\n"
-            "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n")
+    """An ordinary message with a body of about `size` octets; `number` (and `seed`) make it unlike
+    every other."""
+    head = (
+        f"Return-Path: <sender{number}@example.org>\n"
+        f"Received: from mx.example.org by mail.example.net with ESMTP id {number:08x};"
+        " Sun, 22 Nov 2026 12:00:00 +0000\n"
+        f"From: Sender {number} <sender{number}@example.org>\n"
+        "To: sales@example.net\n"
+        f"Subject: {subject or f'Message {number}'}\n"
+        "Date: Sun, 22 Nov 2026 12:00:00 +0000\n"
+        f"Message-ID: <{number}.{seed or 'sample'}@example.org>\n"
+        "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n"
+    )
     return head.encode() + body(f"{seed}{number}", size)
 
 
 def body(seed: str, size: int) -> bytes:
-    """Lines of 76 hexadecimal digits that no other seed gives, `size` octets in all, ending with LF."""
-    block = b"".join(digest.hex().encode() + digest.hex()[:12].encode() + b"\n"
-                     for number in range(min(_MIB // 77, size // 77 + 1))
-                     for digest in (hashlib.sha256(f"{seed}/{number}".encode()).digest(),))
-    return (block * (size // len(block) + 1))[:max(size - 1, 0)] + b"\n"
+    """Lines of 76 hexadecimal digits that no other seed gives, `size` octets in all, ending with
+    LF."""
+    block = b"".join(
+        digest.hex().encode() + digest.hex()[:12].encode() + b"\n"
+        for number in range(min(_MIB // 77, size // 77 + 1))
+        for digest in (hashlib.sha256(f"{seed}/{number}".encode()).digest(),)
+    )
+    return (block * (size // len(block) + 1))[: max(size - 1, 0)] + b"\n"
 
 
 def strange() -> dict[str, bytes]:
@@ -54,9 +60,11 @@ def strange() -> dict[str, bytes]:
         "lone cr": head + b"one\rtwo\r three\rfour\n",
         "from line": head + b"From the start of a line\n>From quoted\n",
         "blank lines at the end": head + b"text\n\n\n\n",
-        "multipart": (b"From: a@example.org\nSubject: parts\nMIME-Version: 1.0\n"
-                      b"Content-Type: multipart/mixed; boundary=b\n\npreamble\n--b\n\nfirst part\n"
-                      b"--b\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n--b--\nepilogue\n"),
+        "multipart": (
+            b"From: a@example.org\nSubject: parts\nMIME-Version: 1.0\n"
+            b"Content-Type: multipart/mixed; boundary=b\n\npreamble\n--b\n\nfirst part\n"
+            b"--b\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n--b--\nepilogue\n"
+        ),
         "imap in the text": head + b"* BYE now\nA1 OK done\n)\n{100}\n+ go on\n",
         "header of 300 kB": b"Subject: long\n" + b"X-Filler: " + b"z" * 300_000 + b"\n\nbody\n",
     }
@@ -65,12 +73,20 @@ def strange() -> dict[str, bytes]:
 def sizes(count: int) -> Iterator[int]:
     """Mixed sizes that repeat every hundred: mostly small, one of 2 MB."""
     for number in range(count):
-        yield (2_000_000 if number % 100 == 50 else 150_000 if number % 25 == 7 else 20_000 if number % 10 == 3
-               else 300 + 37 * (number % 60))
+        yield (
+            2_000_000
+            if number % 100 == 50
+            else 150_000
+            if number % 25 == 7
+            else 20_000
+            if number % 10 == 3
+            else 300 + 37 * (number % 60)
+        )
 
 
 def corpus(count: int, *, huge: bool = False, seed: str = "") -> list[bytes]:
-    """`count` messages: the strange ones first, then ordinary ones of mixed sizes; `huge` makes the last one 20 MB."""
+    """`count` messages: the strange ones first, then ordinary ones of mixed sizes; `huge` makes the
+    last one 20 MB."""
     ordinary = (message(number, size, seed=seed) for number, size in enumerate(sizes(count)))
     chosen = list(itertools.islice(itertools.chain(strange().values(), ordinary), count))
     if huge:

@@ -1,7 +1,9 @@
-"""A mailbox on a scripted server, by IMAP and by POP3, with messages in it that the server cannot deliver.
+"""A mailbox on a scripted server, by IMAP and by POP3, with messages in it that the server cannot
+deliver.
 
-It keeps to its protocol in everything else: UIDPLUS, read-only EXAMINE, deletes at QUIT. What happens when a poisoned
-message is sent is a `Poison`; it sees the connection, and the answer as it would have been.
+It keeps to its protocol in everything else: UIDPLUS, read-only EXAMINE, deletes at QUIT. What
+happens when a poisoned message is sent is a `Poison`; it sees the connection, and the answer as it
+would have been.
 
     box = Mailbox({1: b"Subject: a\\r\\n\\r\\n", …}, poisons={5: close})
     with box.serve("imap") as server:
@@ -19,8 +21,9 @@ from dataclasses import dataclass, field
 from tests.servers.scripted import Client, Gone, Scripted
 
 Poison = Callable[[Client, bytes], bool]
-"""Called with the connection and the message's answer: its FETCH response by IMAP, status line and body by POP3.
-Whether the server goes on with the command; False: it is over, without a completion."""
+"""Called with the connection and the message's answer: its FETCH response by IMAP, status line and
+body by POP3. Whether the server goes on with the command; False: it is over, without a completion.
+"""
 CAPABILITY = b"IMAP4rev1 UIDPLUS"
 
 
@@ -37,7 +40,8 @@ class Mailbox:
     fails: Callable[[bytes], bool] = lambda _: False
     """Commands, without their tag, at which the connection is closed."""
     undeletable: frozenset[int] = frozenset()
-    """A command to delete one of these is refused; and the connection is closed, if `closes_at_deletion`."""
+    """A command to delete one of these is refused; and the connection is closed, if
+    `closes_at_deletion`."""
     closes_at_deletion: bool = False
     logins: int = 0
     connections: int = 0
@@ -109,9 +113,15 @@ class _Imap:
                 if not box._log_in():
                     status = b"NO [UNAVAILABLE] too many logins"
             case b"SELECT" | b"EXAMINE":
-                client.send(b"* %d EXISTS\r\n* OK [UIDVALIDITY %d] ok\r\n* OK [UIDNEXT %d] next\r\n" % (
-                    len(box.messages), box.validity, box.next_uid))
-                status = b"OK [READ-WRITE] done" if words[0].upper() == b"SELECT" else b"OK [READ-ONLY] done"
+                client.send(
+                    b"* %d EXISTS\r\n* OK [UIDVALIDITY %d] ok\r\n* OK [UIDNEXT %d] next\r\n"
+                    % (len(box.messages), box.validity, box.next_uid)
+                )
+                status = (
+                    b"OK [READ-WRITE] done"
+                    if words[0].upper() == b"SELECT"
+                    else b"OK [READ-ONLY] done"
+                )
             case b"UID":
                 return self.uid(tag, words[1].upper(), command)
             case b"LOGOUT":
@@ -124,10 +134,16 @@ class _Imap:
         if verb == b"FETCH":
             return self.fetch(tag, command)
         if verb == b"SEARCH":
-            client.send(b"* SEARCH " + b" ".join(b"%d" % uid for uid in self._members(command.split()[-1])) + b"\r\n")
+            client.send(
+                b"* SEARCH "
+                + b" ".join(b"%d" % uid for uid in self._members(command.split()[-1]))
+                + b"\r\n"
+            )
         elif verb == b"STORE":
             if not box.undeletable.isdisjoint(self._members(command.split()[2])):
-                client.send(b"" if box.closes_at_deletion else tag + b" NO [SERVERBUG] cannot delete\r\n")
+                client.send(
+                    b"" if box.closes_at_deletion else tag + b" NO [SERVERBUG] cannot delete\r\n"
+                )
                 return not box.closes_at_deletion
             self.marked |= set(self._members(command.split()[2]))
         elif verb == b"EXPUNGE":
@@ -152,12 +168,13 @@ class _Imap:
             body, item = box.messages[uid], b"BODY[]"
             if partial := re.search(rb"<(\d+)\.(\d+)>", items):
                 start, length = int(partial[1]), int(partial[2])
-                body, item = body[start:start + length], b"BODY[]<%d>" % start
+                body, item = body[start : start + length], b"BODY[]<%d>" % start
             elif b"HEADER" in items:
                 body, item = body.partition(b"\r\n\r\n")[0] + b"\r\n\r\n", b"BODY[HEADER]"
             answer = b"* %d FETCH (UID %d %s {%d}\r\n%s)\r\n" % (uid, uid, item, len(body), body)
             if uid in box.poisons:
-                client.tag = tag  # type: ignore[attr-defined]  # for what a poison says about the command
+                # for what a poison says about the command
+                client.tag = tag  # type: ignore[attr-defined]
                 client.goes_on = False  # type: ignore[attr-defined]
                 if not box.poisons[uid](client, answer):
                     return getattr(client, "goes_on", False)
@@ -198,11 +215,17 @@ class _Pop3:
         verb, _, argument = command.partition(b" ")
         match verb.upper():
             case b"CAPA":
-                lines = [b"USER", b"TOP", *([b"UIDL"] if box.uidl else []),
-                         *([b"PIPELINING"] if box.pipelining else [])]
+                lines = [
+                    b"USER",
+                    b"TOP",
+                    *([b"UIDL"] if box.uidl else []),
+                    *([b"PIPELINING"] if box.pipelining else []),
+                ]
                 client.send(b"+OK\r\n" + b"".join(line + b"\r\n" for line in lines) + b".\r\n")
             case b"PASS":
-                client.send(b"+OK\r\n" if box._log_in() else b"-ERR [LOGIN-DELAY 60] too many logins\r\n")
+                client.send(
+                    b"+OK\r\n" if box._log_in() else b"-ERR [LOGIN-DELAY 60] too many logins\r\n"
+                )
             case b"LIST":
                 self._list(lambda uid: b"%d" % box.size(uid))
             case b"UIDL":
@@ -214,7 +237,9 @@ class _Pop3:
             case b"RETR":
                 return self.retrieve(int(argument))
             case b"TOP":
-                head = box.messages[self.uids[int(argument.split()[0]) - 1]].partition(b"\r\n\r\n")[0]
+                head = box.messages[self.uids[int(argument.split()[0]) - 1]].partition(b"\r\n\r\n")[
+                    0
+                ]
                 client.send(b"+OK\r\n" + head + b"\r\n\r\n.\r\n")
             case b"DELE":
                 if self.uids[int(argument) - 1] in box.undeletable:
@@ -250,6 +275,7 @@ class _Pop3:
 
 # Poisons
 
+
 def close(client: Client, answer: bytes) -> bool:
     """The connection ends, cleanly, before the message."""
     return False
@@ -257,7 +283,7 @@ def close(client: Client, answer: bytes) -> bool:
 
 def cut(client: Client, answer: bytes) -> bool:
     """In the middle of the message."""
-    client.send(answer[:len(answer) // 2])
+    client.send(answer[: len(answer) // 2])
     return False
 
 
@@ -276,8 +302,11 @@ def silence(client: Client, answer: bytes) -> bool:
 
 def says_goodbye(words: bytes) -> Poison:
     """By IMAP; by POP3 the words of a refusal, and the end."""
+
     def goodbye(client: Client, answer: bytes) -> bool:
-        client.send(b"* BYE " + words + b"\r\n" if answer.startswith(b"*") else b"-ERR " + words + b"\r\n")
+        client.send(
+            b"* BYE " + words + b"\r\n" if answer.startswith(b"*") else b"-ERR " + words + b"\r\n"
+        )
         return False
 
     return goodbye
@@ -285,6 +314,7 @@ def says_goodbye(words: bytes) -> Poison:
 
 def refuses(words: bytes) -> Poison:
     """NO, BAD or -ERR instead of the message, and of those behind it in the same command."""
+
     def refusal(client: Client, answer: bytes) -> bool:
         if answer.startswith(b"*"):
             client.send(client.tag + b" " + words + b"\r\n")  # type: ignore[attr-defined]
@@ -322,7 +352,9 @@ def empty(client: Client, answer: bytes) -> bool:
 def lies(client: Client, answer: bytes) -> bool:
     """A literal that is shorter than its data; by POP3 something that is no reply."""
     if answer.startswith(b"*"):
-        client.send(re.sub(rb"\{(\d+)\}", lambda found: b"{%d}" % (int(found[1]) - 9), answer, count=1))
+        client.send(
+            re.sub(rb"\{(\d+)\}", lambda found: b"{%d}" % (int(found[1]) - 9), answer, count=1)
+        )
     else:
         client.send(b"garbage\r\n" + answer)
     return True
@@ -330,15 +362,27 @@ def lies(client: Client, answer: bytes) -> bool:
 
 def huge(client: Client, answer: bytes) -> bool:
     """A literal beyond all bounds; by POP3 a line without an end of it."""
-    client.send(re.sub(rb"\{\d+\}", b"{99999999999}", answer, count=1) if answer.startswith(b"*") else
-                b"+OK " + b"x" * (2 << 20))
+    client.send(
+        re.sub(rb"\{\d+\}", b"{99999999999}", answer, count=1)
+        if answer.startswith(b"*")
+        else b"+OK " + b"x" * (2 << 20)
+    )
     return False
 
 
 KINDS: Mapping[str, Poison] = {
-    "close": close, "cut": cut, "reset": reset, "silence": silence, "goodbye": says_goodbye(b"FETCH failed"),
+    "close": close,
+    "cut": cut,
+    "reset": reset,
+    "silence": silence,
+    "goodbye": says_goodbye(b"FETCH failed"),
     "unavailable": refuses(b"NO [UNAVAILABLE] UID FETCH Server error while fetching messages"),
-    "refused": refuses(b"NO Internal error, cannot read it"), "bad": refuses(b"BAD cannot parse that"),
-    "left-out": leaves_out, "nil": nil, "empty": empty, "lies": lies, "huge": huge,
+    "refused": refuses(b"NO Internal error, cannot read it"),
+    "bad": refuses(b"BAD cannot parse that"),
+    "left-out": leaves_out,
+    "nil": nil,
+    "empty": empty,
+    "lies": lies,
+    "huge": huge,
     "bye-code": says_goodbye(b"[UNAVAILABLE] oh"),
 }

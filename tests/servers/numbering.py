@@ -1,4 +1,5 @@
-"""How Dovecot numbers the messages of an INBOX, and ways to make it number them anew (UIDVALIDITY, UIDs and UIDLs)."""
+"""How Dovecot numbers the messages of an INBOX, and ways to make it number them anew (UIDVALIDITY,
+UIDs and UIDLs)."""
 
 from __future__ import annotations
 
@@ -10,17 +11,21 @@ from tests.servers.dovecot import Dovecot
 
 
 def uidlist(dovecot: Dovecot, user: str) -> tuple[int, list[str]]:
-    """UIDVALIDITY, and the files in the order of their UIDs. FileNotFoundError: nobody has opened it yet."""
+    """UIDVALIDITY, and the files in the order of their UIDs. FileNotFoundError: nobody has opened
+    it yet."""
     header, *lines = (dovecot.maildir(user) / "dovecot-uidlist").read_text().splitlines()
     return int(re.findall(r"V(\d+)", header)[0]), [line.partition(" :")[2] for line in lines]
 
 
 def number(dovecot: Dovecot, user: str, validity: int, names: list[str]) -> None:
-    """Have the server number these files in this order, from 1, and whatever else it finds after them."""
+    """Have the server number these files in this order, from 1, and whatever else it finds after
+    them."""
     forget_indexes(dovecot, user)
     path = dovecot.maildir(user) / "dovecot-uidlist"
-    path.write_text(f"3 V{validity} N{len(names) + 1}\n"
-                    + "".join(f"{uid} :{name}\n" for uid, name in enumerate(names, 1)))
+    path.write_text(
+        f"3 V{validity} N{len(names) + 1}\n"
+        + "".join(f"{uid} :{name}\n" for uid, name in enumerate(names, 1))
+    )
     owner = path.parent.stat()
     os.chown(path, owner.st_uid, owner.st_gid)
 

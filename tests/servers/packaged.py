@@ -1,7 +1,8 @@
-"""Real servers that come as packages of Python and node: pymap, Twisted's and Hoodiecrow, private, on loopback.
+"""Real servers that come as packages of Python and node: pymap, Twisted's and Hoodiecrow, private,
+on loopback.
 
-`scripts/test-tools` (a part of `make test`) installs them into .tools/. Each is a context manager like those of
-`unpacked`, and holds one mailbox.
+`scripts/test-tools` (a part of `make test`) installs them into .tools/. Each is a context manager
+like those of `unpacked`, and holds one mailbox.
 """
 
 from __future__ import annotations
@@ -37,9 +38,24 @@ class Pymap(Packaged):
     """In memory; it answers CAPABILITY with LITERAL+, UIDPLUS, OBJECTID and more."""
 
     def start(self) -> None:
-        self.run(str(PYTHON.with_name("pymap")), "--no-service", "admin", "--no-service", "managesieve", "--host", HOST,
-                 "--port", str(self.ports["imap"]), "--no-tls", "dict", "--demo-data", "--demo-user", self.user,
-                 "--demo-password", PASSWORD)
+        self.run(
+            str(PYTHON.with_name("pymap")),
+            "--no-service",
+            "admin",
+            "--no-service",
+            "managesieve",
+            "--host",
+            HOST,
+            "--port",
+            str(self.ports["imap"]),
+            "--no-tls",
+            "dict",
+            "--demo-data",
+            "--demo-user",
+            self.user,
+            "--demo-password",
+            PASSWORD,
+        )
 
 
 class Twisted(Packaged):
@@ -51,8 +67,14 @@ class Twisted(Packaged):
         self.maildir = self.directory / "Maildir"
         for name in ("cur", "new", "tmp"):
             (self.maildir / name).mkdir(parents=True)
-        self.run(str(PYTHON), str(_HERE / "twisted_mail.py"), str(self.maildir), self.user, PASSWORD,
-                 *map(str, self.ports.values()))
+        self.run(
+            str(PYTHON),
+            str(_HERE / "twisted_mail.py"),
+            str(self.maildir),
+            self.user,
+            PASSWORD,
+            *map(str, self.ports.values()),
+        )
 
     def deliver(self, text: bytes) -> None:
         number = len(list(self.maildir.glob("*/*")))
@@ -73,5 +95,10 @@ server.listen(port, "127.0.0.1");
 """
 
     def start(self) -> None:
-        self.run(str(NODE), "-e", self._PROGRAM, json.dumps([self.ports["imap"], self.user, PASSWORD]),
-                 str(MODULES / "hoodiecrow-imap"))
+        self.run(
+            str(NODE),
+            "-e",
+            self._PROGRAM,
+            json.dumps([self.ports["imap"], self.user, PASSWORD]),
+            str(MODULES / "hoodiecrow-imap"),
+        )

@@ -1,7 +1,8 @@
-"""A private Postfix on loopback: real SMTP with SMTPUTF8, STARTTLS and virtual mailboxes, delivered into Maildirs.
+"""A private Postfix on loopback: real SMTP with SMTPUTF8, STARTTLS and virtual mailboxes, delivered
+into Maildirs.
 
-All its files lie in one temporary directory; the system's own Postfix is not touched. Its master runs as root only.
-Debian package: postfix.
+All its files lie in one temporary directory; the system's own Postfix is not touched. Its master
+runs as root only. Debian package: postfix.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from tests.servers.dovecot import free_ports
 from tests.servers.loopback import HOST
 
 PROGRAMS = Path("/usr/lib/postfix/sbin")
-MISSING = "Postfix is not installed, or this is not root: apt-get install postfix (`make test` does that)"
+MISSING = (
+    "Postfix is not installed, or this is not root: apt-get install postfix (`make test` does that)"
+)
 _MAIN = """
 compatibility_level = 3.6
 queue_directory = {root}/queue
@@ -81,8 +84,8 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """Start with `with Postfix(["раз@икс.рф"]) as server:`. Takes mail for these mailboxes, refuses every other one of
-    their domains as unknown (550 5.1.1), and never relays."""
+    """Start with `with Postfix(["раз@икс.рф"]) as server:`. Takes mail for these mailboxes, refuses
+    every other one of their domains as unknown (550 5.1.1), and never relays."""
 
     host = HOST
 
@@ -104,8 +107,12 @@ class Postfix:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     @property
@@ -121,10 +128,13 @@ class Postfix:
         return self.root / "mail" / mailbox
 
     def messages(self, mailbox: str, count: int, patience: float = 30) -> list[bytes]:
-        """What a mailbox holds once `count` messages have come; AssertionError if they do not within `patience` s."""
+        """What a mailbox holds once `count` messages have come; AssertionError if they do not
+        within `patience` s."""
         deadline = time.monotonic() + patience
         while len(found := sorted(self.maildir(mailbox).glob("new/*"))) < count:
-            assert time.monotonic() < deadline, f"{mailbox} has {len(found)} of {count} messages\n{self.log[-4000:]}"
+            assert time.monotonic() < deadline, (
+                f"{mailbox} has {len(found)} of {count} messages\n{self.log[-4000:]}"
+            )
             time.sleep(0.02)
         return [path.read_bytes() for path in found]
 
@@ -142,29 +152,56 @@ class Postfix:
     def _lay_out(self) -> None:
         owner, mail = pwd.getpwnam("postfix"), pwd.getpwnam("mail")
         self.root.chmod(0o755)
-        for name, uid in (("queue", 0), ("data", owner.pw_uid), ("mail", mail.pw_uid), ("config", 0)):
+        for name, uid in (
+            ("queue", 0),
+            ("data", owner.pw_uid),
+            ("mail", mail.pw_uid),
+            ("config", 0),
+        ):
             (self.root / name).mkdir(mode=0o755)
             os.chown(self.root / name, uid, -1)
         authority = trustme.CA()
         authority.cert_pem.write_to_path(self.ca_file)
         (self.root / "server.pem").touch(0o600)
-        authority.issue_cert(HOST, "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(self.root / "server.pem")
-        (self.root / "mailboxes").write_text("".join(f"{each} {each}/\n" for each in self._mailboxes))
+        authority.issue_cert(HOST, "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+            self.root / "server.pem"
+        )
+        (self.root / "mailboxes").write_text(
+            "".join(f"{each} {each}/\n" for each in self._mailboxes)
+        )
         domains = sorted({mailbox.rpartition("@")[2] for mailbox in self._mailboxes})
-        (self.root / "config" / "main.cf").write_text(_MAIN.format(
-            root=self.root, owner=owner.pw_name, domains=", ".join(domains), uid=mail.pw_uid, gid=mail.pw_gid))
-        (self.root / "config" / "master.cf").write_text(_MASTER.format(
-            port=f"127.0.0.1:{self.port}", ports=f"127.0.0.1:{self.tls_port}"))
+        (self.root / "config" / "main.cf").write_text(
+            _MAIN.format(
+                root=self.root,
+                owner=owner.pw_name,
+                domains=", ".join(domains),
+                uid=mail.pw_uid,
+                gid=mail.pw_gid,
+            )
+        )
+        (self.root / "config" / "master.cf").write_text(
+            _MASTER.format(port=f"127.0.0.1:{self.port}", ports=f"127.0.0.1:{self.tls_port}")
+        )
         self._lay_out_queue(owner.pw_uid)
 
     def _lay_out_queue(self, owner: int) -> None:
         """What `postfix check` would make, without its look at the system's files."""
         drop = grp.getgrnam("postdrop").gr_gid
-        for name, mode, gid in (("active", 0o700, -1), ("bounce", 0o700, -1), ("corrupt", 0o700, -1),
-                                ("defer", 0o700, -1), ("deferred", 0o700, -1), ("flush", 0o700, -1),
-                                ("hold", 0o700, -1), ("incoming", 0o700, -1), ("private", 0o700, -1),
-                                ("saved", 0o700, -1), ("trace", 0o700, -1), ("maildrop", 0o730, drop),
-                                ("public", 0o710, drop)):
+        for name, mode, gid in (
+            ("active", 0o700, -1),
+            ("bounce", 0o700, -1),
+            ("corrupt", 0o700, -1),
+            ("defer", 0o700, -1),
+            ("deferred", 0o700, -1),
+            ("flush", 0o700, -1),
+            ("hold", 0o700, -1),
+            ("incoming", 0o700, -1),
+            ("private", 0o700, -1),
+            ("saved", 0o700, -1),
+            ("trace", 0o700, -1),
+            ("maildrop", 0o730, drop),
+            ("public", 0o710, drop),
+        ):
             path = self.root / "queue" / name
             path.mkdir()
             path.chmod(mode)
@@ -175,19 +212,35 @@ class Postfix:
         # Without this server's starter nobody would stop it: it goes when the starter dies.
         with (self.root / "stderr").open("wb") as complaints:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", PROGRAMS / "master", "-c", self.root / "config", "-d"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaints, start_new_session=True)
+                [
+                    "setpriv",
+                    "--pdeathsig",
+                    "TERM",
+                    PROGRAMS / "master",
+                    "-c",
+                    self.root / "config",
+                    "-d",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=complaints,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + 30
         while not self._greets():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Postfix did not start:\n{(self.root / 'stderr').read_text()}{self.log}")
+                raise RuntimeError(
+                    f"Postfix did not start:\n{(self.root / 'stderr').read_text()}{self.log}"
+                )
             time.sleep(0.02)
 
     def _greets(self) -> bool:
         context = ssl.create_default_context(cafile=str(self.ca_file))
         try:
-            with socket.create_connection(("127.0.0.1", self.tls_port), 10) as raw, \
-                    context.wrap_socket(raw, server_hostname=HOST) as encrypted:
+            with (
+                socket.create_connection(("127.0.0.1", self.tls_port), 10) as raw,
+                context.wrap_socket(raw, server_hostname=HOST) as encrypted,
+            ):
                 return encrypted.recv(4).startswith(b"220")
         except OSError:
             return False

@@ -1,9 +1,10 @@
-"""Real mail systems that take mail, private, on loopback: Exim, OpenSMTPD, aiosmtpd and Perl's Net::Server::Mail.
+"""Real mail systems that take mail, private, on loopback: Exim, OpenSMTPD, aiosmtpd and Perl's
+Net::Server::Mail.
 
 Debian lets only one mail system be installed, so their packages are unpacked below .servers/
-(`scripts/unpack-servers`); aiosmtpd stands in .tools/ (`scripts/test-tools`). Users that they insist on are told to
-them by nss_wrapper, so that nothing is added to this machine's. Each holds the mailboxes `a` and `b` at here.example
-and refuses every other one.
+(`scripts/unpack-servers`); aiosmtpd stands in .tools/ (`scripts/test-tools`). Users that they
+insist on are told to them by nss_wrapper, so that nothing is added to this machine's. Each holds
+the mailboxes `a` and `b` at here.example and refuses every other one.
 """
 
 from __future__ import annotations
@@ -57,24 +58,37 @@ class Receiver(Server):
         """What a mailbox holds, from our own header on, once `count` messages have come."""
         deadline = time.monotonic() + _PATIENCE
         while len(found := sorted((self.directory / "mail" / mailbox / "new").iterdir())) < count:
-            assert time.monotonic() < deadline, f"{mailbox} has {len(found)} of {count} messages\n{self.log}"
+            assert time.monotonic() < deadline, (
+                f"{mailbox} has {len(found)} of {count} messages\n{self.log}"
+            )
             time.sleep(0.02)
         texts = [path.read_bytes().replace(b"\r\n", b"\n") for path in found]
-        return [text[text.index(b"X-Collector-Id:"):] for text in texts]
+        return [text[text.index(b"X-Collector-Id:") :] for text in texts]
 
     @property
     def log(self) -> str:
-        return "\n".join(path.read_text(errors="replace")[-4000:] for path in self.directory.glob("*log"))
+        return "\n".join(
+            path.read_text(errors="replace")[-4000:] for path in self.directory.glob("*log")
+        )
 
     def _users(self, *names: str) -> dict[str, str]:
         """A user database with these besides the machine's, for the programs that we start."""
         wrapper = program("usr/lib/*/libnss_wrapper.so")
-        for name, line in (("passwd", "{}:x:{}:{}::/:/usr/sbin/nologin\n"), ("group", "{}:x:{}:\n")):
+        for name, line in (
+            ("passwd", "{}:x:{}:{}::/:/usr/sbin/nologin\n"),
+            ("group", "{}:x:{}:\n"),
+        ):
             known = Path("/etc", name).read_text()
-            added = "".join(line.format(each, 65000 + number, 65000 + number) for number, each in enumerate(names))
+            added = "".join(
+                line.format(each, 65000 + number, 65000 + number)
+                for number, each in enumerate(names)
+            )
             (self.directory / name).write_text(known.rstrip("\n") + "\n" + added)
-        return {"LD_PRELOAD": wrapper, "NSS_WRAPPER_PASSWD": f"{self.directory}/passwd",
-                "NSS_WRAPPER_GROUP": f"{self.directory}/group"}
+        return {
+            "LD_PRELOAD": wrapper,
+            "NSS_WRAPPER_PASSWD": f"{self.directory}/passwd",
+            "NSS_WRAPPER_GROUP": f"{self.directory}/group",
+        }
 
     def _own(self, path: Path, uid: int) -> None:
         if os.getuid() == 0:
@@ -83,18 +97,25 @@ class Receiver(Server):
 
 
 class Exim(Receiver):
-    """With SMTPUTF8, STARTTLS and TLS, AUTH PLAIN over TLS, and 421 after `MOST` messages over a connection."""
+    """With SMTPUTF8, STARTTLS and TLS, AUTH PLAIN over TLS, and 421 after `MOST` messages over a
+    connection."""
 
     extended = True
 
     def messages(self, mailbox: str, count: int) -> list[bytes]:
-        """What it has taken it delivers when it is told to: programs that it starts itself know no nss_wrapper."""
+        """What it has taken it delivers when it is told to: programs that it starts itself know no
+        nss_wrapper."""
         self._exim("-qff")
         return super().messages(mailbox, count)
 
     def _exim(self, *arguments: str) -> None:
-        subprocess.run([program("usr/sbin/exim4"), "-C", str(self.directory / "exim.conf"), *arguments], check=True,
-                       env=environment(**self._users("Debian-exim")), stdin=subprocess.DEVNULL, timeout=_PATIENCE)
+        subprocess.run(
+            [program("usr/sbin/exim4"), "-C", str(self.directory / "exim.conf"), *arguments],
+            check=True,
+            env=environment(**self._users("Debian-exim")),
+            stdin=subprocess.DEVNULL,
+            timeout=_PATIENCE,
+        )
 
     def start(self) -> None:
         users = self._users("Debian-exim")
@@ -150,13 +171,16 @@ plain:
   server_condition = ${{if and{{{{eq{{$auth2}}{{user}}}}{{eq{{$auth3}}{{{self.password}}}}}}}}}
   server_advertise_condition = ${{if def:tls_in_cipher}}
 """)
-        self.run(program("usr/sbin/exim4"), "-bdf", "-C", str(self.directory / "exim.conf"), **users)
+        self.run(
+            program("usr/sbin/exim4"), "-bdf", "-C", str(self.directory / "exim.conf"), **users
+        )
 
 
 class OpenSmtpd(Receiver):
-    """Without PIPELINING and, here, without TLS; 452 after `MOST` messages over a connection, and 524 for whom its
-    virtual table does not know. It cuts lines off at a NUL, and adds what a header lacks of Date and Message-ID. Its
-    directories are built in: it gets a view of its own of these, which takes root."""
+    """Without PIPELINING and, here, without TLS; 452 after `MOST` messages over a connection, and
+    524 for whom its virtual table does not know. It cuts lines off at a NUL, and adds what a header
+    lacks of Date and Message-ID. Its directories are built in: it gets a view of its own of these,
+    which takes root."""
 
     _START: ClassVar[str] = """\
 set -e
@@ -184,14 +208,31 @@ match from any for domain "{DOMAIN}" action "deliver"
         preload = users.pop("LD_PRELOAD")
         root = Path(program("usr/sbin/smtpd")).parents[2]
         # In a chroot, / may be no mount of its own, whose propagation could be changed.
-        private = subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
-        self.run("unshare", "--mount", "--propagation", "private" if private else "unchanged", "sh", "-c", self._START,
-                 "sh", str(root), str(self.directory / "smtpd.conf"), preload, **users)
+        private = (
+            subprocess.run(
+                ["unshare", "--mount", "true"], stderr=subprocess.DEVNULL, check=False
+            ).returncode
+            == 0
+        )
+        self.run(
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private" if private else "unchanged",
+            "sh",
+            "-c",
+            self._START,
+            "sh",
+            str(root),
+            str(self.directory / "smtpd.conf"),
+            preload,
+            **users,
+        )
 
 
 class Aiosmtpd(Receiver):
-    """Python's aiosmtpd, with SMTPUTF8, which refuses lines of more than 1,000 octets with 500; or its LMTP, which
-    answers a message once, whoever it is for."""
+    """Python's aiosmtpd, with SMTPUTF8, which refuses lines of more than 1,000 octets with 500; or
+    its LMTP, which answers a message once, whoever it is for."""
 
     extended = True
     lmtp = False
@@ -225,8 +266,16 @@ asyncio.run(main())
         python = _TOOLS / "python/bin/python"
         assert python.exists(), "aiosmtpd is missing: scripts/test-tools"
         (self.directory / "mail" / "раз" / "new").mkdir(parents=True)
-        self.run(str(python), "-c", self._PROGRAM, str(self.directory), str(self.port),
-                 "lmtp" if self.lmtp else "smtp", str(SIZE), PYTHONUTF8="1")
+        self.run(
+            str(python),
+            "-c",
+            self._PROGRAM,
+            str(self.directory),
+            str(self.port),
+            "lmtp" if self.lmtp else "smtp",
+            str(SIZE),
+            PYTHONUTF8="1",
+        )
 
 
 class AiosmtpdLmtp(Aiosmtpd):
@@ -235,7 +284,8 @@ class AiosmtpdLmtp(Aiosmtpd):
 
 
 class NetServerMail(Receiver):
-    """Perl's LMTP server: without any extension unless it is asked for, and it takes no MAIL behind a RSET."""
+    """Perl's LMTP server: without any extension unless it is asked for, and it takes no MAIL behind
+    a RSET."""
 
     protocol = "lmtp"
     _PROGRAM: ClassVar[str] = """\
@@ -269,11 +319,10 @@ while (1) {
 
     def start(self) -> None:
         library = Path(program("usr/share/perl5/Net/Server/Mail.pm")).parents[2]
-        self.run("perl", "-I", str(library), "-e", self._PROGRAM, str(self.directory), str(self.port))
+        self.run(
+            "perl", "-I", str(library), "-e", self._PROGRAM, str(self.directory), str(self.port)
+        )
 
     def stop(self) -> None:
         for process in self._started:
             process.send_signal(signal.SIGTERM)
-
-
-

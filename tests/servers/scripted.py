@@ -1,4 +1,5 @@
-"""A tiny server that says whatever a test wants, for what no real server will do. In the clear or with TLS.
+"""A tiny server that says whatever a test wants, for what no real server will do. In the clear or
+with TLS.
 
     def script(client: Client) -> None:
         client.send(b"+OK\\r\\n")
@@ -7,7 +8,8 @@
     with Scripted(script) as server:
         ...  # connect to server.host, server.port
 
-The script runs once for each connection, in a thread; what it raises is raised again when the `with` block ends.
+The script runs once for each connection, in a thread; what it raises is raised again when the
+`with` block ends.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class Client:
             raise Gone from error
 
     def line(self) -> bytes:
-        """The client's next line, without its CRLF; also kept in the server's `lines`. Raises `Gone`."""
+        """The client's next line, without its CRLF; also kept in the server's `lines`. Raises
+        `Gone`."""
         while b"\r\n" not in self._received:
             self._receive()
         line, _, self._received = self._received.partition(b"\r\n")
@@ -57,11 +60,14 @@ class Client:
         return line
 
     def answer(self, replies: Mapping[bytes, bytes | Callable[[bytes], bytes]]) -> None:
-        """Answer each line by its longest beginning in `replies` until QUIT is answered; other lines fail the test."""
+        """Answer each line by its longest beginning in `replies` until QUIT is answered; other
+        lines fail the test."""
         line = b""
         while line.upper() != b"QUIT":
             line = self.line()
-            known = max((begin for begin in replies if line.startswith(begin)), key=len, default=None)
+            known = max(
+                (begin for begin in replies if line.startswith(begin)), key=len, default=None
+            )
             assert known is not None, f"unexpected: {line!r}"
             reply = replies[known]
             self.send(reply if isinstance(reply, bytes) else reply(line))
@@ -70,7 +76,9 @@ class Client:
         """Become a TLS server; a client that refuses it is `Gone`."""
         assert not self._received, "the client sent something before TLS began"
         try:
-            self._socket = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+            self._socket = context.wrap_socket(
+                self._socket, server_side=True, do_handshake_on_connect=False
+            )
             if self._abandoned:  # of the socket before
                 raise Gone
             self._socket.do_handshake()
@@ -119,7 +127,8 @@ class Client:
 
 
 class Scripted:
-    """Listens from its creation on. `lines` are all lines received, of every connection; `connections` counts these."""
+    """Listens from its creation on. `lines` are all lines received, of every connection;
+    `connections` counts these."""
 
     host = HOST
 
@@ -134,14 +143,20 @@ class Scripted:
         self._threads: list[threading.Thread] = []
         self._errors: list[BaseException] = []
         self._ending = False
-        self._acceptor = threading.Thread(target=self._accept, name=f"scripted {self.port}", daemon=True)
+        self._acceptor = threading.Thread(
+            target=self._accept, name=f"scripted {self.port}", daemon=True
+        )
         self._acceptor.start()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._ending = True
         with socket.create_connection((HOST, self.port)):
             self._acceptor.join(_PATIENCE)
@@ -161,7 +176,9 @@ class Scripted:
                 opened.close()
                 return
             self.connections += 1
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # replies in pieces wait for nobody
+            opened.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+            )  # replies in pieces wait for nobody
             opened.settimeout(_PATIENCE)
             client = Client(opened, self.lines)
             self._clients.append(client)

@@ -1,4 +1,5 @@
-"""The server that the other tests stand on: does it keep what it is given, and leave nothing behind?"""
+"""The server that the other tests stand on: does it keep what it is given, and leave nothing
+behind?"""
 
 from __future__ import annotations
 

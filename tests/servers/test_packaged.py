@@ -1,4 +1,5 @@
-"""pymap, Twisted's servers and Hoodiecrow: everything is collected once, in every mode; what a wrong password is."""
+"""pymap, Twisted's servers and Hoodiecrow: everything is collected once, in every mode; what a
+wrong password is."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from tests.servers.packaged import Hoodiecrow, Packaged, Pymap, Twisted
 from tests.servers.test_unpacked import TEXTS, Collected
 
 
-@pytest.fixture(scope="module", params=[Pymap, Twisted, Hoodiecrow], ids=lambda kind: str(kind.__name__))
+@pytest.fixture(
+    scope="module", params=[Pymap, Twisted, Hoodiecrow], ids=lambda kind: str(kind.__name__)
+)
 def server(request: pytest.FixtureRequest) -> Iterator[Packaged]:
     with request.param() as server:
         yield server

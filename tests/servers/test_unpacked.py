@@ -1,4 +1,5 @@
-"""Courier, Cyrus and GNU mailutils: everything is collected once, in every mode, by IMAP and by POP3."""
+"""Courier, Cyrus and GNU mailutils: everything is collected once, in every mode, by IMAP and by
+POP3."""
 
 from __future__ import annotations
 
@@ -14,13 +15,25 @@ from reconciler.model.secret import Secret
 from reconciler.sources.imap import open_imap
 from reconciler.sources.pop3 import open_pop3
 from reconciler.wire.limits import Limits
-from tests.collect.world import Fate, Helm, Mailboxes, MemoryDestination, MemoryLedger, everything_to
+from tests.collect.world import (
+    Fate,
+    Helm,
+    Mailboxes,
+    MemoryDestination,
+    MemoryLedger,
+    everything_to,
+)
 from tests.servers.unpacked import Courier, Cyrus, Mailutils, Server
 
-TEXTS = [b"From: a@b.example\r\nSubject: %d\r\n\r\nbody of %d\r\n" % (number, number) for number in range(1, 5)]
+TEXTS = [
+    b"From: a@b.example\r\nSubject: %d\r\n\r\nbody of %d\r\n" % (number, number)
+    for number in range(1, 5)
+]
 
 
-@pytest.fixture(scope="module", params=[Courier, Cyrus, Mailutils], ids=lambda kind: str(kind.__name__))
+@pytest.fixture(
+    scope="module", params=[Courier, Cyrus, Mailutils], ids=lambda kind: str(kind.__name__)
+)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with request.param() as server:
         yield server
@@ -34,17 +47,30 @@ class Collected:
         self.mailboxes, self.ledger = Mailboxes(), MemoryLedger()
 
     def session(self, mode: str, password: str = "") -> SessionReport:
-        spec = SourceSpec.model_validate({"protocol": self.protocol, "host": self.server.host, "tls": self.server.tls,
-                                          "port": self.server.ports[self.protocol], "username": self.server.user,
-                                          "password": {"env": "P"},
-                                          **({"caFile": self.server.ca_file} if self.server.ca_file else {})})
+        spec = SourceSpec.model_validate(
+            {
+                "protocol": self.protocol,
+                "host": self.server.host,
+                "tls": self.server.tls,
+                "port": self.server.ports[self.protocol],
+                "username": self.server.user,
+                "password": {"env": "P"},
+                **({"caFile": self.server.ca_file} if self.server.ca_file else {}),
+            }
+        )
         opened = open_imap if self.protocol == "imap" else open_pop3
         fate = Fate()
         self.ledger.fate = fate
-        task = Task("sales", mode, 100, 1 << 20, everything_to("a@here"))  # type: ignore[arg-type]  # a mode
-        return Session(task, opened(spec, Secret(password or self.server.password), Limits()),
-                       MemoryDestination(self.mailboxes, fate), self.ledger, Helm(),
-                       lambda: datetime(2026, 1, 1, tzinfo=UTC)).run()
+        # a mode
+        task = Task("sales", mode, 100, 1 << 20, everything_to("a@here"))  # type: ignore[arg-type]
+        return Session(
+            task,
+            opened(spec, Secret(password or self.server.password), Limits()),
+            MemoryDestination(self.mailboxes, fate),
+            self.ledger,
+            Helm(),
+            lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        ).run()
 
     @property
     def bodies(self) -> list[bytes]:
@@ -68,7 +94,9 @@ def test_everything_is_collected_once(server: Server, protocol: str, mode: str) 
         Collected(server, protocol).session("all-delete")
 
 
-@pytest.mark.parametrize("server", [Cyrus, Mailutils], indirect=True)  # Courier's programs run behind the login here
+@pytest.mark.parametrize(
+    "server", [Cyrus, Mailutils], indirect=True
+)  # Courier's programs run behind the login here
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
 def test_a_wrong_password_is_refused(server: Server, protocol: str) -> None:
     report = Collected(server, protocol).session("new-keep", "wrong")

@@ -1,8 +1,9 @@
 """Twisted's IMAP4 and POP3 servers over one Maildir, for tests; run by the Python that has Twisted.
 
-    python twisted_mail.py MAILDIR USER PASSWORD IMAP-PORT POP3-PORT
+python twisted_mail.py MAILDIR USER PASSWORD IMAP-PORT POP3-PORT
 """
-# mypy: disable-error-code="import-not-found, misc, no-untyped-def, no-untyped-call, type-arg, unused-ignore"
+# mypy: disable-error-code="import-not-found, misc, no-untyped-def, no-untyped-call, type-arg,
+# unused-ignore"
 
 from __future__ import annotations
 
@@ -38,9 +39,14 @@ class Message:
         return "27-Nov-2026 10:00:00 +0000"
 
     def getHeaders(self, negate, *names):
-        wanted = {name.decode().lower() if isinstance(name, bytes) else name.lower() for name in names}
-        return {name.lower(): value for name, value in message_from_bytes(self.text).items()
-                if (name.lower() in wanted) != bool(negate)}
+        wanted = {
+            name.decode().lower() if isinstance(name, bytes) else name.lower() for name in names
+        }
+        return {
+            name.lower(): value
+            for name, value in message_from_bytes(self.text).items()
+            if (name.lower() in wanted) != bool(negate)
+        }
 
     def getBodyFile(self):
         return io.BytesIO(self.text.partition(b"\r\n\r\n")[2])
@@ -66,10 +72,15 @@ class Inbox:
     flags: ClassVar[dict[str, set[str]]] = {}
 
     def __init__(self) -> None:
-        paths = sorted([*(MAILDIR / "new").iterdir(), *(MAILDIR / "cur").iterdir()], key=lambda path: path.name)
+        paths = sorted(
+            [*(MAILDIR / "new").iterdir(), *(MAILDIR / "cur").iterdir()], key=lambda path: path.name
+        )
         for path in paths:
             self.uids.setdefault(path.name, len(self.uids) + 1)
-        self.messages = [Message(path, self.uids[path.name], self.flags.setdefault(path.name, set())) for path in paths]
+        self.messages = [
+            Message(path, self.uids[path.name], self.flags.setdefault(path.name, set()))
+            for path in paths
+        ]
 
     def getFlags(self):
         return ["\\Seen", "\\Deleted"]
@@ -111,9 +122,16 @@ class Inbox:
         return None
 
     def _chosen(self, messages, uid):
-        messages.last = max((message.uid for message in self.messages), default=1) if uid else len(self.messages)
-        return [(number, message) for number, message in enumerate(self.messages, 1)
-                if (message.uid if uid else number) in messages]
+        messages.last = (
+            max((message.uid for message in self.messages), default=1)
+            if uid
+            else len(self.messages)
+        )
+        return [
+            (number, message)
+            for number, message in enumerate(self.messages, 1)
+            if (message.uid if uid else number) in messages
+        ]
 
     def fetch(self, messages, uid):
         return self._chosen(messages, uid)
@@ -158,7 +176,10 @@ class Maildrop:
     def listMessages(self, index=None):
         if index is not None:
             return 0 if index in self.deleted else len(self._text(index))
-        return [0 if number in self.deleted else len(self._text(number)) for number in range(len(self.paths))]
+        return [
+            0 if number in self.deleted else len(self._text(number))
+            for number in range(len(self.paths))
+        ]
 
     def getMessage(self, index):
         return io.BytesIO(self._text(index))

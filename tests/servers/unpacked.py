@@ -1,7 +1,8 @@
-"""Real servers that Debian lets nobody install beside Dovecot: Courier, Cyrus and GNU mailutils, private, on loopback.
+"""Real servers that Debian lets nobody install beside Dovecot: Courier, Cyrus and GNU mailutils,
+private, on loopback.
 
-`scripts/unpack-servers` (a part of `make test`) puts their programs below .servers/. Each is a context manager with
-`port(protocol)`, `user`, `password` and `deliver`, and holds one mailbox.
+`scripts/unpack-servers` (a part of `make test`) puts their programs below .servers/. Each is a
+context manager with `port(protocol)`, `user`, `password` and `deliver`, and holds one mailbox.
 """
 
 from __future__ import annotations
@@ -67,8 +68,12 @@ class Server:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
         for process in self._started:
             process.send_signal(signal.SIGTERM)
@@ -87,8 +92,15 @@ class Server:
 
     def run(self, *arguments: str, **more: str) -> None:
         with (self.directory / "log").open("ab") as log:
-            self._started.append(subprocess.Popen(arguments, env=environment(**more), stdout=log,
-                                                  stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL))
+            self._started.append(
+                subprocess.Popen(
+                    arguments,
+                    env=environment(**more),
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                )
+            )
 
     def _await(self, port: int) -> None:
         until = time.monotonic() + _PATIENCE
@@ -97,13 +109,15 @@ class Server:
                 with socket.create_connection((HOST, port), 1):
                     return
             except OSError:
-                assert time.monotonic() < until, (self.directory / "log").read_text(errors="replace")
+                assert time.monotonic() < until, (self.directory / "log").read_text(
+                    errors="replace"
+                )
                 time.sleep(0.02)
 
 
 class Courier(Server):
-    """Courier's programs as they run behind its login: the mailbox is open at once (PREAUTH), and by POP3 a few lines
-    of ours take the login."""
+    """Courier's programs as they run behind its login: the mailbox is open at once (PREAUTH), and
+    by POP3 a few lines of ours take the login."""
 
     def start(self) -> None:
         self.maildir = self.directory / "Maildir"
@@ -138,9 +152,17 @@ class Courier(Server):
                 return
             name = "usr/bin/imapd" if protocol == "imap" else "usr/lib/courier/courier/courierpop3d"
             capability = "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE IDLE"
-            subprocess.run([program(name), str(self.maildir)], stdin=client.fileno(), stdout=client.fileno(),
-                           stderr=subprocess.DEVNULL, cwd=self.directory, check=False,
-                           env=environment(AUTHENTICATED=self.user, AUTHADDR=self.user, IMAP_CAPABILITY=capability))
+            subprocess.run(
+                [program(name), str(self.maildir)],
+                stdin=client.fileno(),
+                stdout=client.fileno(),
+                stderr=subprocess.DEVNULL,
+                cwd=self.directory,
+                check=False,
+                env=environment(
+                    AUTHENTICATED=self.user, AUTHADDR=self.user, IMAP_CAPABILITY=capability
+                ),
+            )
 
     def _logged_in(self, client: socket.socket) -> bool:
         """PASS is answered by Courier."""
@@ -151,14 +173,18 @@ class Courier(Server):
                 received = client.recv(4096)
                 if not received:
                     return False
-                reply = b"-ERR Invalid command.\r\n" if received.startswith(b"CAPA") else b"+OK Password required.\r\n"
+                reply = (
+                    b"-ERR Invalid command.\r\n"
+                    if received.startswith(b"CAPA")
+                    else b"+OK Password required.\r\n"
+                )
             return True
         return False
 
 
 class Mailutils(Server):
-    """GNU mailutils over an mbox, with TLS. It offers SCRAM, which no user of a password file can log in with, and its
-    completion of AUTHENTICATE ends with a lone LF."""
+    """GNU mailutils over an mbox, with TLS. It offers SCRAM, which no user of a password file can
+    log in with, and its completion of AUTHENTICATE ends with a lone LF."""
 
     user = "me@example.org"
     tls = "implicit"
@@ -180,9 +206,12 @@ logging {{ syslog no; }};
         for path in (home, self.directory / "domains"):
             path.mkdir()
         owner = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-        encrypted = subprocess.run(["openssl", "passwd", "-1", PASSWORD], check=True, capture_output=True, text=True)
+        encrypted = subprocess.run(
+            ["openssl", "passwd", "-1", PASSWORD], check=True, capture_output=True, text=True
+        )
         (self.directory / "domains" / "example.org").write_text(
-            f"me:{encrypted.stdout.strip()}:{owner.pw_uid}:{owner.pw_gid}:Me:{home}:/bin/sh\n")
+            f"me:{encrypted.stdout.strip()}:{owner.pw_uid}:{owner.pw_gid}:Me:{home}:/bin/sh\n"
+        )
         authority = Authority(self.directory)
         self.ca_file = authority.ca_file
         issued = authority.issue(HOST, "127.0.0.1")
@@ -196,17 +225,23 @@ logging {{ syslog no; }};
                 os.chown(path, owner.pw_uid, owner.pw_gid)
         for protocol, name in (("imap", "imap4d"), ("pop3", "pop3d")):
             configuration = self.directory / f"{name}.conf"
-            configuration.write_text(self._CONFIGURATION.format(port=self.ports[protocol], directory=self.directory))
+            configuration.write_text(
+                self._CONFIGURATION.format(port=self.ports[protocol], directory=self.directory)
+            )
             self.run(program(f"usr/sbin/{name}"), "--no-config", f"--config-file={configuration}")
 
     def deliver(self, text: bytes) -> None:
         with self.mbox.open("ab") as mbox:
-            mbox.write(b"From a@b.example Fri Nov 27 10:00:00 2026\n" + text.replace(b"\r\n", b"\n") + b"\n")
+            mbox.write(
+                b"From a@b.example Fri Nov 27 10:00:00 2026\n"
+                + text.replace(b"\r\n", b"\n")
+                + b"\n"
+            )
 
 
 class Cyrus(Server):
-    """Cyrus, whole: its master, with the password in a sasldb. It never runs as root, and so from a copy: a checkout
-    may lie where only root may look."""
+    """Cyrus, whole: its master, with the password in a sasldb. It never runs as root, and so from a
+    copy: a checkout may lie where only root may look."""
 
     def start(self) -> None:
         owner = "nobody" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
@@ -242,16 +277,40 @@ cyrus_user: {owner}
         services = "\n".join(
             f'  {protocol} cmd="{copies / name} -C {self.directory}/imapd.conf" '
             f'listen="{HOST}:{self.ports[protocol]}" prefork=0 proto=tcp4'
-            for protocol, name in (("imap", "imapd"), ("pop3", "pop3d")))
-        (self.directory / "cyrus.conf").write_text(f"START {{\n}}\nSERVICES {{\n{services}\n}}\nEVENTS {{\n}}\n")
-        subprocess.run(["/usr/sbin/saslpasswd2", "-p", "-c", "-f", str(self.directory / "sasldb2"), "-u",
-                        socket.gethostname(), self.user], input=PASSWORD.encode(), check=True)
+            for protocol, name in (("imap", "imapd"), ("pop3", "pop3d"))
+        )
+        (self.directory / "cyrus.conf").write_text(
+            f"START {{\n}}\nSERVICES {{\n{services}\n}}\nEVENTS {{\n}}\n"
+        )
+        subprocess.run(
+            [
+                "/usr/sbin/saslpasswd2",
+                "-p",
+                "-c",
+                "-f",
+                str(self.directory / "sasldb2"),
+                "-u",
+                socket.gethostname(),
+                self.user,
+            ],
+            input=PASSWORD.encode(),
+            check=True,
+        )
         if os.getuid() == 0:
             for path in (self.directory, *self.directory.rglob("*")):
                 shutil.chown(path, owner)
-        self.run(str(copies / "master"), "-C", f"{self.directory}/imapd.conf", "-M",
-                 f"{self.directory}/cyrus.conf", "-p", f"{self.directory}/pid", "-D", CYRUS_USER=owner,
-                 LD_LIBRARY_PATH=str(libraries))
+        self.run(
+            str(copies / "master"),
+            "-C",
+            f"{self.directory}/imapd.conf",
+            "-M",
+            f"{self.directory}/cyrus.conf",
+            "-p",
+            f"{self.directory}/pid",
+            "-D",
+            CYRUS_USER=owner,
+            LD_LIBRARY_PATH=str(libraries),
+        )
 
     def deliver(self, text: bytes) -> None:
         with imaplib.IMAP4(HOST, self.ports["imap"]) as client:

@@ -1,1 +1,2 @@
-"""Random faults while mail flows; at the end every message must have arrived exactly once. `make soak`."""
+"""Random faults while mail flows; at the end every message must have arrived exactly once. `make
+soak`."""

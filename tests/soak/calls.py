@@ -30,11 +30,31 @@ FAILURES = (
 def failing(pid: int, chance: random.Random, meanwhile: Callable[[], None]) -> str:
     """While `meanwhile` goes on, every so many of some kind of call fail. Which."""
     calls, errors = chance.choice(FAILURES)
-    error, first, every = chance.choice(errors), chance.randrange(1, 20), chance.choice((1, 3, 10, 40))
+    error, first, every = (
+        chance.choice(errors),
+        chance.randrange(1, 20),
+        chance.choice((1, 3, 10, 40)),
+    )
     with subprocess.Popen(
-            ["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(pid), "-e", "signal=none", "-e", f"trace={calls}",
-             "-e", f"inject={calls}:error={error}:when={first}+{every}"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as tracing:
+        [
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-p",
+            str(pid),
+            "-e",
+            "signal=none",
+            "-e",
+            f"trace={calls}",
+            "-e",
+            f"inject={calls}:error={error}:when={first}+{every}",
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as tracing:
         try:
             meanwhile()
         finally:

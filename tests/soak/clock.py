@@ -8,7 +8,8 @@ MISSING = "moving the program's clock needs libfaketime: apt-get install libfake
 
 
 class Clock:
-    """`environment` gives a program this clock. Timers, and the times of files, stay the machine's."""
+    """`environment` gives a program this clock. Timers, and the times of files, stay the
+    machine's."""
 
     def __init__(self, path: Path) -> None:
         library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -16,9 +17,14 @@ class Clock:
             raise RuntimeError(MISSING)
         self._path = path
         self.move(0)
-        self.environment = {"LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(path), "NO_FAKE_STAT": "1",
-                            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_CACHE_DURATION": "1",
-                            "FAKETIME_DISABLE_SHM": "1"}
+        self.environment = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(path),
+            "NO_FAKE_STAT": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DISABLE_SHM": "1",
+        }
 
     def move(self, seconds: int) -> None:
         """So far from the machine's clock."""

@@ -21,16 +21,47 @@ from tests.soak.clock import Clock
 from tests.soak.program import Program
 from tests.soak.proxy import Proxy
 
-WEIGHTS = {"cut": 8, "calls": 8, "kill": 4, "slow": 3, "silent": 3, "refuse": 3, "freeze": 3, "full": 4, "inodes": 2,
-           "immutable": 3, "unmounted": 2, "covered": 2, "readonly": 1, "clock": 4, "terminate": 2, "reload": 2,
-           "restart": 2, "crash": 2, "recreate": 3, "power": 2, "second": 1}
+WEIGHTS = {
+    "cut": 8,
+    "calls": 8,
+    "kill": 4,
+    "slow": 3,
+    "silent": 3,
+    "refuse": 3,
+    "freeze": 3,
+    "full": 4,
+    "inodes": 2,
+    "immutable": 3,
+    "unmounted": 2,
+    "covered": 2,
+    "readonly": 1,
+    "clock": 4,
+    "terminate": 2,
+    "reload": 2,
+    "restart": 2,
+    "crash": 2,
+    "recreate": 3,
+    "power": 2,
+    "second": 1,
+}
 _HOUR, _DAY = 3600, 86_400
-_JUMPS = (-_HOUR, _HOUR, -7 * _HOUR, 13 * _HOUR, -40 * _DAY, 2 * _DAY, 40 * _DAY, -1100 * _DAY, 1100 * _DAY)
+_JUMPS = (
+    -_HOUR,
+    _HOUR,
+    -7 * _HOUR,
+    13 * _HOUR,
+    -40 * _DAY,
+    2 * _DAY,
+    40 * _DAY,
+    -1100 * _DAY,
+    1100 * _DAY,
+)
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What can be made to fail. `sending` is held while mail is put into a mailbox of one of the `users`."""
+    """What can be made to fail. `sending` is held while mail is put into a mailbox of one of the
+    `users`."""
 
     program: Program
     dovecot: Dovecot
@@ -43,8 +74,8 @@ class Surroundings:
 
 
 class Faults:
-    """`strike` does one at random and mends it before it returns; `struck` counts them, `wrong` says what the program
-    did of it that it must not."""
+    """`strike` does one at random and mends it before it returns; `struck` counts them, `wrong`
+    says what the program did of it that it must not."""
 
     def __init__(self, around: Surroundings, chance: random.Random, longest: float) -> None:
         """`longest`: seconds that a fault lasts."""
@@ -61,7 +92,9 @@ class Faults:
         [name] = [name] if name else self._chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
         self.struck[name] += 1
         self._program.note(name)
-        getattr(self, f"_{name}")(lambda: pause(self._chance.uniform(self._longest / 6, self._longest)))
+        getattr(self, f"_{name}")(
+            lambda: pause(self._chance.uniform(self._longest / 6, self._longest))
+        )
         self._program.ensure_running()
 
     # -- the network
@@ -97,7 +130,8 @@ class Faults:
             self._dovecot.restart(how=signal.SIGKILL)
 
     def _recreate(self, wait: Callable[[], None]) -> None:
-        """While the server is down, a few mailboxes are made anew with the same mail, or numbered anew."""
+        """While the server is down, a few mailboxes are made anew with the same mail, or numbered
+        anew."""
         chosen = self._chance.sample(self._users, 3)
         anew = self._chance.choice([recreated, new_validity])
         with self._sending:
@@ -172,8 +206,14 @@ class Faults:
         crowd.rmdir()
 
     def _immutable(self, wait: Callable[[], None]) -> None:
-        found = [self._state.mounted, *self._state.mounted.glob("state"), *self._state.mounted.glob("state/ledger*"),
-                 self._mail.mounted, *self._mail.mounted.glob("*"), *self._mail.mounted.glob("*/*/*")]
+        found = [
+            self._state.mounted,
+            *self._state.mounted.glob("state"),
+            *self._state.mounted.glob("state/ledger*"),
+            self._mail.mounted,
+            *self._mail.mounted.glob("*"),
+            *self._mail.mounted.glob("*/*/*"),
+        ]
         victims = self._chance.sample(found, min(len(found), self._chance.choice((1, 1, 20))))
         subprocess.run(["chattr", "+i", *victims], check=False, stderr=subprocess.DEVNULL)
         wait()

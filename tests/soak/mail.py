@@ -19,7 +19,8 @@ _COLLECTOR_ID = re.compile(rb"^X-Collector-Id: (.*)$", re.MULTILINE)
 
 @dataclass
 class Account:
-    """`sent`: what was put into its mailbox, by the number of the message: its size and its digest."""
+    """`sent`: what was put into its mailbox, by the number of the message: its size and its
+    digest."""
 
     name: str
     protocol: str
@@ -45,13 +46,16 @@ class Account:
 
     def send(self, dovecot: Dovecot, numbers: range, chance: random.Random) -> None:
         letters = [letter(number, chance) for number in numbers]
-        self.sent.update({number: _seal(mail) for number, mail in zip(numbers, letters, strict=True)})
+        self.sent.update(
+            {number: _seal(mail) for number, mail in zip(numbers, letters, strict=True)}
+        )
         dovecot.deliver(self.user, letters)
 
 
 @dataclass
 class Arrived:
-    """`copies` by the number of the message, `ids` that came with them; `strange`: what was never sent like that."""
+    """`copies` by the number of the message, `ids` that came with them; `strange`: what was never
+    sent like that."""
 
     copies: Counter[int] = field(default_factory=Counter)
     ids: dict[int, set[bytes]] = field(default_factory=dict)
@@ -73,9 +77,16 @@ class Arrived:
 
 def accounts(count: int) -> list[Account]:
     """Every mode by both protocols, with TLS for every third; one of four into LMTP."""
-    return [Account(f"c{number:02}", ("imap", "pop3")[number % 2], ("none", "none", "implicit")[number // 2 % 3],
-                    MODES[(number // 2 + number // 6) % len(MODES)], "lmtp" if number // 2 % 4 == 3 else "maildir")
-            for number in range(count)]
+    return [
+        Account(
+            f"c{number:02}",
+            ("imap", "pop3")[number % 2],
+            ("none", "none", "implicit")[number // 2 % 3],
+            MODES[(number // 2 + number // 6) % len(MODES)],
+            "lmtp" if number // 2 % 4 == 3 else "maildir",
+        )
+        for number in range(count)
+    ]
 
 
 def letter(number: int, chance: random.Random) -> bytes:

@@ -1,4 +1,5 @@
-"""What people do meanwhile: a mail program reads and moves what was delivered, an author edits manifests."""
+"""What people do meanwhile: a mail program reads and moves what was delivered, an author edits
+manifests."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ spec: {{lmtp: {{host: 127.0.0.1, port: {port}}}}}
 
 
 class Reader:
-    """Moves what it finds in `new` to `cur`, in every second Maildir, as mail programs do when they show it."""
+    """Moves what it finds in `new` to `cur`, in every second Maildir, as mail programs do when they
+    show it."""
 
     def __init__(self, maildirs: Sequence[Path]) -> None:
         self._maildirs = maildirs
@@ -38,12 +40,23 @@ class Reader:
 
 
 class Author:
-    """Writes a manifest for each account, and changes them all the time; the last state is as the first."""
+    """Writes a manifest for each account, and changes them all the time; the last state is as the
+    first."""
 
-    def __init__(self, directory: Path, accounts: Sequence[Account], chance: random.Random,
-                 text: Callable[[Account, str, str, int, bool], str]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        accounts: Sequence[Account],
+        chance: random.Random,
+        text: Callable[[Account, str, str, int, bool], str],
+    ) -> None:
         """`text` of a manifest: account, name, title, limit, enabled."""
-        self._directory, self._accounts, self._chance, self._text = directory, accounts, chance, text
+        self._directory, self._accounts, self._chance, self._text = (
+            directory,
+            accounts,
+            chance,
+            text,
+        )
         self.edits: Counter[str] = Counter()
 
     def declare(self) -> None:
@@ -52,14 +65,31 @@ class Author:
 
     def turn(self, pause: Callable[[float], None]) -> None:
         account = self._chance.choice(self._accounts)
-        edit = self._chance.choice((self._comment, self._limit, self._break, self._disable, self._remove, self._move,
-                                    self._rename, self._vanish))
+        edit = self._chance.choice(
+            (
+                self._comment,
+                self._limit,
+                self._break,
+                self._disable,
+                self._remove,
+                self._move,
+                self._rename,
+                self._vanish,
+            )
+        )
         self.edits[edit.__name__.strip("_")] += 1
         edit(account, lambda: pause(self._chance.uniform(0.1, 4)))
         self._write(account)
 
-    def _write(self, account: Account, *, name: str = "", title: str = "Storm", limit: int = 100,
-               enabled: bool = True) -> None:
+    def _write(
+        self,
+        account: Account,
+        *,
+        name: str = "",
+        title: str = "Storm",
+        limit: int = 100,
+        enabled: bool = True,
+    ) -> None:
         self._put(account, self._text(account, name or account.name, title, limit, enabled))
 
     def _put(self, account: Account, text: str) -> None:

@@ -38,8 +38,13 @@ class Program:
         if self._process is None:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    self._deployment.command("run", str(self._deployment.manifests)), stdin=subprocess.DEVNULL,
-                    stdout=log, stderr=log, cwd=self.log.parent, env=self._environment)
+                    self._deployment.command("run", str(self._deployment.manifests)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self.log.parent,
+                    env=self._environment,
+                )
         return self._process.pid
 
     def await_ready(self) -> None:
@@ -80,8 +85,14 @@ class Program:
 
     def second(self) -> int:
         """Another one over the same state directory; its exit code."""
-        return subprocess.run(self._deployment.command("run", str(self._deployment.manifests)), check=False, timeout=60,
-                              stdin=subprocess.DEVNULL, capture_output=True, cwd=self.log.parent).returncode
+        return subprocess.run(
+            self._deployment.command("run", str(self._deployment.manifests)),
+            check=False,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=self.log.parent,
+        ).returncode
 
     def _note_memory(self, pid: int) -> None:
         with contextlib.suppress(OSError):

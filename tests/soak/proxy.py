@@ -15,9 +15,10 @@ _DROP = 64
 
 
 class Proxy:
-    """Listens on `port` and passes on to the port that `target` names at that moment. Of each hundred connections
-    `fragile` are cut after some octets, be it in the greeting, be it after a hundred thousand. `refusing`, `slow` and
-    `silent` hold for every connection while they are set."""
+    """Listens on `port` and passes on to the port that `target` names at that moment. Of each
+    hundred connections `fragile` are cut after some octets, be it in the greeting, be it after a
+    hundred thousand. `refusing`, `slow` and `silent` hold for every connection while they are set.
+    """
 
     def __init__(self, target: Callable[[], int], chance: random.Random, fragile: int) -> None:
         self._target = target
@@ -30,13 +31,19 @@ class Proxy:
         self.cuts = 0
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="proxy", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve()), name="proxy", daemon=True
+        )
         self._thread.start()
         assert self._ready.wait(10)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(10)
 
@@ -76,15 +83,23 @@ class Proxy:
             return
         pair = {writer, there}
         self._open |= pair
-        budget = int(10 ** self._chance.uniform(1.5, 5)) if self._chance.randrange(100) < self._fragile else 1 << 62
+        budget = (
+            int(10 ** self._chance.uniform(1.5, 5))
+            if self._chance.randrange(100) < self._fragile
+            else 1 << 62
+        )
         try:
-            await asyncio.gather(self._pump(reader, there, 1 << 62), self._pump(there_reader, writer, budget))
+            await asyncio.gather(
+                self._pump(reader, there, 1 << 62), self._pump(there_reader, writer, budget)
+            )
         finally:
             self._open -= pair
             for each in pair:
                 each.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: int) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: int
+    ) -> None:
         """Until the end, or until so many octets were passed on."""
         try:
             while data := await reader.read(min(_DROP if self.slow else _PIECE, budget)):

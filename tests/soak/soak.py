@@ -1,4 +1,5 @@
-"""Everything together: mailboxes, mail that keeps coming, a daemon that collects it, people, and faults."""
+"""Everything together: mailboxes, mail that keeps coming, a daemon that collects it, people, and
+faults."""
 
 from __future__ import annotations
 
@@ -86,16 +87,34 @@ class Result:
 
     @property
     def clean(self) -> bool:
-        return not (self.lost or self.doubled or self.other_ids or self.strange or self.kept_wrongly or self.wrong)
+        return not (
+            self.lost
+            or self.doubled
+            or self.other_ids
+            or self.strange
+            or self.kept_wrongly
+            or self.wrong
+        )
 
 
 class Soak:
-    """`rate` messages a second for `seconds`; the same `seed` means the same faults, at much the same times."""
+    """`rate` messages a second for `seconds`; the same `seed` means the same faults, at much the
+    same times."""
 
-    def __init__(self, seconds: float, seed: int, *, mailboxes: int = 48, rate: float = 20, fault_every: float = 2,
-                 kinds: Sequence[str] = (), fragile: int = 10, log: Path | None = None) -> None:
-        """`kinds`: these alone, each once even where `seconds` are over before. `fragile` of a hundred connections
-        break. `log`: of the program, and of the faults."""
+    def __init__(
+        self,
+        seconds: float,
+        seed: int,
+        *,
+        mailboxes: int = 48,
+        rate: float = 20,
+        fault_every: float = 2,
+        kinds: Sequence[str] = (),
+        fragile: int = 10,
+        log: Path | None = None,
+    ) -> None:
+        """`kinds`: these alone, each once even where `seconds` are over before. `fragile` of a
+        hundred connections break. `log`: of the program, and of the faults."""
         self._seconds, self._rate, self._fault_every = seconds, rate, fault_every
         self._kinds, self._fragile, self._log = kinds, fragile, log
         self._chance = random.Random(seed)
@@ -110,21 +129,36 @@ class Soak:
             messages = int(max(self._seconds, 100) * self._rate)
             state = stack.enter_context(Disk(mebibytes=64 + messages // 200))
             mail = stack.enter_context(Disk(mebibytes=64 + messages // 80, inodes=messages + 4000))
-            self._proxies = {name: stack.enter_context(Proxy(self._port(name), self._another_chance(), self._fragile))
-                             for name in PORTS}
+            self._proxies = {
+                name: stack.enter_context(
+                    Proxy(self._port(name), self._another_chance(), self._fragile)
+                )
+                for name in PORTS
+            }
             self._deployment = Deployment(directory / "deployment", self._dovecot)
             self._deployment.state = state.mounted / "state"
             (self._deployment.root / "mail").symlink_to(mail.mounted)
             clock = Clock(directory / "clock")
             program = Program(self._deployment, self._log or directory / "log", clock.environment)
-            author = Author(self._deployment.manifests, self._accounts, self._another_chance(), self._manifest)
-            self._deployment.write("destination", DESTINATIONS.format(mail=self._deployment.root / "mail",
-                                                                      port=self._proxies["lmtp"].port))
+            author = Author(
+                self._deployment.manifests, self._accounts, self._another_chance(), self._manifest
+            )
+            self._deployment.write(
+                "destination",
+                DESTINATIONS.format(
+                    mail=self._deployment.root / "mail", port=self._proxies["lmtp"].port
+                ),
+            )
             author.declare()
             reader = Reader([self._maildir(account) for account in self._accounts[::2]])
             users = [account.user for account in self._accounts]
-            faults = Faults(Surroundings(program, self._dovecot, state, mail, clock, self._proxies, users,
-                                         self._sending), self._chance, longest=1.5 * self._fault_every)
+            faults = Faults(
+                Surroundings(
+                    program, self._dovecot, state, mail, clock, self._proxies, users, self._sending
+                ),
+                self._chance,
+                longest=1.5 * self._fault_every,
+            )
             state.sync()
             mail.sync()
             program.ensure_running()
@@ -137,7 +171,11 @@ class Soak:
             self._count()
             result = self.result
             result.struck, result.calls, result.wrong, result.edits = (
-                faults.struck, faults.calls, faults.wrong, author.edits)
+                faults.struck,
+                faults.calls,
+                faults.wrong,
+                author.edits,
+            )
             result.connections = sum(proxy.connections for proxy in self._proxies.values())
             result.cuts = sum(proxy.cuts for proxy in self._proxies.values())
             result.ended, result.peak = program.ended, program.peak
@@ -154,9 +192,15 @@ class Soak:
 
     def _manifest(self, account: Account, name: str, title: str, limit: int, enabled: bool) -> str:
         return _MANIFEST.format(
-            account=account, name=name, title=title, enabled=str(enabled).lower(), limit=limit,
-            port=self._proxies[account.port].port, secret=self._deployment.secret,
-            ca=f"caFile: {self._dovecot.ca_file}" if account.tls == "implicit" else "")
+            account=account,
+            name=name,
+            title=title,
+            enabled=str(enabled).lower(),
+            limit=limit,
+            port=self._proxies[account.port].port,
+            secret=self._deployment.secret,
+            ca=f"caFile: {self._dovecot.ca_file}" if account.tls == "implicit" else "",
+        )
 
     # -- the storm
 
@@ -179,8 +223,11 @@ class Soak:
             pause(author_chance.uniform(0, 4 * self._fault_every))
 
         chance, author_chance = self._another_chance(), self._another_chance()
-        with again_and_again(send, over, "sender"), again_and_again(read, over, "reader"), \
-                again_and_again(edit, over, "author"):
+        with (
+            again_and_again(send, over, "sender"),
+            again_and_again(read, over, "reader"),
+            again_and_again(edit, over, "author"),
+        ):
             self._strike(faults)
         self.result.amid = sum(self._arrived(account).copies.total() for account in self._accounts)
         for proxy in self._proxies.values():
@@ -199,7 +246,10 @@ class Soak:
         kinds = list(self._kinds or WEIGHTS)
         self._chance.shuffle(kinds)
         end = time.monotonic() + self._seconds
-        for kind in chain(kinds, iter(lambda: self._chance.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0], None)):
+        for kind in chain(
+            kinds,
+            iter(lambda: self._chance.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0], None),
+        ):
             if time.monotonic() > end and len(faults.struck) == len(kinds):
                 return
             time.sleep(self._chance.uniform(0, 2 * self._fault_every))
@@ -213,8 +263,11 @@ class Soak:
         told = False
         while (passed := time.monotonic() - began) < PATIENCE:
             program.ensure_running()
-            missing = [account for account in self._accounts
-                       if len(self._arrived(account).copies) < len(account.sent)]
+            missing = [
+                account
+                for account in self._accounts
+                if len(self._arrived(account).copies) < len(account.sent)
+            ]
             if not missing:
                 self.result.soon = passed
                 return
@@ -225,8 +278,11 @@ class Soak:
 
     def _excuses(self, missing: Sequence[Account]) -> dict[str, str]:
         shown = self._deployment.get()
-        return {account.name: f"{account}: {len(self._arrived(account).copies)} of {len(account.sent)}; "
-                              + _told(shown.get(account.name)) for account in missing}
+        return {
+            account.name: f"{account}: {len(self._arrived(account).copies)} of {len(account.sent)}; "
+            + _told(shown.get(account.name))
+            for account in missing
+        }
 
     def _settle(self) -> None:
         """Sessions without faults until nothing is left to do."""
@@ -234,14 +290,21 @@ class Soak:
             done = self._deployment.run("run", str(self._deployment.manifests), "--once", code=None)
             shown = self._deployment.get().values()
             if done.returncode == 0 and not any(
-                    session[what] for each in shown for session in [each["status"]["lastSession"]]
-                    for what in ("left", "failed", "parked", "collected")):
+                session[what]
+                for each in shown
+                for session in [each["status"]["lastSession"]]
+                for what in ("left", "failed", "parked", "collected")
+            ):
                 return
         raise AssertionError(f"it does not come to rest:\n{done.stderr[-3000:]}")
 
     def _arrived(self, account: Account) -> Arrived:
         arrived = Arrived()
-        box = self._dovecot.maildir(account.recipient) if account.target == "lmtp" else self._maildir(account)
+        box = (
+            self._dovecot.maildir(account.recipient)
+            if account.target == "lmtp"
+            else self._maildir(account)
+        )
         for part in ("new", "cur"):
             for path in box.glob(f"{part}/*"):
                 arrived.add(account, path.read_bytes())
@@ -263,14 +326,21 @@ class Soak:
             expected = len(account.sent) if account.mode == "new-keep" else 0
             result.kept_wrongly += abs(len(self._dovecot.messages(account.user)) - expected)
             before = result.by_kind.get(str(account), (0, 0, 0))
-            result.by_kind[str(account)] = (before[0] + len(account.sent), before[1] + lost, before[2] + again)
+            result.by_kind[str(account)] = (
+                before[0] + len(account.sent),
+                before[1] + lost,
+                before[2] + again,
+            )
 
 
 def _told(collector: dict[str, Any] | None) -> str:
     if collector is None:
         return "not declared"
     status = collector["status"]
-    said = [f"{each['type']} {each['status']} {each['reason']}: {each['message']}" for each in status["conditions"]]
+    said = [
+        f"{each['type']} {each['status']} {each['reason']}: {each['message']}"
+        for each in status["conditions"]
+    ]
     return f"{'; '.join(said)}; next {status['nextSession']}; last {status['lastSession']}"
 
 
@@ -279,15 +349,24 @@ def table(result: Result, seconds: float) -> Iterator[str]:
     for kind, (sent, lost, again) in sorted(result.by_kind.items()):
         yield f"{kind:26} {sent:7} {lost:5} {again:7}"
     yield f"{'together':26} {result.sent:7} {result.lost:5} {result.doubled + result.again:7}"
-    yield (f"doubled in Maildirs {result.doubled}, by LMTP {result.again}, {result.other_ids} of them with another "
-           f"X-Collector-Id; not as sent {result.strange}, wrong on the server {result.kept_wrongly}")
+    yield (
+        f"doubled in Maildirs {result.doubled}, by LMTP {result.again}, {result.other_ids} of them with another "
+        f"X-Collector-Id; not as sent {result.strange}, wrong on the server {result.kept_wrongly}"
+    )
     yield f"{result.amid} arrived amid the faults, everything " + (
-        f"{result.soon:.0f} s after the last" if result.soon is not None else "not within ten minutes of the last")
+        f"{result.soon:.0f} s after the last"
+        if result.soon is not None
+        else "not within ten minutes of the last"
+    )
     yield from (f"after {SOON:.0f} s, {name} {told}" for name, told in result.late.items())
     yield ""
-    yield (f"{seconds:.0f} s, seed {result.seed}; {result.connections} connections, {result.cuts} of them cut; "
-           f"at rest in round {result.rounds}")
+    yield (
+        f"{seconds:.0f} s, seed {result.seed}; {result.connections} connections, {result.cuts} of them cut; "
+        f"at rest in round {result.rounds}"
+    )
     for what in ("struck", "calls", "edits"):
-        yield f"{what}: " + ", ".join(f"{name} {count}" for name, count in getattr(result, what).most_common())
+        yield f"{what}: " + ", ".join(
+            f"{name} {count}" for name, count in getattr(result, what).most_common()
+        )
     yield f"the daemon ended by itself with {Counter(result.ended)}, held {result.peak // 1024} MiB at most"
     yield from result.wrong

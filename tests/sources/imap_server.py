@@ -1,4 +1,5 @@
-"""A scripted IMAP server that behaves, but for what a test tells it to say; and a source for any server."""
+"""A scripted IMAP server that behaves, but for what a test tells it to say; and a source for any
+server."""
 
 from __future__ import annotations
 
@@ -15,9 +16,14 @@ from tests.servers.scripted import Client, Script, Scripted
 
 PASSWORD = "pa$$word"
 GREETING = b"* OK ready\r\n"
-BODIES = {1: b"Subject: one\r\n\r\nfirst\r\n", 2: b"Subject: two\r\n\r\nsecond\r\n", 5: b"Subject: five\r\n\r\nend\r\n"}
+BODIES = {
+    1: b"Subject: one\r\n\r\nfirst\r\n",
+    2: b"Subject: two\r\n\r\nsecond\r\n",
+    5: b"Subject: five\r\n\r\nend\r\n",
+}
 Reply = bytes | Callable[[Client, bytes], None]
-"""Octets, TAG standing for the command's tag; or what is done with the client and the whole line."""
+"""Octets, TAG standing for the command's tag; or what is done with the client and the whole
+line."""
 
 
 def tagged(line: bytes, reply: bytes) -> bytes:
@@ -29,7 +35,9 @@ def fetched(uid: int, body: bytes, item: bytes = b"BODY[]") -> bytes:
 
 
 def sizes(bodies: Iterable[tuple[int, int]]) -> bytes:
-    return b"".join(b"* %d FETCH (UID %d RFC822.SIZE %d)\r\n" % (uid, uid, size) for uid, size in bodies)
+    return b"".join(
+        b"* %d FETCH (UID %d RFC822.SIZE %d)\r\n" % (uid, uid, size) for uid, size in bodies
+    )
 
 
 _EXISTING = re.compile(r"UID FETCH [\d:,*]+ \(UID\)")
@@ -56,19 +64,24 @@ DEFAULTS: dict[str, Reply] = {
 }
 
 
-def imap(replies: Mapping[str, Reply | Sequence[Reply]] | None = None, greeting: bytes = GREETING) -> Script:
-    """Answer each command by the longest of the beginnings in DEFAULTS and `replies`. Where these are several, each
-    is given once, the last one for ever."""
+def imap(
+    replies: Mapping[str, Reply | Sequence[Reply]] | None = None, greeting: bytes = GREETING
+) -> Script:
+    """Answer each command by the longest of the beginnings in DEFAULTS and `replies`. Where these
+    are several, each is given once, the last one for ever."""
     known: dict[str, list[Reply]] = {
         begin: [reply] if isinstance(reply, bytes) or callable(reply) else list(reply)
-        for begin, reply in {**DEFAULTS, **(replies or {})}.items()}
+        for begin, reply in {**DEFAULTS, **(replies or {})}.items()
+    }
 
     def script(client: Client) -> None:
         client.send(greeting)
         while True:
             line = client.line()
             command = line.partition(b" ")[2].decode()
-            begin = max((begin for begin in known if command.startswith(begin)), key=len, default=None)
+            begin = max(
+                (begin for begin in known if command.startswith(begin)), key=len, default=None
+            )
             if _EXISTING.fullmatch(command) and (begin is None or begin not in (replies or {})):
                 begin = "UID SEARCH"
             assert begin is not None, f"unexpected: {line!r}"
@@ -87,9 +100,19 @@ def source(server: Scripted, limits: Limits | None = None, **declared: Any) -> I
     return source_at(server.host, server.port, PASSWORD, limits, **({"tls": "none"} | declared))
 
 
-def source_at(host: str, port: int, password: str, limits: Limits | None = None, **declared: Any) -> ImapSource:
-    spec = {"protocol": "imap", "host": host, "port": port, "username": "user", "password": {"env": "UNUSED"}}
-    return open_imap(SourceSpec.model_validate(spec | declared), Secret(password), limits or Limits())
+def source_at(
+    host: str, port: int, password: str, limits: Limits | None = None, **declared: Any
+) -> ImapSource:
+    spec = {
+        "protocol": "imap",
+        "host": host,
+        "port": port,
+        "username": "user",
+        "password": {"env": "UNUSED"},
+    }
+    return open_imap(
+        SourceSpec.model_validate(spec | declared), Secret(password), limits or Limits()
+    )
 
 
 def inbox(opened: ImapSource, *, writable: bool = False) -> Listing:
@@ -99,7 +122,8 @@ def inbox(opened: ImapSource, *, writable: bool = False) -> Listing:
 
 
 def collect(opened: ImapSource, listing: Listing) -> list[bytes | str]:
-    """What became of each message, as they come: its octets, "vanished", or why it was not fetched."""
+    """What became of each message, as they come: its octets, "vanished", or why it was not
+    fetched."""
     return [outcome(found) for found in opened.fetch(listing.folder, listing.messages)]
 
 

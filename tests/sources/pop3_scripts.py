@@ -27,15 +27,23 @@ def multiline(*lines: bytes) -> bytes:
     return b"+OK\r\n" + b"".join(line + b"\r\n" for line in lines) + b".\r\n"
 
 
-def replies(messages: Sequence[bytes] = (), capabilities: Sequence[bytes] = CAPABILITIES,
-            bent: Mapping[bytes, Reply] | None = None) -> dict[bytes, Reply]:
-    """What a good server answers, by the beginning of the command; `bent` replaces rows. UIDLs are uid1, uid2, …"""
+def replies(
+    messages: Sequence[bytes] = (),
+    capabilities: Sequence[bytes] = CAPABILITIES,
+    bent: Mapping[bytes, Reply] | None = None,
+) -> dict[bytes, Reply]:
+    """What a good server answers, by the beginning of the command; `bent` replaces rows. UIDLs are
+    uid1, uid2, …"""
     numbered = list(enumerate(messages, 1))
     table: dict[bytes, Reply] = {
-        b"CAPA": multiline(*capabilities), b"AUTH PLAIN ": b"+OK\r\n", b"USER ": b"+OK\r\n", b"PASS ": b"+OK\r\n",
+        b"CAPA": multiline(*capabilities),
+        b"AUTH PLAIN ": b"+OK\r\n",
+        b"USER ": b"+OK\r\n",
+        b"PASS ": b"+OK\r\n",
         b"LIST": multiline(*[b"%d %d" % (number, len(message)) for number, message in numbered]),
         b"UIDL": multiline(*[b"%d uid%d" % (number, number) for number, _ in numbered]),
-        b"DELE ": b"+OK\r\n", b"QUIT": b"+OK\r\n",
+        b"DELE ": b"+OK\r\n",
+        b"QUIT": b"+OK\r\n",
     }
     table |= {b"RETR %d" % number: b"+OK\r\n" + stuff(message) for number, message in numbered}
     return table | dict(bent or {})
@@ -43,6 +51,7 @@ def replies(messages: Sequence[bytes] = (), capabilities: Sequence[bytes] = CAPA
 
 def speak(table: Mapping[bytes, Reply], greeting: bytes = b"+OK ready\r\n") -> Script:
     """Greet, then answer by `table` until QUIT."""
+
     def script(client: Client) -> None:
         client.send(greeting)
         client.answer(table)
@@ -53,6 +62,7 @@ def speak(table: Mapping[bytes, Reply], greeting: bytes = b"+OK ready\r\n") -> S
 
 def close_after(table: Mapping[bytes, Reply], last: bytes) -> Script:
     """Answer by `table` up to the line that begins with `last`, then close the connection."""
+
     def script(client: Client) -> None:
         client.send(b"+OK ready\r\n")
         line = b""
@@ -64,8 +74,15 @@ def close_after(table: Mapping[bytes, Reply], last: bytes) -> Script:
     return script
 
 
-def source_of(server: Scripted, *, tls: Tls = "none", username: str = "user", password: str = PASSWORD,
-              ca_file: str | None = None, limits: Limits | None = None) -> Pop3Source:
+def source_of(
+    server: Scripted,
+    *,
+    tls: Tls = "none",
+    username: str = "user",
+    password: str = PASSWORD,
+    ca_file: str | None = None,
+    limits: Limits | None = None,
+) -> Pop3Source:
     endpoint = Endpoint(server.host, server.port, tls, ca_file)
     return Pop3Source(endpoint, Credentials(username, Secret(password)), limits or Limits())
 
@@ -77,5 +94,7 @@ def listing_of(source: Pop3Source) -> Listing:
 
 def fetch_all(source: Pop3Source, listing: Listing) -> dict[str, bytes | Fetched]:
     """Each key with its message, or with what came instead."""
-    return {fetched.listed.key: b"".join(fetched.content) if isinstance(fetched, Arrival) else fetched
-            for fetched in source.fetch(listing.folder, listing.messages)}
+    return {
+        fetched.listed.key: b"".join(fetched.content) if isinstance(fetched, Arrival) else fetched
+        for fetched in source.fetch(listing.folder, listing.messages)
+    }

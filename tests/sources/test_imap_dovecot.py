@@ -19,11 +19,18 @@ from tests.sources.imap_server import collect, inbox, source_at
 WAYS = [("none", "imap"), ("starttls", "imap"), ("implicit", "imaps")]
 
 
-def opened(dovecot: Dovecot, user: str, tls: str = "implicit", password: str | None = None, **more: Any) -> ImapSource:
+def opened(
+    dovecot: Dovecot, user: str, tls: str = "implicit", password: str | None = None, **more: Any
+) -> ImapSource:
     port = dovecot.ports["imaps" if tls == "implicit" else "imap"]
     trust = {} if tls == "none" or "fingerprint" in more else {"caFile": str(dovecot.ca_file)}
-    return source_at(dovecot.host, port, password or dovecot.password, Limits(connect=20),
-                     **({"username": user, "tls": tls} | trust | more))
+    return source_at(
+        dovecot.host,
+        port,
+        password or dovecot.password,
+        Limits(connect=20),
+        **({"username": user, "tls": tls} | trust | more),
+    )
 
 
 def crlf(messages: list[bytes]) -> list[bytes]:
@@ -39,13 +46,20 @@ def view(dovecot: Dovecot, user: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize(("tls", "port"), WAYS)
-def test_every_strange_message_arrives_byte_for_byte(dovecot: Dovecot, user: str, tls: str, port: str) -> None:
+def test_every_strange_message_arrives_byte_for_byte(
+    dovecot: Dovecot, user: str, tls: str, port: str
+) -> None:
     given = list(mail.strange().values())
     dovecot.deliver(user, given)
     source = opened(dovecot, user, tls)
     listing = inbox(source)
-    found = dict(zip([found.listed.key for found in source.fetch(listing.folder, listing.messages)],
-                     collect(source, listing), strict=True))
+    found = dict(
+        zip(
+            [found.listed.key for found in source.fetch(listing.folder, listing.messages)],
+            collect(source, listing),
+            strict=True,
+        )
+    )
     source.finish()
     assert [found[listed.key] for listed in listing.messages] == crlf(given)
 
@@ -58,7 +72,9 @@ def test_large_messages_come_in_parts(dovecot: Dovecot, user: str) -> None:
     source.finish()
 
 
-def test_a_message_whose_size_is_a_multiple_of_the_part_ends_where_it_ends(dovecot: Dovecot, user: str) -> None:
+def test_a_message_whose_size_is_a_multiple_of_the_part_ends_where_it_ends(
+    dovecot: Dovecot, user: str
+) -> None:
     given = [b"Subject: x\r\n\r\n".ljust((2 << 20) - 2, b"x") + b"\r\n"]
     dovecot.deliver(user, given)
     source = opened(dovecot, user, "none")
@@ -68,9 +84,13 @@ def test_a_message_whose_size_is_a_multiple_of_the_part_ends_where_it_ends(dovec
     source.finish()
 
 
-def test_nul_in_a_message_with_encoded_parts_stays_as_imap_shows_it(dovecot: Dovecot, user: str) -> None:
-    given = (b"From: a@example.org\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n1\0part\n"
-             b"--b\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n--b--\n")
+def test_nul_in_a_message_with_encoded_parts_stays_as_imap_shows_it(
+    dovecot: Dovecot, user: str
+) -> None:
+    given = (
+        b"From: a@example.org\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n1\0part\n"
+        b"--b\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n--b--\n"
+    )
     dovecot.deliver(user, [given])
     source = opened(dovecot, user, "none")
     assert collect(source, inbox(source)) == crlf([given.replace(b"\0", b"\x80")])
@@ -115,7 +135,9 @@ def test_deleting_takes_what_was_asked_for_and_nothing_else(dovecot: Dovecot, us
     dovecot.deliver(user, given[5:])
     source = opened(dovecot, user)
     listing = inbox(source, writable=True)
-    deletion = source.delete(listing.folder, [listing.messages[0], listing.messages[2], listing.messages[5]])
+    deletion = source.delete(
+        listing.folder, [listing.messages[0], listing.messages[2], listing.messages[5]]
+    )
     source.finish()
     assert deletion.confirmed == {"1", "3", "6"}
     assert (deletion.refused, deletion.pending) == ((), frozenset())
@@ -141,9 +163,18 @@ def test_I12_messages_expunged_by_others_have_vanished(dovecot: Dovecot, user: s
     assert len(other.delete(theirs.folder, theirs.messages[1:3]).confirmed) == 2
     other.delete(theirs.folder, theirs.messages[4:])
     other.finish()
-    found = {outcome.listed.key: type(outcome).__name__ for outcome in source.fetch(listing.folder, listing.messages)}
+    found = {
+        outcome.listed.key: type(outcome).__name__
+        for outcome in source.fetch(listing.folder, listing.messages)
+    }
     source.finish()
-    assert found == {"1": "Arrival", "2": "Vanished", "3": "Vanished", "4": "Arrival", "5": "Vanished"}
+    assert found == {
+        "1": "Arrival",
+        "2": "Vanished",
+        "3": "Vanished",
+        "4": "Arrival",
+        "5": "Vanished",
+    }
 
 
 def test_user_names_and_passwords_in_any_script(dovecot: Dovecot) -> None:
@@ -171,7 +202,9 @@ def test_a_pinned_fingerprint_stands_for_the_certificate(dovecot: Dovecot, user:
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-def test_T6_another_key_than_the_pinned_one_is_refused(dovecot: Dovecot, user: str, tls: str) -> None:
+def test_T6_another_key_than_the_pinned_one_is_refused(
+    dovecot: Dovecot, user: str, tls: str
+) -> None:
     source = opened(dovecot, user, tls, fingerprint="00" * 32)
     with pytest.raises(TlsRefused):
         inbox(source)
@@ -190,12 +223,22 @@ def folders(listings: list[Listing]) -> dict[str, int]:
     return {listing.folder.name: len(listing.messages) for listing in listings}
 
 
-def test_I30_folders_by_name_and_pattern_whatever_the_delimiter(dovecot: Dovecot, user: str) -> None:
-    for number, folder in enumerate(["INBOX", "Lists/one", "Lists/two", "Lists/two/deep", "&BB8EMAQ,BDoEMA-"]):
+def test_I30_folders_by_name_and_pattern_whatever_the_delimiter(
+    dovecot: Dovecot, user: str
+) -> None:
+    for number, folder in enumerate(
+        ["INBOX", "Lists/one", "Lists/two", "Lists/two/deep", "&BB8EMAQ,BDoEMA-"]
+    ):
         dovecot.deliver(user, mail.small(number + 1), folder)
     source = opened(dovecot, user, "none", folders=["INBOX", "Lists/*", "Папка"])
     listings = list(source.listings(writable=False))
-    assert folders(listings) == {"INBOX": 1, "Lists/one": 2, "Lists/two": 3, "Lists/two/deep": 4, "Папка": 5}
+    assert folders(listings) == {
+        "INBOX": 1,
+        "Lists/one": 2,
+        "Lists/two": 3,
+        "Lists/two/deep": 4,
+        "Папка": 5,
+    }
     for listing in listings:
         assert len(collect(source, listing)) == len(listing.messages)
     source.finish()

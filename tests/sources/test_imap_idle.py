@@ -28,9 +28,17 @@ from tests.sources.imap_server import PASSWORD, Reply, imap
 CAPABLE: dict[str, Reply] = {"CAPABILITY": b"* CAPABILITY IMAP4rev1 IDLE\r\nTAG OK done\r\n"}
 
 
-def push_at(port: int, host: str = "127.0.0.1", password: str = PASSWORD, **declared: Any) -> ImapPush:
-    spec = {"protocol": "imap", "host": host, "port": port, "tls": "none", "username": "user",
-            "password": {"env": "UNUSED"}}
+def push_at(
+    port: int, host: str = "127.0.0.1", password: str = PASSWORD, **declared: Any
+) -> ImapPush:
+    spec = {
+        "protocol": "imap",
+        "host": host,
+        "port": port,
+        "tls": "none",
+        "username": "user",
+        "password": {"env": "UNUSED"},
+    }
     return open_push(SourceSpec.model_validate(spec | declared), Secret(password), Limits())
 
 
@@ -53,6 +61,7 @@ def renewed(push: ImapPush) -> bool:
 
 def idle(*said: bytes, first: bytes = b"+ idling\r\n") -> Callable[[Client, bytes], None]:
     """Agree, then say each of `said` after a DONE; a DONE is answered and IDLE agreed to again."""
+
     def reply(client: Client, line: bytes) -> None:
         client.send(first + (said[0] if said else b""))
         for words in said[1:]:
@@ -72,14 +81,17 @@ def begun(server: Scripted, **declared: Any) -> ImapPush:
     return push
 
 
-@pytest.mark.parametrize(("said", "news"), [
-    (b"* 4 EXISTS\r\n", True),
-    (b"* 3 EXISTS\r\n", False),
-    (b"* 2 EXPUNGE\r\n* 2 EXISTS\r\n", False),
-    (b"* 2 EXPUNGE\r\n* 3 EXISTS\r\n", True),
-    (b"* OK Still here\r\n", False),
-    (b"* 1 FETCH (FLAGS (\\Seen))\r\n* 1 RECENT\r\n", False),
-])
+@pytest.mark.parametrize(
+    ("said", "news"),
+    [
+        (b"* 4 EXISTS\r\n", True),
+        (b"* 3 EXISTS\r\n", False),
+        (b"* 2 EXPUNGE\r\n* 2 EXISTS\r\n", False),
+        (b"* 2 EXPUNGE\r\n* 3 EXISTS\r\n", True),
+        (b"* OK Still here\r\n", False),
+        (b"* 1 FETCH (FLAGS (\\Seen))\r\n* 1 RECENT\r\n", False),
+    ],
+)
 def test_more_messages_than_before_are_news_and_nothing_else_is(said: bytes, news: bool) -> None:
     with Scripted(imap(CAPABLE | {"IDLE": idle(b"", said, b"* OK done\r\n")})) as server:
         push = begun(server)
@@ -89,7 +101,9 @@ def test_more_messages_than_before_are_news_and_nothing_else_is(said: bytes, new
 
 
 def test_what_comes_with_the_agreement_is_not_missed() -> None:
-    with Scripted(imap(CAPABLE | {"IDLE": idle(b"* 4 EXISTS\r\n", first=b"* 3 EXISTS\r\n+ idling\r\n")})) as server:
+    with Scripted(
+        imap(CAPABLE | {"IDLE": idle(b"* 4 EXISTS\r\n", first=b"* 3 EXISTS\r\n+ idling\r\n")})
+    ) as server:
         push = begun(server)
         assert push.take() or waits(push)
         push.close()
@@ -108,14 +122,18 @@ def test_I18_a_flood_leaves_the_thread_to_others() -> None:
     assert most <= 16 << 10
 
 
-@pytest.mark.parametrize(("said", "error"), [
-    (b"* BYE going down\r\n", ConnectionFailed),
-    (b"IDLE OK enough\r\n", ConnectionFailed),
-    (b"IDLE BAD what?\r\n", ConnectionFailed),
-    (b"+ more?\r\n", ProtocolViolation),
-    (b"x" * 70_000, ProtocolViolation),
-    (b"* OK so much to say\r\n" * 60_000, ProtocolViolation),
-], ids=["bye", "ended", "refused", "asks", "I20_endless_line", "I18_flood"])
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (b"* BYE going down\r\n", ConnectionFailed),
+        (b"IDLE OK enough\r\n", ConnectionFailed),
+        (b"IDLE BAD what?\r\n", ConnectionFailed),
+        (b"+ more?\r\n", ProtocolViolation),
+        (b"x" * 70_000, ProtocolViolation),
+        (b"* OK so much to say\r\n" * 60_000, ProtocolViolation),
+    ],
+    ids=["bye", "ended", "refused", "asks", "I20_endless_line", "I18_flood"],
+)
 def test_what_ends_it(said: bytes, error: type[SourceError]) -> None:
     with Scripted(imap(CAPABLE | {"IDLE": idle(said)})) as server:
         push = push_at(server.port)
@@ -178,15 +196,26 @@ SEVERAL: dict[str, Reply] = CAPABLE | {
 STATUS = b'* STATUS "A \\"b\\"" (MESSAGES %d UIDNEXT %d UIDVALIDITY 1)\r\n'
 
 
-@pytest.mark.parametrize(("said", "news"), [
-    ([STATUS % (1, 2)], [True]),
-    ([STATUS % (1, 2), STATUS % (0, 2), STATUS % (1, 3)], [True, False, True]),
-    ([STATUS % (1, 2), b"* STATUS {1}\r\nC (MESSAGES 1 UIDNEXT 2)\r\n", b"* STATUS {1}\r\nC (UIDNEXT 2)\r\n"],
-     [True, True, False]),
-    ([b"* STATUS C (MESSAGES 4)\r\n", b"* STATUS C (MESSAGES 3)\r\n"], [True, True]),
-], ids=["new", "expunged", "literals", "no_uidnext"])
+@pytest.mark.parametrize(
+    ("said", "news"),
+    [
+        ([STATUS % (1, 2)], [True]),
+        ([STATUS % (1, 2), STATUS % (0, 2), STATUS % (1, 3)], [True, False, True]),
+        (
+            [
+                STATUS % (1, 2),
+                b"* STATUS {1}\r\nC (MESSAGES 1 UIDNEXT 2)\r\n",
+                b"* STATUS {1}\r\nC (UIDNEXT 2)\r\n",
+            ],
+            [True, True, False],
+        ),
+        ([b"* STATUS C (MESSAGES 4)\r\n", b"* STATUS C (MESSAGES 3)\r\n"], [True, True]),
+    ],
+    ids=["new", "expunged", "literals", "no_uidnext"],
+)
 def test_with_notify_new_mail_in_other_folders_is_news_and_mail_that_went_is_not(
-        said: list[bytes], news: list[bool]) -> None:
+    said: list[bytes], news: list[bool]
+) -> None:
     with Scripted(imap(SEVERAL | {"IDLE": idle(b"", *said, b"")})) as server:
         push = begun(server, folders=["INBOX", "*"])
         found = [renewed(push) for _ in range(len(said) + 1)]
@@ -198,7 +227,9 @@ def test_with_notify_new_mail_in_other_folders_is_news_and_mail_that_went_is_not
 
 @pytest.mark.parametrize("answer", [b"TAG NO [BADEVENT] what?\r\n", b"TAG BAD what?\r\n"])
 def test_where_notify_is_refused_the_first_folder_is_listened_to(answer: bytes) -> None:
-    with Scripted(imap(SEVERAL | {"NOTIFY": answer, "IDLE": idle(b"", b"* 4 EXISTS\r\n", b"")})) as server:
+    with Scripted(
+        imap(SEVERAL | {"NOTIFY": answer, "IDLE": idle(b"", b"* 4 EXISTS\r\n", b"")})
+    ) as server:
         push = begun(server, folders=["INBOX", "C"])
         assert any([renewed(push), renewed(push)])
         push.close()
@@ -222,8 +253,13 @@ def test_a_server_that_tells_no_more_is_left() -> None:
 def test_dovecot_tells_of_new_mail_in_every_folder(dovecot: Dovecot, user: str) -> None:
     for folder in ("INBOX", "Lists.An old one", "Other"):
         dovecot.create(user, folder)
-    push = push_at(dovecot.ports["imap"], dovecot.host, dovecot.password, username=user,
-                   folders=["INBOX", "Lists/*", "Other"])
+    push = push_at(
+        dovecot.ports["imap"],
+        dovecot.host,
+        dovecot.password,
+        username=user,
+        folders=["INBOX", "Lists/*", "Other"],
+    )
     with IMAPClient(dovecot.host, dovecot.ports["imap"], ssl=False) as other:
         other.login(user, dovecot.password)
         push.begin()
@@ -234,11 +270,17 @@ def test_dovecot_tells_of_new_mail_in_every_folder(dovecot: Dovecot, user: str) 
     push.close()
 
 
-@pytest.mark.parametrize(("tls", "port"), [("none", "imap"), ("starttls", "imap"), ("implicit", "imaps")])
-def test_dovecot_tells_of_new_mail_and_of_nothing_else(dovecot: Dovecot, user: str, tls: str, port: str) -> None:
+@pytest.mark.parametrize(
+    ("tls", "port"), [("none", "imap"), ("starttls", "imap"), ("implicit", "imaps")]
+)
+def test_dovecot_tells_of_new_mail_and_of_nothing_else(
+    dovecot: Dovecot, user: str, tls: str, port: str
+) -> None:
     dovecot.deliver(user, [mail.message(1)])
     trust = {} if tls == "none" else {"caFile": str(dovecot.ca_file)}
-    push = push_at(dovecot.ports[port], dovecot.host, dovecot.password, username=user, tls=tls, **trust)
+    push = push_at(
+        dovecot.ports[port], dovecot.host, dovecot.password, username=user, tls=tls, **trust
+    )
     push.begin()
     assert not push.take()
     dovecot.deliver(user, [mail.message(2)])

@@ -33,23 +33,40 @@ def bye(client: Client, line: bytes) -> None:
 
 
 def garbage(client: Client, line: bytes) -> None:
-    client.send(b"* 7 FETCH (UID 7 RFC822.SIZE {3}\r\nabc{\r\nTraceback (most recent call last):\r\n")
+    client.send(
+        b"* 7 FETCH (UID 7 RFC822.SIZE {3}\r\nabc{\r\nTraceback (most recent call last):\r\n"
+    )
     client.close()
 
 
-def folder(poisoned: Collection[int], kill: Kill, *, flushes: bool = True, search: Reply | None = None,
-           uids: Reply | None = None) -> Mapping[str, Reply]:
-    """Of `COUNT` messages some end the connection; `flushes`: what came before them is sent first."""
+def folder(
+    poisoned: Collection[int],
+    kill: Kill,
+    *,
+    flushes: bool = True,
+    search: Reply | None = None,
+    uids: Reply | None = None,
+) -> Mapping[str, Reply]:
+    """Of `COUNT` messages some end the connection; `flushes`: what came before them is sent
+    first."""
+
     def fetch(client: Client, line: bytes) -> None:
         text, items = line.split(b" ")[3].decode(), line.split(b" ", 4)[4]
-        wanted = [uid for part in text.split(",") for first, _, last in [part.partition(":")]
-                  for uid in range(int(first), (COUNT if last == "*" else int(last or first)) + 1)]
+        wanted = [
+            uid
+            for part in text.split(",")
+            for first, _, last in [part.partition(":")]
+            for uid in range(int(first), (COUNT if last == "*" else int(last or first)) + 1)
+        ]
         if items == b"(UID)":
             if uids is not None:
                 assert not isinstance(uids, bytes)
                 uids(client, line)
                 return
-            client.send(b"".join(b"* %d FETCH (UID %d)\r\n" % (uid, uid) for uid in wanted) + tagged(line, OK))
+            client.send(
+                b"".join(b"* %d FETCH (UID %d)\r\n" % (uid, uid) for uid in wanted)
+                + tagged(line, OK)
+            )
             return
         found = b""
         for uid in wanted:
@@ -62,13 +79,23 @@ def folder(poisoned: Collection[int], kill: Kill, *, flushes: bool = True, searc
 
     selected = b"* %d EXISTS\r\n* OK [UIDVALIDITY 77] ok\r\nTAG OK [READ-ONLY] done\r\n" % COUNT
     everything = b"* SEARCH " + b" ".join(b"%d" % uid for uid in range(1, COUNT + 1)) + b"\r\n" + OK
-    return DEFAULTS | {"EXAMINE": selected, "UID FETCH": fetch, "UID FETCH 1:*": fetch,
-                       "UID SEARCH ALL": search if search is not None else everything}
+    return DEFAULTS | {
+        "EXAMINE": selected,
+        "UID FETCH": fetch,
+        "UID FETCH 1:*": fetch,
+        "UID SEARCH ALL": search if search is not None else everything,
+    }
 
 
 def opened(server: Scripted, accounts: Accounts | None = None) -> ImapSource:
-    spec = {"protocol": "imap", "host": server.host, "port": server.port, "username": "user", "tls": "none",
-            "password": {"env": "UNUSED"}}
+    spec = {
+        "protocol": "imap",
+        "host": server.host,
+        "port": server.port,
+        "username": "user",
+        "tls": "none",
+        "password": {"env": "UNUSED"},
+    }
     return open_imap(SourceSpec.model_validate(spec), Secret(PASSWORD), Limits(), accounts)
 
 
@@ -85,8 +112,9 @@ def unsized(listing: Listing) -> list[int]:
 @pytest.mark.parametrize("flushes", [True, False])
 @pytest.mark.parametrize("kill", [close, bye, garbage])
 @pytest.mark.parametrize("poisoned", [{1}, {COUNT}, {123}, {50, 51}])
-def test_a_message_whose_size_ends_the_connection_is_listed_without(poisoned: set[int], kill: Kill,
-                                                                    flushes: bool) -> None:
+def test_a_message_whose_size_ends_the_connection_is_listed_without(
+    poisoned: set[int], kill: Kill, flushes: bool
+) -> None:
     accounts, again = Accounts(), []
     with Scripted(imap(folder(poisoned, kill, flushes=flushes))) as server:
         first = opened(server, accounts)
@@ -111,14 +139,35 @@ def test_where_search_fails_too_uids_are_fetched(search: Reply) -> None:
         source.finish()
 
 
-@pytest.mark.parametrize("listed", [b"", b"* 1 FETCH (UID 1 RFC822.SIZE 70)\r\n", b"* 1 FETCH (RFC822.SIZE 70)\r\n",
-                                    b"* 1 FETCH (UID 1 RFC822.SIZE 70)\r\n* 1 FETCH (UID 1 RFC822.SIZE 9)\r\n"])
-@pytest.mark.parametrize("search", [b"* SEARCH 1 2 5\r\n" + OK, b"* SEARCH 1\r\n" + OK, OK, b"TAG BAD what?\r\n", close,
-                                    b'* ESEARCH (TAG "x") UID ALL 1:2,5\r\n' + OK])
-def test_what_a_listing_leaves_out_is_asked_for_in_another_way(listed: bytes, search: Reply) -> None:
-    replies: dict[str, Reply] = {"UID FETCH 1:*": listed + OK, "UID SEARCH ALL": search, "UID FETCH": listed + OK,
-                                 "UID FETCH 1:* (UID)": b"".join(b"* 1 FETCH (UID %d)\r\n" % uid for uid in (1, 2, 5))
-                                 + OK}
+@pytest.mark.parametrize(
+    "listed",
+    [
+        b"",
+        b"* 1 FETCH (UID 1 RFC822.SIZE 70)\r\n",
+        b"* 1 FETCH (RFC822.SIZE 70)\r\n",
+        b"* 1 FETCH (UID 1 RFC822.SIZE 70)\r\n* 1 FETCH (UID 1 RFC822.SIZE 9)\r\n",
+    ],
+)
+@pytest.mark.parametrize(
+    "search",
+    [
+        b"* SEARCH 1 2 5\r\n" + OK,
+        b"* SEARCH 1\r\n" + OK,
+        OK,
+        b"TAG BAD what?\r\n",
+        close,
+        b'* ESEARCH (TAG "x") UID ALL 1:2,5\r\n' + OK,
+    ],
+)
+def test_what_a_listing_leaves_out_is_asked_for_in_another_way(
+    listed: bytes, search: Reply
+) -> None:
+    replies: dict[str, Reply] = {
+        "UID FETCH 1:*": listed + OK,
+        "UID SEARCH ALL": search,
+        "UID FETCH": listed + OK,
+        "UID FETCH 1:* (UID)": b"".join(b"* 1 FETCH (UID %d)\r\n" % uid for uid in (1, 2, 5)) + OK,
+    }
     accounts = Accounts()
     with Scripted(imap(replies)) as server:
         for _ in range(2):
@@ -131,7 +180,9 @@ def test_what_a_listing_leaves_out_is_asked_for_in_another_way(listed: bytes, se
 def test_what_no_way_lists_is_said_and_is_asked_for_once() -> None:
     one = b"* 1 FETCH (UID 1 RFC822.SIZE 70)\r\n" + OK
     accounts = Accounts()
-    with Scripted(imap({"UID FETCH": one, "UID FETCH 1:*": one, "UID SEARCH ALL": b"* SEARCH 1\r\n" + OK})) as server:
+    with Scripted(
+        imap({"UID FETCH": one, "UID FETCH 1:*": one, "UID SEARCH ALL": b"* SEARCH 1\r\n" + OK})
+    ) as server:
         for _ in range(2):
             source = opened(server, accounts)
             listing = inbox(source)
@@ -145,11 +196,17 @@ def test_fewer_because_somebody_removed_them_is_all_of_them() -> None:
     selected = DEFAULTS["EXAMINE"]
     assert isinstance(selected, bytes)
     one = b"* 2 EXPUNGE\r\n* 2 EXPUNGE\r\n* 1 FETCH (UID 1 RFC822.SIZE 70)\r\n" + OK
-    with Scripted(imap({"EXAMINE": [selected, selected.replace(b"3 EX", b"1 EX")], "UID FETCH 1:*": one})) as server:
+    with Scripted(
+        imap({"EXAMINE": [selected, selected.replace(b"3 EX", b"1 EX")], "UID FETCH 1:*": one})
+    ) as server:
         source = opened(server)
         listing = inbox(source)
         source.finish()
-    assert ([found.key for found in listing.messages], listing.partial, listing.notes) == (["1"], False, ())
+    assert ([found.key for found in listing.messages], listing.partial, listing.notes) == (
+        ["1"],
+        False,
+        (),
+    )
 
 
 @pytest.mark.parametrize("count", [b"", b"* OK [UIDNEXT 6] next\r\n", b"* x EXISTS\r\n"])
@@ -183,7 +240,9 @@ def test_a_folder_that_was_numbered_anew_between_two_connections_is_not_listed()
     replies = dict(folder({7}, close))
     selected = replies["EXAMINE"]
     assert isinstance(selected, bytes)
-    with Scripted(imap(replies | {"EXAMINE": [selected, re.sub(rb"77", b"78", selected)]})) as server:
+    with Scripted(
+        imap(replies | {"EXAMINE": [selected, re.sub(rb"77", b"78", selected)]})
+    ) as server:
         source = opened(server)
         with pytest.raises(SourceError):
             inbox(source)

@@ -23,14 +23,25 @@ from reconciler.model.errors import (
 from reconciler.sources.imap.failures import response_code
 from reconciler.wire.limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
-from tests.sources.imap_server import GREETING, PASSWORD, Reply, imap, inbox, source, source_at, tagged
+from tests.sources.imap_server import (
+    GREETING,
+    PASSWORD,
+    Reply,
+    imap,
+    inbox,
+    source,
+    source_at,
+    tagged,
+)
 
 HASTY = Limits(connect=0.3, silence=0.3, command=0.5, session=5)
 STARTTLS = b"* CAPABILITY IMAP4rev1 STARTTLS\r\nTAG OK done\r\n"
 PLAIN = b"* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\nTAG OK done\r\n"
 
 
-def refused(server: Scripted, kind: type[SourceError], limits: Limits | None = None, **declared: str) -> str:
+def refused(
+    server: Scripted, kind: type[SourceError], limits: Limits | None = None, **declared: str
+) -> str:
     """The text of the error that listing ends with; no credentials have gone out in it."""
     opened = source(server, limits, **declared)
     with pytest.raises(kind) as failure:
@@ -45,6 +56,7 @@ def sent_credentials(server: Scripted) -> bool:
 
 
 # TLS
+
 
 def test_T1_starttls_not_offered() -> None:
     with Scripted(imap()) as server:
@@ -75,7 +87,9 @@ def test_T4_what_was_said_before_tls_is_forgotten(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
 
     def start_tls(client: Client, line: bytes) -> None:
-        client.send(tagged(line, b"* CAPABILITY IMAP4rev1 LOGINDISABLED\r\n* SEARCH 1\r\nTAG OK go on\r\n"))
+        client.send(
+            tagged(line, b"* CAPABILITY IMAP4rev1 LOGINDISABLED\r\n* SEARCH 1\r\nTAG OK go on\r\n")
+        )
         client.start_tls(authority.server())
 
     replies: dict[str, Reply] = {"CAPABILITY": STARTTLS, "STARTTLS": start_tls}
@@ -92,9 +106,14 @@ def test_I29_capabilities_are_asked_again_after_starttls_and_after_login(tmp_pat
         client.send(tagged(line, b"TAG OK go on\r\n"))
         client.start_tls(authority.server())
 
-    capabilities = [b"* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED\r\nTAG OK done\r\n", PLAIN,
-                    b"* CAPABILITY IMAP4rev1 LOGINDISABLED NAMESPACE\r\nTAG OK done\r\n"]
-    script = imap({"CAPABILITY": capabilities, "STARTTLS": start_tls, "AUTHENTICATE": b"TAG OK hello\r\n"})
+    capabilities = [
+        b"* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED\r\nTAG OK done\r\n",
+        PLAIN,
+        b"* CAPABILITY IMAP4rev1 LOGINDISABLED NAMESPACE\r\nTAG OK done\r\n",
+    ]
+    script = imap(
+        {"CAPABILITY": capabilities, "STARTTLS": start_tls, "AUTHENTICATE": b"TAG OK hello\r\n"}
+    )
     with Scripted(script) as server:
         opened = source(server, tls="starttls", caFile=authority.ca_file)
         assert len(inbox(opened).messages) == 3
@@ -103,9 +122,16 @@ def test_I29_capabilities_are_asked_again_after_starttls_and_after_login(tmp_pat
         assert not any(b" LOGIN " in line for line in server.lines)
 
 
-@pytest.mark.parametrize(("greeting", "asked"), [
-    (b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\r\n", 0), (b"* OK [CAPABILITY SASL-IR] ready\r\n", 1)])
-def test_I29_capabilities_told_in_the_greeting_are_believed_if_they_can_be(greeting: bytes, asked: int) -> None:
+@pytest.mark.parametrize(
+    ("greeting", "asked"),
+    [
+        (b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\r\n", 0),
+        (b"* OK [CAPABILITY SASL-IR] ready\r\n", 1),
+    ],
+)
+def test_I29_capabilities_told_in_the_greeting_are_believed_if_they_can_be(
+    greeting: bytes, asked: int
+) -> None:
     told = b"TAG OK [CAPABILITY IMAP4rev1] hello\r\n"
     with Scripted(imap({"CAPABILITY": PLAIN, "AUTHENTICATE": told}, greeting=greeting)) as server:
         opened = source(server)
@@ -115,7 +141,9 @@ def test_I29_capabilities_told_in_the_greeting_are_believed_if_they_can_be(greet
 
 
 def test_I29_capabilities_told_with_the_login_are_believed() -> None:
-    script = imap({"CAPABILITY": PLAIN, "AUTHENTICATE": b"TAG OK [CAPABILITY IMAP4rev1 UIDPLUS] hello\r\n"})
+    script = imap(
+        {"CAPABILITY": PLAIN, "AUTHENTICATE": b"TAG OK [CAPABILITY IMAP4rev1 UIDPLUS] hello\r\n"}
+    )
     with Scripted(script) as server:
         opened = source(server)
         assert len(inbox(opened).messages) == 3
@@ -139,24 +167,36 @@ def test_T12_logindisabled_is_obeyed() -> None:
         assert not sent_credentials(server)
 
 
-@pytest.mark.parametrize("text", ["[192.0.2.1] ready", "ready] steady", "[a] [b] [c]", "", "[", "]"])
+@pytest.mark.parametrize(
+    "text", ["[192.0.2.1] ready", "ready] steady", "[a] [b] [c]", "", "[", "]"]
+)
 def test_T12_a_response_code_ends_at_its_first_bracket(text: str) -> None:
-    """UW imapd puts an address that has no name in brackets: LOGINDISABLED went unseen, the password was sent."""
+    """UW imapd puts an address that has no name in brackets: LOGINDISABLED went unseen, the
+    password was sent."""
     greeting = f"* OK [CAPABILITY IMAP4REV1 STARTTLS LOGINDISABLED] {text}\r\n".encode()
     with Scripted(imap(greeting=greeting)) as server:
         assert "LOGINDISABLED" in refused(server, TlsRefused)
         assert not sent_credentials(server)
 
 
-@pytest.mark.parametrize(("text", "code"), [
-    ("[UNAVAILABLE] gone [AUTHENTICATIONFAILED]", "UNAVAILABLE"), ("[ALERT] see https://[::1]/", "ALERT"),
-    ("[BADCHARSET (UTF-8)] no", "BADCHARSET"), ("[A" * 1000, None), ("[AUTH", None), ("no code", None), ("", None),
-])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("[UNAVAILABLE] gone [AUTHENTICATIONFAILED]", "UNAVAILABLE"),
+        ("[ALERT] see https://[::1]/", "ALERT"),
+        ("[BADCHARSET (UTF-8)] no", "BADCHARSET"),
+        ("[A" * 1000, None),
+        ("[AUTH", None),
+        ("no code", None),
+        ("", None),
+    ],
+)
 def test_the_code_of_a_refusal(text: str, code: str | None) -> None:
     assert response_code(text) == code
 
 
 # Credentials
+
 
 def test_plain_with_its_initial_response_in_utf8() -> None:
     script = imap({"CAPABILITY": PLAIN, "AUTHENTICATE PLAIN": b"TAG OK hello\r\n"})
@@ -215,11 +255,15 @@ def test_a_server_that_never_stops_asking() -> None:
             client.send(b"+ more\r\n")
             client.line()
 
-    with Scripted(imap({"CAPABILITY": PLAIN.replace(b" SASL-IR", b""), "AUTHENTICATE": authenticate})) as server:
+    with Scripted(
+        imap({"CAPABILITY": PLAIN.replace(b" SASL-IR", b""), "AUTHENTICATE": authenticate})
+    ) as server:
         refused(server, ProtocolViolation)
 
 
-@pytest.mark.parametrize(("username", "password"), [("user", "a\r\nLOGOUT"), ("user", "nul\0"), ("us\ner", "word")])
+@pytest.mark.parametrize(
+    ("username", "password"), [("user", "a\r\nLOGOUT"), ("user", "nul\0"), ("us\ner", "word")]
+)
 def test_line_ends_in_credentials_never_reach_the_wire(username: str, password: str) -> None:
     with Scripted(imap()) as server:
         opened = source_at(server.host, server.port, password, tls="none")
@@ -243,25 +287,38 @@ def test_a_login_in_advance_needs_no_password() -> None:
 
 # Refusals
 
-@pytest.mark.parametrize(("reply", "kind"), [
-    (b"NO [AUTHENTICATIONFAILED] no", AuthenticationFailed),
-    (b"NO [AUTHORIZATIONFAILED] no", AuthenticationFailed),
-    (b"NO [EXPIRED] password too old", AuthenticationFailed),
-    (b"NO LOGIN failed", AuthenticationFailed),
-    (b"BAD what?", AuthenticationFailed),
-    (b"NO [PRIVACYREQUIRED] no", TlsRefused),
-    (b"NO [CONTACTADMIN] no", AccountNotReady),
-    (b"NO [ALERT] Too many simultaneous connections. (Failure)", Throttled),
-])
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (b"NO [AUTHENTICATIONFAILED] no", AuthenticationFailed),
+        (b"NO [AUTHORIZATIONFAILED] no", AuthenticationFailed),
+        (b"NO [EXPIRED] password too old", AuthenticationFailed),
+        (b"NO LOGIN failed", AuthenticationFailed),
+        (b"BAD what?", AuthenticationFailed),
+        (b"NO [PRIVACYREQUIRED] no", TlsRefused),
+        (b"NO [CONTACTADMIN] no", AccountNotReady),
+        (b"NO [ALERT] Too many simultaneous connections. (Failure)", Throttled),
+    ],
+)
 def test_a_refused_login_says_why(reply: bytes, kind: type[SourceError]) -> None:
     with Scripted(imap({"LOGIN": b"TAG " + reply + b"\r\n"})) as server:
         refused(server, kind)
 
 
-@pytest.mark.parametrize(("code", "kind"), [("INUSE", Throttled), ("LIMIT", Throttled), ("OVERQUOTA", Throttled),
-                                            ("UNAVAILABLE", SourceUnavailable)])
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("INUSE", Throttled),
+        ("LIMIT", Throttled),
+        ("OVERQUOTA", Throttled),
+        ("UNAVAILABLE", SourceUnavailable),
+    ],
+)
 @pytest.mark.parametrize("command", ["LOGIN", "EXAMINE", "UID FETCH"])
-def test_I27_not_now_is_no_refused_password(code: str, kind: type[SourceError], command: str) -> None:
+def test_I27_not_now_is_no_refused_password(
+    code: str, kind: type[SourceError], command: str
+) -> None:
     replies: dict[str, Reply] = {command: f"TAG NO [{code}] come back later\r\n".encode()}
     if command == "UID FETCH":
         replies["UID FETCH 1:*"] = replies[command]
@@ -282,7 +339,10 @@ def test_S1_a_password_that_the_server_echoes_is_redacted() -> None:
     def login(client: Client, line: bytes) -> None:
         client.send(tagged(line, b"TAG NO I cannot take " + line + b" \x1b[31m from you\r\n"))
 
-    ways: list[dict[str, Reply]] = [{"LOGIN": login}, {"CAPABILITY": PLAIN, "AUTHENTICATE": login, "LOGIN": login}]
+    ways: list[dict[str, Reply]] = [
+        {"LOGIN": login},
+        {"CAPABILITY": PLAIN, "AUTHENTICATE": login, "LOGIN": login},
+    ]
     for replies in ways:
         with Scripted(imap(replies)) as server:
             text = refused(server, AuthenticationFailed)
@@ -295,7 +355,9 @@ def test_S1_a_password_that_the_server_echoes_is_redacted() -> None:
 def test_S6_no_log_carries_the_password(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for capability in (PLAIN, PLAIN.replace(b" SASL-IR", b"").replace(b" AUTH=PLAIN", b"")):
-        with Scripted(imap({"CAPABILITY": capability, "AUTHENTICATE": b"TAG OK hello\r\n"})) as server:
+        with Scripted(
+            imap({"CAPABILITY": capability, "AUTHENTICATE": b"TAG OK hello\r\n"})
+        ) as server:
             opened = source(server)
             inbox(opened)
             opened.finish()
@@ -304,6 +366,7 @@ def test_S6_no_log_carries_the_password(caplog: pytest.LogCaptureFixture) -> Non
 
 
 # Greetings
+
 
 def test_goodbye_for_a_greeting_is_throttling() -> None:
     with Scripted(imap(greeting=b"* BYE too many connections from you\r\n")) as server:
@@ -315,11 +378,17 @@ def test_goodbye_behind_the_greeting_is_throttling() -> None:
         assert "too many connections" in refused(server, Throttled)
 
 
-@pytest.mark.parametrize("capability", [
-    b"TAG OK nothing\r\n", b"TAG BAD what?\r\n", b"* CAPABILITY \xff\xfe\r\nTAG OK done\r\n",
-    b"* CAPABILITY {5}\r\nhello\r\nTAG OK done\r\n", b"* CAPABILITY {" + b"9" * 5000 + b"}\r\n",
-    b"* CAPABILITY {6000000000}\r\n",
-])
+@pytest.mark.parametrize(
+    "capability",
+    [
+        b"TAG OK nothing\r\n",
+        b"TAG BAD what?\r\n",
+        b"* CAPABILITY \xff\xfe\r\nTAG OK done\r\n",
+        b"* CAPABILITY {5}\r\nhello\r\nTAG OK done\r\n",
+        b"* CAPABILITY {" + b"9" * 5000 + b"}\r\n",
+        b"* CAPABILITY {6000000000}\r\n",
+    ],
+)
 def test_capabilities_that_cannot_be_read(capability: bytes) -> None:
     with Scripted(imap({"CAPABILITY": capability})) as server:
         refused(server, ProtocolViolation)
@@ -331,9 +400,15 @@ def test_no_greeting_at_all_is_told_apart() -> None:
         assert "without a greeting" in refused(server, NoGreeting)
 
 
-@pytest.mark.parametrize("greeting", [
-    b"220 smtp.example.org ESMTP\r\n", b"* NO\r\n", b"* OK no line end", b"\0\xff\r\n",
-])
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"220 smtp.example.org ESMTP\r\n",
+        b"* NO\r\n",
+        b"* OK no line end",
+        b"\0\xff\r\n",
+    ],
+)
 def test_I20_a_greeting_that_is_none(greeting: bytes) -> None:
     def script(client: Client) -> None:
         client.send(greeting)
@@ -346,7 +421,9 @@ def test_I20_a_greeting_that_is_none(greeting: bytes) -> None:
 
 
 def test_I19_a_server_that_hangs_after_login() -> None:
-    with Scripted(imap({"LOGIN": b"TAG OK done\r\n", "EXAMINE": lambda client, _: client.wait()})) as server:
+    with Scripted(
+        imap({"LOGIN": b"TAG OK done\r\n", "EXAMINE": lambda client, _: client.wait()})
+    ) as server:
         assert "0 s" in refused(server, ConnectionFailed, HASTY)
 
 
@@ -371,12 +448,20 @@ def test_abort_from_another_thread_ends_the_wait() -> None:
 
 # Words (`providers.replies`) in every phase; an alert is for people
 
+
 @pytest.mark.parametrize("phase", ["greeting", "LOGIN", "EXAMINE", "UID FETCH 1:*", "bye"])
 @pytest.mark.parametrize("status", ["NO", "BAD"])
-def test_F6_throttling_in_words_is_throttling_for_the_time_that_is_named(phase: str, status: str) -> None:
+def test_F6_throttling_in_words_is_throttling_for_the_time_that_is_named(
+    phase: str, status: str
+) -> None:
     words = "Request is throttled. Suggested Backoff Time: 299961 milliseconds"
-    replies: dict[str, Reply] = {} if phase == "greeting" else {
-        "LOGIN": f"* BYE {words}\r\n".encode()} if phase == "bye" else {phase: f"TAG {status} {words}\r\n".encode()}
+    replies: dict[str, Reply] = (
+        {}
+        if phase == "greeting"
+        else {"LOGIN": f"* BYE {words}\r\n".encode()}
+        if phase == "bye"
+        else {phase: f"TAG {status} {words}\r\n".encode()}
+    )
     greeting = f"* BYE {words}\r\n".encode() if phase == "greeting" else b"* OK ready\r\n"
     with Scripted(imap(replies, greeting)) as server:
         opened = source(server)
@@ -386,8 +471,15 @@ def test_F6_throttling_in_words_is_throttling_for_the_time_that_is_named(phase: 
     assert failure.value.retry_after == pytest.approx(299.961)
 
 
-@pytest.mark.parametrize("words", ["BAD User is authenticated but not connected.", "NO Server Unavailable. 15",
-                                   "NO [SERVERBUG] Internal error occurred", "NO [UNAVAILABLE] x"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "BAD User is authenticated but not connected.",
+        "NO Server Unavailable. 15",
+        "NO [SERVERBUG] Internal error occurred",
+        "NO [UNAVAILABLE] x",
+    ],
+)
 def test_F7_an_account_that_cannot_be_opened_is_no_wrong_folder(words: str) -> None:
     with Scripted(imap({"EXAMINE": f"TAG {words}\r\n".encode()})) as server:
         assert "source.folders" not in refused(server, SourceUnavailable)
@@ -407,13 +499,19 @@ def test_an_alert_is_kept_once() -> None:
     assert opened.alerts == ["gree [31mting", "Quota at 95%", "[redacted] is weak"]
 
 
-@pytest.mark.parametrize(("replies", "greeting"), [
-    ({}, b"* BYE [ALERT] come again\r\n"), ({"LOGIN": b"* BYE [ALERT] come again\r\n"}, b"* OK hi\r\n"),
-    ({"LOGIN": b"TAG NO [ALERT] come again\r\n"}, b"* OK hi\r\n"),
-    ({"EXAMINE": b"TAG BAD [ALERT] come again\r\n"}, b"* OK hi\r\n"),
-    ({"EXAMINE": b"* OK [ALERT] come again\r\nTAG NO no\r\n"}, b"* OK hi\r\n"),
-])
-def test_an_alert_is_kept_whatever_it_comes_with(replies: dict[str, Reply], greeting: bytes) -> None:
+@pytest.mark.parametrize(
+    ("replies", "greeting"),
+    [
+        ({}, b"* BYE [ALERT] come again\r\n"),
+        ({"LOGIN": b"* BYE [ALERT] come again\r\n"}, b"* OK hi\r\n"),
+        ({"LOGIN": b"TAG NO [ALERT] come again\r\n"}, b"* OK hi\r\n"),
+        ({"EXAMINE": b"TAG BAD [ALERT] come again\r\n"}, b"* OK hi\r\n"),
+        ({"EXAMINE": b"* OK [ALERT] come again\r\nTAG NO no\r\n"}, b"* OK hi\r\n"),
+    ],
+)
+def test_an_alert_is_kept_whatever_it_comes_with(
+    replies: dict[str, Reply], greeting: bytes
+) -> None:
     with Scripted(imap(replies, greeting)) as server:
         opened = source(server)
         with pytest.raises(SourceError):

@@ -12,11 +12,18 @@ from reconciler.sources.imap.uids import ranges, uid_sets
 UIDS = st.sets(st.integers(1, (1 << 32) - 1) | st.integers(1, 300))
 
 
-@pytest.mark.parametrize(("text", "uid", "size"), [
-    (b"(UID 5 RFC822.SIZE 100)", 5, 100), (b"(RFC822.SIZE 100 UID 5)", 5, 100), (b"(uid 5 rfc822.size 0)", 5, 0),
-    (b"(FLAGS (\\Seen (deep)) UID 5 RFC822.SIZE NIL)", 5, None), (b"(UID 4294967296 RFC822.SIZE x)", None, None),
-    (b"(UID 4294967295)", (1 << 32) - 1, None), (b'(MODSEQ (12) X-GM-MSGID 9 UID 7 INTERNALDATE "a )(b")', 7, None),
-])
+@pytest.mark.parametrize(
+    ("text", "uid", "size"),
+    [
+        (b"(UID 5 RFC822.SIZE 100)", 5, 100),
+        (b"(RFC822.SIZE 100 UID 5)", 5, 100),
+        (b"(uid 5 rfc822.size 0)", 5, 0),
+        (b"(FLAGS (\\Seen (deep)) UID 5 RFC822.SIZE NIL)", 5, None),
+        (b"(UID 4294967296 RFC822.SIZE x)", None, None),
+        (b"(UID 4294967295)", (1 << 32) - 1, None),
+        (b'(MODSEQ (12) X-GM-MSGID 9 UID 7 INTERNALDATE "a )(b")', 7, None),
+    ],
+)
 def test_uids_and_sizes_in_any_order(text: bytes, uid: int | None, size: int | None) -> None:
     fetched = parse_fetch(text, [])
     assert (fetched.uid, fetched.size) == (uid, size)

@@ -24,7 +24,11 @@ class Pieces:
         self._pieces = iter(pieces)
         self._waiting = b""
         self._buffer = Buffer()
-        self.find_dot, self.peek, self.take = self._buffer.find_dot, self._buffer.peek, self._buffer.take
+        self.find_dot, self.peek, self.take = (
+            self._buffer.find_dot,
+            self._buffer.peek,
+            self._buffer.take,
+        )
 
     def buffered(self) -> int:
         return len(self._buffer)
@@ -33,8 +37,8 @@ class Pieces:
         assert bulk
         self._waiting = self._waiting or next(self._pieces)
         space = self._buffer.space()
-        piece, self._waiting = self._waiting[:len(space)], self._waiting[len(space):]
-        space[:len(piece)] = piece
+        piece, self._waiting = self._waiting[: len(space)], self._waiting[len(space) :]
+        space[: len(piece)] = piece
         self._buffer.received(len(piece))
 
 
@@ -53,9 +57,15 @@ def read(pieces: Iterable[bytes]) -> tuple[bytes, bytes]:
     return message, connection.take(1 << 20)
 
 
-LINES = st.lists(st.one_of(
-    st.sampled_from([b"", b".", b"..", b"...", b".a", b"\n.", b"\n.\n", b"\r", b"\r.", b"a\rb", b"a\n..b"]),
-    st.binary(max_size=12)), max_size=30)
+LINES = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [b"", b".", b"..", b"...", b".a", b"\n.", b"\n.\n", b"\r", b"\r.", b"a\rb", b"a\n..b"]
+        ),
+        st.binary(max_size=12),
+    ),
+    max_size=30,
+)
 
 
 @given(LINES, st.lists(st.integers(1, 400), max_size=60))
@@ -76,7 +86,7 @@ def test_octet_by_octet(lines: list[bytes]) -> None:
 def test_large_bodies_are_given_out_in_pieces(size: int, step: int) -> None:
     message = (b"." * 61 + b"\r\n" + b".\r\n\r\n..\r\n") * (size // 70)
     wire = stuff(message) + b"+OK"
-    connection = Pieces(wire[start:start + step] for start in range(0, len(wire), step))
+    connection = Pieces(wire[start : start + step] for start in range(0, len(wire), step))
     pieces = list(Body(cast(Connection, connection)))
     assert b"".join(pieces) == message
     assert max(map(len, pieces)) <= 128 << 10
@@ -89,15 +99,17 @@ def test_a_stuffed_dot_at_the_border_of_a_piece(offset: int) -> None:
     wire = stuff(message)
     for step in (1, 7):
         start = (64 << 10) - 16
-        head = [wire[i:i + 8192] for i in range(0, start, 8192)]
-        head[-1] = head[-1][:start - 8192 * (len(head) - 1)]
-        middle = [wire[i:i + step] for i in range(start, start + 35, step)]
-        rest = wire[start + len(middle) * step:]
-        tail = [rest[i:i + 8192] for i in range(0, len(rest), 8192)]
+        head = [wire[i : i + 8192] for i in range(0, start, 8192)]
+        head[-1] = head[-1][: start - 8192 * (len(head) - 1)]
+        middle = [wire[i : i + step] for i in range(start, start + 35, step)]
+        rest = wire[start + len(middle) * step :]
+        tail = [rest[i : i + 8192] for i in range(0, len(rest), 8192)]
         assert read([*head, *middle, *tail])[0] == message
 
 
-@pytest.mark.parametrize("message", [b"", b"\r\n", b".\r\n", b"..\r\n", b"a\r\n", b"a\r\n.\r\n", b"\n.\n\r\n"])
+@pytest.mark.parametrize(
+    "message", [b"", b"\r\n", b".\r\n", b"..\r\n", b"a\r\n", b"a\r\n.\r\n", b"\n.\n\r\n"]
+)
 def test_small_bodies(message: bytes) -> None:
     assert read([stuff(message) + b"+OK"]) == (message, b"+OK")
 

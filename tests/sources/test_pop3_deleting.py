@@ -27,7 +27,9 @@ def test_deletes_are_pending_until_quit_confirms_them(capabilities: tuple[bytes,
     with Scripted(speak(replies(MESSAGES, capabilities))) as server:
         source = source_of(server)
         listing = listing_of(source)
-        assert source.delete(listing.folder, listing.messages[:2]) == Deletion(pending=frozenset({"uid1", "uid2"}))
+        assert source.delete(listing.folder, listing.messages[:2]) == Deletion(
+            pending=frozenset({"uid1", "uid2"})
+        )
         assert source.finish() == Deletion(confirmed=frozenset({"uid1", "uid2"}))
     assert server.lines[-3:] == [b"DELE 1", b"DELE 2", b"QUIT"]
 
@@ -67,13 +69,21 @@ def test_P1_without_uidl_only_what_was_retrieved_is_deleted() -> None:
 
 
 def test_P9_a_refused_dele_leaves_the_others_alone() -> None:
-    with Scripted(speak(replies(MESSAGES, bent={b"DELE 2": f"-ERR not you, {PASSWORD}\r\n".encode(),
-                                                b"NOOP": b"+OK\r\n"}))) as server:
+    with Scripted(
+        speak(
+            replies(
+                MESSAGES,
+                bent={b"DELE 2": f"-ERR not you, {PASSWORD}\r\n".encode(), b"NOOP": b"+OK\r\n"},
+            )
+        )
+    ) as server:
         source = source_of(server)
         listing = listing_of(source)
         deletion = source.delete(listing.folder, listing.messages)
-        assert deletion == Deletion(pending=frozenset({"uid1", "uid3"}),
-                                    refused=(("uid2", "DELE refused: not you, [redacted]"),))
+        assert deletion == Deletion(
+            pending=frozenset({"uid1", "uid3"}),
+            refused=(("uid2", "DELE refused: not you, [redacted]"),),
+        )
         assert source.finish().confirmed == {"uid1", "uid3"}
 
 
@@ -82,16 +92,21 @@ def test_what_is_not_listed_is_not_deleted() -> None:
         source = source_of(server)
         listing = listing_of(source)
         assert source.delete(listing.folder, [Listed("elsewhere", 1)]).refused == (
-            ("elsewhere", "it is not on the server"),)
+            ("elsewhere", "it is not on the server"),
+        )
         source.finish()
 
 
 def test_P10_a_refused_quit_confirms_nothing() -> None:
-    with Scripted(speak(replies(MESSAGES, bent={b"QUIT": b"-ERR some messages were not removed\r\n"}))) as server:
+    with Scripted(
+        speak(replies(MESSAGES, bent={b"QUIT": b"-ERR some messages were not removed\r\n"}))
+    ) as server:
         source = source_of(server)
         listing = listing_of(source)
         source.delete(listing.folder, listing.messages[:1])
-        assert source.finish() == Deletion(refused=(("uid1", "QUIT refused: some messages were not removed"),))
+        assert source.finish() == Deletion(
+            refused=(("uid1", "QUIT refused: some messages were not removed"),)
+        )
 
 
 def test_P10_a_connection_lost_at_quit_confirms_nothing() -> None:

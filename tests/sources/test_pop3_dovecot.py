@@ -20,12 +20,27 @@ from tests.sources.pop3_scripts import fetch_all, listing_of
 WAYS = ["none", "starttls", "implicit"]
 
 
-def opened(dovecot: Dovecot, user: str, tls: str = "implicit", password: str | None = None,
-           **declared: object) -> Pop3Source:
+def opened(
+    dovecot: Dovecot,
+    user: str,
+    tls: str = "implicit",
+    password: str | None = None,
+    **declared: object,
+) -> Pop3Source:
     port = dovecot.ports["pop3s" if tls == "implicit" else "pop3"]
     trust = {} if "fingerprint" in declared else {"caFile": str(dovecot.ca_file)}
-    spec = SourceSpec.model_validate({"protocol": "pop3", "host": dovecot.host, "port": port, "tls": tls,
-                                      "username": user, "password": {"env": "UNUSED"}, **trust, **declared})
+    spec = SourceSpec.model_validate(
+        {
+            "protocol": "pop3",
+            "host": dovecot.host,
+            "port": port,
+            "tls": tls,
+            "username": user,
+            "password": {"env": "UNUSED"},
+            **trust,
+            **declared,
+        }
+    )
     return open_pop3(spec, Secret(password or dovecot.password), Limits())
 
 
@@ -39,17 +54,23 @@ def test_every_strange_message_arrives_byte_for_byte(dovecot: Dovecot, user: str
     given = list(mail.strange().values())
     dovecot.deliver(user, given)
     source = opened(dovecot, user, tls)
-    assert list(fetch_all(source, listing_of(source)).values()) == [as_sent(message) for message in given]
+    assert list(fetch_all(source, listing_of(source)).values()) == [
+        as_sent(message) for message in given
+    ]
     source.finish()
 
 
 @pytest.mark.parametrize("tls", ["none", "implicit"])
 def test_many_and_large_messages_are_streamed(dovecot: Dovecot, user: str, tls: str) -> None:
-    given = [mail.message(number, 20_000_000 if number == 50 else 300 * number) for number in range(300)]
+    given = [
+        mail.message(number, 20_000_000 if number == 50 else 300 * number) for number in range(300)
+    ]
     dovecot.deliver(user, given)
     source = opened(dovecot, user, tls)
     listing = listing_of(source)
-    assert [message.size for message in listing.messages] == [len(as_sent(message)) for message in given]
+    assert [message.size for message in listing.messages] == [
+        len(as_sent(message)) for message in given
+    ]
     arrived = fetch_all(source, listing)
     assert list(arrived.values()) == [as_sent(message) for message in given]
     source.finish()
@@ -106,7 +127,9 @@ def test_an_empty_mailbox(dovecot: Dovecot, user: str) -> None:
 
 
 @pytest.mark.parametrize("tls", WAYS)
-def test_P11_a_wrong_password_is_an_authentication_failure(dovecot: Dovecot, user: str, tls: str) -> None:
+def test_P11_a_wrong_password_is_an_authentication_failure(
+    dovecot: Dovecot, user: str, tls: str
+) -> None:
     source = opened(dovecot, user, tls, password="wrong-canary")
     with pytest.raises(AuthenticationFailed) as caught:
         listing_of(source)
@@ -142,7 +165,9 @@ def test_T6_the_pinned_certificate(dovecot: Dovecot, user: str, tls: str) -> Non
     source.abort()
 
 
-def test_a_message_that_somebody_expunges_meanwhile_disturbs_nobody(dovecot: Dovecot, user: str) -> None:
+def test_a_message_that_somebody_expunges_meanwhile_disturbs_nobody(
+    dovecot: Dovecot, user: str
+) -> None:
     names = dovecot.deliver(user, [mail.message(number) for number in range(3)])
     source = opened(dovecot, user)
     listing = listing_of(source)

@@ -13,7 +13,16 @@ from reconciler.wire.sasl import Credentials
 from tests.servers import mail
 from tests.servers.dovecot import Dovecot
 from tests.servers.scripted import Scripted
-from tests.sources.pop3_scripts import CAPABILITIES, Reply, fetch_all, listing_of, replies, source_of, speak, stuff
+from tests.sources.pop3_scripts import (
+    CAPABILITIES,
+    Reply,
+    fetch_all,
+    listing_of,
+    replies,
+    source_of,
+    speak,
+    stuff,
+)
 
 MESSAGES = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(1, 450)]
 HEADERS = {f"uid{number}": b"Subject: %d\r\n\r\n" % number for number in range(1, 450)}
@@ -22,20 +31,29 @@ ONE_BY_ONE = (b"USER", b"UIDL", b"TOP")
 
 def headers_of(source: Pop3Source) -> dict[str, bytes | None]:
     listing = listing_of(source)
-    return {listed.key: header for listed, header in source.headers(listing.folder, listing.messages)}
+    return {
+        listed.key: header for listed, header in source.headers(listing.folder, listing.messages)
+    }
 
 
 def tops(count: int) -> dict[bytes, Reply]:
-    return {b"TOP %d 0" % number: b"+OK\r\n" + stuff(b"Subject: %d\r\n\r\n" % number)
-            for number in range(1, count + 1)}
+    return {
+        b"TOP %d 0" % number: b"+OK\r\n" + stuff(b"Subject: %d\r\n\r\n" % number)
+        for number in range(1, count + 1)
+    }
 
 
 @pytest.mark.parametrize("capabilities", [(*CAPABILITIES, b"TOP"), ONE_BY_ONE])
-def test_P3_headers_come_for_every_message_and_the_session_goes_on(capabilities: tuple[bytes, ...]) -> None:
+def test_P3_headers_come_for_every_message_and_the_session_goes_on(
+    capabilities: tuple[bytes, ...],
+) -> None:
     with Scripted(speak(replies(MESSAGES, capabilities, tops(449)))) as server:
         source = source_of(server)
         listing = listing_of(source)
-        found = {listed.key: header for listed, header in source.headers(listing.folder, listing.messages)}
+        found = {
+            listed.key: header
+            for listed, header in source.headers(listing.folder, listing.messages)
+        }
         assert found == HEADERS
         assert list(fetch_all(source, listing).values()) == MESSAGES
         source.finish()
@@ -58,8 +76,11 @@ def test_a_server_that_refuses_top_is_asked_once() -> None:
 
 
 def test_a_refused_one_and_an_endless_one_have_no_header() -> None:
-    bent: dict[bytes, Reply] = {**tops(3), b"TOP 2 0": b"-ERR no\r\n",
-                                b"TOP 3 0": b"+OK\r\n" + stuff(b"X: " + b"x" * (2 << 20) + b"\r\n")}
+    bent: dict[bytes, Reply] = {
+        **tops(3),
+        b"TOP 2 0": b"-ERR no\r\n",
+        b"TOP 3 0": b"+OK\r\n" + stuff(b"X: " + b"x" * (2 << 20) + b"\r\n"),
+    }
     with Scripted(speak(replies(MESSAGES[:3], (*CAPABILITIES, b"TOP"), bent))) as server:
         source = source_of(server)
         assert headers_of(source) == {"uid1": HEADERS["uid1"], "uid2": None, "uid3": None}

@@ -1,4 +1,5 @@
-"""From the greeting to the login: what is refused, why, and that nothing is sent that need not be."""
+"""From the greeting to the login: what is refused, why, and that nothing is sent that need not
+be."""
 
 from __future__ import annotations
 
@@ -21,7 +22,15 @@ from reconciler.model.errors import (
 )
 from reconciler.wire.limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
-from tests.sources.pop3_scripts import CAPABILITIES, PASSWORD, listing_of, multiline, replies, source_of, speak
+from tests.sources.pop3_scripts import (
+    CAPABILITIES,
+    PASSWORD,
+    listing_of,
+    multiline,
+    replies,
+    source_of,
+    speak,
+)
 
 NO_SASL = (b"USER", b"UIDL", b"PIPELINING")
 
@@ -66,11 +75,21 @@ def test_a_server_without_capa_is_talked_to_step_by_step() -> None:
         source = source_of(server)
         listing_of(source)
         source.finish()
-    assert server.lines == [b"CAPA", b"USER user", b"PASS " + PASSWORD.encode(), b"CAPA", b"LIST", b"UIDL", b"QUIT"]
+    assert server.lines == [
+        b"CAPA",
+        b"USER user",
+        b"PASS " + PASSWORD.encode(),
+        b"CAPA",
+        b"LIST",
+        b"UIDL",
+        b"QUIT",
+    ]
 
 
 def test_P12_utf8_goes_before_the_login() -> None:
-    with Scripted(speak(replies(capabilities=(*NO_SASL, b"UTF8 USER"), bent={b"UTF8": b"+OK\r\n"}))) as server:
+    with Scripted(
+        speak(replies(capabilities=(*NO_SASL, b"UTF8 USER"), bent={b"UTF8": b"+OK\r\n"}))
+    ) as server:
         source = source_of(server)
         listing_of(source)
         source.finish()
@@ -78,7 +97,9 @@ def test_P12_utf8_goes_before_the_login() -> None:
 
 
 def test_P12_a_refused_utf8_is_no_failure() -> None:
-    with Scripted(speak(replies(capabilities=(*NO_SASL, b"UTF8"), bent={b"UTF8": b"-ERR no\r\n"}))) as server:
+    with Scripted(
+        speak(replies(capabilities=(*NO_SASL, b"UTF8"), bent={b"UTF8": b"-ERR no\r\n"}))
+    ) as server:
         source = source_of(server)
         listing_of(source)
         source.finish()
@@ -110,19 +131,23 @@ def test_what_is_no_pop3_server_is_said_to_be_none() -> None:
     assert "does not answer as POP3 does" in str(error)
 
 
-@pytest.mark.parametrize(("reply", "kind", "certain"), [
-    (b"-ERR [AUTH] bad password", AuthenticationFailed, True),
-    (b"-ERR bad password", AuthenticationFailed, False),
-    (b"-ERR", AuthenticationFailed, False),
-    (b"-ERR [IN-USE] locked", Throttled, None),
-    (b"-ERR [in-use] locked", Throttled, None),
-    (b"-ERR [SYS/TEMP] later", SourceUnavailable, None),
-    (b"-ERR [LOGIN-DELAY] later", Throttled, None),
-    (b"-ERR [SYS/PERM] mailbox broken", SourceUnsuitable, None),
-])
+@pytest.mark.parametrize(
+    ("reply", "kind", "certain"),
+    [
+        (b"-ERR [AUTH] bad password", AuthenticationFailed, True),
+        (b"-ERR bad password", AuthenticationFailed, False),
+        (b"-ERR", AuthenticationFailed, False),
+        (b"-ERR [IN-USE] locked", Throttled, None),
+        (b"-ERR [in-use] locked", Throttled, None),
+        (b"-ERR [SYS/TEMP] later", SourceUnavailable, None),
+        (b"-ERR [LOGIN-DELAY] later", Throttled, None),
+        (b"-ERR [SYS/PERM] mailbox broken", SourceUnsuitable, None),
+    ],
+)
 @pytest.mark.parametrize("capabilities", [CAPABILITIES, NO_SASL])
-def test_P11_refusals_are_told_apart(reply: bytes, kind: type[SourceError], certain: bool | None,
-                                     capabilities: tuple[bytes, ...]) -> None:
+def test_P11_refusals_are_told_apart(
+    reply: bytes, kind: type[SourceError], certain: bool | None, capabilities: tuple[bytes, ...]
+) -> None:
     bent = {b"AUTH PLAIN ": reply + b"\r\n", b"PASS ": reply + b"\r\n"}
     with Scripted(speak(replies(capabilities=capabilities, bent=bent))) as server:
         error = refusal(server)
@@ -130,13 +155,20 @@ def test_P11_refusals_are_told_apart(reply: bytes, kind: type[SourceError], cert
         assert getattr(error, "certain", None) is certain
         assert not [line for line in server.lines if line.startswith(b"LIST")]
         tried = [line.split()[0] for line in server.lines if line.startswith((b"AUTH", b"PASS"))]
-        ways = [b"AUTH", b"PASS"] if capabilities is CAPABILITIES and kind is AuthenticationFailed else tried[:1]
+        ways = (
+            [b"AUTH", b"PASS"]
+            if capabilities is CAPABILITIES and kind is AuthenticationFailed
+            else tried[:1]
+        )
         assert tried == ways, "each way once, and only where it is the password that is refused"
 
 
 def test_what_a_server_says_of_its_system_is_for_people() -> None:
     """RFC 3206: SYS/TEMP and SYS/PERM."""
-    bent = {b"USER ": b"-ERR [sys/perm] the mail\x1bbox of %b\r\n" % PASSWORD.encode(), b"AUTH PLAIN ": b"-ERR no\r\n"}
+    bent = {
+        b"USER ": b"-ERR [sys/perm] the mail\x1bbox of %b\r\n" % PASSWORD.encode(),
+        b"AUTH PLAIN ": b"-ERR no\r\n",
+    }
     with Scripted(speak(replies(capabilities=NO_SASL, bent=bent))) as server:
         opened = source_of(server)
         with pytest.raises(SourceError):
@@ -145,8 +177,10 @@ def test_what_a_server_says_of_its_system_is_for_people() -> None:
     assert opened.alerts == ["[sys/perm] the mail?box of [redacted]"]
 
 
-@pytest.mark.parametrize(("reply", "seconds"), [(b"[LOGIN-DELAY 120] wait", 120), (b"[LOGIN-DELAY] wait", 300),
-                                                (b"[IN-USE] wait", None)])
+@pytest.mark.parametrize(
+    ("reply", "seconds"),
+    [(b"[LOGIN-DELAY 120] wait", 120), (b"[LOGIN-DELAY] wait", 300), (b"[IN-USE] wait", None)],
+)
 def test_P11_login_delay_tells_how_long(reply: bytes, seconds: float | None) -> None:
     capabilities = (*NO_SASL, b"LOGIN-DELAY 300 USER")
     table = replies(capabilities=capabilities, bent={b"PASS ": b"-ERR " + reply + b"\r\n"})
@@ -175,7 +209,9 @@ def test_S1_an_echoed_password_is_redacted() -> None:
         return b"-ERR unknown: " + line + b" " + PASSWORD.encode() + b"\x1b[31m\r\n"
 
     for capabilities in (CAPABILITIES, NO_SASL):
-        with Scripted(speak(replies(capabilities=capabilities, bent={b"AUTH PLAIN ": echo, b"PASS ": echo}))) as server:
+        with Scripted(
+            speak(replies(capabilities=capabilities, bent={b"AUTH PLAIN ": echo, b"PASS ": echo}))
+        ) as server:
             text = str(refusal(server))
         assert "unknown: " in text
         assert PASSWORD not in text
@@ -223,7 +259,13 @@ def test_after_stls_capabilities_are_asked_again_and_only_those_count(authority:
         listing_of(source)
         source.finish()
     assert clear == [2]
-    assert server.lines[:5] == [b"CAPA", b"STLS", b"CAPA", b"USER user", b"PASS " + PASSWORD.encode()]
+    assert server.lines[:5] == [
+        b"CAPA",
+        b"STLS",
+        b"CAPA",
+        b"USER user",
+        b"PASS " + PASSWORD.encode(),
+    ]
 
 
 def test_T3_bytes_after_the_stls_reply_end_the_session(authority: Authority) -> None:
@@ -236,8 +278,10 @@ def test_T3_bytes_after_the_stls_reply_end_the_session(authority: Authority) -> 
     assert server.lines == [b"CAPA", b"STLS"]
 
 
-@pytest.mark.parametrize("bent", [{}, {b"CAPA": b"-ERR what?\r\n"},
-                                  {b"CAPA": multiline(b"STLS"), b"STLS": b"-ERR no\r\n"}])
+@pytest.mark.parametrize(
+    "bent",
+    [{}, {b"CAPA": b"-ERR what?\r\n"}, {b"CAPA": multiline(b"STLS"), b"STLS": b"-ERR no\r\n"}],
+)
 def test_T1_stls_not_offered_or_refused(bent: dict[bytes, bytes]) -> None:
     with Scripted(speak(replies(bent=bent))) as server:
         source = source_of(server, tls="starttls")
@@ -272,20 +316,26 @@ def test_a_silent_server_is_left(authority: Authority) -> None:
         source.abort()
 
 
-@pytest.mark.parametrize(("phase", "words", "kind"), [
-    ("greeting", "Too many connections from your IP", Throttled),
-    ("PASS ", "Exceeded the login limit for a 15 minute period", Throttled),
-    ("PASS ", "[SYS/PERM] Your account is not enabled for POP access", AccountNotReady),
-    ("PASS ", "登录太频繁", Throttled),
-    ("LIST", "Request is throttled. Suggested Backoff Time: 299961 milliseconds", Throttled),
-    ("UIDL", "maildrop already locked by another session", Throttled),
-    ("LIST", "Server error: Failed to fetch messages in Inbox.", SourceUnavailable),
-])
+@pytest.mark.parametrize(
+    ("phase", "words", "kind"),
+    [
+        ("greeting", "Too many connections from your IP", Throttled),
+        ("PASS ", "Exceeded the login limit for a 15 minute period", Throttled),
+        ("PASS ", "[SYS/PERM] Your account is not enabled for POP access", AccountNotReady),
+        ("PASS ", "登录太频繁", Throttled),
+        ("LIST", "Request is throttled. Suggested Backoff Time: 299961 milliseconds", Throttled),
+        ("UIDL", "maildrop already locked by another session", Throttled),
+        ("LIST", "Server error: Failed to fetch messages in Inbox.", SourceUnavailable),
+    ],
+)
 @pytest.mark.parametrize("sign", [b"-ERR ", b"+ERR "])
-def test_F14_words_without_a_code_are_understood_in_every_phase(phase: str, words: str, kind: type[SourceError],
-                                                                sign: bytes) -> None:
+def test_F14_words_without_a_code_are_understood_in_every_phase(
+    phase: str, words: str, kind: type[SourceError], sign: bytes
+) -> None:
     said = sign + words.encode("gbk") + b"\r\n"
-    table = replies(capabilities=NO_SASL, bent={} if phase == "greeting" else {phase.encode(): said})
+    table = replies(
+        capabilities=NO_SASL, bent={} if phase == "greeting" else {phase.encode(): said}
+    )
     with Scripted(speak(table, said) if phase == "greeting" else speak(table)) as server:
         error = refusal(server)
     assert type(error) is kind

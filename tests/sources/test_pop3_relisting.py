@@ -19,7 +19,9 @@ BODIES = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(1, COUNT +
 SLOW = tuple(each for each in CAPABILITIES if each != b"PIPELINING")
 
 
-def closing(command: bytes, poisoned: set[int], capabilities: tuple[bytes, ...], *, flushes: bool) -> Script:
+def closing(
+    command: bytes, poisoned: set[int], capabilities: tuple[bytes, ...], *, flushes: bool
+) -> Script:
     """`flushes`: the lines of those before come first."""
     table = replies(BODIES, capabilities)
     single = {number: b"+OK %d uid%d\r\n" % (number, number) for number in range(1, COUNT + 1)}
@@ -33,7 +35,7 @@ def closing(command: bytes, poisoned: set[int], capabilities: tuple[bytes, ...],
                 if flushes:
                     whole = table[line]
                     assert isinstance(whole, bytes)
-                    client.send(b"".join(whole.splitlines(keepends=True)[:min(poisoned)]))
+                    client.send(b"".join(whole.splitlines(keepends=True)[: min(poisoned)]))
                 client.close()
                 return
             if line.startswith(b"UIDL "):
@@ -52,8 +54,12 @@ def closing(command: bytes, poisoned: set[int], capabilities: tuple[bytes, ...],
 
 
 def opened(server: Scripted, accounts: Accounts) -> Pop3Source:
-    return Pop3Source(Endpoint(server.host, server.port, "none"), Credentials("user", Secret(PASSWORD)), Limits(),
-                      accounts)
+    return Pop3Source(
+        Endpoint(server.host, server.port, "none"),
+        Credentials("user", Secret(PASSWORD)),
+        Limits(),
+        accounts,
+    )
 
 
 def logins(server: Scripted) -> int:
@@ -62,13 +68,17 @@ def logins(server: Scripted) -> int:
 
 @pytest.mark.parametrize("flushes", [True, False])
 @pytest.mark.parametrize("capabilities", [CAPABILITIES, SLOW])
-def test_where_list_ends_the_connection_sizes_are_done_without(capabilities: tuple[bytes, ...], flushes: bool) -> None:
+def test_where_list_ends_the_connection_sizes_are_done_without(
+    capabilities: tuple[bytes, ...], flushes: bool
+) -> None:
     accounts, again = Accounts(), []
     with Scripted(closing(b"LIST", {7}, capabilities, flushes=flushes)) as server:
         source = opened(server, accounts)
         source.another_login = lambda: again.append(1)
         listing = listing_of(source)
-        assert [listed.key for listed in listing.messages] == [f"uid{number}" for number in range(1, COUNT + 1)]
+        assert [listed.key for listed in listing.messages] == [
+            f"uid{number}" for number in range(1, COUNT + 1)
+        ]
         assert {listed.size for listed in listing.messages} == {None}
         assert any("sizes" in note for note in listing.notes)
         assert list(fetch_all(source, listing).values()) == BODIES
@@ -84,18 +94,21 @@ def test_where_list_ends_the_connection_sizes_are_done_without(capabilities: tup
 @pytest.mark.parametrize("flushes", [True, False])
 @pytest.mark.parametrize("capabilities", [CAPABILITIES, SLOW])
 @pytest.mark.parametrize("poisoned", [{1}, {COUNT}, {50, 51}])
-def test_where_uidl_ends_the_connection_one_is_asked_for_at_a_time(poisoned: set[int], capabilities: tuple[bytes, ...],
-                                                                  flushes: bool) -> None:
+def test_where_uidl_ends_the_connection_one_is_asked_for_at_a_time(
+    poisoned: set[int], capabilities: tuple[bytes, ...], flushes: bool
+) -> None:
     accounts = Accounts()
     with Scripted(closing(b"UIDL", poisoned, capabilities, flushes=flushes)) as server:
         source = opened(server, accounts)
         listing = listing_of(source)
         assert [listed.key for listed in listing.messages] == [
-            f"uid{number}" for number in range(1, COUNT + 1) if number not in poisoned]
+            f"uid{number}" for number in range(1, COUNT + 1) if number not in poisoned
+        ]
         assert any("UIDL" in note for note in listing.notes)
         source.reconnect()
         assert set(fetch_all(source, listing).values()) == {
-            body for number, body in enumerate(BODIES, 1) if number not in poisoned}
+            body for number, body in enumerate(BODIES, 1) if number not in poisoned
+        }
         source.finish()
         assert logins(server) <= 8
         before = logins(server)
@@ -106,7 +119,9 @@ def test_where_uidl_ends_the_connection_one_is_asked_for_at_a_time(poisoned: set
 
 
 def test_a_server_that_lists_nothing_costs_a_bounded_number_of_logins() -> None:
-    with Scripted(closing(b"UIDL", set(range(1, COUNT + 1)), CAPABILITIES, flushes=False)) as server:
+    with Scripted(
+        closing(b"UIDL", set(range(1, COUNT + 1)), CAPABILITIES, flushes=False)
+    ) as server:
         source = opened(server, Accounts())
         with pytest.raises(ConnectionFailed):
             listing_of(source)

@@ -25,7 +25,9 @@ from tests.sources.pop3_scripts import (
 )
 
 ONE_BY_ONE = (b"USER", b"UIDL")
-MESSAGES = [b"Subject: %d\r\n\r\n.\r\n..\r\n.end %d\r\n" % (number, number) for number in range(1, 200)]
+MESSAGES = [
+    b"Subject: %d\r\n\r\n.\r\n..\r\n.end %d\r\n" % (number, number) for number in range(1, 200)
+]
 
 
 @pytest.mark.parametrize("capabilities", [CAPABILITIES, ONE_BY_ONE])
@@ -82,7 +84,9 @@ def test_with_pipelining_many_are_asked_for_at_once_and_not_all() -> None:
 
 
 def test_large_messages_limit_how_many_are_under_way() -> None:
-    table = replies([b"x\r\n"] * 10, bent={b"LIST": multiline(*[b"%d 3000000" % n for n in range(1, 11)])})
+    table = replies(
+        [b"x\r\n"] * 10, bent={b"LIST": multiline(*[b"%d 3000000" % n for n in range(1, 11)])}
+    )
     with Scripted(speak(table)) as server:
         source = source_of(server)
         listing = listing_of(source)
@@ -109,19 +113,30 @@ def test_content_that_was_left_unread_is_skipped(capabilities: tuple[bytes, ...]
                 continue
             arrived.append(b"".join(fetched.content))
         assert arrived == [MESSAGES[1]]
-        assert source.delete(listing.folder, listing.messages).pending == {"uid1", "uid2", "uid3", "uid4"}
+        assert source.delete(listing.folder, listing.messages).pending == {
+            "uid1",
+            "uid2",
+            "uid3",
+            "uid4",
+        }
         assert len(source.finish().confirmed) == 4
 
 
 def test_messages_that_are_not_there_vanish_and_refused_ones_are_not_fetched() -> None:
-    bent = {b"RETR 1": b"-ERR no such message\r\n", b"RETR 2": f"-ERR broken {PASSWORD}\r\n".encode()}
+    bent = {
+        b"RETR 1": b"-ERR no such message\r\n",
+        b"RETR 2": f"-ERR broken {PASSWORD}\r\n".encode(),
+    }
     with Scripted(speak(replies(MESSAGES[:3], bent=bent))) as server:
         source = source_of(server)
         listing = listing_of(source)
         messages = [Listed("gone", 1), *listing.messages]
         fetched = list(source.fetch(listing.folder, messages[:3]))
-        assert fetched == [Vanished(messages[0]), Vanished(messages[1], "no such message"),
-                           Unfetched(messages[2], "the server refused it: broken [redacted]")]
+        assert fetched == [
+            Vanished(messages[0]),
+            Vanished(messages[1], "no such message"),
+            Unfetched(messages[2], "the server refused it: broken [redacted]"),
+        ]
         assert list(fetch_all(source, listing).values())[2] == MESSAGES[2]
         source.finish()
 
@@ -164,10 +179,17 @@ def test_P7_bare_lf_dot_does_not_end_a_message() -> None:
 
 
 @pytest.mark.parametrize("capabilities", [CAPABILITIES, ONE_BY_ONE])
-@pytest.mark.parametrize("rest", [b"the rest\r\n.\r\n", b"-- \r\nsignature\r\n.\r\n", b"+ more\r\n.\r\n", b"+OK\r\n"])
-def test_P7_an_undoubled_lone_dot_is_not_taken_for_the_end(capabilities: tuple[bytes, ...], rest: bytes) -> None:
-    """The server does not stuff, so the message seems to end at its own dot: incomplete, never delivered."""
-    table = replies(MESSAGES[:1], capabilities, bent={b"RETR 1": b"+OK\r\nfirst half\r\n.\r\n" + rest})
+@pytest.mark.parametrize(
+    "rest", [b"the rest\r\n.\r\n", b"-- \r\nsignature\r\n.\r\n", b"+ more\r\n.\r\n", b"+OK\r\n"]
+)
+def test_P7_an_undoubled_lone_dot_is_not_taken_for_the_end(
+    capabilities: tuple[bytes, ...], rest: bytes
+) -> None:
+    """The server does not stuff, so the message seems to end at its own dot: incomplete, never
+    delivered."""
+    table = replies(
+        MESSAGES[:1], capabilities, bent={b"RETR 1": b"+OK\r\nfirst half\r\n.\r\n" + rest}
+    )
     with Scripted(speak(table)) as server:
         source = source_of(server)
         listing = listing_of(source)
@@ -195,17 +217,27 @@ def test_P7_fewer_octets_than_announced_are_doubted_and_not_deleted() -> None:
         assert b"DELE 1" not in server.lines
 
 
-@pytest.mark.parametrize(("listed", "announced"), [
-    (b"1 10", b""),  # line ends counted as one, or fewer octets than there are
-    (b"1 35", b""), (b"1 38", b""),  # the end, or doubled dots, counted too
-    (b"1 45", b"30 octets"), (b"1 30", b"9000 octets"),  # one of two numbers is right
-    (b"1", b"size unknown"),
-])
+@pytest.mark.parametrize(
+    ("listed", "announced"),
+    [
+        (b"1 10", b""),  # line ends counted as one, or fewer octets than there are
+        (b"1 35", b""),
+        (b"1 38", b""),  # the end, or doubled dots, counted too
+        (b"1 45", b"30 octets"),
+        (b"1 30", b"9000 octets"),  # one of two numbers is right
+        (b"1", b"size unknown"),
+    ],
+)
 def test_P13_sizes_are_hints(listed: bytes, announced: bytes) -> None:
     message = b"Subject: 1\r\n\r\n.\r\n..\r\n.end 12\r\n"
     assert len(message) == 30
-    table = replies([message], bent={b"LIST": multiline(listed),
-                                     b"RETR 1": b"+OK " + announced + b"\r\n" + stuff(message)})
+    table = replies(
+        [message],
+        bent={
+            b"LIST": multiline(listed),
+            b"RETR 1": b"+OK " + announced + b"\r\n" + stuff(message),
+        },
+    )
     with Scripted(speak(table)) as server:
         source = source_of(server)
         listing = listing_of(source)
@@ -214,16 +246,32 @@ def test_P13_sizes_are_hints(listed: bytes, announced: bytes) -> None:
         source.finish()
 
 
-@pytest.mark.parametrize(("listed", "announced", "doubted"), [
-    (48210, b"736 octets", True), (48210, b"", True), (48210, b"48210 octets", True), (1000, b"736 octets", True),
-    (980, b"736 octets", False), (736, b"", False), (742, b"", True), (741, b"", False), (10, b"736 octets", False),
-])
-def test_a_text_in_a_messages_place_is_delivered_and_never_deleted(listed: int, announced: bytes,
-                                                                   doubted: bool) -> None:
+@pytest.mark.parametrize(
+    ("listed", "announced", "doubted"),
+    [
+        (48210, b"736 octets", True),
+        (48210, b"", True),
+        (48210, b"48210 octets", True),
+        (1000, b"736 octets", True),
+        (980, b"736 octets", False),
+        (736, b"", False),
+        (742, b"", True),
+        (741, b"", False),
+        (10, b"736 octets", False),
+    ],
+)
+def test_a_text_in_a_messages_place_is_delivered_and_never_deleted(
+    listed: int, announced: bytes, doubted: bool
+) -> None:
     """Exchange sends 736 octets that say that the message could not be retrieved."""
     placeholder = b"Subject: could not be retrieved\r\n\r\n".ljust(734, b"x") + b"\r\n"
-    table = replies([placeholder], bent={b"LIST": multiline(b"1 %d" % listed),
-                                         b"RETR 1": b"+OK " + announced + b"\r\n" + stuff(placeholder)})
+    table = replies(
+        [placeholder],
+        bent={
+            b"LIST": multiline(b"1 %d" % listed),
+            b"RETR 1": b"+OK " + announced + b"\r\n" + stuff(placeholder),
+        },
+    )
     with Scripted(speak(table)) as server:
         source = source_of(server)
         listing = listing_of(source)

@@ -16,22 +16,28 @@ from tests.sources import test_imap_dovecot, test_pop3_dovecot
 PROOFS = "scram-sha-256 scram-sha-1 cram-md5 plain login"
 
 
-@pytest.fixture(scope="module", params=[PROOFS, PROOFS.removeprefix("scram-sha-256 "), "cram-md5", "plain"],
-                ids=lambda offered: offered.partition(" ")[0])
+@pytest.fixture(
+    scope="module",
+    params=[PROOFS, PROOFS.removeprefix("scram-sha-256 "), "cram-md5", "plain"],
+    ids=lambda offered: offered.partition(" ")[0],
+)
 def offering(request: pytest.FixtureRequest) -> Iterator[tuple[Dovecot, str]]:
     """A server, and the mechanism that is to be used without TLS."""
     with Dovecot(request.param) as server:
         yield server, request.param.partition(" ")[0]
 
 
-def opened(protocol: str, server: Dovecot, user: str, tls: str, password: str | None = None) -> Source:
+def opened(
+    protocol: str, server: Dovecot, user: str, tls: str, password: str | None = None
+) -> Source:
     module = {"imap": test_imap_dovecot, "pop3": test_pop3_dovecot}[protocol]
     source: Source = module.opened(server, user, tls, password)
     return source
 
 
 def logged_in(server: Dovecot, user: str, patience: float = 60) -> list[str]:
-    """What the log says of this user's logins, once it does: another program writes it, in its own time."""
+    """What the log says of this user's logins, once it does: another program writes it, in its own
+    time."""
     deadline = time.monotonic() + patience
     while not (found := server.logins(user)):
         assert time.monotonic() < deadline, server.log
@@ -52,7 +58,9 @@ def test_logs_in(offering: tuple[Dovecot, str], protocol: str, tls: str, user: s
 
 
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
-def test_a_wrong_password_is_refused(offering: tuple[Dovecot, str], protocol: str, user: str) -> None:
+def test_a_wrong_password_is_refused(
+    offering: tuple[Dovecot, str], protocol: str, user: str
+) -> None:
     server, _ = offering
     source = opened(protocol, server, user, "none", "canary-9f3b")
     with pytest.raises(AuthenticationFailed) as caught:

@@ -1,4 +1,5 @@
-"""Whether an account stands as it stood: what may be believed without a listing, and at what cost."""
+"""Whether an account stands as it stood: what may be believed without a listing, and at what
+cost."""
 
 from __future__ import annotations
 
@@ -16,9 +17,13 @@ from tests.sources.imap_server import Reply, imap, source
 from tests.sources.pop3_scripts import listing_of, multiline, replies, source_of, speak
 
 
-def selected(following: int = 6, exists: int = 3, validity: int = 77, changes: int = 9, more: bytes = b"") -> bytes:
-    return (b"* %d EXISTS\r\n* OK [UIDVALIDITY %d] ok\r\n* OK [UIDNEXT %d] ok\r\n* OK [HIGHESTMODSEQ %d] ok\r\n"
-            b"%bTAG OK [READ-ONLY] done\r\n" % (exists, validity, following, changes, more))
+def selected(
+    following: int = 6, exists: int = 3, validity: int = 77, changes: int = 9, more: bytes = b""
+) -> bytes:
+    return (
+        b"* %d EXISTS\r\n* OK [UIDVALIDITY %d] ok\r\n* OK [UIDNEXT %d] ok\r\n* OK [HIGHESTMODSEQ %d] ok\r\n"
+        b"%bTAG OK [READ-ONLY] done\r\n" % (exists, validity, following, changes, more)
+    )
 
 
 def listed(opened: ImapSource) -> str:
@@ -44,19 +49,33 @@ def unchanged(standing: str, examined: bytes) -> bool:
     return found
 
 
-@pytest.mark.parametrize(("now", "same"), [
-    (selected(), True),
-    (selected(changes=12), True),  # flags
-    (selected(following=7, exists=4), False),
-    (selected(exists=2), False),
-    (selected(following=7), False),  # one came, one went
-    (selected(validity=78), False),
-    (selected(changes=8), False),
-    (selected(changes=8, following=5), False),
-    (b"* 3 EXISTS\r\n* OK [UIDVALIDITY 77] ok\r\nTAG OK done\r\n", False),
-    (b"TAG NO no such folder\r\n", False),
-], ids=["same", "flags", "new", "expunged", "I13_one_came_and_one_went", "I9_validity", "I11_restored_from_a_backup",
-        "I11_uidnext_went_back", "I28_no_uidnext", "refused"])
+@pytest.mark.parametrize(
+    ("now", "same"),
+    [
+        (selected(), True),
+        (selected(changes=12), True),  # flags
+        (selected(following=7, exists=4), False),
+        (selected(exists=2), False),
+        (selected(following=7), False),  # one came, one went
+        (selected(validity=78), False),
+        (selected(changes=8), False),
+        (selected(changes=8, following=5), False),
+        (b"* 3 EXISTS\r\n* OK [UIDVALIDITY 77] ok\r\nTAG OK done\r\n", False),
+        (b"TAG NO no such folder\r\n", False),
+    ],
+    ids=[
+        "same",
+        "flags",
+        "new",
+        "expunged",
+        "I13_one_came_and_one_went",
+        "I9_validity",
+        "I11_restored_from_a_backup",
+        "I11_uidnext_went_back",
+        "I28_no_uidnext",
+        "refused",
+    ],
+)
 def test_what_select_tells_decides(now: bytes, same: bool) -> None:
     assert unchanged(kept(selected()), now) is same
 
@@ -153,9 +172,15 @@ def test_pop3_asks_for_uidl_alone_after_the_login() -> None:
     assert [line.split(b" ")[0] for line in server.lines] == [b"CAPA", b"AUTH", b"UIDL", b"QUIT"]
 
 
-@pytest.mark.parametrize("uidls", [
-    multiline(b"1 uid1"), multiline(b"1 uid2", b"2 uid1"), multiline(b"1 uid1", b"2 uid2", b"3 uid3"), b"-ERR no\r\n",
-])
+@pytest.mark.parametrize(
+    "uidls",
+    [
+        multiline(b"1 uid1"),
+        multiline(b"1 uid2", b"2 uid1"),
+        multiline(b"1 uid1", b"2 uid2", b"3 uid3"),
+        b"-ERR no\r\n",
+    ],
+)
 def test_pop3_any_other_answer_is_a_change(uidls: bytes) -> None:
     with Scripted(speak(replies([b"a\r\n", b"bb\r\n"]))) as server:
         opened = source_of(server)

@@ -9,8 +9,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 _TOOLS = ROOT / ".tools"
-NODE, MODULES, PYTHON = _TOOLS / "bin" / "node", _TOOLS / "node_modules", _TOOLS / "python" / "bin" / "python"
-SERVER = [str(NODE), str(MODULES / "yaml-language-server" / "bin" / "yaml-language-server"), "--stdio"]
+NODE, MODULES, PYTHON = (
+    _TOOLS / "bin" / "node",
+    _TOOLS / "node_modules",
+    _TOOLS / "python" / "bin" / "python",
+)
+SERVER = [
+    str(NODE),
+    str(MODULES / "yaml-language-server" / "bin" / "yaml-language-server"),
+    "--stdio",
+]
 
 
 def require() -> None:
@@ -20,5 +28,11 @@ def require() -> None:
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
     require()
-    return subprocess.run([str(word) for word in words], cwd=ROOT, check=False, capture_output=True, text=True,
-                          timeout=120)
+    return subprocess.run(
+        [str(word) for word in words],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )

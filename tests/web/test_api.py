@@ -65,11 +65,19 @@ class Script:
         assert self.may_end.wait(GENEROUS)
         if self.failure:
             return replace(so_far, outcome=Outcome.FAILED, error=self.failure)
-        return replace(so_far, outcome=Outcome.SUCCEEDED, collected=9, left=0, token_expires_at=self.token_expires_at)
+        return replace(
+            so_far,
+            outcome=Outcome.SUCCEEDED,
+            collected=9,
+            left=0,
+            token_expires_at=self.token_expires_at,
+        )
 
 
 def check(collector: DesiredCollector, _control: SessionControl) -> CheckReport:
-    return CheckReport(name=collector.name, ok=True, steps=(CheckStep(step="connect", ok=True, message="fine"),))
+    return CheckReport(
+        name=collector.name, ok=True, steps=(CheckStep(step="connect", ok=True, message="fine"),)
+    )
 
 
 @dataclass
@@ -89,7 +97,11 @@ class Daemon:
 def root(tmp_path: Path) -> Path:
     root = tmp_path / "collectors.d"
     root.mkdir()
-    save(root, "sales", text("sales", title="Почта").replace("{name: sales}", "{name: sales, labels: {team: x}}"))
+    save(
+        root,
+        "sales",
+        text("sales", title="Почта").replace("{name: sales}", "{name: sales, labels: {team: x}}"),
+    )
     save(root, "off", text("off", enabled="false"))
     return root
 
@@ -113,7 +125,9 @@ async def daemon(root: Path, settings: Settings) -> AsyncIterator[Daemon]:
     async with served(control, settings, root):
         with _short(settings.control_socket) as path:
             transport = httpx.AsyncHTTPTransport(uds=path)
-            client = httpx.AsyncClient(transport=transport, base_url="http://daemon", timeout=GENEROUS)
+            client = httpx.AsyncClient(
+                transport=transport, base_url="http://daemon", timeout=GENEROUS
+            )
             async with client:
                 yield Daemon(client, control, controller, script, registry, settings)
         script.may_end.set()
@@ -153,7 +167,11 @@ def test_the_list_is_what_get_shows_and_can_be_searched(root: Path, settings: Se
             listed = await found.get("/api/v1/collectors")
             assert [one["metadata"]["name"] for one in listed] == ["off", "sales"]
             assert set(listed[0]) == {"metadata", "spec", "status"}
-            assert {one["type"] for one in listed[1]["status"]["conditions"]} == {"Ready", "Reconciling", "Stalled"}
+            assert {one["type"] for one in listed[1]["status"]["conditions"]} == {
+                "Ready",
+                "Reconciling",
+                "Stalled",
+            }
             assert len(await found.get("/api/v1/collectors?search=почта")) == 1
             assert len(await found.get("/api/v1/collectors?label=team=x")) == 1
             assert await found.get("/api/v1/collectors?label=team=y") == []
@@ -203,10 +221,14 @@ def test_collect_tells_its_progress_and_its_outcome(root: Path, settings: Settin
             found.script.may_end.set()
             await found.control.collect("sales")
             found.script.may_end.clear()
-            async with found.client.stream("POST", "/api/v1/collectors/sales/collect?wait=true&force=true") as answer:
+            async with found.client.stream(
+                "POST", "/api/v1/collectors/sales/collect?wait=true&force=true"
+            ) as answer:
                 assert answer.headers["content-type"].startswith("text/event-stream")
                 lines = answer.aiter_lines()
-                assert await first(lines, lambda line: line.startswith("event:")) == "event: progress"
+                assert (
+                    await first(lines, lambda line: line.startswith("event:")) == "event: progress"
+                )
                 so_far = json.loads((await first(lines, lambda line: True)).removeprefix("data: "))
                 assert (so_far["collected"], so_far["left"], so_far["finishedAt"]) == (4, 5, None)
                 found.script.may_end.set()
@@ -214,7 +236,9 @@ def test_collect_tells_its_progress_and_its_outcome(root: Path, settings: Settin
                 done = json.loads((await first(lines, lambda line: True)).removeprefix("data: "))
                 assert (done["outcome"], done["collected"], done["listed"]) == ("succeeded", 9, 9)
                 assert done["finishedAt"]
-            assert (await found.client.post("/api/v1/collectors/sales/collect?wait=perhaps")).status_code == 400
+            assert (
+                await found.client.post("/api/v1/collectors/sales/collect?wait=perhaps")
+            ).status_code == 400
 
     run(scenario())
 
@@ -234,7 +258,11 @@ def test_what_must_not_collect_now_says_why(root: Path, settings: Settings, reas
             assert answer.json()["error"]["nextAttempt"].endswith("Z")
             assert answer.headers["content-type"] == "application/problem+json"
             problem = answer.json()
-            assert (problem["title"], problem["status"], problem["reason"]) == ("Conflict", 409, reason)
+            assert (problem["title"], problem["status"], problem["reason"]) == (
+                "Conflict",
+                409,
+                reason,
+            )
             assert "too many connections" in problem["detail"]
             declined = _declined(answer.status_code, answer.content)
             assert (declined.reason, str(declined)) == (reason, problem["detail"])
@@ -254,7 +282,10 @@ def test_clear_check_reload_and_info(root: Path, settings: Settings) -> None:
             await found.controller.turn()
             found.script.may_end.set()
             found.registry.rows["sales"].size = 12
-            assert (await found.client.post("/api/v1/collectors/sales/clear")).json() == {"epoch": 2, "forgotten": 12}
+            assert (await found.client.post("/api/v1/collectors/sales/clear")).json() == {
+                "epoch": 2,
+                "forgotten": 12,
+            }
             assert (await found.client.post("/api/v1/collectors/sales/check")).json()["ok"] is True
             save(root, "new", text("new", "4s"))
             reloaded = (await found.client.post("/-/reload")).json()
@@ -262,19 +293,29 @@ def test_clear_check_reload_and_info(root: Path, settings: Settings) -> None:
             info = await found.get("/api/v1/info")
             assert (info["manifests"], info["stateDir"]) == (str(root), str(settings.state_dir))
             assert info["version"]
-            assert [one["file"] for one in info["diagnostics"] if one["severity"] == "error"] == [f"{root}/new.yaml"]
-            assert await found.get("/api/v1/diagnostics") == info["diagnostics"] == reloaded["diagnostics"]
+            assert [one["file"] for one in info["diagnostics"] if one["severity"] == "error"] == [
+                f"{root}/new.yaml"
+            ]
+            assert (
+                await found.get("/api/v1/diagnostics")
+                == info["diagnostics"]
+                == reloaded["diagnostics"]
+            )
 
     run(scenario())
 
 
-def test_scrapes_at_once_share_what_is_drawn(root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scrapes_at_once_share_what_is_drawn(
+    root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn: list[str] = []
     asked = itertools.count(1)
     all_have_asked = threading.Event()
     answer = Api.metrics
 
-    def metrics(_found: object, _diagnostics: object, _version: str, accept: str, _errors: int) -> tuple[bytes, str]:
+    def metrics(
+        _found: object, _diagnostics: object, _version: str, accept: str, _errors: int
+    ) -> tuple[bytes, str]:
         assert all_have_asked.wait(60)
         drawn.append(accept)
         return b"up 1\n", "text/plain"
@@ -290,10 +331,14 @@ def test_scrapes_at_once_share_what_is_drawn(root: Path, settings: Settings, mon
     async def scenario() -> None:
         async with daemon(root, settings) as here:
             headers = [{"Accept": "text/plain"}, {"Accept": "text/x"}] * 15
-            answers = await asyncio.gather(*(here.client.get("/metrics", headers=each) for each in headers))
+            answers = await asyncio.gather(
+                *(here.client.get("/metrics", headers=each) for each in headers)
+            )
             assert [answer.text for answer in answers] == ["up 1\n"] * 30
             assert {"text/plain", "text/x"} == set(drawn)
-            assert len(drawn) <= 4, "what is drawn already when one asks is made anew, once for all who do"
+            assert len(drawn) <= 4, (
+                "what is drawn already when one asks is made anew, once for all who do"
+            )
             await here.client.get("/metrics")
             assert drawn[-1] not in {"text/plain", "text/x"}, "each later one is made anew"
 
@@ -311,18 +356,26 @@ def test_metrics_are_the_status_in_the_words_of_prometheus(root: Path, settings:
             await here.controller.turn()
             await here.control.collect("sales")
             answer = (await here.client.get("/metrics")).raise_for_status()
-            asked = await here.client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+            asked = await here.client.get(
+                "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+            )
         assert asked.headers["content-type"].startswith("application/openmetrics-text")
         assert asked.text.endswith("# EOF\n")
-        found = {(sample.name, *sample.labels.values()): sample.value
-                 for family in text_string_to_metric_families(answer.text) for sample in family.samples}
+        found = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+        }
         assert found["mailcollector_manifest_findings", "error"] == 1
         assert found["mailcollector_collector_condition", "sales", "Ready"] == 1
         assert found["mailcollector_messages_total", "sales", "collected"] >= 9
         assert found["mailcollector_server_messages", "sales", "collected"] == 9
         assert found["mailcollector_last_session_success", "sales"] == 1
         assert found["mailcollector_next_session_timestamp_seconds", "sales"] > NOW().timestamp()
-        assert found["mailcollector_oauth2_token_expiry_timestamp_seconds", "sales"] == expiry.timestamp()
+        assert (
+            found["mailcollector_oauth2_token_expiry_timestamp_seconds", "sales"]
+            == expiry.timestamp()
+        )
         assert ("mailcollector_last_session_success", "off") not in found
 
     run(scenario())
@@ -330,7 +383,10 @@ def test_metrics_are_the_status_in_the_words_of_prometheus(root: Path, settings:
 
 def test_events_tell_what_changed_and_what_is_gone(root: Path, settings: Settings) -> None:
     async def scenario() -> None:
-        async with daemon(root, settings) as found, found.client.stream("GET", "/api/v1/events") as answer:
+        async with (
+            daemon(root, settings) as found,
+            found.client.stream("GET", "/api/v1/events") as answer,
+        ):
             lines = answer.aiter_lines()
             await first(lines, lambda line: line.startswith(":"))
             await found.controller.turn()
@@ -364,7 +420,9 @@ def test_a_defect_is_answered_without_its_text(root: Path, settings: Settings) -
 # -- where it is served
 
 
-def test_S5_the_socket_is_private_and_may_lie_deep_and_a_stale_one_is_replaced(root: Path, tmp_path: Path) -> None:
+def test_S5_the_socket_is_private_and_may_lie_deep_and_a_stale_one_is_replaced(
+    root: Path, tmp_path: Path
+) -> None:
     async def scenario() -> None:
         state = tmp_path / ("deep" * 20) / ("er" * 40)
         state.mkdir(parents=True)
@@ -379,14 +437,23 @@ def test_S5_the_socket_is_private_and_may_lie_deep_and_a_stale_one_is_replaced(r
     run(scenario())
 
 
-def test_W3_foreign_hosts_and_W2_foreign_pages_are_refused_on_tcp(root: Path, settings: Settings) -> None:
+def test_W3_foreign_hosts_and_W2_foreign_pages_are_refused_on_tcp(
+    root: Path, settings: Settings
+) -> None:
     async def scenario() -> None:
         port = _free_port()
-        async with daemon(root, replace(settings, listen=Listen("127.0.0.1", port))), httpx.AsyncClient() as browser:
+        async with (
+            daemon(root, replace(settings, listen=Listen("127.0.0.1", port))),
+            httpx.AsyncClient() as browser,
+        ):
             url = f"http://127.0.0.1:{port}"
             assert (await browser.get(f"{url}/healthz")).status_code == 200
-            assert (await browser.get(f"{url}/healthz", headers={"Host": "evil.example"})).status_code == 403
-            assert (await browser.get(f"{url}/healthz", headers={"Host": f"localhost:{port}"})).status_code == 200
+            assert (
+                await browser.get(f"{url}/healthz", headers={"Host": "evil.example"})
+            ).status_code == 403
+            assert (
+                await browser.get(f"{url}/healthz", headers={"Host": f"localhost:{port}"})
+            ).status_code == 200
             for origin, status in (("http://evil.example", 403), ("null", 403), (url, 405)):
                 answer = await browser.post(f"{url}/healthz", headers={"Origin": origin})
                 assert answer.status_code == status

@@ -1,4 +1,5 @@
-"""Clients of the API that are slow, many, or not to be trusted: they are closed, and the others answered meanwhile."""
+"""Clients of the API that are slow, many, or not to be trusted: they are closed, and the others
+answered meanwhile."""
 
 from __future__ import annotations
 
@@ -60,34 +61,62 @@ def test_E7_on_tcp_only_the_probes_and_metrics_are_served(root: Path, settings: 
             for path in ("/healthz", "/readyz", "/metrics"):
                 assert (await client.get(here + path)).status_code == 200
             for method, path in (
-                    ("POST", "/api/v1/collectors/sales/clear"), ("POST", "/api/v1/collectors/sales/collect"),
-                    ("POST", "/-/reload"), ("GET", "/api/v1/collectors"), ("GET", "/api/v1/events"), ("GET", "/"),
-                    ("GET", "/api/v1/info"), ("POST", "/api/v1/removed/sales"), ("GET", "/nowhere"),
-                    ("OPTIONS", "/api/v1/collectors"), ("GET", "/metrics/"), ("POST", "/api/v1/collectors/x/check")):
+                ("POST", "/api/v1/collectors/sales/clear"),
+                ("POST", "/api/v1/collectors/sales/collect"),
+                ("POST", "/-/reload"),
+                ("GET", "/api/v1/collectors"),
+                ("GET", "/api/v1/events"),
+                ("GET", "/"),
+                ("GET", "/api/v1/info"),
+                ("POST", "/api/v1/removed/sales"),
+                ("GET", "/nowhere"),
+                ("OPTIONS", "/api/v1/collectors"),
+                ("GET", "/metrics/"),
+                ("POST", "/api/v1/collectors/x/check"),
+            ):
                 answer = await client.request(method, here + path)
                 assert answer.status_code == 403, path
                 assert answer.headers["content-type"] == "application/problem+json"
                 assert answer.json()["reason"] == "Forbidden"
-            for target in (b"//api/v1/info", b"/healthz/../api/v1/info", b"/%61pi/v1/info", b"/api/v1/info#/healthz",
-                           b"/healthz%2f..%2fapi/v1/info", b"/healthz;/api/v1/info"):
-                answered = await said(port, b"GET " + target + b" HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            for target in (
+                b"//api/v1/info",
+                b"/healthz/../api/v1/info",
+                b"/%61pi/v1/info",
+                b"/api/v1/info#/healthz",
+                b"/healthz%2f..%2fapi/v1/info",
+                b"/healthz;/api/v1/info",
+            ):
+                answered = await said(
+                    port, b"GET " + target + b" HTTP/1.0\r\nHost: localhost\r\n\r\n"
+                )
                 assert answered.split()[1] in {b"400", b"403"}, answered
-            assert await said(port, b"POST http://localhost/-/reload HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            assert await said(
+                port, b"POST http://localhost/-/reload HTTP/1.0\r\nHost: localhost\r\n\r\n"
+            )
             assert found.registry.rows["sales"].declared.epoch == 1
-            assert (await found.client.get("/api/v1/info")).status_code == 200  # the socket serves all
+            assert (
+                await found.client.get("/api/v1/info")
+            ).status_code == 200  # the socket serves all
 
     run(scenario())
 
 
-@pytest.mark.parametrize("sent", [
-    b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ", b"GET",
-    b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx",
-    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n",
-    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
-], ids=["nothing", "headers", "a word", "body", "chunks", "kept alive"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ",
+        b"GET",
+        b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ],
+    ids=["nothing", "headers", "a word", "body", "chunks", "kept alive"],
+)
 @pytest.mark.parametrize("over", ["tcp", "socket"])
-def test_N8_a_slow_request_is_closed_however_it_dribbles(root: Path, settings: Settings, sent: bytes, over: str,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_N8_a_slow_request_is_closed_however_it_dribbles(
+    root: Path, settings: Settings, sent: bytes, over: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "PATIENCE", 0.5)
 
     async def scenario() -> None:
@@ -112,8 +141,9 @@ def test_N8_a_slow_request_is_closed_however_it_dribbles(root: Path, settings: S
     run(scenario())
 
 
-def test_N8_a_client_that_does_not_take_its_answer_is_closed(root: Path, settings: Settings,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_N8_a_client_that_does_not_take_its_answer_is_closed(
+    root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "PATIENCE", 0.5)
 
     async def scenario() -> None:
@@ -138,7 +168,11 @@ def test_N8_a_client_that_does_not_take_its_answer_is_closed(root: Path, setting
 
 def test_N8_half_open_requests_take_nobody_elses_place(root: Path, settings: Settings) -> None:
     async def scenario() -> None:
-        async with listening(root, settings) as (_, port), httpx.AsyncClient() as client, AsyncExitStack() as stack:
+        async with (
+            listening(root, settings) as (_, port),
+            httpx.AsyncClient() as client,
+            AsyncExitStack() as stack,
+        ):
             readers = []
             for _ in range(200):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -148,7 +182,7 @@ def test_N8_half_open_requests_take_nobody_elses_place(root: Path, settings: Set
             began = time.monotonic()
             assert (await client.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200
             assert time.monotonic() - began < 5
-            for reader in readers[:200 - server._CLIENTS]:
+            for reader in readers[: 200 - server._CLIENTS]:
                 assert await closed(reader) == b""  # the oldest made room
             assert not readers[-1].at_eof()
 
@@ -156,12 +190,16 @@ def test_N8_half_open_requests_take_nobody_elses_place(root: Path, settings: Set
 
 
 @pytest.mark.parametrize("second", ["Content-Length: 4", "Content-Length : 4", "Content-Length: 0"])
-def test_a_request_whose_end_is_told_twice_is_refused_and_nothing_behind_it_is_taken(root: Path, settings: Settings,
-                                                                                    second: str) -> None:
+def test_a_request_whose_end_is_told_twice_is_refused_and_nothing_behind_it_is_taken(
+    root: Path, settings: Settings, second: str
+) -> None:
     async def scenario() -> None:
         async with listening(root, settings) as (_, port):
-            answer = await said(port, f"POST /healthz HTTP/1.1\r\nHost: localhost\r\n{second}\r\nTransfer-Encoding: "
-                                "chunked\r\n\r\n0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            answer = await said(
+                port,
+                f"POST /healthz HTTP/1.1\r\nHost: localhost\r\n{second}\r\nTransfer-Encoding: "
+                "chunked\r\n\r\n0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
+            )
             assert answer.startswith(b"HTTP/1.1 400 ")
             assert answer.count(b"HTTP/1.1 ") == 1
             assert b"mailcollector_" not in answer
@@ -170,7 +208,9 @@ def test_a_request_whose_end_is_told_twice_is_refused_and_nothing_behind_it_is_t
 
 
 def test_a_hundred_that_come_at_once_wait_for_their_turn(root: Path, settings: Settings) -> None:
-    """`collect --wait` has a connection for each session; the socket refuses at once where there is no room."""
+    """`collect --wait` has a connection for each session; the socket refuses at once where there is
+    no room."""
+
     async def scenario() -> None:
         async with listening(root, settings) as (found, _):
             clients = [socket.socket(socket.AF_UNIX) for _ in range(100)]
@@ -190,11 +230,15 @@ def test_a_hundred_that_come_at_once_wait_for_their_turn(root: Path, settings: S
 
 
 def test_streams_that_were_asked_for_are_kept_and_beyond_the_most_nobody_gets_in(
-        root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "_CLIENTS", 0)
 
     async def scenario() -> None:
-        async with daemon(root, replace(settings, max_sessions=1)) as found, AsyncExitStack() as stack:
+        async with (
+            daemon(root, replace(settings, max_sessions=1)) as found,
+            AsyncExitStack() as stack,
+        ):
             with _short(found.settings.control_socket) as path:
                 ask: Callable[[], Any] = lambda: asyncio.open_unix_connection(path)  # noqa: E731
                 streams: list[Streams] = []
@@ -220,9 +264,12 @@ def test_streams_that_were_asked_for_are_kept_and_beyond_the_most_nobody_gets_in
     run(scenario())
 
 
-@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED])
-def test_M9_without_descriptors_it_tells_once_and_recovers(root: Path, settings: Settings, code: int,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED]
+)
+def test_M9_without_descriptors_it_tells_once_and_recovers(
+    root: Path, settings: Settings, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "_PAUSE", 0.01)
 
     async def scenario() -> None:
@@ -241,17 +288,25 @@ def test_M9_without_descriptors_it_tells_once_and_recovers(root: Path, settings:
             monkeypatch.setattr(loop, "sock_accept", refusing)
             with capture_logs() as logs, _short(found.settings.control_socket) as path:
                 for _ in range(2):
-                    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=path)) as client:
-                        assert (await client.get("http://daemon/healthz", timeout=SOON)).status_code == 200
+                    async with httpx.AsyncClient(
+                        transport=httpx.AsyncHTTPTransport(uds=path)
+                    ) as client:
+                        assert (
+                            await client.get("http://daemon/healthz", timeout=SOON)
+                        ).status_code == 200
             assert refused == 50
             told = [line["event"] for line in logs if "connections" in line["event"]]
-            assert told == ["the API takes no connections for now", "the API takes connections again"]
+            assert told == [
+                "the API takes no connections for now",
+                "the API takes connections again",
+            ]
 
     run(scenario())
 
 
-def test_D9_a_server_that_cannot_start_is_noticed(root: Path, settings: Settings,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_D9_a_server_that_cannot_start_is_noticed(
+    root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def failing(*_: object, **__: object) -> None:
         raise RuntimeError("no")
 

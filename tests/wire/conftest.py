@@ -25,9 +25,16 @@ def connect() -> Iterator[Connect]:
     """`connect(server, tls=…)`: an open connection."""
     opened: list[Connection] = []
 
-    def connect_to(server: Scripted, tls: Tls = "none", *, host: str = "", ca_file: str | None = None,
-                   fingerprint: str | None = None, limits: Limits | None = None,
-                   deadline: float | None = None) -> Connection:
+    def connect_to(
+        server: Scripted,
+        tls: Tls = "none",
+        *,
+        host: str = "",
+        ca_file: str | None = None,
+        fingerprint: str | None = None,
+        limits: Limits | None = None,
+        deadline: float | None = None,
+    ) -> Connection:
         endpoint = Endpoint(host or server.host, server.port, tls, ca_file, fingerprint)
         connection = Connection(endpoint, limits or Limits(), deadline)
         opened.append(connection)

@@ -76,8 +76,10 @@ def test_there_is_no_way_out_without_a_release(way: str) -> None:
         waiting.release()  # as whoever breaks a session off does, in another thread
     thread.join(30)
     assert not thread.is_alive()
-    told = {"given up": "the session was aborted",
-            "time is up": "the session's time is up, waiting for other mailboxes with very many messages to be listed"}
+    told = {
+        "given up": "the session was aborted",
+        "time is up": "the session's time is up, waiting for other mailboxes with very many messages to be listed",
+    }
     assert reasons == ([f"mail.example: {told[way]}"] if way in told else [])
     waiting.release()
     waiting.release()

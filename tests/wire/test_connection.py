@@ -64,7 +64,7 @@ FRAME = re.compile(rb"\* (\w+) \{(\d+)\}\r\n")
 def test_a_frame_and_its_content_are_read_at_once(connect: Connect, step: int) -> None:
     content = bytes(range(256)) * 8
     wire = b"* a {2048}\r\n" + content + b")\r\n* b {0}\r\n)\r\nrest\r\n"
-    with says(*(wire[start:start + step] for start in range(0, len(wire), step))) as server:
+    with says(*(wire[start : start + step] for start in range(0, len(wire), step))) as server:
         connection = connect(server)
         while not FRAME.match(connection.peek(0, 100)):
             connection.fill(bulk=False)
@@ -76,7 +76,9 @@ def test_a_frame_and_its_content_are_read_at_once(connect: Connect, step: int) -
         assert connection.read_line() == b"rest\r\n"
 
 
-@pytest.mark.parametrize("wire", [b"* a {3}\r\nabc FLAGS ())\r\n", b"* a {262144}\r\nabc", b"other\r\n", b"* a {3"])
+@pytest.mark.parametrize(
+    "wire", [b"* a {3}\r\nabc FLAGS ())\r\n", b"* a {262144}\r\nabc", b"other\r\n", b"* a {3"]
+)
 def test_what_is_framed_otherwise_stays_unread(connect: Connect, wire: bytes) -> None:
     with says(wire) as server:
         connection = connect(server)
@@ -97,7 +99,9 @@ def test_I18_frames_count_for_the_bound_of_a_reply(connect: Connect) -> None:
             _ = [connection.read_framed(FRAME, b")\r\n") for _ in range(20)]
 
 
-def test_T11_what_came_before_a_connection_failed_is_read_then_it_fails(connect: Connect, authority: Authority) -> None:
+def test_T11_what_came_before_a_connection_failed_is_read_then_it_fails(
+    connect: Connect, authority: Authority
+) -> None:
     def script(client: Client) -> None:
         for _ in range(50):
             client.send(b"x" * 1000)
@@ -171,7 +175,9 @@ def test_I18_flood_is_capped_per_command(connect: Connect) -> None:
 def test_the_end_of_the_stream_is_a_failure(connect: Connect) -> None:
     with Scripted(lambda client: client.send(b"half")) as server:
         connection = connect(server)
-        with pytest.raises(ConnectionFailed, match=rf"127\.0\.0\.1:{server.port}: the server closed"):
+        with pytest.raises(
+            ConnectionFailed, match=rf"127\.0\.0\.1:{server.port}: the server closed"
+        ):
             connection.read_line()
         assert connection.ended
 
@@ -264,7 +270,9 @@ def test_a_slow_reader_is_not_held_against_the_server(connect: Connect) -> None:
 def test_abort_wakes_the_waiting_thread(authority: Authority, tls: Tls) -> None:
     context = authority.server() if tls == "implicit" else None
     with says(b"x", tls=context) as server:
-        connection = Connection(Endpoint(server.host, server.port, tls, authority.ca_file), Limits())
+        connection = Connection(
+            Endpoint(server.host, server.port, tls, authority.ca_file), Limits()
+        )
         connection_open, failed = threading.Event(), []
 
         def read() -> None:
@@ -323,12 +331,15 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return released
 
 
-def test_R3_a_dead_resolver_is_bounded_and_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch,
-                                                                connect: Connect) -> None:
+def test_R3_a_dead_resolver_is_bounded_and_holds_up_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, connect: Connect
+) -> None:
     released = hang(monkeypatch)
     with says(b"hello\r\n") as server:
         for _ in range(3):
-            with pytest.raises(ConnectionFailed, match=r"dead\.test:\d+: the name was not resolved"):
+            with pytest.raises(
+                ConnectionFailed, match=r"dead\.test:\d+: the name was not resolved"
+            ):
                 connect(server, host="dead.test", limits=Limits(connect=0.05))
         assert sum("dead.test" in thread.name for thread in threading.enumerate()) == 1
         assert connect(server, host="alive.test").read_line() == b"hello\r\n"
@@ -346,7 +357,10 @@ def test_R3_abort_ends_a_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_name_that_does_not_exist(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     hang(monkeypatch).set()
-    with Scripted(Client.wait) as server, pytest.raises(ConnectionFailed, match="cannot be resolved: Name or service"):
+    with (
+        Scripted(Client.wait) as server,
+        pytest.raises(ConnectionFailed, match="cannot be resolved: Name or service"),
+    ):
         connect(server, host="nowhere.test")
 
 
@@ -356,13 +370,18 @@ def test_the_next_address_is_tried(connect: Connect, monkeypatch: pytest.MonkeyP
         assert connect(server, host="two.test").read_line() == b"hello\r\n"
 
 
-@pytest.mark.parametrize(("host", "name"), [
-    ("imap.почта.рф", "imap.xn--80a1acny.xn--p1ai"),
-    ("IMAP.Example.ORG.", "imap.example.org"),
-    ("bücher.example", "xn--bcher-kva.example"),
-    ("mail_server", "mail_server"),
-    ("[::1]", "::1"), ("fe80::1%eth0", "fe80::1"), ("192.0.2.1", "192.0.2.1"),
-])
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("imap.почта.рф", "imap.xn--80a1acny.xn--p1ai"),
+        ("IMAP.Example.ORG.", "imap.example.org"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("mail_server", "mail_server"),
+        ("[::1]", "::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("192.0.2.1", "192.0.2.1"),
+    ],
+)
 def test_names_in_any_script(host: str, name: str) -> None:
     assert Endpoint(host, 110, "none").tls_name == name
 

@@ -18,13 +18,17 @@ VECTORS = {  # RFC 5802, section 5; RFC 7677, section 3
         "fyko+d2lbbFgONRv9qkxdawL",
         b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096",
         b"c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
-        b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ="),
+        b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
+    ),
     "SCRAM-SHA-256": (
         "rOprNGfwEbeRWgbNEkqO",
         b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
-        (b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
-         b"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="),
-        b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="),
+        (
+            b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+            b"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+        ),
+        b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
+    ),
 }
 
 
@@ -79,9 +83,17 @@ def test_scram_server_that_does_not_know_the_password(name: str) -> None:
     assert "pencil" not in str(caught.value)
 
 
-@pytest.mark.parametrize("bent", [b"r=other,s=QSXCR+Q6sek8bf92,i=4096", b"x", b"r=fyko+d2lbbFgONRv9qkxdawLx,s=!,i=4096",
-                                  b"r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXCR+Q6sek8bf92,i=1", b"\xff",
-                                  b"r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXCR+Q6sek8bf92,i=999999999"])
+@pytest.mark.parametrize(
+    "bent",
+    [
+        b"r=other,s=QSXCR+Q6sek8bf92,i=4096",
+        b"x",
+        b"r=fyko+d2lbbFgONRv9qkxdawLx,s=!,i=4096",
+        b"r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXCR+Q6sek8bf92,i=1",
+        b"\xff",
+        b"r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXCR+Q6sek8bf92,i=999999999",
+    ],
+)
 def test_scram_parameters_that_cannot_be(bent: bytes) -> None:
     exchange = Scram("SCRAM-SHA-1", PENCIL, VECTORS["SCRAM-SHA-1"][0])
     first(exchange)
@@ -107,13 +119,17 @@ def test_cram_md5() -> None:
     """RFC 2195, section 2."""
     exchange = sasl.CramMd5(Credentials("tim", Secret("tanstaaftanstaaf")))
     assert exchange.initial() is None
-    assert said(exchange, b"<1896.697170952@postoffice.reston.mci.net>") == b"tim b913a602c7eda7a495b4e6e7334d3890"
+    assert (
+        said(exchange, b"<1896.697170952@postoffice.reston.mci.net>")
+        == b"tim b913a602c7eda7a495b4e6e7334d3890"
+    )
     with pytest.raises(ProtocolViolation):
         said(exchange, b"again")
 
 
 def test_oauthbearer_and_xoauth2() -> None:
-    """RFC 7628, section 4.1, without the host and port that are optional; Google's own example has the other."""
+    """RFC 7628, section 4.1, without the host and port that are optional; Google's own example has
+    the other."""
     bearer, own = sasl.OAuthBearer(TOKEN), sasl.XOAuth2(TOKEN)
     assert first(bearer) == b"n,a=someuser@example.com,\x01auth=Bearer vF9dft4qmT\x01\x01"
     assert first(own) == b"user=someuser@example.com\x01auth=Bearer vF9dft4qmT\x01\x01"
@@ -121,7 +137,9 @@ def test_oauthbearer_and_xoauth2() -> None:
     assert said(own, b'{"status":"400"}') == b""
     with pytest.raises(ProtocolViolation):
         said(bearer, b"again")
-    assert first(sasl.OAuthBearer(Credentials("a=b,c", Secret("t"), token=True))).startswith(b"n,a=a=3Db=2Cc,")
+    assert first(sasl.OAuthBearer(Credentials("a=b,c", Secret("t"), token=True))).startswith(
+        b"n,a=a=3Db=2Cc,"
+    )
 
 
 def test_without_initial_response_the_first_challenge_only_asks_for_it() -> None:
@@ -144,7 +162,9 @@ def test_strongest_first_and_never_the_password_after_a_proof_without_tls() -> N
 
 
 @pytest.mark.parametrize("kind", [sasl.Plain, sasl.OAuthBearer, sasl.XOAuth2])
-def test_a_server_that_asks_for_the_initial_response_again_gets_it_once(kind: type[Exchange]) -> None:
+def test_a_server_that_asks_for_the_initial_response_again_gets_it_once(
+    kind: type[Exchange],
+) -> None:
     exchange = kind(TOKEN)
     assert exchange.reply(b"") == exchange.initial()
     exchange = kind(TOKEN)
@@ -155,7 +175,9 @@ def test_a_server_that_asks_for_the_initial_response_again_gets_it_once(kind: ty
             exchange.reply(b"")
 
 
-@pytest.mark.parametrize("prompts", [(b"VXNlcm5hbWU6", b"UGFzc3dvcmQ6"), (b"", b""), (b"Username:", b"what else?")])
+@pytest.mark.parametrize(
+    "prompts", [(b"VXNlcm5hbWU6", b"UGFzc3dvcmQ6"), (b"", b""), (b"Username:", b"what else?")]
+)
 def test_login_answers_whatever_is_asked(prompts: tuple[bytes, bytes]) -> None:
     exchange = sasl.Login(PENCIL)
     assert exchange.initial() is None
@@ -165,7 +187,10 @@ def test_login_answers_whatever_is_asked(prompts: tuple[bytes, bytes]) -> None:
 
 
 def test_a_token_goes_by_its_own_mechanisms_only() -> None:
-    assert names("PLAIN SCRAM-SHA-1 XOAUTH2 OAUTHBEARER", secure=True, credentials=TOKEN) == ["OAUTHBEARER", "XOAUTH2"]
+    assert names("PLAIN SCRAM-SHA-1 XOAUTH2 OAUTHBEARER", secure=True, credentials=TOKEN) == [
+        "OAUTHBEARER",
+        "XOAUTH2",
+    ]
     assert names("PLAIN XOAUTH2", secure=True, credentials=TOKEN) == ["XOAUTH2"]
     assert names("PLAIN", secure=True, credentials=TOKEN) == []
 
@@ -176,5 +201,7 @@ def test_S1_every_form_that_goes_out_is_redacted(credentials: Credentials) -> No
     for kind in kinds:
         sent = (kind(credentials).initial() or b"").decode()
         assert sent.rstrip("=") not in redact(f"you said {sent}!", credentials.forms())
-    assert credentials.secret.reveal() not in redact(f"x{credentials.secret.reveal()}", credentials.forms())
+    assert credentials.secret.reveal() not in redact(
+        f"x{credentials.secret.reveal()}", credentials.forms()
+    )
     assert repr(credentials).count(credentials.secret.reveal()) == 0

@@ -22,16 +22,22 @@ def greet(client: Client) -> None:
     client.wait()
 
 
-def test_a_certificate_of_the_declared_ca_for_the_address_is_accepted(authority: Authority, connect: Connect) -> None:
+def test_a_certificate_of_the_declared_ca_for_the_address_is_accepted(
+    authority: Authority, connect: Connect
+) -> None:
     with Scripted(greet, tls=authority.server()) as server:
         connection = connect(server, "implicit", ca_file=authority.ca_file)
         assert connection.secure
         assert connection.read_line() == b"hello\r\n"
 
 
-def test_T5_wrong_name_is_refused_and_the_names_it_has_are_told(authority: Authority, connect: Connect) -> None:
+def test_T5_wrong_name_is_refused_and_the_names_it_has_are_told(
+    authority: Authority, connect: Connect
+) -> None:
     with Scripted(greet, tls=authority.server("mail.example.org", "mx.example.org")) as server:
-        with pytest.raises(TlsRefused, match=r"is for mail\.example\.org, mx\.example\.org, not for 127\.0\.0\.1"):
+        with pytest.raises(
+            TlsRefused, match=r"is for mail\.example\.org, mx\.example\.org, not for 127\.0\.0\.1"
+        ):
             connect(server, "implicit", ca_file=authority.ca_file)
         assert server.lines == []
 
@@ -56,7 +62,9 @@ def test_a_ca_file_that_cannot_be_read_is_named(connect: Connect, tmp_path: Path
         connect(server, "implicit", ca_file=str(tmp_path / "nowhere.pem"))
 
 
-def test_a_ca_file_that_was_replaced_is_read_again(authority: Authority, connect: Connect, tmp_path: Path) -> None:
+def test_a_ca_file_that_was_replaced_is_read_again(
+    authority: Authority, connect: Connect, tmp_path: Path
+) -> None:
     other = Authority(tmp_path, "other.pem")
     with Scripted(greet, tls=authority.server()) as server:
         with pytest.raises(TlsRefused):
@@ -65,10 +73,12 @@ def test_a_ca_file_that_was_replaced_is_read_again(authority: Authority, connect
         assert connect(server, "implicit", ca_file=other.ca_file).secure
 
 
-def test_T6_the_pinned_certificate_is_accepted_and_no_other(authority: Authority, connect: Connect) -> None:
+def test_T6_the_pinned_certificate_is_accepted_and_no_other(
+    authority: Authority, connect: Connect
+) -> None:
     pinned, changed = authority.issue("elsewhere.example"), authority.issue("elsewhere.example")
     digest = fingerprint(pinned.cert_chain_pems[0].bytes())
-    colons = "sha256:" + ":".join(digest[i:i + 2] for i in range(0, 64, 2)).upper()
+    colons = "sha256:" + ":".join(digest[i : i + 2] for i in range(0, 64, 2)).upper()
     with Scripted(greet, tls=server_context(pinned)) as server:
         for spelling in (digest, colons):
             connection = connect(server, "implicit", fingerprint=spelling)
@@ -111,17 +121,26 @@ def test_T10_tls_older_than_1_2_is_refused(authority: Authority, connect: Connec
 
 
 def test_a_server_without_tls_is_told_from_a_broken_one(connect: Connect) -> None:
-    with Scripted(greet) as server, pytest.raises(TlsRefused, match=r"does not speak TLS.*starttls"):
+    with (
+        Scripted(greet) as server,
+        pytest.raises(TlsRefused, match=r"does not speak TLS.*starttls"),
+    ):
         connect(server, "implicit")
 
 
 def test_T9_silence_instead_of_the_handshake(connect: Connect) -> None:
-    with Scripted(Client.wait) as server, pytest.raises(ConnectionFailed, match="no TLS handshake within"):
+    with (
+        Scripted(Client.wait) as server,
+        pytest.raises(ConnectionFailed, match="no TLS handshake within"),
+    ):
         connect(server, "implicit", limits=Limits(connect=0.2))
 
 
 def test_the_server_closes_during_the_handshake(connect: Connect) -> None:
-    with Scripted(lambda client: client.cut()) as server, pytest.raises(ConnectionFailed, match="closed"):
+    with (
+        Scripted(lambda client: client.cut()) as server,
+        pytest.raises(ConnectionFailed, match="closed"),
+    ):
         connect(server, "implicit")
 
 

@@ -12,7 +12,9 @@ from tests.wire.conftest import Connect
 
 def test_who_is_alone_never_waits() -> None:
     turns = Turns()
-    assert [turns.wait(0.1, 100 + 0.1 * turn) for turn in range(4)] == pytest.approx([0] * 4, abs=1e-6)
+    assert [turns.wait(0.1, 100 + 0.1 * turn) for turn in range(4)] == pytest.approx(
+        [0] * 4, abs=1e-6
+    )
 
 
 def test_several_at_once_wait_for_each_other_and_nobody_for_long() -> None:
@@ -23,7 +25,9 @@ def test_several_at_once_wait_for_each_other_and_nobody_for_long() -> None:
 
 
 @pytest.mark.parametrize("octets", [LONG // 2, 4 * LONG])
-def test_lines_count_where_they_are_very_many(monkeypatch: pytest.MonkeyPatch, connect: Connect, octets: int) -> None:
+def test_lines_count_where_they_are_very_many(
+    monkeypatch: pytest.MonkeyPatch, connect: Connect, octets: int
+) -> None:
     worked: list[float] = []
 
     def wait(seconds: float, now: float) -> float:

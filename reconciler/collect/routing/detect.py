@@ -1,10 +1,11 @@
 """Detecting the recipient: the tiers, in their order, and which of them decides.
 
-`header` if the manifest names one, and then nothing else; envelope; delivered-to; received; resent; to-cc; default.
-In the first four the topmost field decides that holds an address of a `from` domain, whether or not somebody here is
-known by it: whoever handed the message over last knew best. A Received without a `for` clause, or whose `for` names a
-foreign domain, holds none, and the one below is asked. On accounts that collect for many the account's own address is
-put on every message by Delivered-To and Received; there it counts as absent.
+`header` if the manifest names one, and then nothing else; envelope; delivered-to; received; resent;
+to-cc; default. In the first four the topmost field decides that holds an address of a `from`
+domain, whether or not somebody here is known by it: whoever handed the message over last knew best.
+A Received without a `for` clause, or whose `for` names a foreign domain, holds none, and the one
+below is asked. On accounts that collect for many the account's own address is put on every message
+by Delivered-To and Received; there it counts as absent.
 """
 
 from __future__ import annotations
@@ -27,11 +28,18 @@ def own_address(source: SourceSpec) -> str | None:
     return source.address or (source.username if "@" in source.username.strip("@") else None)
 
 
-def route(head: bytes, recipient: RecipientSpec, account: str | None, exists: Exists,
-          deliverable: Deliverable = lambda _: True) -> Routing:
-    """Who gets the message that begins with `head` (the whole header block, or `mail.headers.HEAD` octets).
+def route(
+    head: bytes,
+    recipient: RecipientSpec,
+    account: str | None,
+    exists: Exists,
+    deliverable: Deliverable = lambda _: True,
+) -> Routing:
+    """Who gets the message that begins with `head` (the whole header block, or `mail.headers.HEAD`
+    octets).
 
-    `account` is the account's own address. Both questions may raise `DestinationUnavailable`; nothing else does.
+    `account` is the account's own address. Both questions may raise `DestinationUnavailable`;
+    nothing else does.
     """
     if recipient.detect is None:
         address, to = _forward(recipient.forward_to or "")
@@ -57,8 +65,14 @@ _Counting = tuple[Found, Address]
 class _Detection:
     """One message on its way through the tiers."""
 
-    def __init__(self, head: bytes, detect: Detect, account: str | None, exists: Exists,
-                 deliverable: Deliverable) -> None:
+    def __init__(
+        self,
+        head: bytes,
+        detect: Detect,
+        account: str | None,
+        exists: Exists,
+        deliverable: Deliverable,
+    ) -> None:
         self._detect = detect
         self._mailboxes = Mailboxes(detect, exists)
         self._evidence = Evidence(head, detect.header, detect.strip_prefix)
@@ -79,7 +93,9 @@ class _Detection:
             return self._fall_back("smtputf8-missing", self._undeliverable)
         if self._recipients:
             return Routing(tuple(self._recipients.values()), considered=tuple(self._considered))
-        return self._fall_back("unknown-mailbox" if self._unknown else "no-recipient-found", self._unknown)
+        return self._fall_back(
+            "unknown-mailbox" if self._unknown else "no-recipient-found", self._unknown
+        )
 
     def _own_addresses(self, account: str | None) -> set[tuple[str, str]]:
         own = parse(account) if account else None
@@ -88,15 +104,20 @@ class _Detection:
     def _tiers(self) -> Iterator[tuple[Tier, list[_Counting]]]:
         """The tiers that are present, each with the addresses that count."""
         header = self._detect.header
-        deciding: dict[Tier, tuple[str, ...]] = DECIDING if header is None else {"header": (header.lower(),)}
+        deciding: dict[Tier, tuple[str, ...]] = (
+            DECIDING if header is None else {"header": (header.lower(),)}
+        )
         for tier, names in deciding.items():
             for occurrence in self._evidence.occurrences(names):
                 if counting := self._counting(tier, occurrence):
                     yield tier, counting
                     return
         for tier, names in UNITED.items() if header is None else ():
-            united = [each for occurrence in self._evidence.occurrences(names)
-                      for each in self._counting(tier, occurrence)]
+            united = [
+                each
+                for occurrence in self._evidence.occurrences(names)
+                for each in self._counting(tier, occurrence)
+            ]
             if united:
                 yield tier, united
 
@@ -113,8 +134,11 @@ class _Detection:
         return counting
 
     def _objection(self, tier: Tier, address: Address) -> Verdict | None:
-        if tier in ("delivered-to", "received") and _identity(address) in self._own \
-                and not self._mailboxes.declares(address.local):
+        if (
+            tier in ("delivered-to", "received")
+            and _identity(address) in self._own
+            and not self._mailboxes.declares(address.local)
+        ):
             return "own-address"
         return None if self._mailboxes.accepts(address.domain) else "other-domain"
 
@@ -127,7 +151,10 @@ class _Detection:
             self._undeliverable = self._undeliverable or found
             self._note(found, "smtputf8-missing")
         else:
-            self._note(found, self._add(RoutedRecipient(known[0], tier, found.header, found.line, known[1])))
+            self._note(
+                found,
+                self._add(RoutedRecipient(known[0], tier, found.header, found.line, known[1])),
+            )
 
     def _add(self, recipient: RoutedRecipient) -> Verdict:
         local, _, domain = recipient.address.rpartition("@")
@@ -146,7 +173,9 @@ class _Detection:
             self._add(RoutedRecipient(default, "default", header, line, "default"))
         elif default:
             reason = "smtputf8-missing"
-        return Routing(tuple(self._recipients.values()), not usable, reason, tuple(self._considered))
+        return Routing(
+            tuple(self._recipients.values()), not usable, reason, tuple(self._considered)
+        )
 
     def _note(self, found: Found, verdict: Verdict) -> None:
         self._considered.append(Considered(found.header, found.line, str(found.address), verdict))

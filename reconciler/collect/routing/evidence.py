@@ -1,4 +1,5 @@
-"""What a message's header says of its recipients, tier by tier: which field, which line, which address."""
+"""What a message's header says of its recipients, tier by tier: which field, which line, which
+address."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ UNITED: dict[Tier, tuple[str, ...]] = {
 """Of these every known recipient of every field counts."""
 _READ = frozenset(name for names in (*DECIDING.values(), *UNITED.values()) for name in names)
 ADDRESSES = 1000
-"""So many of a message's addresses are looked at: nobody makes us deliver ten thousand copies of one message."""
+"""So many of a message's addresses are looked at: nobody makes us deliver ten thousand copies of
+one message."""
 
 
 class Found(Struct, frozen=True):
@@ -52,14 +54,18 @@ class Evidence:
     def _found(self, field: Field) -> Iterator[Found]:
         name = field.name.lower()
         for address in for_clause(field.value) if name == "received" else addresses(field.value):
-            shorter = self.unprefixed(address) if name == "delivered-to" and isinstance(address, Address) else address
+            shorter = (
+                self.unprefixed(address)
+                if name == "delivered-to" and isinstance(address, Address)
+                else address
+            )
             if self._left > 0:
                 yield Found(field.name, field.line, shorter)
             self._left -= 1
 
     def unprefixed(self, address: Address) -> Address:
         """qmail writes `prefix-user@host` for a virtual domain's `user@host`."""
-        start, rest = address.local[:len(self._prefix)], address.local[len(self._prefix):]
+        start, rest = address.local[: len(self._prefix)], address.local[len(self._prefix) :]
         if rest and comparable(start) == comparable(self._prefix):
             return Address(rest, address.domain)
         return address

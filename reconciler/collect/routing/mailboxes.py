@@ -32,12 +32,17 @@ class Mailboxes:
         return comparable(local) in self._declared or comparable(local) in self._aliases
 
     def find(self, local: str) -> tuple[str, str] | None:
-        """The local mailbox of a remote local part, and the rule that says so; None if there is no such mailbox.
+        """The local mailbox of a remote local part, and the rule that says so; None if there is no
+        such mailbox.
 
         Raises whatever the destination raises when it is asked.
         """
         key = comparable(local)
-        for rule, known in (("aliases", self._aliases), ("mailboxes", self._declared), ("aliases", self._targets)):
+        for rule, known in (
+            ("aliases", self._aliases),
+            ("mailboxes", self._declared),
+            ("aliases", self._targets),
+        ):
             if key in known:
                 return f"{known[key]}@{self._to}", rule
         return self._ask(local) if self._asked else None

@@ -1,5 +1,5 @@
-"""What stands in Maildirs, for comparing it with the ledger. Follows nobody's links, and changes nothing but to remove
-temporary files when told."""
+"""What stands in Maildirs, for comparing it with the ledger. Follows nobody's links, and changes
+nothing but to remove temporary files when told."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ _FLAGS = re.compile("[:,]")
 
 
 class Temporary(Struct, frozen=True):
-    """A file of ours in `tmp/`. `linked`: the mail is somewhere else as well; `stale`: old enough to be forgotten."""
+    """A file of ours in `tmp/`. `linked`: the mail is somewhere else as well; `stale`: old enough
+    to be forgotten."""
 
     linked: bool
     stale: bool
 
 
 class Survey(Struct, frozen=True):
-    """Files of ours in one Maildir: `untouched` in `new/` with their sizes, `seen` in `cur/` and in folders."""
+    """Files of ours in one Maildir: `untouched` in `new/` with their sizes, `seen` in `cur/` and in
+    folders."""
 
     place: Place
     temporary: Mapping[str, Temporary]
@@ -39,8 +41,8 @@ class Survey(Struct, frozen=True):
 
 
 class Maildirs:
-    """Every Maildir that a path such as `/var/mail/{domain}/{local}` can stand for. Errors of the file system are
-    DestinationUnavailable."""
+    """Every Maildir that a path such as `/var/mail/{domain}/{local}` can stand for. Errors of the
+    file system are DestinationUnavailable."""
 
     def __init__(self, path: str | Template) -> None:
         self._template = Template(path) if isinstance(path, str) else path
@@ -75,8 +77,12 @@ class Maildirs:
     @staticmethod
     def remove(place: Place, names: Sequence[str]) -> None:
         """Take these out of `tmp/`."""
-        with unavailable(place), directories.opened(place) as box, directories.inside(box, "tmp") as tmp, \
-                acting_as(tmp.owner):
+        with (
+            unavailable(place),
+            directories.opened(place) as box,
+            directories.inside(box, "tmp") as tmp,
+            acting_as(tmp.owner),
+        ):
             for name in names:
                 remove(tmp.descriptor, name)
 
@@ -117,13 +123,22 @@ def _survey(place: Place, directory: Directory) -> Survey:
 
 def _surveyed(place: Place, directory: Directory) -> Survey:
     box = directory.descriptor
-    temporary = {name: Temporary(status.st_nlink > 1, status.st_mtime < oldest)
-                 for oldest in _oldest(box) for name, status in _files(box, "tmp") if SUFFIX in name}
-    untouched = {name: status.st_size for name, status in _files(box, "new") if name.endswith(SUFFIX)}
+    temporary = {
+        name: Temporary(status.st_nlink > 1, status.st_mtime < oldest)
+        for oldest in _oldest(box)
+        for name, status in _files(box, "tmp")
+        if SUFFIX in name
+    }
+    untouched = {
+        name: status.st_size for name, status in _files(box, "new") if name.endswith(SUFFIX)
+    }
     folders = [name for name in _names(directory) if name.startswith(".")]
-    seen = {_FLAGS.split(name, maxsplit=1)[0]
-            for folder in ("cur", *(f"{name}/{part}" for name in folders for part in ("new", "cur")))
-            for name, _ in _files(box, folder) if SUFFIX in name}
+    seen = {
+        _FLAGS.split(name, maxsplit=1)[0]
+        for folder in ("cur", *(f"{name}/{part}" for name in folders for part in ("new", "cur")))
+        for name, _ in _files(box, folder)
+        if SUFFIX in name
+    }
     return Survey(place, temporary, untouched, frozenset(seen))
 
 
@@ -143,7 +158,9 @@ def _files(box: int, path: str) -> Iterator[tuple[str, os.stat_result]]:
 def _directory(box: int, path: str) -> Iterator[int]:
     """Where it is there."""
     try:
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=box)
+        directory = os.open(
+            path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=box
+        )
     except (FileNotFoundError, NotADirectoryError):
         return
     try:

@@ -1,4 +1,5 @@
-"""Maildirs that are open: opened when mail for them comes, closed when none is under way any more."""
+"""Maildirs that are open: opened when mail for them comes, closed when none is under way any
+more."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ _MOVED = "it was replaced or moved away while mail was being delivered there"
 
 
 class Box(Struct, eq=False):
-    """Descriptors of a Maildir's `tmp` and `new`. `identity` tells whether its path still leads to it."""
+    """Descriptors of a Maildir's `tmp` and `new`. `identity` tells whether its path still leads to
+    it."""
 
     place: Place
     tmp: int
@@ -62,7 +64,8 @@ class Boxes:
             self.release(box)
 
     def take(self, place: Place, *, create: bool = False) -> Box:
-        """To be released. With `create` the Maildir is made where it is missing. Errors as of `directories.opened`."""
+        """To be released. With `create` the Maildir is made where it is missing. Errors as of
+        `directories.opened`."""
         with self._lock:
             box = self._kept.get(place)
             if box is not None:
@@ -84,8 +87,8 @@ class Boxes:
             box.close()
 
     def check(self, box: Box) -> None:
-        """OSError unless the path leads to this very Maildir still: nobody finds what is put anywhere else.
-        DestinationUnavailable as of `Mounted.check`."""
+        """OSError unless the path leads to this very Maildir still: nobody finds what is put
+        anywhere else. DestinationUnavailable as of `Mounted.check`."""
         self._mounted.check(box.place)
         with directories.opened(box.place) as directory:
             if _identity(directory) != box.identity:
@@ -124,6 +127,11 @@ class Boxes:
 def _identity(box: Directory) -> tuple[int, ...]:
     """Device and inode of the Maildir and of what we use of it."""
     with acting_as(box.owner):
-        found = [os.fstat(box.descriptor), *(os.stat(name, dir_fd=box.descriptor, follow_symlinks=False)
-                                             for name in ("tmp", "new"))]
+        found = [
+            os.fstat(box.descriptor),
+            *(
+                os.stat(name, dir_fd=box.descriptor, follow_symlinks=False)
+                for name in ("tmp", "new")
+            ),
+        ]
     return tuple(number for status in found for number in (status.st_dev, status.st_ino))

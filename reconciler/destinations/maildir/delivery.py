@@ -28,15 +28,23 @@ BATCH = 100
 class Maildir:
     """Maildirs below a path such as `/var/mail/{domain}/{local}`. Thread-safe.
 
-    With `create`, a Maildir that is missing is made when mail for it comes: 0700, with the owner and group of the
-    directory above it when run as root (`acting`). Without, its recipient is refused as unknown. Errors of the file
-    system are DestinationUnavailable, whatever the step; but where mail is `shared` out to several mailboxes, one that
-    may not be written to, or is over its quota, or whose owner changes it meanwhile, only has its own mail put off.
+    With `create`, a Maildir that is missing is made when mail for it comes: 0700, with the owner
+    and group of the directory above it when run as root (`acting`). Without, its recipient is
+    refused as unknown. Errors of the file system are DestinationUnavailable, whatever the step; but
+    where mail is `shared` out to several mailboxes, one that may not be written to, or is over its
+    quota, or whose owner changes it meanwhile, only has its own mail put off.
     """
 
-    def __init__(self, path_template: str, *, create: bool, shared: bool = False,
-                 memory: MountMemory | None = None) -> None:
-        """`memory`: of the file systems that mail went to before; without it only what this object has seen counts."""
+    def __init__(
+        self,
+        path_template: str,
+        *,
+        create: bool,
+        shared: bool = False,
+        memory: MountMemory | None = None,
+    ) -> None:
+        """`memory`: of the file systems that mail went to before; without it only what this object
+        has seen counts."""
         self._template = Template(path_template)
         self._mounted = Mounted(memory, self._template)
         self._create = create
@@ -74,7 +82,9 @@ class Maildir:
             raise explained(root, error) from error
         place = next(above for above in (Path(root), *Path(root).parents) if above.exists())
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-            raise DestinationUnavailable(f"{place}: Maildirs cannot be made there; mend its owner or permissions")
+            raise DestinationUnavailable(
+                f"{place}: Maildirs cannot be made there; mend its owner or permissions"
+            )
         return f"Maildirs below {root}"
 
     def finish(self) -> None:
@@ -85,7 +95,9 @@ class Maildir:
     def abort(self) -> None:
         """A disk cannot be broken off."""
 
-    def stage(self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]) -> StagedMail:
+    def stage(
+        self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]
+    ) -> StagedMail:
         mail = StagedMail()
         self._under_way.add(mail)
         original = Original(content)
@@ -102,16 +114,28 @@ class Maildir:
         mail.size = original.size
         return mail
 
-    def _stage(self, mail: StagedMail, message: DeliveryId, original: Original, recipient: str, *, more: bool) -> None:
+    def _stage(
+        self,
+        mail: StagedMail,
+        message: DeliveryId,
+        original: Original,
+        recipient: str,
+        *,
+        more: bool,
+    ) -> None:
         if original.lost:
-            mail.copies.append(Deferred(recipient, "another mailbox took only a part of the message; tried again"))
+            mail.copies.append(
+                Deferred(recipient, "another mailbox took only a part of the message; tried again")
+            )
             return
         before = len(mail.copies)
         try:
             place = self._template.place(recipient)
             box = self._boxes.take(place, create=self._create)
             copy = Copy(place, recipient, names.name(message, recipient), held=box)
-            mail.copies.append(copy)  # before it has a file, so that an error on the way discards that
+            mail.copies.append(
+                copy
+            )  # before it has a file, so that an error on the way discards that
             staging.stage(box, copy, original, more=more)
             if not self._boxes.keeps(box):
                 self._let_go([copy])
@@ -126,7 +150,9 @@ class Maildir:
     def _is_of_one(self, error: OSError) -> bool:
         return self._shared and is_of_one(error, self._template.root)
 
-    def commit(self, staged: Sequence[StagedMail]) -> Iterator[tuple[StagedMail, tuple[DeliveryOutcome, ...]]]:
+    def commit(
+        self, staged: Sequence[StagedMail]
+    ) -> Iterator[tuple[StagedMail, tuple[DeliveryOutcome, ...]]]:
         copies = [copy for mail in staged for copy in mail.placeable()]
         failure = None
         try:
@@ -151,8 +177,9 @@ class Maildir:
             self._release(staged)
 
     def discard(self, staged: Sequence[StagedMail]) -> None:
-        """What is in `new/` stays, and so does what it is recognised by. What cannot be removed is replaced by the next
-        attempt, or is stale one day: why it is discarded is what people are to hear of, so this raises nothing."""
+        """What is in `new/` stays, and so does what it is recognised by. What cannot be removed is
+        replaced by the next attempt, or is stale one day: why it is discarded is what people are to
+        hear of, so this raises nothing."""
         copies = [copy for mail in staged for copy in mail.placeable()]
         for copy in copies:
             if copy.written is not None:
@@ -161,7 +188,9 @@ class Maildir:
                 copy.written = None
         try:
             with suppress(DestinationUnavailable):
-                self._remove_temporary([copy for copy in copies if not (copy.placed or copy.adopted)])
+                self._remove_temporary(
+                    [copy for copy in copies if not (copy.placed or copy.adopted)]
+                )
         finally:
             self._release(staged)
 
@@ -172,25 +201,34 @@ class Maildir:
         waiting = [(copy, copy.written) for copy in copies if copy.written is not None]
         for copy in copies:
             copy.written = None
-        for (copy, _), error in zip(waiting, files.sync([written for _, written in waiting]), strict=True):
+        for (copy, _), error in zip(
+            waiting, files.sync([written for _, written in waiting]), strict=True
+        ):
             if error is not None:
                 self._put_off(copy, error)
         for group, error in self._at_places(self._sync_tmp, copies):
             self._put_all_off(group, error)
 
-    def _at_places(self, act: Callable[[Place], None], copies: Iterable[Copy]) -> Iterator[tuple[list[Copy], OSError]]:
-        """Call `act` for each place of theirs, side by side; where it failed, the copies that are to go there."""
+    def _at_places(
+        self, act: Callable[[Place], None], copies: Iterable[Copy]
+    ) -> Iterator[tuple[list[Copy], OSError]]:
+        """Call `act` for each place of theirs, side by side; where it failed, the copies that are
+        to go there."""
         groups: dict[Place, list[Copy]] = {}
         for copy in copies:
             groups.setdefault(copy.place, []).append(copy)
-        for group, error in zip(groups.values(), files.side_by_side(partial(_met, act), list(groups)), strict=True):
+        for group, error in zip(
+            groups.values(), files.side_by_side(partial(_met, act), list(groups)), strict=True
+        ):
             if error is not None:
                 yield group, error
 
     def _sync_tmp(self, place: Place) -> None:
         with self._boxes.opened(place) as box:
             if place not in self._ready:
-                directories.sync_above(place)  # an earlier run may have died between making and syncing it
+                directories.sync_above(
+                    place
+                )  # an earlier run may have died between making and syncing it
                 with acting_as(box.owner):
                     stale.clean(box.tmp)
                 self._ready.add(place)
@@ -233,7 +271,10 @@ class Maildir:
         placed = [copy for copy in copies if copy.placed]
         adopted = [copy for copy in placed if copy.adopted]
         try:
-            for group, error in (*self._at_places(self._sync_place, placed), *self._at_places(_sync_cur, adopted)):
+            for group, error in (
+                *self._at_places(self._sync_place, placed),
+                *self._at_places(_sync_cur, adopted),
+            ):
                 self._take_back(group)
                 for copy in group:
                     self._put_off(copy, error)
@@ -245,7 +286,10 @@ class Maildir:
     def _take_back(self, copies: Sequence[Copy]) -> None:
         for copy in copies:
             if copy.placed and not copy.adopted:
-                with suppress(OSError), self._boxes.opened(copy.place) as box:  # the disk fails already
+                with (
+                    suppress(OSError),
+                    self._boxes.opened(copy.place) as box,
+                ):  # the disk fails already
                     placing.take_back(box, copy)
 
     def _sync_place(self, place: Place) -> None:
@@ -259,7 +303,9 @@ class Maildir:
                     for copy in group:
                         staging.remove(box.tmp, copy.name)
             except OSError as error:
-                if not self._is_of_one(error):  # else what is left is stale one day, or went with its directory
+                if not self._is_of_one(
+                    error
+                ):  # else what is left is stale one day, or went with its directory
                     raise explained(place, error) from error
 
     def _release(self, staged: Iterable[StagedMail]) -> None:
@@ -291,4 +337,8 @@ def _sync_cur(place: Place) -> None:
 def _outcome(copy: Copy | Deferred | Refused) -> DeliveryOutcome:
     if not isinstance(copy, Copy):
         return copy
-    return Deferred(copy.recipient, copy.put_off) if copy.put_off else Delivered(copy.recipient, copy.name)
+    return (
+        Deferred(copy.recipient, copy.put_off)
+        if copy.put_off
+        else Delivered(copy.recipient, copy.name)
+    )

@@ -1,4 +1,5 @@
-"""A Maildir's directories, opened and made without following anybody's links, and as their owner (`acting`)."""
+"""A Maildir's directories, opened and made without following anybody's links, and as their owner
+(`acting`)."""
 
 from __future__ import annotations
 
@@ -54,7 +55,8 @@ def inside(box: Directory, name: str) -> Iterator[Directory]:
 
 
 def descend(box: Directory, name: str) -> Directory:
-    """The same, to be closed by the caller. Where the Maildir is a user's, nobody else's rights are used in it."""
+    """The same, to be closed by the caller. Where the Maildir is a user's, nobody else's rights are
+    used in it."""
     below = _part(box, name, create=True, flags=_READ)
     if box.owner is None or below.owner is None or box.owner.user in (0, below.owner.user):
         return below
@@ -79,7 +81,9 @@ def contains(directory: Directory, name: str) -> bool:
 def sync(directory: Directory) -> None:
     """Make the names in it durable."""
     with suppress(PermissionError), acting_as(directory.owner):
-        readable = os.open(".", _READ, dir_fd=directory.descriptor)  # EACCES: then we have made nothing in it either
+        readable = os.open(
+            ".", _READ, dir_fd=directory.descriptor
+        )  # EACCES: then we have made nothing in it either
         try:
             os.fsync(readable)
         finally:
@@ -97,6 +101,7 @@ def sync_above(place: Place) -> None:
 
 
 # -- the fixed part of the path
+
 
 def _root(path: str, create: bool) -> Directory:
     if privileged():
@@ -119,8 +124,8 @@ def _open_root(path: str, create: bool) -> int:
 
 
 def _walk(path: str, create: bool) -> Directory:
-    """As root, name by name: each directory is passed as its owner. Links are followed where only root can have made
-    them, in its own directories; a user's would let him choose where we work."""
+    """As root, name by name: each directory is passed as its owner. Links are followed where only
+    root can have made them, in its own directories; a user's would let him choose where we work."""
     names = deque(path.split("/"))
     links = 0
     way = [_top()]
@@ -169,11 +174,15 @@ def _administrators_link(above: Directory, name: str) -> str | None:
         if not stat.S_ISLNK(found.st_mode):
             return None
         if found.st_uid or (above.owner is not None and above.owner.user):
-            raise OSError(errno.ELOOP, f"{name!r} on its way is a link of a user's, which root does not follow")
+            raise OSError(
+                errno.ELOOP,
+                f"{name!r} on its way is a link of a user's, which root does not follow",
+            )
         return os.readlink(name, dir_fd=above.descriptor)
 
 
 # -- one step
+
 
 def _part(above: Directory, name: str, create: bool, flags: int = _PASS) -> Directory:
     """What is below the fixed part is a mailbox's."""
@@ -185,7 +194,9 @@ def _part(above: Directory, name: str, create: bool, flags: int = _PASS) -> Dire
         raise NotAMailbox(errno.ENOENT, "there is no such mailbox") from error
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            raise NotAMailbox(error.errno, f"{name!r} on its way is a link, or no directory") from error
+            raise NotAMailbox(
+                error.errno, f"{name!r} on its way is a link, or no directory"
+            ) from error
         raise
 
 
@@ -202,8 +213,8 @@ def _below(above: Directory, name: str, create: bool, flags: int) -> Directory:
 
 
 def _make(above: Directory, name: str) -> None:
-    """It belongs to whom the directory above does, for that is whom we act as. Where somebody else was faster, his will
-    do."""
+    """It belongs to whom the directory above does, for that is whom we act as. Where somebody else
+    was faster, his will do."""
     with suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=above.descriptor)
         _make_private(above, name)
@@ -211,7 +222,8 @@ def _make(above: Directory, name: str) -> None:
 
 
 def _make_private(above: Directory, name: str) -> None:
-    """The directory above may have given it the bit of its group. Nothing is done to one that it cannot be."""
+    """The directory above may have given it the bit of its group. Nothing is done to one that it
+    cannot be."""
     made = os.open(name, _READ | os.O_NOFOLLOW, dir_fd=above.descriptor)
     try:
         mode = stat.S_IMODE(os.fstat(made).st_mode)

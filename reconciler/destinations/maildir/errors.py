@@ -26,13 +26,26 @@ _MEND = {
 }
 
 
-_OWN = (errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST,
-        errno.ENOTEMPTY, errno.ESTALE, errno.EXDEV, errno.ENAMETOOLONG)
+_OWN = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EDQUOT,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.ESTALE,
+    errno.EXDEV,
+    errno.ENAMETOOLONG,
+)
 """What the permissions, the quota and the doings of one mailbox's owner can bring about."""
 
 
 class NotAMailbox(OSError):
-    """What stands at a mailbox's place is none, or nothing does: this concerns one recipient only."""
+    """What stands at a mailbox's place is none, or nothing does: this concerns one recipient
+    only."""
 
     @property
     def missing(self) -> bool:
@@ -41,7 +54,8 @@ class NotAMailbox(OSError):
 
 @contextmanager
 def unavailable(place: object) -> Iterator[None]:
-    """Raise DestinationUnavailable for errors of the file system inside; `place` is the path to name."""
+    """Raise DestinationUnavailable for errors of the file system inside; `place` is the path to
+    name."""
     try:
         yield
     except OSError as error:
@@ -49,7 +63,8 @@ def unavailable(place: object) -> Iterator[None]:
 
 
 def is_of_one(error: OSError, root: str) -> bool:
-    """Whether this may well concern one mailbox alone, because others could be made below `root`."""
+    """Whether this may well concern one mailbox alone, because others could be made below
+    `root`."""
     return error.errno in _OWN and os.access(root, os.W_OK | os.X_OK)
 
 

@@ -19,7 +19,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 _CHUNK = 1 << 18
 _ROOM: SimpleQueue[None] = SimpleQueue()
-"""One for each file more that may wait for its batch with its descriptor open; a semaphore takes ten times as long."""
+"""One for each file more that may wait for its batch with its descriptor open; a semaphore takes
+ten times as long."""
 for _ in range(256):
     _ROOM.put(None)
 _SIDE_BY_SIDE = 4
@@ -29,7 +30,8 @@ _FEW = 4
 
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
-    """A few threads for all sessions: what they sync at the same time shares commits of the file system's journal."""
+    """A few threads for all sessions: what they sync at the same time shares commits of the file
+    system's journal."""
     return ThreadPoolExecutor(8, thread_name_prefix="fsync")
 
 
@@ -64,7 +66,8 @@ def identity(descriptor: int) -> tuple[int, int]:
 
 
 def same(one: int, another: int, size: int) -> bool:
-    """Whether two files hold the same `size` octets, and nothing else. No more is read, whatever becomes of them."""
+    """Whether two files hold the same `size` octets, and nothing else. No more is read, whatever
+    becomes of them."""
     if not os.fstat(one).st_size == os.fstat(another).st_size == size:
         return False
     offset = 0
@@ -87,7 +90,8 @@ def digest(descriptor: int, size: int) -> str:
 
 
 def may_wait() -> bool:
-    """Whether one more file may stay open until its batch is synced; `close` and `sync` give the place back."""
+    """Whether one more file may stay open until its batch is synced; `close` and `sync` give the
+    place back."""
     try:
         _ROOM.get_nowait()
     except Empty:
@@ -102,11 +106,13 @@ def close(descriptor: int) -> None:
 
 
 def sync(descriptors: Sequence[int]) -> list[OSError | None]:
-    """Make files that waited durable, and close them, whatever happens; what each met. A file whose sync failed is
-    never synced again: the kernel forgets what it could not write (hazard D2)."""
+    """Make files that waited durable, and close them, whatever happens; what each met. A file whose
+    sync failed is never synced again: the kernel forgets what it could not write (hazard D2)."""
     try:
         for descriptor in descriptors:
-            with suppress(OSError):  # only so that it begins to write: one journal commit is for all
+            with suppress(
+                OSError
+            ):  # only so that it begins to write: one journal commit is for all
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         shares = max(1, min(_SIDE_BY_SIDE, len(descriptors) // _FEW))
         met = side_by_side(_sync_each, [descriptors[share::shares] for share in range(shares)])
@@ -131,8 +137,8 @@ def _sync(descriptor: int) -> OSError | None:
 
 
 def _close_synced(descriptors: Iterable[int]) -> None:
-    """Closing has nothing left to tell, not even on NFS. Neighbours go together: with each call the interpreter changes
-    hands, and there are mostly a hundred of them."""
+    """Closing has nothing left to tell, not even on NFS. Neighbours go together: with each call the
+    interpreter changes hands, and there are mostly a hundred of them."""
     for _, numbered in groupby(enumerate(sorted(descriptors)), lambda pair: pair[1] - pair[0]):
         run = [descriptor for _, descriptor in numbered]
         os.closerange(run[0], run[-1] + 1)
@@ -141,8 +147,8 @@ def _close_synced(descriptors: Iterable[int]) -> None:
 
 
 def side_by_side(act: Callable[[T], R], each: Sequence[T]) -> list[R]:
-    """What `act` gives for each: for the first one in this thread, for the others in more, as far as there may be more.
-    The first error is raised when all are done."""
+    """What `act` gives for each: for the first one in this thread, for the others in more, as far
+    as there may be more. The first error is raised when all are done."""
     if len(each) == 1:
         return [act(each[0])]
     works = [_Work(functools.partial(act, one)) for one in each]
@@ -171,8 +177,8 @@ class _Work(Generic[R]):
 
 
 def _begun(work: _Work[R]) -> bool:
-    """Whether a thread may do it. No further one can be started where the limit of processes is reached (hazard R1);
-    it is in their queue even then."""
+    """Whether a thread may do it. No further one can be started where the limit of processes is
+    reached (hazard R1); it is in their queue even then."""
     try:
         _threads().submit(work.run)
     except RuntimeError:

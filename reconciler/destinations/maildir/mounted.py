@@ -1,11 +1,13 @@
-"""Mail goes to the file systems that it went to before. Where a disk is not mounted, what is put below its mount point
-would be hidden by the next mount, and is gone from the server by then (hazard D3).
+"""Mail goes to the file systems that it went to before. Where a disk is not mounted, what is put
+below its mount point would be hidden by the next mount, and is gone from the server by then (hazard
+D3).
 
-Remembered is, for each mount point below which mail was delivered, what was mounted there. A place is as remembered
-where the deepest of these points that is above it is a mount point still, of the same file system; it does not matter
-how that is mounted (a bind mount of the same directory, in a container, in a service's own namespace). Where it
-differs, the Maildirs may have been moved on purpose: then the mail that was delivered last is still in them. Else it is
-held until it is as it was, or somebody says that it is meant.
+Remembered is, for each mount point below which mail was delivered, what was mounted there. A place
+is as remembered where the deepest of these points that is above it is a mount point still, of the
+same file system; it does not matter how that is mounted (a bind mount of the same directory, in a
+container, in a service's own namespace). Where it differs, the Maildirs may have been moved on
+purpose: then the mail that was delivered last is still in them. Else it is held until it is as it
+was, or somebody says that it is meant.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class Forgetful:
     def accepted(self) -> bool:
         return False
 
-    def delivered_last(self, limit: int) -> Sequence[tuple[str, str]]:  # noqa: ARG002  # as the interface has it
+    # as the interface has it
+    def delivered_last(self, limit: int) -> Sequence[tuple[str, str]]:  # noqa: ARG002
         return ()
 
 
@@ -75,8 +78,8 @@ class Mounted:
         self._known: dict[str, Mount] | None = None
 
     def check(self, place: Place) -> None:
-        """DestinationUnavailable where the mount of the whole root is not what it was; OSError where only one below it
-        is not, which concerns mailboxes there."""
+        """DestinationUnavailable where the mount of the whole root is not what it was; OSError
+        where only one below it is not, which concerns mailboxes there."""
         changes = disk.mounts().changes()
         look = self._looks.get(place)
         if look is None or look.changes != changes:
@@ -93,16 +96,20 @@ class Mounted:
             self._looks[place] = replace(look, news=False)
 
     def _tell_of_a_new_ledger(self, place: Place) -> None:
-        """It may be new because the state's own disk is not mounted: then everything is collected again."""
+        """It may be new because the state's own disk is not mounted: then everything is collected
+        again."""
         from reconciler.destinations.maildir import audit  # noqa: PLC0415  # hardly ever needed
 
         if self._memory.delivered_last(1):
             return
         found = audit.Maildirs.survey(place)
         if found and (found.untouched or found.seen):
-            log.warning("the ledger is new, but there is mail of mailcollector's already: it may come again. If the "
-                        "state directory is on a disk that is not mounted, stop, and mount it", maildir=str(place),
-                        messages=len(found.untouched) + len(found.seen))
+            log.warning(
+                "the ledger is new, but there is mail of mailcollector's already: it may come again. If the "
+                "state directory is on a disk that is not mounted, stop, and mount it",
+                maildir=str(place),
+                messages=len(found.untouched) + len(found.seen),
+            )
 
     def _look(self, place: Place, changes: int) -> _Look:
         path = _real(place)
@@ -122,8 +129,12 @@ class Mounted:
             witness = self._witness(point)
             if witness is None:
                 _hold(place, expected, found)
-            log.info("the Maildirs are on another file system than before, with the mail that was delivered last",
-                     mail=witness, was=f"{expected.point} ({expected})", now=f"{found.point} ({found})")
+            log.info(
+                "the Maildirs are on another file system than before, with the mail that was delivered last",
+                mail=witness,
+                was=f"{expected.point} ({expected})",
+                now=f"{found.point} ({found})",
+            )
         return _Look(changes, found, [point], news=True)
 
     def _remembered(self) -> dict[str, Mount]:
@@ -137,7 +148,8 @@ class Mounted:
         if missing is not None and len(missing) > len(found.point) and not self._memory.accepted():
             raise DestinationUnavailable(
                 f"cannot deliver to {place}: /etc/fstab has a file system for {missing}, and none is mounted "
-                f"there; mount it. If mail is to go there all the same: {CONFIRM}")
+                f"there; mount it. If mail is to go there all the same: {CONFIRM}"
+            )
 
     def _witness(self, point: str) -> str | None:
         """A message that was delivered to the file system at `point` lately, and is there."""
@@ -161,10 +173,15 @@ class Mounted:
 
 
 def _hold(place: Place, expected: Mount, found: Mount) -> NoReturn:
-    here = f"{expected.point} is not mounted" if expected.point != found.point else \
-        f"another file system is mounted at {expected.point} ({found}), without the mail that was delivered last"
-    reason = (f"{here}; mail went to the one that was there before ({expected}): mount that. If the Maildirs are meant "
-              f"to be where they are now: {CONFIRM}")
+    here = (
+        f"{expected.point} is not mounted"
+        if expected.point != found.point
+        else f"another file system is mounted at {expected.point} ({found}), without the mail that was delivered last"
+    )
+    reason = (
+        f"{here}; mail went to the one that was there before ({expected}): mount that. If the Maildirs are meant "
+        f"to be where they are now: {CONFIRM}"
+    )
     if len(expected.point) > len(os.path.realpath(place.root)):
         raise OSError(errno.ESTALE, reason)
     raise DestinationUnavailable(f"cannot deliver to {place}: {reason}")
@@ -172,4 +189,5 @@ def _hold(place: Place, expected: Mount, found: Mount) -> NoReturn:
 
 def _real(place: Place) -> str:
     """Links in the fixed part only: others are not followed."""
-    return os.path.join(os.path.realpath(place.root), *place.parts)  # noqa: PTH118  # a Maildir's name is text here
+    # a Maildir's name is text here
+    return os.path.join(os.path.realpath(place.root), *place.parts)  # noqa: PTH118

@@ -1,4 +1,5 @@
-"""Where an address's Maildir is. No address gets out of the fixed part of the template (hazard M9)."""
+"""Where an address's Maildir is. No address gets out of the fixed part of the template (hazard
+M9)."""
 
 from __future__ import annotations
 
@@ -13,14 +14,17 @@ from reconciler.destinations.maildir.errors import NotAMailbox
 from reconciler.model.errors import NotSupported
 
 _FIELD = re.compile(r"\{(local|domain)\}")
-_PUNCTUATION = frozenset("!#$%&'*+-=?^_`{|}~.@")  # RFC 5322, 3.2.3: atext and the dot; @ from templates only
+_PUNCTUATION = frozenset(
+    "!#$%&'*+-=?^_`{|}~.@"
+)  # RFC 5322, 3.2.3: atext and the dot; @ from templates only
 _NAME_OCTETS = 255
 _ADDRESSES = 1024
 """So many are remembered with their places, of all sessions."""
 
 
 class Place(NamedTuple):
-    """A Maildir's directory: `parts` below `root`. Links are followed in `root` only: the administrator wrote it."""
+    """A Maildir's directory: `parts` below `root`. Links are followed in `root` only: the
+    administrator wrote it."""
 
     root: str
     parts: tuple[str, ...]
@@ -30,7 +34,8 @@ class Place(NamedTuple):
 
 
 class Template:
-    """`/var/mail/{domain}/{local}`: the fixed part ends before the first name that has a field in it."""
+    """`/var/mail/{domain}/{local}`: the fixed part ends before the first name that has a field in
+    it."""
 
     def __init__(self, text: str) -> None:
         """NotSupported where the template itself would lead out of its fixed part."""
@@ -39,11 +44,14 @@ class Template:
         self.root = os.path.join(os.getcwd(), "/".join([*names[:fixed], ""])).rstrip("/") or "/"  # noqa: PTH109, PTH118
         self._parts = tuple(name for name in names[fixed:] if name not in ("", "."))
         if ".." in self._parts:
-            raise NotSupported(f"the Maildir path {text!r} has `..` after a placeholder: write it without")
+            raise NotSupported(
+                f"the Maildir path {text!r} has `..` after a placeholder: write it without"
+            )
 
     @property
     def patterns(self) -> list[re.Pattern[str]]:
-        """What the names of directories below `root` look like, level by level; none that begins with a dot."""
+        """What the names of directories below `root` look like, level by level; none that begins
+        with a dot."""
         return [_pattern(part) for part in self._parts]
 
     def place(self, address: str) -> Place:
@@ -77,6 +85,13 @@ def _filled(part: str, values: dict[str, str]) -> str:
 
 def _check(value: str) -> None:
     if not value or value.startswith("."):
-        raise NotAMailbox(errno.EINVAL, "the address is empty before or after the @, or begins with a dot there")
-    if not all(character in _PUNCTUATION or unicodedata.category(character)[0] in "LMN" for character in value):
-        raise NotAMailbox(errno.EINVAL, "the address has characters that are not safe in the name of a directory")
+        raise NotAMailbox(
+            errno.EINVAL, "the address is empty before or after the @, or begins with a dot there"
+        )
+    if not all(
+        character in _PUNCTUATION or unicodedata.category(character)[0] in "LMN"
+        for character in value
+    ):
+        raise NotAMailbox(
+            errno.EINVAL, "the address has characters that are not safe in the name of a directory"
+        )

@@ -11,9 +11,19 @@ from reconciler.destinations.maildir.acting import acting_as
 from reconciler.destinations.maildir.boxes import Box
 from reconciler.destinations.maildir.staging import Copy, holds, links, opened, remove
 
-_FINAL = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-"""Errors of a link that a rename would meet as well. Every other one says in some file system's words that it makes no
-second names: EPERM, EACCES, EXDEV (mergerfs, Android), EOPNOTSUPP, ENOSYS, EMLINK, EINVAL."""
+_FINAL = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.ESTALE,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EROFS,
+)
+"""Errors of a link that a rename would meet as well. Every other one says in some file system's
+words that it makes no second names: EPERM, EACCES, EXDEV (mergerfs, Android), EOPNOTSUPP, ENOSYS,
+EMLINK, EINVAL."""
 _REPLACED = "somebody replaced a file in tmp while it was being delivered"
 
 
@@ -29,7 +39,8 @@ def place(box: Box, copy: Copy) -> None:
 
 
 def _check(box: Box, copy: Copy) -> None:
-    """That it was our file, where somebody else may write into `tmp`. It may have left `new` again by now."""
+    """That it was our file, where somebody else may write into `tmp`. It may have left `new` again
+    by now."""
     for directory in (box.tmp, box.new):
         with suppress(FileNotFoundError):
             found = os.stat(copy.name, dir_fd=directory, follow_symlinks=False)
@@ -49,7 +60,8 @@ def _link(tmp: int, new: int, name: str) -> None:
 
 
 def _meet(tmp: int, new: int, copy: Copy) -> None:
-    """`new/NAME` is there without its `tmp/NAME`: a power cut, or a program that cleans up, took that."""
+    """`new/NAME` is there without its `tmp/NAME`: a power cut, or a program that cleans up, took
+    that."""
     descriptor = opened(tmp, copy.name)
     if descriptor is None:
         raise OSError(errno.ESTALE, _REPLACED)
@@ -65,7 +77,9 @@ def _meet(tmp: int, new: int, copy: Copy) -> None:
         os.close(descriptor)
     copy.adopted = True
     remove(tmp, copy.name)
-    with suppress(OSError):  # only so that it is recognised if a mail program moves it before it is recorded
+    with suppress(
+        OSError
+    ):  # only so that it is recognised if a mail program moves it before it is recorded
         os.link(copy.name, copy.name, src_dir_fd=new, dst_dir_fd=tmp, follow_symlinks=False)
 
 
@@ -75,7 +89,8 @@ def _rename(tmp: int, copy: Copy, name: str) -> None:
 
 
 def take_back(box: Box, copy: Copy) -> None:
-    """Out of `new/` again, where nobody has moved it yet; else `tmp/NAME` stays and tells that it was delivered."""
+    """Out of `new/` again, where nobody has moved it yet; else `tmp/NAME` stays and tells that it
+    was delivered."""
     with suppress(FileNotFoundError), acting_as(box.receiver):
         os.unlink(copy.name, dir_fd=box.new)
         remove(box.tmp, copy.name)

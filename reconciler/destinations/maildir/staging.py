@@ -18,11 +18,13 @@ from reconciler.model.outcomes import Deferred, Refused
 _UNREADABLE = (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EPERM)
 """A link, a socket, a device, a file of somebody else's."""
 _AGAIN = ".again"
-"""Ends the name that content is staged under while an earlier delivery of the message is there to be compared."""
+"""Ends the name that content is staged under while an earlier delivery of the message is there to
+be compared."""
 
 
 class Copy(Struct, eq=False):
-    """One recipient's copy, `tmp/NAME`. `adopted`: it was delivered before; `placed`: it is in `new/`."""
+    """One recipient's copy, `tmp/NAME`. `adopted`: it was delivered before; `placed`: it is in
+    `new/`."""
 
     place: Place
     recipient: str
@@ -61,8 +63,8 @@ class Original:
         """It was read only in part, and where that went cannot be used."""
 
     def write(self, descriptor: int, owner: Owner | None, *, more: bool) -> None:
-        """Into a file of `owner`'s. `more`: there will be further copies, which are made from this one, if it is ours:
-        else somebody could change it meanwhile."""
+        """Into a file of `owner`'s. `more`: there will be further copies, which are made from this
+        one, if it is ours: else somebody could change it meanwhile."""
         if self._first is None and more and owner is not None:
             self._first = files.nameless()
             self._read(self._first, None)
@@ -139,8 +141,8 @@ def _leave_open(copy: Copy, descriptor: int) -> None:
 
 
 def _begin(tmp: int, name: str) -> tuple[int, str]:
-    """A fresh file and its name. One that is left from before and has no other link was never delivered; what is no
-    file is not ours."""
+    """A fresh file and its name. One that is left from before and has no other link was never
+    delivered; what is no file is not ours."""
     try:
         return _create(tmp, name), name
     except FileExistsError:
@@ -150,12 +152,14 @@ def _begin(tmp: int, name: str) -> tuple[int, str]:
 
 
 def _create(tmp: int, name: str) -> int:
-    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=tmp)
+    return os.open(
+        name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=tmp
+    )
 
 
 def _adopt(tmp: int, copy: Copy, descriptor: int) -> bool:
-    """Whether the message was delivered already. If the earlier delivery is of other content, this one gets a name of
-    its own, under which it may have been delivered, too."""
+    """Whether the message was delivered already. If the earlier delivery is of other content, this
+    one gets a name of its own, under which it may have been delivered, too."""
     temporary = copy.name + _AGAIN
     if not holds(tmp, copy, descriptor):
         copy.name = names.other(copy.name, files.digest(descriptor, copy.size))
@@ -187,11 +191,15 @@ def holds(directory: int, copy: Copy, descriptor: int) -> bool:
 
 
 def opened(directory: int, name: str) -> int | None:
-    """For reading; None where it is no regular file that we may read. Somebody else may have put there what blocks
-    (a FIFO), leads elsewhere (a link), or never ends: nothing of it is read before its size is known."""
+    """For reading; None where it is no regular file that we may read. Somebody else may have put
+    there what blocks (a FIFO), leads elsewhere (a link), or never ends: nothing of it is read
+    before its size is known."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
-                             dir_fd=directory)
+        descriptor = os.open(
+            name,
+            os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
+            dir_fd=directory,
+        )
     except OSError as error:
         if error.errno in _UNREADABLE:
             return None

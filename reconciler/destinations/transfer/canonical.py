@@ -1,7 +1,8 @@
-"""Lines as they travel (RFC 5321, section 2.3.8): each ended by CRLF, and nothing else that could pass for a line end.
+"""Lines as they travel (RFC 5321, section 2.3.8): each ended by CRLF, and nothing else that could
+pass for a line end.
 
-A lone CR or LF next to a dot is how a second message is smuggled into the first (hazard M2): here it becomes a line
-end like any other, before dots are doubled.
+A lone CR or LF next to a dot is how a second message is smuggled into the first (hazard M2): here
+it becomes a line end like any other, before dots are doubled.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 
 def canonical(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """CRLF, lone LF and lone CR all become CRLF, wherever the chunks are cut; the last line is ended."""
+    """CRLF, lone LF and lone CR all become CRLF, wherever the chunks are cut; the last line is
+    ended."""
     carried, ended = b"", True
     for chunk in chunks:
         whole = carried + chunk

@@ -10,19 +10,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from reconciler.destinations.transfer.reply import Reply, read_reply
-from reconciler.model.errors import ConnectionFailed, DestinationUnavailable, ProtocolViolation, TlsRefused
+from reconciler.model.errors import (
+    ConnectionFailed,
+    DestinationUnavailable,
+    ProtocolViolation,
+    TlsRefused,
+)
 from reconciler.model.secret import Secret
 from reconciler.wire.connection import Connection
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.limits import Limits
 
 LIMITS = Limits(silence=300.0, command=600.0, session=86400.0)
-"""RFC 5321, section 4.5.3.2: five minutes for most replies, ten for the one after the message. The session that
-delivers has a deadline of its own."""
+"""RFC 5321, section 4.5.3.2: five minutes for most replies, ten for the one after the message. The
+session that delivers has a deadline of its own."""
 WIRE = (ConnectionFailed, ProtocolViolation, TlsRefused)
 _CLOSING = 421
 _ONE_MORE = 10.0
-"""Seconds that the second recipient's answer is waited for, where the first may have been everybody's."""
+"""Seconds that the second recipient's answer is waited for, where the first may have been
+everybody's."""
 _UNKNOWN_VERB = (500, 502)
 _KEYWORD = re.compile("[ =]")  # some say AUTH=LOGIN, as a draft of RFC 2554 did
 
@@ -32,8 +38,9 @@ class Closing(DestinationUnavailable):
 
 
 class Protocol(Struct, frozen=True):
-    """`greeting` is the verb; `older`: the one for servers that do not know it; `each`: the server answers for each
-    recipient after the message (RFC 2033, 4.2). `otherwise` is told of a server that knows neither verb."""
+    """`greeting` is the verb; `older`: the one for servers that do not know it; `each`: the server
+    answers for each recipient after the message (RFC 2033, 4.2). `otherwise` is told of a server
+    that knows neither verb."""
 
     name: str
     greeting: str
@@ -42,14 +49,23 @@ class Protocol(Struct, frozen=True):
     otherwise: str
 
 
-LMTP = Protocol("LMTP", "LHLO", "", each=True, otherwise="If it speaks SMTP, write `smtp` instead of `lmtp`.")
-SMTP = Protocol("SMTP", "EHLO", "HELO", each=False, otherwise="If it speaks LMTP, write `lmtp` instead of `smtp`.")
+LMTP = Protocol(
+    "LMTP", "LHLO", "", each=True, otherwise="If it speaks SMTP, write `smtp` instead of `lmtp`."
+)
+SMTP = Protocol(
+    "SMTP",
+    "EHLO",
+    "HELO",
+    each=False,
+    otherwise="If it speaks LMTP, write `lmtp` instead of `smtp`.",
+)
 Prepare = Callable[["Dialogue"], None]
 """What comes between the greeting and the first message: STARTTLS, AUTH."""
 
 
 class Transaction(Struct, frozen=True):
-    """Everything but the message: `parameters` of MAIL; `sender` and `recipients` as they go onto the wire."""
+    """Everything but the message: `parameters` of MAIL; `sender` and `recipients` as they go onto
+    the wire."""
 
     sender: str
     parameters: str
@@ -61,8 +77,8 @@ class Transaction(Struct, frozen=True):
 
 
 class Dialogue:
-    """Every method may raise a `SourceError` of the wire, or `Closing` when the server says that it closes (421). After
-    either the connection is of no use."""
+    """Every method may raise a `SourceError` of the wire, or `Closing` when the server says that it
+    closes (421). After either the connection is of no use."""
 
     def __init__(self, protocol: Protocol, endpoint: Endpoint, limits: Limits = LIMITS) -> None:
         self.protocol = protocol
@@ -86,15 +102,19 @@ class Dialogue:
         prepare(self)
 
     def greet(self) -> None:
-        """Say who we are and learn the extensions; again after TLS began, for then the earlier ones do not count. A
-        server that refuses EHLO is greeted with HELO, and has none (RFC 5321, section 3.2)."""
+        """Say who we are and learn the extensions; again after TLS began, for then the earlier ones
+        do not count. A server that refuses EHLO is greeted with HELO, and has none (RFC 5321,
+        section 3.2)."""
         name = self._own_name()
         reply = self.ask(f"{self.protocol.greeting} {name}")
         if reply.refused and self.protocol.older:
             self._expect(self.ask(f"{self.protocol.older} {name}"), f"{self.protocol.older} {name}")
             self.extensions = {}
             return
-        parted = [_KEYWORD.split(line, 1) for line in self._expect(reply, f"{self.protocol.greeting} {name}").lines[1:]]
+        parted = [
+            _KEYWORD.split(line, 1)
+            for line in self._expect(reply, f"{self.protocol.greeting} {name}").lines[1:]
+        ]
         self.extensions = {keyword.upper(): " ".join(parameters) for keyword, *parameters in parted}
 
     def ask(self, command: str) -> Reply:
@@ -102,15 +122,20 @@ class Dialogue:
         return next(self._ask_all([command]))
 
     def is_stale(self) -> bool:
-        """Something came without being asked for: the end of the connection, a 421, or a reply too many."""
+        """Something came without being asked for: the end of the connection, a 421, or a reply too
+        many."""
         if self.over or self.connection.buffered() or self.connection.socket.fileno() < 0:
             return True
         return self._more(0)
 
     def begin(self, transaction: Transaction) -> tuple[Reply, list[Reply]]:
-        """MAIL and every RCPT: the reply to MAIL, and one for each recipient, which is MAIL's own where that failed."""
+        """MAIL and every RCPT: the reply to MAIL, and one for each recipient, which is MAIL's own
+        where that failed."""
         self.transactions += 1
-        commands = [transaction.mail, *(f"RCPT TO:<{recipient}>" for recipient in transaction.recipients)]
+        commands = [
+            transaction.mail,
+            *(f"RCPT TO:<{recipient}>" for recipient in transaction.recipients),
+        ]
         replies = self._ask_all(commands)
         mail = next(replies)
         recipients = list(replies) if mail.done or self._pipelines else []
@@ -135,18 +160,27 @@ class Dialogue:
         self.connection.send(held + b".\r\n")  # a short message in one piece
 
     def replies(self, count: int) -> Iterator[Reply]:
-        """What is said of the message: as many replies as the protocol gives for so many accepted recipients. Some
-        LMTP servers (Perl's Net::Server::Mail) answer once, with a line for each: nothing more comes from them then,
-        and whom the lines are about is not known for certain. That is a `ConnectionFailed`."""
+        """What is said of the message: as many replies as the protocol gives for so many accepted
+        recipients. Some LMTP servers (Perl's Net::Server::Mail) answer once, with a line for each:
+        nothing more comes from them then, and whom the lines are about is not known for certain.
+        That is a `ConnectionFailed`."""
         for number in range(count if self.protocol.each else 1):
             reply = read_reply(self.connection, self.secrets)
             self.over = self.over or reply.code == _CLOSING
             yield reply
-            if number == 0 and self.protocol.each and len(reply.lines) == count > 1 and not self._more(_ONE_MORE):
-                raise ConnectionFailed(f"{self.connection.endpoint}: one answer for {count} recipients: {reply}")
+            if (
+                number == 0
+                and self.protocol.each
+                and len(reply.lines) == count > 1
+                and not self._more(_ONE_MORE)
+            ):
+                raise ConnectionFailed(
+                    f"{self.connection.endpoint}: one answer for {count} recipients: {reply}"
+                )
 
     def last_words(self) -> Reply | None:
-        """What the server had said when it closed the connection under a message, None where it did not."""
+        """What the server had said when it closed the connection under a message, None where it did
+        not."""
         self.over = True
         try:
             return read_reply(self.connection, self.secrets) if self._more(0) else None
@@ -182,7 +216,8 @@ class Dialogue:
         return "PIPELINING" in self.extensions
 
     def _ask_all(self, commands: Sequence[str]) -> Iterator[Reply]:
-        """Replies in the order of the commands, which go together where the server offers PIPELINING (RFC 2920)."""
+        """Replies in the order of the commands, which go together where the server offers
+        PIPELINING (RFC 2920)."""
         if self._pipelines:
             self._send(*commands)
             for _ in commands:
@@ -199,8 +234,11 @@ class Dialogue:
     def _open_reply(self) -> Reply:
         reply = read_reply(self.connection, self.secrets)
         if reply.code == _CLOSING:
-            raise Closing(f"{self.connection.endpoint}: the server takes nothing now: {reply.explained}",
-                          retry_after=reply.wait, advice=reply.advice)
+            raise Closing(
+                f"{self.connection.endpoint}: the server takes nothing now: {reply.explained}",
+                retry_after=reply.wait,
+                advice=reply.advice,
+            )
         return reply
 
     def _expect(self, reply: Reply, what: str) -> Reply:
@@ -209,11 +247,15 @@ class Dialogue:
             raise self.unavailable(f"refuses {what}", reply, hint)
         return reply
 
-    def unavailable(self, what: str, reply: Reply, hint: str = "", *,
-                    at_message: bool = False) -> DestinationUnavailable:
+    def unavailable(
+        self, what: str, reply: Reply, hint: str = "", *, at_message: bool = False
+    ) -> DestinationUnavailable:
         """The error that a reply is which concerns everybody."""
-        error = DestinationUnavailable(f"{self.connection.endpoint}: {what}: {reply.explained}{hint}",
-                                       retry_after=reply.wait, advice=reply.advice)
+        error = DestinationUnavailable(
+            f"{self.connection.endpoint}: {what}: {reply.explained}{hint}",
+            retry_after=reply.wait,
+            advice=reply.advice,
+        )
         error.at_message = at_message
         return error
 

@@ -14,9 +14,9 @@ def fits(address: str, *, utf8: bool) -> bool:
 
 
 def on_wire(address: str, *, utf8: bool) -> str:
-    """Of an address that fits: with SMTPUTF8 as it is shown, without it the domain as A-labels; the local part is never
-    changed. Octets that would end
-    the command are never in it: every address passed a manifest's schema or `mail.addresses`."""
+    """Of an address that fits: with SMTPUTF8 as it is shown, without it the domain as A-labels; the
+    local part is never changed. Octets that would end the command are never in it: every address
+    passed a manifest's schema or `mail.addresses`."""
     local, _, domain = address.rpartition("@")
     if not (len(local) > 1 and local.startswith('"') and local.endswith('"')):
         local = quoted(local)

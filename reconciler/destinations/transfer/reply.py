@@ -15,7 +15,8 @@ from reconciler.wire.connection import Connection
 
 LINE = 8 << 10
 LINES = 128
-"""The longest line in octets, and the most lines of one reply: a greeting or a list of extensions has few."""
+"""The longest line in octets, and the most lines of one reply: a greeting or a list of extensions
+has few."""
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([- ])([^\r\n]*))?\r\n")
 _ENHANCED = re.compile(r"([245])\.([0-9]{1,3}\.[0-9]{1,3})(?: |$)")
@@ -23,7 +24,8 @@ _ABOUT_THE_SENDER = ("1.7", "1.8")
 
 
 class Reply(Struct, frozen=True):
-    """`lines` are the texts behind the code, printable; `mixed`: not every line has a code of the same kind."""
+    """`lines` are the texts behind the code, printable; `mixed`: not every line has a code of the
+    same kind."""
 
     code: int
     lines: tuple[str, ...]
@@ -40,40 +42,46 @@ class Reply(Struct, frozen=True):
 
     @property
     def refused(self) -> bool:
-        """For good. Who says by code and enhanced code, or by code and words, that it is for good and that it passes,
-        is believed the latter: nothing is given up for a contradiction."""
+        """For good. Who says by code and enhanced code, or by code and words, that it is for good
+        and that it passes, is believed the latter: nothing is given up for a contradiction."""
         if self.code < 500 or self.mixed or self.out_of_order:
             return False
         enhanced = self._enhanced
         told = self.told
-        return (enhanced is None or enhanced[1] == "5") and (told is None or told.obstacle not in PASSING)
+        return (enhanced is None or enhanced[1] == "5") and (
+            told is None or told.obstacle not in PASSING
+        )
 
     @property
     def out_of_order(self) -> bool:
-        """It does not expect this command now (503): that is about the connection, not about the message."""
+        """It does not expect this command now (503): that is about the connection, not about the
+        message."""
         return self.code == 503
 
     @property
     def concerns_all(self) -> bool:
-        """It wants a login or TLS, or nothing from this machine: no message's and no recipient's fault."""
+        """It wants a login or TLS, or nothing from this machine: no message's and no recipient's
+        fault."""
         told = self.told
         return self.refused and told is not None and told.obstacle in OF_ALL
 
     @property
     def too_many(self) -> bool:
-        """No more recipients in this transaction: 452, or 552 from older servers (RFC 5321, section 4.5.3.1.10), unless
-        they say that it is something else; x.5.3 (RFC 3463, section 3.6)."""
+        """No more recipients in this transaction: 452, or 552 from older servers (RFC 5321, section
+        4.5.3.1.10), unless they say that it is something else; x.5.3 (RFC 3463, section 3.6)."""
         told = self.told
-        return self.code >= 400 and (told.obstacle is Obstacle.TOO_MANY if told else self.code in (452, 552))
+        return self.code >= 400 and (
+            told.obstacle is Obstacle.TOO_MANY if told else self.code in (452, 552)
+        )
 
     @property
     def unknown_mailbox(self) -> bool:
         """Whether it says that there is no such mailbox; every other refusal leaves that open.
 
-        550 without an enhanced code, unless its words give another reason; 550, 551 or 553 with one about the address
-        (5.1.x, but for those about the sender's); and 5.2.4, by which OpenSMTPD says (524) that its virtual table leads
-        to nobody. Not 5.2.1 and 5.2.2, mailboxes that take nothing, and not 5.7.x, which refuses somebody (RFC 3463,
-        section 3).
+        550 without an enhanced code, unless its words give another reason; 550, 551 or 553 with one
+        about the address (5.1.x, but for those about the sender's); and 5.2.4, by which OpenSMTPD
+        says (524) that its virtual table leads to nobody. Not 5.2.1 and 5.2.2, mailboxes that take
+        nothing, and not 5.7.x, which refuses somebody (RFC 3463, section 3).
         """
         if not self.refused:
             return False
@@ -82,7 +90,11 @@ class Reply(Struct, frozen=True):
             return self.code == 550 and self.told is None
         if enhanced[2] == "2.4":
             return True
-        return (self.code in (550, 551, 553) and enhanced[2].startswith("1.") and enhanced[2] not in _ABOUT_THE_SENDER)
+        return (
+            self.code in (550, 551, 553)
+            and enhanced[2].startswith("1.")
+            and enhanced[2] not in _ABOUT_THE_SENDER
+        )
 
     @property
     def told(self) -> Told | None:
@@ -126,7 +138,8 @@ class Reply(Struct, frozen=True):
 
 
 def read_reply(connection: Connection, secrets: Sequence[Secret] = ()) -> Reply:
-    """The next reply, all its lines; should the server echo one of `secrets`, that is left out (hazard S1).
+    """The next reply, all its lines; should the server echo one of `secrets`, that is left out
+    (hazard S1).
 
     Raises `ConnectionFailed` or `ProtocolViolation`.
     """
@@ -137,7 +150,9 @@ def read_reply(connection: Connection, secrets: Sequence[Secret] = ()) -> Reply:
         raw = connection.read_line(LINE)
         match = _LINE.fullmatch(raw)
         if match is None:
-            raise ProtocolViolation(f"{connection.endpoint}: not a reply as of a mail system")  # never quoted (W4)
+            raise ProtocolViolation(
+                f"{connection.endpoint}: not a reply as of a mail system"
+            )  # never quoted (W4)
         lines.append(redact(_printable(match[3] or b""), secrets))
         kinds.add(match[1][:1])
         if match[2] != b"-":

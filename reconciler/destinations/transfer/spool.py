@@ -24,8 +24,10 @@ class Spool:
     """Takes the bytes once and gives them as often as they are needed, until it is closed."""
 
     def __init__(self, content: Iterable[bytes]) -> None:
-        """Raises `DestinationUnavailable` when there is no room, or whatever `content` raises; nothing remains then."""
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  # lives as long as the message
+        """Raises `DestinationUnavailable` when there is no room, or whatever `content` raises;
+        nothing remains then."""
+        # lives as long as the message
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
         self.size = 0
         self.eight_bit = False
         try:
@@ -43,15 +45,16 @@ class Spool:
         except OSError as error:
             raise DestinationUnavailable(
                 f"no room in {tempfile.gettempdir()} for a message of over {self.size} octets: {error.strerror}. "
-                "Make room there, or let TMPDIR name another directory.") from error
+                "Make room there, or let TMPDIR name another directory."
+            ) from error
 
     def head(self) -> bytes:
         self._file.seek(0)
         return self._file.read(HEAD)
 
     def sent(self, header: bytes) -> Iterator[bytes]:
-        """The octets for the wire with `header` on top, dots doubled. A mailbox file's `From ` line stays the first:
-        anywhere else it would end the header block."""
+        """The octets for the wire with `header` on top, dots doubled. A mailbox file's `From ` line
+        stays the first: anywhere else it would end the header block."""
         self._file.seek(0)
         first = self._file.read(_BLOCK)
         top = first.find(b"\n") + 1 if first.startswith(_MBOX) else 0
@@ -86,7 +89,8 @@ class Parcel(Struct, frozen=True):
 
     @property
     def sender(self) -> Address | None:
-        """Of the topmost Return-Path (RFC 5321, section 4.4); None for the null one, for a broken one and for none."""
+        """Of the topmost Return-Path (RFC 5321, section 4.4); None for the null one, for a broken
+        one and for none."""
         for field in fields(self.spool.head(), {"return-path"}):
             found = list(addresses(field.value))
             return found[0] if len(found) == 1 and isinstance(found[0], Address) else None

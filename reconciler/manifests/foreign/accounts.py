@@ -31,8 +31,8 @@ class Note(Struct, frozen=True):
 
 @dataclass(slots=True)  # these two hide secrets from their repr
 class Account:
-    """A collector to be. `secret` is its password where that stands in the configuration; `place` is the spec of its
-    Destination, None for the default one."""
+    """A collector to be. `secret` is its password where that stands in the configuration; `place`
+    is the spec of its Destination, None for the default one."""
 
     line: int
     username: str
@@ -52,14 +52,19 @@ class Account:
             self.note(line, "it has no password: write it into the file that the manifest names")
         elif self.secret is None:
             self.note(line, "its password is empty: write it into the file that the manifest names")
-        elif not secret.isprintable() and any(ord(one) < 0x20 or 0x7f <= ord(one) < 0xa0 for one in secret):
-            self.note(line, "its password has a line end or another control character, which no login can carry: "
-                            "correct the file that the manifest names")
+        elif not secret.isprintable() and any(
+            ord(one) < 0x20 or 0x7F <= ord(one) < 0xA0 for one in secret
+        ):
+            self.note(
+                line,
+                "its password has a line end or another control character, which no login can carry: "
+                "correct the file that the manifest names",
+            )
 
 
 class Foreign(Struct, frozen=True):
-    """A whole configuration; `notes` are about none of its accounts. `left_out`: there are accounts in it that are not
-    among these."""
+    """A whole configuration; `notes` are about none of its accounts. `left_out`: there are accounts
+    in it that are not among these."""
 
     accounts: tuple[Account, ...]
     notes: tuple[Note, ...] = ()
@@ -68,25 +73,32 @@ class Foreign(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """By file name: the texts of the manifests, and the secrets that they refer to. `places`: the file of each
-    collector's Destination."""
+    """By file name: the texts of the manifests, and the secrets that they refer to. `places`: the
+    file of each collector's Destination."""
 
     texts: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
     places: Mapping[str, str | None] = field(default_factory=dict)
 
     def without(self, names: Iterable[str]) -> Manifests:
-        """All but these collectors' files, their secrets, and the Destinations that are theirs alone."""
+        """All but these collectors' files, their secrets, and the Destinations that are theirs
+        alone."""
         out = set(names)
         places = {name: place for name, place in self.places.items() if name not in out}
         kept = {*places, *places.values()}
-        return Manifests({name: text for name, text in self.texts.items() if name in kept},
-                         {name: secret for name, secret in self.secrets.items() if f"{name}.yaml" in kept}, places)
+        return Manifests(
+            {name: text for name, text in self.texts.items() if name in kept},
+            {name: secret for name, secret in self.secrets.items() if f"{name}.yaml" in kept},
+            places,
+        )
 
 
-def manifests(foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = (), *, modeline: str = "") -> Manifests:
-    """Each account's manifest, with the notes on top; `secrets` is the directory of the password files as the manifests
-    are to say it, `taken` are names that exist already, `modeline` is the comment for editors."""
+def manifests(
+    foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = (), *, modeline: str = ""
+) -> Manifests:
+    """Each account's manifest, with the notes on top; `secrets` is the directory of the password
+    files as the manifests are to say it, `taken` are names that exist already, `modeline` is the
+    comment for editors."""
     names = set(taken)
     texts: dict[str, str] = {}
     kept: dict[str, str] = {}
@@ -103,12 +115,20 @@ def manifests(foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = 
         place = next((key for key, spec in places.items() if spec == account.place), None)
         used[f"{name}.yaml"] = place and _file_of(place)
         spec = {**account.spec, "source": source, "destination": place}
-        comments = [_one_line(text) for text in (
-            f"From {file}:{account.line}.", *(f"{file}:{note.line}: {note.message}" for note in account.notes))]
+        comments = [
+            _one_line(text)
+            for text in (
+                f"From {file}:{account.line}.",
+                *(f"{file}:{note.line}: {note.message}" for note in account.notes),
+            )
+        ]
         texts[f"{name}.yaml"] = collector(name, spec, comments=comments, modeline=modeline)
-    destinations = {_file_of(name): destination(name, {"default": number == 0 or None, **place_spec},
-                                                            modeline=modeline)
-                    for number, (name, place_spec) in enumerate(places.items())}
+    destinations = {
+        _file_of(name): destination(
+            name, {"default": number == 0 or None, **place_spec}, modeline=modeline
+        )
+        for number, (name, place_spec) in enumerate(places.items())
+    }
     return Manifests({**texts, **destinations}, kept, used)
 
 
@@ -149,8 +169,8 @@ def _one_line(text: str) -> str:
 
 
 def folder(name: str) -> str:
-    """The name of an IMAP folder that stands there as the server spells it: in modified UTF-7 (RFC 3501, section
-    5.1.3), if it is that."""
+    """The name of an IMAP folder that stands there as the server spells it: in modified UTF-7 (RFC
+    3501, section 5.1.3), if it is that."""
     try:
         decoded = imap_utf7.decode(name.encode("ascii"))
         return decoded if imap_utf7.encode(decoded) == name.encode("ascii") else name
@@ -159,8 +179,10 @@ def folder(name: str) -> str:
 
 
 def found_from(base: str, path: str | None) -> str | None:
-    """A path of the other tool's, which meant it from its own file's directory, or from its user's home."""
-    return path and os.path.join(base, os.path.expanduser(path))  # noqa: PTH111, PTH118  # paths are text here
+    """A path of the other tool's, which meant it from its own file's directory, or from its user's
+    home."""
+    # paths are text here
+    return path and os.path.join(base, os.path.expanduser(path))  # noqa: PTH111, PTH118
 
 
 def address(name: str, domain: str) -> str:
@@ -169,10 +191,14 @@ def address(name: str, domain: str) -> str:
 
 
 def patience(seconds: int) -> tuple[str, str]:
-    """The longest silence, as near as a manifest can say it: 10s … 10m; and what is to be said of that, or ""."""
+    """The longest silence, as near as a manifest can say it: 10s … 10m; and what is to be said of
+    that, or ""."""
     bounded = f"{min(max(seconds, 10), 600)}s"
     near = 10 <= seconds <= 600
-    return bounded, "" if near else f"a timeout of 10 seconds to 10 minutes can be declared: it is {bounded}"
+    return (
+        bounded,
+        "" if near else f"a timeout of 10 seconds to 10 minutes can be declared: it is {bounded}",
+    )
 
 
 def interval(seconds: int) -> str:

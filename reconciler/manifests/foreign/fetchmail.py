@@ -22,39 +22,101 @@ UNLIMITED = "100GiB"
 _PORTS = {"imap": 143, "imaps": 993, "imap2": 143, "pop3": 110, "pop3s": 995}
 _SENT = "a server is asked to send mail: nothing is collected"
 _USUAL = {("imap", True): 993, ("imap", False): 143, ("pop3", True): 995, ("pop3", False): 110}
-_SAID = frozenset({
-    "via", "protocol", "port", "password", "ssl", "sslproto", "sslcertfile", "keep", "fetchall", "limit", "fetchlimit",
-    "folder", "interval", "idle", "local", "envelope", "qvirtual", "smtphost", "lmtp", "smtpaddress",
-    "smtpname", "uidl", "stripcr", "forcecr", "pass8bits", "timeout", "expunge", "batchlimit", "fastuidl",
-    "fetchsizelimit", "warnings", "dns", "checkalias", "bad-header"})
-"""Options that are carried over, or that have nothing to correspond to here and change no message's fate."""
-_HARMLESS_OFF = frozenset({"rewrite", "mimedecode", "dropstatus", "dropdelivered", "flush", "limitflush", "tracepolls",
-                           "keep", "fetchall", "idle", "ssl", "envelope", "sslcertck"})
+_SAID = frozenset(
+    {
+        "via",
+        "protocol",
+        "port",
+        "password",
+        "ssl",
+        "sslproto",
+        "sslcertfile",
+        "keep",
+        "fetchall",
+        "limit",
+        "fetchlimit",
+        "folder",
+        "interval",
+        "idle",
+        "local",
+        "envelope",
+        "qvirtual",
+        "smtphost",
+        "lmtp",
+        "smtpaddress",
+        "smtpname",
+        "uidl",
+        "stripcr",
+        "forcecr",
+        "pass8bits",
+        "timeout",
+        "expunge",
+        "batchlimit",
+        "fastuidl",
+        "fetchsizelimit",
+        "warnings",
+        "dns",
+        "checkalias",
+        "bad-header",
+    }
+)
+"""Options that are carried over, or that have nothing to correspond to here and change no message's
+fate."""
+_HARMLESS_OFF = frozenset(
+    {
+        "rewrite",
+        "mimedecode",
+        "dropstatus",
+        "dropdelivered",
+        "flush",
+        "limitflush",
+        "tracepolls",
+        "keep",
+        "fetchall",
+        "idle",
+        "ssl",
+        "envelope",
+        "sslcertck",
+    }
+)
 _WHY: Mapping[str, str] = {
     "mda": "mail is not piped into programs here: it goes to a Destination (Maildir, LMTP or SMTP)",
     "bsmtp": "there are no BSMTP files here: mail goes to a Destination",
     "flush": "what was seen elsewhere is never deleted unread here",
     "limitflush": "too large messages are skipped visibly and never deleted here",
-    "rewrite": "headers are never rewritten here", "mimedecode": "messages are never decoded here",
-    "dropstatus": "messages are never changed here", "dropdelivered": "messages are never changed here",
+    "rewrite": "headers are never rewritten here",
+    "mimedecode": "messages are never decoded here",
+    "dropstatus": "messages are never changed here",
+    "dropdelivered": "messages are never changed here",
     "sslfingerprint": "it is MD5: declare `fingerprint` with the certificate's SHA-256",
-    "sslcert": "there are no client certificates here", "sslkey": "there are no client certificates here",
-    "sslcertpath": "name one file with `caFile`", "sslcommonname": "declare that name as `host`",
+    "sslcert": "there are no client certificates here",
+    "sslkey": "there are no client certificates here",
+    "sslcertpath": "name one file with `caFile`",
+    "sslcommonname": "declare that name as `host`",
     "authenticate": "how to log in is found out here: the strongest way that the server offers",
 }
 
 
 def fetchmail(text: str, domain: str, base: str = "") -> Foreign:
-    """The accounts of a fetchmailrc; `domain` is the local users', `base` the directory that relative paths in it are
-    meant from. What is not understood is noted, and no account is made of it."""
+    """The accounts of a fetchmailrc; `domain` is the local users', `base` the directory that
+    relative paths in it are meant from. What is not understood is noted, and no account is made of
+    it."""
     reader = Reader(text)
     reader.read()
     defaults = next((entry for entry in reader.entries if entry.sort == "defaults"), None)
-    notes = [Note(option.line, f"`set {name}` is not carried over") for name, option in reader.settings.items()
-             if name not in {"daemon", "postmaster"} and option.on]
+    notes = [
+        Note(option.line, f"`set {name}` is not carried over")
+        for name, option in reader.settings.items()
+        if name not in {"daemon", "postmaster"} and option.on
+    ]
     notes += [Note(problem.line, problem.message) for problem in reader.problems]
     if defaults is not None and defaults.broken:
-        notes.append(Note(defaults.line, "no account is carried over: what holds for all of them is not understood"))
+        notes.append(
+            Note(
+                defaults.line,
+                "no account is carried over: what holds for all of them is not understood",
+            )
+        )
         return Foreign((), tuple(notes), left_out=True)
     accounts: list[Account] = []
     left_out = bool(reader.problems)
@@ -76,16 +138,25 @@ def _options(entry: Entry, user: User, defaults: Entry | None) -> dict[str, Opti
     if defaults is None:
         return own
     given = {**defaults.options, **(defaults.users[0].options if defaults.users else {})}
-    joined = {name: Option(own[name].line, (*own[name].values, *given[name].values))
-              for name in own.keys() & given.keys() & LISTS}
+    joined = {
+        name: Option(own[name].line, (*own[name].values, *given[name].values))
+        for name in own.keys() & given.keys() & LISTS
+    }
     return {**given, **own, **joined}
 
 
 class _Composer:
     """One user of one server."""
 
-    def __init__(self, entry: Entry, user: User, defaults: Entry | None, settings: Mapping[str, Option], domain: str,
-                 base: str) -> None:
+    def __init__(
+        self,
+        entry: Entry,
+        user: User,
+        defaults: Entry | None,
+        settings: Mapping[str, Option],
+        domain: str,
+        base: str,
+    ) -> None:
         given = defaults.users[0] if defaults is not None and defaults.users else User(entry.line)
         self._options = _options(entry, user, defaults)
         self._entry, self._user, self._settings, self._base = entry, user, settings, base
@@ -101,17 +172,30 @@ class _Composer:
         protocol = self._protocol()
         if protocol is None:
             said = (self._value("protocol") or "").upper()
-            return Note(self._line("protocol"), f"by {said} {_SENT}" if said in {"ETRN", "ODMR"} else
-                        f"{said} is not spoken here, only IMAP and POP3 are")
+            return Note(
+                self._line("protocol"),
+                f"by {said} {_SENT}"
+                if said in {"ETRN", "ODMR"}
+                else f"{said} is not spoken here, only IMAP and POP3 are",
+            )
         if not self._name:
             return Note(self._user.line, "it names no user")
-        source = {"protocol": protocol, "host": self._host, **self._connection(protocol), "username": self._name,
-                  "timeout": self._timeout(), "caFile": found_from(self._base, self._value("sslcertfile"))}
+        source = {
+            "protocol": protocol,
+            "host": self._host,
+            **self._connection(protocol),
+            "username": self._name,
+            "timeout": self._timeout(),
+            "caFile": found_from(self._base, self._value("sslcertfile")),
+        }
         if protocol == "imap":
             source["folders"] = tuple(map(folder, self._values("folder")))
         self._account.spec = {
-            "enabled": False if self._entry.sort == "skip" else None, "source": source, "collect": self._collect(),
-            "recipient": self._recipient()}
+            "enabled": False if self._entry.sort == "skip" else None,
+            "source": source,
+            "collect": self._collect(),
+            "recipient": self._recipient(),
+        }
         self._account.take_secret(self._user.line, self._value("password"))
         self._account.place = self._place()
         self._rest()
@@ -136,12 +220,23 @@ class _Composer:
     def _protocol(self) -> str | None:
         said = (self._value("protocol") or "auto").lower()
         if said == "auto":
-            self._note(self._line("protocol"), "the protocol is found out by fetchmail: imap is declared, change it "
-                                               "where the server has only POP3")
+            self._note(
+                self._line("protocol"),
+                "the protocol is found out by fetchmail: imap is declared, change it "
+                "where the server has only POP3",
+            )
             return "imap"
         if said == "apop":
-            self._note(self._line("protocol"), "APOP is not carried over: the password goes over TLS")
-        return {"imap": "imap", "imap4": "imap", "imap4rev1": "imap", "pop3": "pop3", "apop": "pop3"}.get(said)
+            self._note(
+                self._line("protocol"), "APOP is not carried over: the password goes over TLS"
+            )
+        return {
+            "imap": "imap",
+            "imap4": "imap",
+            "imap4rev1": "imap",
+            "pop3": "pop3",
+            "apop": "pop3",
+        }.get(said)
 
     def _connection(self, protocol: str) -> dict[str, Any]:
         implicit = self._on("ssl")
@@ -150,18 +245,31 @@ class _Composer:
         if port and number is None:
             self._note(self._line("port"), f"the port `{port}` is not known: declare its number")
         if not implicit and number in {993, 995}:
-            self._note(self._line("port"), f"at port {number} TLS begins at once with most servers: declare `tls: "
-                                           "implicit` there")
+            self._note(
+                self._line("port"),
+                f"at port {number} TLS begins at once with most servers: declare `tls: "
+                "implicit` there",
+            )
         tls = "implicit" if implicit else "none" if self._is_plain() else "starttls"
         if tls == "starttls":
-            self._note(self._line("protocol"), "TLS was used where the server offered it: here STARTTLS is required")
+            self._note(
+                self._line("protocol"),
+                "TLS was used where the server offered it: here STARTTLS is required",
+            )
         elif self._value("sslproto"):
-            self._note(self._line("sslproto"), "`sslproto` is not carried over: TLS 1.2 or newer is used")
+            self._note(
+                self._line("sslproto"), "`sslproto` is not carried over: TLS 1.2 or newer is used"
+            )
         if "sslcertck" in self._options and not self._on("sslcertck"):
-            self._note(self._line("sslcertck"), "certificates are always verified here: declare `caFile` or "
-                                                "`fingerprint` where the system's authorities do not know the server's")
-        return {"port": None if number == _USUAL[protocol, implicit] else number,
-                "tls": None if tls == "implicit" else tls}
+            self._note(
+                self._line("sslcertck"),
+                "certificates are always verified here: declare `caFile` or "
+                "`fingerprint` where the system's authorities do not know the server's",
+            )
+        return {
+            "port": None if number == _USUAL[protocol, implicit] else number,
+            "tls": None if tls == "implicit" else tls,
+        }
 
     def _timeout(self) -> str | None:
         seconds = self._number("timeout")
@@ -178,17 +286,28 @@ class _Composer:
     def _collect(self) -> dict[str, Any]:
         """fetchmail has no limits but those that it is given."""
         size, count = self._number("limit"), self._number("fetchlimit")
-        return {"mode": self._mode(), "interval": self._interval(), "limit": count or 0,
-                "maxMessageSize": str(size) if size else UNLIMITED, "push": True if self._on("idle") else None}
+        return {
+            "mode": self._mode(),
+            "interval": self._interval(),
+            "limit": count or 0,
+            "maxMessageSize": str(size) if size else UNLIMITED,
+            "push": True if self._on("idle") else None,
+        }
 
     def _mode(self) -> str | None:
         keep, everything = self._on("keep"), self._on("fetchall")
         if keep and everything:
-            self._note(self._line("fetchall"), "`keep` with `fetchall` collects everything every time: new-keep "
-                                               "collects each message once")
+            self._note(
+                self._line("fetchall"),
+                "`keep` with `fetchall` collects everything every time: new-keep "
+                "collects each message once",
+            )
         if not keep and not everything:
-            self._note(self._user.line, "without `fetchall` what was read elsewhere stays on the server: new-delete "
-                                        "collects and deletes that too")
+            self._note(
+                self._user.line,
+                "without `fetchall` what was read elsewhere stays on the server: new-delete "
+                "collects and deletes that too",
+            )
         return None if keep else "all-delete" if everything else "new-delete"
 
     def _interval(self) -> str | None:
@@ -198,11 +317,19 @@ class _Composer:
 
     def _number(self, name: str) -> int | None:
         value = self._value(name)
-        return int(value[:12]) if value is not None and value.isascii() and value.isdigit() else None
+        return (
+            int(value[:12]) if value is not None and value.isascii() and value.isdigit() else None
+        )
 
     def _recipient(self) -> dict[str, Any]:
-        if len(self._local) <= 1 and not self._wildcard and not any(local for _, local in self._local):
-            only = self._value("smtpname") or (self._local[0][0] if self._local else self._name.partition("@")[0])
+        if (
+            len(self._local) <= 1
+            and not self._wildcard
+            and not any(local for _, local in self._local)
+        ):
+            only = self._value("smtpname") or (
+                self._local[0][0] if self._local else self._name.partition("@")[0]
+            )
             return {"forwardTo": address(only, self._domain)}
         return {"detect": self._detect()}
 
@@ -212,34 +339,58 @@ class _Composer:
         to = domains[0] if domains else self._domain
         if not domains:
             domains = (self._name.partition("@")[2] or self._host,)
-            self._note(line, f"without `localdomains` the addresses of {domains[0]} are taken for ours")
+            self._note(
+                line, f"without `localdomains` the addresses of {domains[0]} are taken for ours"
+            )
         else:
-            self._note(line, f"addresses of {', '.join(domains)} are delivered as they stand; those of subdomains are "
-                             "not taken for ours: add them to `from`")
+            self._note(
+                line,
+                f"addresses of {', '.join(domains)} are delivered as they stand; those of subdomains are "
+                "not taken for ours: add them to `from`",
+            )
         if len(domains) > 1:
-            self._note(line, f"addresses of {', '.join(domains[1:])} are delivered to {to}: make a collector for each "
-                             "domain where that is wrong")
+            self._note(
+                line,
+                f"addresses of {', '.join(domains[1:])} are delivered to {to}: make a collector for each "
+                "domain where that is wrong",
+            )
         postmaster = self._settings.get("postmaster")
         self._note(line, "a multidrop mailbox: `mailcollector route` shows who would get a message")
-        return {"from": domains, "to": to, **self._mailboxes(), "header": self._envelope(),
-                "stripPrefix": self._value("qvirtual"),
-                "default": address(postmaster.values[0], self._domain) if postmaster and postmaster.values else None}
+        return {
+            "from": domains,
+            "to": to,
+            **self._mailboxes(),
+            "header": self._envelope(),
+            "stripPrefix": self._value("qvirtual"),
+            "default": address(postmaster.values[0], self._domain)
+            if postmaster and postmaster.values
+            else None,
+        }
 
     def _mailboxes(self) -> dict[str, Any]:
         """Names as local parts; of addresses only these can be said."""
-        names = [(remote.partition("@")[0], local.partition("@")[0]) for remote, local in self._local]
+        names = [
+            (remote.partition("@")[0], local.partition("@")[0]) for remote, local in self._local
+        ]
         if any("@" in remote or "@" in local for remote, local in self._local):
-            self._note(self._user.line, "of the local names that are addresses the part before @ counts")
+            self._note(
+                self._user.line, "of the local names that are addresses the part before @ counts"
+            )
         aliases = {remote: local for remote, local in names if local}
         plain = [remote for remote, local in names if not local]
-        everybody = self._wildcard or self._on("local")  # an address of a local domain needs no name here
+        everybody = self._wildcard or self._on(
+            "local"
+        )  # an address of a local domain needs no name here
         mailboxes = None if everybody else list(dict.fromkeys([*plain, *aliases.values()]))
         return {"aliases": aliases, "mailboxes": mailboxes}
 
     def _envelope(self) -> str | None:
         values = self._values("envelope")
         if len(values) > 1 and values[1] not in {"0", ""}:
-            self._note(self._line("envelope"), f"the topmost {values[0]} decides, fetchmail passed over {values[1]}")
+            self._note(
+                self._line("envelope"),
+                f"the topmost {values[0]} decides, fetchmail passed over {values[1]}",
+            )
         header = values[0].strip().rstrip(":") if values else ""
         return header if header and header != "Received" else None
 
@@ -249,19 +400,26 @@ class _Composer:
         hosts = self._values("smtphost") or ("localhost",)
         if len(hosts) > 1:
             self._note(self._line("smtphost"), f"only the first host, {hosts[0]}, is carried over")
-        host, _, port = hosts[0].partition("/") if not hosts[0].startswith("/") else (hosts[0], "", "")
+        host, _, port = (
+            hosts[0].partition("/") if not hosts[0].startswith("/") else (hosts[0], "", "")
+        )
         if host.startswith("/"):
             return {"lmtp": {"socket": host}}
         number = int(port) if port.isdigit() else None
-        return {"lmtp": {"host": host, "port": number or 24}} if self._on("lmtp") else {
-            "smtp": {"host": host, "port": number}}
+        return (
+            {"lmtp": {"host": host, "port": number or 24}}
+            if self._on("lmtp")
+            else {"smtp": {"host": host, "port": number}}
+        )
 
     def _rest(self) -> None:
         """Whatever is said and has no counterpart."""
         for name, option in self._options.items():
-            if name in _SAID or (not option.on and name in _HARMLESS_OFF) or (name == "sslcertck" and option.on):
+            if (
+                name in _SAID
+                or (not option.on and name in _HARMLESS_OFF)
+                or (name == "sslcertck" and option.on)
+            ):
                 continue
             why = _WHY.get(name)
             self._note(option.line, f"`{name}` is not carried over" + (f": {why}" if why else ""))
-
-

@@ -1,8 +1,9 @@
 """The run control file of fetchmail 6.4 as entries with options.
 
-Its words are read as fetchmail's own scanner reads them: the longest match wins, keywords are in lower case, and what
-follows `user`, `password`, `is`, `to` and `=` is a name whatever it looks like. What is not understood ends the user or
-the entry that it stands in, never the file: the others are read on.
+Its words are read as fetchmail's own scanner reads them: the longest match wins, keywords are in
+lower case, and what follows `user`, `password`, `is`, `to` and `=` is a name whatever it looks
+like. What is not understood ends the user or the entry that it stands in, never the file: the
+others are read on.
 """
 
 from __future__ import annotations
@@ -18,58 +19,161 @@ _WORD = re.compile(r"[^=;:, \t\r\n]+")
 _IGNORED = re.compile(r"[ \t\r;:,]+|(?:#[^\n]*)?\\?\n")
 _ANY = ("*", "")
 _NUMBER = re.compile(r"-?[0-9]+")
-_ESCAPE = re.compile(r"\\(?:[xX]([0-9a-fA-F]{0,2})|0([0-7]{0,2})|([1-9][0-9]{0,2})|(.)|$)", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:[xX]([0-9a-fA-F]{0,2})|0([0-7]{0,2})|([1-9][0-9]{0,2})|(.)|$)", re.DOTALL
+)
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "\n": ""}
 _NOISE = frozenset({"and", "with", "has", "wants", "options"})
-_SYNONYMS = {"proto": "protocol", "pass": "password", "username": "user", "service": "port", "localdomains": "local",
-             "auth": "authenticate", "preauth": "authenticate", "preauthenticate": "authenticate", "server": "poll",
-             "folders": "folder", "smtp": "smtphost", "pass8": "pass8bits", "mimedec": "mimedecode",
-             "pre": "preconnect", "post": "postconnect"}
+_SYNONYMS = {
+    "proto": "protocol",
+    "pass": "password",
+    "username": "user",
+    "service": "port",
+    "localdomains": "local",
+    "auth": "authenticate",
+    "preauth": "authenticate",
+    "preauthenticate": "authenticate",
+    "server": "poll",
+    "folders": "folder",
+    "smtp": "smtphost",
+    "pass8": "pass8bits",
+    "mimedec": "mimedecode",
+    "pre": "preconnect",
+    "post": "postconnect",
+}
 _NAMED = frozenset({"user", "password", "is", "to"})
 """What follows these is a name."""
 
 _SERVER_FLAGS = frozenset({"uidl", "checkalias", "dns", "tracepolls"})
-_USER_FLAGS = frozenset({
-    "keep", "flush", "limitflush", "fetchall", "rewrite", "forcecr", "stripcr", "pass8bits", "dropstatus",
-    "dropdelivered", "mimedecode", "idle", "ssl", "sslcertck", "lmtp"})
-_NEGATED = (_SERVER_FLAGS | _USER_FLAGS) - {"lmtp", "tracepolls"} | {"envelope", "bouncemail", "spambounce",
-                                                                      "softbounce"}
+_USER_FLAGS = frozenset(
+    {
+        "keep",
+        "flush",
+        "limitflush",
+        "fetchall",
+        "rewrite",
+        "forcecr",
+        "stripcr",
+        "pass8bits",
+        "dropstatus",
+        "dropdelivered",
+        "mimedecode",
+        "idle",
+        "ssl",
+        "sslcertck",
+        "lmtp",
+    }
+)
+_NEGATED = (_SERVER_FLAGS | _USER_FLAGS) - {"lmtp", "tracepolls"} | {
+    "envelope",
+    "bouncemail",
+    "spambounce",
+    "softbounce",
+}
 """What `no` may stand before."""
 _JOINED = _NEGATED - {"ssl", "sslcertck"}
 """What it may be written together with."""
-_SERVER_TEXTS = frozenset({"via", "qvirtual", "interface", "monitor", "plugin", "plugout", "principal", "esmtpname",
-                           "esmtppassword"})
+_SERVER_TEXTS = frozenset(
+    {
+        "via",
+        "qvirtual",
+        "interface",
+        "monitor",
+        "plugin",
+        "plugout",
+        "principal",
+        "esmtpname",
+        "esmtppassword",
+    }
+)
 _SERVER_NUMBERS = frozenset({"interval", "timeout"})
-_USER_TEXTS = frozenset({
-    "smtpaddress", "smtpname", "mda", "bsmtp", "preconnect", "postconnect", "sslkey", "sslcert", "sslproto",
-    "sslcertfile", "sslcertpath", "sslcommonname", "sslfingerprint", "properties"})
-_USER_NUMBERS = frozenset({"limit", "warnings", "fetchlimit", "fetchsizelimit", "fastuidl", "batchlimit", "expunge"})
+_USER_TEXTS = frozenset(
+    {
+        "smtpaddress",
+        "smtpname",
+        "mda",
+        "bsmtp",
+        "preconnect",
+        "postconnect",
+        "sslkey",
+        "sslcert",
+        "sslproto",
+        "sslcertfile",
+        "sslcertpath",
+        "sslcommonname",
+        "sslfingerprint",
+        "properties",
+    }
+)
+_USER_NUMBERS = frozenset(
+    {"limit", "warnings", "fetchlimit", "fetchsizelimit", "fastuidl", "batchlimit", "expunge"}
+)
 _SERVER_LISTS = frozenset({"aka", "local"})
 _USER_LISTS = frozenset({"folder", "smtphost", "fetchdomains"})
 LISTS = _SERVER_LISTS | _USER_LISTS
 """Options whose values add up."""
-_SERVER = (_SERVER_FLAGS | _SERVER_TEXTS | _SERVER_NUMBERS | _SERVER_LISTS
-           | {"protocol", "port", "authenticate", "envelope", "bad-header"})
-_USER = _USER_FLAGS | _USER_TEXTS | _USER_NUMBERS | _USER_LISTS | {"password", "is", "to", "antispam"}
+_SERVER = (
+    _SERVER_FLAGS
+    | _SERVER_TEXTS
+    | _SERVER_NUMBERS
+    | _SERVER_LISTS
+    | {"protocol", "port", "authenticate", "envelope", "bad-header"}
+)
+_USER = (
+    _USER_FLAGS | _USER_TEXTS | _USER_NUMBERS | _USER_LISTS | {"password", "is", "to", "antispam"}
+)
 _ENTRIES = frozenset({"poll", "skip", "defaults", "set"})
 _SET_TEXTS = frozenset({"logfile", "idfile", "pidfile", "postmaster", "properties"})
-_SET_FLAGS = frozenset({"bouncemail", "spambounce", "softbounce", "syslog", "invisible", "showdots"})
-_KEYWORDS = (_SERVER | _USER | _ENTRIES | _NOISE | _SET_TEXTS | _SET_FLAGS | _SYNONYMS.keys()
-             | {"user", "here", "there", "no", "daemon", "accept", "reject"})
+_SET_FLAGS = frozenset(
+    {"bouncemail", "spambounce", "softbounce", "syslog", "invisible", "showdots"}
+)
+_KEYWORDS = (
+    _SERVER
+    | _USER
+    | _ENTRIES
+    | _NOISE
+    | _SET_TEXTS
+    | _SET_FLAGS
+    | _SYNONYMS.keys()
+    | {"user", "here", "there", "no", "daemon", "accept", "reject"}
+)
 _PROTOCOLS = {"auto", "pop2", "sdps", "pop3", "imap", "apop", "rpop", "etrn", "odmr", "kpop"}
 _PROTOCOL_WORDS = _PROTOCOLS | {word.upper() for word in _PROTOCOLS}
-_AUTHENTICATIONS = frozenset({
-    "any", "gssapi", "kerberos", "kerberos4", "kerberos_v4", "kerberos5", "kerberos_v5", "ssh", "external", "otp",
-    "opie", "cram", "cram-md5", "msn", "ntlm"})
+_AUTHENTICATIONS = frozenset(
+    {
+        "any",
+        "gssapi",
+        "kerberos",
+        "kerberos4",
+        "kerberos_v4",
+        "kerberos5",
+        "kerberos_v5",
+        "ssh",
+        "external",
+        "otp",
+        "opie",
+        "cram",
+        "cram-md5",
+        "msn",
+        "ntlm",
+    }
+)
 
 
-_NO_OPTION = ("this is no option of a user in fetchmail 6.4: are quotes missing, or does an option of the server stand "
-              "behind its users?")
-_KINDS = {"protocol": ("protocol",), "authenticate": ("authentication",), "port": ("string", "number")}
+_NO_OPTION = (
+    "this is no option of a user in fetchmail 6.4: are quotes missing, or does an option of the server stand "
+    "behind its users?"
+)
+_KINDS = {
+    "protocol": ("protocol",),
+    "authenticate": ("authentication",),
+    "port": ("string", "number"),
+}
 
 
 class Misunderstood(Exception):
-    """Something that fetchmail's grammar has not here. The text never quotes a word: it may be a password."""
+    """Something that fetchmail's grammar has not here. The text never quotes a word: it may be a
+    password."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -101,8 +205,8 @@ class User(Struct):
 
 
 class Entry(Struct):
-    """A `poll`, `skip` or `defaults`; `options` are the server's. Where `defaults` has users, the first one's options
-    are those of every user that has none of its own."""
+    """A `poll`, `skip` or `defaults`; `options` are the server's. Where `defaults` has users, the
+    first one's options are those of every user that has none of its own."""
 
     line: int
     sort: str
@@ -121,8 +225,8 @@ class Problem(Struct, frozen=True):
 
 
 class Token(Struct, frozen=True):
-    """`kind`: string, number, keyword, authentication, protocol or map; `text` as it counts, escapes undone,
-    synonyms and capitals unified."""
+    """`kind`: string, number, keyword, authentication, protocol or map; `text` as it counts,
+    escapes undone, synonyms and capitals unified."""
 
     line: int
     kind: str
@@ -137,8 +241,11 @@ def tokens(text: str) -> Iterator[Token]:
     line, at, state = 1, 0, ""
     while at < len(text):
         ignored, quoted, word = (pattern.match(text, at) for pattern in (_IGNORED, _QUOTED, _WORD))
-        longest = max((found for found in (ignored, quoted, word) if found), key=lambda found: found.end(),
-                      default=None)
+        longest = max(
+            (found for found in (ignored, quoted, word) if found),
+            key=lambda found: found.end(),
+            default=None,
+        )
         if longest is None:  # the equals sign, which nothing else begins with
             yield Token(line, "map", "=")
             at, state = at + 1, "name"
@@ -148,7 +255,9 @@ def tokens(text: str) -> Iterator[Token]:
             line += longest[0].count("\n")
             continue
         if longest is quoted:
-            yield Token(line, "string", _unescaped(longest[1] if longest[1] is not None else longest[2]))
+            yield Token(
+                line, "string", _unescaped(longest[1] if longest[1] is not None else longest[2])
+            )
             line += longest[0].count("\n")
             state = ""
             continue
@@ -187,7 +296,7 @@ def _unescaped(text: str) -> str:
 def _character(found: re.Match[str]) -> str:
     for group, base in ((1, 16), (2, 8), (3, 10)):
         if found[group] is not None:
-            return chr(int(found[group] or "0", base) & 0xff)
+            return chr(int(found[group] or "0", base) & 0xFF)
     return _LETTERS.get(found[4], found[4]) if found[4] else ""
 
 
@@ -237,8 +346,11 @@ class Reader:
     def _value(self, owner: Token, *kinds: str) -> str:
         token = self._peek()
         if token is None or token.kind not in kinds:
-            raise Misunderstood(token.line if token else owner.line, f"`{owner.text}` has no value that fetchmail "
-                                "understands: are quotes missing, or is it written in capitals?")
+            raise Misunderstood(
+                token.line if token else owner.line,
+                f"`{owner.text}` has no value that fetchmail "
+                "understands: are quotes missing, or is it written in capitals?",
+            )
         self._at += 1
         return token.text
 
@@ -261,7 +373,9 @@ class Reader:
         elif token is not None and token.text in _SET_FLAGS:
             self.settings[token.text] = Option(token.line, (), on)
         else:
-            raise Misunderstood(begin.line, "`set` is followed by nothing that fetchmail 6.4 can be set to")
+            raise Misunderstood(
+                begin.line, "`set` is followed by nothing that fetchmail 6.4 can be set to"
+            )
 
     def _entry(self, begin: Token) -> None:
         name = "" if begin.text == "defaults" else self._value(begin, "string")
@@ -286,7 +400,9 @@ class Reader:
                     if entry.users:
                         _misunderstood(token.line, _NO_OPTION)
                 elif unnamed:
-                    _misunderstood(token.line, "options of a user without a name stand before this one")
+                    _misunderstood(
+                        token.line, "options of a user without a name stand before this one"
+                    )
                 else:
                     self._named(user, token)
                 self._options(user.options, _USER, user)
@@ -315,13 +431,19 @@ class Reader:
 
     # Options
 
-    def _options(self, options: dict[str, Option], allowed: frozenset[str], user: User | None = None) -> None:
+    def _options(
+        self, options: dict[str, Option], allowed: frozenset[str], user: User | None = None
+    ) -> None:
         while (token := self._peek()) is not None:
             begin = self._at
             on = not self._keyword("no")
             option = self._peek()
-            if option is None or option.kind != "keyword" or option.text not in allowed or (
-                    not on and option.text not in _NEGATED):
+            if (
+                option is None
+                or option.kind != "keyword"
+                or option.text not in allowed
+                or (not on and option.text not in _NEGATED)
+            ):
                 self._at = begin
                 return
             self._at += 1
@@ -374,5 +496,7 @@ class Reader:
         """`a b=c` as remote and local names."""
         names: list[tuple[str, str]] = []
         while (token := self._taken("string")) is not None:
-            names.append((token.text, self._value(token, "string") if self._taken("map") is not None else ""))
+            names.append(
+                (token.text, self._value(token, "string") if self._taken("map") is not None else "")
+            )
         return names

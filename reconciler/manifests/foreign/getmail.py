@@ -9,41 +9,85 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.manifests.foreign.accounts import Account, Foreign, Note, Unreadable, address, found_from, patience
+from reconciler.manifests.foreign.accounts import (
+    Account,
+    Foreign,
+    Note,
+    Unreadable,
+    address,
+    found_from,
+    patience,
+)
 from reconciler.manifests.foreign.fetchmail import UNLIMITED
 from reconciler.providers import known
 
 _RETRIEVER = re.compile(r"(Simple|BrokenUIDL|Multidrop)(POP3|IMAP)(SSL)?Retriever")
 _SAID = {
-    "retriever": {"type", "server", "port", "username", "password", "password_command", "mailboxes", "ca_certs",
-                  "ssl_fingerprints", "envelope_recipient", "use_peek", "timeout", "delete_dup_msgids", "use_cram",
-                  "use_apop", "record_mailbox", "uid_cache", "use_xoauth2"},
+    "retriever": {
+        "type",
+        "server",
+        "port",
+        "username",
+        "password",
+        "password_command",
+        "mailboxes",
+        "ca_certs",
+        "ssl_fingerprints",
+        "envelope_recipient",
+        "use_peek",
+        "timeout",
+        "delete_dup_msgids",
+        "use_cram",
+        "use_apop",
+        "record_mailbox",
+        "uid_cache",
+        "use_xoauth2",
+    },
     "destination": {"type", "path", "host", "port", "override", "arguments", "user", "unixfrom"},
-    "options": {"delete", "read_all", "max_message_size", "max_messages_per_session", "verbose", "delivered_to",
-                "received", "message_log", "message_log_syslog", "message_log_verbose", "logfile", "fingerprint",
-                "use_netrc", "to_oldmail_on_each_mail"},
+    "options": {
+        "delete",
+        "read_all",
+        "max_message_size",
+        "max_messages_per_session",
+        "verbose",
+        "delivered_to",
+        "received",
+        "message_log",
+        "message_log_syslog",
+        "message_log_verbose",
+        "logfile",
+        "fingerprint",
+        "use_netrc",
+        "to_oldmail_on_each_mail",
+    },
 }
 _WHY = {
     "delete_after": "messages are deleted in the session that collects them (new-delete), or never (new-keep)",
     "delete_bigger_than": "what is too large is skipped visibly and never deleted",
     "max_bytes_per_session": "`limit` counts messages",
     "certfile": "there are no client certificates here",
-    "keyfile": "there are no client certificates here", "move_on_delete": "collected messages are deleted or left",
-    "imap_search": "every message of the folder counts", "user": "who runs mailcollector writes the Maildirs",
+    "keyfile": "there are no client certificates here",
+    "move_on_delete": "collected messages are deleted or left",
+    "imap_search": "every message of the folder counts",
+    "user": "who runs mailcollector writes the Maildirs",
 }
 _LMTP_PORT = 24
 
 
 def getmail(text: str, domain: str, base: str = "") -> Foreign:
-    """The account of a getmailrc; `domain` is the local users', `base` the directory that relative paths in it are
-    meant from. Raises Unreadable."""
+    """The account of a getmailrc; `domain` is the local users', `base` the directory that relative
+    paths in it are meant from. Raises Unreadable."""
     parser = configparser.RawConfigParser(inline_comment_prefixes=None, strict=False)
     try:
         parser.read_string(text)
     except configparser.MissingSectionHeaderError as error:
-        raise Unreadable(error.lineno, "a getmailrc begins with a section such as [retriever]") from error
+        raise Unreadable(
+            error.lineno, "a getmailrc begins with a section such as [retriever]"
+        ) from error
     except configparser.ParsingError as error:
-        raise Unreadable(error.errors[0][0] if error.errors else 1, "this is no `key = value`") from error
+        raise Unreadable(
+            error.errors[0][0] if error.errors else 1, "this is no `key = value`"
+        ) from error
     if not parser.has_section("retriever"):
         raise Unreadable(1, "there is no section [retriever]")
     return _Composer(parser, text, domain, base).foreign()
@@ -52,31 +96,57 @@ def getmail(text: str, domain: str, base: str = "") -> Foreign:
 class _Composer:
     """The sections of one file."""
 
-    def __init__(self, parser: configparser.RawConfigParser, text: str, domain: str, base: str) -> None:
-        self._sections: Mapping[str, Mapping[str, str]] = {name: dict(parser[name]) for name in parser.sections()}
+    def __init__(
+        self, parser: configparser.RawConfigParser, text: str, domain: str, base: str
+    ) -> None:
+        self._sections: Mapping[str, Mapping[str, str]] = {
+            name: dict(parser[name]) for name in parser.sections()
+        }
         self._lines, repeated = _lines(text)
         self._domain, self._base = domain, base
         line = self._line("retriever", "type")
-        self._account = Account(line, self._get("retriever", "username"), self._get("retriever", "server"), {})
+        self._account = Account(
+            line, self._get("retriever", "username"), self._get("retriever", "server"), {}
+        )
         for number, key in repeated:
-            self._account.note(number, f"`{key}` stands here once more: the last one counts; getmail refuses that")
+            self._account.note(
+                number, f"`{key}` stands here once more: the last one counts; getmail refuses that"
+            )
 
     def foreign(self) -> Foreign:
         kind = self._get("retriever", "type")
         if kind == "MultidropSDPSRetriever":
-            return Foreign((), (Note(self._line("retriever", "type"), "SDPS, Demon Internet's extension of POP3, is "
-                                                                      "not supported: no account"),), left_out=True)
+            return Foreign(
+                (),
+                (
+                    Note(
+                        self._line("retriever", "type"),
+                        "SDPS, Demon Internet's extension of POP3, is not supported: no account",
+                    ),
+                ),
+                left_out=True,
+            )
         found = _RETRIEVER.fullmatch(kind)
         if found is None:
-            raise Unreadable(self._line("retriever", "type"), f"{kind or 'no'} is no retriever of getmail6")
+            raise Unreadable(
+                self._line("retriever", "type"), f"{kind or 'no'} is no retriever of getmail6"
+            )
         if not (self._account.username and self._account.host):
             raise Unreadable(self._line("retriever", "type"), "server and username are needed")
         if found[1] == "BrokenUIDL":
-            self._note("retriever", "type", "identifiers of messages that do not last are recognised by themselves")
+            self._note(
+                "retriever",
+                "type",
+                "identifiers of messages that do not last are recognised by themselves",
+            )
         protocol, implicit = found[2].lower(), bool(found[3])
-        self._account.spec.update({
-            "source": self._source(protocol, implicit=implicit), "collect": self._collect(),
-            "recipient": self._detected() if found[1] == "Multidrop" else self._forwarded()})
+        self._account.spec.update(
+            {
+                "source": self._source(protocol, implicit=implicit),
+                "collect": self._collect(),
+                "recipient": self._detected() if found[1] == "Multidrop" else self._forwarded(),
+            }
+        )
         self._account.place = self._place()
         self._rest()
         return Foreign((self._account,))
@@ -96,14 +166,20 @@ class _Composer:
         try:
             value = ast.literal_eval(text) if text else ()
         except (ValueError, SyntaxError):
-            raise Unreadable(self._line(section, key), f"`{key}` is no tuple of texts, such as ('a', 'b')") from None
+            raise Unreadable(
+                self._line(section, key), f"`{key}` is no tuple of texts, such as ('a', 'b')"
+            ) from None
         return (value,) if isinstance(value, str) else tuple(map(str, value))
 
     def _flag(self, key: str, default: bool) -> bool:
         text = self._get("options", key).lower()
         found = {**configparser.RawConfigParser.BOOLEAN_STATES, "": default}.get(text)
         if found is None:
-            self._note("options", key, f"`{key}` is neither true nor false: it is taken for {str(default).lower()}")
+            self._note(
+                "options",
+                key,
+                f"`{key}` is neither true nor false: it is taken for {str(default).lower()}",
+            )
         return default if found is None else found
 
     def _path(self, section: str, key: str) -> str | None:
@@ -111,7 +187,11 @@ class _Composer:
         text = os.path.expandvars(self._get(section, key))
         found = found_from(self._base, text or None)
         if found and ((text.startswith("~") and "~" in found) or "$" in text):
-            self._note(section, key, f"`{key}` names a user or a variable that is not known here: correct {found}")
+            self._note(
+                section,
+                key,
+                f"`{key}` names a user or a variable that is not known here: correct {found}",
+            )
         return found
 
     def _number(self, section: str, key: str) -> int | None:
@@ -124,19 +204,35 @@ class _Composer:
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             value = None
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**12:
-            self._note(section, key, f"`{key}` is no number that is understood here: it is not carried over")
+            self._note(
+                section,
+                key,
+                f"`{key}` is no number that is understood here: it is not carried over",
+            )
             return None
         return value
 
     def _source(self, protocol: str, *, implicit: bool) -> dict[str, Any]:
         source: dict[str, Any] = {
-            "protocol": protocol, "host": self._account.host, "port": self._number("retriever", "port"),
+            "protocol": protocol,
+            "host": self._account.host,
+            "port": self._number("retriever", "port"),
             "tls": None if implicit else "none",
-            "timeout": self._timeout(), "caFile": self._path("retriever", "ca_certs"),
-            "username": self._account.username}
+            "timeout": self._timeout(),
+            "caFile": self._path("retriever", "ca_certs"),
+            "username": self._account.username,
+        }
         if not implicit:
-            self._note("retriever", "type", "no TLS was used: declare `tls: starttls` where the server has it")
-        prints = [one for one in self._tuple("retriever", "ssl_fingerprints") if len(one.replace(":", "")) == 64]
+            self._note(
+                "retriever",
+                "type",
+                "no TLS was used: declare `tls: starttls` where the server has it",
+            )
+        prints = [
+            one
+            for one in self._tuple("retriever", "ssl_fingerprints")
+            if len(one.replace(":", "")) == 64
+        ]
         if prints:
             source.update(fingerprint=prints[0], caFile=None)
         if protocol == "imap":
@@ -155,7 +251,11 @@ class _Composer:
 
     def _folders(self) -> tuple[str, ...] | None:
         if self._get("retriever", "mailboxes").upper() == "ALL":
-            self._note("retriever", "mailboxes", "ALL: `*` takes every folder but trash, junk, drafts and the like")
+            self._note(
+                "retriever",
+                "mailboxes",
+                "ALL: `*` takes every folder but trash, junk, drafts and the like",
+            )
             return ("*",)
         return self._tuple("retriever", "mailboxes") or None
 
@@ -167,40 +267,76 @@ class _Composer:
             source["password"] = {"command": list(command)}
         else:
             password = self._sections["retriever"].get("password")
-            self._account.take_secret(self._line("retriever", "username" if password is None else "password"), password)
+            self._account.take_secret(
+                self._line("retriever", "username" if password is None else "password"), password
+            )
 
     def _token_login(self, source: dict[str, Any]) -> None:
         """What getmail logs in with is an access token, which is no password."""
         provider = known.of_host(self._account.host)
-        source["oauth2"] = {"provider": (provider and provider.oauth2) or "custom", "clientId": "CLIENT-ID",
-                            "refreshToken": {"file": ".secrets/refresh-token"}}
+        source["oauth2"] = {
+            "provider": (provider and provider.oauth2) or "custom",
+            "clientId": "CLIENT-ID",
+            "refreshToken": {"file": ".secrets/refresh-token"},
+        }
         self._account.spec["enabled"] = False
-        self._note("retriever", "use_xoauth2", "it logs in by OAuth2: name the application's clientId and a file "
-                   "of its own for the refresh token, run `mailcollector oauth2`, then enable it")
+        self._note(
+            "retriever",
+            "use_xoauth2",
+            "it logs in by OAuth2: name the application's clientId and a file "
+            "of its own for the refresh token, run `mailcollector oauth2`, then enable it",
+        )
 
     def _collect(self) -> dict[str, Any]:
-        delete, everything = self._flag("delete", default=False), self._flag("read_all", default=True)
+        delete, everything = (
+            self._flag("delete", default=False),
+            self._flag("read_all", default=True),
+        )
         if everything and not delete:
-            self._note("options", "read_all", "`read_all` without `delete` collects everything every time: new-keep "
-                                              "collects each message once")
-        size, count = self._number("options", "max_message_size"), self._number("options", "max_messages_per_session")
-        return {"mode": None if not delete else "all-delete" if everything else "new-delete",
-                "limit": count or 0, "maxMessageSize": str(size) if size else UNLIMITED}
+            self._note(
+                "options",
+                "read_all",
+                "`read_all` without `delete` collects everything every time: new-keep "
+                "collects each message once",
+            )
+        size, count = (
+            self._number("options", "max_message_size"),
+            self._number("options", "max_messages_per_session"),
+        )
+        return {
+            "mode": None if not delete else "all-delete" if everything else "new-delete",
+            "limit": count or 0,
+            "maxMessageSize": str(size) if size else UNLIMITED,
+        }
 
     def _forwarded(self) -> dict[str, Any]:
         """To whom the destination says, where it says so."""
-        override, arguments = self._get("destination", "override"), self._tuple("destination", "arguments")
+        override, arguments = (
+            self._get("destination", "override"),
+            self._tuple("destination", "arguments"),
+        )
         if self._get("destination", "type") == "MDA_external" and "-d" in arguments[:-1]:
             override = arguments[arguments.index("-d") + 1]
         return {"forwardTo": address(override or self._account.username, self._domain)}
 
     def _detected(self) -> dict[str, Any]:
-        header, number = (part.strip() for part in self._get("retriever", "envelope_recipient").partition(":")[::2])
+        header, number = (
+            part.strip()
+            for part in self._get("retriever", "envelope_recipient").partition(":")[::2]
+        )
         if number not in {"", "1"}:
-            self._note("retriever", "envelope_recipient", f"the topmost {header} decides, not number {number}")
+            self._note(
+                "retriever",
+                "envelope_recipient",
+                f"the topmost {header} decides, not number {number}",
+            )
         domain = self._account.username.partition("@")[2] or self._account.host
-        self._note("retriever", "type", f"the addresses of {domain} are taken for ours: correct `from` where that is "
-                                        "wrong; `mailcollector route` shows who would get a message")
+        self._note(
+            "retriever",
+            "type",
+            f"the addresses of {domain} are taken for ours: correct `from` where that is "
+            "wrong; `mailcollector route` shows who would get a message",
+        )
         return {"detect": {"from": [domain], "to": self._domain, "header": header or None}}
 
     def _place(self) -> dict[str, Any] | None:
@@ -208,11 +344,21 @@ class _Composer:
         if kind == "Maildir" and (path := self._path("destination", "path")):
             return {"maildir": {"path": path.rstrip("/") or "/"}}
         if kind == "MDA_lmtp":
-            host, port = self._get("destination", "host") or "localhost", self._number("destination", "port")
-            return {"lmtp": {"socket": host} if host.startswith("/") else {"host": host, "port": port or _LMTP_PORT}}
+            host, port = (
+                self._get("destination", "host") or "localhost",
+                self._number("destination", "port"),
+            )
+            return {
+                "lmtp": {"socket": host}
+                if host.startswith("/")
+                else {"host": host, "port": port or _LMTP_PORT}
+            }
         if kind:
-            self._note("destination", "type", f"{kind} is not carried over: mail goes to a Destination (Maildir, LMTP "
-                                              "or SMTP)")
+            self._note(
+                "destination",
+                "type",
+                f"{kind} is not carried over: mail goes to a Destination (Maildir, LMTP or SMTP)",
+            )
         return None
 
     def _rest(self) -> None:
@@ -223,13 +369,21 @@ class _Composer:
                 self._note(section, "", f"the section [{section}] is not carried over")
                 continue
             for key in fields:
-                if key not in said and self._get(section, key).lower() not in {"", "none", "false", "0"}:
+                if key not in said and self._get(section, key).lower() not in {
+                    "",
+                    "none",
+                    "false",
+                    "0",
+                }:
                     why = _WHY.get(key)
-                    self._note(section, key, f"`{key}` is not carried over" + (f": {why}" if why else ""))
+                    self._note(
+                        section, key, f"`{key}` is not carried over" + (f": {why}" if why else "")
+                    )
 
 
 def _lines(text: str) -> tuple[dict[tuple[str, str], int], list[tuple[int, str]]]:
-    """Where each section (with an empty key) and each key stands, and what stands there once more."""
+    """Where each section (with an empty key) and each key stands, and what stands there once
+    more."""
     found: dict[tuple[str, str], int] = {}
     repeated: list[tuple[int, str]] = []
     section = ""

@@ -1,7 +1,9 @@
-"""Requests to an authorization server: a form there, a JSON object back (RFC 6749, sections 4 and 5).
+"""Requests to an authorization server: a form there, a JSON object back (RFC 6749, sections 4 and
+5).
 
-httpcore speaks HTTP. The connections below it are `wire`'s, so that one absolute deadline covers name lookup, TLS,
-header and body, however slowly the server sends, and so that certificates are verified as those of mail servers are.
+httpcore speaks HTTP. The connections below it are `wire`'s, so that one absolute deadline covers
+name lookup, TLS, header and body, however slowly the server sends, and so that certificates are
+verified as those of mail servers are.
 """
 
 from __future__ import annotations
@@ -44,12 +46,21 @@ _LIMITS = Limits(connect=20.0, silence=30.0)
 _LARGEST = 256 << 10
 """Octets of an answer."""
 _RECEIVED = 2 * _LARGEST
-"""Octets of everything that the server sends: chunks of one octet, and answers before the answer, take their time."""
+"""Octets of everything that the server sends: chunks of one octet, and answers before the answer,
+take their time."""
 _SHOWN = 300
 _NEIGHBOUR = "is on this machine, where anybody may listen, and the mail server is not: name the provider's address"
-CONSENT = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required",
-                     "account_selection_required"})
-"""Errors that a new consent ends (RFC 6749, section 5.2; OpenID Connect Core 1.0, section 3.1.2.6)."""
+CONSENT = frozenset(
+    {
+        "invalid_grant",
+        "interaction_required",
+        "consent_required",
+        "login_required",
+        "account_selection_required",
+    }
+)
+"""Errors that a new consent ends (RFC 6749, section 5.2; OpenID Connect Core 1.0, section
+3.1.2.6)."""
 _REFUSED = CONSENT | {"invalid_client", "access_denied", "expired_token"}
 _LATER = {"temporarily_unavailable", "server_error", "slow_down"}
 _PROXY_PORTS = {"http": 80, "https": 443}
@@ -58,10 +69,13 @@ _MOST_SECONDS = 7 * 86400.0
 
 
 class Answered(CollectorError):
-    """The server answered with an error of the protocol; `code` is its name in small letters, `status` that of HTTP,
-    `retry_after` the seconds after which it may be asked again, where it says so."""
+    """The server answered with an error of the protocol; `code` is its name in small letters,
+    `status` that of HTTP, `retry_after` the seconds after which it may be asked again, where it
+    says so."""
 
-    def __init__(self, code: str, description: str, status: int = 400, retry_after: float | None = None) -> None:
+    def __init__(
+        self, code: str, description: str, status: int = 400, retry_after: float | None = None
+    ) -> None:
         super().__init__(f"{code}: {description}" if description else code)
         self.code = code.lower()
         self.status = status
@@ -69,7 +83,8 @@ class Answered(CollectorError):
 
 
 class Client(Struct, frozen=True):
-    """The application that asks, and how it proves itself: by HTTP Basic or in the form (RFC 6749, section 2.3.1)."""
+    """The application that asks, and how it proves itself: by HTTP Basic or in the form (RFC 6749,
+    section 2.3.1)."""
 
     client_id: str
     secret: Secret | None = None
@@ -88,10 +103,12 @@ class Client(Struct, frozen=True):
         return dict(form), {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
 
 
-def post(url: str, form: Mapping[str, str], clients: Sequence[Client], secrets: Sequence[Secret]) -> dict[str, Any]:
-    """The answer to a form. Redirects are not followed, for what is sent is secret. `clients`: the ways in which the
-    application may prove itself; the next one is tried where the server does not know it by the one before, for then it
-    has not looked at the grant.
+def post(
+    url: str, form: Mapping[str, str], clients: Sequence[Client], secrets: Sequence[Secret]
+) -> dict[str, Any]:
+    """The answer to a form. Redirects are not followed, for what is sent is secret. `clients`: the
+    ways in which the application may prove itself; the next one is tried where the server does not
+    know it by the one before, for then it has not looked at the grant.
 
     Raises Answered, ConnectionFailed, Throttled, ProtocolViolation, SourceUnsuitable, TlsRefused.
     """
@@ -104,10 +121,17 @@ def post(url: str, form: Mapping[str, str], clients: Sequence[Client], secrets: 
     return _posted(url, form, clients[-1], secrets)
 
 
-def _posted(url: str, form: Mapping[str, str], client: Client, secrets: Sequence[Secret]) -> dict[str, Any]:
+def _posted(
+    url: str, form: Mapping[str, str], client: Client, secrets: Sequence[Secret]
+) -> dict[str, Any]:
     fields, headers = client.identified(form)
     headers["Content-Type"] = "application/x-www-form-urlencoded"
-    return _asked(_Request("POST", url, urlencode(fields).encode(), headers), client.ca_file, client.local, secrets)
+    return _asked(
+        _Request("POST", url, urlencode(fields).encode(), headers),
+        client.ca_file,
+        client.local,
+        secrets,
+    )
 
 
 def get(url: str, ca_file: str | None, *, local: bool) -> dict[str, Any]:
@@ -129,8 +153,9 @@ def refusal(host_or_url: str, answered: Answered, doing: str) -> CollectorError:
 
 
 def require_private(url: str, *, local: bool) -> SplitResult:
-    """The URL taken apart. Raises SourceUnsuitable for one that secrets may not be sent to: other schemes than https,
-    and, unless `local`, this machine, whose services trust whoever can connect to them. There http is enough."""
+    """The URL taken apart. Raises SourceUnsuitable for one that secrets may not be sent to: other
+    schemes than https, and, unless `local`, this machine, whose services trust whoever can connect
+    to them. There http is enough."""
     name = repr(url[:_SHOWN])
     try:
         where = urlsplit(url)
@@ -138,7 +163,9 @@ def require_private(url: str, *, local: bool) -> SplitResult:
     except ValueError as error:
         raise SourceUnsuitable(f"{name} is no URL: {error}") from None
     if not host or where.username is not None or port == 0:
-        raise SourceUnsuitable(f"{name} is no address of a token endpoint: write it as https://host/path")
+        raise SourceUnsuitable(
+            f"{name} is no address of a token endpoint: write it as https://host/path"
+        )
     if reaches_this_machine(host) and not local:
         raise SourceUnsuitable(f"{name} {_NEIGHBOUR}")
     if where.scheme != "https" and not (where.scheme == "http" and is_loopback(host)):
@@ -153,27 +180,47 @@ class _Request(Struct, frozen=True):
     headers: dict[str, str]
 
 
-def _asked(request: _Request, ca_file: str | None, local: bool, secrets: Sequence[Secret]) -> dict[str, Any]:
+def _asked(
+    request: _Request, ca_file: str | None, local: bool, secrets: Sequence[Secret]
+) -> dict[str, Any]:
     where = require_private(request.url, local=local)
     host = where.hostname or ""
-    given = {"Host": _authority(where), "Accept": "application/json", "Accept-Encoding": "identity",
-             "User-Agent": "mailcollector", "Connection": "close", **request.headers}
+    given = {
+        "Host": _authority(where),
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": "mailcollector",
+        "Connection": "close",
+        **request.headers,
+    }
     target = (where.path or "/") + (f"?{where.query}" if where.query else "")
     address = httpcore.URL(scheme=where.scheme, host=_ascii(host), port=where.port, target=target)
     proxy = _proxy(where)
     backend = _Backend(ca_file, time.monotonic() + DEADLINE, local=local, proxied=proxy is not None)
     if proxy and not allowed().by_name("tokens", address.host.decode()):
-        raise PolicyRefused(f"{host}: the policy does not allow to ask it for tokens; behind a proxy its name, or "
-                            "address, has to be listed")
+        raise PolicyRefused(
+            f"{host}: the policy does not allow to ask it for tokens; behind a proxy its name, or "
+            "address, has to be listed"
+        )
     pool = proxy.pool(backend) if proxy else httpcore.ConnectionPool(network_backend=backend)
     try:
-        with (closing(backend), pool,
-              pool.stream(request.method, address, headers=list(given.items()), content=request.content) as response):
+        with (
+            closing(backend),
+            pool,
+            pool.stream(
+                request.method, address, headers=list(given.items()), content=request.content
+            ) as response,
+        ):
             return _answer(response, _body(response), host, secrets)
     except TlsRefused as error:
         raise TlsRefused(str(error)) from None
-    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError,
-            httpcore.UnsupportedProtocol) as error:
+    except (
+        httpcore.TimeoutException,
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.ProxyError,
+        httpcore.UnsupportedProtocol,
+    ) as error:
         text = shown(str(error), secrets) or type(error).__name__
         raise ConnectionFailed(f"{host}: no answer to a request for a token: {text}") from None
 
@@ -189,8 +236,8 @@ class _Proxy(Struct, frozen=True):
 
 
 def _proxy(where: SplitResult) -> _Proxy | None:
-    """The one that the environment names (https_proxy, all_proxy, no_proxy). Raises SourceUnsuitable, which does not
-    quote it: a password may stand there."""
+    """The one that the environment names (https_proxy, all_proxy, no_proxy). Raises
+    SourceUnsuitable, which does not quote it: a password may stand there."""
     host = where.hostname or ""
     if is_loopback(host) or urllib.request.proxy_bypass(host):
         return None
@@ -204,9 +251,13 @@ def _proxy(where: SplitResult) -> _Proxy | None:
     except (ValueError, SourceUnsuitable):
         name, port = "", None
     if not name or found.scheme not in {"http", "https"}:
-        raise SourceUnsuitable(f"{host}: the variable {where.scheme}_proxy or all_proxy names no HTTP proxy: write it "
-                               "as http://host:port, or name the server in no_proxy")
-    url = httpcore.URL(scheme=found.scheme, host=name, port=port or _PROXY_PORTS[found.scheme], target="/")
+        raise SourceUnsuitable(
+            f"{host}: the variable {where.scheme}_proxy or all_proxy names no HTTP proxy: write it "
+            "as http://host:port, or name the server in no_proxy"
+        )
+    url = httpcore.URL(
+        scheme=found.scheme, host=name, port=port or _PROXY_PORTS[found.scheme], target="/"
+    )
     auth = (unquote(found.username), unquote(found.password or "")) if found.username else None
     return _Proxy(url, auth)
 
@@ -225,10 +276,17 @@ def _ascii(host: str) -> str:
 
 
 def _body(response: httpcore.Response) -> bytes:
-    """As it came over the wire: an encoding that unpacks to more than it says was not asked for, and is refused."""
-    encodings = {value.strip().lower() for name, value in response.headers if name.lower() == b"content-encoding"}
+    """As it came over the wire: an encoding that unpacks to more than it says was not asked for,
+    and is refused."""
+    encodings = {
+        value.strip().lower()
+        for name, value in response.headers
+        if name.lower() == b"content-encoding"
+    }
     if encodings - {b"identity", b""}:
-        raise httpcore.RemoteProtocolError("its answer is compressed, though that was not asked for")
+        raise httpcore.RemoteProtocolError(
+            "its answer is compressed, though that was not asked for"
+        )
     parts: list[bytes] = []
     length = 0
     try:
@@ -238,7 +296,9 @@ def _body(response: httpcore.Response) -> bytes:
             if length > _LARGEST:
                 break
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
-        if _object(b"".join(parts)) is None:  # a whole one may hold the only refresh token that still works
+        if (
+            _object(b"".join(parts)) is None
+        ):  # a whole one may hold the only refresh token that still works
             raise
     if length > _LARGEST:
         raise httpcore.ReadError("its answer is too long")
@@ -254,34 +314,53 @@ def _object(body: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _answer(response: httpcore.Response, body: bytes, host: str, secrets: Sequence[Secret]) -> dict[str, Any]:
+def _answer(
+    response: httpcore.Response, body: bytes, host: str, secrets: Sequence[Secret]
+) -> dict[str, Any]:
     status = response.status
     wait = _retry_after(response.headers)
     if 300 <= status < 400:
-        raise SourceUnsuitable(f"{host}: HTTP status {status}: the server sends us elsewhere, and what is secret is "
-                               "not sent on; state the address that it leads to")
+        raise SourceUnsuitable(
+            f"{host}: HTTP status {status}: the server sends us elsewhere, and what is secret is "
+            "not sent on; state the address that it leads to"
+        )
     if status == 429:
         raise Throttled(f"{host}: too many requests for tokens", retry_after=wait)
     if status >= 500 or status in {408, 425}:
         if wait is not None:
-            raise Throttled(f"{host}: no token: HTTP status {status}, and the request to come back later",
-                            retry_after=wait)
+            raise Throttled(
+                f"{host}: no token: HTTP status {status}, and the request to come back later",
+                retry_after=wait,
+            )
         raise ConnectionFailed(f"{host}: no token: HTTP status {status}")
     answer = _object(body)
     if answer is None:
         if status in {401, 403}:
             raise Answered(f"HTTP status {status}", "", status)
-        raise ProtocolViolation(f"{host}: HTTP status {status}, and no JSON object, in answer to a "
-                                "request for a token; is the URL right?")
+        raise ProtocolViolation(
+            f"{host}: HTTP status {status}, and no JSON object, in answer to a "
+            "request for a token; is the URL right?"
+        )
     if answer.get("error") or not 200 <= status < 300:
-        raise Answered(shown(answer.get("error") or f"HTTP status {status}", secrets),
-                       shown(answer.get("error_description") or "", secrets), status, wait)
+        raise Answered(
+            shown(answer.get("error") or f"HTTP status {status}", secrets),
+            shown(answer.get("error_description") or "", secrets),
+            status,
+            wait,
+        )
     return answer
 
 
 def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
     """Seconds, of either form (RFC 9110, section 10.2.3)."""
-    text = next((value.decode("latin-1").strip() for name, value in headers if name.lower() == b"retry-after"), "")
+    text = next(
+        (
+            value.decode("latin-1").strip()
+            for name, value in headers
+            if name.lower() == b"retry-after"
+        ),
+        "",
+    )
     if text.isascii() and text.isdecimal():
         return min(float(text[:12]), _MOST_SECONDS)
     try:
@@ -294,12 +373,14 @@ def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
 
 
 def shown(text: object, secrets: Sequence[Secret]) -> str:
-    """The server's words on one line: secrets, control characters and excess removed (hazards S1, M14)."""
+    """The server's words on one line: secrets, control characters and excess removed (hazards S1,
+    M14)."""
     line = redact(str(text), secrets)[:_SHOWN]
     return "".join(letter if letter.isprintable() else " " for letter in line).strip()
 
 
-# What httpcore hands over and `wire` decides by itself is not looked at: time-outs, contexts, socket options.
+# What httpcore hands over and `wire` decides by itself is not looked at: time-outs, contexts,
+# socket options.
 # ruff: noqa: ARG002
 
 
@@ -318,17 +399,26 @@ class _Backend(httpcore.NetworkBackend):
         for connection in self._opened:
             connection.close()
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
-                    socket_options: Iterable[Any] | None = None) -> httpcore.NetworkStream:
-        connection = Connection(Endpoint(host, port, "none", self._ca_file, role=self._role), _LIMITS, self._deadline)
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        connection = Connection(
+            Endpoint(host, port, "none", self._ca_file, role=self._role), _LIMITS, self._deadline
+        )
         self._opened.append(connection)
         connection.open()
         if not self._local and reaches_this_machine(connection.socket.getpeername()[0]):
             raise SourceUnsuitable(f"{host} {_NEIGHBOUR}")
         return _Stream(connection, self._deadline)
 
-    def connect_unix_socket(self, path: str, timeout: float | None = None,
-                            socket_options: Iterable[Any] | None = None) -> httpcore.NetworkStream:
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.NetworkStream:
         raise httpcore.UnsupportedProtocol("a token endpoint is no unix socket")
 
     def sleep(self, seconds: float) -> None:
@@ -370,13 +460,22 @@ class _Stream(httpcore.NetworkStream):
     def close(self) -> None:
         self._connection.close()
 
-    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None,
-                  timeout: float | None = None) -> httpcore.NetworkStream:
-        """With a context of `wire`'s, not httpcore's. Behind a proxy the certificate is the server's, not the
-        proxy's."""
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        """With a context of `wire`'s, not httpcore's. Behind a proxy the certificate is the
+        server's, not the proxy's."""
         endpoint = self._connection.endpoint
-        self._connection.endpoint = Endpoint(server_hostname or endpoint.host, endpoint.port, "implicit",
-                                             endpoint.ca_file, role="tokens")
+        self._connection.endpoint = Endpoint(
+            server_hostname or endpoint.host,
+            endpoint.port,
+            "implicit",
+            endpoint.ca_file,
+            role="tokens",
+        )
         self._connection.start_tls()
         return self
 

@@ -1,13 +1,15 @@
-"""Access tokens: asked for when a session needs one, kept in memory until shortly before they expire, and nowhere
-else.
+"""Access tokens: asked for when a session needs one, kept in memory until shortly before they
+expire, and nowhere else.
 
-A refresh token is one thing in the world: many collectors may lead to it, by one file or by copies of its text, and
-where the server replaces it at each use, a second use of the old one revokes the consent. So what is kept here belongs
-to the token, not to the collector:
+A refresh token is one thing in the world: many collectors may lead to it, by one file or by copies
+of its text, and where the server replaces it at each use, a second use of the old one revokes the
+consent. So what is kept here belongs to the token, not to the collector:
 
 - one request at a time for each access token, however many sessions wait for it;
-- one lock for each place where a refresh token lives; for a file also against other processes (`secrets.writing`);
-- a chain of each token and its successors: whoever still reads an old text of it uses the newest one.
+- one lock for each place where a refresh token lives; for a file also against other processes
+  (`secrets.writing`);
+- a chain of each token and its successors: whoever still reads an old text of it uses the newest
+  one.
 """
 
 from __future__ import annotations
@@ -57,7 +59,8 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 _Place = tuple[str, ...]
 """Where a secret lives: the same for all manifests that lead to it."""
 _Key = tuple[str, str, _Place, _Place, str]
-"""Whose access token it is: token URL or issuer, client id, the places of client secret and refresh token, scope."""
+"""Whose access token it is: token URL or issuer, client id, the places of client secret and refresh
+token, scope."""
 _Account = tuple[str, str, int, str]
 
 
@@ -93,7 +96,8 @@ class _Chain:
         self.files: set[str] = set()
         """Where a text of it was found."""
         self.digests = [_digest(first)]
-        """Of its texts: the first one, which may stand in a variable for ever, and the last ones."""
+        """Of its texts: the first one, which may stand in a variable for ever, and the last
+        ones."""
 
 
 class AccessTokens:
@@ -102,7 +106,8 @@ class AccessTokens:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._guard = threading.RLock()
-        """Of everything here; never held while something is waited for. A signal's handler may come in between."""
+        """Of everything here; never held while something is waited for. A signal's handler may come
+        in between."""
         self._kept: dict[_Key, _Kept] = defaultdict(_Kept)
         self._places: dict[_Place, threading.Lock] = defaultdict(threading.Lock)
         self._chains: dict[str, _Chain] = {}
@@ -113,12 +118,15 @@ class AccessTokens:
         """Refresh tokens that were sent, and whose successor may not be kept yet."""
         self._closed = False
 
-    def get(self, source: SourceSpec, cancelled: Future[None] | None = None, collector: str = "NAME") -> AccessToken:
+    def get(
+        self, source: SourceSpec, cancelled: Future[None] | None = None, collector: str = "NAME"
+    ) -> AccessToken:
         """For logging in to this account; paths in `source` are absolute.
 
-        Blocks while one is asked for, which happens once however many sessions want it; ends with ConnectionFailed when
-        `cancelled` is done. The request itself then goes on, for its answer may hold a new refresh token. `collector`
-        is named where somebody has to consent again. Raises AuthenticationFailed, ConnectionFailed, SecretUnavailable…
+        Blocks while one is asked for, which happens once however many sessions want it; ends with
+        ConnectionFailed when `cancelled` is done. The request itself then goes on, for its answer
+        may hold a new refresh token. `collector` is named where somebody has to consent again.
+        Raises AuthenticationFailed, ConnectionFailed, SecretUnavailable…
         """
         asked = _Asked.of(source, collector)
         with self._guard:
@@ -139,8 +147,8 @@ class AccessTokens:
             return _given(kept, token, asked.account)
 
     def refused(self, source: SourceSpec, token: Secret) -> bool:
-        """The mail server refused `token`. True: a new one may be accepted, for this one had been, or is not the newest
-        any more."""
+        """The mail server refused `token`. True: a new one may be accepted, for this one had been,
+        or is not the newest any more."""
         asked = _Asked.of(source)
         with self._guard:
             kept = self._kept[asked.key]
@@ -157,8 +165,8 @@ class AccessTokens:
         return token.expires_at if token else None
 
     def close(self) -> None:
-        """Use no refresh token any more, and wait until what is being used is kept: the process may end then. A request
-        ends after `token_client.DEADLINE`."""
+        """Use no refresh token any more, and wait until what is being used is kept: the process may
+        end then. A request ends after `token_client.DEADLINE`."""
         with self._quiet:
             self._closed = True
             self._quiet.wait_for(lambda: self._in_use == 0)
@@ -172,19 +180,25 @@ class AccessTokens:
         kept.throttled = None
 
     def _begun(self, kept: _Kept, asked: _Asked) -> Future[AccessToken]:
-        """In a thread of its own: a session that is given up must not take a new refresh token with it."""
+        """In a thread of its own: a session that is given up must not take a new refresh token with
+        it."""
         request: Future[AccessToken] = Future()
         try:
-            threading.Thread(target=self._ask, args=(kept, asked, request), name="token", daemon=True).start()
+            threading.Thread(
+                target=self._ask, args=(kept, asked, request), name="token", daemon=True
+            ).start()
         except RuntimeError as error:  # no more threads (hazard R1)
-            raise ConnectionFailed(f"no thread for a request for an access token: {error}") from error
+            raise ConnectionFailed(
+                f"no thread for a request for an access token: {error}"
+            ) from error
         kept.request = request
         return request
 
     def _ask(self, kept: _Kept, asked: _Asked, request: Future[AccessToken]) -> None:
         try:
             token = self._renewed(asked)
-        except BaseException as error:  # noqa: BLE001  # carried to the sessions that wait for it, and raised there
+        except BaseException as error:  # noqa: BLE001
+            # carried to the sessions that wait for it, and raised there
             with self._guard:
                 kept.request = None
                 if isinstance(error, Throttled) and error.retry_after is not None:
@@ -193,7 +207,9 @@ class AccessTokens:
             return
         with self._guard:
             kept.request, kept.token, kept.given, kept.refused = None, token, {}, None
-            kept.good_until = self._clock() + _UNTOLD if token.expires_at is None else token.expires_at - _LEEWAY
+            kept.good_until = (
+                self._clock() + _UNTOLD if token.expires_at is None else token.expires_at - _LEEWAY
+            )
         request.set_result(token)
 
     def _renewed(self, asked: _Asked) -> AccessToken:
@@ -204,8 +220,9 @@ class AccessTokens:
         with self._places_lock(asked.refresh_token), _writable(asked.refresh_token) as file:
             return self._token(self._refreshed(asked, client_secret, asked.refresh_token, file))
 
-    def _refreshed(self, asked: _Asked, client_secret: Secret | None, ref: SecretRef,
-                   file: SecretFile | None) -> Mapping[str, Any]:
+    def _refreshed(
+        self, asked: _Asked, client_secret: Secret | None, ref: SecretRef, file: SecretFile | None
+    ) -> Mapping[str, Any]:
         """The answer to the newest successor of what `ref` leads to; its own successor is kept."""
         found = read_secret(ref)
         while True:
@@ -223,7 +240,9 @@ class AccessTokens:
                     again = read_secret(ref)
                     if again == found or self._is_of(chain, again):
                         raise
-                    found = again  # somebody consented meanwhile, or another machine shares the file
+                    found = (
+                        again  # somebody consented meanwhile, or another machine shares the file
+                    )
                     continue
                 return answer
 
@@ -241,15 +260,22 @@ class AccessTokens:
                 self._in_use -= 1
                 self._quiet.notify_all()
 
-    def _answer(self, asked: _Asked, client_secret: Secret | None, form: dict[str, str],
-                refresh: Secret | None) -> Mapping[str, Any]:
+    def _answer(
+        self,
+        asked: _Asked,
+        client_secret: Secret | None,
+        form: dict[str, str],
+        refresh: Secret | None,
+    ) -> Mapping[str, Any]:
         application = asked.application
         endpoints = self._located(application)
         if application.scope:
             form["scope"] = application.scope
         secrets = [one for one in (client_secret, refresh) if one is not None]
         try:
-            return token_client.post(endpoints.token, form, application.clients(client_secret), secrets)
+            return token_client.post(
+                endpoints.token, form, application.clients(client_secret), secrets
+            )
         except Answered as answered:
             raise _refusal(endpoints.token, answered, asked) from None
 
@@ -272,8 +298,12 @@ class AccessTokens:
     def _end(self, expires_in: object) -> float | None:
         """Some servers send the seconds as text."""
         try:
-            seconds = float(expires_in) if isinstance(expires_in, int | float) or (
-                isinstance(expires_in, str) and len(expires_in) < 20) else 0.0
+            seconds = (
+                float(expires_in)
+                if isinstance(expires_in, int | float)
+                or (isinstance(expires_in, str) and len(expires_in) < 20)
+                else 0.0
+            )
         except (ValueError, OverflowError):
             seconds = 0.0
         return self._clock() + min(seconds, _LONGEST) if seconds > 0 else None
@@ -295,30 +325,48 @@ class AccessTokens:
         with self._guard:
             return self._chains.get(_digest(secret)) is chain
 
-    def _keep_rotated(self, asked: _Asked, chain: _Chain, found: Secret, used: Secret, answer: Mapping[str, Any],
-                      file: SecretFile | None) -> None:
-        """A new refresh token takes the old one's place: where the manifest says if that is a file of ours, else in
-        memory. `found` is what the manifest led to, `used` its newest successor."""
+    def _keep_rotated(
+        self,
+        asked: _Asked,
+        chain: _Chain,
+        found: Secret,
+        used: Secret,
+        answer: Mapping[str, Any],
+        file: SecretFile | None,
+    ) -> None:
+        """A new refresh token takes the old one's place: where the manifest says if that is a file
+        of ours, else in memory. `found` is what the manifest led to, `used` its newest successor.
+        """
         given = answer.get("refresh_token")
         new = storable(given)
         if new is None and given is not None and given != "":
-            log.warning("the server's new refresh token cannot be one, so the old one is kept",
-                        collector=asked.collector)
+            log.warning(
+                "the server's new refresh token cannot be one, so the old one is kept",
+                collector=asked.collector,
+            )
         if new is None or new == used:
             new = used
         if new != chain.current:
             self._extend(chain, new)
         kept = new == found
         if not kept and file is not None:
-            kept = self._written(asked, file, found, new) if self._still_holds(chain, file) else self._left(asked, file)
+            kept = (
+                self._written(asked, file, found, new)
+                if self._still_holds(chain, file)
+                else self._left(asked, file)
+            )
         for copy_of_it in [path for path in chain.files if file is None or path != file.path]:
             kept = self._replace_copy(chain, copy_of_it, new) or kept
         if not kept and file is None:
-            log.warning("the new refresh token is kept in memory only, and lost when this process ends: let "
-                        "source.oauth2.refreshToken name a file", collector=asked.collector)
+            log.warning(
+                "the new refresh token is kept in memory only, and lost when this process ends: let "
+                "source.oauth2.refreshToken name a file",
+                collector=asked.collector,
+            )
 
     def _still_holds(self, chain: _Chain, file: SecretFile) -> bool:
-        """Whether the file leads to this token still. One that is gone meanwhile, or unreadable, is written again."""
+        """Whether the file leads to this token still. One that is gone meanwhile, or unreadable, is
+        written again."""
         try:
             held = read_secret(SecretRef.model_validate({"file": file.path}))
         except SecretUnavailable:
@@ -326,8 +374,12 @@ class AccessTokens:
         return self._is_of(chain, held)
 
     def _left(self, asked: _Asked, file: SecretFile) -> bool:
-        log.warning("somebody wrote another refresh token while a new one was asked for: it stays, and is used from "
-                    "now on", collector=asked.collector, file=file.path)
+        log.warning(
+            "somebody wrote another refresh token while a new one was asked for: it stays, and is used from "
+            "now on",
+            collector=asked.collector,
+            file=file.path,
+        )
         return True
 
     def _extend(self, chain: _Chain, new: Secret) -> None:
@@ -342,14 +394,17 @@ class AccessTokens:
         try:
             file.replace(found, new)
         except SecretUnavailable as error:
-            log.warning("the new refresh token is kept in memory only, and lost when this process ends",
-                        collector=asked.collector, error=str(error))
+            log.warning(
+                "the new refresh token is kept in memory only, and lost when this process ends",
+                collector=asked.collector,
+                error=str(error),
+            )
             return False
         return True
 
     def _replace_copy(self, chain: _Chain, path: str, new: Secret) -> bool:
-        """Another file that holds a text of the same token. Whoever has its lock waits for the chain's, and will see to
-        it."""
+        """Another file that holds a text of the same token. Whoever has its lock waits for the
+        chain's, and will see to it."""
         try:
             with SecretFile(path, patience=0.0) as file:
                 held = read_secret(SecretRef.model_validate({"file": path}))
@@ -379,8 +434,13 @@ class _Asked(Struct, frozen=True):
         oauth2 = source.oauth2
         assert oauth2 is not None  # noqa: S101  # nobody else asks for tokens
         found = application(source, oauth2)
-        key = (found.issuer or found.endpoints.token, found.client_id, _place(oauth2.client_secret),
-               _place(oauth2.refresh_token), found.scope or "")
+        key = (
+            found.issuer or found.endpoints.token,
+            found.client_id,
+            _place(oauth2.client_secret),
+            _place(oauth2.refresh_token),
+            found.scope or "",
+        )
         account = (source.protocol, source.host, source.effective_port, source.username)
         return cls(key, account, found, oauth2.client_secret, oauth2.refresh_token, collector)
 
@@ -419,8 +479,10 @@ def _refresh_form(token: Secret) -> dict[str, str]:
 def _refusal(url: str, answered: Answered, asked: _Asked) -> CollectorError:
     error = token_client.refusal(url, answered, "no access token")
     if answered.code in token_client.CONSENT and asked.refresh_token is not None:
-        return AuthenticationFailed(f"{error}: the consent has ended or was revoked; run `mailcollector oauth2 "
-                                    f"{asked.collector}` to get it again")
+        return AuthenticationFailed(
+            f"{error}: the consent has ended or was revoked; run `mailcollector oauth2 "
+            f"{asked.collector}` to get it again"
+        )
     return error
 
 
@@ -430,7 +492,9 @@ def _token(answer: Mapping[str, Any]) -> Secret:
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         raise ProtocolViolation("the authorization server's answer holds no access token")
     if not isinstance(kind, str) or kind.strip().lower() != "bearer":
-        raise ProtocolViolation("the authorization server's answer holds a token that is not of the type Bearer")
+        raise ProtocolViolation(
+            "the authorization server's answer holds a token that is not of the type Bearer"
+        )
     return Secret(token)
 
 

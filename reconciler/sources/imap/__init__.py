@@ -1,4 +1,5 @@
-"""IMAP4rev1 (RFC 3501) as a source: IMAPClient's dialogue on our own connection, so that every octet is bounded."""
+"""IMAP4rev1 (RFC 3501) as a source: IMAPClient's dialogue on our own connection, so that every
+octet is bounded."""
 
 from reconciler.sources.imap.source import ImapSource, open_imap
 

@@ -1,8 +1,8 @@
 """Several FETCH commands under way at once, and what the server sends for them.
 
-A server may work on commands side by side and end them in any order where nothing depends on the order (RFC 3501,
-section 5.5). Dovecot does so when the output of one of them has to wait. So a response counts for whichever command
-asked for its message.
+A server may work on commands side by side and end them in any order where nothing depends on the
+order (RFC 3501, section 5.5). Dovecot does so when the output of one of them has to wait. So a
+response counts for whichever command asked for its message.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ class Ahead:
     def read(self) -> Iterator[tuple[Listed, Value] | Window]:
         """Bodies until one command is complete, then what that one was for.
 
-        Each body comes one response late: when the next bears the same UID, both are in doubt (hazard I8). Flags of
-        others, and others (hazard I7), are passed over. When the connection ends, the last body has come nevertheless.
+        Each body comes one response late: when the next bears the same UID, both are in doubt
+        (hazard I8). Flags of others, and others (hazard I7), are passed over. When the connection
+        ends, the last body has come nevertheless.
         """
         try:
             for response in self._dialogue.answers(self._windows):
@@ -62,17 +63,23 @@ class Ahead:
             raise
 
     def suspects(self) -> list[Listed]:
-        """Of the oldest command that is not complete: what would have come next, then what was left out; also what is
-        held back, for when the server breaks its protocol that may be its beginning. All of it, where nothing of it
-        has come: nobody knows in which order the server works."""
+        """Of the oldest command that is not complete: what would have come next, then what was left
+        out; also what is held back, for when the server breaks its protocol that may be its
+        beginning. All of it, where nothing of it has come: nobody knows in which order the server
+        works."""
         for window in self._windows.values():
-            open_ = sorted(uid for uid in window if uid not in self._given and uid not in self.doubtful)
+            open_ = sorted(
+                uid for uid in window if uid not in self._given and uid not in self.doubtful
+            )
             if not open_:
                 continue
             last = max((uid for uid in window if uid in self._given), default=0)
             if not last:
                 return [window[uid] for uid in open_]
-            skipped, following = ([uid for uid in open_ if uid < last], [uid for uid in open_ if uid > last])
+            skipped, following = (
+                [uid for uid in open_ if uid < last],
+                [uid for uid in open_ if uid > last],
+            )
             count = 2 if self._held is not None and following[:1] == [self._held[0]] else 1
             return [window[uid] for uid in (*reversed(following[:count]), *skipped)]
         return []
@@ -84,8 +91,10 @@ class Ahead:
             self._dialogue.unasked(response)
             return None
         if uid in self._given:
-            raise ProtocolViolation(f"{self._dialogue.connection.endpoint}: the server sent a message twice, the "
-                                    "second time after others")
+            raise ProtocolViolation(
+                f"{self._dialogue.connection.endpoint}: the server sent a message twice, the "
+                "second time after others"
+            )
         if uid in self.doubtful:
             self._dialogue.unasked(response)
             return None

@@ -1,14 +1,16 @@
 """Messages as they are stored, fetched without touching their flags: BODY.PEEK[] (RFC 3501, 6.4.5).
 
-Small ones come many to a command, the next command under way while the answer to one is read, and are held in memory
-one at a time: a message is handed on only when the response around it has been read and makes sense. Large ones come
-in parts, as large as the server makes them: there are some that send less than was asked for, and some that send the
-whole. Whatever is odd about one message (refused, left out, sent twice, NIL) concerns that one alone: it is asked for
-again by itself after the others, when no command is under way, and is `Unfetched` at worst.
+Small ones come many to a command, the next command under way while the answer to one is read, and
+are held in memory one at a time: a message is handed on only when the response around it has been
+read and makes sense. Large ones come in parts, as large as the server makes them: there are some
+that send less than was asked for, and some that send the whole. Whatever is odd about one message
+(refused, left out, sent twice, NIL) concerns that one alone: it is asked for again by itself after
+the others, when no command is under way, and is `Unfetched` at worst.
 
-Where a message holds NUL, which IMAP cannot carry, Dovecot sends 0x80 instead. BINARY (RFC 3516) can carry it: what
-looks replaced is asked for again with BINARY.PEEK[], which gives the same octets but for the NULs, unless the message
-has parts to be decoded; then the message stays as IMAP shows it.
+Where a message holds NUL, which IMAP cannot carry, Dovecot sends 0x80 instead. BINARY (RFC 3516)
+can carry it: what looks replaced is asked for again with BINARY.PEEK[], which gives the same octets
+but for the NULs, unless the message has parts to be decoded; then the message stays as IMAP shows
+it.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ _WHOLE, _FIRST = b"BODY[]", b"BODY[]<0>"
 _EMPTY = "the server sent nothing, although it announced a size"
 _NOT_SENT = "the server says that it is done and did not send it"
 PART = 1 << 20
-"""Octets of a part. A message announced as larger than `WHOLE`, or with no size, is fetched in parts."""
+"""Octets of a part. A message announced as larger than `WHOLE`, or with no size, is fetched in
+parts."""
 AHEAD = 2
 """Commands under way at once."""
 WINDOW_COUNT = 100
@@ -43,7 +46,8 @@ WINDOW_OCTETS = 4 << 20
 _SLACK = 64 << 20
 """A message may be twice as large as announced, and so much."""
 _LATER = 20
-"""So many messages refused in a row, each with words that mean `later`: the server wants no more commands now."""
+"""So many messages refused in a row, each with words that mean `later`: the server wants no more
+commands now."""
 
 
 class _Part(Struct, frozen=True):
@@ -97,8 +101,9 @@ class Bodies:
 
     # Many to a command
 
-    def _together(self, messages: Iterable[Listed], count: int, again: list[Listed],
-                  missing: list[Listed]) -> Iterator[Outcome]:
+    def _together(
+        self, messages: Iterable[Listed], count: int, again: list[Listed], missing: list[Listed]
+    ) -> Iterator[Outcome]:
         self._asked = ()
         ahead = self._ahead = Ahead(self._dialogue)
         arrived: set[int] = set()
@@ -109,25 +114,37 @@ class Bodies:
         while ahead:
             yield from self._read(ahead, arrived, again, missing)
 
-    def _read(self, ahead: Ahead, arrived: set[int], again: list[Listed], missing: list[Listed]) -> Iterator[Outcome]:
+    def _read(
+        self, ahead: Ahead, arrived: set[int], again: list[Listed], missing: list[Listed]
+    ) -> Iterator[Outcome]:
         """Until one command is complete; what that one leaves open goes to the lists."""
         for found in ahead.read():
             if isinstance(found, tuple):
                 listed, body = found
-                if body is Mark.TOO_LARGE or (isinstance(body, bytes) and self._looks_replaced(body)):
+                if body is Mark.TOO_LARGE or (
+                    isinstance(body, bytes) and self._looks_replaced(body)
+                ):
                     ahead.doubtful.add(int(listed.key))
                 elif isinstance(body, bytes) and (body or listed.size == 0):
                     arrived.add(int(listed.key))
-                    internal = listed.key == self._first and len(body) <= INTERNAL_SIZE and is_internal(body)
-                    yield Unfetched(listed, INTERNAL, final=True) if internal else _arrival(listed, body)
+                    internal = (
+                        listed.key == self._first
+                        and len(body) <= INTERNAL_SIZE
+                        and is_internal(body)
+                    )
+                    yield (
+                        Unfetched(listed, INTERNAL, final=True)
+                        if internal
+                        else _arrival(listed, body)
+                    )
                 continue
             for uid, listed in found.items():
                 if uid not in arrived:
                     (again if uid in ahead.doubtful else missing).append(listed)
 
     def _account_for(self, missing: Sequence[Listed]) -> Iterator[Outcome]:
-        """What did not come, or came as NIL, was expunged by somebody else (hazard I12), or is asked for by itself
-        (hazards I4, I16)."""
+        """What did not come, or came as NIL, was expunged by somebody else (hazard I12), or is
+        asked for by itself (hazards I4, I16)."""
         there = self._existing(missing) if missing else frozenset()
         for listed in missing:
             if int(listed.key) in there:
@@ -163,8 +180,9 @@ class Bodies:
         return outcome
 
     def _in_parts(self, listed: Listed) -> Arrival | Unfetched:
-        """The first part decides whether there is anything; the others come as the content is read. A message that was
-        not asked for as a whole before is, where the server makes no parts of it."""
+        """The first part decides whether there is anything; the others come as the content is read.
+        A message that was not asked for as a whole before is, where the server makes no parts of
+        it."""
         first = self._something(listed, self._part(listed, 0))
         if isinstance(first, Unfetched) and _is_large(listed):
             whole = self._something(listed, self._sent(listed, "BODY.PEEK[]", (_WHOLE,)))
@@ -180,42 +198,56 @@ class Bodies:
         return Unfetched(listed, _EMPTY) if empty else part
 
     def _content(self, listed: Listed, first: _Part) -> Iterator[bytes]:
-        """Parts until one is empty, or one that is shorter or longer than was asked for reaches the announced size:
-        that size is a hint only (I6)."""
+        """Parts until one is empty, or one that is shorter or longer than was asked for reaches the
+        announced size: that size is a hint only (I6)."""
         bound = None if listed.size is None else 2 * listed.size + _SLACK
         part, offset = first, 0
         while part.body:
             yield from part.chunks()
             length = len(part.body)
             offset += length
-            if (length > PART if listed.size is None else length != PART and offset >= listed.size):
+            if length > PART if listed.size is None else length != PART and offset >= listed.size:
                 return
             if bound is not None and offset > bound:
-                raise self._violation(f"a message of announced {listed.size} octets does not end after {offset}")
+                raise self._violation(
+                    f"a message of announced {listed.size} octets does not end after {offset}"
+                )
             following = self._part(listed, offset)
             if isinstance(following, Unfetched):
                 if listed.size is not None and offset >= listed.size:
                     return  # NIL, or NO, beyond the end
-                raise self._violation(f"message {listed.key} broke off after {offset} octets: {following.reason}")
+                raise self._violation(
+                    f"message {listed.key} broke off after {offset} octets: {following.reason}"
+                )
             if following.name == first.name and _alike(following.body, first.body):
                 if length != PART:
                     return  # the whole again, whatever part is asked for
                 raise self._violation(f"message {listed.key} begins anew after {offset} octets")
             if following.name == _FIRST or (following.name == _WHOLE != first.name):
-                raise self._violation(f"message {listed.key} broke off after {offset} octets: another part came")
+                raise self._violation(
+                    f"message {listed.key} broke off after {offset} octets: another part came"
+                )
             part = following
 
     def _part(self, listed: Listed, offset: int) -> _Part | Unfetched:
         part = self._partial(listed, "BODY", offset)
-        if isinstance(part, _Part) and isinstance(part.body, bytes) and self._looks_replaced(part.body):
+        if (
+            isinstance(part, _Part)
+            and isinstance(part.body, bytes)
+            and self._looks_replaced(part.body)
+        ):
             original = self._partial(listed, "BINARY", offset)
-            if isinstance(original, _Part) and isinstance(original.body, bytes) and \
-                    original.body.replace(b"\0", b"\x80") == part.body:
+            if (
+                isinstance(original, _Part)
+                and isinstance(original.body, bytes)
+                and original.body.replace(b"\0", b"\x80") == part.body
+            ):
                 return _Part(original.body, part.name)
         return part
 
     def _partial(self, listed: Listed, item: str, offset: int) -> _Part | Unfetched:
-        """A server may leave out where the part begins, or send the beginning whatever it was asked for."""
+        """A server may leave out where the part begins, or send the beginning whatever it was asked
+        for."""
         names = (f"{item}[]<{offset}>".encode(), f"{item}[]<0>".encode(), f"{item}[]".encode())
         return self._sent(listed, f"{item}.PEEK[]<{offset}.{PART}>", names)
 
@@ -229,15 +261,29 @@ class Bodies:
             for response in self._dialogue.fetch_uids(listed.key, f"(UID {item})"):
                 if isinstance(response, Completed):
                     completed = response
-                elif response.uid == uid and len(found) < 2 and any(name in response.attributes for name in names):
-                    found.extend((value, name) for name, value in response.attributes.items() if name in names)
+                elif (
+                    response.uid == uid
+                    and len(found) < 2
+                    and any(name in response.attributes for name in names)
+                ):
+                    found.extend(
+                        (value, name)
+                        for name, value in response.attributes.items()
+                        if name in names
+                    )
                 else:
                     self._dialogue.unasked(response)
         finally:
             self._dialogue.keep_large(0)
         if not completed.ok:
-            later = self._failures.refused("fetching", completed.text) if throttles(completed.text) else None
-            return Unfetched(listed, f"the server refused it: {self._failures.shown(completed.text)}", later)
+            later = (
+                self._failures.refused("fetching", completed.text)
+                if throttles(completed.text)
+                else None
+            )
+            return Unfetched(
+                listed, f"the server refused it: {self._failures.shown(completed.text)}", later
+            )
         return _judged(listed, found)
 
     def _looks_replaced(self, body: bytes) -> bool:
@@ -271,9 +317,9 @@ class _Content:
 
 
 def lacking(announced: int | None, came: int) -> str:
-    """Why a message of which so little came may be something else in its place, a text that says that it could not be
-    retrieved; "": nothing speaks for it. Sizes are hints (hazard I6): some servers estimate them, Exchange by some
-    hundredths, so a quarter must be missing."""
+    """Why a message of which so little came may be something else in its place, a text that says
+    that it could not be retrieved; "": nothing speaks for it. Sizes are hints (hazard I6): some
+    servers estimate them, Exchange by some hundredths, so a quarter must be missing."""
     if announced is None or 4 * came >= 3 * announced:
         return ""
     return f"{announced} octets were announced and {came} came"
@@ -304,12 +350,18 @@ def _is_large(listed: Listed) -> bool:
 
 def _alike(one: bytes | Large, other: bytes | Large) -> bool:
     """Of large ones only the lengths are left to compare."""
-    return len(one) == len(other) if isinstance(one, Large) and isinstance(other, Large) else one == other
+    return (
+        len(one) == len(other)
+        if isinstance(one, Large) and isinstance(other, Large)
+        else one == other
+    )
 
 
 def _arrival(listed: Listed, body: bytes) -> Arrival:
     doubt = lacking(listed.size, len(body))
-    return Arrival(listed, iter((body,)), lambda: doubt) if doubt else Arrival(listed, iter((body,)))
+    return (
+        Arrival(listed, iter((body,)), lambda: doubt) if doubt else Arrival(listed, iter((body,)))
+    )
 
 
 def _judged(listed: Listed, found: Sequence[tuple[Value, bytes]]) -> _Part | Unfetched:

@@ -1,9 +1,10 @@
 """Deleting for good: \\Deleted, then UID EXPUNGE (RFC 4315), then a look whether they are gone.
 
-A server that refuses a command because of one message in its set is asked by halves, as long as anything is accepted.
-Where the server refuses that look, another one is tried, and its EXPUNGE responses are counted; what remains open is
-not confirmed, which is no failure: what is still there is listed by the next session. That a SEARCH does not name
-them is not enough where the server has told of fewer that went.
+A server that refuses a command because of one message in its set is asked by halves, as long as
+anything is accepted. Where the server refuses that look, another one is tried, and its EXPUNGE
+responses are counted; what remains open is not confirmed, which is no failure: what is still there
+is listed by the next session. That a SEARCH does not name them is not enough where the server has
+told of fewer that went.
 """
 
 from __future__ import annotations
@@ -14,13 +15,22 @@ from reconciler.model.messages import Deletion
 from reconciler.sources.imap.dialogue import Dialogue
 from reconciler.sources.imap.failures import Failures
 from reconciler.sources.imap.reading import Untagged
-from reconciler.sources.imap.search import existing_uids, others_deleted, others_flagged, search_uids
+from reconciler.sources.imap.search import (
+    existing_uids,
+    others_deleted,
+    others_flagged,
+    search_uids,
+)
 from reconciler.sources.imap.uids import uid_sets
 
-_FOREIGN = ("the server lacks UIDPLUS, and other messages in the folder are marked as deleted: expunging would remove "
-            "those too; ours are marked and left")
-_BLIND = ("the server lacks UIDPLUS, and does not say which messages in the folder are marked as deleted: expunging "
-          "might remove others; ours are marked and left")
+_FOREIGN = (
+    "the server lacks UIDPLUS, and other messages in the folder are marked as deleted: expunging would remove "
+    "those too; ours are marked and left"
+)
+_BLIND = (
+    "the server lacks UIDPLUS, and does not say which messages in the folder are marked as deleted: expunging "
+    "might remove others; ours are marked and left"
+)
 _ALIKE = (_FOREIGN, _BLIND)
 """Reasons that are the same for any part of a set."""
 _LEVELS = 2
@@ -31,13 +41,20 @@ _OPEN = "not confirmed: the server does not say whether it still has it after EX
 
 
 class Deleter:
-    """Deletes from the folder that is selected for writing. `marked` are the UIDs that this session has marked in it,
-    over whichever connection."""
+    """Deletes from the folder that is selected for writing. `marked` are the UIDs that this session
+    has marked in it, over whichever connection."""
 
-    def __init__(self, dialogue: Dialogue, failures: Failures, marked: set[int], *, searches: bool = True,
-                 count: Callable[[], int] = lambda: 0) -> None:
-        """Not `searches`: the server dies of SEARCH. `count` opens the folder anew and tells how many messages are in
-        it; 0: nobody knows."""
+    def __init__(
+        self,
+        dialogue: Dialogue,
+        failures: Failures,
+        marked: set[int],
+        *,
+        searches: bool = True,
+        count: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Not `searches`: the server dies of SEARCH. `count` opens the folder anew and tells how
+        many messages are in it; 0: nobody knows."""
         self._dialogue = dialogue
         self._failures = failures
         self._marked = marked
@@ -73,12 +90,15 @@ class Deleter:
         found = (search_uids if self._searches else existing_uids)(self._dialogue, wanted)
         self.searching = False
         if self._searches and found is not None and (untold := wanted - found - counted):
-            self._dialogue.noop()  # a server may show expunged messages until then (RFC 3501, 7.4.1)
+            # a server may show expunged messages until then (RFC 3501, 7.4.1)
+            self._dialogue.noop()
             found |= existing_uids(self._dialogue, untold) or frozenset()
         remaining = wanted - counted if found is None else found
         why = _OPEN if found is None else "the server still has it after EXPUNGE"
-        return Deletion(confirmed=frozenset(str(uid) for uid in wanted - remaining),
-                        refused=tuple((str(uid), refused.get(uid) or why) for uid in sorted(remaining)))
+        return Deletion(
+            confirmed=frozenset(str(uid) for uid in wanted - remaining),
+            refused=tuple((str(uid), refused.get(uid) or why) for uid in sorted(remaining)),
+        )
 
     def _mark(self, uids: str) -> str:
         """Set \\Deleted; the reason when that is refused, else an empty text."""

@@ -1,7 +1,9 @@
-"""imaplib's and IMAPClient's side of the conversation, on a `Connection` that bounds every octet and every wait.
+"""imaplib's and IMAPClient's side of the conversation, on a `Connection` that bounds every octet
+and every wait.
 
-What the server says is read by `reading`, below imaplib, which understands less and keeps more. Of untagged responses
-only the last of those is kept that somebody asks for; lists are heard line by line (`Dialogue.run`).
+What the server says is read by `reading`, below imaplib, which understands less and keeps more. Of
+untagged responses only the last of those is kept that somebody asks for; lists are heard line by
+line (`Dialogue.run`).
 """
 
 from __future__ import annotations
@@ -20,13 +22,19 @@ from reconciler.wire.connection import Connection
 __all__ = ["WHOLE", "Client", "Dialogue", "Goodbye"]
 
 _WHOLE = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) BODY\[\] \{(\d{1,9})\}\r\n")
-_MANY_LISTED = re.compile(rb"(?:\* \d{1,10} FETCH \(UID \d{1,10} RFC822\.SIZE \d{1,20}\)\r\n){1,500}")
+_MANY_LISTED = re.compile(
+    rb"(?:\* \d{1,10} FETCH \(UID \d{1,10} RFC822\.SIZE \d{1,20}\)\r\n){1,500}"
+)
 _ODD = 100
-"""Octets that a line of a listing is counted for besides its own when it is not read at once: each takes its time."""
+"""Octets that a line of a listing is counted for besides its own when it is not read at once: each
+takes its time."""
 _LISTED = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) RFC822\.SIZE (\d{1,20})\)\r\n")
-"""What nearly every server answers with a small message in it, and to a listing, thousands of times: read at once."""
+"""What nearly every server answers with a small message in it, and to a listing, thousands of
+times: read at once."""
 _STATUSES = frozenset(("OK", "NO", "BAD", "PREAUTH"))
-_KEPT = frozenset(("CAPABILITY", "EXISTS", "UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "READ-ONLY", "NAMESPACE"))
+_KEPT = frozenset(
+    ("CAPABILITY", "EXISTS", "UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "READ-ONLY", "NAMESPACE")
+)
 _HEARD = 100
 """So many are looked at, for most say the same again."""
 _CAPABILITIES = 64 << 10
@@ -35,7 +43,11 @@ _VERSIONS = ("IMAP4REV1", "IMAP4REV2", "IMAP4")
 Hearer = Callable[[Untagged], None]
 
 for _name in ("NOTIFY", "ID"):
-    imaplib.Commands[_name] = ("NONAUTH", "AUTH", "SELECTED")  # imaplib runs only what it knows; RFC 5465, RFC 2971
+    imaplib.Commands[_name] = (
+        "NONAUTH",
+        "AUTH",
+        "SELECTED",
+    )  # imaplib runs only what it knows; RFC 5465, RFC 2971
 
 
 class Goodbye(imaplib.IMAP4.abort):
@@ -43,8 +55,8 @@ class Goodbye(imaplib.IMAP4.abort):
 
 
 class Dialogue(imaplib.IMAP4):
-    """imaplib with its socket and its reader replaced. Besides what imaplib raises, every method may raise a
-    `SourceError`."""
+    """imaplib with its socket and its reader replaced. Besides what imaplib raises, every method
+    may raise a `SourceError`."""
 
     def __init__(self, connection: Connection) -> None:
         """Reads the greeting and the capabilities of an open connection."""
@@ -65,7 +77,8 @@ class Dialogue(imaplib.IMAP4):
         self.host, self.port = self.connection.endpoint.host, self.connection.endpoint.port
         self.connection.begin_command()
 
-    def send(self, data: bytes) -> None:  # type: ignore[override]  # typeshed has a wider type than anybody sends
+    # typeshed has a wider type than anybody sends
+    def send(self, data: bytes) -> None:  # type: ignore[override]
         self.connection.send(data)
 
     def shutdown(self) -> None:
@@ -76,14 +89,18 @@ class Dialogue(imaplib.IMAP4):
         return super()._new_tag()  # type: ignore[misc, no-any-return]  # typeshed leaves it out
 
     def _log(self, line: bytes) -> None:
-        """imaplib remembers the last commands for its dump, passwords too: never here (hazard S6)."""
+        """imaplib remembers the last commands for its dump, passwords too: never here (hazard
+        S6)."""
 
     def _connect(self) -> None:
-        """The greeting (RFC 3501, section 7.1), and what the server can do, which many tell in it."""
+        """The greeting (RFC 3501, section 7.1), and what the server can do, which many tell in
+        it."""
         self.tagpre = b"C"  # type: ignore[assignment]  # octets, whatever typeshed says
         greeting = self._reader.read()
         if not isinstance(greeting, Untagged) or greeting.name not in ("OK", "PREAUTH", "BYE"):
-            raise ProtocolViolation(f"{self.connection.endpoint}: the server does not greet as IMAP servers do")
+            raise ProtocolViolation(
+                f"{self.connection.endpoint}: the server does not greet as IMAP servers do"
+            )
         self._told(greeting)
         self.state = "AUTH" if greeting.name == "PREAUTH" else "NONAUTH"
         if not self.learn_capabilities() or "IMAP4REV1" not in self.capabilities:
@@ -105,7 +122,8 @@ class Dialogue(imaplib.IMAP4):
         if self._answers_post(response):
             return response.tag
         self._note_code(response.text.encode("utf-8", "backslashreplace"))
-        self.tagged_commands[response.tag] = response  # type: ignore[assignment]  # nobody but us looks into it
+        # nobody but us looks into it
+        self.tagged_commands[response.tag] = response  # type: ignore[assignment]
         return response.tag
 
     def _command_complete(self, name: str, tag: bytes) -> tuple[str, list[bytes]]:  # noqa: ARG002
@@ -116,14 +134,19 @@ class Dialogue(imaplib.IMAP4):
     # Beyond imaplib
 
     def post(self, name: str, *arguments: bytes) -> None:
-        """A command whose answer changes nothing: it is read with those to the commands that follow."""
+        """A command whose answer changes nothing: it is read with those to the commands that
+        follow."""
         self._posted.add(self._command(name, *arguments))
 
     def refresh_capabilities(self) -> None:
         """Ask for them; there are servers that tell them in several lines."""
         self.untagged("CAPABILITY")
         told: list[bytes] = []
-        self.run("CAPABILITY", hear={"CAPABILITY": lambda response: told.append(response.text)}, listing=False)
+        self.run(
+            "CAPABILITY",
+            hear={"CAPABILITY": lambda response: told.append(response.text)},
+            listing=False,
+        )
         told += self.untagged("CAPABILITY") if not told else []
         self.untagged_responses["CAPABILITY"] = [b" ".join(told)] if told else []
         self.learn_capabilities()
@@ -135,16 +158,26 @@ class Dialogue(imaplib.IMAP4):
         self.capabilities = tuple(named.upper().strip("() ").split())
         return bool(told)
 
-    def converse(self, name: str, arguments: Sequence[bytes], answer: Callable[[bytes], bytes | None]) -> Completed:
-        """A command that goes on whenever the server says `+`: with a line that answers what stands behind it; None
-        ends the session, for the server asks for more than there is."""
-        self.literal = _Answers(answer).give  # type: ignore[assignment]  # imaplib takes a method, too
+    def converse(
+        self, name: str, arguments: Sequence[bytes], answer: Callable[[bytes], bytes | None]
+    ) -> Completed:
+        """A command that goes on whenever the server says `+`: with a line that answers what stands
+        behind it; None ends the session, for the server asks for more than there is."""
+        # imaplib takes a method, too
+        self.literal = _Answers(answer).give  # type: ignore[assignment]
         return self.run(name, *arguments)
 
-    def run(self, name: str, *arguments: str | bytes, literal: bytes | None = None,
-            hear: Mapping[str, Hearer] | None = None, listing: bool = True) -> Completed:
-        """A command and its completion, BAD included; `literal` becomes its last argument. `hear`: who gets the
-        untagged responses of these names as they come, of which there may be very many where it is a `listing`."""
+    def run(
+        self,
+        name: str,
+        *arguments: str | bytes,
+        literal: bytes | None = None,
+        hear: Mapping[str, Hearer] | None = None,
+        listing: bool = True,
+    ) -> Completed:
+        """A command and its completion, BAD included; `literal` becomes its last argument. `hear`:
+        who gets the untagged responses of these names as they come, of which there may be very many
+        where it is a `listing`."""
         if literal is not None:
             self.literal = literal  # type: ignore[assignment]  # imaplib wants octets
         self._hearers = hear or {}
@@ -158,15 +191,22 @@ class Dialogue(imaplib.IMAP4):
             self._get_response()
         del self.tagged_commands[tag]
         self._hearers = {}
-        assert isinstance(completed, Completed)  # noqa: S101  # `_get_response` puts nothing else there
+        # `_get_response` puts nothing else there
+        assert isinstance(completed, Completed)  # noqa: S101
         return completed
 
     def select_folder(self, name: bytes, *, writable: bool) -> Completed:
-        """SELECT or EXAMINE a folder by the octets of its name (hazard I22: they may be anything). What servers read
-        differently between quotes goes as a literal."""
+        """SELECT or EXAMINE a folder by the octets of its name (hazard I22: they may be anything).
+        What servers read differently between quotes goes as a literal."""
         self.untagged_responses = {}
-        self.is_readonly = True  # imaplib is not to raise for READ-ONLY: whoever wants to write looks at `read_only`
-        plain = name.isascii() and name.decode("ascii").isprintable() and b"\\" not in name and b'"' not in name
+        # imaplib is not to raise for READ-ONLY: whoever wants to write looks at `read_only`
+        self.is_readonly = True
+        plain = (
+            name.isascii()
+            and name.decode("ascii").isprintable()
+            and b"\\" not in name
+            and b'"' not in name
+        )
         verb = "SELECT" if writable else "EXAMINE"
         completed = self.run(verb, b'"' + name + b'"') if plain else self.run(verb, literal=name)
         self.state = "SELECTED" if completed.ok else "AUTH"
@@ -174,7 +214,8 @@ class Dialogue(imaplib.IMAP4):
         return completed
 
     def told_validity(self) -> int | None:
-        """The UIDVALIDITY that the server has told since this was asked last, or since the folder was opened."""
+        """The UIDVALIDITY that the server has told since this was asked last, or since the folder
+        was opened."""
         told = self.untagged("UIDVALIDITY") if "UIDVALIDITY" in self.untagged_responses else None
         return number(told[-1].strip(b'"'), 1 << 62) if told else None
 
@@ -183,16 +224,19 @@ class Dialogue(imaplib.IMAP4):
         return [item for item in self.untagged_responses.pop(name, []) if isinstance(item, bytes)]
 
     def fetch_uids(self, uids: str, items: str) -> Iterator[Fetched | Completed]:
-        """UID FETCH: its responses as they come, literals up to `WHOLE` in them, then the completion.
+        """UID FETCH: its responses as they come, literals up to `WHOLE` in them, then the
+        completion.
 
         Raises ProtocolViolation for what cannot be a reply.
         """
         return self.answers({self.ask_uids(uids, items)}, bodies="[" in items)
 
-    def fetch_sizes(self, uids: str, take: Callable[[list[tuple[bytes, bytes]]], object], *,
-                    octets: int) -> Iterator[Fetched | Completed]:
-        """UIDs and sizes: `take` gets the digits of many at once, where the server says it as nearly all do; the others
-        come as from `fetch_uids`, and count as several times as long. In `octets` the reply has room."""
+    def fetch_sizes(
+        self, uids: str, take: Callable[[list[tuple[bytes, bytes]]], object], *, octets: int
+    ) -> Iterator[Fetched | Completed]:
+        """UIDs and sizes: `take` gets the digits of many at once, where the server says it as
+        nearly all do; the others come as from `fetch_uids`, and count as several times as long. In
+        `octets` the reply has room."""
         tag = self.ask_uids(uids, "(UID RFC822.SIZE)")
         self.connection.begin_command()
         self.connection.expect_listing(octets=octets)
@@ -211,9 +255,12 @@ class Dialogue(imaplib.IMAP4):
         tag: bytes = self._command("UID", "FETCH", uids, items)
         return tag
 
-    def answers(self, tags: Collection[bytes], *, bodies: bool = True) -> Iterator[Fetched | Completed]:
-        """What the server sends until the first of the commands with these tags is complete. `bodies`: contents were
-        asked for; those of other messages are to be counted by `unasked`."""
+    def answers(
+        self, tags: Collection[bytes], *, bodies: bool = True
+    ) -> Iterator[Fetched | Completed]:
+        """What the server sends until the first of the commands with these tags is complete.
+        `bodies`: contents were asked for; those of other messages are to be counted by `unasked`.
+        """
         self.connection.begin_command()
         self.connection.expect_listing(slow=not bodies)
         while True:
@@ -230,12 +277,15 @@ class Dialogue(imaplib.IMAP4):
                 return
 
     def keep_large(self, octets: int) -> None:
-        """Literals beyond `WHOLE`, up to so many octets, are kept in a file from now on; 0: passed over."""
+        """Literals beyond `WHOLE`, up to so many octets, are kept in a file from now on; 0: passed
+        over."""
         self._reader.largest = octets
 
     def unasked(self, response: Fetched) -> None:
         """Nobody wants what is in it: it counts for the bound of the reply."""
-        self.connection.count(sum(len(value) for value in response.attributes.values() if isinstance(value, bytes)))
+        self.connection.count(
+            sum(len(value) for value in response.attributes.values() if isinstance(value, bytes))
+        )
 
     def _answer(self, tags: Collection[bytes], *, bodies: bool) -> Fetched | Completed | None:
         self._reader.bodies = bodies
@@ -263,8 +313,8 @@ class Dialogue(imaplib.IMAP4):
         return True
 
     def _fetched(self, response: Untagged) -> Fetched | None:
-        """None for one that cannot be read, where no message is in it: of what was asked for, what is missing is asked
-        for again by itself."""
+        """None for one that cannot be read, where no message is in it: of what was asked for, what
+        is missing is asked for again by itself."""
         try:
             return parse_fetch(response.text, response.literals)
         except ValueError as error:
@@ -275,7 +325,8 @@ class Dialogue(imaplib.IMAP4):
             return found
 
     def _told(self, response: Untagged) -> None:
-        """Untagged responses may come at any time, in any order and number (RFC 3501, section 7)."""
+        """Untagged responses may come at any time, in any order and number (RFC 3501, section
+        7)."""
         name = response.name
         if hearer := self._hearers.get(name):
             hearer(response)
@@ -285,7 +336,9 @@ class Dialogue(imaplib.IMAP4):
             self._note_code(response.text)
             raise Goodbye(decoded(response.text))
         elif name in _KEPT:
-            self.untagged_responses[name] = [response.text if response.number is None else b"%d" % response.number]
+            self.untagged_responses[name] = [
+                response.text if response.number is None else b"%d" % response.number
+            ]
 
     def _note_code(self, text: bytes) -> None:
         found = code(text)
@@ -295,14 +348,17 @@ class Dialogue(imaplib.IMAP4):
             self.untagged_responses[found[0]] = [found[1]]
         elif found[0] == "ALERT" and self._listened < _HEARD:
             self._listened += 1
-            self.connection.alert(decoded(text.partition(b"]")[2]).strip())  # RFC 3501, section 7.1: for people
+            self.connection.alert(
+                decoded(text.partition(b"]")[2]).strip()
+            )  # RFC 3501, section 7.1: for people
 
     def _violation(self, what: str) -> ProtocolViolation:
         return ProtocolViolation(f"{self.connection.endpoint}: the server sent {what}")
 
 
 class Client(IMAPClient):
-    """IMAPClient over a `Dialogue`. Its logging is silenced: it would format every line, and show passwords."""
+    """IMAPClient over a `Dialogue`. Its logging is silenced: it would format every line, and show
+    passwords."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -332,4 +388,3 @@ class _Answers:
         if answer is None:
             raise ProtocolViolation("the server asks for more than the login consists of")
         return answer
-

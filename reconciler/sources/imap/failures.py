@@ -34,7 +34,8 @@ class Failures:
         self._secrets = secrets
 
     def shown(self, text: str) -> str:
-        """The server's words on one line: secrets, control characters and excess removed (hazards S1, M14)."""
+        """The server's words on one line: secrets, control characters and excess removed (hazards
+        S1, M14)."""
         line = excerpt(text, self._secrets, _SHOWN)
         return "".join(letter if letter.isprintable() else " " for letter in line).strip()
 
@@ -45,9 +46,13 @@ class Failures:
             yield
         except Goodbye as error:
             text = f"{doing}: the server said goodbye"
-            raise self.known(text, str(error)) or ConnectionFailed(self._told(text, str(error))) from None
+            raise self.known(text, str(error)) or ConnectionFailed(
+                self._told(text, str(error))
+            ) from None
         except imaplib.IMAP4.abort as error:
-            raise ProtocolViolation(f"{self._endpoint}: {doing}: {self.shown(str(error))}") from None
+            raise ProtocolViolation(
+                f"{self._endpoint}: {doing}: {self.shown(str(error))}"
+            ) from None
         except imaplib.IMAP4.error as error:
             raise self.refused(doing, str(error)) from None
 
@@ -56,14 +61,14 @@ class Failures:
         return self.known(doing, text) or SourceError(self._told(doing, text))
 
     def known(self, doing: str, text: str) -> SourceError | None:
-        """The error that these words stand for; None where nobody knows what they mean, or they only say that the
-        credentials are wrong, which is a login's affair."""
+        """The error that these words stand for; None where nobody knows what they mean, or they
+        only say that the credentials are wrong, which is a login's affair."""
         error = self._understood(doing, text)
         return None if isinstance(error, AuthenticationFailed) and not error.certain else error
 
     def missing(self, notes: Sequence[tuple[str, str]], others: Sequence[str]) -> SourceError:
-        """No folder could be opened: `notes` are what was said of each, with a sentence that shows it; `others` say
-        what else is wrong with the declared ones."""
+        """No folder could be opened: `notes` are what was said of each, with a sentence that shows
+        it; `others` say what else is wrong with the declared ones."""
         for told, text in notes:
             error = self._understood("", text, f"{self._endpoint}: {told}")
             if error is not None and (not isinstance(error, AuthenticationFailed) or error.certain):
@@ -84,14 +89,25 @@ class Failures:
         return refused
 
     def login(self, completed: Completed) -> SourceError:
-        """A refused login; what bars us only for now is no failure of the credentials (hazard I27)."""
+        """A refused login; what bars us only for now is no failure of the credentials (hazard
+        I27)."""
         return self._understood("login refused", completed.text) or refused_login(
-            self._told("login refused", completed.text), completed.text, host=self._endpoint.host, protocol="imap",
-            provider=self._endpoint.provider)
+            self._told("login refused", completed.text),
+            completed.text,
+            host=self._endpoint.host,
+            protocol="imap",
+            provider=self._endpoint.provider,
+        )
 
     def _understood(self, doing: str, text: str, message: str = "") -> SourceError | None:
-        return refusal(message or self._told(doing, text), text, response_code(text) or "",
-                       host=self._endpoint.host, protocol="imap", provider=self._endpoint.provider)
+        return refusal(
+            message or self._told(doing, text),
+            text,
+            response_code(text) or "",
+            host=self._endpoint.host,
+            protocol="imap",
+            provider=self._endpoint.provider,
+        )
 
     def _told(self, doing: str, text: str) -> str:
         return f"{self._endpoint}: {doing}: {self.shown(text)}"

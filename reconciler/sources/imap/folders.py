@@ -1,7 +1,8 @@
 """Which of the server's folders a manifest means.
 
-On the server a folder's name is octets: mostly modified UTF-7 (RFC 3501, 5.1.3) or UTF-8, with a delimiter of its own
-choice and perhaps below a prefix such as `INBOX.` (RFC 2342). In a manifest it is text with `/`.
+On the server a folder's name is octets: mostly modified UTF-7 (RFC 3501, 5.1.3) or UTF-8, with a
+delimiter of its own choice and perhaps below a prefix such as `INBOX.` (RFC 2342). In a manifest it
+is text with `/`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from reconciler.sources.imap.responses import Completed, unescaped
 _UNSUITED = {"\\ALL", "\\ALLMAIL", "\\TRASH", "\\JUNK", "\\SPAM", "\\DRAFTS"}
 """Never matched by a pattern: the attributes of RFC 6154 and those of XLIST."""
 _UNSELECTABLE = {"\\NOSELECT", "\\NONEXISTENT"}
-_LINE = re.compile(rb'\(([^()]*)\)\s*(NIL|""|"\\\\?"|"[^"]"|[^\s"(])[ \t]+(.+)', re.IGNORECASE | re.DOTALL)
-"""Attributes, delimiter, name: the delimiter may come unquoted, or as a backslash that nothing escapes."""
+_LINE = re.compile(
+    rb'\(([^()]*)\)\s*(NIL|""|"\\\\?"|"[^"]"|[^\s"(])[ \t]+(.+)', re.IGNORECASE | re.DOTALL
+)
+"""Attributes, delimiter, name: the delimiter may come unquoted, or as a backslash that nothing
+escapes."""
 _QUOTED = re.compile(rb'"((?:[^"\\]++|\\.)*+)"(?:\s+\(.*)?', re.DOTALL)
 _EXTENDED = re.compile(rb'\s\("?(?:CHILDINFO|OLDNAME)[ "]', re.IGNORECASE)
 """What may follow a name that stands without quotes (RFC 5258, section 6; RFC 9051, 6.3.9.7)."""
@@ -31,7 +35,9 @@ _LONGEST = 1000
 """Octets of a folder's name."""
 MOST = 2000
 """Folders of one collector."""
-_PERSONAL = re.compile(rb'\( *\( *"((?:[^"\\]++|\\.)*+)" +(NIL|"(?:\\.|[^"\\])")', re.IGNORECASE | re.DOTALL)
+_PERSONAL = re.compile(
+    rb'\( *\( *"((?:[^"\\]++|\\.)*+)" +(NIL|"(?:\\.|[^"\\])")', re.IGNORECASE | re.DOTALL
+)
 
 
 class ServerFolder(Struct, frozen=True):
@@ -64,15 +70,16 @@ INBOX = ServerFolder(b"INBOX", "")
 
 
 class Chosen(Struct, frozen=True):
-    """The folders to collect from, by the names that manifests and the ledger use, and what was not found."""
+    """The folders to collect from, by the names that manifests and the ledger use, and what was not
+    found."""
 
     folders: dict[str, ServerFolder]
     notes: tuple[str, ...]
 
 
 def decoded(raw: bytes) -> str:
-    """Modified UTF-7 or UTF-8 as text; what is neither shows its octets (hazard I22). Never NUL nor half a surrogate
-    pair, which no ledger takes."""
+    """Modified UTF-7 or UTF-8 as text; what is neither shows its octets (hazard I22). Never NUL nor
+    half a surrogate pair, which no ledger takes."""
     try:
         text = utf7.decoded(raw) if raw.isascii() else raw.decode()
     except UnicodeDecodeError:
@@ -81,7 +88,8 @@ def decoded(raw: bytes) -> str:
 
 
 def choose_folders(client: Client, declared: Sequence[str], failures: Failures) -> Chosen:
-    """Which folders of the account are meant. They are looked at as they are listed: there may be very many."""
+    """Which folders of the account are meant. They are looked at as they are listed: there may be
+    very many."""
     choice = Choice(declared, personal_prefix(client))
     completed = _list(client, choice)
     if not completed.ok:
@@ -100,14 +108,17 @@ def _list(client: Client, choice: Choice) -> Completed:
     elif "XLIST" in dialogue.capabilities and "SPECIAL-USE" not in dialogue.capabilities:
         verb = "XLIST"
     completed = dialogue.run(verb, *arguments, hear={verb: choice.hear})
-    if completed.status == "BAD" and (verb, len(arguments)) != ("LIST", 2):  # offered, and not understood
+    if completed.status == "BAD" and (verb, len(arguments)) != (
+        "LIST",
+        2,
+    ):  # offered, and not understood
         return dialogue.run("LIST", '""', '"*"', hear={"LIST": choice.hear})
     return completed
 
 
 def parse_list(line: bytes, literal: bytes | None) -> ServerFolder | None:
-    """One LIST response after its name (RFC 3501, 7.2.2); None when it cannot be read. A name that stands without
-    quotes is the whole rest of the line."""
+    """One LIST response after its name (RFC 3501, 7.2.2); None when it cannot be read. A name that
+    stands without quotes is the whole rest of the line."""
     match = _LINE.fullmatch(line.strip(b" \t"))
     if match is None:
         return None
@@ -125,7 +136,7 @@ def _name(written: bytes) -> bytes | None:
     if written.startswith(b'"') or written.upper() == b"NIL":
         return None
     extended = _EXTENDED.search(written)
-    return written[:extended.start()].rstrip(b" \t") if extended else written
+    return written[: extended.start()].rstrip(b" \t") if extended else written
 
 
 def _separator(delimiter: bytes) -> str:
@@ -137,17 +148,21 @@ def _separator(delimiter: bytes) -> str:
 
 
 def personal_prefix(client: Client) -> str:
-    """What stands before every folder but INBOX, `/` for the delimiter: "INBOX/", mostly "" (RFC 2342)."""
+    """What stands before every folder but INBOX, `/` for the delimiter: "INBOX/", mostly "" (RFC
+    2342)."""
     if "NAMESPACE" not in client.dialogue.capabilities:
         return ""
     client.dialogue.run("NAMESPACE")
     told = client.dialogue.untagged("NAMESPACE")
     match = _PERSONAL.match(told[-1]) if told else None
-    return ServerFolder(unescaped(match[1]), _separator(match[2])).path if match and match[1] else ""
+    return (
+        ServerFolder(unescaped(match[1]), _separator(match[2])).path if match and match[1] else ""
+    )
 
 
 def choose(declared: Sequence[str], listed: Iterable[ServerFolder], prefix: str) -> Chosen:
-    """Names first, then patterns: `*` stands for anything, `%` for anything but `/`. Each folder once."""
+    """Names first, then patterns: `*` stands for anything, `%` for anything but `/`. Each folder
+    once."""
     choice = Choice(declared, prefix)
     for folder in listed:
         choice.take(folder)
@@ -155,14 +170,17 @@ def choose(declared: Sequence[str], listed: Iterable[ServerFolder], prefix: str)
 
 
 class Choice:
-    """Of what is listed, keeps what is meant: at most the declared names and `MOST` folders for each pattern."""
+    """Of what is listed, keeps what is meant: at most the declared names and `MOST` folders for
+    each pattern."""
 
     def __init__(self, declared: Sequence[str], prefix: str) -> None:
         self._declared = declared
         self._prefix = prefix
         self._names = {short for name in declared for short in (name, name.removeprefix(prefix))}
         self._known: dict[str, ServerFolder] = {}
-        self._patterns = {text: (Pattern(text), _Matched()) for text in declared if is_pattern(text)}
+        self._patterns = {
+            text: (Pattern(text), _Matched()) for text in declared if is_pattern(text)
+        }
         self._raw: dict[str, bytes] = {}
         self._notes: list[str] = []
         self._unreadable = 0
@@ -210,7 +228,11 @@ class Choice:
             found, more = self._named(name) or self._matching(name)
             too_many += more
             if not found:
-                self.note(f'no folder matches "{name}"' if is_pattern(name) else f'there is no folder "{name}"')
+                self.note(
+                    f'no folder matches "{name}"'
+                    if is_pattern(name)
+                    else f'there is no folder "{name}"'
+                )
             for short, folder in found.items():
                 if not folder.selectable:
                     self.note(f'the folder "{short}" cannot hold messages')
@@ -219,7 +241,9 @@ class Choice:
                 else:
                     too_many += 1
         if too_many:
-            self.note(f"{too_many} folders more than the {MOST} that one collector may have are left out")
+            self.note(
+                f"{too_many} folders more than the {MOST} that one collector may have are left out"
+            )
         if self._unreadable and (self._patterns or self._notes):
             self.note(f"{self._unreadable} folders are listed in a way that cannot be read")
         return Chosen(chosen, tuple(self._notes))
@@ -256,4 +280,8 @@ class _Matched:
 
 def _short(folder: ServerFolder, prefix: str) -> str:
     path = folder.path
-    return path[len(prefix):] if prefix and path.startswith(prefix) and len(path) > len(prefix) else path
+    return (
+        path[len(prefix) :]
+        if prefix and path.startswith(prefix) and len(path) > len(prefix)
+        else path
+    )

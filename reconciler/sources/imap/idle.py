@@ -1,9 +1,9 @@
-"""IDLE (RFC 2177): a connection on which the server tells of new mail in the first declared folder; with NOTIFY (RFC
-5465), where the server offers it, in all of them.
+"""IDLE (RFC 2177): a connection on which the server tells of new mail in the first declared folder;
+with NOTIFY (RFC 5465), where the server offers it, in all of them.
 
-Logging in blocks, as a session does. From then on nothing does: what is left is a socket, a count and half a line, so
-that thousands may wait in one thread. Texts of the server are not quoted any more, for the secrets that would have to
-be removed from them are not kept either.
+Logging in blocks, as a session does. From then on nothing does: what is left is a socket, a count
+and half a line, so that thousands may wait in one thread. Texts of the server are not quoted any
+more, for the secrets that would have to be removed from them are not kept either.
 """
 
 from __future__ import annotations
@@ -54,13 +54,33 @@ class _Step(Enum):
 
 
 class ImapPush:
-    """`model.interfaces.Push`. `begin` in any thread, `abort` from another one meanwhile; the rest in one thread."""
+    """`model.interfaces.Push`. `begin` in any thread, `abort` from another one meanwhile; the rest
+    in one thread."""
 
-    __slots__ = ("_connection", "_count", "_endpoint", "_habits", "_half", "_identity", "_literal", "_news", "_next",
-                 "_octets", "_opening", "_socket", "_step")
+    __slots__ = (
+        "_connection",
+        "_count",
+        "_endpoint",
+        "_habits",
+        "_half",
+        "_identity",
+        "_literal",
+        "_news",
+        "_next",
+        "_octets",
+        "_opening",
+        "_socket",
+        "_step",
+    )
 
-    def __init__(self, spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts,
-                 identity: Identity) -> None:
+    def __init__(
+        self,
+        spec: SourceSpec,
+        secret: Secret,
+        limits: Limits,
+        accounts: Accounts,
+        identity: Identity,
+    ) -> None:
         self._endpoint = str(Endpoint.of(spec))
         self._habits = accounts.of(f"imap {spec.username} {self._endpoint}")
         self._identity = identity
@@ -83,14 +103,18 @@ class ImapPush:
         client = log_in(connection, failures, credentials, self._habits, self._identity)
         with failures.translated("asking to be told of new mail"):
             if "IDLE" not in client.dialogue.capabilities:
-                raise SourceUnsuitable(f"{self._endpoint}: the server does not offer IDLE, so it cannot push")
+                raise SourceUnsuitable(
+                    f"{self._endpoint}: the server does not offer IDLE, so it cannot push"
+                )
             first, *others = _folders(client, spec, failures)
             completed = client.dialogue.select_folder(first.raw, writable=False)
             if not completed.ok:
                 raise failures.refused("opening the folder to be told about", completed.text)
             self._count = selected_count(client.dialogue) or 0
             if others and "NOTIFY" in client.dialogue.capabilities:
-                client.dialogue.run("NOTIFY", _notify(folder.raw for folder in others))  # refused: then IDLE alone
+                client.dialogue.run(
+                    "NOTIFY", _notify(folder.raw for folder in others)
+                )  # refused: then IDLE alone
         connection.begin_command()
         connection.send(_TAG + b" IDLE\r\n")
         while self._step is _Step.ASKED:
@@ -123,9 +147,13 @@ class ImapPush:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return self._rung()
         except OSError as error:
-            raise ConnectionFailed(f"{self._endpoint}: the connection broke while it waited for mail: "
-                                   f"{error.strerror or error}") from error
-        raise ConnectionFailed(f"{self._endpoint}: the server closed the connection that waited for mail")
+            raise ConnectionFailed(
+                f"{self._endpoint}: the connection broke while it waited for mail: "
+                f"{error.strerror or error}"
+            ) from error
+        raise ConnectionFailed(
+            f"{self._endpoint}: the server closed the connection that waited for mail"
+        )
 
     def _rung(self) -> bool:
         news, self._news = self._news, False
@@ -133,7 +161,8 @@ class ImapPush:
 
     @property
     def _decrypted(self) -> bool:
-        """Something has been received that the socket does not show any more: at most one record of TLS."""
+        """Something has been received that the socket does not show any more: at most one record of
+        TLS."""
         return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
     def renew(self) -> None:
@@ -143,7 +172,8 @@ class ImapPush:
         self._send(b"DONE\r\n")
 
     def close(self) -> None:
-        """Without a word: the server notices. Harmless when it is closed already, or was never opened."""
+        """Without a word: the server notices. Harmless when it is closed already, or was never
+        opened."""
         if self._connection is not None:
             self._connection.abort()
         elif self._opening is None:
@@ -151,16 +181,22 @@ class ImapPush:
 
     def _send(self, line: bytes) -> None:
         try:
-            self._socket.sendall(line)  # a few octets: where they do not fit at once, nobody reads them
+            self._socket.sendall(
+                line
+            )  # a few octets: where they do not fit at once, nobody reads them
         except OSError as error:
-            raise ConnectionFailed(f"{self._endpoint}: the connection broke while it waited for mail: "
-                                   f"{error.strerror or error}") from error
+            raise ConnectionFailed(
+                f"{self._endpoint}: the connection broke while it waited for mail: "
+                f"{error.strerror or error}"
+            ) from error
 
     def _take(self, data: bytes) -> None:
         self._octets += len(data)
         *lines, self._half = (self._half + data).split(b"\n")
         if len(self._half) > _LONGEST or self._octets > _FLOOD:
-            raise ProtocolViolation(f"{self._endpoint}: the server talks without end while it should wait for mail")
+            raise ProtocolViolation(
+                f"{self._endpoint}: the server talks without end while it should wait for mail"
+            )
         for line in lines:
             self._hear(line.removesuffix(b"\r"))
 
@@ -180,14 +216,20 @@ class ImapPush:
 
     def _agreed(self) -> None:
         if self._step is not _Step.ASKED:
-            raise ProtocolViolation(f"{self._endpoint}: the server asks for more, and nothing was begun")
+            raise ProtocolViolation(
+                f"{self._endpoint}: the server asks for more, and nothing was begun"
+            )
         self._step = _Step.IDLE
 
     def _told(self, line: bytes) -> None:
         if line[:5].upper() == b"* BYE":
-            raise ConnectionFailed(f"{self._endpoint}: the server said goodbye to the connection that waited for mail")
+            raise ConnectionFailed(
+                f"{self._endpoint}: the server said goodbye to the connection that waited for mail"
+            )
         if b"[NOTIFICATIONOVERFLOW]" in line.upper():
-            raise ConnectionFailed(f"{self._endpoint}: the server has too much to tell, and tells no more")
+            raise ConnectionFailed(
+                f"{self._endpoint}: the server has too much to tell, and tells no more"
+            )
         if status := _STATUS.fullmatch(line):
             self._told_status(*status.groups())
             return
@@ -212,16 +254,24 @@ class ImapPush:
 
 def _folders(client: Client, spec: SourceSpec, failures: Failures) -> list[ServerFolder]:
     """Those to be told about, the one that is opened first; LIST only where it is needed."""
-    declared = spec.effective_folders if "NOTIFY" in client.dialogue.capabilities else spec.effective_folders[:1]
+    declared = (
+        spec.effective_folders
+        if "NOTIFY" in client.dialogue.capabilities
+        else spec.effective_folders[:1]
+    )
     if [name.upper() for name in declared] == ["INBOX"]:
         return [INBOX]
     return list(choose_folders(client, declared, failures).folders.values()) or [INBOX]
 
 
 def _notify(names: Iterable[bytes]) -> bytes:
-    """NOTIFY's arguments (RFC 5465, section 8). Who wants to hear of new messages has to hear of expunged ones, too.
-    Folders beyond the length of a line, and those whose names a quoted string cannot hold, have the interval."""
-    begin, end = b"SET (selected (MessageNew MessageExpunge)) (mailboxes (", b") (MessageNew MessageExpunge))"
+    """NOTIFY's arguments (RFC 5465, section 8). Who wants to hear of new messages has to hear of
+    expunged ones, too. Folders beyond the length of a line, and those whose names a quoted string
+    cannot hold, have the interval."""
+    begin, end = (
+        b"SET (selected (MessageNew MessageExpunge)) (mailboxes (",
+        b") (MessageNew MessageExpunge))",
+    )
     quoted: list[bytes] = []
     room = _COMMAND - len(begin) - len(end)
     for name in names:
@@ -231,7 +281,12 @@ def _notify(names: Iterable[bytes]) -> bytes:
     return begin + b" ".join(quoted) + end
 
 
-def open_push(spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts | None = None,
-              identity: Identity | None = None) -> ImapPush:
+def open_push(
+    spec: SourceSpec,
+    secret: Secret,
+    limits: Limits,
+    accounts: Accounts | None = None,
+    identity: Identity | None = None,
+) -> ImapPush:
     """Not connected yet; `spec`'s paths are absolute."""
     return ImapPush(spec, secret, limits, accounts or Accounts(), identity or Identity())

@@ -1,4 +1,5 @@
-"""A literal too large for memory that nobody asked for in this size: kept in a temporary file until it is read."""
+"""A literal too large for memory that nobody asked for in this size: kept in a temporary file until
+it is read."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ class Large:
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self.size = 0
         try:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed when it was read, or is forgotten
+            # closed when it was read, or is forgotten
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115
         except OSError as error:
             raise _no_room(error) from error
         try:
@@ -50,5 +52,7 @@ class Large:
 
 
 def _no_room(error: OSError) -> DestinationUnavailable:
-    return DestinationUnavailable(f"a large message cannot be kept in {tempfile.gettempdir()} while it is fetched: "
-                                  f"{error.strerror}; make room there, or name another directory with TMPDIR")
+    return DestinationUnavailable(
+        f"a large message cannot be kept in {tempfile.gettempdir()} while it is fetched: "
+        f"{error.strerror}; make room there, or name another directory with TMPDIR"
+    )

@@ -1,4 +1,5 @@
-"""A folder's messages: UIDs and sizes (RFC 3501, 6.4.8), read line by line, for there may be very many."""
+"""A folder's messages: UIDs and sizes (RFC 3501, 6.4.8), read line by line, for there may be very
+many."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ ARRIVING = 1000
 BLOCK = 1000
 """Where a listing ended the connection: so many sizes are asked for with one command."""
 LOSSES = 14
-"""So many answers may fail while messages whose size cannot be had are looked for among the others: enough for one in
-a block, whichever it is."""
+"""So many answers may fail while messages whose size cannot be had are looked for among the others:
+enough for one in a block, whichever it is."""
 UNSIZED = 10_000
 """So many of an account are remembered."""
 
@@ -42,8 +43,10 @@ def selected_validity(dialogue: Dialogue, name: str) -> int:
     """The UIDVALIDITY that SELECT has just told; without one, UIDs mean nothing (hazard I10)."""
     validity = dialogue.told_validity()
     if not validity:
-        raise FolderFailed(f'{dialogue.connection.endpoint}: the server gives the folder "{name}" no UIDVALIDITY, so '
-                           "that its messages cannot be told apart from one session to the next")
+        raise FolderFailed(
+            f'{dialogue.connection.endpoint}: the server gives the folder "{name}" no UIDVALIDITY, so '
+            "that its messages cannot be told apart from one session to the next"
+        )
     return validity
 
 
@@ -60,8 +63,9 @@ def selected_next(dialogue: Dialogue) -> int | None:
 
 
 class Found(Struct, frozen=True):
-    """The messages of a folder; `broken_off`: the refusal with which the server ended the listing, "" when it did
-    not. `unread`: some of what it sent could not be understood. `announced`: EXISTS, 0 when it was not told."""
+    """The messages of a folder; `broken_off`: the refusal with which the server ended the listing,
+    "" when it did not. `unread`: some of what it sent could not be understood. `announced`: EXISTS,
+    0 when it was not told."""
 
     messages: Sequence[Listed]
     broken_off: str = ""
@@ -75,10 +79,11 @@ class Found(Struct, frozen=True):
 
 
 def list_messages(dialogue: Dialogue, sizes: Sizes) -> Found:
-    """Every message of the selected folder in the order of UIDs, which is the order of arrival. `sizes` gets them as
-    they come, so that they are known where the connection ends in the middle.
+    """Every message of the selected folder in the order of UIDs, which is the order of arrival.
+    `sizes` gets them as they come, so that they are known where the connection ends in the middle.
 
-    The answer alone counts: no UIDNEXT (hazard I28), nothing twice, no impossible UID (hazards I7, I13, I14).
+    The answer alone counts: no UIDNEXT (hazard I28), nothing twice, no impossible UID (hazards I7,
+    I13, I14).
     """
     announced = selected_count(dialogue)
     if announced == 0:
@@ -86,18 +91,22 @@ def list_messages(dialogue: Dialogue, sizes: Sizes) -> Found:
     if announced is not None:
         sizes.expect(announced, str(dialogue.connection.endpoint))
     broken_off, unread = "", dialogue.unread
-    for response in dialogue.fetch_sizes("1:*", sizes.take_many, octets=(announced or MOST) * _LINE):
+    for response in dialogue.fetch_sizes(
+        "1:*", sizes.take_many, octets=(announced or MOST) * _LINE
+    ):
         match response:
             case Fetched(uid=int(uid)) if uid:
                 sizes.take(uid, response.size)
             case Completed(ok=False):
                 broken_off = response.text or response.status
-    return Found(sizes.messages(), broken_off, unread=dialogue.unread > unread, announced=announced or 0)
+    return Found(
+        sizes.messages(), broken_off, unread=dialogue.unread > unread, announced=announced or 0
+    )
 
 
 class Sizes:
-    """By UID, in two columns of numbers: a few octets for each message. Servers list in ascending order; what comes in
-    another one is sorted at the end."""
+    """By UID, in two columns of numbers: a few octets for each message. Servers list in ascending
+    order; what comes in another one is sorted at the end."""
 
     def __init__(self, take_share: Callable[[int], object] = int) -> None:
         """`take_share` is told how many messages more there are, before they are kept."""
@@ -113,7 +122,8 @@ class Sizes:
         return len(self._uids)
 
     def expect(self, announced: int, who: str) -> None:
-        """So many messages are to come; raises ProtocolViolation where these are more than there may be."""
+        """So many messages are to come; raises ProtocolViolation where these are more than there
+        may be."""
         if announced > MOST:
             raise too_many(f"{who}: the folder")
         self._most, self._who = announced + ARRIVING, who
@@ -133,16 +143,21 @@ class Sizes:
 
     def _add(self, uids: list[int], sizes: list[int]) -> None:
         self._take_share(len(uids))
-        self._sorted = self._sorted and (not self._uids or self._uids[-1] < uids[0]) and ascending(uids)
+        self._sorted = (
+            self._sorted and (not self._uids or self._uids[-1] < uids[0]) and ascending(uids)
+        )
         self._uids.extend(uids)
         self._sizes.extend(sizes)
         if len(self._uids) > self._most:
             self._repeats += not self._sorted
             if self._sorted or self._repeats > _REPEATS or len(self._settled()) > self._most:
-                raise Flooded(f"{self._who}: the server announced {self._most - ARRIVING} messages and lists many more")
+                raise Flooded(
+                    f"{self._who}: the server announced {self._most - ARRIVING} messages and lists many more"
+                )
 
     def _settled(self) -> array[int]:
-        """The UIDs, ascending, each once. Of what is listed repeatedly the last size that is known counts."""
+        """The UIDs, ascending, each once. Of what is listed repeatedly the last size that is known
+        counts."""
         if not self._sorted:
             uids, sizes = array("I"), array("I")
             for uid, place in in_order(self._uids):
@@ -208,15 +223,18 @@ class _Columns(Sequence[Listed]):
 
 
 class Lister:
-    """Lists a folder whose listing as a whole ends the connection or leaves messages out: the UIDs alone, then sizes in
-    blocks, by halves down to the message whose size cannot be had.
+    """Lists a folder whose listing as a whole ends the connection or leaves messages out: the UIDs
+    alone, then sizes in blocks, by halves down to the message whose size cannot be had.
 
-    To be gone on with over another connection whenever a call of `go_on` raises: it knows what has been had.
+    To be gone on with over another connection whenever a call of `go_on` raises: it knows what has
+    been had.
     """
 
-    def __init__(self, sizes: Sizes, unsized: Collection[int], announced: int = 0, *, searches: bool = True) -> None:
-        """`sizes` are known already, those of `unsized` are never asked for. Not `searches`: the server dies of
-        SEARCH."""
+    def __init__(
+        self, sizes: Sizes, unsized: Collection[int], announced: int = 0, *, searches: bool = True
+    ) -> None:
+        """`sizes` are known already, those of `unsized` are never asked for. Not `searches`: the
+        server dies of SEARCH."""
         self.losses = 0
         self.unsized = set(unsized)
         self._had = sizes
@@ -254,8 +272,8 @@ class Lister:
         return self._way == "SEARCH" and self._found is None
 
     def _listed(self, dialogue: Dialogue, way: str) -> Sizes | None:
-        """The messages, with the sizes that are known. None: they were not told, or there are far too many; or fewer
-        than there are, and there is another way to ask."""
+        """The messages, with the sizes that are known. None: they were not told, or there are far
+        too many; or fewer than there are, and there is another way to ask."""
         self._announced = selected_count(dialogue) or self._announced
         told = all_uids(dialogue, way, self._announced + ARRIVING)
         for uid in told or ():
@@ -263,11 +281,17 @@ class Lister:
         if (told is None or len(told) < self._announced) and (self._ways or not len(self._told)):
             return None
         found = self._told
-        untold = [(uid, size) for uid, size in self._had.pairs() if size != _UNKNOWN and not found.know(uid, size)]
+        untold = [
+            (uid, size)
+            for uid, size in self._had.pairs()
+            if size != _UNKNOWN and not found.know(uid, size)
+        ]
         for uid, size in untold:
             found.take(uid, size)
         self._had = Sizes()
-        self._rest = (uid for uid in found.places() if not found.known(uid) and uid not in self.unsized)
+        self._rest = (
+            uid for uid in found.places() if not found.known(uid) and uid not in self.unsized
+        )
         return found
 
     def _next_block(self) -> list[int]:
@@ -289,7 +313,9 @@ class Lister:
     def _divide(self) -> None:
         """What had come is had; the next one is the likeliest cause."""
         self.losses += 1
-        left = [uid for uid in self._asked if self._found is not None and not self._found.known(uid)]
+        left = [
+            uid for uid in self._asked if self._found is not None and not self._found.known(uid)
+        ]
         middle = 1 if len(left) < len(self._asked) else (len(left) + 1) // 2
         if len(left) == 1:
             self.unsized.update(left)

@@ -1,4 +1,5 @@
-"""From an open connection to a logged-in one: greeting, STARTTLS (RFC 3501, 6.2.1), SASL or LOGIN."""
+"""From an open connection to a logged-in one: greeting, STARTTLS (RFC 3501, 6.2.1), SASL or
+LOGIN."""
 
 from __future__ import annotations
 
@@ -18,14 +19,22 @@ from reconciler.wire.identity import Identity
 from reconciler.wire.ladder import Refusal, Way, climb_down
 from reconciler.wire.sasl import Credentials, Exchange
 
-_UNKNOWN = re.compile("mechanism|not supported|unsupported|unrecogni[sz]ed|unknown command", re.IGNORECASE)
+_UNKNOWN = re.compile(
+    "mechanism|not supported|unsupported|unrecogni[sz]ed|unknown command", re.IGNORECASE
+)
 """NO, where BAD is meant."""
 
 
-def log_in(connection: Connection, failures: Failures, credentials: Credentials, habits: Habits,
-           identity: Identity) -> Client:
-    """Connect, log in, say who we are. Credentials go out only over what the manifest asks for (hazards T1, T2, T12).
-    What the account's `habits` tell is gone by, and what is learnt is noted there."""
+def log_in(
+    connection: Connection,
+    failures: Failures,
+    credentials: Credentials,
+    habits: Habits,
+    identity: Identity,
+) -> Client:
+    """Connect, log in, say who we are. Credentials go out only over what the manifest asks for
+    (hazards T1, T2, T12). What the account's `habits` tell is gone by, and what is learnt is noted
+    there."""
     credentials.check()
     connection.open()
     client = _greet(connection, failures)
@@ -54,30 +63,44 @@ def _greet(connection: Connection, failures: Failures) -> Client:
 def _start_tls(client: Client) -> None:
     connection = client.dialogue.connection
     if client.dialogue.state != "NONAUTH":
-        raise TlsRefused(f"{connection.endpoint}: the server logged us in (PREAUTH) before TLS, as in an attack; "
-                         "nothing was sent")
+        raise TlsRefused(
+            f"{connection.endpoint}: the server logged us in (PREAUTH) before TLS, as in an attack; "
+            "nothing was sent"
+        )
     if "STARTTLS" not in client.dialogue.capabilities:
-        raise TlsRefused(f"{connection.endpoint}: the server does not offer STARTTLS; the password was not sent. "
-                         "Use tls: implicit, if it has an IMAPS port.")
+        raise TlsRefused(
+            f"{connection.endpoint}: the server does not offer STARTTLS; the password was not sent. "
+            "Use tls: implicit, if it has an IMAPS port."
+        )
     if not client.dialogue.run("STARTTLS").ok:
-        raise TlsRefused(f"{connection.endpoint}: the server refuses STARTTLS; the password was not sent")
+        raise TlsRefused(
+            f"{connection.endpoint}: the server refuses STARTTLS; the password was not sent"
+        )
     connection.start_tls()
     client.dialogue.untagged_responses.clear()  # said before TLS, by whomever (hazards 4, T4)
     client.dialogue.refresh_capabilities()
 
 
-def _authenticate(client: Client, failures: Failures, credentials: Credentials, habits: Habits) -> None:
+def _authenticate(
+    client: Client, failures: Failures, credentials: Credentials, habits: Habits
+) -> None:
     connection = client.dialogue.connection
     if connection.endpoint.tls != "none" and not connection.secure:
-        raise TlsRefused(f"{connection.endpoint}: the connection is not encrypted; the password was not sent")
+        raise TlsRefused(
+            f"{connection.endpoint}: the connection is not encrypted; the password was not sent"
+        )
     login = Login(client, failures, credentials, habits)
     ways = login.ways()
     if not ways and credentials.token:
-        raise SourceUnsuitable(f"{connection.endpoint}: the server takes neither OAUTHBEARER nor XOAUTH2; log in with "
-                               "source.password instead")
+        raise SourceUnsuitable(
+            f"{connection.endpoint}: the server takes neither OAUTHBEARER nor XOAUTH2; log in with "
+            "source.password instead"
+        )
     if not ways:
-        raise TlsRefused(f"{connection.endpoint}: the server does not let anybody log in this way (LOGINDISABLED); the "
-                         "password was not sent. Set source.tls to starttls or implicit.")
+        raise TlsRefused(
+            f"{connection.endpoint}: the server does not let anybody log in this way (LOGINDISABLED); the "
+            "password was not sent. Set source.tls to starttls or implicit."
+        )
     client.dialogue.untagged("CAPABILITY")
     climb_down(ways, habits, credentials, (imaplib.IMAP4.abort,))
     client.dialogue.state = "AUTH"
@@ -86,26 +109,35 @@ def _authenticate(client: Client, failures: Failures, credentials: Credentials, 
 class Login:
     """The ways of logging in at one server."""
 
-    def __init__(self, client: Client, failures: Failures, credentials: Credentials, habits: Habits) -> None:
+    def __init__(
+        self, client: Client, failures: Failures, credentials: Credentials, habits: Habits
+    ) -> None:
         self._dialogue = client.dialogue
         self._failures = failures
         self._credentials = credentials
         self._habits = habits
 
     def ways(self) -> list[Way]:
-        """Strongest first; the command LOGIN at last, where the server does not forbid it (RFC 3501, 6.2.3) and the
-        password may be shown to it."""
+        """Strongest first; the command LOGIN at last, where the server does not forbid it (RFC
+        3501, 6.2.3) and the password may be shown to it."""
         offered, secure = self._dialogue.capabilities, self._dialogue.connection.secure
         names = {word.removeprefix("AUTH=") for word in offered if word.startswith("AUTH=")}
-        found = [Way(name, partial(self._by_mechanism, name))
-                 for name in sasl.mechanisms(self._credentials, names, secure=secure) if self._allowed(name)]
+        found = [
+            Way(name, partial(self._by_mechanism, name))
+            for name in sasl.mechanisms(self._credentials, names, secure=secure)
+            if self._allowed(name)
+        ]
         if not self._credentials.token and (secure or not sasl.hides(names)):
-            found += [Way("the command LOGIN", self._by_command)] if self._allowed("LOGIN", command=True) else []
+            found += (
+                [Way("the command LOGIN", self._by_command)]
+                if self._allowed("LOGIN", command=True)
+                else []
+            )
         return found
 
     def _allowed(self, name: str, *, command: bool = False) -> bool:
-        """What a server says in the clear against sending passwords is obeyed; the command is what LOGINDISABLED is
-        about, TLS or not. It may come to say so while we try."""
+        """What a server says in the clear against sending passwords is obeyed; the command is what
+        LOGINDISABLED is about, TLS or not. It may come to say so while we try."""
         disabled = "LOGINDISABLED" in self._dialogue.capabilities
         shown = name in (sasl.Plain.name, sasl.Login.name)
         return not disabled or (not command and (self._dialogue.connection.secure or not shown))
@@ -117,21 +149,28 @@ class Login:
         try:
             with_it = self._habits.initial_response and "SASL-IR" in self._dialogue.capabilities
             exchange, answers, completed = self._exchange(name, initial=with_it)
-            if completed.status == "BAD" and with_it and not self._failures.known("login refused", completed.text):
+            if (
+                completed.status == "BAD"
+                and with_it
+                and not self._failures.known("login refused", completed.text)
+            ):
                 self._habits.initial_response = False
                 exchange, answers, completed = self._exchange(name, initial=False)
         except SourceUnsuitable as error:
             return Refusal(error, understood=False)
         if answers.confused and not self._credentials.token:
-            return Refusal(SourceUnsuitable(f"{self._dialogue.connection.endpoint}: {answers.confused}"),
-                           understood=False)
+            return Refusal(
+                SourceUnsuitable(f"{self._dialogue.connection.endpoint}: {answers.confused}"),
+                understood=False,
+            )
         if completed.ok:
             exchange.settle()
             return None
         return self._refused(completed)
 
     def _exchange(self, name: str, *, initial: bool) -> tuple[Exchange, sasl.Answers, Completed]:
-        """AUTHENTICATE, with its initial response (RFC 4959) where the server takes it: one round trip less."""
+        """AUTHENTICATE, with its initial response (RFC 4959) where the server takes it: one round
+        trip less."""
         exchange = sasl.begin(name, self._credentials)
         first = exchange.initial() if initial else None
         arguments = [name.encode(), *([first] if first is not None else [])]
@@ -147,7 +186,9 @@ class Login:
 
     def _refused(self, completed: Completed) -> Refusal:
         """BAD is the answer to a command that is not understood, not to a wrong password."""
-        unknown = completed.status == "BAD" or (self._credentials.token and _UNKNOWN.search(completed.text) is not None)
+        unknown = completed.status == "BAD" or (
+            self._credentials.token and _UNKNOWN.search(completed.text) is not None
+        )
         return Refusal(self._failures.login(completed), understood=not unknown)
 
     def _learn(self) -> None:
@@ -156,12 +197,18 @@ class Login:
             self._dialogue.learn_capabilities()
 
     def _forbidden(self) -> Refusal:
-        return Refusal(SourceUnsuitable(f"{self._dialogue.connection.endpoint}: the server came to forbid this way of "
-                                        "logging in (LOGINDISABLED)"), understood=False)
+        return Refusal(
+            SourceUnsuitable(
+                f"{self._dialogue.connection.endpoint}: the server came to forbid this way of "
+                "logging in (LOGINDISABLED)"
+            ),
+            understood=False,
+        )
 
 
 def _login(dialogue: Dialogue, username: str, password: Secret) -> Completed:
-    """LOGIN, with literals for what a quoted string must not hold (RFC 3501, section 9: QUOTED-CHAR)."""
+    """LOGIN, with literals for what a quoted string must not hold (RFC 3501, section 9:
+    QUOTED-CHAR)."""
     name, word = username.encode(), password.reveal().encode()
     if name.isascii() and word.isascii():
         return dialogue.run("LOGIN", _quoted(name), _quoted(word))

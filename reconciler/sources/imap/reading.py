@@ -1,8 +1,9 @@
 """One response of a server (RFC 3501, section 7), read as far as it can be understood in one way.
 
-imaplib wants what the grammar says to the letter. Servers add spaces, leave texts out, write keywords in small
-letters, send empty lines and end lines with a lone LF; none of that leaves open what is meant. Strict remains what
-protects: tags, where a literal ends, how long a line may be and how many literals a response may have.
+imaplib wants what the grammar says to the letter. Servers add spaces, leave texts out, write
+keywords in small letters, send empty lines and end lines with a lone LF; none of that leaves open
+what is meant. Strict remains what protects: tags, where a literal ends, how long a line may be and
+how many literals a response may have.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from reconciler.sources.imap.responses import Completed, Literal, Mark
 from reconciler.wire.connection import Connection
 
 WHOLE = 4 << 20
-"""Octets of the largest literal that is kept in memory; larger messages are fetched in parts (hazards 6 and I1)."""
+"""Octets of the largest literal that is kept in memory; larger messages are fetched in parts
+(hazards 6 and I1)."""
 MOST_LITERALS = 64
 """In one response. None that is asked for here has more than two."""
 _WORK = 100
@@ -29,19 +31,29 @@ _SMALL = 64 << 10
 """Octets of a literal in any other response than FETCH: names, mostly."""
 _LITERAL = re.compile(rb"~?\{(\d{1,20})[+-]?\}[ \t]?\Z")
 _ABSURD = re.compile(rb"\{\d{21,}[+-]?\}[ \t]?\Z")
-_UNTAGGED = re.compile(rb"\*[ \t]*(?:(\d{1,20})[ \t]*)?"
-                       rb"(?:([A-Za-z][A-Za-z0-9.-]*)(?:[ \t:,;!]+|(?=[\[(\"])|\Z))?(.*)", re.DOTALL)
-_TAGGED = re.compile(rb"([^ \t]+)[ \t]+(OK|NO|BAD)(?![A-Za-z0-9_-])[ \t.:,;!]*(.*)", re.IGNORECASE | re.DOTALL)
-_LONG = re.compile(rb"\* *(?:\d{1,20} +)?(?:FETCH|X?LIST|LSUB|E?SEARCH|SORT|CAPABILITY|FLAGS|OK +\[(?:CAPABILITY"
-                   rb"|PERMANENTFLAGS))[ \r\n]|[^* ]+ +OK +\[CAPABILITY ", re.IGNORECASE)
+_UNTAGGED = re.compile(
+    rb"\*[ \t]*(?:(\d{1,20})[ \t]*)?"
+    rb"(?:([A-Za-z][A-Za-z0-9.-]*)(?:[ \t:,;!]+|(?=[\[(\"])|\Z))?(.*)",
+    re.DOTALL,
+)
+_TAGGED = re.compile(
+    rb"([^ \t]+)[ \t]+(OK|NO|BAD)(?![A-Za-z0-9_-])[ \t.:,;!]*(.*)", re.IGNORECASE | re.DOTALL
+)
+_LONG = re.compile(
+    rb"\* *(?:\d{1,20} +)?(?:FETCH|X?LIST|LSUB|E?SEARCH|SORT|CAPABILITY|FLAGS|OK +\[(?:CAPABILITY"
+    rb"|PERMANENTFLAGS))[ \r\n]|[^* ]+ +OK +\[CAPABILITY ",
+    re.IGNORECASE,
+)
 """What may be longer than other lines."""
-_TEXTS = frozenset(("OK", "NO", "BAD", "BYE", "PREAUTH", "SEARCH", "FLAGS", "EXISTS", "RECENT", "EXPUNGE"))
+_TEXTS = frozenset(
+    ("OK", "NO", "BAD", "BYE", "PREAUTH", "SEARCH", "FLAGS", "EXISTS", "RECENT", "EXPUNGE")
+)
 """Responses in which nothing is a literal, whatever their text ends with."""
 
 
 class Untagged(Struct, frozen=True):
-    """`name` in capitals, "" where there is none; `number` where one stands before it; `text` is what follows, literals
-    as {size} in it."""
+    """`name` in capitals, "" where there is none; `number` where one stands before it; `text` is
+    what follows, literals as {size} in it."""
 
     name: str
     number: int | None
@@ -56,14 +68,15 @@ class Asked(Struct, frozen=True):
 
 
 class Reader:
-    """Reads responses from a connection. `bodies`: messages were asked for, so that what is in literals of FETCH is not
-    counted against the bound of a reply."""
+    """Reads responses from a connection. `bodies`: messages were asked for, so that what is in
+    literals of FETCH is not counted against the bound of a reply."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.bodies = False
         self.largest = 0
-        """Octets of the largest literal beyond `WHOLE` that is kept, in a file, instead of passed over."""
+        """Octets of the largest literal beyond `WHOLE` that is kept, in a file, instead of passed
+        over."""
 
     def read(self) -> Untagged | Completed | Asked:
         """The next one. Raises ProtocolViolation for what cannot be one."""
@@ -95,7 +108,9 @@ class Reader:
         literals: list[Literal] = []
         if kind not in _TEXTS and _LITERAL.search(line):
             text = b"".join(self._with_literals(text, literals, large=kind == "FETCH"))
-        return Untagged(kind, None if number is None else int(number), text.strip(b" \t"), tuple(literals))
+        return Untagged(
+            kind, None if number is None else int(number), text.strip(b" \t"), tuple(literals)
+        )
 
     def _with_literals(self, line: bytes, literals: list[Literal], *, large: bool) -> list[bytes]:
         """The pieces of a response whose first line ends with a literal's size."""
@@ -105,7 +120,9 @@ class Reader:
             size = int(match[1])
             if len(literals) == MOST_LITERALS:
                 raise self._violation(f"a response with more than {MOST_LITERALS} literals")
-            literals.append(self._large(size, keep=kept + size <= 2 * WHOLE) if large else self._small(size))
+            literals.append(
+                self._large(size, keep=kept + size <= 2 * WHOLE) if large else self._small(size)
+            )
             kept += min(size, WHOLE)
             line = self._line()
             if large and not line:
@@ -114,8 +131,9 @@ class Reader:
         return pieces
 
     def _closing(self, literal: Literal) -> bytes:
-        """FETCH is a list, so an empty line behind a literal that is whole can only be one too many: the list goes on,
-        or ends. Where the literal does not end with a line's end, that is it, and the size was a lie (hazard I3)."""
+        """FETCH is a list, so an empty line behind a literal that is whole can only be one too
+        many: the list goes on, or ends. Where the literal does not end with a line's end, that is
+        it, and the size was a lie (hazard I3)."""
         line = self._line()
         whole = isinstance(literal, bytes) and literal.endswith(b"\r\n")
         if not whole or not line.startswith((b")", b" ")):
@@ -152,10 +170,14 @@ def decoded(text: bytes | None) -> str:
 
 
 def code(text: bytes) -> tuple[str, bytes] | None:
-    """UIDNEXT and 7 of `[UIDNEXT 7] next`: a code stands first and ends at the first bracket, whatever comes behind
-    it (RFC 3501, section 7.1)."""
+    """UIDNEXT and 7 of `[UIDNEXT 7] next`: a code stands first and ends at the first bracket,
+    whatever comes behind it (RFC 3501, section 7.1)."""
     if not text.startswith(b"["):
         return None
     inside, closed, _ = text[1:].partition(b"]")
     name, *data = inside.split(maxsplit=1) or [b""]
-    return (name.decode("ascii", "replace").upper(), b"".join(data).strip()) if closed and name else None
+    return (
+        (name.decode("ascii", "replace").upper(), b"".join(data).strip())
+        if closed and name
+        else None
+    )

@@ -1,4 +1,5 @@
-"""What a FETCH response says (RFC 3501, 7.4.2 and section 9), whatever the order of its attributes."""
+"""What a FETCH response says (RFC 3501, 7.4.2 and section 9), whatever the order of its
+attributes."""
 
 from __future__ import annotations
 
@@ -24,17 +25,19 @@ Literal = bytes | Large | Mark
 Value = bytes | Large | Mark | None
 """None is NIL, or a parenthesised list, whose content nobody here asks for."""
 
-_TOKEN = re.compile(rb'(\()|(\))|"((?:[^"\\]++|\\.)*+)"|(~?\{\d+[+-]?\}[ \t]?)|'
-                    rb'((?:BODY|BINARY)[^\s()"{\[]*\[[^\]]*\](?:<\d*(?:\.\d*)?>)?|[^\s()"{]+)|(\s+)',
-                    re.DOTALL | re.IGNORECASE)
+_TOKEN = re.compile(
+    rb'(\()|(\))|"((?:[^"\\]++|\\.)*+)"|(~?\{\d+[+-]?\}[ \t]?)|'
+    rb'((?:BODY|BINARY)[^\s()"{\[]*\[[^\]]*\](?:<\d*(?:\.\d*)?>)?|[^\s()"{]+)|(\s+)',
+    re.DOTALL | re.IGNORECASE,
+)
 _SECTION = re.compile(rb"(BODY|BINARY)(?:\.PEEK)?\[[ \t]*+(HEADER)?[ \t]*+\](?:<(\d*)(?:\.\d*)?>)?")
 _ALIASES = {b"RFC822": b"BODY[]", b"RFC822.PEEK": b"BODY[]", b"RFC822.HEADER": b"BODY[HEADER]"}
 """What some servers call what was asked for by another name (RFC 3501, 6.4.5)."""
 _ONCE = (b"UID", b"RFC822.SIZE", b"BODY", b"BINARY")
 """What must not come twice in one response."""
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_UID = re.compile(rb'(?<![^\s(])UID\s+(\d{1,10})(?![^\s),])', re.IGNORECASE)
-_SIZE = re.compile(rb'(?<![^\s(])RFC822\.SIZE\s+(\d{1,20})(?![^\s),])', re.IGNORECASE)
+_UID = re.compile(rb"(?<![^\s(])UID\s+(\d{1,10})(?![^\s),])", re.IGNORECASE)
+_SIZE = re.compile(rb"(?<![^\s(])RFC822\.SIZE\s+(\d{1,20})(?![^\s),])", re.IGNORECASE)
 _ESCAPED = re.compile(rb'\\(["\\])')
 LARGEST_UID = (1 << 32) - 1
 
@@ -75,13 +78,15 @@ def number(digits: bytes, largest: int) -> int | None:
 
 
 def unescaped(quoted: bytes) -> bytes:
-    """What stands between the quotes (RFC 3501, section 9: quoted). A backslash before anything but a quote or a
-    backslash is no escape, and stays: servers that do not escape send folder names with it."""
+    """What stands between the quotes (RFC 3501, section 9: quoted). A backslash before anything but
+    a quote or a backslash is no escape, and stays: servers that do not escape send folder names
+    with it."""
     return _ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted
 
 
 def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
-    """Read `(UID 5 BODY[] {10} …)`; `literals` are the contents in their order. Raises ValueError for anything else."""
+    """Read `(UID 5 BODY[] {10} …)`; `literals` are the contents in their order. Raises ValueError
+    for anything else."""
     tokens = _tokens(text.replace(b"BODY [", b"BODY["), literals)
     if next(tokens, None) is not Mark.OPEN:
         raise ValueError("no attributes")
@@ -91,15 +96,17 @@ def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
             if any(True for _ in tokens):  # NIL among them, which is None
                 raise ValueError("something follows the attributes")
             return Fetched(found)
-        if not isinstance(name, bytes) or ((known := _named(name)) in found and known.startswith(_ONCE)):
+        if not isinstance(name, bytes) or (
+            (known := _named(name)) in found and known.startswith(_ONCE)
+        ):
             raise ValueError("an attribute without a name, or twice")
         found[known] = _value(tokens)
     raise ValueError("the attributes do not end")
 
 
 def salvaged(text: bytes) -> Fetched | None:
-    """The UID, and the size, of a response that cannot be read otherwise: odd flags, brackets that do not close. None
-    where it has no UID, or several."""
+    """The UID, and the size, of a response that cannot be read otherwise: odd flags, brackets that
+    do not close. None where it has no UID, or several."""
     bare = _TEXT.sub(b'""', text)
     uids, sizes = set(_UID.findall(bare)), set(_SIZE.findall(bare))
     if len(uids) != 1 or len(sizes) > 1 or b"BODY[" in bare.upper():

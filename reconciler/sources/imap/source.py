@@ -11,7 +11,13 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from reconciler.manifests.spec import SourceSpec
-from reconciler.model.errors import ConnectionFailed, Flooded, FolderFailed, ProtocolViolation, SourceError
+from reconciler.model.errors import (
+    ConnectionFailed,
+    Flooded,
+    FolderFailed,
+    ProtocolViolation,
+    SourceError,
+)
 from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing, Pace
 from reconciler.model.secret import Secret
 from reconciler.sources.imap.bodies import Bodies
@@ -45,25 +51,38 @@ from reconciler.wire.sasl import Credentials
 _RELISTINGS = 20
 """So many connections more may listing take, all folders together."""
 _BROKEN = 5
-"""So many folders may end the connection when they are opened or listed, where others are listed."""
+"""So many folders may end the connection when they are opened or listed, where others are
+listed."""
 _ALL = 2
 """So many, where none is listed: then it is the server that fails."""
 _NOTES = 20
 """So many notes on folders are worth keeping with each session."""
 
 
-def open_imap(spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts | None = None,
-              identity: Identity | None = None) -> ImapSource:
-    """A source for one session. It connects when it is first asked for something; `spec`'s paths are absolute.
-    `accounts`: what earlier sessions have learnt."""
+def open_imap(
+    spec: SourceSpec,
+    secret: Secret,
+    limits: Limits,
+    accounts: Accounts | None = None,
+    identity: Identity | None = None,
+) -> ImapSource:
+    """A source for one session. It connects when it is first asked for something; `spec`'s paths
+    are absolute. `accounts`: what earlier sessions have learnt."""
     return ImapSource(spec, secret, limits, accounts or Accounts(), identity or Identity())
 
 
 class ImapSource:
-    """Reads with EXAMINE and BODY.PEEK[]: flags stay as they are, \\Recent too. SELECT is for deleting only."""
+    """Reads with EXAMINE and BODY.PEEK[]: flags stay as they are, \\Recent too. SELECT is for
+    deleting only."""
 
-    def __init__(self, spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts,
-                 identity: Identity) -> None:
+    def __init__(
+        self,
+        spec: SourceSpec,
+        secret: Secret,
+        limits: Limits,
+        accounts: Accounts,
+        identity: Identity,
+    ) -> None:
         self.entered: Callable[[], None] = lambda: None
         """To be called whenever the server has let us in."""
         self.another_login: Callable[[], None] = lambda: None
@@ -96,8 +115,8 @@ class ImapSource:
         """The folder that was opened just now, with nothing done in it yet."""
 
     def listings(self, *, writable: bool) -> Iterator[Listing]:
-        """Every declared folder that exists; what does not, and what is wrong with one, is noted in the first one. None
-        at all is an error."""
+        """Every declared folder that exists; what does not, and what is wrong with one, is noted in
+        the first one. None at all is an error."""
         self._writable = writable
         client = self._connected()
         listings: list[Listing] = []
@@ -111,7 +130,9 @@ class ImapSource:
         for name in chosen.folders:
             if len(broken) > _BROKEN:
                 stands.append(None)
-                notes.append(f'the folder "{name}" is left to another session: others end the connection')
+                notes.append(
+                    f'the folder "{name}" is left to another session: others end the connection'
+                )
                 continue
             try:
                 with self._failures.translated(f'listing "{name}"'):
@@ -122,7 +143,9 @@ class ImapSource:
                 if not isinstance(error, FolderFailed):
                     broken.add(name)
                     self._habits.broken = frozenset(broken)
-                    self._survive(failed, left=len(chosen.folders) - len(stands) - 1, listed=bool(listings))
+                    self._survive(
+                        failed, left=len(chosen.folders) - len(stands) - 1, listed=bool(listings)
+                    )
                     told = f'the folder "{name}" is passed over: {told}'
                 stands.append(None)
                 notes.append(told)
@@ -135,7 +158,8 @@ class ImapSource:
         yield from others
 
     def _survive(self, failed: Sequence[SourceError], *, left: int, listed: bool) -> None:
-        """A folder has ended the connection: another one for the others, unless it may be the server that fails."""
+        """A folder has ended the connection: another one for the others, unless it may be the
+        server that fails."""
         error = failed[-1]
         broken = isinstance(error, ConnectionFailed | ProtocolViolation)
         many = not listed and sum(not isinstance(other, FolderFailed) for other in failed) > _ALL
@@ -160,8 +184,11 @@ class ImapSource:
             found = [self._stand(client, name) for name in chosen.folders]
         return not chosen.notes and same(standing, found)
 
-    def fetch(self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD) -> Iterator[Fetched]:
-        """See `Bodies`: in order, but a message that has to be asked for again comes after its batch."""
+    def fetch(
+        self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD
+    ) -> Iterator[Fetched]:
+        """See `Bodies`: in order, but a message that has to be asked for again comes after its
+        batch."""
         self._bodies = None
         self._share.release()
         client = self._connected()
@@ -174,7 +201,10 @@ class ImapSource:
 
     @property
     def alerts(self) -> Sequence[str]:
-        return [self._failures.shown(alert) for alert in dict.fromkeys([*self._heard, *self._connection.alerts])]
+        return [
+            self._failures.shown(alert)
+            for alert in dict.fromkeys([*self._heard, *self._connection.alerts])
+        ]
 
     @property
     def suspects(self) -> Sequence[Listed]:
@@ -190,7 +220,9 @@ class ImapSource:
         self._client = self._selected = self._opened = None
         self._connected()
 
-    def headers(self, folder: Folder, messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+    def headers(
+        self, folder: Folder, messages: Sequence[Listed]
+    ) -> Iterator[tuple[Listed, bytes | None]]:
         client = self._connected()
         with self._failures.translated("fetching headers"):
             self._enter(client, folder)
@@ -208,8 +240,13 @@ class ImapSource:
             if client.dialogue.read_only:
                 reason = "the server opens this folder read-only"
                 return Deletion(refused=tuple((listed.key, reason) for listed in messages))
-            deleter = Deleter(client.dialogue, self._failures, self._marked.setdefault(folder.name, set()),
-                              searches=not self._habits.unsearchable, count=lambda: self._count(client, folder))
+            deleter = Deleter(
+                client.dialogue,
+                self._failures,
+                self._marked.setdefault(folder.name, set()),
+                searches=not self._habits.unsearchable,
+                count=lambda: self._count(client, folder),
+            )
             try:
                 return deleter.delete(int(listed.key) for listed in messages)
             except (imaplib.IMAP4.abort, ConnectionFailed):
@@ -243,7 +280,13 @@ class ImapSource:
     def _connected(self) -> Client:
         if self._client is None:
             try:
-                self._client = log_in(self._connection, self._failures, self._credentials, self._habits, self._identity)
+                self._client = log_in(
+                    self._connection,
+                    self._failures,
+                    self._credentials,
+                    self._habits,
+                    self._identity,
+                )
             except LoginBroken as error:
                 if self._habits.went_on or not self._connection.ended:
                     raise ConnectionFailed(str(error)) from None
@@ -276,17 +319,25 @@ class ImapSource:
         self._selected = None  # a refusal leaves none open (RFC 3501, 6.3.1)
         return client.dialogue.select_folder(self._folders[name].raw, writable=self._writable)
 
-    def _nothing(self, failed: Sequence[SourceError], closed: Sequence[tuple[str, str]],
-                 notes: Sequence[str]) -> SourceError:
+    def _nothing(
+        self, failed: Sequence[SourceError], closed: Sequence[tuple[str, str]], notes: Sequence[str]
+    ) -> SourceError:
         """Why there is no folder to collect from."""
         if closed or not failed:
             return self._failures.missing(closed, notes)
         error = failed[0]
         return error.alone or error if isinstance(error, FolderFailed) else error
 
-    def _list(self, client: Client, name: str, notes: list[str], closed: list[tuple[str, str]],
-              stands: list[Stand | None]) -> Listing:
-        """Raises FolderFailed for what concerns this folder alone: the others are still collected (I16)."""
+    def _list(
+        self,
+        client: Client,
+        name: str,
+        notes: list[str],
+        closed: list[tuple[str, str]],
+        stands: list[Stand | None],
+    ) -> Listing:
+        """Raises FolderFailed for what concerns this folder alone: the others are still collected
+        (I16)."""
         completed = self._open(client, name)
         self._opened = None
         if not completed.ok:
@@ -300,22 +351,33 @@ class ImapSource:
         listed = self._listed(client, folder, notes)
         client = self._connected()
         if listed.broken_off and not listed.messages:
-            raise self._failed(f'the server does not list the folder "{name}": '
-                               f"{self._failures.shown(listed.broken_off)}",
-                               self._failures.refused("listing messages", listed.broken_off))
+            raise self._failed(
+                f'the server does not list the folder "{name}": '
+                f"{self._failures.shown(listed.broken_off)}",
+                self._failures.refused("listing messages", listed.broken_off),
+            )
         if listed.broken_off:
-            notes.append(f'the server broke off the listing of "{name}" after {len(listed.messages)} messages, which '
-                         f"are collected: {self._failures.shown(listed.broken_off)}")
+            notes.append(
+                f'the server broke off the listing of "{name}" after {len(listed.messages)} messages, which '
+                f"are collected: {self._failures.shown(listed.broken_off)}"
+            )
         if listed.short and not listed.broken_off:
-            notes.append(f'the server says that there are {listed.announced} messages in "{name}", and lists '
-                         f"{len(listed.messages) or 'none'}")
+            notes.append(
+                f'the server says that there are {listed.announced} messages in "{name}", and lists '
+                f"{len(listed.messages) or 'none'}"
+            )
         if (found and found[3] != len(listed.messages)) or listed.broken_off:
             found = None  # more came meanwhile, or the server cannot count
         self._check_validity(client, folder)
         stands.append(found)
         self._firsts[name] = listed.messages[0].key if listed.messages else ""
-        return Listing(folder, listed.messages, read_only=self._writable and client.dialogue.read_only,
-                       next_key=next_key, partial=bool(listed.broken_off) or listed.short)
+        return Listing(
+            folder,
+            listed.messages,
+            read_only=self._writable and client.dialogue.read_only,
+            next_key=next_key,
+            partial=bool(listed.broken_off) or listed.short,
+        )
 
     def _listed(self, client: Client, folder: Folder, notes: list[str]) -> Found:
         """In a way that the server stands."""
@@ -325,16 +387,29 @@ class ImapSource:
             return self._in_another_way(client, folder, notes, sizes, None, None)
         found, error = self._plainly(client, sizes)
         if found is not None and found.short and not found.broken_off:
-            found = replace(found, announced=self._count(client, folder))  # some may have been removed meanwhile
+            found = replace(
+                found, announced=self._count(client, folder)
+            )  # some may have been removed meanwhile
         if found is not None and not self._another_way(folder, found):
             return found
         return self._in_another_way(client, folder, notes, sizes, found, error)
 
-    def _in_another_way(self, client: Client, folder: Folder, notes: list[str], sizes: Sizes, found: Found | None,
-                        error: SourceError | None) -> Found:
+    def _in_another_way(
+        self,
+        client: Client,
+        folder: Folder,
+        notes: list[str],
+        sizes: Sizes,
+        found: Found | None,
+        error: SourceError | None,
+    ) -> Found:
         """What was `found`, or the `error` that ended it, is not all."""
-        lister = Lister(sizes, self._habits.unsized.get((folder.name, folder.validity), frozenset()),
-                        found.announced if found is not None else 0, searches=not self._habits.unsearchable)
+        lister = Lister(
+            sizes,
+            self._habits.unsized.get((folder.name, folder.validity), frozenset()),
+            found.announced if found is not None else 0,
+            searches=not self._habits.unsearchable,
+        )
         while True:
             if error is not None:
                 client = self._reopened(folder, error)
@@ -348,9 +423,16 @@ class ImapSource:
                 error = failure
                 continue
             break
-        if found is not None and found.short and (listed is None or len(listed.messages) <= len(found.messages)):
+        if (
+            found is not None
+            and found.short
+            and (listed is None or len(listed.messages) <= len(found.messages))
+        ):
             if len(self._habits.short) < UNSIZED:
-                self._habits.short[folder.name, folder.validity] = (found.announced, len(found.messages))
+                self._habits.short[folder.name, folder.validity] = (
+                    found.announced,
+                    len(found.messages),
+                )
             return found
         if listed is None and error is None and len(sizes):
             return Found(sizes.messages(), "some of it cannot be understood")
@@ -396,14 +478,20 @@ class ImapSource:
 
     def _remember_unsized(self, folder: Folder, unsized: set[int], notes: list[str]) -> None:
         if unsized:
-            notes.append(f'{len(unsized)} messages of "{folder.name}" have no size, the server fails when it is asked '
-                         "for it: they are fetched without")
-            known = {key: uids for key, uids in self._habits.unsized.items() if key[0] != folder.name}
+            notes.append(
+                f'{len(unsized)} messages of "{folder.name}" have no size, the server fails when it is asked '
+                "for it: they are fetched without"
+            )
+            known = {
+                key: uids for key, uids in self._habits.unsized.items() if key[0] != folder.name
+            }
             if sum(map(len, known.values())) + len(unsized) <= UNSIZED:
                 self._habits.unsized = known | {(folder.name, folder.validity): frozenset(unsized)}
 
     def _unopened(self, name: str, completed: Completed) -> FolderFailed:
-        return self._failed(f'the server does not open the folder "{name}": {self._failures.shown(completed.text)}')
+        return self._failed(
+            f'the server does not open the folder "{name}": {self._failures.shown(completed.text)}'
+        )
 
     def _failed(self, why: str, alone: SourceError | None = None) -> FolderFailed:
         return FolderFailed(f"{self._endpoint}: {why}", alone)
@@ -411,7 +499,9 @@ class ImapSource:
     def _enter(self, client: Client, folder: Folder) -> None:
         if self._selected == folder:
             return
-        completed = client.dialogue.select_folder(self._folders[folder.name].raw, writable=self._writable)
+        completed = client.dialogue.select_folder(
+            self._folders[folder.name].raw, writable=self._writable
+        )
         if not completed.ok:
             raise self._unopened(folder.name, completed)
         found = selected_validity(client.dialogue, folder.name)
@@ -420,14 +510,17 @@ class ImapSource:
         self._selected = folder
 
     def _check_validity(self, client: Client, folder: Folder) -> None:
-        """A new UIDVALIDITY in the middle means that our UIDs name other messages now (hazard I10)."""
+        """A new UIDVALIDITY in the middle means that our UIDs name other messages now (hazard
+        I10)."""
         told = client.dialogue.told_validity()
         if told is not None and told != folder.validity:
             raise self._renumbered(folder)
 
     def _renumbered(self, folder: Folder) -> FolderFailed:
-        return self._failed(f'the folder "{folder.name}" was numbered anew during the session; nothing more is '
-                            "fetched or deleted in it")
+        return self._failed(
+            f'the folder "{folder.name}" was numbered anew during the session; nothing more is '
+            "fetched or deleted in it"
+        )
 
 
 def _told(notes: Sequence[str]) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
-"""How the folders stand, from what SELECT tells alone: enough to know that a listing would show nothing new.
+"""How the folders stand, from what SELECT tells alone: enough to know that a listing would show
+nothing new.
 
-A new message raises UIDNEXT (RFC 3501, 2.3.1.1), one that went lowers EXISTS; where both are as they were, the same
-messages are there. HIGHESTMODSEQ (RFC 7162) grows with every change of flags too, which is none to us; but when it
-went back, the server was restored from an older state, and nothing is certain.
+A new message raises UIDNEXT (RFC 3501, 2.3.1.1), one that went lowers EXISTS; where both are as
+they were, the same messages are there. HIGHESTMODSEQ (RFC 7162) grows with every change of flags
+too, which is none to us; but when it went back, the server was restored from an older state, and
+nothing is certain.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ Stand = tuple[str, int, int, int, int]
 
 
 def stand(dialogue: Dialogue, name: str) -> Stand | None:
-    """Of the folder that was opened just now; None when the server leaves out what it takes (hazard I28)."""
+    """Of the folder that was opened just now; None when the server leaves out what it takes (hazard
+    I28)."""
     validity, following, exists, changes = (
-        _told(dialogue, item) for item in ("UIDVALIDITY", "UIDNEXT", "EXISTS", "HIGHESTMODSEQ"))
+        _told(dialogue, item) for item in ("UIDVALIDITY", "UIDNEXT", "EXISTS", "HIGHESTMODSEQ")
+    )
     if not validity or not following or exists is None:
         return None
     return name, validity, following, exists, changes or 0
@@ -38,7 +42,8 @@ def same(kept: str, now: Sequence[Stand | None]) -> bool:
     before: list[Any] = json.loads(kept)
     return len(before) == len(now) and all(
         found is not None and tuple(old[:4]) == found[:4] and old[4] <= found[4]
-        for old, found in zip(before, now, strict=True))
+        for old, found in zip(before, now, strict=True)
+    )
 
 
 def _told(dialogue: Dialogue, item: str) -> int | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 _LINE = 900
-"""Octets of a set: with it a command stays below the 1000 octets that every server takes (RFC 2683, 3.2.1.5)."""
+"""Octets of a set: with it a command stays below the 1000 octets that every server takes (RFC 2683,
+3.2.1.5)."""
 
 
 def ranges(uids: Iterable[int]) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,5 @@
-"""The body of a multi-line reply (RFC 1939, section 3): read from the connection's buffer, dot-stuffing undone.
+"""The body of a multi-line reply (RFC 1939, section 3): read from the connection's buffer,
+dot-stuffing undone.
 
 Only CRLF.CRLF ends it (hazard P7), and lines may be of any length (hazard P5).
 """
@@ -16,13 +17,14 @@ _STATUS = (b"+OK", b"-ER")
 
 
 class Body:
-    """Iterate to its end once. `octets` counts what was given out, `stuffing` the dots that were taken off."""
+    """Iterate to its end once. `octets` counts what was given out, `stuffing` the dots that were
+    taken off."""
 
     __slots__ = ("_connection", "_others", "_pieces", "_stuffed", "complete", "octets", "stuffing")
 
     def __init__(self, connection: Connection, *, others: bool = False) -> None:
-        """`others`: more replies are due, so that what begins like one may be the next of them, and this one has no
-        body: nothing that follows could be told whose it is."""
+        """`others`: more replies are due, so that what begins like one may be the next of them, and
+        this one has no body: nothing that follows could be told whose it is."""
         self._connection = connection
         self._others = others
         self._stuffed = False
@@ -45,7 +47,8 @@ class Body:
         self.complete = True
 
     def _begin(self) -> bool:
-        """Look at the first line, which no CRLF of the body precedes; whether it is the end already."""
+        """Look at the first line, which no CRLF of the body precedes; whether it is the end
+        already."""
         connection = self._connection
         while connection.buffered() < len(b".\r\n"):
             connection.fill(bulk=True)
@@ -54,8 +57,10 @@ class Body:
             connection.take(3)
             return True
         if self._others and begins in _STATUS:
-            raise ProtocolViolation(f"{connection.endpoint}: a reply follows where a message was to begin: the server "
-                                    "says +OK and does not send it")
+            raise ProtocolViolation(
+                f"{connection.endpoint}: a reply follows where a message was to begin: the server "
+                "says +OK and does not send it"
+            )
         if connection.peek(0, 2) == b"..":
             connection.take(1)
             self.stuffing = 1
@@ -64,7 +69,9 @@ class Body:
     def _lines(self) -> Iterator[bytes]:
         connection, seen = self._connection, 0
         while True:
-            dot = connection.find_dot(seen)  # the end, or stuffed, or neither where a server does not stuff
+            dot = connection.find_dot(
+                seen
+            )  # the end, or stuffed, or neither where a server does not stuff
             after = connection.peek(dot + 3, 2) if dot >= 0 else b""
             if after == b"\r\n":
                 break
@@ -81,7 +88,8 @@ class Body:
         yield piece
 
     def _sure(self) -> int:
-        """How much of the buffer can be given out: not what the end, or a stuffed dot, may have begun in."""
+        """How much of the buffer can be given out: not what the end, or a stuffed dot, may have
+        begun in."""
         sure = self._connection.buffered() - len(_END) + 1
         last = self._connection.peek(sure - 3, 3)
         for begun in (b"\r\n.", b"\r\n", b"\r"):

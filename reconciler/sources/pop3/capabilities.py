@@ -13,7 +13,8 @@ _LONGEST = 64 << 10
 
 
 class Capabilities(Struct, frozen=True):
-    """The reply to CAPA. `known` is False where the server has no such command: then nothing is ruled out."""
+    """The reply to CAPA. `known` is False where the server has no such command: then nothing is
+    ruled out."""
 
     known: bool = False
     offered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

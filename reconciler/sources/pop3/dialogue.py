@@ -17,7 +17,9 @@ from reconciler.wire.connection import Connection
 
 _SHOWN = 300
 _CODE = re.compile(rb"\[([A-Za-z/-]+)(?:[ =](\d{1,6}))?\]")
-_STATUS = re.compile(rb"(\+OK|[-+]ERR(?:OR)?)(?![A-Za-z0-9])[ \t:,;.!]*(.*)", re.IGNORECASE | re.DOTALL)
+_STATUS = re.compile(
+    rb"(\+OK|[-+]ERR(?:OR)?)(?![A-Za-z0-9])[ \t:,;.!]*(.*)", re.IGNORECASE | re.DOTALL
+)
 """hMailServer had +ERR for a while (its pull request 594)."""
 _EMPTY = 10
 """Empty lines in a row."""
@@ -42,10 +44,15 @@ class Reply(Struct, frozen=True):
 
 
 class Dialogue:
-    """One side of a POP3 conversation. Replies come in the order of the commands, which allows for pipelining."""
+    """One side of a POP3 conversation. Replies come in the order of the commands, which allows for
+    pipelining."""
 
-    def __init__(self, connection: Connection, secrets: Sequence[Secret],
-                 disordered: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        secrets: Sequence[Secret],
+        disordered: Callable[[], None] = lambda: None,
+    ) -> None:
         """`disordered` hears that replies to pipelined commands are mixed up."""
         self.connection = connection
         self.disordered = disordered
@@ -66,8 +73,10 @@ class Dialogue:
             reply = self.reply()
         except ConnectionFailed as error:
             if self.connection.ended and not self.connection.received:
-                raise NoGreeting(f"{self.connection.endpoint}: the server closed the connection before its "
-                                 "greeting") from error
+                raise NoGreeting(
+                    f"{self.connection.endpoint}: the server closed the connection before its "
+                    "greeting"
+                ) from error
             raise
         self.owed -= 1
         return reply
@@ -92,7 +101,8 @@ class Dialogue:
         return reply
 
     def reply(self) -> Reply:
-        """A status line that a body may follow; the caller counts the reply off `owed` when it has read that too."""
+        """A status line that a body may follow; the caller counts the reply off `owed` when it has
+        read that too."""
         reply = self.challenge()
         if isinstance(reply, bytes):
             raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
@@ -112,7 +122,9 @@ class Dialogue:
         if status := _STATUS.match(line):
             reply = Reply(status[1].upper() == b"+OK", status[2].strip())
             self._refusal = None if reply.ok else reply
-            if not reply.ok and reply.code.startswith("SYS/"):  # RFC 3206: of the system, for people
+            if not reply.ok and reply.code.startswith(
+                "SYS/"
+            ):  # RFC 3206: of the system, for people
                 self.connection.alert(self.quote(reply))
             return reply
         if line.startswith(b"+") and line[1:2] in b" \r":
@@ -128,7 +140,8 @@ class Dialogue:
             raise self._with_words(error) from None
 
     def _with_words(self, error: ConnectionFailed) -> ConnectionFailed:
-        """A server may say what is wrong with the maildrop, and close (Dovecot, behind its +OK to the login)."""
+        """A server may say what is wrong with the maildrop, and close (Dovecot, behind its +OK to
+        the login)."""
         if self._refusal is None:
             return error
         said = ConnectionFailed(f"{error}, after it said: {self.quote(self._refusal)}")
@@ -136,8 +149,9 @@ class Dialogue:
         return said
 
     def lines(self, take: Callable[[bytes], object], bound: int | None = None) -> tuple[Reply, str]:
-        """A reply, whose lines with their ends are given to `take` as they come, many at a time; and the SHA-256 in hex
-        of them, "" for -ERR. Held to `bound` octets, default `limits.maildrop`."""
+        """A reply, whose lines with their ends are given to `take` as they come, many at a time;
+        and the SHA-256 in hex of them, "" for -ERR. Held to `bound` octets, default
+        `limits.maildrop`."""
         reply = self.reply()
         digest = hashlib.sha256()
         rest = b""
@@ -146,8 +160,10 @@ class Dialogue:
             whole, end, last = piece.rpartition(b"\n")
             block, rest = (rest + whole + end, last) if end else (b"", rest + piece)
             if len(rest) > self.connection.limits.long_line:
-                raise ProtocolViolation(f"{self.connection.endpoint}: a line is longer than "
-                                        f"{self.connection.limits.long_line} octets")
+                raise ProtocolViolation(
+                    f"{self.connection.endpoint}: a line is longer than "
+                    f"{self.connection.limits.long_line} octets"
+                )
             if block:
                 take(block)
         self.owed -= 1
@@ -163,7 +179,9 @@ class Dialogue:
         for piece in body:
             yield piece
             if body.octets > bound:
-                raise ProtocolViolation(f"{self.connection.endpoint}: a reply is longer than {bound} octets")
+                raise ProtocolViolation(
+                    f"{self.connection.endpoint}: a reply is longer than {bound} octets"
+                )
             self.connection.count(len(piece))
 
     def quote(self, reply: Reply) -> str:
@@ -171,11 +189,19 @@ class Dialogue:
         text = excerpt(reply.text, self.secrets, _SHOWN)
         return "".join(char if char.isprintable() else "?" for char in text) or "no reason given"
 
-    def refusal(self, reply: Reply, what: str, *, login_delay: float | None = None) -> SourceError | None:
+    def refusal(
+        self, reply: Reply, what: str, *, login_delay: float | None = None
+    ) -> SourceError | None:
         """The error that a refusal stands for; None where nobody knows what it means."""
         text = f"{self.connection.endpoint}: {what}: {self.quote(reply)}"
-        error = refusal(text, reply.text, reply.code, host=self.connection.endpoint.host, protocol="pop3",
-                        provider=self.connection.endpoint.provider)
+        error = refusal(
+            text,
+            reply.text,
+            reply.code,
+            host=self.connection.endpoint.host,
+            protocol="pop3",
+            provider=self.connection.endpoint.provider,
+        )
         if error is not None and reply.code == "LOGIN-DELAY" and error.retry_after is None:
             error.retry_after = login_delay
         return error

@@ -1,7 +1,8 @@
 """Which messages a maildrop holds: LIST and UIDL brought together.
 
-There may be two million of them, and a server that means harm has as many as it likes. So what is read is kept in
-columns, a few octets for each message; Python's objects are made when somebody looks.
+There may be two million of them, and a server that means harm has as many as it likes. So what is
+read is kept in columns, a few octets for each message; Python's objects are made when somebody
+looks.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Maildrop(Struct, frozen=True):
 
 
 class Column:
-    """What each message number stands with, from the lines of LIST or UIDL. A number that comes twice, or is none,
-    stands for nothing (hazard P8)."""
+    """What each message number stands with, from the lines of LIST or UIDL. A number that comes
+    twice, or is none, stands for nothing (hazard P8)."""
 
     def __init__(self, take_share: Callable[[int], object] = int) -> None:
         """`take_share` is told how many messages more there are, before they are kept."""
@@ -82,14 +83,18 @@ class Column:
             return
         self._junk += 1
         if self._junk > MOST:
-            raise ProtocolViolation("the server lists more that is no message than messages there may be")
+            raise ProtocolViolation(
+                "the server lists more that is no message than messages there may be"
+            )
 
     def _add(self, numbers: list[int], rests: list[bytes]) -> None:
         if len(self) + len(numbers) > MOST:
             raise too_many("the maildrop")
         self._take_share(len(numbers))
         following = len(self) + 1
-        if isinstance(self.numbers, range) and numbers == list(range(following, following + len(numbers))):
+        if isinstance(self.numbers, range) and numbers == list(
+            range(following, following + len(numbers))
+        ):
             self.numbers = range(1, following + len(numbers))
         else:
             last = self.numbers[-1] if self.numbers else -1
@@ -150,7 +155,9 @@ class Sizes(Column):
 
 def _size(rest: bytes) -> int:
     digits = next(iter(rest.split()), b"").strip(b"()")
-    return min(int(digits), _LARGE) if digits.isdigit() and len(digits) <= _MOST_DIGITS else _UNKNOWN
+    return (
+        min(int(digits), _LARGE) if digits.isdigit() and len(digits) <= _MOST_DIGITS else _UNKNOWN
+    )
 
 
 class Uidls(Column):
@@ -170,7 +177,9 @@ class Uidls(Column):
         return self._keys[place]
 
     def keys(self, places: Sequence[int]) -> Iterator[str]:
-        return iter(self._keys) if isinstance(places, range) else map(self.key, places)  # a range is all of them
+        return (
+            iter(self._keys) if isinstance(places, range) else map(self.key, places)
+        )  # a range is all of them
 
 
 def maildrop(listed: Iterable[bytes], identified: Iterable[bytes] | None) -> Maildrop:
@@ -185,18 +194,21 @@ def maildrop(listed: Iterable[bytes], identified: Iterable[bytes] | None) -> Mai
 def brought_together(sizes: Sizes, uidls: Uidls | None) -> Maildrop:
     """None: the server has no UIDL (hazard P1), keys are numbers of this session.
 
-    Only what both agree on is listed (hazard P8). Of messages with the same UIDL the second gets the key "UIDL #2",
-    and so on; all of them are ambiguous (hazard P2).
+    Only what both agree on is listed (hazard P8). Of messages with the same UIDL the second gets
+    the key "UIDL #2", and so on; all of them are ambiguous (hazard P2).
     """
     if uidls is None:
         return _maildrop(_Numbered(sizes), stable=False)
     found = _Identified(sizes, uidls)
-    notes = (f"{found.lacking} messages are left alone: the server's LIST and UIDL disagree on them",)
+    notes = (
+        f"{found.lacking} messages are left alone: the server's LIST and UIDL disagree on them",
+    )
     return _maildrop(found, stable=True, notes=notes if found.lacking else ())
 
 
 def key_of(uidl: bytes) -> bytes:
-    r"""A UIDL as text: what is not printable ASCII, and the backslash, as \xNN; its digest when it is very long."""
+    r"""A UIDL as text: what is not printable ASCII, and the backslash, as \xNN; its digest when it
+    is very long."""
     if len(uidl) > _LONGEST_UIDL:
         return b"sha256:" + hashlib.sha256(uidl).hexdigest().encode()
     return _ODD.sub(lambda odd: rb"\x%02x" % odd[0][0], uidl)
@@ -247,7 +259,8 @@ class _Numbered(_Messages):
 
 
 class _Identified(_Messages):
-    """With UIDL. `lacking`: how many numbers only one of both lists has, or with a UIDL that too many share."""
+    """With UIDL. `lacking`: how many numbers only one of both lists has, or with a UIDL that too
+    many share."""
 
     def __init__(self, sizes: Sizes, uidls: Uidls) -> None:
         self._sizes, self._uidls = sizes, uidls
@@ -255,7 +268,11 @@ class _Identified(_Messages):
         self._keys: Sequence[int]
         numbers, places, keys = array("I"), array("I"), array("I")
         either = 0
-        if isinstance(sizes.numbers, range) and sizes.numbers == uidls.numbers and not uidls.lacking:
+        if (
+            isinstance(sizes.numbers, range)
+            and sizes.numbers == uidls.numbers
+            and not uidls.lacking
+        ):
             either = len(sizes)
             self.numbers, self._places, self._keys = sizes.numbers, range(either), range(either)
         else:
@@ -274,8 +291,16 @@ class _Identified(_Messages):
         repeated = Repeated(self._uidls.keys(self._keys), len(self._keys))
         if not repeated.any:
             return {}
-        bearers = list(islice(((place, uidl) for place, uidl in enumerate(self._uidls.keys(self._keys))
-                               if uidl in repeated), 2 * MOST_TWICE + 1))
+        bearers = list(
+            islice(
+                (
+                    (place, uidl)
+                    for place, uidl in enumerate(self._uidls.keys(self._keys))
+                    if uidl in repeated
+                ),
+                2 * MOST_TWICE + 1,
+            )
+        )
         counted = Counter(uidl for _, uidl in bearers)
         shared = sum(count for count in counted.values() if count > 1)
         if len(bearers) > 2 * MOST_TWICE or shared > MOST_TWICE:
@@ -291,7 +316,10 @@ class _Identified(_Messages):
 
     def _leave(self, repeated: Repeated) -> None:
         """Far too many share their UIDLs: none of them can be told from the others, nor need be."""
-        kept = array("I", (place for place, key in enumerate(self._keys) if self._uidls.key(key) not in repeated))
+        kept = array(
+            "I",
+            (place for place, key in enumerate(self._keys) if self._uidls.key(key) not in repeated),
+        )
         self.numbers = array("I", map(self.numbers.__getitem__, kept))
         self._places = array("I", map(self._places.__getitem__, kept))
         self._keys = array("I", map(self._keys.__getitem__, kept))
@@ -299,18 +327,22 @@ class _Identified(_Messages):
     def __iter__(self) -> Iterator[Listed]:
         """As one by one, but faster."""
         shared, size = self._shared, self._sizes.size
-        for place, (uidl, number) in enumerate(zip(self._uidls.keys(self._keys), self._places, strict=True)):
+        for place, (uidl, number) in enumerate(
+            zip(self._uidls.keys(self._keys), self._places, strict=True)
+        ):
             yield self._made(place) if shared and place in shared else Listed(uidl, size(number))
 
     def _made(self, place: int) -> Listed:
         uidl, nth = self._uidls.key(self._keys[place]), self._shared.get(place, 0)
         # no UIDL as text holds a space
-        return Listed(f"{uidl} #{nth}" if nth > 1 else uidl, self._sizes.size(self._places[place]), bool(nth))
+        return Listed(
+            f"{uidl} #{nth}" if nth > 1 else uidl, self._sizes.size(self._places[place]), bool(nth)
+        )
 
 
 class _Numbers(Mapping[str, int]):
-    """Message numbers by key, of very many messages: looked for among them all, from where the last ones were found, so
-    that asking for many after each other costs one way through."""
+    """Message numbers by key, of very many messages: looked for among them all, from where the last
+    ones were found, so that asking for many after each other costs one way through."""
 
     def __init__(self, messages: _Messages) -> None:
         self._messages = messages
@@ -343,7 +375,8 @@ class _Numbers(Mapping[str, int]):
 
 
 def look_up(drop: Maildrop, keys: Iterable[str]) -> None:
-    """Make the numbers of these keys known in `drop.numbers`, where the drop is so large that not all are."""
+    """Make the numbers of these keys known in `drop.numbers`, where the drop is so large that not
+    all are."""
     if isinstance(drop.numbers, _Numbers):
         drop.numbers.look_up(keys)
 

@@ -1,4 +1,5 @@
-"""RETR of many messages, several under way at once where the server allows for it (RFC 2449, section 6.6)."""
+"""RETR of many messages, several under way at once where the server allows for it (RFC 2449,
+section 6.6)."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from reconciler.sources.pop3.dialogue import Dialogue, Reply
 
 Numbered = tuple[int, Listed]
 Doubts = Callable[[Listed, str], None]
-"""Hears of each message that was read to its end, and what speaks against its being whole; "": nothing does."""
+"""Hears of each message that was read to its end, and what speaks against its being whole; "":
+nothing does."""
 
 WINDOW_COUNT = 64
 WINDOW_OCTETS = 4 << 20
@@ -31,10 +33,12 @@ _GONE = re.compile(rb"no such message|deleted|expunged|does(?: not|n't) exist", 
 
 
 class Retrieval:
-    """Each of `messages`, by number, in order; `count` of them under way at once at most. A message that was not read
-    to its end is skipped over."""
+    """Each of `messages`, by number, in order; `count` of them under way at once at most. A message
+    that was not read to its end is skipped over."""
 
-    def __init__(self, dialogue: Dialogue, messages: Iterable[Numbered], count: int, retrieved: Doubts) -> None:
+    def __init__(
+        self, dialogue: Dialogue, messages: Iterable[Numbered], count: int, retrieved: Doubts
+    ) -> None:
         self._dialogue = dialogue
         numbered = list(messages)
         self._first = next((listed.key for number, listed in numbered if number == 1), None)
@@ -44,8 +48,9 @@ class Retrieval:
 
     @property
     def suspects(self) -> Sequence[Listed]:
-        """See `Source.suspects`: replies come in the order of the commands, so it is the one whose turn it was. Where a
-        message has ended and no reply follows, it is the next one, or the message did not end there."""
+        """See `Source.suspects`: replies come in the order of the commands, so it is the one whose
+        turn it was. Where a message has ended and no reply follows, it is the next one, or the
+        message did not end there."""
         return self._window.first(self._body is not None and self._body.complete)
 
     def __iter__(self) -> Iterator[Fetched]:
@@ -66,8 +71,11 @@ class Retrieval:
             message = _Message(dialogue, body, listed, reply, self._retrieved)
             if listed.key == self._first and self._may_be_internal(listed):
                 content = b"".join(message.content())
-                yield (Unfetched(listed, INTERNAL, final=True) if is_internal(content)
-                       else Arrival(listed, iter([content]), message.doubt))
+                yield (
+                    Unfetched(listed, INTERNAL, final=True)
+                    if is_internal(content)
+                    else Arrival(listed, iter([content]), message.doubt)
+                )
                 continue
             yield Arrival(listed, message.content(), message.doubt)
             if not body.complete:
@@ -94,13 +102,16 @@ class Retrieval:
 def _refused(dialogue: Dialogue, listed: Listed, reply: Reply) -> Fetched:
     if _GONE.search(reply.rest):
         return Vanished(listed, dialogue.quote(reply))
-    later = dialogue.refusal(reply, "RETR refused") if concerns_all(reply.text, reply.code) else None
+    later = (
+        dialogue.refusal(reply, "RETR refused") if concerns_all(reply.text, reply.code) else None
+    )
     return Unfetched(listed, f"the server refused it: {dialogue.quote(reply)}", later)
 
 
 class _Window:
-    """Sends RETR for as many messages as may be under way, and yields them in the order of the replies. Commands are
-    few and short, so they never fill a server's input while its output waits for us."""
+    """Sends RETR for as many messages as may be under way, and yields them in the order of the
+    replies. Commands are few and short, so they never fill a server's input while its output waits
+    for us."""
 
     def __init__(self, dialogue: Dialogue, messages: Iterable[Numbered], count: int) -> None:
         self._dialogue = dialogue
@@ -111,7 +122,8 @@ class _Window:
         self._octets = 0
 
     def first(self, ended: bool) -> list[Listed]:
-        """Whose reply is being read, or is due. `ended`: it was read, and the one before it comes second."""
+        """Whose reply is being read, or is due. `ended`: it was read, and the one before it comes
+        second."""
         due = list(self._asked)[:1]
         if self._current is None:
             return due
@@ -119,7 +131,9 @@ class _Window:
 
     def __iter__(self) -> Iterator[Listed]:
         while self._waiting or self._asked:
-            if len(self._asked) <= self._count // 2:  # by halves: one packet of commands for many messages
+            if (
+                len(self._asked) <= self._count // 2
+            ):  # by halves: one packet of commands for many messages
                 self._ask()
             self._current = listed = self._asked.popleft()
             self._octets -= _expected(listed)
@@ -128,7 +142,11 @@ class _Window:
 
     def _ask(self) -> None:
         commands = []
-        while self._waiting and len(self._asked) < self._count and (self._octets < WINDOW_OCTETS or not self._asked):
+        while (
+            self._waiting
+            and len(self._asked) < self._count
+            and (self._octets < WINDOW_OCTETS or not self._asked)
+        ):
             number, listed = self._waiting.popleft()
             commands.append(b"RETR %d" % number)
             self._asked.append(listed)
@@ -142,7 +160,9 @@ class _Message:
 
     __slots__ = ("_body", "_dialogue", "_doubt", "_listed", "_reply", "_retrieved")
 
-    def __init__(self, dialogue: Dialogue, body: Body, listed: Listed, reply: Reply, retrieved: Doubts) -> None:
+    def __init__(
+        self, dialogue: Dialogue, body: Body, listed: Listed, reply: Reply, retrieved: Doubts
+    ) -> None:
         self._dialogue = dialogue
         self._body = body
         self._listed = listed
@@ -157,23 +177,30 @@ class _Message:
         self._retrieved(self._listed, self._doubt)
 
     def end(self) -> None:
-        """What follows must be a reply: else a dot of the message's own was taken for its end (hazard P7)."""
+        """What follows must be a reply: else a dot of the message's own was taken for its end
+        (hazard P7)."""
         dialogue = self._dialogue
         dialogue.owed -= 1
         if dialogue.owed and not dialogue.in_order:
             self._await_next()
         following = dialogue.connection.peek(0, 3).upper()
-        if following and not (dialogue.owed and any(reply.startswith(following) for reply in _REPLIES)):
+        if following and not (
+            dialogue.owed and any(reply.startswith(following) for reply in _REPLIES)
+        ):
             if dialogue.owed:
                 dialogue.disordered()
-            raise ProtocolViolation(f"{dialogue.connection.endpoint}: something follows the end of a message: the "
-                                    "server does not double the dots at the beginning of lines")
+            raise ProtocolViolation(
+                f"{dialogue.connection.endpoint}: something follows the end of a message: the "
+                "server does not double the dots at the beginning of lines"
+            )
 
     def _await_next(self) -> None:
-        """Of the first of several under way: a server that does not understand pipelining mixes its replies up, and
-        what this message was given may be a part of the next one's."""
+        """Of the first of several under way: a server that does not understand pipelining mixes its
+        replies up, and what this message was given may be a part of the next one's."""
         dialogue = self._dialogue
-        with suppress(ConnectionFailed):  # this one has come; whoever reads on meets the failure again
+        with suppress(
+            ConnectionFailed
+        ):  # this one has come; whoever reads on meets the failure again
             while dialogue.connection.buffered() < _STATUS_OCTETS:
                 dialogue.connection.fill(bulk=True)
             dialogue.in_order = True
@@ -182,10 +209,11 @@ class _Message:
         return self._doubt
 
     def _judge(self) -> str:
-        """Sizes are hints (hazard P13): servers count line ends, doubled dots and the end in their own ways, and more
-        than announced is no harm. But when fewer octets came than any announcement, something may be missing; and when
-        a quarter of what LIST told is missing, RETR may have announced, and given, something else in its place: a text
-        that says that the message could not be retrieved. A server whose LIST is so far too large for every message
+        """Sizes are hints (hazard P13): servers count line ends, doubled dots and the end in their
+        own ways, and more than announced is no harm. But when fewer octets came than any
+        announcement, something may be missing; and when a quarter of what LIST told is missing,
+        RETR may have announced, and given, something else in its place: a text that says that the
+        message could not be retrieved. A server whose LIST is so far too large for every message
         keeps them all: each is delivered once, and the sessions say so."""
         listed, came = self._listed.size, self._body.octets
         announced = [size for size in (listed, _announced(self._reply)) if size is not None]

@@ -9,7 +9,16 @@ from contextlib import contextmanager
 
 from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ConnectionFailed, FolderFailed, ProtocolViolation, SourceError
-from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing, Pace, Vanished
+from reconciler.model.messages import (
+    Account,
+    Deletion,
+    Fetched,
+    Folder,
+    Listed,
+    Listing,
+    Pace,
+    Vanished,
+)
 from reconciler.model.secret import Secret
 from reconciler.sources.columns import Peekable
 from reconciler.sources.pop3.capabilities import Capabilities, told
@@ -34,22 +43,34 @@ _MUTE = 1000
 """Of so many messages of an account it is remembered that they have no UIDL."""
 
 
-def open_pop3(spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts | None = None) -> Pop3Source:
-    """The source that a manifest declares, its paths absolute. Connects when it is asked for its listings. `accounts`:
-    what earlier sessions have learnt."""
-    return Pop3Source(Endpoint.of(spec), Credentials(spec.username, secret, token=spec.oauth2 is not None), limits,
-                      accounts)
+def open_pop3(
+    spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts | None = None
+) -> Pop3Source:
+    """The source that a manifest declares, its paths absolute. Connects when it is asked for its
+    listings. `accounts`: what earlier sessions have learnt."""
+    return Pop3Source(
+        Endpoint.of(spec),
+        Credentials(spec.username, secret, token=spec.oauth2 is not None),
+        limits,
+        accounts,
+    )
 
 
 class Pop3Source:
     """One session with one account; `model.interfaces.Source`.
 
-    Keys are UIDLs (see `maildrop.key_of`); "UIDL #2" is the second message that bears the same one. Deletes are
-    pending until `finish`, and lost when the session breaks before (RFC 1939, section 6).
+    Keys are UIDLs (see `maildrop.key_of`); "UIDL #2" is the second message that bears the same one.
+    Deletes are pending until `finish`, and lost when the session breaks before (RFC 1939, section
+    6).
     """
 
-    def __init__(self, endpoint: Endpoint, credentials: Credentials, limits: Limits,
-                 accounts: Accounts | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        limits: Limits,
+        accounts: Accounts | None = None,
+    ) -> None:
         self.entered: Callable[[], None] = lambda: None
         """To be called whenever the server has let us in."""
         self.another_login: Callable[[], None] = lambda: None
@@ -76,9 +97,12 @@ class Pop3Source:
         self._failed_at = b""
         """The step of the listing at which the connection was lost."""
         self._relistings = 0
-        self._folder = Folder(Account("pop3", endpoint.host, endpoint.port, credentials.username), "", 0)
+        self._folder = Folder(
+            Account("pop3", endpoint.host, endpoint.port, credentials.username), "", 0
+        )
 
-    def listings(self, *, writable: bool) -> Iterator[Listing]:  # noqa: ARG002  # POP3 has one way to open
+    # POP3 has one way to open
+    def listings(self, *, writable: bool) -> Iterator[Listing]:  # noqa: ARG002
         self._log_in()
         self._maildrop = self._listed()
         drop = self._maildrop
@@ -88,14 +112,19 @@ class Pop3Source:
     def standing(self) -> str:
         return self._standing
 
-    def unchanged(self, standing: str, *, writable: bool) -> bool:  # noqa: ARG002  # POP3 has one way to open
+    # POP3 has one way to open
+    def unchanged(self, standing: str, *, writable: bool) -> bool:  # noqa: ARG002
         """UIDL alone: the same answer to the octet stands for the same messages."""
         self._log_in()
         self._dialogue.send(b"UIDL")
         return self._dialogue.digest() == standing
 
-    def fetch(self, folder: Folder, messages: Sequence[Listed],  # noqa: ARG002  # there is one
-              pace: Pace = Pace.AHEAD) -> Iterator[Fetched]:
+    def fetch(
+        self,
+        folder: Folder,  # noqa: ARG002  # there is one
+        messages: Sequence[Listed],
+        pace: Pace = Pace.AHEAD,
+    ) -> Iterator[Fetched]:
         self._retrieval = None
         look_up(self._maildrop, (listed.key for listed in messages))
         present: list[Numbered] = []
@@ -122,8 +151,10 @@ class Pop3Source:
         self._reopen()
         self._maildrop = self._listed()
         if not before.keys_stable and before.messages != self._maildrop.messages:
-            raise FolderFailed(f"{self._endpoint}: the server has no UIDL, and its messages are not those that were "
-                               "listed before the connection was lost: the others are collected by the next session")
+            raise FolderFailed(
+                f"{self._endpoint}: the server has no UIDL, and its messages are not those that were "
+                "listed before the connection was lost: the others are collected by the next session"
+            )
 
     @property
     def alerts(self) -> Sequence[str]:
@@ -144,17 +175,24 @@ class Pop3Source:
         self._retrieved, self._pending = {}, set()
         self._share.release()
 
-    def headers(self, folder: Folder,  # noqa: ARG002  # there is one
-                messages: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+    def headers(
+        self,
+        folder: Folder,  # noqa: ARG002  # there is one
+        messages: Sequence[Listed],
+    ) -> Iterator[tuple[Listed, bytes | None]]:
         look_up(self._maildrop, (listed.key for listed in messages))
-        present = [(self._maildrop.numbers[listed.key], listed) for listed in messages
-                   if listed.key in self._maildrop.numbers]
+        present = [
+            (self._maildrop.numbers[listed.key], listed)
+            for listed in messages
+            if listed.key in self._maildrop.numbers
+        ]
         if self._capabilities.known and "TOP" not in self._capabilities:
             present = []
         with self._learning():
             yield from tops(self._dialogue, present, pipelined=self._pipelined)
 
-    def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:  # noqa: ARG002  # there is one
+    # there is one
+    def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:  # noqa: ARG002
         look_up(self._maildrop, (listed.key for listed in messages))
         refused = [(listed.key, reason) for listed in messages if (reason := self._unfit(listed))]
         unfit = {key for key, _ in refused}
@@ -162,7 +200,7 @@ class Pop3Source:
         at_once = _DELETES_AT_ONCE if self._pipelined else 1
         accepted: set[str] = set()
         for start in range(0, len(wanted), at_once):
-            keys = wanted[start:start + at_once]
+            keys = wanted[start : start + at_once]
             self._dialogue.send(*[b"DELE %d" % self._maildrop.numbers[key] for key in keys])
             for key in keys:
                 reply = self._dialogue.answer()
@@ -171,12 +209,15 @@ class Pop3Source:
                 else:
                     refused.append((key, f"DELE refused: {self._dialogue.quote(reply)}"))
         if len(refused) > len(unfit):
-            self._dialogue.command(b"NOOP")  # one that closes behind its refusal takes back what was to be deleted
+            self._dialogue.command(
+                b"NOOP"
+            )  # one that closes behind its refusal takes back what was to be deleted
         self._pending |= accepted
         return Deletion(pending=frozenset(accepted), refused=tuple(refused))
 
     def finish(self) -> Deletion:
-        """QUIT. Never raises: when it fails the deletes are refused, for nobody knows whether they took place."""
+        """QUIT. Never raises: when it fails the deletes are refused, for nobody knows whether they
+        took place."""
         pending, self._pending = frozenset(self._pending), set()
         try:
             reason = self._quit() if self._connection.received else ""
@@ -184,8 +225,11 @@ class Pop3Source:
             reason = str(error)
         self._connection.close()
         self._share.release()
-        return Deletion(refused=tuple((key, reason) for key in sorted(pending))) if reason \
+        return (
+            Deletion(refused=tuple((key, reason) for key in sorted(pending)))
+            if reason
             else Deletion(confirmed=pending)
+        )
 
     def abort(self) -> None:
         with self._lock:
@@ -201,8 +245,9 @@ class Pop3Source:
 
     @contextmanager
     def _learning(self) -> Iterator[None]:
-        """A server that breaks the protocol, falls silent or closes while several commands are under way is asked one
-        by one from then on; one that closed, until it closes then, too: that was not because of them."""
+        """A server that breaks the protocol, falls silent or closes while several commands are
+        under way is asked one by one from then on; one that closed, until it closes then, too: that
+        was not because of them."""
         pipelined = self._pipelined
         try:
             yield
@@ -237,7 +282,8 @@ class Pop3Source:
         self.entered()
 
     def _listed(self) -> Maildrop:
-        """`_list`, in a way that the server stands: what loses the connection twice is done without."""
+        """`_list`, in a way that the server stands: what loses the connection twice is done
+        without."""
         while True:
             try:
                 with self._learning():
@@ -294,8 +340,8 @@ class Pop3Source:
         return brought_together(sizes, None)
 
     def _list_around(self) -> Maildrop:
-        """Without LIST, whose sizes are hints, or with UIDL for one message at a time, where these as a whole end the
-        connection."""
+        """Without LIST, whose sizes are hints, or with UIDL for one message at a time, where these
+        as a whole end the connection."""
         sizes, uidls = Sizes(self._share.take), Uidls()
         notes: list[str] = []
         self._standing = ""
@@ -306,7 +352,9 @@ class Pop3Source:
             if not listed.ok:
                 raise self._refused(listed, "LIST")
             if left := self._identify(sizes, uidls):
-                notes.append(f"{left} messages are left alone: the server fails when it is asked for their UIDL")
+                notes.append(
+                    f"{left} messages are left alone: the server fails when it is asked for their UIDL"
+                )
         else:
             self._step = b"UIDL"
             self._dialogue.send(b"UIDL")
@@ -314,12 +362,15 @@ class Pop3Source:
             if not identified.ok:
                 raise self._refused(identified, "UIDL")
             sizes.number_only(uidls.numbers)
-            notes.append("the server fails when it is asked for the sizes of messages: they are fetched without")
+            notes.append(
+                "the server fails when it is asked for the sizes of messages: they are fetched without"
+            )
         found = brought_together(sizes, uidls)
         return Maildrop(found.messages, found.numbers, found.keys_stable, (*notes, *found.notes))
 
     def _identify(self, sizes: Sizes, uidls: Uidls) -> int:
-        """UIDL of each; how many were not asked for, as the connection was lost with them before."""
+        """UIDL of each; how many were not asked for, as the connection was lost with them
+        before."""
         numbered = Peekable(sizes.ordered())
         left, last = 0, ""
         at_once = _UIDLS_AT_ONCE if self._pipelined and not self._failed_at else 1
@@ -361,7 +412,8 @@ class Pop3Source:
 
     def _refused(self, reply: Reply, command: str) -> SourceError:
         return self._dialogue.refusal(reply, f"{command} refused") or ProtocolViolation(
-            f"{self._connection.endpoint}: {command} refused: {self._dialogue.quote(reply)}")
+            f"{self._connection.endpoint}: {command} refused: {self._dialogue.quote(reply)}"
+        )
 
     def _note(self, listed: Listed, doubt: str) -> None:
         self._retrieved[listed.key] = doubt
@@ -373,7 +425,11 @@ class Pop3Source:
         if doubt := self._retrieved.get(listed.key):
             return doubt
         sure = self._maildrop.keys_stable and not listed.ambiguous
-        return "" if sure or listed.key in self._retrieved else "its UIDL does not tell it from other messages"
+        return (
+            ""
+            if sure or listed.key in self._retrieved
+            else "its UIDL does not tell it from other messages"
+        )
 
     def _quit(self) -> str:
         """Why the deletes may not have taken place; "": they did."""

@@ -1,4 +1,5 @@
-"""Header blocks alone: TOP (RFC 1939, section 7), many under way at once where the server allows for it."""
+"""Header blocks alone: TOP (RFC 1939, section 7), many under way at once where the server allows
+for it."""
 
 from __future__ import annotations
 
@@ -13,13 +14,14 @@ _AT_ONCE = 200
 _LARGEST = 1 << 20
 
 
-def tops(dialogue: Dialogue, messages: Sequence[Numbered], *,
-         pipelined: bool) -> Iterator[tuple[Listed, bytes | None]]:
-    """The header of each; None for one that is refused or larger than 1 MiB. When the first is refused, the others are
-    not asked for: TOP is optional. To be read to its end."""
+def tops(
+    dialogue: Dialogue, messages: Sequence[Numbered], *, pipelined: bool
+) -> Iterator[tuple[Listed, bytes | None]]:
+    """The header of each; None for one that is refused or larger than 1 MiB. When the first is
+    refused, the others are not asked for: TOP is optional. To be read to its end."""
     start, count = 0, 1
     while start < len(messages):
-        part = messages[start:start + count]
+        part = messages[start : start + count]
         dialogue.send(*[b"TOP %d 0" % number for number, _ in part])
         for _, listed in part:
             header = _header(dialogue)

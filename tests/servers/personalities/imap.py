@@ -1,4 +1,5 @@
-"""An IMAP server that speaks as its personality does (RFC 3501 with UIDPLUS, IDLE, ID where that offers them)."""
+"""An IMAP server that speaks as its personality does (RFC 3501 with UIDPLUS, IDLE, ID where that
+offers them)."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ VALIDITY = 1273502441
 class Imap:
     """Serves `store`. `idling` is set whenever a client waits for news; `tell` is how they come."""
 
-    def __init__(self, personality: Personality, store: Store, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, personality: Personality, store: Store, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.personality, self.store = personality, store
         self.idling = threading.Event()
         self._clients: list[Client] = []
@@ -59,7 +62,7 @@ class Imap:
         verb, _, arguments = rest.partition(b" ")
         while literal := re.search(rb"\{\d+\}$", arguments):
             client.send(b"+ go on\r\n")
-            arguments = arguments[:literal.start()] + client.line()
+            arguments = arguments[: literal.start()] + client.line()
         return tag, verb.upper(), arguments
 
 
@@ -90,7 +93,9 @@ class _Session:
                 return
 
     def end(self, tag: bytes, completion: bytes) -> None:
-        self.client.send(tag + b" " + completion + (b"\n" if "lone-lf" in self.one.quirks else b"\r\n"))
+        self.client.send(
+            tag + b" " + completion + (b"\n" if "lone-lf" in self.one.quirks else b"\r\n")
+        )
 
     def say(self, *lines: bytes) -> None:
         star = b"*  " if "spaced" in self.one.quirks else b"* "
@@ -170,7 +175,11 @@ class _Session:
     def _list(self, _: bytes, verb: bytes = b"LIST") -> bytes:
         delimiter = self.one.delimiter.replace(b"\\", b"\\\\")
         for name, flags in {self.one.inbox: b"\\HasNoChildren", **self.one.folders}.items():
-            shown = name if "unquoted" in self.one.quirks else b'"' + name.replace(b"\\", b"\\\\") + b'"'
+            shown = (
+                name
+                if "unquoted" in self.one.quirks
+                else b'"' + name.replace(b"\\", b"\\\\") + b'"'
+            )
             self.say(verb + b" (" + flags + b') "' + delimiter + b'" ' + shown)
         return b"OK " + verb + b" completed"
 
@@ -191,10 +200,13 @@ class _Session:
         if name not in self.store.folders:
             return b"NO [NONEXISTENT] Unknown Mailbox"
         self.folder, self.name, self.writable = self.store.folders[name], name, verb == b"SELECT"
-        self.say(b"FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)",
-                 b"%d EXISTS" % len(self.folder), b"0 RECENT",
-                 b"OK [UIDVALIDITY %d] UIDs valid" % VALIDITY,
-                 b"OK [UIDNEXT %d] Predicted next UID" % (max(self.folder, default=0) + 1))
+        self.say(
+            b"FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)",
+            b"%d EXISTS" % len(self.folder),
+            b"0 RECENT",
+            b"OK [UIDVALIDITY %d] UIDs valid" % VALIDITY,
+            b"OK [UIDNEXT %d] Predicted next UID" % (max(self.folder, default=0) + 1),
+        )
         if "no-text" in self.one.quirks:
             self.say(b"OK [HIGHESTMODSEQ 1234]")
         return b"OK [READ-WRITE] done" if self.writable else b"OK [READ-ONLY] done"
@@ -217,7 +229,10 @@ class _Session:
         bad = False
         for uid in self._chosen(uids):
             if b"BODY" not in items:
-                self.say(b"%d FETCH (UID %d RFC822.SIZE %d)" % (self._number(uid), uid, len(self.folder[uid])))
+                self.say(
+                    b"%d FETCH (UID %d RFC822.SIZE %d)"
+                    % (self._number(uid), uid, len(self.folder[uid]))
+                )
             elif b"HEADER" in items:
                 self._literal(uid, items, self.folder[uid].partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
             elif uid in self.store.poisoned:
@@ -241,18 +256,23 @@ class _Session:
         part = _PART.search(items)
         name = b"BODY[]"
         if part:
-            text, name = text[int(part[1]):int(part[1]) + int(part[2])], b"BODY[]<%s>" % part[1]
+            text, name = text[int(part[1]) : int(part[1]) + int(part[2])], b"BODY[]<%s>" % part[1]
         elif b"HEADER" in items:
             name = b"BODY[HEADER]"
-        self.say(b"%d FETCH (UID %d %s {%d}\r\n%s)" % (self._number(uid), uid, name, len(text), text))
+        self.say(
+            b"%d FETCH (UID %d %s {%d}\r\n%s)" % (self._number(uid), uid, name, len(text), text)
+        )
 
     def _number(self, uid: int) -> int:
         return sorted(self.folder).index(uid) + 1
 
     def _uid_search(self, arguments: bytes) -> bytes:
         wanted = arguments.upper()
-        found: Iterator[int] = (uid for uid in sorted(self.folder)
-                                if b"DELETED" not in wanted or (self.name, uid) in self.store.deleted)
+        found: Iterator[int] = (
+            uid
+            for uid in sorted(self.folder)
+            if b"DELETED" not in wanted or (self.name, uid) in self.store.deleted
+        )
         if match := re.search(rb"UID ([\d:,*]+)", wanted):
             within = set(self._chosen(match[1]))
             found = (uid for uid in list(found) if uid in within)
@@ -277,7 +297,9 @@ class _Session:
         return self._expunged(lambda uid: True)
 
     def _expunged(self, asked: Callable[[int], bool]) -> bytes:
-        for uid in [uid for uid in self.folder if (self.name, uid) in self.store.deleted and asked(uid)]:
+        for uid in [
+            uid for uid in self.folder if (self.name, uid) in self.store.deleted and asked(uid)
+        ]:
             self.say(b"%d EXPUNGE" % self._number(uid))
             del self.folder[uid]
             self.store.deleted.discard((self.name, uid))

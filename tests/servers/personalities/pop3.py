@@ -51,7 +51,11 @@ class _Session:
             self.client.send(handler(argument) if handler else b"-ERR unknown command\r\n")
 
     def _capa(self, _: str) -> bytes:
-        return b"-ERR unknown command\r\n" if self.one.capabilities is None else multiline(*self.one.capabilities)
+        return (
+            b"-ERR unknown command\r\n"
+            if self.one.capabilities is None
+            else multiline(*self.one.capabilities)
+        )
 
     def _ok(self, _: str) -> bytes:
         return b"+OK\r\n"
@@ -76,7 +80,12 @@ class _Session:
     def _list(self, _: str) -> bytes:
         if self.store.throttled and self.one.throttled_at == "LIST":
             return self.one.throttled + b"\r\n"
-        return multiline(*[b"%d %d" % (number, len(self.store.inbox[uid])) for number, uid in self.numbers.items()])
+        return multiline(
+            *[
+                b"%d %d" % (number, len(self.store.inbox[uid]))
+                for number, uid in self.numbers.items()
+            ]
+        )
 
     def _uidl(self, _: str) -> bytes:
         return multiline(*[b"%d U%d" % (number, uid) for number, uid in self.numbers.items()])
@@ -93,7 +102,9 @@ class _Session:
         return b"+OK\r\n" + stuff(self.store.inbox[uid])
 
     def _top(self, argument: str) -> bytes:
-        head = self.store.inbox[self.numbers[int(argument.partition(" ")[0])]].partition(b"\r\n\r\n")[0]
+        head = self.store.inbox[self.numbers[int(argument.partition(" ")[0])]].partition(
+            b"\r\n\r\n"
+        )[0]
         return b"+OK\r\n" + stuff(head + b"\r\n\r\n")
 
     def _dele(self, argument: str) -> bytes:

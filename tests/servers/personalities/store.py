@@ -1,4 +1,5 @@
-"""A mailbox that outlives its connections, what goes wrong with it, and what a personality consists of."""
+"""A mailbox that outlives its connections, what goes wrong with it, and what a personality consists
+of."""
 
 from __future__ import annotations
 
@@ -7,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Poison = Literal["no", "bad", "bye", "close", "missing", "nil"]
-"""What comes for a message that the server cannot deliver: a refusal of the whole command after the other messages,
-a goodbye, a closed connection, nothing with an OK, or NIL."""
+"""What comes for a message that the server cannot deliver: a refusal of the whole command after the
+other messages, a goodbye, a closed connection, nothing with an OK, or NIL."""
 
 
 @dataclass
 class Store:
-    """`folders`: messages by UID, by the folder's name as the server writes it. `seen`: what was marked as read."""
+    """`folders`: messages by UID, by the folder's name as the server writes it. `seen`: what was
+    marked as read."""
 
     folders: dict[str, dict[int, bytes]]
     password: str = "app-pa$$word"
@@ -37,7 +39,8 @@ class Store:
 
 @dataclass(frozen=True)
 class Pop3:
-    """`capabilities` None: there is no CAPA. `delete_at_once`: RETR marks it, as Gmail's settings may have it."""
+    """`capabilities` None: there is no CAPA. `delete_at_once`: RETR marks it, as Gmail's settings
+    may have it."""
 
     greeting: bytes
     wrong: bytes
@@ -50,8 +53,9 @@ class Pop3:
 
 @dataclass(frozen=True)
 class Personality:
-    """`before`, `after`: capabilities before and after the login; `tells`: how the latter are told. `folders`: flags by
-    name besides INBOX. `wrong`, `throttled`: text behind the tag, status first. `sources`: by what they show."""
+    """`before`, `after`: capabilities before and after the login; `tells`: how the latter are told.
+    `folders`: flags by name besides INBOX. `wrong`, `throttled`: text behind the tag, status first.
+    `sources`: by what they show."""
 
     name: str
     title: str
@@ -72,9 +76,10 @@ class Personality:
     goodbye: bytes = b"* BYE logging out"
     logged_in: bytes = b"OK done"
     quirks: frozenset[str] = frozenset()
-    """needs-id: EXAMINE is refused until ID came; no-sasl-ir: an initial response is BAD although it is offered;
-    login-only, sasl-only: one way of logging in works; spaced: two spaces behind the star; unquoted: LIST does not
-    quote; lone-lf: tagged lines end with a lone LF; no-text: a code stands without a text; lower: lower case."""
+    """needs-id: EXAMINE is refused until ID came; no-sasl-ir: an initial response is BAD although
+    it is offered; login-only, sasl-only: one way of logging in works; spaced: two spaces behind the
+    star; unquoted: LIST does not quote; lone-lf: tagged lines end with a lone LF; no-text: a code
+    stands without a text; lower: lower case."""
     starttls: bool = False
     pop3: Pop3 | None = None
 

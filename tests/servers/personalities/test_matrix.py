@@ -1,4 +1,5 @@
-"""Every server of the field, in every mode: collecting, a refused password, throttling, a lost connection, push."""
+"""Every server of the field, in every mode: collecting, a refused password, throttling, a lost
+connection, push."""
 
 from __future__ import annotations
 
@@ -20,17 +21,31 @@ from reconciler.model.secret import Secret
 from reconciler.sources.imap import idle, open_imap
 from reconciler.sources.pop3 import open_pop3
 from reconciler.wire.limits import Limits
-from tests.collect.world import Fate, Helm, Mailboxes, MemoryDestination, MemoryLedger, everything_to
+from tests.collect.world import (
+    Fate,
+    Helm,
+    Mailboxes,
+    MemoryDestination,
+    MemoryLedger,
+    everything_to,
+)
 from tests.servers.personalities.imap import Imap
 from tests.servers.personalities.known import PERSONALITIES
 from tests.servers.personalities.pop3 import Pop3Server
 from tests.servers.personalities.store import Personality, Store
 from tests.servers.scripted import Authority
 
-TEXTS = tuple(b"From: a@b.example\r\nSubject: %d\r\n\r\nbody of %d\r\n.\r\n" % (number, number)
-              for number in range(1, 6))
+TEXTS = tuple(
+    b"From: a@b.example\r\nSubject: %d\r\n\r\nbody of %d\r\n.\r\n" % (number, number)
+    for number in range(1, 6)
+)
 WANTED = sorted(text.replace(b"\r\n", b"\n") for text in TEXTS)
-BOTH = [(one, protocol) for one in PERSONALITIES for protocol in ("imap", "pop3") if protocol == "imap" or one.pop3]
+BOTH = [
+    (one, protocol)
+    for one in PERSONALITIES
+    for protocol in ("imap", "pop3")
+    if protocol == "imap" or one.pop3
+]
 IDS = [f"{one.name}-{protocol}" for one, protocol in BOTH]
 MODES = ("all-delete", "new-delete", "new-keep")
 
@@ -48,29 +63,50 @@ def tls(authority: Authority) -> ssl.SSLContext:
 class Account:
     """A collector's account at such a server, and what it has collected."""
 
-    def __init__(self, one: Personality, protocol: str, store: Store, server: Imap | Pop3Server, ca_file: str) -> None:
+    def __init__(
+        self, one: Personality, protocol: str, store: Store, server: Imap | Pop3Server, ca_file: str
+    ) -> None:
         self.one, self.protocol, self.store, self.server = one, protocol, store, server
         self.mailboxes, self.ledger = Mailboxes(), MemoryLedger()
         self.ca_file = ca_file
 
     def spec(self, **declared: Any) -> SourceSpec:
         tls = "starttls" if self.protocol == "imap" and self.one.starttls else "implicit"
-        return SourceSpec.model_validate({
-            "protocol": self.protocol, "host": self.server.server.host, "port": self.server.server.port, "tls": tls,
-            "caFile": self.ca_file, "username": "user", "password": {"env": "P"}, **declared})
+        return SourceSpec.model_validate(
+            {
+                "protocol": self.protocol,
+                "host": self.server.server.host,
+                "port": self.server.server.port,
+                "tls": tls,
+                "caFile": self.ca_file,
+                "username": "user",
+                "password": {"env": "P"},
+                **declared,
+            }
+        )
 
     def source(self, password: str = "", **declared: Any) -> Source:
         opened = open_imap if self.protocol == "imap" else open_pop3
         return opened(self.spec(**declared), Secret(password or self.store.password), Limits())
 
     def session(self, mode: str, password: str = "", **declared: Any) -> SessionReport:
-        task = Task("sales", mode, 100, 1 << 20, everything_to("a@here"))  # type: ignore[arg-type]  # one of MODES
+        # one of MODES
+        task = Task("sales", mode, 100, 1 << 20, everything_to("a@here"))  # type: ignore[arg-type]
         source = self.source(password, **declared)
         fate = Fate()
         self.ledger.fate = fate
-        report = Session(task, source, MemoryDestination(self.mailboxes, fate), self.ledger, Helm(),
-                         lambda: datetime(2026, 1, 1, tzinfo=UTC)).run()
-        assert report.listed == report.collected + report.skipped + report.parked + report.failed + report.left
+        report = Session(
+            task,
+            source,
+            MemoryDestination(self.mailboxes, fate),
+            self.ledger,
+            Helm(),
+            lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        ).run()
+        assert (
+            report.listed
+            == report.collected + report.skipped + report.parked + report.failed + report.left
+        )
         return report
 
     @property
@@ -79,7 +115,9 @@ class Account:
 
 
 @contextmanager
-def account(one: Personality, protocol: str, tls: ssl.SSLContext, ca_file: str) -> Iterator[Account]:
+def account(
+    one: Personality, protocol: str, tls: ssl.SSLContext, ca_file: str
+) -> Iterator[Account]:
     store = Store.of(*TEXTS, inbox=one.inbox.decode())
     for name in one.folders:
         store.folders[name.decode()] = {7: b"Subject: in a folder\r\n\r\nhello\r\n"}
@@ -94,8 +132,9 @@ def account(one: Personality, protocol: str, tls: ssl.SSLContext, ca_file: str) 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("one", "protocol"), BOTH, ids=IDS)
-def test_everything_is_collected_once(one: Personality, protocol: str, mode: str, tls: ssl.SSLContext,
-                                      authority: Authority) -> None:
+def test_everything_is_collected_once(
+    one: Personality, protocol: str, mode: str, tls: ssl.SSLContext, authority: Authority
+) -> None:
     with account(one, protocol, tls, authority.ca_file) as found:
         report = found.session(mode)
         assert report.error is None
@@ -108,19 +147,26 @@ def test_everything_is_collected_once(one: Personality, protocol: str, mode: str
         assert found.collected == WANTED
 
 
-@pytest.mark.parametrize("one", [one for one in PERSONALITIES if one.folders], ids=lambda one: str(one.name))
-def test_folders_are_found_and_special_ones_left_out(one: Personality, tls: ssl.SSLContext,
-                                                     authority: Authority) -> None:
+@pytest.mark.parametrize(
+    "one", [one for one in PERSONALITIES if one.folders], ids=lambda one: str(one.name)
+)
+def test_folders_are_found_and_special_ones_left_out(
+    one: Personality, tls: ssl.SSLContext, authority: Authority
+) -> None:
     with account(one, "imap", tls, authority.ca_file) as found:
         report = found.session("new-keep", folders=["INBOX", "Lists/*", "*"])
         assert report.error is None
-        special = sum(b"\\Trash" in flags or b"\\Junk" in flags or b"\\All" in flags for flags in one.folders.values())
+        special = sum(
+            b"\\Trash" in flags or b"\\Junk" in flags or b"\\All" in flags
+            for flags in one.folders.values()
+        )
         assert report.collected == len(TEXTS) + len(one.folders) - special
 
 
 @pytest.mark.parametrize(("one", "protocol"), BOTH, ids=IDS)
-def test_a_refused_password_is_told_with_what_to_do(one: Personality, protocol: str, tls: ssl.SSLContext,
-                                                    authority: Authority) -> None:
+def test_a_refused_password_is_told_with_what_to_do(
+    one: Personality, protocol: str, tls: ssl.SSLContext, authority: Authority
+) -> None:
     with account(one, protocol, tls, authority.ca_file) as found:
         report = found.session("new-keep", "wrong")
         assert report.error is not None
@@ -130,11 +176,19 @@ def test_a_refused_password_is_told_with_what_to_do(one: Personality, protocol: 
 
 
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
-@pytest.mark.parametrize(("one", "provider", "advice"), [
-    ("gmail", "gmail", "https://myaccount.google.com/apppasswords"), ("microsoft365", "microsoft365", "source.oauth2"),
-    ("qq", "qq", "授权码"), ("rambler", "rambler", "help.rambler.ru"), ("gmx", "gmx", "hilfe.gmx.net")])
-def test_the_provider_that_the_manifest_names_has_the_advice(one: str, provider: str, advice: str, protocol: str,
-                                                            tls: ssl.SSLContext, authority: Authority) -> None:
+@pytest.mark.parametrize(
+    ("one", "provider", "advice"),
+    [
+        ("gmail", "gmail", "https://myaccount.google.com/apppasswords"),
+        ("microsoft365", "microsoft365", "source.oauth2"),
+        ("qq", "qq", "授权码"),
+        ("rambler", "rambler", "help.rambler.ru"),
+        ("gmx", "gmx", "hilfe.gmx.net"),
+    ],
+)
+def test_the_provider_that_the_manifest_names_has_the_advice(
+    one: str, provider: str, advice: str, protocol: str, tls: ssl.SSLContext, authority: Authority
+) -> None:
     personality = next(known for known in PERSONALITIES if known.name == one)
     with account(personality, protocol, tls, authority.ca_file) as found:
         error = found.session("new-keep", "wrong", provider=provider).error
@@ -144,8 +198,9 @@ def test_the_provider_that_the_manifest_names_has_the_advice(one: str, provider:
 
 
 @pytest.mark.parametrize(("one", "protocol"), BOTH, ids=IDS)
-def test_throttling_is_no_refused_password(one: Personality, protocol: str, tls: ssl.SSLContext,
-                                           authority: Authority) -> None:
+def test_throttling_is_no_refused_password(
+    one: Personality, protocol: str, tls: ssl.SSLContext, authority: Authority
+) -> None:
     with account(one, protocol, tls, authority.ca_file) as found:
         found.store.throttled = True
         report = found.session("new-delete")
@@ -160,8 +215,9 @@ def test_throttling_is_no_refused_password(one: Personality, protocol: str, tls:
 
 @pytest.mark.parametrize("mode", ["all-delete", "new-keep"])
 @pytest.mark.parametrize(("one", "protocol"), BOTH, ids=IDS)
-def test_a_lost_connection_loses_and_doubles_nothing(one: Personality, protocol: str, mode: str, tls: ssl.SSLContext,
-                                                     authority: Authority) -> None:
+def test_a_lost_connection_loses_and_doubles_nothing(
+    one: Personality, protocol: str, mode: str, tls: ssl.SSLContext, authority: Authority
+) -> None:
     with account(one, protocol, tls, authority.ca_file) as found:
         found.store.drop_after = 2
         found.session(mode)
@@ -169,7 +225,9 @@ def test_a_lost_connection_loses_and_doubles_nothing(one: Personality, protocol:
         assert found.collected == WANTED
 
 
-@pytest.mark.parametrize("one", [one for one in PERSONALITIES if one.idles], ids=lambda one: str(one.name))
+@pytest.mark.parametrize(
+    "one", [one for one in PERSONALITIES if one.idles], ids=lambda one: str(one.name)
+)
 def test_new_mail_is_told(one: Personality, tls: ssl.SSLContext, authority: Authority) -> None:
     with account(one, "imap", tls, authority.ca_file) as found:
         push = idle.open_push(found.spec(), Secret(found.store.password), Limits())
@@ -190,14 +248,24 @@ def test_each_fact_has_its_source() -> None:
     for one in PERSONALITIES:
         assert one.sources
         assert all(source.startswith("https://") for source in one.sources.values())
-        assert one.quirks <= {"needs-id", "no-sasl-ir", "login-only", "sasl-only", "spaced", "unquoted", "lone-lf",
-                              "no-text", "lower"}
+        assert one.quirks <= {
+            "needs-id",
+            "no-sasl-ir",
+            "login-only",
+            "sasl-only",
+            "spaced",
+            "unquoted",
+            "lone-lf",
+            "no-text",
+            "lower",
+        }
     assert Path(__file__).with_name("known.py").exists()
 
 
 @pytest.mark.parametrize(("one", "protocol"), BOTH, ids=IDS)
-def test_a_poison_message_is_only_one_message(one: Personality, protocol: str, tls: ssl.SSLContext,
-                                              authority: Authority) -> None:
+def test_a_poison_message_is_only_one_message(
+    one: Personality, protocol: str, tls: ssl.SSLContext, authority: Authority
+) -> None:
     with account(one, protocol, tls, authority.ca_file) as found:
         found.store.poisoned = {3}
         for _ in range(2):
