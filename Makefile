@@ -55,17 +55,17 @@ check:
 	$(BIN)/ruff format --check
 	$(BIN)/mypy -p reconciler -p tests -p demo -p bench
 	$(BIN)/lint-imports
-	@$(BIN)/python -c 'from reconciler.manifests.schema import generated; print(generated(), end="")' \
+	@$(BIN)/python -c 'from reconciler.manifests.schema_export.json_schema import generated; print(generated(), end="")' \
 	  | diff -u $(SCHEMA) - || { echo '$(SCHEMA) is out of date: make fix' >&2; exit 1; }
-	@$(BIN)/python -c 'from tests.providers.page import rendered; print(rendered(), end="")' \
+	@$(BIN)/python -c 'from tests.replies.page import rendered; print(rendered(), end="")' \
 	  | diff -u docs/providers.md - || { echo 'docs/providers.md is out of date: make fix' >&2; exit 1; }
 
 fix:
 	@scripts/bootstrap check
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/python -m reconciler.manifests.schema
-	$(BIN)/python -m tests.providers.page
+	$(BIN)/python -m reconciler.manifests.schema_export.json_schema
+	$(BIN)/python -m tests.replies.page
 
 lock:
 	@scripts/bootstrap check

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from demo.scene import Scene
-from reconciler.cli.listing import table
-from reconciler.cli.reach import reach
-from reconciler.cli.text import escape
+from reconciler.cli.collector_list import table
+from reconciler.cli.connect import reach
+from reconciler.cli.readable_text import escape
 from reconciler.model.settings import Settings
 from reconciler.model.status import ShownCollector
 

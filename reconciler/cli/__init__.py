@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.text import plain_terminal
+from reconciler.cli.readable_text import plain_terminal
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -97,7 +97,7 @@ class Verbs(click.Group):
     def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"reconciler.cli.{cmd_name}").command
+        command: click.Command = import_module(f"reconciler.cli.verbs.{cmd_name}").command
         return command
 
     def resolve_command(
@@ -196,7 +196,7 @@ def _let_go_of_what_cannot_be_written() -> None:
 
 
 def _suggested(word: str) -> str:
-    from reconciler.cli.names import suggestion  # noqa: PLC0415  # a right word needs no difflib
+    from reconciler.cli.unknown_names import suggestion  # noqa: PLC0415  # a right word needs no difflib
     from reconciler.manifests.diagnostics import nearest  # noqa: PLC0415
 
     meant = _MEANT.get(nearest(word, [*_MEANT, *VERBS]) or "")

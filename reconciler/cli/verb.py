@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from reconciler.cli.options import CommonOption
-from reconciler.cli.text import escape, tell
+from reconciler.cli.common_options import CommonOption
+from reconciler.cli.readable_text import escape, tell
 from reconciler.model.errors import CollectorError
 
 INTERRUPTED = 130

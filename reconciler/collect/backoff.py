@@ -8,7 +8,7 @@
 | AccountNotReady, SourceUnsuitable, TlsRefused, PolicyRefused | the interval, 10 min at least | doubled | 6 h |
 | everything else: network, protocol, destination, disk, ledger | 1 min or the interval, whichever is less | doubled | 15 min or the interval, whichever is more |
 
-Where nobody is let in by a host, whatever it is that keeps them out, that is the host's: its collectors wait for one that tries (`control.doors`).
+Where nobody is let in by a host, whatever it is that keeps them out, that is the host's: its collectors wait for one that tries (`control.host_health`).
 
 Up to a fifth is added by chance, so that collectors that failed together do not return together.
 """  # noqa: E501  # a table

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.collect.known import each
+from reconciler.collect.ledger_lookup import each
 from reconciler.collect.suspects import is_suspect
 from reconciler.model.messages import Folder, Listed, Listing
 from reconciler.model.outcomes import Entry, MessageState, Orphan

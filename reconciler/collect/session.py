@@ -24,9 +24,11 @@ from typing import Generic, Literal, Protocol, TypeVar
 from msgspec import Struct
 
 from reconciler.collect import suspects as blame
-from reconciler.collect.commits import Commits, Committed, Pending
-from reconciler.collect.incoming import Incoming
-from reconciler.collect.reidentify import Known, Reidentification, look_up
+from reconciler.collect.batch_commit import Commits, Committed, Pending
+from reconciler.collect.content_identity import ByContent
+from reconciler.collect.incoming_message import Incoming
+from reconciler.collect.message_spool import spool
+from reconciler.collect.reidentification import Known, Reidentification, look_up
 from reconciler.collect.selection import (
     COLLECTED_BEFORE,
     VANISHED,
@@ -35,10 +37,8 @@ from reconciler.collect.selection import (
     rounds,
     select,
 )
-from reconciler.collect.spool import spool
-from reconciler.collect.standing import settled, standing, take_over, unchanged
-from reconciler.collect.tally import Tally
-from reconciler.collect.unkeyed import ByContent
+from reconciler.collect.session_counters import Tally
+from reconciler.collect.unchanged_check import settled, standing, take_over, unchanged
 from reconciler.model.errors import (
     CollectorError,
     ConnectionFailed,
@@ -66,7 +66,7 @@ from reconciler.model.messages import (
     Vanished,
 )
 from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, Record, SessionReport
-from reconciler.model.routing import Routing
+from reconciler.model.routing_answer import Routing
 
 PUT_OFF = 3
 """So many messages in a row, for as many mailboxes, put off for every recipient: the destination

@@ -1,6 +1,6 @@
 """Who may begin a session now: so many at once in all, so many with one host, and so many logins a
 minute there (hazards R1, R4). And who must wait because a host, or a destination, is not there
-(`control.doors`).
+(`control.host_health`).
 
 A session that waits here is an entry in a queue: it holds no thread and no connection. A host whose
 next session must wait has one timer, however many sessions wait for it.
@@ -24,8 +24,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from reconciler.control.doors import EVERY, Cause, Door, Place, answered, turned_away
-from reconciler.control.limits import HostLimits, LimitsOf
+from reconciler.control.host_health import EVERY, Cause, Door, Place, answered, turned_away
+from reconciler.control.host_limits import HostLimits, LimitsOf
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 

@@ -9,22 +9,22 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from reconciler.control.board import Board
 from reconciler.control.clock import Clock
-from reconciler.control.complaints import Complaints
-from reconciler.control.loops import Loops
-from reconciler.control.observe import Directory, Look
-from reconciler.control.recorder import Decision, Recorder
-from reconciler.control.threads import Threads
+from reconciler.control.decision_recorder import Decision, Recorder
+from reconciler.control.manifest_log import Complaints
+from reconciler.control.observation import Directory, Look
+from reconciler.control.running_set import Loops
+from reconciler.control.status_board import Board
+from reconciler.control.thread_pools import Threads
 from reconciler.log import log
-from reconciler.manifests.defects import place_of
+from reconciler.manifests.defect_text import place_of
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.errors import LedgerUnavailable, NoThread
 from reconciler.model.history import History, Retry
 from reconciler.model.interfaces import Registry
-from reconciler.planning.declared import Declaration, Key
-from reconciler.planning.desired import Desired
-from reconciler.planning.plan import Plan, Replace, Start, Step, plan, plan_some
+from reconciler.planning.desired_state import Desired
+from reconciler.planning.observed_manifests import Declaration, Key
+from reconciler.planning.plan_actions import Plan, Replace, Start, Step, plan, plan_some
 
 RELIST = 30.0
 """Seconds between looks when nothing woke the controller."""

@@ -14,22 +14,22 @@ from pathlib import Path
 from msgspec import Struct
 
 from reconciler.control.admission import Admission
-from reconciler.control.board import Board
-from reconciler.control.checks import Check, Checks
+from reconciler.control.check_requests import Check, Checks
 from reconciler.control.clock import Clock
+from reconciler.control.contained_defects import Defects
+from reconciler.control.control_service import Control
 from reconciler.control.controller import Controller
-from reconciler.control.defects import Defects
-from reconciler.control.leaving import SETTLE
-from reconciler.control.limits import LimitsOf, preset
+from reconciler.control.host_limits import LimitsOf, preset
 from reconciler.control.loop import OpenPush
-from reconciler.control.loops import Loops
-from reconciler.control.observe import Directory
-from reconciler.control.service import Control
-from reconciler.control.sessions import Decide, RunSession, SessionPool, Stamp, unstamped
-from reconciler.control.supervision import Supervisor
+from reconciler.control.observation import Directory
+from reconciler.control.removal_grace import SETTLE
+from reconciler.control.running_set import Loops
+from reconciler.control.service_manager import Supervisor
+from reconciler.control.session_pool import Decide, RunSession, SessionPool, Stamp, unstamped
+from reconciler.control.status_board import Board
 from reconciler.control.watcher import Watcher
 from reconciler.log import log
-from reconciler.manifests.walking import DirectoryVanished, list_files
+from reconciler.manifests.directory_walk import DirectoryVanished, list_files
 from reconciler.model.interfaces import Registry
 
 GRACE = 3.0

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.manifests.files import read
+from reconciler.manifests.manifest_files import read
 
 _STAT = 40
 """Octets of stat data at the head of an entry."""

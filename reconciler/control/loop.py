@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from reconciler.collect.backoff import forbids, remaining
 from reconciler.collect.cadence import next_start
 from reconciler.control.admission import Admission, Ticket
-from reconciler.control.bell import Bell
 from reconciler.control.clock import Clock
-from reconciler.control.defects import INTERNAL_ERROR, Defects
-from reconciler.control.doors import NOT_THERE, WAITING, Place, place_of
-from reconciler.control.sessions import (
+from reconciler.control.contained_defects import INTERNAL_ERROR, Defects
+from reconciler.control.host_health import NOT_THERE, WAITING, Place, place_of
+from reconciler.control.loop_state import LoopState, Observer, Version
+from reconciler.control.push_listener import Bell
+from reconciler.control.session_pool import (
     Finished,
     Relay,
     SessionControl,
@@ -28,8 +29,6 @@ from reconciler.control.sessions import (
     is_lifted,
     unstamped,
 )
-from reconciler.control.state import LoopState, Observer, Version
-from reconciler.manifests.spec import seconds
 from reconciler.model.errors import (
     AuthenticationFailed,
     CollectorError,
@@ -38,9 +37,10 @@ from reconciler.model.errors import (
 )
 from reconciler.model.history import Retry
 from reconciler.model.interfaces import Push, PushFactory
-from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
-from reconciler.planning.desired import DesiredCollector
+from reconciler.model.spec import seconds
+from reconciler.model.timestamps import timestamp
+from reconciler.planning.desired_state import DesiredCollector
 
 PAUSE, LONGEST_PAUSE = 0.5, 2.0
 """Seconds between the beginnings of two sessions that mail calls for: the first, twice that for

@@ -19,10 +19,10 @@ from pathlib import Path
 from watchfiles import Change, awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
-from reconciler.control.threads import Threads
-from reconciler.control.ways import way
+from reconciler.control.thread_pools import Threads
+from reconciler.control.watched_paths import way
 from reconciler.log import log
-from reconciler.manifests.walking import DirectoryVanished, walk
+from reconciler.manifests.directory_walk import DirectoryVanished, walk
 from reconciler.model.errors import NoThread
 
 DEBOUNCE = 200

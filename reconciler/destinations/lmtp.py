@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reconciler.destinations.transfer.destination import MailSystem
-from reconciler.destinations.transfer.dialogue import LIMITS, LMTP, Dialogue
-from reconciler.manifests.spec import LmtpSpec
+from reconciler.destinations.transfer.mail_system import MailSystem
+from reconciler.destinations.transfer.transfer_dialogue import LIMITS, LMTP, Dialogue
+from reconciler.model.spec import LmtpSpec
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.limits import Limits
 
 
 def lmtp_endpoint(spec: LmtpSpec) -> Endpoint:

@@ -7,17 +7,17 @@ import base64
 
 from msgspec import Struct
 
-from reconciler.destinations.transfer.destination import MailSystem
-from reconciler.destinations.transfer.dialogue import LIMITS, SMTP, Dialogue
-from reconciler.destinations.transfer.reply import Reply
-from reconciler.manifests.domains import is_loopback
-from reconciler.manifests.spec import SmtpSpec
+from reconciler.destinations.transfer.mail_system import MailSystem
+from reconciler.destinations.transfer.transfer_dialogue import LIMITS, SMTP, Dialogue
+from reconciler.destinations.transfer.transfer_reply import Reply
+from reconciler.model.domains import is_loopback
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.interfaces import SecretReader
 from reconciler.model.secret import Secret
+from reconciler.model.spec import SmtpSpec
 from reconciler.wire import sasl
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.limits import Limits
 
 _LOGGED_IN = 235
 _NOT_UNDERSTOOD = (500, 501)

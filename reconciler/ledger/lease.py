@@ -1,6 +1,6 @@
 """The lease: who took the ledger last may write to it (hazard R6).
 
-The lock on the state directory keeps a second process out (`control.ownership`), where the file
+The lock on the state directory keeps a second process out (`control.state_ownership`), where the file
 system honours locks. Some that several machines share do not. Then this ends the first one's
 sessions before they record or delete anything.
 """
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from reconciler.ledger.dialects import upsert
-from reconciler.ledger.schema import leases
-from reconciler.ledger.store import Store
+from reconciler.ledger.database_dialects import upsert
+from reconciler.ledger.tables import leases
+from reconciler.ledger.transactions import Store
 from reconciler.model.errors import LeaseLost
 
 _ALL = "collectors"

@@ -51,7 +51,7 @@ START = Position(1, 1)
 
 
 class Diagnostic(Struct, frozen=True):
-    """One thing that is wrong. `rule` is one of `manifests.catalogue`; `path` is empty where the
+    """One thing that is wrong. `rule` is one of `manifests.checks.rule_catalogue`; `path` is empty where the
     YAML is wrong."""
 
     file: str

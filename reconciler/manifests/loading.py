@@ -1,5 +1,5 @@
 """A file's bytes to manifests: YAML, then the schema, then the model, then the rules of
-`manifests.rules`."""
+`manifests.checks.field_rules`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.manifests import conforming, document, files, named, rules
-from reconciler.manifests.defects import place_of
+from reconciler.manifests import manifest_files
+from reconciler.manifests import manifest_summary as named
+from reconciler.manifests.checks import field_rules, model_check
+from reconciler.manifests.checks.field_values import Fields
+from reconciler.manifests.defect_text import place_of
 from reconciler.manifests.diagnostics import (
     START,
     Diagnostic,
@@ -22,14 +25,14 @@ from reconciler.manifests.diagnostics import (
     escaped,
     in_order,
 )
-from reconciler.manifests.fields import Fields
-from reconciler.manifests.named import Named, OfNamed
-from reconciler.manifests.nodes import Document, Unusable
-from reconciler.manifests.reading import Reading, reading
-from reconciler.manifests.spec import Declared, Manifest
-from reconciler.manifests.templates import Template, Templates, misplaced
-from reconciler.manifests.walking import Oddities
-from reconciler.model.policy import allowed
+from reconciler.manifests.directory_walk import Oddities
+from reconciler.manifests.manifest_summary import Named, OfNamed
+from reconciler.manifests.templates.template_index import Template, Templates, misplaced
+from reconciler.manifests.templates.template_reading import Reading, reading
+from reconciler.manifests.yaml import document_reader
+from reconciler.manifests.yaml.document_nodes import Document, Unusable
+from reconciler.model.manifest_policy import allowed
+from reconciler.model.spec import Declared, Manifest
 
 MOST_ERRORS = 1_000
 """Of one file: of the manifests below them it is only told whether they are valid."""
@@ -99,7 +102,7 @@ def parse(
 
 
 def _parse(data: bytes, file: str, templates: Templates, allow_inline_secrets: bool) -> ParsedFile:
-    documents, unusable = document.read(data)
+    documents, unusable = document_reader.read(data)
     parsed: list[_Parsed] = []
     diagnostics: list[Diagnostic] = []
     for found in documents:
@@ -154,8 +157,8 @@ def load(
     oddities = oddities or Oddities.beside(path)
     try:
         oddities.require_allowed(path)
-        data = files.read(path)
-    except files.Unreadable as error:
+        data = manifest_files.read(path)
+    except manifest_files.Unreadable as error:
         return unreadable(path, error)
     parsed = parse(data, str(path), templates, allow_inline_secrets=allow_inline_secrets)
     return unquoted(parsed) if oddities.is_abroad(path) else parsed
@@ -194,9 +197,9 @@ def load_together(
     ]
 
 
-def unreadable(path: Path, error: files.Unreadable) -> ParsedFile:
+def unreadable(path: Path, error: manifest_files.Unreadable) -> ParsedFile:
     """What is known of a file that could not be read."""
-    return _nothing(files.displayed(path), error.rule, str(error))
+    return _nothing(manifest_files.displayed(path), error.rule, str(error))
 
 
 def defective(file: str, defect: Exception) -> ParsedFile:
@@ -262,13 +265,17 @@ class _Parsed(Struct, frozen=True):
         explain: bool,
     ) -> _Parsed:
         read = reading(found, file, templates)
-        manifest, refused = conforming.judge(read.document, read.model, read.value, explain=explain)
+        manifest, refused = model_check.judge(
+            read.document, read.model, read.value, explain=explain
+        )
         fields = Fields(
-            read.document, {one.path for one in (*refused, *conforming.doubtful(found))}
+            read.document, {one.path for one in (*refused, *model_check.doubtful(found))}
         )
         findings = [
             *refused,
-            *rules.check(fields, allow_inline_secrets=allow_inline_secrets, partial=read.partial),
+            *field_rules.check(
+                fields, allow_inline_secrets=allow_inline_secrets, partial=read.partial
+            ),
             *_disallowed(fields, file),
         ]
         if fields.text("kind") == "Template":
@@ -300,9 +307,9 @@ class _Parsed(Struct, frozen=True):
 def _disallowed(fields: Fields, file: str) -> Iterator[Finding]:
     if allowed().file:
         # its models are slow to make, and few have a policy
-        from reconciler.manifests import policy  # noqa: PLC0415
+        from reconciler.manifests import policy_file  # noqa: PLC0415
 
-        yield from policy.check(fields, str(Path(file).absolute().parent))
+        yield from policy_file.check(fields, str(Path(file).absolute().parent))
 
 
 def _loaded(called: Named | None, valid: Declared | None, read: Reading) -> Loaded | None:

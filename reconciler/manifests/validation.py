@@ -10,13 +10,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from reconciler.manifests.check_cache import place
+from reconciler.manifests.checks.cross_file_checks import check_together
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
-from reconciler.manifests.files import LARGEST, displayed
-from reconciler.manifests.judgements import place
-from reconciler.manifests.judging import judge
-from reconciler.manifests.together import check_together
-from reconciler.manifests.walking import DirectoryVanished, Oddities, walk
-from reconciler.model.policy import allowed, require_apart
+from reconciler.manifests.directory_walk import DirectoryVanished, Oddities, walk
+from reconciler.manifests.manifest_files import LARGEST, displayed
+from reconciler.manifests.parallel_check import judge
+from reconciler.model.manifest_policy import allowed, require_apart
 
 DEFAULT = Path("collectors.d")
 STANDARD_INPUT = Path("-")

@@ -50,7 +50,7 @@ class SourceError(CollectorError):
     """The remote server, or the way to it, failed.
 
     `retry_after`: seconds that the server asked us to wait. `advice`: what a person can do about
-    it, in one or two sentences, where that is known (`providers.refusals`); the message contains
+    it, in one or two sentences, where that is known (`replies.refusals`); the message contains
     it. `of_address`: it is about the host, or the address that asks, not about an account: said
     before the server could know whose is asked for, or in such words.
     """

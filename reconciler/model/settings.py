@@ -20,7 +20,7 @@ class Listen(NamedTuple):
 
 class Settings(Struct, frozen=True):
     """`manifests`, `host_connections` and `host_logins_per_minute` are None where nothing was asked
-    for: the running daemon's directory, and the presets of the providers (`control.limits`).
+    for: the running daemon's directory, and the presets of the providers (`control.host_limits`).
     `state_url` may contain a password: never show it."""
 
     state_dir: Path
@@ -38,7 +38,7 @@ class Settings(Struct, frozen=True):
     support_address: str = ""
     """What servers that ask who we are (RFC 2971) are told to turn to: a mail address or a URL."""
     policy: Path | None = None
-    """The policy that this process goes by (`model.policy`)."""
+    """The policy that this process goes by (`model.manifest_policy`)."""
 
     @property
     def control_socket(self) -> Path:

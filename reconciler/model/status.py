@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from reconciler.model.history import Alert
-from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import Failure, SessionReport, Totals
+from reconciler.model.timestamps import timestamp
 
 Time = Annotated[datetime, PlainSerializer(timestamp, return_type=str, when_used="json")]
 ConditionType = Literal["Ready", "Reconciling", "Stalled"]

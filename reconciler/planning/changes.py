@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from reconciler.manifests.spec import SourceSpec
 from reconciler.model.secret import REDACTED
-from reconciler.planning.desired import DesiredCollector
+from reconciler.model.spec import SourceSpec
+from reconciler.planning.desired_state import DesiredCollector
 
 
 class Change(Struct, frozen=True):

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from reconciler.manifests.effective import digest
-from reconciler.manifests.spec import MailCollector
-from reconciler.planning.declared import Declaration, Key, Observed, hidden
+from reconciler.manifests.effective_manifest import digest
+from reconciler.model.spec import MailCollector
+from reconciler.planning.observed_manifests import Declaration, Key, Observed, hidden
 
 
 class Rename(Struct, frozen=True):

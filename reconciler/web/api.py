@@ -1,4 +1,4 @@
-"""The routes of the API, over `control.service.Control`. Everything is JSON or server-sent
+"""The routes of the API, over `control.control_service.Control`. Everything is JSON or server-sent
 events."""
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from reconciler.control.control_service import Control, NotFound
 from reconciler.control.loop import SessionRefused
-from reconciler.control.service import Control, NotFound
-from reconciler.control.threads import Threads
+from reconciler.control.thread_pools import Threads
 from reconciler.log import log
 from reconciler.model.errors import CollectorError, LedgerUnavailable
-from reconciler.model.moments import timestamp
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.selectors import selector
 from reconciler.model.status import Shown
+from reconciler.model.timestamps import timestamp
 from reconciler.web.problems import problem
 
 _STILL_THERE = 15.0
@@ -199,7 +199,7 @@ class Api:
 
 
 def application(control: Control, place: Place) -> Starlette:
-    """The API as an ASGI application, for the control socket; see `web.guard` for TCP."""
+    """The API as an ASGI application, for the control socket; see `web.request_guard` for TCP."""
     api = Api(control, place)
     one = "/api/v1/collectors/{name}"
     routes = [

@@ -14,12 +14,12 @@ from contextlib import suppress
 
 from reconciler.model.errors import ConnectionFailed, Flooded, ProtocolViolation
 from reconciler.wire import tls
-from reconciler.wire.buffer import LARGEST, Buffer
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.limits import Limits
-from reconciler.wire.lookup import Address, addresses, permitted
-from reconciler.wire.patience import Patience
-from reconciler.wire.turns import LONG, Turn
+from reconciler.wire.name_lookup import Address, addresses, permitted
+from reconciler.wire.receive_buffer import LARGEST, Buffer
+from reconciler.wire.reply_turns import LONG, Turn
+from reconciler.wire.timeouts import Patience
 
 _ALERTS = 5
 """So many are remembered of a connection."""

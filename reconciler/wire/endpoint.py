@@ -9,9 +9,9 @@ from typing import Literal
 import idna
 from msgspec import Struct
 
-from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ConnectionFailed
-from reconciler.model.policy import Role
+from reconciler.model.manifest_policy import Role
+from reconciler.model.spec import SourceSpec
 
 Tls = Literal["implicit", "starttls", "none"]
 

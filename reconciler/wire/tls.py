@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from reconciler.model.errors import ConnectionFailed, TlsRefused
-from reconciler.model.policy import allowed
-from reconciler.wire.beneath import opened_beneath
+from reconciler.model.manifest_policy import allowed
+from reconciler.wire.confined_files import opened_beneath
 from reconciler.wire.endpoint import Endpoint
 
 _PROBE_SECONDS = 5.0

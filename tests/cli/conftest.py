@@ -64,9 +64,9 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApp]:
     """No daemon; sales and info are declared in ./collectors.d."""
     (tmp_path / "collectors.d").mkdir()
     fake = FakeApp([sales(), info()])
-    for module in ("run", "offline"):
+    for module in ("run_command", "without_daemon"):
         monkeypatch.setitem(sys.modules, f"reconciler.app.{module}", cast(ModuleType, fake))
         monkeypatch.setattr(reconciler.app, module, fake, raising=False)
-    sys.modules.pop("reconciler.cli.offline", None)
+    sys.modules.pop("reconciler.cli.offline_collectors", None)
     yield fake
-    sys.modules.pop("reconciler.cli.offline", None)  # it holds the fake one
+    sys.modules.pop("reconciler.cli.offline_collectors", None)  # it holds the fake one

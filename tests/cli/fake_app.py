@@ -1,4 +1,4 @@
-"""`reconciler.app.run` and `reconciler.app.offline` as far as the verbs call it, over collectors in
+"""`reconciler.app.run_command` and `reconciler.app.without_daemon` as far as the verbs call it, over collectors in
 memory."""
 
 from __future__ import annotations
@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reconciler.model.routing import Considered, RoutedRecipient, Routing
+from reconciler.model.routing_answer import Considered, RoutedRecipient, Routing
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, Session, ShownCollector
 from tests.cli import samples

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from reconciler.model.search import matches
+from reconciler.model.collector_search import matches
 from reconciler.model.selectors import selector
 from reconciler.model.status import Description, Session, Shown, ShownCollector
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli import VERBS, commands
-from reconciler.cli.options import CommonOption
+from reconciler.cli.common_options import CommonOption
 from reconciler.cli.verb import Verb
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.manifests import schema
+from reconciler.manifests.schema_export import json_schema
 from reconciler.manifests.validation import validate
 from tests.cli.conftest import Run
 from tests.control.manifests import save, text
@@ -45,7 +45,9 @@ def test_init_makes_what_there_is_to_be_and_keeps_what_exists(run: Run, elsewher
     assert (elsewhere / "new" / ".gitignore").read_text() == "*.o\nstate/\n/secrets/\n"
     assert mode(elsewhere / "new" / "secrets") == 0o700
     assert (elsewhere / "new" / "secrets" / ".gitignore").read_text() == "*\n"
-    assert (elsewhere / "new" / "schemas" / schema.FILE).read_text("utf-8") == schema.text()
+    assert (elsewhere / "new" / "schemas" / json_schema.FILE).read_text(
+        "utf-8"
+    ) == json_schema.text()
     settings = json.loads((elsewhere / "new" / ".vscode" / "settings.json").read_text())
     assert (elsewhere / "new" / next(iter(settings["yaml.schemas"]))).is_file()
     workflow = YAML(typ="safe").load(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reconciler.cli.check import told
+from reconciler.cli.verbs.check import told
 from reconciler.model.status import SessionError
 from tests.cli.conftest import Run
 from tests.cli.fake_app import FakeApp
@@ -18,7 +18,7 @@ from tests.cli.samples import check_report, description
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard input is a terminal; what is typed is still the runner's `input`."""
-    monkeypatch.setattr("reconciler.cli.clear._can_ask", lambda: True)
+    monkeypatch.setattr("reconciler.cli.verbs.clear._can_ask", lambda: True)
 
 
 def test_clear_without_a_terminal_wants_yes(run: Run, daemon: FakeDaemon) -> None:

@@ -66,7 +66,7 @@ def test_socket_of_somebody_else(
     def forbidden(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("reconciler.cli.reach.socket.socket.connect", forbidden)
+    monkeypatch.setattr("reconciler.cli.connect.socket.socket.connect", forbidden)
 
     result = run("get")
 

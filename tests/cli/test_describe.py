@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from reconciler.cli.describe import told
-from reconciler.cli.specs import facts
+from reconciler.cli.spec_summary import facts
+from reconciler.cli.verbs.describe import told
 from reconciler.model.status import Failing, ShownAlert
 from tests.cli.conftest import Run
 from tests.cli.fake_app import FakeApp

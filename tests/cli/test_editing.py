@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli import edit
+from reconciler.cli.verbs import edit
 from reconciler.ledger import open_ledger
-from reconciler.manifests import files
-from reconciler.manifests.writing import ChangedMeanwhile, replace_file
+from reconciler.manifests import manifest_files
+from reconciler.manifests.editing.atomic_files import ChangedMeanwhile, replace_file
 from tests.cli.conftest import Run
 from tests.cli.fake_daemon import FakeDaemon
 from tests.cli.test_plan import remember
@@ -213,7 +213,7 @@ def test_what_cannot_be_written_is_left_whole(both: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        replace_file(both, files.read(both), b"new")
+        replace_file(both, manifest_files.read(both), b"new")
     assert both.read_text(encoding="utf-8") == TWO
     assert [path.name for path in both.parent.iterdir()] == ["both.yaml"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.cli.listing import table
+from reconciler.cli.collector_list import table
 from reconciler.model.status import Condition, ShownCollector
 from tests.cli.conftest import Run
 from tests.cli.fake_app import FakeApp

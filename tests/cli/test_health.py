@@ -117,7 +117,7 @@ def test_other_answers(run: Run, elsewhere: Path, answer: bytes, said: str | Non
 def test_what_never_answers_is_waited_for_as_long_as_that_and_no_longer(
     run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.cli.health._DEADLINE", 0.1)
+    monkeypatch.setattr("reconciler.cli.verbs.health._DEADLINE", 0.1)
     with answering(elsewhere / "state", lambda connection: connection.recv(1)):
         result = run("health")
 
@@ -131,7 +131,7 @@ def test_what_never_answers_is_waited_for_as_long_as_that_and_no_longer(
 def test_what_answers_drop_by_drop_is_not_waited_for_either(
     run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.cli.health._DEADLINE", 0.3)
+    monkeypatch.setattr("reconciler.cli.verbs.health._DEADLINE", 0.3)
 
     def drip(connection: socket.socket) -> None:
         gone = threading.Event()
@@ -165,7 +165,7 @@ def test_not_one_s_own_daemon(
     def forbidden(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("reconciler.cli.reach.socket.socket.connect", forbidden)
+    monkeypatch.setattr("reconciler.cli.connect.socket.socket.connect", forbidden)
 
     assert (
         run("health").exit_code,

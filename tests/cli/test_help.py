@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from reconciler.cli import VERBS, commands
-from reconciler.cli.options import FILES, LOGGING_IN, READING, SESSIONS, CommonOption
+from reconciler.cli.common_options import FILES, LOGGING_IN, READING, SESSIONS, CommonOption
 from reconciler.cli.verb import Verb
 from reconciler.manifests.diagnostics import Diagnostic
-from reconciler.model.routing import Considered, RoutedRecipient, Routing
+from reconciler.model.routing_answer import Considered, RoutedRecipient, Routing
 from reconciler.model.status import (
     CheckedFolder,
     CheckReport,

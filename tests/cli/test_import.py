@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.manifests import writing
-from reconciler.manifests.foreign.accounts import Unreadable
+from reconciler.manifests.editing import atomic_files
 from reconciler.manifests.foreign.fetchmail import fetchmail
 from reconciler.manifests.foreign.getmail import getmail
+from reconciler.manifests.foreign.imported_accounts import Unreadable
 from tests.cli.conftest import Run
 from tests.control.manifests import save
 
@@ -613,7 +613,7 @@ def test_a_failure_on_the_way_leaves_nothing_behind(
     (elsewhere / "rc").write_text(
         "".join(f"poll h{n}.example proto imap user u{n} pass p{n} ssl\n" for n in range(3))
     )
-    new_file, written = writing.new_file, []
+    new_file, written = atomic_files.new_file, []
 
     def full(path: Path, content: bytes, mode: int = 0o666) -> None:
         written.append(path)
@@ -621,7 +621,7 @@ def test_a_failure_on_the_way_leaves_nothing_behind(
             raise OSError(28, "No space left on device", str(path))
         new_file(path, content, mode)
 
-    monkeypatch.setattr(writing, "new_file", full)
+    monkeypatch.setattr(atomic_files, "new_file", full)
     result = run("import", "fetchmailrc", "rc")
     assert result.exit_code == 1
     assert "No space left" in result.stderr
@@ -635,5 +635,5 @@ def test_half_of_a_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(OSError, match="Input/output"):
-        writing.new_file(tmp_path / "a.yaml", b"x")
+        atomic_files.new_file(tmp_path / "a.yaml", b"x")
     assert list(tmp_path.iterdir()) == []

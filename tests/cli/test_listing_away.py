@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from reconciler.cli.listing import advices
+from reconciler.cli.collector_list import advices
 from reconciler.model.status import HostAway, ShownCollector, ShownMetadata, Status
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.ledger import open_ledger
-from reconciler.planning.declared import declaration, last_good
+from reconciler.planning.observed_manifests import declaration, last_good
 from tests.cli.conftest import Run
 from tests.cli.fake_daemon import FakeDaemon, shown
 from tests.control.manifests import save, text

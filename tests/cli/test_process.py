@@ -26,7 +26,7 @@ SLOW = (
     "ruamel",
     "starlette",
     "asyncio",
-    "reconciler.manifests.policy",
+    "reconciler.manifests.policy_file",
 )
 IMPORTED = f"""
 import sys

@@ -8,8 +8,17 @@ from datetime import timedelta
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.cli.table import aligned
-from reconciler.cli.text import ago, escape, json_text, length, moment, octets, until, yaml_text
+from reconciler.cli.readable_text import (
+    ago,
+    escape,
+    json_text,
+    length,
+    moment,
+    octets,
+    until,
+    yaml_text,
+)
+from reconciler.cli.text_table import aligned
 from tests.cli.samples import HOSTILE, NOW
 
 HARMLESS = [

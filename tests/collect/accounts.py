@@ -11,15 +11,15 @@ from typing import Literal
 from reconciler.collect.session import Session, Task
 from reconciler.destinations.maildir import Maildir
 from reconciler.ledger import open_ledger
-from reconciler.manifests.spec import SourceSpec
 from reconciler.model.history import Declaring, ParkedMessage
 from reconciler.model.messages import Account as ServerAccount
 from reconciler.model.messages import Folder
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.secret import Secret
+from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap import open_imap
 from reconciler.sources.pop3 import open_pop3
-from reconciler.wire.limits import Limits
+from reconciler.wire.connection_limits import Limits
 from tests.collect.world import Helm, everything_to
 
 Mode = Literal["all-delete", "new-delete", "new-keep"]

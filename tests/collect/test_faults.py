@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.manifests.spec import SourceSpec
 from reconciler.model.outcomes import Outcome
 from reconciler.model.secret import Secret
+from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap import open_imap
-from reconciler.wire.accounts import Accounts
-from reconciler.wire.limits import Limits
+from reconciler.wire.account_memory import Accounts
+from reconciler.wire.connection_limits import Limits
 from tests.collect.accounts import Account
 from tests.collect.test_poison import PROTOCOLS, Case, Protocol, cases, text
 from tests.servers.mailbox import KINDS, close, refuses, says_goodbye
@@ -150,7 +150,7 @@ def test_a_poison_only_for_what_is_asked_for_ahead(
     cases: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While there is one command at a time, everything comes."""
-    monkeypatch.setattr("reconciler.sources.imap.bodies.WINDOW_COUNT", 4)
+    monkeypatch.setattr("reconciler.sources.imap.body_fetch.WINDOW_COUNT", 4)
     case: Case = cases("imap", "new-delete", 12)
 
     def crowded(command: bytes) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.collect.identify import Place, is_unknown, match, recognise, was_renumbered
+from reconciler.collect.identity_matching import Place, is_unknown, match, recognise, was_renumbered
 from reconciler.model.messages import Account, Fingerprint, Folder, Listed, Listing
 from reconciler.model.outcomes import Entry, MessageState, Orphan
 

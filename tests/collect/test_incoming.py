@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.collect.incoming import HEAD_BOUND, Incoming, fingerprint, header_digest, unify
+from reconciler.collect.incoming_message import (
+    HEAD_BOUND,
+    Incoming,
+    fingerprint,
+    header_digest,
+    unify,
+)
 from reconciler.model.errors import ProtocolViolation
 
 TEXTS = st.lists(

@@ -127,10 +127,13 @@ def test_the_next_batch_is_fetched_while_one_is_committed(monkeypatch: pytest.Mo
 
 def test_no_more_than_two_batches_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     here = overlapping()
-    here.verdict = lambda recipient: (
-        open_ones.append(len(here.destination.open)) or Delivered(recipient, "file")
-    )  # type: ignore[func-returns-value]
     open_ones: list[int] = []
+
+    def verdict(recipient: str) -> Delivered:
+        open_ones.append(len(here.destination.open))
+        return Delivered(recipient, "file")
+
+    here.verdict = verdict
     here.session()
     assert max(open_ones) <= 4
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pytest
 
 from reconciler.model.outcomes import Entry, MessageState, Outcome, SessionReport
-from reconciler.wire.limits import Limits
+from reconciler.wire.connection_limits import Limits
 from tests.collect.accounts import HASTY, Account, Mode
 from tests.servers.mailbox import KINDS, Mailbox, Poison, close
 from tests.servers.scripted import Client

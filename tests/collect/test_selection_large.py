@@ -8,11 +8,11 @@ import pytest
 
 from reconciler.collect import selection
 from reconciler.collect.selection import select
-from reconciler.collect.tally import NOTES, told
+from reconciler.collect.session_counters import NOTES, told
 from reconciler.model.errors import Flooded, ProtocolViolation
 from reconciler.model.messages import Account, Folder, Listed, Listing
-from reconciler.sources.imap import listing as listings
-from reconciler.sources.imap.listing import Sizes
+from reconciler.sources.imap import imap_listing as listings
+from reconciler.sources.imap.imap_listing import Sizes
 
 FOLDER = Folder(Account("imap", "h", 1, "u"), "INBOX", 7)
 

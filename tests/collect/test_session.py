@@ -25,7 +25,7 @@ from reconciler.model.outcomes import (
     Outcome,
     Refused,
 )
-from reconciler.model.routing import Routing
+from reconciler.model.routing_answer import Routing
 from tests.collect.world import (
     Broken,
     Crash,

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from reconciler.collect.standing import BELIEVED
+from reconciler.collect.unchanged_check import BELIEVED
 from reconciler.model.outcomes import Entry, MessageState, SessionReport
 from tests.collect.world import NOW, Fate, World, everything_to
 

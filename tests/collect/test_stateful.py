@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 from msgspec.structs import replace
 
-from reconciler.collect.incoming import fingerprint
+from reconciler.collect.incoming_message import fingerprint
 from reconciler.model.messages import Fingerprint
 from reconciler.model.outcomes import Outcome
 from tests.collect.world import Crash, Fate, MemoryLedger, Server, World, broken

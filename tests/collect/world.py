@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 
 from msgspec.structs import replace
 
 from reconciler.collect.session import Session, Task
-from reconciler.ledger.types import COUNTED
+from reconciler.ledger.column_types import COUNTED
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable, LeaseLost
 from reconciler.model.history import Alert, Standing
 from reconciler.model.messages import (
@@ -40,7 +41,7 @@ from reconciler.model.outcomes import (
     Record,
     SessionReport,
 )
-from reconciler.model.routing import RoutedRecipient, Routing
+from reconciler.model.routing_answer import RoutedRecipient, Routing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -176,8 +177,11 @@ class MemorySource:
                 yield Arrival(
                     message,
                     self._content(self.server.messages[message.key]),
-                    lambda key=message.key: "sizes differ" if key in self.server.doubt else "",
-                )  # type: ignore[misc]
+                    partial(self._doubt, message.key),
+                )
+
+    def _doubt(self, key: str) -> str:
+        return "sizes differ" if key in self.server.doubt else ""
 
     def _content(self, text: bytes) -> Iterator[bytes]:
         middle = len(text) // 2

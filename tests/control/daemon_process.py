@@ -19,11 +19,11 @@ import structlog
 
 from reconciler.collect.backoff import decide
 from reconciler.control import daemon
-from reconciler.control.ownership import owned
-from reconciler.control.service import Control
-from reconciler.control.sessions import SessionControl
+from reconciler.control.control_service import Control
+from reconciler.control.session_pool import SessionControl
+from reconciler.control.state_ownership import owned
 from reconciler.model.outcomes import SessionReport
-from reconciler.planning.desired import DesiredCollector
+from reconciler.planning.desired_state import DesiredCollector
 from tests.control.doubles import MemoryRegistry, report
 from tests.control.test_controller import check
 

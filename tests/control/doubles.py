@@ -11,8 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.collect.backoff import decide
 from reconciler.control.clock import Clock
-from reconciler.control.sessions import Finished, Work
-from reconciler.manifests.spec import seconds
+from reconciler.control.session_pool import Finished, Work
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import (
     Declared,
@@ -24,6 +23,7 @@ from reconciler.model.history import (
     Retry,
 )
 from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals
+from reconciler.model.spec import seconds
 
 
 def report(started: datetime, finished: datetime, error: Failure | None = None) -> SessionReport:

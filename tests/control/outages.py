@@ -15,17 +15,17 @@ from typing import Any
 
 from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
-from reconciler.control.board import Board
-from reconciler.control.limits import HostLimits
-from reconciler.control.loops import Loops
-from reconciler.control.sessions import Finished, Work
-from reconciler.control.state import Version
-from reconciler.manifests.spec import seconds
+from reconciler.control.host_limits import HostLimits
+from reconciler.control.loop_state import Version
+from reconciler.control.running_set import Loops
+from reconciler.control.session_pool import Finished, Work
+from reconciler.control.status_board import Board
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
-from reconciler.planning.declared import Declaration
-from reconciler.planning.desired import desire
-from reconciler.planning.plan import plan
+from reconciler.model.spec import seconds
+from reconciler.planning.desired_state import desire
+from reconciler.planning.observed_manifests import Declaration
+from reconciler.planning.plan_actions import plan
 from tests.control.virtual import VirtualClock, virtual
 from tests.planning.build import collector, observed
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from reconciler.control.admission import Admission, Ticket
-from reconciler.control.doors import Place
-from reconciler.control.limits import ELSEWHERE, HostLimits, canonical, limits, preset
+from reconciler.control.host_health import Place
+from reconciler.control.host_limits import ELSEWHERE, HostLimits, canonical, limits, preset
 from tests.control.virtual import virtual
 
 

@@ -12,13 +12,13 @@ import pytest
 
 from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
-from reconciler.control.checks import AT_ONCE, Check, Checks
-from reconciler.control.limits import HostLimits
-from reconciler.control.sessions import SessionControl, SessionPool
+from reconciler.control.check_requests import AT_ONCE, Check, Checks
+from reconciler.control.host_limits import HostLimits
+from reconciler.control.session_pool import SessionControl, SessionPool
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.outcomes import Failure
 from reconciler.model.status import CheckReport, SessionError
-from reconciler.planning.desired import DesiredCollector, desire
+from reconciler.planning.desired_state import DesiredCollector, desire
 from tests.control.manifests import save, text
 from tests.control.test_controller import World
 from tests.control.virtual import EPOCH
@@ -257,7 +257,7 @@ def test_R3_what_a_server_says_to_a_check_s_login_holds_for_sessions(
     ],
 )
 def test_what_a_check_finds_besides_delays_no_session(failure: Failure, tmp_path: Path) -> None:
-    """But for the pause of its host, where that let nobody in (`control.doors`)."""
+    """But for the pause of its host, where that let nobody in (`control.host_health`)."""
 
     async def scenario() -> None:
         world = World(tmp_path)

@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 
 from reconciler.control.admission import Admission
-from reconciler.control.board import Board
-from reconciler.control.checks import Checks
+from reconciler.control.check_requests import Checks
+from reconciler.control.contained_defects import Defects
+from reconciler.control.control_service import Control, NotFound
 from reconciler.control.controller import Controller
-from reconciler.control.defects import Defects
-from reconciler.control.limits import HostLimits
-from reconciler.control.loops import Loops
-from reconciler.control.observe import Directory
-from reconciler.control.service import Control, NotFound
-from reconciler.control.sessions import SessionControl
+from reconciler.control.host_limits import HostLimits
+from reconciler.control.observation import Directory
+from reconciler.control.running_set import Loops
+from reconciler.control.session_pool import SessionControl
+from reconciler.control.status_board import Board
 from reconciler.control.watcher import Watcher
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.selectors import selector
 from reconciler.model.status import CheckReport, ShownCollector, Status
-from reconciler.planning.desired import DesiredCollector
+from reconciler.planning.desired_state import DesiredCollector
 from tests.control.doubles import MemoryRegistry, VirtualSessions
 from tests.control.manifests import save, text
 from tests.control.test_watcher import GENEROUS

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from reconciler.app.sessions import utc_now as now
+from reconciler.app.session_assembly import utc_now as now
 from reconciler.collect.backoff import decide
-from reconciler.control import board, loop, loops
-from reconciler.control.sessions import SessionPool, Work
-from reconciler.control.threads import Threads
+from reconciler.control import loop, running_set, status_board
+from reconciler.control.session_pool import SessionPool, Work
+from reconciler.control.thread_pools import Threads
 from reconciler.model.errors import NoThread
 from reconciler.model.outcomes import Outcome, SessionReport
 from reconciler.model.status import Status
@@ -50,14 +50,14 @@ def failing(
 
 
 PLACES: dict[str, tuple[Any, str, Callable[..., str]]] = {
-    "made": (loops, "Loop", lambda version, *_: str(version.collector.name)),
+    "made": (running_set, "Loop", lambda version, *_: str(version.collector.name)),
     "started": (loop.Loop, "start", lambda self, *_: str(self.name)),
     "its place": (loop, "place_of", lambda collector: str(collector.name)),
-    "its delay": (loops, "first_delay", lambda name, *_: str(name)),
+    "its delay": (running_set, "first_delay", lambda name, *_: str(name)),
     "replaced": (loop.Loop, "replace", lambda self, *_: str(self.name)),
     "updated": (loop.Loop, "update", lambda self, *_: str(self.name)),
     "stopped": (loop.Loop, "stop", lambda self, *_: str(self.name)),
-    "drawn": (board, "shown", lambda facts, *_: str(facts.desired.name)),
+    "drawn": (status_board, "shown", lambda facts, *_: str(facts.desired.name)),
     "retired": (MemoryRegistry, "retire", lambda _, name, *__: str(name)),
 }
 

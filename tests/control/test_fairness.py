@@ -10,9 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from reconciler.collect.backoff import decide
-from reconciler.control.sessions import Work
+from reconciler.control.session_pool import Work
 from reconciler.model.outcomes import Failure
-from reconciler.planning.declared import Declaration
+from reconciler.planning.observed_manifests import Declaration
 from tests.control.outages import World, many
 from tests.control.virtual import virtual
 from tests.planning.build import destination

@@ -20,14 +20,14 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from reconciler.control import isolating
+from reconciler.control import defect_isolation
 from reconciler.control.controller import RETRY
+from reconciler.control.decision_recorder import Recorder
 from reconciler.control.git_index import tracks
-from reconciler.control.observe import CONFIRMATION, Directory
-from reconciler.control.recorder import Recorder
-from reconciler.control.remembered import recall
-from reconciler.control.revision import standing
-from reconciler.manifests.files import Unreadable
+from reconciler.control.git_revision import standing
+from reconciler.control.last_good import recall
+from reconciler.control.observation import CONFIRMATION, Directory
+from reconciler.manifests.manifest_files import Unreadable
 from reconciler.model.history import LastGood
 from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import save, text
@@ -119,7 +119,7 @@ async def test_many_that_cannot_be_recorded_are_found_in_few_attempts(
     await world.turn()
     assert len(world.loops.actual()) == 98
     assert len(attempts) < 50
-    monkeypatch.setattr(isolating, "MOST_ATTEMPTS", 3)
+    monkeypatch.setattr(defect_isolation, "MOST_ATTEMPTS", 3)
     bounded = World(root, Picky())
     await bounded.turn()
     assert 0 < len(bounded.loops.actual()) < 98  # where that takes too long, some more are left out

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.control.leaving import LONGEST, Leaving
+from reconciler.control.removal_grace import LONGEST, Leaving
 
 A, B = ("MailCollector", "a"), ("MailCollector", "b")
 

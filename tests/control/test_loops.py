@@ -9,15 +9,15 @@ from datetime import timedelta
 import pytest
 
 from reconciler.control.admission import Admission
-from reconciler.control.limits import HostLimits
+from reconciler.control.host_limits import HostLimits
 from reconciler.control.loop import SessionRefused
-from reconciler.control.loops import Loops
-from reconciler.control.state import Version
+from reconciler.control.loop_state import Version
+from reconciler.control.running_set import Loops
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome
-from reconciler.planning.declared import Declaration
-from reconciler.planning.desired import desire
-from reconciler.planning.plan import Plan, plan
+from reconciler.planning.desired_state import desire
+from reconciler.planning.observed_manifests import Declaration
+from reconciler.planning.plan_actions import Plan, plan
 from tests.control.doubles import Told, VirtualSessions, later
 from tests.control.virtual import VirtualClock, virtual
 from tests.planning.build import collector, observed

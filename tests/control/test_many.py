@@ -12,21 +12,21 @@ from typing import Any
 
 import pytest
 
-from reconciler.control import board as boards
-from reconciler.control import observe, status
+from reconciler.control import conditions, observation
+from reconciler.control import status_board as boards
 from reconciler.control.admission import Admission
-from reconciler.control.board import Board
+from reconciler.control.conditions import Facts
 from reconciler.control.controller import Controller
-from reconciler.control.limits import ELSEWHERE
-from reconciler.control.loops import Loops
-from reconciler.control.observe import Directory
-from reconciler.control.status import Facts
-from reconciler.control.threads import Threads
-from reconciler.manifests import files
+from reconciler.control.host_limits import ELSEWHERE
+from reconciler.control.observation import Directory
+from reconciler.control.running_set import Loops
+from reconciler.control.status_board import Board
+from reconciler.control.thread_pools import Threads
+from reconciler.manifests import manifest_files
 from reconciler.model.history import Declared, Declaring, LastGood
 from reconciler.model.status import Condition, ShownCollector
-from reconciler.planning.desired import desire
-from reconciler.planning.plan import Replace, Start
+from reconciler.planning.desired_state import desire
+from reconciler.planning.plan_actions import Replace, Start
 from tests.control.doubles import MemoryRegistry, VirtualSessions
 from tests.control.virtual import VirtualClock, virtual
 
@@ -73,15 +73,15 @@ class World:
 
         def counted_read(path: Path) -> bytes:
             self.counts["read"] += 1
-            return files.read(path)
+            return manifest_files.read(path)
 
         def counted_shown(
             facts: Facts, previous: tuple[Condition, ...], now: datetime
         ) -> ShownCollector:
             self.counts["shown"] += 1
-            return status.shown(facts, previous, now)
+            return conditions.shown(facts, previous, now)
 
-        patch.setattr(observe, "read", counted_read)
+        patch.setattr(observation, "read", counted_read)
         patch.setattr(boards, "shown", counted_shown)
 
     def write(self, number: int, interval: str = "5m") -> str:

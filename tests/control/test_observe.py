@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control import observe
-from reconciler.control.observe import Directory, Look
-from reconciler.manifests import files
+from reconciler.control import observation
+from reconciler.control.observation import Directory, Look
+from reconciler.manifests import manifest_files
 from tests.control.manifests import age, save, text
 
 
@@ -26,13 +26,13 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read."""
-    read, names = files.read, []
+    read, names = manifest_files.read, []
 
     def noted(path: Path) -> bytes:
         names.append(path.name)
         return read(path)
 
-    monkeypatch.setattr(observe, "read", noted)
+    monkeypatch.setattr(observation, "read", noted)
     return names
 
 

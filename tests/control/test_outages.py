@@ -9,11 +9,11 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.control.sessions import Work
+from reconciler.control.session_pool import Work
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure
 from reconciler.model.status import ShownCollector
-from reconciler.planning.desired import desire
+from reconciler.planning.desired_state import desire
 from tests.control.outages import WAYS, World, many, outage
 from tests.control.virtual import virtual
 from tests.planning.build import destination, observed

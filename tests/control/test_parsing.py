@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.observe import Directory, Look
-from reconciler.manifests import spreading
+from reconciler.control.observation import Directory, Look
+from reconciler.manifests import parallel_parsing
 from tests.control.manifests import age, save, text
 from tests.manifests import corpus
 
@@ -54,8 +54,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def spread_out(patch: pytest.MonkeyPatch, *, processes: int) -> None:
-    patch.setattr(spreading, "MANY", 8)
-    patch.setattr(spreading, "_AT_ONCE", 16)
+    patch.setattr(parallel_parsing, "MANY", 8)
+    patch.setattr(parallel_parsing, "_AT_ONCE", 16)
     patch.setattr(os, "sched_getaffinity", lambda _: set(range(processes)))
 
 

@@ -12,15 +12,15 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.control.admission import Admission
-from reconciler.control.limits import HostLimits
-from reconciler.control.loops import Loops
-from reconciler.control.sessions import Finished, Work
-from reconciler.control.state import Version
+from reconciler.control.host_limits import HostLimits
+from reconciler.control.loop_state import Version
+from reconciler.control.running_set import Loops
+from reconciler.control.session_pool import Finished, Work
 from reconciler.model.errors import ConnectionFailed, SourceUnsuitable
 from reconciler.model.outcomes import Failure
-from reconciler.planning.declared import Declaration
-from reconciler.planning.desired import DesiredCollector, desire
-from reconciler.planning.plan import plan
+from reconciler.planning.desired_state import DesiredCollector, desire
+from reconciler.planning.observed_manifests import Declaration
+from reconciler.planning.plan_actions import plan
 from tests.control.doubles import Told, VirtualSessions
 from tests.control.virtual import VirtualClock, virtual
 from tests.planning.build import collector, observed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.revision import standing
+from reconciler.control.git_revision import standing
 
 
 def revision(directory: Path) -> str | None:

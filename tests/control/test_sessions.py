@@ -11,12 +11,12 @@ from structlog.testing import capture_logs
 
 from reconciler.collect.backoff import decide
 from reconciler.control.clock import Clock
-from reconciler.control.defects import INTERNAL_ERROR
-from reconciler.control.sessions import RunSession, SessionControl, SessionPool, Work
+from reconciler.control.contained_defects import INTERNAL_ERROR
+from reconciler.control.session_pool import RunSession, SessionControl, SessionPool, Work
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Declared, Declaring, History
 from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals
-from reconciler.planning.desired import DesiredCollector, desire
+from reconciler.planning.desired_state import DesiredCollector, desire
 from tests.control.doubles import MemoryRegistry, report
 from tests.planning.build import collector, observed
 

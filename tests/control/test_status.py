@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.state import LoopState
-from reconciler.control.status import Facts, conditions, shown, shown_spec
-from reconciler.manifests import support
-from reconciler.manifests.spec import MailCollector
+from reconciler.control.conditions import Facts, conditions, shown, shown_spec
+from reconciler.control.loop_state import LoopState
+from reconciler.manifests.checks import unsupported_fields
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure
-from reconciler.planning.declared import Observed
-from reconciler.planning.desired import DesiredCollector, Invalid, desire
+from reconciler.model.spec import MailCollector
+from reconciler.planning.desired_state import DesiredCollector, Invalid, desire
+from reconciler.planning.observed_manifests import Observed
 from tests.control.doubles import later, report
 from tests.control.virtual import EPOCH
 from tests.planning.build import broken, collector, observed, remembered
@@ -46,9 +46,9 @@ UNSUPPORTED = collector(
 )
 with pytest.MonkeyPatch.context() as patch:
     patch.setattr(
-        support,
+        unsupported_fields,
         "GAPS",
-        (support.Unsupported(("spec", "source", "oauth2"), "not yet: use password"),),
+        (unsupported_fields.Unsupported(("spec", "source", "oauth2"), "not yet: use password"),),
     )
     NOT_SUPPORTED = desired(observed(UNSUPPORTED))
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.supervision import Supervisor
+from reconciler.control.service_manager import Supervisor
 from tests.control.manifests import save
 from tests.control.test_daemon import REPOSITORY
 from tests.control.virtual import virtual

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control import observe, parsing
-from reconciler.control.observe import Directory
-from reconciler.control.proposal import propose
-from reconciler.manifests import files, loading
-from reconciler.manifests.templates import Templates
+from reconciler.control import file_parsing, observation
+from reconciler.control.observation import Directory
+from reconciler.control.plan_proposal import propose
+from reconciler.manifests import loading, manifest_files
+from reconciler.manifests.templates.template_index import Templates
 from reconciler.model.status import Status
 from reconciler.planning.changes import Change
-from reconciler.planning.inforce import in_force
-from reconciler.planning.plan import Keep, Replace, Stop
+from reconciler.planning.plan_actions import Keep, Replace, Stop
+from reconciler.planning.plan_preview import in_force
 from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import age, save
 from tests.control.test_controller import World, run, said
@@ -223,7 +223,7 @@ def test_only_what_a_change_concerns_is_read_and_parsed(
 
     def noted_read(path: Path) -> bytes:
         read.append(path.stem)
-        return files.read(path)
+        return manifest_files.read(path)
 
     def noted_parse(
         data: bytes, file: str, templates: Templates, *, allow_inline_secrets: bool = False
@@ -231,8 +231,8 @@ def test_only_what_a_change_concerns_is_read_and_parsed(
         parsed.append(Path(file).stem)
         return loading.parse(data, file, templates, allow_inline_secrets=allow_inline_secrets)
 
-    monkeypatch.setattr(observe, "read", noted_read)
-    monkeypatch.setattr(parsing, "parse", noted_parse)
+    monkeypatch.setattr(observation, "read", noted_read)
+    monkeypatch.setattr(file_parsing, "parse", noted_parse)
     directory = Directory(root)
     directory.look()
     assert sorted(parsed) == sorted(["office", "office", *USERS, "stranger"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.control.ways import way
+from reconciler.control.watched_paths import way
 
 
 def test_the_end_each_link_and_what_is_not_there(tmp_path: Path) -> None:

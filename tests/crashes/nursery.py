@@ -66,7 +66,14 @@ class Nursery:
 
 
 def _serve() -> None:
-    for module in ("app.run", "app.once", "cli.run", "cli.logs", "sources.imap", "sources.pop3"):
+    for module in (
+        "app.run_command",
+        "app.run_once",
+        "cli.verbs.run",
+        "cli.log_output",
+        "sources.imap",
+        "sources.pop3",
+    ):
         import_module(f"reconciler.{module}")
     for line in sys.stdin:
         child = os.fork()

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from sqlalchemy import select
 
 from reconciler.ledger import open_ledger
-from reconciler.ledger.schema import messages
+from reconciler.ledger.tables import messages
 from reconciler.model.outcomes import MessageState
 from tests.crashes.edge import Death
 from tests.crashes.nursery import KILLED, Nursery

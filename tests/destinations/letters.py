@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.destinations.transfer.destination import MailSystem
+from reconciler.destinations.transfer.mail_system import MailSystem
 from reconciler.model.collector_id import collector_id
 from reconciler.model.messages import Account, DeliveryId, Folder
 from reconciler.model.outcomes import DeliveryOutcome

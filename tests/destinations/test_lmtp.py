@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint
-from reconciler.destinations.transfer.destination import MailSystem
-from reconciler.manifests.spec import LmtpSpec
+from reconciler.destinations.transfer.mail_system import MailSystem
 from reconciler.model.collector_id import collector_id
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, Refused
+from reconciler.model.spec import LmtpSpec
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.limits import Limits
 from tests.destinations.letters import LETTER, deliver, delivery, top
 from tests.servers.lmtp import DROP, EXTENSIONS, Sink
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.destinations.lmtp import lmtp_destination
-from reconciler.destinations.transfer.destination import MailSystem
+from reconciler.destinations.transfer.mail_system import MailSystem
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, Refused
 from reconciler.wire.endpoint import Endpoint

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.destinations.maildir import Maildir
-from reconciler.destinations.maildir.names import name
+from reconciler.destinations.maildir.delivery_names import name
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 from reconciler.model.outcomes import Delivered, Refused
 from tests.destinations.maildirs import INBOX, SALES, contents, deliver, message, names

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import disk
-from reconciler.app.sessions import MountPoints
+from reconciler.app.session_assembly import MountPoints
 from reconciler.destinations.maildir import Maildir
 from reconciler.disk import Mount
 from reconciler.ledger import SqlLedger, open_ledger

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.destinations.maildir import Maildir, files
-from reconciler.destinations.maildir.names import name
+from reconciler.destinations.maildir import Maildir, message_files
+from reconciler.destinations.maildir.delivery_names import name
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered
 from tests.destinations.maildirs import SALES, contents, deliver, message, names
@@ -183,13 +183,13 @@ def _descriptors() -> int:
 def test_a_session_that_just_ends_leaves_no_descriptor_no_file_and_no_place_taken(
     maildir: Maildir, box: Path
 ) -> None:
-    before, room = _descriptors(), files._ROOM.qsize()
+    before, room = _descriptors(), message_files._ROOM.qsize()
     other = Maildir(f"{box.parent}/{{local}}", create=True)
     for number in range(5):
         other.stage(message(f"k{number}"), [b"mail"], [SALES, OTHER])
-    assert files._ROOM.qsize() == room - 10
+    assert message_files._ROOM.qsize() == room - 10
     other.finish()
-    assert (_descriptors(), files._ROOM.qsize()) == (before, room)
+    assert (_descriptors(), message_files._ROOM.qsize()) == (before, room)
     assert contents(box, "tmp") == Counter()
 
 
@@ -234,7 +234,7 @@ def test_files_are_synced_here_where_no_thread_can_be_started(
         def submit(self, _: object) -> None:
             raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(files, "_threads", Full)
+    monkeypatch.setattr(message_files, "_threads", Full)
     mails = {f"k{number}": b"mail %d" % number for number in range(20)}
     assert len(names(deliver(maildir, mails, [SALES, OTHER]))) == 40
     assert contents(box) == Counter([b"before", *mails.values()])
@@ -249,9 +249,9 @@ def test_a_thread_that_is_late_does_nothing_twice(monkeypatch: pytest.MonkeyPatc
             queued.append(work)
             raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(files, "_threads", Late)
+    monkeypatch.setattr(message_files, "_threads", Late)
     done: list[int] = []
-    files.side_by_side(done.append, [1, 2, 3])
+    message_files.side_by_side(done.append, [1, 2, 3])
     for work in queued:
         work()
     assert sorted(done) == [1, 2, 3]
@@ -260,15 +260,15 @@ def test_a_thread_that_is_late_does_nothing_twice(monkeypatch: pytest.MonkeyPatc
 def test_a_sync_that_cannot_begin_closes_what_waited(
     maildir: Maildir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = files._ROOM.qsize()
+    room = message_files._ROOM.qsize()
     staged = [maildir.stage(message(f"k{number}"), [b"mail"], [SALES]) for number in range(3)]
 
     def side_by_side(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(files, "side_by_side", side_by_side)
+    monkeypatch.setattr(message_files, "side_by_side", side_by_side)
     with pytest.raises(MemoryError):
         list(maildir.commit(staged))
     monkeypatch.undo()
     maildir.finish()
-    assert files._ROOM.qsize() == room
+    assert message_files._ROOM.qsize() == room

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.destinations.maildir import Maildir
-from reconciler.destinations.maildir.places import Template
+from reconciler.destinations.maildir.mailbox_paths import Template
 from reconciler.model.errors import NotSupported
 from reconciler.model.outcomes import Refused
 from tests.destinations.maildirs import SALES, contents, deliver

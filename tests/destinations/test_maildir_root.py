@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.destinations.maildir import Maildir, acting, files
-from reconciler.destinations.maildir.acting import Owner, acting_as
-from reconciler.destinations.maildir.audit import Maildirs
+from reconciler.destinations.maildir import Maildir, acting_as_owner, message_files
+from reconciler.destinations.maildir.acting_as_owner import Owner, acting_as
+from reconciler.destinations.maildir.maildir_audit import Maildirs
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered
 from tests.crashes.power import Disk
@@ -71,7 +71,7 @@ def test_a_thread_acts_as_the_owner_and_as_root_again(
 ) -> None:
     before = os.getgroups()
     os.setgroups(groups)
-    monkeypatch.setattr(acting, "_own_groups", lambda: tuple(groups))
+    monkeypatch.setattr(acting_as_owner, "_own_groups", lambda: tuple(groups))
     seen: dict[str, dict[str, str]] = {}
     elsewhere = threading.Event()
     looked = threading.Event()
@@ -136,8 +136,8 @@ def test_where_root_may_not_act_as_others_it_says_so(
         capget = staticmethod(lambda *_: 0)
         capset = staticmethod(lambda *_: 0)
 
-    monkeypatch.setattr(acting, "_allowed", set())
-    monkeypatch.setattr(acting, "_library", Refusing)
+    monkeypatch.setattr(acting_as_owner, "_allowed", set())
+    monkeypatch.setattr(acting_as_owner, "_library", Refusing)
     with pytest.raises(DestinationUnavailable, match="lacks CAP_SETUID or CAP_SETGID"):
         deliver(Maildir(f"{home}/{{local}}", create=True), {"1": b"x"})
     assert _status()["Uid"] == "0"
@@ -331,7 +331,7 @@ def test_what_one_owner_does_to_his_copy_does_not_get_into_the_next_ones(
     base: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owned(base / "bob", BOB)
-    real = files.copy
+    real = message_files.copy
 
     def copy(source: int, target: int, size: int) -> None:
         with acting_as(None):
@@ -339,7 +339,7 @@ def test_what_one_owner_does_to_his_copy_does_not_get_into_the_next_ones(
                 path.write_bytes(b"forged")
         real(source, target, size)
 
-    monkeypatch.setattr(files, "copy", copy)
+    monkeypatch.setattr(message_files, "copy", copy)
     maildir = Maildir(f"{base}/{{local}}", create=True, shared=True)
     deliver(maildir, {"1": b"genuine"}, ["alice@x.example", "bob@x.example"])
     assert contents(base / "bob") == Counter([b"genuine"])

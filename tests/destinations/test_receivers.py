@@ -11,14 +11,14 @@ import pytest
 
 from reconciler.destinations.lmtp import lmtp_destination
 from reconciler.destinations.smtp import Login, smtp_destination
-from reconciler.destinations.transfer import dialogue
-from reconciler.destinations.transfer.canonical import canonical
-from reconciler.destinations.transfer.destination import MailSystem
+from reconciler.destinations.transfer import transfer_dialogue
+from reconciler.destinations.transfer.line_ends import canonical
+from reconciler.destinations.transfer.mail_system import MailSystem
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Refused
 from reconciler.model.secret import Secret
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.limits import Limits
 from tests.destinations.letters import deliver, top
 from tests.servers.receivers import (
     SIZE,
@@ -62,7 +62,7 @@ def receiver(request: pytest.FixtureRequest) -> Iterator[Receiver]:
 
 @pytest.fixture
 def system(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailSystem]:
-    monkeypatch.setattr(dialogue, "_ONE_MORE", 0.5)
+    monkeypatch.setattr(transfer_dialogue, "_ONE_MORE", 0.5)
     opened = _opened(receiver)
     yield opened
     opened.finish()

@@ -8,12 +8,12 @@ from pathlib import Path
 from reconciler.collect.routing import route
 from reconciler.destinations.lmtp import lmtp_destination
 from reconciler.destinations.smtp import smtp_destination
-from reconciler.destinations.transfer.destination import MailSystem
-from reconciler.destinations.transfer.spool import Parcel
-from reconciler.manifests.spec import RecipientSpec
+from reconciler.destinations.transfer.mail_system import MailSystem
+from reconciler.destinations.transfer.outgoing_spool import Parcel
 from reconciler.model.interfaces import Destination
 from reconciler.model.outcomes import Delivered
-from reconciler.model.routing import Routing
+from reconciler.model.routing_answer import Routing
+from reconciler.model.spec import RecipientSpec
 from reconciler.wire.endpoint import Endpoint
 from tests.destinations.letters import deliver
 from tests.servers.dovecot import Dovecot

@@ -16,12 +16,12 @@ import pytest
 import trustme
 
 from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint
-from reconciler.destinations.transfer.destination import MailSystem
-from reconciler.manifests.spec import SmtpSpec
+from reconciler.destinations.transfer.mail_system import MailSystem
 from reconciler.model.errors import DestinationUnavailable, TlsRefused
 from reconciler.model.outcomes import Deferred, Delivered, Refused
 from reconciler.model.secret import Secret
-from reconciler.wire import lookup
+from reconciler.model.spec import SmtpSpec
+from reconciler.wire import name_lookup
 from reconciler.wire import tls as wire_tls
 from reconciler.wire.endpoint import Endpoint, Tls
 from tests.destinations.letters import LETTER, deliver, top
@@ -333,8 +333,10 @@ def test_E10_a_ca_or_a_pinned_certificate_of_the_destination_s_own(
 
 def test_E10_no_password_without_tls_to_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """`validate` says so; a last good version that still says it is held to it, too."""
-    looked_up = lookup._getaddrinfo
-    monkeypatch.setattr(lookup, "_getaddrinfo", lambda host, port: looked_up("127.0.0.1", port))
+    looked_up = name_lookup._getaddrinfo
+    monkeypatch.setattr(
+        name_lookup, "_getaddrinfo", lambda host, port: looked_up("127.0.0.1", port)
+    )
     calls: list[str] = []
     with (
         _auth("PLAIN") as sink,

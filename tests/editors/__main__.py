@@ -7,8 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from reconciler.manifests import schema
-from reconciler.manifests.modeline import modeline
+from reconciler.manifests.editing.modeline import modeline
+from reconciler.manifests.schema_export import json_schema
 from reconciler.manifests.validation import validate
 from tests import tools
 from tests.editors.language_server import LanguageServer
@@ -18,8 +18,8 @@ from tests.editors.mistakes import GOOD, MISTAKES, made
 def main(root: Path) -> None:
     for name in ("collectors.d", "schemas"):
         (root / name).mkdir()
-    shutil.copy(tools.ROOT / "schemas" / schema.FILE, root / "schemas")
-    line = modeline(f"../schemas/{schema.FILE}")
+    shutil.copy(tools.ROOT / "schemas" / json_schema.FILE, root / "schemas")
+    line = modeline(f"../schemas/{json_schema.FILE}")
     with LanguageServer(
         tools.SERVER, root, {"hover": True, "completion": True, "validate": True}
     ) as server:

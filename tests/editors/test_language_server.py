@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests import schema
-from reconciler.manifests.modeline import modeline
+from reconciler.manifests.editing.modeline import modeline
+from reconciler.manifests.schema_export import json_schema
 from reconciler.manifests.validation import validate
 from tests import tools
 from tests.editors.language_server import LanguageServer, OpenFile
 from tests.editors.mistakes import GOOD, MISTAKES, made
 from tests.editors.test_validators import broken_by_the_schema
 
-MODELINE = modeline(f"../schemas/{schema.FILE}")
+MODELINE = modeline(f"../schemas/{json_schema.FILE}")
 DESTINATION = """\
 apiVersion: mailcollector/v1
 kind: Destination
@@ -47,7 +47,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("project")
     for name in ("collectors.d", "schemas", "elsewhere"):
         (directory / name).mkdir()
-    shutil.copy(tools.ROOT / "schemas" / schema.FILE, directory / "schemas")
+    shutil.copy(tools.ROOT / "schemas" / json_schema.FILE, directory / "schemas")
     return directory
 
 
@@ -59,7 +59,7 @@ def server(root: Path) -> Iterator[LanguageServer]:
         "hover": True,
         "completion": True,
         "schemaStore": {"enable": False},
-        "schemas": {f"./schemas/{schema.FILE}": ["elsewhere/*.yaml"]},
+        "schemas": {f"./schemas/{json_schema.FILE}": ["elsewhere/*.yaml"]},
     }
     with LanguageServer(tools.SERVER, root, settings) as running:
         yield running

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.manifests import document, schema
+from reconciler.manifests.schema_export import json_schema
+from reconciler.manifests.yaml import document_reader
 from tests import tools
 from tests.manifests.corpus import INVALID, VALID, expectation
 
-SCHEMA = tools.ROOT / "schemas" / schema.FILE
+SCHEMA = tools.ROOT / "schemas" / json_schema.FILE
 BY_SCHEMA = {
     "unknown-version",
     "unknown-kind",
@@ -53,7 +54,9 @@ for pattern, good in json.load(sys.stdin):
 
 
 def documents(paths: list[Path]) -> list[Any]:
-    return [found.root.value for path in paths for found in document.read(path.read_bytes())[0]]
+    return [
+        found.root.value for path in paths for found in document_reader.read(path.read_bytes())[0]
+    ]
 
 
 def broken_by_the_schema() -> list[Path]:
@@ -64,7 +67,11 @@ def broken_by_the_schema() -> list[Path]:
         if path.is_file():
             told = json.loads(expectation(path).read_text("utf-8"))
             errors = {one["rule"] for one in told if one["severity"] == "error"}
-            if errors and errors <= BY_SCHEMA and len(document.read(path.read_bytes())[0]) == 1:
+            if (
+                errors
+                and errors <= BY_SCHEMA
+                and len(document_reader.read(path.read_bytes())[0]) == 1
+            ):
                 found.append(path)
     return found
 
@@ -97,9 +104,9 @@ def fed(text: str, *words: str | Path) -> str:
 def test_ajv_in_strict_mode_judges_the_same() -> None:
     good, bad = documents(VALID), documents(broken_by_the_schema())
     given = [
-        sorted(schema.EDITING),
-        json.loads(schema.plain_text()),
-        json.loads(schema.text()),
+        sorted(json_schema.EDITING),
+        json.loads(json_schema.plain_text()),
+        json.loads(json_schema.text()),
         good + bad,
     ]
 
@@ -113,7 +120,7 @@ def test_every_pattern_is_re2_s() -> None:
     """Go's regular expressions are of that kind: no lookahead, no `\\u`."""
     found = [
         (one["pattern"], one.get("examples", []))
-        for one in within(json.loads(schema.text()))
+        for one in within(json.loads(json_schema.text()))
         if isinstance(one.get("pattern"), str)
     ]
     assert len(found) > 20
@@ -126,7 +133,7 @@ def test_check_jsonschema_takes_the_valid_files() -> None:
         path
         for path in VALID
         if path.name not in {"anchors.yaml", "json.yaml"}
-        and len(document.read(path.read_bytes())[0]) == 1
+        and len(document_reader.read(path.read_bytes())[0]) == 1
     ]
 
     done = tools.run(tools.PYTHON, "-m", "check_jsonschema", "--schemafile", SCHEMA, *plain)
@@ -155,7 +162,7 @@ def test_it_is_a_schema_by_its_own_schema() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("word", sorted(schema.EDITING))
+@pytest.mark.parametrize("word", sorted(json_schema.EDITING))
 def test_keywords_of_editors_are_used_and_can_be_left_out(word: str) -> None:
-    assert f'"{word}"' in schema.text()
-    assert f'"{word}"' not in schema.plain_text()
+    assert f'"{word}"' in json_schema.text()
+    assert f'"{word}"' not in json_schema.plain_text()

@@ -69,14 +69,14 @@ def _server() -> tuple[subprocess.Popen[bytes], bytes]:
 def _serve() -> socket.socket:
     """Returns in the child that is to run a command: with the connection that it came by."""
     for module in (
-        "app.run",
-        "app.once",
-        "app.offline",
-        "cli.run",
-        "cli.get",
-        "cli.describe",
-        "cli.collect",
-        "cli.check",
+        "app.run_command",
+        "app.run_once",
+        "app.without_daemon",
+        "cli.verbs.run",
+        "cli.verbs.get",
+        "cli.verbs.describe",
+        "cli.verbs.collect",
+        "cli.verbs.check",
         "sources.imap",
         "sources.pop3",
     ):

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.manifests.spec import SourceSpec
-from reconciler.model.consent import Prompt, Way
+from reconciler.model.consent_request import Prompt, Way
 from reconciler.model.errors import AuthenticationFailed
 from reconciler.model.secret import Secret
+from reconciler.model.spec import SourceSpec
 from reconciler.secrets.oauth2 import AccessTokens, Consent
-from reconciler.secrets.writing import write_secret
+from reconciler.secrets.secret_writing import write_secret
 from tests.endtoend.deployment import Daemon, Deployment
 from tests.servers.dovecot import Dovecot
 from tests.servers.identity import SCOPE, SECRET, Identity, Person

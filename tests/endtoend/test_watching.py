@@ -25,8 +25,8 @@ STEADY = {"a": "1h", "z": "1h"}
 START = STEADY | {"b": "1h"}
 
 PATIENT = """
-import reconciler.control.leaving
-reconciler.control.leaving.SETTLE = reconciler.control.leaving.LONGEST = 300.0
+import reconciler.control.removal_grace
+reconciler.control.removal_grace.SETTLE = reconciler.control.removal_grace.LONGEST = 300.0
 """
 """What is missing is not gone while a test takes its time."""
 

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from reconciler.ledger.dialects import upsert
-from reconciler.ledger.schema import deliveries, messages, metadata
+from reconciler.ledger.database_dialects import upsert
+from reconciler.ledger.tables import deliveries, messages, metadata
 
 
 def test_tables_compile_for_postgresql() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, insert, select
 
-from reconciler.ledger.dialects import ManyRows
-from reconciler.ledger.records import _DELIVERIES, _MESSAGES, _REMEMBERED
-from reconciler.ledger.schema import leases
+from reconciler.ledger.database_dialects import ManyRows
+from reconciler.ledger.message_records import _DELIVERIES, _MESSAGES, _REMEMBERED
+from reconciler.ledger.tables import leases
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from reconciler.ledger import SqlLedger, open_ledger
-from reconciler.ledger.schema import deliveries, folders, messages
+from reconciler.ledger.tables import deliveries, folders, messages
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.outcomes import Entry, MessageState, Record
 from tests.ledger.samples import (

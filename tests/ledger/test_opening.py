@@ -23,8 +23,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
 from reconciler import disk
-from reconciler.ledger import LedgerAbsent, SqlLedger, dialects, migration, open_ledger
-from reconciler.ledger.schema import REVISIONS, metadata
+from reconciler.ledger import LedgerAbsent, SqlLedger, database_dialects, migration, open_ledger
+from reconciler.ledger.tables import REVISIONS, metadata
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Alert
 from tests.crashes.power import Disk
@@ -167,7 +167,7 @@ def test_migrating_from_nothing_gives_the_tables_of_today(
     open_ledger(url).close()
     migrated = tmp_path / "migrated.sqlite3"
     migrated.touch()
-    engine = dialects.engine(make_url(f"sqlite:///{migrated}"), foreign_keys=False)
+    engine = database_dialects.engine(make_url(f"sqlite:///{migrated}"), foreign_keys=False)
     with engine.begin() as connection:
         migration.upgrade(connection)
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
@@ -278,7 +278,7 @@ def test_R5_a_ledger_damaged_inside_is_told(ledger: SqlLedger, url: str, path: P
 
 
 def test_R5_a_locked_ledger_is_told(url: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialects, "LOCK_WAIT", 0.05)
+    monkeypatch.setattr(database_dialects, "LOCK_WAIT", 0.05)
     ledger = open_ledger(url)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from sqlalchemy import event, func, select
 
 from reconciler.ledger import SqlLedger
-from reconciler.ledger.schema import deliveries, messages
+from reconciler.ledger.tables import deliveries, messages
 from reconciler.model.messages import Fingerprint
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
 from tests.ledger.samples import (

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from reconciler.ledger import SqlLedger
-from reconciler.ledger.schema import accounts, collectors, deliveries, folders, messages, sessions
+from reconciler.ledger.tables import accounts, collectors, deliveries, folders, messages, sessions
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Declared, LastGood, ParkedMessage, Retry, Standing
 from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, SessionReport, Totals
@@ -83,7 +83,7 @@ def test_expire_drops_what_former_epochs_remembered(ledger: SqlLedger) -> None:
 def test_expire_goes_on_until_all_is_forgotten(
     ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.ledger.sessions._AT_ONCE", 3)
+    monkeypatch.setattr("reconciler.ledger.session_records._AT_ONCE", 3)
     ledger.record("sales", INBOX, [collected(str(key)) for key in range(10)], NOW)
     ledger.clear("sales", NOW)
 

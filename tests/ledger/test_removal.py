@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reconciler.app.offline import confirm_removed
+from reconciler.app.without_daemon import confirm_removed
 from reconciler.ledger import open_ledger
 from reconciler.model.history import LastGood
 from reconciler.model.settings import Settings

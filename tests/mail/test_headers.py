@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.mail.headers import HEAD, VALUE, Field, fields
-from reconciler.mail.loops import HOPS, loops
+from reconciler.mail.mail_loops import HOPS, loops
 from reconciler.model.collector_id import collector_id, collector_key
 from reconciler.model.messages import Account, DeliveryId, Folder
 

@@ -14,7 +14,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-from reconciler.manifests.support import RULE
+from reconciler.manifests.checks.unsupported_fields import RULE
 from reconciler.manifests.validation import validate
 
 ROOT = Path(__file__).parent

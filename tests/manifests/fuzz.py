@@ -31,20 +31,26 @@ from typing import Any
 import structlog
 from msgspec.structs import replace
 
-from reconciler.cli import plan as plan_verb
-from reconciler.control.board import Board
+from reconciler.cli.verbs import plan as plan_verb
 from reconciler.control.clock import Clock
-from reconciler.control.complaints import Complaints
-from reconciler.control.observe import Directory
-from reconciler.control.proposal import last_in_force, propose
-from reconciler.control.recorder import Decision, Recorder
-from reconciler.control.remembered import recall
-from reconciler.manifests import reporters
+from reconciler.control.decision_recorder import Decision, Recorder
+from reconciler.control.last_good import recall
+from reconciler.control.manifest_log import Complaints
+from reconciler.control.observation import Directory
+from reconciler.control.plan_proposal import last_in_force, propose
+from reconciler.control.status_board import Board
 from reconciler.manifests.diagnostics import Diagnostic
-from reconciler.manifests.edits import EditRefused, NotDeclared, Shelf
-from reconciler.manifests.splicing import MISSING, Setting, Unspliceable, changed, value_of
+from reconciler.manifests.editing.manifest_editor import EditRefused, NotDeclared, Shelf
+from reconciler.manifests.editing.yaml_patch import (
+    MISSING,
+    Setting,
+    Unspliceable,
+    changed,
+    value_of,
+)
+from reconciler.manifests.reports import report_formats
 from reconciler.manifests.validation import validate
-from reconciler.planning.plan import plan
+from reconciler.planning.plan_actions import plan
 from reconciler.web.metrics import metrics
 from tests.control.doubles import MemoryRegistry
 from tests.manifests.corpus import INVALID, VALID
@@ -483,7 +489,7 @@ def ordeal(root: Path, mutator: Mutator, name: bytes, content: bytes) -> None:
 def _validated(root: Path) -> list[Diagnostic]:
     found = validate([root])
     _require_honest(found.diagnostics)
-    for name, report in reporters.REPORTERS.items():
+    for name, report in report_formats.REPORTERS.items():
         text = report(found)
         text.encode()
         if OBEYED.search(text):

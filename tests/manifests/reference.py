@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reconciler.manifests import schema
-from reconciler.manifests.catalogue import RULES, WARNINGS
-from reconciler.manifests.wording import PATTERNS
+from reconciler.manifests.checks.rule_catalogue import RULES, WARNINGS
+from reconciler.manifests.checks.schema_messages import PATTERNS
+from reconciler.manifests.schema_export import json_schema
 from tests.manifests.corpus import INVALID, VALID, expectation, said
 
 PAGE = Path(__file__).parents[2] / "docs" / "manifests.md"
@@ -30,7 +30,7 @@ _NAMES = {
 
 def rendered(page: str) -> str:
     """The page with its tables as they have to be."""
-    whole = json.loads(schema.text())
+    whole = json.loads(json_schema.text())
     tables = {
         "metadata": _fields(whole, "Metadata", "metadata"),
         "collector": _fields(whole, "CollectorSpec", "spec"),

@@ -13,13 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from reconciler.manifests import document, schema
-from reconciler.manifests.partial import model_of
+from reconciler.manifests.schema_export import json_schema
+from reconciler.manifests.templates.partial_models import model_of
+from reconciler.manifests.yaml import document_reader
 from tests.manifests.corpus import VALID
 
-PLAIN = jsonschema.Draft7Validator(json.loads(schema.text()))
+PLAIN = jsonschema.Draft7Validator(json.loads(json_schema.text()))
 MANIFESTS: list[Any] = [
-    found.root.value for path in VALID for found in document.read(path.read_bytes())[0]
+    found.root.value for path in VALID for found in document_reader.read(path.read_bytes())[0]
 ]
 WORDS = [
     "",
@@ -178,7 +179,7 @@ def test_what_a_model_declares_is_a_manifest_again(manifest: Any) -> None:
 
 
 def test_inlined_schema_judges_as_the_one_with_references() -> None:
-    inlined = jsonschema.Draft7Validator(schema.inlined())
+    inlined = jsonschema.Draft7Validator(json_schema.inlined())
     for manifest in MANIFESTS:
         for path in paths(manifest):
             if path:

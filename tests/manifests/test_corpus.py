@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests.catalogue import RULES
+from reconciler.manifests.checks.rule_catalogue import RULES
 from tests.manifests.corpus import INVALID, ROOT, VALID, expectation, said
 
 TESTED_ELSEWHERE = {

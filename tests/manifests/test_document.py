@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.manifests import document
 from reconciler.manifests.diagnostics import Position
 from reconciler.manifests.loading import parse
-from reconciler.manifests.nodes import Document
+from reconciler.manifests.yaml import document_reader
+from reconciler.manifests.yaml.document_nodes import Document
 from tests.manifests.samples import COLLECTOR
 
 
 def value(text: str) -> Any:
-    documents, unusable = document.read(text.encode())
+    documents, unusable = document_reader.read(text.encode())
     assert unusable is None
     return documents[0].root.value
 
 
 def only(text: str) -> Document:
-    documents, unusable = document.read(text.encode())
+    documents, unusable = document_reader.read(text.encode())
     assert unusable is None
     return documents[0]
 
@@ -32,7 +32,7 @@ def rules(data: bytes) -> set[str]:
 
 
 def test_parser_is_libyaml() -> None:
-    parser = document._Reader("")._parser
+    parser = document_reader._Reader("")._parser
     assert type(parser).__module__.startswith(("_ruamel_yaml", "ruamel.yaml.clib"))
 
 
@@ -41,7 +41,7 @@ def test_Y1_alias_bomb_costs_nothing() -> None:
     bomb += b"".join(
         b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 10)) for n in range(1, 200)
     )
-    documents, unusable = document.read(bomb)
+    documents, unusable = document_reader.read(bomb)
     assert unusable is not None
     assert unusable.rule == "alias-bomb"
     assert unusable.position.line <= 4
@@ -89,7 +89,7 @@ def test_Y5_nesting_20000_deep(opening: str) -> None:
     ],
 )
 def test_Y6_tab_nul_and_other_encodings(data: bytes, rule: str, position: Position) -> None:
-    _, unusable = document.read(data)
+    _, unusable = document_reader.read(data)
     assert unusable is not None
     assert (unusable.rule, unusable.position) == (rule, position)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.manifests.domains import (
+from reconciler.model.domains import (
     host_to_ascii,
     is_loopback,
     is_neighbour,

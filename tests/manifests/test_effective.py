@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.manifests.effective import digest, resolve_paths
-from reconciler.manifests.spec import CollectorSpec, Destination, MailCollector
+from reconciler.manifests.effective_manifest import digest, resolve_paths
+from reconciler.model.spec import CollectorSpec, Destination, MailCollector
 
 SOURCE = {"protocol": "imap", "host": "h", "username": "u"}
 

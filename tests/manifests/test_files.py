@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests import files, walking
+from reconciler.manifests import directory_walk, manifest_files
 from reconciler.manifests.loading import load
 
 
 def names(root: Path) -> list[str]:
-    return [str(path.relative_to(root)) for path in walking.list_files(root)]
+    return [str(path.relative_to(root)) for path in directory_walk.list_files(root)]
 
 
 def touch(root: Path, *relative: str) -> None:
@@ -60,7 +60,7 @@ def test_files_of_a_config_map_are_read_through_its_data_link(tmp_path: Path) ->
     (tmp_path / "..data").symlink_to("..2026_11_22")
     (tmp_path / "sales.yaml").symlink_to("..data/sales.yaml")
     assert names(tmp_path) == ["sales.yaml"]
-    assert files.read(tmp_path / "sales.yaml") == b"a: b\n"
+    assert manifest_files.read(tmp_path / "sales.yaml") == b"a: b\n"
 
 
 def test_linked_directories_are_followed_each_once(tmp_path: Path) -> None:
@@ -78,17 +78,17 @@ def test_Y11_link_loops(tmp_path: Path) -> None:
     (tmp_path / "self").symlink_to("self")
     (tmp_path / "loop.yaml").symlink_to("loop.yaml")
     assert names(tmp_path) == ["a.yaml", "loop.yaml", "sub/b.yaml"]
-    with pytest.raises(files.Unreadable, match="leads back to itself"):
-        files.read(tmp_path / "loop.yaml")
+    with pytest.raises(manifest_files.Unreadable, match="leads back to itself"):
+        manifest_files.read(tmp_path / "loop.yaml")
 
 
 def test_Y17_vanished_directory_is_no_empty_one(tmp_path: Path) -> None:
-    with pytest.raises(walking.DirectoryVanished, match="gone"):
-        walking.list_files(tmp_path / "gone")
+    with pytest.raises(directory_walk.DirectoryVanished, match="gone"):
+        directory_walk.list_files(tmp_path / "gone")
     touch(tmp_path, "file")
-    with pytest.raises(walking.DirectoryVanished):
-        walking.list_files(tmp_path / "file")
-    assert walking.list_files(tmp_path) == []
+    with pytest.raises(directory_walk.DirectoryVanished):
+        directory_walk.list_files(tmp_path / "file")
+    assert directory_walk.list_files(tmp_path) == []
 
 
 def test_Y12_directory_that_cannot_be_listed_is_reported_as_unreadable(
@@ -137,8 +137,8 @@ def test_Y10_file_over_the_cap(tmp_path: Path) -> None:
     assert [one.rule for one in parsed.diagnostics] == ["file-too-large"]
     assert "104,857,600" in parsed.diagnostics[0].message
     with path.open("wb") as file:
-        file.truncate(files.LARGEST)
-    assert len(files.read(path)) == files.LARGEST
+        file.truncate(manifest_files.LARGEST)
+    assert len(manifest_files.read(path)) == manifest_files.LARGEST
 
 
 def test_Y10_file_that_grows_while_it_is_read(
@@ -146,8 +146,8 @@ def test_Y10_file_that_grows_while_it_is_read(
 ) -> None:
     touch(tmp_path, "a.yaml")
     monkeypatch.setattr(os, "read", lambda _, size: b"x" * size)
-    with pytest.raises(files.Unreadable, match="grows"):
-        files.read(tmp_path / "a.yaml")
+    with pytest.raises(manifest_files.Unreadable, match="grows"):
+        manifest_files.read(tmp_path / "a.yaml")
 
 
 def test_Y10_fifo_directory_socket_and_device(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_Y10_fifo_directory_socket_and_device(tmp_path: Path) -> None:
     with chdir(tmp_path), socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket.yaml")
         assert names(tmp_path) == ["device.yaml", "directory.yaml", "fifo.yaml", "socket.yaml"]
-        for path in walking.list_files(tmp_path):
+        for path in directory_walk.list_files(tmp_path):
             assert [one.rule for one in load(path).diagnostics] == ["file-not-regular"], path
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from reconciler.manifests.edits import EditRefused, NotDeclared, Shelf
-from reconciler.manifests.splicing import Setting, changed
+from reconciler.manifests.editing.manifest_editor import EditRefused, NotDeclared, Shelf
+from reconciler.manifests.editing.yaml_patch import Setting, changed
 from tests.control.manifests import text
 from tests.manifests.fuzz import Mutator, ordeal
 

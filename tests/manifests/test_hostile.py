@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
-from reconciler.manifests import loading, reporters, scalars, walking
-from reconciler.manifests.edits import EditRefused, Shelf
-from reconciler.manifests.judgements import place
+from reconciler.manifests import directory_walk, loading
+from reconciler.manifests.check_cache import place
+from reconciler.manifests.directory_walk import list_files, walk
+from reconciler.manifests.editing.manifest_editor import EditRefused, Shelf
 from reconciler.manifests.loading import load, parse
+from reconciler.manifests.reports import report_formats
 from reconciler.manifests.validation import Validation, validate
-from reconciler.manifests.walking import list_files, walk
+from reconciler.manifests.yaml import plain_scalars
 from tests.endtoend.watched import manifest
 from tests.manifests.hostile import GOOD, crowded, make
 from tests.unprivileged import UNPRIVILEGED
@@ -62,11 +64,11 @@ def validation(tmp_path_factory: pytest.TempPathFactory) -> Validation:
     return validate([root])
 
 
-@pytest.mark.parametrize("name", reporters.REPORTERS)
+@pytest.mark.parametrize("name", report_formats.REPORTERS)
 def test_no_report_has_what_a_terminal_obeys_or_what_a_link_led_to(
     name: str, validation: Validation
 ) -> None:
-    text = reporters.REPORTERS[name](validation)
+    text = report_formats.REPORTERS[name](validation)
     assert OBEYED.search(text) is None
     assert "hunter2" not in text
 
@@ -88,7 +90,7 @@ def test_no_report_has_what_a_terminal_obeys_or_what_a_link_led_to(
 def test_lines_of_any_length_are_shown_or_passed_over_at_once(words: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(f"- {words}\n- {{a: 1}}\n")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-    text = reporters.text(validate([tmp_path / "a.yaml"]))
+    text = report_formats.text(validate([tmp_path / "a.yaml"]))
     assert "hunter2" not in text
     assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 2
 
@@ -121,8 +123,8 @@ def test_numbers_of_thousands_of_digits_in_any_base(number: str, where: str) -> 
 
 
 def test_a_long_plain_text_that_only_begins_like_a_number_is_text() -> None:
-    assert scalars.resolve("1.2.3-" + "4" * 100) == "1.2.3-" + "4" * 100
-    assert scalars.resolve("0123456789" * 10 + "x") == "0123456789" * 10 + "x"
+    assert plain_scalars.resolve("1.2.3-" + "4" * 100) == "1.2.3-" + "4" * 100
+    assert plain_scalars.resolve("0123456789" * 10 + "x") == "0123456789" * 10 + "x"
 
 
 def test_a_defect_of_ours_is_a_diagnostic_of_its_file(
@@ -159,7 +161,7 @@ def test_a_thousand_errors_are_enough_of_one_file_and_what_is_valid_counts_all_t
 def test_directories_are_entered_down_to_a_bound_and_none_is_hidden_by_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walking, "DEEPEST", 3)
+    monkeypatch.setattr(directory_walk, "DEEPEST", 3)
     deep = tmp_path / "a" / "b" / "c" / "d"
     deep.mkdir(parents=True)
     for directory in (tmp_path, deep.parent, deep):
@@ -172,7 +174,7 @@ def test_directories_are_entered_down_to_a_bound_and_none_is_hidden_by_it(
 def test_a_directory_of_too_many_names_hides_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walking, "MOST_ENTRIES", 100)
+    monkeypatch.setattr(directory_walk, "MOST_ENTRIES", 100)
     for name, count in (("a", 5), ("b", 1000), ("c", 1000), ("d", 5)):
         (tmp_path / name).mkdir()
         for number in range(count):
@@ -193,7 +195,7 @@ def test_a_directory_of_too_many_names_hides_no_other(
 def test_a_root_of_too_many_names_is_not_read_and_not_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walking, "MOST_ENTRIES", 10)
+    monkeypatch.setattr(directory_walk, "MOST_ENTRIES", 10)
     for number in range(20):
         (tmp_path / f"{number}.yaml").touch()
     assert list_files(tmp_path) == [tmp_path]
@@ -232,7 +234,7 @@ def test_links_of_config_maps_and_git_sync_lead_nowhere_else(tmp_path: Path) -> 
     for root in (volume, tmp_path / "current"):
         found = validate([root])
         assert [one.rule for one in found] == ["syntax"]
-        assert "hello: ]" in reporters.text(found)
+        assert "hello: ]" in report_formats.text(found)
 
 
 def test_what_stands_outside_is_quoted_only_where_it_is_a_manifest(tmp_path: Path) -> None:
@@ -244,11 +246,11 @@ def test_what_stands_outside_is_quoted_only_where_it_is_a_manifest(tmp_path: Pat
     (root / "shared.yaml").symlink_to("../outside/shared.yaml")
     (root / "secrets.yaml").symlink_to("../outside/secrets.yaml")
     (root / "below").symlink_to("../outside")
-    text = reporters.text(validate([root]))
+    text = report_formats.text(validate([root]))
     assert "hunter2" not in text
     assert text.count("link-leads-out") == 2
     assert "intervall" in text
-    assert "hunter2" not in reporters.text(
+    assert "hunter2" not in report_formats.text(
         validate([root / "secrets.yaml"])
     )  # as a shell names them
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests import judgements, judging, loading, spreading
-from reconciler.manifests.judgements import Judgement, Judgements
-from reconciler.manifests.judging import judge
-from reconciler.manifests.templates import Templates
-from reconciler.manifests.walking import Oddities
+from reconciler.manifests import check_cache, loading, parallel_check, parallel_parsing
+from reconciler.manifests.check_cache import Judgement, Judgements
+from reconciler.manifests.directory_walk import Oddities
+from reconciler.manifests.parallel_check import judge
+from reconciler.manifests.templates.template_index import Templates
 from tests.manifests.samples import COLLECTOR
 
 LONG_AGO = 1_700_000_000
@@ -20,7 +20,7 @@ LONG_AGO = 1_700_000_000
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """As many as count as many, each with a diagnostic of its own."""
-    monkeypatch.setattr(judging, "MANY", 8)
+    monkeypatch.setattr(parallel_check, "MANY", 8)
     return [written(tmp_path / f"m{number}.yaml", f"imap{number}") for number in range(8)]
 
 
@@ -51,17 +51,17 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities
         )
 
-    monkeypatch.setattr(judging, "load", load)
+    monkeypatch.setattr(parallel_check, "load", load)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     return loaded
 
 
 def test_processes_find_what_one_finds(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    monkeypatch.setattr(spreading, "MANY", 8)
-    monkeypatch.setattr(spreading, "_AT_ONCE", 3)
+    monkeypatch.setattr(parallel_parsing, "MANY", 8)
+    monkeypatch.setattr(parallel_parsing, "_AT_ONCE", 3)
     together = judge(paths)
-    assert together == [judging._judged(loading.load(path)) for path in paths]
+    assert together == [parallel_check._judged(loading.load(path)) for path in paths]
     assert {len(one.diagnostics) for one in together} == {2}
 
 
@@ -109,7 +109,7 @@ def test_what_no_longer_holds_is_not_used(
     kept = tmp_path / "kept.json"
     judge(paths, kept=kept)
     if what == "version":
-        monkeypatch.setattr(judgements, "program", lambda: "another")
+        monkeypatch.setattr(check_cache, "program", lambda: "another")
     elif what != "options":
         kept.write_text({"garbage": "{", "other": "[]"}[what])
     judge(paths, kept=kept, allow_inline_secrets=what == "options")
@@ -153,7 +153,7 @@ def test_old_ones_go(paths: list[Path], tmp_path: Path) -> None:
 
 
 def place_of_judgements(name: str) -> Path:
-    found = judgements.place([Path(name)])
+    found = check_cache.place([Path(name)])
     assert found is not None
     return found
 
@@ -161,7 +161,7 @@ def place_of_judgements(name: str) -> Path:
 def test_place_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert place_of_judgements("a").parent == tmp_path / "mailcollector"
-    assert judgements.place([Path("a")]) != judgements.place([Path("b")])
+    assert check_cache.place([Path("a")]) != check_cache.place([Path("b")])
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert place_of_judgements("a").parent == tmp_path / ".cache" / "mailcollector"

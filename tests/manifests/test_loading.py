@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from reconciler.manifests import support
+from reconciler.manifests.checks import unsupported_fields
 from reconciler.manifests.diagnostics import Severity
 from reconciler.manifests.loading import parse
-from reconciler.manifests.spec import MailCollector
+from reconciler.model.spec import MailCollector
 from tests.manifests.samples import COLLECTOR, DESTINATION
 
 
@@ -107,8 +107,8 @@ def test_model_that_refuses_what_the_schema_accepts_is_reported(
 def test_feature_of_a_later_version_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...], text: str
 ) -> None:
-    gap = support.Unsupported(path, "not yet")
-    monkeypatch.setattr(support, "GAPS", (gap,))
+    gap = unsupported_fields.Unsupported(path, "not yet")
+    monkeypatch.setattr(unsupported_fields, "GAPS", (gap,))
     parsed = parse(text.encode(), "a.yaml")
     assert [(one.rule, one.severity, one.message) for one in parsed.diagnostics] == [
         ("not-supported-yet", Severity.WARNING, gap.message)
@@ -118,13 +118,13 @@ def test_feature_of_a_later_version_is_a_warning(
     asked = loaded.manifest if isinstance(loaded.manifest, MailCollector) else collector
     destination = None if isinstance(loaded.manifest, MailCollector) else loaded.manifest.spec
     assert isinstance(asked, MailCollector)
-    assert support.unsupported(asked.spec, destination) == (gap,)
+    assert unsupported_fields.unsupported(asked.spec, destination) == (gap,)
 
 
 def test_nothing_is_unsupported_in_a_plain_manifest() -> None:
     manifest = parse(COLLECTOR.encode(), "a.yaml").manifests[0].manifest
     assert isinstance(manifest, MailCollector)
-    assert support.unsupported(manifest.spec, None) == ()
+    assert unsupported_fields.unsupported(manifest.spec, None) == ()
 
 
 def test_misspelt_key_is_one_mistake_and_not_two() -> None:

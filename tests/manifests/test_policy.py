@@ -14,21 +14,21 @@ import pytest
 from jsonschema import Draft7Validator
 from msgspec.structs import replace
 
-from reconciler.control.observe import Directory
-from reconciler.manifests import policy, spreading
-from reconciler.manifests.domains import host_to_ascii
-from reconciler.manifests.spec import SecretRef
+from reconciler.control.observation import Directory
+from reconciler.manifests import parallel_parsing, policy_file
 from reconciler.manifests.validation import validate
+from reconciler.model.domains import host_to_ascii
 from reconciler.model.errors import ConnectionFailed, PolicyRefused, SecretUnavailable
-from reconciler.model.policy import Allowed, enforce
+from reconciler.model.manifest_policy import Allowed, enforce
+from reconciler.model.spec import SecretRef
 from reconciler.secrets import read_secret
 from reconciler.secrets.oauth2.token_client import Client, post
 from reconciler.wire import tls
-from reconciler.wire.beneath import opened_beneath, require_beneath
+from reconciler.wire.confined_files import opened_beneath, require_beneath
 from reconciler.wire.connection import Connection
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.limits import Limits
-from reconciler.wire.lookup import Address, addresses, permitted
+from reconciler.wire.name_lookup import Address, addresses, permitted
 from tests.project import ROOT
 
 STRICT = """\
@@ -78,7 +78,7 @@ def strict(tmp_path: Path) -> Allowed:
     for name in ("secrets", "ca", "sockets", "mail", "manifests"):
         (tmp_path / name).mkdir()
     (tmp_path / "policy.yaml").write_text(STRICT.replace("{root}", str(tmp_path)))
-    found = policy.load(tmp_path / "policy.yaml")
+    found = policy_file.load(tmp_path / "policy.yaml")
     enforce(found)
     return found
 
@@ -173,8 +173,8 @@ def test_templates_give_no_way_around(strict: Allowed, tmp_path: Path) -> None:
 def test_other_processes_go_by_it_too(
     strict: Allowed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spreading, "MANY", 2)
-    monkeypatch.setattr("reconciler.manifests.judging.MANY", 2)
+    monkeypatch.setattr(parallel_parsing, "MANY", 2)
+    monkeypatch.setattr("reconciler.manifests.parallel_check.MANY", 2)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for number in range(4):
         (tmp_path / "manifests" / f"{number}.yaml").write_text(
@@ -341,7 +341,7 @@ def test_patterns_of_names_in_any_script_and_writing_match(tmp_path: Path) -> No
         + json.dumps(patterns, ensure_ascii=False)
         + "}\n"
     )
-    found = policy.load(tmp_path / "p.yaml")
+    found = policy_file.load(tmp_path / "p.yaml")
     for host in (
         "imap.почта.рф",
         "IMAP.ПОЧТА.РФ.",
@@ -376,7 +376,7 @@ def test_a_pattern_that_could_never_match_is_refused(pattern: str, tmp_path: Pat
         + "]}\n"
     )
     with pytest.raises(PolicyRefused, match=r"p\.yaml:3:18: hosts\.tokens"):
-        policy.load(tmp_path / "p.yaml")
+        policy_file.load(tmp_path / "p.yaml")
 
 
 def test_behind_a_proxy_a_token_endpoint_is_judged_by_its_name_and_the_proxy_is_the_administrator_s(
@@ -465,7 +465,7 @@ def test_a_policy_that_is_wrong_is_refused_with_its_place(
 ) -> None:
     (tmp_path / "policy.yaml").write_text(text)
     with pytest.raises(PolicyRefused) as refused:
-        policy.load(tmp_path / "policy.yaml")
+        policy_file.load(tmp_path / "policy.yaml")
     assert told in str(refused.value) or (
         text == "kind: Policy\n" and "apiVersion" in str(refused.value)
     )
@@ -473,7 +473,7 @@ def test_a_policy_that_is_wrong_is_refused_with_its_place(
 
 def test_what_a_policy_leaves_out_is_not_allowed(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text("apiVersion: mailcollector/v1\nkind: Policy\n")
-    enforce(policy.load(tmp_path / "policy.yaml"))
+    enforce(policy_file.load(tmp_path / "policy.yaml"))
     (tmp_path / "a.yaml").write_text(collector())
     assert sorted(one.rule for one in validate([tmp_path / "a.yaml"]) if one.is_error) == [
         "policy-host",
@@ -492,7 +492,7 @@ def test_it_may_not_stand_where_manifests_are_written(
     if linked:
         (tmp_path / "policy.yaml").symlink_to(below / "policy.txt")
         place = tmp_path / "policy.yaml"
-    enforce(policy.load(place))
+    enforce(policy_file.load(place))
     for look in (
         lambda: validate([tmp_path / "manifests"]),
         lambda: Directory(tmp_path / "manifests"),
@@ -503,8 +503,8 @@ def test_it_may_not_stand_where_manifests_are_written(
 
 def test_the_schema_is_that_of_the_model_and_takes_what_is_shipped() -> None:
     committed = (ROOT / "schemas" / "mailcollector-policy.v1.json").read_text("utf-8")
-    assert committed == policy.schema(), "run `python -m reconciler.manifests.policy`"
-    shipped = policy.load(ROOT / "deploy" / "policy.yaml")
+    assert committed == policy_file.schema(), "run `python -m reconciler.manifests.policy_file`"
+    shipped = policy_file.load(ROOT / "deploy" / "policy.yaml")
     assert shipped.secret_files
     assert shipped.programs == ()
     Draft7Validator.check_schema(json.loads(committed))

@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.manifests.document import read
-from reconciler.manifests.splicing import MISSING, Setting, Unspliceable, changed, value_of, written
+from reconciler.manifests.editing.yaml_patch import (
+    MISSING,
+    Setting,
+    Unspliceable,
+    changed,
+    value_of,
+    written,
+)
+from reconciler.manifests.yaml.document_reader import read
 
 TEXT = """\
 # yaml-language-server: $schema=x

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests import spreading
-from reconciler.manifests.spreading import spread
+from reconciler.manifests import parallel_parsing
+from reconciler.manifests.parallel_parsing import spread
 
 PATIENCE = 20.0
 
 
 @pytest.fixture(autouse=True)
 def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spreading, "MANY", 8)
-    monkeypatch.setattr(spreading, "_AT_ONCE", 2)
+    monkeypatch.setattr(parallel_parsing, "MANY", 8)
+    monkeypatch.setattr(parallel_parsing, "_AT_ONCE", 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
 
 
@@ -79,7 +79,9 @@ def test_secrets_and_sockets_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
         listening.set_inheritable(True)
         for environment, open_files in spread(surroundings, list(range(8)), None):
             assert "hunter2" not in environment.values()
-            assert not [name for name in environment if not name.startswith(spreading._PASSED_ON)]
+            assert not [
+                name for name in environment if not name.startswith(parallel_parsing._PASSED_ON)
+            ]
             assert str(Path("/proc/self/fd", str(listening.fileno())).readlink()) not in open_files
 
 
@@ -98,7 +100,7 @@ def test_none_that_can_be_started_is_no_harm(
 
 
 def test_another_version_of_the_program_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spreading, "program", lambda: "the one before")
+    monkeypatch.setattr(parallel_parsing, "program", lambda: "the one before")
     assert spread(where, list(range(9)), 1) == where(range(9), 1)
 
 

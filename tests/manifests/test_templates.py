@@ -11,18 +11,19 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler.manifests import document, judging, loading, spreading
+from reconciler.manifests import loading, parallel_check, parallel_parsing
 from reconciler.manifests.diagnostics import Severity
-from reconciler.manifests.edits import EditRefused, Shelf
-from reconciler.manifests.effective import digest, resolve_paths
-from reconciler.manifests.judging import judge
+from reconciler.manifests.directory_walk import Oddities
+from reconciler.manifests.editing.manifest_editor import EditRefused, Shelf
+from reconciler.manifests.editing.yaml_patch import Setting, changed
+from reconciler.manifests.effective_manifest import digest, resolve_paths
 from reconciler.manifests.loading import ParsedFile, gather, load_together, parse
-from reconciler.manifests.merging import ALTERNATIVES, FILES
-from reconciler.manifests.spec import MailCollector
-from reconciler.manifests.splicing import Setting, changed
-from reconciler.manifests.templates import Templates, may_hold
+from reconciler.manifests.parallel_check import judge
+from reconciler.manifests.templates.template_index import Templates, may_hold
+from reconciler.manifests.templates.template_merge import ALTERNATIVES, FILES
 from reconciler.manifests.validation import validate
-from reconciler.manifests.walking import Oddities
+from reconciler.manifests.yaml import document_reader
+from reconciler.model.spec import MailCollector
 from tests.manifests.test_agreement import mutants
 
 OFFICE = """\
@@ -234,8 +235,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities
         )
 
-    monkeypatch.setattr(judging, "load", load)
-    monkeypatch.setattr(judging, "MANY", 2)
+    monkeypatch.setattr(parallel_check, "load", load)
+    monkeypatch.setattr(parallel_check, "MANY", 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     return loaded
 
@@ -271,9 +272,9 @@ def test_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.Monke
         tmp_path, shared__office=OFFICE, **texts, wrong=SALES.replace("from: office", "from: ofice")
     )
     alone = judge(paths)
-    monkeypatch.setattr(judging, "MANY", 2)
-    monkeypatch.setattr(spreading, "MANY", 2)
-    monkeypatch.setattr(spreading, "_AT_ONCE", 3)
+    monkeypatch.setattr(parallel_check, "MANY", 2)
+    monkeypatch.setattr(parallel_parsing, "MANY", 2)
+    monkeypatch.setattr(parallel_parsing, "_AT_ONCE", 3)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     assert judge(paths) == alone
     assert [len(one.diagnostics) for one in alone] == [0] * 7 + [1]
@@ -311,9 +312,9 @@ def test_verbs_change_what_has_a_template(tmp_path: Path) -> None:
 def test_whatever_stands_there_each_collector_is_valid_or_told_of_in_its_own_place(
     manifests: list[Any],
 ) -> None:
-    template = document.read(OFFICE.encode())[0][0].root.value
+    template = document_reader.read(OFFICE.encode())[0][0].root.value
     text = "\n---\n".join(json.dumps(one) for one in (*manifests, template))
-    assume(document.read(text.encode())[1] is None)
+    assume(document_reader.read(text.encode())[1] is None)
     parsed = parse(text.encode(), "a.yaml")
     lines = [one.line for one in parsed.diagnostics if one.is_error]
     for broken in parsed.broken:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from reconciler.manifests.checks.cross_file_checks import check_together
+from reconciler.manifests.checks.shared_mailboxes import Mailbox
 from reconciler.manifests.diagnostics import START, Severity, nearest
 from reconciler.manifests.loading import ParsedFile, parse
-from reconciler.manifests.mailboxes import Mailbox
-from reconciler.manifests.named import Kind, Named
-from reconciler.manifests.together import check_together
+from reconciler.manifests.manifest_summary import Kind, Named
 from tests.manifests.samples import COLLECTOR, DESTINATION
 
 NAMED = COLLECTOR + "  destination: local\n"

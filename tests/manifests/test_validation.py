@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from reconciler.manifests import reporters
-from reconciler.manifests.catalogue import RULES
+from reconciler.manifests.checks.rule_catalogue import RULES
+from reconciler.manifests.reports import report_formats
 from reconciler.manifests.validation import NoSuchPath, validate
 from tests.manifests.samples import COLLECTOR, DESTINATION
 
@@ -54,7 +54,7 @@ def test_offline_no_secret_and_no_ca_file_is_opened(tmp_path: Path) -> None:
 
 def test_text_shows_the_line_with_a_caret(directory: Path) -> None:
     with chdir(directory):
-        text = reporters.text(validate([Path("b.yaml")]))
+        text = report_formats.text(validate([Path("b.yaml")]))
     assert text == (
         "b.yaml:7:15: error: `protocol` cannot be `imap4`: did you mean `imap`? [choice]\n"
         "        protocol: imap4\n"
@@ -64,14 +64,16 @@ def test_text_shows_the_line_with_a_caret(directory: Path) -> None:
 
 
 def test_text_without_errors_says_what_was_read(directory: Path) -> None:
-    assert reporters.text(validate([directory / "a.yaml"])) == "1 manifest in 1 file: no errors\n"
+    assert (
+        report_formats.text(validate([directory / "a.yaml"])) == "1 manifest in 1 file: no errors\n"
+    )
     (directory / "b.yaml").unlink()
     (directory / "c.yaml").write_text(DESTINATION + "  default: true\n")
-    assert reporters.text(validate([directory])) == "2 manifests in 2 files: no errors\n"
+    assert report_formats.text(validate([directory])) == "2 manifests in 2 files: no errors\n"
 
 
 def test_text_in_colour(directory: Path) -> None:
-    text = reporters.text(validate([directory]), colour=True)
+    text = report_formats.text(validate([directory]), colour=True)
     assert "\x1b[1;31merror\x1b[0m" in text
 
 
@@ -94,12 +96,16 @@ def test_S1_no_report_shows_a_secret_that_stands_in_the_file(tmp_path: Path, lin
     (tmp_path / "a.yaml").write_text(COLLECTOR.replace("password: {file: sales.secret}", line))
     validation = validate([tmp_path])
     assert validation.failed
-    for reporter in reporters.REPORTERS.values():
+    for reporter in report_formats.REPORTERS.values():
         assert "hunter2" not in reporter(validation)
 
 
-@pytest.mark.parametrize("reporter", reporters.REPORTERS.values(), ids=reporters.REPORTERS.keys())
-def test_M14_control_characters_are_escaped(tmp_path: Path, reporter: reporters.Reporter) -> None:
+@pytest.mark.parametrize(
+    "reporter", report_formats.REPORTERS.values(), ids=report_formats.REPORTERS.keys()
+)
+def test_M14_control_characters_are_escaped(
+    tmp_path: Path, reporter: report_formats.Reporter
+) -> None:
     text = COLLECTOR.replace(
         "protocol: imap", '"\\e[2J\\u202e\\r\\n::error::x": 1\n    protocol: "\\e]0;x\\a"'
     )
@@ -110,7 +116,7 @@ def test_M14_control_characters_are_escaped(tmp_path: Path, reporter: reporters.
 
 
 def test_json_is_the_contract_s(directory: Path) -> None:
-    (found,) = json.loads(reporters.as_json(validate([directory])))
+    (found,) = json.loads(report_formats.as_json(validate([directory])))
     assert found == {
         "file": str(directory / "b.yaml"),
         "line": 7,
@@ -120,13 +126,13 @@ def test_json_is_the_contract_s(directory: Path) -> None:
         "severity": "error",
         "message": "`protocol` cannot be `imap4`: did you mean `imap`?",
     }
-    assert reporters.as_json(validate([directory / "a.yaml"])) == "[]\n"
+    assert report_formats.as_json(validate([directory / "a.yaml"])) == "[]\n"
 
 
 def test_github_gets_workflow_commands(tmp_path: Path) -> None:
     (tmp_path / "a,b:c%.yaml").write_text(WRONG)
     with chdir(tmp_path):
-        text = reporters.github(validate([Path("a,b:c%.yaml")]))
+        text = report_formats.github(validate([Path("a,b:c%.yaml")]))
     assert text == (
         "::error file=a%2Cb%3Ac%25.yaml,line=7,col=15,title=choice::`protocol` cannot be `imap4`: "
         "did you mean `imap`?\n"
@@ -138,7 +144,7 @@ def test_sarif_is_one_run_with_every_rule_and_place(tmp_path: Path) -> None:
     requires is."""
     (tmp_path / "a b:с.yaml").write_text(WRONG)
     with chdir(tmp_path):
-        report = json.loads(reporters.REPORTERS["sarif"](validate([Path("a b:с.yaml")])))
+        report = json.loads(report_formats.REPORTERS["sarif"](validate([Path("a b:с.yaml")])))
     assert report["version"] == "2.1.0"
     assert report["$schema"].endswith("/sarif-schema-2.1.0.json")
     (run,) = report["runs"]
@@ -167,7 +173,9 @@ def test_sarif_levels_and_absolute_files(directory: Path) -> None:
         .replace("protocol: imap", "protocol: imap\n    tls: none")
         .replace("sales", "trade3")
     )
-    results = json.loads(reporters.REPORTERS["sarif"](validate([directory])))["runs"][0]["results"]
+    results = json.loads(report_formats.REPORTERS["sarif"](validate([directory])))["runs"][0][
+        "results"
+    ]
     assert [result["level"] for result in results] == ["error", "warning", "note"]
     uri = results[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
     assert uri == (directory / "b.yaml").as_uri()
@@ -178,7 +186,7 @@ def test_junit_fails_files_with_errors_and_tells_warnings(directory: Path) -> No
         COLLECTOR.replace("imap\n", "imap\n    tls: none\n").replace("sales", "trade3")
     )
     with chdir(directory):
-        suites = ET.fromstring(reporters.REPORTERS["junit"](validate([Path()])))
+        suites = ET.fromstring(report_formats.REPORTERS["junit"](validate([Path()])))
     assert (suites.get("tests"), suites.get("failures")) == ("3", "1")
     good, bad, warned = suites.iter("testcase")
     assert (good.get("name"), list(good)) == ("a.yaml", [])
@@ -193,7 +201,7 @@ def test_junit_fails_files_with_errors_and_tells_warnings(directory: Path) -> No
 def test_file_that_is_gone_when_it_is_shown_has_no_excerpt(directory: Path) -> None:
     validation = validate([directory])
     (directory / "b.yaml").unlink()
-    assert len(reporters.text(validation).splitlines()) == 2
+    assert len(report_formats.text(validation).splitlines()) == 2
 
 
 def test_standard_input_and_fifos_are_read(tmp_path: Path) -> None:
@@ -203,7 +211,7 @@ def test_standard_input_and_fifos_are_read(tmp_path: Path) -> None:
     assert [(one.file, one.line, one.rule) for one in found.diagnostics] == [
         ("-", 2, "unknown-kind")
     ]
-    assert "kind: MailCollecter\n          ^" in reporters.text(found)
+    assert "kind: MailCollecter\n          ^" in report_formats.text(found)
 
     reading, writing = os.pipe()
     os.write(writing, bad)
@@ -216,7 +224,7 @@ def test_standard_input_and_fifos_are_read(tmp_path: Path) -> None:
 def test_code_quality_tells_equal_mistakes_apart(tmp_path: Path) -> None:
     bad = b"apiVersion: mailcollector/v1\nkind: Nothing\nmetadata: {name: a}\nspec: {}\n"
     validation = validate([Path("-")], standard_input=lambda: bad + b"---\n" + bad)
-    found = json.loads(reporters.REPORTERS["gitlab"](validation))
+    found = json.loads(report_formats.REPORTERS["gitlab"](validation))
 
     assert {one["check_name"] for one in found} == {"unknown-kind"}
     assert len({one["fingerprint"] for one in found}) == len(found) == 2

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model.patterns import Pattern, is_pattern
+from reconciler.model.folder_patterns import Pattern, is_pattern
 from tests.steps import lines_run
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.search import matches
+from reconciler.model.collector_search import matches
 from reconciler.model.status import ShownCollector, ShownMetadata, Status
 
 SPEC: dict[str, Any] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.manifests.spec import Destination, MailCollector
-from reconciler.planning.declared import Broken, Declaration, Key, Observed, declaration
+from reconciler.model.spec import Destination, MailCollector
+from reconciler.planning.observed_manifests import Broken, Declaration, Key, Observed, declaration
 
 BASE = "/etc/collectors"
 

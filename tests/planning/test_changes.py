@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.inforce import InForce
+from reconciler.model.in_force import InForce
 from reconciler.planning.changes import Change
-from reconciler.planning.declared import Declaration
-from reconciler.planning.desired import desire
-from reconciler.planning.inforce import in_force, proposed, relocated, would_run
-from reconciler.planning.plan import Hold, Keep, Plan, Replace, Start, Stop, plan
+from reconciler.planning.desired_state import desire
+from reconciler.planning.observed_manifests import Declaration
+from reconciler.planning.plan_actions import Hold, Keep, Plan, Replace, Start, Stop, plan
+from reconciler.planning.plan_preview import in_force, proposed, relocated, would_run
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
 
 SOURCE = {

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.planning.declared import Observed
-from reconciler.planning.desired import Desired, desire
-from reconciler.planning.touched import touched
+from reconciler.planning.desired_state import Desired, desire
+from reconciler.planning.incremental import touched
+from reconciler.planning.observed_manifests import Observed
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
 
 A, B, C = collector("a"), collector("b"), collector("c")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.planning.declared import Declaration, Observed, difference, parsed
-from reconciler.planning.desired import DesiredCollector, desire
-from reconciler.planning.plan import Hold, Keep, Replace, Start, Step, Stop, plan
+from reconciler.planning.desired_state import DesiredCollector, desire
+from reconciler.planning.observed_manifests import Declaration, Observed, difference, parsed
+from reconciler.planning.plan_actions import Hold, Keep, Replace, Start, Step, Stop, plan
 from tests.planning.build import broken, collector, observed, remembered
 
 A, B = collector("a"), collector("b")

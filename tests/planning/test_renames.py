@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.planning.declared import Declaration
-from reconciler.planning.desired import desire
-from reconciler.planning.plan import Hold, Start, Stop, plan
+from reconciler.planning.desired_state import desire
+from reconciler.planning.observed_manifests import Declaration
+from reconciler.planning.plan_actions import Hold, Start, Stop, plan
 from tests.planning.build import collector, observed, remembered
 
 

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.manifests.reporters import REPORTERS
+from reconciler.manifests.reports.report_formats import REPORTERS
 from tests.manifests.samples import COLLECTOR
 from tests.project import ROOT
 

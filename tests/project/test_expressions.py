@@ -44,7 +44,7 @@ _TYPED = {
 }
 _TEXTS = 60
 """For one expression; some have hundreds of branches."""
-_BUILT = {"reconciler.destinations.maildir.places"}
+_BUILT = {"reconciler.destinations.maildir.mailbox_paths"}
 """Where one is put together while the program runs: of a manifest's own path, for names of
 directories."""
 Expression = re.Pattern[Any]

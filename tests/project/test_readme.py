@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from reconciler.cli import VERBS
-from reconciler.manifests.support import GAPS
+from reconciler.manifests.checks.unsupported_fields import GAPS
 from tests.project import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.manifests.spec import SecretRef
+from reconciler.model.spec import SecretRef
 from reconciler.secrets import read_secret
 from tests.project import ROOT
 

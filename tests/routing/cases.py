@@ -8,8 +8,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from reconciler.manifests.spec import RecipientSpec
-from reconciler.model.routing import RoutedRecipient
+from reconciler.model.routing_answer import RoutedRecipient
+from reconciler.model.spec import RecipientSpec
 
 CORPUS = Path(__file__).parent / "corpus"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.collect.routing import route
-from reconciler.model.routing import Routing
+from reconciler.model.routing_answer import Routing
 from tests.routing.cases import CORPUS, Case, cases
 
 CASES = cases()

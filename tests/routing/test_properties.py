@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from reconciler.collect.routing import route
 from reconciler.mail.addresses import Address, a_label, comparable, parse
-from reconciler.manifests.spec import RecipientSpec
+from reconciler.model.spec import RecipientSpec
 
 NAMES = [
     "X-Envelope-To",

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from reconciler.collect.routing import own_address, route
-from reconciler.manifests.spec import RecipientSpec, SourceSpec
 from reconciler.model.errors import DestinationUnavailable
-from reconciler.model.routing import Considered
+from reconciler.model.routing_answer import Considered
+from reconciler.model.spec import RecipientSpec, SourceSpec
 
 SEED = RecipientSpec.model_validate(
     {

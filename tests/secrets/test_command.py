@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests.spec import SecretRef
 from reconciler.model.errors import SecretUnavailable
-from reconciler.model.policy import Allowed, enforce
-from reconciler.secrets import command, read_secret
-from reconciler.secrets.command import output
+from reconciler.model.manifest_policy import Allowed, enforce
+from reconciler.model.spec import SecretRef
+from reconciler.secrets import read_secret, secret_command
+from reconciler.secrets.secret_command import output
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_B8_what_a_program_leaves_running_with_its_output_is_not_waited_for(
 def test_B8_reading_ends_at_the_deadline_whoever_keeps_the_pipe(
     script: str, left_behind: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "TIMEOUT", 0.5)
+    monkeypatch.setattr(secret_command, "TIMEOUT", 0.5)
     began = time.monotonic()
     with pytest.raises(SecretUnavailable):
         read_secret(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from reconciler.control.ownership import owned
-from reconciler.manifests.spec import SecretRef
+from reconciler.control.state_ownership import owned
+from reconciler.model.spec import SecretRef
 from reconciler.secrets import read_secret
 
 

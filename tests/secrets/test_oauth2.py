@@ -16,8 +16,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from reconciler.manifests.spec import SourceSpec
-from reconciler.model.consent import Prompt, Way
+from reconciler.model.consent_request import Prompt, Way
 from reconciler.model.errors import (
     AuthenticationFailed,
     CollectorError,
@@ -27,8 +26,9 @@ from reconciler.model.errors import (
     SourceUnsuitable,
     Throttled,
 )
+from reconciler.model.spec import SourceSpec
 from reconciler.secrets.oauth2 import AccessTokens, Consent
-from reconciler.secrets.oauth2.endpoints import application
+from reconciler.secrets.oauth2.token_endpoints import application
 from tests.servers.authorization import CLIENT, Authorization
 
 

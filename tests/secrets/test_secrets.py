@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.manifests.spec import SecretRef
 from reconciler.model.errors import SecretUnavailable
 from reconciler.model.secret import Secret
-from reconciler.secrets import command, read_secret, stamp
+from reconciler.model.spec import SecretRef
+from reconciler.secrets import read_secret, secret_command, stamp
 
 CANARY = "c4n4ry-пароль"
 
@@ -119,7 +119,7 @@ def test_a_program_that_fails_tells_its_exit_code() -> None:
 def test_a_program_that_does_not_end_is_killed_with_its_children(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(command, "TIMEOUT", 0.2)
+    monkeypatch.setattr(secret_command, "TIMEOUT", 0.2)
     forever = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
     with pytest.raises(SecretUnavailable, match=r"within 0\.2 seconds"):
         read_secret(program(forever))

@@ -18,7 +18,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from reconciler.model.consent import Prompt
+from reconciler.model.consent_request import Prompt
 from tests import tools
 from tests.servers.dovecot_settings import TokenInfo
 

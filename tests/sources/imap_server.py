@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from reconciler.manifests.spec import SourceSpec
 from reconciler.model.messages import Arrival, Fetched, Listing, Unfetched, Vanished
 from reconciler.model.secret import Secret
+from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap import ImapSource, open_imap
-from reconciler.wire.limits import Limits
+from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Client, Script, Scripted
 
 PASSWORD = "pa$$word"

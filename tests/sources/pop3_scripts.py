@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from reconciler.model.messages import Arrival, Fetched, Listing
 from reconciler.model.secret import Secret
 from reconciler.sources.pop3 import Pop3Source
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint, Tls
-from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 from tests.servers.scripted import Client, Script, Scripted
 

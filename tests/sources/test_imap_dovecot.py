@@ -10,7 +10,7 @@ import pytest
 from reconciler.model.errors import AuthenticationFailed, TlsRefused
 from reconciler.model.messages import Listing
 from reconciler.sources.imap import ImapSource
-from reconciler.wire.limits import Limits
+from reconciler.wire.connection_limits import Limits
 from tests.servers import mail
 from tests.servers.dovecot import Dovecot
 from tests.servers.scripted import Authority

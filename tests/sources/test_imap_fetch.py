@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from reconciler.mail.internal import INTERNAL
+from reconciler.mail.internal_messages import INTERNAL
 from reconciler.model.errors import (
     ConnectionFailed,
     Flooded,
@@ -19,10 +19,10 @@ from reconciler.model.errors import (
     Throttled,
 )
 from reconciler.model.messages import Arrival
-from reconciler.sources.imap import bodies
-from reconciler.sources.imap.bodies import PART
-from reconciler.sources.imap.dialogue import WHOLE
-from reconciler.wire.limits import Limits
+from reconciler.sources.imap import body_fetch as bodies
+from reconciler.sources.imap.body_fetch import PART
+from reconciler.sources.imap.imap_dialogue import WHOLE
+from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
 from tests.sources.imap_server import (
     BODIES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.model.errors import SourceUnsuitable, Throttled
-from reconciler.sources.imap.folders import ServerFolder, choose, decoded, parse_list
+from reconciler.sources.imap.folder_choice import ServerFolder, choose, decoded, parse_list
 from tests.servers.scripted import Client, Scripted
 from tests.sources.imap_server import (
     BODIES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.collect.incoming import fingerprint, header_digest
+from reconciler.collect.incoming_message import fingerprint, header_digest
 from reconciler.model.errors import ProtocolViolation
 from tests.servers import mail
 from tests.servers.dovecot import Dovecot

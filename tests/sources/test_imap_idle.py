@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from imapclient import IMAPClient
 
-from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -18,8 +17,9 @@ from reconciler.model.errors import (
     SourceUnsuitable,
 )
 from reconciler.model.secret import Secret
+from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap.idle import ImapPush, open_push
-from reconciler.wire.limits import Limits
+from reconciler.wire.connection_limits import Limits
 from tests.servers import mail
 from tests.servers.dovecot import Dovecot
 from tests.servers.scripted import Client, Scripted

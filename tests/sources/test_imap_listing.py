@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Mapping
 
 import pytest
 
-from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ConnectionFailed, SourceError
 from reconciler.model.messages import Listing
 from reconciler.model.secret import Secret
+from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap import ImapSource, open_imap
-from reconciler.wire.accounts import Accounts
-from reconciler.wire.limits import Limits
+from reconciler.wire.account_memory import Accounts
+from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Client, Scripted
 from tests.sources.imap_server import DEFAULTS, PASSWORD, Reply, imap, inbox, tagged
 

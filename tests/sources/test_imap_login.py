@@ -20,8 +20,8 @@ from reconciler.model.errors import (
     Throttled,
     TlsRefused,
 )
-from reconciler.sources.imap.failures import response_code
-from reconciler.wire.limits import Limits
+from reconciler.sources.imap.imap_refusals import response_code
+from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
 from tests.sources.imap_server import (
     GREETING,
@@ -446,7 +446,7 @@ def test_abort_from_another_thread_ends_the_wait() -> None:
         opened.finish()
 
 
-# Words (`providers.replies`) in every phase; an alert is for people
+# Words (`replies.sourced_replies`) in every phase; an alert is for people
 
 
 @pytest.mark.parametrize("phase", ["greeting", "LOGIN", "EXAMINE", "UID FETCH 1:*", "bye"])

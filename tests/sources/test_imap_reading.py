@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.errors import ProtocolViolation, TlsRefused
-from reconciler.sources.imap.folders import decoded, parse_list
-from reconciler.sources.imap.reading import MOST_LITERALS, code
-from reconciler.wire.limits import Limits
+from reconciler.sources.imap.folder_choice import decoded, parse_list
+from reconciler.sources.imap.response_reader import MOST_LITERALS, code
+from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
 from tests.sources.imap_server import (
     BODIES,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -18,11 +17,12 @@ from reconciler.model.errors import (
 )
 from reconciler.model.interfaces import Source
 from reconciler.model.secret import Secret
+from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap import open_imap
 from reconciler.sources.pop3 import open_pop3
-from reconciler.wire.accounts import Accounts
-from reconciler.wire.identity import Identity
-from reconciler.wire.limits import Limits
+from reconciler.wire.account_memory import Accounts
+from reconciler.wire.client_identification import Identity
+from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
 from tests.sources.imap_server import GREETING, PASSWORD, Reply, imap, tagged
 from tests.sources.pop3_scripts import multiline, replies, speak

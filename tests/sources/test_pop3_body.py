@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.sources.pop3.body import Body
-from reconciler.wire.buffer import Buffer
+from reconciler.sources.pop3.multiline_body import Body
 from reconciler.wire.connection import Connection
+from reconciler.wire.receive_buffer import Buffer
 from tests.sources.pop3_scripts import stuff
 
 

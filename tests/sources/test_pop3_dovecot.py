@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import AuthenticationFailed, TlsRefused
 from reconciler.model.messages import Deletion, Vanished
 from reconciler.model.secret import Secret
+from reconciler.model.spec import SourceSpec
 from reconciler.sources.pop3 import Pop3Source, open_pop3
-from reconciler.wire.limits import Limits
+from reconciler.wire.connection_limits import Limits
 from tests.servers import mail
 from tests.servers.dovecot import Dovecot
 from tests.servers.scripted import Authority

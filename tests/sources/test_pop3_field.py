@@ -9,9 +9,9 @@ from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.model.messages import Unfetched
 from reconciler.model.secret import Secret
 from reconciler.sources.pop3 import Pop3Source
-from reconciler.wire.accounts import Accounts
+from reconciler.wire.account_memory import Accounts
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 from tests.servers.scripted import Client, Scripted
 from tests.sources.pop3_scripts import (

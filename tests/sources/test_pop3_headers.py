@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.collect.incoming import fingerprint, header_digest
+from reconciler.collect.incoming_message import fingerprint, header_digest
 from reconciler.model.secret import Secret
 from reconciler.sources.pop3 import Pop3Source
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 from tests.servers import mail
 from tests.servers.dovecot import Dovecot

@@ -11,7 +11,7 @@ from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceU
 from reconciler.model.messages import Account, Folder, Listed, Listing
 from reconciler.sources.pop3 import maildrop as maildrops
 from reconciler.sources.pop3.maildrop import key_of, maildrop
-from reconciler.wire.limits import Limits
+from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Client, Scripted
 from tests.sources.pop3_scripts import (
     CAPABILITIES,

@@ -20,7 +20,7 @@ from reconciler.model.errors import (
     Throttled,
     TlsRefused,
 )
-from reconciler.wire.limits import Limits
+from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
 from tests.sources.pop3_scripts import (
     CAPABILITIES,

@@ -7,9 +7,9 @@ import pytest
 from reconciler.model.errors import ConnectionFailed
 from reconciler.model.secret import Secret
 from reconciler.sources.pop3 import Pop3Source
-from reconciler.wire.accounts import Accounts
+from reconciler.wire.account_memory import Accounts
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 from tests.servers.scripted import Client, Script, Scripted
 from tests.sources.pop3_scripts import CAPABILITIES, PASSWORD, fetch_all, listing_of, replies

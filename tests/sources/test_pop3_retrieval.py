@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.model.messages import Arrival, Listed, Unfetched, Vanished
-from reconciler.wire.limits import Limits
+from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
 from tests.sources.pop3_scripts import (
     CAPABILITIES,

@@ -23,26 +23,26 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
 from starlette.responses import Response
 
-from reconciler.cli.client import _declined
+from reconciler.cli.daemon_client import _declined
 from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
-from reconciler.control.board import Board
-from reconciler.control.checks import Checks
+from reconciler.control.check_requests import Checks
 from reconciler.control.clock import Clock
+from reconciler.control.control_service import Control
 from reconciler.control.controller import Controller
-from reconciler.control.limits import preset
-from reconciler.control.loops import Loops
-from reconciler.control.observe import Directory
-from reconciler.control.proposal import propose
-from reconciler.control.service import Control
-from reconciler.control.sessions import SessionControl, SessionPool
-from reconciler.model.inforce import InForce
+from reconciler.control.host_limits import preset
+from reconciler.control.observation import Directory
+from reconciler.control.plan_proposal import propose
+from reconciler.control.running_set import Loops
+from reconciler.control.session_pool import SessionControl, SessionPool
+from reconciler.control.status_board import Board
+from reconciler.model.in_force import InForce
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.settings import Listen, Settings
 from reconciler.model.status import CheckReport, CheckStep
-from reconciler.planning.desired import DesiredCollector
+from reconciler.planning.desired_state import DesiredCollector
 from reconciler.web.api import Api
-from reconciler.web.server import ListenRefused, served
+from reconciler.web.http_server import ListenRefused, served
 from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import save, text
 

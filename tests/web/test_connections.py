@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from reconciler.model.settings import Listen, Settings
-from reconciler.web import connections, server
+from reconciler.web import http_connections, http_server
 from tests.web.test_api import Daemon, _free_port, _short, daemon, root, run, settings
 
 __all__ = ["root", "settings"]
@@ -117,7 +117,7 @@ def test_E7_on_tcp_only_the_probes_and_metrics_are_served(root: Path, settings: 
 def test_N8_a_slow_request_is_closed_however_it_dribbles(
     root: Path, settings: Settings, sent: bytes, over: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "PATIENCE", 0.5)
+    monkeypatch.setattr(http_connections, "PATIENCE", 0.5)
 
     async def scenario() -> None:
         async with listening(root, settings) as (found, port):
@@ -144,7 +144,7 @@ def test_N8_a_slow_request_is_closed_however_it_dribbles(
 def test_N8_a_client_that_does_not_take_its_answer_is_closed(
     root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "PATIENCE", 0.5)
+    monkeypatch.setattr(http_connections, "PATIENCE", 0.5)
 
     async def scenario() -> None:
         async with daemon(root, settings) as found, AsyncExitStack() as stack:
@@ -182,7 +182,7 @@ def test_N8_half_open_requests_take_nobody_elses_place(root: Path, settings: Set
             began = time.monotonic()
             assert (await client.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200
             assert time.monotonic() - began < 5
-            for reader in readers[: 200 - server._CLIENTS]:
+            for reader in readers[: 200 - http_server._CLIENTS]:
                 assert await closed(reader) == b""  # the oldest made room
             assert not readers[-1].at_eof()
 
@@ -232,7 +232,7 @@ def test_a_hundred_that_come_at_once_wait_for_their_turn(root: Path, settings: S
 def test_streams_that_were_asked_for_are_kept_and_beyond_the_most_nobody_gets_in(
     root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "_CLIENTS", 0)
+    monkeypatch.setattr(http_server, "_CLIENTS", 0)
 
     async def scenario() -> None:
         async with (
@@ -270,7 +270,7 @@ def test_streams_that_were_asked_for_are_kept_and_beyond_the_most_nobody_gets_in
 def test_M9_without_descriptors_it_tells_once_and_recovers(
     root: Path, settings: Settings, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "_PAUSE", 0.01)
+    monkeypatch.setattr(http_connections, "_PAUSE", 0.01)
 
     async def scenario() -> None:
         async with daemon(root, settings) as found:
@@ -310,10 +310,10 @@ def test_D9_a_server_that_cannot_start_is_noticed(
     async def failing(*_: object, **__: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(connections.Server, "startup", failing)
+    monkeypatch.setattr(http_connections.Server, "startup", failing)
 
     async def scenario() -> None:
-        with pytest.raises(server.ListenRefused, match="could not be started"):
+        with pytest.raises(http_server.ListenRefused, match="could not be started"):
             async with daemon(root, settings):
                 pass
 

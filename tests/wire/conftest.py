@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.wire.connection import Connection
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint, Tls
-from reconciler.wire.limits import Limits
 from tests.servers.scripted import Authority, Scripted
 
 Connect = Callable[..., Connection]

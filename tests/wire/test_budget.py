@@ -8,7 +8,7 @@ import time
 import pytest
 
 from reconciler.model.errors import ConnectionFailed, Crowded
-from reconciler.wire.budget import FREE, Budget, Share
+from reconciler.wire.listing_budget import FREE, Budget, Share
 
 
 def share(budget: Budget, seconds: float = 60) -> Share:

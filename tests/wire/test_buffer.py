@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.wire.buffer import Buffer
+from reconciler.wire.receive_buffer import Buffer
 
 PARTS = st.lists(
     st.sampled_from(

@@ -13,8 +13,8 @@ import pytest
 
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.wire.connection import Connection
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint, Tls
-from reconciler.wire.limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
 from tests.wire.conftest import Connect
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation, TlsRefused
-from reconciler.wire.limits import Limits
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.tls import client_context
 from tests.servers.scripted import Authority, Client, Scripted, server_context
 from tests.wire.conftest import Connect

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.wire.connection import Connection
-from reconciler.wire.turns import LONG, TURNS, Turn, Turns
+from reconciler.wire.reply_turns import LONG, TURNS, Turn, Turns
 from tests.servers.scripted import Client, Scripted
 from tests.wire.conftest import Connect
 

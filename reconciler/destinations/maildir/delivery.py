@@ -10,12 +10,19 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
-from reconciler.destinations.maildir import directories, files, names, placing, staging, stale
-from reconciler.destinations.maildir.acting import acting_as
-from reconciler.destinations.maildir.boxes import Box, Boxes
-from reconciler.destinations.maildir.errors import NotAMailbox, explained, is_of_one
-from reconciler.destinations.maildir.mounted import Mounted
-from reconciler.destinations.maildir.places import Place, Template
+from reconciler.destinations.maildir import (
+    delivery_names,
+    directories,
+    linking,
+    message_files,
+    staging,
+    stale_files,
+)
+from reconciler.destinations.maildir.acting_as_owner import acting_as
+from reconciler.destinations.maildir.filesystem_errors import NotAMailbox, explained, is_of_one
+from reconciler.destinations.maildir.mailbox_paths import Place, Template
+from reconciler.destinations.maildir.mount_protection import Mounted
+from reconciler.destinations.maildir.open_maildirs import Box, Boxes
 from reconciler.destinations.maildir.staging import Copy, Original, StagedMail
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.interfaces import MountMemory
@@ -132,7 +139,7 @@ class Maildir:
         try:
             place = self._template.place(recipient)
             box = self._boxes.take(place, create=self._create)
-            copy = Copy(place, recipient, names.name(message, recipient), held=box)
+            copy = Copy(place, recipient, delivery_names.name(message, recipient), held=box)
             mail.copies.append(
                 copy
             )  # before it has a file, so that an error on the way discards that
@@ -184,7 +191,7 @@ class Maildir:
         for copy in copies:
             if copy.written is not None:
                 with suppress(OSError):  # whether it could be written is of no interest now
-                    files.close(copy.written)
+                    message_files.close(copy.written)
                 copy.written = None
         try:
             with suppress(DestinationUnavailable):
@@ -202,7 +209,7 @@ class Maildir:
         for copy in copies:
             copy.written = None
         for (copy, _), error in zip(
-            waiting, files.sync([written for _, written in waiting]), strict=True
+            waiting, message_files.sync([written for _, written in waiting]), strict=True
         ):
             if error is not None:
                 self._put_off(copy, error)
@@ -218,7 +225,9 @@ class Maildir:
         for copy in copies:
             groups.setdefault(copy.place, []).append(copy)
         for group, error in zip(
-            groups.values(), files.side_by_side(partial(_met, act), list(groups)), strict=True
+            groups.values(),
+            message_files.side_by_side(partial(_met, act), list(groups)),
+            strict=True,
         ):
             if error is not None:
                 yield group, error
@@ -230,7 +239,7 @@ class Maildir:
                     place
                 )  # an earlier run may have died between making and syncing it
                 with acting_as(box.owner):
-                    stale.clean(box.tmp)
+                    stale_files.clean(box.tmp)
                 self._ready.add(place)
             os.fsync(box.tmp)
 
@@ -251,7 +260,7 @@ class Maildir:
             copy.placed = True
             return
         try:
-            placing.place(box, copy)
+            linking.place(box, copy)
         except OSError as error:
             self._put_off(copy, error)
 
@@ -290,7 +299,7 @@ class Maildir:
                     suppress(OSError),
                     self._boxes.opened(copy.place) as box,
                 ):  # the disk fails already
-                    placing.take_back(box, copy)
+                    linking.take_back(box, copy)
 
     def _sync_place(self, place: Place) -> None:
         with self._boxes.opened(place) as box:

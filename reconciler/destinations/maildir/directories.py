@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
-from reconciler.destinations.maildir.acting import Owner, acting_as, owner_of, privileged
-from reconciler.destinations.maildir.errors import NotAMailbox
-from reconciler.destinations.maildir.places import Place
+from reconciler.destinations.maildir.acting_as_owner import Owner, acting_as, owner_of, privileged
+from reconciler.destinations.maildir.filesystem_errors import NotAMailbox
+from reconciler.destinations.maildir.mailbox_paths import Place
 
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from reconciler.destinations.maildir import files, names
-from reconciler.destinations.maildir.acting import Owner, acting_as
-from reconciler.destinations.maildir.boxes import Box
-from reconciler.destinations.maildir.places import Place
+from reconciler.destinations.maildir import delivery_names, message_files
+from reconciler.destinations.maildir.acting_as_owner import Owner, acting_as
+from reconciler.destinations.maildir.mailbox_paths import Place
+from reconciler.destinations.maildir.open_maildirs import Box
 from reconciler.model.outcomes import Deferred, Refused
 
 _UNREADABLE = (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EPERM)
@@ -66,11 +66,11 @@ class Original:
         """Into a file of `owner`'s. `more`: there will be further copies, which are made from this
         one, if it is ours: else somebody could change it meanwhile."""
         if self._first is None and more and owner is not None:
-            self._first = files.nameless()
+            self._first = message_files.nameless()
             self._read(self._first, None)
         if self._first is not None:
             with acting_as(owner):
-                files.copy(self._first, descriptor, self.size)
+                message_files.copy(self._first, descriptor, self.size)
             return
         self._read(descriptor, owner)
         if more:
@@ -82,10 +82,10 @@ class Original:
         size = 0
         for chunk in self._content:
             if owner is None:
-                size += files.write(descriptor, chunk)
+                size += message_files.write(descriptor, chunk)
                 continue
             with acting_as(owner):
-                size += files.write(descriptor, chunk)
+                size += message_files.write(descriptor, chunk)
         self.size = size
         self.lost = False
 
@@ -107,7 +107,7 @@ def stage(box: Box, copy: Copy, original: Original, *, more: bool) -> None:
             descriptor, temporary = _begin(box.tmp, copy.name)
     adopted = False
     try:
-        copy.identity = files.identity(descriptor)
+        copy.identity = message_files.identity(descriptor)
         original.write(descriptor, box.owner, more=more)
         copy.size = original.size
         if temporary != copy.name:
@@ -131,7 +131,7 @@ def _remove(box: Box, temporary: str) -> None:
 
 def _leave_open(copy: Copy, descriptor: int) -> None:
     """Until the batch is synced as a whole; too many are open: it is synced by itself."""
-    if files.may_wait():
+    if message_files.may_wait():
         copy.written = descriptor
         return
     try:
@@ -162,7 +162,7 @@ def _adopt(tmp: int, copy: Copy, descriptor: int) -> bool:
     one gets a name of its own, under which it may have been delivered, too."""
     temporary = copy.name + _AGAIN
     if not holds(tmp, copy, descriptor):
-        copy.name = names.other(copy.name, files.digest(descriptor, copy.size))
+        copy.name = delivery_names.other(copy.name, message_files.digest(descriptor, copy.size))
         if not (links(tmp, copy.name) > 1 and holds(tmp, copy, descriptor)):
             os.rename(temporary, copy.name, src_dir_fd=tmp, dst_dir_fd=tmp)
             return False
@@ -185,7 +185,7 @@ def holds(directory: int, copy: Copy, descriptor: int) -> bool:
     if other is None:
         return False
     try:
-        return files.same(other, descriptor, copy.size)
+        return message_files.same(other, descriptor, copy.size)
     finally:
         os.close(other)
 

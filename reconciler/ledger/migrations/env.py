@@ -3,7 +3,7 @@ begun."""
 
 from alembic import context
 
-from reconciler.ledger.schema import metadata
+from reconciler.ledger.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

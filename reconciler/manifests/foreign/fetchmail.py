@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.manifests.foreign.accounts import (
+from reconciler.manifests.foreign.fetchmail_syntax import LISTS, Entry, Option, Reader, User
+from reconciler.manifests.foreign.imported_accounts import (
     Account,
     Foreign,
     Note,
@@ -15,7 +16,6 @@ from reconciler.manifests.foreign.accounts import (
     interval,
     patience,
 )
-from reconciler.manifests.foreign.fetchmail_syntax import LISTS, Entry, Option, Reader, User
 
 UNLIMITED = "100GiB"
 """Larger than any message: fetchmail and getmail take every one unless they are told otherwise."""

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.manifests.foreign.accounts import (
+from reconciler.manifests.foreign.fetchmail import UNLIMITED
+from reconciler.manifests.foreign.imported_accounts import (
     Account,
     Foreign,
     Note,
@@ -18,8 +19,7 @@ from reconciler.manifests.foreign.accounts import (
     found_from,
     patience,
 )
-from reconciler.manifests.foreign.fetchmail import UNLIMITED
-from reconciler.providers import known
+from reconciler.model import known_providers
 
 _RETRIEVER = re.compile(r"(Simple|BrokenUIDL|Multidrop)(POP3|IMAP)(SSL)?Retriever")
 _SAID = {
@@ -273,7 +273,7 @@ class _Composer:
 
     def _token_login(self, source: dict[str, Any]) -> None:
         """What getmail logs in with is an access token, which is no password."""
-        provider = known.of_host(self._account.host)
+        provider = known_providers.of_host(self._account.host)
         source["oauth2"] = {
             "provider": (provider and provider.oauth2) or "custom",
             "clientId": "CLIENT-ID",

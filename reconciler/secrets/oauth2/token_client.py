@@ -23,7 +23,7 @@ from urllib.parse import SplitResult, quote_plus, unquote, urlencode, urlsplit
 import httpcore
 from msgspec import Struct
 
-from reconciler.manifests.domains import host_to_ascii, is_loopback, reaches_this_machine
+from reconciler.model.domains import host_to_ascii, is_loopback, reaches_this_machine
 from reconciler.model.errors import (
     AuthenticationFailed,
     CollectorError,
@@ -34,11 +34,11 @@ from reconciler.model.errors import (
     Throttled,
     TlsRefused,
 )
-from reconciler.model.policy import Role, allowed
+from reconciler.model.manifest_policy import Role, allowed
 from reconciler.model.secret import Secret, redact
 from reconciler.wire.connection import Connection
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.limits import Limits
 
 DEADLINE = 90.0
 """Seconds for one request, from the name lookup to the last octet of the answer."""

@@ -12,16 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from reconciler.model.messages import Deletion
-from reconciler.sources.imap.dialogue import Dialogue
-from reconciler.sources.imap.failures import Failures
-from reconciler.sources.imap.reading import Untagged
-from reconciler.sources.imap.search import (
+from reconciler.sources.imap.imap_dialogue import Dialogue
+from reconciler.sources.imap.imap_refusals import Failures
+from reconciler.sources.imap.response_reader import Untagged
+from reconciler.sources.imap.uid_search import (
     existing_uids,
     others_deleted,
     others_flagged,
     search_uids,
 )
-from reconciler.sources.imap.uids import uid_sets
+from reconciler.sources.imap.uid_sets import uid_sets
 
 _FOREIGN = (
     "the server lacks UIDPLUS, and other messages in the folder are marked as deleted: expunging would remove "

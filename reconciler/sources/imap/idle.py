@@ -13,19 +13,19 @@ import ssl
 from collections.abc import Iterable
 from enum import Enum
 
-from reconciler.manifests.spec import SourceSpec
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceUnsuitable
 from reconciler.model.secret import Secret
-from reconciler.sources.imap.dialogue import Client
-from reconciler.sources.imap.failures import Failures
-from reconciler.sources.imap.folders import INBOX, ServerFolder, choose_folders
-from reconciler.sources.imap.listing import selected_count
-from reconciler.sources.imap.login import log_in
-from reconciler.wire.accounts import Accounts
+from reconciler.model.spec import SourceSpec
+from reconciler.sources.imap.folder_choice import INBOX, ServerFolder, choose_folders
+from reconciler.sources.imap.imap_dialogue import Client
+from reconciler.sources.imap.imap_listing import selected_count
+from reconciler.sources.imap.imap_login import log_in
+from reconciler.sources.imap.imap_refusals import Failures
+from reconciler.wire.account_memory import Accounts
+from reconciler.wire.client_identification import Identity
 from reconciler.wire.connection import Connection
+from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.identity import Identity
-from reconciler.wire.limits import Limits
 from reconciler.wire.sasl import Credentials
 
 _COUNT = re.compile(rb"\* (\d{1,10}) (EXISTS|EXPUNGE)", re.IGNORECASE)

@@ -4,6 +4,6 @@ A client of our own, because poplib loses mail: it ends a message at a bare-LF d
 lines, and holds messages as lists of lines.
 """
 
-from reconciler.sources.pop3.source import Pop3Source, open_pop3
+from reconciler.sources.pop3.pop3_source import Pop3Source, open_pop3
 
 __all__ = ["Pop3Source", "open_pop3"]

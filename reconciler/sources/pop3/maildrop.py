@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Listed
-from reconciler.sources.columns import MOST, Repeated, Texts, ascending, in_order, too_many
+from reconciler.sources.listing_columns import MOST, Repeated, Texts, ascending, in_order, too_many
 
 _LONGEST_UIDL = 1000  # octets; RFC 1939 allows 70, servers send more
 _ODD = re.compile(rb"[^!-\[\]-~]")

@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
-from reconciler.mail.internal import INTERNAL, INTERNAL_SIZE, is_internal
+from reconciler.mail.internal_messages import INTERNAL, INTERNAL_SIZE, is_internal
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.model.messages import Arrival, Fetched, Listed, Unfetched, Vanished
-from reconciler.providers.refusals import concerns_all
-from reconciler.sources.pop3.body import Body
-from reconciler.sources.pop3.dialogue import Dialogue, Reply
+from reconciler.replies.refusals import concerns_all
+from reconciler.sources.pop3.multiline_body import Body
+from reconciler.sources.pop3.pop3_dialogue import Dialogue, Reply
 
 Numbered = tuple[int, Listed]
 Doubts = Callable[[Listed, str], None]

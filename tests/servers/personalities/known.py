@@ -4,7 +4,7 @@ numbers, where each text stands in a reply) is made up.
 
 from __future__ import annotations
 
-from reconciler.providers.replies import REPLIES
+from reconciler.replies.sourced_replies import REPLIES
 from tests.servers.personalities.store import Personality, Pop3
 
 _MAILKIT = "https://github.com/jstedfast/MailKit/tree/d1f7aa7655d50777c4ece3803ff86f3591e60db5/UnitTests/Net/Imap/Resources/"

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from reconciler.collect.session import Session, Task
-from reconciler.manifests.spec import SourceSpec
 from reconciler.model.interfaces import Source
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.secret import Secret
+from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap import idle, open_imap
 from reconciler.sources.pop3 import open_pop3
-from reconciler.wire.limits import Limits
+from reconciler.wire.connection_limits import Limits
 from tests.collect.world import (
     Fate,
     Helm,

@@ -1,0 +1,72 @@
+"""What a session would find, without one."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from reconciler.app.session_assembly import Tokens, open_destination, open_source, task
+from reconciler.collect.account_check import Check
+from reconciler.control.session_pool import SessionControl
+from reconciler.ledger import SqlLedger
+from reconciler.model.interfaces import Source
+from reconciler.model.secret import Secret
+from reconciler.model.settings import Settings
+from reconciler.model.status import CheckReport
+from reconciler.planning.desired_state import DesiredCollector
+
+
+class Checks:
+    """`ledger` is None where there is none yet."""
+
+    def __init__(self, settings: Settings, ledger: SqlLedger | None, tokens: Tokens) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._tokens = tokens
+
+    def run(
+        self, collector: DesiredCollector, control: SessionControl | None = None
+    ) -> CheckReport:
+        """Connect, log in, list, and look at the destination. `control` breaks it off, and hears
+        who lets us in. Twice where an access token was refused that had been accepted before, as a
+        session does."""
+        control = control or SessionControl()
+        secrets: list[Secret] = []
+        report = self._checked(collector, control, secrets)
+        if (
+            secrets
+            and report.error
+            and self._tokens.may_be_old(collector.effective.source, secrets[0], report.error.reason)
+        ):
+            report = self._checked(collector, control, [])
+        return report
+
+    def _checked(
+        self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]
+    ) -> CheckReport:
+        """`secrets` gets what was logged in with."""
+        destination = open_destination(collector, self._settings, self._ledger)
+        spec = collector.effective.source
+
+        def secret() -> Secret:
+            given_up: Future[None] = Future()
+            control.on_give_up(lambda: None if given_up.done() else given_up.set_result(None))
+            with control.elsewhere():
+                secrets.append(self._tokens.secret_of(spec, given_up, collector.name))
+                return secrets[-1]
+
+        def opened() -> Source:
+            source = open_source(
+                spec, secret(), self._settings, control.entered, control.another_login
+            )
+
+            def break_off() -> None:
+                source.abort()
+                destination.abort()
+
+            control.on_give_up(break_off)
+            return source
+
+        check = Check(task(collector, destination), self._ledger)
+        report = check.run(secret, opened, destination.check)
+        control.failure = check.failure
+        return report

@@ -1,0 +1,220 @@
+"""What the other verbs do without a daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+from reconciler.app.account_checks import Checks
+from reconciler.app.core_dumps import undumpable
+from reconciler.app.ledger_access import ledger_if_any, own_ledger
+from reconciler.app.session_assembly import (
+    Tokens,
+    maildir_path,
+    one_each,
+    open_destination,
+    secret_stamp,
+    task,
+    utc_now,
+)
+from reconciler.control.check_requests import as_session, not_tried
+from reconciler.control.consistency_check import Fsck
+from reconciler.control.decision_recorder import decide_once
+from reconciler.control.observation import Directory
+from reconciler.control.offline_status import find, listed
+from reconciler.control.one_session_each import forbidden
+from reconciler.control.plan_proposal import Proposal, last_in_force, propose
+from reconciler.control.session_pool import SessionControl, learn
+from reconciler.control.state_ownership import owned
+from reconciler.control.waiting_messages import failing, parked
+from reconciler.destinations.maildir.delivery_names import SUFFIX
+from reconciler.destinations.maildir.maildir_audit import Maildirs
+from reconciler.ledger import SqlLedger, open_ledger
+from reconciler.model.consent_request import Prompt, Way
+from reconciler.model.errors import ManifestInvalid, ManifestsMissing, NotSupported
+from reconciler.model.fsck_findings import Finding
+from reconciler.model.in_force import NOTHING_IN_FORCE, InForce
+from reconciler.model.routing_answer import Routing
+from reconciler.model.settings import Settings
+from reconciler.model.status import CheckReport, Description, Session, ShownAlert, ShownCollector
+from reconciler.planning.desired_state import DesiredCollector
+
+
+def collectors(settings: Settings, directory: Path) -> list[ShownCollector]:
+    """From the manifests and, where there is one, the ledger; nothing is changed."""
+    with ledger_if_any(settings) as ledger:
+        found = find(_manifests(settings, directory), ledger.last_good() if ledger else ())
+        return listed(found, ledger.histories() if ledger else {})
+
+
+def description(settings: Settings, directory: Path, name: str) -> Description:
+    """Raises KeyError where no such collector is declared."""
+    with ledger_if_any(settings) as ledger:
+        found = find(_manifests(settings, directory), ledger.last_good() if ledger else ())
+        shown = {
+            one.metadata.name: one for one in listed(found, ledger.histories() if ledger else {})
+        }[name]
+        declared = found.desired.collectors.get(name) or found.desired.invalid[name]
+        history = ledger.histories([name]).get(name) if ledger else None
+        return Description(
+            collector=shown,
+            sessions=tuple(map(Session.of, ledger.sessions(name))) if ledger and history else (),
+            parked=tuple(map(parked, ledger.parked(name))) if ledger and history else (),
+            failing=tuple(map(failing, ledger.failing(name))) if ledger and history else (),
+            history_size=history.size if history else 0,
+            epoch=history.declared.epoch if history else 0,
+            alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),
+            source=declared.source,
+        )
+
+
+def collect(
+    settings: Settings,
+    directory: Path,
+    names: Sequence[str],
+    force: bool,
+    on_progress: Callable[[str, Session], None],
+) -> dict[str, Session]:
+    """One session of each of `names`. Owns the state meanwhile."""
+    undumpable()
+    with owned(settings.state_dir), own_ledger(settings) as ledger:
+        decision, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
+        with one_each(settings, ledger, asked=True) as once:
+            reports = once.run(
+                decision,
+                histories,
+                names,
+                force,
+                lambda name, report: on_progress(name, Session.of(report)),
+            )
+        return {name: Session.of(report) for name, report in reports.items()}
+
+
+def clear(settings: Settings, directory: Path, name: str) -> dict[str, int]:
+    """Forget what was collected. Raises KeyError where no such collector is declared."""
+    with owned(settings.state_dir), own_ledger(settings) as ledger:
+        _, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
+        return {"epoch": ledger.clear(name, utc_now()).epoch, "forgotten": histories[name].size}
+
+
+def unpark(settings: Settings, name: str) -> int:
+    """Parked messages are to be tried again; how many there are."""
+    with owned(settings.state_dir), own_ledger(settings) as ledger:
+        return ledger.unpark(name)
+
+
+def accept_maildirs(settings: Settings, name: str) -> None:
+    """Its Maildirs are meant to be where they are now."""
+    with owned(settings.state_dir), own_ledger(settings) as ledger:
+        ledger.accept_maildirs(name, utc_now())
+
+
+def check(settings: Settings, directory: Path, name: str, *, force: bool = False) -> CheckReport:
+    """Connect, log in, list; not where a back-off is kept that forbids it, unless `force`. What the
+    server says to the login is kept for sessions, where there is a ledger. Raises KeyError where no
+    such collector is declared, ManifestInvalid."""
+    undumpable()
+    with ledger_if_any(settings) as ledger, Tokens() as tokens:
+        collector = _declared(settings, directory, name, ledger)
+        history = ledger.histories([name]).get(name) if ledger else None
+        before = history.retry if history else None
+        refused = forbidden(collector, before, secret_stamp, utc_now(), force=force)
+        if refused is not None:
+            return not_tried(name, refused, f"not tried: {refused.message}")
+        control = SessionControl()
+        report = Checks(settings, ledger, tokens).run(collector, control)
+    if history is not None and not control.failed_elsewhere:
+        with closing(
+            open_ledger(settings.state_url)
+        ) as ledger:  # its lease stays whose it is: perhaps sessions run
+            learn(ledger, collector, as_session(control.failure), before, secret_stamp, utc_now())
+    return report
+
+
+def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:
+    """Compare the ledger with the Maildirs and the manifests. Owns the state meanwhile. Raises
+    LedgerAbsent where there is no ledger."""
+    with (
+        closing(open_ledger(settings.state_url, create=False)) as reading,
+        owned(settings.state_dir),
+    ):
+        desired = find(_manifests(settings, directory), reading.last_good()).desired
+        maildirs = {
+            name: Maildirs(path)
+            for name, collector in desired.collectors.items()
+            if (path := maildir_path(collector, settings)) is not None
+        }
+        with closing(open_ledger(settings.state_url)) if mend else nullcontext(reading) as ledger:
+            return Fsck(
+                ledger, {*desired.collectors, *desired.invalid}, maildirs, mend, utc_now(), SUFFIX
+            ).run()
+
+
+def proposal(settings: Settings, directory: Path, place: Path, now: InForce | None) -> Proposal:
+    """What `directory` would change if it stood at `place`; `now`: what a daemon runs, else the
+    ledger says. Raises ManifestsMissing, NotSupported."""
+    if not directory.is_dir():
+        raise ManifestsMissing(f"{directory} is no directory")
+    if now is None:
+        with ledger_if_any(settings) as ledger:
+            now = last_in_force(ledger) if ledger else NOTHING_IN_FORCE
+    try:
+        return propose(_manifests(settings, directory), place, now)
+    except ValueError as error:
+        raise NotSupported(
+            "what is in force was declared with another version of mailcollector: restart the daemon "
+            "with this one"
+        ) from error
+
+
+def confirm_removed(settings: Settings, name: str) -> None:
+    """That this collector's manifest is gone is meant: the next daemon does not hold it."""
+    with ledger_if_any(settings) as existing:
+        if existing is None:
+            return
+    with closing(
+        open_ledger(settings.state_url)
+    ) as ledger:  # its lease stays whose it is: perhaps sessions run
+        ledger.save_last_good([], [("MailCollector", name)], utc_now())
+
+
+def consent(
+    settings: Settings, directory: Path, name: str, way: Way, show: Callable[[Prompt], None]
+) -> str:
+    """Get a refresh token for this collector; the file that it was written to. Raises KeyError
+    where no such collector is declared, ManifestInvalid, and what consent raises."""
+    undumpable()
+    # an HTTP client, for this verb alone
+    from reconciler.secrets.oauth2 import Consent  # noqa: PLC0415
+
+    with ledger_if_any(settings) as ledger:
+        source = _declared(settings, directory, name, ledger).effective.source
+    asked = Consent(source, way)
+    asked.ask(show)
+    return asked.file
+
+
+def routing(settings: Settings, directory: Path, name: str, head: bytes) -> Routing:
+    """Who would get the message that begins with `head`. Raises KeyError where no such collector is
+    declared, ManifestInvalid, DestinationUnavailable."""
+    with ledger_if_any(settings) as ledger:
+        collector = _declared(settings, directory, name, ledger)
+        destination = open_destination(collector, settings, ledger)
+        try:
+            return task(collector, destination).route(head)
+        finally:
+            destination.finish()
+
+
+def _declared(
+    settings: Settings, directory: Path, name: str, ledger: SqlLedger | None
+) -> DesiredCollector:
+    desired = find(_manifests(settings, directory), ledger.last_good() if ledger else ()).desired
+    if name in desired.invalid:
+        raise ManifestInvalid(desired.invalid[name].problem.message)
+    return desired.collectors[name]
+
+
+def _manifests(settings: Settings, directory: Path) -> Directory:
+    return Directory(directory, allow_inline_secrets=settings.allow_inline_secrets)

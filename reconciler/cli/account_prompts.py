@@ -1,0 +1,151 @@
+"""What `add` asks for on a terminal, takes from a file, and keeps as a secret."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.readable_text import escape
+from reconciler.model.errors import CollectorError
+
+_PASSWORDS = ("password_file", "password_env", "password_command")
+_RECIPIENTS = ("forward_to", "detect_from", "detect_to")
+
+
+class NoManifest(CollectorError):
+    """What was given declares no collector."""
+
+    reason = "NoManifest"
+
+
+def missing(name: str, fields: dict[str, Any], *, can_ask: bool) -> str | None:
+    """Ask for what is needed and was not given, into `fields`; the password, where it is to be kept
+    in a file."""
+    secret = None
+    if fields.pop("password_stdin"):
+        if any(fields[key] for key in _PASSWORDS):
+            raise click.UsageError(
+                "--password-stdin and another place of the password exclude each other"
+            )
+        secret = sys.stdin.readline().rstrip("\r\n")
+        if not secret:
+            raise click.UsageError("--password-stdin: the first line of standard input is empty")
+    elif can_ask and not fields["template"]:
+        secret = _ask(fields)
+    if secret is not None:
+        fields["password_file"] = f"../secrets/{name}"
+    return secret
+
+
+def lacking(fields: Mapping[str, Any]) -> list[str]:
+    """The options without which nothing can be declared, where no template says the rest."""
+    provided = bool(fields["provider"])
+    wanted = {
+        "--protocol": provided or fields["protocol"],
+        "--host": provided or fields["host"],
+        "--username": fields["username"],
+        "a password (--password-file, --password-env, --password-command or --password-stdin)": any(
+            fields[key] for key in _PASSWORDS
+        ),
+        "a recipient (--forward-to or --detect-from)": any(fields[key] for key in _RECIPIENTS),
+    }
+    return [option for option, given in wanted.items() if not given]
+
+
+def _ask(fields: dict[str, Any]) -> str | None:
+    if not (fields["protocol"] or fields["provider"]):
+        fields["protocol"] = click.prompt(
+            "Protocol", default="imap", type=click.Choice(["imap", "pop3"]), err=True
+        )
+    if not (fields["host"] or fields["provider"]):
+        fields["host"] = click.prompt("Server", err=True)
+    if not fields["username"]:
+        fields["username"] = click.prompt("User name", err=True)
+    secret = None
+    if not any(fields[key] for key in _PASSWORDS):
+        secret = click.prompt(
+            "Password (not shown; kept in a file of mode 0600)", hide_input=True, err=True
+        )
+    if not any(fields[key] for key in _RECIPIENTS):
+        default = fields["username"] if "@" in fields["username"] else None
+        fields["forward_to"] = click.prompt("Deliver to the mailbox", default=default, err=True)
+    return secret
+
+
+@contextlib.contextmanager
+def kept(secret: str | None, directory: Path, name: str) -> Iterator[None]:
+    """The secret in its file, from before the manifest names it; gone again where the manifest is
+    not written."""
+    if secret is None:
+        yield
+        return
+    from reconciler.manifests.editing.atomic_files import new_file  # noqa: PLC0415  # --help does without
+
+    place = Path(os.path.relpath(os.path.realpath(directory / ".." / "secrets")))
+    if not place.is_dir():
+        place.mkdir(mode=0o700)
+        new_file(place / ".gitignore", b"*\n")  # manifests often lie in a git checkout
+    path = place / name
+    if os.path.lexists(path):
+        raise FileExistsError(
+            17, "exists already: name it with --password-file, or remove it", str(path)
+        )
+    new_file(path, f"{secret}\n".encode(), 0o600)
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    click.echo(escape(f"The password is in {path}"))
+
+
+def from_file(content: bytes, name: str | None) -> dict[str, bytes]:
+    """Manifests by their collectors' names: a manifest as it stands, or what `get -o yaml` or `-o
+    json` printed, whose status is left out. Raises NoManifest."""
+    from reconciler.manifests.yaml import document_reader  # noqa: PLC0415  # --help does without
+
+    documents, unusable = document_reader.read(content)
+    values = [found.root.value for found in documents]
+    shown = values[0] if len(values) == 1 and isinstance(values[0], list) else values
+    if (
+        unusable is None
+        and shown
+        and all(isinstance(one, dict) and "status" in one for one in shown)
+    ):
+        found = dict(_composed(one) for one in shown)
+    elif name is not None:
+        return {name: content}
+    else:
+        found = {_name(values[0]): content} if len(values) == 1 else {}
+    if name is not None and list(found) != [name]:
+        raise NoManifest(
+            f"what was given declares {', '.join(found) or 'nothing'}, not {name}: nothing was written"
+        )
+    if not found or "" in found:
+        raise NoManifest("what was given is not one manifest with a name: nothing was written")
+    return found
+
+
+def _name(manifest: Any) -> str:
+    metadata = manifest.get("metadata") if isinstance(manifest, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _composed(shown: Mapping[str, Any]) -> tuple[str, bytes]:
+    from reconciler.manifests.editing.new_manifests import collector  # noqa: PLC0415
+
+    metadata = shown.get("metadata") or {}
+    text = collector(
+        _name(shown),
+        shown.get("spec") or {},
+        labels=metadata.get("labels"),
+        annotations=metadata.get("annotations"),
+    )
+    return _name(shown), text.encode()

@@ -1,0 +1,240 @@
+"""The collectors as the verbs see them: through the running daemon where there is one, else from
+disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import click
+
+from reconciler.cli.readable_text import escape, tell
+from reconciler.model.errors import CollectorError
+from reconciler.model.selectors import EVERYTHING, Selector
+from reconciler.model.settings import Settings
+
+if TYPE_CHECKING:  # pydantic is slow to import, and no verb's --help needs it
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from reconciler.cli.daemon_client import Daemon
+    from reconciler.model.status import CheckReport, Description, Session, ShownCollector
+
+    OnProgress = Callable[[str, Session], None]
+    OnFinished = Callable[["Outcome"], None]
+
+MANIFESTS = Path("collectors.d")
+"""Where manifests are when nobody says, and no daemon runs."""
+
+
+class Cleared(NamedTuple):
+    """`epoch` is the one that begins, `forgotten` counts messages."""
+
+    epoch: int
+    forgotten: int
+
+
+class Outcome(NamedTuple):
+    """What came of the wish to collect: a session, or why there was none; neither: nobody waited
+    for it."""
+
+    name: str
+    session: Session | None = None
+    error: CollectorError | None = None
+
+
+class Collectors(Protocol):
+    """Every method raises a `CollectorError`; `UnknownCollector` where it takes a name."""
+
+    @property
+    def is_daemon(self) -> bool:
+        """Whether somebody else collects, so that a session can be asked for without waiting for
+        it."""
+
+    def listed(self, search: str = "", wanted: Selector = EVERYTHING) -> list[ShownCollector]: ...
+
+    def description(self, name: str) -> Description: ...
+
+    def request(self, name: str, *, force: bool) -> None:
+        """Ask the daemon for a session, and do not wait for it."""
+
+    def collect(
+        self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool
+    ) -> None:
+        """One session of each; returns when all have ended."""
+
+    def clear(self, name: str) -> Cleared: ...
+
+    def unpark(self, name: str) -> int:
+        """Parked messages are to be tried again; how many there are."""
+
+    def accept_maildirs(self, name: str) -> None:
+        """Its Maildirs are meant to be on the file systems that they are on now."""
+
+    def check(self, name: str, *, force: bool) -> CheckReport: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class DaemonUnreachable(CollectorError):
+    """A daemon seems to run, but this process cannot talk to it."""
+
+    reason = "DaemonUnreachable"
+
+
+def reach(settings: Settings) -> Collectors:
+    """The daemon that owns the state directory, else the manifests and the ledger themselves."""
+    daemon = running_daemon(settings)
+    if daemon is not None:
+        return daemon
+    directory = directory_on_disk(settings)
+    # the whole of the daemon, only where none runs
+    from reconciler.cli.offline_collectors import Offline  # noqa: PLC0415
+
+    return Offline(settings, directory)
+
+
+def tell_where_from(settings: Settings, collectors: Collectors) -> None:
+    """Say that nobody runs what is shown: a wrong --state-dir looks the same as collectors that
+    were never started."""
+    if not collectors.is_daemon:
+        missing = "" if settings.state_dir.is_dir() else ", which does not exist"
+        tell(
+            f"mailcollector: no daemon runs over {escape(str(settings.state_dir))}{missing}: this is what the "
+            "manifests and the ledger say"
+        )
+
+
+def manifests_directory(settings: Settings) -> Path:
+    """The manifests that a verb reads itself: those asked for, else the running daemon's, else
+    ./collectors.d."""
+    if settings.manifests is None and (daemon := running_daemon(settings)) is not None:
+        with daemon:
+            return daemon.manifests()
+    return directory_on_disk(settings)
+
+
+@contextlib.contextmanager
+def manifests_to_write(settings: Settings) -> Iterator[Path]:
+    """The same for a verb that adds to them: made where there is no such directory, and removed
+    again if nothing came of that."""
+    if (daemon := running_daemon(settings)) is not None:
+        with daemon:
+            running = daemon.manifests()
+        yield settings.manifests or running
+        return
+    directory = settings.manifests or MANIFESTS
+    if directory.exists():
+        yield directory
+        return
+    directory.mkdir(parents=True)
+    try:
+        yield directory
+    except BaseException:
+        with contextlib.suppress(OSError):  # something else was put there meanwhile
+            directory.rmdir()
+        raise
+
+
+def directory_on_disk(settings: Settings) -> Path:
+    """The manifests asked for or ./collectors.d; a usage error if that is no directory."""
+    directory = settings.manifests or MANIFESTS
+    if not directory.is_dir():
+        raise click.UsageError(
+            f"no daemon runs over {settings.state_dir}, and {directory} is no directory: name the "
+            "manifests' directory with --manifests, or the daemon's with --state-dir"
+        )
+    return directory
+
+
+def running_daemon(settings: Settings) -> Daemon | None:
+    """The daemon that owns the state directory."""
+    descriptor = state_directory(settings.state_dir)
+    if descriptor is None:
+        return None
+    if not _listens(settings, descriptor):
+        os.close(descriptor)
+        return None
+    from reconciler.cli.daemon_client import Daemon  # noqa: PLC0415  # httpx, only where somebody answers
+
+    with contextlib.ExitStack() as opened:
+        daemon = opened.enter_context(Daemon(settings, descriptor))
+        _require_same_manifests(settings, daemon)
+        opened.pop_all()  # it stays open for the verb
+    return daemon
+
+
+def state_directory(path: Path) -> int | None:
+    """A descriptor: below /proc/self/fd/N/ the socket's path is short enough for `sockaddr_un`
+    wherever it is."""
+    try:
+        return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+
+
+def _listens(settings: Settings, directory: int) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(5)
+        return connected(probe, settings, directory)
+
+
+def connected(connection: socket.socket, settings: Settings, directory: int) -> bool:
+    """Connect to the daemon that owns the state directory, within the time that `connection` has
+    for everything; whether there is one. Raises DaemonUnreachable."""
+    try:
+        _connect(connection, f"/proc/self/fd/{directory}/{settings.control_socket.name}")
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    except PermissionError:
+        raise DaemonUnreachable(
+            f"no permission to use {settings.control_socket}: "
+            "only the user that runs the daemon, and root, may"
+        ) from None
+    except OSError as error:
+        raise DaemonUnreachable(
+            f"the daemon at {settings.control_socket} does not answer: {error}"
+        ) from error
+    return True
+
+
+def _connect(connection: socket.socket, path: str) -> None:
+    """Where more clients wait than the kernel keeps, a socket with a time-out is refused at once:
+    unix(7), EAGAIN."""
+    deadline = time.monotonic() + (connection.gettimeout() or 0)
+    while True:
+        try:
+            connection.connect(path)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _require_same_manifests(settings: Settings, daemon: Daemon) -> None:
+    if settings.manifests is None:
+        return
+    running = daemon.manifests()
+    if (
+        settings.manifests.absolute() != running.absolute()
+        and settings.manifests.resolve() != running.resolve()
+    ):
+        raise click.UsageError(
+            f"the daemon over {settings.state_dir} runs {running}, not {settings.manifests}: leave "
+            "--manifests out, or name another --state-dir"
+        )

@@ -1,0 +1,197 @@
+"""What is logged, how: text on a terminal, JSON otherwise, to stderr, times in UTC."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import select
+import stat
+import sys
+import threading
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, TextIO, cast
+
+from reconciler.cli.readable_text import escape, json_text, plain_terminal
+from reconciler.log import structlog
+from reconciler.model.settings import LogFormat, LogLevel
+
+Event = MutableMapping[str, Any]
+_BARE = re.compile(r"[^\s\"'=]+")
+_COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+
+
+def configure(log_format: LogFormat | None, level: LogLevel) -> None:
+    """Set up structlog, and the standard library's logging as its second source, from WARNING on.
+
+    `log_format` None means: text on a terminal, JSON otherwise.
+    """
+    terminal = sys.stderr.isatty()
+    as_text = (log_format or ("text" if terminal else "json")) == "text"
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    rendered: Any = _Text(coloured=terminal and not plain_terminal()) if as_text else _as_json
+    if _is_journal():
+        rendered = _Prioritized(rendered)
+    sink = cast("TextIO", _Sink(lambda count: _dropped(rendered, count)))
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, *shared, rendered],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(sink),
+        cache_logger_on_first_use=False,
+    )
+    foreign = logging.StreamHandler(sink)
+    foreign.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, rendered],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [foreign]
+    root.setLevel(max(logging.WARNING, getattr(logging, level.upper())))
+    for library in ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "imapclient", "httpx"):
+        logging.getLogger(library).setLevel(logging.NOTSET)  # the root's level decides
+
+
+def _is_journal() -> bool:
+    """Whether systemd reads standard error (systemd.exec(5), $JOURNAL_STREAM), and nobody put a
+    file or a terminal in its place."""
+    if not os.environ.get("JOURNAL_STREAM"):
+        return False
+    try:
+        mode = os.fstat(sys.stderr.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode)
+
+
+class _Prioritized:
+    """Each line with its priority in front, as the journal takes it (sd-daemon(3))."""
+
+    _PRIORITIES: Mapping[str, int] = {
+        "critical": 2,
+        "error": 3,
+        "exception": 3,
+        "warning": 4,
+        "info": 6,
+        "debug": 7,
+    }
+
+    def __init__(self, rendered: Callable[[Any, str, Event], str]) -> None:
+        self._rendered = rendered
+
+    def __call__(self, logger: Any, method: str, event: Event) -> str:
+        prefix = f"<{self._PRIORITIES.get(str(event.get('level')), 6)}>"
+        return "\n".join(
+            prefix + line for line in self._rendered(logger, method, event).split("\n")
+        )
+
+
+class _Sink:
+    """Standard error, where it can still be written: a log that nobody takes (a closed pipe, a full
+    disk, a pipe that nobody reads) must not stop the collecting. What would have to wait is dropped
+    and counted. Not one of io's classes, which are flushed once more when the interpreter has gone.
+    """
+
+    def __init__(self, tell_dropped: Callable[[int], str]) -> None:
+        self._tell_dropped = tell_dropped
+        self._lock = threading.Lock()
+        self._dropped = 0
+        self._cut = False
+        """The last line that went out did so in part."""
+
+    def write(self, text: str) -> int:
+        with self._lock, suppress(OSError):
+            descriptor = _waitable()
+            if descriptor is None:
+                return sys.stderr.write(text)
+            told = f"{self._tell_dropped(self._dropped)}\n" if self._dropped else ""
+            self._put(descriptor, "\n" * self._cut + told + text)
+        return len(text)
+
+    def _put(self, descriptor: int, text: str) -> None:
+        """As much as can be written without waiting: a pipe that is ready takes a piece of this
+        size (pipe(7))."""
+        octets = text.encode("utf-8", "backslashreplace")
+        ready = select.poll()
+        ready.register(descriptor, select.POLLOUT)
+        written = 0
+        while written < len(octets):
+            if not ready.poll(0):
+                self._dropped += 1
+                self._cut = self._cut or written > 0
+                return
+            written += os.write(descriptor, octets[written : written + select.PIPE_BUF])
+        self._dropped, self._cut = 0, False
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
+def _waitable() -> int | None:
+    """The descriptor of standard error, where writing to it may have to wait for somebody who
+    reads."""
+    try:
+        descriptor = sys.stderr.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (OSError, ValueError):  # a test's, or closed
+        return None
+    return descriptor if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode) else None
+
+
+def _dropped(rendered: Callable[[Any, str, Event], str], count: int) -> str:
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return rendered(
+        None,
+        "",
+        {
+            "timestamp": now,
+            "level": "warning",
+            "event": "log lines were dropped, for nobody read",
+            "count": count,
+        },
+    )
+
+
+def _as_json(_: Any, __: str, event: Event) -> str:
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return json_text({**first, **event}, indent=None)
+
+
+class _Text:
+    """2026-11-22T22:40:00.123456Z info     session collector=sales collected=12: quotes where a
+    value needs them."""
+
+    def __init__(self, *, coloured: bool) -> None:
+        self._coloured = coloured
+
+    def __call__(self, _: Any, __: str, event: Event) -> str:
+        when, level, what = (
+            event.pop("timestamp", ""),
+            event.pop("level", ""),
+            event.pop("event", ""),
+        )
+        trace = event.pop("exception", "")
+        facts = "".join(f" {escape(name)}={self._value(value)}" for name, value in event.items())
+        line = f"{when} {self._level(level)} {escape(str(what))}{facts}"
+        return "\n    ".join(
+            [line, *map(escape, str(trace).splitlines())]
+        )  # indented: none can pose as an event
+
+    def _level(self, level: str) -> str:
+        padded = f"{level:<8}"
+        colour = _COLOURS.get(level)
+        return f"{colour}{padded}\x1b[0m" if self._coloured and colour else padded
+
+    def _value(self, value: Any) -> str:
+        text = str(value)
+        return (
+            escape(text) if _BARE.fullmatch(text) else '"' + escape(text.replace('"', '\\"')) + '"'
+        )

@@ -1,0 +1,114 @@
+"""What the verbs that change manifest files have in common."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.connect import manifests_directory
+from reconciler.cli.git_commit import commit, require_committable
+from reconciler.cli.readable_text import escape, tell
+from reconciler.cli.unknown_names import UnknownCollector
+from reconciler.model.settings import Settings
+
+if TYPE_CHECKING:
+    from reconciler.manifests.diagnostics import Diagnostic
+    from reconciler.manifests.editing.manifest_editor import Shelf, Written
+    from reconciler.manifests.editing.yaml_patch import Setting
+
+EXITS = {
+    0: "written, or nothing had to be changed",
+    1: "refused: the result would be invalid, no such collector, or the file cannot be written",
+    2: "usage",
+}
+git_commit = click.option(
+    "--git-commit", is_flag=True, help="Make a git commit of exactly the changed file."
+)
+
+
+def open_shelf(settings: Settings) -> Shelf:
+    """The manifests that the verbs change: those of the running daemon, else of --manifests or
+    ./collectors.d."""
+    from reconciler.manifests.editing.manifest_editor import Shelf  # noqa: PLC0415  # --help does without
+
+    return Shelf(manifests_directory(settings), allow_inline_secrets=settings.allow_inline_secrets)
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Tell what would be wrong, one line each, before the error itself."""
+    from reconciler.manifests.editing.manifest_editor import EditRefused  # noqa: PLC0415
+
+    try:
+        yield
+    except EditRefused as refused:
+        for found in refused.diagnostics:
+            tell(told(found))
+        raise
+
+
+def told(found: Diagnostic) -> str:
+    """A diagnostic in one line."""
+    return escape(
+        f"{found.file}:{found.line}:{found.column}: {found.severity}: {found.message} [{found.rule}]"
+    )
+
+
+def require_declared(shelf: Shelf, name: str) -> None:
+    known = shelf.names()
+    if name not in known:
+        raise UnknownCollector(name, known)
+
+
+def finish(path: Path, message: str, *, git_commit: bool) -> None:
+    """Tell what was done, and commit it if asked for. `message` is the commit's."""
+    revision = f", commit {commit(path, message)}" if git_commit else ""
+    click.echo(escape(f"{message}: {path}{revision}"))
+
+
+def change(
+    settings: Settings, name: str, edit: Callable[[str], str], message: str, *, git_commit: bool
+) -> bool:
+    """Change a collector's document in its file; whether anything was different."""
+    shelf = open_shelf(settings)
+    require_declared(shelf, name)
+    with refusals():
+        if git_commit:
+            require_committable(shelf.declared(name).path)
+        written: Written | None = shelf.change(name, edit)
+    if written is None:
+        click.echo(f"{escape(name)}: nothing to change")
+        return False
+    finish(written.path, message, git_commit=git_commit)
+    return True
+
+
+def switch(settings: Settings, name: str, *, enabled: bool, git_commit: bool) -> int:
+    """`enable` and `disable`."""
+    # --help does without
+    from reconciler.manifests.editing.yaml_patch import Setting, changed  # noqa: PLC0415
+
+    setting: Setting = Setting(("spec", "enabled"), enabled)
+    change(
+        settings,
+        name,
+        lambda own: own if enabled and _is_enabled(own) else changed(own, [setting]),
+        f"{'Enable' if enabled else 'Disable'} collector {name}",
+        git_commit=git_commit,
+    )
+    return 0
+
+
+def _is_enabled(own: str) -> bool:
+    """By default, where nothing is said, and no template can say otherwise."""
+    from reconciler.manifests.yaml.document_reader import read  # noqa: PLC0415
+
+    found, unusable = read(own.encode())
+    if unusable or not found:
+        return False
+    node = found[0].at(("spec", "enabled"))
+    return found[0].at(("spec", "from")) is None if node is None else node.value is True

@@ -1,0 +1,82 @@
+"""The progress of sessions while somebody waits: bars on a terminal, lines otherwise, always on
+stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from reconciler.cli.readable_text import tell
+
+if TYPE_CHECKING:
+    from reconciler.model.status import Session
+
+_EVERY = 5.0
+"""Seconds between two lines about the same collector."""
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str, Session], None]]:
+    """Gives a function that shows how far a collector's session is; any thread may call it."""
+    if sys.stderr.isatty():
+        with _bars() as show:
+            yield show
+    else:
+        yield _lines()
+
+
+def _lines() -> Callable[[str, Session], None]:
+    told: dict[str, float] = {}
+
+    def show(name: str, session: Session) -> None:
+        now = time.monotonic()
+        if session.finished_at is None and now - told.get(name, -_EVERY) >= _EVERY:
+            told[name] = now
+            tell(f"{name}: {_done(session):,} of {_work(session):,} messages")
+
+    return show
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[Callable[[str, Session], None]]:
+    from rich.console import Console  # noqa: PLC0415  # only where there is a terminal
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[counters]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
+    ) as bars:
+
+        def show(name: str, session: Session) -> None:
+            if session.finished_at is not None:
+                if name in tasks:
+                    bars.remove_task(tasks.pop(name))
+                return
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, counters="")
+            bars.update(
+                tasks[name],
+                completed=_done(session),
+                total=_work(session) or None,
+                counters=f"{_done(session):,} of {_work(session):,}",
+            )
+
+        yield show
+
+
+def _done(session: Session) -> int:
+    return session.collected + session.parked + session.failed
+
+
+def _work(session: Session) -> int:
+    """What the session found to do, the limit aside; everything begins as `left`."""
+    return session.listed - session.skipped

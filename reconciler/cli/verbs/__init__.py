@@ -1,0 +1,1 @@
+"""The verbs, one module each, named like the verb; imported when the verb is asked for."""

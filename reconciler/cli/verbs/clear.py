@@ -1,0 +1,70 @@
+"""`mailcollector clear`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from reconciler.cli.common_options import READING, common
+from reconciler.cli.connect import Cleared, reach
+from reconciler.cli.output_option import output, structured
+from reconciler.cli.verb import complain, verb
+from reconciler.cli.verbs.completion import collector_names
+from reconciler.model.settings import Settings
+
+
+@verb(
+    "clear",
+    examples=[
+        ("mailcollector clear sales", "asks, then forgets what sales has collected"),
+        ("mailcollector clear sales --yes", "does not ask: for scripts"),
+    ],
+    exits={
+        0: "cleared",
+        1: "no such collector, not confirmed, or not possible now",
+        2: "usage; without a terminal and without --yes",
+    },
+)
+@click.argument("name", shell_complete=collector_names)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@output
+@common(uses=READING)
+def command(settings: Settings, name: str, yes: bool, output: str) -> int:
+    """Forgets what the collector NAME has collected: every message that is on the server then
+    counts as new and is collected (again). Nothing is deleted, neither on the server nor from the
+    mailboxes. Asks first, unless --yes is given."""
+    with reach(settings) as collectors:
+        if not (yes or _confirmed(name, collectors.description(name).history_size)):
+            complain(f"nothing was forgotten of {name}")
+            return 1
+        cleared = collectors.clear(name)
+    click.echo(_told(name, cleared, output))
+    return 0
+
+
+def _confirmed(name: str, remembered: int) -> bool:
+    if not _can_ask():
+        raise click.UsageError(
+            f"clear asks before it forgets what {name} has collected, and there is no terminal to "
+            "ask on: say --yes"
+        )
+    return click.confirm(
+        f"Forget the {remembered:,} messages that {name} remembers? What is on the server then counts "
+        "as new",
+        err=True,
+    )
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
+
+
+def _told(name: str, cleared: Cleared, output: str) -> str:
+    if output == "name":
+        return name
+    if output == "table":
+        return f"{name}: {cleared.forgotten:,} messages forgotten; everything on the server counts as new"
+    return structured(
+        {"name": name, "epoch": cleared.epoch, "forgotten": cleared.forgotten}, output
+    )

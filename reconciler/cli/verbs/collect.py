@@ -1,0 +1,169 @@
+"""`mailcollector collect`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.common_options import SESSIONS, common
+from reconciler.cli.connect import Collectors, Outcome, reach
+from reconciler.cli.output_option import output, plain, structured
+from reconciler.cli.readable_text import moment, tell, until
+from reconciler.cli.session_progress import progress
+from reconciler.cli.session_summary import failure, full, succeeded
+from reconciler.cli.unknown_names import unknown
+from reconciler.cli.verb import complain, verb
+from reconciler.cli.verbs.completion import collector_names
+from reconciler.model.errors import CollectorError
+from reconciler.model.settings import Settings
+
+if TYPE_CHECKING:
+    from reconciler.model.status import ShownCollector
+
+
+@verb(
+    "collect",
+    examples=[
+        ("mailcollector collect sales", "asks the daemon to collect now"),
+        (
+            "mailcollector collect sales info --wait",
+            "shows the progress of both and what came of it",
+        ),
+        ("mailcollector collect --all --wait", "collects every enabled collector"),
+        ("mailcollector collect sales --force --wait", "tries a refused login again"),
+        ("mailcollector collect sales --retry-parked --wait", "tries what is parked again, too"),
+        (
+            "mailcollector collect --all --accept-maildirs --wait",
+            "after the Maildirs were moved on purpose",
+        ),
+    ],
+    exits={
+        0: "collected, or without --wait: asked for",
+        1: "a collector failed, or a NAME was not found (then nothing was collected)",
+        2: "usage",
+    },
+)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=collector_names)
+@click.option("--all", "every", is_flag=True, help="Every enabled collector.")
+@click.option("--wait", is_flag=True, help="Show progress, wait for the end, and tell the outcome.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also where the server refused the login and nothing has changed since.",
+)
+@click.option("--retry-parked", is_flag=True, help="Try parked messages again as well.")
+@click.option(
+    "--accept-maildirs",
+    is_flag=True,
+    help="The Maildirs are meant to be on the file systems that they are on now.",
+)
+@output
+@common(uses=SESSIONS)
+def command(  # noqa: PLR0913, PLR0917  # one for each option
+    settings: Settings,
+    names: Sequence[str],
+    every: bool,
+    wait: bool,
+    force: bool,
+    retry_parked: bool,
+    accept_maildirs: bool,
+    output: str,
+) -> int:
+    """Collects mail now: one session of each NAME, whatever its interval and whatever back-off the
+    network got it into; a server that asked for less is still left alone until it is time. Where no
+    daemon runs, this process collects and always waits."""
+    if every == bool(names):
+        raise click.UsageError("name the collectors, or say --all")
+    with reach(settings) as collectors:
+        declared = {shown.metadata.name: shown for shown in collectors.listed()}
+        missing = unknown(names, declared)
+        for error in missing:
+            complain(error)
+        if missing:
+            return 1
+        chosen = _enabled(declared) if every else list(dict.fromkeys(names))
+        if retry_parked:
+            for name in chosen:
+                collectors.unpark(name)
+        if accept_maildirs:
+            for name in chosen:
+                collectors.accept_maildirs(name)
+        outcomes = _outcomes(
+            collectors, chosen, output, wait=wait or not collectors.is_daemon, force=force
+        )
+        failed = [outcome.name for outcome in outcomes if not _is_success(outcome)]
+        if failed:
+            _tell_next_attempts(collectors, failed)
+    if output in {"json", "yaml"}:
+        click.echo(structured([_shown(outcome) for outcome in outcomes], output))
+    return 1 if failed else 0
+
+
+def _enabled(declared: dict[str, ShownCollector]) -> list[str]:
+    return [name for name, shown in declared.items() if shown.spec.get("enabled", True)]
+
+
+def _outcomes(
+    collectors: Collectors, names: Sequence[str], output: str, *, wait: bool, force: bool
+) -> list[Outcome]:
+    """What came of each, told as soon as it is known."""
+    outcomes: list[Outcome] = []
+
+    def finished(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        _tell(outcome, output)
+
+    if wait:
+        with progress() as show:
+            collectors.collect(names, show, finished, force=force)
+    else:
+        for name in names:
+            finished(_requested(collectors, name, force=force))
+    return outcomes
+
+
+def _requested(collectors: Collectors, name: str, *, force: bool) -> Outcome:
+    try:
+        collectors.request(name, force=force)
+    except CollectorError as error:
+        return Outcome(name, error=error)
+    return Outcome(name)
+
+
+def _is_success(outcome: Outcome) -> bool:
+    return outcome.error is None and (outcome.session is None or succeeded(outcome.session))
+
+
+def _tell(outcome: Outcome, output: str) -> None:
+    if outcome.error:
+        complain(f"{outcome.name}: {outcome.error.reason}: {outcome.error}")
+    elif output == "name":
+        click.echo(outcome.name)
+    elif output == "table":
+        click.echo(f"{outcome.name}: {_told(outcome)}")
+
+
+def _told(outcome: Outcome) -> str:
+    if outcome.session is None:
+        return "asked to collect"
+    error = outcome.session.error
+    return full(outcome.session) + (f"; failed: {failure(error)}" if error else "")
+
+
+def _tell_next_attempts(collectors: Collectors, names: Sequence[str]) -> None:
+    now = datetime.now(UTC)
+    for shown in collectors.listed():
+        if shown.metadata.name in names and (upcoming := shown.status.next_session):
+            tell(f"{shown.metadata.name}: next attempt {until(upcoming, now)} ({moment(upcoming)})")
+
+
+def _shown(outcome: Outcome) -> dict[str, Any]:
+    error = outcome.error
+    return {
+        "name": outcome.name,
+        "session": plain(outcome.session) if outcome.session else None,
+        "error": {"reason": error.reason, "message": str(error)} if error else None,
+    }

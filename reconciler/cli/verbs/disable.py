@@ -1,0 +1,28 @@
+"""`mailcollector disable`."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import manifest_changes
+from reconciler.cli.common_options import READING, common
+from reconciler.cli.verb import verb
+from reconciler.cli.verbs.completion import collector_names
+from reconciler.model.settings import Settings
+
+
+@verb(
+    "disable",
+    examples=[
+        ("mailcollector disable sales", "stops sales, and keeps its manifest and its history"),
+        ("mailcollector disable sales --git-commit", "the same, committed to git"),
+    ],
+    exits=manifest_changes.EXITS,
+)
+@click.argument("name", shell_complete=collector_names)
+@manifest_changes.git_commit
+@common(uses=READING)
+def command(settings: Settings, name: str, git_commit: bool) -> int:
+    """Sets `enabled: false` in the manifest of the collector NAME: it stays declared, keeps its
+    history, and collects nothing. Comments, order and quoting of the file stay as they are."""
+    return manifest_changes.switch(settings, name, enabled=False, git_commit=git_commit)

@@ -1,0 +1,76 @@
+"""`mailcollector fsck`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+from msgspec.structs import asdict
+
+from reconciler.cli.common_options import READING, common
+from reconciler.cli.connect import directory_on_disk
+from reconciler.cli.readable_text import escape, json_text
+from reconciler.cli.verb import verb
+from reconciler.model.settings import Settings
+
+if TYPE_CHECKING:
+    from reconciler.model.fsck_findings import Finding
+
+
+@verb(
+    "fsck",
+    failure=2,
+    examples=[
+        (
+            "mailcollector fsck",
+            "compares the ledger in ./state with ./collectors.d and the Maildirs, changes nothing",
+        ),
+        ("mailcollector fsck --mend", "also puts in order what is safe to put in order"),
+        ("mailcollector fsck -o json", "the same as the first for a program"),
+    ],
+    exits={
+        0: "in order, or mended",
+        1: "something is not, and was not mended",
+        2: "could not look: a daemon runs, there is no ledger or it cannot be read; usage",
+    },
+)
+@click.option("--mend", is_flag=True, help="Mend what is safe to mend.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the findings are printed.",
+)
+@common(uses=READING)
+def command(settings: Settings, mend: bool, output: str) -> int:
+    """Checks that the ledger is whole, and compares it with the Maildirs and the manifests: tells
+    of temporary files that crashes left, mail that was damaged, mail that is recorded and not
+    found, and histories of collectors that no manifest declares. With --mend it removes such
+    temporary files and lets such histories expire. Mail that is not found is only told, because
+    mail programs move and delete mail. Owns the state meanwhile: stop the daemon first."""
+    directory = directory_on_disk(settings)
+    from reconciler.app import without_daemon  # noqa: PLC0415  # --help does without
+
+    findings = without_daemon.fsck(settings, directory, mend=mend)
+    click.echo(
+        json_text([asdict(found) for found in findings]) if output == "json" else _text(findings)
+    )
+    return 1 if any(found.open for found in findings) else 0
+
+
+def _text(findings: Sequence[Finding]) -> str:
+    lines = [escape(_line(found)) for found in findings]
+    open_ones = sum(found.open for found in findings)
+    mendable = sum(found.open and found.mendable for found in findings)
+    if not open_ones:
+        return "\n".join([*lines, "in order"])
+    remedy = f", {mendable} of them --mend puts in order" if mendable else ""
+    return "\n".join([*lines, f"{open_ones} to look at{remedy}"])
+
+
+def _line(found: Finding) -> str:
+    count = f" ({found.count:,})" if found.count > 1 else ""
+    return f"{'mended' if found.mended else found.severity}: {found.rule}: {found.subject}{count}: {found.message}"

@@ -1,0 +1,174 @@
+"""`mailcollector get`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import jsonpath
+from reconciler.cli.collector_list import FORMS, Form, SortKey, Told, ordered, teller
+from reconciler.cli.common_options import READING, common
+from reconciler.cli.connect import reach, tell_where_from
+from reconciler.cli.readable_text import plain_terminal, tell
+from reconciler.cli.unknown_names import unknown
+from reconciler.cli.verb import complain, verb
+from reconciler.cli.verbs.completion import Label, collector_names
+from reconciler.model.selectors import EVERYTHING, Selector
+from reconciler.model.settings import Settings
+
+if TYPE_CHECKING:
+    from reconciler.model.status import ShownCollector
+
+_EVERY = 1.0
+"""Seconds between two looks of --watch."""
+Look = tuple[list["ShownCollector"], list[str]]
+
+
+@verb(
+    "get",
+    examples=[
+        ("mailcollector get", "lists every collector"),
+        ("mailcollector get sales info", "lists these two"),
+        (
+            "mailcollector get --search почта.рф",
+            "lists those that have it in name, title, host, user, addresses or labels",
+        ),
+        ("mailcollector get -l team=sales -o name", "prints the names of a team's collectors"),
+        (
+            "mailcollector get -l 'team in (sales,support),!old' -o wide",
+            "shows more of those that the selector selects",
+        ),
+        (
+            "mailcollector get --sort-by collected --no-headers",
+            "for other programs: in order, without the first line",
+        ),
+        (
+            "mailcollector get sales -o jsonpath='{.status.lastSession.error.reason}'",
+            "prints one value",
+        ),
+        (
+            "mailcollector get -o custom-columns=NAME:.metadata.name,HOST:.spec.source.host",
+            "makes a table of one's own",
+        ),
+        ("mailcollector get --watch", "shows the list until Ctrl-C"),
+        (
+            "mailcollector get -o json",
+            "prints metadata, spec and status for a program; secrets never appear",
+        ),
+    ],
+    exits={
+        0: "listed (also when the list is empty)",
+        1: "a NAME was not found, or nobody could tell",
+        2: "usage",
+    },
+)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=collector_names)
+@click.option(
+    "--search",
+    metavar="TEXT",
+    default="",
+    help="Only those with every word of TEXT, in any script, upper or lower case.",
+)
+@click.option(
+    "-l",
+    "--label",
+    "--selector",
+    "selectors",
+    type=Label(),
+    metavar="SELECTOR",
+    multiple=True,
+    help="Only those whose labels are so: team=sales, team!=sales, team in (sales,support), team notin "
+    "(sales), team, !team; a comma means and. Repeated: all of them.",
+)
+@click.option("-w", "--watch", is_flag=True, help="Show it anew when it changes, until Ctrl-C.")
+@click.option(
+    "--sort-by",
+    "key",
+    type=SortKey(),
+    metavar="FIELD",
+    help="In order of this: a column such as collected, or a path such as .status.totals.collected.",
+)
+@click.option("--no-headers", is_flag=True, help="Tables without their first line.")
+@click.option(
+    "-o",
+    "--output",
+    type=Form(),
+    metavar="|".join(FORMS),
+    default="table",
+    show_default=True,
+    help="How the result is printed; jsonpath and custom-columns are kubectl's.",
+)
+@common(uses=READING)
+def command(  # noqa: PLR0913, PLR0917  # one for each option
+    settings: Settings,
+    names: Sequence[str],
+    search: str,
+    selectors: Sequence[Selector],
+    watch: bool,
+    key: jsonpath.Path | None,
+    no_headers: bool,
+    output: str,
+) -> int:
+    """Lists the collectors: whether each is ready, its account, what it has collected, its last
+    session and the next one. Asks the daemon; where none runs, the manifests and the ledger are
+    read."""
+    wanted = EVERYTHING
+    for one in selectors:
+        wanted &= one
+    told = teller(output, headers=not no_headers)
+    said: list[bool] = []
+
+    def look() -> Look:
+        found, missing = _selected(settings, names, search, wanted, said)
+        return ordered(found, key) if key else found, missing
+
+    if watch:
+        return _watch(look, told, one=len(names) == 1)
+    shown, missing = look()
+    text = told(shown, len(names) == 1)
+    if text:
+        click.echo(text, nl=not text.endswith("\n"))  # a template says itself where a line ends
+    elif not missing and not shown:
+        tell("no collectors")
+    for line in missing:
+        complain(line)
+    return 1 if missing else 0
+
+
+def _selected(
+    settings: Settings, names: Sequence[str], search: str, wanted: Selector, said: list[bool]
+) -> Look:
+    """Those that were asked for, in that order, and a complaint for each name that does not
+    exist."""
+    with reach(settings) as collectors:
+        shown = collectors.listed(search, wanted)
+        known = {
+            one.metadata.name
+            for one in (collectors.listed() if names and (search or wanted.text) else shown)
+        }
+        missing = [str(it) for it in unknown(names, known)]
+        if not (said or missing):
+            tell_where_from(settings, collectors)
+            said.append(True)
+    found = {collector.metadata.name: collector for collector in shown}
+    return [found[name] for name in dict.fromkeys(names or found) if name in found], missing
+
+
+def _watch(look: Callable[[], Look], told: Told, *, one: bool) -> int:
+    before = None
+    try:
+        while True:
+            now = look()
+            whole = sys.stdout.isatty() and not plain_terminal()
+            if whole:
+                click.clear()
+            if whole or now != before:
+                click.echo("\n".join([told(now[0], one), *now[1]]))
+            before = now
+            time.sleep(_EVERY)
+    except KeyboardInterrupt:
+        return 0

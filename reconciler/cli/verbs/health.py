@@ -1,0 +1,99 @@
+"""`mailcollector health`."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+
+import click
+
+from reconciler.cli.common_options import common
+from reconciler.cli.connect import DaemonUnreachable, connected, state_directory
+from reconciler.cli.readable_text import escape
+from reconciler.cli.verb import complain, verb
+from reconciler.model.settings import Settings
+
+_DEADLINE = 8.0
+"""Seconds for all of it: container engines give up after ten."""
+_MOST = 4096
+_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+@verb(
+    "health",
+    examples=[
+        ("mailcollector health", "asks the daemon over ./state"),
+        ("mailcollector health --state-dir /var/lib/mailcollector", "asks the one over that state"),
+    ],
+    exits={
+        0: "the daemon's control loop moves",
+        1: "it does not, or no daemon answers",
+        2: "usage",
+    },
+)
+@common(manifests=False, uses={"--state-dir"})
+def command(settings: Settings) -> int:
+    """Asks the running daemon whether its control loop moves, and waits 8 seconds at most: for
+    containers and supervisors that look after it. A mailbox that fails, or a manifest that is
+    wrong, makes no daemon unhealthy. Neither the manifests nor the ledger are read."""
+    status, said = _answer(settings, time.monotonic() + _DEADLINE)
+    if status != 200:
+        complain(
+            f"the daemon over {settings.state_dir} is not well: {said or f'HTTP status {status}'}"
+        )
+        return 1
+    click.echo(escape(said) or "ok")
+    return 0
+
+
+def _answer(settings: Settings, deadline: float) -> tuple[int, str]:
+    """The answer's status and first line. Raises DaemonUnreachable."""
+    directory = state_directory(settings.state_dir)
+    if directory is None:
+        raise DaemonUnreachable(f"no daemon runs over {settings.state_dir}, which does not exist")
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_left(deadline))
+            if not connected(connection, settings, directory):
+                raise DaemonUnreachable(
+                    f"no daemon runs over {settings.state_dir}: nobody listens on "
+                    f"{settings.control_socket.name} there"
+                )
+            text = _asked(connection, deadline).decode("utf-8", "replace")
+    except OSError as error:
+        why = (
+            f" within {_DEADLINE:g} seconds"
+            if isinstance(error, TimeoutError)
+            else f": {error.strerror}"
+        )
+        raise DaemonUnreachable(
+            f"the daemon at {settings.control_socket} does not answer{why}"
+        ) from error
+    finally:
+        os.close(directory)
+    head, _, body = text.partition("\r\n\r\n")
+    status = re.match(r"HTTP/1\.[01] ([1-5]\d\d)\b", head)
+    if status is None:
+        raise DaemonUnreachable(f"what answers at {settings.control_socket} does not speak HTTP")
+    return int(status[1]), body.strip().partition("\n")[0]
+
+
+def _asked(connection: socket.socket, deadline: float) -> bytes:
+    connection.sendall(_REQUEST)
+    answer = b""
+    while len(answer) < _MOST:
+        connection.settimeout(_left(deadline))
+        more = connection.recv(_MOST - len(answer))
+        if not more:
+            break
+        answer += more
+    return answer
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

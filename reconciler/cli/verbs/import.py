@@ -1,0 +1,204 @@
+"""`mailcollector import`."""  # noqa: N999  # the verb is called so
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.common_options import FILES, common
+from reconciler.cli.connect import MANIFESTS, running_daemon
+from reconciler.cli.manifest_changes import told
+from reconciler.cli.readable_text import escape, tell
+from reconciler.cli.verb import verb
+from reconciler.model.errors import CollectorError
+from reconciler.model.settings import Settings
+
+if TYPE_CHECKING:
+    from reconciler.manifests.foreign.imported_accounts import Foreign, Manifests
+
+
+class ConfigurationUnreadable(CollectorError):
+    """The other tool's configuration cannot be understood."""
+
+    reason = "ConfigurationUnreadable"
+
+
+@verb(
+    "import",
+    examples=[
+        (
+            "mailcollector import fetchmailrc ~/.fetchmailrc",
+            "writes a manifest for each account into ./collectors.d",
+        ),
+        (
+            "mailcollector import getmailrc ~/.config/getmail/getmailrc --local-domain example.org",
+            "the same for getmail, with local users as addresses of example.org",
+        ),
+        (
+            "mailcollector import fetchmailrc fetchmailrc --dry-run",
+            "prints the manifests, and writes nothing",
+        ),
+    ],
+    exits={
+        0: "written; what was not carried over is said",
+        1: "an account was left out; or nothing was written, because the configuration cannot be read or a file "
+        "exists already",
+        2: "usage",
+    },
+)
+@click.argument("tool", type=click.Choice(["fetchmailrc", "getmailrc"]))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--local-domain",
+    metavar="DOMAIN",
+    default="localhost",
+    show_default=True,
+    help="Local users are addresses of this domain.",
+)
+@click.option(
+    "--secrets",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the passwords go, a file of mode 0600 each; default: a directory .secrets in that of the "
+    "manifests, which git ignores.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the manifests; write nothing.")
+@common(uses=FILES)
+def command(
+    settings: Settings,
+    tool: str,
+    file: Path,
+    local_domain: str,
+    secrets: Path | None,
+    dry_run: bool,
+) -> int:
+    """Writes manifests for the accounts of fetchmail 6.4 or getmail6: a file for each collector,
+    one for each Destination, and the passwords in files of their own. What could not be carried
+    over, or works otherwise here, is said with its line, on stderr and in the manifest. An account
+    that cannot be understood, or whose manifest would be invalid, is left out, and the others are
+    written. Nothing that exists is overwritten; the tool's own memory of what it has fetched is not
+    read."""
+    foreign = _read(tool, file, local_domain)
+    directory = _directory(settings)
+    found = _manifests(foreign, file, directory, secrets)
+    refused = _refused(settings, directory, found)
+    for note in sorted(
+        [*foreign.notes, *(note for one in foreign.accounts for note in one.notes)],
+        key=lambda note: note.line,
+    ):
+        tell(escape(f"{file}:{note.line}: {note.message}"))
+    for name, why in refused.items():
+        tell(escape(f"{file}: {name.removesuffix('.yaml')} is left out: {why}"))
+    found = found.without(refused)
+    if dry_run:
+        click.echo("---\n".join(found.texts.values()), nl=False)
+    else:
+        directory.mkdir(parents=True, exist_ok=True)
+        _write(directory, secrets or directory / ".secrets", found)
+    return 1 if refused or foreign.left_out else 0
+
+
+def _read(tool: str, file: Path, domain: str) -> Foreign:
+    # --help does without
+    from reconciler.manifests.foreign.fetchmail import fetchmail  # noqa: PLC0415
+    from reconciler.manifests.foreign.getmail import getmail  # noqa: PLC0415
+    from reconciler.manifests.foreign.imported_accounts import Foreign, Note, Unreadable  # noqa: PLC0415
+
+    raw = file.read_bytes()
+    notes: tuple[Note, ...] = ()
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:  # both tools read bytes
+        text = raw.decode("latin-1")
+        notes = (
+            Note(
+                raw.count(b"\n", 0, error.start) + 1,
+                "this is not UTF-8: it is read as Latin-1, and what the "
+                "tool sent as it stands here, a user name or a password, is sent as UTF-8",
+            ),
+        )
+    try:
+        found = {"fetchmailrc": fetchmail, "getmailrc": getmail}[tool](
+            text.removeprefix("\ufeff"), domain, str(file.absolute().parent)
+        )
+        return Foreign(found.accounts, (*notes, *found.notes), found.left_out)
+    except Unreadable as error:
+        raise ConfigurationUnreadable(f"{file}:{error.line}: {error}") from error
+
+
+def _directory(settings: Settings) -> Path:
+    if settings.manifests is None and (daemon := running_daemon(settings)) is not None:
+        with daemon:
+            return daemon.manifests()
+    return settings.manifests or MANIFESTS
+
+
+def _manifests(foreign: Foreign, file: Path, directory: Path, secrets: Path | None) -> Manifests:
+    from reconciler.manifests.editing.manifest_editor import Shelf  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.editing.modeline import modeline_for  # noqa: PLC0415
+    from reconciler.manifests.foreign.imported_accounts import manifests  # noqa: PLC0415
+
+    taken = Shelf(directory).names() if directory.is_dir() else []
+    where = ".secrets" if secrets is None else os.path.relpath(secrets, directory)
+    return manifests(
+        foreign,
+        file.name,
+        where if secrets is None or not secrets.is_absolute() else str(secrets),
+        taken,
+        modeline=modeline_for(directory),
+    )
+
+
+def _refused(settings: Settings, directory: Path, found: Manifests) -> dict[str, str]:
+    """The collectors whose manifests would be invalid, and why."""
+    # --help does without
+    from reconciler.manifests.editing.manifest_editor import EditRefused, Shelf  # noqa: PLC0415
+
+    with ExitStack() as around:
+        present = (
+            directory if directory.is_dir() else Path(around.enter_context(TemporaryDirectory()))
+        )
+        shelf = Shelf(present, allow_inline_secrets=settings.allow_inline_secrets)
+    files = {name: (directory / name, text.encode()) for name, text in found.texts.items()}
+
+    def why_not(*names: str | None) -> str:
+        try:
+            shelf.require_all_valid(dict(files[name] for name in names if name is not None))
+        except EditRefused as error:
+            return "; ".join(told(one) for one in error.diagnostics)
+        return ""
+
+    if not why_not(*files):
+        return {}
+    reasons = {
+        name: why_not(place, name) for name, place in found.places.items()
+    }  # then one by one
+    return {name: why for name, why in sorted(reasons.items()) if why}
+
+
+def _write(directory: Path, secrets: Path, found: Manifests) -> None:
+    """First the secrets, then what refers to them; all or, where a file is in the way, nothing."""
+    from reconciler.manifests.editing.atomic_files import NewFiles  # noqa: PLC0415
+    from reconciler.manifests.editing.modeline import provide  # noqa: PLC0415  # --help does without
+
+    files = {directory / name: text.encode() for name, text in found.texts.items()}
+    kept = {secrets / name: secret.encode() + b"\n" for name, secret in found.secrets.items()}
+    for path in (*files, *kept):
+        if os.path.lexists(path):
+            raise FileExistsError(17, "exists already: nothing was written", str(path))
+    with NewFiles() as made:
+        if kept and not secrets.is_dir():
+            made.directory(secrets, 0o700)
+            made.add(secrets / ".gitignore", b"*\n")  # manifests often lie in a git checkout
+        for path, content in kept.items():
+            made.add(path, content, 0o600)
+        for path, content in files.items():
+            made.add(path, content)
+    provide(directory)
+    for path in files:
+        click.echo(escape(str(path)))

@@ -1,0 +1,161 @@
+"""`mailcollector init`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.common_options import common
+from reconciler.cli.readable_text import escape
+from reconciler.cli.verb import verb
+from reconciler.model.settings import Settings
+
+_IGNORED = ("/secrets/", "/state/")
+_WORKFLOW = """\
+# Checks the collectors whenever they change, and annotates pull requests with every mistake.
+on: [push, pull_request]
+permissions:
+  contents: read
+jobs:
+  validate:
+    runs-on: ubuntu-latest
+    env:
+      MAILCOLLECTOR: mailcollector  # or where you have it from: git+https://…@v0.1.0
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with:
+          python-version: "3.12"
+      - run: python -m pip install --quiet "$MAILCOLLECTOR"
+      - run: mailcollector validate collectors.d --output github
+"""
+_PIPELINE = """\
+# Checks the collectors whenever they change, and shows every mistake in the merge request.
+validate collectors:
+  image: python:3.12
+  variables:
+    MAILCOLLECTOR: mailcollector  # or where you have it from: git+https://…@v0.1.0
+  before_script:
+    - python -m pip install --quiet "$MAILCOLLECTOR"
+  script:
+    - mailcollector validate collectors.d
+  after_script:
+    - mailcollector validate collectors.d --output gitlab > quality.json || true
+  artifacts:
+    when: always
+    reports:
+      codequality: quality.json
+"""
+_CI = {
+    "github": (".github/workflows/collectors.yaml", _WORKFLOW),
+    "gitlab": (".gitlab-ci.yml", _PIPELINE),
+}
+
+
+@verb(
+    "init",
+    examples=[
+        (
+            "mailcollector init",
+            "makes collectors.d, secrets and what git and CI want in the current directory",
+        ),
+        ("mailcollector init /srv/mail --ci gitlab", "the same in /srv/mail, for GitLab's CI"),
+    ],
+    exits={0: "made, or there already", 1: "something cannot be written", 2: "usage"},
+)
+@click.argument(
+    "directory", metavar="[DIR]", default=Path(), type=click.Path(file_okay=False, path_type=Path)
+)
+@click.option(
+    "--ci",
+    type=click.Choice([*_CI, "none"]),
+    default="github",
+    show_default=True,
+    help="For whose CI a job that checks the manifests is written.",
+)
+@common(uses=())
+def command(_: Settings, directory: Path, ci: str) -> int:
+    """Makes a directory to begin with, DIR or the current one: `collectors.d` for the manifests,
+    `secrets` for passwords (0700; git ignores it), the JSON Schema and the settings by which
+    editors find it, `.gitignore`, and a job of CI that checks the manifests. What exists stays as
+    it is."""
+    for path, made in _made(directory, ci):
+        click.echo(f"{'made  ' if made else 'kept  '} {escape(str(path))}")
+    here = "" if directory == Path() else f"cd {escape(str(directory))}; "
+    click.echo(
+        f"\nNext:\n  {here}mailcollector add NAME      asks for the account, and declares a collector\n"
+        "  mailcollector check NAME    logs in and counts, collects nothing\n"
+        "  mailcollector run           collects, until Ctrl-C"
+    )
+    return 0
+
+
+def _made(directory: Path, ci: str) -> Iterator[tuple[Path, bool]]:
+    """What there is to be, and whether it was not there."""
+    from reconciler.manifests.editing.modeline import write_schema  # noqa: PLC0415
+    from reconciler.manifests.schema_export import json_schema  # noqa: PLC0415  # --help does without
+
+    yield directory / "collectors.d", _directory(directory / "collectors.d", 0o755)
+    _file(directory / "collectors.d" / ".gitkeep", "")
+    yield directory / "secrets", _directory(directory / "secrets", 0o700)
+    _file(directory / "secrets" / ".gitignore", "*\n")
+    place = directory / "schemas" / json_schema.FILE
+    yield place, write_schema(place)
+    settings: dict[str, Any] = {
+        "yaml.schemas": {
+            f"./schemas/{json_schema.FILE}": ["collectors.d/**/*.yaml", "collectors.d/**/*.yml"]
+        }
+    }
+    yield from _given(
+        directory / ".vscode" / "settings.json", json.dumps(settings, indent=2) + "\n"
+    )
+    yield directory / ".gitignore", _ignored(directory / ".gitignore")
+    if ci in _CI:
+        name, content = _CI[ci]
+        yield from _given(directory / name, content)
+
+
+def _directory(path: Path, mode: int) -> bool:
+    if path.is_dir():
+        return False
+    path.mkdir(mode=mode, parents=True)
+    return True
+
+
+def _given(path: Path, content: str) -> Iterator[tuple[Path, bool]]:
+    yield path, _file(path, content)
+
+
+def _file(path: Path, content: str) -> bool:
+    from reconciler.manifests.editing.atomic_files import new_file  # noqa: PLC0415
+
+    if os.path.lexists(path):
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new_file(path, content.encode())
+    return True
+
+
+def _ignored(path: Path) -> bool:
+    """What is missing in .gitignore is added to it."""
+    from reconciler.manifests.editing.atomic_files import new_file, replace_file  # noqa: PLC0415
+
+    found = path.read_bytes() if path.exists() else None
+    lines = (found or b"").decode(errors="replace").splitlines()
+    there = {line.strip("/ ") for line in lines}
+    missing = [line for line in _IGNORED if line.strip("/") not in there]
+    if not missing:
+        return False
+    added = "".join(f"{line}\n" for line in missing).encode()
+    if found is None:
+        new_file(path, added)
+    else:
+        replace_file(
+            path, found, found + (b"" if found.endswith(b"\n") or not found else b"\n") + added
+        )
+    return True

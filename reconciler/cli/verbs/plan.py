@@ -1,0 +1,181 @@
+"""`mailcollector plan`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.common_options import READING, common
+from reconciler.cli.connect import MANIFESTS, running_daemon
+from reconciler.cli.output_option import output, structured
+from reconciler.cli.readable_text import escape, json_text, moment, tell
+from reconciler.cli.verb import verb
+from reconciler.model.settings import Settings
+
+if TYPE_CHECKING:
+    from reconciler.control.plan_proposal import Proposal
+    from reconciler.planning.changes import Change
+    from reconciler.planning.plan_actions import Step
+
+_SIGNS = {
+    "Start": ("+", "green"),
+    "Replace": ("~", "yellow"),
+    "Stop": ("-", "red"),
+    "Hold": ("!", "magenta"),
+    "Keep": ("=", None),
+}
+_UNREMARKABLE = {"unchanged", "disabled"}
+"""Why a collector stays as it is without anybody having to know."""
+
+
+@verb(
+    "plan",
+    failure=2,
+    examples=[
+        ("mailcollector plan", "shows what is not yet as declared: what is held back, and why"),
+        (
+            "mailcollector plan ../change/collectors.d",
+            "shows what that checkout would change where the daemon runs",
+        ),
+        ("mailcollector plan collectors.d -o json", "the same for a program, with every step"),
+    ],
+    exits={
+        0: "nothing would change",
+        1: "something would change",
+        2: "a manifest is invalid, nobody could tell, or usage",
+    },
+)
+@click.argument(
+    "directory", metavar="[DIR]", required=False, type=click.Path(file_okay=False, path_type=Path)
+)
+@output
+@common(uses=READING)
+def command(settings: Settings, directory: Path | None, output: str) -> int:
+    """Shows what `run` would start, replace, stop or hold back if the manifests were those in DIR,
+    field by field, and what that means for the mail; changes nothing. DIR counts as if it stood
+    where the running daemon's directory does; where no daemon runs, it is compared with what the
+    ledger says was good last, and counts as --manifests."""
+    from reconciler.app import without_daemon  # noqa: PLC0415  # everything there is: --help does without
+
+    with contextlib.ExitStack() as opened:
+        daemon = running_daemon(settings)
+        if daemon is not None:
+            opened.enter_context(daemon)
+        place = daemon.manifests() if daemon else settings.manifests or directory or MANIFESTS
+        now = daemon.in_force() if daemon else None
+        proposal = without_daemon.proposal(settings, directory or place, place, now)
+    text = _told(proposal, output)
+    if text:
+        click.echo(text)
+    errors = [found for found in proposal.diagnostics if found.is_error]
+    for found in errors:
+        tell(
+            escape(
+                f"{found.file}:{found.line}:{found.column}: error: {found.message} [{found.rule}]"
+            )
+        )
+    return 2 if errors else 1 if proposal.plan.changes else 0
+
+
+def _told(proposal: Proposal, output: str) -> str:
+    if output == "name":
+        return "\n".join(step.name for step in proposal.plan.changes)
+    if output == "table":
+        return "\n".join(told(proposal, _history_ends()))
+    return structured(_plain(proposal), output)
+
+
+def _history_ends() -> datetime:
+    """For what is removed now."""
+    from reconciler.model.history import KEPT  # noqa: PLC0415  # --help does without
+
+    return datetime.now(UTC) + KEPT
+
+
+def _plain(proposal: Proposal) -> dict[str, Any]:
+    until = _history_ends()
+    return {
+        "changed": bool(proposal.plan.changes),
+        "counts": proposal.plan.count(),
+        "steps": [_plain_step(step, proposal, until) for step in proposal.plan.steps],
+        "diagnostics": [found.as_json() for found in proposal.diagnostics],
+    }
+
+
+def _plain_step(step: Step, proposal: Proposal, until: datetime) -> dict[str, Any]:
+    changes = [
+        {"field": change.field, "before": change.before, "after": change.after}
+        for change in _changes(step)
+    ]
+    return {
+        "step": type(step).__name__,
+        "name": step.name,
+        "reason": step.reason,
+        "changes": changes,
+        "consequences": list(_consequences(step, proposal, until)),
+    }
+
+
+def _changes(step: Step) -> tuple[Change, ...]:
+    changes: tuple[Change, ...] = getattr(step, "changes", ())
+    return changes
+
+
+def _consequences(step: Step, proposal: Proposal, until: datetime) -> Iterator[str]:
+    """What the step means for the mail."""
+    yield from getattr(step, "consequences", ())
+    if type(step).__name__ == "Stop" and not getattr(step, "becomes", ""):
+        count = proposal.remembered.get(step.name, 0)
+        kept = (
+            "while it is declared"
+            if step.reason == "disabled"
+            else f"until {moment(until)} if it is removed now"
+        )
+        yield f"its history ({count:,} messages remembered) is kept {kept}"
+
+
+def told(proposal: Proposal, until: datetime) -> list[str]:
+    """The plan as lines. `until`: when the history of what is removed now ends."""
+    lines: list[str] = []
+    for step in proposal.plan.steps:
+        if type(step).__name__ != "Keep" or step.reason not in _UNREMARKABLE:
+            lines += _step(step, proposal, until)
+    counts = proposal.plan.count()
+    words = [
+        ("to start", "Start"),
+        ("to replace", "Replace"),
+        ("to stop", "Stop"),
+        ("held", "Hold"),
+        ("to keep", "Keep"),
+    ]
+    found = [f"{counts[sort]:,} {word}" for word, sort in words if sort in counts]
+    return [*lines, f"Plan: {', '.join(found) or 'no collectors'}"]
+
+
+def _step(step: Step, proposal: Proposal, until: datetime) -> Iterator[str]:
+    sort = type(step).__name__
+    sign, colour = _SIGNS[sort]
+    yield (
+        click.style(f"{sign} {sort.lower()} {escape(step.name)}", fg=colour, bold=True)
+        + f": {escape(step.reason)}"
+    )
+    for change in _changes(step):
+        yield from (f"    {line}" for line in _change(change))
+    for sentence in _consequences(step, proposal, until):
+        yield f"    {click.style('!', fg='magenta')} {sentence}"
+
+
+def _change(change: Change) -> Iterator[str]:
+    if change.before is not None:
+        yield click.style(f"- {escape(change.field)}: {_value(change.before)}", fg="red")
+    if change.after is not None:
+        yield click.style(f"+ {escape(change.field)}: {_value(change.after)}", fg="green")
+
+
+def _value(value: Any) -> str:
+    return escape(value) if isinstance(value, str) else json_text(value, indent=None)

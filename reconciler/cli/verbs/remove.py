@@ -1,0 +1,71 @@
+"""`mailcollector remove`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from reconciler.cli import manifest_changes
+from reconciler.cli.common_options import READING, common
+from reconciler.cli.connect import running_daemon
+from reconciler.cli.git_commit import require_committable
+from reconciler.cli.verb import complain, verb
+from reconciler.cli.verbs.completion import collector_names
+from reconciler.model.settings import Settings
+
+
+@verb(
+    "remove",
+    examples=[
+        ("mailcollector remove sales", "asks, then removes the manifest of sales"),
+        ("mailcollector remove sales --yes --git-commit", "does not ask, and commits it to git"),
+    ],
+    exits={
+        0: "removed",
+        1: "no such collector, not confirmed, or the file cannot be written",
+        2: "usage; without a terminal and without --yes",
+    },
+)
+@click.argument("name", shell_complete=collector_names)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@manifest_changes.git_commit
+@common(uses=READING)
+def command(settings: Settings, name: str, yes: bool, git_commit: bool) -> int:
+    """Removes the manifest of the collector NAME: its document, and the file where nothing else
+    stands in it. It stops after the message in hand; what it has collected is remembered for 30
+    days, so that a manifest that comes back collects nothing twice. Removing with this verb is
+    always meant, also of the last collector."""
+    shelf = manifest_changes.open_shelf(settings)
+    manifest_changes.require_declared(shelf, name)
+    if not (yes or _confirmed(name)):
+        complain(f"{name} was not removed")
+        return 1
+    with manifest_changes.refusals():
+        if git_commit:
+            require_committable(shelf.declared(name).path)
+        written = shelf.remove(name)
+    _mean_it(settings, name)
+    manifest_changes.finish(written.path, f"Remove collector {name}", git_commit=git_commit)
+    return 0
+
+
+def _confirmed(name: str) -> bool:
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            f"remove asks before it removes {name}, and there is no terminal to ask on: say --yes"
+        )
+    return click.confirm(f"Remove the manifest of {name}?", err=True)
+
+
+def _mean_it(settings: Settings, name: str) -> None:
+    """So that it is not held where others vanish at the same time."""
+    daemon = running_daemon(settings)
+    if daemon is not None:
+        with daemon:
+            daemon.confirm_removed(name)
+        return
+    # everything there is, only where no daemon runs
+    from reconciler.app import without_daemon  # noqa: PLC0415
+
+    without_daemon.confirm_removed(settings, name)

@@ -1,0 +1,123 @@
+"""What a session would do, found out by listing only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct, field
+
+from reconciler.collect.reidentification import Known, look_up
+from reconciler.collect.selection import Selection, select
+from reconciler.collect.session import Task
+from reconciler.model.errors import CollectorError
+from reconciler.model.interfaces import Ledger, Source
+from reconciler.model.outcomes import Failure
+from reconciler.model.status import CheckedFolder, CheckReport, CheckStep, SessionError
+
+_SEEN_BY_RETR = (
+    "over POP3 messages are read with RETR, which some servers take for reading: to other programs they "
+    "then show as seen"
+)
+_ORPHANED = (
+    "the account was changed, or the server has numbered its messages anew: those that were collected under "
+    "other numbers are recognised by their headers and not collected again"
+)
+
+
+class Check(Struct):
+    """Walks the way to a session step by step; the first failure ends it. `ledger` is None where
+    there is none yet."""
+
+    task: Task
+    ledger: Ledger | None
+    _steps: list[CheckStep] = field(default_factory=list)
+    _places: list[Known] = field(default_factory=list)
+    failure: Failure | None = None
+    """What ended it."""
+
+    def run(
+        self,
+        read_secret: Callable[[], object],
+        open_source: Callable[[], Source],
+        look_at_destination: Callable[[], str],
+    ) -> CheckReport:
+        """`look_at_destination` gives a sentence about it, or raises DestinationUnavailable."""
+        try:
+            self._step("secret", read_secret, "found")
+            self._step("log in and list", lambda: self._list(open_source()), "done")
+            self._step("destination", look_at_destination, "reachable")
+        except CollectorError as error:
+            self.failure = Failure.of(error)
+        return self._report(self.failure)
+
+    def _step(self, name: str, do: Callable[[], object], done: str) -> None:
+        try:
+            said = do()
+        except CollectorError as error:
+            self._steps.append(CheckStep(step=name, ok=False, message=str(error)))
+            raise
+        self._steps.append(
+            CheckStep(step=name, ok=True, message=said if isinstance(said, str) else done)
+        )
+
+    def _list(self, source: Source) -> str:
+        try:
+            for listing in source.listings(writable=False):
+                place = (
+                    look_up(self.ledger, self.task.collector, listing)
+                    if self.ledger
+                    else Known(listing, listing.folder, {})
+                )
+                self._places.append(place)
+            source.finish()
+        finally:
+            source.abort()
+        messages = sum(len(place.listing.messages) for place in self._places)
+        return f"{messages} messages in {len(self._places)} folders"
+
+    def _report(self, error: Failure | None) -> CheckReport:
+        notes = [note for place in self._places for note in place.listing.notes]
+        if any(place.folder.account.protocol == "pop3" for place in self._places):
+            notes.append(_SEEN_BY_RETR)
+        if self._orphaned():
+            notes.append(_ORPHANED)
+        return CheckReport(
+            name=self.task.collector,
+            ok=error is None,
+            steps=tuple(self._steps),
+            folders=tuple(map(self._folder, self._places)),
+            first_session="" if error else self._sentence(),
+            error=error and SessionError.of(error),
+            notes=tuple(notes),
+        )
+
+    def _orphaned(self) -> bool:
+        """Whether the first session will compare what it does not know."""
+        return (
+            self.ledger is not None
+            and any(place.has_unknown for place in self._places)
+            and self.ledger.orphaned(self.task.collector, [place.folder for place in self._places])
+        )
+
+    def _folder(self, place: Known) -> CheckedFolder:
+        chosen = self._select([place], limit=0)
+        return CheckedFolder(
+            name=place.folder.name,
+            messages=chosen.listed,
+            bytes=sum(message.size or 0 for message in place.listing.messages),
+            new=len(chosen.folders[0].attempts) + chosen.left,
+            skipped=sum(chosen.skipped.values()),
+        )
+
+    def _select(self, places: list[Known], limit: int) -> Selection:
+        listings = [(place.listing, place.entries) for place in places]
+        return select(listings, deletes=self.task.deletes, limit=limit, max_size=self.task.max_size)
+
+    def _sentence(self) -> str:
+        chosen = self._select(self._places, self.task.limit)
+        attempts = sum(len(work.attempts) for work in chosen.folders)
+        deletes = (
+            attempts + sum(len(work.delete) for work in chosen.folders) if self.task.deletes else 0
+        )
+        after = f"delete {deletes} from the server" if self.task.deletes else "delete nothing"
+        return f"would collect {attempts} of {chosen.listed} messages, leave {chosen.left} for later, and {after}"

@@ -1,0 +1,56 @@
+"""Which local mailbox a remote address stands for, and whether there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reconciler.mail.addresses import a_label, comparable, quoted, u_label
+from reconciler.model.spec import Detect
+
+Exists = Callable[[str], bool | None]
+"""Whether the destination has this mailbox; None: only a delivery can tell, which counts as yes."""
+
+
+class Mailboxes:
+    """The manifest's `from`, `to`, `mailboxes` and `aliases`, ready for looking up."""
+
+    def __init__(self, detect: Detect, exists: Exists) -> None:
+        self._domains = {a_label(domain) for domain in detect.from_}
+        self._to = u_label(detect.to)
+        self._aliases = {comparable(remote): local for remote, local in detect.aliases.items()}
+        self._targets = {comparable(local): local for local in self._aliases.values()}
+        self._asked = detect.mailboxes is None
+        self._declared = {comparable(local): local for local in detect.mailboxes or ()}
+        self._exists = exists
+
+    def accepts(self, domain: str) -> bool:
+        """Whether addresses of this domain count."""
+        return a_label(domain) in self._domains
+
+    def declares(self, local: str) -> bool:
+        """Whether the manifest names this remote local part, as a mailbox or an alias."""
+        return comparable(local) in self._declared or comparable(local) in self._aliases
+
+    def find(self, local: str) -> tuple[str, str] | None:
+        """The local mailbox of a remote local part, and the rule that says so; None if there is no
+        such mailbox.
+
+        Raises whatever the destination raises when it is asked.
+        """
+        key = comparable(local)
+        for rule, known in (
+            ("aliases", self._aliases),
+            ("mailboxes", self._declared),
+            ("aliases", self._targets),
+        ):
+            if key in known:
+                return f"{known[key]}@{self._to}", rule
+        return self._ask(local) if self._asked else None
+
+    def _ask(self, local: str) -> tuple[str, str] | None:
+        """In lower case first, as mailboxes are mostly named, then as the message has it."""
+        for form in dict.fromkeys((local.lower(), local)):
+            address = f"{quoted(form)}@{self._to}"
+            if self._exists(address) is not False:
+                return address, "destination"
+        return None

@@ -1,0 +1,118 @@
+"""Checks that users ask for: few at once, in threads of their own, and admitted to a host as
+sessions are.
+
+So a server that never answers costs a few threads however often it is checked, and a host's limits
+hold for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from reconciler.control.admission import Admission, Ticket, admitted
+from reconciler.control.host_health import place_of
+from reconciler.control.running_set import Loops
+from reconciler.control.session_pool import Relay, SessionControl
+from reconciler.control.thread_pools import Threads
+from reconciler.model.history import Retry
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
+from reconciler.model.status import CheckReport, CheckStep, SessionError
+from reconciler.planning.desired_state import DesiredCollector
+
+AT_ONCE = 4
+Learn = Callable[[DesiredCollector, SessionReport, Retry | None], Retry | None]
+"""The back-off after a check, from the one before; blocking."""
+Check = Callable[[DesiredCollector, SessionControl], CheckReport]
+"""Connects, logs in and counts; blocking, raises nothing but defects. The control breaks it off."""
+
+
+class Checks:
+    """One at a time of each collector: whoever asks meanwhile gets the same answer."""
+
+    def __init__(
+        self,
+        check: Check,
+        admission: Admission,
+        loops: Loops | None = None,
+        learn: Learn | None = None,
+    ) -> None:
+        """Where `loops` are given, what the server says to a check's login is `learn`ed for
+        them."""
+        self._check = check
+        self._admission = admission
+        self._loops = loops
+        self._learn = learn
+        self._threads = Threads("check", AT_ONCE)
+        self._room = asyncio.Semaphore(AT_ONCE)
+        """Whoever waits here takes no place of a host yet."""
+        self._running: dict[str, asyncio.Task[CheckReport]] = {}
+        self._controls: set[SessionControl] = set()
+
+    async def run(self, collector: DesiredCollector) -> CheckReport:
+        """What was found. Raises CollectorError where nothing was tried."""
+        name = collector.name
+        running = self._running.get(name)
+        if running is None:
+            running = self._running[name] = asyncio.create_task(
+                self._one(collector), name=f"check of {name}"
+            )
+            running.add_done_callback(lambda _: self._running.pop(name, None))
+        return await asyncio.shield(running)
+
+    async def _one(self, collector: DesiredCollector) -> CheckReport:
+        async with (
+            self._room,
+            admitted(self._admission, place_of(collector), urgent=True) as ticket,
+        ):
+            if self._loops is None:
+                return (await self._checked(collector, ticket))[0]
+            async with self._loops.checking(collector.name) as retry:
+                busy = self._loops.is_busy(collector.name)
+                report, found = await self._checked(collector, ticket)
+                if (
+                    self._learn is not None and found is not None and not busy
+                ):  # else its own session was in the way
+                    kept = await self._threads.run(self._learn, collector, found, retry)
+                    self._loops.back_off(collector, kept)
+                return report
+
+    async def _checked(
+        self, collector: DesiredCollector, ticket: Ticket
+    ) -> tuple[CheckReport, SessionReport | None]:
+        """The report, and as a session's what it says of the server; None where it did not come so
+        far."""
+        relay = Relay(asyncio.get_running_loop())
+        control = SessionControl(
+            entered=lambda: relay.call(lambda: self._admission.entered(ticket)),
+            login=lambda: relay.call(lambda: self._admission.another_login(ticket)),
+        )
+        self._controls.add(control)
+        try:
+            report = await self._threads.run(self._check, collector, control)
+        finally:
+            self._controls.discard(control)
+        found = as_session(control.failure)
+        self._admission.learn(ticket, found, knocked=not control.failed_elsewhere)
+        return report, None if control.failed_elsewhere else found
+
+    def close(self) -> None:
+        """Break off what runs, and take no more."""
+        for task in list(self._running.values()):
+            task.cancel()
+        for control in list(self._controls):
+            control.give_up()
+        self._threads.close()
+
+
+def not_tried(name: str, error: Failure, message: str) -> CheckReport:
+    """There was no check, for this reason."""
+    step = CheckStep(step="log in and list", ok=False, message=message)
+    return CheckReport(name=name, ok=False, steps=(step,), error=SessionError.of(error))
+
+
+def as_session(failure: Failure | None) -> SessionReport:
+    """What a check says of the server, which is as good as what a session finds."""
+    now = datetime.now(UTC)
+    return SessionReport(now, now, Outcome.FAILED if failure else Outcome.SUCCEEDED, error=failure)

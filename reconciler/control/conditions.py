@@ -1,0 +1,191 @@
+"""Conditions: what is true of a collector, and since when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from reconciler.control.contained_defects import INTERNAL_ERROR
+from reconciler.control.loop_state import LoopState
+from reconciler.model.errors import AuthenticationFailed
+from reconciler.model.history import Retry
+from reconciler.model.outcomes import Outcome, SessionReport, Totals
+from reconciler.model.secret import REDACTED
+from reconciler.model.spec import CollectorSpec
+from reconciler.model.status import (
+    Condition,
+    ConditionType,
+    DestinationAway,
+    HostAway,
+    Session,
+    ShownCollector,
+    ShownMetadata,
+    Status,
+)
+from reconciler.planning.desired_state import DesiredCollector, Invalid
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+class Facts(Struct, frozen=True):
+    """Everything that a collector's conditions follow from. `verdict`: its last session that was
+    not interrupted; `loop` is None where it does not run."""
+
+    desired: DesiredCollector | Invalid
+    generation: int = 0
+    loop: LoopState | None = None
+    retry: Retry | None = None
+    last: SessionReport | None = None
+    verdict: SessionReport | None = None
+    totals: Totals = field(default_factory=Totals)
+    revision: str | None = None
+    host_away: HostAway | None = None
+    defect: str = ""
+    """Of ours, that keeps something from being done for it."""
+    destination_away: DestinationAway | None = None
+
+
+class _Finding(Struct, frozen=True):
+    type: ConditionType
+    status: Truth
+    reason: str
+    message: str = ""
+
+
+def shown(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCollector:
+    """The collector as it is shown. A condition keeps its time while its status stays as in
+    `previous`."""
+    desired, loop = facts.desired, facts.loop
+    declared = desired if isinstance(desired, DesiredCollector) else None
+    metadata = ShownMetadata(
+        name=desired.name,
+        labels=dict(declared.labels) if declared else {},
+        annotations=dict(declared.annotations) if declared else {},
+    )
+    status = Status(
+        conditions=conditions(facts, previous, now),
+        generation=facts.generation,
+        observed_generation=loop.observed_generation if loop else facts.generation,
+        revision=facts.revision,
+        next_session=loop.next_session if loop else None,
+        loop_started_at=loop.started_at if loop else None,
+        last_session=Session.of(facts.last) if facts.last else None,
+        totals=facts.totals,
+        token_expires_at=facts.last.token_expires_at if facts.last else None,
+        host_away=facts.host_away,
+        destination_away=facts.destination_away,
+    )
+    return ShownCollector(
+        metadata=metadata, spec=shown_spec(declared.effective) if declared else {}, status=status
+    )
+
+
+def unshowable(name: str, defect: str, generation: int, now: datetime) -> ShownCollector:
+    """A collector of which, by a defect of ours, nothing else can be shown."""
+    statuses: tuple[tuple[ConditionType, Truth], ...] = (("Ready", "Unknown"), ("Stalled", "True"))
+    told = tuple(
+        Condition(
+            type=type_,
+            status=status,
+            reason=INTERNAL_ERROR,
+            message=defect,
+            last_transition_time=now,
+        )
+        for type_, status in statuses
+    )
+    return ShownCollector(
+        metadata=ShownMetadata(name=name),
+        spec={},
+        status=Status(
+            conditions=told, generation=generation, observed_generation=generation, totals=Totals()
+        ),
+    )
+
+
+def shown_spec(spec: CollectorSpec) -> dict[str, Any]:
+    """As it would stand in a manifest. A secret that stands in the manifest itself is left out."""
+    declared = spec.declared()
+    source = declared["source"]
+    for holder, key in (
+        (source, "password"),
+        (source.get("oauth2", {}), "clientSecret"),
+        (source.get("oauth2", {}), "refreshToken"),
+    ):
+        if "value" in holder.get(key, {}):
+            holder[key]["value"] = REDACTED
+    return declared
+
+
+def conditions(facts: Facts, previous: Sequence[Condition], now: datetime) -> tuple[Condition, ...]:
+    since = {(old.type, old.status): old.last_transition_time for old in previous}
+    return tuple(
+        Condition(
+            type=found.type,
+            status=found.status,
+            reason=found.reason,
+            message=found.message,
+            last_transition_time=since.get((found.type, found.status), now),
+        )
+        for found in _findings(facts)
+    )
+
+
+def _findings(facts: Facts) -> Iterator[_Finding]:
+    yield _ready(facts)
+    yield _reconciling(facts)
+    yield _stalled(facts)
+
+
+def _ready(facts: Facts) -> _Finding:
+    desired = facts.desired
+    if isinstance(desired, Invalid) and facts.loop is None:
+        return _Finding("Ready", "False", desired.problem.reason, desired.problem.message)
+    if isinstance(desired, DesiredCollector):
+        if not desired.supported and desired.problem:
+            return _Finding("Ready", "False", desired.problem.reason, desired.problem.message)
+        if not desired.effective.enabled:
+            return _Finding("Ready", "False", "Disabled", "`enabled: false` in its manifest")
+    if facts.verdict is None:
+        return _Finding("Ready", "Unknown", "AwaitingFirstSession")
+    return _verdict(facts.verdict)
+
+
+def _verdict(report: SessionReport) -> _Finding:
+    if report.error is not None:
+        return _Finding("Ready", "False", report.error.reason, report.error.message)
+    if report.outcome is Outcome.FAILED:
+        return _Finding("Ready", "False", "Failed")
+    return _Finding("Ready", "True", "Collected")
+
+
+def _reconciling(facts: Facts) -> _Finding:
+    loop = facts.loop
+    if loop is None:
+        return _Finding("Reconciling", "False", "UpToDate")
+    if loop.observed_generation != facts.generation:
+        return _Finding(
+            "Reconciling",
+            "True",
+            "Replacing",
+            "the session with the last spec finishes its message",
+        )
+    if loop.awaiting_first:
+        return _Finding(
+            "Reconciling", "True", "AwaitingFirstSession", "no session with this spec is over yet"
+        )
+    return _Finding("Reconciling", "False", "UpToDate")
+
+
+def _stalled(facts: Facts) -> _Finding:
+    problem = facts.desired.problem
+    if problem is not None:
+        return _Finding("Stalled", "True", problem.reason, problem.message)
+    if facts.defect:
+        return _Finding("Stalled", "True", INTERNAL_ERROR, facts.defect)
+    retry = facts.retry
+    if retry is not None and retry.reason == AuthenticationFailed.reason:
+        return _Finding("Stalled", "True", retry.reason, retry.message)
+    return _Finding("Stalled", "False", "NoProblem")

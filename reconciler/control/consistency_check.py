@@ -1,0 +1,250 @@
+"""Compares what the ledger remembers with the Maildirs and the manifests, and mends what is safe to
+mend.
+
+Safe is what loses nothing whatever the reason: temporary files of deliveries that are recorded, or
+so old that nobody waits for them; histories of collectors that are declared no longer, which are
+kept for 30 days like any other. Mail that is recorded and not found is only told: mail programs
+move and delete mail.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from reconciler.model.errors import DestinationUnavailable
+from reconciler.model.fsck_findings import Finding
+
+P = TypeVar("P")
+"""A Maildir's place."""
+
+
+class Temporary(Protocol):
+    """A file of ours that is not mail yet, or no longer."""
+
+    @property
+    def linked(self) -> bool: ...
+
+    @property
+    def stale(self) -> bool: ...
+
+
+class Survey(Protocol):
+    """What stands in one Maildir: see the adapter."""
+
+    @property
+    def temporary(self) -> Mapping[str, Temporary]: ...
+
+    @property
+    def untouched(self) -> Mapping[str, int]: ...
+
+    @property
+    def seen(self) -> frozenset[str]: ...
+
+
+class Maildirs(Protocol[P]):
+    """Where a destination's mail is."""
+
+    def place(self, address: str) -> P | None: ...
+
+    def places(self) -> Iterator[P]: ...
+
+    def survey(self, place: P) -> Survey | None: ...
+
+    def remove(self, place: P, names: Sequence[str]) -> None: ...
+
+
+class Copy(Protocol):
+    """One recipient's copy of a message, as recorded."""
+
+    @property
+    def collector(self) -> str: ...
+
+    @property
+    def recipient(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+class Memory(Protocol):
+    """The ledger, as far as it is asked here."""
+
+    def damage(self) -> list[str]: ...
+
+    def delivered(self) -> Iterator[Copy]: ...
+
+    def recorded(self, names: Sequence[str]) -> set[str]: ...
+
+    def histories(self) -> Collection[str]:
+        """Names of the collectors that are not retired."""
+
+    def retire(self, name: str, now: datetime) -> None: ...
+
+
+class Fsck(Generic[P], Struct):
+    """`maildirs` are the destinations' ones by collector, of those collectors that deliver into
+    any; `declared` all that are declared, valid or not, or held. With `mend` it changes what it
+    can."""
+
+    memory: Memory
+    declared: Collection[str]
+    maildirs: Mapping[str, Maildirs[P]]
+    mend: bool
+    now: datetime
+    suffix: str
+    """Ends the names of our files."""
+    _found: list[Finding] = field(default_factory=list)
+    _unreadable: set[P] = field(default_factory=set)
+
+    def run(self) -> list[Finding]:
+        """Everything, the worst first."""
+        damage = self.memory.damage()
+        self._found = [Finding("error", "ledger-damaged", "ledger", 1, line) for line in damage]
+        if not damage:  # whatever else it says could be wrong
+            self._histories()
+            self._deliveries()
+            self._temporary()
+        severities = ("error", "warning", "info")
+        return sorted(
+            self._found,
+            key=lambda found: (severities.index(found.severity), found.rule, found.subject),
+        )
+
+    def _histories(self) -> None:
+        for name in sorted(set(self.memory.histories()) - set(self.declared)):
+            self._add(
+                Finding(
+                    "warning",
+                    "history-orphaned",
+                    name,
+                    1,
+                    "no manifest declares this collector; its history can expire, in 30 days",
+                    mendable=True,
+                )
+            )
+            if self.mend:
+                self.memory.retire(name, self.now)
+
+    def _deliveries(self) -> None:
+        survey = lru_cache(64)(
+            lambda collector, place: self._survey(self.maildirs[collector], place)
+        )
+        gone: Counter[tuple[str, str]] = Counter()
+        for copy in self.memory.delivered():
+            maildirs = self.maildirs.get(copy.collector)
+            if maildirs is None or not copy.name.endswith(self.suffix):
+                continue
+            place = maildirs.place(copy.recipient)
+            found = survey(copy.collector, place) if place else None
+            if place in self._unreadable:
+                continue
+            size = found.untouched.get(copy.name) if found else None
+            if size is not None and size != copy.size:
+                self._add(
+                    Finding(
+                        "error",
+                        "mail-damaged",
+                        f"{place}/new/{copy.name}",
+                        1,
+                        f"has {size} octets, {copy.size} were delivered: restore it from a backup",
+                    )
+                )
+            elif size is None and not (
+                found and (copy.name in found.seen or copy.name in found.temporary)
+            ):
+                gone[copy.collector, str(place or copy.recipient)] += 1
+        for (collector, where), count in gone.items():
+            self._add(
+                Finding(
+                    "info",
+                    "mail-gone",
+                    collector,
+                    count,
+                    f"delivered, and not in {where}: moved or deleted since, or delivered elsewhere",
+                )
+            )
+
+    def _survey(self, maildirs: Maildirs[P], place: P) -> Survey | None:
+        """One Maildir that cannot be read, by its owner's doing or a failing disk's, hides no
+        other."""
+        try:
+            return maildirs.survey(place)
+        except DestinationUnavailable as error:
+            if place not in self._unreadable:
+                self._unreadable.add(place)
+                self._add(Finding("warning", "maildir-unreadable", str(place), 1, str(error)))
+            return None
+
+    def _temporary(self) -> None:
+        for place, maildirs in _places(self.maildirs.values()).items():
+            found = self._survey(maildirs, place)
+            if found is None or not found.temporary:
+                continue
+            recorded = self.memory.recorded(list(found.temporary))
+            kinds: dict[str, list[str]] = {}
+            for name, file in found.temporary.items():
+                kinds.setdefault(_kind(file, recorded=name in recorded), []).append(name)
+            for kind, names in kinds.items():
+                self._tell_temporary(place, maildirs, kind, names)
+
+    def _tell_temporary(
+        self, place: P, maildirs: Maildirs[P], kind: str, names: Sequence[str]
+    ) -> None:
+        severity, message = _KINDS[kind]
+        mendable = severity == "warning"
+        self._add(
+            Finding(
+                "warning" if mendable else "info",
+                kind,
+                str(place),
+                len(names),
+                message,
+                mendable=mendable,
+            )
+        )
+        if mendable and self.mend:
+            maildirs.remove(place, names)
+
+    def _add(self, finding: Finding) -> None:
+        self._found.append(replace(finding, mended=self.mend and finding.mendable))
+
+
+_KINDS = {
+    "tmp-recorded": (
+        "warning",
+        "in tmp, left by a crash after their delivery was recorded: nobody needs them",
+    ),
+    "tmp-stale": (
+        "warning",
+        "in tmp, left by a crash before they were delivered, over 36 hours ago",
+    ),
+    "tmp-unrecorded": (
+        "info",
+        "in tmp, delivered; a crash came before the record: the next session knows them",
+    ),
+    "tmp-young": (
+        "info",
+        "in tmp, left by a crash, or by somebody who is delivering: replaced by the next session",
+    ),
+}
+
+
+def _kind(file: Temporary, *, recorded: bool) -> str:
+    if file.linked:
+        return "tmp-recorded" if recorded else "tmp-unrecorded"
+    return "tmp-stale" if file.stale else "tmp-young"
+
+
+def _places(destinations: Iterable[Maildirs[P]]) -> dict[P, Maildirs[P]]:
+    """Each Maildir once, whoever delivers into it."""
+    return {place: maildirs for maildirs in destinations for place in maildirs.places()}

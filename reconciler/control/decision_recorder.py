@@ -1,0 +1,248 @@
+"""What the controller decides, and keeps in the ledger before anything runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.control.defect_isolation import isolate
+from reconciler.control.last_good import recall
+from reconciler.control.loop_state import Version
+from reconciler.control.observation import Directory, Look
+from reconciler.log import log
+from reconciler.manifests.defect_text import place_of
+from reconciler.model.errors import CollectorError
+from reconciler.model.history import Declaring, History
+from reconciler.model.interfaces import Registry
+from reconciler.planning.desired_state import Desired, DesiredCollector, desire
+from reconciler.planning.incremental import desire_again, touched
+from reconciler.planning.observed_manifests import Declaration, Key, Observed, difference
+from reconciler.planning.renames import Rename
+
+EXPIRE = 6 * 3600.0
+"""Seconds after which the ledger forgets again what is too old."""
+
+
+class Decision(Struct, frozen=True):
+    """What one turn found and recorded. `versions` of every collector that may run; `fresh` ones
+    count as new. `touched`: nothing but these collectors differs from the decision before; None:
+    anything may."""
+
+    look: Look
+    desired: Desired
+    versions: Mapping[str, Version]
+    recalled: Mapping[str, History]
+    touched: frozenset[str] | None = None
+
+
+class Recorder:
+    """Decides, and records it. Blocking, one call at a time."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._remembered: dict[Key, Declaration] = {}
+        self._declared: dict[str, tuple[str, int]] = {}
+        """Digest and generation, by name; the digest is "" until it was declared in this
+        process."""
+        self._generations: dict[str, int] = {}
+        """As they were before this process."""
+        self._given: dict[str, Version] = {}
+        """The last ones that were decided on; not fresh any more."""
+        self._expired: float | None = None
+
+    def recall(self) -> Mapping[str, History]:
+        """What is known from before this process."""
+        self._remembered = recall(self._registry.last_good())
+        histories = self._registry.histories()
+        self._generations = {
+            name: history.declared.generation for name, history in histories.items()
+        }
+        self._declared = {name: ("", generation) for name, generation in self._generations.items()}
+        return histories
+
+    def decide(
+        self,
+        look: Look,
+        now: datetime,
+        removed: frozenset[str] = frozenset(),
+        before: Decision | None = None,
+        running: frozenset[str] = frozenset(),
+    ) -> Decision:
+        """Find what shall run, and record it before anything runs. `removed`: those of which
+        somebody said so; `before`: the last decision, if it was carried out; `running`: whose last
+        session is not over. A manifest that cannot be recorded, whatever that is for, keeps none of
+        the others from running. Raises LedgerUnavailable."""
+        try:
+            return self._decide(look, now, removed, before, running)
+        except CollectorError:
+            raise
+        except Exception as defect:
+            suspects = [
+                found
+                for found in look.observed.declarations
+                if self._remembered.get(found.key) != found
+            ]
+            if not suspects:
+                raise
+            log.exception(
+                "a defect while manifests are recorded",
+                defect=place_of(defect),
+                suspects=len(suspects),
+            )
+            return isolate(
+                look, suspects, lambda part: self._decide(part, now, removed, None, running)
+            )
+
+    def _decide(
+        self,
+        look: Look,
+        now: datetime,
+        removed: frozenset[str],
+        before: Decision | None,
+        running: frozenset[str],
+    ) -> Decision:
+        observed = replace(look.observed, removed=removed)
+        if (
+            before is not None
+            and (decision := self._decide_some(look, observed, now, before)) is not None
+        ):
+            return decision
+        desired = desire(
+            replace(observed, ending=running),
+            self._remembered,
+            {name: version.collector for name, version in self._given.items()},
+        )
+        self._rename(desired.renames)
+        waiting = {name for name, rename in desired.renames.items() if rename.awaits}
+        collectors = {
+            name: found for name, found in desired.collectors.items() if name not in waiting
+        }
+        returned = [name for name in collectors if name not in self._declared]
+        self._declare(collectors.values(), now)
+        self._remember(self._remembered, desired.good, now)
+        self._remembered = dict(desired.good)
+        recalled = self._registry.histories(returned) if returned else {}
+        versions = {name: self._version(collector) for name, collector in collectors.items()}
+        return Decision(look, desired, versions, recalled)
+
+    def _decide_some(
+        self, look: Look, observed: Observed, now: datetime, before: Decision
+    ) -> Decision | None:
+        """The same at the cost of what changed; None where that is more than the specs of some
+        collectors."""
+        declared = touched(before.look.observed, observed)
+        desired = None if declared is None else desire_again(before.desired, observed, declared)
+        if desired is None or declared is None:
+            return None
+        collectors = [desired.collectors[found.name] for found in declared]
+        self._declare(collectors, now)
+        changed = {found.key: found for found in declared}
+        self._remember({key: self._remembered[key] for key in changed}, changed, now)
+        self._remembered.update(changed)
+        versions = {**before.versions, **{found.name: self._version(found) for found in collectors}}
+        return Decision(look, desired, versions, {}, frozenset(found.name for found in collectors))
+
+    def _remember(
+        self, before: Mapping[Key, Declaration], good: Mapping[Key, Declaration], now: datetime
+    ) -> None:
+        changed, gone = difference(before, good)
+        if changed or gone:
+            self._registry.save_last_good(changed, gone, now)
+
+    def _rename(self, renames: Mapping[str, Rename]) -> None:
+        """Let the histories of those that have ended go on under their new names."""
+        renamed = {
+            rename.old: name for name, rename in renames.items() if rename.old and not rename.awaits
+        }
+        if not renamed:
+            return
+        done = self._registry.rename(renamed)
+        for old, new in renamed.items():
+            if old not in done:
+                log.warning(
+                    "the history does not go on under the new name, for that has one of its own",
+                    collector=new,
+                    renamed_from=old,
+                )
+                continue
+            self._declared.pop(old, None)
+            self._generations.pop(old, None)
+            self._given.pop(old, None)
+
+    def gone(self, desired: Desired) -> list[str]:
+        """The collectors that are recorded as declared and are so no longer."""
+        awaited = {rename.old for rename in desired.renames.values() if rename.awaits}
+        return [
+            name
+            for name in self._declared
+            if name not in desired.collectors
+            and name not in desired.invalid
+            and name not in awaited
+        ]
+
+    def retire(self, names: Sequence[str], now: datetime) -> Mapping[str, Exception | None]:
+        """By the name, what by a defect of ours kept one from being retired. Raises
+        LedgerUnavailable."""
+        return {name: self._retire(name, now) for name in names}
+
+    def _retire(self, name: str, now: datetime) -> Exception | None:
+        try:
+            self._registry.retire(name, now)
+        except CollectorError:
+            raise
+        except Exception as defect:  # noqa: BLE001
+            # the others are retired; the control loop tells it
+            return defect
+        del self._declared[name]
+        self._generations.pop(name, None)
+        self._given.pop(name, None)
+        return None
+
+    def expire(self, now: datetime) -> None:
+        """Let the ledger forget what is too old, now and then."""
+        if self._expired is None or time.monotonic() - self._expired > EXPIRE:
+            self._registry.expire(now)
+            self._expired = time.monotonic()
+
+    def _declare(self, collectors: Iterable[DesiredCollector], now: datetime) -> None:
+        """In one transaction, however many are new."""
+        unknown = ("", 0)
+        changed = [
+            Declaring(collector.name, collector.digest, collector.spec.collect.mode)
+            for collector in collectors
+            if self._declared.get(collector.name, unknown)[0] != collector.digest
+        ]
+        declared = self._registry.declare_all(changed, now) if changed else {}
+        self._declared.update(
+            (one.name, (one.digest, declared[one.name].generation)) for one in changed
+        )
+
+    def _version(self, collector: DesiredCollector) -> Version:
+        """The same object as the last time, where nothing changed."""
+        name, generation = collector.name, self._declared[collector.name][1]
+        given = self._given.get(name)
+        if given is not None and given.collector is collector and given.generation == generation:
+            return given
+        before = given.generation if given else self._generations.get(name, 0)
+        fresh = generation != before or (
+            given is not None and given.collector.effective_digest != collector.effective_digest
+        )
+        self._given[name] = Version(collector, generation)
+        return Version(collector, generation, fresh=True) if fresh else self._given[name]
+
+
+def decide_once(
+    registry: Registry, directory: Directory, now: datetime
+) -> tuple[Decision, Mapping[str, History]]:
+    """Look, and record what is declared now, as the daemon does before it runs anything; with what
+    is remembered of the collectors. Raises LedgerUnavailable."""
+    recorder = Recorder(registry)
+    recorder.recall()
+    decision = recorder.decide(directory.look(everything=True), now)
+    for defect in filter(None, recorder.retire(recorder.gone(decision.desired), now).values()):
+        log.error("defect", doing="retiring a collector", where=place_of(defect))
+    return decision, registry.histories(decision.desired.collectors)

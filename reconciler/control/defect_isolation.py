@@ -1,0 +1,93 @@
+"""Finding the manifests that a defect of ours keeps from being acted upon, so that the others
+are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from reconciler.control.observation import Look
+from reconciler.manifests.defect_text import place_of
+from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
+from reconciler.model.errors import CollectorError
+from reconciler.planning.observed_manifests import Broken, Declaration, Key
+
+MOST_ATTEMPTS = 200
+"""Then what is still in doubt counts as one of them."""
+
+R = TypeVar("R")
+
+
+def isolate(look: Look, suspects: Sequence[Declaration], act: Callable[[Look], R]) -> R:
+    """Act on `look` with as many of `suspects` as can be acted upon; the others count as broken,
+    and have a diagnostic.
+
+    Raises what `act` raises where it is not for them, and CollectorErrors.
+    """
+    culprits: dict[Key, str] = {}
+    accepted: set[Key] = set()
+    groups, attempts = [list(suspects)], 0
+    everyone = {found.key for found in suspects}
+    act(without(look, dict.fromkeys(everyone, "")))  # if that fails, it is for none of them
+    while groups:
+        group = groups.pop()
+        keys = {found.key for found in group}
+        defect = (
+            None if attempts > MOST_ATTEMPTS else _attempt(look, everyone - accepted - keys, act)
+        )
+        attempts += 1
+        if attempts <= MOST_ATTEMPTS and defect is None:
+            accepted |= keys
+        elif len(group) > 1 and attempts <= MOST_ATTEMPTS:
+            groups += [group[len(group) // 2 :], group[: len(group) // 2]]
+        else:
+            culprits |= dict.fromkeys(keys, place_of(defect) if defect else "see the others")
+    return act(without(look, culprits))
+
+
+def _attempt(
+    look: Look, left_out: AbstractSet[Key], act: Callable[[Look], object]
+) -> Exception | None:
+    try:
+        act(without(look, dict.fromkeys(left_out, "")))
+    except CollectorError:
+        raise
+    except Exception as defect:  # noqa: BLE001  # told by `without`
+        return defect
+    return None
+
+
+def without(look: Look, culprits: dict[Key, str]) -> Look:
+    """`look` as if these declarations were broken; why, by key."""
+    observed = look.observed
+    broken = [found for found in observed.declarations if found.key in culprits]
+    told = {
+        found.key: f"mailcollector fails to act on this manifest, which is a defect of its own "
+        f"({culprits[found.key]}): please report it; its last good version runs on"
+        for found in broken
+    }
+    diagnostics = (
+        Diagnostic(found.file, found.line, 1, "", "internal", Severity.ERROR, told[found.key])
+        for found in broken
+    )
+    return replace(
+        look,
+        diagnostics=tuple(in_order([*look.diagnostics, *diagnostics])),
+        observed=replace(
+            observed,
+            broken=(*observed.broken, *_broken(broken, told)),
+            declarations=tuple(
+                found for found in observed.declarations if found.key not in culprits
+            ),
+        ),
+    )
+
+
+def _broken(found: Iterable[Declaration], told: dict[Key, str]) -> Iterable[Broken]:
+    return (
+        Broken(one.kind, one.name, one.file, one.line, f"{one.source}: {told[one.key]}")
+        for one in found
+    )

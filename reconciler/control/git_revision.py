@@ -1,0 +1,97 @@
+"""Which git commit the manifests' directory stands at, read from the files of git: no program is
+started for it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from msgspec import Struct
+
+from reconciler.control.git_index import tracks
+from reconciler.manifests.manifest_files import Unreadable, read
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_RELEASE = re.compile(r"(?:rev-)?([0-9a-f]{40}(?:[0-9a-f]{24})?)")
+"""How git-sync names the directories that its link leads to."""
+_MOST_REFS = 1 << 25
+"""Octets of a file of packed references: half a million of them."""
+
+
+class Standing(Struct, frozen=True):
+    """`commit` is None where there is none; when it becomes another one, one of `files` changes."""
+
+    commit: str | None = None
+    files: frozenset[Path] = frozenset()
+
+
+def standing(directory: Path) -> Standing:
+    """At the commit that HEAD of the work tree around `directory` points to, if git tracks
+    something in it; else at the one that the place is named by which a link on the way leads to."""
+    try:
+        resolved = directory.resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links
+        return Standing()
+    given = directory.absolute().parts
+    for place in (resolved, *resolved.parents):
+        release = None if place.name in given else _RELEASE.fullmatch(place.name)
+        if os.path.exists(place / ".git"):  # noqa: PTH110  # never raises
+            return _work_tree(place, resolved) or Standing(release and release[1])
+        if release:
+            return Standing(release[1])
+    return Standing()
+
+
+def _work_tree(root: Path, directory: Path) -> Standing | None:
+    """None where git's own files cannot be read: git-sync's work trees name theirs as they stand in
+    its container."""
+    try:
+        git = _git_directory(root / ".git")
+        commit, files = _head(git)
+        below = "" if directory == root else directory.relative_to(root).as_posix()
+        tracked = commit and tracks(git / "index", below, len(commit) // 2)
+        return Standing(commit if tracked else None, files)
+    except (OSError, Unreadable, ValueError, IndexError):  # what bears git's names may be anything
+        return None
+
+
+def _git_directory(entry: Path) -> Path:
+    """`.git` itself, or where the file of this name points, as in a linked work tree
+    (gitrepository-layout(5))."""
+    if entry.is_dir():
+        return entry
+    return entry.parent / _text(entry).removeprefix("gitdir:").strip()
+
+
+def _head(git: Path) -> tuple[str | None, frozenset[Path]]:
+    """The commit, and the files that say so."""
+    head = _text(git / "HEAD").strip()
+    if not head.startswith("ref:"):
+        return (head if _COMMIT.fullmatch(head) else None), frozenset({git / "HEAD"})
+    name = head.removeprefix("ref:").strip()
+    common = git / "commondir"
+    shared = git / _text(common).strip() if common.exists() else git
+    packed = shared / "packed-refs"
+    loose = next(
+        (place / name for place in (git, shared) if (place / name).is_file()), shared / name
+    )
+    commit = _text(loose).strip() if loose.is_file() else _packed(packed, name)
+    return commit if commit and _COMMIT.fullmatch(commit) else None, frozenset(
+        {git / "HEAD", packed, loose}
+    )
+
+
+def _packed(refs: Path, name: str) -> str | None:
+    if not refs.is_file():
+        return None
+    lines = (line.partition(" ") for line in _text(refs, _MOST_REFS).splitlines())
+    return next((commit for commit, _, ref in lines if ref == name), None)
+
+
+def _text(path: Path, largest: int = 1 << 16) -> str:
+    """Of one of git's small files. Raises Unreadable, ValueError."""
+    text = read(path, largest).decode()
+    if "\0" in text:
+        raise ValueError(f"{path} is none of git's files")
+    return text

@@ -1,0 +1,136 @@
+"""Sessions without a daemon: one each, in a process that ends then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from reconciler.collect.backoff import ends, forbids, remaining
+from reconciler.control.admission import Admission, HostAway, admitted
+from reconciler.control.decision_recorder import Decision
+from reconciler.control.host_health import place_of
+from reconciler.control.session_pool import (
+    Relay,
+    SessionControl,
+    SessionPool,
+    Stamp,
+    Work,
+    is_lifted,
+)
+from reconciler.model.history import History, Retry
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
+from reconciler.model.spec import seconds
+from reconciler.model.timestamps import timestamp
+from reconciler.planning.desired_state import DesiredCollector
+
+OnProgress = Callable[[str, SessionReport], None]
+
+
+class Once(Struct, frozen=True):
+    """Sessions of a process that owns the state and then ends."""
+
+    pool: SessionPool
+    admission: Callable[[], Admission]
+    now: Callable[[], datetime]
+
+    asked: bool
+    """Somebody asked for these collectors; else it is their turn, as in `run --once`."""
+
+    def run(
+        self,
+        decision: Decision,
+        histories: Mapping[str, History],
+        names: Collection[str],
+        force: bool,
+        on_progress: OnProgress,
+    ) -> dict[str, SessionReport]:
+        """One session of each of `names`; how each went."""
+        chosen = [
+            collector for name, collector in decision.desired.collectors.items() if name in names
+        ]
+        return asyncio.run(self._all(decision, histories, chosen, force, on_progress))
+
+    async def _all(
+        self,
+        decision: Decision,
+        histories: Mapping[str, History],
+        chosen: Sequence[DesiredCollector],
+        force: bool,
+        on_progress: OnProgress,
+    ) -> dict[str, SessionReport]:
+        admission = self.admission()
+        for collector in chosen:
+            admission.join(collector.name, place_of(collector), 0.0)
+        works = [self._work(decision, histories, collector, on_progress) for collector in chosen]
+        try:
+            reports = await asyncio.gather(*[self._one(work, admission, force) for work in works])
+        finally:
+            for work in works:
+                work.control.give_up()
+        return {work.collector.name: report for work, report in zip(works, reports, strict=True)}
+
+    def _work(
+        self,
+        decision: Decision,
+        histories: Mapping[str, History],
+        collector: DesiredCollector,
+        on_progress: OnProgress,
+    ) -> Work:
+        name = collector.name
+        control = SessionControl(
+            lambda report: on_progress(name, report), insisting=True, repeating=self.asked
+        )
+        history = histories.get(name)
+        return Work(
+            collector, history.retry if history else None, decision.versions[name].fresh, control
+        )
+
+    async def _one(self, work: Work, admission: Admission, force: bool) -> SessionReport:
+        refusal = self._refusal(work, force)
+        if refusal is not None:
+            return SessionReport(self.now(), self.now(), Outcome.FAILED, error=refusal)
+        collector = work.collector
+        try:
+            async with admitted(admission, place_of(collector)) as ticket:
+                relay = Relay(asyncio.get_running_loop())
+                work.control.entered = lambda: relay.call(lambda: admission.entered(ticket))
+                work.control.another_login = lambda: relay.call(
+                    lambda: admission.another_login(ticket)
+                )
+                report = (await self.pool.run(work)).report
+                admission.learn(ticket, report, knocked=not work.control.failed_elsewhere)
+                return report
+        except HostAway as away:
+            return SessionReport(self.now(), self.now(), Outcome.FAILED, error=Failure.of(away))
+
+    def _refusal(self, work: Work, force: bool) -> Failure | None:
+        """Why there must be no session: the server asked for a pause, or refused the login."""
+        collector, retry = work.collector, work.retry
+        if not collector.supported and collector.problem:
+            return Failure(collector.problem.reason, collector.problem.message)
+        if not collector.effective.enabled:
+            return Failure(
+                "Disabled", f"{collector.name} is disabled: set `enabled: true` in its manifest"
+            )
+        return forbidden(collector, retry, self.pool.stamp, self.now(), force=force)
+
+
+def forbidden(
+    collector: DesiredCollector, retry: Retry | None, stamp: Stamp, now: datetime, *, force: bool
+) -> Failure | None:
+    """Why nobody must log in to this account now, by a back-off that was kept."""
+    if (
+        retry is None
+        or retry.digest != collector.effective_digest
+        or is_lifted(retry, collector, stamp)
+    ):
+        return None
+    interval = seconds(collector.effective.collect.interval)
+    if not forbids(retry, remaining(retry, interval, now), force=force):
+        return None
+    return Failure(
+        retry.reason, f"next attempt at {timestamp(ends(retry, interval, now))}: {retry.message}"
+    )

@@ -1,0 +1,254 @@
+"""The running set: the loops by name, and what a plan does to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from pathlib import Path
+
+from msgspec import Struct
+
+from reconciler.collect.cadence import first_delay
+from reconciler.control.admission import Admission
+from reconciler.control.clock import Clock
+from reconciler.control.contained_defects import Defects
+from reconciler.control.loop import Loop, OpenPush, SessionRefused, Surroundings
+from reconciler.control.loop_state import LoopState, Observer, Version
+from reconciler.control.session_pool import Sessions, Stamp, is_lifted, unstamped
+from reconciler.model.history import Retry
+from reconciler.model.outcomes import SessionReport
+from reconciler.model.spec import seconds
+from reconciler.planning.desired_state import DesiredCollector
+from reconciler.planning.plan_actions import Hold, Keep, Plan, Replace, Start, Step, Stop
+
+APPLYING = "carrying out the plan"
+_STAMPING = "looking whether the secret has changed"
+Waiting = tuple[str, Retry, DesiredCollector]
+"""A collector whose back-off is for its secret."""
+
+
+class Seen(Struct, frozen=True):
+    """What was found when a collector's secret was looked at."""
+
+    name: str
+    changed: bool = False
+    defect: Exception | None = None
+
+
+class Loops:
+    """Never two sessions of one collector at once; a loop whose spec is unchanged is never
+    restarted."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        admission: Admission,
+        clock: Clock,
+        observer: Observer,
+        stamp: Stamp = unstamped,
+        open_push: OpenPush | None = None,
+        defects: Defects | None = None,
+    ) -> None:
+        self.defects = defects or Defects()
+        """Of ours, by the collector that they came up for."""
+        self.defects.changed = observer.changed
+        self._around = Surroundings(
+            sessions, admission, clock, _Forwarded(self, observer), stamp, open_push, self.defects
+        )
+        self._loops: dict[str, Loop] = {}
+        admission.on_changed(observer.changed, observer.host_changed)
+
+    def actual(self, names: Iterable[str] | None = None) -> dict[str, DesiredCollector]:
+        """Each running collector as it runs, or will when its session is over; or only those of
+        `names`."""
+        loops = (
+            self._loops
+            if names is None
+            else {name: self._loops[name] for name in names if name in self._loops}
+        )
+        return {
+            name: version.collector
+            for name, loop in loops.items()
+            if (version := loop.wanted) is not None
+        }
+
+    def state(self, name: str) -> LoopState | None:
+        """None when it does not run."""
+        loop = self._loops.get(name)
+        return None if loop is None else loop.state()
+
+    def names(self) -> frozenset[str]:
+        """Of all that run, or whose last session is not over yet."""
+        return frozenset(self._loops)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._loops
+
+    def __len__(self) -> int:
+        return len(self._loops)
+
+    def apply(
+        self, plan: Plan, versions: Mapping[str, Version], retries: Mapping[str, Retry]
+    ) -> None:
+        """Drive the loops to where the plan wants them. `retries`: back-offs that were kept across
+        a restart. What fails for one collector, by a defect of ours, is told (`unapplied`), and
+        done for the others."""
+        beginning = sum(isinstance(step, Start | Replace) for step in plan.steps)
+        for step in plan.steps:
+            with self.defects.contained(step.name, APPLYING):
+                self._carry_out(step, versions, retries, beginning)
+
+    @property
+    def unapplied(self) -> str:
+        """Which collectors are not as they are planned to be, by a defect of ours; "" where there
+        are none."""
+        return self.defects.concerned(APPLYING)
+
+    def _carry_out(
+        self,
+        step: Step,
+        versions: Mapping[str, Version],
+        retries: Mapping[str, Retry],
+        beginning: int,
+    ) -> None:
+        match step:
+            case Start(name) | Replace(name):
+                version = versions[name]
+                interval = seconds(version.collector.effective.collect.interval)
+                self._begin(version, retries.get(name), first_delay(name, interval, beginning))
+            case Stop(name):
+                self._loops[name].stop()
+            case Keep(name) | Hold(name):
+                if name in self._loops and name in versions and isinstance(step, Keep):
+                    self._loops[name].update(versions[name])
+
+    def _begin(self, version: Version, retry: Retry | None, delay: float) -> None:
+        name = version.collector.name
+        if name in self._loops:
+            self._loops[name].replace(version, delay)
+        else:
+            loop = Loop(version, retry, self._around)
+            loop.start(delay)
+            self._loops[name] = loop
+
+    def awaiting_secrets(self) -> list[Waiting]:
+        """Those whose secret was refused, or could not be read."""
+        return [
+            (name, retry, version.collector)
+            for name, loop in self._loops.items()
+            if (retry := loop.retry)
+            and retry.stamp is not None
+            and not loop.busy
+            and (version := loop.wanted)
+        ]
+
+    def awaited_files(self) -> frozenset[Path]:
+        """The files of the secrets that collectors wait for."""
+        return frozenset(
+            path for _, _, collector in self.awaiting_secrets() for path in _secret_files(collector)
+        )
+
+    def changed_secrets(self, waiting: Iterable[Waiting]) -> list[Seen]:
+        """Which of `waiting` have a secret that has changed since. Blocking, from any thread."""
+        return [self._seen(*one) for one in waiting]
+
+    def _seen(self, name: str, retry: Retry, collector: DesiredCollector) -> Seen:
+        try:
+            return Seen(name, is_lifted(retry, collector, self._around.stamp))
+        except Exception as defect:  # noqa: BLE001
+            # told by `secrets_changed`, in the thread that may
+            return Seen(name, defect=defect)
+
+    def secrets_changed(self, seen: Iterable[Seen]) -> None:
+        """The next sessions of those whose secret has changed start."""
+        for one in seen:
+            self.defects.judge(one.name, _STAMPING, one.defect)
+            if one.changed and one.name in self._loops:
+                self._loops[one.name].secret_changed()
+
+    def collect_now(self, name: str, *, force: bool = False) -> asyncio.Future[SessionReport]:
+        """See `Loop.collect_now`. Raises SessionRefused also when the collector does not run."""
+        loop = self._loops.get(name)
+        if loop is None or loop.wanted is None:
+            raise SessionRefused("NotRunning", f"{name} does not run, so it collects nothing")
+        return loop.collect_now(force=force)
+
+    def refuse(self, name: str, *, force: bool = False) -> None:
+        """Raises SessionRefused while this collector must not log in."""
+        if name in self._loops:
+            self._loops[name].refuse(force=force)
+
+    @asynccontextmanager
+    async def checking(self, name: str) -> AsyncIterator[Retry | None]:
+        """No session of this collector begins inside of this: it would find the account in use.
+        What is in force of its back-offs."""
+        loop = self._loops.get(name)
+        if loop is None:
+            yield None
+            return
+        async with loop.quiet(ending=False):
+            yield loop.retry
+
+    def is_busy(self, name: str) -> bool:
+        """A session of it runs."""
+        return name in self._loops and self._loops[name].busy
+
+    def back_off(self, collector: DesiredCollector, retry: Retry | None) -> None:
+        """See `Loop.back_off`."""
+        if collector.name in self._loops:
+            self._loops[collector.name].back_off(collector, retry)
+
+    def quiet(self, name: str) -> AbstractAsyncContextManager[None]:
+        """No session of this collector runs inside of this context."""
+        loop = self._loops.get(name)
+        return nullcontext() if loop is None else loop.quiet()
+
+    async def shut_down(self, grace: float, patience: float) -> bool:
+        """Stop all: the messages in hand have `grace` seconds, then they are given up; `patience`
+        seconds later whoever still has not ended is left behind. Whether all ended."""
+        for loop in list(self._loops.values()):
+            loop.stop()
+        if not await self._ended(grace):
+            for loop in self._loops.values():
+                loop.give_up()
+        return await self._ended(patience)
+
+    async def _ended(self, seconds_left: float) -> bool:
+        running = list(self._running())
+        if running:
+            await asyncio.wait(running, timeout=seconds_left)
+        return not any(self._running())
+
+    def _running(self) -> Iterator[asyncio.Task[None]]:
+        return (session for loop in self._loops.values() if (session := loop.session) is not None)
+
+    def forget(self, name: str) -> None:
+        del self._loops[name]
+        self.defects.forget(name)
+
+
+def _secret_files(collector: DesiredCollector) -> Iterator[Path]:
+    source = collector.effective.source
+    refs = (
+        (source.oauth2.refresh_token, source.oauth2.client_secret)
+        if source.oauth2
+        else (source.password,)
+    )
+    return (Path(ref.file) for ref in refs if ref is not None and ref.file is not None)
+
+
+class _Forwarded:
+    """Passes on what loops tell, and lets go of those that ended."""
+
+    def __init__(self, loops: Loops, observer: Observer) -> None:
+        self._loops = loops
+        self.changed = observer.changed
+        self.host_changed = observer.host_changed
+        self.progressed = observer.progressed
+        self.finished = observer.finished
+        self._observer = observer
+
+    def ended(self, name: str) -> None:
+        self._loops.forget(name)
+        self._observer.ended(name)

@@ -1,0 +1,289 @@
+"""The status board: immutable snapshots of what is true, for the API; nobody above reads a live
+loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+
+from msgspec import Struct, field
+
+from reconciler.control.clock import Clock
+from reconciler.control.conditions import Facts, shown, unshowable
+from reconciler.control.contained_defects import Defects
+from reconciler.control.host_health import Cause
+from reconciler.control.loop_state import LoopState
+from reconciler.model.history import History
+from reconciler.model.outcomes import Outcome, SessionReport, Totals
+from reconciler.model.status import DestinationAway, HostAway, Session, ShownCollector
+from reconciler.planning.desired_state import Desired, DesiredCollector, Invalid
+
+_SHOWING = "showing its status"
+
+
+class _Past(Struct):
+    """What sessions left behind, whether the collector runs now or not."""
+
+    totals: Totals = field(default_factory=Totals)
+    last: SessionReport | None = None
+    verdict: SessionReport | None = None
+
+
+class Subscription:
+    """The changes that a reader has not taken yet: the latest of each collector, so it is bounded
+    however slow the reader is. None: that collector is gone."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, ShownCollector | None] = {}
+        self._filled = asyncio.Event()
+
+    def put(self, name: str, found: ShownCollector | None) -> None:
+        self._changes.pop(name, None)
+        self._changes[name] = found
+        self._filled.set()
+
+    async def take(self) -> dict[str, ShownCollector | None]:
+        """Wait for changes; those that came since the last call."""
+        await self._filled.wait()
+        self._filled.clear()
+        changes, self._changes = self._changes, {}
+        return changes
+
+
+class Board:
+    """Kept by the controller and the loops. Whatever changes is redrawn once, in the event loop's
+    next turn."""
+
+    def __init__(self, clock: Clock, defects: Defects | None = None) -> None:
+        self._clock = clock
+        self._defects = defects or Defects()
+        self._state: Callable[[str], LoopState | None] = lambda _: None
+        self._ended: Callable[[], None] = lambda: None
+        self._failed: Callable[[], None] = lambda: None
+        self._desired: dict[str, DesiredCollector | Invalid] = {}
+        self._generations: dict[str, int] = {}
+        self._past: dict[str, _Past] = {}
+        self._shown: dict[str, ShownCollector] = {}
+        self._changed: dict[str, None] = {}
+        self._waiting: dict[str, tuple[Cause | None, Cause | None]] = {}
+        """Those that were drawn as waiting for their host, with what was known of it."""
+        self._subscriptions: set[Subscription] = set()
+        self._listeners: dict[str, set[Callable[[Session], None]]] = {}
+        self._revision: str | None = None
+
+    def connect(
+        self,
+        state: Callable[[str], LoopState | None],
+        ended: Callable[[], None],
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Where the states of the loops come from, and who is told when a stopped loop is over, or
+        a session fails."""
+        self._state = state
+        self._ended = ended
+        self._failed = failed
+
+    # -- reading
+
+    def collectors(self) -> list[ShownCollector]:
+        """Every collector, by name."""
+        self._look_again(list(self._waiting))
+        self._redraw()
+        return [self._shown[name] for name in sorted(self._shown)]
+
+    def collector(self, name: str) -> ShownCollector | None:
+        self._look_again([name])
+        self._redraw()
+        return self._shown.get(name)
+
+    def desired(self, name: str) -> DesiredCollector | Invalid | None:
+        return self._desired.get(name)
+
+    @contextmanager
+    def subscribed(self) -> Iterator[Subscription]:
+        """Every change of what is shown, from now on."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    @contextmanager
+    def listening(self, name: str, listener: Callable[[Session], None]) -> Iterator[None]:
+        """Tell `listener` the counters of this collector's running session, as they grow."""
+        self._listeners.setdefault(name, set()).add(listener)
+        try:
+            yield
+        finally:
+            self._listeners[name].discard(listener)
+            if not self._listeners[name]:
+                del self._listeners[name]
+
+    # -- from the controller
+
+    def recall(self, histories: Mapping[str, History]) -> None:
+        """What the ledger knows from before this process."""
+        for name, history in histories.items():
+            self._generations[name] = history.declared.generation
+            last = history.last_session
+            verdict = last if last and last.outcome is not Outcome.INTERRUPTED else None
+            self._past[name] = _Past(history.totals, last, verdict)
+
+    def declare(
+        self,
+        desired: Desired,
+        generations: Mapping[str, int],
+        revision: str | None,
+        names: Collection[str] | None = None,
+    ) -> None:
+        """The desired state as it is now; nothing but `names` differs from what it was, where these
+        are given."""
+        if names is not None and revision == self._revision:
+            self._desired.update((name, desired.collectors[name]) for name in names)
+            self._generations.update(generations)
+            for name in names:
+                self.changed(name)
+            return
+        now: dict[str, DesiredCollector | Invalid] = {**desired.invalid, **desired.collectors}
+        for name in self._desired.keys() - now.keys():
+            self._remove(name)
+        everything = revision != self._revision
+        self._revision = revision
+        for name, found in now.items():
+            before = self._desired.get(name)
+            if (
+                everything
+                or self._generations.get(name) != generations.get(name)
+                or (before is not found and before != found)
+            ):
+                self.changed(name)
+        self._generations.update(generations)
+        self._desired = now
+
+    # -- from the loops
+
+    def changed(self, name: str) -> None:
+        if not self._changed:
+            asyncio.get_running_loop().call_soon(self._redraw)
+        self._changed[name] = None
+
+    def host_changed(self, names: Collection[str]) -> None:
+        """Their host, which is away, is tried again at another time. It may concern thousands,
+        every half a minute: who only reads looks when he does."""
+        if self._subscriptions:
+            for name in names:
+                self.changed(name)
+
+    def finished(self, name: str, report: SessionReport) -> None:
+        if name not in self._desired:
+            return  # it was removed meanwhile; its history is the ledger's
+        past = self._past.setdefault(name, _Past())
+        past.last = report
+        if report.outcome is not Outcome.INTERRUPTED:
+            past.verdict = report
+        past.totals = past.totals.with_one_more(report)
+        self.changed(name)
+        if report.error is not None:
+            self._failed()
+
+    def progressed(self, name: str, report: SessionReport) -> None:
+        listeners = self._listeners.get(name)
+        if listeners:
+            session = Session.of(report).model_copy(update={"finished_at": None})
+            for listener in list(listeners):
+                listener(session)
+
+    def ended(self, name: str) -> None:
+        self.changed(name)
+        self._ended()
+
+    # -- drawing
+
+    def _remove(self, name: str) -> None:
+        self._shown.pop(name, None)
+        self._changed.pop(name, None)
+        self._waiting.pop(name, None)
+        self._past.pop(name, None)
+        self._generations.pop(name, None)
+        self._defects.judge(name, _SHOWING, None)
+        self._publish(name, None)
+
+    def _look_again(self, names: Collection[str]) -> None:
+        for name in names:
+            if name in self._waiting:
+                loop = self._state(name)
+                if loop is None or (loop.cause, loop.destination) != self._waiting[name]:
+                    self._changed[name] = None
+
+    def _redraw(self) -> None:
+        changed, self._changed = self._changed, {}
+        now = self._clock.now()
+        for name in changed:
+            desired = self._desired.get(name)
+            if desired is None:
+                continue
+            with self._defects.contained(name, _SHOWING):
+                self._shown[name] = self._drawn(name, desired, now)
+            if sentence := self._defects.only(name, _SHOWING):
+                self._shown[name] = unshowable(name, sentence, self._generations.get(name, 0), now)
+            self._publish(name, self._shown[name])
+
+    def _drawn(
+        self, name: str, desired: DesiredCollector | Invalid, now: datetime
+    ) -> ShownCollector:
+        before = self._shown.get(name)
+        past = self._past.setdefault(name, _Past())
+        loop = self._state(name)
+        self._waiting.pop(name, None)
+        if loop is not None and (loop.cause is not None or loop.destination is not None):
+            self._waiting[name] = loop.cause, loop.destination
+        facts = Facts(
+            desired,
+            self._generations.get(name, 0),
+            loop,
+            loop.retry if loop else None,
+            past.last,
+            past.verdict,
+            past.totals,
+            self._revision,
+            self._away(loop.cause if loop else None),
+            self._defects.of(name),
+            self._destination_away(loop.destination if loop else None),
+        )
+        return shown(facts, before.status.conditions if before else (), now)
+
+    def _away(self, cause: Cause | None) -> HostAway | None:
+        return (
+            None
+            if cause is None
+            else HostAway(
+                host=cause.host,
+                port=cause.port,
+                reason=cause.reason,
+                message=cause.message,
+                since=self._clock.at(cause.since),
+                next_attempt=self._clock.at(cause.next_attempt),
+                concerns=cause.concerns,
+            )
+        )
+
+    def _destination_away(self, cause: Cause | None) -> DestinationAway | None:
+        return (
+            None
+            if cause is None
+            else DestinationAway(
+                destination=cause.host,
+                reason=cause.reason,
+                message=cause.message,
+                since=self._clock.at(cause.since),
+                next_attempt=self._clock.at(cause.next_attempt),
+                concerns=cause.concerns,
+            )
+        )
+
+    def _publish(self, name: str, found: ShownCollector | None) -> None:
+        for subscription in self._subscriptions:
+            subscription.put(name, found)

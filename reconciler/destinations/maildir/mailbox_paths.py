@@ -1,0 +1,97 @@
+"""Where an address's Maildir is. No address gets out of the fixed part of the template (hazard
+M9)."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import re
+import unicodedata
+from typing import NamedTuple
+
+from reconciler.destinations.maildir.filesystem_errors import NotAMailbox
+from reconciler.model.errors import NotSupported
+
+_FIELD = re.compile(r"\{(local|domain)\}")
+_PUNCTUATION = frozenset(
+    "!#$%&'*+-=?^_`{|}~.@"
+)  # RFC 5322, 3.2.3: atext and the dot; @ from templates only
+_NAME_OCTETS = 255
+_ADDRESSES = 1024
+"""So many are remembered with their places, of all sessions."""
+
+
+class Place(NamedTuple):
+    """A Maildir's directory: `parts` below `root`. Links are followed in `root` only: the
+    administrator wrote it."""
+
+    root: str
+    parts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return os.path.join(self.root, *self.parts)  # noqa: PTH118  # shown as it was declared
+
+
+class Template:
+    """`/var/mail/{domain}/{local}`: the fixed part ends before the first name that has a field in
+    it."""
+
+    def __init__(self, text: str) -> None:
+        """NotSupported where the template itself would lead out of its fixed part."""
+        names = text.split("/")
+        fixed = next((index for index, name in enumerate(names) if _FIELD.search(name)), len(names))
+        self.root = os.path.join(os.getcwd(), "/".join([*names[:fixed], ""])).rstrip("/") or "/"  # noqa: PTH109, PTH118
+        self._parts = tuple(name for name in names[fixed:] if name not in ("", "."))
+        if ".." in self._parts:
+            raise NotSupported(
+                f"the Maildir path {text!r} has `..` after a placeholder: write it without"
+            )
+
+    @property
+    def patterns(self) -> list[re.Pattern[str]]:
+        """What the names of directories below `root` look like, level by level; none that begins
+        with a dot."""
+        return [_pattern(part) for part in self._parts]
+
+    def place(self, address: str) -> Place:
+        """NotAMailbox where the address cannot be part of a path."""
+        return _place(self.root, self._parts, address)
+
+
+@functools.lru_cache(_ADDRESSES)
+def _place(root: str, parts: tuple[str, ...], address: str) -> Place:
+    local, _, domain = address.rpartition("@")
+    values = {"local": local, "domain": domain}
+    return Place(root, tuple(_filled(part, values) for part in parts))
+
+
+def _pattern(part: str) -> re.Pattern[str]:
+    pieces = _FIELD.split(part)  # every other one is a field's name
+    if len(pieces) == 1:
+        return re.compile(re.escape(part))
+    filled = (".+" if index % 2 else re.escape(piece) for index, piece in enumerate(pieces))
+    return re.compile(r"(?!\.)" + "".join(filled))
+
+
+def _filled(part: str, values: dict[str, str]) -> str:
+    for field in _FIELD.findall(part):
+        _check(values[field])
+    name = _FIELD.sub(lambda field: values[field[1]], part)
+    if len(name.encode()) > _NAME_OCTETS:
+        raise NotAMailbox(errno.ENAMETOOLONG, "the address is too long for the name of a directory")
+    return name
+
+
+def _check(value: str) -> None:
+    if not value or value.startswith("."):
+        raise NotAMailbox(
+            errno.EINVAL, "the address is empty before or after the @, or begins with a dot there"
+        )
+    if not all(
+        character in _PUNCTUATION or unicodedata.category(character)[0] in "LMN"
+        for character in value
+    ):
+        raise NotAMailbox(
+            errno.EINVAL, "the address has characters that are not safe in the name of a directory"
+        )

@@ -1,0 +1,101 @@
+"""A message that waits to be sent: canonical lines, in memory or in a file that has no name."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.destinations.transfer.line_ends import canonical, dotted
+from reconciler.mail.addresses import Address, addresses
+from reconciler.mail.headers import HEAD, fields
+from reconciler.model.collector_id import HEADER, collector_id
+from reconciler.model.errors import DestinationUnavailable
+from reconciler.model.messages import DeliveryId
+
+IN_MEMORY = 1 << 20
+_BLOCK = 1 << 18
+_MBOX = (b"From ", b">From ")
+
+
+class Spool:
+    """Takes the bytes once and gives them as often as they are needed, until it is closed."""
+
+    def __init__(self, content: Iterable[bytes]) -> None:
+        """Raises `DestinationUnavailable` when there is no room, or whatever `content` raises;
+        nothing remains then."""
+        # lives as long as the message
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+        self.size = 0
+        self.eight_bit = False
+        try:
+            for chunk in canonical(content):
+                self._write(chunk)
+        except BaseException:
+            self.close()
+            raise
+
+    def _write(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        self.eight_bit = self.eight_bit or not chunk.isascii()
+        try:
+            self._file.write(chunk)
+        except OSError as error:
+            raise DestinationUnavailable(
+                f"no room in {tempfile.gettempdir()} for a message of over {self.size} octets: {error.strerror}. "
+                "Make room there, or let TMPDIR name another directory."
+            ) from error
+
+    def head(self) -> bytes:
+        self._file.seek(0)
+        return self._file.read(HEAD)
+
+    def sent(self, header: bytes) -> Iterator[bytes]:
+        """The octets for the wire with `header` on top, dots doubled. A mailbox file's `From ` line
+        stays the first: anywhere else it would end the header block."""
+        self._file.seek(0)
+        first = self._file.read(_BLOCK)
+        top = first.find(b"\n") + 1 if first.startswith(_MBOX) else 0
+        return dotted(_blocks(first[:top] + header + first[top:], lambda: self._file.read(_BLOCK)))
+
+    def close(self) -> None:
+        """The message is gone; harmless when it is already."""
+        self._file.close()
+
+
+def _blocks(first: bytes, read: Callable[[], bytes]) -> Iterator[bytes]:
+    yield first
+    while block := read():
+        yield block
+
+
+class Parcel(Struct, frozen=True):
+    """A spooled message and whom it is for (`model.interfaces.Staged`)."""
+
+    message: DeliveryId
+    spool: Spool
+    recipients: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Octets, every line end counted as two."""
+        return self.spool.size + len(self.header)
+
+    @property
+    def header(self) -> bytes:
+        return f"{HEADER}: {collector_id(self.message)}\r\n".encode("ascii")
+
+    @property
+    def sender(self) -> Address | None:
+        """Of the topmost Return-Path (RFC 5321, section 4.4); None for the null one, for a broken
+        one and for none."""
+        for field in fields(self.spool.head(), {"return-path"}):
+            found = list(addresses(field.value))
+            return found[0] if len(found) == 1 and isinstance(found[0], Address) else None
+        return None
+
+    def readdressed(self, recipients: Iterable[str]) -> Parcel:
+        """The same message for others; usable until either is settled or discarded."""
+        return replace(self, recipients=tuple(recipients))

@@ -1,0 +1,382 @@
+"""The collectors themselves: what is declared, their totals and back-offs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, insert, null, select, update
+
+from reconciler.ledger.database_dialects import upsert
+from reconciler.ledger.folder_records import cut
+from reconciler.ledger.session_records import kept_alerts, report
+from reconciler.ledger.tables import NOTABLE, collectors, folders, last_good, messages, sessions
+from reconciler.ledger.transactions import Store
+from reconciler.model.history import (
+    Declared,
+    Declaring,
+    FailedMessage,
+    History,
+    LastGood,
+    ParkedMessage,
+    Retry,
+)
+from reconciler.model.outcomes import MessageState, Totals
+
+_DECLARED = select(
+    collectors.c.id,
+    collectors.c.name,
+    collectors.c.generation,
+    collectors.c.digest,
+    collectors.c.mode,
+    collectors.c.epoch,
+    collectors.c.retired_at,
+)
+_NEW = {
+    "generation": 1,
+    "epoch": 1,
+    "remembered": 0,
+    "sessions": 0,
+    "collected": 0,
+    "failed": 0,
+    "deleted": 0,
+    "bytes": 0,
+}
+_HISTORIES = select(
+    collectors, *(column.label(f"session_{column.name}") for column in sessions.c)
+).outerjoin(
+    sessions,
+    (sessions.c.collector_id == collectors.c.id) & (sessions.c.number == collectors.c.sessions),
+)
+_PARKED = (MessageState.PARKED, MessageState.PAUSED)
+_FAILING = (MessageState.FAILED, MessageState.UNFETCHED, MessageState.SUSPECT)
+
+
+class Declarations(Store):
+    """`model.interfaces.Registry`, but for its sessions and its housekeeping."""
+
+    def declare_all(self, declaring: Sequence[Declaring], now: datetime) -> Mapping[str, Declared]:
+        """Nothing is written where nothing is new."""
+        with self.reading() as connection:
+            known = _find(connection, (one.name for one in declaring))
+        if all(_unchanged(known.get(one.name), one) for one in declaring):
+            return {
+                name: Declared(name, found.generation, found.epoch) for name, found in known.items()
+            }
+        with self.writing() as connection:
+            known = _find(connection, (one.name for one in declaring))
+            new = [one for one in declaring if one.name not in known]
+            if new:
+                connection.execute(
+                    insert(collectors),
+                    [
+                        {
+                            "name": one.name,
+                            "digest": one.digest,
+                            "mode": one.mode,
+                            "declared_at": now,
+                            **_NEW,
+                        }
+                        for one in new
+                    ],
+                )
+                _distinguish(connection, [one.name for one in new])
+            return {
+                one.name: _declare(connection, known.get(one.name), one, now) for one in declaring
+            }
+
+    def declare(self, name: str, digest: str, mode: str, now: datetime) -> Declared:
+        """The same of one."""
+        return self.declare_all([Declaring(name, digest, mode)], now)[name]
+
+    def rename(self, names: Mapping[str, str]) -> Collection[str]:
+        """A retired history without messages makes room for the one that goes on under its name."""
+        done = []
+        with self.writing() as connection:
+            there = _there(connection, [*names, *names.values()])
+            for old, new in names.items():
+                found, taken = there.get(old), there.get(new)
+                if found is None or (
+                    taken is not None and (taken.retired_at is None or taken.remembered)
+                ):
+                    if found is None and taken is not None:
+                        done.append(old)  # before a crash
+                    continue
+                if taken is not None:
+                    connection.execute(delete(collectors).where(collectors.c.id == taken.id))
+                connection.execute(
+                    update(collectors)
+                    .where(collectors.c.id == found.id)
+                    .values(name=new, first_name=found.first_name or old, retired_at=None)
+                )
+                done.append(old)
+        return done
+
+    def retire(self, name: str, now: datetime) -> None:
+        with self.writing() as connection:
+            connection.execute(
+                update(collectors)
+                .values(retired_at=now, retired_for=0)
+                .where(collectors.c.name == name, collectors.c.retired_at.is_(None))
+            )
+
+    def clear(self, name: str, now: datetime) -> Declared:  # noqa: ARG002
+        """Begin a new epoch; what the old one remembered is dropped by `expire`."""
+        with self.writing() as connection:
+            found = connection.execute(
+                update(collectors)
+                .where(collectors.c.name == name)
+                .values(epoch=collectors.c.epoch + 1, remembered=0, standing=null())
+                .returning(collectors.c.generation, collectors.c.epoch)
+            ).one_or_none()
+            if found is None:
+                raise self.unknown(name)
+            return Declared(name, found.generation, found.epoch)
+
+    def histories(self, names: Iterable[str] | None = None) -> Mapping[str, History]:
+        """Of those named, retired ones too; names that are unknown are left out."""
+        with self.reading() as connection:
+            return {row["name"]: _history(row) for row in _rows(connection, names)}
+
+    def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
+        """Without those that are gone from the server."""
+        found = (
+            select(
+                folders.c.name.label("folder"),
+                messages.c.key,
+                messages.c.size,
+                messages.c.reason,
+                messages.c.first_at.label("since"),
+            )
+            .join(folders, folders.c.id == messages.c.folder_id)
+            .join(collectors, _current())
+            .where(
+                collectors.c.name == name,
+                NOTABLE,
+                messages.c.state.in_(_PARKED),
+                messages.c.deleted_at.is_(None),
+            )
+            .order_by(messages.c.first_at, messages.c.id)
+            .limit(limit)
+        )
+        with self.reading() as connection:
+            return [ParkedMessage(**row) for row in connection.execute(found).mappings()]
+
+    def failing(self, name: str, limit: int = 1000) -> Sequence[FailedMessage]:
+        """Without those that are gone from the server, and those that nothing is known against."""
+        found = (
+            select(
+                folders.c.name.label("folder"),
+                messages.c.key,
+                messages.c.size,
+                messages.c.state,
+                messages.c.attempts,
+                messages.c.reason,
+                messages.c.first_at.label("since"),
+                messages.c.last_at.label("at"),
+                messages.c.wait,
+            )
+            .join(folders, folders.c.id == messages.c.folder_id)
+            .join(collectors, _current())
+            .where(
+                collectors.c.name == name,
+                NOTABLE,
+                messages.c.state.in_(_FAILING),
+                messages.c.reason != "",
+                messages.c.deleted_at.is_(None),
+            )
+            .order_by(messages.c.first_at, messages.c.id)
+            .limit(limit)
+        )
+        with self.reading() as connection:
+            return [FailedMessage(**row) for row in connection.execute(found).mappings()]
+
+    def unpark(self, name: str) -> int:
+        """They become failed ones with no attempt yet."""
+        where = select(folders.c.id).join(collectors, _current()).where(collectors.c.name == name)
+        with self.writing() as connection:
+            connection.execute(
+                update(collectors).where(collectors.c.name == name).values(standing=null())
+            )
+            return connection.execute(
+                update(messages)
+                .values(state=MessageState.FAILED, attempts=0, wait=null())
+                .where(
+                    messages.c.folder_id.in_(where),
+                    NOTABLE,
+                    messages.c.state.in_(_PARKED) | messages.c.wait.is_not(None),
+                )
+            ).rowcount
+
+    def save_retry(self, name: str, retry: Retry | None) -> None:
+        with self.writing() as connection:
+            connection.execute(
+                update(collectors)
+                .where(collectors.c.name == name)
+                .values(
+                    retry_reason=retry and retry.reason,
+                    retry_message=retry and retry.message,
+                    retry_failures=retry and retry.failures,
+                    retry_at=retry and retry.next_attempt,
+                    retry_digest=retry and retry.digest,
+                    retry_stamp=retry and retry.stamp,
+                    retry_asked=retry and retry.asked,
+                )
+            )
+
+    def save_last_good(
+        self, changed: Sequence[LastGood], gone: Sequence[tuple[str, str]], now: datetime
+    ) -> None:
+        if not (changed or gone):
+            return
+        with self.writing() as connection:
+            for kind, name in gone:
+                connection.execute(
+                    last_good.delete().where(last_good.c.kind == kind, last_good.c.name == name)
+                )
+            if changed:
+                connection.execute(
+                    upsert(connection, last_good, ("kind", "name"), _everything),
+                    [
+                        {
+                            "kind": good.kind,
+                            "name": good.name,
+                            "file": good.file,
+                            "line": good.line,
+                            "base": good.base,
+                            "text": good.text,
+                            "at": now,
+                        }
+                        for good in changed
+                    ],
+                )
+
+    def last_good(self) -> Sequence[LastGood]:
+        columns = [column for column in last_good.c if column.name != "at"]
+        with self.reading() as connection:
+            return [
+                LastGood(**row)
+                for row in connection.execute(
+                    select(*columns).order_by(last_good.c.kind, last_good.c.name)
+                ).mappings()
+            ]
+
+
+def _find(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
+    return {
+        row.name: row
+        for part in cut(names)
+        for row in connection.execute(_DECLARED.where(collectors.c.name.in_(part)))
+    }
+
+
+def _there(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
+    return {
+        row.name: row
+        for part in cut(names)
+        for row in connection.execute(
+            select(
+                collectors.c.id,
+                collectors.c.name,
+                collectors.c.first_name,
+                collectors.c.retired_at,
+                collectors.c.remembered,
+            ).where(collectors.c.name.in_(part))
+        )
+    }
+
+
+def _distinguish(connection: Connection, new: Iterable[str]) -> None:
+    """From those that had the names of these `new` ones before: no two deliver under the same
+    name."""
+    for part in cut(new):
+        had = select(collectors.c.first_name).where(collectors.c.first_name.in_(part))
+        for row in connection.execute(
+            select(collectors.c.id, collectors.c.name).where(
+                collectors.c.name.in_(part), collectors.c.name.in_(had)
+            )
+        ).all():
+            connection.execute(
+                update(collectors)
+                .where(collectors.c.id == row.id)
+                .values(first_name=f"{row.name}/{row.id}")
+            )
+
+
+def _unchanged(found: Any, one: Declaring) -> bool:
+    return found is not None and (found.digest, found.mode, found.retired_at) == (
+        one.digest,
+        one.mode,
+        None,
+    )
+
+
+def _declare(connection: Connection, found: Any, one: Declaring, now: datetime) -> Declared:
+    """`found` is None for what was inserted just now."""
+    name, digest, mode = one.name, one.digest, one.mode
+    if found is None:
+        return Declared(name, 1, 1)
+    if _unchanged(found, one):
+        return Declared(name, found.generation, found.epoch)
+    changes: dict[str, Any] = {
+        "digest": digest,
+        "mode": mode,
+        "retired_at": None,
+        "standing": null(),
+        "generation": found.generation + (found.digest != digest),
+        "epoch": found.epoch,
+    }
+    if found.retired_at is not None:
+        changes["declared_at"] = now
+    if mode == "all-delete" != found.mode:
+        changes |= {"epoch": found.epoch + 1, "remembered": 0}
+    connection.execute(update(collectors).where(collectors.c.id == found.id).values(**changes))
+    return Declared(name, changes["generation"], changes["epoch"])
+
+
+def _current() -> Any:
+    """Joins a folder to its collector, in the current epoch."""
+    return (collectors.c.id == folders.c.collector_id) & (collectors.c.epoch == folders.c.epoch)
+
+
+def _rows(connection: Connection, names: Iterable[str] | None) -> Iterator[RowMapping]:
+    if names is None:
+        declared = _HISTORIES.where(collectors.c.retired_at.is_(None)).order_by(collectors.c.name)
+        yield from connection.execute(declared).mappings()
+        return
+    for part in cut(names):
+        yield from connection.execute(_HISTORIES.where(collectors.c.name.in_(part))).mappings()
+
+
+def _history(row: RowMapping) -> History:
+    last = None
+    if row["session_number"] is not None:
+        last = report({column.name: row[f"session_{column.name}"] for column in sessions.c})
+    totals = Totals(row["sessions"], row["collected"], row["failed"], row["deleted"], row["bytes"])
+    return History(
+        Declared(row["name"], row["generation"], row["epoch"]),
+        totals,
+        last,
+        _retry(row),
+        row["remembered"],
+        kept_alerts(row["alerts"]),
+    )
+
+
+def _retry(row: RowMapping) -> Retry | None:
+    if row["retry_reason"] is None:
+        return None
+    return Retry(
+        row["retry_reason"],
+        row["retry_message"],
+        row["retry_failures"],
+        row["retry_at"],
+        row["retry_digest"],
+        row["retry_stamp"],
+        row["retry_asked"],
+    )
+
+
+def _everything(new: Any) -> dict[str, Any]:
+    return {column.name: new[column.name] for column in last_good.c if not column.primary_key}

@@ -1,0 +1,279 @@
+"""What is recorded of a folder: asked for message by message, in blocks, for a history may hold
+millions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    cast,
+    func,
+    select,
+)
+
+from reconciler.ledger.column_types import code
+from reconciler.ledger.folder_records import cut
+from reconciler.ledger.tables import NOTABLE, deliveries, messages
+from reconciler.model.interfaces import Entries
+from reconciler.model.outcomes import Entry, MessageState
+
+_PLACE: BindParameter[int] = bindparam("place")
+_COLLECTED = (
+    select(messages.c.key, messages.c.occurrence)
+    .where(messages.c.folder_id == _PLACE, ~NOTABLE)
+    .order_by(messages.c.key, messages.c.occurrence)
+)
+_COLUMNS = (
+    messages.c.key,
+    messages.c.occurrence,
+    messages.c.id,
+    messages.c.state,
+    messages.c.attempts,
+    messages.c.deleted_at.is_not(None),
+    messages.c.header,
+    messages.c.content,
+    messages.c.reason,
+    case(
+        (
+            (messages.c.state == MessageState.PAUSED) | messages.c.wait.is_not(None),
+            messages.c.last_at,
+        )
+    ),
+    messages.c.wait,
+)
+_NOTABLE = (
+    select(*_COLUMNS).where(messages.c.folder_id == _PLACE, NOTABLE).order_by(messages.c.occurrence)
+)
+_THESE = (
+    select(*_COLUMNS)
+    .where(messages.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(messages.c.occurrence)
+)
+_DELIVERED = (
+    select(deliveries.c.message_id, deliveries.c.recipient)
+    .join(messages, messages.c.id == deliveries.c.message_id)
+    .where(messages.c.folder_id == _PLACE, NOTABLE, messages.c.state != MessageState.COLLECTED)
+)
+_DELIVERED_OF_THESE = select(deliveries.c.message_id, deliveries.c.recipient).where(
+    deliveries.c.message_id.in_(bindparam("ids", expanding=True))
+)
+_ANY = select(messages.c.id).where(messages.c.folder_id == _PLACE).limit(1)
+_LEFT = _ANY.where(
+    messages.c.deleted_at.is_(None),
+    (messages.c.state != MessageState.LISTED) | messages.c.header.is_not(None),
+)
+_BEYOND = _ANY.where(messages.c.deleted_at.is_(None), messages.c.content.is_not(None)).offset(
+    bindparam("count")
+)
+_LATEST = select(func.max(cast(messages.c.key, BigInteger))).where(messages.c.folder_id == _PLACE)
+
+
+def _found(connection: Connection, count: int) -> str:
+    """The statement that finds so many keys of a place, in the words of the driver: SQLAlchemy
+    would look at each of them for longer than the database takes to find it."""
+    text = _TEXTS.get((connection.dialect.name, count))
+    if text is None:
+        columns = (
+            messages.c.key,
+            messages.c.occurrence,
+            messages.c.id,
+            messages.c.state,
+            messages.c.deleted_at,
+            messages.c.reason,
+        )
+        text = str(
+            select(*columns)
+            .where(
+                messages.c.folder_id == _PLACE,
+                messages.c.key.in_([bindparam(f"key_{number}") for number in range(count)]),
+            )
+            .compile(dialect=connection.dialect)
+        )
+        _TEXTS[connection.dialect.name, count] = text
+    return text
+
+
+_TEXTS: dict[tuple[str, int], str] = {}
+_AT_ONCE = (20, 500)
+"""Keys of one statement: few sizes, so that the driver keeps them prepared; what is missing is
+filled up."""
+_JUST_COLLECTED = code(MessageState.COLLECTED)
+
+
+class Notable(NamedTuple):
+    """A message that is not just collected: what `Entry` tells of it. `id` is the row's."""
+
+    key: str
+    occurrence: int
+    id: int
+    state: MessageState
+    attempts: int
+    deleted: bool
+    header: str | None
+    content: str | None
+    reason: str
+    at: datetime | None = None
+    wait: float | None = None
+
+
+class Known(Mapping[str, Entry]):
+    """Entries by key, made when they are asked for.
+
+    `collected` are (key, occurrence) of those that are collected and still on the server, as far as
+    we know; `notable` the others. Both come in the order of occurrence: the latest of each key
+    counts. `delivered`: recipients by id.
+    """
+
+    __slots__ = ("_delivered", "_found")
+
+    def __init__(
+        self,
+        collected: Iterable[tuple[str, int]],
+        notable: Iterable[Notable],
+        delivered: Mapping[int, frozenset[str]],
+    ) -> None:
+        self._found: dict[str, int | Notable] = dict(collected)
+        self._delivered = delivered
+        for row in notable:
+            other = self._found.get(row.key)
+            if not (isinstance(other, int) and other > row.occurrence):
+                self._found[row.key] = row
+
+    def __getitem__(self, key: str) -> Entry:
+        found = self._found[key]
+        if isinstance(found, int):
+            return Entry(key, MessageState.COLLECTED, found)
+        return Entry(
+            key,
+            found.state,
+            found.occurrence,
+            found.attempts,
+            self._delivered.get(found.id, frozenset()),
+            found.deleted,
+            (found.content or "")
+            if found.deleted or found.state is not MessageState.COLLECTED
+            else "",
+            (found.header or "") if found.state is MessageState.LISTED else "",
+            found.reason,
+            found.at,
+            found.wait,
+        )
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+class Recorded(Entries):
+    """Of one folder, by its id. As a mapping it is read as a whole, when it is first used as
+    one."""
+
+    def __init__(
+        self, reading: Callable[[], AbstractContextManager[Connection]], place: int
+    ) -> None:
+        self._reading = reading
+        self._place = place
+        self._whole: Known | None = None
+        self._block: tuple[Sequence[str], Known] = ((), Known((), (), {}))
+
+    def of(self, keys: Sequence[str]) -> Mapping[str, Entry]:
+        if self._block[0] != keys:
+            with self._reading() as connection:
+                self._block = keys, _these(connection, self._place, keys)
+        return self._block[1]
+
+    def latest_uid(self) -> int:
+        return int(self._one(_LATEST) or 0)
+
+    def any_left(self) -> bool:
+        return self._one(_LEFT) is not None
+
+    def more_left_than(self, count: int) -> bool:
+        return self._one(_BEYOND, count=count) is not None
+
+    def __bool__(self) -> bool:
+        return self._one(_ANY) is not None
+
+    def __getitem__(self, key: str) -> Entry:
+        return self._all()[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._all()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _one(self, statement: Select[int], **named: int) -> int | None:
+        with self._reading() as connection:
+            found: int | None = connection.execute(
+                statement, {"place": self._place, **named}
+            ).scalar()
+        return found
+
+    def _all(self) -> Known:
+        if self._whole is None:
+            where = {"place": self._place}
+            with self._reading() as connection:
+                self._whole = Known(
+                    ((key, nth) for key, nth in connection.execute(_COLLECTED, where)),
+                    (Notable._make(row) for row in connection.execute(_NOTABLE, where)),
+                    _recipients((id_, to) for id_, to in connection.execute(_DELIVERED, where)),
+                )
+        return self._whole
+
+
+def _these(connection: Connection, place: int, keys: Sequence[str]) -> Known:
+    """Most are just collected, of which no more is to be known; see `NOTABLE`."""
+    collected: list[tuple[str, int]] = []
+    others: list[int] = []
+    for key, occurrence, id_, state, deleted_at, reason in _rows(connection, place, keys):
+        if state == _JUST_COLLECTED and deleted_at is None and not reason:
+            collected.append((key, occurrence))
+        else:
+            others.append(id_)
+    collected.sort(key=_occurrence)
+    notable: list[Notable] = []
+    delivered: dict[int, frozenset[str]] = {}
+    for part in cut(others):
+        notable.extend(Notable._make(row) for row in connection.execute(_THESE, {"ids": part}))
+        delivered |= _recipients(
+            (id_, to) for id_, to in connection.execute(_DELIVERED_OF_THESE, {"ids": part})
+        )
+    notable.sort(key=_occurrence)
+    return Known(collected, notable, delivered)
+
+
+def _rows(connection: Connection, place: int, keys: Sequence[str]) -> Iterator[Sequence[Any]]:
+    for part in cut(keys):
+        count = next(size for size in _AT_ONCE if len(part) <= size)
+        values = (place, *part, *[part[-1]] * (count - len(part)))
+        yield from connection.exec_driver_sql(_found(connection, count), values).all()
+
+
+def _occurrence(row: Sequence[Any]) -> Any:
+    return row[1]
+
+
+def _recipients(rows: Iterable[tuple[int, str]]) -> dict[int, frozenset[str]]:
+    """Who has a message that not everybody has yet, by the message's id."""
+    found: dict[int, set[str]] = {}
+    for message, recipient in rows:
+        found.setdefault(message, set()).add(recipient)
+    return {message: frozenset(recipients) for message, recipients in found.items()}

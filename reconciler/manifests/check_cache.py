@@ -1,0 +1,195 @@
+"""Judgements of files, remembered from one `validate` to the next.
+
+A file counts as known while its stat signature is the same, or, where that changed (a checkout
+writes every file anew), while its content is. What was judged by another version of this program
+counts for nothing. No content is kept: only names, places and diagnostics, which quote no secret,
+and of each account a digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+
+from reconciler.manifests import manifest_files
+from reconciler.manifests.checks.shared_mailboxes import Mailbox
+from reconciler.manifests.diagnostics import Diagnostic, Position, Severity
+from reconciler.manifests.manifest_summary import Named
+from reconciler.manifests.parallel_parsing import program
+from reconciler.manifests.templates.template_index import may_hold
+
+_UNUSED = 30 * 86400
+"""Seconds after which a file of judgements that nobody used goes."""
+
+
+class Judgement(Struct, frozen=True):
+    """How many manifests are valid, all that are named, what is wrong. `stamps`: of the templates
+    that this depends on, by name."""
+
+    valid: int
+    names: tuple[Named, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    stamps: Mapping[str, str] = field(default_factory=dict)
+
+
+def place(paths: Iterable[Path]) -> Path | None:
+    """Where the judgements of these files and directories are kept (XDG Base Directory
+    Specification); None for a user who has no home."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        base = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
+    except RuntimeError:  # neither HOME nor an entry in passwd(5), as in many containers
+        return None
+    # links stay as they are
+    called = b"\0".join(os.fsencode(os.path.abspath(path)) for path in paths)  # noqa: PTH100
+    return base / "mailcollector" / f"validate-{hashlib.sha256(called).hexdigest()[:16]}.json"
+
+
+class Judgements:
+    """Those of one call. `about`: what else they depend on. Without a file, or with an unusable
+    one, none are known."""
+
+    def __init__(self, file: Path | None, about: str) -> None:
+        self._file = file
+        self._version = f"{program()} {about}"
+        self._old = self._read()
+        self._new: dict[str, list[Any]] = {}
+        self._seen: dict[str, tuple[list[Any] | None, str | None]] = {}
+        self._holding: set[str] = set()
+
+    def find(self, path: Path) -> Judgement | None:
+        """What was found the last time, if that still holds. To be called before the file is read
+        and judged."""
+        key = _key(path)
+        kept = self._old.get(key)
+        seen = _signature(path)
+        if kept is None or seen is None or seen != kept[0]:
+            data = _read(path)
+            digest = None if data is None else hashlib.sha256(data).hexdigest()
+            self._seen[key] = (seen, digest)
+            if kept is None or digest != kept[1]:
+                if data is None or may_hold(data):
+                    self._holding.add(key)
+                return None
+            kept = [seen, *kept[1:]]
+        self._seen[key] = (seen, kept[1])
+        self._new[key] = kept
+        names = tuple(_named(one, str(path)) for one in kept[3])
+        if any(one.kind == "Template" for one in names):
+            self._holding.add(key)
+        return Judgement(
+            kept[2], names, tuple(_diagnostic(one, str(path)) for one in kept[4]), kept[5]
+        )
+
+    def may_hold_template(self, path: Path) -> bool:
+        """Whether this file, which `find` was asked for, has to be read for its templates."""
+        return _key(path) in self._holding
+
+    def add(self, path: Path, found: Judgement) -> None:
+        """What was found now, after `find` did not know, or knew what no longer holds."""
+        key = _key(path)
+        signature, digest = self._seen.get(key, (None, None))
+        self._new.pop(key, None)
+        if signature is not None and digest is not None:  # what changes just now is not remembered
+            self._new[key] = [
+                signature,
+                digest,
+                found.valid,
+                [_shown(one) for one in found.names],
+                [
+                    [one.line, one.column, one.path, one.rule, str(one.severity), one.message]
+                    for one in found.diagnostics
+                ],
+                dict(found.stamps),
+            ]
+
+    def save(self) -> None:
+        """Keep them; a full or read-only disk only means that the next time takes longer."""
+        if self._file is None or self._new == self._old:
+            return
+        with suppress(OSError):
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for other in self._file.parent.glob("validate-*.json"):
+                if other.stat().st_mtime < time.time() - _UNUSED:
+                    other.unlink()
+            descriptor, name = tempfile.mkstemp(dir=self._file.parent, prefix=".validate-")  # 0600
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(
+                    {"version": self._version, "files": self._new}, file, separators=(",", ":")
+                )
+            Path(name).replace(self._file)
+
+    def _read(self) -> dict[str, list[Any]]:
+        if self._file is None:
+            return {}
+        try:
+            kept = json.loads(self._file.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(kept, dict) or kept.get("version") != self._version:
+            return {}
+        found: dict[str, list[Any]] = kept["files"]
+        return found
+
+
+def _key(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100  # links stay as they are
+
+
+def _signature(path: Path) -> list[Any] | None:
+    found = manifest_files.signature(path)
+    return None if found is None else list(found)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return manifest_files.read(path)
+    except manifest_files.Unreadable:
+        return None
+
+
+def _shown(one: Named) -> list[Any]:
+    mailbox = one.mailbox and [one.mailbox.account, one.mailbox.folders, one.mailbox.takes_away]
+    marks = {path: [mark.line, mark.column] for path, mark in one.marks.items()}
+    return [
+        one.kind,
+        one.name,
+        one.line,
+        one.destination,
+        one.default,
+        mailbox,
+        marks,
+        one.template,
+        one.refresh_token,
+    ]
+
+
+def _named(kept: list[Any], file: str) -> Named:
+    kind, name, line, destination, default, mailbox, marks, template, refresh = kept
+    read = Mailbox(mailbox[0], tuple(mailbox[1]), mailbox[2]) if mailbox else None
+    return Named(
+        kind,
+        name,
+        file,
+        line,
+        destination,
+        default,
+        read,
+        {path: Position(*mark) for path, mark in marks.items()},
+        template,
+        refresh,
+    )
+
+
+def _diagnostic(kept: list[Any], file: str) -> Diagnostic:
+    line, column, path, rule, severity, message = kept
+    return Diagnostic(file, line, column, path, rule, Severity(severity), message)

@@ -1,0 +1,1 @@
+"""Changes to manifest files: comments, order and quoting stay."""

@@ -1,0 +1,105 @@
+"""A manifest file changed at once: whoever reads it sees the old one or the new one, also after a
+power cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import Self
+
+from reconciler.disk import sync_names
+from reconciler.manifests import manifest_files
+from reconciler.model.errors import CollectorError
+
+
+class ChangedMeanwhile(CollectorError):
+    """Somebody else changed the file between reading and writing it."""
+
+    reason = "ChangedMeanwhile"
+
+
+def replace_file(path: Path, before: bytes | None, after: bytes | None) -> None:
+    """Let `path` hold `after` (None: let it be gone), if it still holds `before` (None: there is
+    none). Mode and owner stay; a link stays one, and what it leads to is changed. Raises
+    ChangedMeanwhile, OSError."""
+    target = Path(os.path.realpath(path))
+    if after is None:
+        _require(target, before)
+        path.unlink()
+    else:
+        _write(target, before, after)
+    sync_names(target.parent)
+
+
+def new_file(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """A file that did not exist, durable when this returns; the umask applies. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        sync_names(path.parent)
+    except BaseException:
+        path.unlink(missing_ok=True)  # half of a file is none
+        raise
+
+
+class NewFiles:
+    """Files that did not exist, all of them or, where anything fails in the context, none."""
+
+    def __init__(self) -> None:
+        self._made: list[Path] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for path in reversed(self._made) if kind else ():
+            with contextlib.suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+
+    def directory(self, path: Path, mode: int) -> None:
+        """With its parents. Raises OSError."""
+        if not path.is_dir():
+            self.directory(path.parent, 0o777)
+            path.mkdir(mode=mode)
+            self._made.append(path)
+
+    def add(self, path: Path, content: bytes, mode: int = 0o666) -> None:
+        """As `new_file`."""
+        new_file(path, content, mode)
+        self._made.append(path)
+
+
+def _write(target: Path, before: bytes | None, after: bytes) -> None:
+    new = target.with_name(
+        f".{target.name}.{secrets.token_hex(4)}"
+    )  # a leading dot: never read as a manifest
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if before is not None:
+                status = target.stat()
+                with contextlib.suppress(PermissionError):  # only root may give files away
+                    os.fchown(descriptor, status.st_uid, status.st_gid)
+                os.fchmod(descriptor, status.st_mode & 0o7777)
+            file.write(after)
+            file.flush()
+            os.fsync(descriptor)
+        _require(target, before)
+        new.replace(target)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _require(target: Path, before: bytes | None) -> None:
+    try:
+        now = manifest_files.read(target)
+    except manifest_files.Unreadable:
+        now = None
+    if now != before:
+        raise ChangedMeanwhile(f"{target} was changed meanwhile: nothing was written")

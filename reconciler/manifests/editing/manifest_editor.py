@@ -1,0 +1,272 @@
+"""Changing the manifests of a directory: find a collector's document, change it, judge the result,
+write it.
+
+Nothing is written that would be wrong: the whole directory is judged as it would be, and only what
+a change breaks counts, so that a mistake elsewhere is in nobody's way.
+"""
+
+from __future__ import annotations
+
+import codecs
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+# it comes from a compiled module
+from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, NodeEvent, StreamEndEvent
+
+from reconciler.manifests import manifest_files
+from reconciler.manifests.checks.cross_file_checks import check_together
+from reconciler.manifests.diagnostics import Diagnostic
+from reconciler.manifests.directory_walk import walk
+from reconciler.manifests.editing.atomic_files import replace_file
+from reconciler.manifests.editing.modeline import is_modeline
+from reconciler.manifests.editing.yaml_patch import Unspliceable
+from reconciler.manifests.loading import ParsedFile, gather, load_together, parse
+from reconciler.manifests.manifest_summary import Named
+from reconciler.manifests.templates.template_index import Templates
+from reconciler.manifests.yaml import text_encoding
+from reconciler.manifests.yaml.document_nodes import Unusable
+from reconciler.model.errors import CollectorError
+
+KIND = "MailCollector"
+
+
+class EditRefused(CollectorError):
+    """Nothing was written. `diagnostics`: what would be wrong with the result."""
+
+    reason = "EditRefused"
+
+    def __init__(self, message: str, diagnostics: Iterable[Diagnostic] = ()) -> None:
+        super().__init__(message)
+        self.diagnostics = tuple(diagnostics)
+
+
+class NotDeclared(CollectorError):
+    """No manifest declares a collector of this name."""
+
+    reason = "NotFound"
+
+
+class Declared(Struct, frozen=True):
+    """A collector's document: `text[start:end]` of the file whose bytes are `data`."""
+
+    path: Path
+    data: bytes
+    text: str
+    start: int
+    end: int
+
+    @property
+    def own(self) -> str:
+        return self.text[self.start : self.end]
+
+    def with_own(self, own: str) -> bytes:
+        mark = codecs.BOM_UTF8 if self.data.startswith(codecs.BOM_UTF8) else b""
+        return mark + (self.text[: self.start] + own + self.text[self.end :]).encode()
+
+
+class Written(Struct, frozen=True):
+    """What was done: `after` is None where the file was removed."""
+
+    path: Path
+    after: bytes | None
+    last: bool = False
+    """No collector is declared any more."""
+
+
+class Shelf:
+    """The manifests of a directory, as they are now and as they would be."""
+
+    def __init__(self, directory: Path, *, allow_inline_secrets: bool = False) -> None:
+        self.directory = directory
+        self._inline = allow_inline_secrets
+        found = walk(directory)
+        parsed = load_together(
+            found.files, allow_inline_secrets=allow_inline_secrets, oddities=found.oddities
+        )
+        self._parsed = dict(zip(found.files, parsed, strict=True))
+
+    def names(self) -> list[str]:
+        """Of every collector that is declared, valid or not."""
+        return sorted({one.name for _, one in self._collectors()})
+
+    def declared(self, name: str) -> Declared:
+        """Where a collector is declared. Raises NotDeclared, and EditRefused where that is in
+        several places, or in a file that cannot be read as YAML."""
+        found = [(path, one) for path, one in self._collectors() if one.name == name]
+        if not found:
+            raise NotDeclared(f"no manifest in {self.directory} declares a collector {name!r}")
+        if len(found) > 1:
+            places = " and ".join(f"{path}:{one.line}" for path, one in found)
+            raise EditRefused(f"{name} is declared in {places}: remove one of them by hand")
+        ((path, one),) = found
+        try:
+            data = manifest_files.read(path)
+            text = text_encoding.decode(data)
+            start, end = next(place[1:] for place in _documents(text) if place[0] == one.line)
+        except manifest_files.Unreadable as error:
+            raise EditRefused(f"{path} cannot be read any more: {error}") from error
+        except (Unusable, MarkedYAMLError, StopIteration):
+            raise EditRefused(
+                f"{path} is not YAML throughout: mend it by hand", self._parsed[path].diagnostics
+            ) from None
+        return Declared(path, data, text, start, end)
+
+    def change(self, name: str, edit: Callable[[str], str]) -> Written | None:
+        """Change a collector's document; None where nothing is different. Raises NotDeclared,
+        EditRefused, OSError."""
+        found = self.declared(name)
+        try:
+            after = found.with_own(edit(found.own))
+        except Unspliceable as error:
+            raise EditRefused(str(error), self._errors_of(found.path)) from error
+        except Unusable as error:
+            raise EditRefused(
+                f"{found.path} cannot be read on from line {error.position.line}: {error.message}",
+                self._errors_of(found.path),
+            ) from error
+        except UnicodeEncodeError as error:
+            raise EditRefused("nothing was written: the text is not UTF-8") from error
+        if after == found.data:
+            return None
+        self.require_valid(found.path, after, name)
+        replace_file(found.path, found.data, after)
+        return Written(found.path, after)
+
+    def add(self, name: str, content: bytes) -> Written:
+        """A new file for a new collector. Raises EditRefused, OSError."""
+        path = self.require_new(name, content)
+        replace_file(path, None, content)
+        return Written(path, content)
+
+    def require_new(self, name: str, content: bytes) -> Path:
+        """Where a new collector would stand. Raises EditRefused unless it may."""
+        path = self.directory / f"{name}.yaml"
+        if name in self.names():
+            raise EditRefused(
+                f"{name} is declared already, in {self.declared(name).path}: `mailcollector edit {name}` "
+                "changes it"
+            )
+        self.require_valid(path, content, name)
+        return path
+
+    def remove(self, name: str) -> Written:
+        """Remove a collector's document, and its file where nothing else is in it. Raises
+        NotDeclared, EditRefused, OSError."""
+        found = self.declared(name)
+        if len(list(_documents(found.text))) == 1:
+            after = None
+        else:
+            after = found.with_own(
+                _header(found.own, found.text[found.end :]) if found.start == 0 else ""
+            )
+        replace_file(found.path, found.data, after)
+        return Written(found.path, after, last=self.names() == [name])
+
+    def require_valid(self, path: Path, data: bytes, name: str) -> None:
+        """Raise EditRefused unless `path` may hold these bytes, and they declare `name`."""
+        after = self._after({path: data})[path]
+        errors = self._new_errors({path: after})
+        if not errors and not any(one.name == name and one.kind == KIND for one in after.manifests):
+            errors = [found for found in after.diagnostics if found.is_error]
+            if not errors:
+                raise EditRefused(f"nothing was written: the manifest must stay the {KIND} {name}")
+        if errors:
+            raise EditRefused("nothing was written: the result would be invalid", errors)
+
+    def require_all_valid(self, contents: Mapping[Path, bytes]) -> None:
+        """Raise EditRefused unless these files may stand here."""
+        errors = self._new_errors(self._after(contents))
+        if errors:
+            raise EditRefused("nothing was written: the result would be invalid", errors)
+
+    def _after(self, contents: Mapping[Path, bytes]) -> dict[Path, ParsedFile]:
+        """These files, with the templates that there are then."""
+        alone = {
+            path: parse(data, str(path), Templates(), allow_inline_secrets=self._inline)
+            for path, data in contents.items()
+        }
+        templates = gather({**self._parsed, **alone}.values())
+        return {
+            path: parse(data, str(path), templates, allow_inline_secrets=self._inline)
+            for path, data in contents.items()
+        }
+
+    def _new_errors(self, after: Mapping[Path, ParsedFile]) -> list[Diagnostic]:
+        """What is wrong with `after` in place, and was not before."""
+        before = Counter(map(_identity, _errors(self._parsed.values())))
+        errors = []
+        for found in _errors({**self._parsed, **after}.values()):
+            before[_identity(found)] -= 1
+            if before[_identity(found)] < 0:
+                errors.append(found)
+        return errors
+
+    def _errors_of(self, path: Path) -> list[Diagnostic]:
+        return [found for found in self._parsed[path].diagnostics if found.is_error]
+
+    def _collectors(self) -> Iterable[tuple[Path, Named]]:
+        return (
+            (path, one)
+            for path, parsed in self._parsed.items()
+            for one in parsed.named()
+            if one.kind == KIND
+        )
+
+
+def _errors(parsed: Iterable[ParsedFile]) -> list[Diagnostic]:
+    every = list(parsed)
+    found = [diagnostic for file in every for diagnostic in file.diagnostics]
+    return [
+        diagnostic
+        for diagnostic in [*found, *check_together(every).diagnostics]
+        if diagnostic.is_error
+    ]
+
+
+def _identity(found: Diagnostic) -> tuple[str, str, str, str]:
+    """Lines may move."""
+    return found.file, found.path, found.rule, found.message
+
+
+def _documents(text: str) -> Iterable[tuple[int, int, int]]:
+    """Of each document: the line of its root, and where its text starts and ends. Raises
+    MarkedYAMLError."""
+    roots: list[tuple[int, int]] = []
+    parser, start, waiting = CParser(text.encode()), 0, False
+    while not isinstance(event := parser.get_event(), StreamEndEvent):
+        if isinstance(event, DocumentStartEvent):
+            start, waiting = event.start_mark.index if roots else 0, True
+        elif waiting and isinstance(event, NodeEvent):
+            if event.end_mark.index > event.start_mark.index or getattr(event, "value", None) != "":
+                roots.append((event.start_mark.line + 1, start))
+            waiting = False
+        elif isinstance(event, DocumentEndEvent):
+            waiting = False
+    ends = [start for _, start in roots[1:]] + [len(text)]
+    return [(line, start, end) for (line, start), end in zip(roots, ends, strict=True)]
+
+
+def _header(own: str, following: str) -> str:
+    """What the first document's text holds for the whole file: comments before its `---`, else the
+    schema's line, unless the document that comes next has one."""
+    before, marker, _ = own.partition("\n---")
+    lines = before.splitlines(keepends=True)
+    has_own = any(map(is_modeline, itertools.takewhile(_is_preamble, following.splitlines())))
+    if marker and all(not line.strip() or line.startswith("#") for line in lines):
+        return "".join(
+            line
+            for line in f"{before}\n".splitlines(keepends=True)
+            if not (has_own and is_modeline(line))
+        )
+    return "" if has_own else "".join(filter(is_modeline, lines))
+
+
+def _is_preamble(line: str) -> bool:
+    return not line.strip() or line.startswith(("#", "---"))

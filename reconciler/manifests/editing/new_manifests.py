@@ -1,0 +1,73 @@
+"""New manifests as a person would write them: blocks, with what is small in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from reconciler.manifests.editing.yaml_patch import written
+
+_WIDEST = 80
+
+
+def collector(
+    name: str,
+    spec: Mapping[str, Any],
+    *,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    comments: Iterable[str] = (),
+    modeline: str = "",
+) -> str:
+    """The text of a collector's manifest; `modeline` and `comments` stand on top. What is None or
+    empty in `spec` is left out."""
+    metadata: dict[str, Any] = {
+        "name": name,
+        "labels": dict(labels or {}),
+        "annotations": dict(annotations or {}),
+    }
+    manifest = {
+        "apiVersion": "mailcollector/v1",
+        "kind": "MailCollector",
+        "metadata": metadata,
+        "spec": spec,
+    }
+    return "".join(
+        [modeline, *(f"# {line}\n" for line in comments), *_block(_filled(manifest), "")]
+    )
+
+
+def _filled(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return list(value) if isinstance(value, tuple) else value
+    filled = {key: _filled(below) for key, below in value.items()}
+    return {
+        key: below
+        for key, below in filled.items()
+        if below is not None and below not in ({}, (), [])
+    }
+
+
+def _block(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for key, value in mapping.items():
+        line = f"{indent}{key}: {written(value)}\n"
+        if isinstance(value, Mapping) and (len(line) > _WIDEST or _is_large(value)):
+            yield f"{indent}{key}:\n"
+            yield from _block(value, indent + "  ")
+        else:
+            yield line
+
+
+def _is_large(mapping: Mapping[str, Any]) -> bool:
+    return len(mapping) > 1 or any(isinstance(value, Mapping) for value in mapping.values())
+
+
+def destination(name: str, spec: Mapping[str, Any], *, modeline: str = "") -> str:
+    """The text of a Destination's manifest."""
+    manifest = {
+        "apiVersion": "mailcollector/v1",
+        "kind": "Destination",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    return "".join([modeline, *_block(_filled(manifest), "")])

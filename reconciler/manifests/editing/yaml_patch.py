@@ -1,0 +1,251 @@
+"""Changing a field of a document in its text, so that everything around it stays byte for byte.
+
+Where the text cannot be spliced with the result that was meant (aliases, block scalars), the
+document alone is written anew by ruamel.yaml's round trip, which keeps comments, order and quoting,
+though not every space.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from msgspec import Struct
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.representer import SafeRepresenter
+
+from reconciler.manifests.yaml import document_reader
+from reconciler.manifests.yaml.document_nodes import Unusable
+from reconciler.manifests.yaml.plain_scalars import AmbiguousNumber, resolve
+
+Keys = tuple[str, ...]
+"""Where a field stands, from the document's root."""
+
+
+class Unspliceable(Exception):
+    """The field cannot stand there. The message says why."""
+
+
+class _Missing:
+    """No value: the field is to be removed."""
+
+
+MISSING = _Missing()
+_WORDS = frozenset({"yes", "no", "on", "off", "y", "n", "~", "null", "true", "false"})
+"""What some readers of YAML take for something else than text."""
+
+
+class Setting(Struct, frozen=True):
+    """A field and the value it shall have; `MISSING` removes it."""
+
+    keys: Keys
+    value: Any
+
+
+def value_of(text: str) -> Any:
+    """What a person types as a value: YAML where it is a list, a mapping or in quotes; else a
+    number, true, false or null, or the text as it stands. Raises Unspliceable."""
+    if text[:1] in {"[", "{", '"', "'"}:
+        found, unusable = document_reader.read(text.encode())
+        if unusable or len(found) != 1 or found[0].findings:
+            raise Unspliceable(
+                f"the value is not YAML: {unusable.message if unusable else 'write one value'}"
+            )
+        return found[0].root.value
+    try:
+        return resolve(text)
+    except AmbiguousNumber:
+        return text
+
+
+def changed(text: str, settings: Sequence[Setting]) -> str:
+    """The text of one document with these fields changed. Raises Unspliceable, Unusable."""
+    for setting in settings:
+        text = _changed(text, setting)
+    return text
+
+
+def _changed(text: str, setting: Setting) -> str:
+    before = _data(text)
+    meant = deepcopy(before)
+    _apply(meant, setting)
+    if meant == before:
+        return text
+    try:
+        spliced = _spliced(text, setting)
+        if _data(spliced) == meant:
+            return spliced
+    except (Unspliceable, Unusable, YAMLError):
+        pass
+    try:
+        return _rewritten(text, setting)
+    except (
+        YAMLError,
+        ValueError,
+    ) as error:  # an alias of nothing, a day 32: what `validate` tells of
+        raise Unspliceable(
+            "the manifest cannot be changed as it stands: mend it by hand"
+        ) from error
+
+
+def _data(text: str) -> Any:
+    found, unusable = document_reader.read(text.encode())
+    if unusable:
+        raise unusable
+    return found[0].root.value if found else {}
+
+
+def _apply(data: Any, setting: Setting) -> None:
+    """As the file is meant to read afterwards."""
+    *above, last = setting.keys
+    for key in above:
+        if data.get(key) is None:
+            if setting.value is MISSING:
+                return
+            data[key] = {}
+        data = data[key]
+        if not isinstance(data, dict):
+            raise Unspliceable(f"{'.'.join(setting.keys)} cannot be set: {key} is no mapping")
+    if setting.value is MISSING:
+        data.pop(last, None)
+    else:
+        data[last] = setting.value
+
+
+# -- splicing
+
+
+def _spliced(text: str, setting: Setting) -> str:
+    node: Node = YAML(typ="rt", pure=True).compose(text)
+    for depth, key in enumerate(setting.keys):
+        if not isinstance(node, MappingNode):
+            raise Unspliceable(key)
+        entry = next(((name, value) for name, value in node.value if name.value == key), None)
+        last = depth == len(setting.keys) - 1
+        if entry is None:
+            value = setting.value
+            for below in reversed(setting.keys[depth + 1 :]):
+                value = {below: value}
+            return _inserted(text, node, key, value)
+        if last and setting.value is MISSING:
+            return _removed(text, node, entry)
+        if last:
+            return _replaced(text, entry, setting.value)
+        node = entry[1]
+    raise Unspliceable("nothing to change")
+
+
+def _replaced(text: str, entry: tuple[Node, Node], value: Any) -> str:
+    name, old = entry
+    end = _end(text, old)
+    if (
+        isinstance(old, ScalarNode)
+        and old.style in {None, "'", '"', ""}
+        and old.end_mark.index > old.start_mark.index
+    ):
+        return text[: old.start_mark.index] + written(value, old.style or None) + text[end:]
+    colon = text.index(":", name.end_mark.index) + 1
+    if isinstance(old, ScalarNode) and not old.style and not old.value:
+        end = colon  # nothing stands there, whatever the mark says
+    return text[:colon] + " " + written(value) + text[max(end, colon) :]
+
+
+def _inserted(text: str, node: MappingNode, key: str, value: Any) -> str:
+    line = f"{written(key)}: {written(value)}"
+    end = _end(text, node.value[-1][1]) if node.value else node.start_mark.index + 1
+    if node.flow_style:
+        return text[:end] + (", " if node.value else "") + line + text[end:]
+    if not node.value:
+        raise Unspliceable(key)
+    indent = " " * int(node.value[0][0].start_mark.column)
+    at = _line_end(text, end)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    before = text[:at] if text[:at].endswith("\n") else text[:at] + newline
+    return before + indent + line + newline + text[at:]
+
+
+def _removed(text: str, node: MappingNode, entry: tuple[Node, Node]) -> str:
+    name, value = entry
+    if len(node.value) == 1:
+        raise Unspliceable("the last one of its mapping")
+    start, end = (
+        name.start_mark.index,
+        max(_end(text, value), text.index(":", name.end_mark.index) + 1),
+    )
+    if not node.flow_style:
+        return text[: text.rfind("\n", 0, start) + 1] + text[_line_end(text, end) :]
+    after = re.compile(r"\s*,\s*").match(text, end)
+    if after:
+        return text[:start] + text[after.end() :]
+    return text[:start].rstrip().removesuffix(",") + text[end:]
+
+
+def _end(text: str, node: Node) -> int:
+    """Where the last character of a value stands; a block collection's own mark lies behind what
+    follows it."""
+    end = int(node.end_mark.index)
+    if isinstance(node, ScalarNode) and node.style in {"|", ">"}:
+        return len(text[:end].rstrip())
+    if not isinstance(node, CollectionNode) or node.flow_style or not node.value:
+        return end
+    last = node.value[-1] if isinstance(node, SequenceNode) else node.value[-1][1]
+    return _end(text, last)
+
+
+def _line_end(text: str, index: int) -> int:
+    """Behind the line end that follows."""
+    found = text.find("\n", index)
+    return len(text) if found < 0 else found + 1
+
+
+# -- writing
+
+
+def written(value: Any, style: str | None = None) -> str:
+    """A value as it stands behind a key, in one line; texts in quotes of `style` where that is
+    given."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = _InLine
+    yaml.default_flow_style, yaml.width, yaml.allow_unicode = True, 1 << 20, True
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.representer.quotes = style
+    stream = io.StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue().removesuffix("...\n").strip("\n")
+
+
+class _InLine(SafeRepresenter):
+    """Texts in the quotes that are asked for, else in those that they need."""
+
+    quotes: str | None = None
+
+    def represent_str(self, data: str) -> Any:
+        style = self.quotes or ('"' if _needs_quotes(data) else None)
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_InLine.add_representer(str, _InLine.represent_str)
+
+
+def _needs_quotes(text: str) -> bool:
+    """A text that some reader of YAML would take for something else."""
+    found, unusable = document_reader.read(f"a: {{b: {text}, c: 1}}\nd: {text}\n".encode())
+    reads_back = not unusable and [one.root.value for one in found] == [
+        {"a": {"b": text, "c": 1}, "d": text}
+    ]
+    return text.lower() in _WORDS or not reads_back or bool(found[0].findings)
+
+
+def _rewritten(text: str, setting: Setting) -> str:
+    yaml = YAML(typ="rt", pure=True)
+    yaml.preserve_quotes, yaml.width, yaml.explicit_start = True, 1 << 20, text.startswith("---")
+    data = yaml.load(text)
+    _apply(data, setting)
+    stream = io.StringIO()
+    yaml.dump(data, stream)
+    return stream.getvalue()

@@ -1,0 +1,207 @@
+"""What a foreign configuration declares, on its way to manifests."""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from imapclient import imap_utf7
+from msgspec import Struct
+
+from reconciler.manifests.editing.new_manifests import collector, destination
+
+
+class Unreadable(Exception):
+    """The configuration cannot be understood from this line on."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class Note(Struct, frozen=True):
+    """What is not carried over, or otherwise than it was."""
+
+    line: int
+    message: str
+
+
+@dataclass(slots=True)  # these two hide secrets from their repr
+class Account:
+    """A collector to be. `secret` is its password where that stands in the configuration; `place`
+    is the spec of its Destination, None for the default one."""
+
+    line: int
+    username: str
+    host: str
+    spec: dict[str, Any]
+    secret: str | None = field(default=None, repr=False)
+    place: dict[str, Any] | None = None
+    notes: list[Note] = field(default_factory=list)
+
+    def note(self, line: int, message: str) -> None:
+        self.notes.append(Note(line, message))
+
+    def take_secret(self, line: int, secret: str | None) -> None:
+        """Its password, with a note where no login can use it."""
+        self.secret = secret if secret and secret.strip() else None
+        if secret is None:
+            self.note(line, "it has no password: write it into the file that the manifest names")
+        elif self.secret is None:
+            self.note(line, "its password is empty: write it into the file that the manifest names")
+        elif not secret.isprintable() and any(
+            ord(one) < 0x20 or 0x7F <= ord(one) < 0xA0 for one in secret
+        ):
+            self.note(
+                line,
+                "its password has a line end or another control character, which no login can carry: "
+                "correct the file that the manifest names",
+            )
+
+
+class Foreign(Struct, frozen=True):
+    """A whole configuration; `notes` are about none of its accounts. `left_out`: there are accounts
+    in it that are not among these."""
+
+    accounts: tuple[Account, ...]
+    notes: tuple[Note, ...] = ()
+    left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """By file name: the texts of the manifests, and the secrets that they refer to. `places`: the
+    file of each collector's Destination."""
+
+    texts: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+    places: Mapping[str, str | None] = field(default_factory=dict)
+
+    def without(self, names: Iterable[str]) -> Manifests:
+        """All but these collectors' files, their secrets, and the Destinations that are theirs
+        alone."""
+        out = set(names)
+        places = {name: place for name, place in self.places.items() if name not in out}
+        kept = {*places, *places.values()}
+        return Manifests(
+            {name: text for name, text in self.texts.items() if name in kept},
+            {name: secret for name, secret in self.secrets.items() if f"{name}.yaml" in kept},
+            places,
+        )
+
+
+def manifests(
+    foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = (), *, modeline: str = ""
+) -> Manifests:
+    """Each account's manifest, with the notes on top; `secrets` is the directory of the password
+    files as the manifests are to say it, `taken` are names that exist already, `modeline` is the
+    comment for editors."""
+    names = set(taken)
+    texts: dict[str, str] = {}
+    kept: dict[str, str] = {}
+    used: dict[str, str | None] = {}
+    places = _places(foreign.accounts)
+    for account in foreign.accounts:
+        name = _name(account, names)
+        names.add(name)
+        source = dict(account.spec["source"])
+        if "password" not in source and "oauth2" not in source:
+            source["password"] = {"file": f"{secrets}/{name}"}
+            if account.secret is not None:
+                kept[name] = account.secret
+        place = next((key for key, spec in places.items() if spec == account.place), None)
+        used[f"{name}.yaml"] = place and _file_of(place)
+        spec = {**account.spec, "source": source, "destination": place}
+        comments = [
+            _one_line(text)
+            for text in (
+                f"From {file}:{account.line}.",
+                *(f"{file}:{note.line}: {note.message}" for note in account.notes),
+            )
+        ]
+        texts[f"{name}.yaml"] = collector(name, spec, comments=comments, modeline=modeline)
+    destinations = {
+        _file_of(name): destination(
+            name, {"default": number == 0 or None, **place_spec}, modeline=modeline
+        )
+        for number, (name, place_spec) in enumerate(places.items())
+    }
+    return Manifests({**texts, **destinations}, kept, used)
+
+
+def _file_of(place: str) -> str:
+    return f"destination-{place}.yaml"
+
+
+def _places(accounts: Iterable[Account]) -> dict[str, dict[str, Any]]:
+    """A name for each different Destination."""
+    places: dict[str, dict[str, Any]] = {}
+    for account in accounts:
+        if account.place is not None and account.place not in places.values():
+            sort = next(iter(account.place))
+            count = sum(name.startswith(f"imported-{sort}") for name in places)
+            places[f"imported-{sort}" + (f"-{count + 1}" if count else "")] = account.place
+    return places
+
+
+def _name(account: Account, taken: set[str]) -> str:
+    """A DNS label that tells the account."""
+    short = _label(account.username.partition("@")[0])
+    for candidate in (short, _label(f"{account.username.partition('@')[0]}-{account.host}")):
+        if candidate and candidate not in taken:
+            return candidate
+    number = 2
+    while (name := f"{(short or 'account')[:58]}-{number}") in taken:
+        number += 1
+    return name
+
+
+def _label(text: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
+
+
+def _one_line(text: str) -> str:
+    """A comment ends where the line does, so nothing of a stranger's may end it."""
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
+
+
+def folder(name: str) -> str:
+    """The name of an IMAP folder that stands there as the server spells it: in modified UTF-7 (RFC
+    3501, section 5.1.3), if it is that."""
+    try:
+        decoded = imap_utf7.decode(name.encode("ascii"))
+        return decoded if imap_utf7.encode(decoded) == name.encode("ascii") else name
+    except (UnicodeError, ValueError):
+        return name
+
+
+def found_from(base: str, path: str | None) -> str | None:
+    """A path of the other tool's, which meant it from its own file's directory, or from its user's
+    home."""
+    # paths are text here
+    return path and os.path.join(base, os.path.expanduser(path))  # noqa: PTH111, PTH118
+
+
+def address(name: str, domain: str) -> str:
+    """A local user as an address."""
+    return name if "@" in name else f"{name}@{domain}"
+
+
+def patience(seconds: int) -> tuple[str, str]:
+    """The longest silence, as near as a manifest can say it: 10s … 10m; and what is to be said of
+    that, or ""."""
+    bounded = f"{min(max(seconds, 10), 600)}s"
+    near = 10 <= seconds <= 600
+    return (
+        bounded,
+        "" if near else f"a timeout of 10 seconds to 10 minutes can be declared: it is {bounded}",
+    )
+
+
+def interval(seconds: int) -> str:
+    """As near as a manifest can say it: 5s … 24h."""
+    bounded = min(max(seconds, 5), 86400)
+    return f"{bounded // 60}m" if bounded % 60 == 0 else f"{bounded}s"

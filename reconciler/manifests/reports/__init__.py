@@ -1,0 +1,1 @@
+"""Diagnostics in the formats that people, editors and CI systems read."""

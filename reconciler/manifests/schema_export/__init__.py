@@ -1,0 +1,1 @@
+"""The JSON Schema of the manifests, generated from the models."""

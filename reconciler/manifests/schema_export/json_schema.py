@@ -1,0 +1,164 @@
+"""The JSON Schema of the manifests: generated from `model.spec`, committed, shipped with the
+package.
+
+`python -m reconciler.manifests.schema_export.json_schema` writes it anew. Draft 7 is the newest that
+yaml-language-server, and with it most editors, understands whole. `kind` chooses the spec through
+if/then, so that an error is told of the field that is wrong and never as "matches none of these".
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+FILE = "mailcollector.v1.json"
+ID = f"https://mailcollector.dev/schemas/{FILE}"
+_DRAFT = "http://json-schema.org/draft-07/schema#"
+EDITING = frozenset(
+    {
+        "defaultSnippets",
+        "deprecationMessage",
+        "enumDescriptions",
+        "errorMessage",
+        "markdownDescription",
+        "patternErrorMessage",
+    }
+)
+"""Keywords of editors (VS Code, yaml-language-server) that JSON Schema does not know; validators
+pass over them."""
+_DESCRIBING = EDITING - {"errorMessage"} | frozenset(
+    {"$schema", "$id", "title", "description", "default", "examples"}
+)
+
+
+def text() -> str:
+    """The schema as committed."""
+    return resources.files("reconciler.manifests").joinpath(FILE).read_text(encoding="utf-8")
+
+
+def plain_text() -> str:
+    """The same without the keywords of editors."""
+    return json.dumps(_without(json.loads(text()), EDITING), indent=2, ensure_ascii=False) + "\n"
+
+
+def _without(schema: Any, keywords: frozenset[str]) -> Any:
+    if isinstance(schema, list):
+        return [_without(item, keywords) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _without(value, keywords) for key, value in schema.items() if key not in keywords}
+
+
+def inlined() -> dict[str, Any]:
+    """The schema as committed with its references followed and its descriptions left out, for
+    Python's regular expressions: it validates faster."""
+    schema = json.loads(text())
+    definitions = schema.pop("definitions")
+    whole: dict[str, Any] = _inline(schema, definitions)
+    return whole
+
+
+def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_inline(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inline(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    plain = {
+        key: _inline(value, definitions)
+        for key, value in schema.items()
+        if isinstance(value, dict) or key not in _DESCRIBING
+    }
+    if "pattern" in plain:
+        for condition in ("if", "then"):
+            plain.pop(condition, None)
+        plain["pattern"] = plain["pattern"].removesuffix("$") + r"\Z"
+    return plain["allOf"][0] if plain.keys() == {"allOf"} and len(plain["allOf"]) == 1 else plain
+
+
+def generated() -> str:
+    """The schema as `model.spec` has it now."""
+    # printing the committed schema is to stay cheap
+    from pydantic import BaseModel  # noqa: PLC0415
+    from pydantic.json_schema import models_json_schema  # noqa: PLC0415
+
+    from reconciler.manifests.schema_export import editor_hints  # noqa: PLC0415
+    from reconciler.manifests.schema_export.draft7 import Draft7  # noqa: PLC0415
+    from reconciler.manifests.templates.partial_models import derived_spec, template_spec  # noqa: PLC0415
+    from reconciler.model.spec import CollectorSpec, DestinationSpec, Metadata  # noqa: PLC0415
+
+    models: list[type[BaseModel]] = [
+        Metadata,
+        CollectorSpec,
+        derived_spec(),
+        DestinationSpec,
+        template_spec(),
+    ]
+    references, definitions = models_json_schema(
+        [(model, "validation") for model in models],
+        ref_template="#/definitions/{model}",
+        schema_generator=Draft7,
+    )
+    metadata, whole, derived, destination, template = (
+        {
+            "defaultSnippets": editor_hints.snippets(model),
+            "allOf": [references[model, "validation"]],
+        }
+        for model in models
+    )
+    specs: dict[str, Any] = {
+        "MailCollector": {
+            "type": "object",
+            "then": derived,
+            "else": whole,
+            "if": {"type": "object", "properties": {"from": {}}, "required": ["from"]},
+        },
+        "Destination": destination,
+        "Template": template,
+    }
+    kinds = [
+        {
+            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+            "then": {"properties": {"spec": spec}},
+        }
+        for kind, spec in specs.items()
+    ]
+    schema = {
+        "$schema": _DRAFT,
+        "$id": ID,
+        "title": "Manifest of mailcollector",
+        "description": "A collector of mail from one remote account, a destination that collected mail goes to, or a "
+        "template of what many collectors have in common.",
+        "type": "object",
+        "properties": {
+            "apiVersion": {
+                "description": "The version of this format.",
+                "const": "mailcollector/v1",
+                "errorMessage": "`apiVersion` is mailcollector/v1",
+            },
+            "kind": {
+                "description": "What this manifest declares.",
+                "enum": list(specs),
+                "enumDescriptions": [editor_hints.KINDS[kind] for kind in specs],
+                "errorMessage": f"`kind` is one of {', '.join(specs)}",
+            },
+            "metadata": {"description": "What identifies the manifest.", **metadata},
+            "spec": {
+                "description": "What is declared; its fields depend on kind.",
+                "type": "object",
+                "errorMessage": "A mapping belongs here; its fields depend on `kind`",
+            },
+        },
+        "additionalProperties": False,
+        "allOf": [editor_hints.required(["apiVersion", "kind", "metadata", "spec"]), *kinds],
+        "defaultSnippets": editor_hints.manifests(),
+        "definitions": definitions["$defs"],
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    with resources.as_file(resources.files("reconciler.manifests").joinpath(FILE)) as path:
+        path.write_text(generated(), encoding="utf-8")

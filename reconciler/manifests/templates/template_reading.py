@@ -1,0 +1,146 @@
+"""How a document is to be judged: as it stands, or with its template's fields under its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path as File
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.manifests.diagnostics import Finding, Path, Position, Severity, quoted
+from reconciler.manifests.effective_manifest import digest_of
+from reconciler.manifests.templates import template_merge
+from reconciler.manifests.templates.partial_models import model_of
+from reconciler.manifests.templates.secret_redirection import redirected
+from reconciler.manifests.templates.template_index import Template, Templates
+from reconciler.manifests.yaml.document_nodes import Document
+from reconciler.model.spec import Declared, MergedCollector
+
+_FROM: Path = ("spec", "from")
+
+
+class Reading(Struct, frozen=True):
+    """`document` is what is judged, `own` what stands in the file; `value` is what the model gets.
+    `partial`: what is missing may stand elsewhere. `found`: what is wrong whatever it says."""
+
+    document: Document
+    own: Document
+    model: type[Declared] | None
+    value: Any
+    partial: bool = False
+    names: str | None = None
+    """The template that the manifest names."""
+    template: Template | None = None
+    """The one whose fields are in `document`."""
+    found: tuple[Finding, ...] = ()
+
+    def place(self, path: Path, key: bool = False) -> Position:  # as `Document.place`
+        """Where to look in the manifest's own file: what comes from the template is where that is
+        named."""
+        position = self.document.place(path, key=key)
+        return self.own.place(_FROM) if position.file else position
+
+    def located(self, findings: Iterable[Finding]) -> Iterator[tuple[Position, Finding]]:
+        """Each finding with its place; what is told of the template itself is left out."""
+        for finding in (*self.found, *findings):
+            told = self._told(finding) if self.template else finding
+            if told is not None:
+                anchor = self.document.anchor(finding.path, key=finding.key)
+                at = (
+                    f" (the value of the anchor {quoted('&' + anchor.name)} in line {anchor.line})"
+                    if anchor
+                    else ""
+                )
+                yield (
+                    self.place(finding.path, finding.key),
+                    replace(told, message=told.message + at) if at else told,
+                )
+
+    def _told(self, finding: Finding) -> Finding | None:
+        """As it concerns a collector."""
+        name = quoted(self.names or "")
+        if finding.lacks:
+            return replace(finding, message=f"{finding.message}, here or in the template {name}")
+        file = self.document.place(finding.path, key=finding.key).file
+        if file is None:
+            return finding
+        if self.template is None or finding in self.template.lints:
+            return None
+        return replace(
+            finding, message=f"{finding.message} (it comes from the template {name} in {file})"
+        )
+
+
+def reading(found: Document, file: str, templates: Templates) -> Reading:
+    """How to judge what stands in `file`."""
+    value = found.root.value
+    model = model_of(value)
+    plain = Reading(found, found, model, value)
+    spec = found.root.child("spec")
+    if model is None or spec is None or not isinstance(spec.value, dict):
+        return plain
+    if value["kind"] == "Template":
+        return _of_template(plain)
+    name = spec.value.get("from") if value["kind"] == "MailCollector" else None
+    return _derived(plain, name, file, templates) if isinstance(name, str) else plain
+
+
+def _of_template(plain: Reading) -> Reading:
+    """As it would be for a collector of its own name."""
+    spec, name = plain.own.root.child("spec"), _name(plain.own)
+    assert spec is not None  # noqa: S101  # looked for before
+    root = template_merge.replaced(plain.own.root, "spec", template_merge.named(spec, name))
+    return replace(
+        plain, document=Document(root, plain.own.findings), value=root.value, partial=True
+    )
+
+
+def _derived(plain: Reading, name: str, file: str, templates: Templates) -> Reading:
+    template = templates.find(name)
+    fields = template.fields(str(File(file).parent), _name(plain.own)) if template else None
+    if template is None or fields is None:
+        return replace(
+            plain, partial=True, names=name, found=(_unusable(name, template, templates),)
+        )
+    root = plain.own.root
+    spec = root.child("spec")
+    assert spec is not None  # noqa: S101  # looked for before
+    own = template_merge.without(spec, "from")
+    both = template_merge.merged(fields, own)
+    whole = template_merge.replaced(root, "spec", both)
+    value = {
+        **whole.value,
+        "spec": {**whole.value["spec"], "from": name},
+        "ownDigest": digest_of(own.value),
+        "templateDigest": template.digest,
+    }
+    return Reading(
+        Document(whole, plain.own.findings),
+        plain.own,
+        MergedCollector,
+        value,
+        names=name,
+        template=template,
+        found=tuple(redirected(fields, own, both, template.overridable, name)),
+    )
+
+
+def _unusable(name: str, template: Template | None, templates: Templates) -> Finding:
+    if template is None:
+        return Finding(
+            _FROM,
+            "unknown-template",
+            templates.missing(name),
+            Severity.ERROR if templates.whole else Severity.WARNING,
+        )
+    return Finding(
+        _FROM, "invalid-template", f"the Template {quoted(name)} is invalid: {template.error}"
+    )
+
+
+def _name(found: Document) -> str:
+    """Empty where it cannot be told: then that is said."""
+    node = found.at(("metadata", "name"))
+    return node.value if node and isinstance(node.value, str) else ""

@@ -1,0 +1,51 @@
+"""Bytes to text: UTF-8 without the characters that YAML forbids or that YAML readers count
+differently."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from reconciler.manifests.diagnostics import START, Position
+from reconciler.manifests.yaml.document_nodes import Unusable
+
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_LINE_END = re.compile("\r\n|\r|\n")
+
+
+def decode(data: bytes) -> str:
+    """The text of a manifest file, a byte order mark left out. Raises `Unusable`."""
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if data.startswith(
+        (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+    ):  # the first begins as UTF-16's does
+        raise Unusable(START, "not-utf8", "this file is UTF-32: save it as UTF-8")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise Unusable(START, "not-utf8", "this file is UTF-16: save it as UTF-8")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode()
+        raise Unusable(
+            _end(before),
+            "not-utf8",
+            f"the byte 0x{data[error.start]:02x} is not UTF-8: save the file as UTF-8",
+        ) from error
+    forbidden = _FORBIDDEN.search(text)
+    if forbidden:
+        raise Unusable(
+            _end(text[: forbidden.start()]),
+            "control-character",
+            f"the character U+{ord(forbidden[0]):04X} may not stand in a manifest: remove it",
+        )
+    return text
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a text, as YAML counts them."""
+    return _LINE_END.split(text)
+
+
+def _end(text: str) -> Position:
+    before = lines(text)
+    return Position(len(before), len(before[-1]) + 1)

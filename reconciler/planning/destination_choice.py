@@ -1,0 +1,75 @@
+"""Which destination a collector's mail goes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from reconciler.model.spec import Destination, DestinationSpec
+from reconciler.planning.observed_manifests import Declaration
+
+BUILT_IN = "built-in"
+
+
+class Chosen(Struct, frozen=True):
+    """`spec` is None for the built-in destination. `missing`: there is none, and `complaint` says
+    why."""
+
+    name: str | None = None
+    spec: DestinationSpec | None = None
+    digest: str = BUILT_IN
+    complaint: str = ""
+    missing: bool = False
+
+
+class Destinations:
+    """The destinations in force. One that is gone stays for the collectors that still name it, so
+    that their mail does not go astray; `kept` tells which did."""
+
+    def __init__(
+        self, declared: Mapping[str, Declaration], gone: Mapping[str, Declaration]
+    ) -> None:
+        self._declared = declared
+        self._gone = gone
+        self._default = _default(declared)
+        self._chosen: dict[str | None, Chosen] = {}
+        self.kept: set[str] = set()
+
+    def choose(self, name: str | None) -> Chosen:
+        """The destination of a collector that names `name`, or none."""
+        if name not in self._chosen:
+            self._chosen[name] = self._choose(name)
+        return self._chosen[name]
+
+    def _choose(self, name: str | None) -> Chosen:
+        if name is None and self._default is None and not self._declared:
+            return Chosen()
+        wanted = name or self._default
+        if wanted is not None and wanted in self._declared:
+            return _chosen(self._declared[wanted])
+        complaint = (
+            f"no manifest declares the destination {name!r}"
+            if name
+            else "it names no destination, and none of those declared is marked `default: true`"
+        )
+        last = name or _default(self._gone)
+        if last is not None and last in self._gone:
+            self.kept.add(last)
+            return _chosen(
+                self._gone[last], f"{complaint}; the last good one, {last!r}, stays in use"
+            )
+        return Chosen(name, complaint=complaint, missing=True)
+
+
+def _default(declared: Mapping[str, Declaration]) -> str | None:
+    return next((name for name, found in declared.items() if _spec(found).default), None)
+
+
+def _chosen(declaration: Declaration, complaint: str = "") -> Chosen:
+    return Chosen(declaration.name, _spec(declaration), declaration.effective_digest, complaint)
+
+
+def _spec(declaration: Declaration) -> DestinationSpec:
+    assert isinstance(declaration.effective, Destination)  # noqa: S101  # the key's kind says so
+    return declaration.effective.spec

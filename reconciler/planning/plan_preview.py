@@ -1,0 +1,115 @@
+"""From what is in force to a plan, wherever that is known from: a daemon's API or the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from reconciler.manifests.effective_manifest import map_paths, resolve_paths
+from reconciler.model.in_force import InForce, ManifestInForce
+from reconciler.model.spec import Declared, MergedCollector
+from reconciler.planning.desired_state import DesiredCollector, desire
+from reconciler.planning.observed_manifests import (
+    Broken,
+    Declaration,
+    Key,
+    Observed,
+    declaration,
+    hidden,
+    model_of,
+)
+from reconciler.planning.plan_actions import Plan, plan
+
+M = TypeVar("M", bound=Declared)
+
+
+def in_force(
+    good: Iterable[Declaration],
+    running: Mapping[str, DesiredCollector],
+    remembered: Mapping[str, int],
+) -> InForce:
+    """As it leaves: no secret goes with it."""
+    return InForce(
+        manifests=tuple(map(_shown, good)),
+        remembered=dict(remembered),
+        running={name: found.effective_digest for name, found in running.items()},
+    )
+
+
+def would_run(good: Mapping[Key, Declaration]) -> dict[str, DesiredCollector]:
+    """The collectors that run where these manifests are in force."""
+    desired = desire(Observed(tuple(good.values())), good)
+    return {
+        name: found
+        for name, found in desired.collectors.items()
+        if found.supported and found.effective.enabled
+    }
+
+
+def proposed(observed: Observed, now: InForce) -> Plan:
+    """What would be done if the directory held `observed`. Raises ValueError where this version
+    does not understand what is in force."""
+    good = {found.key: found for found in map(_declaration, now.manifests)}
+    known = desire(Observed(tuple(good.values())), good).collectors
+    running = {
+        name: replace(known[name], effective_digest=digest)
+        for name, digest in now.running.items()
+        if name in known
+    }
+    return plan(desire(observed, good), running)
+
+
+def relocated(observed: Observed, here: str, there: str) -> Observed:
+    """As if the directory `here` stood at `there`, whose relative paths and places it then has."""
+
+    def at(path: str) -> str:
+        return (
+            there + path.removeprefix(here) if path == here or path.startswith(f"{here}/") else path
+        )
+
+    return replace(
+        observed,
+        declarations=tuple(
+            declaration(_moved(found.manifest, at), at(found.file), found.line, at(found.base))
+            for found in observed.declarations
+        ),
+        broken=tuple(
+            Broken(one.kind, one.name, at(one.file), one.line, one.message)
+            for one in observed.broken
+        ),
+        unreadable={at(file): why for file, why in observed.unreadable.items()},
+        unclear={at(file): why for file, why in observed.unclear.items()},
+    )
+
+
+def _moved(manifest: M, at: Callable[[str], str]) -> M:
+    """With the paths that a template in another directory gave, which are absolute."""
+    return map_paths(manifest, at) if isinstance(manifest, MergedCollector) else manifest
+
+
+def _shown(found: Declaration) -> ManifestInForce:
+    return ManifestInForce(
+        file=found.file,
+        line=found.line,
+        base=found.base,
+        digest=found.digest,
+        manifest=hidden(found.manifest).declared(),
+        effective_digest=found.effective_digest,
+    )
+
+
+def _declaration(shown: ManifestInForce) -> Declaration:
+    manifest = model_of(str(shown.manifest.get("kind")), shown.manifest).model_validate(
+        shown.manifest
+    )
+    return Declaration(
+        manifest,
+        resolve_paths(manifest, shown.base),
+        shown.digest,
+        shown.effective_digest,
+        shown.file,
+        shown.line,
+        shown.base,
+    )

@@ -1,0 +1,245 @@
+"""What servers say, and what it means: one line each, with the public page that shows the words, or, for what follows
+from the language alone, none.
+
+`says` is compared in lower case and anywhere in a reply, at the beginning of a word; `*` stands for whatever comes in
+between. The first line that fits counts, so the more telling ones come first. Words that could
+mean anything are left out, for what nobody knows stays what it is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from reconciler.model.refusal_meaning import Meaning as M
+
+_ISSUES = "https://github.com/"
+_PLAIN = ""
+"""Plain words of a language, which mean this whoever says them: no page is known that shows a server saying them."""
+_SYNC = "https://github.com/closeio/sync-engine/blob/33a5453a2f448ed942ca8c432cb19d20e05cd191/"
+_MAILCORE = "https://github.com/MailCore/mailcore2/blob/master/src/core/imap/MCIMAPSession.cpp"
+_DOVECOT = "https://github.com/dovecot/core/blob/main/src/"
+_FETCHMAIL = "https://gitlab.com/fetchmail/fetchmail/-/blob/legacy_6x/"
+_MICROSOFT = "https://learn.microsoft.com/exchange/"
+_QQ = "https://service.mail.qq.com/detail/0/75"
+_COREMAIL = "https://github.com/modern-email/defects/issues/25"
+
+
+class Reply(NamedTuple):
+    """`source`: the page, "" for plain words. `provider`: a name of `model.known_providers`, where only that one says so."""
+
+    says: str
+    meaning: M
+    source: str
+    provider: str = ""
+
+
+REPLIES: tuple[Reply, ...] = (
+    # Gmail and Google Workspace
+    Reply("application-specific password required", M.APP_PASSWORD, _ISSUES + "LukeSmithxyz/mutt-wizard/issues/831"),
+    Reply("invalidsecondfactor", M.APP_PASSWORD, _ISSUES + "bberkay/openmail/issues/1", "gmail"),
+    Reply("not enabled for imap use", M.PROTOCOL_OFF, _MAILCORE),
+    Reply("not enabled for pop access", M.PROTOCOL_OFF, "https://support.google.com/mail/answer/7104828"),
+    Reply("imap access is disabled", M.PROTOCOL_OFF, _SYNC + "inbox/auth/utils.py"),
+    Reply("pop access is disabled", M.PROTOCOL_OFF, "https://support.google.com/a/answer/105694"),
+    Reply("account exceeded * bandwidth limit", M.BANDWIDTH, "https://support.google.com/a/answer/1071518", "gmail"),
+    Reply("bandwidth limit", M.BANDWIDTH, _MAILCORE),
+    Reply("too many simultaneous connections", M.CONNECTIONS, _ISSUES + "zone-eu/wildduck/issues/35"),
+    Reply("web login required", M.WEB_LOGIN, "https://support.google.com/mail/answer/78754", "gmail"),
+    Reply("please log in via your web browser", M.WEB_LOGIN,
+          _ISSUES + "lovelysystems/robotframework-imaplibrary/issues/23", "gmail"),
+    Reply("lookup failed", M.PROTOCOL_OFF, "https://github.com/nylas/sync-engine/blob/master/inbox/auth/gmail.py",
+          "gmail"),
+    Reply("username and password not accepted", M.WRONG_PASSWORD, "https://support.google.com/mail/answer/7126229"),
+
+    # Outlook.com, Microsoft 365, Exchange
+    Reply("basic authentication is disabled", M.OAUTH2, _ISSUES + "holon-run/uxc/issues/445"),
+    Reply("basicauthblocked", M.OAUTH2, _MICROSOFT + "clients-and-mobile-in-exchange-online/"
+                                                     "deprecation-of-basic-authentication-exchange-online"),
+    Reply("authentication unsuccessful, the user credentials were incorrect", M.WRONG_PASSWORD,
+          _MICROSOFT + "troubleshoot/email-delivery/send-email-problems"),
+    Reply("account is blocked. login to your account via a web browser", M.WEB_LOGIN,
+          _ISSUES + "mscdex/node-imap/issues/799", "outlook"),
+    Reply("login to your account via a web browser", M.WEB_LOGIN, _MAILCORE),
+    Reply("user is authenticated but not connected", M.NOT_CONNECTED,
+          "https://imapsync.lamiral.info/FAQ.d/FAQ.Exchange.txt"),
+    Reply("request is throttled", M.THROTTLED, "https://imapsync.lamiral.info/FAQ.d/FAQ.Office365.txt"),
+    Reply("suggested backoff time", M.THROTTLED, "https://imapsync.lamiral.info/FAQ.d/FAQ.Office365.txt"),
+    Reply("exceeded the login limit", M.THROTTLED, _ISSUES + "frappe/frappe/issues/242"),
+    Reply("server unavailable", M.TEMPORARY, _ISSUES + "lefcha/imapfilter/issues/146"),
+    Reply("session invalidated", M.TEMPORARY, _ISSUES + "postalsys/imapflow/issues/127"),
+    Reply("accesstokenexpired", M.TEMPORARY, _ISSUES + "postalsys/imapflow/issues/127"),
+    Reply("mailboxcrosssitefailover", M.TEMPORARY, _MICROSOFT + "clients/pop3-and-imap4/pop3-and-imap4"),
+    Reply("mapiexceptionlogonfailed", M.NOT_CONNECTED, _MICROSOFT + "clients/pop3-and-imap4/pop3-and-imap4"),
+    Reply("logon failure: unknown user name or bad password", M.WRONG_PASSWORD,
+          _ISSUES + "ditesh/node-poplib/issues/34"),
+
+    # Yahoo, AOL
+    Reply("rate limit hit", M.THROTTLED, _ISSUES + "postalsys/imapflow/issues/75"),
+    Reply("ocf12", M.TEMPORARY, _MAILCORE, "yahoo"),
+    Reply("mbr1240", M.WEB_LOGIN, "https://help.yahoo.com/kb/SLN4075.html", "yahoo"),
+    Reply("pop not allowed for user", M.PROTOCOL_OFF, "https://help.yahoo.com/kb/SLN4724.html", "yahoo"),
+    Reply("please verify your account by going to", M.WEB_LOGIN, "https://help.yahoo.com/kb/SLN4075.html"),
+
+    # Yandex
+    Reply("invalid credentials or imap is disabled", M.OFF_OR_PASSWORD, _ISSUES + "Foundry376/Mailspring/issues/2111",
+          "yandex"),
+    Reply("login failure or pop3 disabled", M.OFF_OR_PASSWORD,
+          "https://yandex.com/support/yandex-360/customers/mail/en/mail-clients/others", "yandex"),
+    Reply("does not have access rights to this service", M.PROTOCOL_OFF,
+          "https://yandex.com/support/yandex-360/customers/mail/en/mail-clients/others", "yandex"),
+    Reply("please accept eula", M.TERMS, "https://yandex.ru/support/mail/mail-clients/others.html", "yandex"),
+    Reply("account has been temporarily restricted", M.WEB_LOGIN, _ISSUES + "mscdex/node-imap/issues/782"),
+
+    # Mail.ru, Rambler
+    Reply("neobhodim parol prilozheniya", M.APP_PASSWORD, _ISSUES + "thunderbird/thunderbird-android/issues/9069",
+          "mailru"),
+    Reply("application password is required", M.APP_PASSWORD, _ISSUES + "lmanukyan/print-designer/issues/5"),
+    Reply("aplication password is required", M.APP_PASSWORD, _ISSUES + "thunderbird/thunderbird-android/issues/9069"),
+    Reply("необходим пароль приложения", M.APP_PASSWORD, "https://help.mail.ru/mail/security/protection/external"),
+    Reply("пароль для внешнего приложения", M.APP_PASSWORD, "https://help.mail.ru/mail/security/protection/external"),
+    Reply("доступ с помощью почтовых клиентов", M.PROTOCOL_OFF,
+          "https://help.rambler.ru/mail/mail-nastrojki-pochtovogo-yashika/2129/"),
+    Reply("примите * соглашение", M.TERMS, "https://yandex.ru/support/mail/mail-clients/others.html"),
+
+    # NetEase (163, 126, yeah.net), Coremail
+    Reply("unsafe login", M.IDENTIFY, _COREMAIL, "netease"),
+    Reply("err.login.reqcode", M.APP_PASSWORD, "https://help.mail.163.com/faqDetail.do?code=d7a5dc8471cd0c0e8b4b8f4f8e49998b374173cfe9171305fa1ce630d7f67ac2"),  # an address
+    Reply("err.login.ipdeny", M.BLOCKED,
+          "https://www.topmailsender.com/en/youxiang/204-wangyi-qiyeyouxiang-netease-enterprise-mailbox"),
+    Reply("err.login.userstatus", M.LOCKED,
+          "https://www.topmailsender.com/en/youxiang/204-wangyi-qiyeyouxiang-netease-enterprise-mailbox"),
+    Reply("err.login.passerr", M.WRONG_PASSWORD, _PLAIN),
+    Reply("err.login.usersusp", M.LOCKED, _PLAIN),
+    Reply("err.login.systembusy", M.TEMPORARY,
+          "https://www.topmailsender.com/en/youxiang/204-wangyi-qiyeyouxiang-netease-enterprise-mailbox"),
+    Reply("login error or password error", M.WRONG_PASSWORD, _SYNC + "tests/auth/test_utils.py"),
+    Reply("login login error password error", M.WRONG_PASSWORD, _SYNC + "tests/auth/test_utils.py"),
+    Reply("授权码", M.APP_PASSWORD, _QQ),
+    Reply("授權碼", M.APP_PASSWORD, _QQ),
+    Reply("客户端专用密码", M.APP_PASSWORD, _QQ),
+    Reply("过于频繁", M.THROTTLED, _ISSUES + "zhangyunhao116/zmail/issues/30"),
+    Reply("太频繁", M.THROTTLED, _ISSUES + "zhangyunhao116/zmail/issues/30"),
+    Reply("过频", M.THROTTLED, _ISSUES + "zhangyunhao116/zmail/issues/30"),
+    Reply("频率过高", M.THROTTLED, _ISSUES + "zhangyunhao116/zmail/issues/30"),
+    Reply("頻繁", M.THROTTLED, _ISSUES + "zhangyunhao116/zmail/issues/30"),
+    Reply("服务未开启", M.PROTOCOL_OFF, _QQ),
+    Reply("未开启", M.PROTOCOL_OFF, _QQ),
+    Reply("未开通", M.PROTOCOL_OFF, _QQ),
+
+    # QQ, Tencent exmail
+    Reply("using authorized code to login", M.APP_PASSWORD, _SYNC + "inbox/auth/utils.py", "qq"),
+    Reply("use the authorization code", M.APP_PASSWORD, _QQ),
+    Reply("authorized code is incorrect", M.APP_PASSWORD, _SYNC + "inbox/auth/utils.py", "qq"),
+    Reply("please using weixin token", M.APP_PASSWORD, _SYNC + "inbox/auth/utils.py", "exmail"),
+    Reply("account is abnormal, service is not open", M.OFF_OR_PASSWORD, _QQ, "qq"),
+    Reply("login frequency limited", M.THROTTLED, _QQ, "qq"),
+    Reply("download exceed", M.BANDWIDTH, _ISSUES + "jstedfast/MailKit/issues/1320"),
+    Reply("system is busy", M.TEMPORARY, _QQ),
+
+    # Zoho, iMail, GMX, web.de, T-Online, Purelymail, Proton
+    Reply("yet to enable imap", M.PROTOCOL_OFF, _SYNC + "tests/auth/test_utils.py", "zoho"),
+    Reply("yet to enable pop", M.PROTOCOL_OFF, "https://www.zoho.com/mail/help/pop-access.html", "zoho"),
+    Reply("full imap support is not enabled", M.PROTOCOL_OFF, _ISSUES + "nylas/nylas-mail/issues/2306"),
+    Reply("please create an app password", M.APP_PASSWORD, _ISSUES + "Purelymail/purelymail-issues/issues/337"),
+    Reply("pop3/imap * nicht aktiviert", M.PROTOCOL_OFF, "https://hilfe.gmx.net/pop-imap/einschalten.html"),
+    Reply("imap * nicht freigeschaltet", M.PROTOCOL_OFF, "https://hilfe.web.de/pop-imap/einschalten.html"),
+    Reply("pop3 * nicht freigeschaltet", M.PROTOCOL_OFF, "https://hilfe.web.de/pop-imap/einschalten.html"),
+    Reply("login vorübergehend nicht möglich", M.THROTTLED, "https://hilfe.gmx.net/account/gesperrt.html"),
+    Reply("später * versuchen", M.LATER, "https://hilfe.gmx.net/account/gesperrt.html"),
+    Reply("später erneut", M.LATER, "https://hilfe.gmx.net/account/gesperrt.html"),
+    Reply("ip-adresse * gesperrt", M.BLOCKED, "https://hilfe.gmx.net/account/gesperrt.html"),
+    Reply("app-passwort", M.APP_PASSWORD, "https://posteo.de/hilfe"),
+    Reply("too many recent logins", M.THROTTLED, _ISSUES + "opulentfox-29/protonmail-api-client/issues/51"),
+
+    # French, Spanish, Italian, Polish, Czech, Japanese, Korean
+    Reply("mot de passe d'application", M.APP_PASSWORD, _ISSUES + "xdubois-57/scoutmagic/pull/197"),
+    Reply("contraseña de aplicación", M.APP_PASSWORD, "https://support.google.com/accounts/answer/185833?hl=es"),
+    Reply("dostęp * wyłączony", M.PROTOCOL_OFF, "https://pomoc.o2.pl/aktywacja-dostepu-dla-programow-pocztowych"),
+    Reply("アプリパスワード", M.APP_PASSWORD, "https://support.google.com/accounts/answer/185833?hl=ja"),
+    Reply("pop/imap * 사용 안함", M.PROTOCOL_OFF, "https://help.naver.com/service/30029/contents/21342"),
+    Reply("애플리케이션 비밀번호", M.APP_PASSWORD, "https://help.naver.com/service/30029/contents/21344"),
+
+    # Servers: Dovecot, Courier, Cyrus, UW, Domino, GroupWise, hMailServer, MDaemon, Kerio, SmarterMail, qpopper
+    Reply("maximum number of connections", M.CONNECTIONS, _ISSUES + "mscdex/node-imap/issues/606"),
+    Reply("temporary authentication failure", M.TEMPORARY, _DOVECOT + "login-common/client-common-auth.c"),
+    Reply("internal error occurred", M.TEMPORARY, _DOVECOT + "lib-storage/mail-storage.h"),
+    Reply("internal server error", M.TEMPORARY, _ISSUES + "emersion/go-imap/issues/436"),
+    Reply("mailbox is locked by another session", M.IN_USE, _FETCHMAIL + "pop3.c"),
+    Reply("is already locked", M.IN_USE, _FETCHMAIL + "pop3.c"),
+    Reply("already locked by", M.IN_USE, _FETCHMAIL + "pop3.c"),
+    Reply("maildrop already locked", M.IN_USE, "https://www.rfc-editor.org/rfc/rfc1939#section-4"),
+    Reply("unable to lock maildrop", M.IN_USE, "https://www.rfc-editor.org/rfc/rfc1939#section-4"),
+    Reply("unable to lock mailbox", M.IN_USE, _FETCHMAIL + "pop3.c"),
+    Reply("can't get lock", M.IN_USE, _FETCHMAIL + "pop3.c"),
+    Reply("lock busy", M.IN_USE, _FETCHMAIL + "pop3.c"),
+    Reply("is your mailbox locked", M.IN_USE, _FETCHMAIL + "pop3.c"),
+    Reply("is being used by another", M.IN_USE, _FETCHMAIL + "pop3.c"),
+    Reply("another pop3 session", M.IN_USE, _FETCHMAIL + "pop3.c"),
+    Reply("mailbox * in use", M.IN_USE, "https://www.rfc-editor.org/rfc/rfc2449#section-8.1.2"),
+    Reply("server error: failed to fetch messages", M.TEMPORARY, _ISSUES + "hmailserver/hmailserver/pull/594"),
+    Reply("country is blacklisted", M.BLOCKED, "https://imapsync.lamiral.info/FAQ.d/FAQ.OnlineUI.txt"),
+    Reply("login denied * country", M.BLOCKED, "https://imapsync.lamiral.info/FAQ.d/FAQ.OnlineUI.txt"),
+    Reply("imap is disabled", M.PROTOCOL_OFF, _ISSUES + "imapsync/imapsync/issues/60"),
+    Reply("imap disabled", M.PROTOCOL_OFF, _ISSUES + "imapsync/imapsync/issues/60"),
+    Reply("pop3 is disabled", M.PROTOCOL_OFF, _ISSUES + "imapsync/imapsync/issues/60"),
+    Reply("pop3 disabled", M.PROTOCOL_OFF, _ISSUES + "imapsync/imapsync/issues/60"),
+    Reply("pop is disabled", M.PROTOCOL_OFF, "https://support.google.com/a/answer/105694"),
+
+    # Words that many servers share
+    Reply("mailbox is locked", M.IN_USE, _PLAIN),
+    Reply("mailbox locked", M.IN_USE, _PLAIN),
+    Reply("app-specific password", M.APP_PASSWORD, "https://support.apple.com/102654"),
+    Reply("application specific password", M.APP_PASSWORD, "https://support.google.com/accounts/answer/185833"),
+    Reply("app password required", M.APP_PASSWORD, "https://www.fastmail.help/hc/en-us/articles/360058752854"),
+    Reply("must use an app password", M.APP_PASSWORD, "https://www.fastmail.help/hc/en-us/articles/360058752854"),
+    Reply("requires an app password", M.APP_PASSWORD, "https://www.fastmail.help/hc/en-us/articles/360058752854"),
+    Reply("please use an app password", M.APP_PASSWORD, "https://www.fastmail.help/hc/en-us/articles/360058752854"),
+    Reply("less secure app", M.OAUTH2, "https://support.google.com/accounts/answer/6010255"),
+    Reply("oauth * required", M.OAUTH2, "https://learn.microsoft.com/exchange/client-developer/"
+                                        "legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth"),
+    Reply("modern authentication", M.OAUTH2, _MICROSOFT + "clients-and-mobile-in-exchange-online/"
+                                                          "enable-or-disable-modern-authentication-in-exchange-online"),
+    Reply("password has expired", M.PASSWORD_EXPIRED, "https://www.rfc-editor.org/rfc/rfc5530#section-3"),
+    Reply("password expired", M.PASSWORD_EXPIRED, "https://www.rfc-editor.org/rfc/rfc5530#section-3"),
+    Reply("password is expired", M.PASSWORD_EXPIRED, "https://www.rfc-editor.org/rfc/rfc5530#section-3"),
+    Reply("password must be changed", M.PASSWORD_EXPIRED, "https://www.rfc-editor.org/rfc/rfc5530#section-3"),
+    Reply("too many login", M.THROTTLED, _ISSUES + "jordan-wright/email/issues/99"),
+    Reply("too many failed", M.THROTTLED, _ISSUES + "nextcloud/mail/issues/9156"),
+    Reply("too many auth", M.THROTTLED, _ISSUES + "nextcloud/mail/issues/9156"),
+    Reply("too many connections", M.CONNECTIONS, _ISSUES + "MailCore/mailcore2/issues/587"),
+    Reply("too many concurrent", M.CONNECTIONS, _ISSUES + "MailCore/mailcore2/issues/587"),
+    Reply("too many sessions", M.CONNECTIONS, _ISSUES + "MailCore/mailcore2/issues/587"),
+    Reply("connection limit", M.CONNECTIONS, _ISSUES + "mscdex/node-imap/issues/606"),
+    Reply("login limit", M.THROTTLED, _ISSUES + "frappe/frappe/issues/242"),
+    Reply("rate limit", M.THROTTLED, _ISSUES + "postalsys/imapflow/issues/75"),
+    Reply("rate-limit", M.THROTTLED, _ISSUES + "postalsys/imapflow/issues/75"),
+    Reply("rate exceeded", M.THROTTLED, _ISSUES + "postalsys/imapflow/issues/75"),
+    Reply("throttl", M.THROTTLED, "https://imapsync.lamiral.info/FAQ.d/FAQ.Office365.txt"),
+    Reply("back-off time", M.THROTTLED, "https://imapsync.lamiral.info/FAQ.d/FAQ.Office365.txt"),
+    Reply("logging in too often", M.THROTTLED, _ISSUES + "frappe/frappe/issues/242"),
+    Reply("minimum * between logins", M.THROTTLED, "https://www.rfc-editor.org/rfc/rfc2449#section-6.5"),
+    Reply("login attempts exceeded", M.THROTTLED, _ISSUES + "nextcloud/mail/issues/9156"),
+    Reply("slow down", M.THROTTLED, _ISSUES + "lefcha/imapfilter/issues/146"),
+    Reply("download quota", M.BANDWIDTH, "https://support.google.com/a/answer/1071518"),
+    Reply("bandwidth * exceeded", M.BANDWIDTH, "https://support.google.com/a/answer/1071518"),
+    Reply("over quota", M.OVER_QUOTA, "https://www.rfc-editor.org/rfc/rfc5530#section-3"),
+    Reply("quota exceeded", M.OVER_QUOTA, "https://www.rfc-editor.org/rfc/rfc5530#section-3"),
+    Reply("mailbox is full", M.OVER_QUOTA, "https://www.rfc-editor.org/rfc/rfc5530#section-3"),
+    Reply("ip * blocked", M.BLOCKED, "https://hilfe.gmx.net/account/gesperrt.html"),
+    Reply("terms of * accept", M.TERMS, "https://help.yahoo.com/kb/SLN4075.html"),
+    Reply("accept * terms", M.TERMS, "https://help.yahoo.com/kb/SLN4075.html"),
+    Reply("temporarily unavailable", M.TEMPORARY, _MAILCORE),
+    Reply("temporary system", M.TEMPORARY, "https://support.google.com/mail/answer/7126229"),
+    Reply("temporary failure", M.TEMPORARY, _DOVECOT + "login-common/client-common-auth.c"),
+    Reply("temporary problem", M.TEMPORARY, _FETCHMAIL + "pop3.c"),
+    Reply("try again later", M.LATER, "https://help.yahoo.com/kb/SLN4075.html"),
+    Reply("try later", M.LATER, "https://help.yahoo.com/kb/SLN4075.html"),
+    Reply("service unavailable", M.TEMPORARY, _MAILCORE),
+    Reply("service not available", M.TEMPORARY, "https://www.rfc-editor.org/rfc/rfc5321#section-4.2.2"),
+    Reply("backend * down", M.TEMPORARY, _DOVECOT + "login-common/login-proxy.c"),
+    Reply("invalid credentials", M.WRONG_PASSWORD, _ISSUES + "andreiaugustin/gmail_extractor/issues/4"),
+    Reply("invalid login or password", M.WRONG_PASSWORD, _SYNC + "tests/auth/test_utils.py"),
+    Reply("incorrect username or password", M.WRONG_PASSWORD, _SYNC + "tests/auth/test_utils.py"),
+    Reply("incorrect password", M.WRONG_PASSWORD, _SYNC + "tests/auth/test_utils.py"),
+    Reply("login incorrect", M.WRONG_PASSWORD, _SYNC + "tests/auth/test_utils.py"),
+)

@@ -1,0 +1,282 @@
+"""Getting a refresh token with the help of a person and a browser: once for each account."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import http.server
+import secrets as randomness
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+from reconciler.model.consent_request import Prompt, Way
+from reconciler.model.errors import (
+    AuthenticationFailed,
+    CollectorError,
+    ConnectionFailed,
+    ProtocolViolation,
+    SecretUnavailable,
+    SourceUnsuitable,
+    Throttled,
+)
+from reconciler.model.known_providers import Endpoints
+from reconciler.model.secret import Secret
+from reconciler.model.spec import SourceSpec
+from reconciler.secrets.oauth2 import token_client
+from reconciler.secrets.oauth2.token_client import Answered, refusal, require_private, shown
+from reconciler.secrets.oauth2.token_endpoints import Application, application
+from reconciler.secrets.secret_reading import read_secret
+from reconciler.secrets.secret_writing import SecretFile, storable, write_secret
+
+PATIENCE = 900.0
+"""Seconds that a person has."""
+_PAGE = "<!doctype html><title>mailcollector</title><p>{}</p>"
+_DONE = "Done: close this page, and go back to the terminal."
+_DENIED = "No consent was given. Close this page, and go back to the terminal."
+_STRANGE = "This is not for here."
+
+
+class Consent:
+    """One account's."""
+
+    def __init__(
+        self, source: SourceSpec, way: Way, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        if source.oauth2 is None:
+            raise SourceUnsuitable(
+                "this collector logs in with a password: there is nothing to consent to"
+            )
+        refresh = source.oauth2.refresh_token
+        if refresh is None or refresh.file is None:
+            raise SecretUnavailable(
+                "source.oauth2.refreshToken must name a file, to write the token to"
+            )
+        self.file = refresh.file
+        """Where the refresh token goes."""
+        self._asked: Application = application(source, source.oauth2)
+        self._way = way
+        self._username = source.username
+        secret = source.oauth2.client_secret
+        self._secret = read_secret(secret) if secret else None
+        self._sleep = sleep
+
+    def ask(self, show: Callable[[Prompt], None], patience: float = PATIENCE) -> None:
+        """Show a person where to consent, wait for it, and write the refresh token. Raises
+        CollectorError."""
+        with SecretFile(self.file) as file:  # before somebody consents in vain
+            if file.obstacle is not None:
+                raise SecretUnavailable(
+                    f"cannot write the secret file {self.file}: {file.obstacle}"
+                )
+        endpoints = self._asked.discovered()
+        if self._way.device:
+            self._by_device(endpoints, show)
+        else:
+            self._by_redirect(endpoints, show, patience)
+
+    def _by_device(self, endpoints: Endpoints, show: Callable[[Prompt], None]) -> None:
+        """RFC 8628: the browser may be on any machine."""
+        device = self._way.device_url or endpoints.device
+        if not device:
+            raise SourceUnsuitable(
+                "this provider lets nobody consent from another device: run without --device"
+            )
+        begun = self._answer(device, {"scope": self._asked.scope} if self._asked.scope else {})
+        code, user_code = begun.get("device_code"), begun.get("user_code")
+        url = begun.get("verification_uri") or begun.get(
+            "verification_url"
+        )  # Google's and Yandex' spelling
+        if not (isinstance(code, str) and isinstance(user_code, str) and isinstance(url, str)):
+            raise ProtocolViolation(
+                "the authorization server's answer has no code for the device flow (RFC 8628)"
+            )
+        show(Prompt(url, user_code))
+        self._take(
+            self._polled(
+                endpoints.token,
+                code,
+                _number(begun.get("interval"), 5.0),
+                _number(begun.get("expires_in"), PATIENCE),
+            )
+        )
+
+    def _by_redirect(
+        self, endpoints: Endpoints, show: Callable[[Prompt], None], patience: float
+    ) -> None:
+        """The browser runs on this machine and comes back to a port of it (RFC 8252, section 7.3),
+        with PKCE (RFC 7636)."""
+        authorization = self._way.authorization_url or endpoints.authorization
+        if not authorization:
+            raise SourceUnsuitable(
+                "where to consent is not known for `provider: custom`: say --authorization-url, or "
+                "let source.oauth2.issuer name the server"
+            )
+        verifier, state = randomness.token_urlsafe(72), randomness.token_urlsafe(24)
+        challenge = (
+            base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+            .decode()
+            .rstrip("=")
+        )
+        with _Listener(self._way.port, state) as listener:
+            address = f"http://{endpoints.loopback}:{listener.server_port}/"
+            show(Prompt(self._authorization_request(authorization, address, state, challenge)))
+            code = listener.code(patience)
+        self._take(
+            self._answer(
+                endpoints.token,
+                {
+                    "grant_type": "authorization_code",
+                    "code": code,
+                    "redirect_uri": address,
+                    "code_verifier": verifier,
+                },
+            )
+        )
+
+    def _authorization_request(
+        self, authorization: str, address: str, state: str, challenge: str
+    ) -> str:
+        """RFC 6749, section 4.1.1. `access_type` and `prompt` are how Google is asked for a refresh
+        token."""
+        given = {
+            "client_id": self._asked.client_id,
+            "response_type": "code",
+            "redirect_uri": address,
+            "state": state,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+            "access_type": "offline",
+            "prompt": "consent",
+            "login_hint": self._username,
+        }
+        scope = {"scope": self._asked.scope} if self._asked.scope else {}
+        where = require_private(authorization, local=self._asked.local)
+        query = "&".join(part for part in (where.query, urlencode(given | scope)) if part)
+        return urlunsplit(where._replace(query=query))
+
+    def _polled(self, url: str, code: str, interval: float, expires_in: float) -> Mapping[str, Any]:
+        """Until somebody has consented. A server that fails meanwhile does not end it (RFC 8628,
+        section 3.5)."""
+        form = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": code}
+        waited = 0.0
+        failure: CollectorError | None = None
+        while waited <= expires_in:
+            self._sleep(interval)
+            waited += interval
+            try:
+                return self._posted(url, form)
+            except Answered as answered:
+                if answered.code == "slow_down":
+                    interval += 5
+                elif answered.code != "authorization_pending":
+                    raise refusal(url, answered, "no consent") from None
+                failure = None
+            except Throttled as error:
+                interval = max(interval, min(error.retry_after or 0.0, 60.0)) + 5
+                failure = error
+            except ConnectionFailed as error:
+                failure = error
+        raise failure or AuthenticationFailed("nobody consented in time: run it again")
+
+    def _answer(self, url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
+        try:
+            return self._posted(url, form)
+        except Answered as answered:
+            raise refusal(url, answered, "no consent") from None
+
+    def _posted(self, url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
+        """The client proves itself as it does for access tokens."""
+        secrets = [
+            *([self._secret] if self._secret else []),
+            *[Secret(one) for one in form.values() if len(one) > 20],
+        ]
+        return token_client.post(url, form, self._asked.clients(self._secret), secrets)
+
+    def _take(self, answer: Mapping[str, Any]) -> None:
+        token = answer.get("refresh_token")
+        if not token:
+            raise ProtocolViolation(
+                "the authorization server gave no refresh token: see whether the application may "
+                "ask for one, and the scope (offline_access)"
+            )
+        secret = storable(token)
+        if secret is None:
+            raise ProtocolViolation(
+                "what the authorization server gave as a refresh token cannot be one"
+            )
+        write_secret(self.file, secret)
+
+
+class _Listener(http.server.ThreadingHTTPServer):
+    """Waits for the browser to come back with a code; on loopback only. Browsers open connections
+    in advance and leave them idle, so each has a thread."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, port: int, state: str) -> None:
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except OSError as error:
+            raise ConnectionFailed(
+                f"cannot listen on port {port} of 127.0.0.1: {error.strerror}"
+            ) from error
+        self.state = state
+        self.answer: dict[str, str] | None = None
+        self.answered = threading.Event()
+        self._serving = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        self._serving.start()
+
+    def server_close(self) -> None:
+        self.shutdown()
+        self._serving.join()
+        super().server_close()
+
+    def code(self, patience: float) -> str:
+        """Raises AuthenticationFailed where consent is denied or does not come in time."""
+        if not self.answered.wait(patience) or self.answer is None:
+            raise AuthenticationFailed("nobody consented in time: run it again")
+        if "code" not in self.answer:
+            said = shown(self.answer.get("error", "no code"), ())[:100]
+            more = shown(self.answer.get("error_description", ""), ())
+            raise AuthenticationFailed(
+                f"consent was refused: {said!r}" + (f": {more}" if more else "")
+            )
+        return self.answer["code"]
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Listener
+    timeout = 10.0
+
+    def do_GET(self) -> None:
+        given = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        ours = hmac.compare_digest(given.get("state", "").encode(), self.server.state.encode())
+        said = _STRANGE if not ours else _DONE if "code" in given else _DENIED
+        body = _PAGE.format(said).encode()
+        self.send_response(200 if ours else 400)
+        for name, value in (
+            ("Content-Type", "text/html; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cache-Control", "no-store"),
+            ("Connection", "close"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        if ours:
+            self.server.answer = given
+            self.server.answered.set()
+
+    # http.server's name
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+        """The request holds a code: not into any log."""
+
+
+def _number(value: object, default: float) -> float:
+    return float(value) if isinstance(value, int | float) and 0 < value < 86400 else default

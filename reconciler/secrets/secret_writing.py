@@ -1,0 +1,327 @@
+"""Writing a secret to its file: refresh tokens that an authorization server replaced, or that
+somebody just got.
+
+A refresh token is one thing in the world, and often its use ends it: whoever uses one holds its
+file's lock from reading it until its successor is on disk. Beside the file `NAME` stands
+`.NAME.rotation` meanwhile, which is three things:
+
+- the lock, for other threads and processes (flock);
+- the proof, before anything is asked, that there is room and permission to keep what will come;
+- the journal: the successor, in one write, as soon as it is known. Whoever takes the lock after a
+  crash finishes what
+  the journal says, if the file still holds what the successor replaces.
+
+Nothing is written through a link, nor into a file or directory that belongs to somebody else.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import stat
+import time
+from contextlib import suppress
+from typing import Self
+
+from reconciler.model.errors import SecretUnavailable
+from reconciler.model.secret import Secret
+from reconciler.secrets.secret_reading import LIMIT
+
+PATIENCE = 120.0
+"""Seconds that a lock is waited for: a little longer than a request for a token may take."""
+_POLL = 0.02
+"""Seconds between two tries of a lock."""
+_ROOM = 3 * LIMIT
+"""Octets of the journal that are reserved before they are needed; JSON may escape what it
+quotes."""
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+"""What a refresh token may consist of (RFC 6749, appendix A.17), without the space, which no
+provider uses."""
+_READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def storable(token: object) -> Secret | None:
+    """A refresh token as a server sent it; None for what could not be read again, or is more than a
+    token."""
+    if isinstance(token, str) and len(token) <= LIMIT and _TOKEN.fullmatch(token):
+        return Secret(token)
+    return None
+
+
+class SecretFile:
+    """The file that holds a secret which we replace. `with SecretFile(path) as file:` holds its
+    lock.
+
+    Where the file is not ours to write (a read-only mount, a link, somebody else's), `obstacle`
+    says why, and the lock is on the file itself. Raises SecretUnavailable where the lock cannot be
+    had, or the disk is full.
+    """
+
+    def __init__(self, path: str, patience: float = PATIENCE) -> None:
+        self.path = path
+        self.obstacle: str | None = None
+        """Why a new secret cannot be written here; None where it can."""
+        self._patience = patience
+        self._unfinished = False
+        self._directory = -1
+        self._journal = -1
+        directory, self._name = os.path.split(path)  # pathlib drops `..`
+        self._parent = directory or "."
+        self._journal_name = f".{self._name}.rotation"
+        self._draft_name = f".{self._name}.draft"
+
+    def __enter__(self) -> Self:
+        try:
+            self._directory = os.open(self._parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self.obstacle = self._found_obstacle()
+            self._lock()
+            if self.obstacle is None:
+                self._finish_begun()
+        except OSError as error:
+            self._close()
+            raise self._failed(error) from error
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # a journal that stays is empty, or says what the file says
+            if self.obstacle is None and not self._unfinished:
+                os.unlink(self._journal_name, dir_fd=self._directory)  # beneath a descriptor
+        self._close()
+
+    def reserve(self) -> None:
+        """Make sure that a successor can be kept. Raises SecretUnavailable where the disk is full
+        or fails."""
+        if self.obstacle is not None:
+            return
+        try:
+            os.posix_fallocate(self._journal, 0, _ROOM)
+            os.fsync(self._journal)
+            os.fsync(self._directory)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def replace(self, old: Secret | None, new: Secret) -> None:
+        """`new` takes the place of `old`, whole or not at all, also over a power cut; mode 0600. A
+        successor of `old` gets the file's time of modification too: that changes when somebody else
+        writes it (`reading.stamp`). Raises SecretUnavailable."""
+        if self.obstacle is not None:
+            raise SecretUnavailable(f"cannot write the secret file {self.path}: {self.obstacle}")
+        try:
+            if old is not None:
+                entry = (
+                    json.dumps({"replaces": _digest(old.reveal()), "secret": new.reveal()}) + "\n"
+                )
+                os.pwrite(self._journal, entry.encode(), 0)
+                self._unfinished = True
+                os.fsync(self._journal)
+            self._write(new.reveal(), keep_time=old is not None)
+            self._unfinished = False
+        except OSError as error:
+            raise self._failed(error) from error
+
+    # The lock
+
+    def _lock(self) -> None:
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                descriptor = self._opened_lock()
+            except FileNotFoundError:
+                if self.obstacle is None:
+                    raise
+                return  # nothing to lock, and nothing to read
+            if self._locked(descriptor, deadline) and (
+                self.obstacle is not None or self._is_current(descriptor)
+            ):
+                self._journal = descriptor
+                return
+            os.close(descriptor)
+            if time.monotonic() > deadline:
+                raise SecretUnavailable(
+                    f"the secret file {self.path} is in use by another process for more than "
+                    f"{self._patience:.0f} s; it is tried again later"
+                )
+
+    def _locked(self, descriptor: int, deadline: float) -> bool:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(_POLL)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            else:
+                return True
+
+    def _opened_lock(self) -> int:
+        """The journal; where it cannot be made, the secret file itself."""
+        if self.obstacle is None:
+            try:
+                descriptor = os.open(
+                    self._journal_name,
+                    os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+                    0o600,
+                    dir_fd=self._directory,
+                )
+            except OSError as error:
+                if error.errno not in _READ_ONLY:
+                    raise
+                self.obstacle = f"{error.strerror}; let the user that runs mailcollector write in {self._parent}"
+            else:
+                reason = _foreign(os.fstat(descriptor))
+                if reason is None:
+                    return descriptor
+                os.close(descriptor)
+                self.obstacle = f"{self._journal_name} beside it {reason}; remove that"
+        return os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _is_current(self, descriptor: int) -> bool:
+        """Whoever held the lock before may have removed the file that we have just locked."""
+        try:
+            found = os.stat(self._journal_name, dir_fd=self._directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(found, os.fstat(descriptor))
+
+    def _close(self) -> None:
+        for descriptor in (self._journal, self._directory):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._journal = self._directory = -1
+
+    # The file
+
+    def _found_obstacle(self) -> str | None:
+        directory = os.fstat(self._directory)
+        if directory.st_uid not in {os.geteuid(), 0}:
+            return f"the directory {self._parent} belongs to another user"
+        if directory.st_mode & stat.S_IWOTH and not directory.st_mode & stat.S_ISVTX:
+            return f"anybody may write in the directory {self._parent}"
+        try:
+            found = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        reason = _foreign(found)
+        return (
+            reason and f"it {reason}; name a file that belongs to the user that runs mailcollector"
+        )
+
+    def _finish_begun(self) -> None:
+        """What was journalled before a crash, and not yet put into the file."""
+        entry = _entry(os.pread(self._journal, _ROOM, 0))
+        if entry is not None:
+            replaced, secret = entry
+            current = self._content()
+            if current is not None and _digest(current) == replaced:
+                self._write(secret, keep_time=True)
+        os.ftruncate(self._journal, 0)
+
+    def _content(self) -> str | None:
+        try:
+            descriptor = os.open(
+                self._name,
+                os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+                dir_fd=self._directory,
+            )
+        except FileNotFoundError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            raw = file.read(LIMIT + 1)
+        return (
+            raw.removeprefix(b"\xef\xbb\xbf")
+            .removesuffix(b"\n")
+            .removesuffix(b"\r")
+            .decode("utf-8", "replace")
+        )
+
+    def _write(self, value: str, *, keep_time: bool) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(
+                self._draft_name, dir_fd=self._directory
+            )  # a draft of a crash; we hold the lock
+        descriptor = os.open(
+            self._draft_name,
+            os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
+            0o600,
+            dir_fd=self._directory,
+        )
+        try:
+            try:
+                _write_all(descriptor, value.encode() + b"\n")
+                if keep_time:
+                    self._keep_time(descriptor)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(
+                self._draft_name, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory
+            )
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(self._draft_name, dir_fd=self._directory)
+            raise
+        os.fsync(self._directory)
+
+    def _keep_time(self, draft: int) -> None:
+        with suppress(FileNotFoundError):
+            found = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
+            os.utime(draft, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    def _failed(self, error: OSError) -> SecretUnavailable:
+        return SecretUnavailable(
+            f"cannot write the secret file {self.path}: {error.strerror}; let the user that runs "
+            "mailcollector write there, and see that its disk has room"
+        )
+
+
+def write_secret(path: str, secret: Secret) -> None:
+    """Put it there, in place of whatever it held. Raises SecretUnavailable."""
+    with SecretFile(path) as file:
+        file.replace(None, secret)
+
+
+def _foreign(found: os.stat_result) -> str | None:
+    """Why a file is not ours alone."""
+    if stat.S_ISLNK(found.st_mode):
+        return "is a link"
+    if not stat.S_ISREG(found.st_mode):
+        return "is not a file"
+    if found.st_uid != os.geteuid():
+        return "belongs to another user"
+    if found.st_nlink != 1:
+        return "has other names (hard links)"
+    return None
+
+
+def _entry(journal: bytes) -> tuple[str, str] | None:
+    """The digest of what was replaced, and the successor; None for a journal that was not written
+    whole."""
+    line, end, _ = journal.partition(b"\n")
+    if not end:
+        return None
+    try:
+        entry = json.loads(line)
+        found = entry["replaces"], entry["secret"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return found if isinstance(found[0], str) and storable(found[1]) is not None else None
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):
+        written += os.write(descriptor, data[written:])
+
+
+def _digest(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()

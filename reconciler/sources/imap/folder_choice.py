@@ -1,0 +1,287 @@
+"""Which of the server's folders a manifest means.
+
+On the server a folder's name is octets: mostly modified UTF-7 (RFC 3501, 5.1.3) or UTF-8, with a
+delimiter of its own choice and perhaps below a prefix such as `INBOX.` (RFC 2342). In a manifest it
+is text with `/`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from reconciler.model.folder_patterns import Pattern, is_pattern
+from reconciler.sources.imap import utf7
+from reconciler.sources.imap.fetch_responses import Completed, unescaped
+from reconciler.sources.imap.imap_dialogue import Client
+from reconciler.sources.imap.imap_refusals import Failures
+from reconciler.sources.imap.response_reader import Untagged
+
+_UNSUITED = {"\\ALL", "\\ALLMAIL", "\\TRASH", "\\JUNK", "\\SPAM", "\\DRAFTS"}
+"""Never matched by a pattern: the attributes of RFC 6154 and those of XLIST."""
+_UNSELECTABLE = {"\\NOSELECT", "\\NONEXISTENT"}
+_LINE = re.compile(
+    rb'\(([^()]*)\)\s*(NIL|""|"\\\\?"|"[^"]"|[^\s"(])[ \t]+(.+)', re.IGNORECASE | re.DOTALL
+)
+"""Attributes, delimiter, name: the delimiter may come unquoted, or as a backslash that nothing
+escapes."""
+_QUOTED = re.compile(rb'"((?:[^"\\]++|\\.)*+)"(?:\s+\(.*)?', re.DOTALL)
+_EXTENDED = re.compile(rb'\s\("?(?:CHILDINFO|OLDNAME)[ "]', re.IGNORECASE)
+"""What may follow a name that stands without quotes (RFC 5258, section 6; RFC 9051, 6.3.9.7)."""
+_COUNTED = re.compile(rb"~?\{\d+[+-]?\}(?:\s*\(.*|\s*)?", re.DOTALL)
+_LONGEST = 1000
+"""Octets of a folder's name."""
+MOST = 2000
+"""Folders of one collector."""
+_PERSONAL = re.compile(
+    rb'\( *\( *"((?:[^"\\]++|\\.)*+)" +(NIL|"(?:\\.|[^"\\])")', re.IGNORECASE | re.DOTALL
+)
+
+
+class ServerFolder(Struct, frozen=True):
+    """A folder as LIST shows it; `raw` is its name on the wire."""
+
+    raw: bytes
+    delimiter: str
+    attributes: frozenset[str] = frozenset()
+
+    @property
+    def path(self) -> str:
+        """Its whole name as text, with `/` between the levels."""
+        text = decoded(self.raw)
+        if text.upper() == "INBOX":
+            return "INBOX"
+        return text.replace(self.delimiter, "/") if self.delimiter else text
+
+    @property
+    def selectable(self) -> bool:
+        return not self.attributes & _UNSELECTABLE
+
+    @property
+    def wanted(self) -> bool:
+        """Whether patterns may match it."""
+        return self.selectable and not self.attributes & _UNSUITED
+
+
+INBOX = ServerFolder(b"INBOX", "")
+"""Every account has it, whatever LIST says (RFC 3501, 5.1)."""
+
+
+class Chosen(Struct, frozen=True):
+    """The folders to collect from, by the names that manifests and the ledger use, and what was not
+    found."""
+
+    folders: dict[str, ServerFolder]
+    notes: tuple[str, ...]
+
+
+def decoded(raw: bytes) -> str:
+    """Modified UTF-7 or UTF-8 as text; what is neither shows its octets (hazard I22). Never NUL nor
+    half a surrogate pair, which no ledger takes."""
+    try:
+        text = utf7.decoded(raw) if raw.isascii() else raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("utf-8", "backslashreplace")
+    return text.replace("\0", "\\x00")
+
+
+def choose_folders(client: Client, declared: Sequence[str], failures: Failures) -> Chosen:
+    """Which folders of the account are meant. They are looked at as they are listed: there may be
+    very many."""
+    choice = Choice(declared, personal_prefix(client))
+    completed = _list(client, choice)
+    if not completed.ok:
+        if not choice.heard:
+            raise failures.refused("listing folders", completed.text)
+        choice.note(f"the server broke off its list of folders: {failures.shown(completed.text)}")
+    return choice.made()
+
+
+def _list(client: Client, choice: Choice) -> Completed:
+    """Every folder of the account, with what it is used for where the server tells (RFC 6154)."""
+    dialogue = client.dialogue
+    verb, arguments = "LIST", ['""', '"*"']
+    if "SPECIAL-USE" in dialogue.capabilities and "LIST-EXTENDED" in dialogue.capabilities:
+        arguments += ["RETURN", "(SPECIAL-USE)"]
+    elif "XLIST" in dialogue.capabilities and "SPECIAL-USE" not in dialogue.capabilities:
+        verb = "XLIST"
+    completed = dialogue.run(verb, *arguments, hear={verb: choice.hear})
+    if completed.status == "BAD" and (verb, len(arguments)) != (
+        "LIST",
+        2,
+    ):  # offered, and not understood
+        return dialogue.run("LIST", '""', '"*"', hear={"LIST": choice.hear})
+    return completed
+
+
+def parse_list(line: bytes, literal: bytes | None) -> ServerFolder | None:
+    """One LIST response after its name (RFC 3501, 7.2.2); None when it cannot be read. A name that
+    stands without quotes is the whole rest of the line."""
+    match = _LINE.fullmatch(line.strip(b" \t"))
+    if match is None:
+        return None
+    attributes, delimiter, name = match.groups()
+    raw = literal if literal is not None and _COUNTED.fullmatch(name) else _name(name)
+    found = frozenset(attributes.decode("ascii", "replace").upper().split())
+    return ServerFolder(raw, _separator(delimiter), found) if raw and len(raw) <= _LONGEST else None
+
+
+def _name(written: bytes) -> bytes | None:
+    if quoted := _QUOTED.fullmatch(written):
+        return unescaped(quoted[1])
+    if written.startswith(b'"') and written.endswith(b'"') and len(written) > 1:
+        return written[1:-1]  # with quotes in it that nothing escapes
+    if written.startswith(b'"') or written.upper() == b"NIL":
+        return None
+    extended = _EXTENDED.search(written)
+    return written[: extended.start()].rstrip(b" \t") if extended else written
+
+
+def _separator(delimiter: bytes) -> str:
+    """The delimiter as a letter, "" where there is none."""
+    if delimiter.upper() == b"NIL":
+        return ""
+    bare = delimiter[1:-1] if delimiter.startswith(b'"') else delimiter
+    return bare[-1:].decode("ascii", "replace")
+
+
+def personal_prefix(client: Client) -> str:
+    """What stands before every folder but INBOX, `/` for the delimiter: "INBOX/", mostly "" (RFC
+    2342)."""
+    if "NAMESPACE" not in client.dialogue.capabilities:
+        return ""
+    client.dialogue.run("NAMESPACE")
+    told = client.dialogue.untagged("NAMESPACE")
+    match = _PERSONAL.match(told[-1]) if told else None
+    return (
+        ServerFolder(unescaped(match[1]), _separator(match[2])).path if match and match[1] else ""
+    )
+
+
+def choose(declared: Sequence[str], listed: Iterable[ServerFolder], prefix: str) -> Chosen:
+    """Names first, then patterns: `*` stands for anything, `%` for anything but `/`. Each folder
+    once."""
+    choice = Choice(declared, prefix)
+    for folder in listed:
+        choice.take(folder)
+    return choice.made()
+
+
+class Choice:
+    """Of what is listed, keeps what is meant: at most the declared names and `MOST` folders for
+    each pattern."""
+
+    def __init__(self, declared: Sequence[str], prefix: str) -> None:
+        self._declared = declared
+        self._prefix = prefix
+        self._names = {short for name in declared for short in (name, name.removeprefix(prefix))}
+        self._known: dict[str, ServerFolder] = {}
+        self._patterns = {
+            text: (Pattern(text), _Matched()) for text in declared if is_pattern(text)
+        }
+        self._raw: dict[str, bytes] = {}
+        self._notes: list[str] = []
+        self._unreadable = 0
+        self._inbox = False
+        self.heard = False
+
+    def hear(self, response: Untagged) -> None:
+        """A LIST response."""
+        self.heard = True
+        literal = response.literals[0] if response.literals else None
+        folder = parse_list(response.text, literal if isinstance(literal, bytes) else None)
+        if folder is None:
+            self._unreadable += 1
+        else:
+            self.take(folder)
+
+    def note(self, text: str) -> None:
+        self._notes.append(text)
+
+    def take(self, folder: ServerFolder) -> None:
+        short = _short(folder, self._prefix)
+        before = self._raw.get(short, folder.raw)
+        if before.upper() == folder.raw.upper() == b"INBOX":
+            if before != folder.raw:  # one folder, however it is spelled (RFC 3501, 5.1)
+                return
+        elif before != folder.raw:  # two names that mean the same text
+            short = folder.raw.decode("utf-8", "backslashreplace")
+        self._inbox = self._inbox or short == "INBOX"
+        kept = short in self._names or short == "INBOX"
+        if kept:
+            self._known[short] = folder
+        if folder.wanted:
+            for pattern, matched in self._patterns.values():
+                kept |= pattern.matches(short) and matched.take(short, folder)
+        if kept:
+            self._raw[short] = folder.raw
+
+    def made(self) -> Chosen:
+        """When all were taken."""
+        if not self._inbox:
+            self.take(INBOX)
+        chosen: dict[str, ServerFolder] = {}
+        too_many = 0
+        for name in self._declared:
+            found, more = self._named(name) or self._matching(name)
+            too_many += more
+            if not found:
+                self.note(
+                    f'no folder matches "{name}"'
+                    if is_pattern(name)
+                    else f'there is no folder "{name}"'
+                )
+            for short, folder in found.items():
+                if not folder.selectable:
+                    self.note(f'the folder "{short}" cannot hold messages')
+                elif short in chosen or len(chosen) < MOST:
+                    chosen.setdefault(short, folder)
+                else:
+                    too_many += 1
+        if too_many:
+            self.note(
+                f"{too_many} folders more than the {MOST} that one collector may have are left out"
+            )
+        if self._unreadable and (self._patterns or self._notes):
+            self.note(f"{self._unreadable} folders are listed in a way that cannot be read")
+        return Chosen(chosen, tuple(self._notes))
+
+    def _named(self, name: str) -> tuple[dict[str, ServerFolder], int] | None:
+        if name.upper() == "INBOX":
+            return {"INBOX": self._known["INBOX"]}, 0
+        for short in (name, name.removeprefix(self._prefix)):
+            if short in self._known:
+                return {short: self._known[short]}, 0
+        return None
+
+    def _matching(self, name: str) -> tuple[dict[str, ServerFolder], int]:
+        if name not in self._patterns:
+            return {}, 0
+        matched = self._patterns[name][1]
+        return dict(sorted(matched.folders.items())), matched.more
+
+
+class _Matched:
+    """What a pattern matches: the first `MOST`, and how many more."""
+
+    def __init__(self) -> None:
+        self.folders: dict[str, ServerFolder] = {}
+        self.more = 0
+
+    def take(self, short: str, folder: ServerFolder) -> bool:
+        if short not in self.folders and len(self.folders) >= MOST:
+            self.more += 1
+            return False
+        self.folders.setdefault(short, folder)
+        return True
+
+
+def _short(folder: ServerFolder, prefix: str) -> str:
+    path = folder.path
+    return (
+        path[len(prefix) :]
+        if prefix and path.startswith(prefix) and len(path) > len(prefix)
+        else path
+    )

@@ -1,0 +1,396 @@
+"""imaplib's and IMAPClient's side of the conversation, on a `Connection` that bounds every octet
+and every wait.
+
+What the server says is read by `reading`, below imaplib, which understands less and keeps more. Of
+untagged responses only the last of those is kept that somebody asks for; lists are heard line by
+line (`Dialogue.run`).
+"""
+
+from __future__ import annotations
+
+import imaplib
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+from imapclient import IMAPClient
+
+from reconciler.model.errors import ProtocolViolation
+from reconciler.sources.imap.fetch_responses import (
+    Completed,
+    Fetched,
+    number,
+    parse_fetch,
+    salvaged,
+)
+from reconciler.sources.imap.response_reader import WHOLE, Asked, Reader, Untagged, code, decoded
+from reconciler.wire.connection import Connection
+
+__all__ = ["WHOLE", "Client", "Dialogue", "Goodbye"]
+
+_WHOLE = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) BODY\[\] \{(\d{1,9})\}\r\n")
+_MANY_LISTED = re.compile(
+    rb"(?:\* \d{1,10} FETCH \(UID \d{1,10} RFC822\.SIZE \d{1,20}\)\r\n){1,500}"
+)
+_ODD = 100
+"""Octets that a line of a listing is counted for besides its own when it is not read at once: each
+takes its time."""
+_LISTED = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) RFC822\.SIZE (\d{1,20})\)\r\n")
+"""What nearly every server answers with a small message in it, and to a listing, thousands of
+times: read at once."""
+_STATUSES = frozenset(("OK", "NO", "BAD", "PREAUTH"))
+_KEPT = frozenset(
+    ("CAPABILITY", "EXISTS", "UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "READ-ONLY", "NAMESPACE")
+)
+_HEARD = 100
+"""So many are looked at, for most say the same again."""
+_CAPABILITIES = 64 << 10
+"""Octets of the capabilities that are looked at: each word becomes a string of its own."""
+_VERSIONS = ("IMAP4REV1", "IMAP4REV2", "IMAP4")
+Hearer = Callable[[Untagged], None]
+
+for _name in ("NOTIFY", "ID"):
+    imaplib.Commands[_name] = (
+        "NONAUTH",
+        "AUTH",
+        "SELECTED",
+    )  # imaplib runs only what it knows; RFC 5465, RFC 2971
+
+
+class Goodbye(imaplib.IMAP4.abort):
+    """The server said BYE."""
+
+
+class Dialogue(imaplib.IMAP4):
+    """imaplib with its socket and its reader replaced. Besides what imaplib raises, every method
+    may raise a `SourceError`."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Reads the greeting and the capabilities of an open connection."""
+        self.connection = connection
+        self._listened = 0
+        self.unread = 0
+        """FETCH responses that could not be understood."""
+        self.read_only = False
+        """The folder was opened for writing, and the server does not let us (READ-ONLY)."""
+        self._reader = Reader(connection)
+        self._hearers: Mapping[str, Hearer] = {}
+        self._posted: set[bytes] = set()
+        super().__init__()
+
+    # What imaplib asks of a transport
+
+    def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:  # noqa: ARG002
+        self.host, self.port = self.connection.endpoint.host, self.connection.endpoint.port
+        self.connection.begin_command()
+
+    # typeshed has a wider type than anybody sends
+    def send(self, data: bytes) -> None:  # type: ignore[override]
+        self.connection.send(data)
+
+    def shutdown(self) -> None:
+        self.connection.close()
+
+    def _new_tag(self) -> bytes:
+        self.connection.begin_command()
+        return super()._new_tag()  # type: ignore[misc, no-any-return]  # typeshed leaves it out
+
+    def _log(self, line: bytes) -> None:
+        """imaplib remembers the last commands for its dump, passwords too: never here (hazard
+        S6)."""
+
+    def _connect(self) -> None:
+        """The greeting (RFC 3501, section 7.1), and what the server can do, which many tell in
+        it."""
+        self.tagpre = b"C"  # type: ignore[assignment]  # octets, whatever typeshed says
+        greeting = self._reader.read()
+        if not isinstance(greeting, Untagged) or greeting.name not in ("OK", "PREAUTH", "BYE"):
+            raise ProtocolViolation(
+                f"{self.connection.endpoint}: the server does not greet as IMAP servers do"
+            )
+        self._told(greeting)
+        self.state = "AUTH" if greeting.name == "PREAUTH" else "NONAUTH"
+        if not self.learn_capabilities() or "IMAP4REV1" not in self.capabilities:
+            self.refresh_capabilities()
+        if not any(version in self.capabilities for version in _VERSIONS):
+            raise self._violation("no capabilities by which it could be known for an IMAP server")
+
+    def _get_response(self) -> bytes | None:
+        """One response, for imaplib's own loops: None where the server waits for more."""
+        response = self._reader.read()
+        if isinstance(response, Asked):
+            self.continuation_response = response.text  # type: ignore[assignment]  # the same
+            return None
+        if isinstance(response, Untagged):
+            self._told(response)
+            return b"*"
+        if response.tag not in self.tagged_commands:
+            raise self._violation("an answer to no command of ours")
+        if self._answers_post(response):
+            return response.tag
+        self._note_code(response.text.encode("utf-8", "backslashreplace"))
+        # nobody but us looks into it
+        self.tagged_commands[response.tag] = response  # type: ignore[assignment]
+        return response.tag
+
+    def _command_complete(self, name: str, tag: bytes) -> tuple[str, list[bytes]]:  # noqa: ARG002
+        """For imaplib's own commands; BAD is an answer like NO."""
+        completed = self._complete(tag)
+        return completed.status, [completed.text.encode()]
+
+    # Beyond imaplib
+
+    def post(self, name: str, *arguments: bytes) -> None:
+        """A command whose answer changes nothing: it is read with those to the commands that
+        follow."""
+        self._posted.add(self._command(name, *arguments))
+
+    def refresh_capabilities(self) -> None:
+        """Ask for them; there are servers that tell them in several lines."""
+        self.untagged("CAPABILITY")
+        told: list[bytes] = []
+        self.run(
+            "CAPABILITY",
+            hear={"CAPABILITY": lambda response: told.append(response.text)},
+            listing=False,
+        )
+        told += self.untagged("CAPABILITY") if not told else []
+        self.untagged_responses["CAPABILITY"] = [b" ".join(told)] if told else []
+        self.learn_capabilities()
+
+    def learn_capabilities(self) -> bool:
+        """Take over what the server has told of them last; False when it has not."""
+        told = self.untagged("CAPABILITY")
+        named = told[-1][:_CAPABILITIES].decode("ascii", "replace") if told else ""
+        self.capabilities = tuple(named.upper().strip("() ").split())
+        return bool(told)
+
+    def converse(
+        self, name: str, arguments: Sequence[bytes], answer: Callable[[bytes], bytes | None]
+    ) -> Completed:
+        """A command that goes on whenever the server says `+`: with a line that answers what stands
+        behind it; None ends the session, for the server asks for more than there is."""
+        # imaplib takes a method, too
+        self.literal = _Answers(answer).give  # type: ignore[assignment]
+        return self.run(name, *arguments)
+
+    def run(
+        self,
+        name: str,
+        *arguments: str | bytes,
+        literal: bytes | None = None,
+        hear: Mapping[str, Hearer] | None = None,
+        listing: bool = True,
+    ) -> Completed:
+        """A command and its completion, BAD included; `literal` becomes its last argument. `hear`:
+        who gets the untagged responses of these names as they come, of which there may be very many
+        where it is a `listing`."""
+        if literal is not None:
+            self.literal = literal  # type: ignore[assignment]  # imaplib wants octets
+        self._hearers = hear or {}
+        tag: bytes = self._command(name, *arguments)
+        if hear and listing:
+            self.connection.expect_listing()
+        return self._complete(tag)
+
+    def _complete(self, tag: bytes) -> Completed:
+        while (completed := self.tagged_commands[tag]) is None:
+            self._get_response()
+        del self.tagged_commands[tag]
+        self._hearers = {}
+        # `_get_response` puts nothing else there
+        assert isinstance(completed, Completed)  # noqa: S101
+        return completed
+
+    def select_folder(self, name: bytes, *, writable: bool) -> Completed:
+        """SELECT or EXAMINE a folder by the octets of its name (hazard I22: they may be anything).
+        What servers read differently between quotes goes as a literal."""
+        self.untagged_responses = {}
+        # imaplib is not to raise for READ-ONLY: whoever wants to write looks at `read_only`
+        self.is_readonly = True
+        plain = (
+            name.isascii()
+            and name.decode("ascii").isprintable()
+            and b"\\" not in name
+            and b'"' not in name
+        )
+        verb = "SELECT" if writable else "EXAMINE"
+        completed = self.run(verb, b'"' + name + b'"') if plain else self.run(verb, literal=name)
+        self.state = "SELECTED" if completed.ok else "AUTH"
+        self.read_only = not writable or bool(self.untagged("READ-ONLY"))
+        return completed
+
+    def told_validity(self) -> int | None:
+        """The UIDVALIDITY that the server has told since this was asked last, or since the folder
+        was opened."""
+        told = self.untagged("UIDVALIDITY") if "UIDVALIDITY" in self.untagged_responses else None
+        return number(told[-1].strip(b'"'), 1 << 62) if told else None
+
+    def untagged(self, name: str) -> list[bytes]:
+        """Take what has been received under this name: the last of it, or nothing."""
+        return [item for item in self.untagged_responses.pop(name, []) if isinstance(item, bytes)]
+
+    def fetch_uids(self, uids: str, items: str) -> Iterator[Fetched | Completed]:
+        """UID FETCH: its responses as they come, literals up to `WHOLE` in them, then the
+        completion.
+
+        Raises ProtocolViolation for what cannot be a reply.
+        """
+        return self.answers({self.ask_uids(uids, items)}, bodies="[" in items)
+
+    def fetch_sizes(
+        self, uids: str, take: Callable[[list[tuple[bytes, bytes]]], object], *, octets: int
+    ) -> Iterator[Fetched | Completed]:
+        """UIDs and sizes: `take` gets the digits of many at once, where the server says it as
+        nearly all do; the others come as from `fetch_uids`, and count as several times as long. In
+        `octets` the reply has room."""
+        tag = self.ask_uids(uids, "(UID RFC822.SIZE)")
+        self.connection.begin_command()
+        self.connection.expect_listing(octets=octets)
+        while True:
+            while lines := self.connection.read_run(_MANY_LISTED):
+                take(_LISTED.findall(lines))
+            answer = self._answer((tag,), bodies=False)
+            if answer is not None:
+                yield answer
+            if isinstance(answer, Completed):
+                return
+            self.connection.count(_ODD)
+
+    def ask_uids(self, uids: str, items: str) -> bytes:
+        """Send UID FETCH; the tag by which `answers` tells its completion."""
+        tag: bytes = self._command("UID", "FETCH", uids, items)
+        return tag
+
+    def answers(
+        self, tags: Collection[bytes], *, bodies: bool = True
+    ) -> Iterator[Fetched | Completed]:
+        """What the server sends until the first of the commands with these tags is complete.
+        `bodies`: contents were asked for; those of other messages are to be counted by `unasked`.
+        """
+        self.connection.begin_command()
+        self.connection.expect_listing(slow=not bodies)
+        while True:
+            while bodies and (whole := self.connection.read_framed(_WHOLE, b")\r\n")):
+                (uid, _), body = whole
+                yield Fetched({b"UID": uid, b"BODY[]": body})
+            while listed := self.connection.read_match(_LISTED):
+                uid, size = listed
+                yield Fetched({b"UID": uid, b"RFC822.SIZE": size})
+            answer = self._answer(tags, bodies=bodies)
+            if answer is not None:
+                yield answer
+            if isinstance(answer, Completed):
+                return
+
+    def keep_large(self, octets: int) -> None:
+        """Literals beyond `WHOLE`, up to so many octets, are kept in a file from now on; 0: passed
+        over."""
+        self._reader.largest = octets
+
+    def unasked(self, response: Fetched) -> None:
+        """Nobody wants what is in it: it counts for the bound of the reply."""
+        self.connection.count(
+            sum(len(value) for value in response.attributes.values() if isinstance(value, bytes))
+        )
+
+    def _answer(self, tags: Collection[bytes], *, bodies: bool) -> Fetched | Completed | None:
+        self._reader.bodies = bodies
+        try:
+            response = self._reader.read()
+        finally:
+            self._reader.bodies = False
+        if isinstance(response, Untagged):
+            if response.name == "FETCH":
+                return self._fetched(response)
+            self._told(response)
+            return None
+        if isinstance(response, Completed) and self._answers_post(response):
+            return None
+        if isinstance(response, Asked) or response.tag not in tags:
+            raise self._violation("an answer to no command of ours")
+        del self.tagged_commands[response.tag]
+        return response
+
+    def _answers_post(self, response: Completed) -> bool:
+        if response.tag not in self._posted:
+            return False
+        self._posted.remove(response.tag)
+        self.tagged_commands.pop(response.tag, None)
+        return True
+
+    def _fetched(self, response: Untagged) -> Fetched | None:
+        """None for one that cannot be read, where no message is in it: of what was asked for, what
+        is missing is asked for again by itself."""
+        try:
+            return parse_fetch(response.text, response.literals)
+        except ValueError as error:
+            found = None if response.literals else salvaged(response.text)
+            if response.literals and b"BODY" in response.text.upper():
+                raise self._violation(f"a FETCH response that cannot be read: {error}") from None
+            self.unread += found is None
+            return found
+
+    def _told(self, response: Untagged) -> None:
+        """Untagged responses may come at any time, in any order and number (RFC 3501, section
+        7)."""
+        name = response.name
+        if hearer := self._hearers.get(name):
+            hearer(response)
+        elif name in _STATUSES:
+            self._note_code(response.text)
+        elif name == "BYE":
+            self._note_code(response.text)
+            raise Goodbye(decoded(response.text))
+        elif name in _KEPT:
+            self.untagged_responses[name] = [
+                response.text if response.number is None else b"%d" % response.number
+            ]
+
+    def _note_code(self, text: bytes) -> None:
+        found = code(text)
+        if found is None:
+            return
+        if found[0] in _KEPT:
+            self.untagged_responses[found[0]] = [found[1]]
+        elif found[0] == "ALERT" and self._listened < _HEARD:
+            self._listened += 1
+            self.connection.alert(
+                decoded(text.partition(b"]")[2]).strip()
+            )  # RFC 3501, section 7.1: for people
+
+    def _violation(self, what: str) -> ProtocolViolation:
+        return ProtocolViolation(f"{self.connection.endpoint}: the server sent {what}")
+
+
+class Client(IMAPClient):
+    """IMAPClient over a `Dialogue`. Its logging is silenced: it would format every line, and show
+    passwords."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        super().__init__(connection.endpoint.host, connection.endpoint.port, ssl=connection.secure)
+        self.dialogue.debug = 0
+
+    @property
+    def dialogue(self) -> Dialogue:
+        dialogue: Dialogue = self._imap
+        return dialogue
+
+    def _create_IMAP4(self) -> Dialogue:  # noqa: N802  # IMAPClient's name
+        return Dialogue(self._connection)
+
+    def _set_read_timeout(self) -> None:
+        """The connection sets time-outs."""
+
+
+class _Answers:
+    """imaplib takes a bound method for a source of literals."""
+
+    def __init__(self, answer: Callable[[bytes], bytes | None]) -> None:
+        self._answer = answer
+
+    def give(self, challenge: bytes) -> bytes:
+        answer = self._answer(challenge)
+        if answer is None:
+            raise ProtocolViolation("the server asks for more than the login consists of")
+        return answer

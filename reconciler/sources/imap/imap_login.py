@@ -1,0 +1,226 @@
+"""From an open connection to a logged-in one: greeting, STARTTLS (RFC 3501, 6.2.1), SASL or
+LOGIN."""
+
+from __future__ import annotations
+
+import imaplib
+import re
+from functools import partial
+
+from reconciler.model.errors import ConnectionFailed, NoGreeting, SourceUnsuitable, TlsRefused
+from reconciler.model.secret import Secret
+from reconciler.sources.imap.fetch_responses import Completed
+from reconciler.sources.imap.imap_dialogue import Client, Dialogue
+from reconciler.sources.imap.imap_refusals import Failures
+from reconciler.wire import sasl
+from reconciler.wire.account_memory import Habits
+from reconciler.wire.client_identification import Identity
+from reconciler.wire.connection import Connection
+from reconciler.wire.login_attempts import Refusal, Way, climb_down
+from reconciler.wire.sasl import Credentials, Exchange
+
+_UNKNOWN = re.compile(
+    "mechanism|not supported|unsupported|unrecogni[sz]ed|unknown command", re.IGNORECASE
+)
+"""NO, where BAD is meant."""
+
+
+def log_in(
+    connection: Connection,
+    failures: Failures,
+    credentials: Credentials,
+    habits: Habits,
+    identity: Identity,
+) -> Client:
+    """Connect, log in, say who we are. Credentials go out only over what the manifest asks for
+    (hazards T1, T2, T12). What the account's `habits` tell is gone by, and what is learnt is noted
+    there."""
+    credentials.check()
+    connection.open()
+    client = _greet(connection, failures)
+    with failures.translated("login"):
+        if connection.endpoint.tls == "starttls":
+            _start_tls(client)
+        if client.dialogue.state == "NONAUTH":
+            _authenticate(client, failures, credentials, habits)
+        _ask_capabilities_again(client)
+        if "ID" in client.dialogue.capabilities:
+            client.dialogue.post("ID", identity.arguments())
+    return client
+
+
+def _greet(connection: Connection, failures: Failures) -> Client:
+    try:
+        return Client(connection)
+    except imaplib.IMAP4.error as error:
+        raise failures.greeting(error) from None
+    except ConnectionFailed as error:
+        if connection.ended and not connection.received:
+            raise NoGreeting(f"{error} without a greeting") from None
+        raise
+
+
+def _start_tls(client: Client) -> None:
+    connection = client.dialogue.connection
+    if client.dialogue.state != "NONAUTH":
+        raise TlsRefused(
+            f"{connection.endpoint}: the server logged us in (PREAUTH) before TLS, as in an attack; "
+            "nothing was sent"
+        )
+    if "STARTTLS" not in client.dialogue.capabilities:
+        raise TlsRefused(
+            f"{connection.endpoint}: the server does not offer STARTTLS; the password was not sent. "
+            "Use tls: implicit, if it has an IMAPS port."
+        )
+    if not client.dialogue.run("STARTTLS").ok:
+        raise TlsRefused(
+            f"{connection.endpoint}: the server refuses STARTTLS; the password was not sent"
+        )
+    connection.start_tls()
+    client.dialogue.untagged_responses.clear()  # said before TLS, by whomever (hazards 4, T4)
+    client.dialogue.refresh_capabilities()
+
+
+def _authenticate(
+    client: Client, failures: Failures, credentials: Credentials, habits: Habits
+) -> None:
+    connection = client.dialogue.connection
+    if connection.endpoint.tls != "none" and not connection.secure:
+        raise TlsRefused(
+            f"{connection.endpoint}: the connection is not encrypted; the password was not sent"
+        )
+    login = Login(client, failures, credentials, habits)
+    ways = login.ways()
+    if not ways and credentials.token:
+        raise SourceUnsuitable(
+            f"{connection.endpoint}: the server takes neither OAUTHBEARER nor XOAUTH2; log in with "
+            "source.password instead"
+        )
+    if not ways:
+        raise TlsRefused(
+            f"{connection.endpoint}: the server does not let anybody log in this way (LOGINDISABLED); the "
+            "password was not sent. Set source.tls to starttls or implicit."
+        )
+    client.dialogue.untagged("CAPABILITY")
+    climb_down(ways, habits, credentials, (imaplib.IMAP4.abort,))
+    client.dialogue.state = "AUTH"
+
+
+class Login:
+    """The ways of logging in at one server."""
+
+    def __init__(
+        self, client: Client, failures: Failures, credentials: Credentials, habits: Habits
+    ) -> None:
+        self._dialogue = client.dialogue
+        self._failures = failures
+        self._credentials = credentials
+        self._habits = habits
+
+    def ways(self) -> list[Way]:
+        """Strongest first; the command LOGIN at last, where the server does not forbid it (RFC
+        3501, 6.2.3) and the password may be shown to it."""
+        offered, secure = self._dialogue.capabilities, self._dialogue.connection.secure
+        names = {word.removeprefix("AUTH=") for word in offered if word.startswith("AUTH=")}
+        found = [
+            Way(name, partial(self._by_mechanism, name))
+            for name in sasl.mechanisms(self._credentials, names, secure=secure)
+            if self._allowed(name)
+        ]
+        if not self._credentials.token and (secure or not sasl.hides(names)):
+            found += (
+                [Way("the command LOGIN", self._by_command)]
+                if self._allowed("LOGIN", command=True)
+                else []
+            )
+        return found
+
+    def _allowed(self, name: str, *, command: bool = False) -> bool:
+        """What a server says in the clear against sending passwords is obeyed; the command is what
+        LOGINDISABLED is about, TLS or not. It may come to say so while we try."""
+        disabled = "LOGINDISABLED" in self._dialogue.capabilities
+        shown = name in (sasl.Plain.name, sasl.Login.name)
+        return not disabled or (not command and (self._dialogue.connection.secure or not shown))
+
+    def _by_mechanism(self, name: str) -> Refusal | None:
+        self._learn()
+        if not self._allowed(name):
+            return self._forbidden()
+        try:
+            with_it = self._habits.initial_response and "SASL-IR" in self._dialogue.capabilities
+            exchange, answers, completed = self._exchange(name, initial=with_it)
+            if (
+                completed.status == "BAD"
+                and with_it
+                and not self._failures.known("login refused", completed.text)
+            ):
+                self._habits.initial_response = False
+                exchange, answers, completed = self._exchange(name, initial=False)
+        except SourceUnsuitable as error:
+            return Refusal(error, understood=False)
+        if answers.confused and not self._credentials.token:
+            return Refusal(
+                SourceUnsuitable(f"{self._dialogue.connection.endpoint}: {answers.confused}"),
+                understood=False,
+            )
+        if completed.ok:
+            exchange.settle()
+            return None
+        return self._refused(completed)
+
+    def _exchange(self, name: str, *, initial: bool) -> tuple[Exchange, sasl.Answers, Completed]:
+        """AUTHENTICATE, with its initial response (RFC 4959) where the server takes it: one round
+        trip less."""
+        exchange = sasl.begin(name, self._credentials)
+        first = exchange.initial() if initial else None
+        arguments = [name.encode(), *([first] if first is not None else [])]
+        answers = sasl.Answers(exchange)
+        return exchange, answers, self._dialogue.converse("AUTHENTICATE", arguments, answers.give)
+
+    def _by_command(self) -> Refusal | None:
+        self._learn()
+        if not self._allowed("LOGIN", command=True):
+            return self._forbidden()
+        completed = _login(self._dialogue, self._credentials.username, self._credentials.secret)
+        return None if completed.ok else self._refused(completed)
+
+    def _refused(self, completed: Completed) -> Refusal:
+        """BAD is the answer to a command that is not understood, not to a wrong password."""
+        unknown = completed.status == "BAD" or (
+            self._credentials.token and _UNKNOWN.search(completed.text) is not None
+        )
+        return Refusal(self._failures.login(completed), understood=not unknown)
+
+    def _learn(self) -> None:
+        """What the server has said of its capabilities since, unasked."""
+        if "CAPABILITY" in self._dialogue.untagged_responses:
+            self._dialogue.learn_capabilities()
+
+    def _forbidden(self) -> Refusal:
+        return Refusal(
+            SourceUnsuitable(
+                f"{self._dialogue.connection.endpoint}: the server came to forbid this way of "
+                "logging in (LOGINDISABLED)"
+            ),
+            understood=False,
+        )
+
+
+def _login(dialogue: Dialogue, username: str, password: Secret) -> Completed:
+    """LOGIN, with literals for what a quoted string must not hold (RFC 3501, section 9:
+    QUOTED-CHAR)."""
+    name, word = username.encode(), password.reveal().encode()
+    if name.isascii() and word.isascii():
+        return dialogue.run("LOGIN", _quoted(name), _quoted(word))
+    answers = iter([name + b" {%d}" % len(word), word])
+    return dialogue.converse("LOGIN", [b"{%d}" % len(name)], lambda _: next(answers, None))
+
+
+def _ask_capabilities_again(client: Client) -> None:
+    """They change with the login (hazard I29); many servers say so unasked."""
+    if not client.dialogue.learn_capabilities():
+        client.dialogue.refresh_capabilities()
+
+
+def _quoted(text: bytes) -> bytes:
+    return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'

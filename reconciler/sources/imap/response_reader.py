@@ -1,0 +1,183 @@
+"""One response of a server (RFC 3501, section 7), read as far as it can be understood in one way.
+
+imaplib wants what the grammar says to the letter. Servers add spaces, leave texts out, write
+keywords in small letters, send empty lines and end lines with a lone LF; none of that leaves open
+what is meant. Strict remains what protects: tags, where a literal ends, how long a line may be and
+how many literals a response may have.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from reconciler.model.errors import ProtocolViolation
+from reconciler.replies import reply_meaning
+from reconciler.sources.imap.fetch_responses import Completed, Literal, Mark
+from reconciler.sources.imap.large_literal import Large
+from reconciler.wire.connection import Connection
+
+WHOLE = 4 << 20
+"""Octets of the largest literal that is kept in memory; larger messages are fetched in parts
+(hazards 6 and I1)."""
+MOST_LITERALS = 64
+"""In one response. None that is asked for here has more than two."""
+_WORK = 100
+"""Octets that a response counts for besides its own: very short ones take their time, too."""
+_EMPTY = 100
+"""Empty lines in a row."""
+_SMALL = 64 << 10
+"""Octets of a literal in any other response than FETCH: names, mostly."""
+_LITERAL = re.compile(rb"~?\{(\d{1,20})[+-]?\}[ \t]?\Z")
+_ABSURD = re.compile(rb"\{\d{21,}[+-]?\}[ \t]?\Z")
+_UNTAGGED = re.compile(
+    rb"\*[ \t]*(?:(\d{1,20})[ \t]*)?"
+    rb"(?:([A-Za-z][A-Za-z0-9.-]*)(?:[ \t:,;!]+|(?=[\[(\"])|\Z))?(.*)",
+    re.DOTALL,
+)
+_TAGGED = re.compile(
+    rb"([^ \t]+)[ \t]+(OK|NO|BAD)(?![A-Za-z0-9_-])[ \t.:,;!]*(.*)", re.IGNORECASE | re.DOTALL
+)
+_LONG = re.compile(
+    rb"\* *(?:\d{1,20} +)?(?:FETCH|X?LIST|LSUB|E?SEARCH|SORT|CAPABILITY|FLAGS|OK +\[(?:CAPABILITY"
+    rb"|PERMANENTFLAGS))[ \r\n]|[^* ]+ +OK +\[CAPABILITY ",
+    re.IGNORECASE,
+)
+"""What may be longer than other lines."""
+_TEXTS = frozenset(
+    ("OK", "NO", "BAD", "BYE", "PREAUTH", "SEARCH", "FLAGS", "EXISTS", "RECENT", "EXPUNGE")
+)
+"""Responses in which nothing is a literal, whatever their text ends with."""
+
+
+class Untagged(Struct, frozen=True):
+    """`name` in capitals, "" where there is none; `number` where one stands before it; `text` is
+    what follows, literals as {size} in it."""
+
+    name: str
+    number: int | None
+    text: bytes
+    literals: tuple[Literal, ...] = ()
+
+
+class Asked(Struct, frozen=True):
+    """The server waits for more; `text` is what stands behind its `+`."""
+
+    text: bytes
+
+
+class Reader:
+    """Reads responses from a connection. `bodies`: messages were asked for, so that what is in
+    literals of FETCH is not counted against the bound of a reply."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.bodies = False
+        self.largest = 0
+        """Octets of the largest literal beyond `WHOLE` that is kept, in a file, instead of passed
+        over."""
+
+    def read(self) -> Untagged | Completed | Asked:
+        """The next one. Raises ProtocolViolation for what cannot be one."""
+        self._connection.count(_WORK)
+        for _ in range(_EMPTY):  # some servers send empty lines, behind literals mostly
+            if line := self._line().lstrip(b" \t"):
+                break
+        if line.startswith(b"*"):
+            return self._untagged(line)
+        if line.startswith(b"+"):
+            return Asked(line[1:].strip(b" "))
+        tagged = _TAGGED.fullmatch(line)
+        if tagged is None:
+            raise self._violation("a line that is no response")
+        return Completed(tagged[2].decode().upper(), decoded(tagged[3]), tagged[1])
+
+    def _line(self) -> bytes:
+        limits = self._connection.limits
+        line = self._connection.read_line(limits.line, longer=_LONG, most=limits.long_line)[:-2]
+        if line.endswith((b"}", b"} ", b"}\t")) and _ABSURD.search(line):
+            raise self._violation("a literal longer than any number that it can be read as")
+        return line
+
+    def _untagged(self, line: bytes) -> Untagged:
+        found = _UNTAGGED.fullmatch(line)
+        assert found is not None  # noqa: S101  # it fits whatever begins with an asterisk
+        number, name, text = found.groups()
+        kind = (name or b"").decode("ascii").upper()
+        literals: list[Literal] = []
+        if kind not in _TEXTS and _LITERAL.search(line):
+            text = b"".join(self._with_literals(text, literals, large=kind == "FETCH"))
+        return Untagged(
+            kind, None if number is None else int(number), text.strip(b" \t"), tuple(literals)
+        )
+
+    def _with_literals(self, line: bytes, literals: list[Literal], *, large: bool) -> list[bytes]:
+        """The pieces of a response whose first line ends with a literal's size."""
+        pieces = [line]
+        kept = 0
+        while match := _LITERAL.search(line):
+            size = int(match[1])
+            if len(literals) == MOST_LITERALS:
+                raise self._violation(f"a response with more than {MOST_LITERALS} literals")
+            literals.append(
+                self._large(size, keep=kept + size <= 2 * WHOLE) if large else self._small(size)
+            )
+            kept += min(size, WHOLE)
+            line = self._line()
+            if large and not line:
+                line = self._closing(literals[-1])
+            pieces.append(line)
+        return pieces
+
+    def _closing(self, literal: Literal) -> bytes:
+        """FETCH is a list, so an empty line behind a literal that is whole can only be one too
+        many: the list goes on, or ends. Where the literal does not end with a line's end, that is
+        it, and the size was a lie (hazard I3)."""
+        line = self._line()
+        whole = isinstance(literal, bytes) and literal.endswith(b"\r\n")
+        if not whole or not line.startswith((b")", b" ")):
+            raise self._violation("something else than the rest of a response behind a literal")
+        return line
+
+    def _large(self, size: int, *, keep: bool) -> Literal:
+        """Refuse what nobody could mean, before reading it; pass over what is too large to keep."""
+        if self.bodies and WHOLE < size <= self.largest:
+            return Large(self._connection.read_chunks(size))
+        if size > self._connection.limits.listing:
+            raise self._violation(f"a literal of {size} octets, more than any reply may have")
+        chunks, keep = self._connection.read_chunks(size), keep and size <= WHOLE
+        if not keep or not self.bodies:
+            self._connection.count(size)
+        if keep:
+            return b"".join(chunks)
+        for _ in chunks:
+            pass
+        return Mark.TOO_LARGE
+
+    def _small(self, size: int) -> bytes:
+        if size > _SMALL:
+            raise self._violation(f"a literal of {size} octets, more than a name may have")
+        return self._connection.read(size)
+
+    def _violation(self, what: str) -> ProtocolViolation:
+        return ProtocolViolation(f"{self._connection.endpoint}: the server sent {what}")
+
+
+def decoded(text: bytes | None) -> str:
+    """What people are to read of a response."""
+    return reply_meaning.decoded(text or b"")
+
+
+def code(text: bytes) -> tuple[str, bytes] | None:
+    """UIDNEXT and 7 of `[UIDNEXT 7] next`: a code stands first and ends at the first bracket,
+    whatever comes behind it (RFC 3501, section 7.1)."""
+    if not text.startswith(b"["):
+        return None
+    inside, closed, _ = text[1:].partition(b"]")
+    name, *data = inside.split(maxsplit=1) or [b""]
+    return (
+        (name.decode("ascii", "replace").upper(), b"".join(data).strip())
+        if closed and name
+        else None
+    )

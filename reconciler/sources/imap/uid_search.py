@@ -1,0 +1,169 @@
+"""Which messages there are: UID SEARCH (RFC 3501, 6.4.4) and UID FETCH, believed no further than
+they must be.
+
+None everywhere: the server will not say. There are servers that die of a SEARCH that touches a
+message they cannot read, and ones that refuse any; nothing may depend on one way alone.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import groupby
+
+from reconciler.sources.imap.fetch_responses import LARGEST_UID, Completed
+from reconciler.sources.imap.imap_dialogue import Dialogue
+from reconciler.sources.imap.response_reader import Untagged
+from reconciler.sources.imap.uid_sets import uid_sets
+from reconciler.sources.listing_columns import ascending, in_order
+
+_ARRIVING = 1000
+"""So many messages may come meanwhile."""
+_UID = re.compile(rb"[( ]UID (\d{1,10})(?![^ )])", re.IGNORECASE)
+_FLAGS = re.compile(rb"[( ]FLAGS \(([^()]*)\)", re.IGNORECASE)
+_EXTENDED = re.compile(
+    rb"(?:\(TAG [^()]*\) *)?UID(?: (?:MIN|MAX|COUNT|MODSEQ) \d+)*(?: ALL ([\d:,]+))?(?: .*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_RANGE = re.compile(rb"(\d{1,10})(?::(\d{1,10}))?")
+_NUMBER = re.compile(rb"(?<!\S)[1-9]\d{0,9}(?!\S)")
+
+
+def existing_uids(dialogue: Dialogue, uids: Iterable[int]) -> frozenset[int] | None:
+    """Which of these messages exist, found out without anything of them being read."""
+    found: set[int] = set()
+    for text, members in uid_sets(uids):
+        told = _fetched(dialogue, text, members)
+        if told is None:
+            told = _searched(dialogue, f"UID {text}", members)
+        if told is None:
+            return None
+        found |= told
+    return frozenset(found)
+
+
+def search_uids(dialogue: Dialogue, uids: Iterable[int]) -> frozenset[int] | None:
+    """Which of these messages exist; asked with SEARCH first, which says nothing of those that do
+    not."""
+    found: set[int] = set()
+    for text, members in uid_sets(uids):
+        told = _searched(dialogue, f"UID {text}", members)
+        if told is None:
+            told = _fetched(dialogue, text, members)
+        if told is None:
+            return None
+        found |= told
+    return frozenset(found)
+
+
+def all_uids(dialogue: Dialogue, way: str, most: int) -> Sequence[int] | None:
+    """Every UID of the folder, ascending, each once, by SEARCH or by FETCH; None: it was refused,
+    or there are more than `most`."""
+    found = array("I")
+
+    def take(uid: int) -> None:
+        if uid and len(found) <= 2 * most:
+            found.append(uid)
+
+    if way == "SEARCH":
+        told = _search(dialogue, "ALL", take)
+    else:
+        told = False
+        for response in dialogue.fetch_uids("1:*", "(UID)"):
+            if isinstance(response, Completed):
+                told = response.ok
+            else:
+                take(response.uid or 0)
+    if not ascending(found):
+        found = array("I", (uid for uid, _ in groupby(uid for uid, _ in in_order(found))))
+    return found if told and len(found) <= most else None
+
+
+def others_deleted(dialogue: Dialogue, uids: Collection[int]) -> bool | None:
+    """Whether other messages of the folder than these bear \\Deleted, whoever put it there."""
+    others: list[int] = []
+    told = _search(
+        dialogue, "DELETED", lambda uid: others.extend([] if others or uid in uids else [uid])
+    )
+    return bool(others) if told else None
+
+
+def others_flagged(dialogue: Dialogue, uids: Collection[int], count: int) -> bool | None:
+    """The same, by the flags of all messages, of which there are `count`; None where those of one
+    do not come."""
+    bearers = array("I", bytes(4 * (count + _ARRIVING + 1)))
+    """By message number: its UID."""
+    deleted: set[int] = set()
+
+    def hear(response: Untagged) -> None:
+        uid, flags = _UID.search(response.text), _FLAGS.search(response.text)
+        if (
+            uid
+            and flags
+            and response.number
+            and response.number < len(bearers)
+            and int(uid[1]) <= LARGEST_UID
+        ):
+            bearers[response.number] = int(uid[1])
+            bears = b"\\DELETED" in flags[1].upper().split() and int(uid[1]) not in uids
+            if not bears:
+                deleted.discard(int(uid[1]))
+            elif len(deleted) < _ARRIVING:
+                deleted.add(int(uid[1]))
+
+    told = dialogue.run("UID", "FETCH", "1:*", "(UID FLAGS)", hear={"FETCH": hear})
+    last = max((number for number, uid in enumerate(bearers) if uid), default=0)
+    if not told.ok or last < count or not ascending(bearers[: last + 1]):
+        return None
+    return bool(deleted)
+
+
+def _fetched(dialogue: Dialogue, uids: str, members: Collection[int]) -> set[int] | None:
+    found: set[int] = set()
+    for response in dialogue.fetch_uids(uids, "(UID)"):
+        if isinstance(response, Completed):
+            if not response.ok:
+                return None
+        elif (uid := response.uid) is not None and uid in members:
+            found.add(uid)
+    return found
+
+
+def _searched(dialogue: Dialogue, criteria: str, members: Collection[int]) -> set[int] | None:
+    found: set[int] = set()
+    return found if _search(dialogue, criteria, found.add, among=members) else None
+
+
+def _search(
+    dialogue: Dialogue,
+    criteria: str,
+    take: Callable[[int], object],
+    among: Collection[int] = range(LARGEST_UID + 1),
+) -> bool:
+    """What cannot be a UID, or is not `among` those asked for, is dropped (hazard I14). False: it
+    was refused, or there was no answer to it, which is not the same as one that names none."""
+    heard = False
+
+    def hear(response: Untagged) -> None:
+        nonlocal heard
+        heard = True
+        for word in _NUMBER.finditer(response.text):
+            if (uid := int(word[0])) in among:
+                take(uid)
+
+    def hear_extended(response: Untagged) -> None:
+        """As servers of RFC 9051 answer, and some others that were not asked to (RFC 4731, section
+        3.1)."""
+        nonlocal heard
+        found = _EXTENDED.fullmatch(response.text)
+        heard = heard or found is not None
+        for first, last in _RANGE.findall(found[1] or b"") if found else ():
+            ends = sorted((int(first), int(last or first)))
+            for uid in filter(among.__contains__, range(ends[0], min(ends[1], LARGEST_UID) + 1)):
+                take(uid)
+
+    return (
+        dialogue.run("UID", "SEARCH", criteria, hear={"SEARCH": hear, "ESEARCH": hear_extended}).ok
+        and heard
+    )

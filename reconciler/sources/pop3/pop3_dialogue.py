@@ -1,0 +1,207 @@
+"""Commands and replies, and what a refusal means."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from msgspec import Struct
+
+from reconciler.model.errors import ConnectionFailed, NoGreeting, ProtocolViolation, SourceError
+from reconciler.model.secret import Secret, excerpt
+from reconciler.replies.refusals import refusal
+from reconciler.replies.reply_meaning import decoded
+from reconciler.sources.pop3.multiline_body import Body
+from reconciler.wire.connection import Connection
+
+_SHOWN = 300
+_CODE = re.compile(rb"\[([A-Za-z/-]+)(?:[ =](\d{1,6}))?\]")
+_STATUS = re.compile(
+    rb"(\+OK|[-+]ERR(?:OR)?)(?![A-Za-z0-9])[ \t:,;.!]*(.*)", re.IGNORECASE | re.DOTALL
+)
+"""hMailServer had +ERR for a while (its pull request 594)."""
+_EMPTY = 10
+"""Empty lines in a row."""
+_GARBAGE = "the server does not answer as POP3 does"
+
+
+class Reply(Struct, frozen=True):
+    """A status line (RFC 1939, section 3); `rest` is what follows +OK or -ERR."""
+
+    ok: bool
+    rest: bytes
+
+    @property
+    def code(self) -> str:
+        """The response code (RFC 2449, section 8; RFC 3206) in capitals, or ""."""
+        found = _CODE.match(self.rest)
+        return found[1].decode().upper() if found else ""
+
+    @property
+    def text(self) -> str:
+        return decoded(self.rest)
+
+
+class Dialogue:
+    """One side of a POP3 conversation. Replies come in the order of the commands, which allows for
+    pipelining."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        secrets: Sequence[Secret],
+        disordered: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`disordered` hears that replies to pipelined commands are mixed up."""
+        self.connection = connection
+        self.disordered = disordered
+        self.secrets = secrets
+        """What no text of the server may quote (hazard S1)."""
+        self.in_order = False
+        """It was seen that replies to pipelined commands come one after the other."""
+        self.owed = 0
+        """Commands whose replies were not read to their end yet."""
+        self._refusal: Reply | None = None
+        """The reply before, where it was a refusal."""
+
+    def greeting(self) -> Reply:
+        """The first line. Raises `NoGreeting` where the server closes instead (hazard P16)."""
+        try:
+            self.connection.open()
+            self.owed += 1
+            reply = self.reply()
+        except ConnectionFailed as error:
+            if self.connection.ended and not self.connection.received:
+                raise NoGreeting(
+                    f"{self.connection.endpoint}: the server closed the connection before its "
+                    "greeting"
+                ) from error
+            raise
+        self.owed -= 1
+        return reply
+
+    def send(self, *commands: bytes) -> None:
+        self.connection.begin_command()
+        try:
+            self.connection.send(b"".join([command + b"\r\n" for command in commands]))
+        except ConnectionFailed as error:
+            raise self._with_words(error) from None
+        self.owed += len(commands)
+
+    def command(self, command: bytes) -> Reply:
+        """A command with a reply of one line."""
+        self.send(command)
+        return self.answer()
+
+    def answer(self) -> Reply:
+        """A reply of one line."""
+        reply = self.reply()
+        self.owed -= 1
+        return reply
+
+    def reply(self) -> Reply:
+        """A status line that a body may follow; the caller counts the reply off `owed` when it has
+        read that too."""
+        reply = self.challenge()
+        if isinstance(reply, bytes):
+            raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
+        return reply
+
+    def challenge(self) -> Reply | bytes:
+        """A status line, or what stands behind "+ ": the server waits for more (RFC 5034)."""
+        self.connection.begin_command()
+        line = self._line()
+        if line.startswith(b"+OK "):
+            self._refusal = None
+            return Reply(True, line[4:].strip())
+        for _ in range(_EMPTY):  # some servers send empty lines, or spaces first
+            if line := line.lstrip():
+                break
+            line = self._line()
+        if status := _STATUS.match(line):
+            reply = Reply(status[1].upper() == b"+OK", status[2].strip())
+            self._refusal = None if reply.ok else reply
+            if not reply.ok and reply.code.startswith(
+                "SYS/"
+            ):  # RFC 3206: of the system, for people
+                self.connection.alert(self.quote(reply))
+            return reply
+        if line.startswith(b"+") and line[1:2] in b" \r":
+            return line[1:].strip()
+        raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
+
+    def _line(self) -> bytes:
+        try:
+            return self.connection.read_line()
+        except ConnectionFailed as error:
+            if not self.connection.ended:
+                raise
+            raise self._with_words(error) from None
+
+    def _with_words(self, error: ConnectionFailed) -> ConnectionFailed:
+        """A server may say what is wrong with the maildrop, and close (Dovecot, behind its +OK to
+        the login)."""
+        if self._refusal is None:
+            return error
+        said = ConnectionFailed(f"{error}, after it said: {self.quote(self._refusal)}")
+        said.abrupt = error.abrupt
+        return said
+
+    def lines(self, take: Callable[[bytes], object], bound: int | None = None) -> tuple[Reply, str]:
+        """A reply, whose lines with their ends are given to `take` as they come, many at a time;
+        and the SHA-256 in hex of them, "" for -ERR. Held to `bound` octets, default
+        `limits.maildrop`."""
+        reply = self.reply()
+        digest = hashlib.sha256()
+        rest = b""
+        for piece in self._bounded(bound or self.connection.limits.maildrop) if reply.ok else ():
+            digest.update(piece)
+            whole, end, last = piece.rpartition(b"\n")
+            block, rest = (rest + whole + end, last) if end else (b"", rest + piece)
+            if len(rest) > self.connection.limits.long_line:
+                raise ProtocolViolation(
+                    f"{self.connection.endpoint}: a line is longer than "
+                    f"{self.connection.limits.long_line} octets"
+                )
+            if block:
+                take(block)
+        self.owed -= 1
+        return reply, digest.hexdigest() if reply.ok else ""
+
+    def digest(self) -> str:
+        """What `lines` gives, of lines that nobody wants."""
+        return self.lines(len)[1]
+
+    def _bounded(self, bound: int) -> Iterator[bytes]:
+        self.connection.expect_listing(octets=bound)
+        body = Body(self.connection, others=self.owed > 1)
+        for piece in body:
+            yield piece
+            if body.octets > bound:
+                raise ProtocolViolation(
+                    f"{self.connection.endpoint}: a reply is longer than {bound} octets"
+                )
+            self.connection.count(len(piece))
+
+    def quote(self, reply: Reply) -> str:
+        """What the server said, fit to be shown: secrets redacted, one line, not too long."""
+        text = excerpt(reply.text, self.secrets, _SHOWN)
+        return "".join(char if char.isprintable() else "?" for char in text) or "no reason given"
+
+    def refusal(
+        self, reply: Reply, what: str, *, login_delay: float | None = None
+    ) -> SourceError | None:
+        """The error that a refusal stands for; None where nobody knows what it means."""
+        text = f"{self.connection.endpoint}: {what}: {self.quote(reply)}"
+        error = refusal(
+            text,
+            reply.text,
+            reply.code,
+            host=self.connection.endpoint.host,
+            protocol="pop3",
+            provider=self.connection.endpoint.provider,
+        )
+        if error is not None and reply.code == "LOGIN-DELAY" and error.retry_after is None:
+            error.retry_after = login_delay
+        return error

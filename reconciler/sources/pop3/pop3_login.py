@@ -1,0 +1,156 @@
+"""From the greeting to the TRANSACTION state."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from reconciler.model.errors import (
+    ProtocolViolation,
+    SourceUnavailable,
+    SourceUnsuitable,
+    TlsRefused,
+)
+from reconciler.replies.refusals import refused_login
+from reconciler.sources.pop3.pop3_capabilities import Capabilities, ask
+from reconciler.sources.pop3.pop3_dialogue import Dialogue, Reply
+from reconciler.wire import sasl
+from reconciler.wire.account_memory import Habits
+from reconciler.wire.login_attempts import Refusal, Way, climb_down
+from reconciler.wire.sasl import Credentials
+
+_UNKNOWN = re.compile(
+    rb"mechanism|not supported|unsupported|unrecogni[sz]ed|(?:unknown|invalid|bad) command|syntax",
+    re.IGNORECASE,
+)
+"""A command that is not understood; POP3 has no BAD for it."""
+_LONGEST_COMMAND = 255  # octets with CRLF (RFC 2449, section 4)
+
+
+def log_in(dialogue: Dialogue, credentials: Credentials, habits: Habits) -> Capabilities:
+    """Greet, secure, authenticate; what the server offered before the login.
+
+    Raises `TlsRefused` before credentials are sent, `AuthenticationFailed`, `Throttled`,
+    `SourceUnsuitable`.
+    """
+    credentials.check()
+    greeting = dialogue.greeting()
+    if not greeting.ok:
+        refused = dialogue.refusal(greeting, "refused") or SourceUnavailable(
+            f"{dialogue.connection.endpoint}: refused: {dialogue.quote(greeting)}"
+        )
+        refused.of_address = True
+        raise refused
+    capabilities = ask(dialogue)
+    if dialogue.connection.endpoint.tls == "starttls":
+        _start_tls(dialogue, capabilities)
+        capabilities = ask(
+            dialogue
+        )  # what was offered in the clear counts no longer (RFC 2595, section 4)
+    if "UTF8" in capabilities:
+        dialogue.command(
+            b"UTF8"
+        )  # else some servers wrap 8-bit mail anew each time (RFC 6856; hazard P12)
+    _authenticate(dialogue, capabilities, credentials, habits)
+    return capabilities
+
+
+def _start_tls(dialogue: Dialogue, capabilities: Capabilities) -> None:
+    endpoint = dialogue.connection.endpoint
+    if "STLS" not in capabilities:
+        raise TlsRefused(
+            f"{endpoint}: the server does not offer STLS; nothing was sent. Is `tls: implicit` meant?"
+        )
+    reply = dialogue.command(b"STLS")
+    if not reply.ok:
+        raise TlsRefused(f"{endpoint}: STLS refused: {dialogue.quote(reply)}")
+    dialogue.connection.start_tls()
+
+
+def _authenticate(
+    dialogue: Dialogue, capabilities: Capabilities, credentials: Credentials, habits: Habits
+) -> None:
+    """SASL where it is offered, USER and PASS at last; in the clear nothing that the server does
+    not offer (hazard T12). With TLS some do not even mention USER (RFC 2449, section 6.3: it should
+    be)."""
+    secure = dialogue.connection.secure
+    ways = [
+        Way(name, partial(_by_mechanism, dialogue, capabilities, credentials, name))
+        for name in sasl.mechanisms(credentials, capabilities.sasl, secure=secure)
+    ]
+    offered = "USER" in capabilities or not capabilities.known
+    if not credentials.token and (secure or (offered and not sasl.hides(capabilities.sasl))):
+        ways.append(Way("USER and PASS", partial(_by_command, dialogue, capabilities, credentials)))
+    if not ways:
+        raise _unsuitable(dialogue, credentials)
+    climb_down(ways, habits, credentials)
+
+
+def _unsuitable(dialogue: Dialogue, credentials: Credentials) -> SourceUnsuitable:
+    if credentials.token:
+        return SourceUnsuitable(
+            f"{dialogue.connection.endpoint}: the server takes neither OAUTHBEARER nor XOAUTH2; "
+            "log in with source.password instead"
+        )
+    mend = "" if dialogue.connection.secure else " Perhaps it does with TLS: see source.tls."
+    return SourceUnsuitable(
+        f"{dialogue.connection.endpoint}: the server offers neither USER nor SASL PLAIN.{mend}"
+    )
+
+
+def _by_mechanism(
+    dialogue: Dialogue, capabilities: Capabilities, credentials: Credentials, name: str
+) -> Refusal | None:
+    """AUTH with its initial response at once, where that fits into a command (RFC 5034, section 4):
+    Microsoft's servers accept no longer ones. None: logged in."""
+    try:
+        exchange = sasl.begin(name, credentials)
+    except SourceUnsuitable as error:
+        return Refusal(error, understood=False)
+    command = b"AUTH " + name.encode()
+    initial = exchange.initial()
+    if initial is not None and len(command) + len(initial) + 3 <= _LONGEST_COMMAND:
+        command, initial = command + b" " + initial, None
+    dialogue.send(command)
+    answers = sasl.Answers(exchange)
+    while isinstance(said := dialogue.challenge(), bytes):
+        answer, initial = answers.give(said) if initial is None else initial, None
+        if answer is None:
+            raise answers.confused or ProtocolViolation(
+                f"{dialogue.connection.endpoint}: the login does not end"
+            )
+        dialogue.connection.send(answer + b"\r\n")
+    dialogue.owed -= 1
+    if answers.confused and not credentials.token:
+        return Refusal(
+            SourceUnsuitable(f"{dialogue.connection.endpoint}: {answers.confused}"),
+            understood=False,
+        )
+    if not said.ok:
+        return _refused(dialogue, said, capabilities)
+    exchange.settle()
+    return None
+
+
+def _by_command(
+    dialogue: Dialogue, capabilities: Capabilities, credentials: Credentials
+) -> Refusal | None:
+    reply = dialogue.command(b"USER " + credentials.username.encode())
+    if reply.ok:
+        reply = dialogue.command(b"PASS " + credentials.secret.reveal().encode())
+    return None if reply.ok else _refused(dialogue, reply, capabilities)
+
+
+def _refused(dialogue: Dialogue, reply: Reply, capabilities: Capabilities) -> Refusal:
+    error = dialogue.refusal(reply, "login refused", login_delay=capabilities.login_delay)
+    if error is None:
+        text = f"{dialogue.connection.endpoint}: login refused: {dialogue.quote(reply)}"
+        # without [AUTH] it may be anything (RFC 3206, section 4)
+        error = refused_login(
+            text,
+            reply.text,
+            host=dialogue.connection.endpoint.host,
+            protocol="pop3",
+            provider=dialogue.connection.endpoint.provider,
+        )
+    return Refusal(error, understood=_UNKNOWN.search(reply.rest) is None)

@@ -1,0 +1,439 @@
+"""A POP3 account as the session sees it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from reconciler.model.errors import ConnectionFailed, FolderFailed, ProtocolViolation, SourceError
+from reconciler.model.messages import (
+    Account,
+    Deletion,
+    Fetched,
+    Folder,
+    Listed,
+    Listing,
+    Pace,
+    Vanished,
+)
+from reconciler.model.secret import Secret
+from reconciler.model.spec import SourceSpec
+from reconciler.sources.listing_columns import Peekable
+from reconciler.sources.pop3.maildrop import Maildrop, Sizes, Uidls, brought_together, look_up
+from reconciler.sources.pop3.pop3_capabilities import Capabilities, told
+from reconciler.sources.pop3.pop3_dialogue import Dialogue, Reply
+from reconciler.sources.pop3.pop3_header_fetch import tops
+from reconciler.sources.pop3.pop3_login import log_in
+from reconciler.sources.pop3.retrieval import WINDOW_COUNT, Numbered, Retrieval
+from reconciler.wire.account_memory import Accounts
+from reconciler.wire.connection import Connection
+from reconciler.wire.connection_limits import Limits
+from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.listing_budget import LISTINGS, Share
+from reconciler.wire.login_attempts import LoginBroken
+from reconciler.wire.sasl import Credentials
+
+_DELETES_AT_ONCE = 200
+_UIDLS_AT_ONCE = 64
+_RELISTINGS = 6
+"""So many connections more may listing take."""
+_MUTE = 1000
+"""Of so many messages of an account it is remembered that they have no UIDL."""
+
+
+def open_pop3(
+    spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts | None = None
+) -> Pop3Source:
+    """The source that a manifest declares, its paths absolute. Connects when it is asked for its
+    listings. `accounts`: what earlier sessions have learnt."""
+    return Pop3Source(
+        Endpoint.of(spec),
+        Credentials(spec.username, secret, token=spec.oauth2 is not None),
+        limits,
+        accounts,
+    )
+
+
+class Pop3Source:
+    """One session with one account; `model.interfaces.Source`.
+
+    Keys are UIDLs (see `maildrop.key_of`); "UIDL #2" is the second message that bears the same one.
+    Deletes are pending until `finish`, and lost when the session breaks before (RFC 1939, section
+    6).
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        limits: Limits,
+        accounts: Accounts | None = None,
+    ) -> None:
+        self.entered: Callable[[], None] = lambda: None
+        """To be called whenever the server has let us in."""
+        self.another_login: Callable[[], None] = lambda: None
+        """To be called before the source logs in once more by itself."""
+        self._credentials = credentials
+        self._habits = (accounts or Accounts()).of(f"pop3 {credentials.username} {endpoint}")
+        self._endpoint = endpoint
+        self._limits = limits
+        self._deadline = time.monotonic() + limits.session
+        self._heard: list[str] = []
+        self._lock = threading.Lock()
+        self._aborted = False
+        self._connection = Connection(endpoint, limits, self._deadline)
+        self._share = Share(LISTINGS, str(endpoint), self._deadline)
+        self._dialogue = Dialogue(self._connection, credentials.forms(), self._ask_one_by_one)
+        self._retrieval: Retrieval | None = None
+        self._capabilities = Capabilities()
+        self._maildrop = Maildrop((), {}, keys_stable=True)
+        self._retrieved: dict[str, str] = {}
+        self._pending: set[str] = set()
+        self._standing = ""
+        self._step = b""
+        """What is asked for."""
+        self._failed_at = b""
+        """The step of the listing at which the connection was lost."""
+        self._relistings = 0
+        self._folder = Folder(
+            Account("pop3", endpoint.host, endpoint.port, credentials.username), "", 0
+        )
+
+    # POP3 has one way to open
+    def listings(self, *, writable: bool) -> Iterator[Listing]:  # noqa: ARG002
+        self._log_in()
+        self._maildrop = self._listed()
+        drop = self._maildrop
+        yield Listing(self._folder, drop.messages, keys_stable=drop.keys_stable, notes=drop.notes)
+
+    @property
+    def standing(self) -> str:
+        return self._standing
+
+    # POP3 has one way to open
+    def unchanged(self, standing: str, *, writable: bool) -> bool:  # noqa: ARG002
+        """UIDL alone: the same answer to the octet stands for the same messages."""
+        self._log_in()
+        self._dialogue.send(b"UIDL")
+        return self._dialogue.digest() == standing
+
+    def fetch(
+        self,
+        folder: Folder,  # noqa: ARG002  # there is one
+        messages: Sequence[Listed],
+        pace: Pace = Pace.AHEAD,
+    ) -> Iterator[Fetched]:
+        self._retrieval = None
+        look_up(self._maildrop, (listed.key for listed in messages))
+        present: list[Numbered] = []
+        for listed in messages:
+            number = self._maildrop.numbers.get(listed.key)
+            if number is None:
+                yield Vanished(listed)
+            else:
+                present.append((number, listed))
+        count = WINDOW_COUNT if self._pipelined and pace is Pace.AHEAD else 1
+        self._retrieval = Retrieval(self._dialogue, present, count, self._note)
+        with self._learning():
+            yield from self._retrieval
+
+    @property
+    def suspects(self) -> Sequence[Listed]:
+        return self._retrieval.suspects if self._retrieval is not None else ()
+
+    def reconnect(self) -> None:
+        """What was to be deleted over the last connection is not any more (RFC 1939, section 6)."""
+        before = self._maildrop
+        if before.keys_stable:
+            self._maildrop = before = Maildrop((), {}, keys_stable=True)
+        self._reopen()
+        self._maildrop = self._listed()
+        if not before.keys_stable and before.messages != self._maildrop.messages:
+            raise FolderFailed(
+                f"{self._endpoint}: the server has no UIDL, and its messages are not those that were "
+                "listed before the connection was lost: the others are collected by the next session"
+            )
+
+    @property
+    def alerts(self) -> Sequence[str]:
+        return list(dict.fromkeys([*self._heard, *self._connection.alerts]))
+
+    def _reopen(self) -> None:
+        self._connect_anew()
+        self._log_in()
+
+    def _connect_anew(self) -> None:
+        with self._lock:
+            self._connection.close()
+            if self._aborted:
+                raise ConnectionFailed(f"{self._endpoint}: the session was aborted")
+            self._heard += self._connection.alerts
+            self._connection = Connection(self._endpoint, self._limits, self._deadline)
+        self._dialogue = Dialogue(self._connection, self._credentials.forms(), self._ask_one_by_one)
+        self._retrieved, self._pending = {}, set()
+        self._share.release()
+
+    def headers(
+        self,
+        folder: Folder,  # noqa: ARG002  # there is one
+        messages: Sequence[Listed],
+    ) -> Iterator[tuple[Listed, bytes | None]]:
+        look_up(self._maildrop, (listed.key for listed in messages))
+        present = [
+            (self._maildrop.numbers[listed.key], listed)
+            for listed in messages
+            if listed.key in self._maildrop.numbers
+        ]
+        if self._capabilities.known and "TOP" not in self._capabilities:
+            present = []
+        with self._learning():
+            yield from tops(self._dialogue, present, pipelined=self._pipelined)
+
+    # there is one
+    def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:  # noqa: ARG002
+        look_up(self._maildrop, (listed.key for listed in messages))
+        refused = [(listed.key, reason) for listed in messages if (reason := self._unfit(listed))]
+        unfit = {key for key, _ in refused}
+        wanted = [listed.key for listed in messages if listed.key not in unfit]
+        at_once = _DELETES_AT_ONCE if self._pipelined else 1
+        accepted: set[str] = set()
+        for start in range(0, len(wanted), at_once):
+            keys = wanted[start : start + at_once]
+            self._dialogue.send(*[b"DELE %d" % self._maildrop.numbers[key] for key in keys])
+            for key in keys:
+                reply = self._dialogue.answer()
+                if reply.ok:
+                    accepted.add(key)
+                else:
+                    refused.append((key, f"DELE refused: {self._dialogue.quote(reply)}"))
+        if len(refused) > len(unfit):
+            self._dialogue.command(
+                b"NOOP"
+            )  # one that closes behind its refusal takes back what was to be deleted
+        self._pending |= accepted
+        return Deletion(pending=frozenset(accepted), refused=tuple(refused))
+
+    def finish(self) -> Deletion:
+        """QUIT. Never raises: when it fails the deletes are refused, for nobody knows whether they
+        took place."""
+        pending, self._pending = frozenset(self._pending), set()
+        try:
+            reason = self._quit() if self._connection.received else ""
+        except SourceError as error:
+            reason = str(error)
+        self._connection.close()
+        self._share.release()
+        return (
+            Deletion(refused=tuple((key, reason) for key in sorted(pending)))
+            if reason
+            else Deletion(confirmed=pending)
+        )
+
+    def abort(self) -> None:
+        with self._lock:
+            self._aborted = True
+            connection = self._connection
+        self._share.give_up()
+        self._share.release()
+        connection.abort()
+
+    @property
+    def _pipelined(self) -> bool:
+        return "PIPELINING" in self._capabilities and not self._habits.one_by_one
+
+    @contextmanager
+    def _learning(self) -> Iterator[None]:
+        """A server that breaks the protocol, falls silent or closes while several commands are
+        under way is asked one by one from then on; one that closed, until it closes then, too: that
+        was not because of them."""
+        pipelined = self._pipelined
+        try:
+            yield
+        except ProtocolViolation:
+            if pipelined:
+                self._ask_one_by_one()
+            raise
+        except ConnectionFailed:
+            if pipelined and self._dialogue.owed > 1 and not self._aborted:
+                self._habits.wary = self._connection.ended
+                self._ask_one_by_one()
+            elif self._habits.wary and self._connection.ended:
+                self._habits.wary = self._habits.one_by_one = False
+            raise
+
+    def _ask_one_by_one(self) -> None:
+        self._habits.one_by_one = True
+
+    def _log_in(self) -> None:
+        if self._connection.received:
+            return
+        try:
+            self._capabilities = log_in(self._dialogue, self._credentials, self._habits)
+        except LoginBroken as error:
+            if self._habits.went_on or not self._connection.ended:
+                raise ConnectionFailed(str(error)) from None
+            self._habits.went_on = True
+            self.another_login()
+            self._connect_anew()
+            self._log_in()
+            return
+        self.entered()
+
+    def _listed(self) -> Maildrop:
+        """`_list`, in a way that the server stands: what loses the connection twice is done
+        without."""
+        while True:
+            try:
+                with self._learning():
+                    return self._list()
+            except ConnectionFailed as error:
+                if not self._dialogue.owed or self._relistings >= _RELISTINGS:
+                    raise
+                if self._failed_at == self._step == b"LIST":
+                    self._habits.sizeless = True
+                elif self._failed_at == self._step == b"UIDL":
+                    self._habits.singly = True
+                self._failed_at = self._step
+                self._relistings += 1
+                try:
+                    self.another_login()
+                    self._reopen()
+                except (ConnectionFailed, ProtocolViolation):
+                    raise error from None
+
+    def _list(self) -> Maildrop:
+        """CAPA, LIST and UIDL, in one go where pipelining was offered before the login too."""
+        if self._habits.sizeless or self._habits.singly:
+            return self._list_around()
+        sizes, uidls = Sizes(self._share.take), Uidls()
+        pipelined = self._pipelined and not self._failed_at
+        if pipelined:
+            self._dialogue.send(b"CAPA", b"LIST", b"UIDL")
+        else:
+            self._dialogue.send(b"CAPA")
+        self._step = b"CAPA"
+        _, offered = told(self._dialogue)
+        self._step = b"LIST"
+        if not pipelined:
+            self._dialogue.send(b"LIST")
+        listed, _ = self._dialogue.lines(sizes.take)
+        self._step = b"UIDL"
+        if not pipelined:
+            self._dialogue.send(b"UIDL")
+        identified, digest = self._dialogue.lines(uidls.take)
+        self._capabilities = offered or self._capabilities
+        if not listed.ok and (self._known(listed, "LIST") or not self._is_empty()):
+            raise self._refused(listed, "LIST")
+        if identified.ok:
+            found = brought_together(sizes, uidls)
+            self._standing = "" if found.notes else digest
+            return found
+        if self._known(identified, "UIDL"):
+            raise self._refused(identified, "UIDL")
+        offered_here = "UIDL" in self._capabilities
+        if not len(sizes) and (offered_here or not self._capabilities.known):
+            return Maildrop((), {}, keys_stable=True)  # some refuse to list nothing
+        if offered_here:
+            raise self._refused(identified, "UIDL")
+        return brought_together(sizes, None)
+
+    def _list_around(self) -> Maildrop:
+        """Without LIST, whose sizes are hints, or with UIDL for one message at a time, where these
+        as a whole end the connection."""
+        sizes, uidls = Sizes(self._share.take), Uidls()
+        notes: list[str] = []
+        self._standing = ""
+        if self._habits.singly:
+            self._step = b"LIST"
+            self._dialogue.send(b"LIST")
+            listed, _ = self._dialogue.lines(sizes.take)
+            if not listed.ok:
+                raise self._refused(listed, "LIST")
+            if left := self._identify(sizes, uidls):
+                notes.append(
+                    f"{left} messages are left alone: the server fails when it is asked for their UIDL"
+                )
+        else:
+            self._step = b"UIDL"
+            self._dialogue.send(b"UIDL")
+            identified, _ = self._dialogue.lines(uidls.take)
+            if not identified.ok:
+                raise self._refused(identified, "UIDL")
+            sizes.number_only(uidls.numbers)
+            notes.append(
+                "the server fails when it is asked for the sizes of messages: they are fetched without"
+            )
+        found = brought_together(sizes, uidls)
+        return Maildrop(found.messages, found.numbers, found.keys_stable, (*notes, *found.notes))
+
+    def _identify(self, sizes: Sizes, uidls: Uidls) -> int:
+        """UIDL of each; how many were not asked for, as the connection was lost with them
+        before."""
+        numbered = Peekable(sizes.ordered())
+        left, last = 0, ""
+        at_once = _UIDLS_AT_ONCE if self._pipelined and not self._failed_at else 1
+        while numbered.next is not None:
+            lot: list[tuple[int, int]] = []
+            while numbered.next is not None and len(lot) < at_once:
+                number, place = numbered.next
+                if not lot and (last, sizes.size(place)) in self._habits.mute:
+                    left, last = left + 1, f"{last} +"
+                    numbered.take()
+                    continue
+                if lot and self._habits.mute:
+                    break  # who comes before the next one is to be known first
+                lot.append(numbered.take())
+            if not lot:
+                break
+            self._dialogue.send(*[b"UIDL %d" % number for number, _ in lot])
+            for number, place in lot:
+                self._step = b"UIDL %d" % number
+                try:
+                    reply = self._dialogue.answer()
+                except (ConnectionFailed, ProtocolViolation):
+                    if self._failed_at == self._step and len(self._habits.mute) < _MUTE:
+                        self._habits.mute |= {(last, sizes.size(place))}
+                    raise
+                if reply.ok and reply.rest.split()[:1] == [b"%d" % number]:
+                    uidls.take(reply.rest + b"\n")
+                    last = uidls.key(len(uidls) - 1)
+        return left
+
+    def _known(self, reply: Reply, command: str) -> bool:
+        """Whether it says more than no."""
+        return bool(reply.code) or self._dialogue.refusal(reply, command) is not None
+
+    def _is_empty(self) -> bool:
+        """Some refuse to list an empty maildrop."""
+        reply = self._dialogue.command(b"STAT")
+        return reply.ok and reply.rest.split()[:1] == [b"0"]
+
+    def _refused(self, reply: Reply, command: str) -> SourceError:
+        return self._dialogue.refusal(reply, f"{command} refused") or ProtocolViolation(
+            f"{self._connection.endpoint}: {command} refused: {self._dialogue.quote(reply)}"
+        )
+
+    def _note(self, listed: Listed, doubt: str) -> None:
+        self._retrieved[listed.key] = doubt
+
+    def _unfit(self, listed: Listed) -> str:
+        """Why a message must not be deleted; "": it may be."""
+        if listed.key not in self._maildrop.numbers:
+            return "it is not on the server"
+        if doubt := self._retrieved.get(listed.key):
+            return doubt
+        sure = self._maildrop.keys_stable and not listed.ambiguous
+        return (
+            ""
+            if sure or listed.key in self._retrieved
+            else "its UIDL does not tell it from other messages"
+        )
+
+    def _quit(self) -> str:
+        """Why the deletes may not have taken place; "": they did."""
+        if self._dialogue.owed:
+            return "the session was broken off"
+        reply = self._dialogue.command(b"QUIT")
+        return "" if reply.ok else f"QUIT refused: {self._dialogue.quote(reply)}"

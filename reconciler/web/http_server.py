@@ -1,0 +1,114 @@
+"""Serving the API: on the control socket, and on a loopback address where one is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from reconciler.control.control_service import Control
+from reconciler.model.domains import is_loopback
+from reconciler.model.errors import CollectorError
+from reconciler.model.settings import Listen, Settings
+from reconciler.web.api import Place, application
+from reconciler.web.http_connections import Server
+from reconciler.web.request_guard import Guard
+
+SOCKET = "control.sock"
+_CLIENTS = 64
+"""Connections at once on TCP; on the socket `collect --wait` has one for each session besides."""
+
+
+class ListenRefused(CollectorError):
+    """The API cannot, or must not, be served where it was asked for."""
+
+    reason = "ListenRefused"
+
+
+@asynccontextmanager
+async def served(control: Control, settings: Settings, manifests: Path) -> AsyncIterator[None]:
+    """Serve on the control socket, and on `settings.listen`, inside of this context. The caller
+    owns the state directory. Raises ListenRefused."""
+    app = application(control, Place(manifests, settings.state_dir))
+    listen = settings.listen
+    async with AsyncExitStack() as stack:
+        control_socket = stack.enter_context(_control_socket(settings.state_dir))
+        await stack.enter_async_context(
+            _served(app, control_socket, _CLIENTS + 4 * settings.max_sessions)
+        )
+        if listen is not None:
+            tcp = stack.enter_context(_tcp_socket(listen))
+            await stack.enter_async_context(_served(Guard(app, listen.host), tcp, _CLIENTS))
+        yield
+
+
+@contextmanager
+def _control_socket(state_dir: Path) -> Iterator[socket.socket]:
+    """Bound through the directory's descriptor: the path may be longer than the 108 bytes of
+    `sockaddr_un`."""
+    directory = os.open(state_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        try:
+            _remove_stale(directory)
+            os.fchmod(
+                listener.fileno(), 0o600
+            )  # Linux gives the file this mode when it is bound: it is never wider
+            listener.bind(f"/proc/self/fd/{directory}/{SOCKET}")
+        except OSError as error:
+            raise ListenRefused(
+                f"the control socket {state_dir / SOCKET} cannot be made: {error.strerror}"
+            ) from error
+        try:
+            yield listener
+        finally:
+            with suppress(OSError):  # it is gone, or the disk is: the next daemon removes it
+                os.unlink(SOCKET, dir_fd=directory)
+    finally:
+        listener.close()
+        os.close(directory)
+
+
+def _remove_stale(directory: int) -> None:
+    """A socket left by a daemon that died: nobody can be behind it, for we own the state
+    directory."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.stat(SOCKET, dir_fd=directory, follow_symlinks=False).st_mode):
+            os.unlink(SOCKET, dir_fd=directory)
+
+
+@contextmanager
+def _tcp_socket(listen: Listen) -> Iterator[socket.socket]:
+    if not is_loopback(listen.host):
+        raise ListenRefused(
+            f"--listen {listen.host}: beyond loopback the API does not start without a token, which "
+            "this version does not have yet; listen on 127.0.0.1, or use the control socket"
+        )
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    try:
+        listener = socket.create_server((listen.host, listen.port), family=family)
+    except OSError as error:
+        raise ListenRefused(f"--listen {listen.host}:{listen.port}: {error.strerror}") from error
+    with listener:
+        yield listener
+
+
+@asynccontextmanager
+async def _served(app: ASGIApp, listener: socket.socket, most: int) -> AsyncIterator[None]:
+    server = Server(app, most)
+    task = asyncio.create_task(server.serve([listener]), name="API")
+    try:
+        while not (server.started or task.done()):  # noqa: ASYNC110  # uvicorn has no event for it
+            await asyncio.sleep(0.001)
+        if task.done():
+            raise ListenRefused("the API could not be started") from task.exception()
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.gather(task, return_exceptions=True)

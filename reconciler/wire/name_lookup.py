@@ -1,0 +1,110 @@
+"""Name lookup that cannot hold a session longer than it may take (hazard R3).
+
+getaddrinfo cannot be interrupted, so it runs in a thread that is left behind when it hangs.
+Look-ups of the same name share one thread: a dead resolver costs one thread for each name, not one
+for each session.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any
+
+from msgspec import Struct
+
+from reconciler.model.errors import ConnectionFailed, PolicyRefused
+from reconciler.model.manifest_policy import allowed
+from reconciler.wire.confined_files import require_beneath
+from reconciler.wire.endpoint import Endpoint
+
+
+class Address(Struct, frozen=True):
+    family: int
+    sockaddr: tuple[Any, ...] | str
+
+
+_pending: dict[tuple[str, int], Future[list[Address]]] = {}
+_lock = threading.Lock()
+
+
+def addresses(endpoint: Endpoint, within: float, cancelled: Future[None]) -> list[Address]:
+    """The server's addresses in the resolver's order. Gives up after `within` seconds or when
+    `cancelled` is done.
+
+    Raises `ConnectionFailed`.
+    """
+    if endpoint.path is not None:
+        return [Address(socket.AF_UNIX, endpoint.path)]
+    if endpoint.address is not None:
+        return _resolved(endpoint, _getaddrinfo, endpoint.address, endpoint.port)
+    lookup = _started(endpoint)
+    waited_for: list[Future[Any]] = [lookup, cancelled]
+    wait(waited_for, within, FIRST_COMPLETED)
+    if cancelled.done():
+        raise ConnectionFailed(f"{endpoint}: the session was aborted")
+    if not lookup.done():
+        raise ConnectionFailed(
+            f"{endpoint}: the name was not resolved within {within:.0f} s. Is the resolver alive?"
+        )
+    return _resolved(endpoint, lookup.result)
+
+
+def permitted(endpoint: Endpoint, found: list[Address]) -> list[Address]:
+    """Those that the policy allows to connect to. Raises `PolicyRefused` where it allows none."""
+    policy = allowed()
+    if endpoint.path is not None:
+        require_beneath(endpoint.path, policy.sockets, "socket")
+        return found
+    if policy.hosts(endpoint.role) is None:
+        return found
+    host = endpoint.ascii_host
+    fine = [one for one in found if policy.connection(endpoint.role, host, str(one.sockaddr[0]))]
+    if not fine:
+        at = ", ".join(dict.fromkeys(str(one.sockaddr[0]) for one in found))
+        raise PolicyRefused(
+            f"{endpoint}: the policy does not allow to connect to it ({at}) as one of the "
+            f"{endpoint.role}"
+        )
+    return fine
+
+
+def _resolved(endpoint: Endpoint, resolve: Any, *arguments: Any) -> list[Address]:
+    try:
+        found: list[Address] = resolve(*arguments)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConnectionFailed(f"{endpoint}: the name cannot be resolved: {reason}") from error
+    return found
+
+
+def _started(endpoint: Endpoint) -> Future[list[Address]]:
+    key = (endpoint.ascii_host, endpoint.port)
+    with _lock:
+        if key in _pending:
+            return _pending[key]
+        lookup: Future[list[Address]] = Future()
+        try:
+            threading.Thread(
+                target=_look_up, args=(key, lookup), name=f"lookup {key[0]}", daemon=True
+            ).start()
+        except RuntimeError as error:  # no more threads (hazard R1)
+            raise ConnectionFailed(f"{endpoint}: no thread for the name lookup: {error}") from error
+        _pending[key] = lookup
+        return lookup
+
+
+def _look_up(key: tuple[str, int], lookup: Future[list[Address]]) -> None:
+    try:
+        lookup.set_result(_getaddrinfo(*key))
+    except (OSError, UnicodeError) as error:
+        lookup.set_exception(error)
+    finally:
+        with _lock:
+            _pending.pop(key, None)
+
+
+def _getaddrinfo(host: str, port: int) -> list[Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]

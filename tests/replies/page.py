@@ -1,0 +1,160 @@
+"""docs/providers.md, made from the table of providers and the table of replies.
+
+`python -m tests.replies.page` writes it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from reconciler.model.known_providers import PROVIDERS, Provider, Server
+from reconciler.model.refusal_meaning import Meaning
+from reconciler.replies.refusals import advise
+from reconciler.replies.reply_meaning import understand
+from reconciler.replies.sourced_replies import REPLIES, Reply
+
+PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
+_TOP = """# Providers
+
+What to do in an account so that it can be collected from, and what to write in the manifest. With `provider` the
+server, its port and TLS are known; what is written beside it wins. `mailcollector add NAME --provider gmail …` writes
+such a manifest and says what is to be done in the account.
+
+This page is made from the table that the program uses (`reconciler/providers`), by `make fix`. Below each provider
+stand the pages that its facts come from, and what it says when it refuses a login, with the sentence that `get`,
+`describe` and `check` show then.
+"""
+_SERVERS = """## Servers, whoever runs them
+
+What is understood of any server. A response code that says it all (`LIMIT`, `INUSE`, `OVERQUOTA`, `EXPIRED`,
+`PRIVACYREQUIRED`, `LOGIN-DELAY`, `IN-USE`) comes before words; with `AUTHENTICATIONFAILED`, `CONTACTADMIN`, `SYS/PERM`
+or no code, words that say more count. `*` stands for what comes in between. Where a text names a time, that is how long
+is waited, at most a day. Texts that are not among them are understood by the ideas that come together in a clause, in
+any language (`reconciler/replies/vocabulary.py`): *IMAP* and *not allowed*, *password* and *expired*, *address* and
+*blocked*. What stands in quotes, or names a folder, is not read.
+
+| it says | it means | seen in |
+|---|---|---|"""
+_WAYS = {
+    "password": "the account's own password",
+    "app-password": "an app password",
+    "oauth2": "OAuth2",
+}
+
+
+def rendered() -> str:
+    """The whole page."""
+    sections = [
+        _TOP,
+        *("\n".join(_section(provider)) for provider in PROVIDERS),
+        "\n".join(_servers()),
+    ]
+    return "\n".join(sections)
+
+
+def _section(provider: Provider) -> Iterator[str]:
+    yield f"## {provider.title}\n"
+    for step, sentence in enumerate(provider.prepare, 1):
+        yield f"{step}. {sentence}"
+    if provider.prepare:
+        yield ""
+    yield "```yaml"
+    yield "source:"
+    yield f"  provider: {provider.name}"
+    yield f"  protocol: {'imap' if provider.imap else 'pop3'}" + (
+        "                # or pop3" if provider.imap and provider.pop3 else ""
+    )
+    yield f"  username: {_USERNAMES[provider.username]}"
+    if provider.takes_passwords:
+        yield "  password: {file: ../secrets/sales}"
+    else:
+        yield f"  oauth2: {{provider: {provider.oauth2}, clientId: …, refreshToken: {{file: ../secrets/sales.token}}}}"
+    yield "```\n"
+    servers = filter(None, (provider.imap, provider.pop3))
+    yield f"- Servers: {'; '.join(map(_shown, servers))}."
+    yield f"- Logs in with {' or '.join(_WAYS[way] for way in provider.logins)}."
+    if provider.connections:
+        yield (
+            f"- Limits of ours, unless `--host-connections` and `--host-logins-per-minute` say otherwise: "
+            f"{provider.connections} sessions at once, {provider.logins_per_minute} logins a minute."
+        )
+    yield from (f"- {note}" for note in provider.notes)
+    yield f"- Sources: {', '.join(f'<{source}>' for source in provider.sources)}."
+    told = list(_told(provider))
+    if told:
+        yield "\n| it says | you read |"
+        yield "|---|---|"
+        yield from told
+    yield ""
+
+
+_USERNAMES = {
+    "address": "sales@example.org",
+    "local part": "sales                    # what stands before the @",
+    "account name": "sales",
+}
+
+
+def _shown(server: Server) -> str:
+    return f"`{server.host}:{server.port}` (tls: {server.tls})"
+
+
+def _told(provider: Provider) -> Iterator[str]:
+    for reply in REPLIES:
+        if reply.provider == provider.name or (not reply.provider and _is_its_own(provider, reply)):
+            told = f"[{_cell(reply.says)}]({reply.source})" if reply.source else _cell(reply.says)
+            yield f"| {told} | {_cell(_advice(provider, reply))} |"
+
+
+def _is_its_own(provider: Provider, reply: Reply) -> bool:
+    return (
+        reply.meaning in provider.advice
+        and reply.meaning is not Meaning.WRONG_PASSWORD
+        and any(word in reply.source for word in _WORDS.get(provider.name, ()))
+    )
+
+
+_WORDS = {
+    "gmail": ("google.com",),
+    "outlook": ("holon-run/uxc",),
+    "microsoft365": ("basic-authentication",),
+    "mailru": ("help.mail.ru", "thunderbird-android", "print-designer"),
+    "rambler": ("help.rambler.ru",),
+    "gmx": ("hilfe.gmx.net",),
+    "webde": ("hilfe.web.de",),
+    "fastmail": ("fastmail.help",),
+    "icloud": ("support.apple.com",),
+    "zoho": ("zoho.com",),
+    "qq": ("mail.qq.com",),
+    "o2pl": ("pomoc.o2.pl",),
+}
+
+
+def _advice(provider: Provider, reply: Reply) -> str:
+    found = understand(reply.says.replace("*", "x"))
+    server = provider.imap or provider.pop3
+    assert found is not None
+    assert server is not None
+    return advise(found, server.host, "imap")
+
+
+def _servers() -> Iterator[str]:
+    yield _SERVERS
+    for reply in REPLIES:
+        if not reply.provider:
+            seen = f"<{reply.source}>" if reply.source else "plain words"
+            yield f"| {_cell(reply.says)} | {reply.meaning.name.lower().replace('_', ' ')} | {seen} |"
+    yield "\n| it means | you read, where the provider has no page of its own |"
+    yield "|---|---|"
+    for meaning in Meaning:
+        yield f"| {meaning.name.lower().replace('_', ' ')} | {_cell(meaning.value.replace('{protocol}', 'IMAP'))} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace(" * ", " \\* ")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(rendered(), encoding="utf-8")
