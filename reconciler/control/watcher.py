@@ -1,5 +1,5 @@
 """Watching the manifests' directory. An event only says "look again", at most where: what changed
-is found by looking (hazard 1.13).
+is found by looking (hazard L13).
 
 The directory may be swapped as a whole (git-sync's link, `mv`), and what it depends on may stand
 elsewhere (a manifest that is a link, git's HEAD, a secret that somebody waits for): so the places

@@ -176,7 +176,7 @@ def _sqlite(path: Path, writable: bool, foreign_keys: bool) -> Engine:
     )
     pragmas = [f"foreign_keys={'ON' if foreign_keys else 'OFF'}"]
     if writable:
-        # WAL with FULL keeps every commit over a power cut, with one fsync each (hazards.md, 1.9).
+        # WAL with FULL keeps every commit over a power cut, with one fsync each (hazard L9).
         pragmas += ["journal_mode=WAL", "synchronous=FULL", f"journal_size_limit={_WAL_KEPT}"]
 
     @event.listens_for(made, "connect")

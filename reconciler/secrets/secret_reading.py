@@ -26,7 +26,7 @@ def read_secret(ref: SecretRef, cancelled: Future[None] | None = None) -> Secret
 
     A byte order mark at its beginning and one line end at its end do not belong to it. Raises
     SecretUnavailable where there is none, or one with control characters, which could end the
-    command that it is sent in (hazards 1.3, S4); PolicyRefused.
+    command that it is sent in (hazards L3, S4); PolicyRefused.
     """
     policy = allowed()
     if ref.file is not None:

@@ -42,7 +42,7 @@ class Credentials(Struct, frozen=True):
     token: bool = False
 
     def check(self) -> None:
-        """Refuse CR, LF and NUL: they would end the command and begin another one (hazard 3)."""
+        """Refuse CR, LF and NUL: they would end the command and begin another one (hazard L3)."""
         for field, value in (("username", self.username), ("password", self.secret.reveal())):
             if _FORBIDDEN.search(value):
                 raise SourceUnsuitable(

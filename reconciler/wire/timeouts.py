@@ -1,4 +1,4 @@
-"""How much longer a server may be waited for (hazards 7, I17, I19, T9).
+"""How much longer a server may be waited for (hazards L7, I17, I19, T9).
 
 Only time spent waiting for the server counts, so that a slow disk on our side is not held against
 it; the session's deadline alone is absolute.

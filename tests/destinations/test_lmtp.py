@@ -392,7 +392,7 @@ def test_the_sender_is_the_topmost_return_path_or_nobody(header: bytes, sender: 
         (b".", b"..\r\n"),
     ],
 )
-def test_M2_nothing_is_smuggled_whatever_the_line_ends_and_however_it_is_cut(
+def test_M2_L5_nothing_is_smuggled_whatever_the_line_ends_and_however_it_is_cut(
     body: bytes, wire: bytes
 ) -> None:
     content = b"Subject: x\n\n" + body

@@ -1,4 +1,4 @@
-"""What is synced, and before what: a power cut takes everything that was not (hazards 1.10, D13).
+"""What is synced, and before what: a power cut takes everything that was not (hazards L10, D13).
 The walk that cuts the power sees few of these, because a file system writes more than it is asked
 to."""
 
@@ -44,7 +44,7 @@ def _path(descriptor: int | str) -> str:
     return str(Path(f"/proc/self/fd/{descriptor}").readlink())
 
 
-def test_every_file_is_synced_then_tmp_then_all_are_linked_then_new(
+def test_L10_every_file_is_synced_then_tmp_then_all_are_linked_then_new(
     tmp_path: Path, seen: list[str]
 ) -> None:
     maildir = Maildir(f"{tmp_path}/{{local}}", create=True)

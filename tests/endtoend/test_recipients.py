@@ -223,7 +223,7 @@ def test_parked_mail_is_delivered_once_the_manifest_names_its_mailbox(
     assert dovecot.messages(own) == []
 
 
-def test_D10_replies_250_and_452_deliver_once_each_and_delete_after_both(
+def test_D10_L1_replies_250_and_452_deliver_once_each_and_delete_after_both(
     deployment: Deployment, dovecot: Dovecot, own: str
 ) -> None:
     dovecot.deliver(own, [message("раз@почта.рф, два@почта.рф", own)])

@@ -184,7 +184,7 @@ def test_a_config_map(tmp_path: Path, over: Over) -> None:
     ("name", "kept"),
     [(".worktrees/{}", True), (".worktrees/{}", False), ("rev-{}", True), ("{}", False)],
 )
-def test_git_syncs_link(name: str, kept: bool, tmp_path: Path, over: Over) -> None:
+def test_L13_git_syncs_link(name: str, kept: bool, tmp_path: Path, over: Over) -> None:
     """Its work trees name git's own directory as it stands in its own container."""
     current = tmp_path / "current"
 

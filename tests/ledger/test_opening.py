@@ -65,7 +65,7 @@ def test_an_existing_directory_keeps_its_mode(tmp_path: Path) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
-def test_it_is_safe_over_a_power_cut(ledger: SqlLedger) -> None:
+def test_L9_it_is_safe_over_a_power_cut(ledger: SqlLedger) -> None:
     with ledger.reading() as connection:
         pragmas = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()

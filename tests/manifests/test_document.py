@@ -31,7 +31,7 @@ def rules(data: bytes) -> set[str]:
     return {found.rule for found in parse(data, "a.yaml").diagnostics}
 
 
-def test_parser_is_libyaml() -> None:
+def test_L12_parser_is_libyaml() -> None:
     parser = document_reader._Reader("")._parser
     assert type(parser).__module__.startswith(("_ruamel_yaml", "ruamel.yaml.clib"))
 

@@ -58,7 +58,7 @@ def test_S4_one_trailing_newline_is_stripped(tmp_path: Path, content: bytes, sec
         (b"x" * 70000, "over 65536 bytes"),
     ],
 )
-def test_S4_other_control_characters_are_rejected(
+def test_S4_L3_other_control_characters_are_rejected(
     tmp_path: Path, content: bytes, says: str
 ) -> None:
     path = tmp_path / "secret"
@@ -139,7 +139,7 @@ def test_a_program_that_prints_without_end_is_killed() -> None:
         CANARY * 8000,
     ],
 )
-def test_S1_S6_no_error_carries_the_secret(tmp_path: Path, text: str) -> None:
+def test_S1_S6_L8_no_error_carries_the_secret(tmp_path: Path, text: str) -> None:
     path = tmp_path / "secret"
     path.write_bytes(text.encode(errors="surrogateescape"))
     printing = (

@@ -129,7 +129,7 @@ def test_commands_may_be_worked_on_side_by_side_and_end_in_any_order(
 
 
 @pytest.mark.parametrize("size", [6_000_000_000, 10**19])
-def test_I1_a_huge_literal_is_refused_before_it_is_read(size: int) -> None:
+def test_I1_L6_a_huge_literal_is_refused_before_it_is_read(size: int) -> None:
     reply = fetched(1, BODIES[1]) + b"* 2 FETCH (UID 2 BODY[] {%d}\r\nxxx" % size
     assert broken({BATCH: reply}, ProtocolViolation) == []
 
@@ -559,7 +559,7 @@ def test_I18_a_flood_in_answer_to_a_short_command() -> None:
 @pytest.mark.parametrize(
     "reply", [endless_line, b"* OK lone\nline feed\r\n" + OK, b"* OK lone\rreturn\r\n" + OK]
 )
-def test_I20_endless_and_broken_lines(reply: Reply) -> None:
+def test_I20_L11_endless_and_broken_lines(reply: Reply) -> None:
     assert broken({BATCH: reply}, ProtocolViolation, Limits(line=100_000)) == []
 
 

@@ -83,7 +83,7 @@ def test_T3_bytes_behind_the_reply_to_starttls() -> None:
         assert not sent_credentials(server)
 
 
-def test_T4_what_was_said_before_tls_is_forgotten(tmp_path: Path) -> None:
+def test_T4_L4_what_was_said_before_tls_is_forgotten(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
 
     def start_tls(client: Client, line: bytes) -> None:
@@ -151,7 +151,7 @@ def test_I29_capabilities_told_with_the_login_are_believed() -> None:
         assert sum(b"CAPABILITY" in line for line in server.lines) == 1
 
 
-def test_T9_silence_after_the_reply_to_starttls() -> None:
+def test_T9_L7_silence_after_the_reply_to_starttls() -> None:
     def start_tls(client: Client, line: bytes) -> None:
         client.send(tagged(line, b"TAG OK go on\r\n"))
         client.wait()

@@ -141,7 +141,7 @@ def test_messages_that_are_not_there_vanish_and_refused_ones_are_not_fetched() -
         source.finish()
 
 
-def test_P5_line_over_2048_bytes() -> None:
+def test_P5_L2_line_over_2048_bytes() -> None:
     messages = [b"x" * size + b"\r\n" for size in (2049, 100_000, 3_000_000)]
     with Scripted(speak(replies(messages))) as server:
         source = source_of(server)

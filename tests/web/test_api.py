@@ -437,7 +437,7 @@ def test_S5_the_socket_is_private_and_may_lie_deep_and_a_stale_one_is_replaced(
     run(scenario())
 
 
-def test_W3_foreign_hosts_and_W2_foreign_pages_are_refused_on_tcp(
+def test_W2_W3_foreign_hosts_and_W2_foreign_pages_are_refused_on_tcp(
     root: Path, settings: Settings
 ) -> None:
     async def scenario() -> None:

@@ -77,7 +77,7 @@ def _start_tls(client: Client) -> None:
             f"{connection.endpoint}: the server refuses STARTTLS; the password was not sent"
         )
     connection.start_tls()
-    client.dialogue.untagged_responses.clear()  # said before TLS, by whomever (hazards 4, T4)
+    client.dialogue.untagged_responses.clear()  # said before TLS, by whomever (hazards L4, T4)
     client.dialogue.refresh_capabilities()
 
 

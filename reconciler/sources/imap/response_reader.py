@@ -20,7 +20,7 @@ from reconciler.wire.connection import Connection
 
 WHOLE = 4 << 20
 """Octets of the largest literal that is kept in memory; larger messages are fetched in parts
-(hazards 6 and I1)."""
+(hazards L6 and I1)."""
 MOST_LITERALS = 64
 """In one response. None that is asked for here has more than two."""
 _WORK = 100
