@@ -8,7 +8,7 @@ SECONDS ?= 3600
 # Not for tests: each of the many programs that they start would compile all of ours.
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test test-trixie test-image crashwalk soak check fix lock bench clean
+.PHONY: help demo test test-trixie test-image crashwalk soak mutants check fix lock bench clean
 
 help:
 	@echo 'make demo         collectors that fetch mail from a private Dovecot, for you to watch and change'
@@ -18,6 +18,7 @@ help:
 	@echo 'make test-image   builds the image over a Debian made by debootstrap, and runs it (root)'
 	@echo 'make crashwalk    dies at every step of a session, in every mode, and counts what is lost and doubled (root)'
 	@echo 'make soak         random faults for an hour, while mail keeps coming; SECONDS=600 ARGS="--seed 7" (root)'
+	@echo 'make mutants      small changes, one at a time, and whether a test notices; ARGS="--area ledger --number 50"'
 	@echo 'make check        style, types, floors, and whether the schema is up to date'
 	@echo 'make fix          mend what a program can mend'
 	@echo 'make lock         writes requirements/ from constraints.txt, and proves that every dependency comes as a wheel;'
@@ -49,6 +50,10 @@ soak:
 	@scripts/bootstrap test
 	@$(BIN)/python -m tests.soak --seconds $(SECONDS) $(ARGS)
 
+mutants:
+	@scripts/bootstrap test
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
 check:
 	@scripts/bootstrap check
 	$(BIN)/ruff check
@@ -76,4 +81,4 @@ bench:
 	@$(BIN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf .venv .demo .tools .servers build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .demo .tools .servers .mutants build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

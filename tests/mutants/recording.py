@@ -1,0 +1,57 @@
+"""A plugin of pytest: which test enters which function of the program, and how long it takes.
+
+`-p tests.mutants.recording` with RECORD_TO, a directory, in the environment: each process of the
+run writes one file of JSON there, `{test: [seconds, [function, …]]}`, of the tests that passed. A
+function is `path:name`, its path from RECORD_ROOT on. What other processes than pytest's own do is
+not seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+
+_found: dict[str, tuple[float, list[str]]] = {}
+_unpassed: set[str] = set()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Fixtures count as well: what only they do is tested by whoever asks for them."""
+    entered: dict[int, CodeType] = {}
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            entered[id(frame.f_code)] = frame.f_code
+
+    began = time.monotonic()
+    threading.setprofile(note)
+    sys.setprofile(note)
+    yield
+    sys.setprofile(None)
+    threading.setprofile(None)
+    root = f"{os.environ['RECORD_ROOT']}/"
+    functions = {
+        f"{code.co_filename.removeprefix(root)}:{code.co_qualname}"
+        for code in entered.values()
+        if code.co_filename.startswith(f"{root}reconciler/")
+    }
+    if item.nodeid not in _unpassed:
+        _found[item.nodeid] = round(time.monotonic() - began, 3), sorted(functions)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if not report.passed:
+        _unpassed.add(report.nodeid)
+
+
+def pytest_sessionfinish() -> None:
+    (Path(os.environ["RECORD_TO"]) / f"{os.getpid()}.json").write_text(json.dumps(_found))
