@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from reconciler.model.errors import SourceUnsuitable
 from reconciler.model.messages import Account, DeliveryId
 from reconciler.model.outcomes import (
     Deferred,
@@ -361,6 +362,15 @@ def test_a_failed_header_pass_is_made_again() -> None:
     report = here.session(Fate(at=1, error=broken))
     assert (report.outcome, report.skipped_reasons) == (Outcome.SUCCEEDED, {"collected-before": 5})
     assert here.server.headers == 5
+
+
+def test_a_header_pass_that_fails_half_way_leaves_no_connection_to_end_in_good_order() -> None:
+    """The rest of the reply would be read as the answer to the logout."""
+    here = world()
+    here.session()
+    other_host(here)
+    report = here.session(Fate(on=("headers", 1), error=lambda: SourceUnsuitable("no headers")))
+    assert (report.outcome, here.source.closed) == (Outcome.FAILED, "aborted")
 
 
 def test_without_headers_contents_are_compared() -> None:

@@ -1,0 +1,1 @@
+"""The floor that puts the others together."""
