@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from contextlib import chdir
 from pathlib import Path
 
@@ -174,3 +175,14 @@ def test_directory_removed_while_it_is_walked_is_passed_over(
 
     monkeypatch.setattr(os, "scandir", vanish)
     assert names(tmp_path) == ["a.yaml"]
+
+
+def test_a_file_that_changed_just_now_has_no_signature(tmp_path: Path) -> None:
+    """It may change once more without a new time stamp."""
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 1\n")
+    now = path.stat().st_mtime_ns
+    os.utime(path, ns=(now, time.time_ns()))
+    assert manifest_files.signature(path) is None
+    os.utime(path, ns=(now, now - 10**9))
+    assert manifest_files.signature(path) is not None

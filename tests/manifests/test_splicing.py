@@ -121,8 +121,15 @@ def test_the_last_field_of_a_mapping_leaves_an_empty_one_and_comments() -> None:
 def test_an_alias_is_changed_and_not_its_anchor() -> None:
     text = "spec:\n  a: &x {k: 1}  # one\n  b: *x\n"
     after = changed(text, [set_("spec.b.k", 2)])
-    assert data(after)["spec"]["b"] == {"k": 2}
+    assert data(after)["spec"] == {"a": {"k": 1}, "b": {"k": 2}}
     assert "# one" in after
+
+
+@pytest.mark.parametrize("value", ["1", '"1"', "{k: 1}", "[1]", "|\n    one"])
+def test_an_alias_is_replaced_and_not_its_anchor(value: str) -> None:
+    text = f"spec:\n  a: &x {value}\n  b: *x\n"
+    after = changed(text, [set_("spec.b", 2)])
+    assert data(after)["spec"] == {"a": data(text)["spec"]["a"], "b": 2}
 
 
 def test_a_field_below_a_value_is_refused() -> None:

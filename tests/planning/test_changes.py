@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from reconciler.model.in_force import InForce
-from reconciler.planning.changes import Change
-from reconciler.planning.desired_state import desire
+from reconciler.model.secret import REDACTED
+from reconciler.planning.changes import Change, changes
+from reconciler.planning.desired_state import DesiredCollector, desire
 from reconciler.planning.observed_manifests import Declaration
 from reconciler.planning.plan_actions import Hold, Keep, Plan, Replace, Start, Stop, plan
 from reconciler.planning.plan_preview import in_force, proposed, relocated, would_run
@@ -166,3 +167,24 @@ def test_another_directory_counts_as_if_it_stood_there() -> None:
 def test_two_that_vanish_are_shown_as_held() -> None:
     found = proposed(observed(), stands(collector("a"), collector("b"), a=3))
     assert [type(step) for step in found.steps] == [Hold, Hold]
+
+
+def test_S1_no_secret_that_stands_in_a_manifest_is_shown() -> None:
+    def with_secrets(ending: str) -> DesiredCollector:
+        source = {
+            "protocol": "imap",
+            "host": "imap.example",
+            "username": "a",
+            "oauth2": {
+                "provider": "google",
+                "clientId": "id",
+                "clientSecret": {"value": f"client {ending}"},
+                "refreshToken": {"value": f"refresh {ending}"},
+            },
+        }
+        return desire(observed(collector("a", source=source)), {}).collectors["a"]
+
+    assert changes(with_secrets("one"), with_secrets("two")) == (
+        Change("spec.source.oauth2.clientSecret.value", REDACTED, REDACTED),
+        Change("spec.source.oauth2.refreshToken.value", REDACTED, REDACTED),
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reconciler.planning.desired_state import DesiredCollector, desire
@@ -89,3 +91,19 @@ def test_what_is_remembered_comes_back_as_it_was() -> None:
     ]
     assert parsed(changed[0].kind, changed[0].text) == A.manifest
     assert difference(remembered(A), remembered(collector("a"))) == ([], [])
+
+
+@pytest.mark.parametrize("secret", ["password", "clientSecret", "refreshToken"])
+def test_a_manifest_with_a_secret_in_it_is_not_remembered_and_forgotten_where_it_was(
+    secret: str,
+) -> None:
+    inline = {"value": "hunter22"}
+    source: dict[str, Any] = {"protocol": "imap", "host": "imap.example", "username": "a"}
+    if secret == "password":
+        source["password"] = inline
+    else:
+        tokens = {"clientSecret": {"file": "c"}, "refreshToken": {"file": "r"}, secret: inline}
+        source["oauth2"] = {"provider": "google", "clientId": "id", **tokens}
+    now = remembered(collector("a", source=source))
+    assert difference({}, now) == ([], [])
+    assert difference(remembered(A), now) == ([], [A.key])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any
 
 from msgspec import Struct
@@ -108,9 +108,9 @@ def _apply(data: Any, setting: Setting) -> None:
             if setting.value is MISSING:
                 return
             data[key] = {}
-        data = data[key]
-        if not isinstance(data, dict):
+        elif not isinstance(data[key], dict):
             raise Unspliceable(f"{'.'.join(setting.keys)} cannot be set: {key} is no mapping")
+        data[key] = data = copy(data[key])  # an alias shares it with what it stands for
     if setting.value is MISSING:
         data.pop(last, None)
     else:
