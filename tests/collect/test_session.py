@@ -16,6 +16,7 @@ from reconciler.model.errors import (
     DestinationUnavailable,
     LedgerUnavailable,
 )
+from reconciler.model.messages import Deletion
 from reconciler.model.outcomes import (
     Deferred,
     Delivered,
@@ -32,6 +33,7 @@ from tests.collect.world import (
     Fate,
     Helm,
     MemoryDestination,
+    MemorySource,
     MemoryStaged,
     Server,
     World,
@@ -153,6 +155,15 @@ def test_a_message_that_breaks_the_connection_does_not_hold_up_the_others() -> N
     assert here.mailboxes.texts() == STORED
 
 
+def test_what_was_kept_to_show_that_the_server_gives_anything_is_deleted_at_last() -> None:
+    here = world("new-delete")
+    here.session(Fate(at=2, error=broken))  # half of the first message
+    assert list(here.server.messages) == ["1"]
+    here.server.messages["6"] = b"Subject: 6\r\n\r\nbody 6\r\n"
+    report = here.session()
+    assert (report.collected, report.deleted, here.server.messages) == (2, 2, {})
+
+
 def test_I16_a_refused_message_is_tried_again_and_then_parked_while_the_others_flow() -> None:
     here = world("new-delete")
     here.server.refuse = {"2"}
@@ -259,6 +270,22 @@ def test_P10_a_uidl_that_returns_with_the_same_content_is_deleted_again_and_with
         2,
     )
     assert here.mailboxes.texts() == sorted([*STORED, b"Subject: another\n\n"])
+
+
+def test_P9_a_deletion_that_is_refused_at_the_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = world("new-delete", "pop3")
+    refused = Deletion(refused=(("1", "-ERR the maildrop is read-only"),))
+
+    def finish(source: MemorySource) -> Deletion:
+        source.closed = "finished"
+        return refused
+
+    monkeypatch.setattr(MemorySource, "finish", finish)
+    report = here.session()
+    assert report.deleted == 0
+    assert report.notes == (
+        "1 messages stay on the server, their deletion was refused: -ERR the maildrop is read-only",
+    )
 
 
 def test_P7_a_doubted_message_is_delivered_once_and_never_deleted() -> None:

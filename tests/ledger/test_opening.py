@@ -43,6 +43,22 @@ def umask(request: pytest.FixtureRequest) -> Iterator[None]:
     os.umask(before)
 
 
+def test_D13_a_new_ledger_and_its_directory_are_durable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each name is made before the directory that holds it is synced."""
+    path = tmp_path / "new" / "ledger.sqlite3"
+    synced: list[tuple[Path, bool, bool]] = []
+
+    def noted(descriptor: int) -> None:
+        directory = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((directory, path.parent.exists(), path.exists()))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    open_ledger(f"sqlite:///{path}").close()
+    assert synced == [(tmp_path, True, False), (path.parent, True, True)]
+
+
 def test_S5_files_are_private_whatever_the_umask(umask: None, tmp_path: Path) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path}/new/state/ledger.sqlite3")
     ledger.declare("sales", "digest", "new-keep", NOW)

@@ -8,6 +8,7 @@ from sqlalchemy import event, func, select
 
 from reconciler.ledger import SqlLedger
 from reconciler.ledger.tables import deliveries, messages
+from reconciler.model.history import Standing
 from reconciler.model.messages import Fingerprint
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
 from tests.ledger.samples import (
@@ -110,6 +111,17 @@ def test_an_adopted_record_goes_on_with_its_deliveries(ledger: SqlLedger) -> Non
     assert ledger.histories()["sales"].size == 2
     with ledger.reading() as connection:
         assert connection.execute(select(func.count()).select_from(deliveries)).scalar() == 3
+
+
+def test_what_is_adopted_may_need_another_look(ledger: SqlLedger) -> None:
+    """An account in which nothing was left to do is not passed over any more."""
+    ledger.record("sales", INBOX, [collected("1")], NOW)
+    _, epoch = ledger.identity("sales")
+    ledger.keep_standing("sales", epoch, Standing("state", "digest", NOW, 1, {}, 0))
+    assert ledger.standing("sales") is not None
+    [orphan] = ledger.orphans("sales", [MOVED], headers("1"))
+    ledger.adopt("sales", MOVED, [Adoption(orphan, "70", PRESUMED)], NOW)
+    assert ledger.standing("sales") is None
 
 
 def test_many_are_adopted_in_one_commit(ledger: SqlLedger) -> None:

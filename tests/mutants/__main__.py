@@ -24,7 +24,10 @@ ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".mutants"
 """What was recorded, by area."""
 AREAS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
-    "session": (("reconciler/collect/**/*.py",), ("tests/collect", "tests/routing")),
+    "session": (
+        ("reconciler/collect/**/*.py",),
+        ("tests/collect", "tests/routing", "tests/control/test_checks.py"),
+    ),
     "ledger": (
         ("reconciler/ledger/*.py", "reconciler/app/ledger_access.py"),
         ("tests/ledger", "tests/control/test_ownership.py"),
@@ -44,7 +47,13 @@ AREAS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
     "planning": (
         ("reconciler/planning/*.py",),
-        ("tests/planning", "tests/control/test_observe.py", "tests/control/test_controller.py"),
+        (
+            "tests/planning",
+            "tests/control/test_controller.py",
+            "tests/control/test_decision_recorder.py",
+            "tests/control/test_observe.py",
+            "tests/control/test_rerouting.py",
+        ),
     ),
 }
 """What is changed, and the tests near it."""
