@@ -207,6 +207,39 @@ def test_D8_421_after_the_message_keeps_what_was_said_before() -> None:
         assert len(sink.conversations) == 2
 
 
+def test_D8_after_421_nothing_more_is_said_over_that_connection() -> None:
+    """Also where the server leaves it open."""
+    with Sink(final=lambda _: [b"421 4.3.2 shutting down\r\n"]) as sink, system(sink) as lmtp:
+        assert isinstance(deliver(lmtp, LETTER, ["a@x.test"])[0], Deferred)
+        sink.final = lambda _: [b"250 ok\r\n"]
+        assert deliver(lmtp, LETTER, ["b@x.test"]) == [Delivered("b@x.test", "ok")]
+        assert len(sink.conversations) == 2
+
+
+def test_a_transaction_that_cannot_be_left_ends_the_connection() -> None:
+    """What the server still holds of it would go with the next one."""
+    with (
+        Sink(answer=lambda command: b"500 what?\r\n" if command == "RSET" else None) as sink,
+        system(sink) as lmtp,
+    ):
+        assert lmtp.exists("a@x.test") is True
+        assert isinstance(deliver(lmtp, LETTER, ["b@x.test"])[0], Delivered)
+        assert len(sink.conversations) == 2
+
+
+def test_a_refused_sender_leaves_the_connection_in_step() -> None:
+    """Where commands go together, each recipient is answered as well."""
+    refusals = [b"550 5.7.1 not you\r\n"]
+
+    def answer(command: str) -> bytes | None:
+        return refusals.pop() if refusals and command.startswith("MAIL") else None
+
+    with Sink(answer=answer) as sink, system(sink) as lmtp:
+        assert deliver(lmtp, LETTER, TWO) == [Refused(each, "550 5.7.1 not you") for each in TWO]
+        assert isinstance(deliver(lmtp, LETTER, ["a@x.test"])[0], Delivered)
+        assert len(sink.conversations) == 1
+
+
 def test_D11_a_drop_between_the_dot_and_the_reply_is_tried_again_under_the_same_id() -> None:
     with Sink(final=lambda _: [DROP]) as sink, system(sink) as lmtp:
         outcomes = deliver(lmtp, LETTER, TWO)

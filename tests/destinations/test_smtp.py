@@ -122,6 +122,33 @@ def test_T3_octets_after_the_answer_to_starttls_are_an_attack() -> None:
         deliver(smtp, LETTER, ["a@x.test"])
 
 
+def test_T4_only_what_is_offered_after_starttls_counts(tmp_path: Path) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(Scripted.host).configure_cert(context)
+
+    def script(client: Client) -> None:
+        client.send(b"220 ready\r\n")
+        client.line()
+        client.send(b"250-mx.test\r\n250-AUTH CRAM-MD5\r\n250 STARTTLS\r\n")
+        client.line()
+        client.send(b"220 go\r\n")
+        client.start_tls(context)
+        client.answer(
+            {
+                b"EHLO": b"250-mx.test\r\n250 AUTH PLAIN\r\n",
+                b"AUTH PLAIN": b"235 2.7.0 welcome\r\n",
+                b"QUIT": b"221 bye\r\n",
+            }
+        )
+
+    with Scripted(script) as server:
+        endpoint = Endpoint(server.host, server.port, "starttls", str(tmp_path / "ca.pem"))
+        with system(endpoint, _login()) as smtp:
+            assert smtp.check().endswith("answers and offers AUTH")
+
+
 def test_D10_one_reply_after_the_message_speaks_for_all_who_were_accepted() -> None:
     with (
         Sink(

@@ -45,3 +45,8 @@ def test_an_excerpt_looks_at_no_more_than_it_shows(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("reconciler.model.secret.redact", counted)
     excerpt("x" * (1 << 20), [LONG], 300)
     assert sum(looked) < 5000
+
+
+def test_S1_of_a_secret_within_another_one_nothing_is_left() -> None:
+    within = [Secret("hunter"), Secret("hunter22")]
+    assert redact("no hunter22, no hunter", within) == f"no {REDACTED}, no {REDACTED}"

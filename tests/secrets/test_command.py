@@ -74,6 +74,29 @@ def test_a_program_is_ended_when_nobody_waits_for_its_secret_any_more() -> None:
     assert time.monotonic() - began < 20
 
 
+def test_what_a_program_has_started_ends_with_it(
+    left_behind: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret_command, "TIMEOUT", 0.5)
+    with pytest.raises(SecretUnavailable, match=r"within 0\.5 seconds"):
+        output(["/bin/sh", "-c", f"sleep 25 & echo $! > {left_behind}; wait"], 100)
+    assert _ends(int(left_behind.read_text()))
+
+
+def _ends(process: int) -> bool:
+    """Whether it is gone soon, or waits only for its parent to hear of it."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            status = Path(f"/proc/{process}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if status.rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def test_an_endless_output_is_cut_and_its_program_ended() -> None:
     assert len(output(["/usr/bin/env", "yes"], 1000)) == 1001
 

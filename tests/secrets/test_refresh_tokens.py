@@ -3,6 +3,7 @@ makes of it."""
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -284,6 +285,64 @@ def test_O5_a_crash_after_the_answer_loses_no_consent(
     expected = old if dies == "in the journal" else new
     assert refresh.read_text() == expected.reveal() + "\n"
     assert [path.name for path in refresh.parent.iterdir()] == ["refresh"]
+
+
+def test_D13_each_step_of_a_replacement_is_durable_before_the_next_one(
+    refresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The room for the successor, the successor in the journal, the file itself, and its name."""
+    steps: list[str] = []
+
+    def noted(call: str) -> None:
+        real = getattr(os, call)
+
+        def step(what: int | str, *arguments: object, **more: object) -> object:
+            name = what if isinstance(what, str) else str(Path(f"/proc/self/fd/{what}").readlink())
+            steps.append(f"{call} {Path(name).name.replace(refresh.name, 'token')}")
+            return real(what, *arguments, **more)
+
+        monkeypatch.setattr(os, call, step)
+
+    refresh.write_text("old\n")
+    for call in ("posix_fallocate", "fsync", "pwrite", "replace"):
+        noted(call)
+    with SecretFile(str(refresh)) as file:
+        file.reserve()
+        file.replace(Secret("old"), Secret("new"))
+    monkeypatch.undo()
+    assert refresh.read_text() == "new\n"
+    assert steps == [
+        "posix_fallocate .token.rotation",
+        "fsync .token.rotation",
+        f"fsync {refresh.parent.name}",
+        "pwrite .token.rotation",
+        "fsync .token.rotation",
+        "fsync .token.draft",
+        "replace .token.draft",
+        f"fsync {refresh.parent.name}",
+    ]
+
+
+def test_D2_of_a_replacement_that_fails_only_the_journal_remains(
+    refresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the draft: it holds a secret, and nobody would look for it."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    refresh.write_text("old\n")
+    with SecretFile(str(refresh)) as file:
+        file.reserve()
+        monkeypatch.setattr(os, "replace", failing)
+        with pytest.raises(SecretUnavailable, match="Input/output error"):
+            file.replace(Secret("old"), Secret("new"))
+    monkeypatch.undo()
+    assert {path.name for path in refresh.parent.glob(f".{refresh.name}.*")} == {
+        f".{refresh.name}.rotation"
+    }
+    with SecretFile(str(refresh)):
+        assert refresh.read_text() == "new\n"
 
 
 def test_a_journal_of_another_time_is_not_believed(refresh: Path) -> None:
