@@ -301,6 +301,15 @@ def test_D9_a_sender_that_is_refused_concerns_every_recipient() -> None:
         assert deliver(lmtp, LETTER, TWO) == [Refused(each, "550 5.7.1 not you") for each in TWO]
 
 
+def test_a_server_that_greets_with_nonsense_is_greeted_anew() -> None:
+    with Sink(greeting=b"hello\r\n") as sink, system(sink) as lmtp:
+        with pytest.raises(DestinationUnavailable):
+            deliver(lmtp, LETTER, ["a@x.test"])
+        sink.greeting = b"220 ready\r\n"
+        assert isinstance(deliver(lmtp, LETTER, ["a@x.test"])[0], Delivered)
+        assert sink.conversations[-1].commands[0].startswith("LHLO")
+
+
 @pytest.mark.parametrize("answer", [b"452 4.3.1 no space\r\n", b"250 what\r\n"])
 def test_D8_data_that_is_not_let_in_is_put_off(answer: bytes) -> None:
     with (

@@ -187,3 +187,8 @@ def test_whether_a_mailbox_exists_is_whether_its_directory_does(
 def test_whether_a_mailbox_exists_cannot_be_told_without_the_root(maildir: Maildir) -> None:
     with pytest.raises(DestinationUnavailable, match="mount it, or make the directory"):
         maildir.exists(SALES)
+
+
+@pytest.mark.parametrize(("key", "order"), [("7", "0000000007"), ("x7", "0" * 10), ("²", "0" * 10)])
+def test_a_file_s_name_begins_with_the_uid_where_there_is_one(key: str, order: str) -> None:
+    assert name(message(key), SALES).startswith(f"{order}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from contextlib import closing
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import func, select
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.ledger.tables import deliveries, folders, messages
 from reconciler.model.errors import LedgerUnavailable
+from reconciler.model.interfaces import Entries
 from reconciler.model.outcomes import Entry, MessageState, Record
 from tests.ledger.samples import (
     ACCOUNT,
@@ -53,6 +55,41 @@ def test_what_is_recorded_is_known(ledger: SqlLedger, url: str) -> None:
         assert "1" in known
         assert "4" not in known
         assert known.get("4") is None
+
+
+def test_some_are_known_as_all_are(ledger: SqlLedger) -> None:
+    """Whether the folder is read as a whole or by blocks of keys."""
+    ledger.record(
+        "sales",
+        INBOX,
+        [
+            *map(collected, "1234"),
+            replace(collected("5"), reason="sizes differ"),
+            replace(collected("6"), state=MessageState.PRESUMED),
+            failed("7", "a@x", "b@x"),
+            parked("8"),
+            collected("9", occurrence=1),
+            replace(failed("9"), occurrence=2),
+            replace(failed("10"), occurrence=0),
+            collected("10", occurrence=1),
+        ],
+        NOW,
+    )
+    ledger.record_deleted("sales", INBOX, ["4"], NOW)
+    known = ledger.known("sales", INBOX)
+    assert isinstance(known, Entries)
+    keys = [str(key) for key in range(1, 12)]
+    assert _without_deliveries(known.of(keys)) == _without_deliveries(known)
+    assert known["5"].reason == "sizes differ"
+    assert [known[key].occurrence for key in ("9", "10")] == [2, 1]
+
+
+def _without_deliveries(known: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Of what everybody has; nobody asks for them."""
+    return {
+        key: replace(entry, delivered=frozenset()) if entry.state is COLLECTED else entry
+        for key, entry in known.items()
+    }
 
 
 def test_recording_nothing_is_no_transaction(ledger: SqlLedger) -> None:

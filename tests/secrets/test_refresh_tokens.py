@@ -129,6 +129,15 @@ def test_O2_collectors_that_share_a_refresh_token_start_together(
     assert server.refresh == {refresh.read_text().strip(): "ann"}
 
 
+def test_refresh_tokens_that_stand_in_manifests_are_told_apart(server: Authorization) -> None:
+    server.rotates = False
+    tokens = AccessTokens()
+    for user in ("ann", "ben"):
+        inline = {"value": server.new_refresh_token(user)}
+        found = tokens.get(source(server, None, refreshToken=inline)).secret.reveal()
+        assert server.access[found] == user
+
+
 @pytest.mark.parametrize("writable", [True, False])
 def test_copies_of_a_refresh_token_are_one(
     server: Authorization,
