@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from reconciler.collect.backoff import decide, ends, forbids, remaining
+from reconciler.collect.backoff import decide, ends, forbids, remaining, taught
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
@@ -138,3 +138,27 @@ def test_a_time_that_the_server_named_holds_whatever_it_was_said_of_and_no_clock
         reason not in {"SourceFailed", "SourceUnavailable"}
     )
     assert forbids(retry, obeyed, force=True) == (reason == "Throttled")
+
+
+def test_an_interrupted_session_leaves_the_back_off_of_its_own_spec_alone() -> None:
+    interrupted = SessionReport(NOW, NOW, Outcome.INTERRUPTED)
+    retry = decide(failed("Throttled"), None, "digest", 300.0, NOW)
+    assert retry is not None
+    assert decide(interrupted, retry, "digest", 300.0, NOW) is retry
+    assert decide(interrupted, retry, "other", 300.0, NOW) is None
+    assert decide(interrupted, None, "digest", 300.0, NOW) is None
+
+
+def test_a_check_teaches_what_the_server_says_to_logins_and_nothing_else() -> None:
+    fine = SessionReport(NOW, NOW, Outcome.SUCCEEDED)
+    refused = taught(failed("AuthenticationFailed"), None, "digest", 300.0, NOW)
+    lost = decide(failed("ConnectionFailed"), None, "digest", 300.0, NOW)
+    assert refused is not None
+    again = taught(failed("AuthenticationFailed"), refused, "digest", 300.0, NOW)
+    assert again is not None
+    assert (refused.failures, again.failures) == (1, 2)
+    assert taught(failed("ConnectionFailed"), refused, "digest", 300.0, NOW) is refused
+    assert taught(fine, refused, "digest", 300.0, NOW) is None
+    assert taught(fine, lost, "digest", 300.0, NOW) is lost
+    assert taught(fine, lost, "other", 300.0, NOW) is None
+    assert taught(fine, None, "digest", 300.0, NOW) is None

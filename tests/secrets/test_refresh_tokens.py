@@ -576,6 +576,7 @@ def test_our_own_replacing_of_a_token_is_no_reason_to_log_in_again(
         (503, "120", 120),
         (429, "date", 600),
         (503, "date", 600),
+        (429, "date without a zone", 600),
         (429, "soon", None),
         (429, "9" * 30, 7 * 86400),
     ],
@@ -584,11 +585,12 @@ def test_O3_retry_after_in_both_forms_and_codes(
     server: Authorization, refresh: Path, status: int, header: str, wait: float | None
 ) -> None:
     clock = Clock()
-    server.headers["Retry-After"] = (
-        format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
-        if header == "date"
-        else header
-    )
+    then = datetime.now(UTC) + timedelta(seconds=600)
+    dates = {
+        "date": format_datetime(then, usegmt=True),
+        "date without a zone": format_datetime(then.replace(tzinfo=None)),
+    }
+    server.headers["Retry-After"] = dates.get(header, header)
     server.bent = [(status, b"{}")]
     tokens, spec = AccessTokens(clock), source(server, refresh)
     with pytest.raises(Throttled) as caught:
