@@ -33,15 +33,15 @@ from reconciler.model.settings import Settings
 from reconciler.model.spec import SourceSpec, octets, seconds
 from reconciler.planning.desired_state import DesiredCollector
 from reconciler.secrets import read_secret, stamp
-from reconciler.wire.account_memory import Accounts
-from reconciler.wire.client_identification import Identity
+from reconciler.wire.account_memory import AccountMemories
+from reconciler.wire.client_identification import ClientIdentity
 from reconciler.wire.confined_files import require_beneath
 from reconciler.wire.connection_limits import Limits
 
 if TYPE_CHECKING:
     from reconciler.secrets.oauth2 import AccessTokens
 
-_ACCOUNTS = Accounts()
+_ACCOUNTS = AccountMemories()
 """What this process has learnt of how accounts are logged in to."""
 _REFUSED = {AuthenticationFailed.reason, backoff.LOGIN_REFUSED}
 
@@ -231,7 +231,7 @@ def open_source(
         from reconciler.sources.imap import open_imap  # noqa: PLC0415
 
         imap = open_imap(
-            spec, secret, limits_for(spec), _ACCOUNTS, Identity(settings.support_address)
+            spec, secret, limits_for(spec), _ACCOUNTS, ClientIdentity(settings.support_address)
         )
         imap.entered, imap.another_login = entered, login
         return imap
@@ -252,7 +252,7 @@ def open_push(collector: DesiredCollector, tokens: Tokens, settings: Settings) -
     spec = collector.effective.source
     secret = tokens.secret_of(spec, collector=collector.name)
     return idle.open_push(
-        spec, secret, limits_for(spec), _ACCOUNTS, Identity(settings.support_address)
+        spec, secret, limits_for(spec), _ACCOUNTS, ClientIdentity(settings.support_address)
     )
 
 

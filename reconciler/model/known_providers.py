@@ -19,7 +19,7 @@ Tls = Literal["implicit", "starttls", "none"]
 Protocol = Literal["imap", "pop3"]
 
 
-class Server(NamedTuple):
+class ProviderServer(NamedTuple):
     host: str
     port: int = 993
     tls: Tls = "implicit"
@@ -44,8 +44,8 @@ class Provider(Struct, frozen=True, kw_only=True):
 
     name: str
     title: str
-    imap: Server | None = None
-    pop3: Server | None = None
+    imap: ProviderServer | None = None
+    pop3: ProviderServer | None = None
     username: Literal["address", "local part", "account name"] = "address"
     logins: tuple[Login, ...] = ("password",)
     oauth2: str = ""
@@ -62,7 +62,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     """Seconds from login to login that it bears, where more is known to lock accounts."""
     sources: tuple[str, ...] = ()
 
-    def server(self, protocol: str) -> Server | None:
+    def server(self, protocol: str) -> ProviderServer | None:
         return self.imap if protocol == "imap" else self.pop3
 
     def filled(self, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +110,7 @@ _QQ_APP = "Switch on IMAP or POP3 in the web mail's account settings and use the
 
 PROVIDERS: tuple[Provider, ...] = (
     Provider(
-        name="gmail", title="Gmail", imap=Server("imap.gmail.com"), pop3=Server("pop.gmail.com", 995),
+        name="gmail", title="Gmail", imap=ProviderServer("imap.gmail.com"), pop3=ProviderServer("pop.gmail.com", 995),
         logins=("app-password", "oauth2"), oauth2="google", hosts=("gmail.com", "googlemail.com"),
         domains=("gmail.com", "googlemail.com"),
         prepare=("Switch on 2-Step Verification in the Google account, and make an app password at "
@@ -134,7 +134,7 @@ PROVIDERS: tuple[Provider, ...] = (
         sources=("https://support.google.com/mail/answer/7126229", "https://support.google.com/mail/answer/7104828",
                  "https://support.google.com/accounts/answer/185833", "https://support.google.com/a/answer/1071518")),
     Provider(
-        name="outlook", title="Outlook.com", imap=Server("outlook.office365.com"), pop3=Server("outlook.office365.com", 995),
+        name="outlook", title="Outlook.com", imap=ProviderServer("outlook.office365.com"), pop3=ProviderServer("outlook.office365.com", 995),
         logins=("oauth2",), oauth2="microsoft", family="Microsoft", hosts=("outlook.com", "hotmail.com", "live.com"),
         domains=("outlook.com", "hotmail.com", "live.com", "msn.com"),
         prepare=("Allow devices and apps to use IMAP or POP in Outlook.com's settings, \"Forwarding and IMAP\".",
@@ -148,7 +148,7 @@ PROVIDERS: tuple[Provider, ...] = (
                  "https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/"
                  "deprecation-of-basic-authentication-exchange-online")),
     Provider(
-        name="microsoft365", title="Microsoft 365", imap=Server("outlook.office365.com"), pop3=Server("outlook.office365.com", 995),
+        name="microsoft365", title="Microsoft 365", imap=ProviderServer("outlook.office365.com"), pop3=ProviderServer("outlook.office365.com", 995),
         logins=("oauth2",), oauth2="microsoft", family="Microsoft", hosts=("office365.com",), domains=("onmicrosoft.com",),
         prepare=("Allow IMAP or POP for the mailbox in the Exchange admin centre (Email apps).",
                  "Register an application in Microsoft Entra, and get a refresh token with `mailcollector oauth2`."),
@@ -165,7 +165,7 @@ PROVIDERS: tuple[Provider, ...] = (
                  "how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth",
                  "https://imapsync.lamiral.info/FAQ.d/FAQ.Office365.txt")),
     Provider(
-        name="yahoo", title="Yahoo Mail", imap=Server("imap.mail.yahoo.com"), pop3=Server("pop.mail.yahoo.com", 995),
+        name="yahoo", title="Yahoo Mail", imap=ProviderServer("imap.mail.yahoo.com"), pop3=ProviderServer("pop.mail.yahoo.com", 995),
         logins=("app-password",), hosts=("yahoo.com",), domains=("yahoo.com", "ymail.com", "rocketmail.com"),
         prepare=("Make an app password in the account's security settings, https://login.yahoo.com/account/security.",),
         notes=("It shows at most the newest 10,000 messages of a folder by IMAP, and limits how often commands come.",),
@@ -175,7 +175,7 @@ PROVIDERS: tuple[Provider, ...] = (
         sources=("https://help.yahoo.com/kb/SLN4075.html", "https://help.yahoo.com/kb/SLN15241.html",
                  "https://github.com/postalsys/imapflow/issues/75")),
     Provider(
-        name="aol", title="AOL Mail", imap=Server("imap.aol.com"), pop3=Server("pop.aol.com", 995), logins=("app-password",),
+        name="aol", title="AOL Mail", imap=ProviderServer("imap.aol.com"), pop3=ProviderServer("pop.aol.com", 995), logins=("app-password",),
         hosts=("aol.com",), domains=("aol.com", "aim.com", "netscape.net"),
         prepare=("Make an app password in the account's security settings, https://login.aol.com/account/security.",),
         advice={M.APP_PASSWORD: _AOL_APP, M.WRONG_PASSWORD: _AOL_APP},
@@ -184,12 +184,12 @@ PROVIDERS: tuple[Provider, ...] = (
                  "https://help.aol.com/articles/how-do-i-use-other-email-applications-to-send-and-receive-my-aol-mail")),
     Provider(
         name="yahoo-japan", title="Yahoo! JAPAN Mail",
-        imap=Server("imap.mail.yahoo.co.jp"), pop3=Server("pop.mail.yahoo.co.jp", 995), username="local part", hosts=("yahoo.co.jp",),
+        imap=ProviderServer("imap.mail.yahoo.co.jp"), pop3=ProviderServer("pop.mail.yahoo.co.jp", 995), username="local part", hosts=("yahoo.co.jp",),
         domains=("yahoo.co.jp", "ybb.ne.jp"),
         prepare=("Allow mail programs in the mailbox's settings (IMAP/POP/SMTP access).",),
         connections=5, logins_per_minute=30, sources=("https://support.yahoo-net.jp/PccMail/s/",)),
     Provider(
-        name="icloud", title="iCloud Mail", imap=Server("imap.mail.me.com"), username="local part",
+        name="icloud", title="iCloud Mail", imap=ProviderServer("imap.mail.me.com"), username="local part",
         logins=("app-password",), hosts=("me.com", "icloud.com"), domains=("icloud.com", "me.com", "mac.com"),
         prepare=("Make an app-specific password in the Apple account, https://account.apple.com.",),
         notes=("There is no POP3.",),
@@ -197,7 +197,7 @@ PROVIDERS: tuple[Provider, ...] = (
         connections=5, logins_per_minute=30,
         sources=("https://support.apple.com/102525", "https://support.apple.com/102654")),
     Provider(
-        name="yandex", title="Yandex", imap=Server("imap.yandex.ru"), pop3=Server("pop.yandex.ru", 995),
+        name="yandex", title="Yandex", imap=ProviderServer("imap.yandex.ru"), pop3=ProviderServer("pop.yandex.ru", 995),
         logins=("app-password", "oauth2"), oauth2="yandex", hosts=("yandex.ru", "yandex.com", "ya.ru", "yandex.net"),
         domains=("yandex.ru", "yandex.com", "ya.ru", "yandex.by", "yandex.kz", "narod.ru"),
         prepare=("Switch on mail programs in the mailbox's settings, \"Email clients\": IMAP or POP3, with app passwords.",
@@ -210,7 +210,7 @@ PROVIDERS: tuple[Provider, ...] = (
         sources=("https://yandex.ru/support/mail/mail-clients/others.html",
                  "https://yandex.ru/support/id/ru/authorization/app-passwords")),
     Provider(
-        name="mailru", title="Mail.ru", imap=Server("imap.mail.ru"), pop3=Server("pop.mail.ru", 995), logins=("app-password", "oauth2"),
+        name="mailru", title="Mail.ru", imap=ProviderServer("imap.mail.ru"), pop3=ProviderServer("pop.mail.ru", 995), logins=("app-password", "oauth2"),
         oauth2="mailru", hosts=("mail.ru", "bk.ru", "list.ru", "inbox.ru"),
         domains=("mail.ru", "bk.ru", "list.ru", "inbox.ru", "internet.ru"),
         prepare=("Make a password for external applications in the mailbox's security settings, "
@@ -220,7 +220,7 @@ PROVIDERS: tuple[Provider, ...] = (
         connections=10, logins_per_minute=60, shortest=60.0,
         sources=("https://help.mail.ru/mail/security/protection/external", "https://help.mail.ru/mail/mailer/popsmtp")),
     Provider(
-        name="rambler", title="Rambler", imap=Server("imap.rambler.ru"), pop3=Server("pop.rambler.ru", 995), hosts=("rambler.ru",),
+        name="rambler", title="Rambler", imap=ProviderServer("imap.rambler.ru"), pop3=ProviderServer("pop.rambler.ru", 995), hosts=("rambler.ru",),
         domains=("rambler.ru", "lenta.ru", "autorambler.ru", "myrambler.ru", "ro.ru"),
         prepare=("Switch on access for mail programs in the mailbox's settings, \"Программы\".",),
         advice={M.PROTOCOL_OFF: "Switch on access for mail programs in the mailbox's settings. "
@@ -232,7 +232,7 @@ PROVIDERS: tuple[Provider, ...] = (
         sources=("https://help.rambler.ru/mail/mail-nastrojki-pochtovogo-yashika/2129/",
                  "https://help.rambler.ru/mail/mail-pochtovye-klienty/1275/")),
     Provider(
-        name="netease", title="NetEase 163", imap=Server("imap.163.com"), pop3=Server("pop.163.com", 995), logins=("app-password",),
+        name="netease", title="NetEase 163", imap=ProviderServer("imap.163.com"), pop3=ProviderServer("pop.163.com", 995), logins=("app-password",),
         hosts=("163.com",), domains=("163.com",),
         prepare=("Switch on IMAP or POP3 in the web mail's settings (POP3/SMTP/IMAP), and note the authorization code "
                  "(授权码) that it shows: that is the password.",),
@@ -242,13 +242,13 @@ PROVIDERS: tuple[Provider, ...] = (
         connections=5, logins_per_minute=30,
         sources=("https://help.mail.163.com/", "https://github.com/modern-email/defects/issues/25")),
     Provider(
-        name="netease-126", title="NetEase 126", imap=Server("imap.126.com"), pop3=Server("pop.126.com", 995), logins=("app-password",),
+        name="netease-126", title="NetEase 126", imap=ProviderServer("imap.126.com"), pop3=ProviderServer("pop.126.com", 995), logins=("app-password",),
         hosts=("126.com",), domains=("126.com",),
         prepare=("As for 163.com: switch on IMAP or POP3 in the settings; the authorization code is the password.",),
         advice={M.APP_PASSWORD: _NETEASE_APP, M.WRONG_PASSWORD: _NETEASE_APP, M.PROTOCOL_OFF: _NETEASE_APP},
         connections=5, logins_per_minute=30, sources=("https://help.mail.163.com/",)),
     Provider(
-        name="netease-qiye", title="NetEase enterprise mail", imap=Server("imap.qiye.163.com"), pop3=Server("pop.qiye.163.com", 995),
+        name="netease-qiye", title="NetEase enterprise mail", imap=ProviderServer("imap.qiye.163.com"), pop3=ProviderServer("pop.qiye.163.com", 995),
         logins=("app-password",), hosts=("qiye.163.com",),
         prepare=("Switch on client passwords in the web mail's settings, and use the one that it makes.",),
         notes=("The administrator may have restricted the addresses that logins come from (ERR.LOGIN.IPDENY).",),
@@ -256,7 +256,7 @@ PROVIDERS: tuple[Provider, ...] = (
         connections=5, logins_per_minute=30,
         sources=("https://www.topmailsender.com/en/youxiang/204-wangyi-qiyeyouxiang-netease-enterprise-mailbox",)),
     Provider(
-        name="qq", title="QQ Mail", imap=Server("imap.qq.com"), pop3=Server("pop.qq.com", 995), logins=("app-password",), hosts=("qq.com",),
+        name="qq", title="QQ Mail", imap=ProviderServer("imap.qq.com"), pop3=ProviderServer("pop.qq.com", 995), logins=("app-password",), hosts=("qq.com",),
         domains=("qq.com", "foxmail.com"),
         prepare=("Switch on IMAP or POP3 in the web mail's account settings, and use the authorization code (授权码) that "
                  "it gives as the password.",),
@@ -265,7 +265,7 @@ PROVIDERS: tuple[Provider, ...] = (
         sources=("https://service.mail.qq.com/detail/0/75",
                  "https://service.mail.qq.com/cgi-bin/help?subtype=1&id=28&no=331")),
     Provider(
-        name="exmail", title="Tencent Exmail", imap=Server("imap.exmail.qq.com"), pop3=Server("pop.exmail.qq.com", 995),
+        name="exmail", title="Tencent Exmail", imap=ProviderServer("imap.exmail.qq.com"), pop3=ProviderServer("pop.exmail.qq.com", 995),
         logins=("app-password",), hosts=("exmail.qq.com",),
         prepare=("Switch on IMAP or POP3 in the web mail's settings, and make a client password (客户端专用密码) where the "
                  "account is bound to WeChat.",),
@@ -273,12 +273,12 @@ PROVIDERS: tuple[Provider, ...] = (
                                 "account's own. See https://service.exmail.qq.com/"},
         connections=5, logins_per_minute=30, sources=("https://service.exmail.qq.com/",)),
     Provider(
-        name="aliyun", title="Alibaba Cloud mail", imap=Server("imap.qiye.aliyun.com"), pop3=Server("pop.qiye.aliyun.com", 995),
+        name="aliyun", title="Alibaba Cloud mail", imap=ProviderServer("imap.qiye.aliyun.com"), pop3=ProviderServer("pop.qiye.aliyun.com", 995),
         logins=("app-password", "password"), hosts=("qiye.aliyun.com", "mxhichina.com"),
         prepare=("Allow IMAP or POP3 for the account; where the administrator asks for it, make a client password.",),
         connections=5, logins_per_minute=30, sources=("https://help.aliyun.com/document_detail/36576.html",)),
     Provider(
-        name="gmx", title="GMX", imap=Server("imap.gmx.net"), pop3=Server("pop.gmx.net", 995), hosts=("gmx.net",),
+        name="gmx", title="GMX", imap=ProviderServer("imap.gmx.net"), pop3=ProviderServer("pop.gmx.net", 995), hosts=("gmx.net",),
         domains=("gmx.net", "gmx.de", "gmx.at", "gmx.ch"),
         prepare=("Allow POP3 and IMAP in the mailbox's settings; with two-factor login make an application password.",),
         notes=("Free accounts may be locked by frequent logins: an interval of 15 minutes is safe.",),
@@ -290,14 +290,14 @@ PROVIDERS: tuple[Provider, ...] = (
         connections=5, logins_per_minute=30,
         sources=("https://hilfe.gmx.net/pop-imap/einschalten.html", "https://hilfe.gmx.net/account/gesperrt.html")),
     Provider(
-        name="gmx-com", title="GMX.com", imap=Server("imap.gmx.com"), pop3=Server("pop.gmx.com", 995), hosts=("gmx.com",),
+        name="gmx-com", title="GMX.com", imap=ProviderServer("imap.gmx.com"), pop3=ProviderServer("pop.gmx.com", 995), hosts=("gmx.com",),
         domains=("gmx.com", "gmx.co.uk", "gmx.us", "gmx.fr", "gmx.es"),
         prepare=("Allow POP3 and IMAP in the mailbox's settings.",),
         advice={M.PROTOCOL_OFF: "Allow POP3 and IMAP in the mailbox's settings. "
                                 "See https://support.gmx.com/pop-imap/toggle.html"},
         connections=5, logins_per_minute=30, sources=("https://support.gmx.com/pop-imap/toggle.html",)),
     Provider(
-        name="webde", title="WEB.DE", imap=Server("imap.web.de"), pop3=Server("pop3.web.de", 995), username="local part", hosts=("web.de",),
+        name="webde", title="WEB.DE", imap=ProviderServer("imap.web.de"), pop3=ProviderServer("pop3.web.de", 995), username="local part", hosts=("web.de",),
         domains=("web.de", "email.de"),
         prepare=("Allow POP3 and IMAP in the mailbox's settings; with two-factor login make an application password.",),
         advice={M.PROTOCOL_OFF: "Allow POP3 and IMAP in the mailbox's settings. "
@@ -306,7 +306,7 @@ PROVIDERS: tuple[Provider, ...] = (
                                   "password. See https://hilfe.web.de/pop-imap/einschalten.html"},
         connections=5, logins_per_minute=30, sources=("https://hilfe.web.de/pop-imap/einschalten.html",)),
     Provider(
-        name="t-online", title="T-Online", imap=Server("secureimap.t-online.de"), pop3=Server("securepop.t-online.de", 995),
+        name="t-online", title="T-Online", imap=ProviderServer("secureimap.t-online.de"), pop3=ProviderServer("securepop.t-online.de", 995),
         logins=("app-password",), hosts=("t-online.de",), domains=("t-online.de", "magenta.de"),
         prepare=("Set a password for mail programs in the customer centre; the account's own is refused.",),
         advice={M.WRONG_PASSWORD: "Use the password for mail programs from the customer centre, not the account's own. "
@@ -315,17 +315,17 @@ PROVIDERS: tuple[Provider, ...] = (
         sources=("https://www.telekom.de/hilfe/apps-dienste/e-mail/einstellungen/posteingang-postausgang-server",
                  "https://www.telekom.de/hilfe/apps-dienste/e-mail/programme/passwort-verwalten")),
     Provider(
-        name="ionos", title="IONOS", imap=Server("imap.ionos.de"), pop3=Server("pop.ionos.de", 995), hosts=("ionos.de", "ionos.com", "1und1.de"),
+        name="ionos", title="IONOS", imap=ProviderServer("imap.ionos.de"), pop3=ProviderServer("pop.ionos.de", 995), hosts=("ionos.de", "ionos.com", "1und1.de"),
         domains=("online.de",), sources=("https://hilfe-center.1und1.de/e-mail-einstellungen",)),
     Provider(
-        name="strato", title="STRATO", imap=Server("imap.strato.de"), pop3=Server("pop3.strato.de", 995), hosts=("strato.de",),
+        name="strato", title="STRATO", imap=ProviderServer("imap.strato.de"), pop3=ProviderServer("pop3.strato.de", 995), hosts=("strato.de",),
         sources=("https://www.strato.de/faq/mail/externes-e-mail-programm-mit-strato-e-mail-adresse-nutzen/",)),
     Provider(
-        name="posteo", title="Posteo", imap=Server("posteo.de"), pop3=Server("posteo.de", 995), hosts=("posteo.de",), domains=("posteo.de",),
+        name="posteo", title="Posteo", imap=ProviderServer("posteo.de"), pop3=ProviderServer("posteo.de", 995), hosts=("posteo.de",), domains=("posteo.de",),
         prepare=("With two-factor login make an app password in the settings.",),
         sources=("https://posteo.de/hilfe/wie-richte-ich-posteo-in-einem-mailprogramm-ein-pop3-imap-und-smtp",)),
     Provider(
-        name="zoho", title="Zoho Mail", imap=Server("imap.zoho.com"), pop3=Server("pop.zoho.com", 995), logins=("app-password",),
+        name="zoho", title="Zoho Mail", imap=ProviderServer("imap.zoho.com"), pop3=ProviderServer("pop.zoho.com", 995), logins=("app-password",),
         hosts=("zoho.com",), domains=("zoho.com", "zohomail.com"),
         prepare=("Switch on IMAP or POP in Zoho Mail's settings, \"Mail Accounts\".",
                  "With multi-factor login make an application-specific password."),
@@ -338,7 +338,7 @@ PROVIDERS: tuple[Provider, ...] = (
                                 "two-factor-authentication.html"},
         sources=("https://www.zoho.com/mail/help/imap-access.html", "https://www.zoho.com/mail/help/pop-access.html")),
     Provider(
-        name="fastmail", title="Fastmail", imap=Server("imap.fastmail.com"), pop3=Server("pop.fastmail.com", 995), logins=("app-password",),
+        name="fastmail", title="Fastmail", imap=ProviderServer("imap.fastmail.com"), pop3=ProviderServer("pop.fastmail.com", 995), logins=("app-password",),
         hosts=("fastmail.com",), domains=("fastmail.com", "fastmail.fm"),
         prepare=("Make an app password in the settings, \"Privacy & Security\", \"Manage app passwords\".",),
         advice={M.APP_PASSWORD: "Make an app password in Fastmail's settings and use it instead of the account's own. "
@@ -348,49 +348,49 @@ PROVIDERS: tuple[Provider, ...] = (
         sources=("https://www.fastmail.help/hc/en-us/articles/1500000278342",
                  "https://www.fastmail.help/hc/en-us/articles/360058752854")),
     Provider(
-        name="proton-bridge", title="Proton Mail Bridge", imap=Server("127.0.0.1", 1143, "starttls"),
+        name="proton-bridge", title="Proton Mail Bridge", imap=ProviderServer("127.0.0.1", 1143, "starttls"),
         logins=("app-password",), domains=("proton.me", "protonmail.com", "pm.me"),
         prepare=("Run Proton Mail Bridge on this machine, and use the user name and the password that it shows.",
                  "Its certificate is its own: put its SHA-256 into `source.fingerprint`."),
         notes=("There is no POP3.",), sources=("https://proton.me/support/imap-smtp-and-pop3-setup",)),
     Provider(
-        name="davmail", title="DavMail", imap=Server("127.0.0.1", 1143, "none"), pop3=Server("127.0.0.1", 1110, "none"),
+        name="davmail", title="DavMail", imap=ProviderServer("127.0.0.1", 1143, "none"), pop3=ProviderServer("127.0.0.1", 1110, "none"),
         prepare=("Run DavMail on this machine beside an Exchange or Microsoft 365 account.",),
         notes=("It answers slowly, as Exchange does.",), sources=("https://davmail.sourceforge.net/serversetup.html",)),
     Provider(
-        name="orange", title="Orange", imap=Server("imap.orange.fr"), pop3=Server("pop.orange.fr", 995), hosts=("orange.fr",),
+        name="orange", title="Orange", imap=ProviderServer("imap.orange.fr"), pop3=ProviderServer("pop.orange.fr", 995), hosts=("orange.fr",),
         domains=("orange.fr", "wanadoo.fr"),
         sources=("https://assistance.orange.fr/ordinateurs-peripheriques/installer-et-utiliser/"
                  "l-utilisation-du-mail-et-du-cloud/mail-orange",)),
     Provider(
-        name="free", title="Free", imap=Server("imap.free.fr"), pop3=Server("pop.free.fr", 995), username="local part", hosts=("free.fr",),
+        name="free", title="Free", imap=ProviderServer("imap.free.fr"), pop3=ProviderServer("pop.free.fr", 995), username="local part", hosts=("free.fr",),
         domains=("free.fr",), sources=("https://assistance.free.fr/articles/"
                                        "configurer-de-maniere-avancee-mon-logiciel-de-messagerie-609",)),
     Provider(
-        name="laposte", title="La Poste", imap=Server("imap.laposte.net"), pop3=Server("pop.laposte.net", 995), username="local part",
+        name="laposte", title="La Poste", imap=ProviderServer("imap.laposte.net"), pop3=ProviderServer("pop.laposte.net", 995), username="local part",
         hosts=("laposte.net",), domains=("laposte.net",), sources=("http://aide.laposte.net/",)),
     Provider(
-        name="libero", title="Libero", imap=Server("imapmail.libero.it"), pop3=Server("popmail.libero.it", 995), hosts=("libero.it",),
+        name="libero", title="Libero", imap=ProviderServer("imapmail.libero.it"), pop3=ProviderServer("popmail.libero.it", 995), hosts=("libero.it",),
         domains=("libero.it", "iol.it", "inwind.it"),
         prepare=("With the two-step login, make a password for mail programs in the account.",),
         sources=("https://aiuto.libero.it/articolo/mail/parametri-di-configurazione-per-il-client-di-posta/",)),
     Provider(
-        name="ovh", title="OVH", imap=Server("ssl0.ovh.net"), pop3=Server("ssl0.ovh.net", 995), hosts=("ovh.net",),
+        name="ovh", title="OVH", imap=ProviderServer("ssl0.ovh.net"), pop3=ProviderServer("ssl0.ovh.net", 995), hosts=("ovh.net",),
         sources=("http://guides.ovh.com/ConfigurationEmail",)),
     Provider(
-        name="gandi", title="Gandi", imap=Server("mail.gandi.net"), pop3=Server("mail.gandi.net", 995), hosts=("gandi.net",),
+        name="gandi", title="Gandi", imap=ProviderServer("mail.gandi.net"), pop3=ProviderServer("mail.gandi.net", 995), hosts=("gandi.net",),
         domains=("gandi.net",), sources=("http://wiki.gandi.net/en/mail/standard-settings",)),
     Provider(
-        name="seznam", title="Seznam", imap=Server("imap.seznam.cz"), pop3=Server("pop3.seznam.cz", 995), hosts=("seznam.cz",),
+        name="seznam", title="Seznam", imap=ProviderServer("imap.seznam.cz"), pop3=ProviderServer("pop3.seznam.cz", 995), hosts=("seznam.cz",),
         domains=("seznam.cz", "email.cz", "post.cz"),
         prepare=("Allow IMAP or POP3 in the mailbox's settings; with two-step login make an app password.",),
         sources=("https://napoveda.seznam.cz/cz/email/imap-pop3-smtp/",)),
     Provider(
-        name="wp", title="Poczta WP", imap=Server("imap.wp.pl"), pop3=Server("pop3.wp.pl", 995), username="local part", hosts=("wp.pl",),
+        name="wp", title="Poczta WP", imap=ProviderServer("imap.wp.pl"), pop3=ProviderServer("pop3.wp.pl", 995), username="local part", hosts=("wp.pl",),
         domains=("wp.pl",), prepare=("Allow mail programs in the mailbox's settings.",),
         sources=("http://poczta.wp.pl/info-pomoc-konfig.html?action=more&id=157",)),
     Provider(
-        name="o2pl", title="Poczta o2", imap=Server("poczta.o2.pl"), pop3=Server("poczta.o2.pl", 995), username="local part",
+        name="o2pl", title="Poczta o2", imap=ProviderServer("poczta.o2.pl"), pop3=ProviderServer("poczta.o2.pl", 995), username="local part",
         hosts=("poczta.o2.pl",), domains=("o2.pl", "go2.pl", "tlen.pl"),
         prepare=("Allow mail programs in the mailbox's settings.",),
         advice={M.PROTOCOL_OFF: "Allow mail programs in the mailbox's settings. "
@@ -398,13 +398,13 @@ PROVIDERS: tuple[Provider, ...] = (
         sources=("https://pomoc.o2.pl/jak-skonfigurowac-program-pocztowy",
                  "https://pomoc.o2.pl/aktywacja-dostepu-dla-programow-pocztowych")),
     Provider(
-        name="naver", title="Naver", imap=Server("imap.naver.com"), pop3=Server("pop.naver.com", 995), username="local part",
+        name="naver", title="Naver", imap=ProviderServer("imap.naver.com"), pop3=ProviderServer("pop.naver.com", 995), username="local part",
         logins=("app-password", "password"), hosts=("naver.com",), domains=("naver.com",),
         prepare=("Allow IMAP/SMTP or POP3/SMTP in the mailbox's settings; with two-step login make an application "
                  "password.",),
         sources=("https://help.naver.com/service/30029/contents/21342",)),
     Provider(
-        name="daum", title="Daum", imap=Server("imap.daum.net"), pop3=Server("pop.daum.net", 995), hosts=("daum.net",),
+        name="daum", title="Daum", imap=ProviderServer("imap.daum.net"), pop3=ProviderServer("pop.daum.net", 995), hosts=("daum.net",),
         domains=("daum.net", "hanmail.net"), prepare=("Allow IMAP or POP3 in the mailbox's settings.",),
         sources=("https://cs.daum.net/faq/43/9234.html",)),
 )

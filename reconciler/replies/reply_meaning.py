@@ -15,7 +15,7 @@ from msgspec import Struct
 from reconciler.model.refusal_meaning import Meaning
 
 if TYPE_CHECKING:
-    from reconciler.replies.sourced_replies import Reply
+    from reconciler.replies.sourced_replies import SourcedReply
     from reconciler.replies.vocabulary import Rule
 
 _LONGEST = 1000
@@ -178,7 +178,7 @@ def _wait(words: str, now: datetime | None = None) -> float | None:
 
 
 @functools.lru_cache(maxsize=256)
-def _read(words: str) -> tuple[Reply | None, Meaning | None]:
+def _read(words: str) -> tuple[SourcedReply | None, Meaning | None]:
     """The line of the table that fits, and what the words mean."""
     row = _row(words)
     found = row.meaning if row else None
@@ -236,7 +236,7 @@ def _known(words: str) -> bool:
     return (row is not None and not row.says.isascii()) or _telling(words)
 
 
-def _row(words: str) -> Reply | None:
+def _row(words: str) -> SourcedReply | None:
     bare = " . ".join(_clauses(words))
     return next(
         (reply for parts, rarest, reply in _table() if rarest in bare and says(bare, parts)), None
@@ -312,7 +312,7 @@ def _stems() -> Sequence[_Stem]:
 
 
 @functools.cache
-def _table() -> Sequence[tuple[Sequence[str], str, Reply]]:
+def _table() -> Sequence[tuple[Sequence[str], str, SourcedReply]]:
     from reconciler.replies.sourced_replies import REPLIES  # noqa: PLC0415  # the same
 
     return [

@@ -12,7 +12,7 @@ from threading import Lock
 _MOST = 50_000
 
 
-class Habits:
+class AccountMemory:
     """Of one account. Read and changed by the sessions of that account, field by field."""
 
     __slots__ = (
@@ -67,15 +67,15 @@ class Habits:
         self.tried_with = 0
 
 
-class Accounts:
+class AccountMemories:
     """The habits of every account, by any text that tells accounts apart. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._habits: dict[str, Habits] = {}
+        self._habits: dict[str, AccountMemory] = {}
 
-    def of(self, account: str) -> Habits:
+    def of(self, account: str) -> AccountMemory:
         with self._lock:
             if account not in self._habits and len(self._habits) >= _MOST:
                 self._habits.clear()  # it costs a login each
-            return self._habits.setdefault(account, Habits())
+            return self._habits.setdefault(account, AccountMemory())

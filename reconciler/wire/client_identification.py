@@ -10,7 +10,7 @@ from msgspec import Struct
 NAME = "mailcollector"
 
 
-class Identity(Struct, frozen=True):
+class ClientIdentity(Struct, frozen=True):
     """Nothing of the machine or its people; `support` is an address to turn to, if one is
     configured."""
 

@@ -16,10 +16,10 @@ from reconciler.model.errors import ConnectionFailed, Flooded, ProtocolViolation
 from reconciler.wire import tls
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.name_lookup import Address, addresses, permitted
-from reconciler.wire.receive_buffer import LARGEST, Buffer
-from reconciler.wire.reply_turns import LONG, Turn
-from reconciler.wire.timeouts import Patience
+from reconciler.wire.name_lookup import SocketAddress, addresses, permitted
+from reconciler.wire.receive_buffer import LARGEST, ReceiveBuffer
+from reconciler.wire.reply_turns import LONG, ReplyTurn
+from reconciler.wire.timeouts import Timeouts
 
 _ALERTS = 5
 """So many are remembered of a connection."""
@@ -43,11 +43,11 @@ class Connection:
         self.received = 0
         """Octets received so far, TLS undone."""
         self._alerts: list[str] = []
-        self._patience = Patience(limits, deadline)
-        self._buffer = Buffer()
+        self._patience = Timeouts(limits, deadline)
+        self._buffer = ReceiveBuffer()
         self._reply = 0
         self._bound = limits.reply
-        self._turn: Turn | None = None
+        self._turn: ReplyTurn | None = None
         """In a reply that is very long."""
         self._socket: sockets.socket | None = None
         self._owner = threading.get_ident()
@@ -275,7 +275,7 @@ class Connection:
 
     def _take_turn(self) -> None:
         if self._turn is None:
-            self._turn = Turn()
+            self._turn = ReplyTurn()
             self._turn.begin()
         else:
             self._turn.take()
@@ -336,7 +336,7 @@ class Connection:
 
     # The socket
 
-    def _connect(self, candidates: list[Address]) -> None:
+    def _connect(self, candidates: list[SocketAddress]) -> None:
         deadline = time.monotonic() + self._patience.within(self.limits.connect)
         for tried, address in enumerate(candidates, 1):
             share = (deadline - time.monotonic()) / (len(candidates) - tried + 1)

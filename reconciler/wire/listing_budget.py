@@ -23,7 +23,7 @@ WAITING = 4
 _STEP = 20_000
 
 
-class Budget:
+class ListingBudget:
     """Thread-safe."""
 
     def __init__(self, shared: int = SHARED, waiting: int = WAITING) -> None:
@@ -35,7 +35,7 @@ class Budget:
         this."""
         self._waiting = 0
 
-    def reserve(self, share: Share, messages: int) -> None:
+    def reserve(self, share: ListingShare, messages: int) -> None:
         """So many more, when there is room. Raises Crowded where there will be none for this
         session, ConnectionFailed where it is given up."""
         with self._changed:
@@ -44,7 +44,7 @@ class Budget:
                 self._wait(share, messages)
             self._reserved[id(share)] += messages
 
-    def release(self, share: Share) -> None:
+    def release(self, share: ListingShare) -> None:
         """All of it; harmless where there is nothing. One that waits leaves by itself, when it is
         given up."""
         with self._changed:
@@ -68,14 +68,14 @@ class Budget:
         with self._changed:
             return sum(self._reserved.values())
 
-    def _room(self, share: Share, messages: int) -> bool:
+    def _room(self, share: ListingShare, messages: int) -> bool:
         oldest, *others = self._reserved
         return (
             id(share) == oldest
             or sum(self._reserved.get(other, 0) for other in others) + messages <= self._shared
         )
 
-    def _wait(self, share: Share, messages: int) -> None:
+    def _wait(self, share: ListingShare, messages: int) -> None:
         if self._waiting >= self._most_waiting:
             del self._reserved[id(share)]
             raise Crowded(
@@ -101,11 +101,11 @@ class Budget:
             self._waiting -= 1
 
 
-class Share:
+class ListingShare:
     """What one session's listings take of the budget, until it is released; it is when it is
     forgotten, too."""
 
-    def __init__(self, budget: Budget, who: str, deadline: float) -> None:
+    def __init__(self, budget: ListingBudget, who: str, deadline: float) -> None:
         """`deadline` (monotonic clock): how long to wait at most."""
         self.who = who
         self.deadline = deadline
@@ -137,4 +137,4 @@ class Share:
         self._budget.wake()
 
 
-LISTINGS = Budget()
+LISTINGS = ListingBudget()

@@ -19,7 +19,7 @@ from reconciler.model.errors import (
     SourceError,
     SourceUnsuitable,
 )
-from reconciler.wire.account_memory import Habits
+from reconciler.wire.account_memory import AccountMemory
 from reconciler.wire.sasl import Credentials
 
 _BELIEVED = 2
@@ -30,7 +30,7 @@ _CONSENT = (
 )
 
 
-class Refusal(Struct, frozen=True):
+class LoginRefusal(Struct, frozen=True):
     """`understood`: the server knows this way, and does not let us in; else another one may do."""
 
     error: SourceError
@@ -55,23 +55,23 @@ class LoginBroken(ConnectionFailed):
     stand it. Whoever connects again begins with another one."""
 
 
-class Way(Struct, frozen=True):
+class LoginMethod(Struct, frozen=True):
     """`attempt` gives None when we are logged in, and raises what ends the session."""
 
     name: str
-    attempt: Callable[[], Refusal | None]
+    attempt: Callable[[], LoginRefusal | None]
 
 
 def climb_down(
-    ways: Sequence[Way],
-    habits: Habits,
+    ways: Sequence[LoginMethod],
+    habits: AccountMemory,
     credentials: Credentials,
     gone: tuple[type[Exception], ...] = (),
 ) -> None:
     """Log in by the first of `ways` that works; strongest first. `gone`: what else than
     `ConnectionFailed` is raised when the server hangs up. Raises the error of the refusal that
     tells most."""
-    refused: list[Refusal] = []
+    refused: list[LoginRefusal] = []
     tried: list[str] = []
     secret = hash(credentials.secret)
     waiting = _order(ways, habits, secret)
@@ -118,7 +118,7 @@ def _about_token(error: AuthenticationFailed) -> AuthenticationFailed:
     )
 
 
-def _order(ways: Sequence[Way], habits: Habits, secret: int) -> list[Way]:
+def _order(ways: Sequence[LoginMethod], habits: AccountMemory, secret: int) -> list[LoginMethod]:
     """What worked last comes first, that with which the connection ended comes last. Where all were
     refused with this very secret, the first alone is tried again."""
     if any(way.name == habits.way for way in ways):
@@ -130,7 +130,7 @@ def _order(ways: Sequence[Way], habits: Habits, secret: int) -> list[Way]:
     return [way for way in ways if way.name not in habits.tried] or list(ways[:1])
 
 
-def _remember(habits: Habits, secret: int, tried: Sequence[str], *, final: bool) -> None:
+def _remember(habits: AccountMemory, secret: int, tried: Sequence[str], *, final: bool) -> None:
     habits.way = habits.way if final else ""
     if not final:
         before = habits.tried if habits.tried_with == secret else frozenset()

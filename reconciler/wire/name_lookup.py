@@ -20,23 +20,23 @@ from reconciler.wire.confined_files import require_beneath
 from reconciler.wire.endpoint import Endpoint
 
 
-class Address(Struct, frozen=True):
+class SocketAddress(Struct, frozen=True):
     family: int
     sockaddr: tuple[Any, ...] | str
 
 
-_pending: dict[tuple[str, int], Future[list[Address]]] = {}
+_pending: dict[tuple[str, int], Future[list[SocketAddress]]] = {}
 _lock = threading.Lock()
 
 
-def addresses(endpoint: Endpoint, within: float, cancelled: Future[None]) -> list[Address]:
+def addresses(endpoint: Endpoint, within: float, cancelled: Future[None]) -> list[SocketAddress]:
     """The server's addresses in the resolver's order. Gives up after `within` seconds or when
     `cancelled` is done.
 
     Raises `ConnectionFailed`.
     """
     if endpoint.path is not None:
-        return [Address(socket.AF_UNIX, endpoint.path)]
+        return [SocketAddress(socket.AF_UNIX, endpoint.path)]
     if endpoint.address is not None:
         return _resolved(endpoint, _getaddrinfo, endpoint.address, endpoint.port)
     lookup = _started(endpoint)
@@ -51,7 +51,7 @@ def addresses(endpoint: Endpoint, within: float, cancelled: Future[None]) -> lis
     return _resolved(endpoint, lookup.result)
 
 
-def permitted(endpoint: Endpoint, found: list[Address]) -> list[Address]:
+def permitted(endpoint: Endpoint, found: list[SocketAddress]) -> list[SocketAddress]:
     """Those that the policy allows to connect to. Raises `PolicyRefused` where it allows none."""
     policy = allowed()
     if endpoint.path is not None:
@@ -70,21 +70,21 @@ def permitted(endpoint: Endpoint, found: list[Address]) -> list[Address]:
     return fine
 
 
-def _resolved(endpoint: Endpoint, resolve: Any, *arguments: Any) -> list[Address]:
+def _resolved(endpoint: Endpoint, resolve: Any, *arguments: Any) -> list[SocketAddress]:
     try:
-        found: list[Address] = resolve(*arguments)
+        found: list[SocketAddress] = resolve(*arguments)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConnectionFailed(f"{endpoint}: the name cannot be resolved: {reason}") from error
     return found
 
 
-def _started(endpoint: Endpoint) -> Future[list[Address]]:
+def _started(endpoint: Endpoint) -> Future[list[SocketAddress]]:
     key = (endpoint.ascii_host, endpoint.port)
     with _lock:
         if key in _pending:
             return _pending[key]
-        lookup: Future[list[Address]] = Future()
+        lookup: Future[list[SocketAddress]] = Future()
         try:
             threading.Thread(
                 target=_look_up, args=(key, lookup), name=f"lookup {key[0]}", daemon=True
@@ -95,7 +95,7 @@ def _started(endpoint: Endpoint) -> Future[list[Address]]:
         return lookup
 
 
-def _look_up(key: tuple[str, int], lookup: Future[list[Address]]) -> None:
+def _look_up(key: tuple[str, int], lookup: Future[list[SocketAddress]]) -> None:
     try:
         lookup.set_result(_getaddrinfo(*key))
     except (OSError, UnicodeError) as error:
@@ -105,6 +105,6 @@ def _look_up(key: tuple[str, int], lookup: Future[list[Address]]) -> None:
             _pending.pop(key, None)
 
 
-def _getaddrinfo(host: str, port: int) -> list[Address]:
+def _getaddrinfo(host: str, port: int) -> list[SocketAddress]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
+    return [SocketAddress(family, sockaddr) for family, _, _, _, sockaddr in found]

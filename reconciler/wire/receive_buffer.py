@@ -10,7 +10,7 @@ _DOT = re.compile(rb"\r\n\.")
 _AROUND = 1 << 10
 
 
-class Buffer:
+class ReceiveBuffer:
     """Octets between `start` and `end` of a block that is received into directly. It begins small,
     for connections that wait, and doubles while whole blocks arrive."""
 

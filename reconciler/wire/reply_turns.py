@@ -18,7 +18,7 @@ _MOST = 1.0
 """Seconds that one turn may be waited for."""
 
 
-class Turns:
+class ReplyTurns:
     """Thread-safe."""
 
     def __init__(self) -> None:
@@ -34,10 +34,10 @@ class Turns:
             return min(self._free - now, _MOST)
 
 
-TURNS = Turns()
+TURNS = ReplyTurns()
 
 
-class Turn:
+class ReplyTurn:
     """One connection's place in them, used from one thread."""
 
     __slots__ = ("_worked",)

@@ -115,7 +115,7 @@ class Plain(Exchange):
         return plain(self._credentials.username, self._credentials.secret)
 
 
-class Login(Exchange):
+class LoginMechanism(Exchange):
     """Never a standard (draft-murchison-sasl-login); some servers have nothing else. It asks for
     the name, then for the password, in words that do not matter."""
 
@@ -234,7 +234,7 @@ class XOAuth2(Bearer):
 
 
 _KINDS: dict[str, type[Exchange]] = {
-    kind.name: kind for kind in (Plain, Login, CramMd5, OAuthBearer, XOAuth2)
+    kind.name: kind for kind in (Plain, LoginMechanism, CramMd5, OAuthBearer, XOAuth2)
 }
 
 
@@ -250,7 +250,7 @@ def mechanisms(credentials: Credentials, offered: Collection[str], *, secure: bo
     proof = next((name for name in PROOFS if name in offered), None)
     found = [proof] if proof else []
     if secure or not hides(offered):
-        found += [name for name in (Plain.name, Login.name) if name in offered]
+        found += [name for name in (Plain.name, LoginMechanism.name) if name in offered]
     if CramMd5.name in offered and not found:
         found.append(CramMd5.name)
     return found
@@ -265,7 +265,7 @@ CANCEL = b"*"
 """What ends an exchange (RFC 3501, 6.2.2; RFC 5034, section 4)."""
 
 
-class Answers:
+class ChallengeAnswers:
     """What is sent to a server's challenges: when one of them cannot be answered, that the exchange
     is over."""
 

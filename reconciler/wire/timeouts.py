@@ -11,7 +11,7 @@ import time
 from reconciler.wire.connection_limits import Limits
 
 
-class Patience:
+class Timeouts:
     """The allowances of one connection: for the next octet, for a command, for bulk data, for the
     session."""
 

@@ -15,7 +15,7 @@ from reconciler.model.outcomes import Outcome
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap import open_imap
-from reconciler.wire.account_memory import Accounts
+from reconciler.wire.account_memory import AccountMemories
 from reconciler.wire.connection_limits import Limits
 from tests.collect.accounts import Account
 from tests.collect.test_poison import PROTOCOLS, Case, Protocol, cases, text
@@ -310,7 +310,7 @@ def test_folders_that_end_the_connection_keep_no_other_one_away(folders: Any, fa
 def test_very_many_folders_that_end_the_connection_are_looked_at_last(*, first: bool) -> None:
     good, bad = ["INBOX", "good"], [f"bad{number}" for number in range(8)]
     names = [*good, *bad] if first else [*bad[:2], *good, *bad[2:]]
-    accounts = Accounts()
+    accounts = AccountMemories()
     replies: dict[str, Reply] = {
         "LIST": b"".join(b'* LIST () "/" %s\r\n' % name.encode() for name in names) + OK,
         'EXAMINE "bad': b"* BYE broken\r\n",

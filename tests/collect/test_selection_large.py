@@ -12,7 +12,7 @@ from reconciler.collect.session_counters import NOTES, told
 from reconciler.model.errors import Flooded, ProtocolViolation
 from reconciler.model.messages import Account, Folder, Listed, Listing
 from reconciler.sources.imap import imap_listing as listings
-from reconciler.sources.imap.imap_listing import Sizes
+from reconciler.sources.imap.imap_listing import SizesByUid
 
 FOLDER = Folder(Account("imap", "h", 1, "u"), "INBOX", 7)
 
@@ -31,8 +31,8 @@ def test_what_is_beyond_those_that_are_looked_at_is_left(
     ]
 
 
-def sizes(*listed: tuple[int, int | None]) -> Sizes:
-    found = Sizes()
+def sizes(*listed: tuple[int, int | None]) -> SizesByUid:
+    found = SizesByUid()
     for uid, size in listed:
         found.take(uid, size)
     return found

@@ -28,7 +28,7 @@ from reconciler.wire.confined_files import opened_beneath, require_beneath
 from reconciler.wire.connection import Connection
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.name_lookup import Address, addresses, permitted
+from reconciler.wire.name_lookup import SocketAddress, addresses, permitted
 from tests.project import ROOT
 
 STRICT = """\
@@ -264,8 +264,11 @@ def test_ca_files_and_maildirs_are_held_to_their_roots(strict: Allowed, tmp_path
 # What is connected to
 
 
-def resolved(*found: str) -> list[Address]:
-    return [Address(socket.AF_INET6 if ":" in one else socket.AF_INET, (one, 993)) for one in found]
+def resolved(*found: str) -> list[SocketAddress]:
+    return [
+        SocketAddress(socket.AF_INET6 if ":" in one else socket.AF_INET, (one, 993))
+        for one in found
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.model.known_providers import PROVIDERS, Provider, Server
+from reconciler.model.known_providers import PROVIDERS, Provider, ProviderServer
 from reconciler.model.refusal_meaning import Meaning
 from reconciler.replies.refusals import advise
 from reconciler.replies.reply_meaning import understand
-from reconciler.replies.sourced_replies import REPLIES, Reply
+from reconciler.replies.sourced_replies import REPLIES, SourcedReply
 
 PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
 _TOP = """# Providers
@@ -96,7 +96,7 @@ _USERNAMES = {
 }
 
 
-def _shown(server: Server) -> str:
+def _shown(server: ProviderServer) -> str:
     return f"`{server.host}:{server.port}` (tls: {server.tls})"
 
 
@@ -107,7 +107,7 @@ def _told(provider: Provider) -> Iterator[str]:
             yield f"| {told} | {_cell(_advice(provider, reply))} |"
 
 
-def _is_its_own(provider: Provider, reply: Reply) -> bool:
+def _is_its_own(provider: Provider, reply: SourcedReply) -> bool:
     return (
         reply.meaning in provider.advice
         and reply.meaning is not Meaning.WRONG_PASSWORD
@@ -131,7 +131,7 @@ _WORDS = {
 }
 
 
-def _advice(provider: Provider, reply: Reply) -> str:
+def _advice(provider: Provider, reply: SourcedReply) -> str:
     found = understand(reply.says.replace("*", "x"))
     server = provider.imap or provider.pop3
     assert found is not None

@@ -12,7 +12,7 @@ from reconciler.model.messages import Listing
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap import ImapSource, open_imap
-from reconciler.wire.account_memory import Accounts
+from reconciler.wire.account_memory import AccountMemories
 from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Client, Scripted
 from tests.sources.imap_server import DEFAULTS, PASSWORD, Reply, imap, inbox, tagged
@@ -87,7 +87,7 @@ def folder(
     }
 
 
-def opened(server: Scripted, accounts: Accounts | None = None) -> ImapSource:
+def opened(server: Scripted, accounts: AccountMemories | None = None) -> ImapSource:
     spec = {
         "protocol": "imap",
         "host": server.host,
@@ -115,7 +115,7 @@ def unsized(listing: Listing) -> list[int]:
 def test_a_message_whose_size_ends_the_connection_is_listed_without(
     poisoned: set[int], kill: Kill, flushes: bool
 ) -> None:
-    accounts, again = Accounts(), []
+    accounts, again = AccountMemories(), []
     with Scripted(imap(folder(poisoned, kill, flushes=flushes))) as server:
         first = opened(server, accounts)
         first.another_login = lambda: again.append(1)
@@ -168,7 +168,7 @@ def test_what_a_listing_leaves_out_is_asked_for_in_another_way(
         "UID FETCH": listed + OK,
         "UID FETCH 1:* (UID)": b"".join(b"* 1 FETCH (UID %d)\r\n" % uid for uid in (1, 2, 5)) + OK,
     }
-    accounts = Accounts()
+    accounts = AccountMemories()
     with Scripted(imap(replies)) as server:
         for _ in range(2):
             source = opened(server, accounts)
@@ -179,7 +179,7 @@ def test_what_a_listing_leaves_out_is_asked_for_in_another_way(
 
 def test_what_no_way_lists_is_said_and_is_asked_for_once() -> None:
     one = b"* 1 FETCH (UID 1 RFC822.SIZE 70)\r\n" + OK
-    accounts = Accounts()
+    accounts = AccountMemories()
     with Scripted(
         imap({"UID FETCH": one, "UID FETCH 1:*": one, "UID SEARCH ALL": b"* SEARCH 1\r\n" + OK})
     ) as server:

@@ -20,8 +20,8 @@ from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap import open_imap
 from reconciler.sources.pop3 import open_pop3
-from reconciler.wire.account_memory import Accounts
-from reconciler.wire.client_identification import Identity
+from reconciler.wire.account_memory import AccountMemories
+from reconciler.wire.client_identification import ClientIdentity
 from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
 from tests.sources.imap_server import GREETING, PASSWORD, Reply, imap, tagged
@@ -63,9 +63,11 @@ class Account:
         )
         self._spec = SourceSpec.model_validate(spec | secret)
         self._server = server
-        self._accounts = Accounts()
+        self._accounts = AccountMemories()
 
-    def log_in(self, password: str = PASSWORD, identity: Identity | None = None) -> list[bytes]:
+    def log_in(
+        self, password: str = PASSWORD, identity: ClientIdentity | None = None
+    ) -> list[bytes]:
         """The commands of a login, their tags apart."""
         before = len(self._server.lines)
         source: Source = (
@@ -405,7 +407,7 @@ def test_where_it_is_asked_for_we_say_who_we_are_after_the_login_and_before_anyt
 )
 def test_whatever_a_server_says_to_it(answer: bytes) -> None:
     with Scripted(imap({"CAPABILITY": offering("ID"), "ID": answer})) as server:
-        Account(server, "imap", tls="none").log_in(identity=Identity('a"b@c.example'))
+        Account(server, "imap", tls="none").log_in(identity=ClientIdentity('a"b@c.example'))
         [told] = [line for line in server.lines if b" ID (" in line]
         assert told.endswith(rb'"support-url" "mailto:a\"b@c.example" "contact" "a\"b@c.example")')
 

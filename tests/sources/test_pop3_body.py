@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.sources.pop3.multiline_body import Body
 from reconciler.wire.connection import Connection
-from reconciler.wire.receive_buffer import Buffer
+from reconciler.wire.receive_buffer import ReceiveBuffer
 from tests.sources.pop3_scripts import stuff
 
 
@@ -23,7 +23,7 @@ class Pieces:
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
         self._waiting = b""
-        self._buffer = Buffer()
+        self._buffer = ReceiveBuffer()
         self.find_dot, self.peek, self.take = (
             self._buffer.find_dot,
             self._buffer.peek,

@@ -9,7 +9,7 @@ from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.model.messages import Unfetched
 from reconciler.model.secret import Secret
 from reconciler.sources.pop3 import Pop3Source
-from reconciler.wire.account_memory import Accounts
+from reconciler.wire.account_memory import AccountMemories
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.sasl import Credentials
@@ -102,7 +102,7 @@ def mixing(client: Client) -> None:
 
 
 def test_a_server_that_mixes_up_pipelined_replies_is_asked_one_by_one_from_then_on() -> None:
-    accounts = Accounts()
+    accounts = AccountMemories()
     with Scripted(mixing) as server:
 
         def opened() -> Pop3Source:
@@ -142,7 +142,7 @@ def overwhelmed(client: Client) -> None:
 
 
 def test_a_server_that_closes_on_pipelined_commands_is_asked_one_by_one_from_then_on() -> None:
-    accounts = Accounts()
+    accounts = AccountMemories()
     with Scripted(overwhelmed) as server:
 
         def opened() -> Pop3Source:

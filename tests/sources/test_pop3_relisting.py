@@ -7,7 +7,7 @@ import pytest
 from reconciler.model.errors import ConnectionFailed
 from reconciler.model.secret import Secret
 from reconciler.sources.pop3 import Pop3Source
-from reconciler.wire.account_memory import Accounts
+from reconciler.wire.account_memory import AccountMemories
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.sasl import Credentials
@@ -53,7 +53,7 @@ def closing(
     return script
 
 
-def opened(server: Scripted, accounts: Accounts) -> Pop3Source:
+def opened(server: Scripted, accounts: AccountMemories) -> Pop3Source:
     return Pop3Source(
         Endpoint(server.host, server.port, "none"),
         Credentials("user", Secret(PASSWORD)),
@@ -71,7 +71,7 @@ def logins(server: Scripted) -> int:
 def test_where_list_ends_the_connection_sizes_are_done_without(
     capabilities: tuple[bytes, ...], flushes: bool
 ) -> None:
-    accounts, again = Accounts(), []
+    accounts, again = AccountMemories(), []
     with Scripted(closing(b"LIST", {7}, capabilities, flushes=flushes)) as server:
         source = opened(server, accounts)
         source.another_login = lambda: again.append(1)
@@ -97,7 +97,7 @@ def test_where_list_ends_the_connection_sizes_are_done_without(
 def test_where_uidl_ends_the_connection_one_is_asked_for_at_a_time(
     poisoned: set[int], capabilities: tuple[bytes, ...], flushes: bool
 ) -> None:
-    accounts = Accounts()
+    accounts = AccountMemories()
     with Scripted(closing(b"UIDL", poisoned, capabilities, flushes=flushes)) as server:
         source = opened(server, accounts)
         listing = listing_of(source)
@@ -122,7 +122,7 @@ def test_a_server_that_lists_nothing_costs_a_bounded_number_of_logins() -> None:
     with Scripted(
         closing(b"UIDL", set(range(1, COUNT + 1)), CAPABILITIES, flushes=False)
     ) as server:
-        source = opened(server, Accounts())
+        source = opened(server, AccountMemories())
         with pytest.raises(ConnectionFailed):
             listing_of(source)
         source.abort()

@@ -8,20 +8,20 @@ import time
 import pytest
 
 from reconciler.model.errors import ConnectionFailed, Crowded
-from reconciler.wire.listing_budget import FREE, Budget, Share
+from reconciler.wire.listing_budget import FREE, ListingBudget, ListingShare
 
 
-def share(budget: Budget, seconds: float = 60) -> Share:
-    return Share(budget, "mail.example", time.monotonic() + seconds)
+def share(budget: ListingBudget, seconds: float = 60) -> ListingShare:
+    return ListingShare(budget, "mail.example", time.monotonic() + seconds)
 
 
-def listed(found: Share, messages: int, *, at_once: int = 500) -> None:
+def listed(found: ListingShare, messages: int, *, at_once: int = 500) -> None:
     for _ in range(0, messages, at_once):
         found.take(at_once)
 
 
 def test_small_ones_never_wait() -> None:
-    budget = Budget(shared=0, waiting=0)
+    budget = ListingBudget(shared=0, waiting=0)
     oldest = share(budget)
     listed(oldest, 1_000_000)
     for _ in range(100):
@@ -31,7 +31,7 @@ def test_small_ones_never_wait() -> None:
 
 def test_all_get_their_turn_and_together_they_are_bounded() -> None:
     """Eight that begin at once, each larger than what is shared."""
-    budget = Budget(shared=100_000, waiting=8)
+    budget = ListingBudget(shared=100_000, waiting=8)
     most: list[int] = []
 
     def one() -> None:
@@ -54,7 +54,7 @@ def test_all_get_their_turn_and_together_they_are_bounded() -> None:
 
 @pytest.mark.parametrize("way", ["released", "forgotten", "given up", "time is up"])
 def test_there_is_no_way_out_without_a_release(way: str) -> None:
-    budget = Budget(shared=0, waiting=2)
+    budget = ListingBudget(shared=0, waiting=2)
     oldest, waiting = share(budget), share(budget, 0.05 if way == "time is up" else 60)
     listed(oldest, FREE + 500)
     reasons: list[str] = []
@@ -87,7 +87,7 @@ def test_there_is_no_way_out_without_a_release(way: str) -> None:
 
 
 def test_no_more_wait_than_there_is_place_for() -> None:
-    budget = Budget(shared=0, waiting=0)
+    budget = ListingBudget(shared=0, waiting=0)
     oldest, next_ = share(budget), share(budget)
     listed(oldest, FREE + 500)
     with pytest.raises(Crowded, match="this one is listed later"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.wire.receive_buffer import Buffer
+from reconciler.wire.receive_buffer import ReceiveBuffer
 
 PARTS = st.lists(
     st.sampled_from(
@@ -23,7 +23,7 @@ def test_a_dot_that_begins_a_line_is_found_wherever_other_dots_are(
     parts: list[bytes], read: int, offset: int
 ) -> None:
     wire = b"".join(parts)
-    buffer = Buffer()
+    buffer = ReceiveBuffer()
     space = buffer.space()
     wire = wire[: len(space)]
     space[: len(wire)] = wire

@@ -179,7 +179,7 @@ def test_a_server_that_asks_for_the_initial_response_again_gets_it_once(
     "prompts", [(b"VXNlcm5hbWU6", b"UGFzc3dvcmQ6"), (b"", b""), (b"Username:", b"what else?")]
 )
 def test_login_answers_whatever_is_asked(prompts: tuple[bytes, bytes]) -> None:
-    exchange = sasl.Login(PENCIL)
+    exchange = sasl.LoginMechanism(PENCIL)
     assert exchange.initial() is None
     assert [base64.b64decode(exchange.reply(prompt)) for prompt in prompts] == [b"user", b"pencil"]
     with pytest.raises(ProtocolViolation):

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from reconciler.wire.connection import Connection
-from reconciler.wire.reply_turns import LONG, TURNS, Turn, Turns
+from reconciler.wire.reply_turns import LONG, TURNS, ReplyTurn, ReplyTurns
 from tests.servers.scripted import Client, Scripted
 from tests.wire.conftest import Connect
 
 
 def test_who_is_alone_never_waits() -> None:
-    turns = Turns()
+    turns = ReplyTurns()
     assert [turns.wait(0.1, 100 + 0.1 * turn) for turn in range(4)] == pytest.approx(
         [0] * 4, abs=1e-6
     )
 
 
 def test_several_at_once_wait_for_each_other_and_nobody_for_long() -> None:
-    turns = Turns()
+    turns = ReplyTurns()
     assert [turns.wait(0.1, 100.0) for _ in range(4)] == pytest.approx([0, 0.1, 0.2, 0.3], abs=1e-6)
     assert turns.wait(0.1, 101.0) == pytest.approx(0, abs=1e-6), "the others have stopped"
     assert max(turns.wait(0.5, 101.0) for _ in range(20)) <= 1
@@ -57,7 +57,7 @@ def test_work_is_counted_by_the_thread_that_does_it(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("time.thread_time", lambda: next(times))
     monkeypatch.setattr(TURNS, "wait", wait)
-    turn = Turn()
+    turn = ReplyTurn()
     turn.begin()
     turn.take()
     turn.take()

@@ -25,10 +25,10 @@ from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Arrival, Listed, Pace, Unfetched, Vanished
 from reconciler.model.messages import Fetched as Outcome
 from reconciler.sources.imap.fetch_responses import Completed, Mark, Value
-from reconciler.sources.imap.imap_dialogue import WHOLE, Client
-from reconciler.sources.imap.imap_refusals import Failures, throttles
+from reconciler.sources.imap.imap_dialogue import WHOLE, ImapClient
+from reconciler.sources.imap.imap_refusals import ImapRefusals, throttles
 from reconciler.sources.imap.large_literal import Large
-from reconciler.sources.imap.pipelined_fetch import Ahead, Window
+from reconciler.sources.imap.pipelined_fetch import PipelinedFetch, Window
 from reconciler.sources.imap.uid_search import existing_uids
 from reconciler.sources.imap.uid_sets import uid_sets
 
@@ -60,16 +60,16 @@ class _Part(Struct, frozen=True):
         return self.body.chunks() if isinstance(self.body, Large) else iter((self.body,))
 
 
-class Bodies:
+class BodyFetch:
     """Fetches from the folder that is selected."""
 
-    def __init__(self, client: Client, failures: Failures, first: str = "") -> None:
+    def __init__(self, client: ImapClient, failures: ImapRefusals, first: str = "") -> None:
         """`first`: the key of the folder's first message, which may be no mail."""
         self._dialogue = client.dialogue
         self._failures = failures
         self._first = first
         self._binary = "BINARY" in client.dialogue.capabilities
-        self._ahead = Ahead(client.dialogue)
+        self._ahead = PipelinedFetch(client.dialogue)
         self._asked: Sequence[Listed] = ()
         """What is asked for, or asked about, when no command was sent ahead."""
         self._refusals = 0
@@ -105,7 +105,7 @@ class Bodies:
         self, messages: Iterable[Listed], count: int, again: list[Listed], missing: list[Listed]
     ) -> Iterator[Outcome]:
         self._asked = ()
-        ahead = self._ahead = Ahead(self._dialogue)
+        ahead = self._ahead = PipelinedFetch(self._dialogue)
         arrived: set[int] = set()
         for uids, window in windows(messages):
             ahead.ask(uids, window)
@@ -115,7 +115,7 @@ class Bodies:
             yield from self._read(ahead, arrived, again, missing)
 
     def _read(
-        self, ahead: Ahead, arrived: set[int], again: list[Listed], missing: list[Listed]
+        self, ahead: PipelinedFetch, arrived: set[int], again: list[Listed], missing: list[Listed]
     ) -> Iterator[Outcome]:
         """Until one command is complete; what that one leaves open goes to the lists."""
         for found in ahead.read():
@@ -189,7 +189,7 @@ class Bodies:
             first = first if isinstance(whole, Unfetched) else whole
         if isinstance(first, Unfetched):
             return first
-        content = _Content(listed)
+        content = _PartCounter(listed)
         return Arrival(listed, content.counted(self._content(listed, first)), content.doubt)
 
     @staticmethod
@@ -300,7 +300,7 @@ class Bodies:
         return ProtocolViolation(f"{self._dialogue.connection.endpoint}: {what}")
 
 
-class _Content:
+class _PartCounter:
     """Counts what came of a message in parts."""
 
     def __init__(self, listed: Listed) -> None:

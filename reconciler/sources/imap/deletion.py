@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from reconciler.model.messages import Deletion
-from reconciler.sources.imap.imap_dialogue import Dialogue
-from reconciler.sources.imap.imap_refusals import Failures
+from reconciler.sources.imap.imap_dialogue import ImapDialogue
+from reconciler.sources.imap.imap_refusals import ImapRefusals
 from reconciler.sources.imap.response_reader import Untagged
 from reconciler.sources.imap.uid_search import (
     existing_uids,
@@ -46,8 +46,8 @@ class Deleter:
 
     def __init__(
         self,
-        dialogue: Dialogue,
-        failures: Failures,
+        dialogue: ImapDialogue,
+        failures: ImapRefusals,
         marked: set[int],
         *,
         searches: bool = True,

@@ -15,8 +15,8 @@ from msgspec import Struct
 from reconciler.model.folder_patterns import Pattern, is_pattern
 from reconciler.sources.imap import utf7
 from reconciler.sources.imap.fetch_responses import Completed, unescaped
-from reconciler.sources.imap.imap_dialogue import Client
-from reconciler.sources.imap.imap_refusals import Failures
+from reconciler.sources.imap.imap_dialogue import ImapClient
+from reconciler.sources.imap.imap_refusals import ImapRefusals
 from reconciler.sources.imap.response_reader import Untagged
 
 _UNSUITED = {"\\ALL", "\\ALLMAIL", "\\TRASH", "\\JUNK", "\\SPAM", "\\DRAFTS"}
@@ -69,7 +69,7 @@ INBOX = ServerFolder(b"INBOX", "")
 """Every account has it, whatever LIST says (RFC 3501, 5.1)."""
 
 
-class Chosen(Struct, frozen=True):
+class ChosenFolders(Struct, frozen=True):
     """The folders to collect from, by the names that manifests and the ledger use, and what was not
     found."""
 
@@ -87,10 +87,12 @@ def decoded(raw: bytes) -> str:
     return text.replace("\0", "\\x00")
 
 
-def choose_folders(client: Client, declared: Sequence[str], failures: Failures) -> Chosen:
+def choose_folders(
+    client: ImapClient, declared: Sequence[str], failures: ImapRefusals
+) -> ChosenFolders:
     """Which folders of the account are meant. They are looked at as they are listed: there may be
     very many."""
-    choice = Choice(declared, personal_prefix(client))
+    choice = FolderChoice(declared, personal_prefix(client))
     completed = _list(client, choice)
     if not completed.ok:
         if not choice.heard:
@@ -99,7 +101,7 @@ def choose_folders(client: Client, declared: Sequence[str], failures: Failures) 
     return choice.made()
 
 
-def _list(client: Client, choice: Choice) -> Completed:
+def _list(client: ImapClient, choice: FolderChoice) -> Completed:
     """Every folder of the account, with what it is used for where the server tells (RFC 6154)."""
     dialogue = client.dialogue
     verb, arguments = "LIST", ['""', '"*"']
@@ -147,7 +149,7 @@ def _separator(delimiter: bytes) -> str:
     return bare[-1:].decode("ascii", "replace")
 
 
-def personal_prefix(client: Client) -> str:
+def personal_prefix(client: ImapClient) -> str:
     """What stands before every folder but INBOX, `/` for the delimiter: "INBOX/", mostly "" (RFC
     2342)."""
     if "NAMESPACE" not in client.dialogue.capabilities:
@@ -160,16 +162,16 @@ def personal_prefix(client: Client) -> str:
     )
 
 
-def choose(declared: Sequence[str], listed: Iterable[ServerFolder], prefix: str) -> Chosen:
+def choose(declared: Sequence[str], listed: Iterable[ServerFolder], prefix: str) -> ChosenFolders:
     """Names first, then patterns: `*` stands for anything, `%` for anything but `/`. Each folder
     once."""
-    choice = Choice(declared, prefix)
+    choice = FolderChoice(declared, prefix)
     for folder in listed:
         choice.take(folder)
     return choice.made()
 
 
-class Choice:
+class FolderChoice:
     """Of what is listed, keeps what is meant: at most the declared names and `MOST` folders for
     each pattern."""
 
@@ -218,7 +220,7 @@ class Choice:
         if kept:
             self._raw[short] = folder.raw
 
-    def made(self) -> Chosen:
+    def made(self) -> ChosenFolders:
         """When all were taken."""
         if not self._inbox:
             self.take(INBOX)
@@ -246,7 +248,7 @@ class Choice:
             )
         if self._unreadable and (self._patterns or self._notes):
             self.note(f"{self._unreadable} folders are listed in a way that cannot be read")
-        return Chosen(chosen, tuple(self._notes))
+        return ChosenFolders(chosen, tuple(self._notes))
 
     def _named(self, name: str) -> tuple[dict[str, ServerFolder], int] | None:
         if name.upper() == "INBOX":

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from reconciler.sources.imap.fetch_responses import number
-from reconciler.sources.imap.imap_dialogue import Dialogue
+from reconciler.sources.imap.imap_dialogue import ImapDialogue
 
 Stand = tuple[str, int, int, int, int]
 """A folder's name, UIDVALIDITY, UIDNEXT, EXISTS and HIGHESTMODSEQ, 0 where there is none."""
 
 
-def stand(dialogue: Dialogue, name: str) -> Stand | None:
+def stand(dialogue: ImapDialogue, name: str) -> Stand | None:
     """Of the folder that was opened just now; None when the server leaves out what it takes (hazard
     I28)."""
     validity, following, exists, changes = (
@@ -46,7 +46,7 @@ def same(kept: str, now: Sequence[Stand | None]) -> bool:
     )
 
 
-def _told(dialogue: Dialogue, item: str) -> int | None:
-    """What stays to be taken by others (`Dialogue.untagged`)."""
+def _told(dialogue: ImapDialogue, item: str) -> int | None:
+    """What stays to be taken by others (`ImapDialogue.untagged`)."""
     told = dialogue.untagged_responses.get(item)
     return number(told[-1], (1 << 63) - 1) if told and isinstance(told[-1], bytes) else None

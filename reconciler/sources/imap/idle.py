@@ -17,12 +17,12 @@ from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceU
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap.folder_choice import INBOX, ServerFolder, choose_folders
-from reconciler.sources.imap.imap_dialogue import Client
+from reconciler.sources.imap.imap_dialogue import ImapClient
 from reconciler.sources.imap.imap_listing import selected_count
 from reconciler.sources.imap.imap_login import log_in
-from reconciler.sources.imap.imap_refusals import Failures
-from reconciler.wire.account_memory import Accounts
-from reconciler.wire.client_identification import Identity
+from reconciler.sources.imap.imap_refusals import ImapRefusals
+from reconciler.wire.account_memory import AccountMemories
+from reconciler.wire.client_identification import ClientIdentity
 from reconciler.wire.connection import Connection
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
@@ -78,8 +78,8 @@ class ImapPush:
         spec: SourceSpec,
         secret: Secret,
         limits: Limits,
-        accounts: Accounts,
-        identity: Identity,
+        accounts: AccountMemories,
+        identity: ClientIdentity,
     ) -> None:
         self._endpoint = str(Endpoint.of(spec))
         self._habits = accounts.of(f"imap {spec.username} {self._endpoint}")
@@ -99,7 +99,7 @@ class ImapPush:
         assert self._connection is not None  # noqa: S101
         (spec, secret), connection, self._opening = self._opening, self._connection, None
         credentials = Credentials(spec.username, secret, token=spec.oauth2 is not None)
-        failures = Failures(connection.endpoint, credentials.forms())
+        failures = ImapRefusals(connection.endpoint, credentials.forms())
         client = log_in(connection, failures, credentials, self._habits, self._identity)
         with failures.translated("asking to be told of new mail"):
             if "IDLE" not in client.dialogue.capabilities:
@@ -252,7 +252,7 @@ class ImapPush:
         self._next[name] = following
 
 
-def _folders(client: Client, spec: SourceSpec, failures: Failures) -> list[ServerFolder]:
+def _folders(client: ImapClient, spec: SourceSpec, failures: ImapRefusals) -> list[ServerFolder]:
     """Those to be told about, the one that is opened first; LIST only where it is needed."""
     declared = (
         spec.effective_folders
@@ -285,8 +285,10 @@ def open_push(
     spec: SourceSpec,
     secret: Secret,
     limits: Limits,
-    accounts: Accounts | None = None,
-    identity: Identity | None = None,
+    accounts: AccountMemories | None = None,
+    identity: ClientIdentity | None = None,
 ) -> ImapPush:
     """Not connected yet; `spec`'s paths are absolute."""
-    return ImapPush(spec, secret, limits, accounts or Accounts(), identity or Identity())
+    return ImapPush(
+        spec, secret, limits, accounts or AccountMemories(), identity or ClientIdentity()
+    )

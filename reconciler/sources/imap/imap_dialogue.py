@@ -3,7 +3,7 @@ and every wait.
 
 What the server says is read by `reading`, below imaplib, which understands less and keeps more. Of
 untagged responses only the last of those is kept that somebody asks for; lists are heard line by
-line (`Dialogue.run`).
+line (`ImapDialogue.run`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,17 @@ from reconciler.sources.imap.fetch_responses import (
     parse_fetch,
     salvaged,
 )
-from reconciler.sources.imap.response_reader import WHOLE, Asked, Reader, Untagged, code, decoded
+from reconciler.sources.imap.response_reader import (
+    WHOLE,
+    ContinuationRequest,
+    ResponseReader,
+    Untagged,
+    code,
+    decoded,
+)
 from reconciler.wire.connection import Connection
 
-__all__ = ["WHOLE", "Client", "Dialogue", "Goodbye"]
+__all__ = ["WHOLE", "Goodbye", "ImapClient", "ImapDialogue"]
 
 _WHOLE = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) BODY\[\] \{(\d{1,9})\}\r\n")
 _MANY_LISTED = re.compile(
@@ -60,7 +67,7 @@ class Goodbye(imaplib.IMAP4.abort):
     """The server said BYE."""
 
 
-class Dialogue(imaplib.IMAP4):
+class ImapDialogue(imaplib.IMAP4):
     """imaplib with its socket and its reader replaced. Besides what imaplib raises, every method
     may raise a `SourceError`."""
 
@@ -72,7 +79,7 @@ class Dialogue(imaplib.IMAP4):
         """FETCH responses that could not be understood."""
         self.read_only = False
         """The folder was opened for writing, and the server does not let us (READ-ONLY)."""
-        self._reader = Reader(connection)
+        self._reader = ResponseReader(connection)
         self._hearers: Mapping[str, Hearer] = {}
         self._posted: set[bytes] = set()
         super().__init__()
@@ -117,7 +124,7 @@ class Dialogue(imaplib.IMAP4):
     def _get_response(self) -> bytes | None:
         """One response, for imaplib's own loops: None where the server waits for more."""
         response = self._reader.read()
-        if isinstance(response, Asked):
+        if isinstance(response, ContinuationRequest):
             self.continuation_response = response.text  # type: ignore[assignment]  # the same
             return None
         if isinstance(response, Untagged):
@@ -170,7 +177,7 @@ class Dialogue(imaplib.IMAP4):
         """A command that goes on whenever the server says `+`: with a line that answers what stands
         behind it; None ends the session, for the server asks for more than there is."""
         # imaplib takes a method, too
-        self.literal = _Answers(answer).give  # type: ignore[assignment]
+        self.literal = _LiteralSource(answer).give  # type: ignore[assignment]
         return self.run(name, *arguments)
 
     def run(
@@ -306,7 +313,7 @@ class Dialogue(imaplib.IMAP4):
             return None
         if isinstance(response, Completed) and self._answers_post(response):
             return None
-        if isinstance(response, Asked) or response.tag not in tags:
+        if isinstance(response, ContinuationRequest) or response.tag not in tags:
             raise self._violation("an answer to no command of ours")
         del self.tagged_commands[response.tag]
         return response
@@ -362,8 +369,8 @@ class Dialogue(imaplib.IMAP4):
         return ProtocolViolation(f"{self.connection.endpoint}: the server sent {what}")
 
 
-class Client(IMAPClient):
-    """IMAPClient over a `Dialogue`. Its logging is silenced: it would format every line, and show
+class ImapClient(IMAPClient):
+    """IMAPClient over a `ImapDialogue`. Its logging is silenced: it would format every line, and show
     passwords."""
 
     def __init__(self, connection: Connection) -> None:
@@ -372,18 +379,18 @@ class Client(IMAPClient):
         self.dialogue.debug = 0
 
     @property
-    def dialogue(self) -> Dialogue:
-        dialogue: Dialogue = self._imap
+    def dialogue(self) -> ImapDialogue:
+        dialogue: ImapDialogue = self._imap
         return dialogue
 
-    def _create_IMAP4(self) -> Dialogue:  # noqa: N802  # IMAPClient's name
-        return Dialogue(self._connection)
+    def _create_IMAP4(self) -> ImapDialogue:  # noqa: N802  # IMAPClient's name
+        return ImapDialogue(self._connection)
 
     def _set_read_timeout(self) -> None:
         """The connection sets time-outs."""
 
 
-class _Answers:
+class _LiteralSource:
     """imaplib takes a bound method for a source of literals."""
 
     def __init__(self, answer: Callable[[bytes], bytes | None]) -> None:

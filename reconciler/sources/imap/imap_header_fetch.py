@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.model.messages import Listed
 from reconciler.sources.imap.fetch_responses import Fetched
-from reconciler.sources.imap.imap_dialogue import Client
+from reconciler.sources.imap.imap_dialogue import ImapClient
 from reconciler.sources.imap.uid_sets import uid_sets
 
 _AT_ONCE = 500
@@ -15,7 +15,7 @@ _HEADER = b"BODY[HEADER]"
 
 
 def fetch_headers(
-    client: Client, messages: Sequence[Listed]
+    client: ImapClient, messages: Sequence[Listed]
 ) -> Iterator[tuple[Listed, bytes | None]]:
     """Of each message of the selected folder that has one, as far as the server gives them; sent
     twice with different content, it is told again, and None."""

@@ -14,7 +14,7 @@ from msgspec import Struct
 from reconciler.model.errors import Flooded, FolderFailed
 from reconciler.model.messages import Listed
 from reconciler.sources.imap.fetch_responses import LARGEST_UID, Completed, Fetched, number
-from reconciler.sources.imap.imap_dialogue import Dialogue
+from reconciler.sources.imap.imap_dialogue import ImapDialogue
 from reconciler.sources.imap.uid_search import all_uids
 from reconciler.sources.imap.uid_sets import uid_sets
 from reconciler.sources.listing_columns import MOST, ascending, in_order, too_many
@@ -27,7 +27,7 @@ _FEW = 5_000
 _REPEATS = 10
 """So often may a server list what it has listed."""
 _LINE = 340
-"""Octets that a line of a listing may count for; see `Dialogue.fetch_sizes`."""
+"""Octets that a line of a listing may count for; see `ImapDialogue.fetch_sizes`."""
 ARRIVING = 1000
 """So many messages may come into a folder between its opening and its listing."""
 BLOCK = 1000
@@ -39,7 +39,7 @@ UNSIZED = 10_000
 """So many of an account are remembered."""
 
 
-def selected_validity(dialogue: Dialogue, name: str) -> int:
+def selected_validity(dialogue: ImapDialogue, name: str) -> int:
     """The UIDVALIDITY that SELECT has just told; without one, UIDs mean nothing (hazard I10)."""
     validity = dialogue.told_validity()
     if not validity:
@@ -50,19 +50,19 @@ def selected_validity(dialogue: Dialogue, name: str) -> int:
     return validity
 
 
-def selected_count(dialogue: Dialogue) -> int | None:
+def selected_count(dialogue: ImapDialogue) -> int | None:
     """EXISTS of the SELECT; None when it was not told."""
     told = dialogue.untagged("EXISTS")
     return number(told[-1], 1 << 62) if told else None
 
 
-def selected_next(dialogue: Dialogue) -> int | None:
+def selected_next(dialogue: ImapDialogue) -> int | None:
     """UIDNEXT of the SELECT; None when it was not told (hazard I28)."""
     told = dialogue.untagged("UIDNEXT")
     return (number(told[-1], 1 << 62) or None) if told else None
 
 
-class Found(Struct, frozen=True):
+class ListedFolder(Struct, frozen=True):
     """The messages of a folder; `broken_off`: the refusal with which the server ended the listing,
     "" when it did not. `unread`: some of what it sent could not be understood. `announced`: EXISTS,
     0 when it was not told."""
@@ -78,7 +78,7 @@ class Found(Struct, frozen=True):
         return len(self.messages) < self.announced
 
 
-def list_messages(dialogue: Dialogue, sizes: Sizes) -> Found:
+def list_messages(dialogue: ImapDialogue, sizes: SizesByUid) -> ListedFolder:
     """Every message of the selected folder in the order of UIDs, which is the order of arrival.
     `sizes` gets them as they come, so that they are known where the connection ends in the middle.
 
@@ -87,7 +87,7 @@ def list_messages(dialogue: Dialogue, sizes: Sizes) -> Found:
     """
     announced = selected_count(dialogue)
     if announced == 0:
-        return Found(())
+        return ListedFolder(())
     if announced is not None:
         sizes.expect(announced, str(dialogue.connection.endpoint))
     broken_off, unread = "", dialogue.unread
@@ -99,12 +99,12 @@ def list_messages(dialogue: Dialogue, sizes: Sizes) -> Found:
                 sizes.take(uid, response.size)
             case Completed(ok=False):
                 broken_off = response.text or response.status
-    return Found(
+    return ListedFolder(
         sizes.messages(), broken_off, unread=dialogue.unread > unread, announced=announced or 0
     )
 
 
-class Sizes:
+class SizesByUid:
     """By UID, in two columns of numbers: a few octets for each message. Servers list in ascending
     order; what comes in another one is sorted at the end."""
 
@@ -231,7 +231,12 @@ class Lister:
     """
 
     def __init__(
-        self, sizes: Sizes, unsized: Collection[int], announced: int = 0, *, searches: bool = True
+        self,
+        sizes: SizesByUid,
+        unsized: Collection[int],
+        announced: int = 0,
+        *,
+        searches: bool = True,
     ) -> None:
         """`sizes` are known already, those of `unsized` are never asked for. Not `searches`: the
         server dies of SEARCH."""
@@ -239,15 +244,15 @@ class Lister:
         self.unsized = set(unsized)
         self._had = sizes
         self._announced = announced
-        self._told = Sizes()
-        self._found: Sizes | None = None
+        self._told = SizesByUid()
+        self._found: SizesByUid | None = None
         self._ways = ["SEARCH", "FETCH"] if searches else ["FETCH"]
         self._way = ""
         self._blocks: list[list[int]] = []
         self._rest: Iterator[int] = iter(())
         self._asked: list[int] = []
 
-    def go_on(self, dialogue: Dialogue) -> Found | None:
+    def go_on(self, dialogue: ImapDialogue) -> ListedFolder | None:
         """None: the server does not even list UIDs."""
         if self._asked:
             self._divide()
@@ -264,14 +269,14 @@ class Lister:
             if not self._ask(dialogue):
                 self._divide()
             self._asked = []
-        return Found(self._found.messages(), announced=self._announced)
+        return ListedFolder(self._found.messages(), announced=self._announced)
 
     @property
     def searching(self) -> bool:
         """A SEARCH is under way, or ended the connection."""
         return self._way == "SEARCH" and self._found is None
 
-    def _listed(self, dialogue: Dialogue, way: str) -> Sizes | None:
+    def _listed(self, dialogue: ImapDialogue, way: str) -> SizesByUid | None:
         """The messages, with the sizes that are known. None: they were not told, or there are far
         too many; or fewer than there are, and there is another way to ask."""
         self._announced = selected_count(dialogue) or self._announced
@@ -288,7 +293,7 @@ class Lister:
         ]
         for uid, size in untold:
             found.take(uid, size)
-        self._had = Sizes()
+        self._had = SizesByUid()
         self._rest = (
             uid for uid in found.places() if not found.known(uid) and uid not in self.unsized
         )
@@ -297,7 +302,7 @@ class Lister:
     def _next_block(self) -> list[int]:
         return list(islice(self._rest, BLOCK))
 
-    def _ask(self, dialogue: Dialogue) -> bool:
+    def _ask(self, dialogue: ImapDialogue) -> bool:
         """Whether the server answers for all."""
         assert self._found is not None  # noqa: S101  # `go_on` asks for sizes when it has UIDs
         members = frozenset(self._asked)

@@ -10,13 +10,13 @@ from functools import partial
 from reconciler.model.errors import ConnectionFailed, NoGreeting, SourceUnsuitable, TlsRefused
 from reconciler.model.secret import Secret
 from reconciler.sources.imap.fetch_responses import Completed
-from reconciler.sources.imap.imap_dialogue import Client, Dialogue
-from reconciler.sources.imap.imap_refusals import Failures
+from reconciler.sources.imap.imap_dialogue import ImapClient, ImapDialogue
+from reconciler.sources.imap.imap_refusals import ImapRefusals
 from reconciler.wire import sasl
-from reconciler.wire.account_memory import Habits
-from reconciler.wire.client_identification import Identity
+from reconciler.wire.account_memory import AccountMemory
+from reconciler.wire.client_identification import ClientIdentity
 from reconciler.wire.connection import Connection
-from reconciler.wire.login_attempts import Refusal, Way, climb_down
+from reconciler.wire.login_attempts import LoginMethod, LoginRefusal, climb_down
 from reconciler.wire.sasl import Credentials, Exchange
 
 _UNKNOWN = re.compile(
@@ -27,11 +27,11 @@ _UNKNOWN = re.compile(
 
 def log_in(
     connection: Connection,
-    failures: Failures,
+    failures: ImapRefusals,
     credentials: Credentials,
-    habits: Habits,
-    identity: Identity,
-) -> Client:
+    habits: AccountMemory,
+    identity: ClientIdentity,
+) -> ImapClient:
     """Connect, log in, say who we are. Credentials go out only over what the manifest asks for
     (hazards T1, T2, T12). What the account's `habits` tell is gone by, and what is learnt is noted
     there."""
@@ -49,9 +49,9 @@ def log_in(
     return client
 
 
-def _greet(connection: Connection, failures: Failures) -> Client:
+def _greet(connection: Connection, failures: ImapRefusals) -> ImapClient:
     try:
-        return Client(connection)
+        return ImapClient(connection)
     except imaplib.IMAP4.error as error:
         raise failures.greeting(error) from None
     except ConnectionFailed as error:
@@ -60,7 +60,7 @@ def _greet(connection: Connection, failures: Failures) -> Client:
         raise
 
 
-def _start_tls(client: Client) -> None:
+def _start_tls(client: ImapClient) -> None:
     connection = client.dialogue.connection
     if client.dialogue.state != "NONAUTH":
         raise TlsRefused(
@@ -82,14 +82,14 @@ def _start_tls(client: Client) -> None:
 
 
 def _authenticate(
-    client: Client, failures: Failures, credentials: Credentials, habits: Habits
+    client: ImapClient, failures: ImapRefusals, credentials: Credentials, habits: AccountMemory
 ) -> None:
     connection = client.dialogue.connection
     if connection.endpoint.tls != "none" and not connection.secure:
         raise TlsRefused(
             f"{connection.endpoint}: the connection is not encrypted; the password was not sent"
         )
-    login = Login(client, failures, credentials, habits)
+    login = ImapLogin(client, failures, credentials, habits)
     ways = login.ways()
     if not ways and credentials.token:
         raise SourceUnsuitable(
@@ -106,30 +106,34 @@ def _authenticate(
     client.dialogue.state = "AUTH"
 
 
-class Login:
+class ImapLogin:
     """The ways of logging in at one server."""
 
     def __init__(
-        self, client: Client, failures: Failures, credentials: Credentials, habits: Habits
+        self,
+        client: ImapClient,
+        failures: ImapRefusals,
+        credentials: Credentials,
+        habits: AccountMemory,
     ) -> None:
         self._dialogue = client.dialogue
         self._failures = failures
         self._credentials = credentials
         self._habits = habits
 
-    def ways(self) -> list[Way]:
+    def ways(self) -> list[LoginMethod]:
         """Strongest first; the command LOGIN at last, where the server does not forbid it (RFC
         3501, 6.2.3) and the password may be shown to it."""
         offered, secure = self._dialogue.capabilities, self._dialogue.connection.secure
         names = {word.removeprefix("AUTH=") for word in offered if word.startswith("AUTH=")}
         found = [
-            Way(name, partial(self._by_mechanism, name))
+            LoginMethod(name, partial(self._by_mechanism, name))
             for name in sasl.mechanisms(self._credentials, names, secure=secure)
             if self._allowed(name)
         ]
         if not self._credentials.token and (secure or not sasl.hides(names)):
             found += (
-                [Way("the command LOGIN", self._by_command)]
+                [LoginMethod("the command LOGIN", self._by_command)]
                 if self._allowed("LOGIN", command=True)
                 else []
             )
@@ -139,10 +143,10 @@ class Login:
         """What a server says in the clear against sending passwords is obeyed; the command is what
         LOGINDISABLED is about, TLS or not. It may come to say so while we try."""
         disabled = "LOGINDISABLED" in self._dialogue.capabilities
-        shown = name in (sasl.Plain.name, sasl.Login.name)
+        shown = name in (sasl.Plain.name, sasl.LoginMechanism.name)
         return not disabled or (not command and (self._dialogue.connection.secure or not shown))
 
-    def _by_mechanism(self, name: str) -> Refusal | None:
+    def _by_mechanism(self, name: str) -> LoginRefusal | None:
         self._learn()
         if not self._allowed(name):
             return self._forbidden()
@@ -157,9 +161,9 @@ class Login:
                 self._habits.initial_response = False
                 exchange, answers, completed = self._exchange(name, initial=False)
         except SourceUnsuitable as error:
-            return Refusal(error, understood=False)
+            return LoginRefusal(error, understood=False)
         if answers.confused and not self._credentials.token:
-            return Refusal(
+            return LoginRefusal(
                 SourceUnsuitable(f"{self._dialogue.connection.endpoint}: {answers.confused}"),
                 understood=False,
             )
@@ -168,36 +172,38 @@ class Login:
             return None
         return self._refused(completed)
 
-    def _exchange(self, name: str, *, initial: bool) -> tuple[Exchange, sasl.Answers, Completed]:
+    def _exchange(
+        self, name: str, *, initial: bool
+    ) -> tuple[Exchange, sasl.ChallengeAnswers, Completed]:
         """AUTHENTICATE, with its initial response (RFC 4959) where the server takes it: one round
         trip less."""
         exchange = sasl.begin(name, self._credentials)
         first = exchange.initial() if initial else None
         arguments = [name.encode(), *([first] if first is not None else [])]
-        answers = sasl.Answers(exchange)
+        answers = sasl.ChallengeAnswers(exchange)
         return exchange, answers, self._dialogue.converse("AUTHENTICATE", arguments, answers.give)
 
-    def _by_command(self) -> Refusal | None:
+    def _by_command(self) -> LoginRefusal | None:
         self._learn()
         if not self._allowed("LOGIN", command=True):
             return self._forbidden()
         completed = _login(self._dialogue, self._credentials.username, self._credentials.secret)
         return None if completed.ok else self._refused(completed)
 
-    def _refused(self, completed: Completed) -> Refusal:
+    def _refused(self, completed: Completed) -> LoginRefusal:
         """BAD is the answer to a command that is not understood, not to a wrong password."""
         unknown = completed.status == "BAD" or (
             self._credentials.token and _UNKNOWN.search(completed.text) is not None
         )
-        return Refusal(self._failures.login(completed), understood=not unknown)
+        return LoginRefusal(self._failures.login(completed), understood=not unknown)
 
     def _learn(self) -> None:
         """What the server has said of its capabilities since, unasked."""
         if "CAPABILITY" in self._dialogue.untagged_responses:
             self._dialogue.learn_capabilities()
 
-    def _forbidden(self) -> Refusal:
-        return Refusal(
+    def _forbidden(self) -> LoginRefusal:
+        return LoginRefusal(
             SourceUnsuitable(
                 f"{self._dialogue.connection.endpoint}: the server came to forbid this way of "
                 "logging in (LOGINDISABLED)"
@@ -206,7 +212,7 @@ class Login:
         )
 
 
-def _login(dialogue: Dialogue, username: str, password: Secret) -> Completed:
+def _login(dialogue: ImapDialogue, username: str, password: Secret) -> Completed:
     """LOGIN, with literals for what a quoted string must not hold (RFC 3501, section 9:
     QUOTED-CHAR)."""
     name, word = username.encode(), password.reveal().encode()
@@ -216,7 +222,7 @@ def _login(dialogue: Dialogue, username: str, password: Secret) -> Completed:
     return dialogue.converse("LOGIN", [b"{%d}" % len(name)], lambda _: next(answers, None))
 
 
-def _ask_capabilities_again(client: Client) -> None:
+def _ask_capabilities_again(client: ImapClient) -> None:
     """They change with the login (hazard I29); many servers say so unasked."""
     if not client.dialogue.learn_capabilities():
         client.dialogue.refresh_capabilities()

@@ -26,7 +26,7 @@ _CODE = re.compile(r"\[([A-Z][A-Z0-9-]*)(?: [^\[\]]*)?\]")
 _SHOWN = 300
 
 
-class Failures:
+class ImapRefusals:
     """Turns refusals of one server into errors; knows what must not be shown."""
 
     def __init__(self, endpoint: Endpoint, secrets: Sequence[Secret]) -> None:

@@ -20,31 +20,31 @@ from reconciler.model.errors import (
 from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing, Pace
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
-from reconciler.sources.imap.body_fetch import Bodies
+from reconciler.sources.imap.body_fetch import BodyFetch
 from reconciler.sources.imap.deletion import Deleter
 from reconciler.sources.imap.fetch_responses import Completed
-from reconciler.sources.imap.folder_choice import INBOX, Chosen, ServerFolder, choose_folders
+from reconciler.sources.imap.folder_choice import INBOX, ChosenFolders, ServerFolder, choose_folders
 from reconciler.sources.imap.folder_state import Stand, same, stand, text
-from reconciler.sources.imap.imap_dialogue import Client
+from reconciler.sources.imap.imap_dialogue import ImapClient
 from reconciler.sources.imap.imap_header_fetch import fetch_headers
 from reconciler.sources.imap.imap_listing import (
     UNSIZED,
-    Found,
+    ListedFolder,
     Lister,
-    Sizes,
+    SizesByUid,
     list_messages,
     selected_count,
     selected_next,
     selected_validity,
 )
 from reconciler.sources.imap.imap_login import log_in
-from reconciler.sources.imap.imap_refusals import Failures
-from reconciler.wire.account_memory import Accounts
-from reconciler.wire.client_identification import Identity
+from reconciler.sources.imap.imap_refusals import ImapRefusals
+from reconciler.wire.account_memory import AccountMemories
+from reconciler.wire.client_identification import ClientIdentity
 from reconciler.wire.connection import Connection
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.listing_budget import LISTINGS, Share
+from reconciler.wire.listing_budget import LISTINGS, ListingShare
 from reconciler.wire.login_attempts import LoginBroken
 from reconciler.wire.sasl import Credentials
 
@@ -63,12 +63,14 @@ def open_imap(
     spec: SourceSpec,
     secret: Secret,
     limits: Limits,
-    accounts: Accounts | None = None,
-    identity: Identity | None = None,
+    accounts: AccountMemories | None = None,
+    identity: ClientIdentity | None = None,
 ) -> ImapSource:
     """A source for one session. It connects when it is first asked for something; `spec`'s paths
     are absolute. `accounts`: what earlier sessions have learnt."""
-    return ImapSource(spec, secret, limits, accounts or Accounts(), identity or Identity())
+    return ImapSource(
+        spec, secret, limits, accounts or AccountMemories(), identity or ClientIdentity()
+    )
 
 
 class ImapSource:
@@ -80,8 +82,8 @@ class ImapSource:
         spec: SourceSpec,
         secret: Secret,
         limits: Limits,
-        accounts: Accounts,
-        identity: Identity,
+        accounts: AccountMemories,
+        identity: ClientIdentity,
     ) -> None:
         self.entered: Callable[[], None] = lambda: None
         """To be called whenever the server has let us in."""
@@ -93,20 +95,20 @@ class ImapSource:
         self._credentials = Credentials(spec.username, secret, token=spec.oauth2 is not None)
         self._habits = accounts.of(f"imap {spec.username} {self._endpoint}")
         self._identity = identity
-        self._failures = Failures(self._endpoint, self._credentials.forms())
+        self._failures = ImapRefusals(self._endpoint, self._credentials.forms())
         self._limits = limits
         self._deadline = time.monotonic() + limits.session
         self._connection = Connection(self._endpoint, limits, self._deadline)
-        self._share = Share(LISTINGS, str(self._endpoint), self._deadline)
+        self._share = ListingShare(LISTINGS, str(self._endpoint), self._deadline)
         self._heard: list[str] = []
         self._lock = threading.Lock()
         self._aborted = False
-        self._client: Client | None = None
+        self._client: ImapClient | None = None
         self._writable = False
         self._folders: dict[str, ServerFolder] = {}
         self._selected: Folder | None = None
         self._marked: dict[str, set[int]] = {}
-        self._bodies: Bodies | None = None
+        self._bodies: BodyFetch | None = None
         self._firsts: dict[str, str] = {}
         """Of each folder's messages the first one's key."""
         self._standing = ""
@@ -187,14 +189,14 @@ class ImapSource:
     def fetch(
         self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD
     ) -> Iterator[Fetched]:
-        """See `Bodies`: in order, but a message that has to be asked for again comes after its
+        """See `BodyFetch`: in order, but a message that has to be asked for again comes after its
         batch."""
         self._bodies = None
         self._share.release()
         client = self._connected()
         with self._failures.translated("fetching"):
             self._enter(client, folder)
-            self._bodies = Bodies(client, self._failures, self._firsts.get(folder.name, ""))
+            self._bodies = BodyFetch(client, self._failures, self._firsts.get(folder.name, ""))
             for fetched in self._bodies.fetch(messages, pace):
                 yield fetched
                 self._check_validity(client, folder)
@@ -254,7 +256,7 @@ class ImapSource:
                     self._habits.unsearchable = True
                 raise
 
-    def _count(self, client: Client, folder: Folder) -> int:
+    def _count(self, client: ImapClient, folder: Folder) -> int:
         """How many messages are in the folder, which is opened anew."""
         self._selected = None
         self._enter(client, folder)
@@ -277,7 +279,7 @@ class ImapSource:
         self._share.release()
         connection.abort()
 
-    def _connected(self) -> Client:
+    def _connected(self) -> ImapClient:
         if self._client is None:
             try:
                 self._client = log_in(
@@ -296,23 +298,23 @@ class ImapSource:
             self.entered()
         return self._client
 
-    def _choose(self, client: Client) -> Chosen:
+    def _choose(self, client: ImapClient) -> ChosenFolders:
         """LIST only where it is needed: accounts may show thousands of shared folders."""
         if all(name.upper() == "INBOX" for name in self._declared):
-            chosen = Chosen({"INBOX": INBOX}, ())
+            chosen = ChosenFolders({"INBOX": INBOX}, ())
         else:
             found = choose_folders(client, self._declared, self._failures)
             order = sorted(found.folders, key=self._habits.broken.__contains__)
-            chosen = Chosen({name: found.folders[name] for name in order}, found.notes)
+            chosen = ChosenFolders({name: found.folders[name] for name in order}, found.notes)
         self._folders = chosen.folders
         return chosen
 
-    def _stand(self, client: Client, name: str) -> Stand | None:
+    def _stand(self, client: ImapClient, name: str) -> Stand | None:
         completed = client.dialogue.select_folder(self._folders[name].raw, writable=self._writable)
         self._opened = name if completed.ok else None
         return stand(client.dialogue, name) if completed.ok else None
 
-    def _open(self, client: Client, name: str) -> Completed:
+    def _open(self, client: ImapClient, name: str) -> Completed:
         """Not again, where `unchanged` has just done it."""
         if self._opened == name:
             return Completed("OK", "")
@@ -330,7 +332,7 @@ class ImapSource:
 
     def _list(
         self,
-        client: Client,
+        client: ImapClient,
         name: str,
         notes: list[str],
         closed: list[tuple[str, str]],
@@ -379,10 +381,10 @@ class ImapSource:
             partial=bool(listed.broken_off) or listed.short,
         )
 
-    def _listed(self, client: Client, folder: Folder, notes: list[str]) -> Found:
+    def _listed(self, client: ImapClient, folder: Folder, notes: list[str]) -> ListedFolder:
         """In a way that the server stands."""
         unsized = self._habits.unsized.get((folder.name, folder.validity), frozenset())
-        sizes = Sizes(self._share.take)
+        sizes = SizesByUid(self._share.take)
         if unsized:
             return self._in_another_way(client, folder, notes, sizes, None, None)
         found, error = self._plainly(client, sizes)
@@ -396,13 +398,13 @@ class ImapSource:
 
     def _in_another_way(
         self,
-        client: Client,
+        client: ImapClient,
         folder: Folder,
         notes: list[str],
-        sizes: Sizes,
-        found: Found | None,
+        sizes: SizesByUid,
+        found: ListedFolder | None,
         error: SourceError | None,
-    ) -> Found:
+    ) -> ListedFolder:
         """What was `found`, or the `error` that ended it, is not all."""
         lister = Lister(
             sizes,
@@ -435,13 +437,13 @@ class ImapSource:
                 )
             return found
         if listed is None and error is None and len(sizes):
-            return Found(sizes.messages(), "some of it cannot be understood")
+            return ListedFolder(sizes.messages(), "some of it cannot be understood")
         if listed is None:
             raise error or self._failed(f'the server does not list the folder "{folder.name}"')
         self._remember_unsized(folder, lister.unsized, notes)
         return listed
 
-    def _another_way(self, folder: Folder, found: Found) -> bool:
+    def _another_way(self, folder: Folder, found: ListedFolder) -> bool:
         """Whether it is worth asking in another one."""
         if found.broken_off:
             return False
@@ -450,7 +452,9 @@ class ImapSource:
         known = self._habits.short.get((folder.name, folder.validity))
         return known != (found.announced, len(found.messages))
 
-    def _plainly(self, client: Client, sizes: Sizes) -> tuple[Found | None, SourceError | None]:
+    def _plainly(
+        self, client: ImapClient, sizes: SizesByUid
+    ) -> tuple[ListedFolder | None, SourceError | None]:
         """By one command; else what ended it."""
         try:
             with self._failures.translated("listing"):
@@ -460,7 +464,7 @@ class ImapSource:
         except (ConnectionFailed, ProtocolViolation) as failure:
             return None, failure
 
-    def _reopened(self, folder: Folder, error: SourceError) -> Client:
+    def _reopened(self, folder: Folder, error: SourceError) -> ImapClient:
         """The folder over another connection. Raises `error` where there is none to be had."""
         if self._relistings >= _RELISTINGS:
             raise error
@@ -496,7 +500,7 @@ class ImapSource:
     def _failed(self, why: str, alone: SourceError | None = None) -> FolderFailed:
         return FolderFailed(f"{self._endpoint}: {why}", alone)
 
-    def _enter(self, client: Client, folder: Folder) -> None:
+    def _enter(self, client: ImapClient, folder: Folder) -> None:
         if self._selected == folder:
             return
         completed = client.dialogue.select_folder(
@@ -509,7 +513,7 @@ class ImapSource:
             raise self._renumbered(folder)
         self._selected = folder
 
-    def _check_validity(self, client: Client, folder: Folder) -> None:
+    def _check_validity(self, client: ImapClient, folder: Folder) -> None:
         """A new UIDVALIDITY in the middle means that our UIDs name other messages now (hazard
         I10)."""
         told = client.dialogue.told_validity()

@@ -12,16 +12,16 @@ from collections.abc import Iterator, Mapping
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.model.messages import Listed
 from reconciler.sources.imap.fetch_responses import Fetched, Value
-from reconciler.sources.imap.imap_dialogue import Dialogue, Goodbye
+from reconciler.sources.imap.imap_dialogue import Goodbye, ImapDialogue
 
 Window = Mapping[int, Listed]
 """Messages by UID."""
 
 
-class Ahead:
+class PipelinedFetch:
     """Of one run of messages. `doubtful` are the UIDs of those that are to be asked for again."""
 
-    def __init__(self, dialogue: Dialogue) -> None:
+    def __init__(self, dialogue: ImapDialogue) -> None:
         self._dialogue = dialogue
         self._windows: dict[bytes, Window] = {}
         self._wanted: dict[int, Listed] = {}

@@ -61,13 +61,13 @@ class Untagged(Struct, frozen=True):
     literals: tuple[Literal, ...] = ()
 
 
-class Asked(Struct, frozen=True):
+class ContinuationRequest(Struct, frozen=True):
     """The server waits for more; `text` is what stands behind its `+`."""
 
     text: bytes
 
 
-class Reader:
+class ResponseReader:
     """Reads responses from a connection. `bodies`: messages were asked for, so that what is in
     literals of FETCH is not counted against the bound of a reply."""
 
@@ -78,7 +78,7 @@ class Reader:
         """Octets of the largest literal beyond `WHOLE` that is kept, in a file, instead of passed
         over."""
 
-    def read(self) -> Untagged | Completed | Asked:
+    def read(self) -> Untagged | Completed | ContinuationRequest:
         """The next one. Raises ProtocolViolation for what cannot be one."""
         self._connection.count(_WORK)
         for _ in range(_EMPTY):  # some servers send empty lines, behind literals mostly
@@ -87,7 +87,7 @@ class Reader:
         if line.startswith(b"*"):
             return self._untagged(line)
         if line.startswith(b"+"):
-            return Asked(line[1:].strip(b" "))
+            return ContinuationRequest(line[1:].strip(b" "))
         tagged = _TAGGED.fullmatch(line)
         if tagged is None:
             raise self._violation("a line that is no response")

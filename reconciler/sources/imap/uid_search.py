@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 
 from reconciler.sources.imap.fetch_responses import LARGEST_UID, Completed
-from reconciler.sources.imap.imap_dialogue import Dialogue
+from reconciler.sources.imap.imap_dialogue import ImapDialogue
 from reconciler.sources.imap.response_reader import Untagged
 from reconciler.sources.imap.uid_sets import uid_sets
 from reconciler.sources.listing_columns import ascending, in_order
@@ -30,7 +30,7 @@ _RANGE = re.compile(rb"(\d{1,10})(?::(\d{1,10}))?")
 _NUMBER = re.compile(rb"(?<!\S)[1-9]\d{0,9}(?!\S)")
 
 
-def existing_uids(dialogue: Dialogue, uids: Iterable[int]) -> frozenset[int] | None:
+def existing_uids(dialogue: ImapDialogue, uids: Iterable[int]) -> frozenset[int] | None:
     """Which of these messages exist, found out without anything of them being read."""
     found: set[int] = set()
     for text, members in uid_sets(uids):
@@ -43,7 +43,7 @@ def existing_uids(dialogue: Dialogue, uids: Iterable[int]) -> frozenset[int] | N
     return frozenset(found)
 
 
-def search_uids(dialogue: Dialogue, uids: Iterable[int]) -> frozenset[int] | None:
+def search_uids(dialogue: ImapDialogue, uids: Iterable[int]) -> frozenset[int] | None:
     """Which of these messages exist; asked with SEARCH first, which says nothing of those that do
     not."""
     found: set[int] = set()
@@ -57,7 +57,7 @@ def search_uids(dialogue: Dialogue, uids: Iterable[int]) -> frozenset[int] | Non
     return frozenset(found)
 
 
-def all_uids(dialogue: Dialogue, way: str, most: int) -> Sequence[int] | None:
+def all_uids(dialogue: ImapDialogue, way: str, most: int) -> Sequence[int] | None:
     """Every UID of the folder, ascending, each once, by SEARCH or by FETCH; None: it was refused,
     or there are more than `most`."""
     found = array("I")
@@ -80,7 +80,7 @@ def all_uids(dialogue: Dialogue, way: str, most: int) -> Sequence[int] | None:
     return found if told and len(found) <= most else None
 
 
-def others_deleted(dialogue: Dialogue, uids: Collection[int]) -> bool | None:
+def others_deleted(dialogue: ImapDialogue, uids: Collection[int]) -> bool | None:
     """Whether other messages of the folder than these bear \\Deleted, whoever put it there."""
     others: list[int] = []
     told = _search(
@@ -89,7 +89,7 @@ def others_deleted(dialogue: Dialogue, uids: Collection[int]) -> bool | None:
     return bool(others) if told else None
 
 
-def others_flagged(dialogue: Dialogue, uids: Collection[int], count: int) -> bool | None:
+def others_flagged(dialogue: ImapDialogue, uids: Collection[int], count: int) -> bool | None:
     """The same, by the flags of all messages, of which there are `count`; None where those of one
     do not come."""
     bearers = array("I", bytes(4 * (count + _ARRIVING + 1)))
@@ -119,7 +119,7 @@ def others_flagged(dialogue: Dialogue, uids: Collection[int], count: int) -> boo
     return bool(deleted)
 
 
-def _fetched(dialogue: Dialogue, uids: str, members: Collection[int]) -> set[int] | None:
+def _fetched(dialogue: ImapDialogue, uids: str, members: Collection[int]) -> set[int] | None:
     found: set[int] = set()
     for response in dialogue.fetch_uids(uids, "(UID)"):
         if isinstance(response, Completed):
@@ -130,13 +130,13 @@ def _fetched(dialogue: Dialogue, uids: str, members: Collection[int]) -> set[int
     return found
 
 
-def _searched(dialogue: Dialogue, criteria: str, members: Collection[int]) -> set[int] | None:
+def _searched(dialogue: ImapDialogue, criteria: str, members: Collection[int]) -> set[int] | None:
     found: set[int] = set()
     return found if _search(dialogue, criteria, found.add, among=members) else None
 
 
 def _search(
-    dialogue: Dialogue,
+    dialogue: ImapDialogue,
     criteria: str,
     take: Callable[[int], object],
     among: Collection[int] = range(LARGEST_UID + 1),

@@ -123,7 +123,7 @@ class Column:
         raise NotImplementedError
 
 
-class Sizes(Column):
+class SizeColumn(Column):
     """Of LIST: octets."""
 
     def __init__(self, take_share: Callable[[int], object] = int) -> None:
@@ -160,7 +160,7 @@ def _size(rest: bytes) -> int:
     )
 
 
-class Uidls(Column):
+class UidlColumn(Column):
     """Of UIDL: keys, see `key_of`; "" where a line has none."""
 
     def __init__(self, take_share: Callable[[int], object] = int) -> None:
@@ -184,14 +184,14 @@ class Uidls(Column):
 
 def maildrop(listed: Iterable[bytes], identified: Iterable[bytes] | None) -> Maildrop:
     """From the lines of LIST and UIDL; see `brought_together`."""
-    sizes, uidls = Sizes(), None if identified is None else Uidls()
+    sizes, uidls = SizeColumn(), None if identified is None else UidlColumn()
     sizes.take(b"".join(line + b"\n" for line in listed))
     if uidls is not None:
         uidls.take(b"".join(line + b"\n" for line in identified or ()))
     return brought_together(sizes, uidls)
 
 
-def brought_together(sizes: Sizes, uidls: Uidls | None) -> Maildrop:
+def brought_together(sizes: SizeColumn, uidls: UidlColumn | None) -> Maildrop:
     """None: the server has no UIDL (hazard P1), keys are numbers of this session.
 
     Only what both agree on is listed (hazard P8). Of messages with the same UIDL the second gets
@@ -245,7 +245,7 @@ class _Messages(Sequence[Listed]):
 class _Numbered(_Messages):
     """Without UIDL."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: SizeColumn) -> None:
         self._sizes = sizes
         self._places = array("I")
         numbers = array("I")
@@ -262,7 +262,7 @@ class _Identified(_Messages):
     """With UIDL. `lacking`: how many numbers only one of both lists has, or with a UIDL that too
     many share."""
 
-    def __init__(self, sizes: Sizes, uidls: Uidls) -> None:
+    def __init__(self, sizes: SizeColumn, uidls: UidlColumn) -> None:
         self._sizes, self._uidls = sizes, uidls
         self._places: Sequence[int]
         self._keys: Sequence[int]
@@ -389,7 +389,7 @@ def _maildrop(messages: _Messages, *, stable: bool, notes: tuple[str, ...] = ())
     return Maildrop(made, numbers, stable, notes)
 
 
-def _both(sizes: Sizes, uidls: Uidls) -> Iterator[tuple[int, int | None, int | None]]:
+def _both(sizes: SizeColumn, uidls: UidlColumn) -> Iterator[tuple[int, int | None, int | None]]:
     """Each number that is in either, ascending, with its places."""
     if isinstance(sizes.numbers, range) and sizes.numbers == uidls.numbers:
         yield from ((number, place, place) for number, place in sizes.ordered())

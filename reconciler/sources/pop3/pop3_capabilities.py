@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
-from reconciler.sources.pop3.pop3_dialogue import Dialogue, Reply
+from reconciler.sources.pop3.pop3_dialogue import Pop3Dialogue, Pop3Reply
 
 _LONGEST = 64 << 10
 """Octets of the reply to CAPA."""
@@ -39,12 +39,12 @@ class Capabilities(Struct, frozen=True):
         return float(seconds) if seconds.isdecimal() and len(seconds) <= 6 else None
 
 
-def ask(dialogue: Dialogue) -> Capabilities:
+def ask(dialogue: Pop3Dialogue) -> Capabilities:
     dialogue.send(b"CAPA")
     return told(dialogue)[1] or Capabilities()
 
 
-def told(dialogue: Dialogue) -> tuple[Reply, Capabilities | None]:
+def told(dialogue: Pop3Dialogue) -> tuple[Pop3Reply, Capabilities | None]:
     """The reply to CAPA; None where it is refused."""
     blocks: list[bytes] = []
     reply, _ = dialogue.lines(blocks.append, _LONGEST)

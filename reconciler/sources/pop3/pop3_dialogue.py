@@ -26,7 +26,7 @@ _EMPTY = 10
 _GARBAGE = "the server does not answer as POP3 does"
 
 
-class Reply(Struct, frozen=True):
+class Pop3Reply(Struct, frozen=True):
     """A status line (RFC 1939, section 3); `rest` is what follows +OK or -ERR."""
 
     ok: bool
@@ -43,7 +43,7 @@ class Reply(Struct, frozen=True):
         return decoded(self.rest)
 
 
-class Dialogue:
+class Pop3Dialogue:
     """One side of a POP3 conversation. Replies come in the order of the commands, which allows for
     pipelining."""
 
@@ -62,10 +62,10 @@ class Dialogue:
         """It was seen that replies to pipelined commands come one after the other."""
         self.owed = 0
         """Commands whose replies were not read to their end yet."""
-        self._refusal: Reply | None = None
+        self._refusal: Pop3Reply | None = None
         """The reply before, where it was a refusal."""
 
-    def greeting(self) -> Reply:
+    def greeting(self) -> Pop3Reply:
         """The first line. Raises `NoGreeting` where the server closes instead (hazard P16)."""
         try:
             self.connection.open()
@@ -89,18 +89,18 @@ class Dialogue:
             raise self._with_words(error) from None
         self.owed += len(commands)
 
-    def command(self, command: bytes) -> Reply:
+    def command(self, command: bytes) -> Pop3Reply:
         """A command with a reply of one line."""
         self.send(command)
         return self.answer()
 
-    def answer(self) -> Reply:
+    def answer(self) -> Pop3Reply:
         """A reply of one line."""
         reply = self.reply()
         self.owed -= 1
         return reply
 
-    def reply(self) -> Reply:
+    def reply(self) -> Pop3Reply:
         """A status line that a body may follow; the caller counts the reply off `owed` when it has
         read that too."""
         reply = self.challenge()
@@ -108,19 +108,19 @@ class Dialogue:
             raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
         return reply
 
-    def challenge(self) -> Reply | bytes:
+    def challenge(self) -> Pop3Reply | bytes:
         """A status line, or what stands behind "+ ": the server waits for more (RFC 5034)."""
         self.connection.begin_command()
         line = self._line()
         if line.startswith(b"+OK "):
             self._refusal = None
-            return Reply(True, line[4:].strip())
+            return Pop3Reply(True, line[4:].strip())
         for _ in range(_EMPTY):  # some servers send empty lines, or spaces first
             if line := line.lstrip():
                 break
             line = self._line()
         if status := _STATUS.match(line):
-            reply = Reply(status[1].upper() == b"+OK", status[2].strip())
+            reply = Pop3Reply(status[1].upper() == b"+OK", status[2].strip())
             self._refusal = None if reply.ok else reply
             if not reply.ok and reply.code.startswith(
                 "SYS/"
@@ -148,7 +148,9 @@ class Dialogue:
         said.abrupt = error.abrupt
         return said
 
-    def lines(self, take: Callable[[bytes], object], bound: int | None = None) -> tuple[Reply, str]:
+    def lines(
+        self, take: Callable[[bytes], object], bound: int | None = None
+    ) -> tuple[Pop3Reply, str]:
         """A reply, whose lines with their ends are given to `take` as they come, many at a time;
         and the SHA-256 in hex of them, "" for -ERR. Held to `bound` octets, default
         `limits.maildrop`."""
@@ -184,13 +186,13 @@ class Dialogue:
                 )
             self.connection.count(len(piece))
 
-    def quote(self, reply: Reply) -> str:
+    def quote(self, reply: Pop3Reply) -> str:
         """What the server said, fit to be shown: secrets redacted, one line, not too long."""
         text = excerpt(reply.text, self.secrets, _SHOWN)
         return "".join(char if char.isprintable() else "?" for char in text) or "no reason given"
 
     def refusal(
-        self, reply: Reply, what: str, *, login_delay: float | None = None
+        self, reply: Pop3Reply, what: str, *, login_delay: float | None = None
     ) -> SourceError | None:
         """The error that a refusal stands for; None where nobody knows what it means."""
         text = f"{self.connection.endpoint}: {what}: {self.quote(reply)}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.model.messages import Listed
 from reconciler.sources.pop3.multiline_body import Body
-from reconciler.sources.pop3.pop3_dialogue import Dialogue
+from reconciler.sources.pop3.pop3_dialogue import Pop3Dialogue
 from reconciler.sources.pop3.retrieval import Numbered
 
 _AT_ONCE = 200
@@ -15,7 +15,7 @@ _LARGEST = 1 << 20
 
 
 def tops(
-    dialogue: Dialogue, messages: Sequence[Numbered], *, pipelined: bool
+    dialogue: Pop3Dialogue, messages: Sequence[Numbered], *, pipelined: bool
 ) -> Iterator[tuple[Listed, bytes | None]]:
     """The header of each; None for one that is refused or larger than 1 MiB. When the first is
     refused, the others are not asked for: TOP is optional. To be read to its end."""
@@ -31,7 +31,7 @@ def tops(
         start, count = start + count, _AT_ONCE if pipelined else 1
 
 
-def _header(dialogue: Dialogue) -> bytes | None:
+def _header(dialogue: Pop3Dialogue) -> bytes | None:
     reply = dialogue.reply()
     header = _kept(Body(dialogue.connection, others=dialogue.owed > 1)) if reply.ok else None
     dialogue.owed -= 1

@@ -13,10 +13,10 @@ from reconciler.model.errors import (
 )
 from reconciler.replies.refusals import refused_login
 from reconciler.sources.pop3.pop3_capabilities import Capabilities, ask
-from reconciler.sources.pop3.pop3_dialogue import Dialogue, Reply
+from reconciler.sources.pop3.pop3_dialogue import Pop3Dialogue, Pop3Reply
 from reconciler.wire import sasl
-from reconciler.wire.account_memory import Habits
-from reconciler.wire.login_attempts import Refusal, Way, climb_down
+from reconciler.wire.account_memory import AccountMemory
+from reconciler.wire.login_attempts import LoginMethod, LoginRefusal, climb_down
 from reconciler.wire.sasl import Credentials
 
 _UNKNOWN = re.compile(
@@ -27,7 +27,7 @@ _UNKNOWN = re.compile(
 _LONGEST_COMMAND = 255  # octets with CRLF (RFC 2449, section 4)
 
 
-def log_in(dialogue: Dialogue, credentials: Credentials, habits: Habits) -> Capabilities:
+def log_in(dialogue: Pop3Dialogue, credentials: Credentials, habits: AccountMemory) -> Capabilities:
     """Greet, secure, authenticate; what the server offered before the login.
 
     Raises `TlsRefused` before credentials are sent, `AuthenticationFailed`, `Throttled`,
@@ -55,7 +55,7 @@ def log_in(dialogue: Dialogue, credentials: Credentials, habits: Habits) -> Capa
     return capabilities
 
 
-def _start_tls(dialogue: Dialogue, capabilities: Capabilities) -> None:
+def _start_tls(dialogue: Pop3Dialogue, capabilities: Capabilities) -> None:
     endpoint = dialogue.connection.endpoint
     if "STLS" not in capabilities:
         raise TlsRefused(
@@ -68,25 +68,30 @@ def _start_tls(dialogue: Dialogue, capabilities: Capabilities) -> None:
 
 
 def _authenticate(
-    dialogue: Dialogue, capabilities: Capabilities, credentials: Credentials, habits: Habits
+    dialogue: Pop3Dialogue,
+    capabilities: Capabilities,
+    credentials: Credentials,
+    habits: AccountMemory,
 ) -> None:
     """SASL where it is offered, USER and PASS at last; in the clear nothing that the server does
     not offer (hazard T12). With TLS some do not even mention USER (RFC 2449, section 6.3: it should
     be)."""
     secure = dialogue.connection.secure
     ways = [
-        Way(name, partial(_by_mechanism, dialogue, capabilities, credentials, name))
+        LoginMethod(name, partial(_by_mechanism, dialogue, capabilities, credentials, name))
         for name in sasl.mechanisms(credentials, capabilities.sasl, secure=secure)
     ]
     offered = "USER" in capabilities or not capabilities.known
     if not credentials.token and (secure or (offered and not sasl.hides(capabilities.sasl))):
-        ways.append(Way("USER and PASS", partial(_by_command, dialogue, capabilities, credentials)))
+        ways.append(
+            LoginMethod("USER and PASS", partial(_by_command, dialogue, capabilities, credentials))
+        )
     if not ways:
         raise _unsuitable(dialogue, credentials)
     climb_down(ways, habits, credentials)
 
 
-def _unsuitable(dialogue: Dialogue, credentials: Credentials) -> SourceUnsuitable:
+def _unsuitable(dialogue: Pop3Dialogue, credentials: Credentials) -> SourceUnsuitable:
     if credentials.token:
         return SourceUnsuitable(
             f"{dialogue.connection.endpoint}: the server takes neither OAUTHBEARER nor XOAUTH2; "
@@ -99,20 +104,20 @@ def _unsuitable(dialogue: Dialogue, credentials: Credentials) -> SourceUnsuitabl
 
 
 def _by_mechanism(
-    dialogue: Dialogue, capabilities: Capabilities, credentials: Credentials, name: str
-) -> Refusal | None:
+    dialogue: Pop3Dialogue, capabilities: Capabilities, credentials: Credentials, name: str
+) -> LoginRefusal | None:
     """AUTH with its initial response at once, where that fits into a command (RFC 5034, section 4):
     Microsoft's servers accept no longer ones. None: logged in."""
     try:
         exchange = sasl.begin(name, credentials)
     except SourceUnsuitable as error:
-        return Refusal(error, understood=False)
+        return LoginRefusal(error, understood=False)
     command = b"AUTH " + name.encode()
     initial = exchange.initial()
     if initial is not None and len(command) + len(initial) + 3 <= _LONGEST_COMMAND:
         command, initial = command + b" " + initial, None
     dialogue.send(command)
-    answers = sasl.Answers(exchange)
+    answers = sasl.ChallengeAnswers(exchange)
     while isinstance(said := dialogue.challenge(), bytes):
         answer, initial = answers.give(said) if initial is None else initial, None
         if answer is None:
@@ -122,7 +127,7 @@ def _by_mechanism(
         dialogue.connection.send(answer + b"\r\n")
     dialogue.owed -= 1
     if answers.confused and not credentials.token:
-        return Refusal(
+        return LoginRefusal(
             SourceUnsuitable(f"{dialogue.connection.endpoint}: {answers.confused}"),
             understood=False,
         )
@@ -133,15 +138,15 @@ def _by_mechanism(
 
 
 def _by_command(
-    dialogue: Dialogue, capabilities: Capabilities, credentials: Credentials
-) -> Refusal | None:
+    dialogue: Pop3Dialogue, capabilities: Capabilities, credentials: Credentials
+) -> LoginRefusal | None:
     reply = dialogue.command(b"USER " + credentials.username.encode())
     if reply.ok:
         reply = dialogue.command(b"PASS " + credentials.secret.reveal().encode())
     return None if reply.ok else _refused(dialogue, reply, capabilities)
 
 
-def _refused(dialogue: Dialogue, reply: Reply, capabilities: Capabilities) -> Refusal:
+def _refused(dialogue: Pop3Dialogue, reply: Pop3Reply, capabilities: Capabilities) -> LoginRefusal:
     error = dialogue.refusal(reply, "login refused", login_delay=capabilities.login_delay)
     if error is None:
         text = f"{dialogue.connection.endpoint}: login refused: {dialogue.quote(reply)}"
@@ -153,4 +158,4 @@ def _refused(dialogue: Dialogue, reply: Reply, capabilities: Capabilities) -> Re
             protocol="pop3",
             provider=dialogue.connection.endpoint.provider,
         )
-    return Refusal(error, understood=_UNKNOWN.search(reply.rest) is None)
+    return LoginRefusal(error, understood=_UNKNOWN.search(reply.rest) is None)

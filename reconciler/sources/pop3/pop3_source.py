@@ -21,17 +21,23 @@ from reconciler.model.messages import (
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.listing_columns import Peekable
-from reconciler.sources.pop3.maildrop import Maildrop, Sizes, Uidls, brought_together, look_up
+from reconciler.sources.pop3.maildrop import (
+    Maildrop,
+    SizeColumn,
+    UidlColumn,
+    brought_together,
+    look_up,
+)
 from reconciler.sources.pop3.pop3_capabilities import Capabilities, told
-from reconciler.sources.pop3.pop3_dialogue import Dialogue, Reply
+from reconciler.sources.pop3.pop3_dialogue import Pop3Dialogue, Pop3Reply
 from reconciler.sources.pop3.pop3_header_fetch import tops
 from reconciler.sources.pop3.pop3_login import log_in
 from reconciler.sources.pop3.retrieval import WINDOW_COUNT, Numbered, Retrieval
-from reconciler.wire.account_memory import Accounts
+from reconciler.wire.account_memory import AccountMemories
 from reconciler.wire.connection import Connection
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.listing_budget import LISTINGS, Share
+from reconciler.wire.listing_budget import LISTINGS, ListingShare
 from reconciler.wire.login_attempts import LoginBroken
 from reconciler.wire.sasl import Credentials
 
@@ -44,7 +50,7 @@ _MUTE = 1000
 
 
 def open_pop3(
-    spec: SourceSpec, secret: Secret, limits: Limits, accounts: Accounts | None = None
+    spec: SourceSpec, secret: Secret, limits: Limits, accounts: AccountMemories | None = None
 ) -> Pop3Source:
     """The source that a manifest declares, its paths absolute. Connects when it is asked for its
     listings. `accounts`: what earlier sessions have learnt."""
@@ -69,14 +75,14 @@ class Pop3Source:
         endpoint: Endpoint,
         credentials: Credentials,
         limits: Limits,
-        accounts: Accounts | None = None,
+        accounts: AccountMemories | None = None,
     ) -> None:
         self.entered: Callable[[], None] = lambda: None
         """To be called whenever the server has let us in."""
         self.another_login: Callable[[], None] = lambda: None
         """To be called before the source logs in once more by itself."""
         self._credentials = credentials
-        self._habits = (accounts or Accounts()).of(f"pop3 {credentials.username} {endpoint}")
+        self._habits = (accounts or AccountMemories()).of(f"pop3 {credentials.username} {endpoint}")
         self._endpoint = endpoint
         self._limits = limits
         self._deadline = time.monotonic() + limits.session
@@ -84,8 +90,8 @@ class Pop3Source:
         self._lock = threading.Lock()
         self._aborted = False
         self._connection = Connection(endpoint, limits, self._deadline)
-        self._share = Share(LISTINGS, str(endpoint), self._deadline)
-        self._dialogue = Dialogue(self._connection, credentials.forms(), self._ask_one_by_one)
+        self._share = ListingShare(LISTINGS, str(endpoint), self._deadline)
+        self._dialogue = Pop3Dialogue(self._connection, credentials.forms(), self._ask_one_by_one)
         self._retrieval: Retrieval | None = None
         self._capabilities = Capabilities()
         self._maildrop = Maildrop((), {}, keys_stable=True)
@@ -171,7 +177,9 @@ class Pop3Source:
                 raise ConnectionFailed(f"{self._endpoint}: the session was aborted")
             self._heard += self._connection.alerts
             self._connection = Connection(self._endpoint, self._limits, self._deadline)
-        self._dialogue = Dialogue(self._connection, self._credentials.forms(), self._ask_one_by_one)
+        self._dialogue = Pop3Dialogue(
+            self._connection, self._credentials.forms(), self._ask_one_by_one
+        )
         self._retrieved, self._pending = {}, set()
         self._share.release()
 
@@ -307,7 +315,7 @@ class Pop3Source:
         """CAPA, LIST and UIDL, in one go where pipelining was offered before the login too."""
         if self._habits.sizeless or self._habits.singly:
             return self._list_around()
-        sizes, uidls = Sizes(self._share.take), Uidls()
+        sizes, uidls = SizeColumn(self._share.take), UidlColumn()
         pipelined = self._pipelined and not self._failed_at
         if pipelined:
             self._dialogue.send(b"CAPA", b"LIST", b"UIDL")
@@ -342,7 +350,7 @@ class Pop3Source:
     def _list_around(self) -> Maildrop:
         """Without LIST, whose sizes are hints, or with UIDL for one message at a time, where these
         as a whole end the connection."""
-        sizes, uidls = Sizes(self._share.take), Uidls()
+        sizes, uidls = SizeColumn(self._share.take), UidlColumn()
         notes: list[str] = []
         self._standing = ""
         if self._habits.singly:
@@ -368,7 +376,7 @@ class Pop3Source:
         found = brought_together(sizes, uidls)
         return Maildrop(found.messages, found.numbers, found.keys_stable, (*notes, *found.notes))
 
-    def _identify(self, sizes: Sizes, uidls: Uidls) -> int:
+    def _identify(self, sizes: SizeColumn, uidls: UidlColumn) -> int:
         """UIDL of each; how many were not asked for, as the connection was lost with them
         before."""
         numbered = Peekable(sizes.ordered())
@@ -401,7 +409,7 @@ class Pop3Source:
                     last = uidls.key(len(uidls) - 1)
         return left
 
-    def _known(self, reply: Reply, command: str) -> bool:
+    def _known(self, reply: Pop3Reply, command: str) -> bool:
         """Whether it says more than no."""
         return bool(reply.code) or self._dialogue.refusal(reply, command) is not None
 
@@ -410,7 +418,7 @@ class Pop3Source:
         reply = self._dialogue.command(b"STAT")
         return reply.ok and reply.rest.split()[:1] == [b"0"]
 
-    def _refused(self, reply: Reply, command: str) -> SourceError:
+    def _refused(self, reply: Pop3Reply, command: str) -> SourceError:
         return self._dialogue.refusal(reply, f"{command} refused") or ProtocolViolation(
             f"{self._connection.endpoint}: {command} refused: {self._dialogue.quote(reply)}"
         )

@@ -13,7 +13,7 @@ from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.model.messages import Arrival, Fetched, Listed, Unfetched, Vanished
 from reconciler.replies.refusals import concerns_all
 from reconciler.sources.pop3.multiline_body import Body
-from reconciler.sources.pop3.pop3_dialogue import Dialogue, Reply
+from reconciler.sources.pop3.pop3_dialogue import Pop3Dialogue, Pop3Reply
 
 Numbered = tuple[int, Listed]
 Doubts = Callable[[Listed, str], None]
@@ -37,7 +37,7 @@ class Retrieval:
     that was not read to its end is skipped over."""
 
     def __init__(
-        self, dialogue: Dialogue, messages: Iterable[Numbered], count: int, retrieved: Doubts
+        self, dialogue: Pop3Dialogue, messages: Iterable[Numbered], count: int, retrieved: Doubts
     ) -> None:
         self._dialogue = dialogue
         numbered = list(messages)
@@ -99,7 +99,7 @@ class Retrieval:
         return b"INTERNAL DATA" in connection.peek(0, INTERNAL_SIZE).upper()
 
 
-def _refused(dialogue: Dialogue, listed: Listed, reply: Reply) -> Fetched:
+def _refused(dialogue: Pop3Dialogue, listed: Listed, reply: Pop3Reply) -> Fetched:
     if _GONE.search(reply.rest):
         return Vanished(listed, dialogue.quote(reply))
     later = (
@@ -113,7 +113,7 @@ class _Window:
     replies. Commands are few and short, so they never fill a server's input while its output waits
     for us."""
 
-    def __init__(self, dialogue: Dialogue, messages: Iterable[Numbered], count: int) -> None:
+    def __init__(self, dialogue: Pop3Dialogue, messages: Iterable[Numbered], count: int) -> None:
         self._dialogue = dialogue
         self._waiting = deque(messages)
         self._asked: deque[Listed] = deque()
@@ -161,7 +161,12 @@ class _Message:
     __slots__ = ("_body", "_dialogue", "_doubt", "_listed", "_reply", "_retrieved")
 
     def __init__(
-        self, dialogue: Dialogue, body: Body, listed: Listed, reply: Reply, retrieved: Doubts
+        self,
+        dialogue: Pop3Dialogue,
+        body: Body,
+        listed: Listed,
+        reply: Pop3Reply,
+        retrieved: Doubts,
     ) -> None:
         self._dialogue = dialogue
         self._body = body
@@ -228,6 +233,6 @@ def _expected(listed: Listed) -> int:
     return _UNKNOWN_SIZE if listed.size is None else listed.size
 
 
-def _announced(reply: Reply) -> int | None:
+def _announced(reply: Pop3Reply) -> int | None:
     found = _OCTETS.search(reply.rest)
     return int(found[1]) if found else None
