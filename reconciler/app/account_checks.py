@@ -15,7 +15,7 @@ from reconciler.model.status import CheckReport
 from reconciler.planning.desired_state import DesiredCollector
 
 
-class Checks:
+class AccountChecks:
     """`ledger` is None where there is none yet."""
 
     def __init__(self, settings: Settings, ledger: SqlLedger | None, tokens: Tokens) -> None:

@@ -9,8 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from reconciler.app.account_checks import Checks
-from reconciler.app.session_assembly import Sessions, Tokens, limits_of, open_push, secret_stamp
+from reconciler.app.account_checks import AccountChecks
+from reconciler.app.session_assembly import (
+    SessionRunner,
+    Tokens,
+    limits_of,
+    open_push,
+    secret_stamp,
+)
 from reconciler.collect import backoff
 from reconciler.control.control_service import Control
 from reconciler.control.daemon import Parts, run_daemon
@@ -48,9 +54,9 @@ def _parts(
 
     return Parts(
         ledger,
-        Sessions(settings, ledger, tokens).run,
+        SessionRunner(settings, ledger, tokens).run,
         backoff.decide,
-        Checks(settings, ledger, tokens).run,
+        AccountChecks(settings, ledger, tokens).run,
         web,
         settings.max_sessions,
         limits_of(settings),

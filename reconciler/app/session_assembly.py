@@ -105,7 +105,7 @@ class Tokens:
         return spec.oauth2 is not None and reason in _REFUSED and self.store.refused(spec, secret)
 
 
-class Sessions:
+class SessionRunner:
     """Runs sessions of any collector, from any thread."""
 
     def __init__(self, settings: Settings, ledger: SqlLedger, tokens: Tokens) -> None:
@@ -256,7 +256,7 @@ def open_push(collector: DesiredCollector, tokens: Tokens, settings: Settings) -
     )
 
 
-class MountPoints:
+class CollectorMounts:
     """What the ledger knows of the file systems that Maildirs are on, for the sessions of one
     collector."""
 
@@ -285,7 +285,7 @@ def open_destination(
             path,
             create=True,
             shared=collector.effective.recipient.detect is not None,
-            memory=MountPoints(ledger, collector.name) if ledger else None,
+            memory=CollectorMounts(ledger, collector.name) if ledger else None,
         )
     spec = collector.destination
     assert spec is not None  # noqa: S101  # without one it is a Maildir
@@ -326,7 +326,7 @@ def one_each(settings: Settings, ledger: SqlLedger, *, asked: bool) -> Iterator[
     collectors."""
     with Tokens() as tokens:
         pool = SessionPool(
-            Sessions(settings, ledger, tokens).run,
+            SessionRunner(settings, ledger, tokens).run,
             backoff.decide,
             ledger,
             settings.max_sessions,

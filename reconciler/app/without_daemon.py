@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 
-from reconciler.app.account_checks import Checks
+from reconciler.app.account_checks import AccountChecks
 from reconciler.app.core_dumps import undumpable
 from reconciler.app.ledger_access import ledger_if_any, own_ledger
 from reconciler.app.session_assembly import (
@@ -35,6 +35,7 @@ from reconciler.model.consent_request import Prompt, Way
 from reconciler.model.errors import ManifestInvalid, ManifestsMissing, NotSupported
 from reconciler.model.fsck_findings import Finding
 from reconciler.model.in_force import NOTHING_IN_FORCE, InForce
+from reconciler.model.outcomes import Cleared
 from reconciler.model.routing_answer import Routing
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, Session, ShownAlert, ShownCollector
@@ -91,11 +92,11 @@ def collect(
         return {name: Session.of(report) for name, report in reports.items()}
 
 
-def clear(settings: Settings, directory: Path, name: str) -> dict[str, int]:
+def clear(settings: Settings, directory: Path, name: str) -> Cleared:
     """Forget what was collected. Raises KeyError where no such collector is declared."""
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         _, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
-        return {"epoch": ledger.clear(name, utc_now()).epoch, "forgotten": histories[name].size}
+        return Cleared(ledger.clear(name, utc_now()).epoch, histories[name].size)
 
 
 def unpark(settings: Settings, name: str) -> int:
@@ -123,7 +124,7 @@ def check(settings: Settings, directory: Path, name: str, *, force: bool = False
         if refused is not None:
             return not_tried(name, refused, f"not tried: {refused.message}")
         control = SessionControl()
-        report = Checks(settings, ledger, tokens).run(collector, control)
+        report = AccountChecks(settings, ledger, tokens).run(collector, control)
     if history is not None and not control.failed_elsewhere:
         with closing(
             open_ledger(settings.state_url)

@@ -196,7 +196,7 @@ def _let_go_of_what_cannot_be_written() -> None:
 
 
 def _suggested(word: str) -> str:
-    from reconciler.cli.unknown_names import suggestion  # noqa: PLC0415  # a right word needs no difflib
+    from reconciler.cli.collectors import suggestion  # noqa: PLC0415  # a right word needs no difflib
     from reconciler.manifests.diagnostics import nearest  # noqa: PLC0415
 
     meant = _MEANT.get(nearest(word, [*_MEANT, *VERBS]) or "")

@@ -1,5 +1,5 @@
-"""The collectors as the verbs see them: through the running daemon where there is one, else from
-disk."""
+"""Choose how a verb reaches the collectors: through the running daemon, or from disk if none
+runs."""
 
 from __future__ import annotations
 
@@ -7,92 +7,21 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.collectors import Collectors, DaemonUnreachable
 from reconciler.cli.readable_text import escape, tell
-from reconciler.model.errors import CollectorError
-from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:  # pydantic is slow to import, and no verb's --help needs it
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
-
-    from reconciler.cli.daemon_client import Daemon
-    from reconciler.model.status import CheckReport, Description, Session, ShownCollector
-
-    OnProgress = Callable[[str, Session], None]
-    OnFinished = Callable[["Outcome"], None]
+    from reconciler.cli.daemon_client import DaemonClient
 
 MANIFESTS = Path("collectors.d")
 """Where manifests are when nobody says, and no daemon runs."""
-
-
-class Cleared(NamedTuple):
-    """`epoch` is the one that begins, `forgotten` counts messages."""
-
-    epoch: int
-    forgotten: int
-
-
-class Outcome(NamedTuple):
-    """What came of the wish to collect: a session, or why there was none; neither: nobody waited
-    for it."""
-
-    name: str
-    session: Session | None = None
-    error: CollectorError | None = None
-
-
-class Collectors(Protocol):
-    """Every method raises a `CollectorError`; `UnknownCollector` where it takes a name."""
-
-    @property
-    def is_daemon(self) -> bool:
-        """Whether somebody else collects, so that a session can be asked for without waiting for
-        it."""
-
-    def listed(self, search: str = "", wanted: Selector = EVERYTHING) -> list[ShownCollector]: ...
-
-    def description(self, name: str) -> Description: ...
-
-    def request(self, name: str, *, force: bool) -> None:
-        """Ask the daemon for a session, and do not wait for it."""
-
-    def collect(
-        self, names: Sequence[str], on_progress: OnProgress, on_finished: OnFinished, *, force: bool
-    ) -> None:
-        """One session of each; returns when all have ended."""
-
-    def clear(self, name: str) -> Cleared: ...
-
-    def unpark(self, name: str) -> int:
-        """Parked messages are to be tried again; how many there are."""
-
-    def accept_maildirs(self, name: str) -> None:
-        """Its Maildirs are meant to be on the file systems that they are on now."""
-
-    def check(self, name: str, *, force: bool) -> CheckReport: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-
-class DaemonUnreachable(CollectorError):
-    """A daemon seems to run, but this process cannot talk to it."""
-
-    reason = "DaemonUnreachable"
 
 
 def reach(settings: Settings) -> Collectors:
@@ -102,9 +31,9 @@ def reach(settings: Settings) -> Collectors:
         return daemon
     directory = directory_on_disk(settings)
     # the whole of the daemon, only where none runs
-    from reconciler.cli.offline_collectors import Offline  # noqa: PLC0415
+    from reconciler.cli.offline_collectors import OfflineCollectors  # noqa: PLC0415
 
-    return Offline(settings, directory)
+    return OfflineCollectors(settings, directory)
 
 
 def tell_where_from(settings: Settings, collectors: Collectors) -> None:
@@ -160,7 +89,7 @@ def directory_on_disk(settings: Settings) -> Path:
     return directory
 
 
-def running_daemon(settings: Settings) -> Daemon | None:
+def running_daemon(settings: Settings) -> DaemonClient | None:
     """The daemon that owns the state directory."""
     descriptor = state_directory(settings.state_dir)
     if descriptor is None:
@@ -168,10 +97,10 @@ def running_daemon(settings: Settings) -> Daemon | None:
     if not _listens(settings, descriptor):
         os.close(descriptor)
         return None
-    from reconciler.cli.daemon_client import Daemon  # noqa: PLC0415  # httpx, only where somebody answers
+    from reconciler.cli.daemon_client import DaemonClient  # noqa: PLC0415  # httpx, only where somebody answers
 
     with contextlib.ExitStack() as opened:
-        daemon = opened.enter_context(Daemon(settings, descriptor))
+        daemon = opened.enter_context(DaemonClient(settings, descriptor))
         _require_same_manifests(settings, daemon)
         opened.pop_all()  # it stays open for the verb
     return daemon
@@ -226,7 +155,7 @@ def _connect(connection: socket.socket, path: str) -> None:
             return
 
 
-def _require_same_manifests(settings: Settings, daemon: Daemon) -> None:
+def _require_same_manifests(settings: Settings, daemon: DaemonClient) -> None:
     if settings.manifests is None:
         return
     running = daemon.manifests()

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from reconciler.cli.connect import Cleared, DaemonUnreachable, Outcome
-from reconciler.cli.unknown_names import UnknownCollector
+from reconciler.cli.collectors import CollectOutcome, DaemonUnreachable, UnknownCollector
 from reconciler.model.errors import CollectorError
 from reconciler.model.in_force import InForce
+from reconciler.model.outcomes import Cleared
 from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, Session, SessionError, ShownCollector
 
 if TYPE_CHECKING:
-    from reconciler.cli.connect import OnFinished, OnProgress
+    from reconciler.cli.collectors import OnFinished, OnProgress
 
 _BASE = "http://localhost/api/v1"
 _RETRIES = 2
@@ -45,7 +45,7 @@ class Declined(CollectorError):
         self.reason = error.reason
 
 
-class Daemon:
+class DaemonClient:
     """The running daemon, through its state directory, whose open descriptor it takes over."""
 
     is_daemon = True
@@ -167,17 +167,19 @@ class Daemon:
 
     async def _session(
         self, http: httpx.AsyncClient, name: str, on_progress: OnProgress, *, force: bool
-    ) -> Outcome:
+    ) -> CollectOutcome:
         flags = _flags(force=force, wait=True)
         async with http.stream("POST", f"/collectors/{name}/collect", params=flags) as response:
             if response.status_code >= 400:
-                return Outcome(name, error=_declined(response.status_code, await response.aread()))
+                return CollectOutcome(
+                    name, error=_declined(response.status_code, await response.aread())
+                )
             async for event, data in _events(response.aiter_lines()):
                 with self._understood():
                     session = Session.model_validate_json(data)
                 on_progress(name, session)
                 if event == "finished":
-                    return Outcome(name, session)
+                    return CollectOutcome(name, session)
         raise DaemonUnreachable(
             f"the daemon at {self._socket} stopped before the session of {name} ended"
         )

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.collectors import UnknownCollector
 from reconciler.cli.connect import manifests_directory
 from reconciler.cli.git_commit import commit, require_committable
 from reconciler.cli.readable_text import escape, tell
-from reconciler.cli.unknown_names import UnknownCollector
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:

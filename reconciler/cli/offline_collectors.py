@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Self
 
 from reconciler.app import without_daemon
 from reconciler.cli import log_output
-from reconciler.cli.connect import Cleared, DaemonUnreachable, Outcome
-from reconciler.cli.unknown_names import UnknownCollector
+from reconciler.cli.collectors import CollectOutcome, DaemonUnreachable, UnknownCollector
 from reconciler.model.collector_search import matches
 from reconciler.model.consent_request import Prompt, Way
 from reconciler.model.errors import CollectorError
+from reconciler.model.outcomes import Cleared
 from reconciler.model.routing_answer import Routing
 from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, ShownCollector
 
 if TYPE_CHECKING:
-    from reconciler.cli.connect import OnFinished, OnProgress
+    from reconciler.cli.collectors import OnFinished, OnProgress
 
 
 class InvalidManifest(CollectorError):
@@ -34,7 +34,7 @@ class InvalidManifest(CollectorError):
         )
 
 
-class Offline:
+class OfflineCollectors:
     """Reads what is on disk; `collect` and `clear` own the state while they last."""
 
     is_daemon = False
@@ -68,11 +68,11 @@ class Offline:
         )
         for name in names:
             session = sessions.get(name)
-            on_finished(Outcome(name, session, None if session else InvalidManifest(name)))
+            on_finished(CollectOutcome(name, session, None if session else InvalidManifest(name)))
 
     def clear(self, name: str) -> Cleared:
         self._require(name)
-        return Cleared(**without_daemon.clear(self._settings, self._directory, name))
+        return without_daemon.clear(self._settings, self._directory, name)
 
     def unpark(self, name: str) -> int:
         self._require(name)

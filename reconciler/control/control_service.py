@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractContextManager
 
-from msgspec import Struct
-
 from reconciler.control.admission import HostAway
 from reconciler.control.check_requests import Checks, not_tried
 from reconciler.control.clock import Clock
@@ -22,7 +20,7 @@ from reconciler.model.collector_search import matches
 from reconciler.model.errors import CollectorError
 from reconciler.model.in_force import InForce
 from reconciler.model.interfaces import Registry
-from reconciler.model.outcomes import Failure, SessionReport
+from reconciler.model.outcomes import Cleared, Failure, SessionReport
 from reconciler.model.selectors import Selector
 from reconciler.model.status import (
     CheckReport,
@@ -43,12 +41,6 @@ class NotFound(CollectorError):
     """No collector of this name is declared."""
 
     reason = "NotFound"
-
-
-class Cleared(Struct, frozen=True):
-    epoch: int
-    forgotten: int
-    """Messages that were remembered until now."""
 
 
 class Control:

@@ -205,6 +205,14 @@ class SessionReport(Struct, frozen=True):
         return sum(self.skipped_reasons.values())
 
 
+class Cleared(Struct, frozen=True):
+    """What clearing a collector's history did: `epoch` is the one that begins, `forgotten` counts
+    the messages that were remembered until then."""
+
+    epoch: int
+    forgotten: int
+
+
 @dataclass(frozen=True, slots=True)  # no Struct: pydantic shows it
 class Totals:
     """Of all sessions of a collector."""

@@ -33,7 +33,7 @@ _STILL_THERE = 15.0
 """Seconds of silence after which an event stream says that it is alive."""
 
 
-class Place(Struct, frozen=True):
+class DaemonPaths(Struct, frozen=True):
     """Where this daemon lives."""
 
     manifests: Path
@@ -43,9 +43,9 @@ class Place(Struct, frozen=True):
 class Api:
     """The endpoints, each a function of a request."""
 
-    def __init__(self, control: Control, place: Place) -> None:
+    def __init__(self, control: Control, paths: DaemonPaths) -> None:
         self._control = control
-        self._place = place
+        self._paths = paths
         self._drawing = Threads("metrics", 1)
         self._scraping = asyncio.Lock()
         self._scrapes: dict[str, asyncio.Task[tuple[bytes, str]]] = {}
@@ -156,8 +156,8 @@ class Api:
             {
                 "version": version("mailcollector"),
                 "pid": os.getpid(),
-                "manifests": str(self._place.manifests.absolute()),
-                "stateDir": str(self._place.state_dir.absolute()),
+                "manifests": str(self._paths.manifests.absolute()),
+                "stateDir": str(self._paths.state_dir.absolute()),
                 "startedAt": timestamp(self._control.started_at),
                 "trouble": self._control.trouble or None,
                 "diagnostics": self._diagnostics(),
@@ -198,9 +198,9 @@ class Api:
         return _probe(good=self._control.ready, bad="the manifests have not been loaded yet")
 
 
-def application(control: Control, place: Place) -> Starlette:
+def application(control: Control, paths: DaemonPaths) -> Starlette:
     """The API as an ASGI application, for the control socket; see `web.request_guard` for TCP."""
-    api = Api(control, place)
+    api = Api(control, paths)
     one = "/api/v1/collectors/{name}"
     routes = [
         Route("/api/v1/collectors", api.collectors),

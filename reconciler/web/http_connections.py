@@ -28,7 +28,7 @@ _PAUSE = 1.0
 """Seconds until the next attempt to accept after one that failed."""
 
 
-class Connection(H11Protocol):
+class HttpConnection(H11Protocol):
     """Closes itself when its client is too slow."""
 
     def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
@@ -90,7 +90,7 @@ class Connection(H11Protocol):
             self._deadline = None
 
 
-class Server(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """Accepts at most `most` connections. Signals are the daemon's."""
 
     def __init__(self, app: Any, most: int) -> None:
@@ -146,7 +146,7 @@ class Server(uvicorn.Server):
                 continue
             try:
                 await loop.connect_accepted_socket(
-                    lambda: Connection(self.config, self.server_state), opened
+                    lambda: HttpConnection(self.config, self.server_state), opened
                 )
             except OSError:  # it is gone already
                 opened.close()
@@ -159,9 +159,11 @@ class Server(uvicorn.Server):
         self._make_room(self._connections())
         await asyncio.sleep(_PAUSE)
 
-    def _connections(self) -> list[Connection]:
+    def _connections(self) -> list[HttpConnection]:
         return [
-            one for one in self.server_state.connections if isinstance(one, Connection) and one.open
+            one
+            for one in self.server_state.connections
+            if isinstance(one, HttpConnection) and one.open
         ]
 
     def _has_room(self) -> bool:
@@ -169,7 +171,7 @@ class Server(uvicorn.Server):
         return len(there) < self._most or self._make_room(there)
 
     @staticmethod
-    def _make_room(there: list[Connection]) -> bool:
+    def _make_room(there: list[HttpConnection]) -> bool:
         """Close the one whose client is waited for longest. False where all have asked for
         something."""
         with suppress(ValueError):  # nobody waits

@@ -16,8 +16,8 @@ from reconciler.control.control_service import Control
 from reconciler.model.domains import is_loopback
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Listen, Settings
-from reconciler.web.api import Place, application
-from reconciler.web.http_connections import Server
+from reconciler.web.api import DaemonPaths, application
+from reconciler.web.http_connections import HttpServer
 from reconciler.web.request_guard import Guard
 
 SOCKET = "control.sock"
@@ -35,7 +35,7 @@ class ListenRefused(CollectorError):
 async def served(control: Control, settings: Settings, manifests: Path) -> AsyncIterator[None]:
     """Serve on the control socket, and on `settings.listen`, inside of this context. The caller
     owns the state directory. Raises ListenRefused."""
-    app = application(control, Place(manifests, settings.state_dir))
+    app = application(control, DaemonPaths(manifests, settings.state_dir))
     listen = settings.listen
     async with AsyncExitStack() as stack:
         control_socket = stack.enter_context(_control_socket(settings.state_dir))
@@ -101,7 +101,7 @@ def _tcp_socket(listen: Listen) -> Iterator[socket.socket]:
 
 @asynccontextmanager
 async def _served(app: ASGIApp, listener: socket.socket, most: int) -> AsyncIterator[None]:
-    server = Server(app, most)
+    server = HttpServer(app, most)
     task = asyncio.create_task(server.serve([listener]), name="API")
     try:
         while not (server.started or task.done()):  # noqa: ASYNC110  # uvicorn has no event for it

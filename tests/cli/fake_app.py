@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from reconciler.model.outcomes import Cleared
 from reconciler.model.routing_answer import Considered, RoutedRecipient, Routing
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport, Description, Session, ShownCollector
@@ -66,9 +67,9 @@ class FakeApp:
             )
         return {name: self.sessions[name] for name in names}
 
-    def clear(self, settings: Settings, directory: Path, name: str) -> dict[str, int]:
+    def clear(self, settings: Settings, directory: Path, name: str) -> Cleared:
         self.cleared.append(name)
-        return {"epoch": 3, "forgotten": 1234}
+        return Cleared(epoch=3, forgotten=1234)
 
     def routing(self, settings: Settings, directory: Path, name: str, head: bytes) -> Routing:
         self.routed.append(head)

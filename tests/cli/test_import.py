@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from reconciler.manifests.editing import atomic_files
 from reconciler.manifests.foreign.fetchmail import fetchmail
 from reconciler.manifests.foreign.getmail import getmail
-from reconciler.manifests.foreign.imported_accounts import Unreadable
+from reconciler.manifests.foreign.imported_accounts import UnreadableConfiguration
 from tests.cli.conftest import Run
 from tests.control.manifests import save
 
@@ -484,7 +484,7 @@ def test_getmailrc_of_each_retriever(run: Run, elsewhere: Path, kind: str) -> No
     ],
 )
 def test_a_getmailrc_that_cannot_be_read(text: str, line: int) -> None:
-    with pytest.raises(Unreadable) as error:
+    with pytest.raises(UnreadableConfiguration) as error:
         getmail(text, "localhost")
     assert error.value.line == line
 

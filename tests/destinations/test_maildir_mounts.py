@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import disk
-from reconciler.app.session_assembly import MountPoints
+from reconciler.app.session_assembly import CollectorMounts
 from reconciler.destinations.maildir import Maildir
 from reconciler.disk import Mount
 from reconciler.ledger import SqlLedger, open_ledger
@@ -38,7 +38,7 @@ class Machine:
 
     def maildir(self) -> Maildir:
         return Maildir(
-            self.path, create=True, shared=True, memory=MountPoints(self.ledger, "collector")
+            self.path, create=True, shared=True, memory=CollectorMounts(self.ledger, "collector")
         )
 
     def run(self, *recipients: str) -> list[Delivered | Deferred]:
@@ -128,7 +128,7 @@ def test_M1_a_collector_that_is_new_learns_from_what_others_have_learnt(
     mail.unmount()
     ledger.declare("new", "digest", "new-keep", NOW)
     other = Maildir(
-        f"{mail.mounted}/of-new/{{local}}", create=True, memory=MountPoints(ledger, "new")
+        f"{mail.mounted}/of-new/{{local}}", create=True, memory=CollectorMounts(ledger, "new")
     )
     with pytest.raises(DestinationUnavailable, match="is not mounted"):
         deliver(other, {"1": b"x"})

@@ -14,7 +14,13 @@ from typing import Any
 import pytest
 
 from reconciler.manifests.foreign.fetchmail import fetchmail
-from reconciler.manifests.foreign.fetchmail_syntax import LISTS, Entry, Option, Reader, User
+from reconciler.manifests.foreign.fetchmail_syntax import (
+    LISTS,
+    FetchmailReader,
+    Option,
+    PollEntry,
+    User,
+)
 from reconciler.manifests.foreign.getmail import getmail
 
 FILES = 100
@@ -197,9 +203,9 @@ def _on(options: dict[str, Option], name: str) -> bool:
     return name in options and options[name].on
 
 
-def _ours(reader: Reader) -> Iterator[dict[str, Any]]:
+def _ours(reader: FetchmailReader) -> Iterator[dict[str, Any]]:
     given = next(
-        (one for one in reader.entries if one.sort == "defaults"), Entry(0, "defaults", "")
+        (one for one in reader.entries if one.sort == "defaults"), PollEntry(0, "defaults", "")
     )
     for entry in reader.entries:
         for user in (entry.users or [User(0)]) if entry.sort != "defaults" else ():
@@ -258,7 +264,7 @@ def test_fetchmailrc_as_fetchmail_reads_it(seed: int, tmp_path: Path) -> None:
     compared = 0
     for text in _texts(seed):
         dump = _dumped(text, tmp_path / "rc")
-        reader = Reader(text)
+        reader = FetchmailReader(text)
         reader.read()
         if isinstance(dump, str):
             continue

@@ -310,7 +310,7 @@ def test_D9_a_server_that_cannot_start_is_noticed(
     async def failing(*_: object, **__: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(http_connections.Server, "startup", failing)
+    monkeypatch.setattr(http_connections.HttpServer, "startup", failing)
 
     async def scenario() -> None:
         with pytest.raises(http_server.ListenRefused, match="could not be started"):

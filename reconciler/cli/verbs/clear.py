@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.common_options import READING, common
-from reconciler.cli.connect import Cleared, reach
+from reconciler.cli.connect import reach
 from reconciler.cli.output_option import output, structured
 from reconciler.cli.verb import complain, verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.settings import Settings
+
+if TYPE_CHECKING:
+    from reconciler.model.outcomes import Cleared
 
 
 @verb(

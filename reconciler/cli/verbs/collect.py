@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.collectors import Collectors, CollectOutcome, unknown
 from reconciler.cli.common_options import SESSIONS, common
-from reconciler.cli.connect import Collectors, Outcome, reach
+from reconciler.cli.connect import reach
 from reconciler.cli.output_option import output, plain, structured
 from reconciler.cli.readable_text import moment, tell, until
 from reconciler.cli.session_progress import progress
 from reconciler.cli.session_summary import failure, full, succeeded
-from reconciler.cli.unknown_names import unknown
 from reconciler.cli.verb import complain, verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.errors import CollectorError
@@ -108,11 +108,11 @@ def _enabled(declared: dict[str, ShownCollector]) -> list[str]:
 
 def _outcomes(
     collectors: Collectors, names: Sequence[str], output: str, *, wait: bool, force: bool
-) -> list[Outcome]:
+) -> list[CollectOutcome]:
     """What came of each, told as soon as it is known."""
-    outcomes: list[Outcome] = []
+    outcomes: list[CollectOutcome] = []
 
-    def finished(outcome: Outcome) -> None:
+    def finished(outcome: CollectOutcome) -> None:
         outcomes.append(outcome)
         _tell(outcome, output)
 
@@ -125,19 +125,19 @@ def _outcomes(
     return outcomes
 
 
-def _requested(collectors: Collectors, name: str, *, force: bool) -> Outcome:
+def _requested(collectors: Collectors, name: str, *, force: bool) -> CollectOutcome:
     try:
         collectors.request(name, force=force)
     except CollectorError as error:
-        return Outcome(name, error=error)
-    return Outcome(name)
+        return CollectOutcome(name, error=error)
+    return CollectOutcome(name)
 
 
-def _is_success(outcome: Outcome) -> bool:
+def _is_success(outcome: CollectOutcome) -> bool:
     return outcome.error is None and (outcome.session is None or succeeded(outcome.session))
 
 
-def _tell(outcome: Outcome, output: str) -> None:
+def _tell(outcome: CollectOutcome, output: str) -> None:
     if outcome.error:
         complain(f"{outcome.name}: {outcome.error.reason}: {outcome.error}")
     elif output == "name":
@@ -146,7 +146,7 @@ def _tell(outcome: Outcome, output: str) -> None:
         click.echo(f"{outcome.name}: {_told(outcome)}")
 
 
-def _told(outcome: Outcome) -> str:
+def _told(outcome: CollectOutcome) -> str:
     if outcome.session is None:
         return "asked to collect"
     error = outcome.session.error
@@ -160,7 +160,7 @@ def _tell_next_attempts(collectors: Collectors, names: Sequence[str]) -> None:
             tell(f"{shown.metadata.name}: next attempt {until(upcoming, now)} ({moment(upcoming)})")
 
 
-def _shown(outcome: Outcome) -> dict[str, Any]:
+def _shown(outcome: CollectOutcome) -> dict[str, Any]:
     error = outcome.error
     return {
         "name": outcome.name,

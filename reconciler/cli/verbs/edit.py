@@ -52,7 +52,7 @@ def keys(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-class Field(click.ParamType[tuple[str, ...]]):
+class EditableField(click.ParamType[tuple[str, ...]]):
     """A field's path."""
 
     name = "field"
@@ -107,7 +107,12 @@ class Assignment(click.ParamType[tuple[tuple[str, ...], str]]):
     help="Give a field this value: text, a number, true, false, or YAML in brackets, braces or quotes.",
 )
 @click.option(
-    "--unset", "unsets", type=Field(), metavar="FIELD", multiple=True, help="Remove a field."
+    "--unset",
+    "unsets",
+    type=EditableField(),
+    metavar="FIELD",
+    multiple=True,
+    help="Remove a field.",
 )
 @manifest_changes.git_commit
 @common(uses=FILES)

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from reconciler.cli.collectors import suggestion
 from reconciler.cli.common_options import common
 from reconciler.cli.output_option import structured
-from reconciler.cli.unknown_names import suggestion
 from reconciler.cli.verb import verb
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings

@@ -11,10 +11,10 @@ import click
 
 from reconciler.cli import jsonpath
 from reconciler.cli.collector_list import FORMS, Form, SortKey, Told, ordered, teller
+from reconciler.cli.collectors import unknown
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import reach, tell_where_from
 from reconciler.cli.readable_text import plain_terminal, tell
-from reconciler.cli.unknown_names import unknown
 from reconciler.cli.verb import complain, verb
 from reconciler.cli.verbs.completion import Label, collector_names
 from reconciler.model.selectors import EVERYTHING, Selector

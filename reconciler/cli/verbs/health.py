@@ -9,8 +9,9 @@ import time
 
 import click
 
+from reconciler.cli.collectors import DaemonUnreachable
 from reconciler.cli.common_options import common
-from reconciler.cli.connect import DaemonUnreachable, connected, state_directory
+from reconciler.cli.connect import connected, state_directory
 from reconciler.cli.readable_text import escape
 from reconciler.cli.verb import complain, verb
 from reconciler.model.settings import Settings

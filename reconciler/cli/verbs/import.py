@@ -107,7 +107,11 @@ def _read(tool: str, file: Path, domain: str) -> Foreign:
     # --help does without
     from reconciler.manifests.foreign.fetchmail import fetchmail  # noqa: PLC0415
     from reconciler.manifests.foreign.getmail import getmail  # noqa: PLC0415
-    from reconciler.manifests.foreign.imported_accounts import Foreign, Note, Unreadable  # noqa: PLC0415
+    from reconciler.manifests.foreign.imported_accounts import (  # noqa: PLC0415
+        Foreign,
+        Note,
+        UnreadableConfiguration,
+    )
 
     raw = file.read_bytes()
     notes: tuple[Note, ...] = ()
@@ -127,7 +131,7 @@ def _read(tool: str, file: Path, domain: str) -> Foreign:
             text.removeprefix("\ufeff"), domain, str(file.absolute().parent)
         )
         return Foreign(found.accounts, (*notes, *found.notes), found.left_out)
-    except Unreadable as error:
+    except UnreadableConfiguration as error:
         raise ConfigurationUnreadable(f"{file}:{error.line}: {error}") from error
 
 

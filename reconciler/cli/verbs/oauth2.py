@@ -62,9 +62,9 @@ def command(
     application must be registered with the provider: source.oauth2.clientId. A collector that is
     stalled for want of the token then goes on."""
     # the whole of the daemon, not for --help
-    from reconciler.cli.offline_collectors import Offline  # noqa: PLC0415
+    from reconciler.cli.offline_collectors import OfflineCollectors  # noqa: PLC0415
 
-    with Offline(settings, manifests_directory(settings)) as collectors:
+    with OfflineCollectors(settings, manifests_directory(settings)) as collectors:
         file = collectors.consent(name, Way(device, port, authorization_url, device_url), _show)
     click.echo(f"{escape(name)}: the refresh token is in {escape(file)}")
     return 0

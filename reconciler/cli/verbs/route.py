@@ -48,10 +48,10 @@ def command(settings: Settings, name: str, file: str, output: str) -> int:
     and every address that was considered. Nothing is delivered; where the manifest leaves it to the
     destination which mailboxes exist, that is asked."""
     # the whole of the daemon, not for --help
-    from reconciler.cli.offline_collectors import Offline  # noqa: PLC0415
+    from reconciler.cli.offline_collectors import OfflineCollectors  # noqa: PLC0415
 
     head = _head(file)
-    with Offline(settings, manifests_directory(settings)) as collectors:
+    with OfflineCollectors(settings, manifests_directory(settings)) as collectors:
         routing = collectors.routing(name, head)
     click.echo(_told(name, routing, output))
     return 0

@@ -53,7 +53,7 @@ class NotDeclared(CollectorError):
     reason = "NotFound"
 
 
-class Declared(Struct, frozen=True):
+class DeclaredDocument(Struct, frozen=True):
     """A collector's document: `text[start:end]` of the file whose bytes are `data`."""
 
     path: Path
@@ -96,7 +96,7 @@ class Shelf:
         """Of every collector that is declared, valid or not."""
         return sorted({one.name for _, one in self._collectors()})
 
-    def declared(self, name: str) -> Declared:
+    def declared(self, name: str) -> DeclaredDocument:
         """Where a collector is declared. Raises NotDeclared, and EditRefused where that is in
         several places, or in a file that cannot be read as YAML."""
         found = [(path, one) for path, one in self._collectors() if one.name == name]
@@ -116,7 +116,7 @@ class Shelf:
             raise EditRefused(
                 f"{path} is not YAML throughout: mend it by hand", self._parsed[path].diagnostics
             ) from None
-        return Declared(path, data, text, start, end)
+        return DeclaredDocument(path, data, text, start, end)
 
     def change(self, name: str, edit: Callable[[str], str]) -> Written | None:
         """Change a collector's document; None where nothing is different. Raises NotDeclared,

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.manifests.foreign.fetchmail_syntax import LISTS, Entry, Option, Reader, User
+from reconciler.manifests.foreign.fetchmail_syntax import (
+    LISTS,
+    FetchmailReader,
+    Option,
+    PollEntry,
+    User,
+)
 from reconciler.manifests.foreign.imported_accounts import (
-    Account,
     Foreign,
+    ImportedAccount,
     Note,
     address,
     folder,
@@ -101,7 +107,7 @@ def fetchmail(text: str, domain: str, base: str = "") -> Foreign:
     """The accounts of a fetchmailrc; `domain` is the local users', `base` the directory that
     relative paths in it are meant from. What is not understood is noted, and no account is made of
     it."""
-    reader = Reader(text)
+    reader = FetchmailReader(text)
     reader.read()
     defaults = next((entry for entry in reader.entries if entry.sort == "defaults"), None)
     notes = [
@@ -118,12 +124,14 @@ def fetchmail(text: str, domain: str, base: str = "") -> Foreign:
             )
         )
         return Foreign((), tuple(notes), left_out=True)
-    accounts: list[Account] = []
+    accounts: list[ImportedAccount] = []
     left_out = bool(reader.problems)
     for entry in reader.entries:
         users = entry.users or ([] if entry.broken else [User(entry.line)])
         for user in users if entry.sort != "defaults" else ():
-            found = _Composer(entry, user, defaults, reader.settings, domain, base).account()
+            found = _FetchmailComposer(
+                entry, user, defaults, reader.settings, domain, base
+            ).account()
             if isinstance(found, Note):
                 notes.append(Note(found.line, f"{entry.name}: no account: {found.message}"))
                 left_out = left_out or _SENT not in found.message
@@ -132,7 +140,7 @@ def fetchmail(text: str, domain: str, base: str = "") -> Foreign:
     return Foreign(tuple(accounts), tuple(notes), left_out)
 
 
-def _options(entry: Entry, user: User, defaults: Entry | None) -> dict[str, Option]:
+def _options(entry: PollEntry, user: User, defaults: PollEntry | None) -> dict[str, Option]:
     """What holds for a user. What says nothing itself has the defaults' word; lists add up."""
     own = {**entry.options, **user.options}
     if defaults is None:
@@ -145,14 +153,14 @@ def _options(entry: Entry, user: User, defaults: Entry | None) -> dict[str, Opti
     return {**given, **own, **joined}
 
 
-class _Composer:
+class _FetchmailComposer:
     """One user of one server."""
 
     def __init__(
         self,
-        entry: Entry,
+        entry: PollEntry,
         user: User,
-        defaults: Entry | None,
+        defaults: PollEntry | None,
         settings: Mapping[str, Option],
         domain: str,
         base: str,
@@ -165,9 +173,9 @@ class _Composer:
         self._wildcard = user.wildcard or given.wildcard
         self._domain = self._value("smtpaddress") or domain
         self._host = self._value("via") or entry.name
-        self._account = Account(user.line, self._name, self._host, {})
+        self._account = ImportedAccount(user.line, self._name, self._host, {})
 
-    def account(self) -> Account | Note:
+    def account(self) -> ImportedAccount | Note:
         """A note says why there is none."""
         protocol = self._protocol()
         if protocol is None:

@@ -204,7 +204,7 @@ class User(Struct):
     """`*`: any other name is a local one too."""
 
 
-class Entry(Struct):
+class PollEntry(Struct):
     """A `poll`, `skip` or `defaults`; `options` are the server's. Where `defaults` has users, the
     first one's options are those of every user that has none of its own."""
 
@@ -217,7 +217,7 @@ class Entry(Struct):
     """Some of it was not understood."""
 
 
-class Problem(Struct, frozen=True):
+class SyntaxProblem(Struct, frozen=True):
     """What was not understood, and what is left out for it."""
 
     line: int
@@ -300,15 +300,15 @@ def _character(found: re.Match[str]) -> str:
     return _LETTERS.get(found[4], found[4]) if found[4] else ""
 
 
-class Reader:
+class FetchmailReader:
     """One pass over the words; `entries`, `settings` and `problems` are what they say."""
 
     def __init__(self, text: str) -> None:
         self._tokens = list(tokens(text))
         self._at = 0
         self.settings: dict[str, Option] = {}
-        self.entries: list[Entry] = []
-        self.problems: list[Problem] = []
+        self.entries: list[PollEntry] = []
+        self.problems: list[SyntaxProblem] = []
 
     def read(self) -> None:
         while (token := self._peek()) is not None:
@@ -355,7 +355,7 @@ class Reader:
         return token.text
 
     def _resume(self, error: Misunderstood, left_out: str, *keywords: str) -> None:
-        self.problems.append(Problem(error.line, f"{error}: {left_out}"))
+        self.problems.append(SyntaxProblem(error.line, f"{error}: {left_out}"))
         while (token := self._peek()) is not None and not token.keyword(*keywords):
             self._at += 1
 
@@ -379,7 +379,7 @@ class Reader:
 
     def _entry(self, begin: Token) -> None:
         name = "" if begin.text == "defaults" else self._value(begin, "string")
-        entry = Entry(begin.line, begin.text, name)
+        entry = PollEntry(begin.line, begin.text, name)
         self.entries.append(entry)
         try:
             self._options(entry.options, _SERVER)
@@ -389,7 +389,7 @@ class Reader:
             return
         self._users(entry)
 
-    def _users(self, entry: Entry) -> None:
+    def _users(self, entry: PollEntry) -> None:
         """The word may be missing where there is one only."""
         unnamed = False
         while (token := self._peek()) is not None and not token.keyword(*_ENTRIES):

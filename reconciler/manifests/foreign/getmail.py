@@ -11,10 +11,10 @@ from typing import Any
 
 from reconciler.manifests.foreign.fetchmail import UNLIMITED
 from reconciler.manifests.foreign.imported_accounts import (
-    Account,
     Foreign,
+    ImportedAccount,
     Note,
-    Unreadable,
+    UnreadableConfiguration,
     address,
     found_from,
     patience,
@@ -76,24 +76,24 @@ _LMTP_PORT = 24
 
 def getmail(text: str, domain: str, base: str = "") -> Foreign:
     """The account of a getmailrc; `domain` is the local users', `base` the directory that relative
-    paths in it are meant from. Raises Unreadable."""
+    paths in it are meant from. Raises UnreadableConfiguration."""
     parser = configparser.RawConfigParser(inline_comment_prefixes=None, strict=False)
     try:
         parser.read_string(text)
     except configparser.MissingSectionHeaderError as error:
-        raise Unreadable(
+        raise UnreadableConfiguration(
             error.lineno, "a getmailrc begins with a section such as [retriever]"
         ) from error
     except configparser.ParsingError as error:
-        raise Unreadable(
+        raise UnreadableConfiguration(
             error.errors[0][0] if error.errors else 1, "this is no `key = value`"
         ) from error
     if not parser.has_section("retriever"):
-        raise Unreadable(1, "there is no section [retriever]")
-    return _Composer(parser, text, domain, base).foreign()
+        raise UnreadableConfiguration(1, "there is no section [retriever]")
+    return _GetmailComposer(parser, text, domain, base).foreign()
 
 
-class _Composer:
+class _GetmailComposer:
     """The sections of one file."""
 
     def __init__(
@@ -105,7 +105,7 @@ class _Composer:
         self._lines, repeated = _lines(text)
         self._domain, self._base = domain, base
         line = self._line("retriever", "type")
-        self._account = Account(
+        self._account = ImportedAccount(
             line, self._get("retriever", "username"), self._get("retriever", "server"), {}
         )
         for number, key in repeated:
@@ -128,11 +128,13 @@ class _Composer:
             )
         found = _RETRIEVER.fullmatch(kind)
         if found is None:
-            raise Unreadable(
+            raise UnreadableConfiguration(
                 self._line("retriever", "type"), f"{kind or 'no'} is no retriever of getmail6"
             )
         if not (self._account.username and self._account.host):
-            raise Unreadable(self._line("retriever", "type"), "server and username are needed")
+            raise UnreadableConfiguration(
+                self._line("retriever", "type"), "server and username are needed"
+            )
         if found[1] == "BrokenUIDL":
             self._note(
                 "retriever",
@@ -166,7 +168,7 @@ class _Composer:
         try:
             value = ast.literal_eval(text) if text else ()
         except (ValueError, SyntaxError):
-            raise Unreadable(
+            raise UnreadableConfiguration(
                 self._line(section, key), f"`{key}` is no tuple of texts, such as ('a', 'b')"
             ) from None
         return (value,) if isinstance(value, str) else tuple(map(str, value))

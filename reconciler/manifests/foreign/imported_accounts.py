@@ -14,7 +14,7 @@ from msgspec import Struct
 from reconciler.manifests.editing.new_manifests import collector, destination
 
 
-class Unreadable(Exception):
+class UnreadableConfiguration(Exception):
     """The configuration cannot be understood from this line on."""
 
     def __init__(self, line: int, message: str) -> None:
@@ -30,7 +30,7 @@ class Note(Struct, frozen=True):
 
 
 @dataclass(slots=True)  # these two hide secrets from their repr
-class Account:
+class ImportedAccount:
     """A collector to be. `secret` is its password where that stands in the configuration; `place`
     is the spec of its Destination, None for the default one."""
 
@@ -66,7 +66,7 @@ class Foreign(Struct, frozen=True):
     """A whole configuration; `notes` are about none of its accounts. `left_out`: there are accounts
     in it that are not among these."""
 
-    accounts: tuple[Account, ...]
+    accounts: tuple[ImportedAccount, ...]
     notes: tuple[Note, ...] = ()
     left_out: bool = False
 
@@ -136,7 +136,7 @@ def _file_of(place: str) -> str:
     return f"destination-{place}.yaml"
 
 
-def _places(accounts: Iterable[Account]) -> dict[str, dict[str, Any]]:
+def _places(accounts: Iterable[ImportedAccount]) -> dict[str, dict[str, Any]]:
     """A name for each different Destination."""
     places: dict[str, dict[str, Any]] = {}
     for account in accounts:
@@ -147,7 +147,7 @@ def _places(accounts: Iterable[Account]) -> dict[str, dict[str, Any]]:
     return places
 
 
-def _name(account: Account, taken: set[str]) -> str:
+def _name(account: ImportedAccount, taken: set[str]) -> str:
     """A DNS label that tells the account."""
     short = _label(account.username.partition("@")[0])
     for candidate in (short, _label(f"{account.username.partition('@')[0]}-{account.host}")):
