@@ -1,4 +1,4 @@
-"""Sessions as they are put together from a collector's spec."""
+"""SessionRunner as they are put together from a collector's spec."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def session(
         found = desired(tmp_path / "secret")
         ledger.declare("sales", found.digest, found.spec.collect.mode, NOW)
         with session_assembly.Tokens() as tokens:
-            sessions = session_assembly.Sessions(settings, ledger, tokens)
+            sessions = session_assembly.SessionRunner(settings, ledger, tokens)
             return sessions.run(found, SessionControl())
     finally:
         ledger.close()
