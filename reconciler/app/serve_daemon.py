@@ -18,7 +18,7 @@ from reconciler.app.session_assembly import (
     secret_stamp,
 )
 from reconciler.collect import backoff
-from reconciler.control.control_service import Control
+from reconciler.control.control_service import ControlService
 from reconciler.control.daemon import Parts, run_daemon
 from reconciler.ledger import SqlLedger
 from reconciler.manifests import parallel_parsing
@@ -48,7 +48,7 @@ def _parts(
     settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool, tokens: Tokens
 ) -> Parts:
     @asynccontextmanager
-    async def web(control: Control) -> AsyncIterator[None]:
+    async def web(control: ControlService) -> AsyncIterator[None]:
         async with served(control, settings, directory):
             yield
 

@@ -19,7 +19,7 @@ from reconciler.collect.session import Session as CollectSession
 from reconciler.collect.session import Task
 from reconciler.control.admission import Admission
 from reconciler.control.host_limits import LimitsOf, limits
-from reconciler.control.one_session_each import Once
+from reconciler.control.one_session_each import OneSessionEach
 from reconciler.control.session_pool import SessionControl, SessionPool
 from reconciler.destinations.maildir import Maildir
 from reconciler.ledger import SqlLedger
@@ -321,7 +321,7 @@ def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport
 
 
 @contextmanager
-def one_each(settings: Settings, ledger: SqlLedger, *, asked: bool) -> Iterator[Once]:
+def one_each(settings: Settings, ledger: SqlLedger, *, asked: bool) -> Iterator[OneSessionEach]:
     """Sessions of a process that owns the state and then ends; `asked`: somebody named the
     collectors."""
     with Tokens() as tokens:
@@ -333,7 +333,7 @@ def one_each(settings: Settings, ledger: SqlLedger, *, asked: bool) -> Iterator[
             utc_now,
             secret_stamp,
         )
-        yield Once(
+        yield OneSessionEach(
             pool, lambda: Admission(settings.max_sessions, limits_of(settings)), utc_now, asked
         )
 

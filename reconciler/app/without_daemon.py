@@ -33,12 +33,18 @@ from reconciler.destinations.maildir.maildir_audit import Maildirs
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.model.consent_request import Prompt, Way
 from reconciler.model.errors import ManifestInvalid, ManifestsMissing, NotSupported
-from reconciler.model.fsck_findings import Finding
+from reconciler.model.fsck_findings import FsckFinding
 from reconciler.model.in_force import NOTHING_IN_FORCE, InForce
 from reconciler.model.outcomes import Cleared
 from reconciler.model.routing_answer import Routing
 from reconciler.model.settings import Settings
-from reconciler.model.status import CheckReport, Description, Session, ShownAlert, ShownCollector
+from reconciler.model.status import (
+    CheckReport,
+    Description,
+    ShownAlert,
+    ShownCollector,
+    ShownSession,
+)
 from reconciler.planning.desired_state import DesiredCollector
 
 
@@ -60,7 +66,9 @@ def description(settings: Settings, directory: Path, name: str) -> Description:
         history = ledger.histories([name]).get(name) if ledger else None
         return Description(
             collector=shown,
-            sessions=tuple(map(Session.of, ledger.sessions(name))) if ledger and history else (),
+            sessions=tuple(map(ShownSession.of, ledger.sessions(name)))
+            if ledger and history
+            else (),
             parked=tuple(map(parked, ledger.parked(name))) if ledger and history else (),
             failing=tuple(map(failing, ledger.failing(name))) if ledger and history else (),
             history_size=history.size if history else 0,
@@ -75,8 +83,8 @@ def collect(
     directory: Path,
     names: Sequence[str],
     force: bool,
-    on_progress: Callable[[str, Session], None],
-) -> dict[str, Session]:
+    on_progress: Callable[[str, ShownSession], None],
+) -> dict[str, ShownSession]:
     """One session of each of `names`. Owns the state meanwhile."""
     undumpable()
     with owned(settings.state_dir), own_ledger(settings) as ledger:
@@ -87,9 +95,9 @@ def collect(
                 histories,
                 names,
                 force,
-                lambda name, report: on_progress(name, Session.of(report)),
+                lambda name, report: on_progress(name, ShownSession.of(report)),
             )
-        return {name: Session.of(report) for name, report in reports.items()}
+        return {name: ShownSession.of(report) for name, report in reports.items()}
 
 
 def clear(settings: Settings, directory: Path, name: str) -> Cleared:
@@ -133,7 +141,7 @@ def check(settings: Settings, directory: Path, name: str, *, force: bool = False
     return report
 
 
-def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[Finding]:
+def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[FsckFinding]:
     """Compare the ledger with the Maildirs and the manifests. Owns the state meanwhile. Raises
     LedgerAbsent where there is no ledger."""
     with (

@@ -15,9 +15,9 @@ if TYPE_CHECKING:  # pydantic is slow to import, and no verb's --help needs it
     from typing import Self
 
     from reconciler.model.outcomes import Cleared
-    from reconciler.model.status import CheckReport, Description, Session, ShownCollector
+    from reconciler.model.status import CheckReport, Description, ShownCollector, ShownSession
 
-    OnProgress = Callable[[str, Session], None]
+    OnProgress = Callable[[str, ShownSession], None]
     OnFinished = Callable[["CollectOutcome"], None]
 
 
@@ -26,7 +26,7 @@ class CollectOutcome(NamedTuple):
     where nobody waited for the session."""
 
     name: str
-    session: Session | None = None
+    session: ShownSession | None = None
     error: CollectorError | None = None
 
 

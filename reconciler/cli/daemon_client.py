@@ -21,7 +21,13 @@ from reconciler.model.in_force import InForce
 from reconciler.model.outcomes import Cleared
 from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
-from reconciler.model.status import CheckReport, Description, Session, SessionError, ShownCollector
+from reconciler.model.status import (
+    CheckReport,
+    Description,
+    SessionError,
+    ShownCollector,
+    ShownSession,
+)
 
 if TYPE_CHECKING:
     from reconciler.cli.collectors import OnFinished, OnProgress
@@ -176,7 +182,7 @@ class DaemonClient:
                 )
             async for event, data in _events(response.aiter_lines()):
                 with self._understood():
-                    session = Session.model_validate_json(data)
+                    session = ShownSession.model_validate_json(data)
                 on_progress(name, session)
                 if event == "finished":
                     return CollectOutcome(name, session)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from reconciler.cli.readable_text import tell
 
 if TYPE_CHECKING:
-    from reconciler.model.status import Session
+    from reconciler.model.status import ShownSession
 
 _EVERY = 5.0
 """Seconds between two lines about the same collector."""
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[[str, Session], None]]:
+def progress() -> Iterator[Callable[[str, ShownSession], None]]:
     """Gives a function that shows how far a collector's session is; any thread may call it."""
     if sys.stderr.isatty():
         with _bars() as show:
@@ -28,10 +28,10 @@ def progress() -> Iterator[Callable[[str, Session], None]]:
         yield _lines()
 
 
-def _lines() -> Callable[[str, Session], None]:
+def _lines() -> Callable[[str, ShownSession], None]:
     told: dict[str, float] = {}
 
-    def show(name: str, session: Session) -> None:
+    def show(name: str, session: ShownSession) -> None:
         now = time.monotonic()
         if session.finished_at is None and now - told.get(name, -_EVERY) >= _EVERY:
             told[name] = now
@@ -41,7 +41,7 @@ def _lines() -> Callable[[str, Session], None]:
 
 
 @contextlib.contextmanager
-def _bars() -> Iterator[Callable[[str, Session], None]]:
+def _bars() -> Iterator[Callable[[str, ShownSession], None]]:
     from rich.console import Console  # noqa: PLC0415  # only where there is a terminal
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
@@ -56,7 +56,7 @@ def _bars() -> Iterator[Callable[[str, Session], None]]:
         *columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
     ) as bars:
 
-        def show(name: str, session: Session) -> None:
+        def show(name: str, session: ShownSession) -> None:
             if session.finished_at is not None:
                 if name in tasks:
                     bars.remove_task(tasks.pop(name))
@@ -73,10 +73,10 @@ def _bars() -> Iterator[Callable[[str, Session], None]]:
         yield show
 
 
-def _done(session: Session) -> int:
+def _done(session: ShownSession) -> int:
     return session.collected + session.parked + session.failed
 
 
-def _work(session: Session) -> int:
+def _work(session: ShownSession) -> int:
     """What the session found to do, the limit aside; everything begins as `left`."""
     return session.listed - session.skipped

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from reconciler.cli.readable_text import ago, escape, octets, until
 
 if TYPE_CHECKING:
-    from reconciler.model.status import DestinationAway, HostAway, Session, SessionError
+    from reconciler.model.status import DestinationAway, HostAway, SessionError, ShownSession
 
 
-def brief(session: Session, now: datetime) -> str:
+def brief(session: ShownSession, now: datetime) -> str:
     """For a table's cell: when it ended and the counters that are not zero, or why it failed."""
     if session.finished_at is None:
         return f"now, collected {session.collected:,} of {session.listed - session.skipped:,}"
@@ -30,7 +30,7 @@ def brief(session: Session, now: datetime) -> str:
     return f"{when}, {told if session.error is None else f'failed: {session.error.reason}'}"
 
 
-def full(session: Session) -> str:
+def full(session: ShownSession) -> str:
     """Every counter, bytes and seconds."""
     reasons = ", ".join(
         f"{escape(reason)} {count:,}" for reason, count in session.skipped_reasons.items() if count
@@ -61,7 +61,7 @@ def waiting_for_destination(away: DestinationAway, now: datetime) -> str:
     )
 
 
-def succeeded(session: Session) -> bool:
+def succeeded(session: ShownSession) -> bool:
     """Parked, skipped or left messages are no failure."""
     return session.outcome == "succeeded" and session.failed == 0
 

@@ -24,7 +24,14 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from reconciler.control.host_health import EVERY, Cause, Door, Place, answered, turned_away
+from reconciler.control.host_health import (
+    EVERY,
+    HostHealth,
+    Outage,
+    SessionTarget,
+    answered,
+    turned_away,
+)
 from reconciler.control.host_limits import HostLimits, LimitsOf
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
@@ -61,7 +68,12 @@ class Ticket:
     )
 
     def __init__(
-        self, place: Place, admit: Admit, refuse: Callable[[Failure], None] | None, *, urgent: bool
+        self,
+        place: SessionTarget,
+        admit: Admit,
+        refuse: Callable[[Failure], None] | None,
+        *,
+        urgent: bool,
     ) -> None:
         self.place = place
         self.admit = admit
@@ -99,14 +111,14 @@ _SILENT = Failure(
 )
 
 
-class _Destination:
+class _DestinationState:
     """`bears`: sessions at once, for as long as `fails`: one after a failure, and one more for each
     that went well."""
 
     __slots__ = ("bears", "busy", "door", "fails", "members", "timer", "waiting")
 
     def __init__(self, name: str) -> None:
-        self.door = Door(name, 0, DESTINATION)
+        self.door = HostHealth(name, 0, DESTINATION)
         """How it fares, where it is a mail system. Only those wait for it that have mail for it: it
         is `waiting`."""
         self.waiting: OrderedDict[str, None] = OrderedDict()
@@ -122,7 +134,7 @@ class _Queue:
 
     __slots__ = ("door", "outside", "pace", "paced_until", "tickets")
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: HostHealth) -> None:
         self.door = door
         self.tickets: OrderedDict[str, deque[Ticket]] = OrderedDict()
         self.outside: list[Ticket] = []
@@ -210,7 +222,7 @@ class _Host:
 
     def queue(self, port: int) -> _Queue:
         if port not in self.queues:
-            self.queues[port] = _Queue(Door(self.name, port))
+            self.queues[port] = _Queue(HostHealth(self.name, port))
         return self.queues[port]
 
 
@@ -231,8 +243,8 @@ class Admission:
         self._under_way: dict[Ticket, _Host] = {}
         """In the order in which they began."""
         self._squeezing: asyncio.TimerHandle | None = None
-        self._destinations: dict[str, _Destination] = {}
-        self._members: dict[str, tuple[Place, Callable[[], None]]] = {}
+        self._destinations: dict[str, _DestinationState] = {}
+        self._members: dict[str, tuple[SessionTarget, Callable[[], None]]] = {}
         self._changed: Callable[[str], None] = lambda _: None
         self._moved: Callable[[Collection[str]], None] = lambda _: None
 
@@ -246,7 +258,11 @@ class Admission:
         self._changed, self._moved = tell, moved
 
     def join(
-        self, name: str, place: Place, interval: float, back: Callable[[], None] = lambda: None
+        self,
+        name: str,
+        place: SessionTarget,
+        interval: float,
+        back: Callable[[], None] = lambda: None,
     ) -> None:
         """This collector has its mail there. `back`: what it waited for is there again."""
         self.leave(name)
@@ -272,20 +288,20 @@ class Admission:
             destination.timer = None
         self._forget_destination(place)
 
-    def door(self, place: Place) -> Door:
+    def door(self, place: SessionTarget) -> HostHealth:
         return self._host(place.host).queue(place.port).door
 
-    def destination_door(self, place: Place) -> Door:
+    def destination_door(self, place: SessionTarget) -> HostHealth:
         """How the destination fares; away are only mail systems."""
         return self._destination(place).door
 
-    def waits_for_destination(self, name: str, place: Place) -> bool:
+    def waits_for_destination(self, name: str, place: SessionTarget) -> bool:
         """Whether it is to wait until its destination, which it has mail for, is there again, or
         its own turn comes to try."""
         destination = self._destination(place)
         return destination.door.away and name in destination.waiting
 
-    def recall_destination(self, name: str, place: Place, failure: Failure) -> None:
+    def recall_destination(self, name: str, place: SessionTarget, failure: Failure) -> None:
         """It was away for this collector when the last process ended: one tries at once, the others
         wait."""
         destination = self._destination(place)
@@ -295,7 +311,7 @@ class Admission:
                 destination.waiting[name] = None
                 self._watch(destination)
 
-    def causes(self) -> list[Cause]:
+    def causes(self) -> list[Outage]:
         """Of the doors that are away."""
         return [
             cause
@@ -308,7 +324,7 @@ class Admission:
 
     def request(
         self,
-        place: Place,
+        place: SessionTarget,
         admit: Admit,
         *,
         refuse: Callable[[Failure], None] | None = None,
@@ -413,7 +429,7 @@ class Admission:
                 self._members[name][1]()
         self._line_up(host)
 
-    def _learn_of_destination(self, place: Place, report: SessionReport) -> None:
+    def _learn_of_destination(self, place: SessionTarget, report: SessionReport) -> None:
         destination = self._destination(place)
         if report.error is not None and report.error.reason == DestinationUnavailable.reason:
             destination.fails, destination.bears = True, 1
@@ -441,7 +457,7 @@ class Admission:
             self._follow(destination)
         self._watch(destination)
 
-    def _follow(self, destination: _Destination) -> None:
+    def _follow(self, destination: _DestinationState) -> None:
         """It is there again: whoever has waited for it follows, spread over some seconds."""
         self._tell(destination.door)
         waiting, pace = (
@@ -456,7 +472,7 @@ class Admission:
         if name in self._members:
             self._members[name][1]()
 
-    def _watch(self, destination: _Destination) -> None:
+    def _watch(self, destination: _DestinationState) -> None:
         """One timer for those who wait; nobody who could try is left: then it is not known to be
         away."""
         if destination.timer is not None:
@@ -470,7 +486,7 @@ class Admission:
         elif destination.door.enter(_now()):
             self._tell(destination.door)
 
-    def _try(self, destination: _Destination) -> None:
+    def _try(self, destination: _DestinationState) -> None:
         """One of those who wait tries: the next one in turn."""
         destination.timer = None
         name = next(iter(destination.waiting))
@@ -480,7 +496,7 @@ class Admission:
         self._watch(destination)
         self._call_back(name)
 
-    def _tell(self, door: Door) -> None:
+    def _tell(self, door: HostHealth) -> None:
         for name in door.members:
             self._changed(name)
 
@@ -568,7 +584,7 @@ class Admission:
                     return ticket
         return None
 
-    def _has_room(self, host: _Host, door: Door, ticket: Ticket) -> bool:
+    def _has_room(self, host: _Host, door: HostHealth, ticket: Ticket) -> bool:
         kept = self._kept
         destination = self._destination(ticket.place)
         if destination.fails and destination.busy >= destination.bears:
@@ -640,12 +656,12 @@ class Admission:
             found = self._hosts[name] = _Host(name, self._limits_of(name))
         return found
 
-    def _destination(self, place: Place) -> _Destination:
+    def _destination(self, place: SessionTarget) -> _DestinationState:
         return self._destinations.get(place.destination) or self._destinations.setdefault(
-            place.destination, _Destination(place.destination)
+            place.destination, _DestinationState(place.destination)
         )
 
-    def _forget_destination(self, place: Place) -> None:
+    def _forget_destination(self, place: SessionTarget) -> None:
         if not self._destination(place).members and not self._destination(place).busy:
             del self._destinations[place.destination]
 
@@ -664,7 +680,7 @@ class Admission:
             self._crowded.pop(host.name, None)
 
 
-def _is_mail_system(place: Place) -> bool:
+def _is_mail_system(place: SessionTarget) -> bool:
     return place.destination.startswith(("lmtp ", "smtp "))
 
 
@@ -674,7 +690,7 @@ def _now() -> float:
 
 @asynccontextmanager
 async def admitted(
-    admission: Admission, place: Place, *, urgent: bool = False
+    admission: Admission, place: SessionTarget, *, urgent: bool = False
 ) -> AsyncIterator[Ticket]:
     """Inside of this context a session with this host may run. Raises HostAway."""
     settled: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
@@ -693,14 +709,14 @@ async def admitted(
             admission.cancel(ticket)
         raise
     if failure is not None:
-        raise HostAway(failure)
+        raise NotAdmitted(failure)
     try:
         yield ticket
     finally:
         admission.release(ticket)
 
 
-class HostAway(ConnectionFailed):
+class NotAdmitted(ConnectionFailed):
     """It was not tried: others of its host were not let in a moment ago."""
 
     def __init__(self, failure: Failure) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from reconciler.control.admission import Admission, Ticket, admitted
-from reconciler.control.host_health import place_of
-from reconciler.control.running_set import Loops
+from reconciler.control.host_health import target_of
+from reconciler.control.running_set import RunningSet
 from reconciler.control.session_pool import Relay, SessionControl
-from reconciler.control.thread_pools import Threads
+from reconciler.control.thread_pools import ThreadPool
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.status import CheckReport, CheckStep, SessionError
@@ -28,14 +28,14 @@ Check = Callable[[DesiredCollector, SessionControl], CheckReport]
 """Connects, logs in and counts; blocking, raises nothing but defects. The control breaks it off."""
 
 
-class Checks:
+class CheckRequests:
     """One at a time of each collector: whoever asks meanwhile gets the same answer."""
 
     def __init__(
         self,
         check: Check,
         admission: Admission,
-        loops: Loops | None = None,
+        loops: RunningSet | None = None,
         learn: Learn | None = None,
     ) -> None:
         """Where `loops` are given, what the server says to a check's login is `learn`ed for
@@ -44,7 +44,7 @@ class Checks:
         self._admission = admission
         self._loops = loops
         self._learn = learn
-        self._threads = Threads("check", AT_ONCE)
+        self._threads = ThreadPool("check", AT_ONCE)
         self._room = asyncio.Semaphore(AT_ONCE)
         """Whoever waits here takes no place of a host yet."""
         self._running: dict[str, asyncio.Task[CheckReport]] = {}
@@ -64,7 +64,7 @@ class Checks:
     async def _one(self, collector: DesiredCollector) -> CheckReport:
         async with (
             self._room,
-            admitted(self._admission, place_of(collector), urgent=True) as ticket,
+            admitted(self._admission, target_of(collector), urgent=True) as ticket,
         ):
             if self._loops is None:
                 return (await self._checked(collector, ticket))[0]

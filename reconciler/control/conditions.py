@@ -9,7 +9,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from reconciler.control.contained_defects import INTERNAL_ERROR
-from reconciler.control.loop_state import LoopState
+from reconciler.control.loop_state import LoopSnapshot
 from reconciler.model.errors import AuthenticationFailed
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Outcome, SessionReport, Totals
@@ -20,9 +20,9 @@ from reconciler.model.status import (
     ConditionType,
     DestinationAway,
     HostAway,
-    Session,
     ShownCollector,
     ShownMetadata,
+    ShownSession,
     Status,
 )
 from reconciler.planning.desired_state import DesiredCollector, Invalid
@@ -36,7 +36,7 @@ class Facts(Struct, frozen=True):
 
     desired: DesiredCollector | Invalid
     generation: int = 0
-    loop: LoopState | None = None
+    loop: LoopSnapshot | None = None
     retry: Retry | None = None
     last: SessionReport | None = None
     verdict: SessionReport | None = None
@@ -48,7 +48,7 @@ class Facts(Struct, frozen=True):
     destination_away: DestinationAway | None = None
 
 
-class _Finding(Struct, frozen=True):
+class _UndatedCondition(Struct, frozen=True):
     type: ConditionType
     status: Truth
     reason: str
@@ -72,7 +72,7 @@ def shown(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCo
         revision=facts.revision,
         next_session=loop.next_session if loop else None,
         loop_started_at=loop.started_at if loop else None,
-        last_session=Session.of(facts.last) if facts.last else None,
+        last_session=ShownSession.of(facts.last) if facts.last else None,
         totals=facts.totals,
         token_expires_at=facts.last.token_expires_at if facts.last else None,
         host_away=facts.host_away,
@@ -133,59 +133,63 @@ def conditions(facts: Facts, previous: Sequence[Condition], now: datetime) -> tu
     )
 
 
-def _findings(facts: Facts) -> Iterator[_Finding]:
+def _findings(facts: Facts) -> Iterator[_UndatedCondition]:
     yield _ready(facts)
     yield _reconciling(facts)
     yield _stalled(facts)
 
 
-def _ready(facts: Facts) -> _Finding:
+def _ready(facts: Facts) -> _UndatedCondition:
     desired = facts.desired
     if isinstance(desired, Invalid) and facts.loop is None:
-        return _Finding("Ready", "False", desired.problem.reason, desired.problem.message)
+        return _UndatedCondition("Ready", "False", desired.problem.reason, desired.problem.message)
     if isinstance(desired, DesiredCollector):
         if not desired.supported and desired.problem:
-            return _Finding("Ready", "False", desired.problem.reason, desired.problem.message)
+            return _UndatedCondition(
+                "Ready", "False", desired.problem.reason, desired.problem.message
+            )
         if not desired.effective.enabled:
-            return _Finding("Ready", "False", "Disabled", "`enabled: false` in its manifest")
+            return _UndatedCondition(
+                "Ready", "False", "Disabled", "`enabled: false` in its manifest"
+            )
     if facts.verdict is None:
-        return _Finding("Ready", "Unknown", "AwaitingFirstSession")
+        return _UndatedCondition("Ready", "Unknown", "AwaitingFirstSession")
     return _verdict(facts.verdict)
 
 
-def _verdict(report: SessionReport) -> _Finding:
+def _verdict(report: SessionReport) -> _UndatedCondition:
     if report.error is not None:
-        return _Finding("Ready", "False", report.error.reason, report.error.message)
+        return _UndatedCondition("Ready", "False", report.error.reason, report.error.message)
     if report.outcome is Outcome.FAILED:
-        return _Finding("Ready", "False", "Failed")
-    return _Finding("Ready", "True", "Collected")
+        return _UndatedCondition("Ready", "False", "Failed")
+    return _UndatedCondition("Ready", "True", "Collected")
 
 
-def _reconciling(facts: Facts) -> _Finding:
+def _reconciling(facts: Facts) -> _UndatedCondition:
     loop = facts.loop
     if loop is None:
-        return _Finding("Reconciling", "False", "UpToDate")
+        return _UndatedCondition("Reconciling", "False", "UpToDate")
     if loop.observed_generation != facts.generation:
-        return _Finding(
+        return _UndatedCondition(
             "Reconciling",
             "True",
             "Replacing",
             "the session with the last spec finishes its message",
         )
     if loop.awaiting_first:
-        return _Finding(
+        return _UndatedCondition(
             "Reconciling", "True", "AwaitingFirstSession", "no session with this spec is over yet"
         )
-    return _Finding("Reconciling", "False", "UpToDate")
+    return _UndatedCondition("Reconciling", "False", "UpToDate")
 
 
-def _stalled(facts: Facts) -> _Finding:
+def _stalled(facts: Facts) -> _UndatedCondition:
     problem = facts.desired.problem
     if problem is not None:
-        return _Finding("Stalled", "True", problem.reason, problem.message)
+        return _UndatedCondition("Stalled", "True", problem.reason, problem.message)
     if facts.defect:
-        return _Finding("Stalled", "True", INTERNAL_ERROR, facts.defect)
+        return _UndatedCondition("Stalled", "True", INTERNAL_ERROR, facts.defect)
     retry = facts.retry
     if retry is not None and retry.reason == AuthenticationFailed.reason:
-        return _Finding("Stalled", "True", retry.reason, retry.message)
-    return _Finding("Stalled", "False", "NoProblem")
+        return _UndatedCondition("Stalled", "True", retry.reason, retry.message)
+    return _UndatedCondition("Stalled", "False", "NoProblem")

@@ -19,13 +19,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.model.errors import DestinationUnavailable
-from reconciler.model.fsck_findings import Finding
+from reconciler.model.fsck_findings import FsckFinding
 
 P = TypeVar("P")
 """A Maildir's place."""
 
 
-class Temporary(Protocol):
+class TemporaryFile(Protocol):
     """A file of ours that is not mail yet, or no longer."""
 
     @property
@@ -35,11 +35,11 @@ class Temporary(Protocol):
     def stale(self) -> bool: ...
 
 
-class Survey(Protocol):
+class MaildirContent(Protocol):
     """What stands in one Maildir: see the adapter."""
 
     @property
-    def temporary(self) -> Mapping[str, Temporary]: ...
+    def temporary(self) -> Mapping[str, TemporaryFile]: ...
 
     @property
     def untouched(self) -> Mapping[str, int]: ...
@@ -48,19 +48,19 @@ class Survey(Protocol):
     def seen(self) -> frozenset[str]: ...
 
 
-class Maildirs(Protocol[P]):
+class AuditedMaildirs(Protocol[P]):
     """Where a destination's mail is."""
 
     def place(self, address: str) -> P | None: ...
 
     def places(self) -> Iterator[P]: ...
 
-    def survey(self, place: P) -> Survey | None: ...
+    def survey(self, place: P) -> MaildirContent | None: ...
 
     def remove(self, place: P, names: Sequence[str]) -> None: ...
 
 
-class Copy(Protocol):
+class RecordedCopy(Protocol):
     """One recipient's copy of a message, as recorded."""
 
     @property
@@ -76,12 +76,12 @@ class Copy(Protocol):
     def size(self) -> int: ...
 
 
-class Memory(Protocol):
+class AuditedLedger(Protocol):
     """The ledger, as far as it is asked here."""
 
     def damage(self) -> list[str]: ...
 
-    def delivered(self) -> Iterator[Copy]: ...
+    def delivered(self) -> Iterator[RecordedCopy]: ...
 
     def recorded(self, names: Sequence[str]) -> set[str]: ...
 
@@ -96,20 +96,20 @@ class Fsck(Generic[P], Struct):
     any; `declared` all that are declared, valid or not, or held. With `mend` it changes what it
     can."""
 
-    memory: Memory
+    memory: AuditedLedger
     declared: Collection[str]
-    maildirs: Mapping[str, Maildirs[P]]
+    maildirs: Mapping[str, AuditedMaildirs[P]]
     mend: bool
     now: datetime
     suffix: str
     """Ends the names of our files."""
-    _found: list[Finding] = field(default_factory=list)
+    _found: list[FsckFinding] = field(default_factory=list)
     _unreadable: set[P] = field(default_factory=set)
 
-    def run(self) -> list[Finding]:
+    def run(self) -> list[FsckFinding]:
         """Everything, the worst first."""
         damage = self.memory.damage()
-        self._found = [Finding("error", "ledger-damaged", "ledger", 1, line) for line in damage]
+        self._found = [FsckFinding("error", "ledger-damaged", "ledger", 1, line) for line in damage]
         if not damage:  # whatever else it says could be wrong
             self._histories()
             self._deliveries()
@@ -123,7 +123,7 @@ class Fsck(Generic[P], Struct):
     def _histories(self) -> None:
         for name in sorted(set(self.memory.histories()) - set(self.declared)):
             self._add(
-                Finding(
+                FsckFinding(
                     "warning",
                     "history-orphaned",
                     name,
@@ -151,7 +151,7 @@ class Fsck(Generic[P], Struct):
             size = found.untouched.get(copy.name) if found else None
             if size is not None and size != copy.size:
                 self._add(
-                    Finding(
+                    FsckFinding(
                         "error",
                         "mail-damaged",
                         f"{place}/new/{copy.name}",
@@ -165,7 +165,7 @@ class Fsck(Generic[P], Struct):
                 gone[copy.collector, str(place or copy.recipient)] += 1
         for (collector, where), count in gone.items():
             self._add(
-                Finding(
+                FsckFinding(
                     "info",
                     "mail-gone",
                     collector,
@@ -174,7 +174,7 @@ class Fsck(Generic[P], Struct):
                 )
             )
 
-    def _survey(self, maildirs: Maildirs[P], place: P) -> Survey | None:
+    def _survey(self, maildirs: AuditedMaildirs[P], place: P) -> MaildirContent | None:
         """One Maildir that cannot be read, by its owner's doing or a failing disk's, hides no
         other."""
         try:
@@ -182,7 +182,7 @@ class Fsck(Generic[P], Struct):
         except DestinationUnavailable as error:
             if place not in self._unreadable:
                 self._unreadable.add(place)
-                self._add(Finding("warning", "maildir-unreadable", str(place), 1, str(error)))
+                self._add(FsckFinding("warning", "maildir-unreadable", str(place), 1, str(error)))
             return None
 
     def _temporary(self) -> None:
@@ -198,12 +198,12 @@ class Fsck(Generic[P], Struct):
                 self._tell_temporary(place, maildirs, kind, names)
 
     def _tell_temporary(
-        self, place: P, maildirs: Maildirs[P], kind: str, names: Sequence[str]
+        self, place: P, maildirs: AuditedMaildirs[P], kind: str, names: Sequence[str]
     ) -> None:
         severity, message = _KINDS[kind]
         mendable = severity == "warning"
         self._add(
-            Finding(
+            FsckFinding(
                 "warning" if mendable else "info",
                 kind,
                 str(place),
@@ -215,7 +215,7 @@ class Fsck(Generic[P], Struct):
         if mendable and self.mend:
             maildirs.remove(place, names)
 
-    def _add(self, finding: Finding) -> None:
+    def _add(self, finding: FsckFinding) -> None:
         self._found.append(replace(finding, mended=self.mend and finding.mendable))
 
 
@@ -239,12 +239,12 @@ _KINDS = {
 }
 
 
-def _kind(file: Temporary, *, recorded: bool) -> str:
+def _kind(file: TemporaryFile, *, recorded: bool) -> str:
     if file.linked:
         return "tmp-recorded" if recorded else "tmp-unrecorded"
     return "tmp-stale" if file.stale else "tmp-young"
 
 
-def _places(destinations: Iterable[Maildirs[P]]) -> dict[P, Maildirs[P]]:
+def _places(destinations: Iterable[AuditedMaildirs[P]]) -> dict[P, AuditedMaildirs[P]]:
     """Each Maildir once, whoever delivers into it."""
     return {place: maildirs for maildirs in destinations for place in maildirs.places()}

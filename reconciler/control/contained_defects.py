@@ -15,7 +15,7 @@ INTERNAL_ERROR = "InternalError"
 _NAMED = 3
 
 
-class Defects:
+class ContainedDefects:
     """Counts them, tells of each once in the log, and says which collectors are concerned now. Only
     for the event loop's thread. `changed` hears of a collector of which there is something else to
     say."""

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractContextManager
 
-from reconciler.control.admission import HostAway
-from reconciler.control.check_requests import Checks, not_tried
+from reconciler.control.admission import NotAdmitted
+from reconciler.control.check_requests import CheckRequests, not_tried
 from reconciler.control.clock import Clock
 from reconciler.control.controller import RELIST, Controller
 from reconciler.control.loop import SessionRefused
-from reconciler.control.running_set import Loops
-from reconciler.control.status_board import Board, Subscription
-from reconciler.control.thread_pools import Threads
+from reconciler.control.running_set import RunningSet
+from reconciler.control.status_board import StatusBoard, Subscription
+from reconciler.control.thread_pools import ThreadPool
 from reconciler.control.waiting_messages import failing, parked
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.collector_search import matches
@@ -25,13 +25,13 @@ from reconciler.model.selectors import Selector
 from reconciler.model.status import (
     CheckReport,
     Description,
-    Session,
     ShownAlert,
     ShownCollector,
+    ShownSession,
 )
 from reconciler.planning.desired_state import DesiredCollector
 from reconciler.planning.plan_actions import Plan
-from reconciler.planning.plan_preview import in_force
+from reconciler.planning.plan_preview import describe_in_force
 
 SILENCE = 3 * RELIST
 """Seconds after which a control loop that did not move counts as stuck."""
@@ -43,17 +43,17 @@ class NotFound(CollectorError):
     reason = "NotFound"
 
 
-class Control:
+class ControlService:
     """Names that are not declared raise `NotFound` everywhere; what the ledger cannot do,
     `LedgerUnavailable`."""
 
     def __init__(
         self,
         controller: Controller,
-        loops: Loops,
-        board: Board,
+        loops: RunningSet,
+        board: StatusBoard,
         registry: Registry,
-        checks: Checks,
+        checks: CheckRequests,
         clock: Clock,
     ) -> None:
         self._controller = controller
@@ -62,7 +62,7 @@ class Control:
         self._registry = registry
         self._checks = checks
         self._clock = clock
-        self._asking = Threads("API", 4)
+        self._asking = ThreadPool("API", 4)
         self.started_at = clock.now()
         self._started = clock.monotonic()
 
@@ -87,7 +87,7 @@ class Control:
         history, desired = histories.get(name), self._board.desired(name)
         return Description(
             collector=found,
-            sessions=tuple(map(Session.of, sessions)),
+            sessions=tuple(map(ShownSession.of, sessions)),
             parked=tuple(map(parked, kept)),
             failing=tuple(map(failing, failed)),
             history_size=history.size if history else 0,
@@ -131,7 +131,7 @@ class Control:
         """What runs now: where a plan starts from."""
         good, running = self._controller.good, self._loops.actual()
         histories = await self._asking.run(self._registry.histories)
-        return in_force(
+        return describe_in_force(
             good.values(), running, {name: history.size for name, history in histories.items()}
         )
 
@@ -145,13 +145,13 @@ class Control:
 
     async def follow(
         self, name: str, asked: asyncio.Future[SessionReport]
-    ) -> AsyncIterator[Session]:
+    ) -> AsyncIterator[ShownSession]:
         """The counters of the session that was asked for, as they grow; the last item is the
         outcome."""
-        latest: list[Session] = []
+        latest: list[ShownSession] = []
         told = asyncio.Event()
 
-        def hear(session: Session) -> None:
+        def hear(session: ShownSession) -> None:
             latest[:] = [session]
             told.set()
 
@@ -163,7 +163,7 @@ class Control:
                 if asked.done():
                     break
                 yield latest[0]
-        yield Session.of(asked.result())
+        yield ShownSession.of(asked.result())
 
     async def clear(self, name: str) -> Cleared:
         """Forget what was collected. A running session ends after its message first; none is
@@ -199,7 +199,7 @@ class Control:
             return await self._checks.run(desired)
         except SessionRefused as refused:
             return not_tried(name, Failure.of(refused), f"not tried: {refused}")
-        except HostAway as away:
+        except NotAdmitted as away:
             return not_tried(name, Failure.of(away), str(away))
 
     async def reload(self) -> Plan:

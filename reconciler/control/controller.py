@@ -10,12 +10,12 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.control.clock import Clock
-from reconciler.control.decision_recorder import Decision, Recorder
+from reconciler.control.decision_recorder import Decision, DecisionRecorder
 from reconciler.control.manifest_log import Complaints
 from reconciler.control.observation import Directory, Look
-from reconciler.control.running_set import Loops
-from reconciler.control.status_board import Board
-from reconciler.control.thread_pools import Threads
+from reconciler.control.running_set import RunningSet
+from reconciler.control.status_board import StatusBoard
+from reconciler.control.thread_pools import ThreadPool
 from reconciler.log import log
 from reconciler.manifests.defect_text import place_of
 from reconciler.manifests.diagnostics import Diagnostic
@@ -36,14 +36,19 @@ class Controller:
     """One turn at a time; `wake` asks for the next one."""
 
     def __init__(
-        self, directory: Directory, registry: Registry, loops: Loops, board: Board, clock: Clock
+        self,
+        directory: Directory,
+        registry: Registry,
+        loops: RunningSet,
+        board: StatusBoard,
+        clock: Clock,
     ) -> None:
         self._directory = directory
-        self._recorder = Recorder(registry)
+        self._recorder = DecisionRecorder(registry)
         self._loops = loops
         self._board = board
         self._clock = clock
-        self._threads = Threads("control", 1)
+        self._threads = ThreadPool("control", 1)
         """Of its own: nothing that a user asks for delays a turn."""
         self._woken = asyncio.Event()
         self._touched: set[str] | None = None
@@ -196,7 +201,7 @@ class Controller:
             self._unsettled = False
             self._take(decision.recalled)
             self._apply(decision)
-            if decision.touched is None:
+            if decision.changed is None:
                 await self._retire(decision.desired, now)
         elif everything:  # somebody asked, and nothing had to be done
             self.plan = plan(self._decision.desired, self._loops.actual())
@@ -219,7 +224,7 @@ class Controller:
         )
 
     def _apply(self, decision: Decision) -> None:
-        names, before = decision.touched, self.plan
+        names, before = decision.changed, self.plan
         self.plan = (
             plan(decision.desired, self._loops.actual())
             if names is None

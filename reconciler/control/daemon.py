@@ -14,19 +14,19 @@ from pathlib import Path
 from msgspec import Struct
 
 from reconciler.control.admission import Admission
-from reconciler.control.check_requests import Check, Checks
+from reconciler.control.check_requests import Check, CheckRequests
 from reconciler.control.clock import Clock
-from reconciler.control.contained_defects import Defects
-from reconciler.control.control_service import Control
+from reconciler.control.contained_defects import ContainedDefects
+from reconciler.control.control_service import ControlService
 from reconciler.control.controller import Controller
 from reconciler.control.host_limits import LimitsOf, preset
 from reconciler.control.loop import OpenPush
 from reconciler.control.observation import Directory
 from reconciler.control.removal_grace import SETTLE
-from reconciler.control.running_set import Loops
-from reconciler.control.service_manager import Supervisor
-from reconciler.control.session_pool import Decide, RunSession, SessionPool, Stamp, unstamped
-from reconciler.control.status_board import Board
+from reconciler.control.running_set import RunningSet
+from reconciler.control.service_manager import ServiceNotifier
+from reconciler.control.session_pool import Decide, RunSession, SecretStamp, SessionPool, unstamped
+from reconciler.control.status_board import StatusBoard
 from reconciler.control.watcher import Watcher
 from reconciler.log import log
 from reconciler.manifests.directory_walk import DirectoryVanished, list_files
@@ -53,14 +53,14 @@ class Parts(Struct, frozen=True):
     run_session: RunSession
     decide: Decide
     check: Check
-    serve: Callable[[Control], AbstractAsyncContextManager[None]]
+    serve: Callable[[ControlService], AbstractAsyncContextManager[None]]
     """Serves the API inside of the context."""
     max_sessions: int = 32
     limits_of: LimitsOf = preset
     open_push: OpenPush | None = None
     allow_inline_secrets: bool = False
     allow_empty: bool = False
-    stamp: Stamp = unstamped
+    stamp: SecretStamp = unstamped
 
 
 async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
@@ -84,11 +84,11 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     pool = SessionPool(
         parts.run_session, parts.decide, parts.registry, parts.max_sessions, clock.now, parts.stamp
     )
-    defects = Defects()
+    defects = ContainedDefects()
     asyncio.get_running_loop().set_exception_handler(defects.unforeseen)
-    board = Board(clock, defects)
+    board = StatusBoard(clock, defects)
     admission = Admission(parts.max_sessions, parts.limits_of)
-    loops = Loops(pool, admission, clock, board, parts.stamp, parts.open_push, defects)
+    loops = RunningSet(pool, admission, clock, board, parts.stamp, parts.open_push, defects)
     directory = Directory(
         manifests,
         allow_inline_secrets=parts.allow_inline_secrets,
@@ -99,9 +99,9 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     board.connect(loops.state, controller.ended, controller.failed)
     watcher = Watcher(manifests, controller.wake)
     controller.on_moved(watcher.renew)
-    checks = Checks(parts.check, admission, loops, pool.learn)
-    control = Control(controller, loops, board, parts.registry, checks, clock)
-    supervisor = Supervisor(os.environ)
+    checks = CheckRequests(parts.check, admission, loops, pool.learn)
+    control = ControlService(controller, loops, board, parts.registry, checks, clock)
+    supervisor = ServiceNotifier(os.environ)
     controller.on_turned(
         lambda: supervisor.turned(ready=control.ready, status=_status(control, len(loops)))
     )
@@ -138,7 +138,7 @@ async def _until(told: asyncio.Event, *works: Coroutine[None, None, None]) -> No
         await asyncio.gather(waiting, *tasks, return_exceptions=True)
 
 
-def _status(control: Control, running: int) -> str:
+def _status(control: ControlService, running: int) -> str:
     """One line."""
     errors = sum(found.is_error for found in control.diagnostics)
     wrong = f"; {errors} error{'s' * (errors != 1)} in the manifests" if errors else ""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.control.defect_isolation import isolate
 from reconciler.control.last_good import recall
-from reconciler.control.loop_state import Version
+from reconciler.control.loop_state import CollectorVersion
 from reconciler.control.observation import Directory, Look
 from reconciler.log import log
 from reconciler.manifests.defect_text import place_of
@@ -19,8 +19,8 @@ from reconciler.model.errors import CollectorError
 from reconciler.model.history import Declaring, History
 from reconciler.model.interfaces import Registry
 from reconciler.planning.desired_state import Desired, DesiredCollector, desire
-from reconciler.planning.incremental import desire_again, touched
-from reconciler.planning.observed_manifests import Declaration, Key, Observed, difference
+from reconciler.planning.incremental import changed_collectors, desire_incrementally
+from reconciler.planning.observed_manifests import Declaration, Key, ObservedManifests, difference
 from reconciler.planning.renames import Rename
 
 EXPIRE = 6 * 3600.0
@@ -29,17 +29,17 @@ EXPIRE = 6 * 3600.0
 
 class Decision(Struct, frozen=True):
     """What one turn found and recorded. `versions` of every collector that may run; `fresh` ones
-    count as new. `touched`: nothing but these collectors differs from the decision before; None:
+    count as new. `changed`: nothing but these collectors differs from the decision before; None:
     anything may."""
 
     look: Look
     desired: Desired
-    versions: Mapping[str, Version]
+    versions: Mapping[str, CollectorVersion]
     recalled: Mapping[str, History]
-    touched: frozenset[str] | None = None
+    changed: frozenset[str] | None = None
 
 
-class Recorder:
+class DecisionRecorder:
     """Decides, and records it. Blocking, one call at a time."""
 
     def __init__(self, registry: Registry) -> None:
@@ -50,7 +50,7 @@ class Recorder:
         process."""
         self._generations: dict[str, int] = {}
         """As they were before this process."""
-        self._given: dict[str, Version] = {}
+        self._given: dict[str, CollectorVersion] = {}
         """The last ones that were decided on; not fresh any more."""
         self._expired: float | None = None
 
@@ -130,12 +130,14 @@ class Recorder:
         return Decision(look, desired, versions, recalled)
 
     def _decide_some(
-        self, look: Look, observed: Observed, now: datetime, before: Decision
+        self, look: Look, observed: ObservedManifests, now: datetime, before: Decision
     ) -> Decision | None:
         """The same at the cost of what changed; None where that is more than the specs of some
         collectors."""
-        declared = touched(before.look.observed, observed)
-        desired = None if declared is None else desire_again(before.desired, observed, declared)
+        declared = changed_collectors(before.look.observed, observed)
+        desired = (
+            None if declared is None else desire_incrementally(before.desired, observed, declared)
+        )
         if desired is None or declared is None:
             return None
         collectors = [desired.collectors[found.name] for found in declared]
@@ -221,7 +223,7 @@ class Recorder:
             (one.name, (one.digest, declared[one.name].generation)) for one in changed
         )
 
-    def _version(self, collector: DesiredCollector) -> Version:
+    def _version(self, collector: DesiredCollector) -> CollectorVersion:
         """The same object as the last time, where nothing changed."""
         name, generation = collector.name, self._declared[collector.name][1]
         given = self._given.get(name)
@@ -231,8 +233,8 @@ class Recorder:
         fresh = generation != before or (
             given is not None and given.collector.effective_digest != collector.effective_digest
         )
-        self._given[name] = Version(collector, generation)
-        return Version(collector, generation, fresh=True) if fresh else self._given[name]
+        self._given[name] = CollectorVersion(collector, generation)
+        return CollectorVersion(collector, generation, fresh=True) if fresh else self._given[name]
 
 
 def decide_once(
@@ -240,7 +242,7 @@ def decide_once(
 ) -> tuple[Decision, Mapping[str, History]]:
     """Look, and record what is declared now, as the daemon does before it runs anything; with what
     is remembered of the collectors. Raises LedgerUnavailable."""
-    recorder = Recorder(registry)
+    recorder = DecisionRecorder(registry)
     recorder.recall()
     decision = recorder.decide(directory.look(everything=True), now)
     for defect in filter(None, recorder.retire(recorder.gone(decision.desired), now).values()):

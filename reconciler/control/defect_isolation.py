@@ -13,7 +13,7 @@ from reconciler.control.observation import Look
 from reconciler.manifests.defect_text import place_of
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.model.errors import CollectorError
-from reconciler.planning.observed_manifests import Broken, Declaration, Key
+from reconciler.planning.observed_manifests import BrokenManifest, Declaration, Key
 
 MOST_ATTEMPTS = 200
 """Then what is still in doubt counts as one of them."""
@@ -86,8 +86,8 @@ def without(look: Look, culprits: dict[Key, str]) -> Look:
     )
 
 
-def _broken(found: Iterable[Declaration], told: dict[Key, str]) -> Iterable[Broken]:
+def _broken(found: Iterable[Declaration], told: dict[Key, str]) -> Iterable[BrokenManifest]:
     return (
-        Broken(one.kind, one.name, one.file, one.line, f"{one.source}: {told[one.key]}")
+        BrokenManifest(one.kind, one.name, one.file, one.line, f"{one.source}: {told[one.key]}")
         for one in found
     )

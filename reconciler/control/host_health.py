@@ -64,7 +64,7 @@ WAITING = {*_DOORS, DestinationUnavailable.reason}
 """What a collector waits for that ends for all at once."""
 
 
-class Place(Struct, frozen=True):
+class SessionTarget(Struct, frozen=True):
     """Where a session goes: the source's host and port, and what its mail is delivered to."""
 
     host: str
@@ -72,9 +72,9 @@ class Place(Struct, frozen=True):
     destination: str = ""
 
 
-def place_of(collector: DesiredCollector) -> Place:
+def target_of(collector: DesiredCollector) -> SessionTarget:
     source = collector.effective.source
-    return Place(canonical(source.host), source.effective_port, _destination(collector))
+    return SessionTarget(canonical(source.host), source.effective_port, _destination(collector))
 
 
 def _destination(collector: DesiredCollector) -> str:
@@ -88,7 +88,7 @@ def _destination(collector: DesiredCollector) -> str:
     return f"smtp {spec.smtp.host}:{spec.smtp.port}" if spec.smtp else ""
 
 
-class Cause(Struct, frozen=True):
+class Outage(Struct, frozen=True):
     """Why collectors wait for a door. Times are of the event loop's clock."""
 
     host: str
@@ -101,7 +101,7 @@ class Cause(Struct, frozen=True):
     """Collectors that have their mail there."""
 
 
-class Door:
+class HostHealth:
     """Times are of the event loop's clock."""
 
     def __init__(self, host: str, port: int, every: float = EVERY) -> None:
@@ -138,11 +138,11 @@ class Door:
         return not self.away and self._credit >= 0 and not self._failures
 
     @property
-    def cause(self) -> Cause | None:
+    def cause(self) -> Outage | None:
         """Of being away."""
         if not self.away or self._cause is None:
             return None
-        return Cause(
+        return Outage(
             self.host,
             self.port,
             self._cause.reason,

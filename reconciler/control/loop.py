@@ -15,18 +15,18 @@ from reconciler.collect.backoff import forbids, remaining
 from reconciler.collect.cadence import next_start
 from reconciler.control.admission import Admission, Ticket
 from reconciler.control.clock import Clock
-from reconciler.control.contained_defects import INTERNAL_ERROR, Defects
-from reconciler.control.host_health import NOT_THERE, WAITING, Place, place_of
-from reconciler.control.loop_state import LoopState, Observer, Version
-from reconciler.control.push_listener import Bell
+from reconciler.control.contained_defects import INTERNAL_ERROR, ContainedDefects
+from reconciler.control.host_health import NOT_THERE, WAITING, SessionTarget, target_of
+from reconciler.control.loop_state import CollectorVersion, LoopObserver, LoopSnapshot
+from reconciler.control.push_listener import PushListener
 from reconciler.control.session_pool import (
-    Finished,
     Relay,
+    RunsSessions,
+    SecretStamp,
     SessionControl,
-    Sessions,
-    Stamp,
-    Work,
-    is_lifted,
+    SessionRequest,
+    SessionResult,
+    is_secret_changed,
     unstamped,
 )
 from reconciler.model.errors import (
@@ -60,27 +60,29 @@ class SessionRefused(CollectorError):
         self.next_attempt = next_attempt
 
 
-class Surroundings(Struct, frozen=True):
+class LoopServices(Struct, frozen=True):
     """What all loops share."""
 
-    sessions: Sessions
+    sessions: RunsSessions
     admission: Admission
     clock: Clock
-    observer: Observer
-    stamp: Stamp = unstamped
+    observer: LoopObserver
+    stamp: SecretStamp = unstamped
     open_push: OpenPush | None = None
     """None: nobody is told of new mail, whatever the manifests say."""
-    defects: Defects = field(default_factory=Defects)
+    defects: ContainedDefects = field(default_factory=ContainedDefects)
 
 
 class Loop:
     """Level-triggered: `replace` and `stop` say what is wanted, and it gets there when its session
     is over."""
 
-    def __init__(self, version: Version, retry: Retry | None, around: Surroundings) -> None:
+    def __init__(
+        self, version: CollectorVersion, retry: Retry | None, around: LoopServices
+    ) -> None:
         self._around = around
         self._version = version
-        self._next: Version | None = None
+        self._next: CollectorVersion | None = None
         self._retry = retry
         self._retry_until = self._kept_until(retry)
         """By the monotonic clock; the wall clock may jump."""
@@ -100,7 +102,7 @@ class Loop:
         self._pause = PAUSE
         self._rung = False
         """It rang during the session, which may have listed before."""
-        self._bell: Bell | None = None
+        self._bell: PushListener | None = None
         self._turned_away_at: float | None = None
         """The last session was not even greeted."""
 
@@ -109,7 +111,7 @@ class Loop:
         return self._version.collector.name
 
     @property
-    def wanted(self) -> Version | None:
+    def wanted(self) -> CollectorVersion | None:
         """What it runs, or will when its session is over; None when it is to end."""
         return None if self._stopping else self._next or self._version
 
@@ -124,7 +126,7 @@ class Loop:
             return None
         return self._retry
 
-    def state(self) -> LoopState:
+    def state(self) -> LoopSnapshot:
         due = None if self._due is None or self.busy else self._around.clock.at(self._due)
         cause = self._around.admission.door(self._place).cause
         if due is not None and cause is not None:
@@ -132,7 +134,7 @@ class Loop:
         destination = self._around.admission.destination_door(self._place).cause
         if due is not None and destination is not None and self._waits_for_destination:
             due = self._around.clock.at(destination.next_attempt)
-        return LoopState(
+        return LoopSnapshot(
             self._version.generation,
             self._started_at,
             due,
@@ -168,7 +170,7 @@ class Loop:
         else:
             self._schedule(max(now + delay, next_start(now, 0.0, now, self._retry_in())))
 
-    def replace(self, version: Version, delay: float = 0.0) -> None:
+    def replace(self, version: CollectorVersion, delay: float = 0.0) -> None:
         """Run this version instead, after the message in hand; also takes back a `stop`."""
         self._stopping = False
         self._next = version
@@ -178,7 +180,7 @@ class Loop:
             self._control.stop()
             self._around.observer.changed(self.name)
 
-    def update(self, version: Version) -> None:
+    def update(self, version: CollectorVersion) -> None:
         """Labels, annotations or the manifest's place changed, if anything: nothing that a session
         depends on."""
         wanted = self._next or self._version
@@ -268,7 +270,7 @@ class Loop:
     # -- how it gets there
 
     def _is_lifted(self, retry: Retry) -> bool:
-        return is_lifted(retry, self._version.collector, self._around.stamp)
+        return is_secret_changed(retry, self._version.collector, self._around.stamp)
 
     def _retry_in(self) -> float | None:
         """Seconds until the back-off in force ends."""
@@ -290,8 +292,8 @@ class Loop:
     def _interval(self) -> float:
         return seconds(self._version.collector.effective.collect.interval)
 
-    def _join(self, version: Version) -> Place:
-        place = place_of(version.collector)
+    def _join(self, version: CollectorVersion) -> SessionTarget:
+        place = target_of(version.collector)
         self._around.admission.join(self.name, place, self._interval, self._back)
         return place
 
@@ -421,7 +423,9 @@ class Loop:
         self._begun_at, self._rung = started, False
         open_push = self._push(ticket)
         finished = await self._around.sessions.run(
-            Work(version.collector, self._retry, version.fresh, control, self._judged(), open_push)
+            SessionRequest(
+                version.collector, self._retry, version.fresh, control, self._judged(), open_push
+            )
         )
         self._listen(finished, asked=open_push is not None)
         error = finished.report.error
@@ -508,13 +512,13 @@ class Loop:
         if open_push is None or not collector.effective.collect.push:
             return None
         if self._bell is None:
-            self._bell = Bell(self.name, self._rang, self._bell_lost)
+            self._bell = PushListener(self.name, self._rang, self._bell_lost)
         if not self._bell.due:
             return None
         self._around.admission.another_login(ticket)
         return lambda: open_push(collector)
 
-    def _listen(self, finished: Finished, *, asked: bool) -> None:
+    def _listen(self, finished: SessionResult, *, asked: bool) -> None:
         """Wait for mail on what the session has opened; not, where the server would have fewer
         connections."""
         bell, error = self._bell, finished.report.error
@@ -564,7 +568,7 @@ class Loop:
             self._bell.take_down()
             self._bell = None
 
-    def _adopt(self, version: Version, delay: float) -> None:
+    def _adopt(self, version: CollectorVersion, delay: float) -> None:
         self._silence()
         self._version, self._next = version, None
         self._place = self._join(version)

@@ -8,13 +8,13 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from reconciler.control.host_health import Cause
+from reconciler.control.host_health import Outage
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import SessionReport
 from reconciler.planning.desired_state import DesiredCollector
 
 
-class Version(Struct, frozen=True):
+class CollectorVersion(Struct, frozen=True):
     """A collector's spec in force, and its generation. `fresh`: what was parked under the last one
     is tried again."""
 
@@ -23,7 +23,7 @@ class Version(Struct, frozen=True):
     fresh: bool = False
 
 
-class LoopState(Struct, frozen=True):
+class LoopSnapshot(Struct, frozen=True):
     """What can be seen of a loop. `awaiting_first`: this version has not finished a session yet."""
 
     observed_generation: int
@@ -32,13 +32,13 @@ class LoopState(Struct, frozen=True):
     running: bool
     awaiting_first: bool
     retry: Retry | None
-    cause: Cause | None = None
+    cause: Outage | None = None
     """Its host is away."""
-    destination: Cause | None = None
+    destination: Outage | None = None
     """Its destination is."""
 
 
-class Observer(Protocol):
+class LoopObserver(Protocol):
     """Who wants to know what the loops do; called in the event loop's thread."""
 
     def changed(self, name: str) -> None:

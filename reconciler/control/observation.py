@@ -17,7 +17,7 @@ from reconciler.control.removal_grace import Leaving
 from reconciler.manifests.checks.cross_file_checks import Together, check_together
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.manifests.directory_walk import DirectoryVanished, Oddities, walk
-from reconciler.manifests.loading import Broken as BrokenManifest
+from reconciler.manifests.loading import Broken as BrokenDocument
 from reconciler.manifests.loading import Loaded, ParsedFile, gather, unquoted, unreadable
 from reconciler.manifests.manifest_files import (
     Identity,
@@ -30,7 +30,12 @@ from reconciler.manifests.manifest_files import (
 from reconciler.manifests.manifest_summary import Named
 from reconciler.manifests.templates.template_index import Templates, may_hold
 from reconciler.model.manifest_policy import allowed, require_apart
-from reconciler.planning.observed_manifests import Broken, Declaration, Key, Observed
+from reconciler.planning.observed_manifests import (
+    BrokenManifest,
+    Declaration,
+    Key,
+    ObservedManifests,
+)
 
 CONFIRMATION = ".allow-empty"
 """A file of this name in the directory says that no collector at all is meant."""
@@ -43,7 +48,7 @@ class Look(Struct, frozen=True):
     listed; `elsewhere`: links that lead out of them, and files that tell the revision; look again
     in `pause` seconds."""
 
-    observed: Observed
+    observed: ObservedManifests
     diagnostics: tuple[Diagnostic, ...]
     revision: str | None
     place: frozenset[Identity]
@@ -180,7 +185,7 @@ class Directory:
         return self._done(_observed(files, self._together, leaving, confirmed=confirmed), place)
 
     def _done(
-        self, found: tuple[Observed, tuple[Diagnostic, ...]], place: frozenset[Identity]
+        self, found: tuple[ObservedManifests, tuple[Diagnostic, ...]], place: frozenset[Identity]
     ) -> Look:
         observed, diagnostics = found
         stands = standing(self.root)
@@ -286,10 +291,10 @@ def _same(known: _File | None, now: _File) -> _File:
     )
 
 
-def _vanished(root: Path, error: str) -> tuple[Observed, tuple[Diagnostic, ...]]:
+def _vanished(root: Path, error: str) -> tuple[ObservedManifests, tuple[Diagnostic, ...]]:
     message = f"the directory of manifests vanished, so everything runs on as it was: {error}"
     diagnostic = Diagnostic(str(root), 1, 1, "", "directory-vanished", Severity.ERROR, message)
-    return Observed(vanished=message), (diagnostic,)
+    return ObservedManifests(vanished=message), (diagnostic,)
 
 
 def _alike(before: Mapping[str, _File], now: Mapping[str, _File]) -> bool:
@@ -322,7 +327,7 @@ def _observed(
     leaving: frozenset[Key],
     *,
     confirmed: tuple[bool, bool],
-) -> tuple[Observed, tuple[Diagnostic, ...]]:
+) -> tuple[ObservedManifests, tuple[Diagnostic, ...]]:
     parsed = [file.parsed for file in files.values()]
     diagnostics = in_order(
         [*(found for file in parsed for found in file.diagnostics), *together.diagnostics]
@@ -336,7 +341,7 @@ def _observed(
             for one in file.manifests
             if (one.kind, one.name) in refused
         ]
-    observed = Observed(
+    observed = ObservedManifests(
         declarations=tuple(
             found
             for file in files.values()
@@ -379,8 +384,8 @@ def _errors(diagnostics: Iterable[Diagnostic]) -> dict[str, list[Diagnostic]]:
     return errors
 
 
-def _broken(one: BrokenManifest | Loaded, errors: Mapping[str, list[Diagnostic]]) -> Broken:
-    return Broken(
+def _broken(one: BrokenDocument | Loaded, errors: Mapping[str, list[Diagnostic]]) -> BrokenManifest:
+    return BrokenManifest(
         one.kind, one.name, one.file, one.line, _first(errors.get(one.file, ()), one.line)
     )
 

@@ -19,7 +19,7 @@ from reconciler.model.status import ShownCollector
 from reconciler.planning.desired_state import Desired, DesiredCollector, Invalid, desire
 
 
-class Found(Struct, frozen=True):
+class OfflineState(Struct, frozen=True):
     """One look at the directory, against what the ledger remembers."""
 
     desired: Desired
@@ -27,13 +27,13 @@ class Found(Struct, frozen=True):
     revision: str | None
 
 
-def find(directory: Directory, last_good: Sequence[LastGood]) -> Found:
+def find(directory: Directory, last_good: Sequence[LastGood]) -> OfflineState:
     """What is declared. Records nothing."""
     look = directory.look(everything=True)
-    return Found(desire(look.observed, recall(last_good)), look.diagnostics, look.revision)
+    return OfflineState(desire(look.observed, recall(last_good)), look.diagnostics, look.revision)
 
 
-def listed(found: Found, histories: Mapping[str, History]) -> list[ShownCollector]:
+def listed(found: OfflineState, histories: Mapping[str, History]) -> list[ShownCollector]:
     """The collectors as they are while no daemon runs, by name."""
     now = datetime.now(UTC)
     collectors: dict[str, DesiredCollector | Invalid] = {

@@ -9,16 +9,16 @@ from datetime import datetime
 from msgspec import Struct
 
 from reconciler.collect.backoff import ends, forbids, remaining
-from reconciler.control.admission import Admission, HostAway, admitted
+from reconciler.control.admission import Admission, NotAdmitted, admitted
 from reconciler.control.decision_recorder import Decision
-from reconciler.control.host_health import place_of
+from reconciler.control.host_health import target_of
 from reconciler.control.session_pool import (
     Relay,
+    SecretStamp,
     SessionControl,
     SessionPool,
-    Stamp,
-    Work,
-    is_lifted,
+    SessionRequest,
+    is_secret_changed,
 )
 from reconciler.model.history import History, Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
@@ -29,7 +29,7 @@ from reconciler.planning.desired_state import DesiredCollector
 OnProgress = Callable[[str, SessionReport], None]
 
 
-class Once(Struct, frozen=True):
+class OneSessionEach(Struct, frozen=True):
     """Sessions of a process that owns the state and then ends."""
 
     pool: SessionPool
@@ -63,7 +63,7 @@ class Once(Struct, frozen=True):
     ) -> dict[str, SessionReport]:
         admission = self.admission()
         for collector in chosen:
-            admission.join(collector.name, place_of(collector), 0.0)
+            admission.join(collector.name, target_of(collector), 0.0)
         works = [self._work(decision, histories, collector, on_progress) for collector in chosen]
         try:
             reports = await asyncio.gather(*[self._one(work, admission, force) for work in works])
@@ -78,23 +78,23 @@ class Once(Struct, frozen=True):
         histories: Mapping[str, History],
         collector: DesiredCollector,
         on_progress: OnProgress,
-    ) -> Work:
+    ) -> SessionRequest:
         name = collector.name
         control = SessionControl(
             lambda report: on_progress(name, report), insisting=True, repeating=self.asked
         )
         history = histories.get(name)
-        return Work(
+        return SessionRequest(
             collector, history.retry if history else None, decision.versions[name].fresh, control
         )
 
-    async def _one(self, work: Work, admission: Admission, force: bool) -> SessionReport:
+    async def _one(self, work: SessionRequest, admission: Admission, force: bool) -> SessionReport:
         refusal = self._refusal(work, force)
         if refusal is not None:
             return SessionReport(self.now(), self.now(), Outcome.FAILED, error=refusal)
         collector = work.collector
         try:
-            async with admitted(admission, place_of(collector)) as ticket:
+            async with admitted(admission, target_of(collector)) as ticket:
                 relay = Relay(asyncio.get_running_loop())
                 work.control.entered = lambda: relay.call(lambda: admission.entered(ticket))
                 work.control.another_login = lambda: relay.call(
@@ -103,10 +103,10 @@ class Once(Struct, frozen=True):
                 report = (await self.pool.run(work)).report
                 admission.learn(ticket, report, knocked=not work.control.failed_elsewhere)
                 return report
-        except HostAway as away:
+        except NotAdmitted as away:
             return SessionReport(self.now(), self.now(), Outcome.FAILED, error=Failure.of(away))
 
-    def _refusal(self, work: Work, force: bool) -> Failure | None:
+    def _refusal(self, work: SessionRequest, force: bool) -> Failure | None:
         """Why there must be no session: the server asked for a pause, or refused the login."""
         collector, retry = work.collector, work.retry
         if not collector.supported and collector.problem:
@@ -119,13 +119,18 @@ class Once(Struct, frozen=True):
 
 
 def forbidden(
-    collector: DesiredCollector, retry: Retry | None, stamp: Stamp, now: datetime, *, force: bool
+    collector: DesiredCollector,
+    retry: Retry | None,
+    stamp: SecretStamp,
+    now: datetime,
+    *,
+    force: bool,
 ) -> Failure | None:
     """Why nobody must log in to this account now, by a back-off that was kept."""
     if (
         retry is None
         or retry.digest != collector.effective_digest
-        or is_lifted(retry, collector, stamp)
+        or is_secret_changed(retry, collector, stamp)
     ):
         return None
     interval = seconds(collector.effective.collect.interval)

@@ -13,7 +13,7 @@ from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.in_force import InForce
 from reconciler.model.interfaces import Registry
 from reconciler.planning.plan_actions import Plan
-from reconciler.planning.plan_preview import in_force, proposed, relocated, would_run
+from reconciler.planning.plan_preview import describe_in_force, proposed, relocated, would_run
 
 
 class Proposal(Struct, frozen=True):
@@ -37,4 +37,4 @@ def last_in_force(registry: Registry) -> InForce:
     """What the ledger remembers: what a daemon that starts now would go on with."""
     good = recall(registry.last_good())
     remembered = {name: history.size for name, history in registry.histories().items()}
-    return in_force(good.values(), would_run(good), remembered)
+    return describe_in_force(good.values(), would_run(good), remembered)

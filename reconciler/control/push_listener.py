@@ -25,7 +25,7 @@ ANSWER = 30.0
 FIRST_PAUSE, LONGEST_PAUSE = 15.0, 3600.0
 
 
-class Bell:
+class PushListener:
     """`ring`: there is new mail. `lost`: the connection is gone, and may be begun again at
     `pause_until`."""
 

@@ -12,10 +12,10 @@ from msgspec import Struct
 from reconciler.collect.cadence import first_delay
 from reconciler.control.admission import Admission
 from reconciler.control.clock import Clock
-from reconciler.control.contained_defects import Defects
-from reconciler.control.loop import Loop, OpenPush, SessionRefused, Surroundings
-from reconciler.control.loop_state import LoopState, Observer, Version
-from reconciler.control.session_pool import Sessions, Stamp, is_lifted, unstamped
+from reconciler.control.contained_defects import ContainedDefects
+from reconciler.control.loop import Loop, LoopServices, OpenPush, SessionRefused
+from reconciler.control.loop_state import CollectorVersion, LoopObserver, LoopSnapshot
+from reconciler.control.session_pool import RunsSessions, SecretStamp, is_secret_changed, unstamped
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.spec import seconds
@@ -36,24 +36,24 @@ class Seen(Struct, frozen=True):
     defect: Exception | None = None
 
 
-class Loops:
+class RunningSet:
     """Never two sessions of one collector at once; a loop whose spec is unchanged is never
     restarted."""
 
     def __init__(
         self,
-        sessions: Sessions,
+        sessions: RunsSessions,
         admission: Admission,
         clock: Clock,
-        observer: Observer,
-        stamp: Stamp = unstamped,
+        observer: LoopObserver,
+        stamp: SecretStamp = unstamped,
         open_push: OpenPush | None = None,
-        defects: Defects | None = None,
+        defects: ContainedDefects | None = None,
     ) -> None:
-        self.defects = defects or Defects()
+        self.defects = defects or ContainedDefects()
         """Of ours, by the collector that they came up for."""
         self.defects.changed = observer.changed
-        self._around = Surroundings(
+        self._around = LoopServices(
             sessions, admission, clock, _Forwarded(self, observer), stamp, open_push, self.defects
         )
         self._loops: dict[str, Loop] = {}
@@ -73,7 +73,7 @@ class Loops:
             if (version := loop.wanted) is not None
         }
 
-    def state(self, name: str) -> LoopState | None:
+    def state(self, name: str) -> LoopSnapshot | None:
         """None when it does not run."""
         loop = self._loops.get(name)
         return None if loop is None else loop.state()
@@ -89,7 +89,7 @@ class Loops:
         return len(self._loops)
 
     def apply(
-        self, plan: Plan, versions: Mapping[str, Version], retries: Mapping[str, Retry]
+        self, plan: Plan, versions: Mapping[str, CollectorVersion], retries: Mapping[str, Retry]
     ) -> None:
         """Drive the loops to where the plan wants them. `retries`: back-offs that were kept across
         a restart. What fails for one collector, by a defect of ours, is told (`unapplied`), and
@@ -108,7 +108,7 @@ class Loops:
     def _carry_out(
         self,
         step: Step,
-        versions: Mapping[str, Version],
+        versions: Mapping[str, CollectorVersion],
         retries: Mapping[str, Retry],
         beginning: int,
     ) -> None:
@@ -123,7 +123,7 @@ class Loops:
                 if name in self._loops and name in versions and isinstance(step, Keep):
                     self._loops[name].update(versions[name])
 
-    def _begin(self, version: Version, retry: Retry | None, delay: float) -> None:
+    def _begin(self, version: CollectorVersion, retry: Retry | None, delay: float) -> None:
         name = version.collector.name
         if name in self._loops:
             self._loops[name].replace(version, delay)
@@ -155,7 +155,7 @@ class Loops:
 
     def _seen(self, name: str, retry: Retry, collector: DesiredCollector) -> Seen:
         try:
-            return Seen(name, is_lifted(retry, collector, self._around.stamp))
+            return Seen(name, is_secret_changed(retry, collector, self._around.stamp))
         except Exception as defect:  # noqa: BLE001
             # told by `secrets_changed`, in the thread that may
             return Seen(name, defect=defect)
@@ -241,7 +241,7 @@ def _secret_files(collector: DesiredCollector) -> Iterator[Path]:
 class _Forwarded:
     """Passes on what loops tell, and lets go of those that ended."""
 
-    def __init__(self, loops: Loops, observer: Observer) -> None:
+    def __init__(self, loops: RunningSet, observer: LoopObserver) -> None:
         self._loops = loops
         self.changed = observer.changed
         self.host_changed = observer.host_changed

@@ -16,7 +16,7 @@ PAUSE = 5.0
 """Seconds, at most, between two attempts to tell, and between two meals of the watchdog."""
 
 
-class Supervisor:
+class ServiceNotifier:
     """Never blocks and never fails: what the manager cannot take now is told later."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from reconciler.collect.backoff import LOGIN_REFUSED, taught
 from reconciler.control.contained_defects import INTERNAL_ERROR
-from reconciler.control.thread_pools import Threads
+from reconciler.control.thread_pools import ThreadPool
 from reconciler.log import log
 from reconciler.model.errors import (
     AccountNotReady,
@@ -138,7 +138,7 @@ class Relay:
             self._tell(self._latest)
 
 
-Stamp = Callable[[DesiredCollector], str]
+SecretStamp = Callable[[DesiredCollector], str]
 """Changes when the files do that the collector's secrets live in."""
 _SECRETS_FAULT = {AuthenticationFailed.reason, LOGIN_REFUSED, SecretUnavailable.reason}
 
@@ -148,7 +148,7 @@ def unstamped(_: DesiredCollector) -> str:
     return ""
 
 
-def is_lifted(retry: Retry, collector: DesiredCollector, stamp: Stamp) -> bool:
+def is_secret_changed(retry: Retry, collector: DesiredCollector, stamp: SecretStamp) -> bool:
     """Whether the secret that the back-off is for has changed since."""
     return retry.stamp is not None and retry.stamp != stamp(collector)
 
@@ -157,7 +157,7 @@ RunSession = Callable[[DesiredCollector, SessionControl], SessionReport]
 Decide = Callable[[SessionReport, Retry | None, str, float, datetime], Retry | None]
 
 
-class Work(Struct, frozen=True):
+class SessionRequest(Struct, frozen=True):
     """A session to run. `retry`: the back-off as it is kept, be it of this spec or of an older one;
     `unpark`: the spec is new, so what is parked is tried again."""
 
@@ -171,7 +171,7 @@ class Work(Struct, frozen=True):
     """Where the server is to tell of new mail from now on."""
 
 
-class Finished(Struct, frozen=True):
+class SessionResult(Struct, frozen=True):
     """How it went, and the back-off that follows. `push`: the connection that was asked for, where
     it was to be had."""
 
@@ -180,10 +180,10 @@ class Finished(Struct, frozen=True):
     push: Push | None = None
 
 
-class Sessions(Protocol):
+class RunsSessions(Protocol):
     """Runs sessions; never raises."""
 
-    async def run(self, work: Work) -> Finished: ...
+    async def run(self, work: SessionRequest) -> SessionResult: ...
 
 
 class SessionPool:
@@ -196,27 +196,27 @@ class SessionPool:
         registry: Registry,
         size: int,
         now: Callable[[], datetime],
-        stamp: Stamp = unstamped,
+        stamp: SecretStamp = unstamped,
     ) -> None:
         self.stamp = stamp
         self._run_session = run_session
         self._decide = decide
         self._registry = registry
         self._now = now
-        self._threads = Threads("session", size)
+        self._threads = ThreadPool("session", size)
 
-    async def run(self, work: Work) -> Finished:
+    async def run(self, work: SessionRequest) -> SessionResult:
         try:
             return await self._threads.run(self.session, work)
         except NoThread as error:
             work.control.failed_elsewhere = True
             report = self._failed(self._now(), Failure.of(error))
-            return Finished(report, self._backed_off(work.collector, report, work.retry))
+            return SessionResult(report, self._backed_off(work.collector, report, work.retry))
 
-    def session(self, work: Work) -> Finished:
+    def session(self, work: SessionRequest) -> SessionResult:
         """The same in the calling thread."""
         collector, previous = work.collector, work.retry
-        if previous is not None and is_lifted(previous, collector, self.stamp):
+        if previous is not None and is_secret_changed(previous, collector, self.stamp):
             previous = None
         before = self.stamp(collector)
         source, collect = collector.effective.source, collector.effective.collect
@@ -242,7 +242,7 @@ class SessionPool:
         _log_retry(collector.name, work.retry, retry)
         if retry != work.retry:
             _keep(self._registry, work.collector.name, retry)
-        return Finished(report, retry, push)
+        return SessionResult(report, retry, push)
 
     def learn(
         self, collector: DesiredCollector, report: SessionReport, previous: Retry | None
@@ -260,7 +260,7 @@ class SessionPool:
         interval = seconds(collector.effective.collect.interval)
         return self._decide(report, previous, collector.effective_digest, interval, self._now())
 
-    def _report(self, work: Work) -> tuple[SessionReport, Push | None]:
+    def _report(self, work: SessionRequest) -> tuple[SessionReport, Push | None]:
         """The one place where any failure of a session ends: its loop goes on, and the others never
         notice."""
         started = self._now()
@@ -299,11 +299,11 @@ def learn(
     collector: DesiredCollector,
     report: SessionReport,
     previous: Retry | None,
-    stamp: Stamp,
+    stamp: SecretStamp,
     now: datetime,
 ) -> Retry | None:
     """The back-off after a check of this collector; kept, as that of a session."""
-    if previous is not None and is_lifted(previous, collector, stamp):
+    if previous is not None and is_secret_changed(previous, collector, stamp):
         previous = None
     interval = seconds(collector.effective.collect.interval)
     retry = taught(report, previous, collector.effective_digest, interval, now)
@@ -322,7 +322,7 @@ def _keep(registry: Registry, name: str, retry: Retry | None) -> None:
         log.warning("back-off is not kept across a restart", collector=name, error=str(error))
 
 
-def _begun(work: Work) -> Push | None:
+def _begun(work: SessionRequest) -> Push | None:
     """The connection on which the server tells of new mail; None where there is none to be had,
     which is no failure of the session. A refused password is one: the session does not repeat it.
     """

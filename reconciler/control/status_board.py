@@ -12,12 +12,12 @@ from msgspec import Struct, field
 
 from reconciler.control.clock import Clock
 from reconciler.control.conditions import Facts, shown, unshowable
-from reconciler.control.contained_defects import Defects
-from reconciler.control.host_health import Cause
-from reconciler.control.loop_state import LoopState
+from reconciler.control.contained_defects import ContainedDefects
+from reconciler.control.host_health import Outage
+from reconciler.control.loop_state import LoopSnapshot
 from reconciler.model.history import History
 from reconciler.model.outcomes import Outcome, SessionReport, Totals
-from reconciler.model.status import DestinationAway, HostAway, Session, ShownCollector
+from reconciler.model.status import DestinationAway, HostAway, ShownCollector, ShownSession
 from reconciler.planning.desired_state import Desired, DesiredCollector, Invalid
 
 _SHOWING = "showing its status"
@@ -52,14 +52,14 @@ class Subscription:
         return changes
 
 
-class Board:
+class StatusBoard:
     """Kept by the controller and the loops. Whatever changes is redrawn once, in the event loop's
     next turn."""
 
-    def __init__(self, clock: Clock, defects: Defects | None = None) -> None:
+    def __init__(self, clock: Clock, defects: ContainedDefects | None = None) -> None:
         self._clock = clock
-        self._defects = defects or Defects()
-        self._state: Callable[[str], LoopState | None] = lambda _: None
+        self._defects = defects or ContainedDefects()
+        self._state: Callable[[str], LoopSnapshot | None] = lambda _: None
         self._ended: Callable[[], None] = lambda: None
         self._failed: Callable[[], None] = lambda: None
         self._desired: dict[str, DesiredCollector | Invalid] = {}
@@ -67,15 +67,15 @@ class Board:
         self._past: dict[str, _Past] = {}
         self._shown: dict[str, ShownCollector] = {}
         self._changed: dict[str, None] = {}
-        self._waiting: dict[str, tuple[Cause | None, Cause | None]] = {}
+        self._waiting: dict[str, tuple[Outage | None, Outage | None]] = {}
         """Those that were drawn as waiting for their host, with what was known of it."""
         self._subscriptions: set[Subscription] = set()
-        self._listeners: dict[str, set[Callable[[Session], None]]] = {}
+        self._listeners: dict[str, set[Callable[[ShownSession], None]]] = {}
         self._revision: str | None = None
 
     def connect(
         self,
-        state: Callable[[str], LoopState | None],
+        state: Callable[[str], LoopSnapshot | None],
         ended: Callable[[], None],
         failed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -112,7 +112,7 @@ class Board:
             self._subscriptions.discard(subscription)
 
     @contextmanager
-    def listening(self, name: str, listener: Callable[[Session], None]) -> Iterator[None]:
+    def listening(self, name: str, listener: Callable[[ShownSession], None]) -> Iterator[None]:
         """Tell `listener` the counters of this collector's running session, as they grow."""
         self._listeners.setdefault(name, set()).add(listener)
         try:
@@ -192,7 +192,7 @@ class Board:
     def progressed(self, name: str, report: SessionReport) -> None:
         listeners = self._listeners.get(name)
         if listeners:
-            session = Session.of(report).model_copy(update={"finished_at": None})
+            session = ShownSession.of(report).model_copy(update={"finished_at": None})
             for listener in list(listeners):
                 listener(session)
 
@@ -255,7 +255,7 @@ class Board:
         )
         return shown(facts, before.status.conditions if before else (), now)
 
-    def _away(self, cause: Cause | None) -> HostAway | None:
+    def _away(self, cause: Outage | None) -> HostAway | None:
         return (
             None
             if cause is None
@@ -270,7 +270,7 @@ class Board:
             )
         )
 
-    def _destination_away(self, cause: Cause | None) -> DestinationAway | None:
+    def _destination_away(self, cause: Outage | None) -> DestinationAway | None:
         return (
             None
             if cause is None

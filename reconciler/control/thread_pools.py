@@ -15,7 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Threads:
+class ThreadPool:
     """At most `size` calls at once; the others wait for their turn."""
 
     def __init__(self, purpose: str, size: int) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from watchfiles import Change, awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
-from reconciler.control.thread_pools import Threads
+from reconciler.control.thread_pools import ThreadPool
 from reconciler.control.watched_paths import way
 from reconciler.log import log
 from reconciler.manifests.directory_walk import DirectoryVanished, walk
@@ -53,7 +53,7 @@ class Watcher:
         self._directory = directory.absolute()
         self._elsewhere: frozenset[Path] = frozenset()
         self._wake = wake
-        self._threads = Threads("watching", 1)
+        self._threads = ThreadPool("watching", 1)
         self._swapped = asyncio.Event()
         self._moved = asyncio.Event()
         self._refusal = ""

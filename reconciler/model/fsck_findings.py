@@ -9,7 +9,7 @@ from msgspec import Struct
 Severity = Literal["error", "warning", "info"]
 
 
-class Finding(Struct, frozen=True):
+class FsckFinding(Struct, frozen=True):
     """`rule` names the kind, `subject` is a collector, a file or a directory, `count` says how many
     of the kind there are. `mendable`: `--mend` puts it in order; `mended`: it has."""
 

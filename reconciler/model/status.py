@@ -51,7 +51,7 @@ class SessionError(Shown):
         return cls(reason=failure.reason, message=failure.message, advice=failure.advice)
 
 
-class Session(Shown):
+class ShownSession(Shown):
     """One session's counters; `listed = collected + skipped + parked + failed + left`."""
 
     started_at: Time
@@ -72,7 +72,7 @@ class Session(Shown):
     folders."""
 
     @classmethod
-    def of(cls, report: SessionReport) -> Session:
+    def of(cls, report: SessionReport) -> ShownSession:
         error = report.error and SessionError.of(report.error)
         return cls(
             started_at=report.started_at,
@@ -124,7 +124,7 @@ class Status(Shown):
     revision: str | None = None
     next_session: Time | None = None
     loop_started_at: Time | None = None
-    last_session: Session | None = None
+    last_session: ShownSession | None = None
     token_expires_at: Time | None = None
     host_away: HostAway | None = None
     destination_away: DestinationAway | None = None
@@ -186,7 +186,7 @@ class Description(Shown):
     """What `describe` tells of one collector beyond `get`."""
 
     collector: ShownCollector
-    sessions: tuple[Session, ...]
+    sessions: tuple[ShownSession, ...]
     parked: tuple[Parked, ...]
     history_size: int
     """Messages that the ledger remembers in the current epoch."""

@@ -14,8 +14,13 @@ from msgspec.structs import replace
 
 from reconciler.manifests.checks.unsupported_fields import unsupported
 from reconciler.model.spec import CollectorSpec, DestinationSpec, MailCollector, MergedCollector
-from reconciler.planning.destination_choice import Chosen, Destinations
-from reconciler.planning.observed_manifests import Broken, Declaration, Key, Observed
+from reconciler.planning.destination_choice import ChosenDestination, Destinations
+from reconciler.planning.observed_manifests import (
+    BrokenManifest,
+    Declaration,
+    Key,
+    ObservedManifests,
+)
 from reconciler.planning.renames import Rename, find_renames
 
 INVALID = "InvalidManifest"
@@ -26,7 +31,7 @@ DIRECTORY_VANISHED = "DirectoryVanished"
 RENAMING = "Renaming"
 
 
-class Problem(Struct, frozen=True):
+class CollectorProblem(Struct, frozen=True):
     """What keeps a collector from running as declared: a condition's reason, and a sentence that
     says where."""
 
@@ -63,7 +68,7 @@ class DesiredCollector(Struct, frozen=True):
     effective_digest: str
     file: str
     line: int
-    problem: Problem | None = None
+    problem: CollectorProblem | None = None
     origin: Origin | None = None
 
     @property
@@ -86,7 +91,7 @@ class Invalid(Struct, frozen=True):
     destination."""
 
     name: str
-    problem: Problem
+    problem: CollectorProblem
     file: str
     line: int
 
@@ -113,22 +118,22 @@ class Desired(Struct, frozen=True):
         return {rename.old: name for name, rename in self.renames.items() if rename.old}
 
 
-class Settled(Struct, frozen=True):
+class ChosenVersion(Struct, frozen=True):
     """The version of a manifest that is in force, and what is wrong with it."""
 
     declaration: Declaration
-    problem: Problem | None = None
+    problem: CollectorProblem | None = None
 
 
 def desire(
-    observed: Observed,
+    observed: ObservedManifests,
     remembered: Mapping[Key, Declaration],
     previous: Mapping[str, DesiredCollector] | None = None,
 ) -> Desired:
     """What shall run. `remembered` are the manifests that were good the last time; of the
     collectors that were desired then, `previous`, those that nothing changed for are the same
     objects again, so that the others are found fast."""
-    destinations, settled, gone = in_force(observed, remembered)
+    destinations, settled, gone = choose_destinations(observed, remembered)
     collectors: dict[str, DesiredCollector] = {}
     invalid = _first_seen_bad(observed, remembered)
     good: dict[Key, Declaration] = {
@@ -143,7 +148,7 @@ def desire(
     for name, found in collecting.items():
         good[found.declaration.key] = found.declaration
         if rerouting is not None and found.declaration.key in rerouting.collectors:
-            held = found if found.problem else Settled(found.declaration, rerouting.problem)
+            held = found if found.problem else ChosenVersion(found.declaration, rerouting.problem)
             desired = with_destination(held, rerouting.before, None)
         else:
             desired = with_destination(
@@ -161,7 +166,7 @@ def desire(
         if rename.awaits:
             collectors[name] = replace(
                 collectors[name],
-                problem=Problem(
+                problem=CollectorProblem(
                     RENAMING,
                     f"it starts when {rename.old}, whose history goes on as {name}, has ended",
                 ),
@@ -178,13 +183,13 @@ class _Rerouting(Struct, frozen=True):
 
     collectors: frozenset[Key]
     before: Destinations
-    problem: Problem
+    problem: CollectorProblem
 
 
 def _rerouting(
-    found: Iterable[Settled],
+    found: Iterable[ChosenVersion],
     destinations: Destinations,
-    observed: Observed,
+    observed: ObservedManifests,
     remembered: Mapping[Key, Declaration],
 ) -> _Rerouting | None:
     """Two or more collectors that name no Destination, for which the default is another one than
@@ -216,7 +221,7 @@ def _rerouting(
     ]
     if old.name == new.name:
         places[0] = "where it now says"
-    problem = Problem(
+    problem = CollectorProblem(
         HELD,
         f"the mail of {len(concerned)} collectors that name no destination would go to "
         f"{places[0]}, no longer to {places[1]}: it goes where it went; if that is meant, create "
@@ -232,12 +237,12 @@ def _names_none(declaration: Declaration) -> bool:
     )
 
 
-def in_force(
-    observed: Observed, remembered: Mapping[Key, Declaration]
-) -> tuple[Destinations, dict[str, Settled], dict[Key, Declaration]]:
+def choose_destinations(
+    observed: ObservedManifests, remembered: Mapping[Key, Declaration]
+) -> tuple[Destinations, dict[str, ChosenVersion], dict[Key, Declaration]]:
     """The destinations; those that are declared, and those that are so no longer, of which some may
     still be needed."""
-    settled = _settle("Destination", observed, remembered)
+    settled = _choose_versions("Destination", observed, remembered)
     gone = {
         key: declaration
         for key, declaration in remembered.items()
@@ -253,37 +258,41 @@ def in_force(
     )
 
 
-def _settle(
-    kind: str, observed: Observed, remembered: Mapping[Key, Declaration]
-) -> dict[str, Settled]:
+def _choose_versions(
+    kind: str, observed: ObservedManifests, remembered: Mapping[Key, Declaration]
+) -> dict[str, ChosenVersion]:
     """Each name of this kind that is declared in any way, with the version in force."""
-    settled = {found.name: Settled(found) for found in observed.declarations if found.kind == kind}
+    settled = {
+        found.name: ChosenVersion(found) for found in observed.declarations if found.kind == kind
+    }
     for broken in observed.broken:
         last_good = remembered.get((kind, broken.name))
         if broken.kind == kind and last_good and broken.name not in settled:
-            settled[broken.name] = Settled(last_good, Problem(INVALID, broken.message))
+            settled[broken.name] = ChosenVersion(
+                last_good, CollectorProblem(INVALID, broken.message)
+            )
     for key, declaration in remembered.items():
         if (
             key[0] == kind
             and key[1] not in settled
             and (problem := _withheld(declaration, observed))
         ):
-            settled[key[1]] = Settled(declaration, problem)
+            settled[key[1]] = ChosenVersion(declaration, problem)
     for key in observed.leaving & remembered.keys():
         if key[0] == kind and key[1] not in settled and key[1] not in observed.removed:
-            settled[key[1]] = Settled(remembered[key])
+            settled[key[1]] = ChosenVersion(remembered[key])
     return settled
 
 
-def _withheld(declaration: Declaration, observed: Observed) -> Problem | None:
+def _withheld(declaration: Declaration, observed: ObservedManifests) -> CollectorProblem | None:
     """Why a manifest that is not to be seen counts as declared all the same."""
     if observed.vanished:
-        return Problem(DIRECTORY_VANISHED, observed.vanished)
+        return CollectorProblem(DIRECTORY_VANISHED, observed.vanished)
     for place in _places(declaration.file):
         if place in observed.unreadable:
-            return Problem(UNREADABLE, observed.unreadable[place])
+            return CollectorProblem(UNREADABLE, observed.unreadable[place])
     if declaration.file in observed.unclear:
-        return Problem(INVALID, observed.unclear[declaration.file])
+        return CollectorProblem(INVALID, observed.unclear[declaration.file])
     return None
 
 
@@ -294,8 +303,10 @@ def _places(file: str) -> Iterator[str]:
         file = file.rpartition("/")[0]
 
 
-def _collectors(observed: Observed, remembered: Mapping[Key, Declaration]) -> dict[str, Settled]:
-    settled = _settle("MailCollector", observed, remembered)
+def _collectors(
+    observed: ObservedManifests, remembered: Mapping[Key, Declaration]
+) -> dict[str, ChosenVersion]:
+    settled = _choose_versions("MailCollector", observed, remembered)
     any_left = settled or any(broken.kind == "MailCollector" for broken in observed.broken)
     gone = [
         declaration
@@ -304,17 +315,17 @@ def _collectors(observed: Observed, remembered: Mapping[Key, Declaration]) -> di
     ]
     if any_left or len(gone) < 2 or observed.empty_confirmed:
         return settled
-    problem = Problem(
+    problem = CollectorProblem(
         HELD,
         f"all {len(gone)} collectors vanished at once, so they run on; "
         "if that is meant, create the file .allow-empty in the manifests' directory, or restart "
         "with --allow-empty",
     )
-    return {declaration.name: Settled(declaration, problem) for declaration in gone}
+    return {declaration.name: ChosenVersion(declaration, problem) for declaration in gone}
 
 
 def _first_seen_bad(
-    observed: Observed, remembered: Mapping[Key, Declaration]
+    observed: ObservedManifests, remembered: Mapping[Key, Declaration]
 ) -> dict[str, Invalid]:
     valid = {found.name for found in observed.declarations if found.kind == "MailCollector"}
     return {
@@ -326,12 +337,12 @@ def _first_seen_bad(
     }
 
 
-def _invalid(broken: Broken) -> Invalid:
-    return Invalid(broken.name, Problem(INVALID, broken.message), broken.file, broken.line)
+def _invalid(broken: BrokenManifest) -> Invalid:
+    return Invalid(broken.name, CollectorProblem(INVALID, broken.message), broken.file, broken.line)
 
 
 def with_destination(
-    found: Settled, destinations: Destinations, previous: DesiredCollector | None
+    found: ChosenVersion, destinations: Destinations, previous: DesiredCollector | None
 ) -> DesiredCollector | Invalid:
     """The collector with where its mail goes; `previous` itself, where nothing changed."""
     declared = found.declaration
@@ -342,7 +353,7 @@ def with_destination(
     if chosen.missing:
         return Invalid(
             declared.name,
-            Problem(INVALID, f"{declared.source}: {chosen.complaint}"),
+            CollectorProblem(INVALID, f"{declared.source}: {chosen.complaint}"),
             declared.file,
             declared.line,
         )
@@ -350,10 +361,10 @@ def with_destination(
         return previous
     problem = found.problem
     if problem is None and chosen.complaint:
-        problem = Problem(INVALID, f"{declared.source}: {chosen.complaint}")
+        problem = CollectorProblem(INVALID, f"{declared.source}: {chosen.complaint}")
     gaps = [gap.message for gap in unsupported(effective.spec, chosen.spec) if not gap.safe]
     if gaps:
-        problem = Problem(NOT_SUPPORTED, f"{declared.source}: {'; '.join(gaps)}")
+        problem = CollectorProblem(NOT_SUPPORTED, f"{declared.source}: {'; '.join(gaps)}")
     return DesiredCollector(
         declared.name,
         manifest.metadata.labels,
@@ -379,8 +390,8 @@ def _origin(manifest: MailCollector) -> Origin | None:
 
 def _same(
     previous: DesiredCollector,
-    found: Settled,
-    chosen: Chosen,
+    found: ChosenVersion,
+    chosen: ChosenDestination,
     spec: CollectorSpec,
     effective: CollectorSpec,
 ) -> bool:

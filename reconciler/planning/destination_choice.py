@@ -12,7 +12,7 @@ from reconciler.planning.observed_manifests import Declaration
 BUILT_IN = "built-in"
 
 
-class Chosen(Struct, frozen=True):
+class ChosenDestination(Struct, frozen=True):
     """`spec` is None for the built-in destination. `missing`: there is none, and `complaint` says
     why."""
 
@@ -33,18 +33,18 @@ class Destinations:
         self._declared = declared
         self._gone = gone
         self._default = _default(declared)
-        self._chosen: dict[str | None, Chosen] = {}
+        self._chosen: dict[str | None, ChosenDestination] = {}
         self.kept: set[str] = set()
 
-    def choose(self, name: str | None) -> Chosen:
+    def choose(self, name: str | None) -> ChosenDestination:
         """The destination of a collector that names `name`, or none."""
         if name not in self._chosen:
             self._chosen[name] = self._choose(name)
         return self._chosen[name]
 
-    def _choose(self, name: str | None) -> Chosen:
+    def _choose(self, name: str | None) -> ChosenDestination:
         if name is None and self._default is None and not self._declared:
-            return Chosen()
+            return ChosenDestination()
         wanted = name or self._default
         if wanted is not None and wanted in self._declared:
             return _chosen(self._declared[wanted])
@@ -59,15 +59,17 @@ class Destinations:
             return _chosen(
                 self._gone[last], f"{complaint}; the last good one, {last!r}, stays in use"
             )
-        return Chosen(name, complaint=complaint, missing=True)
+        return ChosenDestination(name, complaint=complaint, missing=True)
 
 
 def _default(declared: Mapping[str, Declaration]) -> str | None:
     return next((name for name, found in declared.items() if _spec(found).default), None)
 
 
-def _chosen(declaration: Declaration, complaint: str = "") -> Chosen:
-    return Chosen(declaration.name, _spec(declaration), declaration.effective_digest, complaint)
+def _chosen(declaration: Declaration, complaint: str = "") -> ChosenDestination:
+    return ChosenDestination(
+        declaration.name, _spec(declaration), declaration.effective_digest, complaint
+    )
 
 
 def _spec(declaration: Declaration) -> DestinationSpec:

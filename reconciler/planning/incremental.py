@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from reconciler.planning.desired_state import (
+    ChosenVersion,
     Desired,
     DesiredCollector,
-    Settled,
-    in_force,
+    choose_destinations,
     with_destination,
 )
-from reconciler.planning.observed_manifests import Declaration, Observed
+from reconciler.planning.observed_manifests import Declaration, ObservedManifests
 
 
-def touched(before: Observed, now: Observed) -> Sequence[Declaration] | None:
+def changed_collectors(
+    before: ObservedManifests, now: ObservedManifests
+) -> Sequence[Declaration] | None:
     """The collectors whose declarations are other ones than before; None where more than that
     differs."""
     if (
@@ -35,18 +37,18 @@ def touched(before: Observed, now: Observed) -> Sequence[Declaration] | None:
     return found
 
 
-def desire_again(
-    before: Desired, observed: Observed, declared: Sequence[Declaration]
+def desire_incrementally(
+    before: Desired, observed: ObservedManifests, declared: Sequence[Declaration]
 ) -> Desired | None:
     """What `desire` gives for `observed`, of which only `declared` is not as it was; None where it
     must be asked."""
-    destinations, _, gone = in_force(observed, before.good)
+    destinations, _, gone = choose_destinations(observed, before.good)
     if gone or before.rerouting or before.renames:
         return None
     collectors, good = dict(before.collectors), dict(before.good)
     for declaration in declared:
         previous = before.collectors.get(declaration.name)
-        found = with_destination(Settled(declaration), destinations, previous)
+        found = with_destination(ChosenVersion(declaration), destinations, previous)
         if previous is None or not isinstance(found, DesiredCollector):
             return None
         collectors[declaration.name] = found

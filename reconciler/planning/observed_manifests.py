@@ -53,7 +53,7 @@ class Declaration(Struct, frozen=True):
         return f"{self.file}:{self.line}"
 
 
-class Broken(Struct, frozen=True):
+class BrokenManifest(Struct, frozen=True):
     """A manifest that is invalid, or at odds with another one, but whose name could be read."""
 
     kind: str
@@ -63,14 +63,14 @@ class Broken(Struct, frozen=True):
     message: str
 
 
-class Observed(Struct, frozen=True):
+class ObservedManifests(Struct, frozen=True):
     """One look at the directory. `unreadable` and `unclear` say, for each file that could not be
     read or whose manifests could not all be told apart, why; `vanished`, why the directory itself
     is not there. What is `leaving` was there a moment ago, and perhaps is only being replaced. That
     the collectors in `removed` are gone is meant."""
 
     declarations: tuple[Declaration, ...] = ()
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[BrokenManifest, ...] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
     unclear: Mapping[str, str] = field(default_factory=dict)
     vanished: str = ""

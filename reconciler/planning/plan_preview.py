@@ -12,10 +12,10 @@ from reconciler.model.in_force import InForce, ManifestInForce
 from reconciler.model.spec import Declared, MergedCollector
 from reconciler.planning.desired_state import DesiredCollector, desire
 from reconciler.planning.observed_manifests import (
-    Broken,
+    BrokenManifest,
     Declaration,
     Key,
-    Observed,
+    ObservedManifests,
     declaration,
     hidden,
     model_of,
@@ -25,7 +25,7 @@ from reconciler.planning.plan_actions import Plan, plan
 M = TypeVar("M", bound=Declared)
 
 
-def in_force(
+def describe_in_force(
     good: Iterable[Declaration],
     running: Mapping[str, DesiredCollector],
     remembered: Mapping[str, int],
@@ -40,7 +40,7 @@ def in_force(
 
 def would_run(good: Mapping[Key, Declaration]) -> dict[str, DesiredCollector]:
     """The collectors that run where these manifests are in force."""
-    desired = desire(Observed(tuple(good.values())), good)
+    desired = desire(ObservedManifests(tuple(good.values())), good)
     return {
         name: found
         for name, found in desired.collectors.items()
@@ -48,11 +48,11 @@ def would_run(good: Mapping[Key, Declaration]) -> dict[str, DesiredCollector]:
     }
 
 
-def proposed(observed: Observed, now: InForce) -> Plan:
+def proposed(observed: ObservedManifests, now: InForce) -> Plan:
     """What would be done if the directory held `observed`. Raises ValueError where this version
     does not understand what is in force."""
     good = {found.key: found for found in map(_declaration, now.manifests)}
-    known = desire(Observed(tuple(good.values())), good).collectors
+    known = desire(ObservedManifests(tuple(good.values())), good).collectors
     running = {
         name: replace(known[name], effective_digest=digest)
         for name, digest in now.running.items()
@@ -61,7 +61,7 @@ def proposed(observed: Observed, now: InForce) -> Plan:
     return plan(desire(observed, good), running)
 
 
-def relocated(observed: Observed, here: str, there: str) -> Observed:
+def relocated(observed: ObservedManifests, here: str, there: str) -> ObservedManifests:
     """As if the directory `here` stood at `there`, whose relative paths and places it then has."""
 
     def at(path: str) -> str:
@@ -76,7 +76,7 @@ def relocated(observed: Observed, here: str, there: str) -> Observed:
             for found in observed.declarations
         ),
         broken=tuple(
-            Broken(one.kind, one.name, at(one.file), one.line, one.message)
+            BrokenManifest(one.kind, one.name, at(one.file), one.line, one.message)
             for one in observed.broken
         ),
         unreadable={at(file): why for file, why in observed.unreadable.items()},

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from reconciler.manifests.effective_manifest import digest
 from reconciler.model.spec import MailCollector
-from reconciler.planning.observed_manifests import Declaration, Key, Observed, hidden
+from reconciler.planning.observed_manifests import Declaration, Key, ObservedManifests, hidden
 
 
 class Rename(Struct, frozen=True):
@@ -42,7 +42,7 @@ class Rename(Struct, frozen=True):
 
 
 def find_renames(
-    observed: Observed,
+    observed: ObservedManifests,
     remembered: Mapping[Key, Declaration],
     settled: Collection[str],
     names: Iterable[str],

@@ -18,9 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from reconciler.control.control_service import Control, NotFound
+from reconciler.control.control_service import NotFound
 from reconciler.control.loop import SessionRefused
-from reconciler.control.thread_pools import Threads
 from reconciler.log import log
 from reconciler.model.errors import CollectorError, LedgerUnavailable
 from reconciler.model.outcomes import SessionReport
@@ -43,10 +42,10 @@ class DaemonPaths(Struct, frozen=True):
 class Api:
     """The endpoints, each a function of a request."""
 
-    def __init__(self, control: Control, paths: DaemonPaths) -> None:
+    def __init__(self, control: ControlService, paths: DaemonPaths) -> None:
         self._control = control
         self._paths = paths
-        self._drawing = Threads("metrics", 1)
+        self._drawing = ThreadPool("metrics", 1)
         self._scraping = asyncio.Lock()
         self._scrapes: dict[str, asyncio.Task[tuple[bytes, str]]] = {}
         """Those that were not begun yet, by their `Accept`: who asks meanwhile gets the same."""
@@ -198,7 +197,7 @@ class Api:
         return _probe(good=self._control.ready, bad="the manifests have not been loaded yet")
 
 
-def application(control: Control, paths: DaemonPaths) -> Starlette:
+def application(control: ControlService, paths: DaemonPaths) -> Starlette:
     """The API as an ASGI application, for the control socket; see `web.request_guard` for TCP."""
     api = Api(control, paths)
     one = "/api/v1/collectors/{name}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from reconciler.control.control_service import Control
+from reconciler.control.control_service import ControlService
 from reconciler.model.domains import is_loopback
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Listen, Settings
@@ -32,7 +32,9 @@ class ListenRefused(CollectorError):
 
 
 @asynccontextmanager
-async def served(control: Control, settings: Settings, manifests: Path) -> AsyncIterator[None]:
+async def served(
+    control: ControlService, settings: Settings, manifests: Path
+) -> AsyncIterator[None]:
     """Serve on the control socket, and on `settings.listen`, inside of this context. The caller
     owns the state directory. Raises ListenRefused."""
     app = application(control, DaemonPaths(manifests, settings.state_dir))

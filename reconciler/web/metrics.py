@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from reconciler.manifests.diagnostics import Diagnostic
-from reconciler.model.status import Session, ShownCollector, Status
+from reconciler.model.status import ShownCollector, ShownSession, Status
 
 _PREFIX = "mailcollector"
 _SEVERITIES = ("error", "warning", "info")
@@ -154,7 +154,7 @@ class _Snapshot(Collector):
         return ((found.metadata.name, found.status) for found in self._collectors)
 
 
-def _states(session: Session | None) -> tuple[tuple[str, int], ...]:
+def _states(session: ShownSession | None) -> tuple[tuple[str, int], ...]:
     """They add up to what was listed."""
     if session is None:
         return ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from reconciler.model.outcomes import Cleared
 from reconciler.model.routing_answer import Considered, RoutedRecipient, Routing
 from reconciler.model.settings import Settings
-from reconciler.model.status import CheckReport, Description, Session, ShownCollector
+from reconciler.model.status import CheckReport, Description, ShownCollector, ShownSession
 from tests.cli import samples
 
 ROUTING = Routing(
@@ -28,7 +28,7 @@ ROUTING = Routing(
 class FakeApp:
     def __init__(self, collectors: Sequence[ShownCollector]) -> None:
         self.declared = list(collectors)
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, ShownSession] = {}
         self.ran: list[tuple[Settings, Path, bool]] = []
         self.cleared: list[str] = []
         self.forced: list[bool] = []
@@ -58,8 +58,8 @@ class FakeApp:
         directory: Path,
         names: Sequence[str],
         force: bool,
-        on_progress: Callable[[str, Session], None],
-    ) -> dict[str, Session]:
+        on_progress: Callable[[str, ShownSession], None],
+    ) -> dict[str, ShownSession]:
         self.forced.append(force)
         for name in names:
             on_progress(

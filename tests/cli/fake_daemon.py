@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from reconciler.model.collector_search import matches
 from reconciler.model.selectors import selector
-from reconciler.model.status import Description, Session, Shown, ShownCollector
+from reconciler.model.status import Description, Shown, ShownCollector, ShownSession
 
 
 class FakeDaemon(socketserver.ThreadingUnixStreamServer):
@@ -33,7 +33,7 @@ class FakeDaemon(socketserver.ThreadingUnixStreamServer):
         self.answers: dict[str, tuple[int, Any]] = {
             "GET /info": (200, {"manifests": str(manifests)})
         }
-        self.sessions: dict[str, list[tuple[str, Session]]] = {}
+        self.sessions: dict[str, list[tuple[str, ShownSession]]] = {}
         self._directory = state_dir
         state_dir.mkdir(parents=True, exist_ok=True)
         with _short(state_dir / "control.sock") as path:
@@ -100,7 +100,7 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(content)
         return None
 
-    def _stream(self, events: list[tuple[str, Session]]) -> None:
+    def _stream(self, events: list[tuple[str, ShownSession]]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()

@@ -13,10 +13,10 @@ from reconciler.model.status import (
     Condition,
     Description,
     Parked,
-    Session,
     SessionError,
     ShownCollector,
     ShownMetadata,
+    ShownSession,
     Status,
 )
 
@@ -29,7 +29,7 @@ def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def session(**changes: Any) -> Session:
+def session(**changes: Any) -> ShownSession:
     values: dict[str, Any] = {
         "started_at": at(-180.8),
         "finished_at": at(-180),
@@ -45,10 +45,10 @@ def session(**changes: Any) -> Session:
         "bytes": 1_234_567,
         "error": None,
     }
-    return Session(**{**values, **changes})
+    return ShownSession(**{**values, **changes})
 
 
-def refused(**changes: Any) -> Session:
+def refused(**changes: Any) -> ShownSession:
     nothing = {"listed": 0, "collected": 0, "skipped": 0, "skipped_reasons": {}, "bytes": 0}
     error = SessionError(reason="AuthenticationFailed", message="wrong password")
     return session(**{"outcome": "failed", "error": error, **nothing, **changes})
@@ -62,7 +62,7 @@ def collector(
     message: str = "",
     labels: dict[str, str] | None = None,
     spec: dict[str, Any] | None = None,
-    last: Session | None = None,
+    last: ShownSession | None = None,
     **status: Any,
 ) -> ShownCollector:
     source = {

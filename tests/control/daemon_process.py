@@ -19,7 +19,7 @@ import structlog
 
 from reconciler.collect.backoff import decide
 from reconciler.control import daemon
-from reconciler.control.control_service import Control
+from reconciler.control.control_service import ControlService
 from reconciler.control.session_pool import SessionControl
 from reconciler.control.state_ownership import owned
 from reconciler.model.outcomes import SessionReport
@@ -37,7 +37,7 @@ def session(collector: DesiredCollector, control: SessionControl) -> SessionRepo
 
 
 @asynccontextmanager
-async def unserved(_control: Control) -> AsyncIterator[None]:
+async def unserved(_control: ControlService) -> AsyncIterator[None]:
     yield
 
 

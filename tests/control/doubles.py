@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.collect.backoff import decide
 from reconciler.control.clock import Clock
-from reconciler.control.session_pool import Finished, Work
+from reconciler.control.session_pool import SessionRequest, SessionResult
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import (
     Declared,
@@ -41,11 +41,11 @@ class VirtualSessions:
     finishing: float = 0.5
     failure: Failure | None = None
     started: list[tuple[str, float]] = field(default_factory=list)
-    works: list[Work] = field(default_factory=list)
+    works: list[SessionRequest] = field(default_factory=list)
     running: dict[str, int] = field(default_factory=dict)
     most: int = 0
 
-    async def run(self, work: Work) -> Finished:
+    async def run(self, work: SessionRequest) -> SessionResult:
         name, began = work.collector.name, self.clock.now()
         assert not self.running.get(name), f"two sessions of {name} at once"
         self.started.append((name, self.clock.monotonic()))
@@ -60,7 +60,7 @@ class VirtualSessions:
         if stopped:
             done = replace(done, outcome=Outcome.INTERRUPTED, error=None)
         interval = seconds(work.collector.effective.collect.interval)
-        return Finished(
+        return SessionResult(
             done,
             decide(
                 done,
@@ -72,7 +72,7 @@ class VirtualSessions:
             ),
         )
 
-    async def _last(self, work: Work) -> bool:
+    async def _last(self, work: SessionRequest) -> bool:
         end = self.clock.monotonic() + self.length
         while (left := end - self.clock.monotonic()) > 1e-9:
             if work.control.stopping:

@@ -16,10 +16,10 @@ from typing import Any
 from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
 from reconciler.control.host_limits import HostLimits
-from reconciler.control.loop_state import Version
-from reconciler.control.running_set import Loops
-from reconciler.control.session_pool import Finished, Work
-from reconciler.control.status_board import Board
+from reconciler.control.loop_state import CollectorVersion
+from reconciler.control.running_set import RunningSet
+from reconciler.control.session_pool import SessionRequest, SessionResult
+from reconciler.control.status_board import StatusBoard
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.spec import seconds
@@ -61,7 +61,7 @@ class Servers:
     running: Counter[str] = field(default_factory=Counter)
     collected: int = 0
 
-    async def run(self, work: Work) -> Finished:
+    async def run(self, work: SessionRequest) -> SessionResult:
         name, began = work.collector.name, self.clock.now()
         self.attempts.append((self.clock.monotonic(), name))
         host = work.collector.effective.source.host
@@ -86,9 +86,9 @@ class Servers:
             lambda: 0.0,
         )
         self.kept[name] = retry
-        return Finished(done, retry)
+        return SessionResult(done, retry)
 
-    async def _knock(self, work: Work) -> Failure | None:
+    async def _knock(self, work: SessionRequest) -> Failure | None:
         name = work.collector.name
         way = self.way(name)
         if way is None:
@@ -104,7 +104,7 @@ class Servers:
                 return None  # who was held is answered
         return failure
 
-    async def _collect(self, work: Work) -> Failure | None:
+    async def _collect(self, work: SessionRequest) -> Failure | None:
         await asyncio.sleep(self.length)
         return None
 
@@ -118,15 +118,15 @@ class World:
         self.clock = clock or VirtualClock()
         self.servers = Servers(self.clock)
         self.admission = Admission(sessions, lambda _: HostLimits(per_host))
-        self.board = Board(self.clock)
-        self.loops = Loops(self.servers, self.admission, self.clock, self.board)
+        self.board = StatusBoard(self.clock)
+        self.loops = RunningSet(self.servers, self.admission, self.clock, self.board)
         self.board.connect(self.loops.state, lambda: None)
         self.declared: dict[str, Declaration] = {}
 
     def declare(self, *declarations: Declaration, retries: dict[str, Retry] | None = None) -> None:
         self.declared.update((one.name, one) for one in declarations)
         desired = desire(observed(*self.declared.values()), {})
-        versions = {name: Version(found, 1) for name, found in desired.collectors.items()}
+        versions = {name: CollectorVersion(found, 1) for name, found in desired.collectors.items()}
         self.board.declare(desired, dict.fromkeys(desired.collectors, 1), None)
         self.loops.apply(plan(desired, self.loops.actual()), versions, retries or {})
 

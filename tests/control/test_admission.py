@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from reconciler.control.admission import Admission, Ticket
-from reconciler.control.host_health import Place
+from reconciler.control.host_health import SessionTarget
 from reconciler.control.host_limits import ELSEWHERE, HostLimits, canonical, limits, preset
 from tests.control.virtual import virtual
 
@@ -32,8 +32,8 @@ class Door:
         loop.call_later(self.length, self.admission.release, ticket)
 
 
-def place(host: str) -> Place:
-    return Place(canonical(host), 993)
+def place(host: str) -> SessionTarget:
+    return SessionTarget(canonical(host), 993)
 
 
 def test_R4_logins_are_spaced_evenly_and_no_minute_has_more() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
-from reconciler.control.check_requests import AT_ONCE, Check, Checks
+from reconciler.control.check_requests import AT_ONCE, Check, CheckRequests
 from reconciler.control.host_limits import HostLimits
 from reconciler.control.session_pool import SessionControl, SessionPool
 from reconciler.model.errors import LedgerUnavailable
@@ -71,7 +71,7 @@ def test_N7_checks_of_a_silent_server_delay_no_turn(tmp_path: Path) -> None:
         for number in range(12):
             save(tmp_path, f"c{number}", text(f"c{number}"))
         await world.turn()
-        checks = world.control._checks = Checks(silent.check, world.admission)
+        checks = world.control._checks = CheckRequests(silent.check, world.admission)
         asked = [
             asyncio.create_task(world.control.check(f"c{number}"))
             for number in range(12)
@@ -123,7 +123,7 @@ def test_checks_are_admitted_to_a_host_as_sessions_are(tmp_path: Path) -> None:
     async def scenario() -> None:
         silent = Silent()
         admission = Admission(9, lambda _: HostLimits(2))
-        checks = Checks(silent.check, admission)
+        checks = CheckRequests(silent.check, admission)
         asked = [asyncio.create_task(checks.run(only(f"c{number}"))) for number in range(4)]
         await silent.until(2)
         await asyncio.sleep(0.05)
@@ -138,7 +138,7 @@ def test_checks_are_admitted_to_a_host_as_sessions_are(tmp_path: Path) -> None:
 def test_N7_a_server_that_lets_nobody_in_is_checked_once_at_a_time() -> None:
     async def scenario() -> None:
         silent = Silent(lets_in=False)
-        checks = Checks(silent.check, Admission(9, lambda _: HostLimits(9)))
+        checks = CheckRequests(silent.check, Admission(9, lambda _: HostLimits(9)))
         asked = [asyncio.create_task(checks.run(only(f"c{number}"))) for number in range(4)]
         await silent.until(1)
         await asyncio.sleep(0.05)
@@ -153,7 +153,7 @@ def test_N7_a_server_that_lets_nobody_in_is_checked_once_at_a_time() -> None:
 def test_checks_are_given_up_when_the_daemon_ends() -> None:
     async def scenario() -> None:
         silent = Silent()
-        checks = Checks(silent.check, Admission(9, lambda _: HostLimits(9)))
+        checks = CheckRequests(silent.check, Admission(9, lambda _: HostLimits(9)))
         asked = [asyncio.create_task(checks.run(only(f"c{number}"))) for number in range(9)]
         await silent.until(AT_ONCE)
         checks.close()
@@ -168,7 +168,7 @@ def test_a_check_that_fails_to_begin_says_so_to_everybody(tmp_path: Path) -> Non
         raise LedgerUnavailable("the disk is full")
 
     async def scenario() -> None:
-        checks = Checks(broken, Admission(9, lambda _: HostLimits(9)))
+        checks = CheckRequests(broken, Admission(9, lambda _: HostLimits(9)))
         for _ in range(2):
             with pytest.raises(LedgerUnavailable):
                 await checks.run(only("a"))
@@ -201,7 +201,7 @@ def learning(world: World, check: Check) -> None:
         1,
         lambda: EPOCH + timedelta(seconds=time.monotonic()),
     )  # the world's clock, from any thread
-    world.control._checks = Checks(check, world.admission, world.loops, pool.learn)
+    world.control._checks = CheckRequests(check, world.admission, world.loops, pool.learn)
 
 
 REFUSED = Failure("AuthenticationFailed", "wrong password")

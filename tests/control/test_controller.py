@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from reconciler.control.admission import Admission
-from reconciler.control.check_requests import Checks
-from reconciler.control.contained_defects import Defects
-from reconciler.control.control_service import Control, NotFound
+from reconciler.control.check_requests import CheckRequests
+from reconciler.control.contained_defects import ContainedDefects
+from reconciler.control.control_service import ControlService, NotFound
 from reconciler.control.controller import Controller
 from reconciler.control.host_limits import HostLimits
 from reconciler.control.observation import Directory
-from reconciler.control.running_set import Loops
+from reconciler.control.running_set import RunningSet
 from reconciler.control.session_pool import SessionControl
-from reconciler.control.status_board import Board
+from reconciler.control.status_board import StatusBoard
 from reconciler.control.watcher import Watcher
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.selectors import selector
@@ -46,22 +46,22 @@ class World:
         self.registry = registry or MemoryRegistry()
         self.clock = VirtualClock()
         self.sessions = VirtualSessions(self.clock, length=0.0)
-        self.defects = Defects()
-        self.board = Board(self.clock, self.defects)
+        self.defects = ContainedDefects()
+        self.board = StatusBoard(self.clock, self.defects)
         self.admission = Admission(32, lambda _: HostLimits(32))
-        self.loops = Loops(
+        self.loops = RunningSet(
             self.sessions, self.admission, self.clock, self.board, defects=self.defects
         )
         self.controller = Controller(
             Directory(root), self.registry, self.loops, self.board, self.clock
         )
         self.board.connect(self.loops.state, self.controller.ended)
-        self.control = Control(
+        self.control = ControlService(
             self.controller,
             self.loops,
             self.board,
             self.registry,
-            Checks(check, self.admission),
+            CheckRequests(check, self.admission),
             self.clock,
         )
 

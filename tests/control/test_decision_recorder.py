@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from reconciler.control.decision_recorder import Decision, Recorder
+from reconciler.control.decision_recorder import Decision, DecisionRecorder
 from reconciler.control.observation import Look
 from reconciler.planning.observed_manifests import Declaration
 from tests.control.doubles import MemoryRegistry
@@ -19,7 +19,7 @@ def look(*declarations: Declaration) -> Look:
 
 def test_what_was_parked_is_tried_again_when_the_mail_goes_elsewhere() -> None:
     """Also where the collector's own spec, and so its generation, stays as it is."""
-    recorder = Recorder(MemoryRegistry())
+    recorder = DecisionRecorder(MemoryRegistry())
     recorder.recall()
     declared = collector("a", destination="d")
 

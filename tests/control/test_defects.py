@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from reconciler.app.session_assembly import utc_now as now
 from reconciler.collect.backoff import decide
 from reconciler.control import loop, running_set, status_board
-from reconciler.control.session_pool import SessionPool, Work
-from reconciler.control.thread_pools import Threads
+from reconciler.control.session_pool import SessionPool, SessionRequest
+from reconciler.control.thread_pools import ThreadPool
 from reconciler.model.errors import NoThread
 from reconciler.model.outcomes import Outcome, SessionReport
 from reconciler.model.status import Status
@@ -52,7 +52,7 @@ def failing(
 PLACES: dict[str, tuple[Any, str, Callable[..., str]]] = {
     "made": (running_set, "Loop", lambda version, *_: str(version.collector.name)),
     "started": (loop.Loop, "start", lambda self, *_: str(self.name)),
-    "its place": (loop, "place_of", lambda collector: str(collector.name)),
+    "its place": (loop, "target_of", lambda collector: str(collector.name)),
     "its delay": (running_set, "first_delay", lambda name, *_: str(name)),
     "replaced": (loop.Loop, "replace", lambda self, *_: str(self.name)),
     "updated": (loop.Loop, "update", lambda self, *_: str(self.name)),
@@ -211,7 +211,7 @@ def test_R1_a_call_for_which_there_was_no_thread_is_never_made_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario() -> None:
-        threads, made = Threads("test", 2), list[int]()
+        threads, made = ThreadPool("test", 2), list[int]()
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", no_more)
             with pytest.raises(NoThread, match="can't start new thread"):
@@ -236,7 +236,7 @@ def test_R1_a_session_for_which_there_is_no_thread_fails_and_backs_off(
 
         pool = SessionPool(session, decide, registry, 2, now)
         registry._declare("a", "")
-        work = Work(only("a"))
+        work = SessionRequest(only("a"))
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", no_more)
             failed = await pool.run(work)
@@ -244,7 +244,7 @@ def test_R1_a_session_for_which_there_is_no_thread_fails_and_backs_off(
         assert failed.report.error.reason == "NoThread"
         assert failed.retry
         assert work.control.failed_elsewhere  # it says nothing of the server
-        assert (await pool.run(Work(only("a")))).report.error is None
+        assert (await pool.run(SessionRequest(only("a")))).report.error is None
         assert ran == ["a"]
         pool.close()
 

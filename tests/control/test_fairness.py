@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from reconciler.collect.backoff import decide
-from reconciler.control.session_pool import Work
+from reconciler.control.session_pool import SessionRequest
 from reconciler.model.outcomes import Failure
 from reconciler.planning.observed_manifests import Declaration
 from tests.control.outages import World, many
@@ -101,7 +101,7 @@ def test_hosts_that_let_in_and_dribble_take_not_all() -> None:
         world = World()
         slow = False
 
-        async def collect(work: Work) -> Failure | None:
+        async def collect(work: SessionRequest) -> Failure | None:
             is_slow = slow and work.collector.name.startswith("t")
             for _ in range(900 if is_slow else 0):
                 await asyncio.sleep(1)
@@ -135,7 +135,7 @@ def test_M11_a_silent_destination_keeps_only_its_own_collectors_waiting() -> Non
     async def scenario() -> None:
         world = World()
 
-        async def collect(work: Work) -> Failure | None:
+        async def collect(work: SessionRequest) -> Failure | None:
             spec = work.collector.destination
             if spec and spec.lmtp and spec.lmtp.host == "silent.example":
                 await asyncio.sleep(300)
@@ -164,7 +164,7 @@ def test_a_destination_that_fails_at_once_is_tried_by_one_at_a_time_until_it_tak
         world, down, most = World(), True, 0
         running = 0
 
-        async def collect(work: Work) -> Failure | None:
+        async def collect(work: SessionRequest) -> Failure | None:
             nonlocal running, most
             running += 1
             most = max(most, running)

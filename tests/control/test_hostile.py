@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 from reconciler.control import defect_isolation
 from reconciler.control.controller import RETRY
-from reconciler.control.decision_recorder import Recorder
+from reconciler.control.decision_recorder import DecisionRecorder
 from reconciler.control.git_index import tracks
 from reconciler.control.git_revision import standing
 from reconciler.control.last_good import recall
@@ -106,13 +106,13 @@ async def test_many_that_cannot_be_recorded_are_found_in_few_attempts(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[int] = []
-    decide = Recorder._decide
+    decide = DecisionRecorder._decide
 
-    def counted(self: Recorder, *given: Any) -> Any:
+    def counted(self: DecisionRecorder, *given: Any) -> Any:
         attempts.append(1)
         return decide(self, *given)
 
-    monkeypatch.setattr(Recorder, "_decide", counted)
+    monkeypatch.setattr(DecisionRecorder, "_decide", counted)
     for number in range(100):
         save(root, f"c{number}", text(f"c{number}", title="POISON" if number % 50 == 7 else "fine"))
     world = World(root, Picky())

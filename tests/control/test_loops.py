@@ -11,8 +11,8 @@ import pytest
 from reconciler.control.admission import Admission
 from reconciler.control.host_limits import HostLimits
 from reconciler.control.loop import SessionRefused
-from reconciler.control.loop_state import Version
-from reconciler.control.running_set import Loops
+from reconciler.control.loop_state import CollectorVersion
+from reconciler.control.running_set import RunningSet
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome
 from reconciler.planning.desired_state import desire
@@ -33,7 +33,7 @@ class World:
         self.told = Told()
         self.sessions = VirtualSessions(self.clock)
         self.stamp = "old"
-        self.loops = Loops(
+        self.loops = RunningSet(
             self.sessions,
             Admission(sessions, lambda _: HostLimits(per_host)),
             self.clock,
@@ -47,7 +47,8 @@ class World:
         self.generation += 1
         desired = desire(observed(*declarations), {})
         versions = {
-            name: Version(found, self.generation) for name, found in desired.collectors.items()
+            name: CollectorVersion(found, self.generation)
+            for name, found in desired.collectors.items()
         }
         steps = plan(desired, self.loops.actual())
         self.loops.apply(steps, versions, self.retries)

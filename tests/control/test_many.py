@@ -19,9 +19,9 @@ from reconciler.control.conditions import Facts
 from reconciler.control.controller import Controller
 from reconciler.control.host_limits import ELSEWHERE
 from reconciler.control.observation import Directory
-from reconciler.control.running_set import Loops
-from reconciler.control.status_board import Board
-from reconciler.control.thread_pools import Threads
+from reconciler.control.running_set import RunningSet
+from reconciler.control.status_board import StatusBoard
+from reconciler.control.thread_pools import ThreadPool
 from reconciler.manifests import manifest_files
 from reconciler.model.history import Declared, Declaring, LastGood
 from reconciler.model.status import Condition, ShownCollector
@@ -61,15 +61,15 @@ class World:
         self.registry = CountingRegistry()
         self.clock = VirtualClock()
         self.sessions = VirtualSessions(self.clock, length=0.5)
-        self.board = Board(self.clock)
-        self.loops = Loops(
+        self.board = StatusBoard(self.clock)
+        self.loops = RunningSet(
             self.sessions, Admission(32, lambda _: ELSEWHERE), self.clock, self.board
         )
         self.controller = Controller(
             Directory(root), self.registry, self.loops, self.board, self.clock
         )
         self.board.connect(self.loops.state, self.controller.ended)
-        patch.setattr(Threads, "run", _at_once)  # virtual time knows no threads
+        patch.setattr(ThreadPool, "run", _at_once)  # virtual time knows no threads
 
         def counted_read(path: Path) -> bytes:
             self.counts["read"] += 1
@@ -106,7 +106,7 @@ spec:
 
 
 async def _at_once(
-    _threads: Threads, function: Callable[..., Any], *arguments: Any, **named: Any
+    _threads: ThreadPool, function: Callable[..., Any], *arguments: Any, **named: Any
 ) -> Any:
     return function(*arguments, **named)
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.control.session_pool import Work
+from reconciler.control.session_pool import SessionRequest
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure
 from reconciler.model.status import ShownCollector
@@ -414,7 +414,7 @@ def test_a_mail_system_that_is_away_is_one_cause_and_tried_by_one(restarted: boo
     async def scenario() -> None:
         world, away, tried = World(), True, list[float]()
 
-        async def deliver(work: Work) -> Failure | None:
+        async def deliver(work: SessionRequest) -> Failure | None:
             await asyncio.sleep(0.1)
             if not work.collector.name.startswith("c"):
                 return None

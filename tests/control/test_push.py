@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from reconciler.control.admission import Admission
 from reconciler.control.host_limits import HostLimits
-from reconciler.control.loop_state import Version
-from reconciler.control.running_set import Loops
-from reconciler.control.session_pool import Finished, Work
+from reconciler.control.loop_state import CollectorVersion
+from reconciler.control.running_set import RunningSet
+from reconciler.control.session_pool import SessionRequest, SessionResult
 from reconciler.model.errors import ConnectionFailed, SourceUnsuitable
 from reconciler.model.outcomes import Failure
 from reconciler.planning.desired_state import DesiredCollector, desire
@@ -78,7 +78,7 @@ class World:
         self.push = push
         self.opened: list[FakePush] = []
         self.asked = 0
-        self.loops = Loops(
+        self.loops = RunningSet(
             self, Admission(9, lambda _: HostLimits(9)), self.clock, Told(), open_push=self.open
         )
 
@@ -87,7 +87,7 @@ class World:
         self.opened.append(FakePush(**self.push))
         return self.opened[-1]
 
-    async def run(self, work: Work) -> Finished:
+    async def run(self, work: SessionRequest) -> SessionResult:
         push = work.open_push() if work.open_push else None
         assert push is None or isinstance(push, FakePush)
         try:
@@ -101,7 +101,7 @@ class World:
 
     def declare(self, *declarations: Declaration) -> None:
         desired = desire(observed(*declarations), {})
-        versions = {name: Version(found, 1) for name, found in desired.collectors.items()}
+        versions = {name: CollectorVersion(found, 1) for name, found in desired.collectors.items()}
         self.loops.apply(plan(desired, self.loops.actual()), versions, {})
 
     @property
@@ -163,7 +163,7 @@ def test_mail_that_rings_during_a_session_is_looked_for_after_it_and_less_often_
 def test_sessions_that_mail_calls_for_do_not_keep_the_others_from_their_interval() -> None:
     async def scenario() -> None:
         world = World()
-        world.loops = Loops(
+        world.loops = RunningSet(
             world, Admission(2, lambda _: HostLimits(2)), world.clock, Told(), open_push=world.open
         )
         noisy = [
@@ -298,7 +298,7 @@ def test_a_changed_or_removed_collector_closes_its_connection(world: World) -> N
 def test_a_second_login_is_counted() -> None:
     async def scenario() -> None:
         world = World()
-        world.loops = Loops(
+        world.loops = RunningSet(
             world,
             Admission(9, lambda _: HostLimits(9, 1)),
             world.clock,

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from reconciler.collect.backoff import decide
 from reconciler.control.clock import Clock
 from reconciler.control.contained_defects import INTERNAL_ERROR
-from reconciler.control.session_pool import RunSession, SessionControl, SessionPool, Work
+from reconciler.control.session_pool import RunSession, SessionControl, SessionPool, SessionRequest
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Declared, Declaring, History
 from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals
@@ -40,7 +40,7 @@ def test_a_defect_ends_in_a_report_and_its_text_is_shown_to_nobody() -> None:
 
     sessions = pool(session)
     with capture_logs() as logs:
-        finished = sessions.session(Work(A))
+        finished = sessions.session(SessionRequest(A))
     assert finished.report.outcome is Outcome.FAILED
     assert finished.report.error is not None
     assert finished.report.error.reason == INTERNAL_ERROR
@@ -58,14 +58,14 @@ def test_a_refused_secret_is_remembered_by_its_stamp_and_a_changed_one_begins_af
     stamps = ["one"]
     sessions = pool(refused)
     sessions.stamp = lambda _: stamps[0]
-    first = sessions.session(Work(A)).retry
+    first = sessions.session(SessionRequest(A)).retry
     assert first is not None
     assert (first.stamp, first.failures) == ("one", 1)
-    second = sessions.session(Work(A, first)).retry
+    second = sessions.session(SessionRequest(A, first)).retry
     assert second is not None
     assert (second.stamp, second.failures) == ("one", 2)
     stamps[0] = "two"
-    third = sessions.session(Work(A, second)).retry
+    third = sessions.session(SessionRequest(A, second)).retry
     assert third is not None
     assert (third.stamp, third.failures) == ("two", 1)
 
@@ -89,7 +89,7 @@ def test_a_session_that_writes_a_new_refresh_token_lifts_nothing(
     stamps = iter(["before", "after"])
     sessions = pool(refused)
     sessions.stamp = lambda _: next(stamps)
-    retry = sessions.session(Work(one.collectors["a"])).retry
+    retry = sessions.session(SessionRequest(one.collectors["a"])).retry
     assert retry is not None
     assert retry.stamp == kept
 
@@ -98,7 +98,7 @@ def test_a_back_off_of_the_network_has_no_stamp() -> None:
     def broken(_collector: DesiredCollector, _control: SessionControl) -> SessionReport:
         return report(CLOCK.now(), CLOCK.now(), Failure("ConnectionFailed", "gone"))
 
-    retry = pool(broken).session(Work(A)).retry
+    retry = pool(broken).session(SessionRequest(A)).retry
     assert retry is not None
     assert retry.stamp is None
 
@@ -107,7 +107,7 @@ def test_an_error_of_the_ledger_is_a_failed_session() -> None:
     def session(_collector: DesiredCollector, _control: SessionControl) -> SessionReport:
         raise LedgerUnavailable("the disk is full")
 
-    finished = pool(session).session(Work(A))
+    finished = pool(session).session(SessionRequest(A))
     assert finished.report.error is not None
     assert (finished.report.error.reason, finished.report.error.message) == (
         "LedgerUnavailable",
@@ -117,7 +117,7 @@ def test_an_error_of_the_ledger_is_a_failed_session() -> None:
 
 def test_every_session_has_its_line_in_the_log() -> None:
     with capture_logs() as logs:
-        pool(good).session(Work(A))
+        pool(good).session(SessionRequest(A))
     [line] = [line for line in logs if line["event"] == "session"]
     assert (line["collector"], line["collected"], line["listed"]) == ("a", 3, 3)
 
@@ -128,9 +128,9 @@ def test_a_back_off_is_kept_and_dropped_and_parked_mail_is_tried_again_with_a_ne
     def failing(_collector: DesiredCollector, _control: SessionControl) -> SessionReport:
         raise LedgerUnavailable("gone")
 
-    retry = pool(failing, registry).session(Work(A)).retry
+    retry = pool(failing, registry).session(SessionRequest(A)).retry
     assert registry.rows["a"].retry == retry is not None
-    pool(good, registry).session(Work(A, retry, unpark=True))
+    pool(good, registry).session(SessionRequest(A, retry, unpark=True))
     assert registry.rows["a"].retry is None
     assert registry.unparked == ["a"]
 
@@ -153,7 +153,7 @@ def test_a_session_is_steered_from_the_event_loop() -> None:
             loop.call_soon_threadsafe(told.set)
 
         control = SessionControl(tell)
-        running = asyncio.ensure_future(pool(session).run(Work(A, control=control)))
+        running = asyncio.ensure_future(pool(session).run(SessionRequest(A, control=control)))
         await told.wait()
         assert not control.stopping
         control.give_up()
@@ -171,7 +171,7 @@ def test_history_of_the_double_is_what_the_interface_says() -> None:
 def test_the_log_tells_of_a_stalled_login_and_of_one_that_is_well_again() -> None:
     sessions = pool(refused)
     with capture_logs() as logs:
-        retry = sessions.session(Work(A)).retry
+        retry = sessions.session(SessionRequest(A)).retry
     assert retry is not None
     (stalled,) = (one for one in logs if one["event"] == "stalled")
     assert (stalled["collector"], stalled["reason"], stalled["log_level"]) == (
@@ -183,6 +183,6 @@ def test_the_log_tells_of_a_stalled_login_and_of_one_that_is_well_again() -> Non
     assert any(one["event"] == "session begins" and one["log_level"] == "debug" for one in logs)
 
     with capture_logs() as logs:
-        pool(good).session(Work(A, retry))
-        pool(good).session(Work(A))
+        pool(good).session(SessionRequest(A, retry))
+        pool(good).session(SessionRequest(A))
     assert [one["after"] for one in logs if one["event"] == "recovered"] == [1]

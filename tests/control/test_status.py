@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from reconciler.control.conditions import Facts, conditions, shown, shown_spec
-from reconciler.control.loop_state import LoopState
+from reconciler.control.loop_state import LoopSnapshot
 from reconciler.manifests.checks import unsupported_fields
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure
 from reconciler.model.spec import MailCollector
 from reconciler.planning.desired_state import DesiredCollector, Invalid, desire
-from reconciler.planning.observed_manifests import Observed
+from reconciler.planning.observed_manifests import ObservedManifests
 from tests.control.doubles import later, report
 from tests.control.virtual import EPOCH
 from tests.planning.build import broken, collector, observed, remembered
@@ -22,13 +22,13 @@ A = collector("a")
 RETRY = Retry("AuthenticationFailed", "wrong password", 1, later(EPOCH, 3600), "d")
 
 
-def desired(seen: Observed, *good: Any) -> DesiredCollector | Invalid:
+def desired(seen: ObservedManifests, *good: Any) -> DesiredCollector | Invalid:
     found = desire(seen, remembered(*good))
     return found.collectors.get("a") or found.invalid["a"]
 
 
-def loop(observed_generation: int = 1, awaiting_first: bool = False) -> LoopState:
-    return LoopState(
+def loop(observed_generation: int = 1, awaiting_first: bool = False) -> LoopSnapshot:
+    return LoopSnapshot(
         observed_generation,
         EPOCH,
         later(EPOCH, 60),
@@ -127,7 +127,7 @@ with pytest.MonkeyPatch.context() as patch:
             id="disabled",
         ),
         pytest.param(
-            Facts(desired(Observed(vanished="gone"), A), 1, loop(), verdict=GOOD),
+            Facts(desired(ObservedManifests(vanished="gone"), A), 1, loop(), verdict=GOOD),
             "True Collected",
             "False UpToDate",
             "True DirectoryVanished",

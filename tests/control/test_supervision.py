@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.service_manager import Supervisor
+from reconciler.control.service_manager import ServiceNotifier
 from tests.control.manifests import save
 from tests.control.test_daemon import REPOSITORY
 from tests.control.virtual import virtual
@@ -116,14 +116,14 @@ def test_a_daemon_tells_its_whole_life(manager: Manager, tmp_path: Path) -> None
 
 
 def test_nobody_is_told_anything_who_did_not_ask() -> None:
-    supervisor = Supervisor({"WATCHDOG_USEC": "1000"})
+    supervisor = ServiceNotifier({"WATCHDOG_USEC": "1000"})
     supervisor.tell("READY=1")
     supervisor.turned(ready=True, status="well")
     during(100, lambda: supervisor.run(lambda: pytest.fail("nobody asked")))
 
 
 def test_the_watchdog_is_fed_only_while_the_control_loop_moves(manager: Manager) -> None:
-    supervisor = Supervisor(
+    supervisor = ServiceNotifier(
         {
             "NOTIFY_SOCKET": manager.name,
             "WATCHDOG_USEC": "4000000",
@@ -147,14 +147,14 @@ def test_the_watchdog_is_fed_only_while_the_control_loop_moves(manager: Manager)
     ],
 )
 def test_no_watchdog(manager: Manager, environment: Mapping[str, str]) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": manager.name, **environment})
+    supervisor = ServiceNotifier({"NOTIFY_SOCKET": manager.name, **environment})
     during(60, lambda: supervisor.run(lambda: True))
     assert manager.heard_so_far() == []
 
 
 def test_a_manager_that_does_not_read_is_told_later(manager: Manager) -> None:
     """The queue of a socket holds a few datagrams; nobody waits here for a place in it."""
-    supervisor = Supervisor({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "1000000"})
+    supervisor = ServiceNotifier({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "1000000"})
     sent = [f"STATUS={number}" for number in range(40)]
     for status in sent:
         supervisor.tell(status)
@@ -167,7 +167,7 @@ def test_a_manager_that_does_not_read_is_told_later(manager: Manager) -> None:
 
 
 def test_a_manager_that_comes_back_hears_what_it_missed(tmp_path: Path) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    supervisor = ServiceNotifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
     supervisor.tell("READY=1", "STATUS=a\nSTOPPING=1")
     manager = Manager(str(tmp_path / "notify"))
     during(1, lambda: supervisor.run(lambda: True))
@@ -179,13 +179,13 @@ def test_a_manager_that_comes_back_hears_what_it_missed(tmp_path: Path) -> None:
     "name", ["relative/path", "vsock:2:1234", "/" + "x" * 200, "@" + "x" * 200, "/dev/null"]
 )
 def test_an_address_that_is_none_is_no_end(name: str) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": name})
+    supervisor = ServiceNotifier({"NOTIFY_SOCKET": name})
     supervisor.tell("READY=1")
     during(20, lambda: supervisor.run(lambda: True))
 
 
 def test_ready_is_told_once_and_a_status_when_it_is_another(manager: Manager) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": manager.name})
+    supervisor = ServiceNotifier({"NOTIFY_SOCKET": manager.name})
     for ready, status in (
         (False, "disk full"),
         (False, "disk full"),

@@ -16,7 +16,7 @@ from reconciler.manifests.templates.template_index import Templates
 from reconciler.model.status import Status
 from reconciler.planning.changes import Change
 from reconciler.planning.plan_actions import Keep, Replace, Stop
-from reconciler.planning.plan_preview import in_force
+from reconciler.planning.plan_preview import describe_in_force
 from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import age, save
 from tests.control.test_controller import World, run, said
@@ -266,7 +266,7 @@ def test_a_plan_of_another_checkout_shows_what_the_template_changes(
         return world
 
     world = asyncio.run(in_force_now())
-    now = in_force(world.controller.good.values(), world.loops.actual(), {})
+    now = describe_in_force(world.controller.good.values(), world.loops.actual(), {})
     checkout = tmp_path / "checkout"
     for path in root.rglob("*.yaml"):
         copy = checkout / path.relative_to(root)

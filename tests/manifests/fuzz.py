@@ -33,12 +33,12 @@ from msgspec.structs import replace
 
 from reconciler.cli.verbs import plan as plan_verb
 from reconciler.control.clock import Clock
-from reconciler.control.decision_recorder import Decision, Recorder
+from reconciler.control.decision_recorder import Decision, DecisionRecorder
 from reconciler.control.last_good import recall
 from reconciler.control.manifest_log import Complaints
 from reconciler.control.observation import Directory
 from reconciler.control.plan_proposal import last_in_force, propose
-from reconciler.control.status_board import Board
+from reconciler.control.status_board import StatusBoard
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.editing.manifest_editor import EditRefused, NotDeclared, Shelf
 from reconciler.manifests.editing.yaml_patch import (
@@ -522,7 +522,7 @@ def _reconciled(root: Path, told: list[Diagnostic]) -> None:
     }
     if difference:
         raise Defect(f"`validate` and the daemon tell different errors: {difference}")
-    recorder = Recorder(registry)
+    recorder = DecisionRecorder(registry)
     recorder.recall()
     decision = recorder.decide(look, NOW)
     _require_honest(decision.look.diagnostics)
@@ -542,7 +542,7 @@ def _reconciled(root: Path, told: list[Diagnostic]) -> None:
 
 
 async def _shown(decision: Decision) -> None:
-    board = Board(Clock())
+    board = StatusBoard(Clock())
     board.declare(decision.desired, dict.fromkeys(decision.versions, 1), None)
     shown = board.collectors()
     if missing := set(decision.desired.collectors) - {

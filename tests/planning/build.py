@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.model.spec import Destination, MailCollector
-from reconciler.planning.observed_manifests import Broken, Declaration, Key, Observed, declaration
+from reconciler.planning.observed_manifests import (
+    BrokenManifest,
+    Declaration,
+    Key,
+    ObservedManifests,
+    declaration,
+)
 
 BASE = "/etc/collectors"
 
@@ -47,14 +53,14 @@ def destination(name: str, file: str = "", **spec: Any) -> Declaration:
     return declaration(manifest, file or f"{BASE}/{name}.yaml", 1, BASE)
 
 
-def broken(name: str, kind: str = "MailCollector") -> Broken:
+def broken(name: str, kind: str = "MailCollector") -> BrokenManifest:
     file = f"{BASE}/{name}.yaml"
-    return Broken(kind, name, file, 1, f"{file}:3:1: mend this")
+    return BrokenManifest(kind, name, file, 1, f"{file}:3:1: mend this")
 
 
 def remembered(*declarations: Declaration) -> dict[Key, Declaration]:
     return {found.key: found for found in declarations}
 
 
-def observed(*declarations: Declaration, **more: Any) -> Observed:
-    return Observed(declarations, **more)
+def observed(*declarations: Declaration, **more: Any) -> ObservedManifests:
+    return ObservedManifests(declarations, **more)

@@ -12,7 +12,7 @@ from reconciler.planning.changes import Change, changes
 from reconciler.planning.desired_state import DesiredCollector, desire
 from reconciler.planning.observed_manifests import Declaration
 from reconciler.planning.plan_actions import Hold, Keep, Plan, Replace, Start, Stop, plan
-from reconciler.planning.plan_preview import in_force, proposed, relocated, would_run
+from reconciler.planning.plan_preview import describe_in_force, proposed, relocated, would_run
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
 
 SOURCE = {
@@ -25,7 +25,7 @@ SOURCE = {
 
 def stands(*declarations: Declaration, **counts: int) -> InForce:
     good = remembered(*declarations)
-    return in_force(good.values(), would_run(good), counts)
+    return describe_in_force(good.values(), would_run(good), counts)
 
 
 def planned(before: Declaration, after: Declaration, *others: Declaration) -> Replace:
@@ -146,7 +146,7 @@ def test_it_is_the_plan_that_is_applied() -> None:
     desired = desire(seen, good)
     applied: Plan = plan(desired, would_run(good))
     now = InForce.model_validate_json(
-        in_force(good.values(), would_run(good), {}).model_dump_json(by_alias=True)
+        describe_in_force(good.values(), would_run(good), {}).model_dump_json(by_alias=True)
     )
     assert proposed(seen, now) == applied
     assert [type(step) for step in applied.steps] == [Replace, Stop, Start]

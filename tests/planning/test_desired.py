@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from reconciler.planning.desired_state import Desired, desire
-from reconciler.planning.incremental import touched
-from reconciler.planning.observed_manifests import Observed
+from reconciler.planning.incremental import changed_collectors
+from reconciler.planning.observed_manifests import ObservedManifests
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
 
 A, B, C = collector("a"), collector("b"), collector("c")
@@ -54,7 +54,7 @@ def problems(desired: Desired) -> dict[str, str | None]:
             id="first seen bad",
         ),
         pytest.param(
-            Observed(vanished="no such directory"),
+            ObservedManifests(vanished="no such directory"),
             {"a": "DirectoryVanished", "b": "DirectoryVanished"},
             id="Y17 directory vanished",
         ),
@@ -69,7 +69,7 @@ def problems(desired: Desired) -> dict[str, str | None]:
     ],
 )
 def test_what_shall_run_where_two_were_good(
-    seen: Observed, expected: dict[str, str | None]
+    seen: ObservedManifests, expected: dict[str, str | None]
 ) -> None:
     assert problems(desire(seen, remembered(A, B))) == expected
 
@@ -170,7 +170,7 @@ def test_a_changed_destination_changes_the_effective_digest_only() -> None:
     ],
 )
 def test_a_collector_without_a_destination_does_not_run(declarations: tuple[object, ...]) -> None:
-    desired = desire(Observed(declarations), {})  # type: ignore[arg-type]  # the table's union
+    desired = desire(ObservedManifests(declarations), {})  # type: ignore[arg-type]  # the table's union
     assert problems(desired) == {"a": "never good: InvalidManifest"}
 
 
@@ -201,7 +201,7 @@ def test_what_somebody_removed_is_not_leaving() -> None:
     assert set(desire(observed(collector("b"), leaving=leaving), known).collectors) == {"a", "b"}
     seen = observed(collector("b"), leaving=leaving, removed=frozenset({"a"}))
     assert set(desire(seen, known).collectors) == {"b"}
-    assert touched(seen, seen) is None
+    assert changed_collectors(seen, seen) is None
 
 
 def test_a_changed_destination_is_another_collector() -> None:

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from reconciler.planning.desired_state import DesiredCollector, desire
-from reconciler.planning.observed_manifests import Declaration, Observed, difference, parsed
+from reconciler.planning.observed_manifests import (
+    Declaration,
+    ObservedManifests,
+    difference,
+    parsed,
+)
 from reconciler.planning.plan_actions import Hold, Keep, Replace, Start, Step, Stop, plan
 from tests.planning.build import broken, collector, observed, remembered
 
@@ -47,13 +52,15 @@ def running(*declarations: Declaration) -> dict[str, DesiredCollector]:
             id="broken, running the last good one",
         ),
         pytest.param(observed(broken=(broken("a"),)), {}, Start, id="broken, after a restart"),
-        pytest.param(Observed(vanished="gone"), running(A), Hold, id="directory vanished"),
+        pytest.param(ObservedManifests(vanished="gone"), running(A), Hold, id="directory vanished"),
         pytest.param(
-            Observed(vanished="gone"), {}, Start, id="directory vanished, after a restart"
+            ObservedManifests(vanished="gone"), {}, Start, id="directory vanished, after a restart"
         ),
     ],
 )
-def test_one_collector(seen: Observed, runs: dict[str, DesiredCollector], step: type[Step]) -> None:
+def test_one_collector(
+    seen: ObservedManifests, runs: dict[str, DesiredCollector], step: type[Step]
+) -> None:
     steps = plan(desire(seen, remembered(A)), runs).steps
     assert [type(one) for one in steps] == [step]
     assert steps[0].name == "a"

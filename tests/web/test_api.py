@@ -26,16 +26,16 @@ from starlette.responses import Response
 from reconciler.cli.daemon_client import _declined
 from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
-from reconciler.control.check_requests import Checks
+from reconciler.control.check_requests import CheckRequests
 from reconciler.control.clock import Clock
-from reconciler.control.control_service import Control
+from reconciler.control.control_service import ControlService
 from reconciler.control.controller import Controller
 from reconciler.control.host_limits import preset
 from reconciler.control.observation import Directory
 from reconciler.control.plan_proposal import propose
-from reconciler.control.running_set import Loops
+from reconciler.control.running_set import RunningSet
 from reconciler.control.session_pool import SessionControl, SessionPool
-from reconciler.control.status_board import Board
+from reconciler.control.status_board import StatusBoard
 from reconciler.model.in_force import InForce
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.settings import Listen, Settings
@@ -83,7 +83,7 @@ def check(collector: DesiredCollector, _control: SessionControl) -> CheckReport:
 @dataclass
 class Daemon:
     client: httpx.AsyncClient
-    control: Control
+    control: ControlService
     controller: Controller
     script: Script
     registry: MemoryRegistry
@@ -115,13 +115,15 @@ def settings(tmp_path: Path) -> Settings:
 
 @asynccontextmanager
 async def daemon(root: Path, settings: Settings) -> AsyncIterator[Daemon]:
-    script, registry, clock, board = Script(), MemoryRegistry(), Clock(), Board(Clock())
+    script, registry, clock, board = Script(), MemoryRegistry(), Clock(), StatusBoard(Clock())
     pool = SessionPool(script.run, decide, registry, 4, clock.now)
     admission = Admission(4, preset)
-    loops = Loops(pool, admission, clock, board)
+    loops = RunningSet(pool, admission, clock, board)
     controller = Controller(Directory(root), registry, loops, board, clock)
     board.connect(loops.state, controller.ended)
-    control = Control(controller, loops, board, registry, Checks(check, admission), clock)
+    control = ControlService(
+        controller, loops, board, registry, CheckRequests(check, admission), clock
+    )
     async with served(control, settings, root):
         with _short(settings.control_socket) as path:
             transport = httpx.AsyncHTTPTransport(uds=path)

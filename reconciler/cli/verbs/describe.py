@@ -20,7 +20,7 @@ from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
-    from reconciler.model.status import Description, Session, Status
+    from reconciler.model.status import Description, ShownSession, Status
 
 _WIDTH = 15
 
@@ -155,7 +155,7 @@ def _sessions(description: Description) -> list[str]:
     return ["Sessions:", *aligned(header, map(_session, description.sessions), indent="  ")]
 
 
-def _session(session: Session) -> tuple[str, ...]:
+def _session(session: ShownSession) -> tuple[str, ...]:
     counters = (
         session.listed,
         session.collected,

@@ -15,7 +15,7 @@ from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
-    from reconciler.model.fsck_findings import Finding
+    from reconciler.model.fsck_findings import FsckFinding
 
 
 @verb(
@@ -61,7 +61,7 @@ def command(settings: Settings, mend: bool, output: str) -> int:
     return 1 if any(found.open for found in findings) else 0
 
 
-def _text(findings: Sequence[Finding]) -> str:
+def _text(findings: Sequence[FsckFinding]) -> str:
     lines = [escape(_line(found)) for found in findings]
     open_ones = sum(found.open for found in findings)
     mendable = sum(found.open and found.mendable for found in findings)
@@ -71,6 +71,6 @@ def _text(findings: Sequence[Finding]) -> str:
     return "\n".join([*lines, f"{open_ones} to look at{remedy}"])
 
 
-def _line(found: Finding) -> str:
+def _line(found: FsckFinding) -> str:
     count = f" ({found.count:,})" if found.count > 1 else ""
     return f"{'mended' if found.mended else found.severity}: {found.rule}: {found.subject}{count}: {found.message}"
