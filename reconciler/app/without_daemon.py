@@ -19,15 +19,14 @@ from reconciler.app.session_assembly import (
     utc_now,
 )
 from reconciler.control.check_requests import as_session, not_tried
+from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.consistency_check import Fsck
 from reconciler.control.decision_recorder import decide_once
 from reconciler.control.observation import Directory
-from reconciler.control.offline_status import find, listed
+from reconciler.control.offline_views import Proposal, find, last_in_force, listed, propose
 from reconciler.control.one_session_each import forbidden
-from reconciler.control.plan_proposal import Proposal, last_in_force, propose
 from reconciler.control.session_pool import SessionControl, learn
 from reconciler.control.state_ownership import owned
-from reconciler.control.waiting_messages import failing, parked
 from reconciler.destinations.maildir.delivery_names import SUFFIX
 from reconciler.destinations.maildir.maildir_audit import Maildirs
 from reconciler.ledger import SqlLedger, open_ledger
@@ -69,8 +68,8 @@ def description(settings: Settings, directory: Path, name: str) -> Description:
             sessions=tuple(map(ShownSession.of, ledger.sessions(name)))
             if ledger and history
             else (),
-            parked=tuple(map(parked, ledger.parked(name))) if ledger and history else (),
-            failing=tuple(map(failing, ledger.failing(name))) if ledger and history else (),
+            parked=tuple(map(show_parked, ledger.parked(name))) if ledger and history else (),
+            failing=tuple(map(show_failing, ledger.failing(name))) if ledger and history else (),
             history_size=history.size if history else 0,
             epoch=history.declared.epoch if history else 0,
             alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),

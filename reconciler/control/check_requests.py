@@ -12,10 +12,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from reconciler.control.admission import Admission, Ticket, admitted
+from reconciler.control.event_loop import ThreadPool
 from reconciler.control.host_health import target_of
 from reconciler.control.running_set import RunningSet
 from reconciler.control.session_pool import Relay, SessionControl
-from reconciler.control.thread_pools import ThreadPool
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.status import CheckReport, CheckStep, SessionError

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from reconciler.collect.suspects import prospect, wished
 from reconciler.control.contained_defects import INTERNAL_ERROR
 from reconciler.control.loop_state import LoopSnapshot
 from reconciler.model.errors import AuthenticationFailed
-from reconciler.model.history import Retry
+from reconciler.model.history import FailedMessage, ParkedMessage, Retry
 from reconciler.model.outcomes import Outcome, SessionReport, Totals
 from reconciler.model.secret import REDACTED
 from reconciler.model.spec import CollectorSpec
@@ -19,7 +20,9 @@ from reconciler.model.status import (
     Condition,
     ConditionType,
     DestinationAway,
+    Failing,
     HostAway,
+    Parked,
     ShownCollector,
     ShownMetadata,
     ShownSession,
@@ -193,3 +196,28 @@ def _stalled(facts: Facts) -> _UndatedCondition:
     if retry is not None and retry.reason == AuthenticationFailed.reason:
         return _UndatedCondition("Stalled", "True", retry.reason, retry.message)
     return _UndatedCondition("Stalled", "False", "NoProblem")
+
+
+def show_parked(message: ParkedMessage) -> Parked:
+    return Parked(
+        folder=message.folder,
+        key=message.key,
+        size=message.size,
+        reason=message.reason,
+        since=message.since,
+    )
+
+
+def show_failing(message: FailedMessage) -> Failing:
+    until = None if message.wait is None else message.at + wished(message.wait)
+    return Failing(
+        folder=message.folder,
+        key=message.key,
+        size=message.size,
+        attempts=message.attempts,
+        reason=message.reason,
+        since=message.since,
+        last_attempt=message.at,
+        next_attempt=until,
+        next=prospect(message.state, message.attempts, until),
+    )

@@ -8,13 +8,12 @@ from contextlib import AbstractContextManager
 
 from reconciler.control.admission import NotAdmitted
 from reconciler.control.check_requests import CheckRequests, not_tried
-from reconciler.control.clock import Clock
+from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.controller import RELIST, Controller
+from reconciler.control.event_loop import Clock, ThreadPool
 from reconciler.control.loop import SessionRefused
 from reconciler.control.running_set import RunningSet
 from reconciler.control.status_board import StatusBoard, Subscription
-from reconciler.control.thread_pools import ThreadPool
-from reconciler.control.waiting_messages import failing, parked
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.collector_search import matches
 from reconciler.model.errors import CollectorError
@@ -88,8 +87,8 @@ class ControlService:
         return Description(
             collector=found,
             sessions=tuple(map(ShownSession.of, sessions)),
-            parked=tuple(map(parked, kept)),
-            failing=tuple(map(failing, failed)),
+            parked=tuple(map(show_parked, kept)),
+            failing=tuple(map(show_failing, failed)),
             history_size=history.size if history else 0,
             epoch=history.declared.epoch if history else 0,
             alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),

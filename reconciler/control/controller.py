@@ -9,13 +9,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from reconciler.control.clock import Clock
 from reconciler.control.decision_recorder import Decision, DecisionRecorder
+from reconciler.control.event_loop import Clock, ThreadPool
 from reconciler.control.manifest_log import Complaints
 from reconciler.control.observation import Directory, Look
 from reconciler.control.running_set import RunningSet
 from reconciler.control.status_board import StatusBoard
-from reconciler.control.thread_pools import ThreadPool
 from reconciler.log import log
 from reconciler.manifests.defect_text import place_of
 from reconciler.manifests.diagnostics import Diagnostic

@@ -15,10 +15,10 @@ from msgspec import Struct
 
 from reconciler.control.admission import Admission
 from reconciler.control.check_requests import Check, CheckRequests
-from reconciler.control.clock import Clock
 from reconciler.control.contained_defects import ContainedDefects
 from reconciler.control.control_service import ControlService
 from reconciler.control.controller import Controller
+from reconciler.control.event_loop import Clock
 from reconciler.control.host_limits import LimitsOf, preset
 from reconciler.control.loop import OpenPush
 from reconciler.control.observation import Directory

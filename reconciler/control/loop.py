@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from reconciler.collect.backoff import forbids, remaining
 from reconciler.collect.cadence import next_start
 from reconciler.control.admission import Admission, Ticket
-from reconciler.control.clock import Clock
 from reconciler.control.contained_defects import INTERNAL_ERROR, ContainedDefects
+from reconciler.control.event_loop import Clock
 from reconciler.control.host_health import NOT_THERE, WAITING, SessionTarget, target_of
 from reconciler.control.loop_state import CollectorVersion, LoopObserver, LoopSnapshot
 from reconciler.control.push_listener import PushListener

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from reconciler.collect.cadence import first_delay
 from reconciler.control.admission import Admission
-from reconciler.control.clock import Clock
 from reconciler.control.contained_defects import ContainedDefects
+from reconciler.control.event_loop import Clock
 from reconciler.control.loop import Loop, LoopServices, OpenPush, SessionRefused
 from reconciler.control.loop_state import CollectorVersion, LoopObserver, LoopSnapshot
 from reconciler.control.session_pool import RunsSessions, SecretStamp, is_secret_changed, unstamped

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from reconciler.collect.backoff import LOGIN_REFUSED, taught
 from reconciler.control.contained_defects import INTERNAL_ERROR
-from reconciler.control.thread_pools import ThreadPool
+from reconciler.control.event_loop import ThreadPool
 from reconciler.log import log
 from reconciler.model.errors import (
     AccountNotReady,

@@ -10,9 +10,9 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
-from reconciler.control.clock import Clock
 from reconciler.control.conditions import Facts, shown, unshowable
 from reconciler.control.contained_defects import ContainedDefects
+from reconciler.control.event_loop import Clock
 from reconciler.control.host_health import Outage
 from reconciler.control.loop_state import LoopSnapshot
 from reconciler.model.history import History

@@ -19,7 +19,7 @@ from pathlib import Path
 from watchfiles import Change, awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
-from reconciler.control.thread_pools import ThreadPool
+from reconciler.control.event_loop import ThreadPool
 from reconciler.control.watched_paths import way
 from reconciler.log import log
 from reconciler.manifests.directory_walk import DirectoryVanished, walk

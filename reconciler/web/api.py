@@ -18,7 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from reconciler.control.control_service import NotFound
+from reconciler.control.control_service import ControlService, NotFound
+from reconciler.control.event_loop import ThreadPool
 from reconciler.control.loop import SessionRefused
 from reconciler.log import log
 from reconciler.model.errors import CollectorError, LedgerUnavailable

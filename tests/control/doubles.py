@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from reconciler.collect.backoff import decide
-from reconciler.control.clock import Clock
+from reconciler.control.event_loop import Clock
 from reconciler.control.session_pool import SessionRequest, SessionResult
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import (

@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from reconciler.app.session_assembly import utc_now as now
 from reconciler.collect.backoff import decide
 from reconciler.control import loop, running_set, status_board
+from reconciler.control.event_loop import ThreadPool
 from reconciler.control.session_pool import SessionPool, SessionRequest
-from reconciler.control.thread_pools import ThreadPool
 from reconciler.model.errors import NoThread
 from reconciler.model.outcomes import Outcome, SessionReport
 from reconciler.model.status import Status

@@ -17,11 +17,11 @@ from reconciler.control import status_board as boards
 from reconciler.control.admission import Admission
 from reconciler.control.conditions import Facts
 from reconciler.control.controller import Controller
+from reconciler.control.event_loop import ThreadPool
 from reconciler.control.host_limits import ELSEWHERE
 from reconciler.control.observation import Directory
 from reconciler.control.running_set import RunningSet
 from reconciler.control.status_board import StatusBoard
-from reconciler.control.thread_pools import ThreadPool
 from reconciler.manifests import manifest_files
 from reconciler.model.history import Declared, Declaring, LastGood
 from reconciler.model.status import Condition, ShownCollector

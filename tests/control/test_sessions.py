@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from reconciler.collect.backoff import decide
-from reconciler.control.clock import Clock
 from reconciler.control.contained_defects import INTERNAL_ERROR
+from reconciler.control.event_loop import Clock
 from reconciler.control.session_pool import RunSession, SessionControl, SessionPool, SessionRequest
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Declared, Declaring, History

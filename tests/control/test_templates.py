@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.control import file_parsing, observation
 from reconciler.control.observation import Directory
-from reconciler.control.plan_proposal import propose
+from reconciler.control.offline_views import propose
 from reconciler.manifests import loading, manifest_files
 from reconciler.manifests.templates.template_index import Templates
 from reconciler.model.status import Status

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from reconciler.control.clock import Clock
+from reconciler.control.event_loop import Clock
 
 T = TypeVar("T")
 EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -32,12 +32,12 @@ import structlog
 from msgspec.structs import replace
 
 from reconciler.cli.verbs import plan as plan_verb
-from reconciler.control.clock import Clock
 from reconciler.control.decision_recorder import Decision, DecisionRecorder
+from reconciler.control.event_loop import Clock
 from reconciler.control.last_good import recall
 from reconciler.control.manifest_log import Complaints
 from reconciler.control.observation import Directory
-from reconciler.control.plan_proposal import last_in_force, propose
+from reconciler.control.offline_views import last_in_force, propose
 from reconciler.control.status_board import StatusBoard
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.editing.manifest_editor import EditRefused, NotDeclared, Shelf

@@ -27,12 +27,12 @@ from reconciler.cli.daemon_client import _declined
 from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
 from reconciler.control.check_requests import CheckRequests
-from reconciler.control.clock import Clock
 from reconciler.control.control_service import ControlService
 from reconciler.control.controller import Controller
+from reconciler.control.event_loop import Clock
 from reconciler.control.host_limits import preset
 from reconciler.control.observation import Directory
-from reconciler.control.plan_proposal import propose
+from reconciler.control.offline_views import propose
 from reconciler.control.running_set import RunningSet
 from reconciler.control.session_pool import SessionControl, SessionPool
 from reconciler.control.status_board import StatusBoard

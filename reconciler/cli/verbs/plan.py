@@ -18,7 +18,7 @@ from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
-    from reconciler.control.plan_proposal import Proposal
+    from reconciler.control.offline_views import Proposal
     from reconciler.planning.changes import Change
     from reconciler.planning.plan_actions import Step
 

@@ -1,5 +1,4 @@
-"""Threads for blocking calls, for one purpose each: what one purpose waits for delays no other
-one."""
+"""The clock of the event loop, and threads for the calls that would block it."""
 
 from __future__ import annotations
 
@@ -7,9 +6,24 @@ import asyncio
 import functools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import ParamSpec, TypeVar
 
 from reconciler.model.errors import NoThread
+
+
+class Clock:
+    def monotonic(self) -> float:
+        """Seconds of the running event loop's clock."""
+        return asyncio.get_running_loop().time()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def at(self, moment: float) -> datetime:
+        """What the wall clock will show at this monotonic time, as far as can be told now."""
+        return self.now() + timedelta(seconds=moment - self.monotonic())
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
