@@ -11,9 +11,10 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from reconciler.control.admission import Admission, Ticket, admitted
+from reconciler.control.admission import Admission, admitted
 from reconciler.control.event_loop import ThreadPool
 from reconciler.control.host_health import target_of
+from reconciler.control.host_queues import Ticket
 from reconciler.control.running_set import RunningSet
 from reconciler.control.session_pool import Relay, SessionControl
 from reconciler.model.history import Retry
@@ -94,7 +95,7 @@ class CheckRequests:
         finally:
             self._controls.discard(control)
         found = as_session(control.failure)
-        self._admission.learn(ticket, found, knocked=not control.failed_elsewhere)
+        self._admission.learn(ticket, found, reached=not control.failed_elsewhere)
         return report, None if control.failed_elsewhere else found
 
     def close(self) -> None:

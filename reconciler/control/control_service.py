@@ -194,7 +194,7 @@ class ControlService:
         if not isinstance(desired, DesiredCollector):
             raise SessionRefused(*self._problem(name))
         try:
-            self._loops.refuse(name, force=force)
+            self._loops.check_allowed(name, force=force)
             return await self._checks.run(desired)
         except SessionRefused as refused:
             return not_tried(name, Failure.of(refused), f"not tried: {refused}")

@@ -1,18 +1,19 @@
-"""How hosts fare. A door is a host and a port: what one collector learns there serves all that
-knock at it.
+"""How hosts fare. What one collector learns of a host and port serves all that have their mail
+there.
 
     open     somebody was let in, or the server answered a login: everybody may come, within the
              host's limits
     unknown  nobody has come yet, or the last one was not let in: one at a time, until somebody is
-    away     nobody is let in: one collector tries, 10 seconds after it was noticed, then every 30
-             seconds, and less
-             often once that has lasted (a 120th of it, 15 minutes at most); the others wait, and
-             follow when it gets in
+    away     nobody is let in: one collector tries 10 seconds after that was noticed, then every 30
+             seconds. After a long outage it tries less often: every 120th part of the outage, 15
+             minutes at most. The others wait, and follow when it is let in
 
-A failure is the door's where it came before the login was answered. Away it counts after three in a
-row (or as many as there are collectors), twice that after each false alarm, so that a door behind
-which one of two servers is dead stays open. Who fails while others get in has a trouble of its own,
-and a back-off of its own (`collect.backoff`).
+A failure counts for the host where it came before the login was answered. Three in a row (or as
+many as there are collectors) make the host away, and twice as many after each false alarm: so a
+name with one dead server of two stays open. A collector that fails while others are let in has a
+trouble of its own, and a back-off of its own (`collect.backoff`).
+
+Mail systems that mail is delivered to are judged in the same way (`control.destination_queues`).
 """
 
 from __future__ import annotations
@@ -36,19 +37,19 @@ from reconciler.model.errors import (
 from reconciler.model.outcomes import Failure
 from reconciler.planning.desired_state import DesiredCollector
 
-FIRST, EVERY, LONGEST = 10.0, 30.0, 900.0
-"""Seconds until a door that is away is tried for the first time, then, and at most."""
-PATIENT = 120.0
-"""A door that has been away for long is tried after this part of that time."""
+FIRST_RETRY, RETRY_EVERY, LONGEST_RETRY = 10.0, 30.0, 900.0
+"""Seconds until a host that is away is tried for the first time, then, and at most."""
+OUTAGE_PART = 120.0
+"""After a long outage, a host is tried after this part of the outage."""
 THROTTLED = 300.0
-"""Seconds until it is tried again where the server said that this address comes too often, and not
-for how long."""
-ENOUGH, MOST = 3, 24
-"""Failures in a row that make a door away, at first and after false alarms."""
+"""Seconds until the host is tried again where the server said that this address comes too often,
+and not for how long."""
+FEWEST_FAILURES, MOST_FAILURES = 3, 24
+"""Failures in a row that make a host away: at first, and at most after false alarms."""
 SLOW = 30.0
-"""Seconds; a session that takes longer earns its door no standing."""
-_STANDING = 3
-_ITS_OWN = {
+"""Seconds; a session that takes longer earns its host no credit."""
+_FULL_CREDIT = 3
+_OWN_REASONS = {
     AuthenticationFailed.reason,
     LOGIN_REFUSED,
     AccountNotReady.reason,
@@ -57,11 +58,11 @@ _ITS_OWN = {
     Throttled.reason,
 }
 """What a server that answers a login says."""
-NOT_THERE = {ConnectionFailed.reason, SourceUnavailable.reason, TlsRefused.reason}
-"""What a collector is told whose host is away; a certificate that has expired is one for all."""
-_DOORS = {*NOT_THERE, ProtocolViolation.reason}
-WAITING = {*_DOORS, DestinationUnavailable.reason}
-"""What a collector waits for that ends for all at once."""
+HOST_REASONS = {ConnectionFailed.reason, SourceUnavailable.reason, TlsRefused.reason}
+"""What a collector reports whose host is away. A certificate that has expired concerns all."""
+_TURNED_AWAY = {*HOST_REASONS, ProtocolViolation.reason}
+SHARED_REASONS = {*_TURNED_AWAY, DestinationUnavailable.reason}
+"""What ends for all collectors of a host, or of a destination, at once."""
 
 
 class SessionTarget(Struct, frozen=True):
@@ -73,6 +74,7 @@ class SessionTarget(Struct, frozen=True):
 
 
 def target_of(collector: DesiredCollector) -> SessionTarget:
+    """Return where the sessions of this collector go."""
     source = collector.effective.source
     return SessionTarget(canonical(source.host), source.effective_port, _destination(collector))
 
@@ -89,7 +91,8 @@ def _destination(collector: DesiredCollector) -> str:
 
 
 class Outage(Struct, frozen=True):
-    """Why collectors wait for a door. Times are of the event loop's clock."""
+    """Why collectors wait for a host. Times are of the event loop's clock; `concerns` counts the
+    collectors that have their mail there."""
 
     host: str
     port: int
@@ -98,16 +101,18 @@ class Outage(Struct, frozen=True):
     since: float
     next_attempt: float
     concerns: int
-    """Collectors that have their mail there."""
 
 
 class HostHealth:
-    """Times are of the event loop's clock."""
+    """What is known of one host and port. Times are of the event loop's clock.
 
-    def __init__(self, host: str, port: int, every: float = EVERY) -> None:
+    `retry_every`: seconds between two attempts while it is away.
+    """
+
+    def __init__(self, host: str, port: int, retry_every: float = RETRY_EVERY) -> None:
         self.host = host
-        self._every = every
         self.port = port
+        self._retry_every = retry_every
         self.members: dict[str, float] = {}
         """The interval of each collector that has its mail here, in seconds."""
         self.known = False
@@ -116,112 +121,122 @@ class HostHealth:
         self.next_attempt = 0.0
         self.entered_at = float("-inf")
         self._failures = 0
-        self._enough = ENOUGH
+        """In a row."""
+        self._enough_failures = FEWEST_FAILURES
         self._attempts = 0
-        self._since = 0.0
-        self._cause: Failure | None = None
+        """Failed ones, since it is away."""
+        self._away_since = 0.0
+        self._failure: Failure | None = None
+        """The last one, until somebody is let in."""
         self._credit = 0
+        """Above 0 after sessions that went well and quickly, below after others."""
 
     @property
-    def stands(self) -> bool:
-        """Its last sessions went well, and quickly."""
+    def fares_well(self) -> bool:
+        """Whether its last sessions went well and quickly."""
         return self._credit > 0
 
     @property
     def untried(self) -> bool:
-        """Nobody has been here since this process started."""
+        """Whether nobody has been here since this process started."""
         return not (self.known or self.away or self._failures or self._credit)
 
     @property
-    def deserves(self) -> bool:
-        """Nothing bad is known of it."""
+    def blameless(self) -> bool:
+        """Whether nothing bad is known of it."""
         return not self.away and self._credit >= 0 and not self._failures
 
     @property
-    def cause(self) -> Outage | None:
-        """Of being away."""
-        if not self.away or self._cause is None:
+    def outage(self) -> Outage | None:
+        """Why it is away; None where it is not."""
+        if not self.away or self._failure is None:
             return None
         return Outage(
             self.host,
             self.port,
-            self._cause.reason,
-            self._cause.message,
-            self._since,
+            self._failure.reason,
+            self._failure.message,
+            self._away_since,
             self.next_attempt,
             len(self.members),
         )
 
     def enter(self, now: float) -> bool:
-        """Somebody is let in. Whether it was away until now."""
+        """Note that somebody is let in. Return whether it was away until now."""
         was_away, self.away = self.away, False
         if was_away:
-            self._enough = min(MOST, 2 * self._enough) if self._attempts <= 1 else ENOUGH
-        self.known, self.entered_at, self._failures, self._cause = True, now, 0, None
+            false_alarm = self._attempts <= 1
+            self._enough_failures = (
+                min(MOST_FAILURES, 2 * self._enough_failures) if false_alarm else FEWEST_FAILURES
+            )
+        self.known, self.entered_at, self._failures, self._failure = True, now, 0, None
         return was_away
 
     def fail(self, failure: Failure, began: float, now: float) -> bool:
-        """Somebody who came at `began` was not let in. Whether it is away from now on. Where others
-        were let in after that, it may be for him alone: then one at a time comes until the next one
-        is."""
+        """Note that a session, begun at `began`, was not let in. Return whether the host is away
+        from now on.
+
+        Where others were let in since then, the failure may be the session's own: nothing is
+        concluded, but one at a time comes until the next one is let in.
+        """
         self.known = False
         if began <= self.entered_at:
             return False
         self._failures += 1
-        self._cause = failure
-        self._credit = -_STANDING
+        self._failure = failure
+        self._credit = -_FULL_CREDIT
         if self.away:
             self._attempts += 1
-            self.next_attempt = max(now, began + self._gap(now))
-        elif self._failures >= min(self._enough, max(1, len(self.members))):
-            self.away, self._since, self._attempts = True, now, 0
-            self.next_attempt = now + self._gap(now)
+            self.next_attempt = max(now, began + self._retry_in(now))
+        elif self._failures >= min(self._enough_failures, max(1, len(self.members))):
+            self.away, self._away_since, self._attempts = True, now, 0
+            self.next_attempt = now + self._retry_in(now)
             return True
         return False
 
     def recall(self, failure: Failure, now: float) -> None:
-        """It was away when the last process ended: one tries at once, the others wait."""
+        """Note that it was away when the last process ended: one tries at once, the others
+        wait."""
         if not self.known and not self.away and not self._failures:
-            self.away, self._since, self._cause, self.next_attempt = True, now, failure, now
+            self.away, self._away_since, self._failure, self.next_attempt = True, now, failure, now
 
     def judge(self, seconds: float, *, well: bool) -> None:
-        """A session is over that took so long."""
+        """Note that a session is over that took so long."""
         if well and seconds <= SLOW:
-            self._credit = min(_STANDING, self._credit + 1)
+            self._credit = min(_FULL_CREDIT, self._credit + 1)
         elif seconds > SLOW:
-            self._credit = -_STANDING
+            self._credit = -_FULL_CREDIT
 
     def postpone(self, now: float) -> None:
-        """Somebody tries: the next one after that has its time."""
-        self.next_attempt = max(self.next_attempt, now + self._every)
+        """Note that somebody tries now: the next attempt comes after the usual time."""
+        self.next_attempt = max(self.next_attempt, now + self._retry_every)
 
-    def _gap(self, now: float) -> float:
-        if self._cause is not None and self._cause.reason == Throttled.reason:
-            return max(FIRST, self._cause.retry_after or THROTTLED)
+    def _retry_in(self, now: float) -> float:
+        """Return the seconds until the next attempt."""
+        if self._failure is not None and self._failure.reason == Throttled.reason:
+            return max(FIRST_RETRY, self._failure.retry_after or THROTTLED)
         if self._attempts == 0:
-            return max(FIRST, self._asked)
-        shortest = min(self.members.values(), default=0.0)
-        return max(
-            min(LONGEST, max(self._every, (now - self._since) / PATIENT, shortest / 60)),
-            self._asked,
-        )
+            return max(FIRST_RETRY, self._requested_wait)
+        outage, shortest_interval = now - self._away_since, min(self.members.values(), default=0.0)
+        usual = max(self._retry_every, outage / OUTAGE_PART, shortest_interval / 60)
+        return max(min(LONGEST_RETRY, usual), self._requested_wait)
 
     @property
-    def _asked(self) -> float:
-        """What a mail system asked for, as a whole."""
-        cause = self._cause
-        return (
-            (cause.retry_after or 0.0)
-            if cause and cause.reason == DestinationUnavailable.reason
-            else 0.0
-        )
+    def _requested_wait(self) -> float:
+        """The seconds that a mail system has asked all to wait."""
+        failure = self._failure
+        if failure is None or failure.reason != DestinationUnavailable.reason:
+            return 0.0
+        return failure.retry_after or 0.0
 
 
-def turned_away(failure: Failure) -> bool:
-    """Whether somebody was not let in for no fault of his own."""
-    return failure.reason in _DOORS or (failure.reason == Throttled.reason and failure.of_address)
+def was_turned_away(failure: Failure) -> bool:
+    """Whether a session was not let in through no fault of its own."""
+    return failure.reason in _TURNED_AWAY or (
+        failure.reason == Throttled.reason and failure.of_address
+    )
 
 
-def answered(failure: Failure | None) -> bool:
-    """Whether the server let somebody in, or answered a login as one does that is well."""
-    return failure is None or (failure.reason in _ITS_OWN and not failure.of_address)
+def was_answered(failure: Failure | None) -> bool:
+    """Whether the server let the session in, or answered its login as a healthy server does."""
+    return failure is None or (failure.reason in _OWN_REASONS and not failure.of_address)

@@ -1,5 +1,8 @@
 """A running collector: a timer, and at most one session at a time. While it waits it costs no
-thread."""
+thread.
+
+`control.loop_state` has its states and the table of transitions.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,23 @@ from msgspec.structs import replace
 
 from reconciler.collect.backoff import forbids, remaining
 from reconciler.collect.cadence import next_start
-from reconciler.control.admission import Admission, Ticket
+from reconciler.control.admission import Admission
 from reconciler.control.contained_defects import INTERNAL_ERROR, ContainedDefects
 from reconciler.control.event_loop import Clock
-from reconciler.control.host_health import NOT_THERE, WAITING, SessionTarget, target_of
-from reconciler.control.loop_state import CollectorVersion, LoopObserver, LoopSnapshot
+from reconciler.control.host_health import (
+    HOST_REASONS,
+    SHARED_REASONS,
+    SessionTarget,
+    target_of,
+)
+from reconciler.control.host_queues import Ticket
+from reconciler.control.loop_state import (
+    CollectorVersion,
+    LoopObserver,
+    LoopSnapshot,
+    LoopState,
+    check_transition,
+)
 from reconciler.control.push_listener import PushListener
 from reconciler.control.session_pool import (
     Relay,
@@ -42,13 +57,11 @@ from reconciler.model.spec import seconds
 from reconciler.model.timestamps import timestamp
 from reconciler.planning.desired_state import DesiredCollector
 
-PAUSE, LONGEST_PAUSE = 0.5, 2.0
-"""Seconds between the beginnings of two sessions that mail calls for: the first, twice that for
-each one more, as long as mail keeps coming, and the last."""
-UNTIL_TOLD = 3600.0
-"""Seconds after which a collector that waits for its destination tries whatever it was told."""
+DESTINATION_PATIENCE = 3600.0
+"""Seconds after which a collector that waits for its destination tries again, even if nobody told
+it that the destination is back."""
 OpenPush = Callable[[DesiredCollector], Push]
-"""Reads the secret; connects when it is told to begin. Raises CollectorError."""
+"""Reads the secret and returns a connection, not yet begun. Raises CollectorError."""
 
 
 class SessionRefused(CollectorError):
@@ -61,7 +74,8 @@ class SessionRefused(CollectorError):
 
 
 class LoopServices(Struct, frozen=True):
-    """What all loops share."""
+    """What all loops share. `open_push` is None where no server is to tell of new mail, whatever
+    the manifests say."""
 
     sessions: RunsSessions
     admission: Admission
@@ -69,42 +83,47 @@ class LoopServices(Struct, frozen=True):
     observer: LoopObserver
     stamp: SecretStamp = unstamped
     open_push: OpenPush | None = None
-    """None: nobody is told of new mail, whatever the manifests say."""
     defects: ContainedDefects = field(default_factory=ContainedDefects)
 
 
 class Loop:
-    """Level-triggered: `replace` and `stop` say what is wanted, and it gets there when its session
-    is over."""
+    """The loop of one collector. It is level-triggered: `replace` and `stop` say what is wanted,
+    and the loop gets there when its session is over."""
 
     def __init__(
-        self, version: CollectorVersion, retry: Retry | None, around: LoopServices
+        self, version: CollectorVersion, retry: Retry | None, services: LoopServices
     ) -> None:
-        self._around = around
+        self._services = services
+        self._clock = services.clock
+        self._state = LoopState.WAITING
+        # what is wanted
         self._version = version
-        self._next: CollectorVersion | None = None
-        self._retry = retry
-        self._retry_until = self._kept_until(retry)
-        """By the monotonic clock; the wall clock may jump."""
-        self._place = self._join(version)
-        self._started_at = around.clock.now()
-        self._awaiting_first = True
+        self._next_version: CollectorVersion | None = None
         self._stopping = False
-        self._quiet = 0
+        self._quiet_times = 0
+        """Quiet times that are open now; they may overlap."""
+        self._requests: list[asyncio.Future[SessionReport]] = []
+        """Those who asked for a session and wait for its report."""
+        # the back-off
+        self._retry = retry
+        self._retry_until = self._end_of(retry)
+        """By the monotonic clock; the wall clock may jump."""
+        self._not_greeted_at: float | None = None
+        """When the last session was refused before the server's greeting; None if it was not."""
+        # the next session
+        self._target = self._join(version)
         self._due: float | None = None
+        """When the next session is due. It is kept while a session runs and in quiet times."""
         self._timer: asyncio.TimerHandle | None = None
         self._ticket: Ticket | None = None
-        self._control: SessionControl | None = None
+        # the running session
         self.session: asyncio.Task[None] | None = None
-        """The running one."""
-        self._asked: list[asyncio.Future[SessionReport]] = []
-        self._begun_at = float("-inf")
-        self._pause = PAUSE
-        self._rung = False
-        """It rang during the session, which may have listed before."""
-        self._bell: PushListener | None = None
-        self._turned_away_at: float | None = None
-        """The last session was not even greeted."""
+        self._control: SessionControl | None = None
+        # what is shown
+        self._started_at = services.clock.now()
+        self._awaiting_first = True
+        self._listener: PushListener | None = None
+        """Made with the first session that wants push."""
 
     @property
     def name(self) -> str:
@@ -112,12 +131,13 @@ class Loop:
 
     @property
     def wanted(self) -> CollectorVersion | None:
-        """What it runs, or will when its session is over; None when it is to end."""
-        return None if self._stopping else self._next or self._version
+        """The version that it runs, or will when its session is over; None when it is to end."""
+        return None if self._stopping else self._next_version or self._version
 
     @property
     def busy(self) -> bool:
-        return self.session is not None
+        """Whether a session runs."""
+        return self._state is LoopState.RUNNING
 
     @property
     def retry(self) -> Retry | None:
@@ -126,377 +146,427 @@ class Loop:
             return None
         return self._retry
 
-    def state(self) -> LoopSnapshot:
-        due = None if self._due is None or self.busy else self._around.clock.at(self._due)
-        cause = self._around.admission.door(self._place).cause
-        if due is not None and cause is not None:
-            due = max(due, self._around.clock.at(cause.next_attempt))
-        destination = self._around.admission.destination_door(self._place).cause
+    def snapshot(self) -> LoopSnapshot:
+        """Return what can be seen of it now."""
+        admission, at = self._services.admission, self._clock.at
+        due = None if self._due is None or self.busy else at(self._due)
+        host = admission.host_health(self._target).outage
+        if due is not None and host is not None:
+            due = max(due, at(host.next_attempt))
+        destination = admission.destination_health(self._target).outage
         if due is not None and destination is not None and self._waits_for_destination:
-            due = self._around.clock.at(destination.next_attempt)
+            due = at(destination.next_attempt)
         return LoopSnapshot(
             self._version.generation,
             self._started_at,
             due,
-            self.busy,
+            self._state,
             self._awaiting_first,
             self.retry,
-            cause,
+            host,
             destination,
         )
 
     # -- what is wanted
 
     def start(self, delay: float) -> None:
-        """The first session after `delay` seconds, or when a back-off that was kept for this spec
-        ends."""
-        now, retry = self._around.clock.monotonic(), self.retry
-        if retry is not None and retry.reason in NOT_THERE and self._retry_in():
-            self._around.admission.door(self._place).recall(
-                Failure(retry.reason, retry.message), now
-            )
-            self._schedule(now + delay)
-        elif retry is not None and retry.reason == DestinationUnavailable.reason:
-            failure = Failure(retry.reason, retry.message)
-            self._around.admission.recall_destination(self.name, self._place, failure)
-            self._schedule(
-                now
-                + (
-                    UNTIL_TOLD
-                    if self._waits_for_destination
-                    else max(delay, self._retry_in() or 0.0)
-                )
-            )
-        else:
-            self._schedule(max(now + delay, next_start(now, 0.0, now, self._retry_in())))
+        """Begin with a session after `delay` seconds, or when a back-off that was kept for this
+        spec ends."""
+        self._schedule(self._first_due(delay))
 
     def replace(self, version: CollectorVersion, delay: float = 0.0) -> None:
-        """Run this version instead, after the message in hand; also takes back a `stop`."""
+        """Run this version instead, after the message in hand. This also takes back a `stop`."""
         self._stopping = False
-        self._next = version
+        self._next_version = version
         if self._control is None:
             self._adopt(version, delay)
         else:
             self._control.stop()
-            self._around.observer.changed(self.name)
+            self._services.observer.changed(self.name)
 
     def update(self, version: CollectorVersion) -> None:
-        """Labels, annotations or the manifest's place changed, if anything: nothing that a session
-        depends on."""
-        wanted = self._next or self._version
+        """Take over labels, annotations and the manifest's place: nothing that a session depends
+        on."""
+        wanted = self._next_version or self._version
         if wanted.collector is version.collector and wanted.generation == version.generation:
             return
-        if self._next is None:
+        if self._next_version is None:
             self._version = replace(version, fresh=self._version.fresh)
         else:
-            self._next = replace(version, fresh=self._next.fresh)
+            self._next_version = replace(version, fresh=self._next_version.fresh)
 
     def stop(self) -> None:
         """End, after the message in hand."""
         self._stopping = True
-        self._next = None
-        self._unschedule()
+        self._next_version = None
+        self._cancel_next()
         if self._control is None:
             self._end()
         else:
             self._control.stop()
 
-    def secret_changed(self) -> None:
-        """What the back-off was for has changed: the next session need not wait for its end."""
-        now = self._around.clock.monotonic()
-        if not self.busy and not self._stopping and self._due is not None and self._due > now:
-            self._schedule(now)
-
     def give_up(self) -> None:
-        """Do not wait for the message in hand."""
+        """End the session without waiting for the message in hand."""
         if self._control is not None:
             self._control.give_up()
 
+    def secret_changed(self) -> None:
+        """Start the next session now: what the back-off was for has changed."""
+        now = self._clock.monotonic()
+        if not self.busy and not self._stopping and self._due is not None and self._due > now:
+            self._schedule(now)
+
     def collect_now(self, *, force: bool = False) -> asyncio.Future[SessionReport]:
-        """The report of the running session, or of one that starts now. Raises SessionRefused while
-        the server asks for a pause, and unless `force` while a refused login is not to be repeated.
+        """Return the report of the running session, or of one that starts now.
+
+        Raises SessionRefused while the server asks for a pause, and unless `force` while a refused
+        login is not to be repeated.
         """
         if not self.busy:
-            self.refuse(force=force)
+            self.check_allowed(force=force)
         asked: asyncio.Future[SessionReport] = asyncio.get_running_loop().create_future()
-        self._asked.append(asked)
-        if not self.busy and not self._quiet:
-            self._unschedule()
-            self._request(urgent=True)
+        self._requests.append(asked)
+        if self._state in {LoopState.WAITING, LoopState.QUEUED}:
+            self._cancel_next()
+            self._queue(urgent=True)
         return asked
+
+    def check_allowed(self, *, force: bool) -> None:
+        """Raise SessionRefused where a session must not start, as `collect_now` does."""
+        retry = self.retry
+        if retry is None or is_secret_changed(retry, self._version.collector, self._services.stamp):
+            return
+        if forbids(retry, self._retry_in() or 0.0, force=force):
+            at = self._clock.at(self._retry_until)
+            raise SessionRefused(
+                retry.reason, f"{self.name}: next attempt at {timestamp(at)}: {retry.message}", at
+            )
 
     @asynccontextmanager
     async def quiet(self, *, ending: bool = True) -> AsyncIterator[None]:
-        """No session begins inside of this, a due one waits; the running one ends after its
-        message, unless that is not asked for (`ending`)."""
-        self._quiet += 1
-        self._unschedule()
+        """Let no session begin inside of this context; one that is due waits. With `ending` the
+        running session ends first, after its message."""
+        self._quiet_times += 1
+        self._cancel_next()
+        if self._state in {LoopState.WAITING, LoopState.QUEUED}:
+            self._enter(LoopState.QUIET)
         try:
             while ending and self.session is not None and self._control is not None:
                 self._control.stop()
                 await asyncio.wait({self.session})
             yield
         finally:
-            self._quiet -= 1
-            self._resume()
+            self._quiet_times -= 1
+            if not self._quiet_times and self._state is LoopState.QUIET:
+                self._resume()
 
     def back_off(self, collector: DesiredCollector, retry: Retry | None) -> None:
-        """A check of this spec has found that this is the back-off in force now."""
+        """Take over the back-off that a check of this spec has found."""
         if (
             self.busy
             or self._stopping
             or self._version.collector.effective_digest != collector.effective_digest
         ):
             return
-        before, self._retry, self._retry_until = self.retry, retry, self._kept_until(retry)
-        now = self._around.clock.monotonic()
+        before, self._retry, self._retry_until = self.retry, retry, self._end_of(retry)
         if self._due is not None and retry != before:
+            now = self._clock.monotonic()
             self._schedule(now if retry is None else max(self._due, self._retry_until))
 
-    def refuse(self, *, force: bool) -> None:
-        """Raises SessionRefused as `collect_now` does."""
-        retry = self.retry
-        seconds_left = self._retry_in() or 0.0
-        if (
-            retry is not None
-            and not self._is_lifted(retry)
-            and forbids(retry, seconds_left, force=force)
-        ):
-            at = self._around.clock.at(self._retry_until)
-            raise SessionRefused(
-                retry.reason, f"{self.name}: next attempt at {timestamp(at)}: {retry.message}", at
-            )
+    # -- transitions
 
-    # -- how it gets there
-
-    def _is_lifted(self, retry: Retry) -> bool:
-        return is_secret_changed(retry, self._version.collector, self._around.stamp)
-
-    def _retry_in(self) -> float | None:
-        """Seconds until the back-off in force ends."""
-        return (
-            None
-            if self.retry is None
-            else max(0.0, self._retry_until - self._around.clock.monotonic())
-        )
-
-    def _kept_until(self, retry: Retry | None) -> float:
-        now = self._around.clock.monotonic()
-        return (
-            now
-            if retry is None
-            else now + remaining(retry, self._interval, self._around.clock.now())
-        )
-
-    @property
-    def _interval(self) -> float:
-        return seconds(self._version.collector.effective.collect.interval)
-
-    def _join(self, version: CollectorVersion) -> SessionTarget:
-        place = target_of(version.collector)
-        self._around.admission.join(self.name, place, self._interval, self._back)
-        return place
-
-    def _back(self) -> None:
-        """Its host, or its destination, is there again: whoever failed for that goes on at once."""
-        retry = self.retry
-        with self._around.defects.contained(self.name, "being told that its host is there again"):
-            if (
-                retry is not None
-                and self._ends_for_all(retry)
-                and not (self.busy or self._stopping or self._ticket)
-            ):
-                self._schedule(self._around.clock.monotonic())
+    def _enter(self, state: LoopState) -> None:
+        """Change the state. A transition that the table does not have is a defect: it is logged
+        and counted, and the loop goes on."""
+        with self._services.defects.contained(self.name, "changing the state of its loop"):
+            check_transition(self._state, state)
+        self._state = state
 
     def _schedule(self, due: float) -> None:
-        self._unschedule()
+        """Set the time of the next session."""
+        self._cancel_next()
         self._due = due
-        if not self._quiet:
-            self._timer = asyncio.get_running_loop().call_at(due, self._request)
-        self._around.observer.changed(self.name)
+        state = LoopState.QUIET if self._quiet_times else LoopState.WAITING
+        if state is LoopState.WAITING:
+            self._timer = asyncio.get_running_loop().call_at(due, self._queue)
+        if state is not self._state:
+            self._enter(state)
+        self._services.observer.changed(self.name)
 
-    def _unschedule(self) -> None:
+    def _cancel_next(self) -> None:
+        """Take back the timer, or the place in the queue."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._ticket is not None:
-            self._around.admission.cancel(self._ticket)
+            self._services.admission.cancel(self._ticket)
             self._ticket = None
 
-    def _resume(self) -> None:
-        if self._quiet or self._stopping or self.busy:
-            return
-        if self._asked:
-            self._request(urgent=True)
-        elif self._due is not None:
-            self._schedule(self._due)
-
-    def _request(self, *, urgent: bool = False) -> None:
+    def _queue(self, *, urgent: bool = False) -> None:
+        """Ask for admission. The session begins before this returns where there is room."""
         self._timer = None
-        refuse = self._turned_away if self._asked else None
-        ticket = self._around.admission.request(
-            self._place, self._begin, refuse=refuse, urgent=urgent
-        )
-        if not self.busy:
+        if self._state is not LoopState.QUEUED:
+            self._enter(LoopState.QUEUED)
+        refuse = self._host_is_away if self._requests else None
+        admission = self._services.admission
+        ticket = admission.request(self._target, self._begin, refuse=refuse, urgent=urgent)
+        if self._state is LoopState.QUEUED:
             self._ticket = ticket
-            if self._around.admission.door(self._place).away:
-                self._around.observer.changed(self.name)
-
-    def _turned_away(self, failure: Failure) -> None:
-        """Who asked for a session learns that its host is away; the loop goes on waiting for it."""
-        self._ticket = None
-        now = self._around.clock.now()
-        with self._around.defects.contained(self.name, "being told that its host is away"):
-            self._answer(
-                SessionReport(
-                    now,
-                    now,
-                    Outcome.FAILED,
-                    error=Failure(
-                        failure.reason,
-                        f"not tried, for somebody was just not let in: {failure.message}",
-                    ),
-                )
-            )
-            self._resume()
+            if admission.host_health(self._target).away:
+                self._services.observer.changed(self.name)
 
     def _begin(self, ticket: Ticket) -> None:
-        """Whoever admits it has others to admit: it is never told of a failure."""
+        """Begin the session that was admitted. Nothing is raised: the caller has others to
+        admit."""
         self._ticket = None
-        with self._around.defects.contained(
+        self._enter(LoopState.RUNNING)
+        with self._services.defects.contained(
             self.name, "beginning a session", lambda: self._abandon(ticket)
         ):
             self._start_session(ticket)
 
+    def _resume(self) -> None:
+        """Go on after a quiet time, or after a place in the queue was lost."""
+        if self._requests:
+            self._queue(urgent=True)
+        elif self._due is not None:
+            self._schedule(self._due)
+
+    def _adopt(self, version: CollectorVersion, delay: float) -> None:
+        """Run another version from now on. No session runs."""
+        self._reset_push()
+        self._version, self._next_version = version, None
+        self._target = self._join(version)
+        self._started_at = self._clock.now()
+        self._awaiting_first = True
+        self.start(delay)
+
+    def _end(self) -> None:
+        self._reset_push()
+        self._services.admission.leave(self.name)
+        self._due = None
+        if self._state is not LoopState.ENDED:
+            self._enter(LoopState.ENDED)
+        now = self._clock.now()
+        self._answer(SessionReport(now, now, Outcome.INTERRUPTED))
+        self._services.observer.ended(self.name)
+
+    # -- the session
+
     def _start_session(self, ticket: Ticket) -> None:
-        loop, admission = asyncio.get_running_loop(), self._around.admission
+        loop, admission = asyncio.get_running_loop(), self._services.admission
         relay = Relay(loop, self._progressed)
         self._control = SessionControl(
             relay.tell,
-            insisting=bool(self._asked),
-            repeating=bool(self._asked),
+            insisting=bool(self._requests),
+            repeating=bool(self._requests),
             login=lambda: relay.call(lambda: admission.another_login(ticket)),
             entered=lambda: relay.call(lambda: admission.entered(ticket)),
         )
         ticket.control = self._control
-        self._around.observer.changed(self.name)
+        self._services.observer.changed(self.name)
         self.session = loop.create_task(
             self._run(ticket, self._control), name=f"session of {self.name}"
         )
 
     async def _run(self, ticket: Ticket, control: SessionControl) -> None:
-        """The session's task: it is over when the place in the queue is free and the next one is
-        due, whatever happens."""
-        with self._around.defects.contained(self.name, "a session", lambda: self._abandon(ticket)):
+        """Run the session's task. Whatever happens, its admission is given back and the next
+        session is due."""
+        with self._services.defects.contained(
+            self.name, "a session", lambda: self._abandon(ticket)
+        ):
             await self._collect(ticket, control)
 
-    def _abandon(self, ticket: Ticket) -> None:
-        """The session ended by a defect of ours: the next one after the interval."""
-        now, clock = self._around.clock.now(), self._around.clock
-        self.session = self._control = None
-        if ticket.held:
-            self._around.admission.release(ticket)
-        self._answer(
-            SessionReport(
-                now,
-                now,
-                Outcome.FAILED,
-                error=Failure(
-                    INTERNAL_ERROR, "a defect of mailcollector, please report it with the log"
-                ),
-            )
-        )
-        if self._stopping:
-            self._end()
-        elif self._next is not None:
-            self._adopt(self._next, 0.0)
-        else:
-            self._schedule(clock.monotonic() + self._interval)
-
     async def _collect(self, ticket: Ticket, control: SessionControl) -> None:
-        version, started = self._version, self._around.clock.monotonic()
-        self._pause = (
-            PAUSE
-            if started - self._begun_at > 4 * self._pause
-            else min(LONGEST_PAUSE, 2 * self._pause)
-        )
-        self._begun_at, self._rung = started, False
-        open_push = self._push(ticket)
-        finished = await self._around.sessions.run(
+        version, started = self._version, self._clock.monotonic()
+        open_push = self._push_to_open(ticket)
+        result = await self._services.sessions.run(
             SessionRequest(
-                version.collector, self._retry, version.fresh, control, self._judged(), open_push
+                version.collector,
+                self._retry,
+                version.fresh,
+                control,
+                self._verdict_on_refusals(),
+                open_push,
             )
         )
-        self._listen(finished, asked=open_push is not None)
-        error = finished.report.error
-        if error is not None and error.reason == INTERNAL_ERROR:
-            self._around.defects.count += 1
-        self._turned_away_at = (
-            self._around.clock.monotonic() if error and error.of_address else None
-        )
-        self._retry, self._retry_until = finished.retry, self._kept_until(finished.retry)
-        self._awaiting_first = False
-        self.session = self._control = None
-        admission = self._around.admission
-        admission.learn(
-            ticket, finished.report, knocked=not control.failed_elsewhere, name=self.name
-        )
-        admission.release(ticket)
-        self._around.observer.finished(self.name, finished.report)
-        self._answer(finished.report)
+        self._keep_push(result, asked=open_push is not None)
+        self._learn(result)
+        self._leave_session(ticket, result.report, reached=not control.failed_elsewhere)
         self._proceed(started)
 
+    def _learn(self, result: SessionResult) -> None:
+        error = result.report.error
+        if error is not None and error.reason == INTERNAL_ERROR:
+            self._services.defects.count += 1
+        self._not_greeted_at = self._clock.monotonic() if error and error.of_address else None
+        self._retry, self._retry_until = result.retry, self._end_of(result.retry)
+        self._awaiting_first = False
+
+    def _leave_session(self, ticket: Ticket, report: SessionReport, *, reached: bool) -> None:
+        """Give the admission back, and tell how the session went. `reached`: it came as far as the
+        server."""
+        self.session = self._control = None
+        admission = self._services.admission
+        admission.learn(ticket, report, reached=reached, name=self.name)
+        admission.release(ticket)
+        self._services.observer.finished(self.name, report)
+        self._answer(report)
+
     def _proceed(self, started: float) -> None:
-        """After a session."""
+        """Decide what follows the session that began at `started`."""
+        call_for_mail = self._listener.session_over() if self._listener else None
         if self._stopping:
             self._end()
-        elif self._next is not None:
-            self._adopt(self._next, 0.0)
+        elif self._next_version is not None:
+            self._adopt(self._next_version, 0.0)
         else:
             self._version = replace(self._version, fresh=False)
-            now = self._around.clock.monotonic()
-            if self._waits_for_destination:
-                self._schedule(now + UNTIL_TOLD)
-            else:
-                self._schedule(
-                    now
-                    if self._waits
-                    else next_start(started, self._interval, now, self._retry_in())
-                )
-            if self._rung:
-                self._hurry(self._begun_at + self._pause)
+            self._schedule(self._next_due(started))
+            if call_for_mail is not None:
+                self._call_session(call_for_mail)
+
+    def _abandon(self, ticket: Ticket) -> None:
+        """Go on after a session that a defect of this program ended: the next one comes after the
+        interval."""
+        now = self._clock.now()
+        self.session = self._control = None
+        if self._listener is not None:
+            self._listener.session_over()
+        if ticket.held:
+            self._services.admission.release(ticket)
+        failure = Failure(
+            INTERNAL_ERROR, "a defect of mailcollector, please report it with the log"
+        )
+        self._answer(SessionReport(now, now, Outcome.FAILED, error=failure))
+        if self._stopping:
+            self._end()
+        elif self._next_version is not None:
+            self._adopt(self._next_version, 0.0)
+        else:
+            self._schedule(self._clock.monotonic() + self._interval)
+
+    def _answer(self, report: SessionReport) -> None:
+        """Give the report to those who asked for a session."""
+        requests, self._requests = self._requests, []
+        for request in requests:
+            if not request.done():
+                request.set_result(report)
+
+    def _progressed(self, report: SessionReport) -> None:
+        self._services.observer.progressed(self.name, report)
+
+    # -- when the next session is due
 
     @property
-    def _waits(self) -> bool:
-        """For its host, which is away: the back-off is the host's."""
+    def _interval(self) -> float:
+        return seconds(self._version.collector.effective.collect.interval)
+
+    def _first_due(self, delay: float) -> float:
+        """Return when the first session of this version is due. What is known of its host and
+        destination from before this process is told to the admission."""
+        now, retry, admission = self._clock.monotonic(), self.retry, self._services.admission
+        if retry is not None and retry.reason in HOST_REASONS and self._retry_in():
+            health = admission.host_health(self._target)
+            health.recall(Failure(retry.reason, retry.message), now)
+            return now + delay
+        if retry is not None and retry.reason == DestinationUnavailable.reason:
+            failure = Failure(retry.reason, retry.message)
+            admission.recall_destination(self.name, self._target, failure)
+            if self._waits_for_destination:
+                return now + DESTINATION_PATIENCE
+            return now + max(delay, self._retry_in() or 0.0)
+        return max(now + delay, next_start(now, 0.0, now, self._retry_in()))
+
+    def _next_due(self, started: float) -> float:
+        """Return when the session after the one that began at `started` is due."""
+        now = self._clock.monotonic()
+        if self._waits_for_destination:
+            return now + DESTINATION_PATIENCE
+        if self._waits_for_host:
+            return now
+        return next_start(started, self._interval, now, self._retry_in())
+
+    def _retry_in(self) -> float | None:
+        """Return the seconds until the back-off in force ends; None where there is none."""
+        if self.retry is None:
+            return None
+        return max(0.0, self._retry_until - self._clock.monotonic())
+
+    def _end_of(self, retry: Retry | None) -> float:
+        """Return when this back-off ends, by the monotonic clock."""
+        now = self._clock.monotonic()
+        if retry is None:
+            return now
+        return now + remaining(retry, self._interval, self._clock.now())
+
+    # -- its host and its destination
+
+    def _join(self, version: CollectorVersion) -> SessionTarget:
+        target = target_of(version.collector)
+        self._services.admission.join(self.name, target, self._interval, self._is_back)
+        return target
+
+    def _is_back(self) -> None:
+        """Go on at once: the host, or the destination, that the back-off is for is there again."""
+        retry = self.retry
+        with self._services.defects.contained(self.name, "being told that its host is there again"):
+            if (
+                retry is not None
+                and self._is_shared(retry)
+                and not self._stopping
+                and self._state in {LoopState.WAITING, LoopState.QUIET}
+            ):
+                self._schedule(self._clock.monotonic())
+
+    def _host_is_away(self, failure: Failure) -> None:
+        """Tell those who asked for a session that the host is away; the loop goes on waiting for
+        it."""
+        self._ticket = None
+        now = self._clock.now()
+        told = Failure(
+            failure.reason, f"not tried, for somebody was just not let in: {failure.message}"
+        )
+        with self._services.defects.contained(self.name, "being told that its host is away"):
+            self._answer(SessionReport(now, now, Outcome.FAILED, error=told))
+            self._resume()
+
+    @property
+    def _waits_for_host(self) -> bool:
+        """Whether its host is away: then the back-off is the host's, and admission waits for
+        it."""
         return (
             self._retry is not None
-            and self._ends_for_all(self._retry)
-            and (self._around.admission.door(self._place).away)
-        )
-
-    def _ends_for_all(self, retry: Retry) -> bool:
-        """What keeps it from its mail is its host's affair, or its destination's."""
-        return retry.reason in WAITING or (
-            retry.reason == Throttled.reason and self._turned_away_at is not None
+            and self._is_shared(self._retry)
+            and self._services.admission.host_health(self._target).away
         )
 
     @property
     def _waits_for_destination(self) -> bool:
-        """It is told when its turn comes to try, and when the destination is there again."""
-        return self._around.admission.waits_for_destination(self.name, self._place)
+        """Whether admission tells it when its turn comes to try, or the destination is there
+        again."""
+        return self._services.admission.waits_for_destination(self.name, self._target)
 
-    def _judged(self) -> Callable[[SessionReport], SessionReport]:
-        door, before = self._around.admission.door(self._place), self._turned_away_at
+    def _is_shared(self, retry: Retry) -> bool:
+        """Whether the back-off is for something that all collectors of its host, or of its
+        destination, have in common."""
+        return retry.reason in SHARED_REASONS or (
+            retry.reason == Throttled.reason and self._not_greeted_at is not None
+        )
+
+    def _verdict_on_refusals(self) -> Callable[[SessionReport], SessionReport]:
+        """Return how the session's report is to be read: a collector that is not greeted twice
+        while others are let in has too many connections."""
+        health = self._services.admission.host_health(self._target)
+        before = self._not_greeted_at
 
         def judge(report: SessionReport) -> SessionReport:
-            """Who is turned away again, while others got in, is one too many."""
             error = report.error
             if (
                 error is None
                 or not error.of_address
                 or error.reason == Throttled.reason
-                or (before is None or door.entered_at < before)
+                or (before is None or health.entered_at < before)
             ):
                 return report
             message = f"{error.message}, and lets others in: too many connections, probably"
@@ -506,89 +576,49 @@ class Loop:
 
     # -- push
 
-    def _push(self, ticket: Ticket) -> PushFactory | None:
-        """How the session is to open the push connection, where one is wanted and there is none."""
-        collector, open_push = self._version.collector, self._around.open_push
+    def _push_to_open(self, ticket: Ticket) -> PushFactory | None:
+        """Return how the session is to open the push connection; None where it is not to."""
+        collector, open_push = self._version.collector, self._services.open_push
         if open_push is None or not collector.effective.collect.push:
             return None
-        if self._bell is None:
-            self._bell = PushListener(self.name, self._rang, self._bell_lost)
-        if not self._bell.due:
+        if self._listener is None:
+            self._listener = PushListener(self.name, self._call_session)
+        if not self._listener.session_begins():
             return None
-        self._around.admission.another_login(ticket)
+        self._services.admission.another_login(ticket)
         return lambda: open_push(collector)
 
-    def _listen(self, finished: SessionResult, *, asked: bool) -> None:
-        """Wait for mail on what the session has opened; not, where the server would have fewer
-        connections."""
-        bell, error = self._bell, finished.report.error
-        if bell is None:
+    def _keep_push(self, result: SessionResult, *, asked: bool) -> None:
+        """Hand over the connection that the session has opened; not where the server would rather
+        have fewer connections."""
+        listener, error = self._listener, result.report.error
+        if listener is None:
             return
-        if finished.push is not None:
-            bell.hang(finished.push)
-        elif asked:
-            bell.missed()
-        if (
-            error is not None
-            and error.reason in {Throttled.reason, AuthenticationFailed.reason}
-            and bell.hangs
-        ):
-            bell.take_down()
-            bell.missed()
+        if asked:
+            listener.session_opened(result.push)
+        if error is not None and error.reason in {Throttled.reason, AuthenticationFailed.reason}:
+            listener.yield_connection()
 
-    def _rang(self) -> None:
-        if self.busy:
-            self._rung = True
-        else:
-            self._hurry(self._begun_at + self._pause)
+    def _call_session(self, due: float) -> None:
+        """Begin the next session by `due`, unless a back-off stands against it.
 
-    def _bell_lost(self) -> None:
-        if self._bell is not None and not self.busy:
-            self._hurry(self._bell.pause_until)
-
-    def _hurry(self, due: float) -> None:
-        """The next session by then, unless a back-off stands against it. It queues behind those
-        that are due: a host with much mail must not keep the others there from their intervals."""
+        It queues behind those that are due: a host with much mail must not keep the other
+        collectors there from their intervals.
+        """
         if (
             self._due is None
             or due >= self._due
             or self._stopping
-            or self._ticket
+            or self._state not in {LoopState.WAITING, LoopState.QUIET}
             or self._retry_in() is not None
         ):
             return
-        if due > self._around.clock.monotonic():
+        if due > self._clock.monotonic():
             self._schedule(due)
-        elif not self._quiet:
-            self._unschedule()
-            self._request()
+        elif self._state is LoopState.WAITING:
+            self._cancel_next()
+            self._queue()
 
-    def _silence(self) -> None:
-        if self._bell is not None:
-            self._bell.take_down()
-            self._bell = None
-
-    def _adopt(self, version: CollectorVersion, delay: float) -> None:
-        self._silence()
-        self._version, self._next = version, None
-        self._place = self._join(version)
-        self._started_at = self._around.clock.now()
-        self._awaiting_first = True
-        self.start(delay)
-
-    def _end(self) -> None:
-        self._silence()
-        self._around.admission.leave(self.name)
-        self._due = None
-        now = self._around.clock.now()
-        self._answer(SessionReport(now, now, Outcome.INTERRUPTED))
-        self._around.observer.ended(self.name)
-
-    def _answer(self, report: SessionReport) -> None:
-        asked, self._asked = self._asked, []
-        for future in asked:
-            if not future.done():
-                future.set_result(report)
-
-    def _progressed(self, report: SessionReport) -> None:
-        self._around.observer.progressed(self.name, report)
+    def _reset_push(self) -> None:
+        if self._listener is not None:
+            self._listener.reset()

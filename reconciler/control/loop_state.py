@@ -1,9 +1,10 @@
-"""What a loop is to run, what can be seen of it, and who looks."""
+"""The states of a loop and the transitions between them; what a loop runs, and what it shows."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
 
 from msgspec import Struct
@@ -14,9 +15,61 @@ from reconciler.model.outcomes import SessionReport
 from reconciler.planning.desired_state import DesiredCollector
 
 
+class LoopState(Enum):
+    """What a loop does now."""
+
+    WAITING = "waiting"
+    """A timer is set for the next session."""
+    QUEUED = "queued"
+    """A session is due and waits for its admission."""
+    RUNNING = "running"
+    """A session runs. It may have been told to end, or to make room for another spec."""
+    QUIET = "quiet"
+    """No session may begin for now: somebody works on the account or its history."""
+    ENDED = "ended"
+    """The loop was stopped and its last session is over. This state is final."""
+
+
+TRANSITIONS: Mapping[LoopState, Mapping[LoopState, str]] = {
+    LoopState.WAITING: {
+        LoopState.QUEUED: "the timer fires, new mail is told, or a session is asked for",
+        LoopState.QUIET: "a quiet time begins",
+        LoopState.ENDED: "the loop is stopped",
+    },
+    LoopState.QUEUED: {
+        LoopState.RUNNING: "the session is admitted",
+        LoopState.WAITING: "another time is set, or the host is away and nobody waits any longer",
+        LoopState.QUIET: "a quiet time begins",
+        LoopState.ENDED: "the loop is stopped",
+    },
+    LoopState.RUNNING: {
+        LoopState.WAITING: "the session is over",
+        LoopState.QUIET: "the session is over in a quiet time",
+        LoopState.ENDED: "the session is over and the loop was stopped",
+    },
+    LoopState.QUIET: {
+        LoopState.WAITING: "the quiet time is over",
+        LoopState.QUEUED: "the quiet time is over and a session was asked for in it",
+        LoopState.ENDED: "the loop is stopped",
+    },
+    LoopState.ENDED: {},
+}
+"""All transitions, each with its cause. `Loop._enter` makes them and allows no others."""
+
+
+class IllegalTransition(AssertionError):
+    """A transition that the table does not have: a defect of this program."""
+
+
+def check_transition(before: LoopState, after: LoopState) -> None:
+    """Raise IllegalTransition where the table does not have this transition."""
+    if after not in TRANSITIONS[before]:
+        raise IllegalTransition(f"a loop cannot go from {before.value} to {after.value}")
+
+
 class CollectorVersion(Struct, frozen=True):
-    """A collector's spec in force, and its generation. `fresh`: what was parked under the last one
-    is tried again."""
+    """A collector's spec in force, and its generation. `fresh`: messages that were parked under the
+    last spec are tried again."""
 
     collector: DesiredCollector
     generation: int
@@ -24,31 +77,29 @@ class CollectorVersion(Struct, frozen=True):
 
 
 class LoopSnapshot(Struct, frozen=True):
-    """What can be seen of a loop. `awaiting_first`: this version has not finished a session yet."""
+    """What can be seen of a loop. `awaiting_first`: no session with this spec is over yet."""
 
     observed_generation: int
     started_at: datetime
     next_session: datetime | None
-    running: bool
+    state: LoopState
     awaiting_first: bool
     retry: Retry | None
-    cause: Outage | None = None
-    """Its host is away."""
-    destination: Outage | None = None
-    """Its destination is."""
+    host_outage: Outage | None = None
+    destination_outage: Outage | None = None
 
 
 class LoopObserver(Protocol):
-    """Who wants to know what the loops do; called in the event loop's thread."""
+    """Hears what the loops do. All methods are called in the event loop's thread."""
 
     def changed(self, name: str) -> None:
         """Something that is shown of this collector changed."""
 
     def host_changed(self, names: Collection[str]) -> None:
-        """Something that is shown of all of these changed: when their host is tried again."""
+        """The host of these collectors is away and is tried again at another time."""
 
     def progressed(self, name: str, report: SessionReport) -> None:
-        """Its session tells its counters so far."""
+        """The running session has these counters so far."""
 
     def finished(self, name: str, report: SessionReport) -> None:
         """A session is over."""

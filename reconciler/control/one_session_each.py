@@ -101,7 +101,7 @@ class OneSessionEach(Struct, frozen=True):
                     lambda: admission.another_login(ticket)
                 )
                 report = (await self.pool.run(work)).report
-                admission.learn(ticket, report, knocked=not work.control.failed_elsewhere)
+                admission.learn(ticket, report, reached=not work.control.failed_elsewhere)
                 return report
         except NotAdmitted as away:
             return SessionReport(self.now(), self.now(), Outcome.FAILED, error=Failure.of(away))

@@ -1,10 +1,16 @@
-"""A bell at a collector's door: the connection on which its server tells of new mail.
+"""The connection on which a collector's server tells of new mail.
 
-A session begins the connection (it is in a thread anyway), then lists: mail that comes in between
-rings already. While it waits it costs no thread: a file descriptor in the event loop's selector,
-and a timer. It asks anew every nine minutes, and an answer that does not come within half a minute
-means that nobody is there (hazard I19). When it is lost, or was never to be had, it is tried again
-with a session, after a growing pause; the interval holds all the time (I31).
+A session opens the connection, for it has a thread anyway, and lists the folders afterwards: no
+mail falls between the two. Then the connection belongs to the listener. It costs no thread: a file
+descriptor in the event loop's selector, and a timer.
+
+    every 9 minutes          the listener asks the server again (a tenth less at most, by chance)
+    no answer in 30 s        the connection is taken for dead (hazard I19)
+    lost or not to be had    a session opens it again after a pause: 15 s, twice that after each
+                             further failure, 1 hour at most; up to double, by chance
+    mail keeps coming        sessions begin 0.5 s apart, then 1 s, then 2 s at most
+
+The collector's interval holds all the time (hazard I31).
 """
 
 from __future__ import annotations
@@ -18,55 +24,140 @@ from reconciler.model.errors import SourceError
 from reconciler.model.interfaces import Push
 
 RENEWAL = 540.0
-"""Seconds between two askings; up to a tenth less, by chance, so that connections begun together
-part."""
+"""Seconds between two requests to be told of new mail."""
 ANSWER = 30.0
-"""Seconds in which the server answers."""
+"""Seconds in which the server must answer such a request."""
 FIRST_PAUSE, LONGEST_PAUSE = 15.0, 3600.0
+"""Seconds until a connection is opened again: after the first failure, and at most."""
+SHORTEST_GAP, LONGEST_GAP = 0.5, 2.0
+"""Seconds between the beginnings of two sessions that mail calls for: at first, and at most."""
 
 
 class PushListener:
-    """`ring`: there is new mail. `lost`: the connection is gone, and may be begun again at
-    `pause_until`."""
+    """Owns the connection of one collector and decides when the next session should begin for it.
 
-    __slots__ = ("_failures", "_lost", "_name", "_push", "_ring", "_timer", "pause_until")
+    `call_session` is told the time by which a session should begin: because mail has come, or in
+    order to open the connection again. It is not called while a session runs. All times are of the
+    event loop's clock.
+    """
 
-    def __init__(self, name: str, ring: Callable[[], None], lost: Callable[[], None]) -> None:
+    __slots__ = (
+        "_call_session",
+        "_failures",
+        "_gap",
+        "_in_session",
+        "_mail_in_session",
+        "_name",
+        "_open_again_at",
+        "_push",
+        "_session_began",
+        "_timer",
+    )
+
+    def __init__(self, name: str, call_session: Callable[[float], None]) -> None:
         self._name = name
-        self._ring = ring
-        self._lost = lost
+        self._call_session = call_session
         self._push: Push | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._failures = 0
-        self.pause_until = 0.0
-        """By the event loop's clock."""
+        self._open_again_at = 0.0
+        self._session_began = float("-inf")
+        self._gap = SHORTEST_GAP
+        self._in_session = False
+        self._mail_in_session = False
+        """New mail was told during the session, which may have listed before."""
 
-    @property
-    def hangs(self) -> bool:
-        """It waits for mail."""
-        return self._push is not None
+    # -- told by the loop
 
-    @property
-    def due(self) -> bool:
-        """It does not hang, and should."""
-        return self._push is None and asyncio.get_running_loop().time() >= self.pause_until
+    def session_begins(self) -> bool:
+        """Note that a session begins. Return whether it should open the connection."""
+        now = _now()
+        pressed = now - self._session_began <= 4 * self._gap
+        self._gap = min(LONGEST_GAP, 2 * self._gap) if pressed else SHORTEST_GAP
+        self._session_began = now
+        self._in_session, self._mail_in_session = True, False
+        return self._push is None and now >= self._open_again_at
 
-    def hang(self, push: Push) -> None:
-        """Wait on this connection, which has begun to listen."""
+    def session_opened(self, push: Push | None) -> None:
+        """Listen on `push`, which has begun to. None: the session could not open it."""
+        if push is None:
+            self._pause()
+            return
         self._push = push
         asyncio.get_running_loop().add_reader(push.fileno(), self._readable)
-        self._later(RENEWAL * random.uniform(0.9, 1.0), self._renew)  # noqa: S311  # no secret
-        self._readable()  # what came with the last reply of `begin` makes no descriptor readable
+        self._later(_renewal(), self._renew)
+        # what came with the last reply of `begin` makes no descriptor readable
+        self._readable()
 
-    def missed(self) -> None:
-        """It could not be had."""
+    def session_over(self) -> float | None:
+        """Note that the session is over. Return when the next one should begin where mail was told
+        meanwhile."""
+        self._in_session = False
+        return self._session_began + self._gap if self._mail_in_session else None
+
+    def yield_connection(self) -> None:
+        """Close the connection for a while: the server would rather have fewer of them."""
+        if self._push is not None:
+            self._close_connection()
+            self._pause()
+
+    def reset(self) -> None:
+        """Close the connection and forget its failures: the collector has another spec, or ends."""
+        self._close_connection()
+        self._failures, self._open_again_at = 0, 0.0
+
+    # -- told by the server
+
+    def _readable(self) -> None:
+        if self._push is None:
+            return
+        try:
+            new_mail = self._push.take()
+        except SourceError as error:
+            self._lost(str(error))
+            return
+        if new_mail and self._in_session:
+            self._mail_in_session = True
+        elif new_mail:
+            self._call_session(self._session_began + self._gap)
+
+    def _lost(self, why: str) -> None:
+        log.info("push interrupted", collector=self._name, reason=why)
+        self._close_connection()
+        self._pause()
+        if not self._in_session:
+            self._call_session(self._open_again_at)
+
+    # -- the connection's timer
+
+    def _renew(self) -> None:
+        if self._push is None:
+            return
+        try:
+            self._push.renew()
+        except SourceError as error:
+            self._lost(str(error))
+        else:
+            self._later(ANSWER, self._check_answer)
+
+    def _check_answer(self) -> None:
+        if self._push is None:
+            return
+        if not self._push.listening:
+            self._lost("the server did not answer, so nobody is there any more")
+            return
+        self._failures = 0
+        self._later(_renewal() - ANSWER, self._renew)
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, call)
+
+    def _pause(self) -> None:
         self._failures += 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (self._failures - 1))
-        # no secret
-        self.pause_until = asyncio.get_running_loop().time() + pause * random.uniform(1.0, 2.0)  # noqa: S311
+        self._open_again_at = _now() + pause * random.uniform(1.0, 2.0)  # noqa: S311  # no secret
 
-    def take_down(self) -> None:
-        """Close the connection, if there is one."""
+    def _close_connection(self) -> None:
         push, self._push = self._push, None
         if push is not None:
             asyncio.get_running_loop().remove_reader(push.fileno())
@@ -75,42 +166,11 @@ class PushListener:
             self._timer.cancel()
             self._timer = None
 
-    def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, call)
 
-    def _readable(self) -> None:
-        if self._push is None:
-            return
-        try:
-            news = self._push.take()
-        except SourceError as error:
-            self._fail(str(error))
-            return
-        if news:
-            self._ring()
+def _renewal() -> float:
+    """Seconds until the next request; by chance, so that connections begun together part."""
+    return RENEWAL * random.uniform(0.9, 1.0)  # noqa: S311  # no secret
 
-    def _renew(self) -> None:
-        if self._push is None:
-            return
-        try:
-            self._push.renew()
-        except SourceError as error:
-            self._fail(str(error))
-        else:
-            self._later(ANSWER, self._answered)
 
-    def _answered(self) -> None:
-        if self._push is None:
-            return
-        if not self._push.listening:
-            self._fail("the server did not answer, so nobody is there any more")
-            return
-        self._failures = 0
-        # no secret
-        self._later(RENEWAL * random.uniform(0.9, 1.0) - ANSWER, self._renew)  # noqa: S311
-
-    def _fail(self, why: str) -> None:
-        log.info("push interrupted", collector=self._name, reason=why)
-        self.take_down()
-        self.missed()
-        self._lost()
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -76,7 +76,7 @@ class RunningSet:
     def state(self, name: str) -> LoopSnapshot | None:
         """None when it does not run."""
         loop = self._loops.get(name)
-        return None if loop is None else loop.state()
+        return None if loop is None else loop.snapshot()
 
     def names(self) -> frozenset[str]:
         """Of all that run, or whose last session is not over yet."""
@@ -174,10 +174,10 @@ class RunningSet:
             raise SessionRefused("NotRunning", f"{name} does not run, so it collects nothing")
         return loop.collect_now(force=force)
 
-    def refuse(self, name: str, *, force: bool = False) -> None:
+    def check_allowed(self, name: str, *, force: bool = False) -> None:
         """Raises SessionRefused while this collector must not log in."""
         if name in self._loops:
-            self._loops[name].refuse(force=force)
+            self._loops[name].check_allowed(force=force)
 
     @asynccontextmanager
     async def checking(self, name: str) -> AsyncIterator[Retry | None]:

@@ -215,7 +215,10 @@ class StatusBoard:
         for name in names:
             if name in self._waiting:
                 loop = self._state(name)
-                if loop is None or (loop.cause, loop.destination) != self._waiting[name]:
+                if (
+                    loop is None
+                    or (loop.host_outage, loop.destination_outage) != self._waiting[name]
+                ):
                     self._changed[name] = None
 
     def _redraw(self) -> None:
@@ -238,8 +241,10 @@ class StatusBoard:
         past = self._past.setdefault(name, _Past())
         loop = self._state(name)
         self._waiting.pop(name, None)
-        if loop is not None and (loop.cause is not None or loop.destination is not None):
-            self._waiting[name] = loop.cause, loop.destination
+        if loop is not None and (
+            loop.host_outage is not None or loop.destination_outage is not None
+        ):
+            self._waiting[name] = loop.host_outage, loop.destination_outage
         facts = Facts(
             desired,
             self._generations.get(name, 0),
@@ -249,9 +254,9 @@ class StatusBoard:
             past.verdict,
             past.totals,
             self._revision,
-            self._away(loop.cause if loop else None),
+            self._away(loop.host_outage if loop else None),
             self._defects.of(name),
-            self._destination_away(loop.destination if loop else None),
+            self._destination_away(loop.destination_outage if loop else None),
         )
         return shown(facts, before.status.conditions if before else (), now)
 

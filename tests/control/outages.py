@@ -15,6 +15,7 @@ from typing import Any
 
 from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
+from reconciler.control.host_health import Outage as HostOutage
 from reconciler.control.host_limits import HostLimits
 from reconciler.control.loop_state import CollectorVersion
 from reconciler.control.running_set import RunningSet
@@ -149,6 +150,12 @@ class World:
     def starts(self, name: str) -> list[float]:
         return [at for at, one in self.servers.attempts if one == name]
 
+    def outages(self) -> list[HostOutage]:
+        """Of the hosts that are away, as the collectors show them."""
+        states = map(self.loops.state, self.declared)
+        found = (state.host_outage for state in states if state is not None)
+        return list({one: None for one in found if one is not None})
+
     async def end(self) -> None:
         await self.loops.shut_down(1, 1)
 
@@ -182,7 +189,7 @@ async def outage(way: str, minutes: float, every: float, interval: str, count: i
     tried = world.attempts(begin, end)
     back = world.back(end)
     assert set(back) >= waiting
-    assert all(one.cause is None for one in map(world.loops.state, world.declared) if one)
+    assert all(one.host_outage is None for one in map(world.loops.state, world.declared) if one)
     rate = max(Counter(int(at) for at, _ in world.servers.logins if at >= end).values())
     await world.end()
     since = min(tried, default=begin) + SILENCE + 1

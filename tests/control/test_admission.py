@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from reconciler.control.admission import Admission, Ticket
+from reconciler.control.admission import Admission
 from reconciler.control.host_health import SessionTarget
 from reconciler.control.host_limits import ELSEWHERE, HostLimits, canonical, limits, preset
+from reconciler.control.host_queues import Ticket
 from tests.control.virtual import virtual
 
 

@@ -273,8 +273,8 @@ def test_what_a_check_finds_besides_delays_no_session(failure: Failure, tmp_path
         assert state.next_session
         assert before.next_session
         expected = before.next_session
-        if state.cause is not None:
-            expected = max(expected, world.clock.at(state.cause.next_attempt))
+        if state.host_outage is not None:
+            expected = max(expected, world.clock.at(state.host_outage.next_attempt))
         assert abs((state.next_session - expected).total_seconds()) < 0.1
         await world.loops.shut_down(1, 1)
 

@@ -11,7 +11,7 @@ import pytest
 from reconciler.control.admission import Admission
 from reconciler.control.host_limits import HostLimits
 from reconciler.control.loop import SessionRefused
-from reconciler.control.loop_state import CollectorVersion
+from reconciler.control.loop_state import CollectorVersion, LoopState
 from reconciler.control.running_set import RunningSet
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome
@@ -152,7 +152,7 @@ def test_a_changed_one_finishes_its_message_and_starts_again_at_once() -> None:
         world.declare(collector("a", collect={"interval": "2m"}))
         state = world.loops.state("a")
         assert state is not None
-        assert (state.observed_generation, state.running) == (1, True)
+        assert (state.observed_generation, state.state) == (1, LoopState.RUNNING)
         await asyncio.sleep(5)
         state = world.loops.state("a")
         assert state is not None

@@ -52,7 +52,7 @@ def test_the_waiting_ones_are_shown_with_one_cause() -> None:
         await asyncio.sleep(10)
         world.servers.way = lambda name: "nothing listens" if name.startswith("c") else None
         await asyncio.sleep(60)
-        [cause] = world.admission.causes()
+        [cause] = world.outages()
         assert (cause.host, cause.port, cause.reason, cause.concerns) == (
             "imap.example",
             993,
@@ -60,13 +60,13 @@ def test_the_waiting_ones_are_shown_with_one_cause() -> None:
             20,
         )
         states = [world.loops.state(f"c{number}") for number in range(20)]
-        assert all(state and state.cause == cause for state in states)
+        assert all(state and state.host_outage == cause for state in states)
         assert {state.next_session for state in states if state} == {
             world.clock.at(cause.next_attempt)
         }
         other = world.loops.state("o0")
         assert other
-        assert other.cause is None
+        assert other.host_outage is None
         assert len(world.starts("o0")) >= 13  # the neighbours keep their interval
         await world.end()
 
@@ -93,7 +93,7 @@ def test_the_next_session_of_who_waits_is_when_the_host_is_tried_and_never_long_
         for _ in range(300):
             await asyncio.sleep(3.1)
             shown = list(heard.values()) if told else world.board.collectors()
-            for cause in world.admission.causes():
+            for cause in world.outages():
                 looks += 1
                 waits = {
                     one.status.next_session for one in shown if one and one.status.next_session
@@ -160,7 +160,7 @@ def test_one_account_that_is_throttled_or_refused_is_its_own_trouble() -> None:
             await asyncio.sleep(100)
             assert len(world.starts("c0")) == len(world.starts("c1")) == 1
             assert all(len(world.starts(f"c{number}")) >= 19 for number in range(2, 20))
-            assert not world.admission.causes()
+            assert not world.outages()
         finally:
             del WAYS["throttled"], WAYS["refused"]
         await world.end()
@@ -185,7 +185,7 @@ def test_F27_an_address_that_is_throttled_is_throttled_for_all_its_accounts(
             world.declare(*many(100))
             await asyncio.sleep(every - 1)
             assert len(world.servers.attempts) <= NOTICED
-            [cause] = world.admission.causes()
+            [cause] = world.outages()
             assert (cause.reason, cause.concerns) == ("Throttled", 100)
             await asyncio.sleep(every + 2)
             assert len(world.servers.attempts) <= NOTICED + 2
@@ -212,10 +212,10 @@ def test_an_answered_login_is_a_host_that_is_back_whatever_the_answer() -> None:
         try:
             world.servers.way = lambda _: "nothing listens"
             await asyncio.sleep(60)
-            assert world.admission.causes()
+            assert world.outages()
             world.servers.way = lambda _: "refused"
             await asyncio.sleep(40)
-            assert not world.admission.causes()
+            assert not world.outages()
         finally:
             del WAYS["refused"]
         await world.end()
@@ -233,7 +233,7 @@ def test_P16_who_is_turned_away_while_others_are_let_in_is_one_too_many() -> Non
         await asyncio.sleep(300)
         turned = [name for name, retry in world.servers.kept.items() if retry]
         assert all(world.servers.kept[name].reason == "Throttled" for name in turned)  # type: ignore[union-attr]
-        assert not world.admission.causes()
+        assert not world.outages()
         await asyncio.sleep(300)
         late = Counter(name for at, name in world.servers.attempts if at > 120 and at < 300)
         logins = Counter(name for at, name in world.servers.logins if at > 120 and at < 300)
@@ -263,7 +263,7 @@ def test_one_of_two_servers_behind_a_name_is_dead(bad: float) -> None:
         assert (
             good > 100 * 120 / 60 / 2
         )  # each at least once a minute, though half of its attempts fail
-        away = sum(bool(world.admission.causes()) for _ in range(1))
+        away = sum(bool(world.outages()) for _ in range(1))
         assert not away
         await world.end()
 
@@ -292,7 +292,7 @@ def test_only_the_port_that_is_dead_is_away() -> None:
         world.servers.way = lambda name: "swallows what is sent" if name.startswith("p") else None
         world.declare(*many(20), *many(20, prefix="p", port=995))
         await asyncio.sleep(300)
-        assert [(cause.port, cause.concerns) for cause in world.admission.causes()] == [(995, 20)]
+        assert [(cause.port, cause.concerns) for cause in world.outages()] == [(995, 20)]
         starts = world.starts("c3")
         assert max(later - earlier for earlier, later in itertools.pairwise(starts)) < 5.5
         await world.end()
@@ -315,7 +315,7 @@ def test_collectors_that_are_added_and_removed_in_an_outage() -> None:
             del world.declared[f"c{number}"]
         world.declare()
         await asyncio.sleep(60)
-        assert world.admission.causes()[0].concerns == 30
+        assert world.outages()[0].concerns == 30
         world.servers.way = lambda _: None
         now = world.clock.monotonic()
         await asyncio.sleep(40)
@@ -437,12 +437,15 @@ def test_a_mail_system_that_is_away_is_one_cause_and_tried_by_one(restarted: boo
         await asyncio.sleep(300)
         state = world.loops.state("c7")
         assert state
-        assert state.destination
-        assert (state.destination.host, state.destination.concerns) == ("lmtp lmtp.example:24", 100)
-        assert world.loops.state("other1").destination is None  # type: ignore[union-attr]
+        assert state.destination_outage
+        assert (state.destination_outage.host, state.destination_outage.concerns) == (
+            "lmtp lmtp.example:24",
+            100,
+        )
+        assert world.loops.state("other1").destination_outage is None  # type: ignore[union-attr]
         assert len(world.starts("other1")) > 50
         assert len(tried) <= (0 if restarted else 100) + 300 / 15 + 3
-        assert not any(world.admission.causes())
+        assert not any(world.outages())
         before, away = len(tried), False
         await asyncio.sleep(30)
         assert len(tried) - before >= 100

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.control.conditions import Facts, conditions, shown, shown_spec
-from reconciler.control.loop_state import LoopSnapshot
+from reconciler.control.loop_state import LoopSnapshot, LoopState
 from reconciler.manifests.checks import unsupported_fields
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure
@@ -32,7 +32,7 @@ def loop(observed_generation: int = 1, awaiting_first: bool = False) -> LoopSnap
         observed_generation,
         EPOCH,
         later(EPOCH, 60),
-        running=False,
+        LoopState.WAITING,
         awaiting_first=awaiting_first,
         retry=None,
     )
