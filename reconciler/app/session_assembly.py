@@ -24,7 +24,7 @@ from reconciler.control.session_pool import SessionControl, SessionPool
 from reconciler.destinations.maildir import Maildir
 from reconciler.ledger import SqlLedger
 from reconciler.model.errors import AuthenticationFailed, CollectorError
-from reconciler.model.interfaces import Destination, Push, Source
+from reconciler.model.interfaces import MailDestination, Push, Source
 from reconciler.model.manifest_policy import allowed
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.routing_answer import Routing
@@ -184,7 +184,7 @@ class SessionRunner:
         return self._tokens.secret_of(collector.effective.source, given_up, collector.name)
 
 
-def task(collector: DesiredCollector, destination: Destination[Any]) -> Task:
+def task(collector: DesiredCollector, destination: MailDestination[Any]) -> Task:
     spec = collector.effective
     account = own_address(spec.source)
 
@@ -275,7 +275,7 @@ class CollectorMounts:
 
 def open_destination(
     collector: DesiredCollector, settings: Settings, ledger: SqlLedger | None
-) -> Destination[Any]:
+) -> MailDestination[Any]:
     """Where this collector's mail goes, for one session."""
     path = maildir_path(collector, settings)
     if path is not None:
@@ -295,12 +295,14 @@ def open_destination(
 
         return lmtp_destination(lmtp_endpoint(spec.lmtp))
     # the same
-    from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint  # noqa: PLC0415
+    from reconciler.destinations.smtp import SmtpLogin, smtp_destination, smtp_endpoint  # noqa: PLC0415
 
     assert spec.smtp is not None  # noqa: S101  # the schema: exactly one of the three
     smtp, password = spec.smtp, spec.smtp.password
     login = (
-        Login(smtp.username, lambda: read_secret(password)) if smtp.username and password else None
+        SmtpLogin(smtp.username, lambda: read_secret(password))
+        if smtp.username and password
+        else None
     )
     return smtp_destination(smtp_endpoint(smtp), login)
 

@@ -30,7 +30,7 @@ from reconciler.control.state_ownership import owned
 from reconciler.destinations.maildir.delivery_names import SUFFIX
 from reconciler.destinations.maildir.maildir_audit import Maildirs
 from reconciler.ledger import SqlLedger, open_ledger
-from reconciler.model.consent_request import Prompt, Way
+from reconciler.model.consent_request import ConsentMethod, Prompt
 from reconciler.model.errors import ManifestInvalid, ManifestsMissing, NotSupported
 from reconciler.model.fsck_findings import FsckFinding
 from reconciler.model.in_force import NOTHING_IN_FORCE, InForce
@@ -188,7 +188,11 @@ def confirm_removed(settings: Settings, name: str) -> None:
 
 
 def consent(
-    settings: Settings, directory: Path, name: str, way: Way, show: Callable[[Prompt], None]
+    settings: Settings,
+    directory: Path,
+    name: str,
+    way: ConsentMethod,
+    show: Callable[[Prompt], None],
 ) -> str:
     """Get a refresh token for this collector; the file that it was written to. Raises KeyError
     where no such collector is declared, ManifestInvalid, and what consent raises."""

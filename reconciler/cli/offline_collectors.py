@@ -11,7 +11,7 @@ from reconciler.app import without_daemon
 from reconciler.cli import log_output
 from reconciler.cli.collectors import CollectOutcome, DaemonUnreachable, UnknownCollector
 from reconciler.model.collector_search import matches
-from reconciler.model.consent_request import Prompt, Way
+from reconciler.model.consent_request import ConsentMethod, Prompt
 from reconciler.model.errors import CollectorError
 from reconciler.model.outcomes import Cleared
 from reconciler.model.routing_answer import Routing
@@ -86,7 +86,7 @@ class OfflineCollectors:
         self._require(name)
         return without_daemon.check(self._settings, self._directory, name, force=force)
 
-    def consent(self, name: str, way: Way, show: Callable[[Prompt], None]) -> str:
+    def consent(self, name: str, way: ConsentMethod, show: Callable[[Prompt], None]) -> str:
         """Get a refresh token; the file that it is in."""
         self._require(name)
         return without_daemon.consent(self._settings, self._directory, name, way, show)

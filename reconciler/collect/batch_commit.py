@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from reconciler.collect.selection import Attempt
 from reconciler.collect.suspects import undelivered
 from reconciler.model.errors import CollectorError
-from reconciler.model.interfaces import Destination, Ledger, Staged
+from reconciler.model.interfaces import Ledger, MailDestination, Staged
 from reconciler.model.messages import Fingerprint, Folder
 from reconciler.model.outcomes import (
     Adoption,
@@ -65,7 +65,7 @@ class Commits(Generic[S]):
     def __init__(
         self,
         collector: str,
-        destination: Destination[S],
+        destination: MailDestination[S],
         ledger: Ledger,
         adopt: Callable[[Folder, Adoption], None],
         now: Callable[[], datetime],

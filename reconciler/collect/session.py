@@ -52,7 +52,7 @@ from reconciler.model.errors import (
     Throttled,
 )
 from reconciler.model.history import Alert
-from reconciler.model.interfaces import Destination, Ledger, Source, Staged
+from reconciler.model.interfaces import Ledger, MailDestination, Source, Staged
 from reconciler.model.messages import (
     Arrival,
     DeliveryId,
@@ -154,7 +154,7 @@ class Session(Generic[S]):
         self,
         task: Task,
         source: Source,
-        destination: Destination[S],
+        destination: MailDestination[S],
         ledger: Ledger,
         steering: Steering,
         now: Callable[[], datetime],

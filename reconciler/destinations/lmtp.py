@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.destinations.transfer.mail_system import MailSystem
-from reconciler.destinations.transfer.transfer_dialogue import LIMITS, LMTP, Dialogue
+from reconciler.destinations.transfer.transfer_dialogue import LIMITS, LMTP, TransferDialogue
 from reconciler.model.spec import LmtpSpec
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
@@ -18,4 +18,4 @@ def lmtp_endpoint(spec: LmtpSpec) -> Endpoint:
 
 def lmtp_destination(endpoint: Endpoint, limits: Limits = LIMITS) -> MailSystem:
     """For one session; nothing is connected yet."""
-    return MailSystem(lambda: Dialogue(LMTP, endpoint, limits))
+    return MailSystem(lambda: TransferDialogue(LMTP, endpoint, limits))

@@ -8,8 +8,8 @@ import base64
 from msgspec import Struct
 
 from reconciler.destinations.transfer.mail_system import MailSystem
-from reconciler.destinations.transfer.transfer_dialogue import LIMITS, SMTP, Dialogue
-from reconciler.destinations.transfer.transfer_reply import Reply
+from reconciler.destinations.transfer.transfer_dialogue import LIMITS, SMTP, TransferDialogue
+from reconciler.destinations.transfer.transfer_reply import TransferReply
 from reconciler.model.domains import is_loopback
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.interfaces import SecretReader
@@ -23,7 +23,7 @@ _LOGGED_IN = 235
 _NOT_UNDERSTOOD = (500, 501)
 
 
-class Login(Struct, frozen=True):
+class SmtpLogin(Struct, frozen=True):
     """`password` is read when it is needed, once for each connection."""
 
     username: str
@@ -38,16 +38,16 @@ def smtp_endpoint(spec: SmtpSpec) -> Endpoint:
 
 
 def smtp_destination(
-    endpoint: Endpoint, login: Login | None = None, limits: Limits = LIMITS
+    endpoint: Endpoint, login: SmtpLogin | None = None, limits: Limits = LIMITS
 ) -> MailSystem:
     """For one session; nothing is connected yet. Certificates are always verified (`wire.tls`)."""
     return MailSystem(
-        lambda: Dialogue(SMTP, endpoint, limits),
+        lambda: TransferDialogue(SMTP, endpoint, limits),
         lambda dialogue: _make_ready(dialogue, endpoint, login),
     )
 
 
-def _make_ready(dialogue: Dialogue, endpoint: Endpoint, login: Login | None) -> None:
+def _make_ready(dialogue: TransferDialogue, endpoint: Endpoint, login: SmtpLogin | None) -> None:
     if endpoint.tls == "starttls":
         if "STARTTLS" not in dialogue.extensions:
             raise DestinationUnavailable(
@@ -74,7 +74,9 @@ def _make_ready(dialogue: Dialogue, endpoint: Endpoint, login: Login | None) -> 
             )
 
 
-def _log_in(dialogue: Dialogue, plain: str, username: str, password: Secret) -> Reply:
+def _log_in(
+    dialogue: TransferDialogue, plain: str, username: str, password: Secret
+) -> TransferReply:
     """PLAIN (RFC 4616), then LOGIN, as far as they are offered, each once: some servers offer what
     does not work there. The last reply."""
     offered = dialogue.extensions.get("AUTH", "").upper().split()
@@ -95,7 +97,7 @@ def _log_in(dialogue: Dialogue, plain: str, username: str, password: Secret) -> 
     return reply
 
 
-def _plain(dialogue: Dialogue, plain: str) -> Reply:
+def _plain(dialogue: TransferDialogue, plain: str) -> TransferReply:
     """With an initial response (RFC 4954, section 4), and without one where the server does not
     understand that."""
     reply = dialogue.ask(f"AUTH PLAIN {plain}")
@@ -104,7 +106,7 @@ def _plain(dialogue: Dialogue, plain: str) -> Reply:
     return dialogue.ask(plain) if reply.wants_more else reply
 
 
-def _login(dialogue: Dialogue, username: str, password: Secret) -> Reply:
+def _login(dialogue: TransferDialogue, username: str, password: Secret) -> TransferReply:
     reply = dialogue.ask("AUTH LOGIN")
     for answer in (username, password.reveal()):
         if reply.wants_more:

@@ -12,9 +12,9 @@ from reconciler.ledger.database_dialects import upsert
 from reconciler.ledger.folder_records import cut
 from reconciler.ledger.session_records import kept_alerts, report
 from reconciler.ledger.tables import NOTABLE, collectors, folders, last_good, messages, sessions
-from reconciler.ledger.transactions import Store
+from reconciler.ledger.transactions import Transactions
 from reconciler.model.history import (
-    Declared,
+    DeclaredCollector,
     Declaring,
     FailedMessage,
     History,
@@ -53,16 +53,19 @@ _PARKED = (MessageState.PARKED, MessageState.PAUSED)
 _FAILING = (MessageState.FAILED, MessageState.UNFETCHED, MessageState.SUSPECT)
 
 
-class Declarations(Store):
+class CollectorRecords(Transactions):
     """`model.interfaces.Registry`, but for its sessions and its housekeeping."""
 
-    def declare_all(self, declaring: Sequence[Declaring], now: datetime) -> Mapping[str, Declared]:
+    def declare_all(
+        self, declaring: Sequence[Declaring], now: datetime
+    ) -> Mapping[str, DeclaredCollector]:
         """Nothing is written where nothing is new."""
         with self.reading() as connection:
             known = _find(connection, (one.name for one in declaring))
         if all(_unchanged(known.get(one.name), one) for one in declaring):
             return {
-                name: Declared(name, found.generation, found.epoch) for name, found in known.items()
+                name: DeclaredCollector(name, found.generation, found.epoch)
+                for name, found in known.items()
             }
         with self.writing() as connection:
             known = _find(connection, (one.name for one in declaring))
@@ -86,7 +89,7 @@ class Declarations(Store):
                 one.name: _declare(connection, known.get(one.name), one, now) for one in declaring
             }
 
-    def declare(self, name: str, digest: str, mode: str, now: datetime) -> Declared:
+    def declare(self, name: str, digest: str, mode: str, now: datetime) -> DeclaredCollector:
         """The same of one."""
         return self.declare_all([Declaring(name, digest, mode)], now)[name]
 
@@ -121,7 +124,7 @@ class Declarations(Store):
                 .where(collectors.c.name == name, collectors.c.retired_at.is_(None))
             )
 
-    def clear(self, name: str, now: datetime) -> Declared:  # noqa: ARG002
+    def clear(self, name: str, now: datetime) -> DeclaredCollector:  # noqa: ARG002
         """Begin a new epoch; what the old one remembered is dropped by `expire`."""
         with self.writing() as connection:
             found = connection.execute(
@@ -132,7 +135,7 @@ class Declarations(Store):
             ).one_or_none()
             if found is None:
                 raise self.unknown(name)
-            return Declared(name, found.generation, found.epoch)
+            return DeclaredCollector(name, found.generation, found.epoch)
 
     def histories(self, names: Iterable[str] | None = None) -> Mapping[str, History]:
         """Of those named, retired ones too; names that are unknown are left out."""
@@ -312,13 +315,15 @@ def _unchanged(found: Any, one: Declaring) -> bool:
     )
 
 
-def _declare(connection: Connection, found: Any, one: Declaring, now: datetime) -> Declared:
+def _declare(
+    connection: Connection, found: Any, one: Declaring, now: datetime
+) -> DeclaredCollector:
     """`found` is None for what was inserted just now."""
     name, digest, mode = one.name, one.digest, one.mode
     if found is None:
-        return Declared(name, 1, 1)
+        return DeclaredCollector(name, 1, 1)
     if _unchanged(found, one):
-        return Declared(name, found.generation, found.epoch)
+        return DeclaredCollector(name, found.generation, found.epoch)
     changes: dict[str, Any] = {
         "digest": digest,
         "mode": mode,
@@ -332,7 +337,7 @@ def _declare(connection: Connection, found: Any, one: Declaring, now: datetime) 
     if mode == "all-delete" != found.mode:
         changes |= {"epoch": found.epoch + 1, "remembered": 0}
     connection.execute(update(collectors).where(collectors.c.id == found.id).values(**changes))
-    return Declared(name, changes["generation"], changes["epoch"])
+    return DeclaredCollector(name, changes["generation"], changes["epoch"])
 
 
 def _current() -> Any:
@@ -355,7 +360,7 @@ def _history(row: RowMapping) -> History:
         last = report({column.name: row[f"session_{column.name}"] for column in sessions.c})
     totals = Totals(row["sessions"], row["collected"], row["failed"], row["deleted"], row["bytes"])
     return History(
-        Declared(row["name"], row["generation"], row["epoch"]),
+        DeclaredCollector(row["name"], row["generation"], row["epoch"]),
         totals,
         last,
         _retry(row),

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 
 from reconciler.ledger.database_dialects import upsert
 from reconciler.ledger.tables import accounts, collectors, folders
-from reconciler.ledger.transactions import Store
+from reconciler.ledger.transactions import Transactions
 from reconciler.model.messages import NUMBERINGS, Account, Folder
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ _FOLDERS = (
 )
 
 
-class Places(Store):
+class FolderRecords(Transactions):
     def current(self, collector: str, folder: Folder) -> Folder:
         """The folder under its latest numbering (`Folder.renumbered`)."""
         with self.reading() as connection:

@@ -11,14 +11,14 @@ from sqlalchemy import Connection, select
 
 from reconciler.ledger.database_dialects import upsert
 from reconciler.ledger.tables import leases
-from reconciler.ledger.transactions import Store
+from reconciler.ledger.transactions import Transactions
 from reconciler.model.errors import LeaseLost
 
 _ALL = "collectors"
 _TERM = select(leases.c.term).where(leases.c.name == _ALL)
 
 
-class Lease(Store):
+class Lease(Transactions):
     """Without `take` nothing is asked."""
 
     def take(self) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from reconciler.ledger.folder_records import cut
 from reconciler.ledger.tables import collectors, deliveries, folders, messages
-from reconciler.ledger.transactions import Store
+from reconciler.ledger.transactions import Transactions
 
 _DELIVERED = (
     select(
@@ -36,7 +36,7 @@ class DeliveredCopy(NamedTuple):
     size: int
 
 
-class Audits(Store):
+class LedgerAudit(Transactions):
     """Reads only."""
 
     def damage(self) -> list[str]:

@@ -22,8 +22,8 @@ from sqlalchemy import (
 
 from reconciler.ledger.column_types import COUNTED, State, code, microseconds, octets
 from reconciler.ledger.database_dialects import ManyRows, Row, upsert
-from reconciler.ledger.folder_records import FOLDER, Places, cut, named
-from reconciler.ledger.recorded_messages import Recorded
+from reconciler.ledger.folder_records import FOLDER, FolderRecords, cut, named
+from reconciler.ledger.recorded_messages import RecordedMessages
 from reconciler.ledger.tables import collectors, deliveries, messages
 from reconciler.model.messages import Folder
 from reconciler.model.outcomes import Entry, MessageState, Record
@@ -44,7 +44,7 @@ _GONE = (
 )
 
 
-class MessageRecords(Places):
+class MessageRecords(FolderRecords):
     """`model.interfaces.Ledger`, but for its sessions."""
 
     def identity(self, collector: str) -> tuple[str, int]:
@@ -63,7 +63,7 @@ class MessageRecords(Places):
         """What is recorded of exactly this account, folder and validity in the current epoch."""
         with self.reading() as connection:
             place: int | None = connection.execute(FOLDER, named(collector, folder)).scalar()
-        return {} if place is None else Recorded(self.reading, place)
+        return {} if place is None else RecordedMessages(self.reading, place)
 
     def record(
         self, collector: str, folder: Folder, records: Sequence[Record], now: datetime

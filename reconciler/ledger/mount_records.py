@@ -11,12 +11,12 @@ from sqlalchemy import delete, select, update
 from reconciler.disk import Mount
 from reconciler.ledger.database_dialects import upsert
 from reconciler.ledger.tables import collectors, deliveries, folders, messages, mounts
-from reconciler.ledger.transactions import Store
+from reconciler.ledger.transactions import Transactions
 
 _ACCEPTED = timedelta(days=1)
 
 
-class MountPoints(Store):
+class MountRecords(Transactions):
     """By mount point, of all collectors: what one has learnt protects the others."""
 
     def mounts(self) -> Mapping[str, Mount]:

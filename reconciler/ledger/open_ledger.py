@@ -14,19 +14,27 @@ from sqlalchemy.engine import URL
 
 from reconciler.disk import sync_names, unmounted
 from reconciler.ledger import database_dialects
-from reconciler.ledger.collector_records import Declarations
+from reconciler.ledger.collector_records import CollectorRecords
 from reconciler.ledger.database_errors import LedgerAbsent, plainly, refused
 from reconciler.ledger.lease import Lease
-from reconciler.ledger.ledger_audit import Audits
+from reconciler.ledger.ledger_audit import LedgerAudit
 from reconciler.ledger.message_records import MessageRecords
-from reconciler.ledger.mount_records import MountPoints
-from reconciler.ledger.orphaned_messages import Orphans
-from reconciler.ledger.session_records import Sessions
+from reconciler.ledger.mount_records import MountRecords
+from reconciler.ledger.orphaned_messages import OrphanedMessages
+from reconciler.ledger.session_records import SessionRecords
 from reconciler.ledger.tables import REVISIONS, metadata, stamp
 from reconciler.model.errors import LedgerUnavailable
 
 
-class SqlLedger(Lease, MessageRecords, Orphans, Declarations, Sessions, Audits, MountPoints):
+class SqlLedger(
+    Lease,
+    MessageRecords,
+    OrphanedMessages,
+    CollectorRecords,
+    SessionRecords,
+    LedgerAudit,
+    MountRecords,
+):
     """The ledger and the registry of `model.interfaces`, in one SQL database. Thread-safe."""
 
 

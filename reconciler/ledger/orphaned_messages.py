@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from reconciler.ledger.folder_records import Places, cut, places
+from reconciler.ledger.folder_records import FolderRecords, cut, places
 from reconciler.ledger.tables import collectors, deliveries, messages
 from reconciler.model.messages import Fingerprint, Folder
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Orphan
@@ -93,7 +93,7 @@ _MOVE = (
 )
 
 
-class Orphans(Places):
+class OrphanedMessages(FolderRecords):
     def orphaned(self, collector: str, folders: Sequence[Folder]) -> bool:
         with self.reading() as connection:
             return any(

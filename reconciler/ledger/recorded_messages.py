@@ -125,7 +125,7 @@ class Notable(NamedTuple):
     wait: float | None = None
 
 
-class Known(Mapping[str, Entry]):
+class KnownEntries(Mapping[str, Entry]):
     """Entries by key, made when they are asked for.
 
     `collected` are (key, occurrence) of those that are collected and still on the server, as far as
@@ -178,7 +178,7 @@ class Known(Mapping[str, Entry]):
         return len(self._found)
 
 
-class Recorded(Entries):
+class RecordedMessages(Entries):
     """Of one folder, by its id. As a mapping it is read as a whole, when it is first used as
     one."""
 
@@ -187,8 +187,8 @@ class Recorded(Entries):
     ) -> None:
         self._reading = reading
         self._place = place
-        self._whole: Known | None = None
-        self._block: tuple[Sequence[str], Known] = ((), Known((), (), {}))
+        self._whole: KnownEntries | None = None
+        self._block: tuple[Sequence[str], KnownEntries] = ((), KnownEntries((), (), {}))
 
     def of(self, keys: Sequence[str]) -> Mapping[str, Entry]:
         if self._block[0] != keys:
@@ -227,11 +227,11 @@ class Recorded(Entries):
             ).scalar()
         return found
 
-    def _all(self) -> Known:
+    def _all(self) -> KnownEntries:
         if self._whole is None:
             where = {"place": self._place}
             with self._reading() as connection:
-                self._whole = Known(
+                self._whole = KnownEntries(
                     ((key, nth) for key, nth in connection.execute(_COLLECTED, where)),
                     (Notable._make(row) for row in connection.execute(_NOTABLE, where)),
                     _recipients((id_, to) for id_, to in connection.execute(_DELIVERED, where)),
@@ -239,7 +239,7 @@ class Recorded(Entries):
         return self._whole
 
 
-def _these(connection: Connection, place: int, keys: Sequence[str]) -> Known:
+def _these(connection: Connection, place: int, keys: Sequence[str]) -> KnownEntries:
     """Most are just collected, of which no more is to be known; see `NOTABLE`."""
     collected: list[tuple[str, int]] = []
     others: list[int] = []
@@ -257,7 +257,7 @@ def _these(connection: Connection, place: int, keys: Sequence[str]) -> Known:
             (id_, to) for id_, to in connection.execute(_DELIVERED_OF_THESE, {"ids": part})
         )
     notable.sort(key=_occurrence)
-    return Known(collected, notable, delivered)
+    return KnownEntries(collected, notable, delivered)
 
 
 def _rows(connection: Connection, place: int, keys: Sequence[str]) -> Iterator[Sequence[Any]]:

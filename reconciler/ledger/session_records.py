@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from reconciler.ledger.column_types import microseconds
 from reconciler.ledger.tables import accounts, collectors, folders, messages, sessions
-from reconciler.ledger.transactions import Store
+from reconciler.ledger.transactions import Transactions
 from reconciler.model.history import KEPT, Alert, Standing
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
@@ -37,7 +37,7 @@ _AT_ONCE = 5000
 """Rows forgotten in one transaction: sessions record in between."""
 
 
-class Sessions(Store):
+class SessionRecords(Transactions):
     def record_session(self, collector: str, report: SessionReport) -> None:
         """Its line, and the collector's totals, in one commit."""
         totals = collectors.c

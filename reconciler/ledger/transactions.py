@@ -14,7 +14,7 @@ from reconciler.ledger.database_errors import plainly
 from reconciler.model.errors import LedgerUnavailable
 
 
-class Store:
+class Transactions:
     """`title` is how the ledger is called in errors; `file`, where it is one that is written to."""
 
     def __init__(self, engine: Engine, title: str, file: Path | None = None) -> None:

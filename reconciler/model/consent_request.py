@@ -12,7 +12,7 @@ class Prompt(Struct, frozen=True):
     code: str = ""
 
 
-class Way(Struct, frozen=True):
+class ConsentMethod(Struct, frozen=True):
     """`device`: by a code (RFC 8628), else by a browser that comes back to `port` of this machine
     (0: a free one). The URLs are where to ask for consent and for codes, where the provider is
     custom."""

@@ -13,7 +13,7 @@ KEPT = timedelta(days=30)
 """How long the history of a removed collector is kept."""
 
 
-class Declared(Struct, frozen=True):
+class DeclaredCollector(Struct, frozen=True):
     """`generation` counts the changes of the spec, from 1; `epoch` the histories, from 1."""
 
     name: str
@@ -47,7 +47,7 @@ class History(Struct, frozen=True):
     """`size`: messages that are remembered in the current epoch; `alerts`: what the server told
     people last."""
 
-    declared: Declared
+    declared: DeclaredCollector
     totals: Totals
     last_session: SessionReport | None
     retry: Retry | None

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from reconciler.disk import Mount
 from reconciler.model.history import (
     Alert,
-    Declared,
+    DeclaredCollector,
     Declaring,
     FailedMessage,
     History,
@@ -130,7 +130,7 @@ class Staged(Protocol):
 S = TypeVar("S", bound=Staged)
 
 
-class Destination(Protocol[S]):
+class MailDestination(Protocol[S]):
     """Where mail is delivered to, for one session; every method may raise `DestinationUnavailable`,
     which concerns everybody; what concerns one recipient is an outcome. Where `batch_size` is more
     than 1, one thread stages while another one commits and settles the batch before; else there is
@@ -287,7 +287,9 @@ class Registry(Protocol):
     """What the control loop keeps in the same store as the ledger. Thread-safe; durable when a call
     returns. Every method may raise `LedgerUnavailable`."""
 
-    def declare_all(self, declaring: Sequence[Declaring], now: datetime) -> Mapping[str, Declared]:
+    def declare_all(
+        self, declaring: Sequence[Declaring], now: datetime
+    ) -> Mapping[str, DeclaredCollector]:
         """These collectors are declared, each once, in one commit. A digest other than the recorded
         one raises the generation; a change of mode into all-delete begins a new epoch; a retired
         collector gets its history back."""
@@ -319,7 +321,7 @@ class Registry(Protocol):
     def accept_maildirs(self, collector: str, now: datetime) -> None:
         """For a day, wherever this collector's Maildirs are is where they are meant to be."""
 
-    def clear(self, name: str, now: datetime) -> Declared:
+    def clear(self, name: str, now: datetime) -> DeclaredCollector:
         """Begin a new epoch: everything counts as new."""
 
     def save_retry(self, name: str, retry: Retry | None) -> None:

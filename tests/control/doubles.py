@@ -14,7 +14,7 @@ from reconciler.control.event_loop import Clock
 from reconciler.control.session_pool import SessionRequest, SessionResult
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import (
-    Declared,
+    DeclaredCollector,
     Declaring,
     FailedMessage,
     History,
@@ -111,7 +111,7 @@ class Told:
 
 @dataclass
 class _Row:
-    declared: Declared
+    declared: DeclaredCollector
     digest: str
     retired: bool = False
     totals: Totals = field(default_factory=Totals)
@@ -135,12 +135,14 @@ class MemoryRegistry:
         if self.broken:
             raise LedgerUnavailable("the disk is full")
 
-    def declare_all(self, declaring: Sequence[Declaring], now: datetime) -> Mapping[str, Declared]:
+    def declare_all(
+        self, declaring: Sequence[Declaring], now: datetime
+    ) -> Mapping[str, DeclaredCollector]:
         self._check()
         return {one.name: self._declare(one.name, one.digest) for one in declaring}
 
-    def _declare(self, name: str, digest: str) -> Declared:
-        row = self.rows.setdefault(name, _Row(Declared(name, 0, 1), ""))
+    def _declare(self, name: str, digest: str) -> DeclaredCollector:
+        row = self.rows.setdefault(name, _Row(DeclaredCollector(name, 0, 1), ""))
         row.retired = False
         if row.digest != digest:
             row.digest, row.declared = (
@@ -187,7 +189,7 @@ class MemoryRegistry:
         self.unparked.append(name)
         return 0
 
-    def clear(self, name: str, now: datetime) -> Declared:
+    def clear(self, name: str, now: datetime) -> DeclaredCollector:
         row = self.rows[name]
         row.declared, row.size = replace(row.declared, epoch=row.declared.epoch + 1), 0
         return row.declared

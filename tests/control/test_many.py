@@ -23,7 +23,7 @@ from reconciler.control.observation import Directory
 from reconciler.control.running_set import RunningSet
 from reconciler.control.status_board import StatusBoard
 from reconciler.manifests import manifest_files
-from reconciler.model.history import Declared, Declaring, LastGood
+from reconciler.model.history import DeclaredCollector, Declaring, LastGood
 from reconciler.model.status import Condition, ShownCollector
 from reconciler.planning.desired_state import desire
 from reconciler.planning.plan_actions import Replace, Start
@@ -41,7 +41,9 @@ class CountingRegistry(MemoryRegistry):
         super().__init__()
         self.counts: Counter[str] = Counter()
 
-    def declare_all(self, declaring: Iterable[Declaring], now: datetime) -> Mapping[str, Declared]:
+    def declare_all(
+        self, declaring: Iterable[Declaring], now: datetime
+    ) -> Mapping[str, DeclaredCollector]:
         wanted = list(declaring)
         self.counts.update({"declare": 1, "declared": len(wanted)})
         return super().declare_all(wanted, now)

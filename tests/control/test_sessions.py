@@ -14,7 +14,7 @@ from reconciler.control.contained_defects import INTERNAL_ERROR
 from reconciler.control.event_loop import Clock
 from reconciler.control.session_pool import RunSession, SessionControl, SessionPool, SessionRequest
 from reconciler.model.errors import LedgerUnavailable
-from reconciler.model.history import Declared, Declaring, History
+from reconciler.model.history import DeclaredCollector, Declaring, History
 from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals
 from reconciler.planning.desired_state import DesiredCollector, desire
 from tests.control.doubles import MemoryRegistry, report
@@ -165,7 +165,9 @@ def test_a_session_is_steered_from_the_event_loop() -> None:
 def test_history_of_the_double_is_what_the_interface_says() -> None:
     registry = MemoryRegistry()
     registry.declare_all([Declaring("a", "digest", "new-keep")], CLOCK.now())
-    assert registry.histories() == {"a": History(Declared("a", 1, 1), Totals(), None, None, 0)}
+    assert registry.histories() == {
+        "a": History(DeclaredCollector("a", 1, 1), Totals(), None, None, 0)
+    }
 
 
 def test_the_log_tells_of_a_stalled_login_and_of_one_that_is_well_again() -> None:

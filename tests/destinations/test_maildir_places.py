@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.destinations.maildir import Maildir
-from reconciler.destinations.maildir.mailbox_paths import Template
+from reconciler.destinations.maildir.mailbox_paths import MailboxPathTemplate
 from reconciler.model.errors import NotSupported
 from reconciler.model.outcomes import Refused
 from tests.destinations.maildirs import SALES, contents, deliver
@@ -114,10 +114,10 @@ def test_links_in_the_fixed_part_are_the_administrators(tmp_path: Path) -> None:
 def test_the_fixed_part_ends_before_the_first_placeholder(
     template: str, root: str, parts: tuple[str, ...]
 ) -> None:
-    place = Template(template).place(SALES)
+    place = MailboxPathTemplate(template).place(SALES)
     assert (place.root, place.parts) == (root, parts)
 
 
 def test_a_template_cannot_lead_out_itself() -> None:
     with pytest.raises(NotSupported, match="after a placeholder"):
-        Template("/var/mail/{local}/../../etc")
+        MailboxPathTemplate("/var/mail/{local}/../../etc")

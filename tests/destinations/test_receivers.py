@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from reconciler.destinations.lmtp import lmtp_destination
-from reconciler.destinations.smtp import Login, smtp_destination
+from reconciler.destinations.smtp import SmtpLogin, smtp_destination
 from reconciler.destinations.transfer import transfer_dialogue
 from reconciler.destinations.transfer.line_ends import canonical
 from reconciler.destinations.transfer.mail_system import MailSystem
@@ -175,11 +175,11 @@ def test_tls_by_ca_and_by_fingerprint_and_a_login() -> None:
                         deliver(system, LETTER, [A])
                 system.finish()
         at = Endpoint("localhost", receiver.port, "starttls", receiver.ca_file)
-        system = smtp_destination(at, Login("user", lambda: Secret(receiver.password)))
+        system = smtp_destination(at, SmtpLogin("user", lambda: Secret(receiver.password)))
         assert isinstance(deliver(system, LETTER, [A])[0], Delivered)
         system.finish()
         with pytest.raises(DestinationUnavailable, match="refuses the login of user: 535"):
-            deliver(smtp_destination(at, Login("user", lambda: Secret("wrong"))), LETTER, [A])
+            deliver(smtp_destination(at, SmtpLogin("user", lambda: Secret("wrong"))), LETTER, [A])
         assert len(receiver.messages("a", taken + 1)) == 5
 
 

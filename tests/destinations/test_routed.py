@@ -9,8 +9,8 @@ from reconciler.collect.routing import route
 from reconciler.destinations.lmtp import lmtp_destination
 from reconciler.destinations.smtp import smtp_destination
 from reconciler.destinations.transfer.mail_system import MailSystem
-from reconciler.destinations.transfer.outgoing_spool import Parcel
-from reconciler.model.interfaces import Destination
+from reconciler.destinations.transfer.outgoing_spool import OutgoingMessage
+from reconciler.model.interfaces import MailDestination
 from reconciler.model.outcomes import Delivered
 from reconciler.model.routing_answer import Routing
 from reconciler.model.spec import RecipientSpec
@@ -70,5 +70,5 @@ def test_M8_the_seeds_example_through_dovecot_which_takes_ascii_only(dovecot: Do
 
 
 def test_a_mail_system_is_a_destination() -> None:
-    system: Destination[Parcel] = lmtp_destination(Endpoint.local("/nowhere"))
+    system: MailDestination[OutgoingMessage] = lmtp_destination(Endpoint.local("/nowhere"))
     assert system.batch_size == 1

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from reconciler.destinations.smtp import Login, smtp_destination, smtp_endpoint
+from reconciler.destinations.smtp import SmtpLogin, smtp_destination, smtp_endpoint
 from reconciler.destinations.transfer.mail_system import MailSystem
 from reconciler.model.errors import DestinationUnavailable, TlsRefused
 from reconciler.model.outcomes import Deferred, Delivered, Refused
@@ -34,7 +34,7 @@ PLAIN = base64.b64encode(f"\0user\0{CANARY}".encode()).decode()
 
 
 @contextmanager
-def system(endpoint: Endpoint, login: Login | None = None) -> Iterator[MailSystem]:
+def system(endpoint: Endpoint, login: SmtpLogin | None = None) -> Iterator[MailSystem]:
     opened = smtp_destination(endpoint, login)
     try:
         yield opened
@@ -187,13 +187,13 @@ def _auth(*mechanisms: str, accept: bool = True) -> Sink:
     return Sink(each=False, extensions=[*EXTENSIONS, f"AUTH {' '.join(mechanisms)}"], answer=answer)
 
 
-def _login(calls: list[str] | None = None) -> Login:
+def _login(calls: list[str] | None = None) -> SmtpLogin:
     def read() -> Secret:
         if calls is not None:
             calls.append("read")
         return Secret(CANARY)
 
-    return Login("user", read)
+    return SmtpLogin("user", read)
 
 
 @pytest.mark.parametrize("mechanisms", [("PLAIN", "LOGIN"), ("LOGIN",), ("XOAUTH2", "PLAIN")])

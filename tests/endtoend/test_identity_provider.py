@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.consent_request import Prompt, Way
+from reconciler.model.consent_request import ConsentMethod, Prompt
 from reconciler.model.errors import AuthenticationFailed
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
@@ -80,7 +80,7 @@ def oauth2(provider: Identity, refresh: Path, client: str = "public") -> dict[st
 def consent(provider: Identity, refresh: Path, user: str, client: str = "public") -> None:
     """By a browser."""
     person = Person(user)
-    Consent(source(provider, refresh, client), Way()).ask(person, 20)
+    Consent(source(provider, refresh, client), ConsentMethod()).ask(person, 20)
     assert "Done" in person.done()
 
 
@@ -145,7 +145,7 @@ def test_consent_from_another_device(
         prompts.append(prompt)
         person(prompt)
 
-    Consent(source(provider, refresh, client), Way(device=True), wait).ask(shown)
+    Consent(source(provider, refresh, client), ConsentMethod(device=True), wait).ask(shown)
     assert prompts[0].code
     assert "confirm" in person.pages[1]
     assert refresh.read_text().strip()
@@ -157,9 +157,9 @@ def test_consent_denied(provider: Identity, refresh: Path, user: str, device: bo
     with pytest.raises(
         AuthenticationFailed, match=r"access_denied.*The owner of the mailbox said no"
     ):
-        Consent(source(provider, refresh), Way(device=device), lambda _: person.wait()).ask(
-            person, 20
-        )
+        Consent(
+            source(provider, refresh), ConsentMethod(device=device), lambda _: person.wait()
+        ).ask(person, 20)
     assert "Done" not in person.done()
     assert not refresh.exists()
 

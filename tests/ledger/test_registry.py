@@ -12,15 +12,15 @@ from sqlalchemy import func, select
 from reconciler.ledger import SqlLedger
 from reconciler.ledger.tables import accounts, collectors, deliveries, folders, messages, sessions
 from reconciler.model.errors import LedgerUnavailable
-from reconciler.model.history import Declared, LastGood, ParkedMessage, Retry, Standing
+from reconciler.model.history import DeclaredCollector, LastGood, ParkedMessage, Retry, Standing
 from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, SessionReport, Totals
 from tests.ledger.samples import DAY, INBOX, MAILBOX, NOW, collected, failed, parked, session
 
 
 def test_a_changed_digest_raises_the_generation(ledger: SqlLedger) -> None:
-    assert ledger.declare("sales", "digest", "new-keep", NOW) == Declared("sales", 1, 1)
-    assert ledger.declare("sales", "other", "new-keep", NOW) == Declared("sales", 2, 1)
-    assert ledger.declare("sales", "digest", "new-keep", NOW) == Declared("sales", 3, 1)
+    assert ledger.declare("sales", "digest", "new-keep", NOW) == DeclaredCollector("sales", 1, 1)
+    assert ledger.declare("sales", "other", "new-keep", NOW) == DeclaredCollector("sales", 2, 1)
+    assert ledger.declare("sales", "digest", "new-keep", NOW) == DeclaredCollector("sales", 3, 1)
 
 
 def test_a_change_into_all_delete_begins_an_epoch_and_no_other_change_does(
@@ -30,7 +30,7 @@ def test_a_change_into_all_delete_begins_an_epoch_and_no_other_change_does(
 
     assert ledger.declare("sales", "2", "new-delete", NOW).epoch == 1
     assert ledger.known("sales", INBOX)
-    assert ledger.declare("sales", "3", "all-delete", NOW) == Declared("sales", 3, 2)
+    assert ledger.declare("sales", "3", "all-delete", NOW) == DeclaredCollector("sales", 3, 2)
     assert not ledger.known("sales", INBOX)
     assert ledger.declare("sales", "4", "all-delete", NOW).epoch == 2
     assert ledger.declare("sales", "5", "new-keep", NOW).epoch == 2
@@ -45,7 +45,7 @@ def test_a_retired_collector_gets_its_history_back_within_30_days(ledger: SqlLed
 
     run_for(ledger, 29)
     ledger.expire(NOW + 30 * DAY - timedelta(seconds=1))
-    assert ledger.declare("sales", "digest", "new-keep", NOW) == Declared("sales", 1, 1)
+    assert ledger.declare("sales", "digest", "new-keep", NOW) == DeclaredCollector("sales", 1, 1)
     run_for(ledger, 60)
 
     assert list(ledger.known("sales", INBOX)) == ["1"]
@@ -66,7 +66,7 @@ def test_a_retired_collector_is_forgotten_after_30_days(ledger: SqlLedger) -> No
             for table in (collectors, accounts, folders, messages, deliveries, sessions)
         ]
     assert counts == [1, 1, 1, 2, 1, 1]
-    assert ledger.declare("sales", "other", "new-keep", NOW) == Declared("sales", 1, 1)
+    assert ledger.declare("sales", "other", "new-keep", NOW) == DeclaredCollector("sales", 1, 1)
 
 
 def test_expire_drops_what_former_epochs_remembered(ledger: SqlLedger) -> None:

@@ -22,7 +22,7 @@ from reconciler.model.errors import ConnectionFailed, PolicyRefused, SecretUnava
 from reconciler.model.manifest_policy import Allowed, enforce
 from reconciler.model.spec import SecretRef
 from reconciler.secrets import read_secret
-from reconciler.secrets.oauth2.token_client import Client, post
+from reconciler.secrets.oauth2.token_client import TokenClient, post
 from reconciler.wire import tls
 from reconciler.wire.confined_files import opened_beneath, require_beneath
 from reconciler.wire.connection import Connection
@@ -391,11 +391,11 @@ def test_behind_a_proxy_a_token_endpoint_is_judged_by_its_name_and_the_proxy_is_
         enforce(replace(strict, tokens=("login.example.org", "192.0.2.0/24")))
         for url in ("https://evil.net/t", "https://169.254.169.254/t"):
             with pytest.raises(PolicyRefused, match="does not allow to ask it"):
-                post(url, {}, [Client("x")], [])
+                post(url, {}, [TokenClient("x")], [])
         asked = threading.Thread(target=answer_once, args=(proxy,))
         asked.start()
         with pytest.raises(ConnectionFailed):
-            post("https://login.example.org/t", {}, [Client("x")], [])
+            post("https://login.example.org/t", {}, [TokenClient("x")], [])
         asked.join()
 
 

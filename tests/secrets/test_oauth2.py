@@ -16,7 +16,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from reconciler.model.consent_request import Prompt, Way
+from reconciler.model.consent_request import ConsentMethod, Prompt
 from reconciler.model.errors import (
     AuthenticationFailed,
     CollectorError,
@@ -310,8 +310,8 @@ def test_an_application_without_an_id() -> None:
 # Consent
 
 
-def by_device(server: Authorization) -> Way:
-    return Way(device=True, device_url=server.url("device"))
+def by_device(server: Authorization) -> ConsentMethod:
+    return ConsentMethod(device=True, device_url=server.url("device"))
 
 
 def test_by_device(server: Authorization, tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_by_device_in_vain(server: Authorization, tmp_path: Path) -> None:
     with pytest.raises(AuthenticationFailed, match="access_denied"):
         Consent(spec, by_device(server), lambda _: None).ask(lambda _: None)
     with pytest.raises(SourceUnsuitable, match="--device"):
-        Consent(spec, Way(device=True)).ask(lambda _: None)
+        Consent(spec, ConsentMethod(device=True)).ask(lambda _: None)
     assert not (tmp_path / "refresh").exists()
 
 
@@ -372,7 +372,8 @@ def test_what_a_person_denied_and_why(server: Authorization, tmp_path: Path) -> 
 
     with pytest.raises(AuthenticationFailed, match=r"'access_denied': The owner \[31m said no"):
         Consent(
-            by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))
+            by_file(server, tmp_path / "refresh"),
+            ConsentMethod(authorization_url=server.url("authorize")),
         ).ask(deny)
     assert "No consent was given" in pages[0]
     assert "Done" not in pages[0]
@@ -396,7 +397,8 @@ def test_O11_a_connection_that_the_browser_opened_in_advance_delays_nothing(
 
     began = time.monotonic()
     Consent(
-        by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))
+        by_file(server, tmp_path / "refresh"),
+        ConsentMethod(authorization_url=server.url("authorize")),
     ).ask(preconnecting)
     assert time.monotonic() - began < 9  # an idle connection is closed after ten seconds
     browser.close()
@@ -410,7 +412,8 @@ def test_nobody_consents_in_vain(server: Authorization, tmp_path: Path) -> None:
     (tmp_path / "refresh").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(SecretUnavailable, match="is a link"):
         Consent(
-            by_file(server, tmp_path / "refresh"), Way(authorization_url=server.url("authorize"))
+            by_file(server, tmp_path / "refresh"),
+            ConsentMethod(authorization_url=server.url("authorize")),
         ).ask(lambda _: pytest.fail("asked"))
 
 
@@ -445,7 +448,8 @@ def test_by_redirect(server: Authorization, tmp_path: Path) -> None:
     server.consenting = "ann"
     path, browser = tmp_path / "refresh", Browser()
     Consent(
-        by_file(server, path, scope="mail"), Way(authorization_url=server.url("authorize"))
+        by_file(server, path, scope="mail"),
+        ConsentMethod(authorization_url=server.url("authorize")),
     ).ask(browser)
     browser.close()
     assert browser.statuses == [400, 200]
@@ -457,23 +461,23 @@ def test_by_redirect(server: Authorization, tmp_path: Path) -> None:
 def test_by_redirect_in_vain(server: Authorization, tmp_path: Path) -> None:
     spec, browser = by_file(server, tmp_path / "refresh"), Browser()
     with pytest.raises(AuthenticationFailed, match="access_denied"):
-        Consent(spec, Way(authorization_url=server.url("authorize"))).ask(browser)
+        Consent(spec, ConsentMethod(authorization_url=server.url("authorize"))).ask(browser)
     browser.close()
     with pytest.raises(AuthenticationFailed, match="in time"):
-        Consent(spec, Way(authorization_url=server.url("authorize"))).ask(
+        Consent(spec, ConsentMethod(authorization_url=server.url("authorize"))).ask(
             lambda _: None, patience=0.01
         )
     with pytest.raises(SourceUnsuitable, match="authorization-url"):
-        Consent(spec, Way()).ask(browser)
+        Consent(spec, ConsentMethod()).ask(browser)
     with pytest.raises(SourceUnsuitable, match="https"):
-        Consent(spec, Way(authorization_url="http://example.org/")).ask(browser)
+        Consent(spec, ConsentMethod(authorization_url="http://example.org/")).ask(browser)
 
 
 def test_consent_needs_a_file_to_write_to(server: Authorization) -> None:
     with pytest.raises(SecretUnavailable, match="file"):
-        Consent(source(server, refreshToken={"env": "X"}), Way())
+        Consent(source(server, refreshToken={"env": "X"}), ConsentMethod())
     spec = SourceSpec.model_validate(
         {"protocol": "imap", "host": "h", "username": "u", "password": {"env": "X"}}
     )
     with pytest.raises(SourceUnsuitable, match="password"):
-        Consent(spec, Way())
+        Consent(spec, ConsentMethod())

@@ -9,7 +9,7 @@ from reconciler.cli.connect import manifests_directory
 from reconciler.cli.readable_text import escape, tell
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
-from reconciler.model.consent_request import Prompt, Way
+from reconciler.model.consent_request import ConsentMethod, Prompt
 from reconciler.model.settings import Settings
 
 
@@ -65,7 +65,9 @@ def command(
     from reconciler.cli.offline_collectors import OfflineCollectors  # noqa: PLC0415
 
     with OfflineCollectors(settings, manifests_directory(settings)) as collectors:
-        file = collectors.consent(name, Way(device, port, authorization_url, device_url), _show)
+        file = collectors.consent(
+            name, ConsentMethod(device, port, authorization_url, device_url), _show
+        )
     click.echo(f"{escape(name)}: the refresh token is in {escape(file)}")
     return 0
 

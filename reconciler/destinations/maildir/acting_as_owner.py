@@ -53,7 +53,7 @@ class Owner(NamedTuple):
     group: int
 
 
-class _Identity(threading.local):
+class _ThreadIdentity(threading.local):
     """Of this thread."""
 
     owner: Owner | None = None
@@ -62,7 +62,7 @@ class _Identity(threading.local):
     """Quotas hold for it."""
 
 
-_identity = _Identity()
+_identity = _ThreadIdentity()
 
 
 def privileged() -> bool:

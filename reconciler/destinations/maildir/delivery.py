@@ -20,10 +20,10 @@ from reconciler.destinations.maildir import (
 )
 from reconciler.destinations.maildir.acting_as_owner import acting_as
 from reconciler.destinations.maildir.filesystem_errors import NotAMailbox, explained, is_of_one
-from reconciler.destinations.maildir.mailbox_paths import Place, Template
-from reconciler.destinations.maildir.mount_protection import Mounted
-from reconciler.destinations.maildir.open_maildirs import Box, Boxes
-from reconciler.destinations.maildir.staging import Copy, Original, StagedMail
+from reconciler.destinations.maildir.mailbox_paths import MailboxPath, MailboxPathTemplate
+from reconciler.destinations.maildir.mount_protection import MountProtection
+from reconciler.destinations.maildir.open_maildirs import OpenMaildir, OpenMaildirs
+from reconciler.destinations.maildir.staging import Original, StagedCopy, StagedMail
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.interfaces import MountMemory
 from reconciler.model.messages import DeliveryId
@@ -52,12 +52,12 @@ class Maildir:
     ) -> None:
         """`memory`: of the file systems that mail went to before; without it only what this object
         has seen counts."""
-        self._template = Template(path_template)
-        self._mounted = Mounted(memory, self._template)
+        self._template = MailboxPathTemplate(path_template)
+        self._mounted = MountProtection(memory, self._template)
         self._create = create
         self._shared = shared
-        self._boxes = Boxes(self._mounted)
-        self._ready: set[Place] = set()
+        self._boxes = OpenMaildirs(self._mounted)
+        self._ready: set[MailboxPath] = set()
         self._under_way: set[StagedMail] = set()
 
     @property
@@ -84,7 +84,7 @@ class Maildir:
         """Whether mail could be written below the fixed part of the path."""
         root = self._template.root
         try:
-            self._mounted.check(Place(root, ()))
+            self._mounted.check(MailboxPath(root, ()))
         except OSError as error:
             raise explained(root, error) from error
         place = next(above for above in (Path(root), *Path(root).parents) if above.exists())
@@ -139,7 +139,7 @@ class Maildir:
         try:
             place = self._template.place(recipient)
             box = self._boxes.take(place, create=self._create)
-            copy = Copy(place, recipient, delivery_names.name(message, recipient), held=box)
+            copy = StagedCopy(place, recipient, delivery_names.name(message, recipient), held=box)
             mail.copies.append(
                 copy
             )  # before it has a file, so that an error on the way discards that
@@ -203,7 +203,7 @@ class Maildir:
 
     # -- steps of a commit
 
-    def _make_durable(self, copies: Sequence[Copy]) -> None:
+    def _make_durable(self, copies: Sequence[StagedCopy]) -> None:
         """The files, then their names in `tmp/`, which must not be lost before those in `new/`."""
         waiting = [(copy, copy.written) for copy in copies if copy.written is not None]
         for copy in copies:
@@ -217,11 +217,11 @@ class Maildir:
             self._put_all_off(group, error)
 
     def _at_places(
-        self, act: Callable[[Place], None], copies: Iterable[Copy]
-    ) -> Iterator[tuple[list[Copy], OSError]]:
+        self, act: Callable[[MailboxPath], None], copies: Iterable[StagedCopy]
+    ) -> Iterator[tuple[list[StagedCopy], OSError]]:
         """Call `act` for each place of theirs, side by side; where it failed, the copies that are
         to go there."""
-        groups: dict[Place, list[Copy]] = {}
+        groups: dict[MailboxPath, list[StagedCopy]] = {}
         for copy in copies:
             groups.setdefault(copy.place, []).append(copy)
         for group, error in zip(
@@ -232,7 +232,7 @@ class Maildir:
             if error is not None:
                 yield group, error
 
-    def _sync_tmp(self, place: Place) -> None:
+    def _sync_tmp(self, place: MailboxPath) -> None:
         with self._boxes.opened(place) as box:
             if place not in self._ready:
                 directories.sync_above(
@@ -243,7 +243,7 @@ class Maildir:
                 self._ready.add(place)
             os.fsync(box.tmp)
 
-    def _place(self, copies: Sequence[Copy]) -> None:
+    def _place(self, copies: Sequence[StagedCopy]) -> None:
         for place, group in groupby(copies, attrgetter("place")):
             waiting = [copy for copy in group if not copy.put_off]
             try:
@@ -255,7 +255,7 @@ class Maildir:
             except OSError as error:
                 self._put_all_off(waiting, error)
 
-    def _place_one(self, box: Box, copy: Copy) -> None:
+    def _place_one(self, box: OpenMaildir, copy: StagedCopy) -> None:
         if copy.adopted:
             copy.placed = True
             return
@@ -264,18 +264,18 @@ class Maildir:
         except OSError as error:
             self._put_off(copy, error)
 
-    def _put_all_off(self, copies: Iterable[Copy], error: OSError) -> None:
+    def _put_all_off(self, copies: Iterable[StagedCopy], error: OSError) -> None:
         for copy in copies:
             if not copy.placed:
                 self._put_off(copy, error)
 
-    def _put_off(self, copy: Copy, error: OSError) -> None:
+    def _put_off(self, copy: StagedCopy, error: OSError) -> None:
         """Raises DestinationUnavailable where it is not this mailbox's trouble alone."""
         if not self._is_of_one(error):
             raise explained(copy.place, error) from error
         copy.put_off = str(explained(copy.place, error))
 
-    def _sync_new(self, copies: Sequence[Copy]) -> None:
+    def _sync_new(self, copies: Sequence[StagedCopy]) -> None:
         """Where this fails, nothing that was to be made durable stays in `new/`."""
         placed = [copy for copy in copies if copy.placed]
         adopted = [copy for copy in placed if copy.adopted]
@@ -292,7 +292,7 @@ class Maildir:
             self.discard([StagedMail(copies=list(copies))])
             raise
 
-    def _take_back(self, copies: Sequence[Copy]) -> None:
+    def _take_back(self, copies: Sequence[StagedCopy]) -> None:
         for copy in copies:
             if copy.placed and not copy.adopted:
                 with (
@@ -301,11 +301,11 @@ class Maildir:
                 ):  # the disk fails already
                     linking.take_back(box, copy)
 
-    def _sync_place(self, place: Place) -> None:
+    def _sync_place(self, place: MailboxPath) -> None:
         with self._boxes.opened(place) as box:
             os.fsync(box.new)
 
-    def _remove_temporary(self, copies: Sequence[Copy]) -> None:
+    def _remove_temporary(self, copies: Sequence[StagedCopy]) -> None:
         for place, group in groupby(copies, attrgetter("place")):
             try:
                 with self._boxes.opened(place) as box, acting_as(box.owner):
@@ -322,14 +322,14 @@ class Maildir:
             self._under_way.discard(mail)
             self._let_go(mail.copies)
 
-    def _let_go(self, copies: Iterable[Copy | Deferred | Refused]) -> None:
+    def _let_go(self, copies: Iterable[StagedCopy | Deferred | Refused]) -> None:
         for copy in copies:
-            if isinstance(copy, Copy) and copy.held is not None:
+            if isinstance(copy, StagedCopy) and copy.held is not None:
                 held, copy.held = copy.held, None
                 self._boxes.release(held)
 
 
-def _met(act: Callable[[Place], None], place: Place) -> OSError | None:
+def _met(act: Callable[[MailboxPath], None], place: MailboxPath) -> OSError | None:
     try:
         act(place)
     except OSError as error:
@@ -337,14 +337,14 @@ def _met(act: Callable[[Place], None], place: Place) -> OSError | None:
     return None
 
 
-def _sync_cur(place: Place) -> None:
+def _sync_cur(place: MailboxPath) -> None:
     """A mail program may have moved there what is adopted."""
     with directories.opened(place) as box, directories.inside(box, "cur") as cur:
         os.fsync(cur.descriptor)
 
 
-def _outcome(copy: Copy | Deferred | Refused) -> DeliveryOutcome:
-    if not isinstance(copy, Copy):
+def _outcome(copy: StagedCopy | Deferred | Refused) -> DeliveryOutcome:
+    if not isinstance(copy, StagedCopy):
         return copy
     return (
         Deferred(copy.recipient, copy.put_off)

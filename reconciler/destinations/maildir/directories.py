@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 from reconciler.destinations.maildir.acting_as_owner import Owner, acting_as, owner_of, privileged
 from reconciler.destinations.maildir.filesystem_errors import NotAMailbox
-from reconciler.destinations.maildir.mailbox_paths import Place
+from reconciler.destinations.maildir.mailbox_paths import MailboxPath
 
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINKS = 40
 """So many are followed, as the kernel does."""
-_synced: set[Place] = set()
+_synced: set[MailboxPath] = set()
 
 
 class Directory(NamedTuple):
@@ -30,7 +30,7 @@ class Directory(NamedTuple):
 
 
 @contextmanager
-def opened(place: Place, *, create: bool = False) -> Iterator[Directory]:
+def opened(place: MailboxPath, *, create: bool = False) -> Iterator[Directory]:
     """A Maildir's own directory. With `create` it is made, and what is missing above it.
 
     NotAMailbox where it is missing, or reached through a link; OSError for everything else.
@@ -90,12 +90,12 @@ def sync(directory: Directory) -> None:
             os.close(readable)
 
 
-def sync_above(place: Place) -> None:
+def sync_above(place: MailboxPath) -> None:
     """Make the Maildir itself findable after a power cut; once in a process is enough."""
     if place in _synced:
         return
     for depth in range(len(place.parts) + 1):
-        with opened(Place(place.root, place.parts[:depth])) as directory:
+        with opened(MailboxPath(place.root, place.parts[:depth])) as directory:
             sync(directory)
     _synced.add(place)
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from reconciler.destinations.maildir import delivery_names, message_files
 from reconciler.destinations.maildir.acting_as_owner import acting_as
-from reconciler.destinations.maildir.open_maildirs import Box
-from reconciler.destinations.maildir.staging import Copy, holds, links, opened, remove
+from reconciler.destinations.maildir.open_maildirs import OpenMaildir
+from reconciler.destinations.maildir.staging import StagedCopy, holds, links, opened, remove
 
 _FINAL = (
     errno.ENOENT,
@@ -27,7 +27,7 @@ EMLINK, EINVAL."""
 _REPLACED = "somebody replaced a file in tmp while it was being delivered"
 
 
-def place(box: Box, copy: Copy) -> None:
+def place(box: OpenMaildir, copy: StagedCopy) -> None:
     """Give `tmp/NAME` its name in `new/`; adopt what stands there already, if it is the same."""
     try:
         _link(box.tmp, box.new, copy.name)
@@ -38,7 +38,7 @@ def place(box: Box, copy: Copy) -> None:
     copy.placed = True
 
 
-def _check(box: Box, copy: Copy) -> None:
+def _check(box: OpenMaildir, copy: StagedCopy) -> None:
     """That it was our file, where somebody else may write into `tmp`. It may have left `new` again
     by now."""
     for directory in (box.tmp, box.new):
@@ -59,7 +59,7 @@ def _link(tmp: int, new: int, name: str) -> None:
         os.rename(name, name, src_dir_fd=tmp, dst_dir_fd=new)
 
 
-def _meet(tmp: int, new: int, copy: Copy) -> None:
+def _meet(tmp: int, new: int, copy: StagedCopy) -> None:
     """`new/NAME` is there without its `tmp/NAME`: a power cut, or a program that cleans up, took
     that."""
     descriptor = opened(tmp, copy.name)
@@ -87,12 +87,12 @@ def _meet(tmp: int, new: int, copy: Copy) -> None:
         os.link(copy.name, copy.name, src_dir_fd=new, dst_dir_fd=tmp, follow_symlinks=False)
 
 
-def _rename(tmp: int, copy: Copy, name: str) -> None:
+def _rename(tmp: int, copy: StagedCopy, name: str) -> None:
     os.rename(copy.name, name, src_dir_fd=tmp, dst_dir_fd=tmp)
     copy.name = name
 
 
-def take_back(box: Box, copy: Copy) -> None:
+def take_back(box: OpenMaildir, copy: StagedCopy) -> None:
     """Out of `new/` again, where nobody has moved it yet; else `tmp/NAME` stays and tells that it
     was delivered."""
     with suppress(FileNotFoundError), acting_as(box.receiver):

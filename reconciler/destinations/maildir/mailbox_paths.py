@@ -22,7 +22,7 @@ _ADDRESSES = 1024
 """So many are remembered with their places, of all sessions."""
 
 
-class Place(NamedTuple):
+class MailboxPath(NamedTuple):
     """A Maildir's directory: `parts` below `root`. Links are followed in `root` only: the
     administrator wrote it."""
 
@@ -33,7 +33,7 @@ class Place(NamedTuple):
         return os.path.join(self.root, *self.parts)  # noqa: PTH118  # shown as it was declared
 
 
-class Template:
+class MailboxPathTemplate:
     """`/var/mail/{domain}/{local}`: the fixed part ends before the first name that has a field in
     it."""
 
@@ -54,16 +54,16 @@ class Template:
         with a dot."""
         return [_pattern(part) for part in self._parts]
 
-    def place(self, address: str) -> Place:
+    def place(self, address: str) -> MailboxPath:
         """NotAMailbox where the address cannot be part of a path."""
         return _place(self.root, self._parts, address)
 
 
 @functools.lru_cache(_ADDRESSES)
-def _place(root: str, parts: tuple[str, ...], address: str) -> Place:
+def _place(root: str, parts: tuple[str, ...], address: str) -> MailboxPath:
     local, _, domain = address.rpartition("@")
     values = {"local": local, "domain": domain}
-    return Place(root, tuple(_filled(part, values) for part in parts))
+    return MailboxPath(root, tuple(_filled(part, values) for part in parts))
 
 
 def _pattern(part: str) -> re.Pattern[str]:

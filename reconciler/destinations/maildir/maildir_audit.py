@@ -21,7 +21,7 @@ from reconciler.destinations.maildir.filesystem_errors import (
     is_of_one,
     unavailable,
 )
-from reconciler.destinations.maildir.mailbox_paths import Place, Template
+from reconciler.destinations.maildir.mailbox_paths import MailboxPath, MailboxPathTemplate
 from reconciler.destinations.maildir.staging import remove
 
 _FLAGS = re.compile("[:,]")
@@ -40,7 +40,7 @@ class Survey(Struct, frozen=True):
     """Files of ours in one Maildir: `untouched` in `new/` with their sizes, `seen` in `cur/` and in
     folders."""
 
-    place: Place
+    place: MailboxPath
     temporary: Mapping[str, Temporary]
     untouched: Mapping[str, int]
     seen: frozenset[str]
@@ -50,27 +50,27 @@ class Maildirs:
     """Every Maildir that a path such as `/var/mail/{domain}/{local}` can stand for. Errors of the
     file system are DestinationUnavailable."""
 
-    def __init__(self, path: str | Template) -> None:
-        self._template = Template(path) if isinstance(path, str) else path
+    def __init__(self, path: str | MailboxPathTemplate) -> None:
+        self._template = MailboxPathTemplate(path) if isinstance(path, str) else path
 
     @property
     def root(self) -> str:
         """The fixed part of the path."""
         return self._template.root
 
-    def place(self, address: str) -> Place | None:
+    def place(self, address: str) -> MailboxPath | None:
         """Where this address's mail goes; None where it cannot be part of a path."""
         with suppress(NotAMailbox):
             return self._template.place(address)
         return None
 
-    def places(self) -> Iterator[Place]:
+    def places(self) -> Iterator[MailboxPath]:
         """Those that are there."""
         with unavailable(self.root):
-            yield from _places(Place(self.root, ()), self._template.patterns)
+            yield from _places(MailboxPath(self.root, ()), self._template.patterns)
 
     @staticmethod
-    def survey(place: Place) -> Survey | None:
+    def survey(place: MailboxPath) -> Survey | None:
         """What is there; None where no such directory is."""
         try:
             with directories.opened(place) as box:
@@ -81,7 +81,7 @@ class Maildirs:
             raise explained(place, error) from error
 
     @staticmethod
-    def remove(place: Place, names: Sequence[str]) -> None:
+    def remove(place: MailboxPath, names: Sequence[str]) -> None:
         """Take these out of `tmp/`."""
         with (
             unavailable(place),
@@ -93,7 +93,7 @@ class Maildirs:
                 remove(tmp.descriptor, name)
 
 
-def _places(above: Place, patterns: Sequence[re.Pattern[str]]) -> Iterator[Place]:
+def _places(above: MailboxPath, patterns: Sequence[re.Pattern[str]]) -> Iterator[MailboxPath]:
     if not patterns:
         yield above
         return
@@ -108,7 +108,7 @@ def _places(above: Place, patterns: Sequence[re.Pattern[str]]) -> Iterator[Place
             return
         raise
     for name in sorted(names):
-        yield from _places(Place(above.root, (*above.parts, name)), patterns[1:])
+        yield from _places(MailboxPath(above.root, (*above.parts, name)), patterns[1:])
 
 
 def _names(box: Directory) -> list[str]:
@@ -122,12 +122,12 @@ def _names(box: Directory) -> list[str]:
         os.close(readable)
 
 
-def _survey(place: Place, directory: Directory) -> Survey:
+def _survey(place: MailboxPath, directory: Directory) -> Survey:
     with acting_as(directory.owner):
         return _surveyed(place, directory)
 
 
-def _surveyed(place: Place, directory: Directory) -> Survey:
+def _surveyed(place: MailboxPath, directory: Directory) -> Survey:
     box = directory.descriptor
     temporary = {
         name: Temporary(status.st_nlink > 1, status.st_mtime < oldest)

@@ -151,7 +151,7 @@ def side_by_side(act: Callable[[T], R], each: Sequence[T]) -> list[R]:
     as there may be more. The first error is raised when all are done."""
     if len(each) == 1:
         return [act(each[0])]
-    works = [_Work(functools.partial(act, one)) for one in each]
+    works = [_SharedTask(functools.partial(act, one)) for one in each]
     here = works[:1] + [work for work in works[1:] if not _begun(work)]
     for work in here:
         work.run()
@@ -159,7 +159,7 @@ def side_by_side(act: Callable[[T], R], each: Sequence[T]) -> list[R]:
     return [work.done.result() for work in works]
 
 
-class _Work(Generic[R]):
+class _SharedTask(Generic[R]):
     """Done once, by the thread that comes first."""
 
     def __init__(self, act: Callable[[], R]) -> None:
@@ -176,7 +176,7 @@ class _Work(Generic[R]):
             self.done.set_exception(error)
 
 
-def _begun(work: _Work[R]) -> bool:
+def _begun(work: _SharedTask[R]) -> bool:
     """Whether a thread may do it. No further one can be started where the limit of processes is
     reached (hazard R1); it is in their queue even then."""
     try:

@@ -22,7 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler import disk
-from reconciler.destinations.maildir.mailbox_paths import Place, Template
+from reconciler.destinations.maildir.mailbox_paths import MailboxPath, MailboxPathTemplate
 from reconciler.disk import Mount, deepest, mount_of
 from reconciler.log import log
 from reconciler.model.errors import DestinationUnavailable
@@ -34,7 +34,7 @@ _LOOKED_INTO = 10
 CONFIRM = "mailcollector collect NAME --accept-maildirs"
 
 
-class Forgetful:
+class MountsInMemory:
     """Remembers as long as it lives."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Forgetful:
         return ()
 
 
-class _Look(Struct, frozen=True):
+class _MountCheck(Struct, frozen=True):
     """What was found at a place, after how many changes of the table of mounts."""
 
     changes: int
@@ -66,18 +66,18 @@ class _Look(Struct, frozen=True):
     news: bool = False
 
 
-class Mounted:
+class MountProtection:
     """Of one destination, for one session."""
 
-    def __init__(self, memory: MountMemory | None, template: Template) -> None:
+    def __init__(self, memory: MountMemory | None, template: MailboxPathTemplate) -> None:
         """Without a memory what this object has seen counts."""
         self._lasting = memory is not None
-        self._memory: MountMemory = memory or Forgetful()
+        self._memory: MountMemory = memory or MountsInMemory()
         self._template = template
-        self._looks: dict[Place, _Look] = {}
+        self._looks: dict[MailboxPath, _MountCheck] = {}
         self._known: dict[str, Mount] | None = None
 
-    def check(self, place: Place) -> None:
+    def check(self, place: MailboxPath) -> None:
         """DestinationUnavailable where the mount of the whole root is not what it was; OSError
         where only one below it is not, which concerns mailboxes there."""
         changes = disk.mounts().changes()
@@ -85,7 +85,7 @@ class Mounted:
         if look is None or look.changes != changes:
             self._looks[place] = self._look(place, changes)
 
-    def remember(self, place: Place) -> None:
+    def remember(self, place: MailboxPath) -> None:
         """Mail is going to be delivered there, which was checked. Raises what the memory raises."""
         look = self._looks[place]
         if look.news and look.found is not None:
@@ -95,7 +95,7 @@ class Mounted:
             self._known = None
             self._looks[place] = replace(look, news=False)
 
-    def _tell_of_a_new_ledger(self, place: Place) -> None:
+    def _tell_of_a_new_ledger(self, place: MailboxPath) -> None:
         """It may be new because the state's own disk is not mounted: then everything is collected
         again."""
         from reconciler.destinations.maildir import maildir_audit  # noqa: PLC0415  # hardly ever needed
@@ -111,20 +111,20 @@ class Mounted:
                 messages=len(found.untouched) + len(found.seen),
             )
 
-    def _look(self, place: Place, changes: int) -> _Look:
+    def _look(self, place: MailboxPath, changes: int) -> _MountCheck:
         path = _real(place)
         found = mount_of(path, changes)
         if found is None:
-            return _Look(changes, None)
+            return _MountCheck(changes, None)
         known = self._remembered()
         point = deepest(known, path)
         if point is None or len(point) < len(found.point):
             if self._lasting:
                 self._expect_nothing_else(place, path, found)
-            return _Look(changes, found, news=True)
+            return _MountCheck(changes, found, news=True)
         expected = known[point]
         if expected.is_the_same(found, path):
-            return _Look(changes, found)
+            return _MountCheck(changes, found)
         if not self._memory.accepted():
             witness = self._witness(point)
             if witness is None:
@@ -135,14 +135,14 @@ class Mounted:
                 was=f"{expected.point} ({expected})",
                 now=f"{found.point} ({found})",
             )
-        return _Look(changes, found, [point], news=True)
+        return _MountCheck(changes, found, [point], news=True)
 
     def _remembered(self) -> dict[str, Mount]:
         if self._known is None:
             self._known = dict(self._memory.mounts())
         return self._known
 
-    def _expect_nothing_else(self, place: Place, path: str, found: Mount) -> None:
+    def _expect_nothing_else(self, place: MailboxPath, path: str, found: Mount) -> None:
         """Nothing is remembered: the system's own table of mounts may know more."""
         missing = disk.unmounted(path)
         if missing is not None and len(missing) > len(found.point) and not self._memory.accepted():
@@ -155,7 +155,7 @@ class Mounted:
         """A message that was delivered to the file system at `point` lately, and is there."""
         from reconciler.destinations.maildir import maildir_audit  # noqa: PLC0415  # hardly ever needed
 
-        names: dict[Place, set[str]] = {}
+        names: dict[MailboxPath, set[str]] = {}
         maildirs = maildir_audit.Maildirs(self._template)
         for recipient, name in self._memory.delivered_last(_WITNESSES):
             place = maildirs.place(recipient)
@@ -172,7 +172,7 @@ class Mounted:
         return None
 
 
-def _hold(place: Place, expected: Mount, found: Mount) -> NoReturn:
+def _hold(place: MailboxPath, expected: Mount, found: Mount) -> NoReturn:
     here = (
         f"{expected.point} is not mounted"
         if expected.point != found.point
@@ -187,7 +187,7 @@ def _hold(place: Place, expected: Mount, found: Mount) -> NoReturn:
     raise DestinationUnavailable(f"cannot deliver to {place}: {reason}")
 
 
-def _real(place: Place) -> str:
+def _real(place: MailboxPath) -> str:
     """Links in the fixed part only: others are not followed."""
     # a Maildir's name is text here
     return os.path.join(os.path.realpath(place.root), *place.parts)  # noqa: PTH118

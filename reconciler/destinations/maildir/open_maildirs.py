@@ -14,19 +14,19 @@ from msgspec import Struct
 from reconciler.destinations.maildir import directories
 from reconciler.destinations.maildir.acting_as_owner import Owner, acting_as
 from reconciler.destinations.maildir.directories import Directory
-from reconciler.destinations.maildir.mailbox_paths import Place
-from reconciler.destinations.maildir.mount_protection import Mounted
+from reconciler.destinations.maildir.mailbox_paths import MailboxPath
+from reconciler.destinations.maildir.mount_protection import MountProtection
 
 KEPT = 8
 """So many of one session stay open at once; mail for others opens them for each step."""
 _MOVED = "it was replaced or moved away while mail was being delivered there"
 
 
-class Box(Struct, eq=False):
+class OpenMaildir(Struct, eq=False):
     """Descriptors of a Maildir's `tmp` and `new`. `identity` tells whether its path still leads to
     it."""
 
-    place: Place
+    place: MailboxPath
     tmp: int
     new: int
     identity: tuple[int, ...]
@@ -45,25 +45,25 @@ class Box(Struct, eq=False):
             os.close(self.new)
 
 
-class Boxes:
+class OpenMaildirs:
     """Those of one destination. Thread-safe."""
 
-    def __init__(self, mounted: Mounted) -> None:
+    def __init__(self, mounted: MountProtection) -> None:
         self._mounted = mounted
-        self._kept: dict[Place, Box] = {}
-        self._complete: set[Place] = set()
+        self._kept: dict[MailboxPath, OpenMaildir] = {}
+        self._complete: set[MailboxPath] = set()
         self._lock = threading.Lock()
 
     @contextmanager
-    def opened(self, place: Place) -> Iterator[Box]:
-        """For one step. Errors as of `directories.opened` and `Mounted.check`."""
+    def opened(self, place: MailboxPath) -> Iterator[OpenMaildir]:
+        """For one step. Errors as of `directories.opened` and `MountProtection.check`."""
         box = self.take(place)
         try:
             yield box
         finally:
             self.release(box)
 
-    def take(self, place: Place, *, create: bool = False) -> Box:
+    def take(self, place: MailboxPath, *, create: bool = False) -> OpenMaildir:
         """To be released. With `create` the Maildir is made where it is missing. Errors as of
         `directories.opened`."""
         with self._lock:
@@ -73,11 +73,11 @@ class Boxes:
                 return box
         return self._keep(self._open(place, create=create))
 
-    def keeps(self, box: Box) -> bool:
+    def keeps(self, box: OpenMaildir) -> bool:
         """Whether it may stay taken for a while; else too many are open already."""
         return self._kept.get(box.place) is box
 
-    def release(self, box: Box) -> None:
+    def release(self, box: OpenMaildir) -> None:
         with self._lock:
             box.users -= 1
             if box.users:
@@ -86,9 +86,9 @@ class Boxes:
                 del self._kept[box.place]
             box.close()
 
-    def check(self, box: Box) -> None:
+    def check(self, box: OpenMaildir) -> None:
         """OSError unless the path leads to this very Maildir still: nobody finds what is put
-        anywhere else. DestinationUnavailable as of `Mounted.check`."""
+        anywhere else. DestinationUnavailable as of `MountProtection.check`."""
         self._mounted.check(box.place)
         with directories.opened(box.place) as directory:
             if _identity(directory) != box.identity:
@@ -101,14 +101,14 @@ class Boxes:
             for box in kept.values():
                 box.close()
 
-    def _keep(self, box: Box) -> Box:
+    def _keep(self, box: OpenMaildir) -> OpenMaildir:
         with self._lock:
             box.users = 1
             if len(self._kept) < KEPT:
                 self._kept.setdefault(box.place, box)
         return box
 
-    def _open(self, place: Place, *, create: bool) -> Box:
+    def _open(self, place: MailboxPath, *, create: bool) -> OpenMaildir:
         self._mounted.check(place)
         with directories.opened(place, create=create) as box, ExitStack() as undo:
             if place not in self._complete or not directories.contains(box, "tmp"):
@@ -118,7 +118,9 @@ class Boxes:
             undo.callback(os.close, tmp.descriptor)
             new = directories.descend(box, "new")
             undo.callback(os.close, new.descriptor)
-            made = Box(place, tmp.descriptor, new.descriptor, _identity(box), tmp.owner, new.owner)
+            made = OpenMaildir(
+                place, tmp.descriptor, new.descriptor, _identity(box), tmp.owner, new.owner
+            )
             self._mounted.remember(place)
             undo.pop_all()
             return made

@@ -11,8 +11,8 @@ from msgspec import Struct, field
 
 from reconciler.destinations.maildir import delivery_names, message_files
 from reconciler.destinations.maildir.acting_as_owner import Owner, acting_as
-from reconciler.destinations.maildir.mailbox_paths import Place
-from reconciler.destinations.maildir.open_maildirs import Box
+from reconciler.destinations.maildir.mailbox_paths import MailboxPath
+from reconciler.destinations.maildir.open_maildirs import OpenMaildir
 from reconciler.model.outcomes import Deferred, Refused
 
 _UNREADABLE = (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EPERM)
@@ -22,11 +22,11 @@ _AGAIN = ".again"
 be compared."""
 
 
-class Copy(Struct, eq=False):
+class StagedCopy(Struct, eq=False):
     """One recipient's copy, `tmp/NAME`. `adopted`: it was delivered before; `placed`: it is in
     `new/`."""
 
-    place: Place
+    place: MailboxPath
     recipient: str
     name: str
     adopted: bool = False
@@ -37,7 +37,7 @@ class Copy(Struct, eq=False):
     """Device and inode of its file."""
     size: int = 0
     """Octets of it. Who owns the file may have made it any size since."""
-    held: Box | None = None
+    held: OpenMaildir | None = None
     """Kept open for the steps that follow."""
     put_off: str = ""
     """Why its mailbox cannot take it now, though others can."""
@@ -45,11 +45,11 @@ class Copy(Struct, eq=False):
 
 class StagedMail(Struct, eq=False):
     size: int = 0
-    copies: list[Copy | Deferred | Refused] = field(default_factory=list)
+    copies: list[StagedCopy | Deferred | Refused] = field(default_factory=list)
     """One for each recipient."""
 
-    def placeable(self) -> list[Copy]:
-        return [copy for copy in self.copies if isinstance(copy, Copy)]
+    def placeable(self) -> list[StagedCopy]:
+        return [copy for copy in self.copies if isinstance(copy, StagedCopy)]
 
 
 class Original:
@@ -98,7 +98,7 @@ class Original:
             os.close(self._first)
 
 
-def stage(box: Box, copy: Copy, original: Original, *, more: bool) -> None:
+def stage(box: OpenMaildir, copy: StagedCopy, original: Original, *, more: bool) -> None:
     """Write `original` for `copy`; or adopt an earlier delivery of the same."""
     if box.owner is None:  # whoever is not root pays nothing for what root has to do
         descriptor, temporary = _begin(box.tmp, copy.name)
@@ -124,12 +124,12 @@ def stage(box: Box, copy: Copy, original: Original, *, more: bool) -> None:
         _leave_open(copy, descriptor)
 
 
-def _remove(box: Box, temporary: str) -> None:
+def _remove(box: OpenMaildir, temporary: str) -> None:
     with acting_as(box.owner):
         remove(box.tmp, temporary)
 
 
-def _leave_open(copy: Copy, descriptor: int) -> None:
+def _leave_open(copy: StagedCopy, descriptor: int) -> None:
     """Until the batch is synced as a whole; too many are open: it is synced by itself."""
     if message_files.may_wait():
         copy.written = descriptor
@@ -157,7 +157,7 @@ def _create(tmp: int, name: str) -> int:
     )
 
 
-def _adopt(tmp: int, copy: Copy, descriptor: int) -> bool:
+def _adopt(tmp: int, copy: StagedCopy, descriptor: int) -> bool:
     """Whether the message was delivered already. If the earlier delivery is of other content, this
     one gets a name of its own, under which it may have been delivered, too."""
     temporary = copy.name + _AGAIN
@@ -179,7 +179,7 @@ def links(directory: int, name: str) -> int:
     return status.st_nlink if stat.S_ISREG(status.st_mode) else -1
 
 
-def holds(directory: int, copy: Copy, descriptor: int) -> bool:
+def holds(directory: int, copy: StagedCopy, descriptor: int) -> bool:
     """Whether the file of its name has the content of the open one."""
     other = opened(directory, copy.name)
     if other is None:

@@ -8,15 +8,15 @@ from time import monotonic
 from typing import TypeVar
 
 from reconciler.destinations.transfer.envelope import fits, needs_utf8, on_wire, sender_on_wire
-from reconciler.destinations.transfer.outgoing_spool import Parcel, Spool
+from reconciler.destinations.transfer.outgoing_spool import OutgoingMessage, OutgoingSpool
 from reconciler.destinations.transfer.transfer_dialogue import (
     WIRE,
     Closing,
-    Dialogue,
     Prepare,
     Transaction,
+    TransferDialogue,
 )
-from reconciler.destinations.transfer.transfer_reply import Reply
+from reconciler.destinations.transfer.transfer_reply import TransferReply
 from reconciler.mail.mail_loops import loops
 from reconciler.model.collector_id import collector_key
 from reconciler.model.errors import DestinationUnavailable, SourceError
@@ -40,10 +40,10 @@ SLOW = 60.0
 
 
 class TooMany(Deferred, frozen=True):
-    """The server takes no more recipients in this transaction (`Reply.too_many`)."""
+    """The server takes no more recipients in this transaction (`TransferReply.too_many`)."""
 
 
-class Broken(DestinationUnavailable):
+class ConnectionLost(DestinationUnavailable):
     """The connection was lost in the middle of a transaction, before the message was sent: perhaps
     because of it. `after`: seconds that it took."""
 
@@ -64,10 +64,12 @@ class MailSystem:
 
     batch_size = 1
 
-    def __init__(self, connect: Callable[[], Dialogue], prepare: Prepare = lambda _: None) -> None:
+    def __init__(
+        self, connect: Callable[[], TransferDialogue], prepare: Prepare = lambda _: None
+    ) -> None:
         self._connect = connect
         self._prepare = prepare
-        self._dialogue: Dialogue | None = None
+        self._dialogue: TransferDialogue | None = None
         self._known: dict[str, bool | None] = {}
         self._aborted = False
         self._broken = 0
@@ -86,7 +88,7 @@ class MailSystem:
         if address not in self._known:
             try:
                 self._known[address] = self._conversing(lambda dialogue: _probe(dialogue, address))
-            except Broken as error:
+            except ConnectionLost as error:
                 self._tolerate(error)
                 self._known[address] = None
         return self._known[address]
@@ -104,20 +106,20 @@ class MailSystem:
 
     def stage(
         self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]
-    ) -> Parcel:
-        return Parcel(message, Spool(content), tuple(recipients))
+    ) -> OutgoingMessage:
+        return OutgoingMessage(message, OutgoingSpool(content), tuple(recipients))
 
     def commit(
-        self, staged: Sequence[Parcel]
-    ) -> Iterator[tuple[Parcel, tuple[DeliveryOutcome, ...]]]:
+        self, staged: Sequence[OutgoingMessage]
+    ) -> Iterator[tuple[OutgoingMessage, tuple[DeliveryOutcome, ...]]]:
         for parcel in staged:
             yield parcel, tuple(self._deliver(parcel))
 
-    def settle(self, staged: Sequence[Parcel]) -> None:
+    def settle(self, staged: Sequence[OutgoingMessage]) -> None:
         for parcel in staged:
             parcel.spool.close()
 
-    def discard(self, staged: Sequence[Parcel]) -> None:
+    def discard(self, staged: Sequence[OutgoingMessage]) -> None:
         self.settle(staged)
 
     def finish(self) -> None:
@@ -134,7 +136,7 @@ class MailSystem:
         if dialogue is not None:
             dialogue.connection.abort()
 
-    def _deliver(self, parcel: Parcel) -> Iterator[DeliveryOutcome]:
+    def _deliver(self, parcel: OutgoingMessage) -> Iterator[DeliveryOutcome]:
         loop = loops(
             parcel.spool.head(),
             collector_key(parcel.message.collector, parcel.message.folder.account),
@@ -147,7 +149,9 @@ class MailSystem:
             else:
                 yield from self._hand_over(parcel, recipients)
 
-    def _hand_over(self, parcel: Parcel, recipients: Sequence[str]) -> Sequence[DeliveryOutcome]:
+    def _hand_over(
+        self, parcel: OutgoingMessage, recipients: Sequence[str]
+    ) -> Sequence[DeliveryOutcome]:
         """One transaction: what each recipient's own reply means."""
         utf8 = self._conversing(lambda dialogue: "SMTPUTF8" in dialogue.extensions)
         refused = {
@@ -164,11 +168,13 @@ class MailSystem:
             wanted = put_off if len(put_off) < len(asked) else []  # as long as somebody gets it
         return [refused.get(each) or outcomes[each] for each in recipients]
 
-    def _transaction(self, parcel: Parcel, recipients: Sequence[str]) -> Sequence[DeliveryOutcome]:
+    def _transaction(
+        self, parcel: OutgoingMessage, recipients: Sequence[str]
+    ) -> Sequence[DeliveryOutcome]:
         """A message with which the connection is lost is put off: the others may go."""
         try:
             found = self._conversing(lambda dialogue: _transact(dialogue, parcel, recipients))
-        except Broken as error:
+        except ConnectionLost as error:
             self._tolerate(error)
             return [
                 Deferred(recipient, str(error), wait=error.retry_after) for recipient in recipients
@@ -178,7 +184,7 @@ class MailSystem:
             _ANSWER_ONCE.add(self._endpoint)
         return found
 
-    def _tolerate(self, error: Broken) -> None:
+    def _tolerate(self, error: ConnectionLost) -> None:
         """Raises it where it is everybody's: it was not the first one, or somebody ends this
         session."""
         self._broken += 1
@@ -187,9 +193,9 @@ class MailSystem:
 
     # The connection
 
-    def _conversing(self, talk: Callable[[Dialogue], T]) -> T:
+    def _conversing(self, talk: Callable[[TransferDialogue], T]) -> T:
         """Talk over the connection that is there, or a new one; over a new one once more when the
-        server had left. Raises `Broken` where the new one is lost too."""
+        server had left. Raises `ConnectionLost` where the new one is lost too."""
         reused = self._dialogue
         if reused is not None and not reused.is_stale():
             try:
@@ -204,12 +210,12 @@ class MailSystem:
             return talk(dialogue)
         except (*WIRE, Closing) as error:
             self._drop()
-            raise Broken(error, monotonic() - began) from error
+            raise ConnectionLost(error, monotonic() - began) from error
         except DestinationUnavailable:
             self._drop()
             raise
 
-    def _opened(self) -> Dialogue:
+    def _opened(self) -> TransferDialogue:
         self._drop()
         self._dialogue = self._connect()
         if self._aborted:  # asked for after the dialogue is there: `abort` sees either of the two
@@ -236,7 +242,9 @@ class _Spent(Exception):
     one."""
 
 
-def _require_usable(dialogue: Dialogue, used: int, replies: Iterable[Reply]) -> None:
+def _require_usable(
+    dialogue: TransferDialogue, used: int, replies: Iterable[TransferReply]
+) -> None:
     """Raises _Spent for what may only be about the connection: anything but yes to MAIL, and 503 to
     anything; and `DestinationUnavailable` for what concerns everybody."""
     mail, *others = replies
@@ -248,8 +256,8 @@ def _require_usable(dialogue: Dialogue, used: int, replies: Iterable[Reply]) -> 
 
 
 def _begun(
-    dialogue: Dialogue, transaction: Transaction, recipients: Sequence[str]
-) -> tuple[Reply, list[Reply]]:
+    dialogue: TransferDialogue, transaction: Transaction, recipients: Sequence[str]
+) -> tuple[TransferReply, list[TransferReply]]:
     """The replies to MAIL and to each recipient. Who offers SMTPUTF8 may still know domains as
     A-labels alone: Dovecot 2.4 answers 501 to any other, and takes the same recipient that way."""
     mail, replies = dialogue.begin(transaction)
@@ -262,7 +270,7 @@ def _begun(
     return mail, replies
 
 
-def _probe(dialogue: Dialogue, address: str) -> bool | None:
+def _probe(dialogue: TransferDialogue, address: str) -> bool | None:
     utf8 = "SMTPUTF8" in dialogue.extensions
     if not fits(address, utf8=utf8):
         return None
@@ -279,7 +287,7 @@ def _probe(dialogue: Dialogue, address: str) -> bool | None:
 
 
 def _transact(
-    dialogue: Dialogue, parcel: Parcel, recipients: Sequence[str]
+    dialogue: TransferDialogue, parcel: OutgoingMessage, recipients: Sequence[str]
 ) -> list[DeliveryOutcome]:
     """Raises only as long as the message cannot have been taken."""
     objection = _objection(dialogue, parcel)
@@ -314,14 +322,14 @@ def _transact(
     return [outcomes[recipient] for recipient in recipients]
 
 
-def _outcome(reply: Reply, recipient: str) -> DeliveryOutcome:
+def _outcome(reply: TransferReply, recipient: str) -> DeliveryOutcome:
     if reply.done:  # a 2xx where 354 was due
         return Deferred(recipient, f"an answer out of place: {reply}")
     return reply.outcome(recipient)
 
 
 def _cut_off(
-    dialogue: Dialogue, accepted: Sequence[str], error: SourceError
+    dialogue: TransferDialogue, accepted: Sequence[str], error: SourceError
 ) -> dict[str, DeliveryOutcome]:
     """The connection was lost within the message. A server that wants no more of it may have said
     why before it closed: that holds for everybody."""
@@ -332,7 +340,7 @@ def _cut_off(
     return {recipient: reply.outcome(recipient) for recipient in accepted}
 
 
-def _final(reply: Reply, recipient: str) -> DeliveryOutcome:
+def _final(reply: TransferReply, recipient: str) -> DeliveryOutcome:
     """After the message, where lines that contradict each other leave open whether it was taken."""
     return (
         Deferred(recipient, reply.explained, unsure=True)
@@ -341,7 +349,7 @@ def _final(reply: Reply, recipient: str) -> DeliveryOutcome:
     )
 
 
-def _objection(dialogue: Dialogue, parcel: Parcel) -> str | None:
+def _objection(dialogue: TransferDialogue, parcel: OutgoingMessage) -> str | None:
     """Why this server cannot take this message, as it says itself (hazard D12)."""
     if parcel.spool.eight_bit and "8BITMIME" not in dialogue.extensions:
         return "8bitmime-missing: the message has 8-bit octets and the destination takes none"
@@ -356,7 +364,9 @@ def _objection(dialogue: Dialogue, parcel: Parcel) -> str | None:
     return None
 
 
-def _transaction(dialogue: Dialogue, parcel: Parcel, recipients: Sequence[str]) -> Transaction:
+def _transaction(
+    dialogue: TransferDialogue, parcel: OutgoingMessage, recipients: Sequence[str]
+) -> Transaction:
     utf8 = "SMTPUTF8" in dialogue.extensions
     sender = sender_on_wire(parcel.sender, utf8=utf8)
     parameters = f" SIZE={parcel.size}" if "SIZE" in dialogue.extensions else ""
@@ -370,7 +380,7 @@ def _transaction(dialogue: Dialogue, parcel: Parcel, recipients: Sequence[str]) 
 
 
 def _send(
-    dialogue: Dialogue, parcel: Parcel, accepted: Sequence[str]
+    dialogue: TransferDialogue, parcel: OutgoingMessage, accepted: Sequence[str]
 ) -> dict[str, DeliveryOutcome]:
     """The message itself. When the connection breaks now, the server may or may not have taken it
     (D11): whoever has no answer gets it again, under the same id. Nor is it the others' business:

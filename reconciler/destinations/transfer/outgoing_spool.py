@@ -20,7 +20,7 @@ _BLOCK = 1 << 18
 _MBOX = (b"From ", b">From ")
 
 
-class Spool:
+class OutgoingSpool:
     """Takes the bytes once and gives them as often as they are needed, until it is closed."""
 
     def __init__(self, content: Iterable[bytes]) -> None:
@@ -71,11 +71,11 @@ def _blocks(first: bytes, read: Callable[[], bytes]) -> Iterator[bytes]:
         yield block
 
 
-class Parcel(Struct, frozen=True):
+class OutgoingMessage(Struct, frozen=True):
     """A spooled message and whom it is for (`model.interfaces.Staged`)."""
 
     message: DeliveryId
-    spool: Spool
+    spool: OutgoingSpool
     recipients: tuple[str, ...]
 
     @property
@@ -96,6 +96,6 @@ class Parcel(Struct, frozen=True):
             return found[0] if len(found) == 1 and isinstance(found[0], Address) else None
         return None
 
-    def readdressed(self, recipients: Iterable[str]) -> Parcel:
+    def readdressed(self, recipients: Iterable[str]) -> OutgoingMessage:
         """The same message for others; usable until either is settled or discarded."""
         return replace(self, recipients=tuple(recipients))

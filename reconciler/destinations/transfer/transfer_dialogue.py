@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from reconciler.destinations.transfer.transfer_reply import Reply, read_reply
+from reconciler.destinations.transfer.transfer_reply import TransferReply, read_reply
 from reconciler.model.errors import (
     ConnectionFailed,
     DestinationUnavailable,
@@ -59,7 +59,7 @@ SMTP = Protocol(
     each=False,
     otherwise="If it speaks LMTP, write `lmtp` instead of `smtp`.",
 )
-Prepare = Callable[["Dialogue"], None]
+Prepare = Callable[["TransferDialogue"], None]
 """What comes between the greeting and the first message: STARTTLS, AUTH."""
 
 
@@ -76,7 +76,7 @@ class Transaction(Struct, frozen=True):
         return f"MAIL FROM:<{self.sender}>{self.parameters}"
 
 
-class Dialogue:
+class TransferDialogue:
     """Every method may raise a `SourceError` of the wire, or `Closing` when the server says that it
     closes (421). After either the connection is of no use."""
 
@@ -117,7 +117,7 @@ class Dialogue:
         ]
         self.extensions = {keyword.upper(): " ".join(parameters) for keyword, *parameters in parted}
 
-    def ask(self, command: str) -> Reply:
+    def ask(self, command: str) -> TransferReply:
         """One command, one reply."""
         return next(self._ask_all([command]))
 
@@ -128,7 +128,7 @@ class Dialogue:
             return True
         return self._more(0)
 
-    def begin(self, transaction: Transaction) -> tuple[Reply, list[Reply]]:
+    def begin(self, transaction: Transaction) -> tuple[TransferReply, list[TransferReply]]:
         """MAIL and every RCPT: the reply to MAIL, and one for each recipient, which is MAIL's own
         where that failed."""
         self.transactions += 1
@@ -143,11 +143,11 @@ class Dialogue:
             recipients = [mail] * len(transaction.recipients)
         return mail, recipients
 
-    def recipient(self, recipient: str) -> Reply:
+    def recipient(self, recipient: str) -> TransferReply:
         """One more, of the same transaction."""
         return self.ask(f"RCPT TO:<{recipient}>")
 
-    def data(self) -> Reply:
+    def data(self) -> TransferReply:
         return self.ask("DATA")
 
     def send(self, octets: Iterable[bytes]) -> None:
@@ -159,7 +159,7 @@ class Dialogue:
             held = chunk
         self.connection.send(held + b".\r\n")  # a short message in one piece
 
-    def replies(self, count: int) -> Iterator[Reply]:
+    def replies(self, count: int) -> Iterator[TransferReply]:
         """What is said of the message: as many replies as the protocol gives for so many accepted
         recipients. Some LMTP servers (Perl's Net::Server::Mail) answer once, with a line for each:
         nothing more comes from them then, and whom the lines are about is not known for certain.
@@ -178,7 +178,7 @@ class Dialogue:
                     f"{self.connection.endpoint}: one answer for {count} recipients: {reply}"
                 )
 
-    def last_words(self) -> Reply | None:
+    def last_words(self) -> TransferReply | None:
         """What the server had said when it closed the connection under a message, None where it did
         not."""
         self.over = True
@@ -215,7 +215,7 @@ class Dialogue:
     def _pipelines(self) -> bool:
         return "PIPELINING" in self.extensions
 
-    def _ask_all(self, commands: Sequence[str]) -> Iterator[Reply]:
+    def _ask_all(self, commands: Sequence[str]) -> Iterator[TransferReply]:
         """Replies in the order of the commands, which go together where the server offers
         PIPELINING (RFC 2920)."""
         if self._pipelines:
@@ -231,7 +231,7 @@ class Dialogue:
         self.connection.begin_command()
         self.connection.send("".join(f"{command}\r\n" for command in commands).encode())
 
-    def _open_reply(self) -> Reply:
+    def _open_reply(self) -> TransferReply:
         reply = read_reply(self.connection, self.secrets)
         if reply.code == _CLOSING:
             raise Closing(
@@ -241,14 +241,14 @@ class Dialogue:
             )
         return reply
 
-    def _expect(self, reply: Reply, what: str) -> Reply:
+    def _expect(self, reply: TransferReply, what: str) -> TransferReply:
         if not reply.done:
             hint = f". {self.protocol.otherwise}" if reply.code in _UNKNOWN_VERB else ""
             raise self.unavailable(f"refuses {what}", reply, hint)
         return reply
 
     def unavailable(
-        self, what: str, reply: Reply, hint: str = "", *, at_message: bool = False
+        self, what: str, reply: TransferReply, hint: str = "", *, at_message: bool = False
     ) -> DestinationUnavailable:
         """The error that a reply is which concerns everybody."""
         error = DestinationUnavailable(

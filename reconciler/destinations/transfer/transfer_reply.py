@@ -23,7 +23,7 @@ _ENHANCED = re.compile(r"([245])\.([0-9]{1,3}\.[0-9]{1,3})(?: |$)")
 _ABOUT_THE_SENDER = ("1.7", "1.8")
 
 
-class Reply(Struct, frozen=True):
+class TransferReply(Struct, frozen=True):
     """`lines` are the texts behind the code, printable; `mixed`: not every line has a code of the
     same kind."""
 
@@ -137,7 +137,7 @@ class Reply(Struct, frozen=True):
         return _ENHANCED.match(self.lines[0])
 
 
-def read_reply(connection: Connection, secrets: Sequence[Secret] = ()) -> Reply:
+def read_reply(connection: Connection, secrets: Sequence[Secret] = ()) -> TransferReply:
     """The next reply, all its lines; should the server echo one of `secrets`, that is left out
     (hazard S1).
 
@@ -156,7 +156,7 @@ def read_reply(connection: Connection, secrets: Sequence[Secret] = ()) -> Reply:
         lines.append(redact(_printable(match[3] or b""), secrets))
         kinds.add(match[1][:1])
         if match[2] != b"-":
-            return Reply(int(match[1]), tuple(lines), len(kinds) > 1)
+            return TransferReply(int(match[1]), tuple(lines), len(kinds) > 1)
     raise ProtocolViolation(f"{connection.endpoint}: a reply has more than {LINES} lines")
 
 

@@ -128,7 +128,7 @@ class AccessTokens:
         may hold a new refresh token. `collector` is named where somebody has to consent again.
         Raises AuthenticationFailed, ConnectionFailed, SecretUnavailable…
         """
-        asked = _Asked.of(source, collector)
+        asked = _TokenRequest.of(source, collector)
         with self._guard:
             kept = self._kept[asked.key]
             if kept.token is not None and self._clock() < kept.good_until:
@@ -149,7 +149,7 @@ class AccessTokens:
     def refused(self, source: SourceSpec, token: Secret) -> bool:
         """The mail server refused `token`. True: a new one may be accepted, for this one had been,
         or is not the newest any more."""
-        asked = _Asked.of(source)
+        asked = _TokenRequest.of(source)
         with self._guard:
             kept = self._kept[asked.key]
             if kept.token is not None and kept.token.secret == token:
@@ -161,7 +161,7 @@ class AccessTokens:
     def expiry(self, source: SourceSpec) -> float | None:
         """When the token in memory expires, in seconds since the epoch."""
         with self._guard:
-            token = self._kept[_Asked.of(source).key].token
+            token = self._kept[_TokenRequest.of(source).key].token
         return token.expires_at if token else None
 
     def close(self) -> None:
@@ -179,7 +179,7 @@ class AccessTokens:
             raise Throttled(str(kept.throttled), retry_after=left)
         kept.throttled = None
 
-    def _begun(self, kept: _Kept, asked: _Asked) -> Future[AccessToken]:
+    def _begun(self, kept: _Kept, asked: _TokenRequest) -> Future[AccessToken]:
         """In a thread of its own: a session that is given up must not take a new refresh token with
         it."""
         request: Future[AccessToken] = Future()
@@ -194,7 +194,7 @@ class AccessTokens:
         kept.request = request
         return request
 
-    def _ask(self, kept: _Kept, asked: _Asked, request: Future[AccessToken]) -> None:
+    def _ask(self, kept: _Kept, asked: _TokenRequest, request: Future[AccessToken]) -> None:
         try:
             token = self._renewed(asked)
         except BaseException as error:  # noqa: BLE001
@@ -212,7 +212,7 @@ class AccessTokens:
             )
         request.set_result(token)
 
-    def _renewed(self, asked: _Asked) -> AccessToken:
+    def _renewed(self, asked: _TokenRequest) -> AccessToken:
         client_secret = read_secret(asked.client_secret) if asked.client_secret else None
         if asked.refresh_token is None:
             answer = self._answer(asked, client_secret, {"grant_type": "client_credentials"}, None)
@@ -221,7 +221,11 @@ class AccessTokens:
             return self._token(self._refreshed(asked, client_secret, asked.refresh_token, file))
 
     def _refreshed(
-        self, asked: _Asked, client_secret: Secret | None, ref: SecretRef, file: SecretFile | None
+        self,
+        asked: _TokenRequest,
+        client_secret: Secret | None,
+        ref: SecretRef,
+        file: SecretFile | None,
     ) -> Mapping[str, Any]:
         """The answer to the newest successor of what `ref` leads to; its own successor is kept."""
         found = read_secret(ref)
@@ -262,7 +266,7 @@ class AccessTokens:
 
     def _answer(
         self,
-        asked: _Asked,
+        asked: _TokenRequest,
         client_secret: Secret | None,
         form: dict[str, str],
         refresh: Secret | None,
@@ -327,7 +331,7 @@ class AccessTokens:
 
     def _keep_rotated(
         self,
-        asked: _Asked,
+        asked: _TokenRequest,
         chain: _Chain,
         found: Secret,
         used: Secret,
@@ -373,7 +377,7 @@ class AccessTokens:
             return True
         return self._is_of(chain, held)
 
-    def _left(self, asked: _Asked, file: SecretFile) -> bool:
+    def _left(self, asked: _TokenRequest, file: SecretFile) -> bool:
         log.warning(
             "somebody wrote another refresh token while a new one was asked for: it stays, and is used from "
             "now on",
@@ -390,7 +394,7 @@ class AccessTokens:
             if len(chain.digests) > _REMEMBERED:
                 del self._chains[chain.digests.pop(1)]
 
-    def _written(self, asked: _Asked, file: SecretFile, found: Secret, new: Secret) -> bool:
+    def _written(self, asked: _TokenRequest, file: SecretFile, found: Secret, new: Secret) -> bool:
         try:
             file.replace(found, new)
         except SecretUnavailable as error:
@@ -418,7 +422,7 @@ class AccessTokens:
         return True
 
 
-class _Asked(Struct, frozen=True):
+class _TokenRequest(Struct, frozen=True):
     """A source's access token, and all that it takes to get it."""
 
     key: _Key
@@ -429,7 +433,7 @@ class _Asked(Struct, frozen=True):
     collector: str
 
     @classmethod
-    def of(cls, source: SourceSpec, collector: str = "NAME") -> _Asked:
+    def of(cls, source: SourceSpec, collector: str = "NAME") -> _TokenRequest:
         """Raises SourceUnsuitable where the manifest leaves out what is needed."""
         oauth2 = source.oauth2
         assert oauth2 is not None  # noqa: S101  # nobody else asks for tokens
@@ -476,7 +480,7 @@ def _refresh_form(token: Secret) -> dict[str, str]:
     return {"grant_type": "refresh_token", "refresh_token": token.reveal()}
 
 
-def _refusal(url: str, answered: Answered, asked: _Asked) -> CollectorError:
+def _refusal(url: str, answered: Answered, asked: _TokenRequest) -> CollectorError:
     error = token_client.refusal(url, answered, "no access token")
     if answered.code in token_client.CONSENT and asked.refresh_token is not None:
         return AuthenticationFailed(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from reconciler.model.consent_request import Prompt, Way
+from reconciler.model.consent_request import ConsentMethod, Prompt
 from reconciler.model.errors import (
     AuthenticationFailed,
     CollectorError,
@@ -44,7 +44,7 @@ class Consent:
     """One account's."""
 
     def __init__(
-        self, source: SourceSpec, way: Way, sleep: Callable[[float], None] = time.sleep
+        self, source: SourceSpec, way: ConsentMethod, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         if source.oauth2 is None:
             raise SourceUnsuitable(

@@ -82,7 +82,7 @@ class Answered(CollectorError):
         self.retry_after = retry_after
 
 
-class Client(Struct, frozen=True):
+class TokenClient(Struct, frozen=True):
     """The application that asks, and how it proves itself: by HTTP Basic or in the form (RFC 6749,
     section 2.3.1)."""
 
@@ -104,7 +104,7 @@ class Client(Struct, frozen=True):
 
 
 def post(
-    url: str, form: Mapping[str, str], clients: Sequence[Client], secrets: Sequence[Secret]
+    url: str, form: Mapping[str, str], clients: Sequence[TokenClient], secrets: Sequence[Secret]
 ) -> dict[str, Any]:
     """The answer to a form. Redirects are not followed, for what is sent is secret. `clients`: the
     ways in which the application may prove itself; the next one is tried where the server does not
@@ -122,7 +122,7 @@ def post(
 
 
 def _posted(
-    url: str, form: Mapping[str, str], client: Client, secrets: Sequence[Secret]
+    url: str, form: Mapping[str, str], client: TokenClient, secrets: Sequence[Secret]
 ) -> dict[str, Any]:
     fields, headers = client.identified(form)
     headers["Content-Type"] = "application/x-www-form-urlencoded"

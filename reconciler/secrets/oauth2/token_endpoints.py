@@ -13,7 +13,7 @@ from reconciler.model.known_providers import OAUTH2, Endpoints
 from reconciler.model.secret import Secret
 from reconciler.model.spec import OAuth2, SourceSpec
 from reconciler.secrets.oauth2 import token_client
-from reconciler.secrets.oauth2.token_client import Answered, Client, require_private
+from reconciler.secrets.oauth2.token_client import Answered, TokenClient, require_private
 
 
 class Application(Struct, frozen=True):
@@ -31,10 +31,12 @@ class Application(Struct, frozen=True):
     local: bool = False
     """The mail server is on this machine, so the token endpoint may be too: a test."""
 
-    def clients(self, secret: Secret | None) -> list[Client]:
+    def clients(self, secret: Secret | None) -> list[TokenClient]:
         """The ways in which it may prove itself, best first."""
         ways = self.ways if secret is not None else self.ways[:1]
-        return [Client(self.client_id, secret, basic, self.ca_file, self.local) for basic in ways]
+        return [
+            TokenClient(self.client_id, secret, basic, self.ca_file, self.local) for basic in ways
+        ]
 
     def discovered(self) -> Endpoints:
         """The endpoints, asked of the issuer where the manifest names one (OpenID Connect
