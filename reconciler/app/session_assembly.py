@@ -34,7 +34,6 @@ from reconciler.model.spec import SourceSpec, octets, seconds
 from reconciler.planning.desired_state import DesiredCollector
 from reconciler.secrets import read_secret, stamp
 from reconciler.wire.account_memory import AccountMemories
-from reconciler.wire.client_identification import ClientIdentity
 from reconciler.wire.confined_files import require_beneath
 from reconciler.wire.connection_limits import Limits
 
@@ -229,6 +228,7 @@ def open_source(
     if spec.protocol == "imap":
         # IMAPClient is slow to import
         from reconciler.sources.imap import open_imap  # noqa: PLC0415
+        from reconciler.sources.imap.client_identification import ClientIdentity  # noqa: PLC0415
 
         imap = open_imap(
             spec, secret, limits_for(spec), _ACCOUNTS, ClientIdentity(settings.support_address)
@@ -248,6 +248,7 @@ def limits_for(spec: SourceSpec) -> Limits:
 
 def open_push(collector: DesiredCollector, tokens: Tokens, settings: Settings) -> Push:
     from reconciler.sources.imap import idle  # noqa: PLC0415  # IMAPClient is slow to import
+    from reconciler.sources.imap.client_identification import ClientIdentity  # noqa: PLC0415
 
     spec = collector.effective.source
     secret = tokens.secret_of(spec, collector=collector.name)

@@ -17,6 +17,8 @@ from itertools import takewhile
 import idna
 from msgspec import Struct
 
+from reconciler.model.domains import a_labels
+
 LOCAL = 256
 DOMAIN = 255
 """The longest local part and domain, in octets; RFC 5321, section 4.5.3.1, allows 64 and 255."""
@@ -67,11 +69,9 @@ def a_label(domain: str) -> str:
     """The domain for comparing and for the wire: A-labels (RFC 5891, UTS 46) in lower case; one
     that cannot be such comes back as it is, and equals only itself."""
     domain = domain.removesuffix(".").lower()
-    if domain.isascii():
-        return domain
     try:
-        return idna.encode(domain, uts46=True).decode("ascii").lower()
-    except UnicodeError:
+        return a_labels(domain)
+    except ValueError:
         return domain
 
 

@@ -15,21 +15,26 @@ _ASCII = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-
 _NUMERIC_END = re.compile(r"(?:^|\.)[0-9]+$")
 
 
+def a_labels(name: str) -> str:
+    """Return a name in A-labels and lower case (RFC 5891; UTS 46 maps what people type).
+
+    Whether the ASCII that comes out is a domain is not looked at. Raises ValueError for other
+    scripts' names that no A-labels stand for.
+    """
+    return name.lower() if name.isascii() else idna.encode(name, uts46=True).decode("ascii").lower()
+
+
 @functools.lru_cache(maxsize=4096)
 def to_ascii(domain: str) -> str:
     """The domain as it goes on the wire: A-labels, lower case, no dot at the end. Raises
     ValueError, which says why."""
     name = domain.rstrip(".") if domain.endswith(".") and not domain.endswith("..") else domain
-    if not name.isascii():
-        try:
-            name = idna.encode(name, uts46=True).decode("ascii")
-        except idna.IDNAError as error:
-            raise ValueError(str(error)) from error
+    name = a_labels(name)
     if not _ASCII.fullmatch(name) or len(name) > 253:
         raise ValueError("labels of 1 to 63 letters, digits and `-` are separated by single dots")
     if _NUMERIC_END.search(name):
         raise ValueError("its last label is a number, as only an IP address has it")
-    return name.lower()
+    return name
 
 
 def to_unicode(domain: str) -> str:

@@ -14,12 +14,11 @@ from contextlib import suppress
 
 from reconciler.model.errors import ConnectionFailed, Flooded, ProtocolViolation
 from reconciler.wire import tls
-from reconciler.wire.connection_limits import Limits
+from reconciler.wire.connection_limits import Limits, Timeouts
 from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.name_lookup import SocketAddress, addresses, permitted
 from reconciler.wire.receive_buffer import LARGEST, ReceiveBuffer
 from reconciler.wire.reply_turns import LONG, ReplyTurn
-from reconciler.wire.timeouts import Timeouts
 
 _ALERTS = 5
 """So many are remembered of a connection."""

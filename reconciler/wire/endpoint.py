@@ -6,9 +6,9 @@ import ipaddress
 import re
 from typing import Literal
 
-import idna
 from msgspec import Struct
 
+from reconciler.model.domains import a_labels
 from reconciler.model.errors import ConnectionFailed
 from reconciler.model.manifest_policy import Role
 from reconciler.model.spec import SourceSpec
@@ -79,12 +79,8 @@ class Endpoint(Struct, frozen=True):
         if self.address is not None:
             return self.address
         try:
-            name = (
-                self.host.lower()
-                if self.host.isascii()
-                else idna.encode(self.host, uts46=True).decode("ascii")
-            )
-        except idna.IDNAError as error:
+            name = a_labels(self.host)
+        except ValueError as error:
             raise ConnectionFailed(
                 f"{self}: not a domain name: {error}. Correct source.host."
             ) from error

@@ -24,13 +24,11 @@ from reconciler.mail.internal_messages import INTERNAL, INTERNAL_SIZE, is_intern
 from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Arrival, Listed, Pace, Unfetched, Vanished
 from reconciler.model.messages import Fetched as Outcome
-from reconciler.sources.imap.fetch_responses import Completed, Mark, Value
+from reconciler.sources.imap.fetch_responses import Completed, Large, Mark, Value
 from reconciler.sources.imap.imap_dialogue import WHOLE, ImapClient
 from reconciler.sources.imap.imap_refusals import ImapRefusals, throttles
-from reconciler.sources.imap.large_literal import Large
 from reconciler.sources.imap.pipelined_fetch import PipelinedFetch, Window
-from reconciler.sources.imap.uid_search import existing_uids
-from reconciler.sources.imap.uid_sets import uid_sets
+from reconciler.sources.imap.uid_search import existing_uids, uid_sets
 
 _WHOLE, _FIRST = b"BODY[]", b"BODY[]<0>"
 _EMPTY = "the server sent nothing, although it announced a size"

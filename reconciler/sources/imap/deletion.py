@@ -20,8 +20,8 @@ from reconciler.sources.imap.uid_search import (
     others_deleted,
     others_flagged,
     search_uids,
+    uid_sets,
 )
-from reconciler.sources.imap.uid_sets import uid_sets
 
 _FOREIGN = (
     "the server lacks UIDPLUS, and other messages in the folder are marked as deleted: expunging would remove "

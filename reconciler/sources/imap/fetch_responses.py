@@ -4,12 +4,14 @@ attributes."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
 from msgspec import Struct
 
-from reconciler.sources.imap.large_literal import Large
+from reconciler.model.errors import DestinationUnavailable
+from reconciler.sources.imap.imap_strings import unescaped
 
 
 class Mark(Enum):
@@ -18,6 +20,57 @@ class Mark(Enum):
     OPEN = "("
     CLOSE = ")"
     TOO_LARGE = "a literal that was not kept"
+
+
+_LARGE_CHUNK = 1 << 18
+"""Octets that are read at once from the file of a large literal."""
+
+
+class Large:
+    """Its octets are read once. Raises DestinationUnavailable where there is no room for them."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self.size = 0
+        try:
+            # closed when it was read, or is forgotten
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        except OSError as error:
+            raise _no_room(error) from error
+        try:
+            for chunk in chunks:
+                self._keep(chunk)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __del__(self) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self.size
+
+    def _keep(self, chunk: bytes) -> None:
+        try:
+            self._file.write(chunk)
+        except OSError as error:
+            raise _no_room(error) from error
+        self.size += len(chunk)
+
+    def chunks(self) -> Iterator[bytes]:
+        with self._file:
+            try:
+                self._file.seek(0)
+                while chunk := self._file.read(_LARGE_CHUNK):
+                    yield chunk
+            except OSError as error:
+                raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> DestinationUnavailable:
+    return DestinationUnavailable(
+        f"a large message cannot be kept in {tempfile.gettempdir()} while it is fetched: "
+        f"{error.strerror}; make room there, or name another directory with TMPDIR"
+    )
 
 
 Literal = bytes | Large | Mark
@@ -38,7 +91,6 @@ _ONCE = (b"UID", b"RFC822.SIZE", b"BODY", b"BINARY")
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _UID = re.compile(rb"(?<![^\s(])UID\s+(\d{1,10})(?![^\s),])", re.IGNORECASE)
 _SIZE = re.compile(rb"(?<![^\s(])RFC822\.SIZE\s+(\d{1,20})(?![^\s),])", re.IGNORECASE)
-_ESCAPED = re.compile(rb'\\(["\\])')
 LARGEST_UID = (1 << 32) - 1
 
 
@@ -75,13 +127,6 @@ def number(digits: bytes, largest: int) -> int | None:
     """A decimal from 1 (a size: 0) to `largest`; None for anything else."""
     value = int(digits) if digits.isdigit() and len(digits) <= 20 else -1
     return value if 0 <= value <= largest else None
-
-
-def unescaped(quoted: bytes) -> bytes:
-    """What stands between the quotes (RFC 3501, section 9: quoted). A backslash before anything but
-    a quote or a backslash is no escape, and stays: servers that do not escape send folder names
-    with it."""
-    return _ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted
 
 
 def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:

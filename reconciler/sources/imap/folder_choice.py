@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from reconciler.model.folder_patterns import Pattern, is_pattern
-from reconciler.sources.imap import utf7
-from reconciler.sources.imap.fetch_responses import Completed, unescaped
+from reconciler.sources.imap.fetch_responses import Completed
 from reconciler.sources.imap.imap_dialogue import ImapClient
 from reconciler.sources.imap.imap_refusals import ImapRefusals
+from reconciler.sources.imap.imap_strings import decode_utf7, unescaped
 from reconciler.sources.imap.response_reader import Untagged
 
 _UNSUITED = {"\\ALL", "\\ALLMAIL", "\\TRASH", "\\JUNK", "\\SPAM", "\\DRAFTS"}
@@ -81,7 +81,7 @@ def decoded(raw: bytes) -> str:
     """Modified UTF-7 or UTF-8 as text; what is neither shows its octets (hazard I22). Never NUL nor
     half a surrogate pair, which no ledger takes."""
     try:
-        text = utf7.decoded(raw) if raw.isascii() else raw.decode()
+        text = decode_utf7(raw) if raw.isascii() else raw.decode()
     except UnicodeDecodeError:
         text = raw.decode("utf-8", "backslashreplace")
     return text.replace("\0", "\\x00")

@@ -16,13 +16,14 @@ from enum import Enum
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceUnsuitable
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
+from reconciler.sources.imap.client_identification import ClientIdentity
 from reconciler.sources.imap.folder_choice import INBOX, ServerFolder, choose_folders
 from reconciler.sources.imap.imap_dialogue import ImapClient
 from reconciler.sources.imap.imap_listing import selected_count
 from reconciler.sources.imap.imap_login import log_in
 from reconciler.sources.imap.imap_refusals import ImapRefusals
+from reconciler.sources.imap.imap_strings import quoted
 from reconciler.wire.account_memory import AccountMemories
-from reconciler.wire.client_identification import ClientIdentity
 from reconciler.wire.connection import Connection
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
@@ -272,13 +273,13 @@ def _notify(names: Iterable[bytes]) -> bytes:
         b"SET (selected (MessageNew MessageExpunge)) (mailboxes (",
         b") (MessageNew MessageExpunge))",
     )
-    quoted: list[bytes] = []
+    listed: list[bytes] = []
     room = _COMMAND - len(begin) - len(end)
     for name in names:
         if name.isascii() and name.decode().isprintable() and room > len(name) + 8:
-            quoted.append(b'"' + name.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"')
-            room -= len(quoted[-1]) + 1
-    return begin + b" ".join(quoted) + end
+            listed.append(quoted(name))
+            room -= len(listed[-1]) + 1
+    return begin + b" ".join(listed) + end
 
 
 def open_push(

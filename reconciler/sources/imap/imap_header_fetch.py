@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from reconciler.model.messages import Listed
 from reconciler.sources.imap.fetch_responses import Fetched
 from reconciler.sources.imap.imap_dialogue import ImapClient
-from reconciler.sources.imap.uid_sets import uid_sets
+from reconciler.sources.imap.uid_search import uid_sets
 
 _AT_ONCE = 500
 _HEADER = b"BODY[HEADER]"

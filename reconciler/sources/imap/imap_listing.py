@@ -15,8 +15,7 @@ from reconciler.model.errors import Flooded, FolderFailed
 from reconciler.model.messages import Listed
 from reconciler.sources.imap.fetch_responses import LARGEST_UID, Completed, Fetched, number
 from reconciler.sources.imap.imap_dialogue import ImapDialogue
-from reconciler.sources.imap.uid_search import all_uids
-from reconciler.sources.imap.uid_sets import uid_sets
+from reconciler.sources.imap.uid_search import all_uids, uid_sets
 from reconciler.sources.listing_columns import MOST, ascending, in_order, too_many
 
 _UNKNOWN = (1 << 32) - 1

@@ -9,12 +9,13 @@ from functools import partial
 
 from reconciler.model.errors import ConnectionFailed, NoGreeting, SourceUnsuitable, TlsRefused
 from reconciler.model.secret import Secret
+from reconciler.sources.imap.client_identification import ClientIdentity
 from reconciler.sources.imap.fetch_responses import Completed
 from reconciler.sources.imap.imap_dialogue import ImapClient, ImapDialogue
 from reconciler.sources.imap.imap_refusals import ImapRefusals
+from reconciler.sources.imap.imap_strings import quoted
 from reconciler.wire import sasl
 from reconciler.wire.account_memory import AccountMemory
-from reconciler.wire.client_identification import ClientIdentity
 from reconciler.wire.connection import Connection
 from reconciler.wire.login_attempts import LoginMethod, LoginRefusal, climb_down
 from reconciler.wire.sasl import Credentials, Exchange
@@ -217,7 +218,7 @@ def _login(dialogue: ImapDialogue, username: str, password: Secret) -> Completed
     QUOTED-CHAR)."""
     name, word = username.encode(), password.reveal().encode()
     if name.isascii() and word.isascii():
-        return dialogue.run("LOGIN", _quoted(name), _quoted(word))
+        return dialogue.run("LOGIN", quoted(name), quoted(word))
     answers = iter([name + b" {%d}" % len(word), word])
     return dialogue.converse("LOGIN", [b"{%d}" % len(name)], lambda _: next(answers, None))
 
@@ -226,7 +227,3 @@ def _ask_capabilities_again(client: ImapClient) -> None:
     """They change with the login (hazard I29); many servers say so unasked."""
     if not client.dialogue.learn_capabilities():
         client.dialogue.refresh_capabilities()
-
-
-def _quoted(text: bytes) -> bytes:
-    return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'

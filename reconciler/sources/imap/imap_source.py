@@ -21,6 +21,7 @@ from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap.body_fetch import BodyFetch
+from reconciler.sources.imap.client_identification import ClientIdentity
 from reconciler.sources.imap.deletion import Deleter
 from reconciler.sources.imap.fetch_responses import Completed
 from reconciler.sources.imap.folder_choice import INBOX, ChosenFolders, ServerFolder, choose_folders
@@ -40,7 +41,6 @@ from reconciler.sources.imap.imap_listing import (
 from reconciler.sources.imap.imap_login import log_in
 from reconciler.sources.imap.imap_refusals import ImapRefusals
 from reconciler.wire.account_memory import AccountMemories
-from reconciler.wire.client_identification import ClientIdentity
 from reconciler.wire.connection import Connection
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint

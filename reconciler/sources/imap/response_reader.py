@@ -14,8 +14,7 @@ from msgspec import Struct
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.replies import reply_meaning
-from reconciler.sources.imap.fetch_responses import Completed, Literal, Mark
-from reconciler.sources.imap.large_literal import Large
+from reconciler.sources.imap.fetch_responses import Completed, Large, Literal, Mark
 from reconciler.wire.connection import Connection
 
 WHOLE = 4 << 20

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from reconciler.sources.imap.fetch_responses import LARGEST_UID, Completed
 from reconciler.sources.imap.imap_dialogue import ImapDialogue
 from reconciler.sources.imap.response_reader import Untagged
-from reconciler.sources.imap.uid_sets import uid_sets
 from reconciler.sources.listing_columns import ascending, in_order
 
+_LINE = 900
+"""Octets of a set of UIDs: with it a command stays below the 1000 octets that every server takes
+(RFC 2683, section 3.2.1.5)."""
 _ARRIVING = 1000
 """So many messages may come meanwhile."""
 _UID = re.compile(rb"[( ]UID (\d{1,10})(?![^ )])", re.IGNORECASE)
@@ -167,3 +169,34 @@ def _search(
         dialogue.run("UID", "SEARCH", criteria, hear={"SEARCH": hear, "ESEARCH": hear_extended}).ok
         and heard
     )
+
+
+def ranges(uids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Runs of consecutive numbers, ascending, nothing between them that was not asked for."""
+    first = last = 0
+    for uid in sorted(set(uids)):
+        if uid == last + 1 and first:
+            last = uid
+            continue
+        if first:
+            yield first, last
+        first = last = uid
+    if first:
+        yield first, last
+
+
+def uid_sets(uids: Iterable[int]) -> Iterator[tuple[str, frozenset[int]]]:
+    """Sets such as 1:3,7 that fit into one command each, with the UIDs that each stands for."""
+    terms: list[str] = []
+    members: set[int] = set()
+    length = 0
+    for first, last in ranges(uids):
+        term = str(first) if first == last else f"{first}:{last}"
+        if length + len(term) > _LINE:
+            yield ",".join(terms), frozenset(members)
+            terms, members, length = [], set(), 0
+        terms.append(term)
+        members.update(range(first, last + 1))
+        length += len(term) + 1
+    if terms:
+        yield ",".join(terms), frozenset(members)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from reconciler.model.errors import ConnectionFailed, NoGreeting, ProtocolViolation, SourceError
 from reconciler.model.secret import Secret, excerpt
@@ -16,6 +16,8 @@ from reconciler.sources.pop3.multiline_body import Body
 from reconciler.wire.connection import Connection
 
 _SHOWN = 300
+_CAPABILITIES = 64 << 10
+"""Octets of the reply to CAPA."""
 _CODE = re.compile(rb"\[([A-Za-z/-]+)(?:[ =](\d{1,6}))?\]")
 _STATUS = re.compile(
     rb"(\+OK|[-+]ERR(?:OR)?)(?![A-Za-z0-9])[ \t:,;.!]*(.*)", re.IGNORECASE | re.DOTALL
@@ -41,6 +43,33 @@ class Pop3Reply(Struct, frozen=True):
     @property
     def text(self) -> str:
         return decoded(self.rest)
+
+
+class Capabilities(Struct, frozen=True):
+    """The reply to CAPA. `known` is False where the server has no such command: then nothing is
+    ruled out."""
+
+    known: bool = False
+    offered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Each capability with its arguments, in capitals."""
+
+    @classmethod
+    def parse(cls, lines: Iterable[bytes]) -> Capabilities:
+        words = [line.decode("ascii", "replace").upper().split() for line in lines]
+        return cls(True, {first: tuple(rest) for first, *rest in filter(None, words)})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.offered
+
+    @property
+    def sasl(self) -> tuple[str, ...]:
+        return self.offered.get("SASL", ())
+
+    @property
+    def login_delay(self) -> float | None:
+        """Seconds that have to pass between two logins."""
+        seconds = next(iter(self.offered.get("LOGIN-DELAY", ())), "")
+        return float(seconds) if seconds.isdecimal() and len(seconds) <= 6 else None
 
 
 class Pop3Dialogue:
@@ -170,6 +199,17 @@ class Pop3Dialogue:
                 take(block)
         self.owed -= 1
         return reply, digest.hexdigest() if reply.ok else ""
+
+    def ask_capabilities(self) -> Capabilities:
+        """Send CAPA and return what it names; nothing is known where it is refused."""
+        self.send(b"CAPA")
+        return self.capabilities() or Capabilities()
+
+    def capabilities(self) -> Capabilities | None:
+        """Read the reply to CAPA; None where it is refused."""
+        blocks: list[bytes] = []
+        reply, _ = self.lines(blocks.append, _CAPABILITIES)
+        return Capabilities.parse(b"".join(blocks).split(b"\n")) if reply.ok else None
 
     def digest(self) -> str:
         """What `lines` gives, of lines that nobody wants."""

@@ -12,8 +12,7 @@ from reconciler.model.errors import (
     TlsRefused,
 )
 from reconciler.replies.refusals import refused_login
-from reconciler.sources.pop3.pop3_capabilities import Capabilities, ask
-from reconciler.sources.pop3.pop3_dialogue import Pop3Dialogue, Pop3Reply
+from reconciler.sources.pop3.pop3_dialogue import Capabilities, Pop3Dialogue, Pop3Reply
 from reconciler.wire import sasl
 from reconciler.wire.account_memory import AccountMemory
 from reconciler.wire.login_attempts import LoginMethod, LoginRefusal, climb_down
@@ -41,12 +40,11 @@ def log_in(dialogue: Pop3Dialogue, credentials: Credentials, habits: AccountMemo
         )
         refused.of_address = True
         raise refused
-    capabilities = ask(dialogue)
+    capabilities = dialogue.ask_capabilities()
     if dialogue.connection.endpoint.tls == "starttls":
         _start_tls(dialogue, capabilities)
-        capabilities = ask(
-            dialogue
-        )  # what was offered in the clear counts no longer (RFC 2595, section 4)
+        # what was offered in the clear no longer counts (RFC 2595, section 4)
+        capabilities = dialogue.ask_capabilities()
     if "UTF8" in capabilities:
         dialogue.command(
             b"UTF8"

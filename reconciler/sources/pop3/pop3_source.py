@@ -28,11 +28,9 @@ from reconciler.sources.pop3.maildrop import (
     brought_together,
     look_up,
 )
-from reconciler.sources.pop3.pop3_capabilities import Capabilities, told
-from reconciler.sources.pop3.pop3_dialogue import Pop3Dialogue, Pop3Reply
-from reconciler.sources.pop3.pop3_header_fetch import tops
+from reconciler.sources.pop3.pop3_dialogue import Capabilities, Pop3Dialogue, Pop3Reply
 from reconciler.sources.pop3.pop3_login import log_in
-from reconciler.sources.pop3.retrieval import WINDOW_COUNT, Numbered, Retrieval
+from reconciler.sources.pop3.retrieval import WINDOW_COUNT, Numbered, Retrieval, fetch_headers
 from reconciler.wire.account_memory import AccountMemories
 from reconciler.wire.connection import Connection
 from reconciler.wire.connection_limits import Limits
@@ -197,7 +195,7 @@ class Pop3Source:
         if self._capabilities.known and "TOP" not in self._capabilities:
             present = []
         with self._learning():
-            yield from tops(self._dialogue, present, pipelined=self._pipelined)
+            yield from fetch_headers(self._dialogue, present, pipelined=self._pipelined)
 
     # there is one
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:  # noqa: ARG002
@@ -322,7 +320,7 @@ class Pop3Source:
         else:
             self._dialogue.send(b"CAPA")
         self._step = b"CAPA"
-        _, offered = told(self._dialogue)
+        offered = self._dialogue.capabilities()
         self._step = b"LIST"
         if not pipelined:
             self._dialogue.send(b"LIST")

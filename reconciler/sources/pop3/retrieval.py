@@ -32,6 +32,10 @@ _EMPTY = "the server sent nothing, although it announced a size"
 _GONE = re.compile(rb"no such message|deleted|expunged|does(?: not|n't) exist", re.IGNORECASE)
 
 
+_HEADERS_AT_ONCE = 200
+_LARGEST_HEADER = 1 << 20
+
+
 class Retrieval:
     """Each of `messages`, by number, in order; `count` of them under way at once at most. A message
     that was not read to its end is skipped over."""
@@ -236,3 +240,35 @@ def _expected(listed: Listed) -> int:
 def _announced(reply: Pop3Reply) -> int | None:
     found = _OCTETS.search(reply.rest)
     return int(found[1]) if found else None
+
+
+def fetch_headers(
+    dialogue: Pop3Dialogue, messages: Sequence[Numbered], *, pipelined: bool
+) -> Iterator[tuple[Listed, bytes | None]]:
+    """Fetch header blocks by TOP (RFC 1939, section 7), many under way at once where `pipelined`.
+
+    Yield None for one that is refused or larger than 1 MiB. When the first is refused, the others
+    are not asked for, as TOP is optional. The iterator must be read to its end.
+    """
+    start, count = 0, 1
+    while start < len(messages):
+        part = messages[start : start + count]
+        dialogue.send(*[b"TOP %d 0" % number for number, _ in part])
+        for _, listed in part:
+            header = _header(dialogue)
+            yield listed, header
+            if start == 0 and header is None:
+                return
+        start, count = start + count, _HEADERS_AT_ONCE if pipelined else 1
+
+
+def _header(dialogue: Pop3Dialogue) -> bytes | None:
+    reply = dialogue.reply()
+    header = _kept(Body(dialogue.connection, others=dialogue.owed > 1)) if reply.ok else None
+    dialogue.owed -= 1
+    return header
+
+
+def _kept(body: Body) -> bytes | None:
+    pieces = [piece for piece in body if body.octets <= _LARGEST_HEADER]
+    return b"".join(pieces) if body.octets <= _LARGEST_HEADER else None

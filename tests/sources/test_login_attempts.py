@@ -19,9 +19,9 @@ from reconciler.model.interfaces import Source
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap import open_imap
+from reconciler.sources.imap.client_identification import ClientIdentity
 from reconciler.sources.pop3 import open_pop3
 from reconciler.wire.account_memory import AccountMemories
-from reconciler.wire.client_identification import ClientIdentity
 from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
 from tests.sources.imap_server import GREETING, PASSWORD, Reply, imap, tagged

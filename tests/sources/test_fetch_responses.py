@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.sources.imap.fetch_responses import Mark, parse_fetch
-from reconciler.sources.imap.uid_sets import ranges, uid_sets
+from reconciler.sources.imap.uid_search import ranges, uid_sets
 
 UIDS = st.sets(st.integers(1, (1 << 32) - 1) | st.integers(1, 300))
 
