@@ -22,13 +22,14 @@ SLOW = tuple(each for each in CAPABILITIES if each != b"PIPELINING")
 def closing(
     command: bytes, poisoned: set[int], capabilities: tuple[bytes, ...], *, flushes: bool
 ) -> Script:
-    """`flushes`: the lines of those before come first."""
+    """`flushes`: the lines of those before come first. Else what is asked for in one go is answered
+    in one go, or not at all."""
     table = replies(BODIES, capabilities)
     single = {number: b"+OK %d uid%d\r\n" % (number, number) for number in range(1, COUNT + 1)}
 
     def script(client: Client) -> None:
         client.send(b"+OK ready\r\n")
-        line = b""
+        line = held = b""
         while line != b"QUIT":
             line = client.line()
             if line == command and poisoned:
@@ -43,7 +44,10 @@ def closing(
                 if number in poisoned:
                     client.close()
                     return
-                client.send(single[number])
+                held += single[number]
+                if flushes or not client._received:
+                    client.send(held)
+                    held = b""
                 continue
             reply = table[max((begin for begin in table if line.startswith(begin)), key=len)]
             assert isinstance(reply, bytes)
