@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -292,6 +294,30 @@ def test_abort_wakes_the_waiting_thread(authority: Authority, tls: Tls) -> None:
         assert not reader.is_alive()
         assert "aborted" in failed[0]
         connection.abort()  # harmless
+
+
+def test_after_an_abort_nothing_is_read_without_tls(authority: Authority) -> None:
+    """What had come already is still there: encrypted, and so not to be taken for the server's."""
+
+    def script(client: Client) -> None:
+        client.send(b"x")
+        client.send(b"more\r\n")
+        client.wait()
+
+    with Scripted(script, tls=authority.server()) as server:
+        connection = Connection(
+            Endpoint(server.host, server.port, "implicit", authority.ca_file), Limits()
+        )
+        connection.open()
+        connection.read(1)
+        assert select.select([connection.socket], [], [], 10)[0]
+        other = threading.Thread(target=connection.abort)
+        other.start()
+        other.join()
+        with suppress(ConnectionFailed):
+            assert connection.read_line() == b"more\r\n"
+        assert connection.received in (len(b"x"), len(b"xmore\r\n"))
+        connection.close()
 
 
 def test_abort_before_opening(connect: Connect) -> None:
