@@ -262,3 +262,17 @@ def test_attempts_at_what_the_server_does_not_give_add_up_and_a_suspicion_is_non
     assert ledger.unpark("sales") == 1
     entry = ledger.known("sales", INBOX)["1"]
     assert (entry.state, entry.attempts, entry.at) == (MessageState.FAILED, 0, None)
+
+
+def test_L9_what_is_recorded_of_messages_is_durable_at_once(
+    ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever may be lost with the power is not written with it."""
+
+    def noting() -> None:
+        raise AssertionError("a power cut could take this back")
+
+    monkeypatch.setattr(ledger, "noting", noting)
+    ledger.record("sales", INBOX, [collected("1"), collected("2")], NOW)
+    ledger.record_deleted("sales", INBOX, ["1"], NOW)
+    assert ledger.known("sales", INBOX)["1"].deleted
