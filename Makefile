@@ -8,7 +8,7 @@ SECONDS ?= 3600
 # Not for tests: each of the many programs that they start would compile all of ours.
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test test-trixie test-image crashwalk soak mutants check fix lock bench clean
+.PHONY: help demo test test-trixie test-image coverage crashwalk soak mutants check fix docs lock bench clean
 
 help:
 	@echo 'make demo         collectors that fetch mail from a private Dovecot, for you to watch and change'
@@ -20,7 +20,9 @@ help:
 	@echo 'make soak         random faults for an hour, while mail keeps coming; SECONDS=600 ARGS="--seed 7" (root)'
 	@echo 'make mutants      small changes, one at a time, and whether a test notices; ARGS="--area ledger --number 50"'
 	@echo 'make check        style, types, floors, and whether the schema is up to date'
-	@echo 'make fix          mend what a program can mend'
+	@echo 'make fix          fix what a program can fix'
+	@echo 'make docs         the pages of docs/ as a site, in build/docs; warnings are errors'
+	@echo 'make coverage     the test suite with the share of lines and branches that it runs; ARGS=tests/planning a part'
 	@echo 'make lock         writes requirements/ from constraints.txt, and proves that every dependency comes as a wheel;'
 	@echo '                  ARGS=--check writes nothing'
 	@echo 'make bench        beside mpop, mbsync, fetchmail, getmail6 and the floors of disk and network; about half an hour;'
@@ -72,6 +74,15 @@ fix:
 	$(BIN)/python -m reconciler.manifests.schema_export.json_schema
 	$(BIN)/python -m tests.replies.page
 
+docs:
+	@scripts/bootstrap check
+	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs
+
+coverage:
+	@scripts/bootstrap test
+	@scripts/test-tools
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report term:skip-covered $(ARGS)
+
 lock:
 	@scripts/bootstrap check
 	@scripts/lock $(ARGS)
@@ -81,4 +92,4 @@ bench:
 	@$(BIN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf .venv .demo .tools .servers .mutants build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .demo .tools .servers .mutants build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
