@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
-from reconciler.collect.reidentification import Known, look_up
+from reconciler.collect.reidentification import KnownListing, look_up
 from reconciler.collect.selection import Selection, select
 from reconciler.collect.session import Task
 from reconciler.model.errors import CollectorError
@@ -31,7 +31,7 @@ class Check(Struct):
     task: Task
     ledger: Ledger | None
     _steps: list[CheckStep] = field(default_factory=list)
-    _places: list[Known] = field(default_factory=list)
+    _places: list[KnownListing] = field(default_factory=list)
     failure: Failure | None = None
     """What ended it."""
 
@@ -66,7 +66,7 @@ class Check(Struct):
                 place = (
                     look_up(self.ledger, self.task.collector, listing)
                     if self.ledger
-                    else Known(listing, listing.folder, {})
+                    else KnownListing(listing, listing.folder, {})
                 )
                 self._places.append(place)
             source.finish()
@@ -99,7 +99,7 @@ class Check(Struct):
             and self.ledger.orphaned(self.task.collector, [place.folder for place in self._places])
         )
 
-    def _folder(self, place: Known) -> CheckedFolder:
+    def _folder(self, place: KnownListing) -> CheckedFolder:
         chosen = self._select([place], limit=0)
         return CheckedFolder(
             name=place.folder.name,
@@ -109,7 +109,7 @@ class Check(Struct):
             skipped=sum(chosen.skipped.values()),
         )
 
-    def _select(self, places: list[Known], limit: int) -> Selection:
+    def _select(self, places: list[KnownListing], limit: int) -> Selection:
         listings = [(place.listing, place.entries) for place in places]
         return select(listings, deletes=self.task.deletes, limit=limit, max_size=self.task.max_size)
 

@@ -35,7 +35,7 @@ LOOKED_AT = 100_000
 Headers = Callable[[Folder, Sequence[Listed]], Iterable[tuple[Listed, bytes | None]]]
 
 
-class Known(Struct):
+class KnownListing(Struct):
     """What the ledger knows of a listing. `folder` is the listed one as the ledger numbers it."""
 
     listing: Listing
@@ -56,14 +56,16 @@ class Known(Struct):
         return any(True for _ in self.unknown())
 
 
-def look_up(ledger: Ledger, collector: str, listing: Listing) -> Known:
+def look_up(ledger: Ledger, collector: str, listing: Listing) -> KnownListing:
     """After an unannounced renumbering nothing is known under the new keys, and all the old records
     are orphans."""
     folder = ledger.current(collector, listing.folder)
     entries = ledger.known(collector, folder)
     if not listing.partial and was_renumbered(listing, entries):
-        return Known(listing, folder.renumbered(), {}, alarming=folder.account.protocol == "imap")
-    return Known(listing, folder, entries)
+        return KnownListing(
+            listing, folder.renumbered(), {}, alarming=folder.account.protocol == "imap"
+        )
+    return KnownListing(listing, folder, entries)
 
 
 class Reidentification:
@@ -89,7 +91,7 @@ class Reidentification:
         """What is listed of folders in which some have new keys, perhaps."""
         self.recognised = 0
 
-    def by_headers(self, places: Sequence[Known], check_stop: Callable[[], None]) -> None:
+    def by_headers(self, places: Sequence[KnownListing], check_stop: Callable[[], None]) -> None:
         """Adopt what can be told by its headers, once those of all unknown messages are known:
         there may be twins."""
         self._folders = [place.folder for place in places]
@@ -114,7 +116,7 @@ class Reidentification:
                 self._presume(place, block, unlisted)
             place.entries = self._ledger.known(self._collector, place.folder)
 
-    def by_what_is_gone(self, places: Sequence[Known]) -> None:
+    def by_what_is_gone(self, places: Sequence[KnownListing]) -> None:
         """Some POP3 servers give a single message another UIDL: when it was read, or when they have
         forgotten it. So where one that was collected is listed no longer, what is new is compared
         with it. Not where mail is deleted: a twin of what we have deleted may be new."""
@@ -130,7 +132,7 @@ class Reidentification:
             ):
                 self._keys[place.folder] = frozenset(message.key for message in listing.messages)
 
-    def _may_be_needed(self, places: Sequence[Known]) -> bool:
+    def _may_be_needed(self, places: Sequence[KnownListing]) -> bool:
         """Whether anything is unknown, and there are orphans; what is found out faster is asked
         first."""
         few = sum(len(place.listing.messages) for place in places) <= BLOCK
@@ -138,7 +140,7 @@ class Reidentification:
             return False
         return self._ledger.orphaned(self._collector, self._folders)
 
-    def _look(self, place: Known, block: Sequence[tuple[Listed, Entry | None]]) -> None:
+    def _look(self, place: KnownListing, block: Sequence[tuple[Listed, Entry | None]]) -> None:
         """Get the headers that were not seen yet, and record them: the next session goes on from
         there."""
         entries = {message.key: entry for message, entry in block}
@@ -173,7 +175,7 @@ class Reidentification:
 
     def _presume(
         self,
-        place: Known,
+        place: KnownListing,
         block: Sequence[tuple[Listed, Entry | None]],
         unlisted: Mapping[str, int],
     ) -> None:
@@ -209,7 +211,7 @@ class Reidentification:
             else self._unlisted.get((folder, key), "")
         )
 
-    def remember_left(self, place: Known, attempted: Collection[str]) -> None:
+    def remember_left(self, place: KnownListing, attempted: Collection[str]) -> None:
         """By POP3, where all that is known of a maildrop may be deleted without the ledger hearing
         of it: some that stay are recorded, so that they are not taken for the deleted ones under
         new UIDLs (`identify`)."""

@@ -28,7 +28,7 @@ from reconciler.collect.batch_commit import Commits, Committed, Pending
 from reconciler.collect.content_identity import ByContent
 from reconciler.collect.incoming_message import Incoming
 from reconciler.collect.message_spool import spool
-from reconciler.collect.reidentification import Known, Reidentification, look_up
+from reconciler.collect.reidentification import KnownListing, Reidentification, look_up
 from reconciler.collect.selection import (
     COLLECTED_BEFORE,
     VANISHED,
@@ -38,7 +38,7 @@ from reconciler.collect.selection import (
     select,
 )
 from reconciler.collect.session_counters import Tally
-from reconciler.collect.unchanged_check import settled, standing, take_over, unchanged
+from reconciler.collect.unchanged_check import account_state, settled, take_over, unchanged
 from reconciler.model.errors import (
     CollectorError,
     ConnectionFailed,
@@ -328,7 +328,7 @@ class Session(Generic[S]):
         if self._task.deletes:
             self._remember_left(places, works)
         if settled(chosen.folders, self._tally) and not chosen.paused:
-            self._keep_standing()
+            self._keep_account_state()
         self._progress()
         return works
 
@@ -358,7 +358,7 @@ class Session(Generic[S]):
             self._in_step = True
             return
 
-    def _look_up(self, listing: Listing) -> Known:
+    def _look_up(self, listing: Listing) -> KnownListing:
         place = look_up(self._ledger, self._task.collector, listing)
         self._known_as[listing.folder] = place.folder
         self._tally.notes.extend(listing.notes)
@@ -371,16 +371,16 @@ class Session(Generic[S]):
             self._go_by_content(place.entries)
         return place
 
-    def _remember_left(self, places: Sequence[Known], works: Sequence[FolderWork]) -> None:
+    def _remember_left(self, places: Sequence[KnownListing], works: Sequence[FolderWork]) -> None:
         for place, work in zip(places, works, strict=True):
             if place.folder.account.protocol == "pop3" and place.listing.keys_stable:
                 going = {attempt.listed.key for attempt in (*work.attempts, *work.suspects)}
                 self._reidentification.remember_left(place, going)
 
-    def _keep_standing(self) -> None:
-        found = standing(self._source, self._task.digest, self._tally, self._now())
+    def _keep_account_state(self) -> None:
+        found = account_state(self._source, self._task.digest, self._tally, self._now())
         if found is not None:
-            self._ledger.keep_standing(self._task.collector, self._epoch, found)
+            self._ledger.keep_account_state(self._task.collector, self._epoch, found)
 
     def _go_by_content(self, known: Mapping[str, Entry]) -> None:
         if self._task.mode != "all-delete":

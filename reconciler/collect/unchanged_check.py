@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from reconciler.collect.selection import FolderWork
 from reconciler.collect.session_counters import Tally
-from reconciler.model.history import Standing
+from reconciler.model.history import AccountState
 from reconciler.model.interfaces import Ledger, Source
 
 BELIEVED = timedelta(days=1)
@@ -23,15 +23,15 @@ BELIEVED = timedelta(days=1)
 
 def unchanged(
     collector: str, digest: str, source: Source, ledger: Ledger, now: datetime, *, writable: bool
-) -> Standing | None:
+) -> AccountState | None:
     """What was kept, if the account stands so still; else None."""
-    kept = ledger.standing(collector) if digest else None
+    kept = ledger.account_state(collector) if digest else None
     if kept is None or kept.digest != digest or not timedelta() <= now - kept.at < BELIEVED:
         return None
-    return kept if source.unchanged(kept.state, writable=writable) else None
+    return kept if source.unchanged(kept.source_state, writable=writable) else None
 
 
-def take_over(kept: Standing, tally: Tally) -> None:
+def take_over(kept: AccountState, tally: Tally) -> None:
     """Count as the session did that found it so."""
     tally.listed, tally.parked, tally.left = kept.listed, kept.parked, 0
     tally.skipped = Counter(kept.skipped)
@@ -46,8 +46,10 @@ def settled(works: Sequence[FolderWork], tally: Tally) -> bool:
     )
 
 
-def standing(source: Source, digest: str, tally: Tally, now: datetime) -> Standing | None:
+def account_state(source: Source, digest: str, tally: Tally, now: datetime) -> AccountState | None:
     """To be kept; None where the source cannot tell how the account stands."""
-    if not source.standing or not digest:
+    if not source.account_state or not digest:
         return None
-    return Standing(source.standing, digest, now, tally.listed, dict(+tally.skipped), tally.parked)
+    return AccountState(
+        source.account_state, digest, now, tally.listed, dict(+tally.skipped), tally.parked
+    )

@@ -24,14 +24,14 @@ from sqlalchemy import (
 from reconciler.ledger.column_types import microseconds
 from reconciler.ledger.tables import accounts, collectors, folders, messages, sessions
 from reconciler.ledger.transactions import Transactions
-from reconciler.model.history import KEPT, Alert, Standing
+from reconciler.model.history import KEPT, AccountState, Alert
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 KEPT_SESSIONS = 100
 """Of each collector."""
 _MICROSECOND = timedelta(microseconds=1)
 _COUNTED = timedelta(days=1) // _MICROSECOND
-_STANDING = select(collectors.c.standing).where(collectors.c.name == bindparam("collector"))
+_ACCOUNT_STATE = select(collectors.c.standing).where(collectors.c.name == bindparam("collector"))
 _ALERTS = select(collectors.c.alerts).where(collectors.c.name == bindparam("collector"))
 _AT_ONCE = 5000
 """Rows forgotten in one transaction: sessions record in between."""
@@ -87,14 +87,14 @@ class SessionRecords(Transactions):
                 update(collectors).where(collectors.c.name == collector).values(alerts=kept)
             )
 
-    def standing(self, collector: str) -> Standing | None:
+    def account_state(self, collector: str) -> AccountState | None:
         with self.reading() as connection:
             kept: dict[str, Any] | None = connection.execute(
-                _STANDING, {"collector": collector}
+                _ACCOUNT_STATE, {"collector": collector}
             ).scalar()
         if kept is None:
             return None
-        return Standing(
+        return AccountState(
             kept["state"],
             kept["digest"],
             datetime.fromisoformat(kept["at"]),
@@ -103,14 +103,14 @@ class SessionRecords(Transactions):
             kept["parked"],
         )
 
-    def keep_standing(self, collector: str, epoch: int, standing: Standing) -> None:
+    def keep_account_state(self, collector: str, epoch: int, state: AccountState) -> None:
         kept = {
-            "state": standing.state,
-            "digest": standing.digest,
-            "at": standing.at.isoformat(),
-            "listed": standing.listed,
-            "skipped": dict(standing.skipped),
-            "parked": standing.parked,
+            "state": state.source_state,
+            "digest": state.digest,
+            "at": state.at.isoformat(),
+            "listed": state.listed,
+            "skipped": dict(state.skipped),
+            "parked": state.parked,
         }
         with self.noting() as connection:
             connection.execute(

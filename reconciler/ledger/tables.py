@@ -70,7 +70,7 @@ collectors = Table(
     Column("retry_at", Moment),
     Column("retry_digest", Text),
     Column("retry_stamp", Text),
-    Column("standing", JSON(none_as_null=True)),  # `model.history.Standing`
+    Column("standing", JSON(none_as_null=True)),  # `model.history.AccountState`
     Column(
         "maildirs_accepted_at", Moment
     ),  # when somebody said that they are meant to be where they are

@@ -62,11 +62,14 @@ class Alert(Struct, frozen=True):
     at: datetime
 
 
-class Standing(Struct, frozen=True):
-    """An account in which nothing was left to do. `state` is the source's (`Source.standing`),
-    `digest` the spec's; the counters are those of the session that found it so."""
+class AccountState(Struct, frozen=True):
+    """The state of an account after a session that found nothing to do (`collect.unchanged_check`).
 
-    state: str
+    `source_state` is what the source compares (`Source.account_state`); `digest` is the digest of
+    the spec; the counters are those of that session.
+    """
+
+    source_state: str
     digest: str
     at: datetime
     listed: int

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from reconciler.disk import Mount
 from reconciler.model.history import (
+    AccountState,
     Alert,
     DeclaredCollector,
     Declaring,
@@ -18,7 +19,6 @@ from reconciler.model.history import (
     LastGood,
     ParkedMessage,
     Retry,
-    Standing,
 )
 from reconciler.model.messages import Deletion, DeliveryId, Fetched, Folder, Listed, Listing, Pace
 from reconciler.model.outcomes import (
@@ -41,12 +41,12 @@ class Source(Protocol):
         deleted."""
 
     @property
-    def standing(self) -> str:
+    def account_state(self) -> str:
         """How the account stood when it was listed, to be kept for `unchanged`; "" when that cannot
         be told."""
 
-    def unchanged(self, standing: str, *, writable: bool) -> bool:
-        """Log in, and say whether the very same messages are there as when this standing was kept,
+    def unchanged(self, state: str, *, writable: bool) -> bool:
+        """Log in, and say whether the very same messages are there as when this state was kept,
         at less cost than listing them. False whenever that is in doubt; `listings` may follow then.
         """
 
@@ -214,8 +214,8 @@ class MountMemory(Protocol):
 
 class Ledger(Protocol):
     """What was collected, delivered and deleted. Thread-safe; a write is durable when the call
-    returns, but for `record_session`, `keep_alerts` and `keep_standing`, which a power cut may take
-    back. Every method may raise `LedgerUnavailable`."""
+    returns, but for `record_session`, `keep_alerts` and `keep_account_state`, which a power cut may
+    take back. Every method may raise `LedgerUnavailable`."""
 
     def identity(self, collector: str) -> tuple[str, int]:
         """What its deliveries are named after: the name that it had first, and the epoch."""
@@ -275,10 +275,10 @@ class Ledger(Protocol):
 
     def keep_alerts(self, collector: str, alerts: Sequence[Alert]) -> None: ...
 
-    def standing(self, collector: str) -> Standing | None:
+    def account_state(self, collector: str) -> AccountState | None:
         """What was kept of the last listing, if nothing else was recorded since."""
 
-    def keep_standing(self, collector: str, epoch: int, standing: Standing) -> None:
+    def keep_account_state(self, collector: str, epoch: int, state: AccountState) -> None:
         """Until something is recorded of any message, deleted, unparked or declared anew, or
         another epoch begins."""
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from reconciler.collect.session import Session, Task
 from reconciler.ledger.column_types import COUNTED
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable, LeaseLost
-from reconciler.model.history import Alert, Standing
+from reconciler.model.history import AccountState, Alert
 from reconciler.model.messages import (
     NUMBERINGS,
     Account,
@@ -155,13 +155,13 @@ class MemorySource:
             yield message, head + b"\r\n\r\n" if self.server.top else None
 
     @property
-    def standing(self) -> str:
+    def account_state(self) -> str:
         return " ".join(["stands", *self.server.messages]) if self.server.uidl else ""
 
-    def unchanged(self, standing: str, *, writable: bool) -> bool:
+    def unchanged(self, state: str, *, writable: bool) -> bool:
         self.writable = writable
         self.fate.step("look for changes")
-        return self.standing == standing
+        return self.account_state == state
 
     def fetch(
         self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD
@@ -325,7 +325,7 @@ class MemoryLedger:
     rows: dict[tuple[Folder, str, int], Row] = field(default_factory=dict)
     reports: list[SessionReport] = field(default_factory=list)
     number: int = 1
-    kept: Standing | None = None
+    kept: AccountState | None = None
     told: Sequence[Alert] = ()
     lost: bool = False
     """Another process has taken it."""
@@ -476,13 +476,13 @@ class MemoryLedger:
     def keep_alerts(self, collector: str, alerts: Sequence[Alert]) -> None:
         self.told = alerts
 
-    def standing(self, collector: str) -> Standing | None:
+    def account_state(self, collector: str) -> AccountState | None:
         return self.kept
 
-    def keep_standing(self, collector: str, epoch: int, standing: Standing) -> None:
-        self.fate.step("keep the standing")
+    def keep_account_state(self, collector: str, epoch: int, state: AccountState) -> None:
+        self.fate.step("keep the account's state")
         assert epoch == self.number
-        self.kept = standing
+        self.kept = state
 
 
 @dataclass

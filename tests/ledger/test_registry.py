@@ -12,7 +12,13 @@ from sqlalchemy import func, select
 from reconciler.ledger import SqlLedger
 from reconciler.ledger.tables import accounts, collectors, deliveries, folders, messages, sessions
 from reconciler.model.errors import LedgerUnavailable
-from reconciler.model.history import DeclaredCollector, LastGood, ParkedMessage, Retry, Standing
+from reconciler.model.history import (
+    AccountState,
+    DeclaredCollector,
+    LastGood,
+    ParkedMessage,
+    Retry,
+)
 from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, SessionReport, Totals
 from tests.ledger.samples import DAY, INBOX, MAILBOX, NOW, collected, failed, parked, session
 
@@ -224,20 +230,20 @@ def test_histories_of_many_collectors(ledger: SqlLedger) -> None:
     assert len(ledger.histories(f"c{number}" for number in range(1500))) == 1500
 
 
-STANDING = Standing(
+STATE = AccountState(
     '[["INBOX",7,4,3,0]]', "digest", NOW, 3, {"collected-before": 2, "too-large": 1}, 0
 )
 
 
-def test_a_standing_is_kept_as_it_was(ledger: SqlLedger) -> None:
-    assert ledger.standing("sales") is None
-    assert ledger.standing("nobody") is None
-    ledger.keep_standing("sales", 1, STANDING)
-    assert ledger.standing("sales") == STANDING
+def test_an_account_state_is_kept_as_it_was(ledger: SqlLedger) -> None:
+    assert ledger.account_state("sales") is None
+    assert ledger.account_state("nobody") is None
+    ledger.keep_account_state("sales", 1, STATE)
+    assert ledger.account_state("sales") == STATE
     ledger.record_session("sales", session())
     ledger.save_retry("sales", None)
     ledger.declare("sales", "digest", "new-keep", NOW)
-    assert ledger.standing("sales") == STANDING
+    assert ledger.account_state("sales") == STATE
 
 
 @pytest.mark.parametrize(
@@ -254,19 +260,19 @@ def test_a_standing_is_kept_as_it_was(ledger: SqlLedger) -> None:
         ),
     ],
 )
-def test_whatever_is_recorded_ends_a_standing(
+def test_whatever_is_recorded_ends_an_account_state(
     ledger: SqlLedger, change: Callable[[SqlLedger], object]
 ) -> None:
     ledger.record("sales", INBOX, [collected("1")], NOW)
-    ledger.keep_standing("sales", 1, STANDING)
+    ledger.keep_account_state("sales", 1, STATE)
     change(ledger)
-    assert ledger.standing("sales") is None
+    assert ledger.account_state("sales") is None
 
 
-def test_a_standing_of_an_older_epoch_is_not_kept(ledger: SqlLedger) -> None:
+def test_an_account_state_of_an_older_epoch_is_not_kept(ledger: SqlLedger) -> None:
     ledger.clear("sales", NOW)
-    ledger.keep_standing("sales", 1, STANDING)
-    assert ledger.standing("sales") is None
+    ledger.keep_account_state("sales", 1, STATE)
+    assert ledger.account_state("sales") is None
 
 
 def test_M8_what_was_retired_by_a_clock_that_was_ahead_is_kept_30_days_from_now(

@@ -31,7 +31,7 @@ def listed(opened: ImapSource) -> str:
     for _ in opened.listings(writable=False):
         pass
     opened.finish()
-    return opened.standing
+    return opened.account_state
 
 
 def kept(*examined: bytes, **replies_: Reply) -> str:
@@ -39,10 +39,10 @@ def kept(*examined: bytes, **replies_: Reply) -> str:
         return listed(source(server))
 
 
-def unchanged(standing: str, examined: bytes) -> bool:
+def unchanged(state: str, examined: bytes) -> bool:
     with Scripted(imap({"EXAMINE": examined})) as server:
         opened = source(server)
-        found = opened.unchanged(standing, writable=False)
+        found = opened.unchanged(state, writable=False)
         opened.finish()
         commands = [line.split(b" ", 1)[1] for line in server.lines]
     assert commands[-2:] == [b'EXAMINE "INBOX"', b"LOGOUT"]  # one round trip more than logging in
@@ -96,24 +96,24 @@ def test_a_server_without_modseq_is_believed_too() -> None:
 def test_every_folder_must_stand_still() -> None:
     folders = b'* LIST () "/" INBOX\r\n* LIST () "/" Sent\r\nTAG OK done\r\n'
 
-    def standing(*examined: bytes, old: str = "") -> str | bool:
+    def state(*examined: bytes, old: str = "") -> str | bool:
         with Scripted(imap({"LIST": folders, "EXAMINE": examined})) as server:
             opened = source(server, folders=["INBOX", "Sent"])
             found = opened.unchanged(old, writable=False) if old else listed(opened)
             opened.finish()
             return found
 
-    old = standing(selected(), selected(validity=5))
+    old = state(selected(), selected(validity=5))
     assert isinstance(old, str)
-    assert standing(selected(), selected(validity=5), old=old)
-    assert not standing(selected(), selected(validity=5, following=9, exists=4), old=old)
+    assert state(selected(), selected(validity=5), old=old)
+    assert not state(selected(), selected(validity=5, following=9, exists=4), old=old)
 
 
 def test_a_listing_after_a_look_opens_the_folder_once() -> None:
-    standing = kept(selected())
+    state = kept(selected())
     with Scripted(imap({"EXAMINE": selected(following=9)})) as server:
         opened = source(server)
-        assert not opened.unchanged(standing, writable=False)
+        assert not opened.unchanged(state, writable=False)
         [listing] = opened.listings(writable=False)
         opened.finish()
     assert [found.key for found in listing.messages] == ["1", "2", "5"]
@@ -122,11 +122,11 @@ def test_a_listing_after_a_look_opens_the_folder_once() -> None:
 
 def test_imap_against_dovecot(dovecot: Dovecot, user: str) -> None:
     dovecot.deliver(user, [mail.message(number) for number in range(3)])
-    standing = listed(imap_dovecot.opened(dovecot, user))
+    state = listed(imap_dovecot.opened(dovecot, user))
 
     def still() -> bool:
         opened = imap_dovecot.opened(dovecot, user)
-        found = opened.unchanged(standing, writable=False)
+        found = opened.unchanged(state, writable=False)
         opened.finish()
         return found
 
@@ -139,7 +139,7 @@ def test_imap_against_dovecot(dovecot: Dovecot, user: str) -> None:
         client.store("1", "+FLAGS", "\\Deleted")
         client.expunge()
         assert not still()
-        standing = listed(imap_dovecot.opened(dovecot, user))
+        state = listed(imap_dovecot.opened(dovecot, user))
         assert still()
     dovecot.deliver(user, [mail.message(9)])
     assert not still()
@@ -149,11 +149,11 @@ def test_pop3_against_dovecot(dovecot: Dovecot, user: str) -> None:
     dovecot.deliver(user, [mail.message(number) for number in range(3)])
     opened = pop3_dovecot.opened(dovecot, user)
     listing_of(opened)
-    standing = opened.standing
+    state = opened.account_state
     opened.finish()
     for expected in (True, False):
         opened = pop3_dovecot.opened(dovecot, user)
-        assert opened.unchanged(standing, writable=True) is expected
+        assert opened.unchanged(state, writable=True) is expected
         if not expected:
             assert len(listing_of(opened).messages) == 4
         opened.finish()
@@ -167,7 +167,7 @@ def test_pop3_asks_for_uidl_alone_after_the_login() -> None:
         opened.finish()
         server.lines.clear()
         again = source_of(server)
-        assert again.unchanged(opened.standing, writable=True)
+        assert again.unchanged(opened.account_state, writable=True)
         again.finish()
     assert [line.split(b" ")[0] for line in server.lines] == [b"CAPA", b"AUTH", b"UIDL", b"QUIT"]
 
@@ -188,7 +188,7 @@ def test_pop3_any_other_answer_is_a_change(uidls: bytes) -> None:
         opened.finish()
     with Scripted(speak(replies([b"a\r\n", b"bb\r\n"], bent={b"UIDL": uidls}))) as server:
         again = source_of(server)
-        assert not again.unchanged(opened.standing, writable=True)
+        assert not again.unchanged(opened.account_state, writable=True)
         again.finish()
 
 
@@ -197,5 +197,5 @@ def test_P8_P1_what_the_server_contradicts_itself_about_is_not_kept() -> None:
         with Scripted(speak(replies([b"a\r\n", b"bb\r\n"], (b"USER",), bent))) as server:
             opened = source_of(server)
             listing_of(opened)
-            assert opened.standing == ""
+            assert opened.account_state == ""
             opened.finish()

@@ -29,7 +29,7 @@ ADDRESSES = 1000
 one message."""
 
 
-class Found(Struct, frozen=True):
+class FoundAddress(Struct, frozen=True):
     """An address at its place; a `str` is one that cannot be read."""
 
     header: str
@@ -45,13 +45,13 @@ class Evidence:
         self._left = ADDRESSES
         self._fields = list(fields(head, _READ if header is None else {header.lower()}))
 
-    def occurrences(self, names: tuple[str, ...]) -> Iterator[list[Found]]:
+    def occurrences(self, names: tuple[str, ...]) -> Iterator[list[FoundAddress]]:
         """The addresses of each field of these names, from the top."""
         for field in self._fields:
             if field.name.lower() in names and self._left > 0:
                 yield list(self._found(field))
 
-    def _found(self, field: Field) -> Iterator[Found]:
+    def _found(self, field: Field) -> Iterator[FoundAddress]:
         name = field.name.lower()
         for address in for_clause(field.value) if name == "received" else addresses(field.value):
             shorter = (
@@ -60,7 +60,7 @@ class Evidence:
                 else address
             )
             if self._left > 0:
-                yield Found(field.name, field.line, shorter)
+                yield FoundAddress(field.name, field.line, shorter)
             self._left -= 1
 
     def unprefixed(self, address: Address) -> Address:

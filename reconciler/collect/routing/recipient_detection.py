@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 
-from reconciler.collect.routing.header_evidence import DECIDING, UNITED, Evidence, Found
+from reconciler.collect.routing.header_evidence import DECIDING, UNITED, Evidence, FoundAddress
 from reconciler.collect.routing.local_mailboxes import Exists, Mailboxes
 from reconciler.mail.addresses import Address, a_label, comparable, parse, u_label
 from reconciler.model.routing_answer import (
@@ -66,7 +66,7 @@ def _forward(declared: str) -> tuple[str, Routing]:
     return address, Routing((RoutedRecipient(address, "forward", None, None, "forwardTo"),))
 
 
-_Counting = tuple[Found, Address]
+_Counting = tuple[FoundAddress, Address]
 
 
 class _Detection:
@@ -87,8 +87,8 @@ class _Detection:
         self._own = self._own_addresses(account)
         self._considered: list[Considered] = []
         self._recipients: dict[str, RoutedRecipient] = {}
-        self._undeliverable: Found | None = None
-        self._unknown: Found | None = None
+        self._undeliverable: FoundAddress | None = None
+        self._unknown: FoundAddress | None = None
 
     def route(self) -> Routing:
         for tier, counting in self._tiers():
@@ -128,7 +128,7 @@ class _Detection:
             if united:
                 yield tier, united
 
-    def _counting(self, tier: Tier, occurrence: list[Found]) -> list[_Counting]:
+    def _counting(self, tier: Tier, occurrence: list[FoundAddress]) -> list[_Counting]:
         """Those of a field's addresses that count in this tier; the others are noted."""
         counting = []
         for found in occurrence:
@@ -149,7 +149,7 @@ class _Detection:
             return "own-address"
         return None if self._mailboxes.accepts(address.domain) else "other-domain"
 
-    def _decide(self, tier: Tier, found: Found, address: Address) -> None:
+    def _decide(self, tier: Tier, found: FoundAddress, address: Address) -> None:
         known = self._mailboxes.find(address.local)
         if known is None:
             self._unknown = self._unknown or found
@@ -171,7 +171,7 @@ class _Detection:
         self._recipients[key] = recipient
         return "recipient"
 
-    def _fall_back(self, reason: Reason, found: Found | None) -> Routing:
+    def _fall_back(self, reason: Reason, found: FoundAddress | None) -> Routing:
         """The default gets it, besides those who were found; without one the message is parked."""
         default = self._detect.default and shown(self._detect.default)
         usable = bool(default) and self._deliverable(default or "")
@@ -184,7 +184,7 @@ class _Detection:
             tuple(self._recipients.values()), not usable, reason, tuple(self._considered)
         )
 
-    def _note(self, found: Found, verdict: Verdict) -> None:
+    def _note(self, found: FoundAddress, verdict: Verdict) -> None:
         self._considered.append(Considered(found.header, found.line, str(found.address), verdict))
 
 

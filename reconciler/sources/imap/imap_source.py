@@ -111,7 +111,7 @@ class ImapSource:
         self._bodies: BodyFetch | None = None
         self._firsts: dict[str, str] = {}
         """Of each folder's messages the first one's key."""
-        self._standing = ""
+        self._account_state = ""
         self._relistings = 0
         self._opened: str | None = None
         """The folder that was opened just now, with nothing done in it yet."""
@@ -151,7 +151,7 @@ class ImapSource:
                     told = f'the folder "{name}" is passed over: {told}'
                 stands.append(None)
                 notes.append(told)
-        self._standing = text(stands)
+        self._account_state = text(stands)
         self._habits.broken = frozenset(broken)
         if not listings:
             raise self._nothing(failed, closed, chosen.notes)
@@ -174,17 +174,17 @@ class ImapSource:
         self.reconnect()
 
     @property
-    def standing(self) -> str:
-        return self._standing
+    def account_state(self) -> str:
+        return self._account_state
 
-    def unchanged(self, standing: str, *, writable: bool) -> bool:
+    def unchanged(self, state: str, *, writable: bool) -> bool:
         """One SELECT or EXAMINE for each folder."""
         self._writable = writable
         client = self._connected()
         with self._failures.translated("looking for changes"):
             chosen = self._choose(client)
             found = [self._stand(client, name) for name in chosen.folders]
-        return not chosen.notes and same(standing, found)
+        return not chosen.notes and same(state, found)
 
     def fetch(
         self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD

@@ -95,7 +95,7 @@ class Pop3Source:
         self._maildrop = Maildrop((), {}, keys_stable=True)
         self._retrieved: dict[str, str] = {}
         self._pending: set[str] = set()
-        self._standing = ""
+        self._account_state = ""
         self._step = b""
         """What is asked for."""
         self._failed_at = b""
@@ -113,15 +113,15 @@ class Pop3Source:
         yield Listing(self._folder, drop.messages, keys_stable=drop.keys_stable, notes=drop.notes)
 
     @property
-    def standing(self) -> str:
-        return self._standing
+    def account_state(self) -> str:
+        return self._account_state
 
     # POP3 has one way to open
-    def unchanged(self, standing: str, *, writable: bool) -> bool:  # noqa: ARG002
+    def unchanged(self, state: str, *, writable: bool) -> bool:  # noqa: ARG002
         """UIDL alone: the same answer to the octet stands for the same messages."""
         self._log_in()
         self._dialogue.send(b"UIDL")
-        return self._dialogue.digest() == standing
+        return self._dialogue.digest() == state
 
     def fetch(
         self,
@@ -334,7 +334,7 @@ class Pop3Source:
             raise self._refused(listed, "LIST")
         if identified.ok:
             found = brought_together(sizes, uidls)
-            self._standing = "" if found.notes else digest
+            self._account_state = "" if found.notes else digest
             return found
         if self._known(identified, "UIDL"):
             raise self._refused(identified, "UIDL")
@@ -350,7 +350,7 @@ class Pop3Source:
         as a whole end the connection."""
         sizes, uidls = SizeColumn(self._share.take), UidlColumn()
         notes: list[str] = []
-        self._standing = ""
+        self._account_state = ""
         if self._habits.singly:
             self._step = b"LIST"
             self._dialogue.send(b"LIST")

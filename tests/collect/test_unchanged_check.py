@@ -1,4 +1,4 @@
-"""Cheap polls: when a session lists nothing because the account stands as it stood, and when it
+"""The unchanged check: when a session need not list the account, and when it
 must list."""
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def test_a_crash_while_it_is_kept_costs_a_listing_and_no_more() -> None:
     listed(at)
     fate = Fate(error=RuntimeError)
     at.session(fate)
-    fate = Fate(at=fate.steps.index("keep the standing"), error=RuntimeError)
+    fate = Fate(at=fate.steps.index("keep the account's state"), error=RuntimeError)
     at.ledger.kept = None
     with pytest.raises(RuntimeError):
         at.session(fate)
@@ -133,7 +133,7 @@ def test_a_crash_while_it_is_kept_costs_a_listing_and_no_more() -> None:
     assert not listed(at)[1]
 
 
-def test_without_a_digest_or_a_standing_every_session_lists() -> None:
+def test_without_a_digest_or_an_account_state_every_session_lists() -> None:
     at = world()
     at.task = replace(at.task, digest="")
     assert all(listed(at)[1] for _ in range(4))
