@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from reconciler.collect import backoff
 from reconciler.collect.routing import own_address, route
 from reconciler.collect.session import Session as CollectSession
-from reconciler.collect.session import Task
+from reconciler.collect.session_context import Task
 from reconciler.control.admission import Admission
 from reconciler.control.host_limits import LimitsOf, limits
 from reconciler.control.one_session_each import OneSessionEach

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
-from reconciler.collect.reidentification import KnownListing, look_up
+from reconciler.collect.known_listing import KnownListing, look_up
 from reconciler.collect.selection import Selection, select
-from reconciler.collect.session import Task
+from reconciler.collect.session_context import Task
 from reconciler.model.errors import CollectorError
 from reconciler.model.interfaces import Ledger, Source
 from reconciler.model.outcomes import Failure
@@ -110,8 +110,7 @@ class Check(Struct):
         )
 
     def _select(self, places: list[KnownListing], limit: int) -> Selection:
-        listings = [(place.listing, place.entries) for place in places]
-        return select(listings, deletes=self.task.deletes, limit=limit, max_size=self.task.max_size)
+        return select(places, deletes=self.task.deletes, limit=limit, max_size=self.task.max_size)
 
     def _sentence(self) -> str:
         chosen = self._select(self._places, self.task.limit)

@@ -1,44 +1,32 @@
-"""A message on its way through: line ends unified, size and fingerprint taken as it passes."""
+"""The octets of one message while they are read from the server: line ends are unified, the size
+and the digests are taken on the way. `spool` reads a message to its end before anything is decided
+about it."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
-from reconciler.model.errors import ProtocolViolation
+from reconciler.model.errors import DestinationUnavailable, ProtocolViolation
 from reconciler.model.messages import Fingerprint
 
-_FIELDS = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)+")
 HEAD_BOUND = 1 << 20
-"""Octets of a header block that routing looks at."""
-
-
-def unify(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """CRLF becomes LF, wherever the chunks are cut; lone CR and lone LF stay."""
-    carried = b""
-    for chunk in chunks:
-        whole = carried + chunk if carried else chunk
-        carried = b"\r" if whole.endswith(b"\r") else b""
-        yield _unified(whole[:-1] if carried else whole)
-    if carried:
-        yield carried
-
-
-def _unified(octets: bytes) -> bytes:
-    """Looking for one octet is so much faster than for two that deleting every CR, and trying
-    whether that can be undone, takes a quarter of the time of a replacement. It cannot where a CR
-    or LF stands alone."""
-    bare = octets.replace(b"\r", b"")
-    return bare if bare.replace(b"\n", b"\r\n") == octets else octets.replace(b"\r\n", b"\n")
+"""Octets of a header block that routing reads at most."""
+_FIELDS = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)+")
+_IN_MEMORY = 1 << 20
+"""Octets that `spool` keeps in memory; a larger message goes to a temporary file."""
+_CHUNK = 1 << 18
 
 
 class Incoming:
     """One message, read once. Iterating yields its octets with LF line ends; `fingerprint` and
-    `size` are complete when that has ended.
+    `size` are complete when the iteration has ended.
 
     Raises ProtocolViolation when more than `bound` octets come: the size that the server announced
-    was a lie.
+    was wrong.
     """
 
     def __init__(self, content: Iterable[bytes], bound: int) -> None:
@@ -50,7 +38,7 @@ class Incoming:
         self.size = 0
 
     def head(self) -> bytes:
-        """The message up to the end of its header block at least, or its first `HEAD_BOUND`
+        """Return the message up to the end of its header block at least, or its first `HEAD_BOUND`
         octets."""
         head = b""
         while b"\n\n" not in head and not head.startswith(b"\n") and len(head) < HEAD_BOUND:
@@ -80,6 +68,48 @@ class Incoming:
     @property
     def fingerprint(self) -> Fingerprint:
         return Fingerprint(self._header.hexdigest(), self._content.hexdigest())
+
+
+def unify(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks with LF for CRLF, wherever they are cut; a lone CR or LF stays."""
+    carried = b""
+    for chunk in chunks:
+        whole = carried + chunk if carried else chunk
+        carried = b"\r" if whole.endswith(b"\r") else b""
+        yield _unified(whole[:-1] if carried else whole)
+    if carried:
+        yield carried
+
+
+def _unified(octets: bytes) -> bytes:
+    # Searching for one octet is much faster than for two. So deleting every CR, and checking that
+    # this can be undone, takes a quarter of the time of a replacement. It cannot be undone where a
+    # CR or LF stands alone.
+    bare = octets.replace(b"\r", b"")
+    return bare if bare.replace(b"\n", b"\r\n") == octets else octets.replace(b"\r\n", b"\n")
+
+
+def fingerprint(content: Iterable[bytes]) -> Fingerprint:
+    """Return the fingerprint of a whole message, whatever its line ends."""
+    incoming = Incoming(content, 1 << 62)
+    for _ in incoming:
+        pass
+    return incoming.fingerprint
+
+
+def header_digest(header: bytes) -> str | None:
+    """Return `Fingerprint.header` of a header block that came without its message.
+
+    None where the block may differ from the one in the message: it is empty, or one of its lines is
+    no field (RFC 5322, 2.2).
+    """
+    unified = b"".join(unify([header]))
+    block = unified.partition(b"\n\n")[0].rstrip(b"\n")
+    if not block or not _FIELDS.fullmatch(block + b"\n"):
+        return None
+    digest = _HeaderDigest()
+    digest.update(block)
+    return digest.hexdigest()
 
 
 class _TrimmedDigest:
@@ -113,7 +143,7 @@ class _TrimmedDigest:
 
 
 class _HeaderDigest:
-    """SHA-256 of what stands before the first empty line."""
+    """SHA-256 of everything before the first empty line."""
 
     def __init__(self) -> None:
         self._digest = _TrimmedDigest()
@@ -132,22 +162,46 @@ class _HeaderDigest:
         return self._digest.hexdigest()
 
 
-def header_digest(header: bytes) -> str | None:
-    """`Fingerprint.header` of a header block that came without its message. None where that may be
-    another than what a server calls the header: when there is none, or a line of it is no field
-    (RFC 5322, 2.2)."""
-    unified = b"".join(unify([header]))
-    block = unified.partition(b"\n\n")[0].rstrip(b"\n")
-    if not block or not _FIELDS.fullmatch(block + b"\n"):
-        return None
-    digest = _HeaderDigest()
-    digest.update(block)
-    return digest.hexdigest()
+def spool(content: Iterable[bytes]) -> Iterator[bytes]:
+    """Read `content` to its end now, and return an iterator that yields it again, once.
+
+    Raises DestinationUnavailable where there is no room for it: the message waits like one for
+    which the destination has no room.
+    """
+    contents = _spooled(content)
+    next(contents)
+    return contents
 
 
-def fingerprint(content: Iterable[bytes]) -> Fingerprint:
-    """The fingerprint of a message that is at hand as a whole, whatever its line ends."""
-    incoming = Incoming(content, 1 << 62)
-    for _ in incoming:
-        pass
-    return incoming.fingerprint
+def _spooled(content: Iterable[bytes]) -> Iterator[bytes]:
+    # closing it writes what is buffered, and may fail
+    spooled = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
+    try:
+        for chunk in content:
+            with _no_room():
+                spooled.write(chunk)
+        with _no_room():
+            spooled.seek(0)
+        yield b""
+        while chunk := _read(spooled):
+            yield chunk
+    finally:
+        with suppress(OSError):  # reported already, or nobody needs the buffered octets any more
+            spooled.close()
+
+
+def _read(spooled: tempfile.SpooledTemporaryFile[bytes]) -> bytes:
+    with _no_room():
+        return spooled.read(_CHUNK)
+
+
+@contextmanager
+def _no_room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DestinationUnavailable(
+            f"no room for a large message in {tempfile.gettempdir()}, where it is compared "
+            f"before it is delivered: {error.strerror or error}; make room there, or set "
+            "TMPDIR"
+        ) from error

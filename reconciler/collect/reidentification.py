@@ -16,16 +16,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from itertools import islice
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.collect.identity_matching import Place, is_unknown, match, recognise, was_renumbered
 from reconciler.collect.incoming_message import header_digest
-from reconciler.collect.ledger_lookup import BLOCK, any_unlisted, each
+from reconciler.collect.known_listing import BLOCK, KnownListing, any_unlisted, each, is_unknown
+from reconciler.collect.message_identity import Place, match, recognise
+from reconciler.collect.retry_rules import is_suspect
 from reconciler.collect.selection import Attempt
-from reconciler.collect.suspects import is_suspect
 from reconciler.model.interfaces import Ledger
-from reconciler.model.messages import Fingerprint, Folder, Listed, Listing
+from reconciler.model.messages import Fingerprint, Folder, Listed
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
 
 _AT_ONCE = 1000
@@ -33,39 +32,6 @@ _NEWEST, _LEFT = 1000, 20
 LOOKED_AT = 100_000
 """Headers that one session asks for."""
 Headers = Callable[[Folder, Sequence[Listed]], Iterable[tuple[Listed, bytes | None]]]
-
-
-class KnownListing(Struct):
-    """What the ledger knows of a listing. `folder` is the listed one as the ledger numbers it."""
-
-    listing: Listing
-    folder: Folder
-    entries: Mapping[str, Entry]
-    alarming: bool = False
-    """An IMAP server has numbered it anew, and did not say so."""
-
-    def unknown(self) -> Iterator[tuple[Listed, Entry | None]]:
-        """What may have been collected under another key, with what is known of it."""
-        if self.listing.keys_stable:
-            for message, entry in each(self.listing.messages, self.entries):
-                if is_unknown(entry):
-                    yield message, entry
-
-    @property
-    def has_unknown(self) -> bool:
-        return any(True for _ in self.unknown())
-
-
-def look_up(ledger: Ledger, collector: str, listing: Listing) -> KnownListing:
-    """After an unannounced renumbering nothing is known under the new keys, and all the old records
-    are orphans."""
-    folder = ledger.current(collector, listing.folder)
-    entries = ledger.known(collector, folder)
-    if not listing.partial and was_renumbered(listing, entries):
-        return KnownListing(
-            listing, folder.renumbered(), {}, alarming=folder.account.protocol == "imap"
-        )
-    return KnownListing(listing, folder, entries)
 
 
 class Reidentification:

@@ -1,55 +1,59 @@
-"""Cheap polls: an account that stands as it was left by a session with nothing to do needs no
+"""The unchanged check: an account that is as it was after a session with nothing to do needs no
 listing.
 
-What such a session counted is kept, with how the account stood and the digest of the spec. It holds
-until anything is recorded of the collector (the ledger sees to that), or a day has passed: servers
-may be wrong about themselves.
+The counters of such a session are kept with the state of the account and the digest of the spec.
+They hold until anything of the collector is recorded (the ledger sees to that), or for a day:
+servers may be wrong about themselves.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from reconciler.collect.selection import FolderWork
-from reconciler.collect.session_counters import Tally
+from reconciler.collect.selection import Selection
+from reconciler.collect.session_context import S, SessionContext, Tally
 from reconciler.model.history import AccountState
-from reconciler.model.interfaces import Ledger, Source
 
 BELIEVED = timedelta(days=1)
 """How long an account is polled without a listing."""
 
 
-def unchanged(
-    collector: str, digest: str, source: Source, ledger: Ledger, now: datetime, *, writable: bool
-) -> AccountState | None:
-    """What was kept, if the account stands so still; else None."""
-    kept = ledger.account_state(collector) if digest else None
-    if kept is None or kept.digest != digest or not timedelta() <= now - kept.at < BELIEVED:
+def unchanged(context: SessionContext[S]) -> AccountState | None:
+    """Return what was kept, if the account is still in that state."""
+    task = context.task
+    kept = context.ledger.account_state(task.collector) if task.digest else None
+    if (
+        kept is None
+        or kept.digest != task.digest
+        or not timedelta() <= context.now() - kept.at < BELIEVED
+    ):
         return None
-    return kept if source.unchanged(kept.source_state, writable=writable) else None
+    still = context.source.unchanged(kept.source_state, writable=task.deletes)
+    return kept if still else None
 
 
 def take_over(kept: AccountState, tally: Tally) -> None:
-    """Count as the session did that found it so."""
+    """Count as the session did that found the account in this state."""
     tally.listed, tally.parked, tally.left = kept.listed, kept.parked, 0
     tally.skipped = Counter(kept.skipped)
 
 
-def settled(works: Sequence[FolderWork], tally: Tally) -> bool:
-    """Whether a session that has just listed has nothing to do, to leave over or to say."""
+def settled(chosen: Selection, tally: Tally) -> bool:
+    """Return whether a session that has just listed has nothing to do, to leave over or to say."""
     return (
         not tally.left
         and not tally.notes
-        and not any(work.attempts or work.suspects or work.delete for work in works)
+        and not any(work.attempts or work.suspects or work.delete for work in chosen.folders)
+        and not chosen.paused
     )
 
 
-def account_state(source: Source, digest: str, tally: Tally, now: datetime) -> AccountState | None:
-    """To be kept; None where the source cannot tell how the account stands."""
-    if not source.account_state or not digest:
+def account_state(context: SessionContext[S]) -> AccountState | None:
+    """Return what is to be kept; None where the source cannot tell the state of the account."""
+    task, tally, state = context.task, context.tally, context.source.account_state
+    if not state or not task.digest:
         return None
     return AccountState(
-        source.account_state, digest, now, tally.listed, dict(+tally.skipped), tally.parked
+        state, task.digest, context.now(), tally.listed, dict(+tally.skipped), tally.parked
     )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from reconciler.collect.suspects import prospect, wished
+from reconciler.collect.retry_rules import next_step, requested_wait
 from reconciler.control.contained_defects import INTERNAL_ERROR
 from reconciler.control.loop_state import LoopSnapshot
 from reconciler.model.errors import AuthenticationFailed
@@ -209,7 +209,7 @@ def show_parked(message: ParkedMessage) -> Parked:
 
 
 def show_failing(message: FailedMessage) -> Failing:
-    until = None if message.wait is None else message.at + wished(message.wait)
+    until = None if message.wait is None else message.at + requested_wait(message.wait)
     return Failing(
         folder=message.folder,
         key=message.key,
@@ -219,5 +219,5 @@ def show_failing(message: FailedMessage) -> Failing:
         since=message.since,
         last_attempt=message.at,
         next_attempt=until,
-        next=prospect(message.state, message.attempts, until),
+        next=next_step(message.state, message.attempts, until),
     )

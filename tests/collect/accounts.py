@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from reconciler.collect.session import Session, Task
+from reconciler.collect.session import Session
+from reconciler.collect.session_context import Task
 from reconciler.destinations.maildir import Maildir
 from reconciler.ledger import open_ledger
 from reconciler.model.history import Declaring, ParkedMessage

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.collect.identity_matching import Place, is_unknown, match, recognise, was_renumbered
+from reconciler.collect.known_listing import is_unknown, was_renumbered
+from reconciler.collect.message_identity import Place, match, recognise
 from reconciler.model.messages import Account, Fingerprint, Folder, Listed, Listing
 from reconciler.model.outcomes import Entry, MessageState, Orphan
 

@@ -159,7 +159,7 @@ def test_messages_that_cannot_be_recognised_are_recorded_one_by_one() -> None:
 
 
 def test_a_batch_is_full_when_enough_octets_are_staged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.collect.session.BATCH_OCTETS", 2 * len(STORED[0]))
+    monkeypatch.setattr("reconciler.collect.message_batches.BATCH_OCTETS", 2 * len(STORED[0]))
     here = world()
     here.task = replace(here.task, limit=4)
     fate = Fate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.collect.known_listing import KnownListing
 from reconciler.collect.selection import ROUND_COUNT, ROUND_OCTETS, Attempt, rounds, select, shares
 from reconciler.model.messages import Account, Folder, Listed, Listing
 from reconciler.model.outcomes import Entry, MessageState
@@ -19,12 +20,16 @@ def listing(count: int, account: Account = IMAP, name: str = "INBOX", size: int 
     )
 
 
+def beside(listing: Listing, entries: dict[str, Entry]) -> KnownListing:
+    return KnownListing(listing, listing.folder, entries)
+
+
 def known(state: MessageState, *keys: int, deleted: bool = False) -> dict[str, Entry]:
     return {str(key): Entry(str(key), state, attempts=1, deleted=deleted) for key in keys}
 
 
 def test_the_oldest_come_first_and_the_rest_is_left() -> None:
-    chosen = select([(listing(300), {})], deletes=False, limit=100, max_size=10_000)
+    chosen = select([beside(listing(300), {})], deletes=False, limit=100, max_size=10_000)
     assert [attempt.listed.key for attempt in chosen.folders[0].attempts] == [
         str(uid) for uid in range(1, 101)
     ]
@@ -41,7 +46,7 @@ def test_collected_too_large_and_parked_take_no_part_in_the_limit() -> None:
     )
     entries = known(MessageState.COLLECTED, 1) | known(MessageState.PARKED, 3)
     chosen = select(
-        [(Listing(Folder(IMAP, "INBOX", 1), messages), entries)],
+        [beside(Listing(Folder(IMAP, "INBOX", 1), messages), entries)],
         deletes=False,
         limit=2,
         max_size=10_000,
@@ -56,15 +61,15 @@ def test_collected_too_large_and_parked_take_no_part_in_the_limit() -> None:
 
 def test_recorded_messages_are_deleted_in_the_modes_that_delete() -> None:
     entries = known(MessageState.COLLECTED, 1, 3)
-    kept = select([(listing(3), entries)], deletes=False, limit=0, max_size=10_000)
-    deleted = select([(listing(3), entries)], deletes=True, limit=0, max_size=10_000)
+    kept = select([beside(listing(3), entries)], deletes=False, limit=0, max_size=10_000)
+    deleted = select([beside(listing(3), entries)], deletes=True, limit=0, max_size=10_000)
     assert kept.folders[0].delete == ()
     assert [message.key for message in deleted.folders[0].delete] == ["1", "3"]
 
 
 def test_retries_take_at_most_a_tenth_and_come_after_the_new() -> None:
     chosen = select(
-        [(listing(300), known(MessageState.FAILED, *range(1, 51)))],
+        [beside(listing(300), known(MessageState.FAILED, *range(1, 51)))],
         deletes=False,
         limit=100,
         max_size=10_000,
@@ -82,8 +87,8 @@ def test_a_small_limit_does_not_let_retries_starve_the_new_nor_stop_for_ever() -
 
 def test_a_uidl_that_returns_after_its_deletion_is_looked_into_and_a_uid_is_not() -> None:
     entries = known(MessageState.COLLECTED, 1, deleted=True)
-    pop3 = select([(listing(1, POP3), entries)], deletes=True, limit=0, max_size=10_000)
-    imap = select([(listing(1, IMAP), entries)], deletes=True, limit=0, max_size=10_000)
+    pop3 = select([beside(listing(1, POP3), entries)], deletes=True, limit=0, max_size=10_000)
+    imap = select([beside(listing(1, IMAP), entries)], deletes=True, limit=0, max_size=10_000)
     assert [attempt.occurrence for attempt in pop3.folders[0].attempts] == [1]
     assert [message.key for message in imap.folders[0].delete] == ["1"]
 
@@ -108,7 +113,7 @@ def test_every_listed_message_is_counted_once(messages: list[tuple[str, int]], l
         mine = [(str(uid), kind) for uid, (kind, folder) in enumerate(messages) if folder == number]
         listed = tuple(Listed(key, 9999 if kind == "large" else 10) for key, kind in mine)
         entries = {key: Entry(key, states[kind]) for key, kind in mine if kind in states}
-        folders.append((Listing(Folder(IMAP, f"folder{number}", 1), listed), entries))
+        folders.append(beside(Listing(Folder(IMAP, f"folder{number}", 1), listed), entries))
     chosen = select(folders, deletes=True, limit=limit, max_size=1000)
     attempts = sum(len(work.attempts) for work in chosen.folders)
     assert chosen.listed == attempts + sum(chosen.skipped.values()) + chosen.parked + chosen.left

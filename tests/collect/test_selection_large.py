@@ -7,8 +7,9 @@ import collections
 import pytest
 
 from reconciler.collect import selection
+from reconciler.collect.known_listing import KnownListing
 from reconciler.collect.selection import select
-from reconciler.collect.session_counters import NOTES, told
+from reconciler.collect.session_context import NOTES, shown_notes
 from reconciler.model.errors import Flooded, ProtocolViolation
 from reconciler.model.messages import Account, Folder, Listed, Listing
 from reconciler.sources.imap import imap_listing as listings
@@ -24,7 +25,12 @@ def test_what_is_beyond_those_that_are_looked_at_is_left(
     monkeypatch.setattr(selection, "LOOKED_AT", 10)
     monkeypatch.setattr(selection, "UNLIMITED", 40)
     messages = tuple(Listed(str(uid), 10) for uid in range(1, 101))
-    chosen = select([(Listing(FOLDER, messages), {})], deletes=False, limit=limit, max_size=100)
+    chosen = select(
+        [KnownListing(Listing(FOLDER, messages), FOLDER, {})],
+        deletes=False,
+        limit=limit,
+        max_size=100,
+    )
     assert (chosen.listed, chosen.attempts, chosen.left) == (100, attempted, 100 - attempted)
     assert [attempt.listed.key for attempt in chosen.folders[0].attempts] == [
         str(uid + 1) for uid in range(attempted)
@@ -77,8 +83,8 @@ def test_I18_what_is_listed_again_and_again_is_a_flood() -> None:
 
 
 def test_notes_are_told_as_far_as_people_read_them() -> None:
-    assert told(["a", "b"]) == ("a", "b")
-    many = told([f"note {number} " + "x" * 5000 for number in range(2000)])
+    assert shown_notes(["a", "b"]) == ("a", "b")
+    many = shown_notes([f"note {number} " + "x" * 5000 for number in range(2000)])
     assert len(many) == NOTES + 1
     assert many[-1] == "and 1980 more notes"
     assert sum(map(len, many)) < 21_000

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.collect.message_spool import spool
+from reconciler.collect.incoming_message import spool
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 
 LARGE = [b"x" * (1 << 20)] * 3

@@ -12,7 +12,8 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from reconciler.collect.session import Session, Task
+from reconciler.collect.session import Session
+from reconciler.collect.session_context import Task
 from reconciler.ledger.column_types import COUNTED
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable, LeaseLost
 from reconciler.model.history import AccountState, Alert

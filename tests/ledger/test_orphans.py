@@ -8,7 +8,7 @@ from sqlalchemy import event, func, select
 
 from reconciler.ledger import SqlLedger
 from reconciler.ledger.tables import deliveries, messages
-from reconciler.model.history import Standing
+from reconciler.model.history import AccountState
 from reconciler.model.messages import Fingerprint
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
 from tests.ledger.samples import (
@@ -117,11 +117,11 @@ def test_what_is_adopted_may_need_another_look(ledger: SqlLedger) -> None:
     """An account in which nothing was left to do is not passed over any more."""
     ledger.record("sales", INBOX, [collected("1")], NOW)
     _, epoch = ledger.identity("sales")
-    ledger.keep_standing("sales", epoch, Standing("state", "digest", NOW, 1, {}, 0))
-    assert ledger.standing("sales") is not None
+    ledger.keep_account_state("sales", epoch, AccountState("state", "digest", NOW, 1, {}, 0))
+    assert ledger.account_state("sales") is not None
     [orphan] = ledger.orphans("sales", [MOVED], headers("1"))
     ledger.adopt("sales", MOVED, [Adoption(orphan, "70", PRESUMED)], NOW)
-    assert ledger.standing("sales") is None
+    assert ledger.account_state("sales") is None
 
 
 def test_many_are_adopted_in_one_commit(ledger: SqlLedger) -> None:

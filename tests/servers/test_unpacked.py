@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.collect.session import Session, Task
+from reconciler.collect.session import Session
+from reconciler.collect.session_context import Task
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec

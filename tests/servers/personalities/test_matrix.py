@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.collect.session import Session, Task
+from reconciler.collect.session import Session
+from reconciler.collect.session_context import Task
 from reconciler.model.interfaces import Source
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.secret import Secret
