@@ -44,7 +44,7 @@ in the folder were asked for, the folder gives nothing now."""
 _GONE = "the server lists it, and it is gone when it is asked for"
 
 
-class _Failure(Struct, frozen=True):
+class _FailedFetch(Struct, frozen=True):
     """A message that did not come. `error`: what ended the connection, or what the server's refusal
     stands for (`Unfetched.later`). `alone`: it failed by itself, not among others. `lost`: the
     connection was lost, which may be the network's fault."""
@@ -79,8 +79,8 @@ class FetchFailures(Generic[S]):
         self._probe = probe
         self._work = work
         self._folder = work.ledger_folder
-        self._refused: list[_Failure] = []
-        self._lost: list[_Failure] = []
+        self._refused: list[_FailedFetch] = []
+        self._lost: list[_FailedFetch] = []
         """With these a connection was lost."""
         self.alone: list[Attempt] = []
         """To be asked for alone in this session, after all others."""
@@ -95,7 +95,7 @@ class FetchFailures(Generic[S]):
             self._progress.arrived += 1
         else:
             self._refused.append(
-                _Failure(attempt, refused.reason, refused.later, alone=True, lost=False)
+                _FailedFetch(attempt, refused.reason, refused.later, alone=True, lost=False)
             )
 
     def add_vanished(self, attempt: Attempt, vanished: Vanished) -> None:
@@ -103,7 +103,7 @@ class FetchFailures(Generic[S]):
         refused."""
         reason = f"{_GONE}: {vanished.reason}" if vanished.reason else _GONE
         if attempt.previous is not None and _GONE in attempt.previous.reason:
-            self._refused.append(_Failure(attempt, reason, None, alone=True, lost=False))
+            self._refused.append(_FailedFetch(attempt, reason, None, alone=True, lost=False))
             return
         self._records.suspected(self._folder, [(attempt, reason)])
         self._context.tally.skip(VANISHED)
@@ -194,7 +194,7 @@ class FetchFailures(Generic[S]):
 
     def _add_lost(self, attempt: Attempt, error: SourceError, *, alone: bool) -> None:
         lost = not isinstance(error, ProtocolViolation)
-        self._lost.append(_Failure(attempt, str(error), error, alone, lost))
+        self._lost.append(_FailedFetch(attempt, str(error), error, alone, lost))
 
     def _all_proven(self) -> bool:
         failures = [*self._refused, *self._lost]
@@ -247,12 +247,12 @@ class FetchFailures(Generic[S]):
         """Nothing comes: the messages are only asked for alone from now on."""
         self._records.suspected(self._folder, [(each.attempt, "") for each in self._take()])
 
-    def _take(self) -> list[_Failure]:
+    def _take(self) -> list[_FailedFetch]:
         failures = [*self._refused, *self._lost]
         self._refused, self._lost = [], []
         return failures
 
-    def _count(self, failure: _Failure, *, proven: bool = True) -> None:
+    def _count(self, failure: _FailedFetch, *, proven: bool = True) -> None:
         """Count a failure of this message alone. Not `proven`: all others might have failed,
         too."""
         attempt, reason = failure.attempt, failure.reason
@@ -272,7 +272,7 @@ class FetchFailures(Generic[S]):
             state = MessageState.SUSPECT
         self._records.undelivered(self._folder, attempt, state, reason)
 
-    def _count_uncompared(self, failure: _Failure) -> None:
+    def _count_uncompared(self, failure: _FailedFetch) -> None:
         """A message that was collected before, and cannot be compared, stays as it is."""
         attempt = failure.attempt
         given_up = attempt.number >= ATTEMPTS
