@@ -1,5 +1,5 @@
-"""The composition root: the only room that knows every adapter. What the command line calls.
+"""The composition root: the only folder that knows every adapter. The command line calls it.
 
-`run` starts the daemon or runs once, `offline` does what the other verbs do without a daemon,
-`sessions` composes a session of the adapters that its collector asks for.
+`run_command` starts the daemon or runs once, `without_daemon` does what the other verbs do without
+a daemon, `session_assembly` composes sessions, `adapters` opens what they consist of.
 """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-from reconciler.app.session_assembly import Tokens, open_destination, open_source, task
+from reconciler.app.adapters import open_destination, open_source
+from reconciler.app.login_secrets import LoginSecrets
+from reconciler.app.session_assembly import task
 from reconciler.collect.account_check import Check
 from reconciler.control.session_pool import SessionControl
 from reconciler.ledger import SqlLedger
@@ -18,7 +20,7 @@ from reconciler.planning.desired_state import DesiredCollector
 class AccountChecks:
     """`ledger` is None where there is none yet."""
 
-    def __init__(self, settings: Settings, ledger: SqlLedger | None, tokens: Tokens) -> None:
+    def __init__(self, settings: Settings, ledger: SqlLedger | None, tokens: LoginSecrets) -> None:
         self._settings = settings
         self._ledger = ledger
         self._tokens = tokens

@@ -5,27 +5,34 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from reconciler.app.core_dumps import undumpable
-from reconciler.app.ledger_access import own_ledger
-from reconciler.app.memory_release import returning
-from reconciler.app.run_once import run_once
+from reconciler.app.adapters import own_ledger, utc_now
+from reconciler.app.process_setup import forbid_core_dumps, return_large_blocks
+from reconciler.app.session_assembly import one_each
+from reconciler.control.decision_recorder import decide_once
+from reconciler.control.observation import Directory
 from reconciler.control.state_ownership import owned
+from reconciler.ledger import SqlLedger
 from reconciler.log import log
 from reconciler.manifests.directory_walk import DirectoryVanished, list_files
 from reconciler.manifests.manifest_files import displayed
 from reconciler.model.errors import ManifestsMissing
 from reconciler.model.manifest_policy import allowed
+from reconciler.model.outcomes import Outcome
 from reconciler.model.settings import Settings
 from reconciler.wire.listing_budget import LISTINGS
 
+_LEVELS = {"error": 40, "warning": 30, "info": 20}
+
 
 def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = False) -> int:
-    """The daemon, or with `once` one session of every enabled collector; the exit code.
-    `allow_empty`: where no collector at all is found at first, that is meant. Raises CollectorError
-    when it cannot start: the state is another process's, the ledger cannot be opened, or there is
-    no such directory."""
-    undumpable()
-    returning()
+    """Run the daemon, or with `once` one session of every enabled collector; return the exit code.
+
+    `allow_empty`: a directory without any collector at the start is accepted. Raises CollectorError
+    when it cannot start: another process owns the state, the ledger cannot be opened, or there is
+    no such directory.
+    """
+    forbid_core_dumps()
+    return_large_blocks()
     if not allowed().file:
         log.info(
             "no policy: whoever writes manifests acts as this user",
@@ -43,8 +50,48 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         if once:
             LISTINGS.take_time()
-            return run_once(settings, directory, ledger, allow_empty)
+            return _run_once(settings, directory, ledger, allow_empty)
         # with --once there is no watcher and no web server
         from reconciler.app.serve_daemon import serve  # noqa: PLC0415
 
         return serve(settings, directory, ledger, allow_empty)
+
+
+def _run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> int:
+    """Run one session of every enabled collector; return the exit code.
+
+    It is 1 if a session or a message failed, or a manifest is invalid.
+    """
+    manifests = Directory(
+        directory, allow_inline_secrets=settings.allow_inline_secrets, allow_empty=allow_empty
+    )
+    decision, histories = decide_once(ledger, manifests, utc_now())
+    for diagnostic in decision.look.diagnostics:
+        log.log(
+            _LEVELS[diagnostic.severity],
+            diagnostic.message,
+            file=diagnostic.file,
+            line=diagnostic.line,
+            column=diagnostic.column,
+            path=diagnostic.path,
+            rule=diagnostic.rule,
+        )
+    enabled = [
+        name for name, found in decision.desired.collectors.items() if found.effective.enabled
+    ]
+    with one_each(settings, ledger, asked=False) as once:
+        reports = once.run(decision, histories, enabled, force=False, on_progress=lambda *_: None)
+    failed = {
+        name: report
+        for name, report in reports.items()
+        if report.outcome is not Outcome.SUCCEEDED or report.failed
+    }
+    for name, report in failed.items():
+        log.error(
+            "collector failed",
+            collector=name,
+            reason=report.error.reason if report.error else "MessagesFailed",
+            error=report.error.message if report.error else f"{report.failed} messages failed",
+        )
+    invalid = any(diagnostic.severity == "error" for diagnostic in decision.look.diagnostics)
+    return 1 if failed or invalid else 0

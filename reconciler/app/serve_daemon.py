@@ -1,22 +1,18 @@
-"""The daemon, composed."""
+"""Compose the daemon of its parts and run it."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from reconciler.app.account_checks import AccountChecks
-from reconciler.app.session_assembly import (
-    SessionRunner,
-    Tokens,
-    limits_of,
-    open_push,
-    secret_stamp,
-)
+from reconciler.app.adapters import open_push
+from reconciler.app.login_secrets import LoginSecrets, secret_stamp
+from reconciler.app.process_setup import raise_file_limit
+from reconciler.app.session_assembly import SessionRunner, limits_of
 from reconciler.collect import backoff
 from reconciler.control.control_service import ControlService
 from reconciler.control.daemon import Parts, run_daemon
@@ -27,25 +23,18 @@ from reconciler.web.http_server import served
 
 
 def serve(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> int:
-    """Until it is told to stop; the exit code."""
+    """Run the daemon until it is told to stop; return the exit code."""
     parallel_parsing.program()  # as it is now: later it may be another one than runs here
-    gc.set_threshold(50_000)  # what waits to be looked through takes memory
-    _raise_file_limit()
-    with Tokens() as tokens:
+    gc.set_threshold(50_000)  # objects that wait for the next collection take memory
+    raise_file_limit()
+    with LoginSecrets() as tokens:
         return asyncio.run(
             run_daemon(directory, _parts(settings, directory, ledger, allow_empty, tokens))
         )
 
 
-def _raise_file_limit() -> None:
-    """Each connection that waits for mail is an open file; the limit for most programs is 1024
-    (hazard R1)."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
 def _parts(
-    settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool, tokens: Tokens
+    settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool, tokens: LoginSecrets
 ) -> Parts:
     @asynccontextmanager
     async def web(control: ControlService) -> AsyncIterator[None]:

@@ -7,17 +7,16 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 
 from reconciler.app.account_checks import AccountChecks
-from reconciler.app.core_dumps import undumpable
-from reconciler.app.ledger_access import ledger_if_any, own_ledger
-from reconciler.app.session_assembly import (
-    Tokens,
+from reconciler.app.adapters import (
+    ledger_if_any,
     maildir_path,
-    one_each,
     open_destination,
-    secret_stamp,
-    task,
+    own_ledger,
     utc_now,
 )
+from reconciler.app.login_secrets import LoginSecrets, secret_stamp
+from reconciler.app.process_setup import forbid_core_dumps
+from reconciler.app.session_assembly import one_each, task
 from reconciler.control.check_requests import as_session, not_tried
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.consistency_check import Fsck
@@ -85,7 +84,7 @@ def collect(
     on_progress: Callable[[str, ShownSession], None],
 ) -> dict[str, ShownSession]:
     """One session of each of `names`. Owns the state meanwhile."""
-    undumpable()
+    forbid_core_dumps()
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         decision, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
         with one_each(settings, ledger, asked=True) as once:
@@ -122,8 +121,8 @@ def check(settings: Settings, directory: Path, name: str, *, force: bool = False
     """Connect, log in, list; not where a back-off is kept that forbids it, unless `force`. What the
     server says to the login is kept for sessions, where there is a ledger. Raises KeyError where no
     such collector is declared, ManifestInvalid."""
-    undumpable()
-    with ledger_if_any(settings) as ledger, Tokens() as tokens:
+    forbid_core_dumps()
+    with ledger_if_any(settings) as ledger, LoginSecrets() as tokens:
         collector = _declared(settings, directory, name, ledger)
         history = ledger.histories([name]).get(name) if ledger else None
         before = history.retry if history else None
@@ -196,7 +195,7 @@ def consent(
 ) -> str:
     """Get a refresh token for this collector; the file that it was written to. Raises KeyError
     where no such collector is declared, ManifestInvalid, and what consent raises."""
-    undumpable()
+    forbid_core_dumps()
     # an HTTP client, for this verb alone
     from reconciler.secrets.oauth2 import Consent  # noqa: PLC0415
 

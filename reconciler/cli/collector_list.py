@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -90,18 +91,25 @@ class Form(click.ParamType[str]):
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
-class SortKey(click.ParamType[jsonpath.Path]):
+class SortField(NamedTuple):
+    """What a list is ordered by. `text` is the path as it was written, empty for a column."""
+
+    path: jsonpath.Path
+    text: str = ""
+
+
+class SortKey(click.ParamType[SortField]):
     """A column's name or a path."""
 
     name = "field"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> jsonpath.Path:
+    ) -> SortField:
         text = str(value)
         try:
             if text.lower() in _COLUMNS:
-                return jsonpath.path(_COLUMNS[text.lower()])
+                return SortField(jsonpath.path(_COLUMNS[text.lower()]))
             if text[:1] not in {".", "{", "["}:
                 self.fail(
                     f"{text!r} is neither a path such as .status.totals.collected nor one of "
@@ -109,7 +117,7 @@ class SortKey(click.ParamType[jsonpath.Path]):
                     param,
                     ctx,
                 )
-            return jsonpath.path(text)
+            return SortField(jsonpath.path(text), text)
         except jsonpath.BadTemplate as error:
             self.fail(str(error), param, ctx)
 
@@ -124,9 +132,18 @@ class SortKey(click.ParamType[jsonpath.Path]):
         return [CompletionItem(word) for word in _COLUMNS if word.startswith(incomplete)]
 
 
-def ordered(collectors: Sequence[ShownCollector], key: jsonpath.Path) -> list[ShownCollector]:
-    """By what stands at `key`: numbers, then texts; those that have nothing there come first."""
-    return sorted(collectors, key=lambda one: _rank(key.of(plain(one))))
+def ordered(collectors: Sequence[ShownCollector], key: SortField) -> list[ShownCollector]:
+    """Return the collectors in the order of `key`: first those without a value, then numbers, then
+    texts. Raises click.UsageError for a path that leads to nothing in any of them, as kubectl
+    does: it is most likely misspelt."""
+    values = [key.path.of(plain(one)) for one in collectors]
+    if key.text and values and not any(values):
+        raise click.UsageError(
+            f"--sort-by {key.text}: no collector in the list has this field; "
+            "`get -o json` shows the fields"
+        )
+    ranked = zip(map(_rank, values), range(len(values)), collectors, strict=True)
+    return [collector for _, _, collector in sorted(ranked, key=itemgetter(0, 1))]
 
 
 def _rank(found: Sequence[Any]) -> tuple[int, float, str]:

@@ -1,4 +1,4 @@
-"""SessionRunner as they are put together from a collector's spec."""
+"""Sessions as they are put together from a collector's spec."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.app import session_assembly
+from reconciler.app.login_secrets import LoginSecrets
 from reconciler.control.session_pool import SessionControl
 from reconciler.ledger import open_ledger
 from reconciler.model.errors import AuthenticationFailed
@@ -48,7 +49,7 @@ def session(
     try:
         found = desired(tmp_path / "secret")
         ledger.declare("sales", found.digest, found.spec.collect.mode, NOW)
-        with session_assembly.Tokens() as tokens:
+        with LoginSecrets() as tokens:
             sessions = session_assembly.SessionRunner(settings, ledger, tokens)
             return sessions.run(found, SessionControl())
     finally:

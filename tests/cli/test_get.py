@@ -210,6 +210,25 @@ def test_sorted(run: Run, daemon: FakeDaemon, key: str, names: list[str] | None)
     assert run("get", "--sort-by", "nonsense").exit_code == 2
 
 
+@pytest.mark.parametrize("path", [".nonsense", ".status.totals.colected", "{.metadata.labels.x}"])
+def test_sorting_by_a_field_that_nothing_has_is_a_usage_error(
+    run: Run, daemon: FakeDaemon, path: str
+) -> None:
+    result = run("get", "--sort-by", path)
+    assert result.exit_code == 2
+    assert f"--sort-by {path}: no collector in the list has this field" in result.stderr
+
+
+def test_sorting_an_empty_list_by_any_path_is_no_error(run: Run, daemon: FakeDaemon) -> None:
+    daemon.collectors = []
+    assert run("get", "--sort-by", ".nonsense").exit_code == 0
+
+
+def test_columns_may_be_empty_in_every_row(run: Run, daemon: FakeDaemon) -> None:
+    assert run("get", "--sort-by", "next", "-l", "team=nobody").exit_code == 0
+    assert run("get", "--sort-by", "title").exit_code == 0
+
+
 def test_selectors_of_kubectl(run: Run, daemon: FakeDaemon) -> None:
     for wanted, names in (
         ("team==sales", ["sales"]),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from reconciler.app.session_assembly import utc_now as now
+from reconciler.app.adapters import utc_now as now
 from reconciler.collect.backoff import decide
 from reconciler.control import loop, running_set, status_board
 from reconciler.control.event_loop import ThreadPool

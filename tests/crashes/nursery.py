@@ -68,7 +68,6 @@ class Nursery:
 def _serve() -> None:
     for module in (
         "app.run_command",
-        "app.run_once",
         "cli.verbs.run",
         "cli.log_output",
         "sources.imap",

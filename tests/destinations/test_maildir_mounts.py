@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import disk
-from reconciler.app.session_assembly import CollectorMounts
+from reconciler.app.adapters import CollectorMounts
 from reconciler.destinations.maildir import Maildir
 from reconciler.disk import Mount
 from reconciler.ledger import SqlLedger, open_ledger

@@ -70,7 +70,6 @@ def _serve() -> socket.socket:
     """Returns in the child that is to run a command: with the connection that it came by."""
     for module in (
         "app.run_command",
-        "app.run_once",
         "app.without_daemon",
         "cli.verbs.run",
         "cli.verbs.get",

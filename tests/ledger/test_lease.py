@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.app.ledger_access import own_ledger
+from reconciler.app.adapters import own_ledger
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.model.errors import LeaseLost
 from reconciler.model.settings import Settings

@@ -29,7 +29,7 @@ AREAS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
         ("tests/collect", "tests/routing", "tests/control/test_checks.py"),
     ),
     "ledger": (
-        ("reconciler/ledger/*.py", "reconciler/app/ledger_access.py"),
+        ("reconciler/ledger/*.py", "reconciler/app/adapters.py"),
         ("tests/ledger", "tests/control/test_ownership.py"),
     ),
     "delivery": (("reconciler/destinations/**/*.py",), ("tests/destinations",)),

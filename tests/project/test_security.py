@@ -82,7 +82,7 @@ def test_E12_what_reads_secrets_can_be_neither_dumped_nor_traced(
 
 def test_E12_the_process_says_that_it_may_not_be_dumped() -> None:
     script = (
-        "import ctypes; from reconciler.app.core_dumps import undumpable; undumpable(); "
+        "import ctypes; from reconciler.app.process_setup import forbid_core_dumps; forbid_core_dumps(); "
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
     )  # PR_GET_DUMPABLE
     assert (

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import jsonpath
-from reconciler.cli.collector_list import FORMS, Form, SortKey, Told, ordered, teller
+from reconciler.cli.collector_list import FORMS, Form, SortField, SortKey, Told, ordered, teller
 from reconciler.cli.collectors import unknown
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import reach, tell_where_from
@@ -109,7 +108,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     search: str,
     selectors: Sequence[Selector],
     watch: bool,
-    key: jsonpath.Path | None,
+    key: SortField | None,
     no_headers: bool,
     output: str,
 ) -> int:

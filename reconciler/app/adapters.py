@@ -1,0 +1,154 @@
+"""Open what a collector's spec and the settings name: sources, destinations, the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.app.login_secrets import LoginSecrets
+from reconciler.destinations.maildir import Maildir
+from reconciler.ledger import LedgerAbsent, SqlLedger, open_ledger
+from reconciler.model.interfaces import MailDestination, Push, Source
+from reconciler.model.manifest_policy import allowed
+from reconciler.model.secret import Secret
+from reconciler.model.settings import Settings
+from reconciler.model.spec import SourceSpec, seconds
+from reconciler.planning.desired_state import DesiredCollector
+from reconciler.secrets import read_secret
+from reconciler.wire.account_memory import AccountMemories
+from reconciler.wire.confined_files import require_beneath
+from reconciler.wire.connection_limits import Limits
+
+_ACCOUNTS = AccountMemories()
+"""What this process has learnt of how accounts are logged in to."""
+
+
+def open_source(
+    spec: SourceSpec,
+    secret: Secret,
+    settings: Settings,
+    entered: Callable[[], None] = lambda: None,
+    login: Callable[[], None] = lambda: None,
+) -> Source:
+    """`entered` is called when the server has let us in, `login` before the source logs in once
+    more by itself."""
+    if spec.protocol == "imap":
+        # IMAPClient is slow to import
+        from reconciler.sources.imap import open_imap  # noqa: PLC0415
+        from reconciler.sources.imap.client_identification import ClientIdentity  # noqa: PLC0415
+
+        imap = open_imap(
+            spec, secret, limits_for(spec), _ACCOUNTS, ClientIdentity(settings.support_address)
+        )
+        imap.entered, imap.another_login = entered, login
+        return imap
+    from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415  # many have IMAP only
+
+    pop3 = open_pop3(spec, secret, limits_for(spec), _ACCOUNTS)
+    pop3.entered, pop3.another_login = entered, login
+    return pop3
+
+
+def limits_for(spec: SourceSpec) -> Limits:
+    return Limits.patient(seconds(spec.timeout))
+
+
+def open_push(collector: DesiredCollector, tokens: LoginSecrets, settings: Settings) -> Push:
+    from reconciler.sources.imap import idle  # noqa: PLC0415  # IMAPClient is slow to import
+    from reconciler.sources.imap.client_identification import ClientIdentity  # noqa: PLC0415
+
+    spec = collector.effective.source
+    secret = tokens.secret_of(spec, collector=collector.name)
+    return idle.open_push(
+        spec, secret, limits_for(spec), _ACCOUNTS, ClientIdentity(settings.support_address)
+    )
+
+
+class CollectorMounts:
+    """What the ledger knows of the file systems that Maildirs are on, for the sessions of one
+    collector."""
+
+    def __init__(self, ledger: SqlLedger, collector: str) -> None:
+        self._ledger = ledger
+        self._collector = collector
+        self.mounts = ledger.mounts
+        self.remember_mount = ledger.remember_mount
+
+    def accepted(self) -> bool:
+        return self._ledger.maildirs_accepted(self._collector, utc_now())
+
+    def delivered_last(self, limit: int) -> Sequence[tuple[str, str]]:
+        return self._ledger.delivered_last(self._collector, limit)
+
+
+def open_destination(
+    collector: DesiredCollector, settings: Settings, ledger: SqlLedger | None
+) -> MailDestination[Any]:
+    """Where this collector's mail goes, for one session."""
+    path = maildir_path(collector, settings)
+    if path is not None:
+        if collector.destination is not None:
+            require_beneath(path.partition("{")[0], allowed().maildirs, "Maildir")
+        return Maildir(
+            path,
+            create=True,
+            shared=collector.effective.recipient.detect is not None,
+            memory=CollectorMounts(ledger, collector.name) if ledger else None,
+        )
+    spec = collector.destination
+    assert spec is not None  # noqa: S101  # without one it is a Maildir
+    if spec.lmtp:
+        # most have Maildirs
+        from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint  # noqa: PLC0415
+
+        return lmtp_destination(lmtp_endpoint(spec.lmtp))
+    # the same
+    from reconciler.destinations.smtp import SmtpLogin, smtp_destination, smtp_endpoint  # noqa: PLC0415
+
+    assert spec.smtp is not None  # noqa: S101  # the schema: exactly one of the three
+    smtp, password = spec.smtp, spec.smtp.password
+    login = (
+        SmtpLogin(smtp.username, lambda: read_secret(password))
+        if smtp.username and password
+        else None
+    )
+    return smtp_destination(smtp_endpoint(smtp), login)
+
+
+def maildir_path(collector: DesiredCollector, settings: Settings) -> str | None:
+    """The template of the Maildirs that its mail goes to, where it goes to any."""
+    spec = collector.destination
+    if spec is None:
+        return str(settings.state_dir.absolute() / "mail" / "{local}@{domain}")
+    return spec.maildir.path if spec.maildir else None
+
+
+@contextmanager
+def own_ledger(settings: Settings) -> Iterator[SqlLedger]:
+    """Open the ledger and take its lease, for the process that owns the state directory."""
+    ledger = open_ledger(settings.state_url)
+    try:
+        ledger.take()
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def ledger_if_any(settings: Settings) -> Iterator[SqlLedger | None]:
+    """Open the ledger for reading; None if nothing has run yet."""
+    try:
+        ledger = open_ledger(settings.state_url, create=False)
+    except LedgerAbsent:
+        yield None
+        return
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

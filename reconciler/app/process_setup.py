@@ -1,0 +1,42 @@
+"""Settings of the process itself: no core dumps, memory returned to the system, open files."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+
+_PR_SET_DUMPABLE = 4
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+_LARGE = 1 << 20
+_ARENAS = 2
+"""All threads share the interpreter's lock: more arenas would only keep more memory each."""
+
+
+def forbid_core_dumps() -> None:
+    """Keep secrets out of core files, and of everybody who may trace this process.
+
+    No core file is written; `/proc/PID/mem` and ptrace(2) are for root alone (prctl(2); hazard S3).
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def return_large_blocks() -> None:
+    """Let the memory of a large listing go back to the system when it is freed.
+
+    Blocks of 1 MiB and more get a mapping of their own, which ends with them (mallopt(3)).
+    Otherwise glibc puts blocks of up to 32 MiB on its heap once one of that size was freed. Any
+    small block behind them then keeps them there. Other C libraries have no mallopt: nothing is
+    set.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, _LARGE)
+        mallopt(_ARENA_MAX, _ARENAS)
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as the system grants. Each connection that waits for mail is one,
+    and most programs start with a limit of 1024 (hazard R1)."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
