@@ -22,8 +22,14 @@ from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.consistency_check import Fsck
 from reconciler.control.decision_recorder import decide_once
 from reconciler.control.observation import Directory
-from reconciler.control.offline_views import Proposal, find, last_in_force, listed, propose
-from reconciler.control.one_session_each import forbidden
+from reconciler.control.offline_views import (
+    Proposal,
+    list_offline,
+    propose,
+    read_offline,
+    recall_in_force,
+)
+from reconciler.control.one_session_each import find_refusal
 from reconciler.control.session_pool import SessionControl, learn
 from reconciler.control.state_ownership import owned
 from reconciler.destinations.maildir.delivery_names import SUFFIX
@@ -49,16 +55,17 @@ from reconciler.planning.desired_state import DesiredCollector
 def collectors(settings: Settings, directory: Path) -> list[ShownCollector]:
     """From the manifests and, where there is one, the ledger; nothing is changed."""
     with ledger_if_any(settings) as ledger:
-        found = find(_manifests(settings, directory), ledger.last_good() if ledger else ())
-        return listed(found, ledger.histories() if ledger else {})
+        found = read_offline(_manifests(settings, directory), ledger.last_good() if ledger else ())
+        return list_offline(found, ledger.histories() if ledger else {})
 
 
 def description(settings: Settings, directory: Path, name: str) -> Description:
     """Raises KeyError where no such collector is declared."""
     with ledger_if_any(settings) as ledger:
-        found = find(_manifests(settings, directory), ledger.last_good() if ledger else ())
+        found = read_offline(_manifests(settings, directory), ledger.last_good() if ledger else ())
         shown = {
-            one.metadata.name: one for one in listed(found, ledger.histories() if ledger else {})
+            one.metadata.name: one
+            for one in list_offline(found, ledger.histories() if ledger else {})
         }[name]
         declared = found.desired.collectors.get(name) or found.desired.invalid[name]
         history = ledger.histories([name]).get(name) if ledger else None
@@ -126,7 +133,7 @@ def check(settings: Settings, directory: Path, name: str, *, force: bool = False
         collector = _declared(settings, directory, name, ledger)
         history = ledger.histories([name]).get(name) if ledger else None
         before = history.retry if history else None
-        refused = forbidden(collector, before, secret_stamp, utc_now(), force=force)
+        refused = find_refusal(collector, before, secret_stamp, utc_now(), force=force)
         if refused is not None:
             return not_tried(name, refused, f"not tried: {refused.message}")
         control = SessionControl()
@@ -146,7 +153,7 @@ def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[FsckFinding
         closing(open_ledger(settings.state_url, create=False)) as reading,
         owned(settings.state_dir),
     ):
-        desired = find(_manifests(settings, directory), reading.last_good()).desired
+        desired = read_offline(_manifests(settings, directory), reading.last_good()).desired
         maildirs = {
             name: Maildirs(path)
             for name, collector in desired.collectors.items()
@@ -165,7 +172,7 @@ def proposal(settings: Settings, directory: Path, place: Path, now: InForce | No
         raise ManifestsMissing(f"{directory} is no directory")
     if now is None:
         with ledger_if_any(settings) as ledger:
-            now = last_in_force(ledger) if ledger else NOTHING_IN_FORCE
+            now = recall_in_force(ledger) if ledger else NOTHING_IN_FORCE
     try:
         return propose(_manifests(settings, directory), place, now)
     except ValueError as error:
@@ -221,7 +228,9 @@ def routing(settings: Settings, directory: Path, name: str, head: bytes) -> Rout
 def _declared(
     settings: Settings, directory: Path, name: str, ledger: SqlLedger | None
 ) -> DesiredCollector:
-    desired = find(_manifests(settings, directory), ledger.last_good() if ledger else ()).desired
+    desired = read_offline(
+        _manifests(settings, directory), ledger.last_good() if ledger else ()
+    ).desired
     if name in desired.invalid:
         raise ManifestInvalid(desired.invalid[name].problem.message)
     return desired.collectors[name]

@@ -58,7 +58,7 @@ class _UndatedCondition(Struct, frozen=True):
     message: str = ""
 
 
-def shown(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCollector:
+def show_collector(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCollector:
     """The collector as it is shown. A condition keeps its time while its status stays as in
     `previous`."""
     desired, loop = facts.desired, facts.loop
@@ -86,7 +86,7 @@ def shown(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCo
     )
 
 
-def unshowable(name: str, defect: str, generation: int, now: datetime) -> ShownCollector:
+def show_defect(name: str, defect: str, generation: int, now: datetime) -> ShownCollector:
     """A collector of which, by a defect of ours, nothing else can be shown."""
     statuses: tuple[tuple[ConditionType, Truth], ...] = (("Ready", "Unknown"), ("Stalled", "True"))
     told = tuple(

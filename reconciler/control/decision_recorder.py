@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.control.defect_isolation import isolate
-from reconciler.control.last_good import recall
+from reconciler.control.last_good import recall_last_good
 from reconciler.control.loop_state import CollectorVersion
 from reconciler.control.observation import Directory, Look
 from reconciler.log import log
@@ -20,7 +20,12 @@ from reconciler.model.history import Declaring, History
 from reconciler.model.interfaces import Registry
 from reconciler.planning.desired_state import Desired, DesiredCollector, desire
 from reconciler.planning.incremental import changed_collectors, desire_incrementally
-from reconciler.planning.observed_manifests import Declaration, Key, ObservedManifests, difference
+from reconciler.planning.observed_manifests import (
+    Declaration,
+    Key,
+    ObservedManifests,
+    last_good_changes,
+)
 from reconciler.planning.renames import Rename
 
 EXPIRE = 6 * 3600.0
@@ -56,7 +61,7 @@ class DecisionRecorder:
 
     def recall(self) -> Mapping[str, History]:
         """What is known from before this process."""
-        self._remembered = recall(self._registry.last_good())
+        self._remembered = recall_last_good(self._registry.last_good())
         histories = self._registry.histories()
         self._generations = {
             name: history.declared.generation for name, history in histories.items()
@@ -151,7 +156,7 @@ class DecisionRecorder:
     def _remember(
         self, before: Mapping[Key, Declaration], good: Mapping[Key, Declaration], now: datetime
     ) -> None:
-        changed, gone = difference(before, good)
+        changed, gone = last_good_changes(before, good)
         if changed or gone:
             self._registry.save_last_good(changed, gone, now)
 

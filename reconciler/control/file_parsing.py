@@ -8,7 +8,7 @@ from reconciler.manifests.loading import Loaded, ParsedFile, defective, parse
 from reconciler.manifests.parallel_parsing import spread
 from reconciler.manifests.templates.template_index import Templates
 from reconciler.model.manifest_policy import Allowed, allowed, enforce
-from reconciler.planning.observed_manifests import Declaration, declaration
+from reconciler.planning.observed_manifests import Declaration, declare
 
 Parsed = tuple[ParsedFile, tuple[Declaration, ...]]
 
@@ -42,4 +42,4 @@ def _declared(parsed: ParsedFile) -> Parsed:
 
 
 def _declaration(found: Loaded) -> Declaration:
-    return declaration(found.manifest, found.file, found.line, found.base)
+    return declare(found.manifest, found.file, found.line, found.base)

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from reconciler.log import log
 from reconciler.manifests.defect_text import place_of
 from reconciler.model.history import LastGood
-from reconciler.planning.observed_manifests import Declaration, Key, declaration, parsed
+from reconciler.planning.observed_manifests import Declaration, Key, declare, parse_last_good
 
 
-def recall(kept: Iterable[LastGood]) -> dict[Key, Declaration]:
+def recall_last_good(kept: Iterable[LastGood]) -> dict[Key, Declaration]:
     """As declarations. One that this version no longer accepts is left out, and said so."""
     found: dict[Key, Declaration] = {}
     for good in kept:
         try:
-            manifest = parsed(good.kind, good.text)
-            found[good.kind, good.name] = declaration(manifest, good.file, good.line, good.base)
+            manifest = parse_last_good(good.kind, good.text)
+            found[good.kind, good.name] = declare(manifest, good.file, good.line, good.base)
         except Exception as error:  # noqa: BLE001
             # one of them keeps none of the others from running
             log.warning(

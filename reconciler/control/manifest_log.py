@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from reconciler.control.observation import Look
 from reconciler.log import log
 from reconciler.manifests.diagnostics import Diagnostic
-from reconciler.planning.desired_state import HELD, INVALID, UNREADABLE, Desired
+from reconciler.planning.desired_state import Desired
+from reconciler.planning.version_choice import HELD, INVALID, UNREADABLE
 
 _NAMED = 10
 """Collectors that a line names; of the others it tells how many there are."""

@@ -11,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.collect.backoff import ends
-from reconciler.control.conditions import Facts, shown
-from reconciler.control.last_good import recall
+from reconciler.control.conditions import Facts, show_collector
+from reconciler.control.last_good import recall_last_good
 from reconciler.control.observation import Directory
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.history import History, LastGood, Retry
@@ -22,7 +22,7 @@ from reconciler.model.spec import seconds
 from reconciler.model.status import ShownCollector
 from reconciler.planning.desired_state import Desired, DesiredCollector, Invalid, desire
 from reconciler.planning.plan_actions import Plan
-from reconciler.planning.plan_preview import describe_in_force, proposed, relocated, would_run
+from reconciler.planning.plan_preview import describe_in_force, preview, relocate, would_run
 
 
 class OfflineState(Struct, frozen=True):
@@ -33,13 +33,15 @@ class OfflineState(Struct, frozen=True):
     revision: str | None
 
 
-def find(directory: Directory, last_good: Sequence[LastGood]) -> OfflineState:
+def read_offline(directory: Directory, last_good: Sequence[LastGood]) -> OfflineState:
     """What is declared. Records nothing."""
     look = directory.look(everything=True)
-    return OfflineState(desire(look.observed, recall(last_good)), look.diagnostics, look.revision)
+    return OfflineState(
+        desire(look.observed, recall_last_good(last_good)), look.diagnostics, look.revision
+    )
 
 
-def listed(found: OfflineState, histories: Mapping[str, History]) -> list[ShownCollector]:
+def list_offline(found: OfflineState, histories: Mapping[str, History]) -> list[ShownCollector]:
     """The collectors as they are while no daemon runs, by name."""
     now = datetime.now(UTC)
     collectors: dict[str, DesiredCollector | Invalid] = {
@@ -62,7 +64,7 @@ def listed(found: OfflineState, histories: Mapping[str, History]) -> list[ShownC
         )
         if history:
             facts = replace(facts, totals=history.totals)
-        one = shown(facts, (), last.finished_at if last else now)
+        one = show_collector(facts, (), last.finished_at if last else now)
         if facts.retry is not None:
             one = one.model_copy(
                 update={
@@ -94,12 +96,12 @@ def propose(directory: Directory, place: Path, now: InForce) -> Proposal:
     """Read `directory` as if it stood at `place`, where relative paths start. Raises ValueError
     where this version does not understand what is in force."""
     look = directory.look(everything=True)
-    observed = relocated(look.observed, str(directory.root), str(place.absolute()))
-    return Proposal(proposed(observed, now), look.diagnostics, now.remembered)
+    observed = relocate(look.observed, str(directory.root), str(place.absolute()))
+    return Proposal(preview(observed, now), look.diagnostics, now.remembered)
 
 
-def last_in_force(registry: Registry) -> InForce:
+def recall_in_force(registry: Registry) -> InForce:
     """What the ledger remembers: what a daemon that starts now would go on with."""
-    good = recall(registry.last_good())
+    good = recall_last_good(registry.last_good())
     remembered = {name: history.size for name, history in registry.histories().items()}
     return describe_in_force(good.values(), would_run(good), remembered)

@@ -115,10 +115,10 @@ class OneSessionEach(Struct, frozen=True):
             return Failure(
                 "Disabled", f"{collector.name} is disabled: set `enabled: true` in its manifest"
             )
-        return forbidden(collector, retry, self.pool.stamp, self.now(), force=force)
+        return find_refusal(collector, retry, self.pool.stamp, self.now(), force=force)
 
 
-def forbidden(
+def find_refusal(
     collector: DesiredCollector,
     retry: Retry | None,
     stamp: SecretStamp,

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
-from reconciler.control.conditions import Facts, shown, unshowable
+from reconciler.control.conditions import Facts, show_collector, show_defect
 from reconciler.control.contained_defects import ContainedDefects
 from reconciler.control.event_loop import Clock
 from reconciler.control.host_health import Outage
@@ -231,7 +231,7 @@ class StatusBoard:
             with self._defects.contained(name, _SHOWING):
                 self._shown[name] = self._drawn(name, desired, now)
             if sentence := self._defects.only(name, _SHOWING):
-                self._shown[name] = unshowable(name, sentence, self._generations.get(name, 0), now)
+                self._shown[name] = show_defect(name, sentence, self._generations.get(name, 0), now)
             self._publish(name, self._shown[name])
 
     def _drawn(
@@ -258,7 +258,7 @@ class StatusBoard:
             self._defects.of(name),
             self._destination_away(loop.destination_outage if loop else None),
         )
-        return shown(facts, before.status.conditions if before else (), now)
+        return show_collector(facts, before.status.conditions if before else (), now)
 
     def _away(self, cause: Outage | None) -> HostAway | None:
         return (

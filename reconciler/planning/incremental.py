@@ -1,5 +1,4 @@
-"""What a few changed manifests mean for the desired state, without looking at the thousands that
-are as they were."""
+"""The desired state after a few manifests changed, without a look at the thousands that did not."""
 
 from __future__ import annotations
 
@@ -7,50 +6,45 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from reconciler.planning.desired_state import (
-    ChosenVersion,
-    Desired,
-    DesiredCollector,
-    choose_destinations,
-    with_destination,
-)
+from reconciler.planning.desired_state import Desired, DesiredCollector, with_destination
 from reconciler.planning.observed_manifests import Declaration, ObservedManifests
+from reconciler.planning.version_choice import ChosenVersion, choose_destinations
 
 
 def changed_collectors(
     before: ObservedManifests, now: ObservedManifests
 ) -> Sequence[Declaration] | None:
-    """The collectors whose declarations are other ones than before; None where more than that
-    differs."""
+    """Return the declarations of collectors that changed; None where anything else changed,
+    too."""
     if (
         len(before.declarations) != len(now.declarations)
         or now.removed
-        or (replace(before, declarations=()) != replace(now, declarations=()))
+        or replace(before, declarations=()) != replace(now, declarations=())
     ):
         return None
-    found: list[Declaration] = []
+    changed: list[Declaration] = []
     for old, new in zip(before.declarations, now.declarations, strict=True):
         if old is not new:
             if old.key != new.key or new.kind != "MailCollector":
                 return None
-            found.append(new)
-    return found
+            changed.append(new)
+    return changed
 
 
 def desire_incrementally(
-    before: Desired, observed: ObservedManifests, declared: Sequence[Declaration]
+    before: Desired, observed: ObservedManifests, changed: Sequence[Declaration]
 ) -> Desired | None:
-    """What `desire` gives for `observed`, of which only `declared` is not as it was; None where it
-    must be asked."""
+    """Return the same as `desire` does for `observed`, where nothing but `changed` differs from
+    `before`; None where only `desire` can tell."""
     destinations, _, gone = choose_destinations(observed, before.good)
     if gone or before.rerouting or before.renames:
         return None
     collectors, good = dict(before.collectors), dict(before.good)
-    for declaration in declared:
+    for declaration in changed:
         previous = before.collectors.get(declaration.name)
-        found = with_destination(ChosenVersion(declaration), destinations, previous)
-        if previous is None or not isinstance(found, DesiredCollector):
+        desired = with_destination(ChosenVersion(declaration), destinations, previous)
+        if previous is None or not isinstance(desired, DesiredCollector):
             return None
-        collectors[declaration.name] = found
+        collectors[declaration.name] = desired
         good[declaration.key] = declaration
     return Desired(collectors, before.invalid, good)

@@ -1,4 +1,5 @@
-"""What the manifests' directory holds, as planning sees it."""
+"""What the directory of manifests holds, as planning sees it, and the last good manifests of the
+ledger."""
 
 from __future__ import annotations
 
@@ -27,8 +28,12 @@ Key = tuple[str, str]
 
 
 class Declaration(Struct, frozen=True):
-    """A valid manifest and where it stands. `effective` has its relative paths made absolute, from
-    `base`."""
+    """A valid manifest and where it stands. In `effective`, relative paths are absolute: they start
+    at the directory `base`.
+
+    `kind`, `name` and `key` are the manifest's. They are looked up once, because each turn asks for
+    them thousands of times.
+    """
 
     manifest: Manifest
     effective: Manifest
@@ -38,8 +43,6 @@ class Declaration(Struct, frozen=True):
     line: int
     base: str
     kind: str = ""
-    """The manifest's, and so are the next two: what is asked for thousands of times in each turn is
-    looked up once."""
     name: str = ""
     key: Key = ("", "")
 
@@ -64,26 +67,30 @@ class BrokenManifest(Struct, frozen=True):
 
 
 class ObservedManifests(Struct, frozen=True):
-    """One look at the directory. `unreadable` and `unclear` say, for each file that could not be
-    read or whose manifests could not all be told apart, why; `vanished`, why the directory itself
-    is not there. What is `leaving` was there a moment ago, and perhaps is only being replaced. That
-    the collectors in `removed` are gone is meant."""
+    """One look at the directory."""
 
     declarations: tuple[Declaration, ...] = ()
     broken: tuple[BrokenManifest, ...] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Files and directories that could not be read, and why."""
     unclear: Mapping[str, str] = field(default_factory=dict)
+    """Files whose manifests could not all be told apart, and why."""
     vanished: str = ""
+    """Why the directory itself is not there; "" where it is."""
     empty_confirmed: bool = False
+    """All collectors may vanish at once."""
     reroute_confirmed: bool = False
-    """That mail goes to another default Destination than before is meant."""
+    """Mail may go to another default Destination than before."""
     leaving: frozenset[Key] = frozenset()
+    """Manifests that were there a moment ago, and are perhaps only being replaced."""
     removed: frozenset[str] = frozenset()
+    """Collectors of which somebody said that they are gone."""
     ending: frozenset[str] = frozenset()
-    """The collectors that run, or whose last session is not over yet."""
+    """Collectors that run, or whose last session is not over yet."""
 
 
-def declaration(manifest: Manifest, file: str, line: int, base: str) -> Declaration:
+def declare(manifest: Manifest, file: str, line: int, base: str) -> Declaration:
+    """Return the declaration of a manifest that stands there."""
     effective = resolve_paths(manifest, base)
     own = digest(manifest.spec)
     return Declaration(
@@ -97,67 +104,61 @@ def declaration(manifest: Manifest, file: str, line: int, base: str) -> Declarat
     )
 
 
-def parsed(kind: str, text: str) -> Manifest:
-    """The manifest of a `LastGood`. Raises ValueError where this version no longer accepts it."""
+def parse_last_good(kind: str, text: str) -> Manifest:
+    """Return the manifest of a `LastGood`. Raises ValueError where this version no longer accepts
+    it."""
     return model_of(kind, json.loads(text)).model_validate_json(text)
 
 
 def model_of(kind: str, manifest: Mapping[str, Any]) -> type[MailCollector | Destination]:
-    """What a manifest that was in force is read with."""
+    """Return the model of a manifest that was in force."""
     if kind == "Destination":
         return Destination
     return MergedCollector if "templateDigest" in manifest else MailCollector
 
 
-def last_good(declaration: Declaration) -> LastGood:
-    text = declaration.manifest.model_dump_json(by_alias=True, exclude_none=True)
-    return LastGood(
-        declaration.kind,
-        declaration.name,
-        declaration.file,
-        declaration.line,
-        declaration.base,
-        text,
-    )
+def to_last_good(declared: Declaration) -> LastGood:
+    """Return what the ledger keeps of a manifest in force."""
+    text = declared.manifest.model_dump_json(by_alias=True, exclude_none=True)
+    return LastGood(declared.kind, declared.name, declared.file, declared.line, declared.base, text)
 
 
-def difference(
+def last_good_changes(
     before: Mapping[Key, Declaration], now: Mapping[Key, Declaration]
 ) -> tuple[list[LastGood], list[Key]]:
-    """What there is to remember anew, and what to forget."""
+    """Return which last good manifests the ledger is to keep anew, and which it is to forget."""
     changed = [
-        last_good(declaration)
-        for key, declaration in now.items()
-        if not _same(before.get(key), declaration) and not holds_secret(declaration.manifest)
+        to_last_good(declared)
+        for key, declared in now.items()
+        if not _is_same(before.get(key), declared) and not holds_secret(declared.manifest)
     ]
-    return changed, _gone(before, now)
+    gone = [
+        key
+        for key, declared in before.items()
+        if key not in now or (now[key] is not declared and holds_secret(now[key].manifest))
+    ]
+    return changed, gone
+
+
+def _is_same(before: Declaration | None, now: Declaration) -> bool:
+    return before is now or before == now
 
 
 def holds_secret(part: object) -> bool:
-    """Whether a secret stands in the manifest itself (`password: {value: …}`): then it is not
-    remembered, for secrets belong into no ledger, and there is no last good version of it after a
-    restart."""
+    """Whether a secret stands in the manifest itself (`password: {value: …}`).
+
+    The ledger keeps no such manifest, because it holds no secrets: after a restart there is no last
+    good version of it.
+    """
     if isinstance(part, SecretRef):
         return part.value is not None
     return isinstance(part, Declared) and any(holds_secret(value) for _, value in part)
 
 
-def hidden(part: M) -> M:
-    """Without the secrets that stand in it."""
+def without_secrets(part: M) -> M:
+    """Return the same with the secrets that stand in it hidden."""
     if isinstance(part, SecretRef):
         return part if part.value is None else part.model_copy(update={"value": REDACTED})
     return part.model_copy(
-        update={name: hidden(value) for name, value in part if isinstance(value, Declared)}
+        update={name: without_secrets(value) for name, value in part if isinstance(value, Declared)}
     )
-
-
-def _same(before: Declaration | None, now: Declaration) -> bool:
-    return before is now or before == now
-
-
-def _gone(before: Mapping[Key, Declaration], now: Mapping[Key, Declaration]) -> list[Key]:
-    return [
-        key
-        for key, declaration in before.items()
-        if key not in now or (now[key] is not declaration and holds_secret(now[key].manifest))
-    ]

@@ -16,9 +16,9 @@ from reconciler.planning.observed_manifests import (
     Declaration,
     Key,
     ObservedManifests,
-    declaration,
-    hidden,
+    declare,
     model_of,
+    without_secrets,
 )
 from reconciler.planning.plan_actions import Plan, plan
 
@@ -48,7 +48,7 @@ def would_run(good: Mapping[Key, Declaration]) -> dict[str, DesiredCollector]:
     }
 
 
-def proposed(observed: ObservedManifests, now: InForce) -> Plan:
+def preview(observed: ObservedManifests, now: InForce) -> Plan:
     """What would be done if the directory held `observed`. Raises ValueError where this version
     does not understand what is in force."""
     good = {found.key: found for found in map(_declaration, now.manifests)}
@@ -61,7 +61,7 @@ def proposed(observed: ObservedManifests, now: InForce) -> Plan:
     return plan(desire(observed, good), running)
 
 
-def relocated(observed: ObservedManifests, here: str, there: str) -> ObservedManifests:
+def relocate(observed: ObservedManifests, here: str, there: str) -> ObservedManifests:
     """As if the directory `here` stood at `there`, whose relative paths and places it then has."""
 
     def at(path: str) -> str:
@@ -72,7 +72,7 @@ def relocated(observed: ObservedManifests, here: str, there: str) -> ObservedMan
     return replace(
         observed,
         declarations=tuple(
-            declaration(_moved(found.manifest, at), at(found.file), found.line, at(found.base))
+            declare(_moved(found.manifest, at), at(found.file), found.line, at(found.base))
             for found in observed.declarations
         ),
         broken=tuple(
@@ -95,7 +95,7 @@ def _shown(found: Declaration) -> ManifestInForce:
         line=found.line,
         base=found.base,
         digest=found.digest,
-        manifest=hidden(found.manifest).declared(),
+        manifest=without_secrets(found.manifest).declared(),
         effective_digest=found.effective_digest,
     )
 

@@ -11,7 +11,12 @@ from msgspec import Struct
 
 from reconciler.manifests.effective_manifest import digest
 from reconciler.model.spec import MailCollector
-from reconciler.planning.observed_manifests import Declaration, Key, ObservedManifests, hidden
+from reconciler.planning.observed_manifests import (
+    Declaration,
+    Key,
+    ObservedManifests,
+    without_secrets,
+)
 
 
 class Rename(Struct, frozen=True):
@@ -115,4 +120,4 @@ def _apart_from_names(declaration: Declaration) -> str:
     nobody later on."""
     manifest = declaration.effective
     assert isinstance(manifest, MailCollector)  # noqa: S101  # the same
-    return digest(hidden(manifest.spec.model_copy(update={"title": None})))
+    return digest(without_secrets(manifest.spec.model_copy(update={"title": None})))

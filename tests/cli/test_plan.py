@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.ledger import open_ledger
-from reconciler.planning.observed_manifests import declaration, last_good
+from reconciler.planning.observed_manifests import declare, to_last_good
 from tests.cli.conftest import Run
 from tests.cli.fake_daemon import FakeDaemon, shown
 from tests.control.manifests import save, text
@@ -33,11 +33,11 @@ def remember(root: Path, *names: str) -> None:
     ledger = open_ledger(f"sqlite:///{root.parent / 'state' / 'ledger.sqlite3'}")
     now = datetime.now(UTC)
     found = [
-        declaration(one.manifest, one.file, one.line, one.base)
+        declare(one.manifest, one.file, one.line, one.base)
         for name in names
         for one in load(root / f"{name}.yaml").manifests
     ]
-    ledger.save_last_good([last_good(one) for one in found], [], now)
+    ledger.save_last_good([to_last_good(one) for one in found], [], now)
     for one in found:
         ledger.declare(one.name, one.digest, "new-keep", now)
     ledger.close()
@@ -128,7 +128,7 @@ def test_a_checkout_counts_as_if_it_stood_where_the_daemon_runs(
     (one,) = load(root / "a.yaml").manifests
     daemon.answers["GET /in-force"] = (
         200,
-        shown(stands(declaration(one.manifest, one.file, one.line, one.base))),
+        shown(stands(declare(one.manifest, one.file, one.line, one.base))),
     )
     shutil.copytree(root, root.parent / "checkout")
 

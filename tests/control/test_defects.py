@@ -57,7 +57,7 @@ PLACES: dict[str, tuple[Any, str, Callable[..., str]]] = {
     "replaced": (loop.Loop, "replace", lambda self, *_: str(self.name)),
     "updated": (loop.Loop, "update", lambda self, *_: str(self.name)),
     "stopped": (loop.Loop, "stop", lambda self, *_: str(self.name)),
-    "drawn": (status_board, "shown", lambda facts, *_: str(facts.desired.name)),
+    "drawn": (status_board, "show_collector", lambda facts, *_: str(facts.desired.name)),
     "retired": (MemoryRegistry, "retire", lambda _, name, *__: str(name)),
 }
 

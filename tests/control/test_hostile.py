@@ -25,7 +25,7 @@ from reconciler.control.controller import RETRY
 from reconciler.control.decision_recorder import DecisionRecorder
 from reconciler.control.git_index import tracks
 from reconciler.control.git_revision import standing
-from reconciler.control.last_good import recall
+from reconciler.control.last_good import recall_last_good
 from reconciler.control.observation import CONFIRMATION, Directory
 from reconciler.manifests.manifest_files import Unreadable
 from reconciler.model.history import LastGood
@@ -160,7 +160,7 @@ def test_a_last_good_manifest_that_cannot_be_read_keeps_no_other_from_running() 
         LastGood("MailCollector", "list", "/m/list.yaml", 1, "/m", "[]"),
         LastGood("Nothing", "kind", "/m/kind.yaml", 1, "/m", "{}"),
     ]
-    assert recall(kept) == {}
+    assert recall_last_good(kept) == {}
 
 
 # git

@@ -81,10 +81,10 @@ class World:
             facts: Facts, previous: tuple[Condition, ...], now: datetime
         ) -> ShownCollector:
             self.counts["shown"] += 1
-            return conditions.shown(facts, previous, now)
+            return conditions.show_collector(facts, previous, now)
 
         patch.setattr(observation, "read", counted_read)
-        patch.setattr(boards, "shown", counted_shown)
+        patch.setattr(boards, "show_collector", counted_shown)
 
     def write(self, number: int, interval: str = "5m") -> str:
         path = self.root / f"c{number}.yaml"

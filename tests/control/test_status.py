@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.conditions import Facts, conditions, shown, shown_spec
+from reconciler.control.conditions import Facts, conditions, show_collector, shown_spec
 from reconciler.control.loop_state import LoopSnapshot, LoopState
 from reconciler.manifests.checks import unsupported_fields
 from reconciler.model.history import Retry
@@ -151,7 +151,9 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
 
 
 def test_what_is_shown_has_times_and_counters_and_no_secret() -> None:
-    found = shown(Facts(VALID, 1, loop(), last=GOOD, verdict=GOOD, revision="abc"), (), EPOCH)
+    found = show_collector(
+        Facts(VALID, 1, loop(), last=GOOD, verdict=GOOD, revision="abc"), (), EPOCH
+    )
     status = found.model_dump(mode="json", by_alias=True)["status"]
     assert status["nextSession"] == "2026-11-22T12:01:00.000000Z"
     assert status["lastSession"]["listed"] == 3

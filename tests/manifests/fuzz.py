@@ -34,10 +34,10 @@ from msgspec.structs import replace
 from reconciler.cli.verbs import plan as plan_verb
 from reconciler.control.decision_recorder import Decision, DecisionRecorder
 from reconciler.control.event_loop import Clock
-from reconciler.control.last_good import recall
+from reconciler.control.last_good import recall_last_good
 from reconciler.control.manifest_log import Complaints
 from reconciler.control.observation import Directory
-from reconciler.control.offline_views import last_in_force, propose
+from reconciler.control.offline_views import propose, recall_in_force
 from reconciler.control.status_board import StatusBoard
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.editing.manifest_editor import EditRefused, NotDeclared, Shelf
@@ -529,11 +529,11 @@ def _reconciled(root: Path, told: list[Diagnostic]) -> None:
     for good in registry.last_good():
         json.dumps(good.text).encode()
         good.text.encode()
-    if recall(registry.last_good()).keys() != decision.desired.good.keys():
+    if recall_last_good(registry.last_good()).keys() != decision.desired.good.keys():
         raise Defect("what was recorded is not what is recalled")
     made = plan(decision.desired, {})
     Complaints().tell(decision.look, decision.desired)
-    proposal = propose(Directory(root), root, last_in_force(registry))
+    proposal = propose(Directory(root), root, recall_in_force(registry))
     "\n".join(plan_verb.told(replace(proposal, plan=made), NOW)).encode()
     json.dumps(plan_verb._plain(proposal)).encode()
     if proposal.plan.changes:

@@ -10,7 +10,7 @@ from reconciler.planning.observed_manifests import (
     Declaration,
     Key,
     ObservedManifests,
-    declaration,
+    declare,
 )
 
 BASE = "/etc/collectors"
@@ -37,7 +37,7 @@ def collector(name: str, file: str = "", line: int = 1, **spec: Any) -> Declarat
             "spec": fields,
         }
     )
-    return declaration(manifest, file or f"{BASE}/{name}.yaml", line, BASE)
+    return declare(manifest, file or f"{BASE}/{name}.yaml", line, BASE)
 
 
 def destination(name: str, file: str = "", **spec: Any) -> Declaration:
@@ -50,7 +50,7 @@ def destination(name: str, file: str = "", **spec: Any) -> Declaration:
             "spec": fields,
         }
     )
-    return declaration(manifest, file or f"{BASE}/{name}.yaml", 1, BASE)
+    return declare(manifest, file or f"{BASE}/{name}.yaml", 1, BASE)
 
 
 def broken(name: str, kind: str = "MailCollector") -> BrokenManifest:

@@ -12,7 +12,7 @@ from reconciler.planning.changes import Change, changes
 from reconciler.planning.desired_state import DesiredCollector, desire
 from reconciler.planning.observed_manifests import Declaration
 from reconciler.planning.plan_actions import Hold, Keep, Plan, Replace, Start, Stop, plan
-from reconciler.planning.plan_preview import describe_in_force, proposed, relocated, would_run
+from reconciler.planning.plan_preview import describe_in_force, preview, relocate, would_run
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
 
 SOURCE = {
@@ -29,7 +29,7 @@ def stands(*declarations: Declaration, **counts: int) -> InForce:
 
 
 def planned(before: Declaration, after: Declaration, *others: Declaration) -> Replace:
-    found = proposed(observed(after, *others), stands(before, *others))
+    found = preview(observed(after, *others), stands(before, *others))
     (step,) = [one for one in found.steps if one.name == "a"]
     assert isinstance(step, Replace)
     return step
@@ -62,14 +62,14 @@ def test_a_destinations_change_is_told() -> None:
         destination("d", maildir={"path": "/b"}),
     )
     one = collector("a", destination="d")
-    found = proposed(observed(one, after), stands(one, before))
+    found = preview(observed(one, after), stands(one, before))
     assert [step.changes for step in found.steps if isinstance(step, Replace)] == [
         (Change("destination.spec.maildir.path", "/a", "/b"),)
     ]
 
 
 def test_of_a_new_one_what_its_manifest_says_is_told() -> None:
-    (step,) = proposed(observed(collector("a", collect={"limit": 7})), stands()).steps
+    (step,) = preview(observed(collector("a", collect={"limit": 7})), stands()).steps
     assert isinstance(step, Start)
     fields = {change.field: change.after for change in step.changes}
     assert fields == {
@@ -122,13 +122,13 @@ def test_no_secret_leaves_and_its_change_is_seen_all_the_same() -> None:
     )
     now = stands(one)
     assert "hush" not in now.model_dump_json()
-    found = proposed(
+    found = preview(
         observed(other), InForce.model_validate_json(now.model_dump_json(by_alias=True))
     )
     assert "hush" not in repr(found)
     assert [type(step) for step in found.steps] == [Replace]
-    assert [type(step) for step in proposed(observed(one), now).steps] == [Keep]
-    assert [type(step) for step in proposed(observed(broken=(broken("a"),)), now).steps] == [Keep]
+    assert [type(step) for step in preview(observed(one), now).steps] == [Keep]
+    assert [type(step) for step in preview(observed(broken=(broken("a"),)), now).steps] == [Keep]
 
 
 def test_it_is_the_plan_that_is_applied() -> None:
@@ -148,24 +148,24 @@ def test_it_is_the_plan_that_is_applied() -> None:
     now = InForce.model_validate_json(
         describe_in_force(good.values(), would_run(good), {}).model_dump_json(by_alias=True)
     )
-    assert proposed(seen, now) == applied
+    assert preview(seen, now) == applied
     assert [type(step) for step in applied.steps] == [Replace, Stop, Start]
 
 
 def test_another_directory_counts_as_if_it_stood_there() -> None:
     here = observed(collector("a"), broken=(broken("b"),), unreadable={f"{BASE}/c.yaml": "no"})
-    moved = relocated(here, BASE, "/srv/running")
+    moved = relocate(here, BASE, "/srv/running")
     assert [(found.file, found.base) for found in moved.declarations] == [
         ("/srv/running/a.yaml", "/srv/running")
     ]
     assert moved.broken[0].file == "/srv/running/b.yaml"
     assert list(moved.unreadable) == ["/srv/running/c.yaml"]
-    assert relocated(moved, "/srv/running", BASE) == here
-    assert relocated(here, "/etc/collect", "/x") == here
+    assert relocate(moved, "/srv/running", BASE) == here
+    assert relocate(here, "/etc/collect", "/x") == here
 
 
 def test_two_that_vanish_are_shown_as_held() -> None:
-    found = proposed(observed(), stands(collector("a"), collector("b"), a=3))
+    found = preview(observed(), stands(collector("a"), collector("b"), a=3))
     assert [type(step) for step in found.steps] == [Hold, Hold]
 
 

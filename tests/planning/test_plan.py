@@ -10,8 +10,8 @@ from reconciler.planning.desired_state import DesiredCollector, desire
 from reconciler.planning.observed_manifests import (
     Declaration,
     ObservedManifests,
-    difference,
-    parsed,
+    last_good_changes,
+    parse_last_good,
 )
 from reconciler.planning.plan_actions import Hold, Keep, Replace, Start, Step, Stop, plan
 from tests.planning.build import broken, collector, observed, remembered
@@ -91,13 +91,13 @@ def test_only_the_changed_one_is_touched_and_steps_are_counted() -> None:
 
 
 def test_what_is_remembered_comes_back_as_it_was() -> None:
-    changed, gone = difference(remembered(B), remembered(A))
+    changed, gone = last_good_changes(remembered(B), remembered(A))
     assert gone == [B.key]
     assert [(good.kind, good.name, good.base) for good in changed] == [
         ("MailCollector", "a", A.base)
     ]
-    assert parsed(changed[0].kind, changed[0].text) == A.manifest
-    assert difference(remembered(A), remembered(collector("a"))) == ([], [])
+    assert parse_last_good(changed[0].kind, changed[0].text) == A.manifest
+    assert last_good_changes(remembered(A), remembered(collector("a"))) == ([], [])
 
 
 @pytest.mark.parametrize("secret", ["password", "clientSecret", "refreshToken"])
@@ -112,5 +112,5 @@ def test_a_manifest_with_a_secret_in_it_is_not_remembered_and_forgotten_where_it
         tokens = {"clientSecret": {"file": "c"}, "refreshToken": {"file": "r"}, secret: inline}
         source["oauth2"] = {"provider": "google", "clientId": "id", **tokens}
     now = remembered(collector("a", source=source))
-    assert difference({}, now) == ([], [])
-    assert difference(remembered(A), now) == ([], [A.key])
+    assert last_good_changes({}, now) == ([], [])
+    assert last_good_changes(remembered(A), now) == ([], [A.key])
