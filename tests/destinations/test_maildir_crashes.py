@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.destinations.maildir import Maildir, directories, stale_files
+from reconciler.destinations.maildir import Maildir, directories, message_files
 from reconciler.destinations.maildir.delivery_names import name, other
 from reconciler.model.outcomes import Delivered
 from tests.destinations.maildirs import (
@@ -98,7 +98,7 @@ def _committed(maildir: Maildir, content: bytes = b"mail") -> Path:
     """Delivered, but never recorded: the path in `new`."""
     [[outcome]] = deliver(maildir, {"1": content}, settle=False)
     assert isinstance(outcome, Delivered)
-    return maildir._template.place(SALES).__str__() / Path("new") / outcome.name
+    return maildir._template.mailbox(SALES).__str__() / Path("new") / outcome.name
 
 
 def test_D6_moved_to_another_folder_it_is_adopted(maildir: Maildir, box: Path) -> None:
@@ -270,7 +270,7 @@ def test_D7_a_stale_file_that_cannot_be_removed_keeps_no_mail_away(
     path = box / "tmp" / name(message("1"), SALES)
     path.mkdir()
     os.utime(path, (time.time() - 37 * 3600,) * 2)
-    monkeypatch.setattr(stale_files, "_is_stale", lambda entry, _: entry.is_dir())
+    monkeypatch.setattr(message_files, "_is_stale", lambda entry, _: entry.is_dir())
     deliver(Maildir(maildir._template.root + "/{local}", create=True), {"5": b"mail 5"})
     assert contents(box) == Counter([b"mail", b"mail 5"])
     assert path.is_dir()

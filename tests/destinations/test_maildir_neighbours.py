@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.destinations.maildir import Maildir, message_files
+from reconciler.destinations.maildir import Maildir, file_sync
 from reconciler.destinations.maildir.delivery_names import name
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered
@@ -183,13 +183,13 @@ def _descriptors() -> int:
 def test_a_session_that_just_ends_leaves_no_descriptor_no_file_and_no_place_taken(
     maildir: Maildir, box: Path
 ) -> None:
-    before, room = _descriptors(), message_files._ROOM.qsize()
+    before, room = _descriptors(), file_sync._ROOM.qsize()
     other = Maildir(f"{box.parent}/{{local}}", create=True)
     for number in range(5):
         other.stage(message(f"k{number}"), [b"mail"], [SALES, OTHER])
-    assert message_files._ROOM.qsize() == room - 10
+    assert file_sync._ROOM.qsize() == room - 10
     other.finish()
-    assert (_descriptors(), message_files._ROOM.qsize()) == (before, room)
+    assert (_descriptors(), file_sync._ROOM.qsize()) == (before, room)
     assert contents(box, "tmp") == Counter()
 
 
@@ -217,12 +217,12 @@ def test_discarding_raises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_box_that_is_released_after_the_end_is_not_closed_twice(maildir: Maildir) -> None:
-    box = maildir._boxes.take(maildir._template.place(SALES))
-    maildir._boxes.close()
+    box = maildir._maildirs.take(maildir._template.mailbox(SALES))
+    maildir._maildirs.close()
     for number in (box.tmp, box.new):  # somebody else's by now
         with Path("/dev/null").open("rb") as other:
             os.dup2(other.fileno(), number)
-    maildir._boxes.release(box)
+    maildir._maildirs.release(box)
     for number in (box.tmp, box.new):
         os.close(number)  # EBADF if it was closed
 
@@ -234,7 +234,7 @@ def test_files_are_synced_here_where_no_thread_can_be_started(
         def submit(self, _: object) -> None:
             raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(message_files, "_threads", Full)
+    monkeypatch.setattr(file_sync, "_threads", Full)
     mails = {f"k{number}": b"mail %d" % number for number in range(20)}
     assert len(names(deliver(maildir, mails, [SALES, OTHER]))) == 40
     assert contents(box) == Counter([b"before", *mails.values()])
@@ -249,9 +249,9 @@ def test_a_thread_that_is_late_does_nothing_twice(monkeypatch: pytest.MonkeyPatc
             queued.append(work)
             raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(message_files, "_threads", Late)
+    monkeypatch.setattr(file_sync, "_threads", Late)
     done: list[int] = []
-    message_files.side_by_side(done.append, [1, 2, 3])
+    file_sync.side_by_side(done.append, [1, 2, 3])
     for work in queued:
         work()
     assert sorted(done) == [1, 2, 3]
@@ -260,15 +260,15 @@ def test_a_thread_that_is_late_does_nothing_twice(monkeypatch: pytest.MonkeyPatc
 def test_a_sync_that_cannot_begin_closes_what_waited(
     maildir: Maildir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = message_files._ROOM.qsize()
+    room = file_sync._ROOM.qsize()
     staged = [maildir.stage(message(f"k{number}"), [b"mail"], [SALES]) for number in range(3)]
 
     def side_by_side(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(message_files, "side_by_side", side_by_side)
+    monkeypatch.setattr(file_sync, "side_by_side", side_by_side)
     with pytest.raises(MemoryError):
         list(maildir.commit(staged))
     monkeypatch.undo()
     maildir.finish()
-    assert message_files._ROOM.qsize() == room
+    assert file_sync._ROOM.qsize() == room

@@ -114,7 +114,7 @@ def test_links_in_the_fixed_part_are_the_administrators(tmp_path: Path) -> None:
 def test_the_fixed_part_ends_before_the_first_placeholder(
     template: str, root: str, parts: tuple[str, ...]
 ) -> None:
-    place = MailboxPathTemplate(template).place(SALES)
+    place = MailboxPathTemplate(template).mailbox(SALES)
     assert (place.root, place.parts) == (root, parts)
 
 

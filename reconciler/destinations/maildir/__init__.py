@@ -1,34 +1,31 @@
 """Delivery into Maildirs: durable, and never twice.
 
-A file's name is a function of the history's epoch, the message's identity and the recipient
-(`names`), so that a message that is delivered again after a crash meets its own traces. The steps,
-and what holds after each:
+A file's name is a function of the epoch, the message's identity and the recipient
+(`delivery_names`). So a message that is delivered again after a crash finds what the first attempt
+left. The steps, and what holds after each:
 
 1. `stage`: the content is in `tmp/NAME`, on its way to the disk. A crash leaves a file with one
-link: the next attempt
-   replaces it by a fresh one.
-2. `commit`, files: each `tmp/NAME` is fsynced, and `tmp/` is. Nothing is visible yet; a crash is
-like one before.
+   link. The next attempt replaces it by a new one.
+2. `commit`, files: each `tmp/NAME` is fsynced, then `tmp/`. Nothing is visible yet. A crash is like
+   one after step 1.
 3. `commit`, link: `new/NAME` is a second link to the same file. A mail program may show it, read
-it, move it to `cur/`
-   or another folder. After a crash the next attempt finds that `tmp/NAME` has two links and the
-   same content: the
-   message was delivered, wherever its other name is now, and is adopted. Where only `new/NAME` is
-   left, and holds the
-   same, it is adopted too. Different content in either place gets a name of its own: no file is
-   ever replaced.
-4. `commit`, directory: `new/` is fsynced; only then a message is reported as delivered.
-5. (the ledger records it; before that a crash is like one after step 3)
-6. `settle`: `tmp/NAME` is removed. A crash leaves it there with two links, which costs a
-directory's entry; once the
-   mail itself is deleted it has one link, and goes after 36 hours (`stale`).
+   it, move it to `cur/` or another folder. After a crash the next attempt finds that `tmp/NAME` has
+   two links and the same content. So the message was delivered, wherever its other name is now, and
+   is adopted. Where only `new/NAME` is left and has the same content, it is adopted too. Where
+   either has other content, the new one gets another name: no file is ever replaced.
+4. `commit`, directory: `new/` is fsynced. Only then a message is reported as delivered.
+5. The ledger records it. A crash before that is like one after step 3.
+6. `settle`: `tmp/NAME` is removed. A crash before that leaves it with two links, which costs one
+   directory entry. Once the mail itself is deleted it has one link, and is removed after 36 hours.
 
-An error at any step leaves nothing in `new/` that is not reported, but for what a mail program has
-moved meanwhile; that is adopted at the next attempt. What remains: mail that a program deletes for
-good between steps 3 and 5, and a crash before 5, is delivered once more, for its `tmp/NAME` then
-has one link like one that was never delivered. Where the file system makes no links (whichever way
-it says so), step 3 is a rename: then mail that is moved out of `new/` between 3 and 5, and a crash
-before 5, is delivered once more as well.
+An error at any step leaves nothing in `new/` that is not reported, except what a mail program has
+moved meanwhile. The next attempt adopts that.
+
+Two cases remain in which a message is delivered once more, both with a crash before step 5:
+
+- Somebody deletes the mail for good after step 3. Then its `tmp/NAME` has one link, like one that
+  was never delivered.
+- The file system supports no links, so step 3 is a rename, and the mail is moved out of `new/`.
 """
 
 from reconciler.destinations.maildir.delivery import Maildir

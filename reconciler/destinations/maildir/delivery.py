@@ -1,4 +1,8 @@
-"""The destination itself: the steps in their order, for batches."""
+"""Maildirs as a destination: the steps of a delivery in their order, for batches.
+
+`stage`, `commit` and `settle`, or `discard` instead. The package's docstring says what holds after
+each step.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,10 @@ from pathlib import Path
 from reconciler.destinations.maildir import (
     delivery_names,
     directories,
+    file_sync,
     linking,
     message_files,
     staging,
-    stale_files,
 )
 from reconciler.destinations.maildir.acting_as_owner import acting_as
 from reconciler.destinations.maildir.filesystem_errors import NotAMailbox, explained, is_of_one
@@ -30,16 +34,17 @@ from reconciler.model.messages import DeliveryId
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Refused
 
 BATCH = 100
+"""Messages that are committed together."""
 
 
 class Maildir:
     """Maildirs below a path such as `/var/mail/{domain}/{local}`. Thread-safe.
 
-    With `create`, a Maildir that is missing is made when mail for it comes: 0700, with the owner
-    and group of the directory above it when run as root (`acting`). Without, its recipient is
-    refused as unknown. Errors of the file system are DestinationUnavailable, whatever the step; but
-    where mail is `shared` out to several mailboxes, one that may not be written to, or is over its
-    quota, or whose owner changes it meanwhile, only has its own mail put off.
+    With `create`, a missing Maildir is made when mail for it comes: mode 0700, and, when run as
+    root, with the owner and group of the directory above it (`acting_as_owner`). Without, its
+    recipient is refused as unknown. An error of the file system at any step is
+    DestinationUnavailable. But where mail goes to several mailboxes (`shared`), an error that the
+    owner of one can cause (permissions, quota, moved directories) only puts off that one's mail.
     """
 
     def __init__(
@@ -50,13 +55,13 @@ class Maildir:
         shared: bool = False,
         memory: MountMemory | None = None,
     ) -> None:
-        """`memory`: of the file systems that mail went to before; without it only what this object
-        has seen counts."""
+        """`memory` knows the file systems that mail went to before. Without it only those count
+        that this object has seen."""
         self._template = MailboxPathTemplate(path_template)
-        self._mounted = MountProtection(memory, self._template)
+        self._mounts = MountProtection(memory, self._template)
         self._create = create
         self._shared = shared
-        self._boxes = OpenMaildirs(self._mounted)
+        self._maildirs = OpenMaildirs(self._mounts)
         self._ready: set[MailboxPath] = set()
         self._under_way: set[StagedMail] = set()
 
@@ -65,11 +70,11 @@ class Maildir:
         return BATCH
 
     def exists(self, address: str) -> bool:
-        """Whether there is a directory at exactly this address's place."""
+        """Return whether there is a directory at exactly this address's path."""
         try:
-            place = self._template.place(address)
-            self._mounted.check(place)
-            with directories.opened(place):
+            mailbox = self._template.mailbox(address)
+            self._mounts.check(mailbox)
+            with directories.opened(mailbox):
                 return True
         except NotAMailbox:
             return False
@@ -77,30 +82,30 @@ class Maildir:
             raise explained(self._template.root, error) from error
 
     def deliverable(self, address: str) -> bool:  # noqa: ARG002  # as the interface has it
-        """A file's name may be in any script."""
+        """Return True: a file's name may be in any script."""
         return True
 
     def check(self) -> str:
-        """Whether mail could be written below the fixed part of the path."""
+        """Return a sentence for people where mail could be written below the fixed part of the path."""
         root = self._template.root
         try:
-            self._mounted.check(MailboxPath(root, ()))
+            self._mounts.check(MailboxPath(root, ()))
         except OSError as error:
             raise explained(root, error) from error
-        place = next(above for above in (Path(root), *Path(root).parents) if above.exists())
-        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        existing = next(above for above in (Path(root), *Path(root).parents) if above.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
             raise DestinationUnavailable(
-                f"{place}: Maildirs cannot be made there; mend its owner or permissions"
+                f"{existing}: Maildirs cannot be made there; fix its owner or permissions"
             )
         return f"Maildirs below {root}"
 
     def finish(self) -> None:
         """Give up what is still under way."""
         self.discard(list(self._under_way))
-        self._boxes.close()
+        self._maildirs.close()
 
     def abort(self) -> None:
-        """A disk cannot be broken off."""
+        """Do nothing: writing to a disk cannot be interrupted."""
 
     def stage(
         self, message: DeliveryId, content: Iterable[bytes], recipients: Sequence[str]
@@ -137,22 +142,22 @@ class Maildir:
             return
         before = len(mail.copies)
         try:
-            place = self._template.place(recipient)
-            box = self._boxes.take(place, create=self._create)
-            copy = StagedCopy(place, recipient, delivery_names.name(message, recipient), held=box)
-            mail.copies.append(
-                copy
-            )  # before it has a file, so that an error on the way discards that
-            staging.stage(box, copy, original, more=more)
-            if not self._boxes.keeps(box):
+            mailbox = self._template.mailbox(recipient)
+            maildir = self._maildirs.take(mailbox, create=self._create)
+            name = delivery_names.name(message, recipient)
+            copy = StagedCopy(mailbox, recipient, name, maildir=maildir)
+            # before it has a file, so that `discard` finds that after an error
+            mail.copies.append(copy)
+            staging.stage(maildir, copy, original, more=more)
+            if not self._maildirs.keeps(maildir):
                 self._let_go([copy])
         except NotAMailbox as error:
             mail.copies.append(Refused(recipient, str(error.strerror), unknown=error.missing))
         except OSError as error:
             if not self._is_of_one(error):
-                raise explained(place, error) from error
+                raise explained(mailbox, error) from error
             self._let_go(mail.copies[before:])
-            mail.copies[before:] = [Deferred(recipient, str(explained(place, error)))]
+            mail.copies[before:] = [Deferred(recipient, str(explained(mailbox, error)))]
 
     def _is_of_one(self, error: OSError) -> bool:
         return self._shared and is_of_one(error, self._template.root)
@@ -160,6 +165,11 @@ class Maildir:
     def commit(
         self, staged: Sequence[StagedMail]
     ) -> Iterator[tuple[StagedMail, tuple[DeliveryOutcome, ...]]]:
+        """Deliver a batch; yield each message with its recipients' outcomes, in order.
+
+        Raises DestinationUnavailable after those that were delivered in spite of it. They come
+        first, for they have to be recorded.
+        """
         copies = [copy for mail in staged for copy in mail.placeable()]
         failure = None
         try:
@@ -177,6 +187,8 @@ class Maildir:
             raise failure
 
     def settle(self, staged: Sequence[StagedMail]) -> None:
+        """Remove what the ledger's record of these messages has made superfluous: their files in
+        `tmp/`."""
         copies = [copy for mail in staged for copy in mail.placeable()]
         try:
             self._remove_temporary(copies)
@@ -184,14 +196,17 @@ class Maildir:
             self._release(staged)
 
     def discard(self, staged: Sequence[StagedMail]) -> None:
-        """What is in `new/` stays, and so does what it is recognised by. What cannot be removed is
-        replaced by the next attempt, or is stale one day: why it is discarded is what people are to
-        hear of, so this raises nothing."""
+        """Give up what is not in `new/` yet; never raise.
+
+        What is in `new/` stays, and so does the file in `tmp/` by which the next attempt recognises
+        it. A file that cannot be removed is replaced by the next attempt, or removed when it is
+        stale. The error that led here is the one to report, so errors here are ignored.
+        """
         copies = [copy for mail in staged for copy in mail.placeable()]
         for copy in copies:
             if copy.written is not None:
-                with suppress(OSError):  # whether it could be written is of no interest now
-                    message_files.close(copy.written)
+                with suppress(OSError):
+                    file_sync.close(copy.written)
                 copy.written = None
         try:
             with suppress(DestinationUnavailable):
@@ -204,63 +219,60 @@ class Maildir:
     # -- steps of a commit
 
     def _make_durable(self, copies: Sequence[StagedCopy]) -> None:
-        """The files, then their names in `tmp/`, which must not be lost before those in `new/`."""
+        """Sync the files, then `tmp/`: a power cut must not take a name in `tmp/` and leave the one
+        in `new/`."""
         waiting = [(copy, copy.written) for copy in copies if copy.written is not None]
         for copy in copies:
             copy.written = None
-        for (copy, _), error in zip(
-            waiting, message_files.sync([written for _, written in waiting]), strict=True
-        ):
+        errors = file_sync.sync([written for _, written in waiting])
+        for (copy, _), error in zip(waiting, errors, strict=True):
             if error is not None:
                 self._put_off(copy, error)
-        for group, error in self._at_places(self._sync_tmp, copies):
+        for group, error in self._failed_mailboxes(self._sync_tmp, copies):
             self._put_all_off(group, error)
 
-    def _at_places(
+    def _failed_mailboxes(
         self, act: Callable[[MailboxPath], None], copies: Iterable[StagedCopy]
     ) -> Iterator[tuple[list[StagedCopy], OSError]]:
-        """Call `act` for each place of theirs, side by side; where it failed, the copies that are
-        to go there."""
+        """Call `act` for each mailbox of these copies, several at a time. Yield the copies for each
+        mailbox where it failed, and the error."""
         groups: dict[MailboxPath, list[StagedCopy]] = {}
         for copy in copies:
-            groups.setdefault(copy.place, []).append(copy)
-        for group, error in zip(
-            groups.values(),
-            message_files.side_by_side(partial(_met, act), list(groups)),
-            strict=True,
-        ):
+            groups.setdefault(copy.mailbox, []).append(copy)
+        errors = file_sync.side_by_side(partial(_met, act), list(groups))
+        for group, error in zip(groups.values(), errors, strict=True):
             if error is not None:
                 yield group, error
 
-    def _sync_tmp(self, place: MailboxPath) -> None:
-        with self._boxes.opened(place) as box:
-            if place not in self._ready:
-                directories.sync_above(
-                    place
-                )  # an earlier run may have died between making and syncing it
-                with acting_as(box.owner):
-                    stale_files.clean(box.tmp)
-                self._ready.add(place)
-            os.fsync(box.tmp)
+    def _sync_tmp(self, mailbox: MailboxPath) -> None:
+        with self._maildirs.opened(mailbox) as maildir:
+            if mailbox not in self._ready:
+                # an earlier run may have died between making and syncing it
+                directories.sync_above(mailbox)
+                with acting_as(maildir.owner):
+                    message_files.remove_stale(maildir.tmp)
+                self._ready.add(mailbox)
+            os.fsync(maildir.tmp)
 
     def _place(self, copies: Sequence[StagedCopy]) -> None:
-        for place, group in groupby(copies, attrgetter("place")):
+        """Link the copies into `new/`, mailbox by mailbox."""
+        for mailbox, group in groupby(copies, attrgetter("mailbox")):
             waiting = [copy for copy in group if not copy.put_off]
             try:
-                with self._boxes.opened(place) as box:
-                    self._boxes.check(box)
-                    with acting_as(box.receiver):
+                with self._maildirs.opened(mailbox) as maildir:
+                    self._maildirs.check(maildir)
+                    with acting_as(maildir.receiver):
                         for copy in waiting:
-                            self._place_one(box, copy)
+                            self._place_one(maildir, copy)
             except OSError as error:
                 self._put_all_off(waiting, error)
 
-    def _place_one(self, box: OpenMaildir, copy: StagedCopy) -> None:
+    def _place_one(self, maildir: OpenMaildir, copy: StagedCopy) -> None:
         if copy.adopted:
             copy.placed = True
             return
         try:
-            linking.place(box, copy)
+            linking.place(maildir, copy)
         except OSError as error:
             self._put_off(copy, error)
 
@@ -270,19 +282,24 @@ class Maildir:
                 self._put_off(copy, error)
 
     def _put_off(self, copy: StagedCopy, error: OSError) -> None:
-        """Raises DestinationUnavailable where it is not this mailbox's trouble alone."""
+        """Put it off, or raise DestinationUnavailable where the error concerns more than this
+        mailbox."""
         if not self._is_of_one(error):
-            raise explained(copy.place, error) from error
-        copy.put_off = str(explained(copy.place, error))
+            raise explained(copy.mailbox, error) from error
+        copy.put_off = str(explained(copy.mailbox, error))
 
     def _sync_new(self, copies: Sequence[StagedCopy]) -> None:
-        """Where this fails, nothing that was to be made durable stays in `new/`."""
+        """Sync `new/`. Where that fails, take the copies out of it again: nothing may stay there that
+        is not reported.
+
+        An adopted copy may have been moved to `cur/` by a mail program, so that is synced too.
+        """
         placed = [copy for copy in copies if copy.placed]
         adopted = [copy for copy in placed if copy.adopted]
         try:
             for group, error in (
-                *self._at_places(self._sync_place, placed),
-                *self._at_places(_sync_cur, adopted),
+                *self._failed_mailboxes(self._sync_new_of, placed),
+                *self._failed_mailboxes(_sync_cur, adopted),
             ):
                 self._take_back(group)
                 for copy in group:
@@ -295,27 +312,24 @@ class Maildir:
     def _take_back(self, copies: Sequence[StagedCopy]) -> None:
         for copy in copies:
             if copy.placed and not copy.adopted:
-                with (
-                    suppress(OSError),
-                    self._boxes.opened(copy.place) as box,
-                ):  # the disk fails already
-                    linking.take_back(box, copy)
+                # The disk fails already: its next error says nothing new.
+                with suppress(OSError), self._maildirs.opened(copy.mailbox) as maildir:
+                    linking.take_back(maildir, copy)
 
-    def _sync_place(self, place: MailboxPath) -> None:
-        with self._boxes.opened(place) as box:
-            os.fsync(box.new)
+    def _sync_new_of(self, mailbox: MailboxPath) -> None:
+        with self._maildirs.opened(mailbox) as maildir:
+            os.fsync(maildir.new)
 
     def _remove_temporary(self, copies: Sequence[StagedCopy]) -> None:
-        for place, group in groupby(copies, attrgetter("place")):
+        for mailbox, group in groupby(copies, attrgetter("mailbox")):
             try:
-                with self._boxes.opened(place) as box, acting_as(box.owner):
+                with self._maildirs.opened(mailbox) as maildir, acting_as(maildir.owner):
                     for copy in group:
-                        staging.remove(box.tmp, copy.name)
+                        message_files.remove(maildir.tmp, copy.name)
             except OSError as error:
-                if not self._is_of_one(
-                    error
-                ):  # else what is left is stale one day, or went with its directory
-                    raise explained(place, error) from error
+                # What is left in one mailbox is removed when it is stale, or went with its directory.
+                if not self._is_of_one(error):
+                    raise explained(mailbox, error) from error
 
     def _release(self, staged: Iterable[StagedMail]) -> None:
         for mail in staged:
@@ -324,22 +338,22 @@ class Maildir:
 
     def _let_go(self, copies: Iterable[StagedCopy | Deferred | Refused]) -> None:
         for copy in copies:
-            if isinstance(copy, StagedCopy) and copy.held is not None:
-                held, copy.held = copy.held, None
-                self._boxes.release(held)
+            if isinstance(copy, StagedCopy) and copy.maildir is not None:
+                maildir, copy.maildir = copy.maildir, None
+                self._maildirs.release(maildir)
 
 
-def _met(act: Callable[[MailboxPath], None], place: MailboxPath) -> OSError | None:
+def _met(act: Callable[[MailboxPath], None], mailbox: MailboxPath) -> OSError | None:
+    """Call it, and return its error instead of raising it."""
     try:
-        act(place)
+        act(mailbox)
     except OSError as error:
         return error
     return None
 
 
-def _sync_cur(place: MailboxPath) -> None:
-    """A mail program may have moved there what is adopted."""
-    with directories.opened(place) as box, directories.inside(box, "cur") as cur:
+def _sync_cur(mailbox: MailboxPath) -> None:
+    with directories.opened(mailbox) as maildir, directories.inside(maildir, "cur") as cur:
         os.fsync(cur.descriptor)
 
 

@@ -1,5 +1,5 @@
-"""A Maildir's directories, opened and made without following anybody's links, and as their owner
-(`acting`)."""
+"""A Maildir's directories: opened and made as their owner (`acting_as_owner`), without following
+links of users."""
 
 from __future__ import annotations
 
@@ -18,60 +18,64 @@ from reconciler.destinations.maildir.mailbox_paths import MailboxPath
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINKS = 40
-"""So many are followed, as the kernel does."""
+"""Links that are followed, as many as the kernel follows."""
 _synced: set[MailboxPath] = set()
+"""Mailboxes whose path is durable already."""
 
 
 class Directory(NamedTuple):
-    """An open one, and whom to act as in it."""
+    """An open directory, and whom to act as in it (None: as ourselves)."""
 
     descriptor: int
     owner: Owner | None = None
 
 
 @contextmanager
-def opened(place: MailboxPath, *, create: bool = False) -> Iterator[Directory]:
-    """A Maildir's own directory. With `create` it is made, and what is missing above it.
+def opened(mailbox: MailboxPath, *, create: bool = False) -> Iterator[Directory]:
+    """Open a Maildir's own directory. With `create` make it, and what is missing above it.
 
-    NotAMailbox where it is missing, or reached through a link; OSError for everything else.
+    Raises NotAMailbox where it is missing, or reached through a link; OSError for everything else.
     """
     with ExitStack() as stack:
-        here = _root(place.root, create)
+        here = _root(mailbox.root, create)
         stack.callback(os.close, here.descriptor)
-        for part in place.parts:
+        for part in mailbox.parts:
             here = _part(here, part, create)
             stack.callback(os.close, here.descriptor)
         yield here
 
 
 @contextmanager
-def inside(box: Directory, name: str) -> Iterator[Directory]:
-    """A Maildir's `tmp`, `new` or `cur`, made where it is missing; it can be synced."""
-    below = descend(box, name)
+def inside(maildir: Directory, name: str) -> Iterator[Directory]:
+    """Open a Maildir's `tmp`, `new` or `cur` so that it can be synced; make it where it is
+    missing."""
+    below = descend(maildir, name)
     try:
         yield below
     finally:
         os.close(below.descriptor)
 
 
-def descend(box: Directory, name: str) -> Directory:
-    """The same, to be closed by the caller. Where the Maildir is a user's, nobody else's rights are
-    used in it."""
-    below = _part(box, name, create=True, flags=_READ)
-    if box.owner is None or below.owner is None or box.owner.user in (0, below.owner.user):
+def descend(maildir: Directory, name: str) -> Directory:
+    """Do the same as `inside`, but leave it to the caller to close it.
+
+    Where the Maildir belongs to a user, his rights are used in it, whoever owns `name`.
+    """
+    below = _part(maildir, name, create=True, flags=_READ)
+    if maildir.owner is None or below.owner is None or maildir.owner.user in (0, below.owner.user):
         return below
-    return below._replace(owner=box.owner)
+    return below._replace(owner=maildir.owner)
 
 
-def complete(box: Directory) -> None:
-    """Make what a Maildir consists of; `tmp` last, so that it tells of the others."""
+def complete(maildir: Directory) -> None:
+    """Make `cur`, `new` and `tmp`. `tmp` comes last, so that where it is the others are too."""
     for name in ("cur", "new", "tmp"):
-        with inside(box, name):
+        with inside(maildir, name):
             pass
 
 
 def contains(directory: Directory, name: str) -> bool:
-    """Whether there is anything of that name."""
+    """Return whether there is anything of that name."""
     with acting_as(directory.owner), suppress(FileNotFoundError):
         os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
         return True
@@ -79,25 +83,24 @@ def contains(directory: Directory, name: str) -> bool:
 
 
 def sync(directory: Directory) -> None:
-    """Make the names in it durable."""
+    """Make the names in `directory` durable."""
+    # EACCES: then we have made nothing in it either
     with suppress(PermissionError), acting_as(directory.owner):
-        readable = os.open(
-            ".", _READ, dir_fd=directory.descriptor
-        )  # EACCES: then we have made nothing in it either
+        readable = os.open(".", _READ, dir_fd=directory.descriptor)
         try:
             os.fsync(readable)
         finally:
             os.close(readable)
 
 
-def sync_above(place: MailboxPath) -> None:
-    """Make the Maildir itself findable after a power cut; once in a process is enough."""
-    if place in _synced:
+def sync_above(mailbox: MailboxPath) -> None:
+    """Make the path of a Maildir durable, once in a process."""
+    if mailbox in _synced:
         return
-    for depth in range(len(place.parts) + 1):
-        with opened(MailboxPath(place.root, place.parts[:depth])) as directory:
+    for depth in range(len(mailbox.parts) + 1):
+        with opened(MailboxPath(mailbox.root, mailbox.parts[:depth])) as directory:
             sync(directory)
-    _synced.add(place)
+    _synced.add(mailbox)
 
 
 # -- the fixed part of the path
@@ -124,8 +127,11 @@ def _open_root(path: str, create: bool) -> int:
 
 
 def _walk(path: str, create: bool) -> Directory:
-    """As root, name by name: each directory is passed as its owner. Links are followed where only
-    root can have made them, in its own directories; a user's would let him choose where we work."""
+    """Open a directory as root, name by name, acting as the owner of each directory passed.
+
+    A link is followed where only root can have made it: in a directory of root's. A user could make
+    any other one lead wherever he wants.
+    """
     names = deque(path.split("/"))
     links = 0
     way = [_top()]
@@ -165,7 +171,8 @@ def _top() -> Directory:
 
 
 def _administrators_link(above: Directory, name: str) -> str | None:
-    """Where it leads; None where it is no link. OSError where it is a user's."""
+    """Return where the link leads; None where `name` is no link. OSError (ELOOP) where it is a
+    user's."""
     with acting_as(above.owner):
         try:
             found = os.stat(name, dir_fd=above.descriptor, follow_symlinks=False)
@@ -185,7 +192,8 @@ def _administrators_link(above: Directory, name: str) -> str | None:
 
 
 def _part(above: Directory, name: str, create: bool, flags: int = _PASS) -> Directory:
-    """What is below the fixed part is a mailbox's."""
+    """Open a directory below the fixed part of the path, without following a link. Raises
+    NotAMailbox where it is missing or none."""
     try:
         return _below(above, name, create, flags | os.O_NOFOLLOW)
     except FileNotFoundError as error:
@@ -213,8 +221,8 @@ def _below(above: Directory, name: str, create: bool, flags: int) -> Directory:
 
 
 def _make(above: Directory, name: str) -> None:
-    """It belongs to whom the directory above does, for that is whom we act as. Where somebody else
-    was faster, his will do."""
+    """Make a directory. It belongs to the owner of the directory above, for we act as him. One that
+    somebody else made in the same moment is fine too."""
     with suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=above.descriptor)
         _make_private(above, name)
@@ -222,8 +230,8 @@ def _make(above: Directory, name: str) -> None:
 
 
 def _make_private(above: Directory, name: str) -> None:
-    """The directory above may have given it the bit of its group. Nothing is done to one that it
-    cannot be."""
+    """Set the mode to 0700, where the directory above passed on its set-group-ID bit. A directory
+    with rights for others is not the one that we made, so it stays as it is."""
     made = os.open(name, _READ | os.O_NOFOLLOW, dir_fd=above.descriptor)
     try:
         mode = stat.S_IMODE(os.fstat(made).st_mode)

@@ -1,4 +1,4 @@
-"""The file system's errors as ours."""
+"""Errors of the file system as errors of ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from reconciler.model.errors import DestinationUnavailable
 
-_MEND = {
+_ADVICE = {
     errno.ENOSPC: "make room on this file system",
     errno.EDQUOT: "raise the quota, or make room",
     errno.EFBIG: "raise the limit on the size of files",
@@ -24,9 +24,7 @@ _MEND = {
     errno.EMFILE: "raise the limit on open files",
     errno.ENFILE: "raise the limit on open files",
 }
-
-
-_OWN = (
+_OWNERS = (
     errno.EACCES,
     errno.EPERM,
     errno.EDQUOT,
@@ -40,12 +38,11 @@ _OWN = (
     errno.EXDEV,
     errno.ENAMETOOLONG,
 )
-"""What the permissions, the quota and the doings of one mailbox's owner can bring about."""
+"""Errors that the owner of one mailbox can cause: by permissions, by the quota, by moving files."""
 
 
 class NotAMailbox(OSError):
-    """What stands at a mailbox's place is none, or nothing does: this concerns one recipient
-    only."""
+    """A mailbox's path leads to nothing, or to something else. Concerns one recipient only."""
 
     @property
     def missing(self) -> bool:
@@ -53,21 +50,22 @@ class NotAMailbox(OSError):
 
 
 @contextmanager
-def unavailable(place: object) -> Iterator[None]:
-    """Raise DestinationUnavailable for errors of the file system inside; `place` is the path to
-    name."""
+def unavailable(path: object) -> Iterator[None]:
+    """Raise DestinationUnavailable, with `path` in its text, for errors of the file system
+    inside."""
     try:
         yield
     except OSError as error:
-        raise explained(place, error) from error
+        raise explained(path, error) from error
 
 
 def is_of_one(error: OSError, root: str) -> bool:
-    """Whether this may well concern one mailbox alone, because others could be made below
-    `root`."""
-    return error.errno in _OWN and os.access(root, os.W_OK | os.X_OK)
+    """Return whether the error may concern one mailbox alone. That can be if we may write in
+    `root`, where all mailboxes are."""
+    return error.errno in _OWNERS and os.access(root, os.W_OK | os.X_OK)
 
 
-def explained(place: object, error: OSError) -> DestinationUnavailable:
-    mend = _MEND.get(error.errno or 0, "see to it, then collecting goes on by itself")
-    return DestinationUnavailable(f"cannot deliver to {place}: {error.strerror or error}; {mend}")
+def explained(path: object, error: OSError) -> DestinationUnavailable:
+    """Return the error of ours, which says what to do."""
+    advice = _ADVICE.get(error.errno or 0, "see to it, then collecting goes on by itself")
+    return DestinationUnavailable(f"cannot deliver to {path}: {error.strerror or error}; {advice}")

@@ -1,4 +1,9 @@
-"""The third step: from `tmp/` into `new/`, and back where it cannot be made durable."""
+"""The third step of a delivery: link a file from `tmp/` into `new/`.
+
+A link, not a rename: `tmp/NAME` stays until the ledger has recorded the message. Whoever finds it
+with two links after a crash knows that the message was delivered, even if a mail program has moved
+the other name.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from contextlib import suppress
 from reconciler.destinations.maildir import delivery_names, message_files
 from reconciler.destinations.maildir.acting_as_owner import acting_as
 from reconciler.destinations.maildir.open_maildirs import OpenMaildir
-from reconciler.destinations.maildir.staging import StagedCopy, holds, links, opened, remove
+from reconciler.destinations.maildir.staging import StagedCopy
 
 _FINAL = (
     errno.ENOENT,
@@ -21,69 +26,77 @@ _FINAL = (
     errno.EIO,
     errno.EROFS,
 )
-"""Errors of a link that a rename would meet as well. Every other one says in some file system's
-words that it makes no second names: EPERM, EACCES, EXDEV (mergerfs, Android), EOPNOTSUPP, ENOSYS,
-EMLINK, EINVAL."""
+"""Errors of a link that a rename would meet as well. By any other error some file system says that
+it supports no links: EPERM, EACCES, EXDEV (mergerfs, Android), EOPNOTSUPP, ENOSYS, EMLINK,
+EINVAL."""
 _REPLACED = "somebody replaced a file in tmp while it was being delivered"
 
 
-def place(box: OpenMaildir, copy: StagedCopy) -> None:
-    """Give `tmp/NAME` its name in `new/`; adopt what stands there already, if it is the same."""
+def place(maildir: OpenMaildir, copy: StagedCopy) -> None:
+    """Link `tmp/NAME` to `new/NAME`; adopt a file that is there already and has the same content.
+
+    Raises OSError, with ESTALE where somebody replaced the file in `tmp/`.
+    """
     try:
-        _link(box.tmp, box.new, copy.name)
+        _link(maildir.tmp, maildir.new, copy.name)
     except FileExistsError:
-        _meet(box.tmp, box.new, copy)
-    if box.owner is not None and not copy.adopted:
-        _check(box, copy)
+        _meet(maildir.tmp, maildir.new, copy)
+    if maildir.owner is not None and not copy.adopted:
+        _require_ours(maildir, copy)
     copy.placed = True
 
 
-def _check(box: OpenMaildir, copy: StagedCopy) -> None:
-    """That it was our file, where somebody else may write into `tmp`. It may have left `new` again
-    by now."""
-    for directory in (box.tmp, box.new):
-        with suppress(FileNotFoundError):
-            found = os.stat(copy.name, dir_fd=directory, follow_symlinks=False)
-            if (found.st_dev, found.st_ino) != copy.identity:
-                raise OSError(errno.ESTALE, _REPLACED)
+def take_back(maildir: OpenMaildir, copy: StagedCopy) -> None:
+    """Remove the copy from `new/`, and then from `tmp/`.
+
+    Where somebody has moved it out of `new/`, `tmp/NAME` stays, as proof that it was delivered.
+    """
+    with suppress(FileNotFoundError), acting_as(maildir.receiver):
+        os.unlink(copy.name, dir_fd=maildir.new)
+        message_files.remove(maildir.tmp, copy.name)
+        copy.placed = False
 
 
 def _link(tmp: int, new: int, name: str) -> None:
+    """Link, or rename where the file system supports no links. Never replaces a file:
+    FileExistsError."""
     try:
         os.link(name, name, src_dir_fd=tmp, dst_dir_fd=new, follow_symlinks=False)
     except OSError as error:
         if error.errno in _FINAL:
             raise
-        if links(new, name):
+        if message_files.link_count(new, name):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
         os.rename(name, name, src_dir_fd=tmp, dst_dir_fd=new)
 
 
 def _meet(tmp: int, new: int, copy: StagedCopy) -> None:
-    """`new/NAME` is there without its `tmp/NAME`: a power cut, or a program that cleans up, took
-    that."""
-    descriptor = opened(tmp, copy.name)
+    """Settle that `new/NAME` is there already: adopt it, or deliver under another name.
+
+    An earlier attempt made it, and its `tmp/NAME` is gone: by a power cut, or a program that cleans
+    up.
+    """
+    descriptor = message_files.open_regular(tmp, copy.name)
     if descriptor is None:
         raise OSError(errno.ESTALE, _REPLACED)
     try:
         if message_files.identity(descriptor) != copy.identity:
             raise OSError(errno.ESTALE, _REPLACED)
-        if not holds(new, copy, descriptor):
-            _rename(
-                tmp,
-                copy,
-                delivery_names.other(copy.name, message_files.digest(descriptor, copy.size)),
-            )
-            if not (links(new, copy.name) and holds(new, copy, descriptor)):
+        if not message_files.holds(new, copy.name, descriptor, copy.size):
+            content = message_files.digest(descriptor, copy.size)
+            _rename(tmp, copy, delivery_names.other(copy.name, content))
+            if not (
+                message_files.link_count(new, copy.name)
+                and message_files.holds(new, copy.name, descriptor, copy.size)
+            ):
                 _link(tmp, new, copy.name)
                 return
     finally:
         os.close(descriptor)
     copy.adopted = True
-    remove(tmp, copy.name)
-    with suppress(
-        OSError
-    ):  # only so that it is recognised if a mail program moves it before it is recorded
+    message_files.remove(tmp, copy.name)
+    # A mail program may move it out of new/ before it is recorded: this link still tells of it.
+    with suppress(OSError):
         os.link(copy.name, copy.name, src_dir_fd=new, dst_dir_fd=tmp, follow_symlinks=False)
 
 
@@ -92,10 +105,11 @@ def _rename(tmp: int, copy: StagedCopy, name: str) -> None:
     copy.name = name
 
 
-def take_back(box: OpenMaildir, copy: StagedCopy) -> None:
-    """Out of `new/` again, where nobody has moved it yet; else `tmp/NAME` stays and tells that it
-    was delivered."""
-    with suppress(FileNotFoundError), acting_as(box.receiver):
-        os.unlink(copy.name, dir_fd=box.new)
-        remove(box.tmp, copy.name)
-        copy.placed = False
+def _require_ours(maildir: OpenMaildir, copy: StagedCopy) -> None:
+    """Check that our own file was linked: the mailbox's owner may write into `tmp/`. The file may
+    have left `new/` again by now."""
+    for directory in (maildir.tmp, maildir.new):
+        with suppress(FileNotFoundError):
+            found = os.stat(copy.name, dir_fd=directory, follow_symlinks=False)
+            if (found.st_dev, found.st_ino) != copy.identity:
+                raise OSError(errno.ESTALE, _REPLACED)

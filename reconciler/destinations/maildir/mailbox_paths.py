@@ -1,4 +1,4 @@
-"""Where an address's Maildir is. No address gets out of the fixed part of the template (hazard
+"""The path of an address's Maildir. No address leads out of the fixed part of the template (hazard
 M9)."""
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from reconciler.destinations.maildir.filesystem_errors import NotAMailbox
 from reconciler.model.errors import NotSupported
 
 _FIELD = re.compile(r"\{(local|domain)\}")
-_PUNCTUATION = frozenset(
-    "!#$%&'*+-=?^_`{|}~.@"
-)  # RFC 5322, 3.2.3: atext and the dot; @ from templates only
+_PUNCTUATION = frozenset("!#$%&'*+-=?^_`{|}~.@")
+"""atext and the dot (RFC 5322, section 3.2.3); `@` comes from templates only."""
 _NAME_OCTETS = 255
 _ADDRESSES = 1024
-"""So many are remembered with their places, of all sessions."""
+"""Addresses whose paths are remembered, of all sessions."""
 
 
 class MailboxPath(NamedTuple):
-    """A Maildir's directory: `parts` below `root`. Links are followed in `root` only: the
-    administrator wrote it."""
+    """The path of a Maildir: the directories `parts` below `root`. Links are followed in `root`
+    only, for the administrator wrote it."""
 
     root: str
     parts: tuple[str, ...]
@@ -34,11 +33,11 @@ class MailboxPath(NamedTuple):
 
 
 class MailboxPathTemplate:
-    """`/var/mail/{domain}/{local}`: the fixed part ends before the first name that has a field in
-    it."""
+    """A path such as `/var/mail/{domain}/{local}`. Its fixed part, `root`, ends before the first
+    name with a field in it."""
 
     def __init__(self, text: str) -> None:
-        """NotSupported where the template itself would lead out of its fixed part."""
+        """Raises NotSupported where the template itself leads out of its fixed part."""
         names = text.split("/")
         fixed = next((index for index, name in enumerate(names) if _FIELD.search(name)), len(names))
         self.root = os.path.join(os.getcwd(), "/".join([*names[:fixed], ""])).rstrip("/") or "/"  # noqa: PTH109, PTH118
@@ -50,17 +49,18 @@ class MailboxPathTemplate:
 
     @property
     def patterns(self) -> list[re.Pattern[str]]:
-        """What the names of directories below `root` look like, level by level; none that begins
-        with a dot."""
+        """Patterns of the directories' names below `root`, one for each level. No field begins a
+        name with a dot."""
         return [_pattern(part) for part in self._parts]
 
-    def place(self, address: str) -> MailboxPath:
-        """NotAMailbox where the address cannot be part of a path."""
-        return _place(self.root, self._parts, address)
+    def mailbox(self, address: str) -> MailboxPath:
+        """Return the path of this address's Maildir. Raises NotAMailbox where the address cannot be
+        part of a path."""
+        return _mailbox(self.root, self._parts, address)
 
 
 @functools.lru_cache(_ADDRESSES)
-def _place(root: str, parts: tuple[str, ...], address: str) -> MailboxPath:
+def _mailbox(root: str, parts: tuple[str, ...], address: str) -> MailboxPath:
     local, _, domain = address.rpartition("@")
     values = {"local": local, "domain": domain}
     return MailboxPath(root, tuple(_filled(part, values) for part in parts))

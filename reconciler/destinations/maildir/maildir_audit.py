@@ -1,5 +1,5 @@
-"""What stands in Maildirs, for comparing it with the ledger. Follows nobody's links, and changes
-nothing but to remove temporary files when told."""
+"""Read what is in Maildirs, to compare it with the ledger. Follows no links; changes nothing except
+that `remove` removes temporary files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from reconciler.destinations.maildir import directories
-from reconciler.destinations.maildir import stale_files as stale
+from reconciler.destinations.maildir import directories, message_files
 from reconciler.destinations.maildir.acting_as_owner import acting_as
 from reconciler.destinations.maildir.delivery_names import SUFFIX
 from reconciler.destinations.maildir.directories import Directory
@@ -22,33 +21,34 @@ from reconciler.destinations.maildir.filesystem_errors import (
     unavailable,
 )
 from reconciler.destinations.maildir.mailbox_paths import MailboxPath, MailboxPathTemplate
-from reconciler.destinations.maildir.staging import remove
 
 _FLAGS = re.compile("[:,]")
-"""What a mail program appends to a file's name begins with one of these."""
+"""Begins what a mail program appends to a file's name."""
 
 
 class Temporary(Struct, frozen=True):
-    """A file of ours in `tmp/`. `linked`: the mail is somewhere else as well; `stale`: old enough
-    to be forgotten."""
+    """A file of ours in `tmp/`."""
 
     linked: bool
+    """It has another name: the mail is somewhere else as well."""
     stale: bool
+    """It is old enough to be removed."""
 
 
 class Survey(Struct, frozen=True):
-    """Files of ours in one Maildir: `untouched` in `new/` with their sizes, `seen` in `cur/` and in
-    folders."""
+    """Files of ours in one Maildir."""
 
     place: MailboxPath
     temporary: Mapping[str, Temporary]
     untouched: Mapping[str, int]
+    """Names in `new/`, with their sizes in octets."""
     seen: frozenset[str]
+    """Names in `cur/` and in folders."""
 
 
 class Maildirs:
-    """Every Maildir that a path such as `/var/mail/{domain}/{local}` can stand for. Errors of the
-    file system are DestinationUnavailable."""
+    """All Maildirs of a path such as `/var/mail/{domain}/{local}`. Errors of the file system are
+    DestinationUnavailable."""
 
     def __init__(self, path: str | MailboxPathTemplate) -> None:
         self._template = MailboxPathTemplate(path) if isinstance(path, str) else path
@@ -59,22 +59,22 @@ class Maildirs:
         return self._template.root
 
     def place(self, address: str) -> MailboxPath | None:
-        """Where this address's mail goes; None where it cannot be part of a path."""
+        """Return the path of this address's Maildir; None where it cannot be part of a path."""
         with suppress(NotAMailbox):
-            return self._template.place(address)
+            return self._template.mailbox(address)
         return None
 
     def places(self) -> Iterator[MailboxPath]:
-        """Those that are there."""
+        """Yield the paths of the Maildirs that are there."""
         with unavailable(self.root):
             yield from _places(MailboxPath(self.root, ()), self._template.patterns)
 
     @staticmethod
     def survey(place: MailboxPath) -> Survey | None:
-        """What is there; None where no such directory is."""
+        """Return what is there; None where there is no such directory."""
         try:
-            with directories.opened(place) as box:
-                return _survey(place, box)
+            with directories.opened(place) as directory, acting_as(directory.owner):
+                return _survey(place, directory)
         except NotAMailbox:
             return None
         except OSError as error:
@@ -82,15 +82,15 @@ class Maildirs:
 
     @staticmethod
     def remove(place: MailboxPath, names: Sequence[str]) -> None:
-        """Take these out of `tmp/`."""
+        """Remove these files from `tmp/`."""
         with (
             unavailable(place),
-            directories.opened(place) as box,
-            directories.inside(box, "tmp") as tmp,
+            directories.opened(place) as maildir,
+            directories.inside(maildir, "tmp") as tmp,
             acting_as(tmp.owner),
         ):
             for name in names:
-                remove(tmp.descriptor, name)
+                message_files.remove(tmp.descriptor, name)
 
 
 def _places(above: MailboxPath, patterns: Sequence[re.Pattern[str]]) -> Iterator[MailboxPath]:
@@ -98,8 +98,8 @@ def _places(above: MailboxPath, patterns: Sequence[re.Pattern[str]]) -> Iterator
         yield above
         return
     try:
-        with directories.opened(above) as box:
-            names = [name for name in _names(box) if patterns[0].fullmatch(name)]
+        with directories.opened(above) as directory:
+            names = [name for name in _names(directory) if patterns[0].fullmatch(name)]
     except NotAMailbox:
         return
     except OSError as error:
@@ -111,10 +111,11 @@ def _places(above: MailboxPath, patterns: Sequence[re.Pattern[str]]) -> Iterator
         yield from _places(MailboxPath(above.root, (*above.parts, name)), patterns[1:])
 
 
-def _names(box: Directory) -> list[str]:
-    """Directories in it that are no links."""
-    with acting_as(box.owner):
-        readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=box.descriptor)
+def _names(directory: Directory) -> list[str]:
+    """Return the names of the directories in it. Links do not count."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    with acting_as(directory.owner):
+        readable = os.open(".", flags, dir_fd=directory.descriptor)
     try:
         with os.scandir(readable) as entries:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -123,49 +124,45 @@ def _names(box: Directory) -> list[str]:
 
 
 def _survey(place: MailboxPath, directory: Directory) -> Survey:
-    with acting_as(directory.owner):
-        return _surveyed(place, directory)
-
-
-def _surveyed(place: MailboxPath, directory: Directory) -> Survey:
-    box = directory.descriptor
+    """Read it, acting as its owner already."""
+    maildir = directory.descriptor
     temporary = {
         name: Temporary(status.st_nlink > 1, status.st_mtime < oldest)
-        for oldest in _oldest(box)
-        for name, status in _files(box, "tmp")
+        for oldest in _oldest(maildir)
+        for name, status in _files(maildir, "tmp")
         if SUFFIX in name
     }
     untouched = {
-        name: status.st_size for name, status in _files(box, "new") if name.endswith(SUFFIX)
+        name: status.st_size for name, status in _files(maildir, "new") if name.endswith(SUFFIX)
     }
     folders = [name for name in _names(directory) if name.startswith(".")]
     seen = {
         _FLAGS.split(name, maxsplit=1)[0]
         for folder in ("cur", *(f"{name}/{part}" for name in folders for part in ("new", "cur")))
-        for name, _ in _files(box, folder)
+        for name, _ in _files(maildir, folder)
         if SUFFIX in name
     }
     return Survey(place, temporary, untouched, frozenset(seen))
 
 
-def _oldest(box: int) -> Iterator[float]:
-    for tmp in _directory(box, "tmp"):
-        yield stale.clock(tmp) - stale.AGE
+def _oldest(maildir: int) -> Iterator[float]:
+    for tmp in _directory(maildir, "tmp"):
+        yield message_files.oldest_fresh(tmp)
 
 
-def _files(box: int, path: str) -> Iterator[tuple[str, os.stat_result]]:
-    for directory in _directory(box, path):
+def _files(maildir: int, path: str) -> Iterator[tuple[str, os.stat_result]]:
+    for directory in _directory(maildir, path):
         with os.scandir(directory) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
                     yield entry.name, entry.stat(follow_symlinks=False)
 
 
-def _directory(box: int, path: str) -> Iterator[int]:
-    """Where it is there."""
+def _directory(maildir: int, path: str) -> Iterator[int]:
+    """Yield the open directory, if it is there."""
     try:
         directory = os.open(
-            path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=box
+            path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=maildir
         )
     except (FileNotFoundError, NotADirectoryError):
         return

@@ -1,42 +1,31 @@
-"""Open files: writing, copying, comparing, and making them durable."""
+"""Single files, by descriptor or by name below an open directory: write, copy, compare, remove.
+
+Somebody else may own the directories, so nothing here follows a link, blocks, or reads more than
+it was told to.
+"""
 
 from __future__ import annotations
 
 import errno
-import functools
 import hashlib
 import os
+import stat
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
-from itertools import groupby
-from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
 
-T = TypeVar("T")
-R = TypeVar("R")
+from reconciler.destinations.maildir.delivery_names import SUFFIX
+
+STALE_AFTER = 36 * 3600.0
+"""Seconds after which a file in `tmp/` counts as abandoned: 36 hours, as Maildir's author says."""
 _CHUNK = 1 << 18
-_ROOM: SimpleQueue[None] = SimpleQueue()
-"""One for each file more that may wait for its batch with its descriptor open; a semaphore takes
-ten times as long."""
-for _ in range(256):
-    _ROOM.put(None)
-_SIDE_BY_SIDE = 4
-_FEW = 4
-"""Files that are not worth a thread of their own."""
+_UNREADABLE = (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EPERM)
+"""Errors of opening a link, a socket, a device, or somebody else's file."""
 
 
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    """A few threads for all sessions: what they sync at the same time shares commits of the file
-    system's journal."""
-    return ThreadPoolExecutor(8, thread_name_prefix="fsync")
+# -- by descriptor
 
 
 def write(descriptor: int, content: bytes) -> int:
-    """Write all of it; how many octets there are."""
+    """Write all of `content`; return its length in octets."""
     written = os.write(descriptor, content)
     while written < len(content):
         written += os.write(descriptor, memoryview(content)[written:])
@@ -44,7 +33,7 @@ def write(descriptor: int, content: bytes) -> int:
 
 
 def copy(source: int, target: int, size: int) -> None:
-    """The first `size` octets of `source`, from its beginning."""
+    """Copy the first `size` octets of `source`. OSError (ESTALE) where it became shorter."""
     done = 0
     while done < size:
         sent = os.sendfile(target, source, done, size - done)
@@ -54,20 +43,20 @@ def copy(source: int, target: int, size: int) -> None:
 
 
 def nameless() -> int:
-    """A new file that nobody else can open."""
+    """Return the descriptor of a new file that nobody else can open."""
     with tempfile.TemporaryFile(buffering=0) as made:
         return os.dup(made.fileno())
 
 
 def identity(descriptor: int) -> tuple[int, int]:
-    """Device and inode."""
+    """Return the file's device and inode."""
     status = os.fstat(descriptor)
     return status.st_dev, status.st_ino
 
 
 def same(one: int, another: int, size: int) -> bool:
-    """Whether two files hold the same `size` octets, and nothing else. No more is read, whatever
-    becomes of them."""
+    """Return whether both files hold the same `size` octets and nothing else. Never read more than
+    that: the files may grow meanwhile."""
     if not os.fstat(one).st_size == os.fstat(another).st_size == size:
         return False
     offset = 0
@@ -80,7 +69,7 @@ def same(one: int, another: int, size: int) -> bool:
 
 
 def digest(descriptor: int, size: int) -> str:
-    """SHA-256 of the first `size` octets, in hex."""
+    """Return the SHA-256 of the first `size` octets, in hex."""
     found = hashlib.sha256()
     offset = 0
     while chunk := os.pread(descriptor, min(_CHUNK, size - offset), offset):
@@ -89,98 +78,111 @@ def digest(descriptor: int, size: int) -> str:
     return found.hexdigest()
 
 
-def may_wait() -> bool:
-    """Whether one more file may stay open until its batch is synced; `close` and `sync` give the
-    place back."""
+# -- by name in an open directory
+
+
+def link_count(directory: int, name: str) -> int:
+    """Return how many names the file has; 0 where it is missing, -1 where it is no regular
+    file."""
     try:
-        _ROOM.get_nowait()
-    except Empty:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return 0
+    return status.st_nlink if stat.S_ISREG(status.st_mode) else -1
+
+
+def holds(directory: int, name: str, descriptor: int, size: int) -> bool:
+    """Return whether the file `name` has the same content as the open one, of `size` octets."""
+    other = open_regular(directory, name)
+    if other is None:
         return False
-    return True
-
-
-def close(descriptor: int) -> None:
-    """Of a file that waited."""
-    _ROOM.put(None)
-    os.close(descriptor)
-
-
-def sync(descriptors: Sequence[int]) -> list[OSError | None]:
-    """Make files that waited durable, and close them, whatever happens; what each met. A file whose
-    sync failed is never synced again: the kernel forgets what it could not write (hazard D2)."""
     try:
-        for descriptor in descriptors:
-            with suppress(
-                OSError
-            ):  # only so that it begins to write: one journal commit is for all
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        shares = max(1, min(_SIDE_BY_SIDE, len(descriptors) // _FEW))
-        met = side_by_side(_sync_each, [descriptors[share::shares] for share in range(shares)])
+        return same(other, descriptor, size)
     finally:
-        _close_synced(descriptors)
-    found: list[OSError | None] = [None] * len(descriptors)
-    for share, errors in enumerate(met):
-        found[share::shares] = errors
-    return found
+        os.close(other)
 
 
-def _sync_each(descriptors: Sequence[int]) -> list[OSError | None]:
-    return [_sync(descriptor) for descriptor in descriptors]
+def open_regular(directory: int, name: str) -> int | None:
+    """Open a regular file for reading; None where it is anything else, or not readable for us.
 
-
-def _sync(descriptor: int) -> OSError | None:
+    Somebody else may have put a FIFO there, which blocks, or a link, which leads elsewhere.
+    """
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(
+            name,
+            os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
+            dir_fd=directory,
+        )
     except OSError as error:
-        return error
+        if error.errno in _UNREADABLE:
+            return None
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
     return None
 
 
-def _close_synced(descriptors: Iterable[int]) -> None:
-    """Closing has nothing left to tell, not even on NFS. Neighbours go together: with each call the
-    interpreter changes hands, and there are mostly a hundred of them."""
-    for _, numbered in groupby(enumerate(sorted(descriptors)), lambda pair: pair[1] - pair[0]):
-        run = [descriptor for _, descriptor in numbered]
-        os.closerange(run[0], run[-1] + 1)
-        for _ in run:
-            _ROOM.put(None)
+def remove(directory: int, name: str) -> None:
+    """Remove the file if it is there."""
+    try:  # noqa: SIM105  # suppress() costs more, and this runs for each message
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        pass
 
 
-def side_by_side(act: Callable[[T], R], each: Sequence[T]) -> list[R]:
-    """What `act` gives for each: for the first one in this thread, for the others in more, as far
-    as there may be more. The first error is raised when all are done."""
-    if len(each) == 1:
-        return [act(each[0])]
-    works = [_SharedTask(functools.partial(act, one)) for one in each]
-    here = works[:1] + [work for work in works[1:] if not _begun(work)]
-    for work in here:
-        work.run()
-    wait(work.done for work in works)
-    return [work.done.result() for work in works]
+# -- files that crashes left in tmp/ (hazard D7)
 
 
-class _SharedTask(Generic[R]):
-    """Done once, by the thread that comes first."""
+def remove_stale(tmp: int) -> int:
+    """Remove our own files that are old and have no other link; return how many.
 
-    def __init__(self, act: Callable[[], R]) -> None:
-        self._act = act
-        self._free = threading.Lock()
-        self.done: Future[R] = Future()
-
-    def run(self) -> None:
-        if not self._free.acquire(blocking=False):
-            return
-        try:
-            self.done.set_result(self._act())
-        except BaseException as error:  # noqa: BLE001  # raised where the result is asked for
-            self.done.set_exception(error)
+    A second link shows that the mail still exists somewhere. Then the next attempt recognises the
+    delivery by this file, so it stays.
+    """
+    oldest = oldest_fresh(tmp)
+    with os.scandir(tmp) as entries:
+        stale = [
+            entry.name for entry in entries if SUFFIX in entry.name and _is_stale(entry, oldest)
+        ]
+    return sum(_removed(tmp, name) for name in stale)
 
 
-def _begun(work: _SharedTask[R]) -> bool:
-    """Whether a thread may do it. No further one can be started where the limit of processes is
-    reached (hazard R1); it is in their queue even then."""
+def oldest_fresh(directory: int) -> float:
+    """Return the modification time before which a file in `directory` is stale."""
+    return _clock(directory) - STALE_AFTER
+
+
+def _clock(directory: int) -> float:
+    """Return the time that the file system gives to a file made now, in seconds since 1970.
+
+    The files may be on another machine, or our own clock may be wrong. Where a file without a name
+    cannot be made (NFS), return when the directory was last changed: no file is older by that time
+    than it really is.
+    """
     try:
-        _threads().submit(work.run)
-    except RuntimeError:
+        made = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    except OSError:
+        return os.fstat(directory).st_mtime
+    try:
+        return os.fstat(made).st_mtime
+    finally:
+        os.close(made)
+
+
+def _is_stale(entry: os.DirEntry[str], oldest: float) -> bool:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return status.st_nlink == 1 and status.st_mtime < oldest
+
+
+def _removed(tmp: int, name: str) -> bool:
+    """Remove it, and return whether that succeeded. A failure does no harm, and must not hold up
+    the mail that is being delivered."""
+    try:
+        remove(tmp, name)
+    except OSError:
         return False
     return True

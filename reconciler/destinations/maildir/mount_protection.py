@@ -1,13 +1,16 @@
-"""Mail goes to the file systems that it went to before. Where a disk is not mounted, what is put
-below its mount point would be hidden by the next mount, and is gone from the server by then (hazard
-D3).
+"""Deliver only to file systems that mail went to before.
 
-Remembered is, for each mount point below which mail was delivered, what was mounted there. A place
-is as remembered where the deepest of these points that is above it is a mount point still, of the
-same file system; it does not matter how that is mounted (a bind mount of the same directory, in a
-container, in a service's own namespace). Where it differs, the Maildirs may have been moved on
-purpose: then the mail that was delivered last is still in them. Else it is held until it is as it
-was, or somebody says that it is meant.
+Where a disk is not mounted, mail would go below its mount point. The next mount would hide it, and
+by then it is gone from the server (hazard D3).
+
+The ledger remembers each mount point that mail went through, and what was mounted there. For a
+mailbox, the deepest of these points above it counts. It has to be a mount point still, of the same
+file system. How that is mounted does not matter: a bind mount of the same directory will do, in a
+container or in the namespace of a service.
+
+Where the file system differs, somebody may have moved the Maildirs on purpose. Then the mail that
+was delivered last is still in them, and the new file system is remembered. Else mail is held until
+the old one is back, or until somebody says that the change is meant (`CONFIRM`).
 """
 
 from __future__ import annotations
@@ -29,13 +32,14 @@ from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.interfaces import MountMemory
 
 _WITNESSES = 200
+"""Messages delivered last, of which one has to be found."""
 _LOOKED_INTO = 10
-"""Maildirs, at most, to find one of so many messages that were delivered last."""
+"""Maildirs in which they are looked for, at most."""
 CONFIRM = "mailcollector collect NAME --accept-maildirs"
 
 
 class MountsInMemory:
-    """Remembers as long as it lives."""
+    """A memory of mounts that ends with the object, for a destination without a ledger."""
 
     def __init__(self) -> None:
         self._mounts: dict[str, Mount] = {}
@@ -51,68 +55,74 @@ class MountsInMemory:
     def accepted(self) -> bool:
         return False
 
-    # as the interface has it
-    def delivered_last(self, limit: int) -> Sequence[tuple[str, str]]:  # noqa: ARG002
+    def delivered_last(self, limit: int) -> Sequence[tuple[str, str]]:  # noqa: ARG002  # interface
         return ()
 
 
 class _MountCheck(Struct, frozen=True):
-    """What was found at a place, after how many changes of the table of mounts."""
+    """The mount that a mailbox was found on."""
 
     changes: int
+    """How often the table of mounts had changed by then. After a further change this check no
+    longer counts."""
     found: Mount | None
     instead: Sequence[str] = ()
-    """Points that are to be forgotten; `found` is to be remembered then."""
+    """Mount points to forget when `found` is remembered."""
     news: bool = False
+    """`found` is not remembered yet."""
 
 
 class MountProtection:
-    """Of one destination, for one session."""
+    """Protects the mailboxes of one destination, for one session."""
 
     def __init__(self, memory: MountMemory | None, template: MailboxPathTemplate) -> None:
-        """Without a memory what this object has seen counts."""
+        """Without `memory` only those mounts count that this object has seen."""
         self._lasting = memory is not None
         self._memory: MountMemory = memory or MountsInMemory()
         self._template = template
-        self._looks: dict[MailboxPath, _MountCheck] = {}
+        self._checks: dict[MailboxPath, _MountCheck] = {}
         self._known: dict[str, Mount] | None = None
 
-    def check(self, place: MailboxPath) -> None:
-        """DestinationUnavailable where the mount of the whole root is not what it was; OSError
-        where only one below it is not, which concerns mailboxes there."""
+    def check(self, mailbox: MailboxPath) -> None:
+        """Check that the mailbox is on the file system that it was on before.
+
+        Raises DestinationUnavailable where the mount of the whole root differs. Raises OSError
+        (ESTALE) where only a mount below the root differs, for that concerns the mailboxes there.
+        """
         changes = disk.mounts().changes()
-        look = self._looks.get(place)
-        if look is None or look.changes != changes:
-            self._looks[place] = self._look(place, changes)
+        last = self._checks.get(mailbox)
+        if last is None or last.changes != changes:
+            self._checks[mailbox] = self._checked(mailbox, changes)
 
-    def remember(self, place: MailboxPath) -> None:
-        """Mail is going to be delivered there, which was checked. Raises what the memory raises."""
-        look = self._looks[place]
-        if look.news and look.found is not None:
+    def remember(self, mailbox: MailboxPath) -> None:
+        """Remember the mount of a mailbox that was checked, before mail is delivered there. Raises
+        LedgerUnavailable."""
+        last = self._checks[mailbox]
+        if last.news and last.found is not None:
             if self._lasting and not self._remembered():
-                self._tell_of_a_new_ledger(place)
-            self._memory.remember_mount(look.found, look.instead)
+                self._warn_of_a_new_ledger(mailbox)
+            self._memory.remember_mount(last.found, last.instead)
             self._known = None
-            self._looks[place] = replace(look, news=False)
+            self._checks[mailbox] = replace(last, news=False)
 
-    def _tell_of_a_new_ledger(self, place: MailboxPath) -> None:
-        """It may be new because the state's own disk is not mounted: then everything is collected
-        again."""
+    def _warn_of_a_new_ledger(self, mailbox: MailboxPath) -> None:
+        """Warn where the ledger is new, but mail was delivered before. The state directory's disk
+        may not be mounted: then everything is collected again."""
         from reconciler.destinations.maildir import maildir_audit  # noqa: PLC0415  # hardly ever needed
 
         if self._memory.delivered_last(1):
             return
-        found = maildir_audit.Maildirs.survey(place)
+        found = maildir_audit.Maildirs.survey(mailbox)
         if found and (found.untouched or found.seen):
             log.warning(
                 "the ledger is new, but there is mail of mailcollector's already: it may come again. If the "
                 "state directory is on a disk that is not mounted, stop, and mount it",
-                maildir=str(place),
+                maildir=str(mailbox),
                 messages=len(found.untouched) + len(found.seen),
             )
 
-    def _look(self, place: MailboxPath, changes: int) -> _MountCheck:
-        path = _real(place)
+    def _checked(self, mailbox: MailboxPath, changes: int) -> _MountCheck:
+        path = _real(mailbox)
         found = mount_of(path, changes)
         if found is None:
             return _MountCheck(changes, None)
@@ -120,7 +130,7 @@ class MountProtection:
         point = deepest(known, path)
         if point is None or len(point) < len(found.point):
             if self._lasting:
-                self._expect_nothing_else(place, path, found)
+                self._expect_nothing_else(mailbox, path, found)
             return _MountCheck(changes, found, news=True)
         expected = known[point]
         if expected.is_the_same(found, path):
@@ -128,7 +138,7 @@ class MountProtection:
         if not self._memory.accepted():
             witness = self._witness(point)
             if witness is None:
-                _hold(place, expected, found)
+                _hold(mailbox, expected, found)
             log.info(
                 "the Maildirs are on another file system than before, with the mail that was delivered last",
                 mail=witness,
@@ -142,37 +152,39 @@ class MountProtection:
             self._known = dict(self._memory.mounts())
         return self._known
 
-    def _expect_nothing_else(self, place: MailboxPath, path: str, found: Mount) -> None:
-        """Nothing is remembered: the system's own table of mounts may know more."""
+    def _expect_nothing_else(self, mailbox: MailboxPath, path: str, found: Mount) -> None:
+        """Where nothing is remembered, ask /etc/fstab. Raises DestinationUnavailable where a file
+        system listed there is not mounted."""
         missing = disk.unmounted(path)
         if missing is not None and len(missing) > len(found.point) and not self._memory.accepted():
             raise DestinationUnavailable(
-                f"cannot deliver to {place}: /etc/fstab has a file system for {missing}, and none is mounted "
+                f"cannot deliver to {mailbox}: /etc/fstab has a file system for {missing}, and none is mounted "
                 f"there; mount it. If mail is to go there all the same: {CONFIRM}"
             )
 
     def _witness(self, point: str) -> str | None:
-        """A message that was delivered to the file system at `point` lately, and is there."""
+        """Return a message that was delivered lately to the file system at `point` and is there now;
+        None where there is none."""
         from reconciler.destinations.maildir import maildir_audit  # noqa: PLC0415  # hardly ever needed
 
         names: dict[MailboxPath, set[str]] = {}
         maildirs = maildir_audit.Maildirs(self._template)
         for recipient, name in self._memory.delivered_last(_WITNESSES):
-            place = maildirs.place(recipient)
-            if place and deepest(self._remembered(), _real(place)) == point:
-                names.setdefault(place, set()).add(name)
-        for place, wanted in islice(names.items(), _LOOKED_INTO):
+            mailbox = maildirs.place(recipient)
+            if mailbox and deepest(self._remembered(), _real(mailbox)) == point:
+                names.setdefault(mailbox, set()).add(name)
+        for mailbox, wanted in islice(names.items(), _LOOKED_INTO):
             try:
-                found = maildirs.survey(place)
+                found = maildirs.survey(mailbox)
             except DestinationUnavailable:
                 continue
             for name in wanted:
                 if found and (name in found.untouched or name in found.seen):
-                    return f"{place}: {name}"
+                    return f"{mailbox}: {name}"
         return None
 
 
-def _hold(place: MailboxPath, expected: Mount, found: Mount) -> NoReturn:
+def _hold(mailbox: MailboxPath, expected: Mount, found: Mount) -> NoReturn:
     here = (
         f"{expected.point} is not mounted"
         if expected.point != found.point
@@ -182,12 +194,11 @@ def _hold(place: MailboxPath, expected: Mount, found: Mount) -> NoReturn:
         f"{here}; mail went to the one that was there before ({expected}): mount that. If the Maildirs are meant "
         f"to be where they are now: {CONFIRM}"
     )
-    if len(expected.point) > len(os.path.realpath(place.root)):
+    if len(expected.point) > len(os.path.realpath(mailbox.root)):
         raise OSError(errno.ESTALE, reason)
-    raise DestinationUnavailable(f"cannot deliver to {place}: {reason}")
+    raise DestinationUnavailable(f"cannot deliver to {mailbox}: {reason}")
 
 
-def _real(place: MailboxPath) -> str:
-    """Links in the fixed part only: others are not followed."""
-    # a Maildir's name is text here
-    return os.path.join(os.path.realpath(place.root), *place.parts)  # noqa: PTH118
+def _real(mailbox: MailboxPath) -> str:
+    """Return the path with the links of its fixed part resolved. Others are not followed."""
+    return os.path.join(os.path.realpath(mailbox.root), *mailbox.parts)  # noqa: PTH118

@@ -1,5 +1,4 @@
-"""Maildirs that are open: opened when mail for them comes, closed when none is under way any
-more."""
+"""Maildirs that are open: opened when mail for them comes, closed when no more is under way."""
 
 from __future__ import annotations
 
@@ -18,27 +17,28 @@ from reconciler.destinations.maildir.mailbox_paths import MailboxPath
 from reconciler.destinations.maildir.mount_protection import MountProtection
 
 KEPT = 8
-"""So many of one session stay open at once; mail for others opens them for each step."""
+"""Maildirs of one session that stay open at once. Others are opened for each step."""
 _MOVED = "it was replaced or moved away while mail was being delivered there"
 
 
 class OpenMaildir(Struct, eq=False):
-    """Descriptors of a Maildir's `tmp` and `new`. `identity` tells whether its path still leads to
-    it."""
+    """Descriptors of a Maildir's `tmp` and `new`."""
 
-    place: MailboxPath
+    mailbox: MailboxPath
     tmp: int
     new: int
     identity: tuple[int, ...]
+    """Devices and inodes, to check that the path still leads here."""
     owner: Owner | None = None
     """Whom to act as in `tmp`."""
     receiver: Owner | None = None
-    """The same in `new`: hardly ever another one."""
+    """Whom to act as in `new`: hardly ever somebody else."""
     users: int = 0
+    """How many copies and steps use it."""
     closed: bool = False
 
     def close(self) -> None:
-        """Once: the numbers may be somebody else's descriptors after that."""
+        """Close it once. After that the numbers may belong to other files."""
         if not self.closed:
             self.closed = True
             os.close(self.tmp)
@@ -46,93 +46,97 @@ class OpenMaildir(Struct, eq=False):
 
 
 class OpenMaildirs:
-    """Those of one destination. Thread-safe."""
+    """The open Maildirs of one destination. Thread-safe."""
 
-    def __init__(self, mounted: MountProtection) -> None:
-        self._mounted = mounted
+    def __init__(self, mounts: MountProtection) -> None:
+        self._mounts = mounts
         self._kept: dict[MailboxPath, OpenMaildir] = {}
         self._complete: set[MailboxPath] = set()
         self._lock = threading.Lock()
 
     @contextmanager
-    def opened(self, place: MailboxPath) -> Iterator[OpenMaildir]:
-        """For one step. Errors as of `directories.opened` and `MountProtection.check`."""
-        box = self.take(place)
+    def opened(self, mailbox: MailboxPath) -> Iterator[OpenMaildir]:
+        """Open it for one step. Raises what `directories.opened` and `MountProtection.check`
+        do."""
+        maildir = self.take(mailbox)
         try:
-            yield box
+            yield maildir
         finally:
-            self.release(box)
+            self.release(maildir)
 
-    def take(self, place: MailboxPath, *, create: bool = False) -> OpenMaildir:
-        """To be released. With `create` the Maildir is made where it is missing. Errors as of
-        `directories.opened`."""
+    def take(self, mailbox: MailboxPath, *, create: bool = False) -> OpenMaildir:
+        """Open it until `release`. With `create` it is made where it is missing. Raises what
+        `directories.opened` and `MountProtection.check` do."""
         with self._lock:
-            box = self._kept.get(place)
-            if box is not None:
-                box.users += 1
-                return box
-        return self._keep(self._open(place, create=create))
+            maildir = self._kept.get(mailbox)
+            if maildir is not None:
+                maildir.users += 1
+                return maildir
+        return self._keep(self._open(mailbox, create=create))
 
-    def keeps(self, box: OpenMaildir) -> bool:
-        """Whether it may stay taken for a while; else too many are open already."""
-        return self._kept.get(box.place) is box
+    def keeps(self, maildir: OpenMaildir) -> bool:
+        """Return whether it may stay open for a while; False where too many are open already."""
+        return self._kept.get(maildir.mailbox) is maildir
 
-    def release(self, box: OpenMaildir) -> None:
+    def release(self, maildir: OpenMaildir) -> None:
+        """Give up one use of it. The last one closes it."""
         with self._lock:
-            box.users -= 1
-            if box.users:
+            maildir.users -= 1
+            if maildir.users:
                 return
-            if self._kept.get(box.place) is box:
-                del self._kept[box.place]
-            box.close()
+            if self._kept.get(maildir.mailbox) is maildir:
+                del self._kept[maildir.mailbox]
+            maildir.close()
 
-    def check(self, box: OpenMaildir) -> None:
-        """OSError unless the path leads to this very Maildir still: nobody finds what is put
-        anywhere else. DestinationUnavailable as of `MountProtection.check`."""
-        self._mounted.check(box.place)
-        with directories.opened(box.place) as directory:
-            if _identity(directory) != box.identity:
+    def check(self, maildir: OpenMaildir) -> None:
+        """Check that the path still leads to this very Maildir: nobody finds mail anywhere else.
+
+        Raises OSError (ESTALE), and what `directories.opened` and `MountProtection.check` do.
+        """
+        self._mounts.check(maildir.mailbox)
+        with directories.opened(maildir.mailbox) as directory:
+            if _identity(directory) != maildir.identity:
                 raise OSError(errno.ESTALE, _MOVED)
 
     def close(self) -> None:
-        """Whatever was under way is given up."""
+        """Close all of them, whatever is under way."""
         with self._lock:
             kept, self._kept = self._kept, {}
-            for box in kept.values():
-                box.close()
+            for maildir in kept.values():
+                maildir.close()
 
-    def _keep(self, box: OpenMaildir) -> OpenMaildir:
+    def _keep(self, maildir: OpenMaildir) -> OpenMaildir:
         with self._lock:
-            box.users = 1
+            maildir.users = 1
             if len(self._kept) < KEPT:
-                self._kept.setdefault(box.place, box)
-        return box
+                self._kept.setdefault(maildir.mailbox, maildir)
+        return maildir
 
-    def _open(self, place: MailboxPath, *, create: bool) -> OpenMaildir:
-        self._mounted.check(place)
-        with directories.opened(place, create=create) as box, ExitStack() as undo:
-            if place not in self._complete or not directories.contains(box, "tmp"):
-                directories.complete(box)
-                self._complete.add(place)
-            tmp = directories.descend(box, "tmp")
+    def _open(self, mailbox: MailboxPath, *, create: bool) -> OpenMaildir:
+        self._mounts.check(mailbox)
+        with directories.opened(mailbox, create=create) as directory, ExitStack() as undo:
+            if mailbox not in self._complete or not directories.contains(directory, "tmp"):
+                directories.complete(directory)
+                self._complete.add(mailbox)
+            tmp = directories.descend(directory, "tmp")
             undo.callback(os.close, tmp.descriptor)
-            new = directories.descend(box, "new")
+            new = directories.descend(directory, "new")
             undo.callback(os.close, new.descriptor)
-            made = OpenMaildir(
-                place, tmp.descriptor, new.descriptor, _identity(box), tmp.owner, new.owner
+            maildir = OpenMaildir(
+                mailbox, tmp.descriptor, new.descriptor, _identity(directory), tmp.owner, new.owner
             )
-            self._mounted.remember(place)
+            self._mounts.remember(mailbox)
             undo.pop_all()
-            return made
+            return maildir
 
 
-def _identity(box: Directory) -> tuple[int, ...]:
-    """Device and inode of the Maildir and of what we use of it."""
-    with acting_as(box.owner):
+def _identity(maildir: Directory) -> tuple[int, ...]:
+    """Return device and inode of the Maildir, of its `tmp` and of its `new`."""
+    with acting_as(maildir.owner):
         found = [
-            os.fstat(box.descriptor),
+            os.fstat(maildir.descriptor),
             *(
-                os.stat(name, dir_fd=box.descriptor, follow_symlinks=False)
+                os.stat(name, dir_fd=maildir.descriptor, follow_symlinks=False)
                 for name in ("tmp", "new")
             ),
         ]

@@ -1,70 +1,74 @@
-"""The first step: a message's bytes into `tmp/`."""
+"""The first step of a delivery: write a message into `tmp/`."""
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from reconciler.destinations.maildir import delivery_names, message_files
+from reconciler.destinations.maildir import delivery_names, file_sync, message_files
 from reconciler.destinations.maildir.acting_as_owner import Owner, acting_as
 from reconciler.destinations.maildir.mailbox_paths import MailboxPath
 from reconciler.destinations.maildir.open_maildirs import OpenMaildir
 from reconciler.model.outcomes import Deferred, Refused
 
-_UNREADABLE = (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EPERM)
-"""A link, a socket, a device, a file of somebody else's."""
 _AGAIN = ".again"
-"""Ends the name that content is staged under while an earlier delivery of the message is there to
-be compared."""
+"""Suffix of the name under which content is staged while an earlier delivery of the same message
+has `tmp/NAME`. The two are compared then."""
 
 
 class StagedCopy(Struct, eq=False):
-    """One recipient's copy, `tmp/NAME`. `adopted`: it was delivered before; `placed`: it is in
-    `new/`."""
+    """One recipient's copy, `tmp/NAME`."""
 
-    place: MailboxPath
+    mailbox: MailboxPath
     recipient: str
     name: str
     adopted: bool = False
+    """An earlier attempt delivered it."""
     placed: bool = False
+    """It is in `new/`."""
     written: int | None = None
     """Its file, still open because it has to be synced."""
     identity: tuple[int, int] = (0, 0)
     """Device and inode of its file."""
     size: int = 0
-    """Octets of it. Who owns the file may have made it any size since."""
-    held: OpenMaildir | None = None
+    """Octets written. The file's owner may have changed its size since."""
+    maildir: OpenMaildir | None = None
     """Kept open for the steps that follow."""
     put_off: str = ""
     """Why its mailbox cannot take it now, though others can."""
 
 
 class StagedMail(Struct, eq=False):
+    """A message with one copy, or one outcome, for each recipient."""
+
     size: int = 0
+    """Octets."""
     copies: list[StagedCopy | Deferred | Refused] = field(default_factory=list)
-    """One for each recipient."""
 
     def placeable(self) -> list[StagedCopy]:
+        """Return the copies that have a file."""
         return [copy for copy in self.copies if isinstance(copy, StagedCopy)]
 
 
 class Original:
-    """The message's content: read from the source once, copied from the first file after that."""
+    """A message's content: read from the source once, then copied from the first file."""
 
     def __init__(self, content: Iterable[bytes]) -> None:
         self._content = content
         self._first: int | None = None
         self.size = 0
+        """Octets."""
         self.lost = False
-        """It was read only in part, and where that went cannot be used."""
+        """It was read only in part, and the file with that part cannot be used."""
 
     def write(self, descriptor: int, owner: Owner | None, *, more: bool) -> None:
-        """Into a file of `owner`'s. `more`: there will be further copies, which are made from this
-        one, if it is ours: else somebody could change it meanwhile."""
+        """Write the content into a file of `owner`. `more`: further copies follow.
+
+        Further copies are made from this file if it is ours. A file of somebody else could change
+        meanwhile, so then they are made from a nameless one.
+        """
         if self._first is None and more and owner is not None:
             self._first = message_files.nameless()
             self._read(self._first, None)
@@ -77,7 +81,7 @@ class Original:
             self._first = os.dup(descriptor)
 
     def _read(self, descriptor: int, owner: Owner | None) -> None:
-        """The source is read as ourselves."""
+        """Read the source as ourselves, and write as `owner`."""
         self.lost = True
         size = 0
         for chunk in self._content:
@@ -90,7 +94,7 @@ class Original:
         self.lost = False
 
     def drain(self) -> None:
-        """Nobody gets it: the source needs it read all the same."""
+        """Read the content for nobody: the source expects that it is read."""
         self.size = self.size or sum(map(len, self._content))
 
     def close(self) -> None:
@@ -98,40 +102,42 @@ class Original:
             os.close(self._first)
 
 
-def stage(box: OpenMaildir, copy: StagedCopy, original: Original, *, more: bool) -> None:
-    """Write `original` for `copy`; or adopt an earlier delivery of the same."""
-    if box.owner is None:  # whoever is not root pays nothing for what root has to do
-        descriptor, temporary = _begin(box.tmp, copy.name)
+def stage(maildir: OpenMaildir, copy: StagedCopy, original: Original, *, more: bool) -> None:
+    """Write `original` for `copy`, or adopt an earlier delivery with the same content. `more`: as
+    for `Original.write`. Raises OSError; then nothing is left in `tmp/`."""
+    if maildir.owner is None:  # spares everybody but root the cost of `acting_as`
+        descriptor, temporary = _begin(maildir.tmp, copy.name)
     else:
-        with acting_as(box.owner):
-            descriptor, temporary = _begin(box.tmp, copy.name)
+        with acting_as(maildir.owner):
+            descriptor, temporary = _begin(maildir.tmp, copy.name)
     adopted = False
     try:
         copy.identity = message_files.identity(descriptor)
-        original.write(descriptor, box.owner, more=more)
+        original.write(descriptor, maildir.owner, more=more)
         copy.size = original.size
         if temporary != copy.name:
-            with acting_as(box.owner):
-                adopted = _adopt(box.tmp, copy, descriptor)
+            with acting_as(maildir.owner):
+                adopted = _adopt(maildir.tmp, copy, descriptor)
     except BaseException:
         os.close(descriptor)
-        _remove(box, temporary)
+        _remove(maildir, temporary)
         raise
     if adopted:
         os.close(descriptor)
-        _remove(box, temporary)
+        _remove(maildir, temporary)
     else:
         _leave_open(copy, descriptor)
 
 
-def _remove(box: OpenMaildir, temporary: str) -> None:
-    with acting_as(box.owner):
-        remove(box.tmp, temporary)
+def _remove(maildir: OpenMaildir, temporary: str) -> None:
+    with acting_as(maildir.owner):
+        message_files.remove(maildir.tmp, temporary)
 
 
 def _leave_open(copy: StagedCopy, descriptor: int) -> None:
-    """Until the batch is synced as a whole; too many are open: it is synced by itself."""
-    if message_files.may_wait():
+    """Leave the file open until its batch is synced as a whole. Where too many are open already,
+    sync it now."""
+    if file_sync.may_wait():
         copy.written = descriptor
         return
     try:
@@ -141,13 +147,18 @@ def _leave_open(copy: StagedCopy, descriptor: int) -> None:
 
 
 def _begin(tmp: int, name: str) -> tuple[int, str]:
-    """A fresh file and its name. One that is left from before and has no other link was never
-    delivered; what is no file is not ours."""
+    """Make a new file; return its descriptor and its name, which may have `_AGAIN` appended.
+
+    A file of an earlier attempt with no other link was never delivered, so it is replaced. One with
+    two links may have been delivered, so it stays for comparison. What is no regular file is not
+    ours.
+    """
     try:
         return _create(tmp, name), name
     except FileExistsError:
-        temporary = name if links(tmp, name) in (0, 1) else name + _AGAIN
-        remove(tmp, temporary)
+        undelivered = message_files.link_count(tmp, name) in (0, 1)
+        temporary = name if undelivered else name + _AGAIN
+        message_files.remove(tmp, temporary)
         return _create(tmp, temporary), temporary
 
 
@@ -158,61 +169,19 @@ def _create(tmp: int, name: str) -> int:
 
 
 def _adopt(tmp: int, copy: StagedCopy, descriptor: int) -> bool:
-    """Whether the message was delivered already. If the earlier delivery is of other content, this
-    one gets a name of its own, under which it may have been delivered, too."""
+    """Return whether the message was delivered before.
+
+    Where the earlier delivery has other content, this copy gets another name, made from the
+    content. It may have been delivered under that name too.
+    """
     temporary = copy.name + _AGAIN
-    if not holds(tmp, copy, descriptor):
+    if not message_files.holds(tmp, copy.name, descriptor, copy.size):
         copy.name = delivery_names.other(copy.name, message_files.digest(descriptor, copy.size))
-        if not (links(tmp, copy.name) > 1 and holds(tmp, copy, descriptor)):
+        if not (
+            message_files.link_count(tmp, copy.name) > 1
+            and message_files.holds(tmp, copy.name, descriptor, copy.size)
+        ):
             os.rename(temporary, copy.name, src_dir_fd=tmp, dst_dir_fd=tmp)
             return False
     copy.adopted = True
     return True
-
-
-def links(directory: int, name: str) -> int:
-    """How many names the file has; 0: it is not there, -1: it is no file."""
-    try:
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return 0
-    return status.st_nlink if stat.S_ISREG(status.st_mode) else -1
-
-
-def holds(directory: int, copy: StagedCopy, descriptor: int) -> bool:
-    """Whether the file of its name has the content of the open one."""
-    other = opened(directory, copy.name)
-    if other is None:
-        return False
-    try:
-        return message_files.same(other, descriptor, copy.size)
-    finally:
-        os.close(other)
-
-
-def opened(directory: int, name: str) -> int | None:
-    """For reading; None where it is no regular file that we may read. Somebody else may have put
-    there what blocks (a FIFO), leads elsewhere (a link), or never ends: nothing of it is read
-    before its size is known."""
-    try:
-        descriptor = os.open(
-            name,
-            os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
-            dir_fd=directory,
-        )
-    except OSError as error:
-        if error.errno in _UNREADABLE:
-            return None
-        raise
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-def remove(directory: int, name: str) -> None:
-    """Where it is still there."""
-    try:  # noqa: SIM105  # for each message
-        os.unlink(name, dir_fd=directory)
-    except FileNotFoundError:
-        pass
