@@ -76,7 +76,7 @@ fix:
 
 docs:
 	@scripts/bootstrap check
-	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs
+	$(BIN)/sphinx-build -q -E -W --keep-going -d build/doctrees docs build/docs
 
 coverage:
 	@scripts/bootstrap test

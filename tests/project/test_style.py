@@ -1,0 +1,81 @@
+"""What docs/style.md asks of the pages: no word of its list, and no new long sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT
+
+LONGEST = 30
+"""Words in a sentence."""
+GENERATED = {"cli.md", "providers.md"}
+PAGES = {
+    str(path.relative_to(ROOT)): path
+    for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+    if path.name not in GENERATED
+}
+STYLE = (ROOT / "docs" / "style.md").read_text(encoding="utf-8")
+LONG_SENTENCES: dict[str, int] = {
+    "ARCHITECTURE.md": 47,
+    "CHANGELOG.md": 79,
+    "CONTRIBUTING.md": 1,
+    "docs/ci.md": 1,
+    "docs/editors.md": 2,
+    "docs/manifests.md": 4,
+    "docs/oauth2.md": 5,
+    "docs/performance.md": 23,
+    "docs/secrets.md": 1,
+    "docs/security.md": 5,
+    "docs/watching.md": 2,
+}
+"""How many sentences of a page are too long. The numbers may only become smaller."""
+
+
+def avoided() -> list[str]:
+    """The words that the table of docs/style.md says not to use."""
+    table = STYLE.partition("| not | but |")[2]
+    cells = re.findall(r"^\| ([a-z].*?) \|", table, re.MULTILINE)
+    return [re.sub(r" \(.*", "", word) for cell in cells for word in cell.split(", ")]
+
+
+def prose(path: Path) -> str:
+    """Return a page's text without code, tables, comments and the targets of links."""
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"^```.*?^```$", "\n\n", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r"^\|.*$", "\n", text, flags=re.MULTILINE)
+    text = re.sub(r"`[^`]*`", "CODE", text)
+    return re.sub(r"\]\([^)]*\)", "]", text)
+
+
+def sentences(path: Path) -> Iterator[str]:
+    for block in re.split(
+        r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )|^#.*$", prose(path), flags=re.MULTILINE
+    ):
+        yield from re.split(r"(?<=[.!?])\s+", " ".join(block.split()))
+
+
+def test_the_list_of_words_is_read() -> None:
+    assert {"mend", "whoever", "thereby"} <= set(avoided())
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/style.md"])
+def test_a_page_uses_no_word_of_the_list(page: str) -> None:
+    pattern = re.compile(rf"\b({'|'.join(avoided())})", re.IGNORECASE)
+    text = re.sub(
+        r"^```.*?^```$|`[^`]*`",
+        "",
+        PAGES[page].read_text(encoding="utf-8"),
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    assert [line for line in text.splitlines() if pattern.search(line)] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_no_more_long_sentences_than_before(page: str) -> None:
+    long = [each for each in sentences(PAGES[page]) if len(each.split()) > LONGEST]
+    assert len(long) <= LONG_SENTENCES.get(page, 0), "\n".join(long)
