@@ -1,8 +1,8 @@
-"""What a session would do, found out by listing only."""
+"""What a session would do, found out by logging in and listing only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct, field
 
@@ -15,23 +15,23 @@ from reconciler.model.outcomes import Failure
 from reconciler.model.status import CheckedFolder, CheckReport, CheckStep, SessionError
 
 _SEEN_BY_RETR = (
-    "over POP3 messages are read with RETR, which some servers take for reading: to other programs they "
-    "then show as seen"
+    "over POP3 messages are read with RETR, which some servers take for reading: to other programs "
+    "they then show as seen"
 )
 _ORPHANED = (
-    "the account was changed, or the server has numbered its messages anew: those that were collected under "
-    "other numbers are recognised by their headers and not collected again"
+    "the account was changed, or the server has numbered its messages anew: those that were "
+    "collected under other numbers are recognised by their headers and not collected again"
 )
 
 
 class Check(Struct):
-    """Walks the way to a session step by step; the first failure ends it. `ledger` is None where
+    """Takes the steps that a session begins with; the first failure ends it. `ledger` is None where
     there is none yet."""
 
     task: Task
     ledger: Ledger | None
     _steps: list[CheckStep] = field(default_factory=list)
-    _places: list[KnownListing] = field(default_factory=list)
+    _listings: list[KnownListing] = field(default_factory=list)
     failure: Failure | None = None
     """What ended it."""
 
@@ -41,7 +41,8 @@ class Check(Struct):
         open_source: Callable[[], Source],
         look_at_destination: Callable[[], str],
     ) -> CheckReport:
-        """`look_at_destination` gives a sentence about it, or raises DestinationUnavailable."""
+        """Run the steps and return the report. `look_at_destination` returns a sentence about it,
+        or raises DestinationUnavailable."""
         try:
             self._step("secret", read_secret, "found")
             self._step("log in and list", lambda: self._list(open_source()), "done")
@@ -63,60 +64,65 @@ class Check(Struct):
     def _list(self, source: Source) -> str:
         try:
             for listing in source.listings(writable=False):
-                place = (
+                known = (
                     look_up(self.ledger, self.task.collector, listing)
                     if self.ledger
                     else KnownListing(listing, listing.folder, {})
                 )
-                self._places.append(place)
+                self._listings.append(known)
             source.finish()
         finally:
             source.abort()
-        messages = sum(len(place.listing.messages) for place in self._places)
-        return f"{messages} messages in {len(self._places)} folders"
+        messages = sum(len(known.listing.messages) for known in self._listings)
+        return f"{messages} messages in {len(self._listings)} folders"
 
     def _report(self, error: Failure | None) -> CheckReport:
-        notes = [note for place in self._places for note in place.listing.notes]
-        if any(place.folder.account.protocol == "pop3" for place in self._places):
+        notes = [note for known in self._listings for note in known.listing.notes]
+        if any(known.folder.account.protocol == "pop3" for known in self._listings):
             notes.append(_SEEN_BY_RETR)
-        if self._orphaned():
+        if self._has_orphans():
             notes.append(_ORPHANED)
         return CheckReport(
             name=self.task.collector,
             ok=error is None,
             steps=tuple(self._steps),
-            folders=tuple(map(self._folder, self._places)),
+            folders=tuple(map(self._folder, self._listings)),
             first_session="" if error else self._sentence(),
             error=error and SessionError.of(error),
             notes=tuple(notes),
         )
 
-    def _orphaned(self) -> bool:
-        """Whether the first session will compare what it does not know."""
+    def _has_orphans(self) -> bool:
+        """Return whether the first session will compare unknown messages with earlier ones."""
         return (
             self.ledger is not None
-            and any(place.has_unknown for place in self._places)
-            and self.ledger.orphaned(self.task.collector, [place.folder for place in self._places])
+            and any(known.has_unknown for known in self._listings)
+            and self.ledger.orphaned(
+                self.task.collector, [known.folder for known in self._listings]
+            )
         )
 
-    def _folder(self, place: KnownListing) -> CheckedFolder:
-        chosen = self._select([place], limit=0)
+    def _folder(self, known: KnownListing) -> CheckedFolder:
+        chosen = self._select([known], limit=0)
         return CheckedFolder(
-            name=place.folder.name,
+            name=known.folder.name,
             messages=chosen.listed,
-            bytes=sum(message.size or 0 for message in place.listing.messages),
+            bytes=sum(message.size or 0 for message in known.listing.messages),
             new=len(chosen.folders[0].attempts) + chosen.left,
             skipped=sum(chosen.skipped.values()),
         )
 
-    def _select(self, places: list[KnownListing], limit: int) -> Selection:
-        return select(places, deletes=self.task.deletes, limit=limit, max_size=self.task.max_size)
+    def _select(self, listings: Sequence[KnownListing], limit: int) -> Selection:
+        return select(listings, deletes=self.task.deletes, limit=limit, max_size=self.task.max_size)
 
     def _sentence(self) -> str:
-        chosen = self._select(self._places, self.task.limit)
+        chosen = self._select(self._listings, self.task.limit)
         attempts = sum(len(work.attempts) for work in chosen.folders)
         deletes = (
             attempts + sum(len(work.delete) for work in chosen.folders) if self.task.deletes else 0
         )
         after = f"delete {deletes} from the server" if self.task.deletes else "delete nothing"
-        return f"would collect {attempts} of {chosen.listed} messages, leave {chosen.left} for later, and {after}"
+        return (
+            f"would collect {attempts} of {chosen.listed} messages, leave {chosen.left} for later, "
+            f"and {after}"
+        )

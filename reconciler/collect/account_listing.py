@@ -48,9 +48,9 @@ class AccountListing(Generic[S]):
             self._look_up(listing)
             for listing in context.source.listings(writable=context.task.deletes)
         ]
-        self.reidentification.by_headers(listings, context.check_stop)
+        self.reidentification.recognise_by_headers(listings, context.check_stop)
         if not context.task.deletes:
-            self.reidentification.by_what_is_gone(listings)
+            self.reidentification.watch_for_new_uidls(listings)
         chosen = select(
             listings,
             deletes=context.task.deletes,

@@ -119,7 +119,9 @@ class MessageBatches(Generic[S]):
         content: Iterable[bytes] = incoming
         if self._reidentification.needs_content(folder, attempt):
             content = spool(incoming)
-            found = self._reidentification.by_content(folder, attempt, incoming.fingerprint)
+            found = self._reidentification.recognise_by_content(
+                folder, attempt, incoming.fingerprint
+            )
             if isinstance(found, Entry):
                 context.tally.skip(COLLECTED_BEFORE)
                 self._recorded.extend([] if found.reason else [attempt.listed])

@@ -1,12 +1,13 @@
-"""The step between listing and selection: messages that were collected under other keys are
-recognised (`identify`).
+"""The step between listing and selection that recognises messages collected under other keys.
 
-It costs nothing while nothing was renumbered: one question to the ledger in a session that lists
-unknown messages. Otherwise the headers of all unknown ones are fetched, whatever the session's
-limit is, so that new mail need not wait until a large mailbox has been gone through: `LOOKED_AT` in
-one session at most. What was looked at is recorded at once as LISTED, with its header's digest, and
-not fetched again. As long as not all were looked at, nothing is presumed: those that are attempted
-are compared by their content.
+Pure decisions are in `message_identity`. While nothing was renumbered, the step costs one question
+to the ledger, and only in a session that lists unknown messages. Otherwise the headers of all
+unknown messages are fetched, whatever the session's limit is: new mail need not wait until a large
+mailbox has been attempted. One session fetches `HEADERS` at most.
+
+A message whose headers were fetched is recorded at once as LISTED with their digest, and they are
+not fetched again. Nothing is presumed before all headers are known; until then messages that are
+attempted are compared by their content.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from itertools import islice
 from msgspec.structs import replace
 
 from reconciler.collect.incoming_message import header_digest
-from reconciler.collect.known_listing import BLOCK, KnownListing, any_unlisted, each, is_unknown
+from reconciler.collect.known_listing import (
+    BLOCK,
+    WHOLE,
+    KnownListing,
+    any_unlisted,
+    each,
+    is_unknown,
+)
 from reconciler.collect.message_identity import Place, match, recognise
 from reconciler.collect.retry_rules import is_suspect
 from reconciler.collect.selection import Attempt
@@ -27,102 +35,180 @@ from reconciler.model.interfaces import Ledger
 from reconciler.model.messages import Fingerprint, Folder, Listed
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
 
-_AT_ONCE = 1000
-_NEWEST, _LEFT = 1000, 20
-LOOKED_AT = 100_000
+HEADERS = 100_000
 """Headers that one session asks for."""
-Headers = Callable[[Folder, Sequence[Listed]], Iterable[tuple[Listed, bytes | None]]]
+HeaderFetch = Callable[[Folder, Sequence[Listed]], Iterable[tuple[Listed, bytes | None]]]
+"""From messages of a folder to their header blocks."""
+_TOGETHER = 1000
+"""Messages whose headers are fetched and recorded together."""
+_NEWEST, _LEFT = 1000, 20
+"""`remember_left` records up to 20 of the 1000 newest messages."""
 
 
 class Reidentification:
-    """For one session. `recognised` counts the messages that were collected under another key."""
+    """Recognises the messages of one session. `recognised` counts those that were collected under
+    another key."""
 
     def __init__(
-        self, collector: str, headers: Headers, ledger: Ledger, now: Callable[[], datetime]
+        self, collector: str, headers: HeaderFetch, ledger: Ledger, now: Callable[[], datetime]
     ) -> None:
-        """`headers` are the source's, as far as they can be had."""
         self._collector = collector
         self._fetch_headers = headers
         self._ledger = ledger
         self._now = now
         self._folders: list[Folder] = []
-        self._active = False
-        self._looked_at = 0
-        self._unlisted: dict[Place, str] = {}
-        """Header digests of those that the ledger knows as something else than LISTED."""
-        self._lost: dict[str, bool] = {}
-        """Whether there are orphans with these headers."""
+        self._has_orphans = False
+        self._headers_fetched = 0
+        self._digests: dict[Place, str] = {}
+        """Header digests of messages that the ledger has in another state than LISTED."""
+        self._orphaned: dict[str, bool] = {}
+        """By header digest: whether there are orphans with these headers."""
         self._claimed: set[int] = set()
+        """The numbers of the orphans that were recognised."""
         self._keys: dict[Folder, frozenset[str]] = {}
-        """What is listed of folders in which some have new keys, perhaps."""
+        """The listed keys of folders in which single messages may have new keys."""
         self.recognised = 0
 
-    def by_headers(self, places: Sequence[KnownListing], check_stop: Callable[[], None]) -> None:
-        """Adopt what can be told by its headers, once those of all unknown messages are known:
-        there may be twins."""
-        self._folders = [place.folder for place in places]
-        if not self._may_be_needed(places):
+    def recognise_by_headers(
+        self, listings: Sequence[KnownListing], check_stop: Callable[[], None]
+    ) -> None:
+        """Adopt the messages that their headers identify. The headers of all unknown messages are
+        needed for that, as two messages may have the same."""
+        self._folders = [known.folder for known in listings]
+        if not self._is_needed(listings):
             return
-        self._active = True
-        for place in places:
-            for block in _blocks(place.unknown()):
+        self._has_orphans = True
+        for known in listings:
+            for block in _blocks(known.unknown()):
                 check_stop()
-                if self._looked_at >= LOOKED_AT:
+                if self._headers_fetched >= HEADERS:
                     return
-                self._look(place, block)
-            place.entries = self._ledger.known(self._collector, place.folder)
-        if any(
-            place.listing.partial for place in places
-        ):  # a twin may be among those that were not listed
-            return
-        unlisted = Counter(self._unlisted.values())
-        for place in places:
-            for block in _blocks(place.unknown()):
+                self._record_headers(known, block)
+            known.entries = self._ledger.known(self._collector, known.folder)
+        if any(known.listing.partial for known in listings):
+            return  # a message with the same headers may not have been listed
+        others = Counter(self._digests.values())
+        for known in listings:
+            for block in _blocks(known.unknown()):
                 check_stop()
-                self._presume(place, block, unlisted)
-            place.entries = self._ledger.known(self._collector, place.folder)
+                self._presume(known, block, others)
+            known.entries = self._ledger.known(self._collector, known.folder)
 
-    def by_what_is_gone(self, places: Sequence[KnownListing]) -> None:
-        """Some POP3 servers give a single message another UIDL: when it was read, or when they have
-        forgotten it. So where one that was collected is listed no longer, what is new is compared
-        with it. Not where mail is deleted: a twin of what we have deleted may be new."""
-        for place in places:
-            listing = place.listing
+    def watch_for_new_uidls(self, listings: Sequence[KnownListing]) -> None:
+        """Have new messages compared by content where a collected one is no longer listed.
+
+        Some POP3 servers give a single message another UIDL: after it was read, or when they have
+        forgotten the old one. Only for modes that delete nothing: else a new message may equal one
+        that was deleted.
+        """
+        for known in listings:
+            listing = known.listing
             if (
-                place.folder.account.protocol == "pop3"
+                known.folder.account.protocol == "pop3"
                 and listing.keys_stable
                 and not listing.partial
                 and len(listing.messages) <= BLOCK
-                and place.has_unknown
-                and any_unlisted(listing.messages, place.entries)
+                and known.has_unknown
+                and any_unlisted(listing.messages, known.entries)
             ):
-                self._keys[place.folder] = frozenset(message.key for message in listing.messages)
+                self._keys[known.folder] = frozenset(message.key for message in listing.messages)
 
-    def _may_be_needed(self, places: Sequence[KnownListing]) -> bool:
-        """Whether anything is unknown, and there are orphans; what is found out faster is asked
+    def remember_left(self, known: KnownListing, attempted: Collection[str]) -> None:
+        """Record some of the messages that stay in a POP3 maildrop.
+
+        All that is known of it may be deleted without the ledger hearing of that. Then those that
+        stay must not be taken for the deleted ones under new UIDLs (`was_renumbered`).
+        """
+        newest = [
+            message
+            for message in islice(reversed(known.listing.messages), _NEWEST)
+            if message.key not in attempted
+        ]
+        left = islice(
+            (message for message, entry in each(newest, known.entries) if entry is None), _LEFT
+        )
+        self._ledger.record(
+            self._collector,
+            known.folder,
+            [Record(message.key, MessageState.LISTED, message.size or 0) for message in left],
+            self._now(),
+        )
+
+    def needs_content(self, folder: Folder, attempt: Attempt) -> bool:
+        """Return whether the whole message must be read before it is known which one it is."""
+        previous = attempt.previous
+        if previous is not None and previous.state is MessageState.PRESUMED:
+            return True
+        if previous is None and folder in self._keys:
+            return True
+        if not self._has_orphans or not is_unknown(previous):
+            return False
+        header = self._header_digest(folder, attempt.listed.key, previous)
+        if header and header not in self._orphaned:
+            self._orphaned[header] = bool(
+                self._ledger.orphans_with(self._collector, self._folders, [header])
+            )
+        return not header or self._orphaned[header]
+
+    def recognise_by_content(
+        self, folder: Folder, attempt: Attempt, fingerprint: Fingerprint
+    ) -> Attempt | Entry:
+        """Return the attempt as it goes on, or the entry of a message that was collected before.
+        Then the ledger has the entry under the new key, so the message may be deleted."""
+        previous = attempt.previous
+        if previous and previous.state is MessageState.PRESUMED:
+            return previous if previous.content == fingerprint.content else attempt
+        listed = self._keys.get(folder, frozenset())
+        known = [other for other in self._folders if other != folder] if listed else self._folders
+        orphans = [
+            orphan
+            for orphan in self._ledger.orphans(
+                self._collector, known, [fingerprint.header], fingerprint.content
+            )
+            if orphan.folder != folder or orphan.entry.key not in listed
+        ]
+        orphan = recognise(fingerprint, orphans, self._claimed)
+        if orphan is None:
+            return attempt
+        self._claimed.add(orphan.number)
+        if orphan.entry.state not in WHOLE:
+            return replace(attempt, previous=orphan.entry, origin=orphan)
+        state = MessageState.PRESUMED if attempt.listed.ambiguous else MessageState.COLLECTED
+        self.adopt(folder, Adoption(orphan, attempt.key, state))
+        return orphan.entry
+
+    def adopt(self, folder: Folder, *adoptions: Adoption) -> None:
+        """Move these records to the keys that their messages have now."""
+        self._ledger.adopt(self._collector, folder, adoptions, self._now())
+        self.recognised += len(adoptions)
+
+    def _is_needed(self, listings: Sequence[KnownListing]) -> bool:
+        """Return whether there are unknown messages and orphans. The cheaper question is asked
         first."""
-        few = sum(len(place.listing.messages) for place in places) <= BLOCK
-        if few and not any(place.has_unknown for place in places):
+        few = sum(len(known.listing.messages) for known in listings) <= BLOCK
+        if few and not any(known.has_unknown for known in listings):
             return False
         return self._ledger.orphaned(self._collector, self._folders)
 
-    def _look(self, place: KnownListing, block: Sequence[tuple[Listed, Entry | None]]) -> None:
-        """Get the headers that were not seen yet, and record them: the next session goes on from
-        there."""
+    def _record_headers(
+        self, known: KnownListing, block: Sequence[tuple[Listed, Entry | None]]
+    ) -> None:
+        """Fetch the headers that were not fetched before, and record their digests: the next
+        session goes on from there."""
         entries = {message.key: entry for message, entry in block}
         unseen = [
             message
             for message, entry in block
             if not (entry is not None and entry.header) and not is_suspect(entry)
         ]
-        self._looked_at += len(unseen)
+        self._headers_fetched += len(unseen)
         found: dict[str, str] = {}
-        for listed, header in self._fetch_headers(place.listing.folder, unseen) if unseen else ():
+        for listed, header in self._fetch_headers(known.listing.folder, unseen) if unseen else ():
             found[listed.key] = (header is not None and header_digest(header)) or ""
         digests = {key: digest for key, digest in found.items() if digest}
         self._ledger.record(
             self._collector,
-            place.folder,
+            known.folder,
             [
                 Record(
                     message.key,
@@ -137,115 +223,50 @@ class Reidentification:
         )
         for key, digest in digests.items():
             if entries[key] is not None:
-                self._unlisted[place.folder, key] = digest
+                self._digests[known.folder, key] = digest
 
     def _presume(
         self,
-        place: KnownListing,
+        known: KnownListing,
         block: Sequence[tuple[Listed, Entry | None]],
-        unlisted: Mapping[str, int],
+        others: Mapping[str, int],
     ) -> None:
+        """Adopt the messages of a block that are presumed to be an orphan. `others`: how many
+        messages in another state than LISTED have each header digest."""
         headers: dict[Place, str] = {
-            (place.folder, message.key): digest
+            (known.folder, message.key): digest
             for message, entry in block
-            if (digest := self._header(place.folder, message.key, entry))
+            if (digest := self._header_digest(known.folder, message.key, entry))
         }
-        lost = self._ledger.orphans_with(self._collector, self._folders, headers.values())
-        single = [header for header, count in lost.items() if count == 1]
+        orphans = self._ledger.orphans_with(self._collector, self._folders, headers.values())
+        single = [header for header, count in orphans.items() if count == 1]
         if not single:
             return
         listed = self._ledger.listed_with(self._collector, self._folders, single)
-        bearers = {header: listed.get(header, 0) + unlisted.get(header, 0) for header in single}
+        bearers = {header: listed.get(header, 0) + others.get(header, 0) for header in single}
         found = match(
-            {where: header for where, header in headers.items() if header in bearers},
+            {place: header for place, header in headers.items() if header in bearers},
             self._ledger.orphans(self._collector, self._folders, single),
             bearers,
         )
         if found:
             self.adopt(
-                place.folder,
+                known.folder,
                 *(
                     Adoption(orphan, key, MessageState.PRESUMED)
                     for (_, key), orphan in found.items()
                 ),
             )
 
-    def _header(self, folder: Folder, key: str, entry: Entry | None) -> str:
-        return (
-            entry.header
-            if entry is not None and entry.header
-            else self._unlisted.get((folder, key), "")
-        )
-
-    def remember_left(self, place: KnownListing, attempted: Collection[str]) -> None:
-        """By POP3, where all that is known of a maildrop may be deleted without the ledger hearing
-        of it: some that stay are recorded, so that they are not taken for the deleted ones under
-        new UIDLs (`identify`)."""
-        newest = [
-            message
-            for message in islice(reversed(place.listing.messages), _NEWEST)
-            if message.key not in attempted
-        ]
-        left = islice(
-            (message for message, entry in each(newest, place.entries) if entry is None), _LEFT
-        )
-        self._ledger.record(
-            self._collector,
-            place.folder,
-            [Record(message.key, MessageState.LISTED, message.size or 0) for message in left],
-            self._now(),
-        )
-
-    def needs_content(self, folder: Folder, attempt: Attempt) -> bool:
-        """Whether the whole message must be read before it is known which one it is."""
-        if attempt.previous is not None and attempt.previous.state is MessageState.PRESUMED:
-            return True
-        if attempt.previous is None and folder in self._keys:
-            return True
-        if not self._active or not is_unknown(attempt.previous):
-            return False
-        header = self._header(folder, attempt.listed.key, attempt.previous)
-        if header and header not in self._lost:
-            self._lost[header] = bool(
-                self._ledger.orphans_with(self._collector, self._folders, [header])
-            )
-        return not header or self._lost[header]
-
-    def by_content(
-        self, folder: Folder, attempt: Attempt, fingerprint: Fingerprint
-    ) -> Attempt | Entry:
-        """The attempt as it goes on; or what is known of the message, which was collected before.
-        The ledger has that under its new key by now, so that the message may be deleted."""
-        if attempt.previous and attempt.previous.state is MessageState.PRESUMED:
-            return attempt.previous if attempt.previous.content == fingerprint.content else attempt
-        listed = self._keys.get(folder, frozenset())
-        known = [other for other in self._folders if other != folder] if listed else self._folders
-        orphans = [
-            orphan
-            for orphan in self._ledger.orphans(
-                self._collector, known, [fingerprint.header], fingerprint.content
-            )
-            if orphan.folder != folder or orphan.entry.key not in listed
-        ]
-        orphan = recognise(fingerprint, orphans, self._claimed)
-        if orphan is None:
-            return attempt
-        self._claimed.add(orphan.number)
-        if orphan.entry.state not in (MessageState.COLLECTED, MessageState.PRESUMED):
-            return replace(attempt, previous=orphan.entry, origin=orphan)
-        state = MessageState.PRESUMED if attempt.listed.ambiguous else MessageState.COLLECTED
-        self.adopt(folder, Adoption(orphan, attempt.key, state))
-        return orphan.entry
-
-    def adopt(self, folder: Folder, *adoptions: Adoption) -> None:
-        """These records go on under the keys that their messages have now."""
-        self._ledger.adopt(self._collector, folder, adoptions, self._now())
-        self.recognised += len(adoptions)
+    def _header_digest(self, folder: Folder, key: str, entry: Entry | None) -> str:
+        if entry is not None and entry.header:
+            return entry.header
+        return self._digests.get((folder, key), "")
 
 
 def _blocks(
     found: Iterable[tuple[Listed, Entry | None]],
 ) -> Iterator[list[tuple[Listed, Entry | None]]]:
     rest = iter(found)
-    while block := list(islice(rest, _AT_ONCE)):
+    while block := list(islice(rest, _TOGETHER)):
         yield block
