@@ -13,7 +13,7 @@ from pathlib import Path
 from demo.scene import Scene
 from reconciler.cli.collector_list import table
 from reconciler.cli.connect import reach
-from reconciler.cli.readable_text import escape
+from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 from reconciler.model.status import ShownCollector
 

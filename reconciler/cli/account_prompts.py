@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from reconciler.cli.readable_text import escape
 from reconciler.model.errors import CollectorError
+from reconciler.model.harmless_text import escape
 
 _PASSWORDS = ("password_file", "password_env", "password_command")
 _RECIPIENTS = ("forward_to", "detect_from", "detect_to")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.collectors import Collectors, DaemonUnreachable
-from reconciler.cli.readable_text import escape, tell
+from reconciler.cli.readable_text import tell
+from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:  # pydantic is slow to import, and no verb's --help needs it

@@ -14,8 +14,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
-from reconciler.cli.readable_text import escape, json_text, plain_terminal
+from reconciler.cli.readable_text import plain_terminal
 from reconciler.log import structlog
+from reconciler.model.harmless_text import escape, json_text
 from reconciler.model.settings import LogFormat, LogLevel
 
 Event = MutableMapping[str, Any]

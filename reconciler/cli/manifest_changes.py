@@ -12,7 +12,8 @@ import click
 from reconciler.cli.collectors import UnknownCollector
 from reconciler.cli.connect import manifests_directory
 from reconciler.cli.git_commit import commit, require_committable
-from reconciler.cli.readable_text import escape, tell
+from reconciler.cli.readable_text import tell
+from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.readable_text import json_text, yaml_text
+from reconciler.cli.readable_text import yaml_text
+from reconciler.model.harmless_text import json_text
 
 if TYPE_CHECKING:
     from reconciler.model.status import Shown

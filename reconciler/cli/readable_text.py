@@ -1,49 +1,20 @@
-"""Texts as people read them: sizes and times in words, and what a server said made harmless (hazard
-M14)."""
+"""Texts as people read them: sizes and times in words, YAML, and messages on standard error."""
 
 from __future__ import annotations
 
 import io
-import json
 import os
-import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-# Beyond C0: DEL and C1, what changes the direction of a line, what is invisible, line separators,
-# lone surrogates.
-_HIDDEN = (
-    "\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
-    "\U000e0000-\U000e007f"
-)
-_UNSAFE = re.compile(f"[\x00-\x1f{_HIDDEN}]")
-_UNSAFE_IN_JSON = re.compile(f"[{_HIDDEN}]")
-
-
-def escape(text: str) -> str:
-    """Make control characters and those that reorder or hide text visible: a line stays one line as
-    it was written."""
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
-
-
-def is_unsafe(text: str) -> bool:
-    """Whether `escape` would change it."""
-    return _UNSAFE.search(text) is not None
-
-
-def json_text(value: Any, *, indent: int | None = 2) -> str:
-    """JSON in every script, with the characters that `escape` means as \\u escapes."""
-    return _UNSAFE_IN_JSON.sub(
-        lambda found: json.dumps(found[0])[1:-1],
-        json.dumps(value, ensure_ascii=False, indent=indent, default=str),
-    )
+from reconciler.model.harmless_text import escape_in_yaml, is_unsafe
 
 
 def yaml_text(value: Any) -> str:
-    """YAML in every script, with the characters that `escape` means as escapes."""
+    """Return YAML in every script, with the characters that `escape` means as escapes."""
     from ruamel.yaml import YAML  # noqa: PLC0415  # only for -o yaml
 
     yaml = YAML(typ="safe", pure=True)
@@ -52,9 +23,7 @@ def yaml_text(value: Any) -> str:
     yaml.representer.add_representer(str, _quoted_if_unsafe)
     written = io.StringIO()
     yaml.dump(value, written)
-    return _UNSAFE_IN_JSON.sub(
-        lambda found: found[0].encode("unicode_escape").decode("ascii"), written.getvalue()
-    )
+    return escape_in_yaml(written.getvalue())
 
 
 def _quoted_if_unsafe(representer: Any, text: str) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from reconciler.cli.readable_text import ago, escape, octets, until
+from reconciler.cli.readable_text import ago, octets, until
+from reconciler.model.harmless_text import escape
 
 if TYPE_CHECKING:
     from reconciler.model.status import DestinationAway, HostAway, SessionError, ShownSession

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from reconciler.cli.readable_text import escape
+from reconciler.model.harmless_text import escape
 
 Paint = Callable[[int, str], str]
 """Colours a padded cell, given its column."""

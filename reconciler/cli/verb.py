@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from reconciler.cli.common_options import CommonOption
-from reconciler.cli.readable_text import escape, tell
+from reconciler.cli.readable_text import tell
 from reconciler.model.errors import CollectorError
+from reconciler.model.harmless_text import escape
 
 INTERRUPTED = 130
 Example = tuple[str, str]

@@ -18,6 +18,7 @@ import idna
 from msgspec import Struct
 
 from reconciler.model.domains import a_labels
+from reconciler.model.harmless_text import escape_unprintable
 
 LOCAL = 256
 DOMAIN = 255
@@ -248,4 +249,4 @@ def _stripped(tokens: list[_Token]) -> list[_Token]:
 def _text(tokens: list[_Token]) -> str:
     """Something to show of what is no address: printable, and not long."""
     text = "".join(f'"{text}"' if kind == "quoted" else text for kind, text in tokens)[:80]
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return escape_unprintable(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 import difflib
 import functools
-import json
 import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -13,6 +12,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import asdict
+
+from reconciler.model.harmless_text import escape_unprintable
 
 Path = tuple[str | int, ...]
 """Keys and indices from a document's root to one of its values."""
@@ -23,11 +24,6 @@ _LONGEST = 60
 _LISTED = 60
 """Names that a message lists."""
 _MANY, _NEAR = 200, 10
-_UNPRINTABLE = re.compile(
-    "[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
-"""Beyond what JSON itself escapes."""
 
 
 class Severity(StrEnum):
@@ -105,39 +101,13 @@ def dotted(path: Sequence[str | int]) -> str:
         elif _BARE.fullmatch(part):
             text += f".{part}" if text else part
         else:
-            text += f'["{escaped(part)}"]'
+            text += f'["{escape_unprintable(part)}"]'
     return text
-
-
-def escaped(text: str) -> str:
-    """`text` for a terminal or a log: what is not printable (controls, ANSI, direction marks) as
-    \\u escapes."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    code = ord(char)
-    return short.get(char) or (
-        f"\\x{code:02x}"
-        if code < 0x100
-        else f"\\u{code:04x}"
-        if code < 0x10000
-        else f"\\U{code:08x}"
-    )
-
-
-def harmless_json(value: Any) -> str:
-    """JSON in every script, in which what a terminal would obey or hide stands as escapes."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    return _UNPRINTABLE.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def quoted(value: str) -> str:
     """`value` as it stands in a message, cut where it is long."""
-    return f"`{escaped(value if len(value) <= _LONGEST else value[:_LONGEST] + '…')}`"
+    return f"`{escape_unprintable(value if len(value) <= _LONGEST else value[:_LONGEST] + '…')}`"
 
 
 def is_secret(path: Path) -> bool:

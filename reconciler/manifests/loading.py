@@ -22,7 +22,6 @@ from reconciler.manifests.diagnostics import (
     Position,
     Severity,
     dotted,
-    escaped,
     in_order,
 )
 from reconciler.manifests.directory_walk import Oddities
@@ -31,6 +30,7 @@ from reconciler.manifests.templates.template_index import Template, Templates, m
 from reconciler.manifests.templates.template_reading import Reading, reading
 from reconciler.manifests.yaml import document_reader
 from reconciler.manifests.yaml.document_nodes import Document, Unusable
+from reconciler.model.harmless_text import escape_unprintable
 from reconciler.model.manifest_policy import allowed
 from reconciler.model.spec import Declared, Manifest
 
@@ -332,7 +332,7 @@ def _template(
 
 
 def _told(error: Diagnostic) -> str:
-    return escaped(f"{error.file}:{error.line}:{error.column}: {error.message}")
+    return escape_unprintable(f"{error.file}:{error.line}:{error.column}: {error.message}")
 
 
 def _diagnostic(finding: Finding, position: Position, file: str) -> Diagnostic:

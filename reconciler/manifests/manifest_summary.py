@@ -10,7 +10,8 @@ from msgspec import Struct, field
 
 from reconciler.manifests.checks import shared_mailboxes
 from reconciler.manifests.checks.field_values import Fields
-from reconciler.manifests.diagnostics import Path, Position, dotted, escaped
+from reconciler.manifests.diagnostics import Path, Position, dotted
+from reconciler.model.harmless_text import escape_unprintable
 
 Kind = Literal["MailCollector", "Destination", "Template"]
 
@@ -53,7 +54,7 @@ class Named(Struct, frozen=True):
     @property
     def place(self) -> str:
         """Where it stands, as a message tells it."""
-        return escaped(f"{self.file}:{self.line}")
+        return escape_unprintable(f"{self.file}:{self.line}")
 
 
 class OfNamed:

@@ -9,10 +9,11 @@ import click
 from reconciler.cli.common_options import LOGGING_IN, common
 from reconciler.cli.connect import reach
 from reconciler.cli.output_option import output, plain, structured
-from reconciler.cli.readable_text import escape, octets
+from reconciler.cli.readable_text import octets
 from reconciler.cli.text_table import aligned
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
+from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:

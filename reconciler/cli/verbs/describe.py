@@ -11,12 +11,13 @@ import click
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import reach, tell_where_from
 from reconciler.cli.output_option import output, plain, structured
-from reconciler.cli.readable_text import ago, escape, moment, octets, until
+from reconciler.cli.readable_text import ago, moment, octets, until
 from reconciler.cli.session_summary import failure, waiting, waiting_for_destination
 from reconciler.cli.spec_summary import facts
 from reconciler.cli.text_table import aligned
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
+from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from msgspec.structs import asdict
 
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import directory_on_disk
-from reconciler.cli.readable_text import escape, json_text
 from reconciler.cli.verb import verb
+from reconciler.model.harmless_text import escape, json_text
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:

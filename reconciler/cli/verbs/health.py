@@ -12,8 +12,8 @@ import click
 from reconciler.cli.collectors import DaemonUnreachable
 from reconciler.cli.common_options import common
 from reconciler.cli.connect import connected, state_directory
-from reconciler.cli.readable_text import escape
 from reconciler.cli.verb import complain, verb
+from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 _DEADLINE = 8.0

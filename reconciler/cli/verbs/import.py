@@ -13,9 +13,10 @@ import click
 from reconciler.cli.common_options import FILES, common
 from reconciler.cli.connect import MANIFESTS, running_daemon
 from reconciler.cli.manifest_changes import told
-from reconciler.cli.readable_text import escape, tell
+from reconciler.cli.readable_text import tell
 from reconciler.cli.verb import verb
 from reconciler.model.errors import CollectorError
+from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from reconciler.cli.common_options import common
-from reconciler.cli.readable_text import escape
 from reconciler.cli.verb import verb
+from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 _IGNORED = ("/secrets/", "/state/")

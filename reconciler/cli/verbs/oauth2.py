@@ -6,10 +6,11 @@ import click
 
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import manifests_directory
-from reconciler.cli.readable_text import escape, tell
+from reconciler.cli.readable_text import tell
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.consent_request import ConsentMethod, Prompt
+from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 

@@ -13,8 +13,9 @@ import click
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import MANIFESTS, running_daemon
 from reconciler.cli.output_option import output, structured
-from reconciler.cli.readable_text import escape, json_text, moment, tell
+from reconciler.cli.readable_text import moment, tell
 from reconciler.cli.verb import verb
+from reconciler.model.harmless_text import escape, json_text
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:

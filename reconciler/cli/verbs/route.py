@@ -9,11 +9,11 @@ import click
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import manifests_directory
 from reconciler.cli.output_option import output, structured
-from reconciler.cli.readable_text import escape
 from reconciler.cli.text_table import aligned
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.mail.headers import HEAD
+from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import click
 
 from reconciler.cli.common_options import FILES, common
 from reconciler.cli.connect import manifests_directory
-from reconciler.cli.readable_text import escape
 from reconciler.cli.verb import verb
+from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from reconciler.model.errors import ProtocolViolation
+from reconciler.model.harmless_text import one_line
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Refused
 from reconciler.model.secret import Secret, redact
 from reconciler.replies.delivery_replies import OF_ALL, PASSING, Obstacle, Told, known, obstacle
@@ -161,7 +162,7 @@ def read_reply(connection: Connection, secrets: Sequence[Secret] = ()) -> Transf
 
 
 def _printable(raw: bytes) -> str:
-    return "".join(each if each.isprintable() else "?" for each in _decoded(raw).strip())
+    return one_line(_decoded(raw).strip(), "?")
 
 
 def _decoded(raw: bytes) -> str:

@@ -14,7 +14,6 @@ from reconciler.manifests.diagnostics import (
     Path,
     did_you_mean,
     dotted,
-    escaped,
     is_secret,
     nearest,
     quoted,
@@ -22,6 +21,7 @@ from reconciler.manifests.diagnostics import (
 from reconciler.manifests.yaml.document_nodes import Document
 from reconciler.manifests.yaml.syntax_errors import ODD_SPACE, odd_space
 from reconciler.model import spec
+from reconciler.model.harmless_text import escape_unprintable
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -208,7 +208,7 @@ def _rewritten(wanted: str, value: Any, source: str | None, *, hidden: bool) -> 
     if wanted == "integer" and isinstance(value, str) and value.isdecimal():
         return ": remove the quotes"
     if wanted == "array" and not isinstance(value, dict):
-        return ": put it in brackets" if hidden else f": write [{escaped(str(value))}]"
+        return ": put it in brackets" if hidden else f": write [{escape_unprintable(str(value))}]"
     return f": {REFERENCE}" if wanted == "object" and hidden else ""
 
 

@@ -12,6 +12,7 @@ from imapclient import imap_utf7
 from msgspec import Struct
 
 from reconciler.manifests.editing.new_manifests import collector, destination
+from reconciler.model.harmless_text import escape_unprintable
 
 
 class UnreadableConfiguration(Exception):
@@ -116,7 +117,7 @@ def manifests(
         used[f"{name}.yaml"] = place and _file_of(place)
         spec = {**account.spec, "source": source, "destination": place}
         comments = [
-            _one_line(text)
+            escape_unprintable(text)
             for text in (
                 f"From {file}:{account.line}.",
                 *(f"{file}:{note.line}: {note.message}" for note in account.notes),
@@ -161,11 +162,6 @@ def _name(account: ImportedAccount, taken: set[str]) -> str:
 
 def _label(text: str) -> str:
     return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
-
-
-def _one_line(text: str) -> str:
-    """A comment ends where the line does, so nothing of a stranger's may end it."""
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
 
 
 def folder(name: str) -> str:

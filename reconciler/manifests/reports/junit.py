@@ -7,8 +7,9 @@ import re
 from collections import defaultdict
 from xml.etree import ElementTree as ET
 
-from reconciler.manifests.diagnostics import Diagnostic, escaped
+from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.validation import Validation
+from reconciler.model.harmless_text import escape_unprintable
 
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -58,4 +59,4 @@ def _line(found: Diagnostic) -> str:
 
 def _text(text: str) -> str:
     """Without what XML cannot hold (XML 1.0, section 2.2) and terminals obey."""
-    return _NO_XML.sub("\ufffd", escaped(text))
+    return _NO_XML.sub("\ufffd", escape_unprintable(text))

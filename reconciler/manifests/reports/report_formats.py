@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from reconciler.manifests import manifest_files
-from reconciler.manifests.diagnostics import Diagnostic, Severity, escaped, harmless_json
+from reconciler.manifests.diagnostics import Diagnostic, Severity
 from reconciler.manifests.reports import junit, sarif
 from reconciler.manifests.validation import Validation
 from reconciler.manifests.yaml import text_encoding
 from reconciler.manifests.yaml.document_nodes import Unusable
+from reconciler.model.harmless_text import escape_unprintable, json_text
 
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
 _GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
@@ -41,7 +42,8 @@ def _block(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool) -> str:
     if colour:
         severity = f"\x1b[1;{_COLOURS[diagnostic.severity]}m{severity}\x1b[0m"
     head = (
-        f"{escaped(diagnostic.file)}:{diagnostic.line}:{diagnostic.column}: {severity}: {diagnostic.message} "
+        f"{escape_unprintable(diagnostic.file)}:{diagnostic.line}:{diagnostic.column}: "
+        f"{severity}: {diagnostic.message} "
         f"[{diagnostic.rule}]"
     )
     return "\n".join([head, *excerpts.of(diagnostic)])
@@ -59,10 +61,10 @@ class _Excerpts:
         if diagnostic.line > len(lines) or len(lines[diagnostic.line - 1]) > _LONGEST:
             return
         line, column = lines[diagnostic.line - 1], diagnostic.column - 1
-        shown = escaped(_masked(line).replace("\t", " "))
+        shown = escape_unprintable(_masked(line).replace("\t", " "))
         if line.strip() and len(shown) <= _WIDEST:
             yield f"    {shown}"
-            yield f"    {' ' * len(escaped(line[:column].replace(chr(9), ' ')))}^"
+            yield f"    {' ' * len(escape_unprintable(line[:column].replace(chr(9), ' ')))}^"
 
     def _of_file(self, file: str) -> list[str]:
         if file not in self._lines:
@@ -111,7 +113,7 @@ def _plural(count: int, word: str) -> str:
 
 def as_json(validation: Validation) -> str:
     """A list of the contract's objects."""
-    return harmless_json([diagnostic.as_json() for diagnostic in validation]) + "\n"
+    return json_text([diagnostic.as_json() for diagnostic in validation]) + "\n"
 
 
 def github(validation: Validation) -> str:
@@ -128,7 +130,7 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _data(escaped(text)).replace(":", "%3A").replace(",", "%2C")
+    return _data(escape_unprintable(text)).replace(":", "%3A").replace(",", "%2C")
 
 
 def gitlab(validation: Validation) -> str:
@@ -152,7 +154,7 @@ def gitlab(validation: Validation) -> str:
                 "location": {"path": _relative(one.file), "lines": {"begin": one.line}},
             }
         )
-    return harmless_json(found) + "\n"
+    return json_text(found) + "\n"
 
 
 def _relative(file: str) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler.manifests.checks.rule_catalogue import RULES, WARNINGS
-from reconciler.manifests.diagnostics import Diagnostic, Severity, harmless_json
+from reconciler.manifests.diagnostics import Diagnostic, Severity
 from reconciler.manifests.validation import Validation
+from reconciler.model.harmless_text import json_text
 
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -31,7 +32,7 @@ def report(validation: Validation) -> str:
         "columnKind": "unicodeCodePoints",
         "results": [_result(found) for found in validation],
     }
-    return harmless_json({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}) + "\n"
+    return json_text({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}) + "\n"
 
 
 def _rule(rule: str, meaning: str) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from pathlib import Path as File
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.manifests.diagnostics import Finding, Path, did_you_mean, escaped, quoted
+from reconciler.manifests.diagnostics import Finding, Path, did_you_mean, quoted
 from reconciler.manifests.effective_manifest import digest_of
 from reconciler.manifests.manifest_summary import Named, OfNamed
 from reconciler.manifests.templates import template_merge
 from reconciler.manifests.yaml.document_nodes import Node
+from reconciler.model.harmless_text import escape_unprintable
 
 OVERRIDABLE = "overridable"
 """The key of a template's spec that is no collector's."""
@@ -90,7 +91,7 @@ class Templates:
             return f"the Template {quoted(name)} is in none of these files: without it only what stands here is checked"
         if self._doubtful:
             return (
-                f"there is no Template {quoted(name)}, unless in {escaped(self._doubtful)}, of which not "
+                f"there is no Template {quoted(name)}, unless in {escape_unprintable(self._doubtful)}, of which not "
                 "everything can be read: mend that file"
             )
         hint = (

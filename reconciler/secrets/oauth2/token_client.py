@@ -34,6 +34,7 @@ from reconciler.model.errors import (
     Throttled,
     TlsRefused,
 )
+from reconciler.model.harmless_text import one_line
 from reconciler.model.manifest_policy import Role, allowed
 from reconciler.model.secret import Secret, redact
 from reconciler.wire.connection import Connection
@@ -376,7 +377,7 @@ def shown(text: object, secrets: Sequence[Secret]) -> str:
     """The server's words on one line: secrets, control characters and excess removed (hazards S1,
     M14)."""
     line = redact(str(text), secrets)[:_SHOWN]
-    return "".join(letter if letter.isprintable() else " " for letter in line).strip()
+    return one_line(line)
 
 
 # What httpcore hands over and `wire` decides by itself is not looked at: time-outs, contexts,

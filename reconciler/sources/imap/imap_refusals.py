@@ -15,6 +15,7 @@ from reconciler.model.errors import (
     SourceUnavailable,
     SourceUnsuitable,
 )
+from reconciler.model.harmless_text import one_line
 from reconciler.model.secret import Secret, excerpt
 from reconciler.replies.refusals import concerns_all, refusal, refused_login
 from reconciler.replies.reply_meaning import decoded
@@ -37,7 +38,7 @@ class ImapRefusals:
         """The server's words on one line: secrets, control characters and excess removed (hazards
         S1, M14)."""
         line = excerpt(text, self._secrets, _SHOWN)
-        return "".join(letter if letter.isprintable() else " " for letter in line).strip()
+        return one_line(line)
 
     @contextmanager
     def translated(self, doing: str) -> Iterator[None]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct, field
 
 from reconciler.model.errors import ConnectionFailed, NoGreeting, ProtocolViolation, SourceError
+from reconciler.model.harmless_text import one_line
 from reconciler.model.secret import Secret, excerpt
 from reconciler.replies.refusals import refusal
 from reconciler.replies.reply_meaning import decoded
@@ -229,7 +230,7 @@ class Pop3Dialogue:
     def quote(self, reply: Pop3Reply) -> str:
         """What the server said, fit to be shown: secrets redacted, one line, not too long."""
         text = excerpt(reply.text, self.secrets, _SHOWN)
-        return "".join(char if char.isprintable() else "?" for char in text) or "no reason given"
+        return one_line(text, "?") or "no reason given"
 
     def refusal(
         self, reply: Pop3Reply, what: str, *, login_delay: float | None = None
