@@ -18,7 +18,7 @@ from reconciler.model.spec import SourceSpec, seconds
 from reconciler.planning.desired_state import DesiredCollector
 from reconciler.secrets import read_secret
 from reconciler.wire.account_memory import AccountMemories
-from reconciler.wire.confined_files import require_beneath
+from reconciler.wire.confined_files import require_within
 from reconciler.wire.connection_limits import Limits
 
 _ACCOUNTS = AccountMemories()
@@ -90,7 +90,7 @@ def open_destination(
     path = maildir_path(collector, settings)
     if path is not None:
         if collector.destination is not None:
-            require_beneath(path.partition("{")[0], allowed().maildirs, "Maildir")
+            require_within(path.partition("{")[0], allowed().maildirs, "Maildir")
         return Maildir(
             path,
             create=True,

@@ -14,7 +14,7 @@ from reconciler.model.manifest_policy import Roots, allowed
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SecretRef
 from reconciler.secrets.secret_command import output
-from reconciler.wire.confined_files import opened_beneath
+from reconciler.wire.confined_files import opened_within
 
 LIMIT = 1 << 16
 """Octets; tokens are a few thousand."""
@@ -62,7 +62,7 @@ def stamp(ref: SecretRef, *, replaced_by_us: bool = False) -> str | None:
 
 def _file(path: str, roots: Roots) -> bytes:
     try:
-        with opened_beneath(path, roots, "secret file") as place:
+        with opened_within(path, roots, "secret file") as place:
             descriptor = os.open(
                 place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
             )  # a FIFO would block

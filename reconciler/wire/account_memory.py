@@ -1,8 +1,8 @@
-"""What sessions with an account have learnt and the next one may go by: how logging in works there,
-and what the server does not understand although it offers it.
+"""What the sessions of an account have learnt about its server.
 
-Kept in memory: it is worth one refused login after a start, not a row that has to be migrated, and
-an account that is edited or a server that was replaced is forgotten with the process at the latest.
+It holds how to log in there, and what the server offers but does not handle. It is kept in memory
+only: losing it costs one refused login after a start, which is not worth a row to be migrated. An
+account that is edited, or a server that is replaced, is forgotten with the process at the latest.
 """
 
 from __future__ import annotations
@@ -10,72 +10,77 @@ from __future__ import annotations
 from threading import Lock
 
 _MOST = 50_000
+"""Accounts that are remembered at once."""
 
 
 class AccountMemory:
-    """Of one account. Read and changed by the sessions of that account, field by field."""
+    """What is known about one account's server; its sessions read and change field by field."""
 
     __slots__ = (
-        "broken",
+        "broken_folders",
         "initial_response",
-        "mute",
-        "one_by_one",
-        "short",
-        "singly",
-        "sizeless",
-        "tried",
-        "tried_with",
-        "unsearchable",
-        "unsized",
-        "wary",
-        "way",
-        "went_on",
-        "where_it_broke",
+        "list_breaks",
+        "methods_that_broke",
+        "no_pipelining",
+        "no_pipelining_after_close",
+        "reconnected_after_break",
+        "refused_methods",
+        "refused_secret",
+        "search_breaks",
+        "short_folders",
+        "uidl_breaks",
+        "without_size",
+        "without_uidl",
+        "working_method",
     )
 
     def __init__(self) -> None:
-        self.way = ""
-        """The way of logging in that worked last."""
-        self.where_it_broke: frozenset[str] = frozenset()
-        """The ways of logging in during which the connection ended, and none has worked since."""
-        self.went_on = False
-        """That was followed by another connection at once, which is done only once."""
+        # Logging in
+        self.working_method = ""
+        """The login method that worked last."""
+        self.methods_that_broke: frozenset[str] = frozenset()
+        """The login methods during which the connection ended; empty once one has worked."""
+        self.reconnected_after_break = False
+        """A login that broke was repeated over a new connection, which is done only once."""
         self.initial_response = True
-        """Initial responses (RFC 4959) are understood, where they are offered."""
-        self.one_by_one = False
+        """The server understands initial responses (RFC 4959), where it offers them."""
+        self.refused_methods: frozenset[str] = frozenset()
+        """The login methods that were refused with the secret of `refused_secret`."""
+        self.refused_secret = 0
+        """The hash of a secret."""
+
+        # POP3
+        self.no_pipelining = False
         """The server answers pipelined commands wrongly."""
-        self.wary = False
-        """`one_by_one` only because the server closed while such commands were under way."""
-        self.sizeless = self.singly = False
-        """POP3: LIST, or UIDL, ends the connection where all messages are asked for."""
-        self.mute: frozenset[tuple[str, int | None]] = frozenset()
-        """POP3: the messages whose UIDL ends the connection, by the UIDL of the one before and
-        their size."""
-        self.unsized: dict[tuple[str, int], frozenset[int]] = {}
-        """By folder and UIDVALIDITY, the messages whose size ends the connection when it is asked
-        for."""
-        self.broken: frozenset[str] = frozenset()
-        """IMAP: the folders that ended the connection when they were opened or listed last: to be
-        looked at last."""
-        self.short: dict[tuple[str, int], tuple[int, int]] = {}
-        """IMAP: of folders of which the server lists fewer messages than it announces, in whatever
-        way it is asked: how many it announced, and how many came."""
-        self.unsearchable = False
+        self.no_pipelining_after_close = False
+        """`no_pipelining` was set only because the server closed during pipelined commands."""
+        self.list_breaks = self.uidl_breaks = False
+        """LIST, or UIDL, of all messages ends the connection."""
+        self.without_uidl: frozenset[tuple[str, int | None]] = frozenset()
+        """Messages whose UIDL ends the connection, as (UIDL of the message before, size)."""
+
+        # IMAP
+        self.without_size: dict[tuple[str, int], frozenset[int]] = {}
+        """By folder and UIDVALIDITY: UIDs of messages whose size ends the connection."""
+        self.broken_folders: frozenset[str] = frozenset()
+        """Folders that ended the connection when last opened or listed; they come last."""
+        self.short_folders: dict[tuple[str, int], tuple[int, int]] = {}
+        """By folder and UIDVALIDITY: (messages announced, messages listed), where the server lists
+        fewer than it announces however it is asked."""
+        self.search_breaks = False
         """A SEARCH has ended the connection."""
-        self.tried: frozenset[str] = frozenset()
-        """The ways that were refused with `tried_with`, the hash of a secret."""
-        self.tried_with = 0
 
 
 class AccountMemories:
-    """The habits of every account, by any text that tells accounts apart. Thread-safe."""
+    """The memories of all accounts. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._habits: dict[str, AccountMemory] = {}
+        self._memories: dict[str, AccountMemory] = {}
 
     def of(self, account: str) -> AccountMemory:
+        """Return the memory of an account, which any text unique to it identifies."""
         with self._lock:
-            if account not in self._habits and len(self._habits) >= _MOST:
-                self._habits.clear()  # it costs a login each
-            return self._habits.setdefault(account, AccountMemory())
+            if account not in self._memories and len(self._memories) >= _MOST:
+                self._memories.clear()  # it costs a login each
+            return self._memories.setdefault(account, AccountMemory())

@@ -16,7 +16,7 @@ from reconciler.model.errors import ConnectionFailed, Flooded, ProtocolViolation
 from reconciler.wire import tls
 from reconciler.wire.connection_limits import Limits, Timeouts
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.name_lookup import SocketAddress, addresses, permitted
+from reconciler.wire.name_lookup import SocketAddress, allowed_by_policy, look_up
 from reconciler.wire.receive_buffer import LARGEST, ReceiveBuffer
 from reconciler.wire.reply_turns import LONG, ReplyTurn
 
@@ -42,7 +42,7 @@ class Connection:
         self.received = 0
         """Octets received so far, TLS undone."""
         self._alerts: list[str] = []
-        self._patience = Timeouts(limits, deadline)
+        self._timeouts = Timeouts(limits, deadline)
         self._buffer = ReceiveBuffer()
         self._reply = 0
         self._bound = limits.reply
@@ -60,8 +60,10 @@ class Connection:
         """Look the name up, connect to the first address that answers, and begin TLS where it is
         implicit."""
         self._owner = threading.get_ident()
-        within = self._patience.within(self.limits.connect)
-        self._connect(permitted(self.endpoint, addresses(self.endpoint, within, self._aborted)))
+        within = self._timeouts.within(self.limits.connect)
+        self._connect(
+            allowed_by_policy(self.endpoint, look_up(self.endpoint, within, self._aborted))
+        )
         if self.endpoint.tls == "implicit":
             self._secure()
 
@@ -123,7 +125,7 @@ class Connection:
     def begin_command(self) -> None:
         """A new command, or the next reply of several: its time, its rate and its octets count from
         here."""
-        self._patience.begin_command()
+        self._timeouts.begin_command()
         self._reply = 0
         self._bound = self.limits.reply
         self._turn = None
@@ -133,7 +135,7 @@ class Connection:
         usual. `slow`: it may take long to make, and no message is in it."""
         self._bound = max(self.limits.listing, octets)
         if slow:
-            self._patience.expect_listing()
+            self._timeouts.expect_listing()
 
     def send(self, data: bytes) -> None:
         """Send all of `data`."""
@@ -142,7 +144,7 @@ class Connection:
             self.socket.sendall(data)
         except OSError as error:
             raise self._failure(error, bulk=False) from error
-        self._patience.waited(0, bulk=False)
+        self._timeouts.waited(0, bulk=False)
 
     def count(self, octets: int) -> None:
         """So many octets more of this reply: of bulk data that nobody asked for, or for the work
@@ -263,9 +265,9 @@ class Connection:
             if bulk and count and self.secure:
                 count += self._receive_more(space[count:])
         except OSError as error:
-            self._patience.waited(0, bulk=bulk)
+            self._timeouts.waited(0, bulk=bulk)
             raise self._failure(error, bulk=bulk) from error
-        self._patience.waited(count, bulk=bulk)
+        self._timeouts.waited(count, bulk=bulk)
         if not count:
             self.ended = True
             raise self._failure(EOFError(), bulk=bulk)
@@ -275,7 +277,6 @@ class Connection:
     def _take_turn(self) -> None:
         if self._turn is None:
             self._turn = ReplyTurn()
-            self._turn.begin()
         else:
             self._turn.take()
 
@@ -336,7 +337,7 @@ class Connection:
     # The socket
 
     def _connect(self, candidates: list[SocketAddress]) -> None:
-        deadline = time.monotonic() + self._patience.within(self.limits.connect)
+        deadline = time.monotonic() + self._timeouts.within(self.limits.connect)
         for tried, address in enumerate(candidates, 1):
             share = (deadline - time.monotonic()) / (len(candidates) - tried + 1)
             try:
@@ -355,7 +356,7 @@ class Connection:
     def _secure(self) -> None:
         wrapped = tls.wrap(self.socket, self.endpoint)
         self._adopt(wrapped)
-        self._set_timeout(max(self._patience.within(self.limits.connect), 0.001))
+        self._set_timeout(max(self._timeouts.within(self.limits.connect), 0.001))
         try:
             tls.handshake(wrapped, self.endpoint)
         except TimeoutError as error:
@@ -375,9 +376,9 @@ class Connection:
     def _arm(self, *, bulk: bool) -> None:
         """Set the socket's time-out to what patience allows; setting it is a system call, so only
         when it changes."""
-        left = self._patience.wait(bulk=bulk)
+        left = self._timeouts.wait(bulk=bulk)
         if left <= 0:
-            raise ConnectionFailed(f"{self.endpoint}: {self._patience.exhausted(bulk=bulk)}")
+            raise ConnectionFailed(f"{self.endpoint}: {self._timeouts.exhausted(bulk=bulk)}")
         if left != self._timeout:
             self._set_timeout(left)
 
@@ -397,7 +398,7 @@ class Connection:
             self.close()
             return ConnectionFailed(f"{self.endpoint}: the session was aborted")
         if isinstance(error, TimeoutError):
-            return ConnectionFailed(f"{self.endpoint}: {self._patience.exhausted(bulk=bulk)}")
+            return ConnectionFailed(f"{self.endpoint}: {self._timeouts.exhausted(bulk=bulk)}")
         if isinstance(error, _ENDS):
             self.ended = True
             failure = ConnectionFailed(f"{self.endpoint}: the server closed the connection")

@@ -1,4 +1,9 @@
-"""How long and how much: what every conversation with a remote server is held to."""
+"""The limits of every conversation with a remote server: how long it may take, and how much come.
+
+`Limits` holds the numbers, `Timeouts` how much longer the server may be waited for (hazards L7,
+I17, I19, T9). Only time spent waiting for the server counts, so that a slow disk on our side is not
+held against it. The session's deadline alone is absolute.
+"""
 
 from __future__ import annotations
 
@@ -8,45 +13,47 @@ from msgspec import Struct
 
 
 class Limits(Struct, frozen=True):
-    """Seconds and bytes. A server may be slow, but not for ever, and not without end."""
+    """The limits of a conversation, in seconds and octets."""
 
     connect: float = 20.0
-    """Name lookup, TCP and the TLS handshake, each."""
+    """Each of name lookup, TCP connection and TLS handshake."""
     silence: float = 60.0
-    """The longest wait for the next byte."""
+    """The longest wait for the next octet."""
     command: float = 180.0
-    """One command and its reply, bulk data apart."""
+    """Waiting for the whole reply to one command, bulk data apart."""
     minimum_rate: float = 512.0
-    """Bulk data, in octets per second over the whole transfer, beyond `silence`."""
+    """The slowest transfer of bulk data, in octets per second; `silence` comes on top."""
     listing_rate: float = 1.0
     """The same for replies with a line for each message, which some servers take long to make;
-    beyond `command`."""
+    `command` comes on top."""
     session: float = 1800.0
     """One session, whatever it does."""
     line: int = 8 << 10
     """The longest line of a reply, bulk data apart."""
     long_line: int = 1 << 20
-    """The longest of those that may hold very much: lists of folders, of numbers, of
-    capabilities."""
+    """The longest line that may hold a list: of folders, numbers or capabilities."""
     reply: int = 4 << 20
-    """Octets of one command's reply, bulk data apart. Whatever keeps a reply's lines needs several
-    times as much."""
+    """Octets of one command's reply, bulk data apart. Keeping its lines takes several times as
+    much memory."""
     listing: int = 32 << 20
     """The same for replies with a line for each message."""
     maildrop: int = 256 << 20
-    """The same for the lists of a maildrop, which are read as they come; enough for more messages
-    than there may be."""
+    """The same for the lists of a POP3 maildrop, which are read as they come; enough for more
+    messages than are allowed."""
 
     @classmethod
     def patient(cls, silence: float) -> Limits:
-        """The usual ones, but for the longest silence."""
+        """Return the usual limits with another `silence`, and `command` to match."""
         usual = cls()
         return cls(silence=silence, command=max(usual.command, 3 * silence))
 
 
 class Timeouts:
-    """The allowances of one connection: for the next octet, for a command, for bulk data, for the
-    session."""
+    """How long one connection may still be waited for.
+
+    Each wait is bounded by the silence, by the account of the command or of its bulk data, and by
+    the session's deadline. An account grows with what the server sends.
+    """
 
     __slots__ = (
         "_began",
@@ -60,33 +67,33 @@ class Timeouts:
     )
 
     def __init__(self, limits: Limits, deadline: float | None) -> None:
-        """`deadline` is a time of the monotonic clock; without one the session may take
-        `limits.session` from now."""
+        """`deadline` is a time of the monotonic clock; default `limits.session` from now."""
         self._limits = limits
         self._deadline = time.monotonic() + limits.session if deadline is None else deadline
         self._began = 0.0
         self.begin_command()
 
     def begin_command(self) -> None:
+        """Begin the accounts anew."""
         self._command_waited = self._bulk_waited = 0.0
         self._bulk_octets = self._command_octets = 0
         self._listing = False
 
     def expect_listing(self) -> None:
-        """The reply may be very long: what moves has time, so a rate counts instead of a sum."""
+        """Allow time for a very long reply: its rate counts instead of its whole time."""
         self._listing = True
 
     def wait(self, *, bulk: bool) -> float:
-        """How long a wait that begins now may be, in seconds; 0 or less: no longer."""
+        """Begin a wait; return how many seconds it may take, 0 or less for none."""
         self._began = time.monotonic()
         return min(self._limits.silence, self._account(bulk=bulk), self._deadline - self._began)
 
     def within(self, seconds: float) -> float:
-        """`seconds`, or less when the session ends before."""
+        """Return `seconds`, or less where the session ends before."""
         return min(seconds, self._deadline - time.monotonic())
 
     def waited(self, octets: int, *, bulk: bool) -> None:
-        """The wait is over; so much came."""
+        """End a wait in which `octets` came."""
         seconds = time.monotonic() - self._began
         if bulk:
             self._bulk_waited += seconds
@@ -96,7 +103,7 @@ class Timeouts:
             self._command_octets += octets
 
     def exhausted(self, *, bulk: bool) -> str:
-        """Why waiting ended."""
+        """Return why a wait ended, for an error message."""
         if self._deadline <= time.monotonic():
             return "the session's time is up"
         if self._account(bulk=bulk) > 0 or (bulk and not self._bulk_octets):
@@ -106,6 +113,7 @@ class Timeouts:
         return f"the server did not finish a reply within {self._limits.command:.0f} s"
 
     def _account(self, *, bulk: bool) -> float:
+        """Return the seconds left of the command, or of its bulk data."""
         if bulk:
             return self._limits.silence + self._bulk_octets / self._rate - self._bulk_waited
         gained = self._command_octets / self._rate if self._listing else 0.0
@@ -113,5 +121,5 @@ class Timeouts:
 
     @property
     def _rate(self) -> float:
-        """Octets per second."""
+        """The slowest rate allowed, in octets per second."""
         return self._limits.listing_rate if self._listing else self._limits.minimum_rate

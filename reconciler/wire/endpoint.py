@@ -1,4 +1,4 @@
-"""Where a remote server is, and how its identity is checked."""
+"""A remote server's address, and how its identity is checked."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from reconciler.model.spec import SourceSpec
 Tls = Literal["implicit", "starttls", "none"]
 
 _NAME = re.compile(r"(?:[!-\-/-~]{1,63}\.)*[!-\-/-~]{1,63}\.?")
-"""Labels of 1 to 63 printable octets (RFC 1035, 2.3.4); whether such a name exists is for the
-resolver to say."""
+"""Labels of 1 to 63 printable octets (RFC 1035, section 2.3.4). The resolver knows whether such a
+name exists."""
 
 
 class Endpoint(Struct, frozen=True):
-    """A server as the manifest declares it; `host` may be an address or a domain name in any
-    script."""
+    """A server as the manifest declares it.
+
+    `host` is an IP address or a domain name in any script. `ca_file` (a path) or `fingerprint`
+    (SHA-256 of the certificate) replaces the system's CAs.
+    """
 
     host: str
     port: int
@@ -30,14 +33,15 @@ class Endpoint(Struct, frozen=True):
     ca_file: str | None = None
     fingerprint: str | None = None
     path: str | None = None
-    """A unix socket's, instead of host and port."""
+    """The path of a unix socket, instead of host and port."""
     role: Role = "sources"
-    """What it is to us: a policy allows other hosts for each."""
+    """What the server is used for: a policy allows hosts for each role."""
     provider: str = ""
-    """As the manifest names it: whose pages help people."""
+    """The provider's name in the manifest, for its help pages; or ""."""
 
     @classmethod
     def of(cls, spec: SourceSpec) -> Endpoint:
+        """Return the endpoint of a source."""
         return cls(
             spec.host,
             spec.effective_port,
@@ -49,12 +53,12 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def declared_in(self) -> str:
-        """The part of a manifest in which it is declared whom to trust."""
+        """The part of the manifest that declares its certificate."""
         return {"sources": "source", "destinations": "smtp"}.get(self.role, "source.oauth2")
 
     @classmethod
     def local(cls, path: str) -> Endpoint:
-        """A unix socket."""
+        """Return the endpoint of a unix socket."""
         return cls("localhost", 0, "none", path=path, role="destinations")
 
     def __str__(self) -> str:
@@ -64,7 +68,7 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def address(self) -> str | None:
-        """The host when it is an IPv4 or IPv6 address, else None."""
+        """The host where it is an IPv4 or IPv6 address, else None."""
         literal = self.host.removeprefix("[").removesuffix("]")
         try:
             ipaddress.ip_address(literal)
@@ -74,8 +78,7 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def ascii_host(self) -> str:
-        """The address, or the name as A-labels (RFC 5891; UTS 46 maps what people type). Raises
-        `ConnectionFailed`."""
+        """The address, or the name in A-labels (RFC 5891). Raises `ConnectionFailed`."""
         if self.address is not None:
             return self.address
         try:
@@ -90,6 +93,8 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def tls_name(self) -> str:
-        """What the certificate has to be valid for; for a domain name also the server name
-        indication (RFC 6066)."""
+        """The name or address that the certificate must be valid for.
+
+        A domain name is also sent as server name indication (RFC 6066).
+        """
         return self.ascii_host.removesuffix(".").partition("%")[0]

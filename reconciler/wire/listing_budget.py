@@ -1,10 +1,9 @@
-"""How much may be listed at once, in the whole process: large listings wait for each other instead
-of adding up.
+"""Bound the number of messages that all listings of the process keep in memory together.
 
-A listing counts from `FREE` messages on, so that small mailboxes never wait. The one that has
-counted for longest goes on whatever there is: so one of them always does, and none waits for ever.
-The others share `SHARED`, and wait as soon as that is taken: at most `WAITING` of them, for each
-has a place among the sessions.
+A listing counts from `FREE` messages on, so that small mailboxes never wait. The listing that has
+counted longest always goes on, so that listings never wait for each other in a circle. The others
+share room for `SHARED` messages and wait while that is taken. At most `WAITING` of them wait,
+because each one occupies a session.
 """
 
 from __future__ import annotations
@@ -15,29 +14,33 @@ import time
 from reconciler.model.errors import ConnectionFailed, Crowded
 
 FREE = 5_000
-"""Messages that do not count."""
+"""Messages of a listing that do not count."""
 SHARED = 500_000
-"""Messages of all listings together but the oldest one."""
+"""Messages of all listings together, except the oldest one."""
 WAITING = 4
-"""Sessions that may wait; who comes beyond them is told to come again."""
+"""Sessions that may wait; further ones are put off (`Crowded`)."""
 _STEP = 20_000
+"""Messages that are reserved at once."""
 
 
 class ListingBudget:
-    """Thread-safe."""
+    """The room that the listings of a process share. Thread-safe."""
 
     def __init__(self, shared: int = SHARED, waiting: int = WAITING) -> None:
         self._shared = shared
         self._most_waiting = waiting
         self._changed = threading.Condition()
         self._reserved: dict[int, int] = {}
-        """Messages by share, oldest first. By its id: a share that is forgotten must not be kept by
-        this."""
+        """Messages by the id of a share, oldest first. Ids, so that the budget keeps no share
+        alive: `ListingShare.__del__` gives its room back."""
         self._waiting = 0
 
     def reserve(self, share: ListingShare, messages: int) -> None:
-        """So many more, when there is room. Raises Crowded where there will be none for this
-        session, ConnectionFailed where it is given up."""
+        """Reserve room for `messages` more, waiting for it where needed.
+
+        Raises Crowded where the session cannot wait for room, and ConnectionFailed where the share
+        was given up.
+        """
         with self._changed:
             self._reserved.setdefault(id(share), 0)
             if not self._room(share, messages):
@@ -45,26 +48,28 @@ class ListingBudget:
             self._reserved[id(share)] += messages
 
     def release(self, share: ListingShare) -> None:
-        """All of it; harmless where there is nothing. One that waits leaves by itself, when it is
-        given up."""
+        """Release everything that `share` has reserved; harmless where that is nothing.
+
+        A share that waits in `reserve` in another thread is left alone: it leaves by itself when
+        it is given up.
+        """
         with self._changed:
             if not share.waiting and self._reserved.pop(id(share), None) is not None:
                 self._changed.notify_all()
 
     def wake(self) -> None:
-        """A share was given up."""
+        """Let waiting threads see that a share was given up."""
         with self._changed:
             self._changed.notify_all()
 
     def take_time(self) -> None:
-        """Everybody may wait: there is nothing else to be done, as in one session of each
-        collector."""
+        """Let any number of sessions wait: for runs of one session per collector."""
         with self._changed:
             self._most_waiting = 1 << 30
 
     @property
     def reserved(self) -> int:
-        """Messages, now."""
+        """Messages that are reserved now."""
         with self._changed:
             return sum(self._reserved.values())
 
@@ -102,11 +107,10 @@ class ListingBudget:
 
 
 class ListingShare:
-    """What one session's listings take of the budget, until it is released; it is when it is
-    forgotten, too."""
+    """One session's part of the budget, until `release` or the end of this object."""
 
     def __init__(self, budget: ListingBudget, who: str, deadline: float) -> None:
-        """`deadline` (monotonic clock): how long to wait at most."""
+        """`who` is named in errors; `deadline` (monotonic clock) bounds the waiting."""
         self.who = who
         self.deadline = deadline
         self.given_up = self.waiting = False
@@ -117,7 +121,7 @@ class ListingShare:
         self.release()
 
     def take(self, messages: int) -> None:
-        """So many more are about to be kept. Waits where there is no room for them."""
+        """Count `messages` more that are about to be kept; wait until there is room for them."""
         self._taken += messages
         while self._taken > max(FREE, self._reserved):
             step = max(_STEP, self._taken - self._reserved)
@@ -125,14 +129,14 @@ class ListingShare:
             self._reserved += step
 
     def release(self) -> None:
-        """Nothing is kept any more."""
+        """Count nothing any more."""
         self._taken = 0
         if self._reserved:
             self._reserved = 0
             self._budget.release(self)
 
     def give_up(self) -> None:
-        """Wait no longer; from any thread."""
+        """Stop waiting. May be called from any thread."""
         self.given_up = True
         self._budget.wake()
 

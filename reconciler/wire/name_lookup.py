@@ -1,7 +1,7 @@
-"""Name lookup that cannot hold a session longer than it may take (hazard R3).
+"""Look up host names without holding a session longer than it may take (hazard R3).
 
-getaddrinfo cannot be interrupted, so it runs in a thread that is left behind when it hangs.
-Look-ups of the same name share one thread: a dead resolver costs one thread for each name, not one
+getaddrinfo cannot be interrupted, so it runs in a thread, which is left behind when it hangs.
+Lookups of the same name share one thread: a dead resolver costs one thread for each name, not one
 for each session.
 """
 
@@ -16,11 +16,13 @@ from msgspec import Struct
 
 from reconciler.model.errors import ConnectionFailed, PolicyRefused
 from reconciler.model.manifest_policy import allowed
-from reconciler.wire.confined_files import require_beneath
+from reconciler.wire.confined_files import require_within
 from reconciler.wire.endpoint import Endpoint
 
 
 class SocketAddress(Struct, frozen=True):
+    """What a socket connects to: an address family (socket.AF_…) and its kind of address."""
+
     family: int
     sockaddr: tuple[Any, ...] | str
 
@@ -29,11 +31,10 @@ _pending: dict[tuple[str, int], Future[list[SocketAddress]]] = {}
 _lock = threading.Lock()
 
 
-def addresses(endpoint: Endpoint, within: float, cancelled: Future[None]) -> list[SocketAddress]:
-    """The server's addresses in the resolver's order. Gives up after `within` seconds or when
-    `cancelled` is done.
+def look_up(endpoint: Endpoint, within: float, cancelled: Future[None]) -> list[SocketAddress]:
+    """Return the server's addresses in the resolver's order.
 
-    Raises `ConnectionFailed`.
+    Gives up after `within` seconds or when `cancelled` is done. Raises `ConnectionFailed`.
     """
     if endpoint.path is not None:
         return [SocketAddress(socket.AF_UNIX, endpoint.path)]
@@ -51,23 +52,28 @@ def addresses(endpoint: Endpoint, within: float, cancelled: Future[None]) -> lis
     return _resolved(endpoint, lookup.result)
 
 
-def permitted(endpoint: Endpoint, found: list[SocketAddress]) -> list[SocketAddress]:
-    """Those that the policy allows to connect to. Raises `PolicyRefused` where it allows none."""
+def allowed_by_policy(endpoint: Endpoint, found: list[SocketAddress]) -> list[SocketAddress]:
+    """Return those of `found` that the policy allows to connect to.
+
+    Raises `PolicyRefused` where it allows none.
+    """
     policy = allowed()
     if endpoint.path is not None:
-        require_beneath(endpoint.path, policy.sockets, "socket")
+        require_within(endpoint.path, policy.sockets, "socket")
         return found
     if policy.hosts(endpoint.role) is None:
         return found
     host = endpoint.ascii_host
-    fine = [one for one in found if policy.connection(endpoint.role, host, str(one.sockaddr[0]))]
-    if not fine:
+    allowed_ones = [
+        one for one in found if policy.connection(endpoint.role, host, str(one.sockaddr[0]))
+    ]
+    if not allowed_ones:
         at = ", ".join(dict.fromkeys(str(one.sockaddr[0]) for one in found))
         raise PolicyRefused(
             f"{endpoint}: the policy does not allow to connect to it ({at}) as one of the "
             f"{endpoint.role}"
         )
-    return fine
+    return allowed_ones
 
 
 def _resolved(endpoint: Endpoint, resolve: Any, *arguments: Any) -> list[SocketAddress]:
@@ -80,6 +86,7 @@ def _resolved(endpoint: Endpoint, resolve: Any, *arguments: Any) -> list[SocketA
 
 
 def _started(endpoint: Endpoint) -> Future[list[SocketAddress]]:
+    """Return the lookup of this name that is under way, or begin one."""
     key = (endpoint.ascii_host, endpoint.port)
     with _lock:
         if key in _pending:
@@ -87,7 +94,7 @@ def _started(endpoint: Endpoint) -> Future[list[SocketAddress]]:
         lookup: Future[list[SocketAddress]] = Future()
         try:
             threading.Thread(
-                target=_look_up, args=(key, lookup), name=f"lookup {key[0]}", daemon=True
+                target=_resolve_name, args=(key, lookup), name=f"lookup {key[0]}", daemon=True
             ).start()
         except RuntimeError as error:  # no more threads (hazard R1)
             raise ConnectionFailed(f"{endpoint}: no thread for the name lookup: {error}") from error
@@ -95,7 +102,7 @@ def _started(endpoint: Endpoint) -> Future[list[SocketAddress]]:
         return lookup
 
 
-def _look_up(key: tuple[str, int], lookup: Future[list[SocketAddress]]) -> None:
+def _resolve_name(key: tuple[str, int], lookup: Future[list[SocketAddress]]) -> None:
     try:
         lookup.set_result(_getaddrinfo(*key))
     except (OSError, UnicodeError) as error:

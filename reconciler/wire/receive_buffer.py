@@ -1,4 +1,4 @@
-"""What was received and not read yet, in one piece of memory that grows with the traffic."""
+"""Octets that were received and not read yet, in one block of memory that grows with traffic."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ SMALLEST = 16 << 10
 LARGEST = 256 << 10
 _DOT = re.compile(rb"\r\n\.")
 _AROUND = 1 << 10
+"""Octets in which a pattern looks for a dot at the beginning of a line."""
 
 
 class ReceiveBuffer:
-    """Octets between `start` and `end` of a block that is received into directly. It begins small,
-    for connections that wait, and doubles while whole blocks arrive."""
+    """A block of memory into which a socket receives directly; unread octets lie in its middle.
+
+    It begins small, for connections that only wait, and doubles while whole blocks arrive. Offsets
+    count from the first unread octet.
+    """
 
     __slots__ = ("_block", "_end", "_start", "_view")
 
@@ -25,19 +29,18 @@ class ReceiveBuffer:
         return self._end - self._start
 
     def find(self, needle: bytes, offset: int = 0) -> int:
-        """Where `needle` is, counted from the first unread octet, at `offset` or later; -1 when it
-        is not there."""
+        """Return the offset of `needle` at `offset` or later, -1 where it is not there."""
         found = self._block.find(needle, self._start + offset, self._end)
         return found if found < 0 else found - self._start
 
     def take(self, count: int) -> bytes:
-        """Read `count` octets, at most what is there."""
+        """Read up to `count` octets."""
         begin = self._start
         self._start = min(begin + count, self._end)
         return bytes(self._view[begin : self._start])
 
     def match(self, pattern: re.Pattern[bytes]) -> tuple[tuple[bytes, ...], int] | None:
-        """The groups of what `pattern` matches first, and its length; it stays unread."""
+        """Match at the first unread octet; return the groups and the length. Nothing is read."""
         match = pattern.match(self._block, self._start, self._end)
         return (
             None
@@ -46,14 +49,14 @@ class ReceiveBuffer:
         )
 
     def match_length(self, pattern: re.Pattern[bytes]) -> int:
-        """How much of what comes first `pattern` matches; it stays unread."""
+        """Match at the first unread octet; return the length, 0 for none. Nothing is read."""
         match = pattern.match(self._block, self._start, self._end)
         return 0 if match is None else match.end() - self._start
 
     def find_dot(self, offset: int) -> int:
-        """Where CRLF and a dot are, counted as by `find`. One octet is found ten times as fast as
-        three, and in what is encoded there are no dots at all; where there are many, a pattern is
-        faster than one look for each."""
+        """Return the offset of the next CRLF with a dot behind it, -1 where there is none."""
+        # One octet is found ten times as fast as three, and base64 has no dots at all. Where there
+        # are many dots, a pattern over the next kibibyte is faster than one search for each dot.
         block, begin, end = self._block, self._start + offset, self._end
         while (dot := block.find(b".", begin, end)) >= 0:
             stop = min(dot + _AROUND, end)
@@ -65,16 +68,19 @@ class ReceiveBuffer:
         return -1
 
     def skip(self, count: int) -> None:
-        """Pass over so many octets, which must be there."""
+        """Drop `count` octets, which must be there."""
         self._start += count
 
     def peek(self, offset: int, count: int) -> bytes:
+        """Return up to `count` octets from `offset`, without reading them."""
         begin = self._start + offset
         return bytes(self._view[begin : min(begin + count, self._end)])
 
     def space(self) -> memoryview:
-        """Where to receive: empty only when the buffer is full at its largest. `received` tells how
-        much came."""
+        """Return the memory to receive into; call `received` afterwards.
+
+        It is empty only when the buffer is full and has its largest size.
+        """
         if self._start == self._end:
             self._start = self._end = 0
         elif self._start and self._end > len(self._block) // 2:
@@ -84,7 +90,7 @@ class ReceiveBuffer:
         return self._view[self._end :]
 
     def received(self, count: int) -> None:
-        """`count` octets were written into `space`."""
+        """Add the first `count` octets of `space` to the unread ones."""
         self._end += count
         if self._end - self._start == len(self._block) < LARGEST:
             self._grow()

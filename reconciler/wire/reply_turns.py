@@ -1,10 +1,9 @@
-"""Replies that are very long take turns with the interpreter, however many servers send them at
-once.
+"""Share the interpreter between threads that read very long replies.
 
-Reading lines is work that only one thread at a time can do. So many threads that never wait would
-keep it from all others: each time that one of these needs it, several of those come first. What the
-long replies take is written down on one timeline, and who has taken more than its share of that
-waits. A reply that is alone never waits.
+Reading lines is work that only one Python thread at a time can do. Threads that never wait for
+their server would keep the interpreter from all others. So the time spent on long replies is booked
+on one timeline of the process, and a thread that is ahead of it waits. A reply that is alone never
+waits.
 """
 
 from __future__ import annotations
@@ -13,46 +12,43 @@ import threading
 import time
 
 LONG = 256 << 10
-"""Octets of a reply, bulk data apart, from which on it counts."""
-_MOST = 1.0
-"""Seconds that one turn may be waited for."""
+"""Octets of a reply, bulk data apart, from which it counts as long."""
+_LONGEST_WAIT = 1.0
+"""Seconds that a thread waits for its turn at most."""
+_WORTH_SLEEPING = 0.001
+"""Seconds."""
 
 
 class ReplyTurns:
-    """Thread-safe."""
+    """The timeline on which the work on long replies is booked. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._free = 0.0
-        """When, on the monotonic clock, what was written down is worked off."""
+        self._free_from = 0.0
+        """The time (monotonic clock) at which all booked work is done."""
 
     def wait(self, worked: float, now: float) -> float:
-        """Write down so many seconds of work, done already; how long not to work now."""
+        """Book `worked` seconds of finished work and return the seconds to pause now."""
         with self._lock:
-            begin = max(self._free, now - worked)
-            self._free = begin + worked
-            return min(self._free - now, _MOST)
+            begin = max(self._free_from, now - worked)
+            self._free_from = begin + worked
+            return min(self._free_from - now, _LONGEST_WAIT)
 
 
 TURNS = ReplyTurns()
 
 
 class ReplyTurn:
-    """One connection's place in them, used from one thread."""
+    """One long reply's work between two bookings, used from one thread."""
 
     __slots__ = ("_worked",)
 
     def __init__(self) -> None:
-        self._worked = 0.0
-
-    def begin(self) -> None:
-        """What comes now is worked on."""
         self._worked = time.thread_time()
 
     def take(self) -> None:
-        """Wait, where others have waited longer, for what was done since `begin`; that begins
-        anew."""
+        """Book the work done since the last call, and wait if others come first."""
         seconds = TURNS.wait(time.thread_time() - self._worked, time.monotonic())
-        if seconds > 0.001:
+        if seconds > _WORTH_SLEEPING:
             time.sleep(seconds)
-        self.begin()
+        self._worked = time.thread_time()

@@ -1,12 +1,11 @@
-"""Logging in by SASL (RFC 4422): the exchanges that we know, and in which order they are tried.
+"""Log in by SASL (RFC 4422): the mechanisms, and the order in which they are tried.
 
-| mechanism | | what goes over the wire |
+| mechanism | specification | what is sent |
 |---|---|---|
-| SCRAM-SHA-256, SCRAM-SHA-1 | RFC 7677, RFC 5802 | proofs on both sides: the server too has to know
-the password |
-| PLAIN, LOGIN | RFC 4616; no standard | the password |
-| CRAM-MD5 | RFC 2195 | a proof, by a hash that has grown old |
-| OAUTHBEARER, XOAUTH2 | RFC 7628; Google's, for which it was the model | an access token |
+| SCRAM-SHA-256, SCRAM-SHA-1 | RFC 7677, RFC 5802 | a proof; the server proves itself as well |
+| PLAIN, LOGIN | RFC 4616; none | the password |
+| CRAM-MD5 | RFC 2195 | a proof, by a hash that is outdated |
+| OAUTHBEARER, XOAUTH2 | RFC 7628; Google's, its model | an access token |
 """
 
 from __future__ import annotations
@@ -25,24 +24,29 @@ from reconciler.model.errors import ProtocolViolation, SourceUnsuitable
 from reconciler.model.secret import Secret
 
 PROOFS = ("SCRAM-SHA-256", "SCRAM-SHA-1")
-"""Strongest first."""
+"""The mechanisms in which both sides prove that they know the password; strongest first."""
 _FORBIDDEN = re.compile("[\r\n\0]")
 
 
 class Confused(ProtocolViolation):
-    """The server does not speak the mechanism as it is: the exchange is cancelled, another one may
-    do."""
+    """The server does not follow the mechanism.
+
+    The exchange is cancelled; another mechanism may work.
+    """
 
 
 class Credentials(Struct, frozen=True):
-    """`token`: the secret is an OAuth2 access token, else a password."""
+    """A user name and a secret: a password or, with `token`, an OAuth2 access token."""
 
     username: str
     secret: Secret
     token: bool = False
 
     def check(self) -> None:
-        """Refuse CR, LF and NUL: they would end the command and begin another one (hazard L3)."""
+        """Refuse CR, LF and NUL, which would end the command (hazard L3).
+
+        Raises SourceUnsuitable.
+        """
         for field, value in (("username", self.username), ("password", self.secret.reveal())):
             if _FORBIDDEN.search(value):
                 raise SourceUnsuitable(
@@ -51,16 +55,21 @@ class Credentials(Struct, frozen=True):
                 )
 
     def forms(self) -> tuple[Secret, ...]:
-        """The secret, and the messages that hold it: what no text of the server may quote (hazard
-        S1)."""
+        """Return the secret and the messages that hold it.
+
+        No text of the server that quotes one of them may be shown (hazard S1).
+        """
         secret, name = self.secret.reveal(), self.username
         messages = [_oauthbearer, _xoauth2] if self.token else [_plain]
         return self.secret, *[Secret(message(name, secret)) for message in messages]
 
 
 class Exchange:
-    """The client's side of one exchange; responses and challenges in base64, as IMAP and POP3 send
-    them."""
+    """The client's side of one SASL exchange.
+
+    Responses and challenges are in base64, as IMAP and POP3 send them. A mechanism overrides
+    `_first` and `_next`, which work on plain octets.
+    """
 
     name: str
 
@@ -71,17 +80,19 @@ class Exchange:
         self._sent_along = False
 
     def initial(self) -> bytes | None:
-        """What may be sent with the command (RFC 4959, RFC 5034); None where the server speaks
-        first."""
+        """Return the response to send along with the command (RFC 4959, RFC 5034).
+
+        None where the server speaks first.
+        """
         first = self._start()
         self._sent_along = first is not None
         return first
 
     def reply(self, challenge: bytes) -> bytes:
-        """The response to a challenge. Raises ProtocolViolation for what cannot be one."""
+        """Return the response to a challenge. Raises ProtocolViolation for an impossible one."""
         if not self._began and (first := self._start()) is not None:
             return first
-        if self._sent_along and not challenge:  # the server asks for what came with the command
+        if self._sent_along and not challenge:  # the server asks again for the initial response
             self._sent_along = False
             return self._start() or b""
         return base64.b64encode(self._next(self._decoded(challenge)))
@@ -98,13 +109,18 @@ class Exchange:
             raise Confused(f"login by {self.name}: the server's challenge is not base64") from None
 
     def settle(self) -> None:
-        """The server says that we are logged in. Raises ProtocolViolation if it has not proved what
-        it has to."""
+        """Check the exchange after the server has accepted the login.
+
+        Raises ProtocolViolation where the server has not proved what the mechanism demands.
+        """
 
     def _first(self) -> bytes | None:
+        """Return the first message, where the client speaks first."""
         return None
 
-    def _next(self, said: bytes) -> bytes:  # noqa: ARG002  # for those who are asked something
+    # mechanisms that answer challenges use `said`
+    def _next(self, said: bytes) -> bytes:  # noqa: ARG002
+        """Return the answer to a challenge."""
         raise Confused(f"login by {self.name}: the server asks for more than the login consists of")
 
 
@@ -116,8 +132,11 @@ class Plain(Exchange):
 
 
 class LoginMechanism(Exchange):
-    """Never a standard (draft-murchison-sasl-login); some servers have nothing else. It asks for
-    the name, then for the password, in words that do not matter."""
+    """LOGIN (draft-murchison-sasl-login, never a standard); some servers offer nothing else.
+
+    The server asks for the user name, then for the password. The words of its challenges do not
+    matter.
+    """
 
     name = "LOGIN"
 
@@ -144,10 +163,10 @@ class CramMd5(Exchange):
 
 
 class Scram(Exchange):
-    """RFC 5802, without channel binding. `nonce` is for test vectors."""
+    """SCRAM (RFC 5802) without channel binding. `nonce` is given for test vectors only."""
 
     def __init__(self, name: str, credentials: Credentials, nonce: str | None = None) -> None:
-        # slow to import, and seldom needed
+        # slow to import and seldom needed
         from scramp import ScramClient, ScramException  # noqa: PLC0415
 
         super().__init__(credentials)
@@ -179,7 +198,7 @@ class Scram(Exchange):
         self._steps += 1
         text = said.decode("utf-8", "replace")
         if self._steps == 2 and text.startswith("e="):
-            return b""  # it refuses, and says so in its reply to the command
+            return b""  # refused: the reply to the command says so
         try:
             if self._steps == 1:
                 self._client.set_server_first(text)
@@ -199,8 +218,11 @@ class Scram(Exchange):
 
 
 class Bearer(Exchange):
-    """An access token. What the server says before it refuses is answered as it wants, and then
-    comes its refusal."""
+    """The mechanisms that send an access token.
+
+    A server that refuses the token first sends a challenge that says why. The client must answer
+    it with `_answer` before the refusal follows (RFC 7628, section 3.2.3).
+    """
 
     _answer: ClassVar[bytes] = b""
 
@@ -215,7 +237,7 @@ class Bearer(Exchange):
         return self._answer
 
     def _decoded(self, challenge: bytes) -> bytes:
-        return challenge  # it says why the token is refused, not always in base64
+        return challenge  # says why the token is refused, not always in base64
 
 
 class OAuthBearer(Bearer):
@@ -239,42 +261,41 @@ _KINDS: dict[str, type[Exchange]] = {
 
 
 def mechanisms(credentials: Credentials, offered: Collection[str], *, secure: bool) -> list[str]:
-    """Those of the server's mechanisms that may be used, in the order in which they are to be
-    tried.
+    """Return the offered mechanisms that may be used, in the order in which to try them.
 
-    Without TLS a refused proof is not followed by the password itself (hazard T12). With TLS it is:
-    of some passwords servers that offer SCRAM keep hashes that do not fit it.
+    Without TLS, a refused proof is never followed by the password itself (hazard T12). With TLS it
+    is, because servers that offer SCRAM may keep a password's hash in a form unfit for it.
     """
     if credentials.token:
         return [name for name in (OAuthBearer.name, XOAuth2.name) if name in offered]
     proof = next((name for name in PROOFS if name in offered), None)
     found = [proof] if proof else []
-    if secure or not hides(offered):
+    if secure or not hides_password(offered):
         found += [name for name in (Plain.name, LoginMechanism.name) if name in offered]
     if CramMd5.name in offered and not found:
         found.append(CramMd5.name)
     return found
 
 
-def hides(offered: Collection[str]) -> bool:
-    """The server can do without seeing the password."""
+def hides_password(offered: Collection[str]) -> bool:
+    """Return whether a mechanism is offered that does not show the password."""
     return any(name in offered for name in (*PROOFS, CramMd5.name))
 
 
 CANCEL = b"*"
-"""What ends an exchange (RFC 3501, 6.2.2; RFC 5034, section 4)."""
+"""The line that cancels an exchange (RFC 3501, section 6.2.2; RFC 5034, section 4)."""
 
 
 class ChallengeAnswers:
-    """What is sent to a server's challenges: when one of them cannot be answered, that the exchange
-    is over."""
+    """Answers a server's challenges, and cancels the exchange at one that has no answer."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self.confused: Confused | None = None
+        """Why the exchange was cancelled."""
 
     def give(self, challenge: bytes) -> bytes | None:
-        """None: the server goes on though it was cancelled."""
+        """Return the line to send; None where the server goes on with a cancelled exchange."""
         if self.confused:
             return None
         try:
@@ -285,13 +306,15 @@ class ChallengeAnswers:
 
 
 def begin(name: str, credentials: Credentials) -> Exchange:
-    """An exchange of this mechanism. Raises SourceUnsuitable where it cannot carry the
-    credentials."""
+    """Begin an exchange by the mechanism `name`.
+
+    Raises SourceUnsuitable where the mechanism cannot carry the credentials.
+    """
     return Scram(name, credentials) if name in PROOFS else _KINDS[name](credentials)
 
 
 def plain(username: str, password: Secret) -> bytes:
-    """The message of SASL PLAIN (RFC 4616), in UTF-8, not yet in base64."""
+    """Return the message of SASL PLAIN (RFC 4616) in UTF-8, not yet in base64."""
     Credentials(username, password).check()
     return _plain(username, password.reveal()).encode()
 

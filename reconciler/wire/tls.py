@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from reconciler.model.errors import ConnectionFailed, TlsRefused
 from reconciler.model.manifest_policy import allowed
-from reconciler.wire.confined_files import opened_beneath
+from reconciler.wire.confined_files import opened_within
 from reconciler.wire.endpoint import Endpoint
 
 _PROBE_SECONDS = 5.0
@@ -149,7 +149,7 @@ def _verifying(ca_file: str | None) -> ssl.SSLContext:
     if ca_file is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
-        with opened_beneath(ca_file, allowed().ca_files, "CA file") as place:
+        with opened_within(ca_file, allowed().ca_files, "CA file") as place:
             context.load_verify_locations(cadata=_certificates(place))
         context.verify_flags |= (
             ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN

@@ -24,11 +24,11 @@ from reconciler.model.spec import SecretRef
 from reconciler.secrets import read_secret
 from reconciler.secrets.oauth2.token_client import TokenClient, post
 from reconciler.wire import tls
-from reconciler.wire.confined_files import opened_beneath, require_beneath
+from reconciler.wire.confined_files import opened_within, require_within
 from reconciler.wire.connection import Connection
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
-from reconciler.wire.name_lookup import SocketAddress, addresses, permitted
+from reconciler.wire.name_lookup import SocketAddress, allowed_by_policy, look_up
 from tests.project import ROOT
 
 STRICT = """\
@@ -234,7 +234,7 @@ def test_what_is_swapped_between_the_check_and_the_reading_is_not_read(
     path, roots = tmp_path / "secrets" / "a", (str(tmp_path / "secrets"),)
     path.write_text("inside")
     (tmp_path / "outside").write_text("outside")
-    with opened_beneath(str(path), roots, "file") as place:
+    with opened_within(str(path), roots, "file") as place:
         path.unlink()
         path.symlink_to("../outside")
         assert Path(place).read_text() == "inside"
@@ -256,9 +256,9 @@ def test_ca_files_and_maildirs_are_held_to_their_roots(strict: Allowed, tmp_path
     with pytest.raises(PolicyRefused):
         tls.client_context("/etc/ssl/certs/ca-certificates.crt", None)
     (tmp_path / "mail" / "alice").symlink_to("/home")
-    require_beneath(str(tmp_path / "mail" / "bob"), strict.maildirs, "Maildir")
+    require_within(str(tmp_path / "mail" / "bob"), strict.maildirs, "Maildir")
     with pytest.raises(PolicyRefused):
-        require_beneath(str(tmp_path / "mail" / "alice" / "x"), strict.maildirs, "Maildir")
+        require_within(str(tmp_path / "mail" / "alice" / "x"), strict.maildirs, "Maildir")
 
 
 # What is connected to
@@ -326,9 +326,9 @@ def test_a_name_is_judged_by_what_it_leads_to(
     endpoint = Endpoint(host, 993, "implicit")
     if not fine:
         with pytest.raises(PolicyRefused, match="sources"):
-            permitted(endpoint, resolved(*found))
+            allowed_by_policy(endpoint, resolved(*found))
     else:
-        assert [one.sockaddr[0] for one in permitted(endpoint, resolved(*found))] == fine
+        assert [one.sockaddr[0] for one in allowed_by_policy(endpoint, resolved(*found))] == fine
 
 
 def test_patterns_of_names_in_any_script_and_writing_match(tmp_path: Path) -> None:
@@ -433,9 +433,9 @@ def test_sockets_are_held_to_their_roots(strict: Allowed, tmp_path: Path) -> Non
         Endpoint.local(str(tmp_path / "sockets" / "s")),
         Endpoint.local("/run/docker.sock"),
     )
-    assert permitted(fine, addresses(fine, 1, Future()))
+    assert allowed_by_policy(fine, look_up(fine, 1, Future()))
     with pytest.raises(PolicyRefused):
-        permitted(other, addresses(other, 1, Future()))
+        allowed_by_policy(other, look_up(other, 1, Future()))
 
 
 # The file itself

@@ -58,7 +58,6 @@ def test_work_is_counted_by_the_thread_that_does_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("time.thread_time", lambda: next(times))
     monkeypatch.setattr(TURNS, "wait", wait)
     turn = ReplyTurn()
-    turn.begin()
     turn.take()
     turn.take()
     assert worked == [0.25, 0.75]

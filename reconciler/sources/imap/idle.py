@@ -62,10 +62,10 @@ class ImapPush:
         "_connection",
         "_count",
         "_endpoint",
-        "_habits",
         "_half",
         "_identity",
         "_literal",
+        "_memory",
         "_news",
         "_next",
         "_octets",
@@ -79,11 +79,11 @@ class ImapPush:
         spec: SourceSpec,
         secret: Secret,
         limits: Limits,
-        accounts: AccountMemories,
+        memories: AccountMemories,
         identity: ClientIdentity,
     ) -> None:
         self._endpoint = str(Endpoint.of(spec))
-        self._habits = accounts.of(f"imap {spec.username} {self._endpoint}")
+        self._memory = memories.of(f"imap {spec.username} {self._endpoint}")
         self._identity = identity
         self._opening: tuple[SourceSpec, Secret] | None = (spec, secret)
         self._connection: Connection | None = Connection(Endpoint.of(spec), limits)
@@ -101,7 +101,7 @@ class ImapPush:
         (spec, secret), connection, self._opening = self._opening, self._connection, None
         credentials = Credentials(spec.username, secret, token=spec.oauth2 is not None)
         failures = ImapRefusals(connection.endpoint, credentials.forms())
-        client = log_in(connection, failures, credentials, self._habits, self._identity)
+        client = log_in(connection, failures, credentials, self._memory, self._identity)
         with failures.translated("asking to be told of new mail"):
             if "IDLE" not in client.dialogue.capabilities:
                 raise SourceUnsuitable(
@@ -286,10 +286,10 @@ def open_push(
     spec: SourceSpec,
     secret: Secret,
     limits: Limits,
-    accounts: AccountMemories | None = None,
+    memories: AccountMemories | None = None,
     identity: ClientIdentity | None = None,
 ) -> ImapPush:
     """Not connected yet; `spec`'s paths are absolute."""
     return ImapPush(
-        spec, secret, limits, accounts or AccountMemories(), identity or ClientIdentity()
+        spec, secret, limits, memories or AccountMemories(), identity or ClientIdentity()
     )

@@ -17,7 +17,7 @@ from reconciler.sources.imap.imap_strings import quoted
 from reconciler.wire import sasl
 from reconciler.wire.account_memory import AccountMemory
 from reconciler.wire.connection import Connection
-from reconciler.wire.login_attempts import LoginMethod, LoginRefusal, climb_down
+from reconciler.wire.login_attempts import LoginMethod, LoginRefusal, try_methods
 from reconciler.wire.sasl import Credentials, Exchange
 
 _UNKNOWN = re.compile(
@@ -30,11 +30,11 @@ def log_in(
     connection: Connection,
     failures: ImapRefusals,
     credentials: Credentials,
-    habits: AccountMemory,
+    memory: AccountMemory,
     identity: ClientIdentity,
 ) -> ImapClient:
     """Connect, log in, say who we are. Credentials go out only over what the manifest asks for
-    (hazards T1, T2, T12). What the account's `habits` tell is gone by, and what is learnt is noted
+    (hazards T1, T2, T12). What the account's `memory` tell is gone by, and what is learnt is noted
     there."""
     credentials.check()
     connection.open()
@@ -43,7 +43,7 @@ def log_in(
         if connection.endpoint.tls == "starttls":
             _start_tls(client)
         if client.dialogue.state == "NONAUTH":
-            _authenticate(client, failures, credentials, habits)
+            _authenticate(client, failures, credentials, memory)
         _ask_capabilities_again(client)
         if "ID" in client.dialogue.capabilities:
             client.dialogue.post("ID", identity.arguments())
@@ -83,14 +83,14 @@ def _start_tls(client: ImapClient) -> None:
 
 
 def _authenticate(
-    client: ImapClient, failures: ImapRefusals, credentials: Credentials, habits: AccountMemory
+    client: ImapClient, failures: ImapRefusals, credentials: Credentials, memory: AccountMemory
 ) -> None:
     connection = client.dialogue.connection
     if connection.endpoint.tls != "none" and not connection.secure:
         raise TlsRefused(
             f"{connection.endpoint}: the connection is not encrypted; the password was not sent"
         )
-    login = ImapLogin(client, failures, credentials, habits)
+    login = ImapLogin(client, failures, credentials, memory)
     ways = login.ways()
     if not ways and credentials.token:
         raise SourceUnsuitable(
@@ -103,7 +103,7 @@ def _authenticate(
             "password was not sent. Set source.tls to starttls or implicit."
         )
     client.dialogue.untagged("CAPABILITY")
-    climb_down(ways, habits, credentials, (imaplib.IMAP4.abort,))
+    try_methods(ways, memory, credentials, (imaplib.IMAP4.abort,))
     client.dialogue.state = "AUTH"
 
 
@@ -115,12 +115,12 @@ class ImapLogin:
         client: ImapClient,
         failures: ImapRefusals,
         credentials: Credentials,
-        habits: AccountMemory,
+        memory: AccountMemory,
     ) -> None:
         self._dialogue = client.dialogue
         self._failures = failures
         self._credentials = credentials
-        self._habits = habits
+        self._memory = memory
 
     def ways(self) -> list[LoginMethod]:
         """Strongest first; the command LOGIN at last, where the server does not forbid it (RFC
@@ -132,7 +132,7 @@ class ImapLogin:
             for name in sasl.mechanisms(self._credentials, names, secure=secure)
             if self._allowed(name)
         ]
-        if not self._credentials.token and (secure or not sasl.hides(names)):
+        if not self._credentials.token and (secure or not sasl.hides_password(names)):
             found += (
                 [LoginMethod("the command LOGIN", self._by_command)]
                 if self._allowed("LOGIN", command=True)
@@ -152,14 +152,14 @@ class ImapLogin:
         if not self._allowed(name):
             return self._forbidden()
         try:
-            with_it = self._habits.initial_response and "SASL-IR" in self._dialogue.capabilities
+            with_it = self._memory.initial_response and "SASL-IR" in self._dialogue.capabilities
             exchange, answers, completed = self._exchange(name, initial=with_it)
             if (
                 completed.status == "BAD"
                 and with_it
                 and not self._failures.known("login refused", completed.text)
             ):
-                self._habits.initial_response = False
+                self._memory.initial_response = False
                 exchange, answers, completed = self._exchange(name, initial=False)
         except SourceUnsuitable as error:
             return LoginRefusal(error, understood=False)

@@ -63,13 +63,13 @@ def open_imap(
     spec: SourceSpec,
     secret: Secret,
     limits: Limits,
-    accounts: AccountMemories | None = None,
+    memories: AccountMemories | None = None,
     identity: ClientIdentity | None = None,
 ) -> ImapSource:
     """A source for one session. It connects when it is first asked for something; `spec`'s paths
-    are absolute. `accounts`: what earlier sessions have learnt."""
+    are absolute. `memories`: what earlier sessions have learnt."""
     return ImapSource(
-        spec, secret, limits, accounts or AccountMemories(), identity or ClientIdentity()
+        spec, secret, limits, memories or AccountMemories(), identity or ClientIdentity()
     )
 
 
@@ -82,7 +82,7 @@ class ImapSource:
         spec: SourceSpec,
         secret: Secret,
         limits: Limits,
-        accounts: AccountMemories,
+        memories: AccountMemories,
         identity: ClientIdentity,
     ) -> None:
         self.entered: Callable[[], None] = lambda: None
@@ -93,7 +93,7 @@ class ImapSource:
         self._account = Account("imap", spec.host, spec.effective_port, spec.username)
         self._declared = spec.effective_folders
         self._credentials = Credentials(spec.username, secret, token=spec.oauth2 is not None)
-        self._habits = accounts.of(f"imap {spec.username} {self._endpoint}")
+        self._memory = memories.of(f"imap {spec.username} {self._endpoint}")
         self._identity = identity
         self._failures = ImapRefusals(self._endpoint, self._credentials.forms())
         self._limits = limits
@@ -144,7 +144,7 @@ class ImapSource:
                 told = str(error).removeprefix(f"{self._endpoint}: ")
                 if not isinstance(error, FolderFailed):
                     broken.add(name)
-                    self._habits.broken = frozenset(broken)
+                    self._memory.broken_folders = frozenset(broken)
                     self._survive(
                         failed, left=len(chosen.folders) - len(stands) - 1, listed=bool(listings)
                     )
@@ -152,7 +152,7 @@ class ImapSource:
                 stands.append(None)
                 notes.append(told)
         self._account_state = text(stands)
-        self._habits.broken = frozenset(broken)
+        self._memory.broken_folders = frozenset(broken)
         if not listings:
             raise self._nothing(failed, closed, chosen.notes)
         first, *others = listings
@@ -246,14 +246,14 @@ class ImapSource:
                 client.dialogue,
                 self._failures,
                 self._marked.setdefault(folder.name, set()),
-                searches=not self._habits.unsearchable,
+                searches=not self._memory.search_breaks,
                 count=lambda: self._count(client, folder),
             )
             try:
                 return deleter.delete(int(listed.key) for listed in messages)
             except (imaplib.IMAP4.abort, ConnectionFailed):
                 if deleter.searching and not self._aborted:
-                    self._habits.unsearchable = True
+                    self._memory.search_breaks = True
                 raise
 
     def _count(self, client: ImapClient, folder: Folder) -> int:
@@ -286,13 +286,13 @@ class ImapSource:
                     self._connection,
                     self._failures,
                     self._credentials,
-                    self._habits,
+                    self._memory,
                     self._identity,
                 )
             except LoginBroken as error:
-                if self._habits.went_on or not self._connection.ended:
+                if self._memory.reconnected_after_break or not self._connection.ended:
                     raise ConnectionFailed(str(error)) from None
-                self._habits.went_on = True
+                self._memory.reconnected_after_break = True
                 self._again()
                 return self._connected()
             self.entered()
@@ -304,7 +304,7 @@ class ImapSource:
             chosen = ChosenFolders({"INBOX": INBOX}, ())
         else:
             found = choose_folders(client, self._declared, self._failures)
-            order = sorted(found.folders, key=self._habits.broken.__contains__)
+            order = sorted(found.folders, key=self._memory.broken_folders.__contains__)
             chosen = ChosenFolders({name: found.folders[name] for name in order}, found.notes)
         self._folders = chosen.folders
         return chosen
@@ -383,7 +383,7 @@ class ImapSource:
 
     def _listed(self, client: ImapClient, folder: Folder, notes: list[str]) -> ListedFolder:
         """In a way that the server stands."""
-        unsized = self._habits.unsized.get((folder.name, folder.validity), frozenset())
+        unsized = self._memory.without_size.get((folder.name, folder.validity), frozenset())
         sizes = SizesByUid(self._share.take)
         if unsized:
             return self._in_another_way(client, folder, notes, sizes, None, None)
@@ -408,9 +408,9 @@ class ImapSource:
         """What was `found`, or the `error` that ended it, is not all."""
         lister = Lister(
             sizes,
-            self._habits.unsized.get((folder.name, folder.validity), frozenset()),
+            self._memory.without_size.get((folder.name, folder.validity), frozenset()),
             found.announced if found is not None else 0,
-            searches=not self._habits.unsearchable,
+            searches=not self._memory.search_breaks,
         )
         while True:
             if error is not None:
@@ -421,7 +421,7 @@ class ImapSource:
             except Flooded:
                 raise
             except (ConnectionFailed, ProtocolViolation) as failure:
-                self._habits.unsearchable |= lister.searching and not self._aborted
+                self._memory.search_breaks |= lister.searching and not self._aborted
                 error = failure
                 continue
             break
@@ -430,8 +430,8 @@ class ImapSource:
             and found.short
             and (listed is None or len(listed.messages) <= len(found.messages))
         ):
-            if len(self._habits.short) < UNSIZED:
-                self._habits.short[folder.name, folder.validity] = (
+            if len(self._memory.short_folders) < UNSIZED:
+                self._memory.short_folders[folder.name, folder.validity] = (
                     found.announced,
                     len(found.messages),
                 )
@@ -449,7 +449,7 @@ class ImapSource:
             return False
         if not found.short:
             return found.unread
-        known = self._habits.short.get((folder.name, folder.validity))
+        known = self._memory.short_folders.get((folder.name, folder.validity))
         return known != (found.announced, len(found.messages))
 
     def _plainly(
@@ -487,10 +487,14 @@ class ImapSource:
                 "for it: they are fetched without"
             )
             known = {
-                key: uids for key, uids in self._habits.unsized.items() if key[0] != folder.name
+                key: uids
+                for key, uids in self._memory.without_size.items()
+                if key[0] != folder.name
             }
             if sum(map(len, known.values())) + len(unsized) <= UNSIZED:
-                self._habits.unsized = known | {(folder.name, folder.validity): frozenset(unsized)}
+                self._memory.without_size = known | {
+                    (folder.name, folder.validity): frozenset(unsized)
+                }
 
     def _unopened(self, name: str, completed: Completed) -> FolderFailed:
         return self._failed(

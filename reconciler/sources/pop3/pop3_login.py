@@ -15,7 +15,7 @@ from reconciler.replies.refusals import refused_login
 from reconciler.sources.pop3.pop3_dialogue import Capabilities, Pop3Dialogue, Pop3Reply
 from reconciler.wire import sasl
 from reconciler.wire.account_memory import AccountMemory
-from reconciler.wire.login_attempts import LoginMethod, LoginRefusal, climb_down
+from reconciler.wire.login_attempts import LoginMethod, LoginRefusal, try_methods
 from reconciler.wire.sasl import Credentials
 
 _UNKNOWN = re.compile(
@@ -26,7 +26,7 @@ _UNKNOWN = re.compile(
 _LONGEST_COMMAND = 255  # octets with CRLF (RFC 2449, section 4)
 
 
-def log_in(dialogue: Pop3Dialogue, credentials: Credentials, habits: AccountMemory) -> Capabilities:
+def log_in(dialogue: Pop3Dialogue, credentials: Credentials, memory: AccountMemory) -> Capabilities:
     """Greet, secure, authenticate; what the server offered before the login.
 
     Raises `TlsRefused` before credentials are sent, `AuthenticationFailed`, `Throttled`,
@@ -49,7 +49,7 @@ def log_in(dialogue: Pop3Dialogue, credentials: Credentials, habits: AccountMemo
         dialogue.command(
             b"UTF8"
         )  # else some servers wrap 8-bit mail anew each time (RFC 6856; hazard P12)
-    _authenticate(dialogue, capabilities, credentials, habits)
+    _authenticate(dialogue, capabilities, credentials, memory)
     return capabilities
 
 
@@ -69,7 +69,7 @@ def _authenticate(
     dialogue: Pop3Dialogue,
     capabilities: Capabilities,
     credentials: Credentials,
-    habits: AccountMemory,
+    memory: AccountMemory,
 ) -> None:
     """SASL where it is offered, USER and PASS at last; in the clear nothing that the server does
     not offer (hazard T12). With TLS some do not even mention USER (RFC 2449, section 6.3: it should
@@ -80,13 +80,15 @@ def _authenticate(
         for name in sasl.mechanisms(credentials, capabilities.sasl, secure=secure)
     ]
     offered = "USER" in capabilities or not capabilities.known
-    if not credentials.token and (secure or (offered and not sasl.hides(capabilities.sasl))):
+    if not credentials.token and (
+        secure or (offered and not sasl.hides_password(capabilities.sasl))
+    ):
         ways.append(
             LoginMethod("USER and PASS", partial(_by_command, dialogue, capabilities, credentials))
         )
     if not ways:
         raise _unsuitable(dialogue, credentials)
-    climb_down(ways, habits, credentials)
+    try_methods(ways, memory, credentials)
 
 
 def _unsuitable(dialogue: Pop3Dialogue, credentials: Credentials) -> SourceUnsuitable:

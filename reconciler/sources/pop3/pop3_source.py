@@ -48,15 +48,15 @@ _MUTE = 1000
 
 
 def open_pop3(
-    spec: SourceSpec, secret: Secret, limits: Limits, accounts: AccountMemories | None = None
+    spec: SourceSpec, secret: Secret, limits: Limits, memories: AccountMemories | None = None
 ) -> Pop3Source:
     """The source that a manifest declares, its paths absolute. Connects when it is asked for its
-    listings. `accounts`: what earlier sessions have learnt."""
+    listings. `memories`: what earlier sessions have learnt."""
     return Pop3Source(
         Endpoint.of(spec),
         Credentials(spec.username, secret, token=spec.oauth2 is not None),
         limits,
-        accounts,
+        memories,
     )
 
 
@@ -73,14 +73,14 @@ class Pop3Source:
         endpoint: Endpoint,
         credentials: Credentials,
         limits: Limits,
-        accounts: AccountMemories | None = None,
+        memories: AccountMemories | None = None,
     ) -> None:
         self.entered: Callable[[], None] = lambda: None
         """To be called whenever the server has let us in."""
         self.another_login: Callable[[], None] = lambda: None
         """To be called before the source logs in once more by itself."""
         self._credentials = credentials
-        self._habits = (accounts or AccountMemories()).of(f"pop3 {credentials.username} {endpoint}")
+        self._memory = (memories or AccountMemories()).of(f"pop3 {credentials.username} {endpoint}")
         self._endpoint = endpoint
         self._limits = limits
         self._deadline = time.monotonic() + limits.session
@@ -247,7 +247,7 @@ class Pop3Source:
 
     @property
     def _pipelined(self) -> bool:
-        return "PIPELINING" in self._capabilities and not self._habits.one_by_one
+        return "PIPELINING" in self._capabilities and not self._memory.no_pipelining
 
     @contextmanager
     def _learning(self) -> Iterator[None]:
@@ -263,24 +263,24 @@ class Pop3Source:
             raise
         except ConnectionFailed:
             if pipelined and self._dialogue.owed > 1 and not self._aborted:
-                self._habits.wary = self._connection.ended
+                self._memory.no_pipelining_after_close = self._connection.ended
                 self._ask_one_by_one()
-            elif self._habits.wary and self._connection.ended:
-                self._habits.wary = self._habits.one_by_one = False
+            elif self._memory.no_pipelining_after_close and self._connection.ended:
+                self._memory.no_pipelining_after_close = self._memory.no_pipelining = False
             raise
 
     def _ask_one_by_one(self) -> None:
-        self._habits.one_by_one = True
+        self._memory.no_pipelining = True
 
     def _log_in(self) -> None:
         if self._connection.received:
             return
         try:
-            self._capabilities = log_in(self._dialogue, self._credentials, self._habits)
+            self._capabilities = log_in(self._dialogue, self._credentials, self._memory)
         except LoginBroken as error:
-            if self._habits.went_on or not self._connection.ended:
+            if self._memory.reconnected_after_break or not self._connection.ended:
                 raise ConnectionFailed(str(error)) from None
-            self._habits.went_on = True
+            self._memory.reconnected_after_break = True
             self.another_login()
             self._connect_anew()
             self._log_in()
@@ -298,9 +298,9 @@ class Pop3Source:
                 if not self._dialogue.owed or self._relistings >= _RELISTINGS:
                     raise
                 if self._failed_at == self._step == b"LIST":
-                    self._habits.sizeless = True
+                    self._memory.list_breaks = True
                 elif self._failed_at == self._step == b"UIDL":
-                    self._habits.singly = True
+                    self._memory.uidl_breaks = True
                 self._failed_at = self._step
                 self._relistings += 1
                 try:
@@ -311,7 +311,7 @@ class Pop3Source:
 
     def _list(self) -> Maildrop:
         """CAPA, LIST and UIDL, in one go where pipelining was offered before the login too."""
-        if self._habits.sizeless or self._habits.singly:
+        if self._memory.list_breaks or self._memory.uidl_breaks:
             return self._list_around()
         sizes, uidls = SizeColumn(self._share.take), UidlColumn()
         pipelined = self._pipelined and not self._failed_at
@@ -351,7 +351,7 @@ class Pop3Source:
         sizes, uidls = SizeColumn(self._share.take), UidlColumn()
         notes: list[str] = []
         self._account_state = ""
-        if self._habits.singly:
+        if self._memory.uidl_breaks:
             self._step = b"LIST"
             self._dialogue.send(b"LIST")
             listed, _ = self._dialogue.lines(sizes.take)
@@ -384,11 +384,11 @@ class Pop3Source:
             lot: list[tuple[int, int]] = []
             while numbered.next is not None and len(lot) < at_once:
                 number, place = numbered.next
-                if not lot and (last, sizes.size(place)) in self._habits.mute:
+                if not lot and (last, sizes.size(place)) in self._memory.without_uidl:
                     left, last = left + 1, f"{last} +"
                     numbered.take()
                     continue
-                if lot and self._habits.mute:
+                if lot and self._memory.without_uidl:
                     break  # who comes before the next one is to be known first
                 lot.append(numbered.take())
             if not lot:
@@ -399,8 +399,8 @@ class Pop3Source:
                 try:
                     reply = self._dialogue.answer()
                 except (ConnectionFailed, ProtocolViolation):
-                    if self._failed_at == self._step and len(self._habits.mute) < _MUTE:
-                        self._habits.mute |= {(last, sizes.size(place))}
+                    if self._failed_at == self._step and len(self._memory.without_uidl) < _MUTE:
+                        self._memory.without_uidl |= {(last, sizes.size(place))}
                     raise
                 if reply.ok and reply.rest.split()[:1] == [b"%d" % number]:
                     uidls.take(reply.rest + b"\n")
