@@ -1,5 +1,7 @@
-"""Defects of ours, each contained to the collector that it came up for: the others go on, and it is
-not kept quiet."""
+"""Defects of this program, each contained to the collector that it came up for.
+
+The others go on. The defect is counted, logged, and shown with its collector.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +18,27 @@ _NAMED = 3
 
 
 class ContainedDefects:
-    """Counts them, tells of each once in the log, and says which collectors are concerned now. Only
-    for the event loop's thread. `changed` hears of a collector of which there is something else to
-    say."""
+    """Counts defects, logs each once, and says which collectors are concerned now. To be used in the
+    event loop's thread only.
+
+    `changed` is called with a collector's name when there is something else to say of it.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self.changed: Callable[[str], None] = lambda _: None
         self._found: dict[str, dict[str, str]] = {}
-        """By collector, by what was to be done: the place in our code."""
+        """By collector and by what was to be done: the place in our code."""
 
     @contextmanager
     def contained(
         self, name: str, doing: str, otherwise: Callable[[], None] | None = None
     ) -> Iterator[None]:
-        """An exception inside of this context ends only what is `doing` for this collector, and
-        what was told of that is over when there is none. `otherwise` is done after one."""
+        """Contain an exception: it ends only what is `doing` for this collector. `otherwise` is
+        called after one. Without an exception, an earlier one is no longer told of."""
         try:
             yield
         except Exception as defect:  # noqa: BLE001
-            # what keeps one collector's defect from stopping the others
             self._tell(name, doing, defect)
             if otherwise is not None:
                 otherwise()
@@ -43,15 +46,15 @@ class ContainedDefects:
             self._over(name, doing)
 
     def judge(self, name: str, doing: str, defect: Exception | None) -> None:
-        """The same for what was done elsewhere, in another thread: it ended so."""
+        """Note how something ended that was done in another thread; see `contained`."""
         if defect is None:
             self._over(name, doing)
         else:
             self._tell(name, doing, defect)
 
     def unforeseen(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """The event loop's exception handler: nothing waits for what failed, so nobody else tells
-        of it."""
+        """Log what nothing waits for, so that nobody else would: the event loop's exception
+        handler."""
         defect = context.get("exception")
         self.count += isinstance(defect, Exception)
         log.error(
@@ -61,22 +64,22 @@ class ContainedDefects:
         )
 
     def of(self, name: str) -> str:
-        """What is to be said of a collector; "" where nothing is."""
+        """Return what is to be said of a collector; "" where nothing is."""
         return "; ".join(
             _sentence(doing, place) for doing, place in self._found.get(name, {}).items()
         )
 
     def only(self, name: str, doing: str) -> str:
-        """The same of one thing that was to be done."""
+        """Return the same of one thing that was to be done."""
         place = self._found.get(name, {}).get(doing)
         return _sentence(doing, place) if place else ""
 
     def forget(self, name: str) -> None:
-        """It runs no longer."""
+        """Forget a collector that runs no longer."""
         self._found.pop(name, None)
 
     def concerned(self, doing: str) -> str:
-        """A sentence about the collectors for which this fails now; "" where there are none."""
+        """Return a sentence about the collectors for which this fails now; "" where there are none."""
         found = sorted(
             (name, steps[doing]) for name, steps in self._found.items() if doing in steps
         )
@@ -84,7 +87,10 @@ class ContainedDefects:
             return ""
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         names = ", ".join(name for name, _ in found[:_NAMED])
-        return f"a defect of mailcollector ({found[0][1]}) in {doing} of {names}{more}: please report it"
+        return (
+            f"a defect of mailcollector ({found[0][1]}) in {doing} of {names}{more}: "
+            "please report it"
+        )
 
     def _tell(self, name: str, doing: str, defect: Exception) -> None:
         self.count += 1

@@ -1,5 +1,5 @@
-"""Finding the manifests that a defect of ours keeps from being acted upon, so that the others
-are."""
+"""Finds the manifests that a defect of this program keeps from being acted upon, so that the
+others are."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from reconciler.model.errors import CollectorError
 from reconciler.planning.observed_manifests import BrokenManifest, Declaration, Key
 
 MOST_ATTEMPTS = 200
-"""Then what is still in doubt counts as one of them."""
+"""After so many, all that are still suspected count as found."""
 
 R = TypeVar("R")
 
 
 def isolate(look: Look, suspects: Sequence[Declaration], act: Callable[[Look], R]) -> R:
-    """Act on `look` with as many of `suspects` as can be acted upon; the others count as broken,
-    and have a diagnostic.
+    """Act on `look` with as many of `suspects` as can be acted upon. The others count as broken and
+    get a diagnostic.
 
-    Raises what `act` raises where it is not for them, and CollectorErrors.
+    The suspects are tried by halves. Raises what `act` raises without any of them, and
+    CollectorErrors.
     """
     culprits: dict[Key, str] = {}
     accepted: set[Key] = set()
@@ -61,7 +62,7 @@ def _attempt(
 
 
 def without(look: Look, culprits: dict[Key, str]) -> Look:
-    """`look` as if these declarations were broken; why, by key."""
+    """Return `look` as if these declarations were broken. `culprits` says why, by key."""
     observed = look.observed
     broken = [found for found in observed.declarations if found.key in culprits]
     told = {

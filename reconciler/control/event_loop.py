@@ -13,15 +13,19 @@ from reconciler.model.errors import NoThread
 
 
 class Clock:
+    """Durations are of the event loop's monotonic clock; moments that are shown or kept are of the
+    wall clock, which may jump (hazard R2)."""
+
     def monotonic(self) -> float:
-        """Seconds of the running event loop's clock."""
+        """Return seconds of the running event loop's clock."""
         return asyncio.get_running_loop().time()
 
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     def at(self, moment: float) -> datetime:
-        """What the wall clock will show at this monotonic time, as far as can be told now."""
+        """Return what the wall clock will show at this monotonic time, as far as can be told
+        now."""
         return self.now() + timedelta(seconds=moment - self.monotonic())
 
 
@@ -30,20 +34,24 @@ T = TypeVar("T")
 
 
 class ThreadPool:
-    """At most `size` calls at once; the others wait for their turn."""
+    """Threads for the blocking calls of one purpose, so that no other purpose waits for them. At most
+    `size` calls run at once; the others wait for their turn."""
 
     def __init__(self, purpose: str, size: int) -> None:
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=purpose)
         self._closed = False
 
     async def run(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Raises NoThread where nothing was done, for the system gives us no more threads (hazard
-        R1)."""
+        """Make the call in a thread and return what it returns. Raises NoThread where nothing was
+        done, because the system gives no more threads (hazard R1)."""
         return await asyncio.wrap_future(self._begun(functools.partial(call, *arguments, **named)))
 
     def _begun(self, call: Callable[[], T]) -> Future[T]:
-        """A call that `submit` fails to find a thread for stays in its queue, where another thread
-        may come upon it later: so that nothing is done of which nobody knows, it is taken back."""
+        """Submit the call.
+
+        Where `submit` finds no thread, the call stays in its queue, and another thread may run it
+        later. So it is taken back: nothing is to be done that nobody waits for.
+        """
         work: Future[T] = Future()
         try:
             self._pool.submit(_do, call, work)
@@ -55,7 +63,7 @@ class ThreadPool:
         return work
 
     def close(self) -> None:
-        """Take no more calls; those that are under way are not waited for."""
+        """Take no more calls; those that run are not waited for."""
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -65,5 +73,5 @@ def _do(call: Callable[[], T], work: Future[T]) -> None:
         return
     try:
         work.set_result(call())
-    except BaseException as error:  # noqa: BLE001  # as in any executor: whoever asked gets it
+    except BaseException as error:  # noqa: BLE001  # as in any executor: the caller gets it
         work.set_exception(error)

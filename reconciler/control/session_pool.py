@@ -1,4 +1,5 @@
-"""Sessions: blocking work, each in a thread of a bounded pool, steered from the control loop."""
+"""Runs sessions, which block, each in a thread of a bounded pool; they are steered from the event
+loop."""
 
 from __future__ import annotations
 
@@ -34,9 +35,11 @@ from reconciler.planning.desired_state import DesiredCollector
 
 
 class SessionControl:
-    """Between a running session and the control loop. The session asks `stopping` between messages,
-    tells its `progress`, and registers with `on_give_up` what breaks its connection; the rest is
-    for the control loop."""
+    """What a running session and the event loop know of each other.
+
+    The session asks for `stopping` between messages, reports its `progress`, and registers with
+    `on_give_up` what breaks its connection. The event loop does the rest.
+    """
 
     def __init__(
         self,
@@ -47,17 +50,17 @@ class SessionControl:
         login: Callable[[], None] = lambda: None,
         entered: Callable[[], None] = lambda: None,
     ) -> None:
-        """`login` hears of each login but the first, in the session's thread."""
+        """`login` is called for each login but the first, `entered` when the server has let the
+        session in; both in the session's thread."""
         self.entered = entered
-        """To be called, from any thread, when the server has let us in."""
         self.failed_elsewhere = False
-        """It did not come as far as the server: that says nothing of it."""
+        """It failed before it reached the server, so it says nothing of the server."""
         self.failure: Failure | None = None
         """What ended a check."""
         self.insisting = insisting
-        """Pauses of messages do not count."""
+        """Messages that are paused are tried all the same."""
         self.repeating = repeating
-        """Nor do those of messages that a receiver may have taken: somebody asked for this very
+        """So are those that a receiver may have taken already: somebody asked for this very
         session."""
         self.another_login = login
         self._tell = tell
@@ -68,13 +71,13 @@ class SessionControl:
 
     @property
     def stopping(self) -> bool:
-        """Finish the message in hand, then end."""
+        """Whether to end after the message in hand."""
         return self._stop.is_set()
 
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
-        """What fails inside of this context is not the server's fault: reading a secret, getting a
-        token."""
+        """Note that what fails inside of this context is not the server's fault: reading a secret,
+        getting a token."""
         try:
             yield
         except CollectorError:
@@ -82,12 +85,12 @@ class SessionControl:
             raise
 
     def progress(self, report: SessionReport) -> None:
-        """The counters so far; from any thread."""
+        """Report the counters so far, from any thread."""
         self._tell(report)
 
     def on_give_up(self, abort: Callable[[], None]) -> None:
-        """What breaks the connection, from any thread; called at once if the session is given up
-        already."""
+        """Register what breaks the connection, from any thread. It is called at once where the
+        session was given up already."""
         with self._lock:
             self._abort = abort
             given_up = self._given_up
@@ -95,10 +98,11 @@ class SessionControl:
             abort()
 
     def stop(self) -> None:
+        """End after the message in hand."""
         self._stop.set()
 
     def give_up(self) -> None:
-        """Stop, and do not wait for the message in hand."""
+        """End without waiting for the message in hand."""
         self._stop.set()
         with self._lock:
             self._given_up = True
@@ -108,8 +112,8 @@ class SessionControl:
 
 
 class Relay:
-    """Takes counters from the session's thread to the event loop: the latest ones, however often
-    they are told."""
+    """Takes counters from the session's thread to the event loop: only the latest ones, however
+    often they are reported."""
 
     def __init__(
         self,
@@ -122,13 +126,14 @@ class Relay:
         self._on_its_way = False
 
     def tell(self, report: SessionReport) -> None:
-        self._latest = report  # before the flag is looked at: who clears it reads this afterwards
+        self._latest = report  # before the flag is read: `_deliver` clears it, then reads this
         if not self._on_its_way:
             self._on_its_way = True
             self.call(self._deliver)
 
     def call(self, call: Callable[[], None]) -> None:
-        """In the event loop; not, where that is over and its session was left behind."""
+        """Make a call in the event loop; none where that is closed and the session was left
+        behind."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(call)
 
@@ -139,12 +144,12 @@ class Relay:
 
 
 SecretStamp = Callable[[DesiredCollector], str]
-"""Changes when the files do that the collector's secrets live in."""
-_SECRETS_FAULT = {AuthenticationFailed.reason, LOGIN_REFUSED, SecretUnavailable.reason}
+"""Returns a string that changes with the files of the collector's secrets."""
+_SECRET_REASONS = {AuthenticationFailed.reason, LOGIN_REFUSED, SecretUnavailable.reason}
 
 
 def unstamped(_: DesiredCollector) -> str:
-    """For secrets of which nobody can tell."""
+    """Return the stamp of secrets whose changes nobody can see."""
     return ""
 
 
@@ -158,22 +163,25 @@ Decide = Callable[[SessionReport, Retry | None, str, float, datetime], Retry | N
 
 
 class SessionRequest(Struct, frozen=True):
-    """A session to run. `retry`: the back-off as it is kept, be it of this spec or of an older one;
-    `unpark`: the spec is new, so what is parked is tried again."""
+    """A session to run.
+
+    `retry` is the back-off as it is kept, of this spec or of an older one. `unpark`: the spec is
+    new, so parked messages are tried again. `judge` returns what the report means beside what
+    others found at the same host. `open_push` opens the connection on which the server is to tell
+    of new mail; None where it is not to.
+    """
 
     collector: DesiredCollector
     retry: Retry | None = None
     unpark: bool = False
     control: SessionControl = field(default_factory=SessionControl)
     judge: Callable[[SessionReport], SessionReport] = lambda report: report
-    """What the report means beside what others found at the same host."""
     open_push: PushFactory | None = None
-    """Where the server is to tell of new mail from now on."""
 
 
 class SessionResult(Struct, frozen=True):
-    """How it went, and the back-off that follows. `push`: the connection that was asked for, where
-    it was to be had."""
+    """How a session went, and the back-off that follows. `push`: the connection that was asked for;
+    None where it could not be opened."""
 
     report: SessionReport
     retry: Retry | None
@@ -187,7 +195,7 @@ class RunsSessions(Protocol):
 
 
 class SessionPool:
-    """At most `size` sessions at once; the caller admits no more (`Admission`)."""
+    """Runs at most `size` sessions at once; the caller admits no more (`Admission`)."""
 
     def __init__(
         self,
@@ -214,7 +222,7 @@ class SessionPool:
             return SessionResult(report, self._backed_off(work.collector, report, work.retry))
 
     def session(self, work: SessionRequest) -> SessionResult:
-        """The same in the calling thread."""
+        """Run a session in the calling thread. See `run`."""
         collector, previous = work.collector, work.retry
         if previous is not None and is_secret_changed(previous, collector, self.stamp):
             previous = None
@@ -234,7 +242,7 @@ class SessionPool:
         report = work.judge(report)
         _log(collector.name, report)
         retry = self._backed_off(collector, report, previous)
-        if retry is not None and retry.reason in _SECRETS_FAULT:
+        if retry is not None and retry.reason in _SECRET_REASONS:
             # a session may itself have written a new refresh token: that is no reason to try again
             retry = replace(
                 retry, stamp=self.stamp(collector) if collector.effective.source.oauth2 else before
@@ -247,11 +255,11 @@ class SessionPool:
     def learn(
         self, collector: DesiredCollector, report: SessionReport, previous: Retry | None
     ) -> Retry | None:
-        """See `learn`. Blocking."""
+        """Return the back-off after a check. See `learn`. Blocking."""
         return learn(self._registry, collector, report, previous, self.stamp, self._now())
 
     def close(self) -> None:
-        """Take no more work; whoever still works is not waited for."""
+        """Take no more work; sessions that still run are not waited for."""
         self._threads.close()
 
     def _backed_off(
@@ -261,14 +269,14 @@ class SessionPool:
         return self._decide(report, previous, collector.effective_digest, interval, self._now())
 
     def _report(self, work: SessionRequest) -> tuple[SessionReport, Push | None]:
-        """The one place where any failure of a session ends: its loop goes on, and the others never
+        """Run the session. All its failures end here: its loop goes on, and the others never
         notice."""
         started = self._now()
         push: Push | None = None
         try:
             if work.unpark:
                 self._registry.unpark(work.collector.name)
-            push = _begun(work)
+            push = _open_push(work)
             return self._run_session(work.collector, work.control), push
         except CollectorError as error:
             return self._failed(started, Failure.of(error)), push
@@ -279,7 +287,7 @@ class SessionPool:
                 "error": type(error).__name__,
                 "where": where,
             }
-            # its text may quote a password
+            # without the text of the exception, which may quote a password
             log.error("defect in a session", **facts)  # noqa: TRY400
             return self._failed(
                 started,
@@ -302,12 +310,12 @@ def learn(
     stamp: SecretStamp,
     now: datetime,
 ) -> Retry | None:
-    """The back-off after a check of this collector; kept, as that of a session."""
+    """Return the back-off after a check of this collector, and keep it as that of a session."""
     if previous is not None and is_secret_changed(previous, collector, stamp):
         previous = None
     interval = seconds(collector.effective.collect.interval)
     retry = taught(report, previous, collector.effective_digest, interval, now)
-    if retry is not None and retry.reason in _SECRETS_FAULT and retry != previous:
+    if retry is not None and retry.reason in _SECRET_REASONS and retry != previous:
         retry = replace(retry, stamp=stamp(collector))
     if retry != previous:
         _log_retry(collector.name, previous, retry)
@@ -322,9 +330,11 @@ def _keep(registry: Registry, name: str, retry: Retry | None) -> None:
         log.warning("back-off is not kept across a restart", collector=name, error=str(error))
 
 
-def _begun(work: SessionRequest) -> Push | None:
-    """The connection on which the server tells of new mail; None where there is none to be had,
-    which is no failure of the session. A refused password is one: the session does not repeat it.
+def _open_push(work: SessionRequest) -> Push | None:
+    """Open the connection on which the server tells of new mail.
+
+    None where it cannot be opened, which is no failure of the session. A refused password is one:
+    the session does not repeat the login.
     """
     if work.open_push is None:
         return None
@@ -345,7 +355,7 @@ def _begun(work: SessionRequest) -> Push | None:
 
 
 def _log(name: str, report: SessionReport) -> None:
-    """One line for each session."""
+    """Log one line for each session."""
     facts: dict[str, object] = {
         "collector": name,
         "outcome": report.outcome.value,
@@ -368,8 +378,7 @@ def _log(name: str, report: SessionReport) -> None:
 
 
 def _log_retry(name: str, before: Retry | None, now: Retry | None) -> None:
-    """What comes of a session for the next one: a login that waits, and until when; a collector
-    that is well again."""
+    """Log what follows for the next session: a back-off that begins, or one that is over."""
     if now is None:
         if before is not None:
             log.info("recovered", collector=name, after=before.failures, reason=before.reason)
@@ -380,14 +389,14 @@ def _log_retry(name: str, before: Retry | None, now: Retry | None) -> None:
         "failures": now.failures,
         "until": timestamp(now.next_attempt),
     }
-    if now.reason in _SECRETS_FAULT | {AccountNotReady.reason}:
+    if now.reason in _SECRET_REASONS | {AccountNotReady.reason}:
         log.warning("stalled", **facts, sooner="when the manifest or the secret changes")
     else:
         log.debug("backing off", **facts)
 
 
 def _where(error: Exception) -> list[str]:
-    """The places a defect went through. Neither its text nor any source line: they may quote a
-    password."""
+    """Return the places that a defect went through, innermost last. Neither its text nor a source
+    line is among them: they may quote a password."""
     frames = traceback.extract_tb(error.__traceback__)
     return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
