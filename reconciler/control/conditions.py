@@ -1,4 +1,4 @@
-"""Conditions: what is true of a collector, and since when. Pure."""
+"""What is shown of a collector: its conditions, its status, and its messages that wait. Pure."""
 
 from __future__ import annotations
 
@@ -34,8 +34,11 @@ Truth = Literal["True", "False", "Unknown"]
 
 
 class Facts(Struct, frozen=True):
-    """Everything that a collector's conditions follow from. `verdict`: its last session that was
-    not interrupted; `loop` is None where it does not run."""
+    """Everything that a collector's conditions follow from.
+
+    `verdict` is its last session that was not interrupted, `loop` is None where it does not run.
+    `defect` tells of a defect of this program that keeps something from being done for it.
+    """
 
     desired: DesiredCollector | Invalid
     generation: int = 0
@@ -47,11 +50,12 @@ class Facts(Struct, frozen=True):
     revision: str | None = None
     host_away: HostAway | None = None
     defect: str = ""
-    """Of ours, that keeps something from being done for it."""
     destination_away: DestinationAway | None = None
 
 
 class _UndatedCondition(Struct, frozen=True):
+    """A condition without its time."""
+
     type: ConditionType
     status: Truth
     reason: str
@@ -59,8 +63,8 @@ class _UndatedCondition(Struct, frozen=True):
 
 
 def show_collector(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCollector:
-    """The collector as it is shown. A condition keeps its time while its status stays as in
-    `previous`."""
+    """Return the collector as it is shown. A condition keeps its time while its status is the same
+    as in `previous`."""
     desired, loop = facts.desired, facts.loop
     declared = desired if isinstance(desired, DesiredCollector) else None
     metadata = ShownMetadata(
@@ -87,7 +91,7 @@ def show_collector(facts: Facts, previous: Sequence[Condition], now: datetime) -
 
 
 def show_defect(name: str, defect: str, generation: int, now: datetime) -> ShownCollector:
-    """A collector of which, by a defect of ours, nothing else can be shown."""
+    """Return a collector of which a defect keeps everything else from being shown."""
     statuses: tuple[tuple[ConditionType, Truth], ...] = (("Ready", "Unknown"), ("Stalled", "True"))
     told = tuple(
         Condition(
@@ -109,7 +113,8 @@ def show_defect(name: str, defect: str, generation: int, now: datetime) -> Shown
 
 
 def shown_spec(spec: CollectorSpec) -> dict[str, Any]:
-    """As it would stand in a manifest. A secret that stands in the manifest itself is left out."""
+    """Return the spec as it would stand in a manifest. A secret that stands in the manifest itself is
+    left out."""
     declared = spec.declared()
     source = declared["source"]
     for holder, key in (
@@ -123,6 +128,7 @@ def shown_spec(spec: CollectorSpec) -> dict[str, Any]:
 
 
 def conditions(facts: Facts, previous: Sequence[Condition], now: datetime) -> tuple[Condition, ...]:
+    """Return the conditions, each with the time since when it has its status."""
     since = {(old.type, old.status): old.last_transition_time for old in previous}
     return tuple(
         Condition(
@@ -132,11 +138,11 @@ def conditions(facts: Facts, previous: Sequence[Condition], now: datetime) -> tu
             message=found.message,
             last_transition_time=since.get((found.type, found.status), now),
         )
-        for found in _findings(facts)
+        for found in _current_conditions(facts)
     )
 
 
-def _findings(facts: Facts) -> Iterator[_UndatedCondition]:
+def _current_conditions(facts: Facts) -> Iterator[_UndatedCondition]:
     yield _ready(facts)
     yield _reconciling(facts)
     yield _stalled(facts)
@@ -199,6 +205,7 @@ def _stalled(facts: Facts) -> _UndatedCondition:
 
 
 def show_parked(message: ParkedMessage) -> Parked:
+    """Return a parked message as it is shown."""
     return Parked(
         folder=message.folder,
         key=message.key,
@@ -209,6 +216,7 @@ def show_parked(message: ParkedMessage) -> Parked:
 
 
 def show_failing(message: FailedMessage) -> Failing:
+    """Return a message that is tried again as it is shown, with when and what comes next."""
     until = None if message.wait is None else message.at + requested_wait(message.wait)
     return Failing(
         folder=message.folder,

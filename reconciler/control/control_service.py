@@ -1,4 +1,4 @@
-"""What the API offers, over snapshots and requests; it never hands out a live loop."""
+"""What the API offers: snapshots and requests. No live loop is handed out."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class NotFound(CollectorError):
 
 
 class ControlService:
-    """Names that are not declared raise `NotFound` everywhere; what the ledger cannot do,
-    `LedgerUnavailable`."""
+    """Answers and carries out what the API is asked. All methods that take a name raise NotFound
+    where no collector of this name is declared, and LedgerUnavailable."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class ControlService:
     # -- reading
 
     def list(self, search: str = "", labels: Iterable[Selector] = ()) -> list[ShownCollector]:
-        """By name; those that `search` and every one of `labels` select."""
+        """Return those that `search` and each of `labels` select, sorted by name."""
         wanted = tuple(labels)
         return [
             found
@@ -78,6 +78,7 @@ class ControlService:
         ]
 
     async def describe(self, name: str) -> Description:
+        """Return all that is known of one collector."""
         found = self._known(name)
         histories = await self._asking.run(self._registry.histories, [name])
         sessions = await self._asking.run(self._registry.sessions, name)
@@ -96,7 +97,7 @@ class ControlService:
         )
 
     def subscribed(self) -> AbstractContextManager[Subscription]:
-        """Changes of what `list` shows, from now on."""
+        """Return a context with a subscription to what `list` shows, from now on."""
         return self._board.subscribed()
 
     @property
@@ -111,23 +112,22 @@ class ControlService:
 
     @property
     def internal_errors(self) -> int:
-        """Defects of ours that came up since the start, and that ended nothing but what they were
-        about."""
+        """How many defects of this program came up since the start and were contained."""
         return self._loops.defects.count
 
     @property
     def healthy(self) -> bool:
-        """The control loop moved lately."""
+        """Whether the control loop moved lately."""
         moved = self._controller.moved_at
         return self._clock.monotonic() - (self._started if moved is None else moved) < SILENCE
 
     @property
     def ready(self) -> bool:
-        """The manifests were loaded once."""
+        """Whether the manifests were loaded once."""
         return self._controller.loaded
 
     async def in_force(self) -> InForce:
-        """What runs now: where a plan starts from."""
+        """Return what is in force now: what a plan starts from."""
         good, running = self._controller.good, self._loops.actual()
         histories = await self._asking.run(self._registry.histories)
         return describe_in_force(
@@ -137,7 +137,8 @@ class ControlService:
     # -- asking for something
 
     def collect(self, name: str, *, force: bool = False) -> asyncio.Future[SessionReport]:
-        """A session now, or the one that runs; the future is its report. Raises SessionRefused."""
+        """Ask for a session now; where one runs, it is that one. Return its report as a future.
+        Raises SessionRefused."""
         self._known(name)
         self._refuse_unfit(name)
         return self._loops.collect_now(name, force=force)
@@ -145,7 +146,7 @@ class ControlService:
     async def follow(
         self, name: str, asked: asyncio.Future[SessionReport]
     ) -> AsyncIterator[ShownSession]:
-        """The counters of the session that was asked for, as they grow; the last item is the
+        """Yield the counters of the session that was asked for, as they grow; at last the
         outcome."""
         latest: list[ShownSession] = []
         told = asyncio.Event()
@@ -165,7 +166,7 @@ class ControlService:
         yield ShownSession.of(asked.result())
 
     async def clear(self, name: str) -> Cleared:
-        """Forget what was collected. A running session ends after its message first; none is
+        """Forget what was collected. A running session ends first, after its message; none is
         started."""
         self._known(name)
         async with self._loops.quiet(name):
@@ -176,19 +177,21 @@ class ControlService:
         return Cleared(declared.epoch, history.size)
 
     async def unpark(self, name: str) -> int:
-        """The next session tries parked messages again; how many there are."""
+        """Let the next session try parked messages again, and return how many there are."""
         self._known(name)
         return await self._asking.run(self._registry.unpark, name)
 
     async def accept_maildirs(self, name: str) -> None:
-        """Its Maildirs are meant to be on the file systems that they are on now."""
+        """Confirm that its Maildirs are meant to be on the file systems that they are on now."""
         self._known(name)
         await self._asking.run(self._registry.accept_maildirs, name, self._clock.now())
 
     async def check(self, name: str, *, force: bool = False) -> CheckReport:
-        """Connect, log in, count; collect nothing. A server that asked for a pause, or refused this
-        login, is not asked again, unless `force`. Raises SessionRefused when there is no spec to
-        check."""
+        """Connect, log in and count, without collecting anything.
+
+        A server that asked for a pause, or refused this login, is not asked again, unless `force`.
+        Raises SessionRefused where there is no spec to check.
+        """
         self._known(name)
         desired = self._board.desired(name)
         if not isinstance(desired, DesiredCollector):
@@ -202,12 +205,12 @@ class ControlService:
             return not_tried(name, Failure.of(away), str(away))
 
     async def reload(self) -> Plan:
-        """Read all manifests again now; what was done about it."""
+        """Read all manifests again now, and return the plan that was applied."""
         await self._controller.turn(everything=True)
         return self._controller.plan
 
     async def confirm_removed(self, name: str) -> None:
-        """That this collector's manifest is gone is meant, whatever vanished with it."""
+        """Confirm that this collector is removed, whatever vanished with it."""
         await self._controller.confirm_removed(name)
 
     def _known(self, name: str) -> ShownCollector:
@@ -217,7 +220,7 @@ class ControlService:
         return found
 
     def _refuse_unfit(self, name: str) -> None:
-        """Say why a collector that does not run does not."""
+        """Raise SessionRefused with the reason why the collector does not run, where it does not."""
         if name in self._loops:
             return
         desired = self._board.desired(name)

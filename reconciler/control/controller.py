@@ -1,5 +1,5 @@
-"""The controller: observe, plan, apply; again and again, whatever woke it. The only one who tells
-loops what to do."""
+"""The controller: it observes, plans and applies, again and again, whatever woke it. Nothing else
+tells the running set what to run."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from reconciler.planning.observed_manifests import Declaration, Key
 from reconciler.planning.plan_actions import Plan, Replace, Start, Step, plan, plan_some
 
 RELIST = 30.0
-"""Seconds between looks when nothing woke the controller."""
+"""Seconds between two looks at the directory when nothing woke the controller."""
 RETRY = 5.0
 """Seconds until the next attempt while the ledger is unavailable."""
 
 
 class Controller:
-    """One turn at a time; `wake` asks for the next one."""
+    """Takes one turn at a time; `wake` asks for the next one."""
 
     def __init__(
         self,
@@ -48,16 +48,16 @@ class Controller:
         self._board = board
         self._clock = clock
         self._threads = ThreadPool("control", 1)
-        """Of its own: nothing that a user asks for delays a turn."""
+        """Not shared, so that nothing that a user asks for delays a turn."""
         self._woken = asyncio.Event()
         self._touched: set[str] | None = None
-        """The files that can have changed since the last look; None: any."""
+        """The files that can have changed since the last look; None: any of them."""
         self._relist_at = 0.0
         self._turn = asyncio.Lock()
         self._retries: dict[str, Retry] = {}
         self._recalled = False
         self._unsettled = True
-        """The last look was not acted upon to the end: the next turn must, even if the directory is
+        """The last look was not acted upon to the end. The next turn does, even if the directory is
         unchanged."""
         self._decision: Decision | None = None
         self._removed: set[str] = set()
@@ -66,20 +66,20 @@ class Controller:
         self._moved: Callable[[frozenset[Path]], None] = lambda _: None
         self._turned: Callable[[], None] = lambda: None
         self.plan = Plan()
-        """The last one that was applied."""
+        """The plan that was applied last."""
         self.moved_at: float | None = None
         """When the last turn was over, by the monotonic clock."""
         self.trouble = ""
-        """Why the last turn could not be completed."""
+        """Why the last turn could not be completed; "" if it was."""
 
     @property
     def loaded(self) -> bool:
-        """The manifests were loaded and applied once."""
+        """Whether the manifests were loaded and applied once."""
         return self._decision is not None
 
     @property
     def look(self) -> Look | None:
-        """The last one that was acted upon."""
+        """The last look that was acted upon."""
         return self._decision.look if self._decision else None
 
     @property
@@ -92,39 +92,39 @@ class Controller:
         return self._decision.look.diagnostics if self._decision else ()
 
     def on_moved(self, tell: Callable[[frozenset[Path]], None]) -> None:
-        """Whom to tell that the directory, one in it, or what it depends on elsewhere is another
-        one than before."""
+        """Set whom to tell that the directory, one below it, or a file elsewhere that it depends on
+        is another one than before."""
         self._moved = tell
 
     def on_turned(self, tell: Callable[[], None]) -> None:
-        """Whom to tell that a turn is over."""
+        """Set whom to tell that a turn is over."""
         self._turned = tell
 
     def wake(self, paths: Collection[str] | None = None) -> None:
-        """`paths`: nothing but these files can have changed, as far as is known; None: anything
-        can."""
+        """Ask for a turn. `paths`: as far as is known, only these files can have changed; None: any
+        of them."""
         self._touched = (
             None if paths is None or self._touched is None else self._touched | set(paths)
         )
         self._woken.set()
 
     def ended(self) -> None:
-        """A stopped loop is over: what was waiting for that can be settled."""
+        """Ask for a turn: a stopped loop has ended, so what waited for that can be settled."""
         self._unsettled = True
         self.wake(())
 
     def failed(self) -> None:
-        """A session failed: if that is for its secret, the secret's file is to be watched."""
+        """Ask for a turn: a session failed. If it did for its secret, that file is to be watched."""
         self.wake(())
 
     async def confirm_removed(self, name: str) -> None:
-        """That this collector is declared no longer is meant."""
+        """Confirm that this collector is declared no longer, and act on it."""
         self._removed.add(name)
         self._unsettled = True
         await self.turn()
 
     async def run(self) -> None:
-        """Ends only when it is cancelled."""
+        """Take turns until it is cancelled."""
         unforeseen = False
         while True:
             self._woken.clear()
@@ -132,8 +132,7 @@ class Controller:
             await self.turn(only=touched, unforeseen=unforeseen)
             unforeseen = False
             if self.loaded and not gc.get_freeze_count():
-                # what was loaded stays: with 10,000 collectors, looking for cycles in it takes 0.3
-                # s
+                # what was loaded stays; the search for cycles in 10,000 collectors takes 0.3 s
                 gc.freeze()
             pause = max(0.0, self._relist_at - self._clock.monotonic())
             try:
@@ -150,9 +149,11 @@ class Controller:
         only: Collection[str] | None = None,
         unforeseen: bool = False,
     ) -> None:
-        """Look, and act on what changed. `everything`: read each file again, whatever its stat
-        signature; `only`: see `wake`; `unforeseen`: no event told of what is found, so that events
-        cannot be relied upon as they are."""
+        """Look at the directory, and act on what changed.
+
+        `everything`: read each file again, whatever its stat signature. `only`: see `wake`.
+        `unforeseen`: no event told of what is found, so what is watched has to be set up anew.
+        """
         async with self._turn:
             if only is None:
                 self._relist_at = self._clock.monotonic() + RELIST
@@ -163,7 +164,7 @@ class Controller:
             except (LedgerUnavailable, NoThread) as error:
                 self._unsettled = True
                 self.trouble = str(error)
-                # no defect
+                # no traceback: this is no defect
                 log.error("manifests are not acted upon", error=self.trouble)  # noqa: TRY400
             except Exception as defect:  # noqa: BLE001
                 # what runs goes on, and the next turn tries again
@@ -174,7 +175,7 @@ class Controller:
     def _failed(self, defect: Exception) -> None:
         self._unsettled = True
         trouble = f"a defect of mailcollector ({place_of(defect)}): please report it"
-        if trouble != self.trouble:  # once, not every five seconds
+        if trouble != self.trouble:  # logged once, not every five seconds
             log.error("manifests are not acted upon", error=trouble, exc_info=defect)
         self.trouble = trouble
 
@@ -202,7 +203,7 @@ class Controller:
             self._apply(decision)
             if decision.changed is None:
                 await self._retire(decision.desired, now)
-        elif everything:  # somebody asked, and nothing had to be done
+        elif everything:  # a user asked, and nothing has to be done
             self.plan = plan(self._decision.desired, self._loops.actual())
         if waiting := self._loops.awaiting_secrets():
             self._loops.secrets_changed(
@@ -245,13 +246,13 @@ class Controller:
         self._board.declare(decision.desired, generations, decision.look.revision, names)
 
     def _untold(self, before: Plan) -> Iterator[Step]:
-        """The changes that the log has not told: what a defect keeps from being done is planned
-        again and again."""
+        """Yield the changes that were not logged yet: a change that a defect keeps from being made
+        is planned again in each turn."""
         told = {(type(step), step.name) for step in before.changes} if self.trouble else set()
         return (step for step in self.plan.changes if (type(step), step.name) not in told)
 
     async def _retire(self, desired: Desired, now: datetime) -> None:
-        """Removed collectors, once their last session is over."""
+        """Retire the removed collectors whose last session is over."""
         gone = [name for name in self._recorder.gone(desired) if name not in self._loops]
         if gone:
             for name, defect in (await self._threads.run(self._recorder.retire, gone, now)).items():
@@ -260,7 +261,7 @@ class Controller:
 
 
 def _told(step: Step) -> dict[str, object]:
-    """What the log says of a Start or Replace besides its reason."""
+    """Return what the log says of a Start or Replace besides its reason."""
     if not isinstance(step, Start | Replace):
         return {}
     told: dict[str, object] = {}

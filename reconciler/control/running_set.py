@@ -1,4 +1,4 @@
-"""The running set: the loops by name, and what a plan does to them."""
+"""The running set: the loops by name, and how a plan is carried out on them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from reconciler.planning.plan_actions import Hold, Keep, Plan, Replace, Start, S
 APPLYING = "carrying out the plan"
 _STAMPING = "looking whether the secret has changed"
 Waiting = tuple[str, Retry, DesiredCollector]
-"""A collector whose back-off is for its secret."""
+"""A collector whose back-off is for its secret: its name, the back-off, and what it runs."""
 
 
 class Seen(Struct, frozen=True):
-    """What was found when a collector's secret was looked at."""
+    """Whether a collector's secret has changed, or the defect that kept that from being found
+    out."""
 
     name: str
     changed: bool = False
@@ -37,8 +38,8 @@ class Seen(Struct, frozen=True):
 
 
 class RunningSet:
-    """Never two sessions of one collector at once; a loop whose spec is unchanged is never
-    restarted."""
+    """The loops of all collectors that run. There are never two sessions of one collector at once,
+    and a loop whose spec is unchanged is never restarted."""
 
     def __init__(
         self,
@@ -51,17 +52,17 @@ class RunningSet:
         defects: ContainedDefects | None = None,
     ) -> None:
         self.defects = defects or ContainedDefects()
-        """Of ours, by the collector that they came up for."""
+        """Defects of this program, by the collector that they came up for."""
         self.defects.changed = observer.changed
-        self._around = LoopServices(
+        self._services = LoopServices(
             sessions, admission, clock, _Forwarded(self, observer), stamp, open_push, self.defects
         )
         self._loops: dict[str, Loop] = {}
         admission.on_changed(observer.changed, observer.host_changed)
 
     def actual(self, names: Iterable[str] | None = None) -> dict[str, DesiredCollector]:
-        """Each running collector as it runs, or will when its session is over; or only those of
-        `names`."""
+        """Return each running collector as it runs, or will when its session is over. `names`: only
+        these."""
         loops = (
             self._loops
             if names is None
@@ -74,12 +75,12 @@ class RunningSet:
         }
 
     def state(self, name: str) -> LoopSnapshot | None:
-        """None when it does not run."""
+        """Return what can be seen of its loop; None where it does not run."""
         loop = self._loops.get(name)
         return None if loop is None else loop.snapshot()
 
     def names(self) -> frozenset[str]:
-        """Of all that run, or whose last session is not over yet."""
+        """Return the names of all that run, or whose last session is not over yet."""
         return frozenset(self._loops)
 
     def __contains__(self, name: str) -> bool:
@@ -91,9 +92,10 @@ class RunningSet:
     def apply(
         self, plan: Plan, versions: Mapping[str, CollectorVersion], retries: Mapping[str, Retry]
     ) -> None:
-        """Drive the loops to where the plan wants them. `retries`: back-offs that were kept across
-        a restart. What fails for one collector, by a defect of ours, is told (`unapplied`), and
-        done for the others."""
+        """Carry out the plan. `retries` are back-offs that were kept across a restart.
+
+        What fails for one collector by a defect is told (`unapplied`), and done for the others.
+        """
         beginning = sum(isinstance(step, Start | Replace) for step in plan.steps)
         for step in plan.steps:
             with self.defects.contained(step.name, APPLYING):
@@ -101,7 +103,7 @@ class RunningSet:
 
     @property
     def unapplied(self) -> str:
-        """Which collectors are not as they are planned to be, by a defect of ours; "" where there
+        """A sentence about the collectors that a defect keeps from being as planned; "" where there
         are none."""
         return self.defects.concerned(APPLYING)
 
@@ -128,12 +130,12 @@ class RunningSet:
         if name in self._loops:
             self._loops[name].replace(version, delay)
         else:
-            loop = Loop(version, retry, self._around)
+            loop = Loop(version, retry, self._services)
             loop.start(delay)
             self._loops[name] = loop
 
     def awaiting_secrets(self) -> list[Waiting]:
-        """Those whose secret was refused, or could not be read."""
+        """Return those whose secret was refused, or could not be read."""
         return [
             (name, retry, version.collector)
             for name, loop in self._loops.items()
@@ -144,45 +146,47 @@ class RunningSet:
         ]
 
     def awaited_files(self) -> frozenset[Path]:
-        """The files of the secrets that collectors wait for."""
+        """Return the files of the secrets that collectors wait for."""
         return frozenset(
             path for _, _, collector in self.awaiting_secrets() for path in _secret_files(collector)
         )
 
     def changed_secrets(self, waiting: Iterable[Waiting]) -> list[Seen]:
-        """Which of `waiting` have a secret that has changed since. Blocking, from any thread."""
+        """Return which of `waiting` have a secret that has changed since. Blocking, from any
+        thread."""
         return [self._seen(*one) for one in waiting]
 
     def _seen(self, name: str, retry: Retry, collector: DesiredCollector) -> Seen:
         try:
-            return Seen(name, is_secret_changed(retry, collector, self._around.stamp))
+            return Seen(name, is_secret_changed(retry, collector, self._services.stamp))
         except Exception as defect:  # noqa: BLE001
-            # told by `secrets_changed`, in the thread that may
+            # recorded by `secrets_changed`, in the event loop's thread
             return Seen(name, defect=defect)
 
     def secrets_changed(self, seen: Iterable[Seen]) -> None:
-        """The next sessions of those whose secret has changed start."""
+        """Start the next sessions of those whose secret has changed."""
         for one in seen:
             self.defects.judge(one.name, _STAMPING, one.defect)
             if one.changed and one.name in self._loops:
                 self._loops[one.name].secret_changed()
 
     def collect_now(self, name: str, *, force: bool = False) -> asyncio.Future[SessionReport]:
-        """See `Loop.collect_now`. Raises SessionRefused also when the collector does not run."""
+        """Return the report of a session; see `Loop.collect_now`. Raises SessionRefused also when
+        the collector does not run."""
         loop = self._loops.get(name)
         if loop is None or loop.wanted is None:
             raise SessionRefused("NotRunning", f"{name} does not run, so it collects nothing")
         return loop.collect_now(force=force)
 
     def check_allowed(self, name: str, *, force: bool = False) -> None:
-        """Raises SessionRefused while this collector must not log in."""
+        """Raise SessionRefused while this collector must not log in."""
         if name in self._loops:
             self._loops[name].check_allowed(force=force)
 
     @asynccontextmanager
     async def checking(self, name: str) -> AsyncIterator[Retry | None]:
-        """No session of this collector begins inside of this: it would find the account in use.
-        What is in force of its back-offs."""
+        """Let no session of this collector begin inside of this context: it would find the account
+        in use. Yield the back-off in force."""
         loop = self._loops.get(name)
         if loop is None:
             yield None
@@ -191,22 +195,25 @@ class RunningSet:
             yield loop.retry
 
     def is_busy(self, name: str) -> bool:
-        """A session of it runs."""
+        """Whether a session of it runs."""
         return name in self._loops and self._loops[name].busy
 
     def back_off(self, collector: DesiredCollector, retry: Retry | None) -> None:
-        """See `Loop.back_off`."""
+        """Take over what a check has found; see `Loop.back_off`."""
         if collector.name in self._loops:
             self._loops[collector.name].back_off(collector, retry)
 
     def quiet(self, name: str) -> AbstractAsyncContextManager[None]:
-        """No session of this collector runs inside of this context."""
+        """Let no session of this collector run inside of this context."""
         loop = self._loops.get(name)
         return nullcontext() if loop is None else loop.quiet()
 
     async def shut_down(self, grace: float, patience: float) -> bool:
-        """Stop all: the messages in hand have `grace` seconds, then they are given up; `patience`
-        seconds later whoever still has not ended is left behind. Whether all ended."""
+        """Stop all loops and return whether all have ended.
+
+        The messages in hand have `grace` seconds, then they are given up. Sessions that have not
+        ended `patience` seconds later are left behind.
+        """
         for loop in list(self._loops.values()):
             loop.stop()
         if not await self._ended(grace):
@@ -224,6 +231,7 @@ class RunningSet:
         return (session for loop in self._loops.values() if (session := loop.session) is not None)
 
     def forget(self, name: str) -> None:
+        """Let go of a loop that has ended."""
         del self._loops[name]
         self.defects.forget(name)
 
@@ -239,7 +247,7 @@ def _secret_files(collector: DesiredCollector) -> Iterator[Path]:
 
 
 class _Forwarded:
-    """Passes on what loops tell, and lets go of those that ended."""
+    """Passes on what loops tell, and lets go of those that have ended."""
 
     def __init__(self, loops: RunningSet, observer: LoopObserver) -> None:
         self._loops = loops

@@ -1,4 +1,4 @@
-"""The status board: immutable snapshots of what is true, for the API; nobody above reads a live
+"""The status board: immutable snapshots of all collectors, for the API. No floor above reads a live
 loop."""
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _SHOWING = "showing its status"
 
 
 class _Past(Struct):
-    """What sessions left behind, whether the collector runs now or not."""
+    """The results of a collector's sessions, whether it runs now or not. `verdict`: the last session
+    that was not interrupted."""
 
     totals: Totals = field(default_factory=Totals)
     last: SessionReport | None = None
@@ -32,20 +33,21 @@ class _Past(Struct):
 
 
 class Subscription:
-    """The changes that a reader has not taken yet: the latest of each collector, so it is bounded
-    however slow the reader is. None: that collector is gone."""
+    """The changes that a reader has not taken yet. Only the latest of each collector is kept, which
+    bounds them however slow the reader is. None: that collector is gone."""
 
     def __init__(self) -> None:
         self._changes: dict[str, ShownCollector | None] = {}
         self._filled = asyncio.Event()
 
     def put(self, name: str, found: ShownCollector | None) -> None:
+        """Add a change."""
         self._changes.pop(name, None)
         self._changes[name] = found
         self._filled.set()
 
     async def take(self) -> dict[str, ShownCollector | None]:
-        """Wait for changes; those that came since the last call."""
+        """Wait for changes, and return those since the last call."""
         await self._filled.wait()
         self._filled.clear()
         changes, self._changes = self._changes, {}
@@ -53,8 +55,8 @@ class Subscription:
 
 
 class StatusBoard:
-    """Kept by the controller and the loops. Whatever changes is redrawn once, in the event loop's
-    next turn."""
+    """What is shown of each collector, kept up to date by the controller and the loops. Whatever
+    changes is drawn anew once, in the event loop's next iteration."""
 
     def __init__(self, clock: Clock, defects: ContainedDefects | None = None) -> None:
         self._clock = clock
@@ -68,7 +70,8 @@ class StatusBoard:
         self._shown: dict[str, ShownCollector] = {}
         self._changed: dict[str, None] = {}
         self._waiting: dict[str, tuple[Outage | None, Outage | None]] = {}
-        """Those that were drawn as waiting for their host, with what was known of it."""
+        """Those that were drawn as waiting for their host or destination, with the outages as they were
+        drawn."""
         self._subscriptions: set[Subscription] = set()
         self._listeners: dict[str, set[Callable[[ShownSession], None]]] = {}
         self._revision: str | None = None
@@ -79,8 +82,8 @@ class StatusBoard:
         ended: Callable[[], None],
         failed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Where the states of the loops come from, and who is told when a stopped loop is over, or
-        a session fails."""
+        """Set where snapshots of the loops come from, and whom to tell when a stopped loop has
+        ended, or a session fails."""
         self._state = state
         self._ended = ended
         self._failed = failed
@@ -88,13 +91,13 @@ class StatusBoard:
     # -- reading
 
     def collectors(self) -> list[ShownCollector]:
-        """Every collector, by name."""
-        self._look_again(list(self._waiting))
+        """Return all collectors, sorted by name."""
+        self._redraw_outages(list(self._waiting))
         self._redraw()
         return [self._shown[name] for name in sorted(self._shown)]
 
     def collector(self, name: str) -> ShownCollector | None:
-        self._look_again([name])
+        self._redraw_outages([name])
         self._redraw()
         return self._shown.get(name)
 
@@ -103,7 +106,7 @@ class StatusBoard:
 
     @contextmanager
     def subscribed(self) -> Iterator[Subscription]:
-        """Every change of what is shown, from now on."""
+        """Yield a subscription to every change of what is shown, from now on."""
         subscription = Subscription()
         self._subscriptions.add(subscription)
         try:
@@ -113,7 +116,7 @@ class StatusBoard:
 
     @contextmanager
     def listening(self, name: str, listener: Callable[[ShownSession], None]) -> Iterator[None]:
-        """Tell `listener` the counters of this collector's running session, as they grow."""
+        """Call `listener` with the counters of this collector's running session, as they grow."""
         self._listeners.setdefault(name, set()).add(listener)
         try:
             yield
@@ -125,7 +128,7 @@ class StatusBoard:
     # -- from the controller
 
     def recall(self, histories: Mapping[str, History]) -> None:
-        """What the ledger knows from before this process."""
+        """Take over what the ledger knows from before this process."""
         for name, history in histories.items():
             self._generations[name] = history.declared.generation
             last = history.last_session
@@ -139,8 +142,8 @@ class StatusBoard:
         revision: str | None,
         names: Collection[str] | None = None,
     ) -> None:
-        """The desired state as it is now; nothing but `names` differs from what it was, where these
-        are given."""
+        """Take over the desired state. `names`, where given: only these differ from what it
+        was."""
         if names is not None and revision == self._revision:
             self._desired.update((name, desired.collectors[name]) for name in names)
             self._generations.update(generations)
@@ -171,15 +174,18 @@ class StatusBoard:
         self._changed[name] = None
 
     def host_changed(self, names: Collection[str]) -> None:
-        """Their host, which is away, is tried again at another time. It may concern thousands,
-        every half a minute: who only reads looks when he does."""
+        """Draw these anew: their host, which is away, is tried again at another time.
+
+        This may concern thousands every half minute. So it is done only for subscribers; other
+        readers see the change when they read (`_redraw_outages`).
+        """
         if self._subscriptions:
             for name in names:
                 self.changed(name)
 
     def finished(self, name: str, report: SessionReport) -> None:
         if name not in self._desired:
-            return  # it was removed meanwhile; its history is the ledger's
+            return  # it was removed meanwhile; the ledger has its history
         past = self._past.setdefault(name, _Past())
         past.last = report
         if report.outcome is not Outcome.INTERRUPTED:
@@ -211,7 +217,8 @@ class StatusBoard:
         self._defects.judge(name, _SHOWING, None)
         self._publish(name, None)
 
-    def _look_again(self, names: Collection[str]) -> None:
+    def _redraw_outages(self, names: Collection[str]) -> None:
+        """Mark those of `names` as changed whose outages are others than those that were drawn."""
         for name in names:
             if name in self._waiting:
                 loop = self._state(name)
