@@ -1,4 +1,4 @@
-"""When to try again after a failed session. Pure; the one place where failures are told apart.
+"""When to try again after a failed session. Pure; the only place that tells failures apart.
 
 | reason | first | then | at most |
 |---|---|---|---|
@@ -8,9 +8,10 @@
 | AccountNotReady, SourceUnsuitable, TlsRefused, PolicyRefused | the interval, 10 min at least | doubled | 6 h |
 | everything else: network, protocol, destination, disk, ledger | 1 min or the interval, whichever is less | doubled | 15 min or the interval, whichever is more |
 
-Where nobody is let in by a host, whatever it is that keeps them out, that is the host's: its collectors wait for one that tries (`control.host_health`).
+A host that lets no collector in, for whatever reason, is the host's failure: its collectors wait
+while one of them tries (`control.host_health`).
 
-Up to a fifth is added by chance, so that collectors that failed together do not return together.
+Up to a fifth is added at random, so that collectors that failed together do not return together.
 """  # noqa: E501  # a table
 
 from __future__ import annotations
@@ -37,19 +38,19 @@ from reconciler.model.outcomes import Failure, Outcome, SessionReport
 LOGIN_REFUSED = "LoginRefused"
 _REFUSALS = 3
 _ASKING = (Throttled.reason, SourceUnavailable.reason, DestinationUnavailable.reason)
-"""Whoever says so may also say for how long; earlier versions did not keep that."""
+"""Servers and receivers that say so may also ask for a wait; earlier versions did not keep it."""
 _LOGINS = {AuthenticationFailed.reason, LOGIN_REFUSED, AccountNotReady.reason, Throttled.reason}
-"""What a server says to a login."""
+"""What a server may reply to a login."""
 _SHORTEST = 5.0
-"""Seconds, though a server asks for less."""
+"""Seconds that are waited although a server asks for less."""
 _MINUTE = 60.0
 _HOUR = 3600.0
 _LONGEST_ASKED = 24 * _HOUR
-"""What a server asks us to wait is obeyed up to this."""
+"""A wait that a server asks for is obeyed up to this number of seconds."""
 
 
 class _Schedule(Struct, frozen=True):
-    """Seconds."""
+    """A delay that grows with the failures in a row; `first` and `most` in seconds."""
 
     first: float
     most: float
@@ -67,8 +68,8 @@ def decide(
     now: datetime,
     chance: Callable[[], float] = random.random,
 ) -> Retry | None:
-    """The back-off after this session, None if there is none. A changed spec (`digest`) begins
-    afresh. `interval` in seconds; `chance` gives 0 … 1."""
+    """Return the back-off after this session, or None. After a change of the spec (`digest`) the
+    count begins anew. `interval` is in seconds; `chance` returns 0 … 1."""
     if report.outcome is Outcome.INTERRUPTED:
         return previous if previous and previous.digest == digest else None
     if report.error is None:
@@ -104,8 +105,9 @@ def taught(
     now: datetime,
     chance: Callable[[], float] = random.random,
 ) -> Retry | None:
-    """The back-off after a login that was no session's (`check`), as it is of what the server said
-    to that: it counts as one, so that checks and sessions together lock no account."""
+    """Return the back-off after a login of `check`, as far as the server's reply to the login
+    decides it. It counts like one of a session, so that checks and sessions together lock no
+    account."""
     before = previous if previous and previous.digest == digest else None
     if report.error is None:
         return None if before and before.reason in _LOGINS else before
@@ -117,7 +119,8 @@ def taught(
 
 
 def _count(error: Failure, previous: Retry | None) -> tuple[str, int]:
-    """A login that is refused again and again without a reason is taken for a refused password."""
+    """Return the reason and the failures in a row. A login that is refused three times without a
+    reason counts as a refused password."""
     if error.reason == LOGIN_REFUSED and previous is not None:
         if previous.reason == AuthenticationFailed.reason:
             return AuthenticationFailed.reason, previous.failures + 1
@@ -147,8 +150,8 @@ def _schedule(reason: str, interval: float) -> _Schedule:
 
 
 def remaining(retry: Retry, interval: float, now: datetime) -> float:
-    """Seconds that a back-off still lasts which was kept: no more than its schedule could give, or
-    what the server asked for, for the clock that it was written by may have been ahead."""
+    """Return the seconds that a recorded back-off still lasts: no more than its schedule gives, or
+    the server asked for. The clock may have been ahead when it was recorded."""
     schedule = _schedule(retry.reason, interval)
     if retry.asked is not None:
         longest = max(schedule.delay(retry.failures), min(retry.asked, _LONGEST_ASKED))
@@ -158,14 +161,16 @@ def remaining(retry: Retry, interval: float, now: datetime) -> float:
 
 
 def ends(retry: Retry, interval: float, now: datetime) -> datetime:
-    """When it is over, by a clock that is right."""
+    """Return when the back-off ends, by a clock that is right."""
     return min(retry.next_attempt, now + timedelta(seconds=remaining(retry, interval, now)))
 
 
 def forbids(retry: Retry, seconds: float, *, force: bool) -> bool:
-    """Whether a back-off that still lasts `seconds` stands against a session that somebody asks
-    for. One of the network never does; a server that asked for a pause is obeyed; a refused login
-    is not repeated, unless `force`, nor is one before the time that the server named for it."""
+    """Return whether a back-off that lasts `seconds` more forbids a session that is asked for.
+
+    A failure of the network never does. A server that asked for a pause is obeyed. A login that
+    was refused, or for which the server named a time, is only repeated with `force`.
+    """
     if seconds <= 0 or retry.reason == Throttled.reason:
         return seconds > 0
     named = retry.asked is not None and retry.reason in _LOGINS

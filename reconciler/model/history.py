@@ -14,7 +14,8 @@ KEPT = timedelta(days=30)
 
 
 class DeclaredCollector(Struct, frozen=True):
-    """`generation` counts the changes of the spec, from 1; `epoch` the histories, from 1."""
+    """A collector as it is declared. `generation` counts the changes of its spec, from 1; `epoch`
+    counts its histories, from 1."""
 
     name: str
     generation: int
@@ -22,7 +23,7 @@ class DeclaredCollector(Struct, frozen=True):
 
 
 class Declaring(Struct, frozen=True):
-    """A collector that is declared with this spec: its digest, and its mode."""
+    """A collector that is to be declared, with the digest and the mode of its spec."""
 
     name: str
     digest: str
@@ -30,9 +31,12 @@ class Declaring(Struct, frozen=True):
 
 
 class Retry(Struct, frozen=True):
-    """A back-off in force. `reason` is the error class's; `failures` in a row; `digest` of the spec
-    that failed; `stamp` of the secret that was refused or could not be read, None where it is not
-    the secret's fault; `asked`: seconds that the server named."""
+    """A back-off in force.
+
+    `reason` is the error class's; `failures` counts those in a row; `digest` is the failed spec's;
+    `stamp` is that of a secret that was refused or could not be read, else None; `asked` is the
+    wait that the server asked for, in seconds.
+    """
 
     reason: str
     message: str
@@ -44,8 +48,8 @@ class Retry(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
-    """`size`: messages that are remembered in the current epoch; `alerts`: what the server told
-    people last."""
+    """What is known of a collector. `size`: messages remembered in the current epoch; `alerts`: the
+    server's last alerts."""
 
     declared: DeclaredCollector
     totals: Totals
@@ -56,7 +60,8 @@ class History(Struct, frozen=True):
 
 
 class Alert(Struct, frozen=True):
-    """What a server wants people to be told, fit to be shown; `at`: when it said so first."""
+    """A text that a server wants to be shown to people; safe to show. `at`: when it was first
+    sent."""
 
     text: str
     at: datetime
@@ -86,8 +91,8 @@ class ParkedMessage(Struct, frozen=True):
 
 
 class FailedMessage(Struct, frozen=True):
-    """One that did not come, or could not be delivered, and is tried again. `at`: the last time;
-    `wait`: seconds from then that the receiver asked for."""
+    """A message that did not come, or could not be delivered, and is tried again. `at`: the last
+    attempt; `wait`: seconds from then that the receiver asked for."""
 
     folder: str
     key: str
@@ -101,8 +106,8 @@ class FailedMessage(Struct, frozen=True):
 
 
 class LastGood(Struct, frozen=True):
-    """A manifest as it was when it last was valid. `text` is its JSON, `base` the directory
-    relative paths start at."""
+    """A manifest as it last was valid. `text` is its JSON, `base` the directory that relative paths
+    begin at."""
 
     kind: str
     name: str

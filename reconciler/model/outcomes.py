@@ -14,17 +14,17 @@ from reconciler.model.messages import Fingerprint, Folder
 
 
 class Delivered(Struct, frozen=True):
-    """The message is durable at the destination for this recipient. `name` is the file's or the
-    receiver's id of it."""
+    """The message is durable at the destination for this recipient. `name` is the file's name or
+    the receiver's id."""
 
     recipient: str
     name: str
 
 
 class Deferred(Struct, frozen=True):
-    """Not now: to be tried again for this recipient (LMTP/SMTP 4xx, a full disk for one mailbox).
-    `unsure`: the receiver may have it all the same, for it took the message and did not answer.
-    `wait`: seconds that the receiver asks us to wait."""
+    """To be tried again for this recipient (LMTP/SMTP 4xx, a full disk for one mailbox). `unsure`:
+    the receiver may have the message, for it took it and did not answer. `wait`: seconds that the
+    receiver asks us to wait."""
 
     recipient: str
     reason: str
@@ -33,7 +33,7 @@ class Deferred(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """Never: this recipient is refused for good (LMTP/SMTP 5xx). `unknown`: because no such mailbox
+    """This recipient is refused for good (LMTP/SMTP 5xx). `unknown`: because no such mailbox
     exists."""
 
     recipient: str
@@ -50,28 +50,28 @@ class MessageState(StrEnum):
     COLLECTED = "collected"
     """Durable at the destination for every recipient."""
     FAILED = "failed"
-    """Attempted, to be retried: it counts as tried when the next session's limit is dealt out."""
+    """Attempted, to be retried: it counts as a retry towards the next session's limit."""
     PARKED = "parked"
     """Stays on the server until the manifest or the destination changes."""
     BEGUN = "begun"
-    """Its delivery has begun, and nobody knows whether it came to its end: it is repeated, under
-    the same name."""
+    """Its delivery has begun, and it is unknown whether it was completed: it is repeated, under the
+    same name."""
     PRESUMED = "presumed"
-    """Collected, but its key does not prove it: collected under another key, going by the headers
-    alone, or one of several messages with the same UIDL. Before it is deleted its content is
-    compared."""
+    """Collected, but its key does not prove that: it was collected under another key, judging by
+    the headers alone, or is one of several messages with the same UIDL. Its content is compared
+    before it is deleted."""
     LISTED = "listed"
-    """Only its headers were looked at, to find out whether it was collected under another key. It
-    was not."""
+    """Only its headers were fetched, to find out whether it was collected under another key. It was
+    not."""
     SUSPECT = "suspect"
-    """It was asked for when a fetch broke down, and may be the cause: asked for last and by itself
-    from now on. No attempt is counted."""
+    """It was asked for when a fetch broke down, and may be the cause. From now on it is asked for
+    alone, after all others. No attempt is counted."""
     UNFETCHED = "unfetched"
-    """The server failed to give it when it was asked for by itself; to be retried like that."""
+    """The server failed to give it when it was asked for alone; it is retried alone."""
     PAUSED = "paused"
-    """Parked, but because the connection was lost each time, which may be the network's fault:
-    tried again after a pause that grows. By the source's connection, or by the receiver's, which
-    may have taken it."""
+    """Parked for a while, because the connection was lost each time, which may be the network's
+    fault: tried again after a pause that grows. The connection to the source, or to the receiver,
+    which may have taken the message."""
 
 
 class Record(Struct, frozen=True):
@@ -86,7 +86,7 @@ class Record(Struct, frozen=True):
     delivered: tuple[Delivered, ...] = ()
     reason: str = ""
     counted: bool = False
-    """It is an attempt, although the state is none that says so."""
+    """It counts as an attempt, although its state does not say so."""
     wait: float | None = None
     """Seconds that a receiver asked us to wait with this message."""
 
@@ -101,7 +101,7 @@ class Entry(Struct, frozen=True):
     delivered: frozenset[str] = frozenset()
     """Recipients who have it already; loaded for messages that are not collected yet."""
     deleted: bool = False
-    """The server confirmed its deletion, and yet it may be listed again."""
+    """The server confirmed its deletion; it may be listed again all the same."""
     content: str = ""
     """Digest of the content (`Fingerprint.content`); loaded where `deleted` is true or the state is
     not COLLECTED."""
@@ -117,8 +117,9 @@ class Entry(Struct, frozen=True):
 
 
 class Orphan(Struct, frozen=True):
-    """What the ledger knows of a message in a folder that is listed no longer: of another account,
-    or numbered anew. `number` names the record; `entry.delivered` is loaded."""
+    """What the ledger knows of a message in a folder that is no longer listed, because the account
+    changed or the server renumbered. `number` identifies the record; `entry.delivered` is
+    loaded."""
 
     number: int
     folder: Folder
@@ -127,7 +128,7 @@ class Orphan(Struct, frozen=True):
 
 
 class Adoption(Struct, frozen=True):
-    """A record that goes on under the key that its message has now."""
+    """The move of a record to the key that its message has now."""
 
     orphan: Orphan
     key: str
@@ -138,7 +139,7 @@ class Outcome(StrEnum):
     """How a session ended."""
 
     RUNNING = "running"
-    """It has not yet."""
+    """It has not ended yet."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
@@ -158,11 +159,11 @@ class Failure(Struct, frozen=True):
     of_address: bool = False
     """As of `SourceError`. Not kept in the ledger."""
     of_one: bool = False
-    """As of `DestinationUnavailable`. Not kept either."""
+    """As of `DestinationUnavailable`. Not kept in the ledger."""
 
     @classmethod
     def of(cls, error: CollectorError) -> Failure:
-        """What is told of an error."""
+        """Return what is reported about an error."""
         return cls(
             error.reason,
             str(error),
@@ -194,11 +195,11 @@ class SessionReport(Struct, frozen=True):
     """Octets of the messages collected, as delivered."""
     error: Failure | None = None
     notes: tuple[str, ...] = ()
-    """Things worth a line in the log that are no failure: deletes refused, a folder that does not
-    exist."""
+    """What is worth a line in the log and no failure, such as refused deletes, or a folder that
+    does not exist."""
     token_expires_at: datetime | None = None
-    """When the access token expires that was logged in with. Not kept in the ledger, for the token
-    is not either."""
+    """When the access token of the login expires. Not kept in the ledger, as the token is not
+    either."""
 
     @property
     def skipped(self) -> int:
@@ -215,7 +216,7 @@ class Cleared(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)  # no Struct: pydantic shows it
 class Totals:
-    """Of all sessions of a collector."""
+    """The counters of all sessions of a collector, added up."""
 
     sessions: int = 0
     collected: int = 0

@@ -1,5 +1,4 @@
-"""What a message's header says of its recipients, tier by tier: which field, which line, which
-address."""
+"""What a message's header says about its recipients, tier by tier: field, line and address."""
 
 from __future__ import annotations
 
@@ -17,20 +16,20 @@ DECIDING: dict[Tier, tuple[str, ...]] = {
     "delivered-to": ("delivered-to",),
     "received": ("received",),
 }
-"""Of these the topmost field decides that holds an address that counts."""
+"""Tiers in which the topmost field with an address that counts decides."""
 UNITED: dict[Tier, tuple[str, ...]] = {
     "resent": ("resent-to", "resent-cc", "resent-bcc"),
     "to-cc": ("to", "cc", "bcc"),
 }
-"""Of these every known recipient of every field counts."""
+"""Tiers in which every known recipient of every field counts."""
 _READ = frozenset(name for names in (*DECIDING.values(), *UNITED.values()) for name in names)
 ADDRESSES = 1000
-"""So many of a message's addresses are looked at: nobody makes us deliver ten thousand copies of
-one message."""
+"""Addresses of a message that are read at most: a stranger must not be able to cause ten thousand
+copies of one message."""
 
 
 class FoundAddress(Struct, frozen=True):
-    """An address at its place; a `str` is one that cannot be read."""
+    """An address and where it was found. A `str` is text that cannot be read as an address."""
 
     header: str
     line: int
@@ -38,7 +37,7 @@ class FoundAddress(Struct, frozen=True):
 
 
 class Evidence:
-    """The header fields of one message, each read no further than the decision needs."""
+    """The header fields of one message. Each is read only when its addresses are asked for."""
 
     def __init__(self, head: bytes, header: str | None, prefix: str | None) -> None:
         self._prefix = unicodedata.normalize("NFC", prefix or "")
@@ -46,7 +45,7 @@ class Evidence:
         self._fields = list(fields(head, _READ if header is None else {header.lower()}))
 
     def occurrences(self, names: tuple[str, ...]) -> Iterator[list[FoundAddress]]:
-        """The addresses of each field of these names, from the top."""
+        """Yield the addresses of each field with one of these names, from the top."""
         for field in self._fields:
             if field.name.lower() in names and self._left > 0:
                 yield list(self._found(field))
@@ -64,7 +63,8 @@ class Evidence:
             self._left -= 1
 
     def unprefixed(self, address: Address) -> Address:
-        """qmail writes `prefix-user@host` for a virtual domain's `user@host`."""
+        """Return the address without the prefix that qmail adds for a virtual domain:
+        `prefix-user@host` stands for `user@host`."""
         start, rest = address.local[: len(self._prefix)], address.local[len(self._prefix) :]
         if rest and comparable(start) == comparable(self._prefix):
             return Address(rest, address.domain)

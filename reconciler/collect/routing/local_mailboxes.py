@@ -1,4 +1,4 @@
-"""Which local mailbox a remote address stands for, and whether there is one."""
+"""Which local mailbox belongs to a remote address, and whether it exists."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from reconciler.mail.addresses import a_label, comparable, quoted, u_label
 from reconciler.model.spec import Detect
 
 Exists = Callable[[str], bool | None]
-"""Whether the destination has this mailbox; None: only a delivery can tell, which counts as yes."""
+"""From an address to whether the destination has this mailbox. None means that only a delivery can
+tell, and counts as yes."""
 
 
 class Mailboxes:
-    """The manifest's `from`, `to`, `mailboxes` and `aliases`, ready for looking up."""
+    """The manifest's `from`, `to`, `mailboxes` and `aliases`, prepared for lookups."""
 
     def __init__(self, detect: Detect, exists: Exists) -> None:
         self._domains = {a_label(domain) for domain in detect.from_}
@@ -24,16 +25,16 @@ class Mailboxes:
         self._exists = exists
 
     def accepts(self, domain: str) -> bool:
-        """Whether addresses of this domain count."""
+        """Return whether addresses of this domain count."""
         return a_label(domain) in self._domains
 
     def declares(self, local: str) -> bool:
-        """Whether the manifest names this remote local part, as a mailbox or an alias."""
+        """Return whether the manifest names this remote local part, as a mailbox or an alias."""
         return comparable(local) in self._declared or comparable(local) in self._aliases
 
     def find(self, local: str) -> tuple[str, str] | None:
-        """The local mailbox of a remote local part, and the rule that says so; None if there is no
-        such mailbox.
+        """Return the local mailbox of a remote local part and the rule that names it, or None if
+        there is no such mailbox.
 
         Raises whatever the destination raises when it is asked.
         """
@@ -48,7 +49,7 @@ class Mailboxes:
         return self._ask(local) if self._asked else None
 
     def _ask(self, local: str) -> tuple[str, str] | None:
-        """In lower case first, as mailboxes are mostly named, then as the message has it."""
+        """Ask the destination, first in lower case, as most mailboxes are named."""
         for form in dict.fromkeys((local.lower(), local)):
             address = f"{quoted(form)}@{self._to}"
             if self._exists(address) is not False:

@@ -1,11 +1,11 @@
-"""Detecting the recipient: the tiers, in their order, and which of them decides.
+"""The recipients of a message: the tiers of header fields, their order, and which one decides.
 
-`header` if the manifest names one, and then nothing else; envelope; delivered-to; received; resent;
-to-cc; default. In the first four the topmost field decides that holds an address of a `from`
-domain, whether or not somebody here is known by it: whoever handed the message over last knew best.
-A Received without a `for` clause, or whose `for` names a foreign domain, holds none, and the one
-below is asked. On accounts that collect for many the account's own address is put on every message
-by Delivered-To and Received; there it counts as absent.
+The order: `header` if the manifest names one, and then no other; envelope; delivered-to; received;
+resent; to-cc; default. In the first four, the topmost field with an address of a `from` domain
+decides, even if no mailbox here has that address: the last server on the way knew best. A Received
+field without a `for` clause, or with one that names a foreign domain, is passed over for the next
+one below. An account that collects for many has its own address in the Delivered-To and Received
+of every message; there it is ignored.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from reconciler.model.routing_answer import (
 from reconciler.model.spec import Detect, RecipientSpec, SourceSpec
 
 Deliverable = Callable[[str], bool]
-"""Whether the destination's protocol can carry this address at all (SMTPUTF8, RFC 6531)."""
+"""From an address to whether the destination's protocol can carry it (SMTPUTF8, RFC 6531)."""
 
 
 def own_address(source: SourceSpec) -> str | None:
-    """The account's own address: `address`, else the username if that is one."""
+    """Return the account's own address: `address`, else the username if it is an address."""
     return source.address or (source.username if "@" in source.username.strip("@") else None)
 
 
@@ -42,11 +42,11 @@ def route(
     exists: Exists,
     deliverable: Deliverable = lambda _: True,
 ) -> Routing:
-    """Who gets the message that begins with `head` (the whole header block, or `mail.headers.HEAD`
-    octets).
+    """Return who gets the message that begins with `head` (the whole header block, or
+    `mail.headers.HEAD` octets).
 
-    `account` is the account's own address. Both questions may raise `DestinationUnavailable`;
-    nothing else does.
+    `account` is the account's own address. `exists` and `deliverable` may raise
+    `DestinationUnavailable`; nothing else is raised.
     """
     if recipient.detect is None:
         address, to = _forward(recipient.forward_to or "")
@@ -55,7 +55,7 @@ def route(
 
 
 def shown(address: str) -> str:
-    """A declared address, its domain as U-label."""
+    """Return a declared address with its domain as U-label."""
     local, _, domain = address.rpartition("@")
     return f"{local}@{u_label(domain)}"
 
@@ -70,7 +70,7 @@ _Counting = tuple[FoundAddress, Address]
 
 
 class _Detection:
-    """One message on its way through the tiers."""
+    """The detection for one message."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class _Detection:
         return {_identity(each) for each in (own, self._evidence.unprefixed(own))} if own else set()
 
     def _tiers(self) -> Iterator[tuple[Tier, list[_Counting]]]:
-        """The tiers that are present, each with the addresses that count."""
+        """Yield the tiers that are present, each with the addresses that count."""
         header = self._detect.header
         deciding: dict[Tier, tuple[str, ...]] = (
             DECIDING if header is None else {"header": (header.lower(),)}
@@ -129,7 +129,7 @@ class _Detection:
                 yield tier, united
 
     def _counting(self, tier: Tier, occurrence: list[FoundAddress]) -> list[_Counting]:
-        """Those of a field's addresses that count in this tier; the others are noted."""
+        """Return the addresses of a field that count in this tier, and note the others."""
         counting = []
         for found in occurrence:
             if isinstance(found.address, str):
@@ -172,7 +172,7 @@ class _Detection:
         return "recipient"
 
     def _fall_back(self, reason: Reason, found: FoundAddress | None) -> Routing:
-        """The default gets it, besides those who were found; without one the message is parked."""
+        """Add the default recipient to those found. Without a default, park the message."""
         default = self._detect.default and shown(self._detect.default)
         usable = bool(default) and self._deliverable(default or "")
         if default and usable:
