@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from reconciler.collect import backoff
 from reconciler.model.errors import AuthenticationFailed
+from reconciler.model.manifest_secrets import secret_refs
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.planning.desired_state import DesiredCollector
@@ -84,12 +85,7 @@ def secret_stamp(collector: DesiredCollector) -> str:
     """Changes when somebody writes a file that one of the source's secrets lives in; our own
     replacing of a refresh token, which others may share, does not count."""
     source = collector.effective.source
-    if source.oauth2 is None:
-        stamps = [stamp(source.password)] if source.password else []
-    else:
-        refresh, client = source.oauth2.refresh_token, source.oauth2.client_secret
-        stamps = [
-            *([stamp(refresh, replaced_by_us=True)] if refresh else []),
-            *([stamp(client)] if client else []),
-        ]
-    return " ".join(each or "-" for each in stamps)
+    refresh = source.oauth2.refresh_token if source.oauth2 else None
+    # The ledger keeps stamps of earlier versions, in which the refresh token's came first.
+    refs = sorted(secret_refs(source), key=lambda ref: ref is not refresh)
+    return " ".join(stamp(ref, replaced_by_us=ref is refresh) or "-" for ref in refs)

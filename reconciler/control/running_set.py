@@ -17,6 +17,7 @@ from reconciler.control.loop import Loop, LoopServices, OpenPush, SessionRefused
 from reconciler.control.loop_state import CollectorVersion, LoopObserver, LoopSnapshot
 from reconciler.control.session_pool import RunsSessions, SecretStamp, is_secret_changed, unstamped
 from reconciler.model.history import Retry
+from reconciler.model.manifest_secrets import secret_refs
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.spec import seconds
 from reconciler.planning.desired_state import DesiredCollector
@@ -237,13 +238,8 @@ class RunningSet:
 
 
 def _secret_files(collector: DesiredCollector) -> Iterator[Path]:
-    source = collector.effective.source
-    refs = (
-        (source.oauth2.refresh_token, source.oauth2.client_secret)
-        if source.oauth2
-        else (source.password,)
-    )
-    return (Path(ref.file) for ref in refs if ref is not None and ref.file is not None)
+    refs = secret_refs(collector.effective.source)
+    return (Path(ref.file) for ref in refs if ref.file is not None)
 
 
 class _Forwarded:

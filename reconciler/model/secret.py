@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import urllib.parse
 from collections.abc import Iterable
 
@@ -10,8 +11,7 @@ REDACTED = "[redacted]"
 
 
 class Secret:
-    """Holds a password or token. Only `reveal` gives it out, to be called where it goes onto the
-    wire."""
+    """A password or token. Only `reveal` returns it: call that where it is sent."""
 
     __slots__ = ("_value",)
 
@@ -20,6 +20,10 @@ class Secret:
 
     def reveal(self) -> str:
         return self._value
+
+    def digest(self) -> str:
+        """Return its SHA-256 in hex, by which equal secrets are recognised without keeping them."""
+        return hashlib.sha256(self._value.encode()).hexdigest()
 
     def __repr__(self) -> str:
         return "Secret()"
@@ -34,8 +38,8 @@ class Secret:
 
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
-    """Replace each secret in `text`, also in base64, quoted, or as Python or URL escapes (hazard
-    S1)."""
+    """Return `text` with each secret replaced by `REDACTED`, also where it is in base64, quoted, or
+    escaped as in Python or in a URL (hazard S1)."""
     for form in sorted(
         {form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True
     ):
@@ -44,14 +48,17 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
 
 
 def excerpt(text: str, secrets: Iterable[Secret], length: int) -> str:
-    """The first `length` letters of `text` with its secrets replaced. Only what is shown is looked
-    through, and a bit more, so that no secret escapes that is cut at the end."""
+    """Return the first `length` characters of `text` with its secrets replaced.
+
+    Of a long text only that part is searched, and a little more: a secret may be cut off at its
+    end.
+    """
     known = list(secrets)
     longest = max((len(form) for secret in known for form in _forms(secret.reveal())), default=0)
-    looked = length + longest
-    while looked < len(text) and len(redact(text[:looked], known)) < length + longest:
-        looked *= 2
-    return redact(text[:looked], known)[:length]
+    searched = length + longest
+    while searched < len(text) and len(redact(text[:searched], known)) < length + longest:
+        searched *= 2
+    return redact(text[:searched], known)[:length]
 
 
 def _forms(value: str) -> set[str]:

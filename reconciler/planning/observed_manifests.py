@@ -5,24 +5,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
 from reconciler.manifests.effective_manifest import digest, resolve_paths
 from reconciler.model.history import LastGood
-from reconciler.model.secret import REDACTED
+from reconciler.model.manifest_secrets import holds_secret
 from reconciler.model.spec import (
-    Declared,
     Destination,
     MailCollector,
     Manifest,
     MergedCollector,
-    SecretRef,
 )
 
-M = TypeVar("M", bound=Declared)
 Key = tuple[str, str]
 """(kind, name)."""
 
@@ -142,23 +139,3 @@ def last_good_changes(
 
 def _is_same(before: Declaration | None, now: Declaration) -> bool:
     return before is now or before == now
-
-
-def holds_secret(part: object) -> bool:
-    """Whether a secret stands in the manifest itself (`password: {value: …}`).
-
-    The ledger keeps no such manifest, because it holds no secrets: after a restart there is no last
-    good version of it.
-    """
-    if isinstance(part, SecretRef):
-        return part.value is not None
-    return isinstance(part, Declared) and any(holds_secret(value) for _, value in part)
-
-
-def without_secrets(part: M) -> M:
-    """Return the same with the secrets that stand in it hidden."""
-    if isinstance(part, SecretRef):
-        return part if part.value is None else part.model_copy(update={"value": REDACTED})
-    return part.model_copy(
-        update={name: without_secrets(value) for name, value in part if isinstance(value, Declared)}
-    )

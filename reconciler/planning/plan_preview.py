@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from reconciler.manifests.effective_manifest import map_paths, resolve_paths
 from reconciler.model.in_force import InForce, ManifestInForce
+from reconciler.model.manifest_secrets import without_secrets
 from reconciler.model.spec import Declared, MergedCollector
 from reconciler.planning.desired_state import DesiredCollector, desire
 from reconciler.planning.observed_manifests import (
@@ -18,7 +19,6 @@ from reconciler.planning.observed_manifests import (
     ObservedManifests,
     declare,
     model_of,
-    without_secrets,
 )
 from reconciler.planning.plan_actions import Plan, plan
 

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from reconciler.manifests.effective_manifest import digest
+from reconciler.model.manifest_secrets import without_secrets
 from reconciler.model.spec import MailCollector
 from reconciler.planning.observed_manifests import (
     Declaration,
     Key,
     ObservedManifests,
-    without_secrets,
 )
 
 

@@ -1,4 +1,4 @@
-"""From a manifest's reference to the secret. Errors tell where it was looked for, never what was
+"""Read the secret that a manifest refers to. Errors say where it was looked for, never what was
 found."""
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ LIMIT = 1 << 16
 
 
 def read_secret(ref: SecretRef, cancelled: Future[None] | None = None) -> Secret:
-    """Read it now. `ref.file` is absolute, or relative to the working directory. `cancelled`:
-    nobody waits for it any more, so a program that is to print it is ended.
+    """Read a secret now. `ref.file` is absolute, or relative to the working directory. When
+    `cancelled` is done, nobody waits for it any more, and a program that should print it is killed.
 
-    A byte order mark at its beginning and one line end at its end do not belong to it. Raises
-    SecretUnavailable where there is none, or one with control characters, which could end the
-    command that it is sent in (hazards L3, S4); PolicyRefused.
+    Raises SecretUnavailable where there is no secret, or one with control characters: they could
+    end the command that it is sent in (hazards L3, S4). Raises PolicyRefused.
     """
     policy = allowed()
     if ref.file is not None:
@@ -45,13 +44,16 @@ def read_secret(ref: SecretRef, cancelled: Future[None] | None = None) -> Secret
 
 
 def stamp(ref: SecretRef, *, replaced_by_us: bool = False) -> str | None:
-    """Changes when the secret's file does; cheap. "" while there is no file, None for secrets that
-    do not tell. Of one that is `replaced_by_us` (a refresh token) only when somebody else writes it
-    (`writing.SecretFile.replace`)."""
+    """Return a text that changes when the secret's file does: "" while there is no file, None for a
+    secret that is in no file. Cheap: the file is not read.
+
+    A refresh token is `replaced_by_us`. Its stamp changes only when somebody else writes it
+    (`secret_writing.SecretFile.replace`).
+    """
     if ref.file is None:
         return None
     try:
-        # the directory's link too: ConfigMaps and Secrets swap that
+        # follows links: Kubernetes swaps the link of the directory
         found = os.stat(ref.file)  # noqa: PTH116
     except OSError:
         return ""
@@ -63,9 +65,8 @@ def stamp(ref: SecretRef, *, replaced_by_us: bool = False) -> str | None:
 def _file(path: str, roots: Roots) -> bytes:
     try:
         with opened_within(path, roots, "secret file") as place:
-            descriptor = os.open(
-                place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            )  # a FIFO would block
+            # O_NONBLOCK: opening a FIFO would wait for a writer
+            descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise SecretUnavailable(
             f"cannot read the secret file {_shown(path)}: {error.strerror}; make it, and readable "
@@ -79,7 +80,7 @@ def _file(path: str, roots: Roots) -> bytes:
                 "alone"
             )
         if mode & stat.S_IROTH:
-            _tell_readable(_shown(path))
+            _warn_readable(_shown(path))
         with os.fdopen(os.dup(descriptor), "rb") as file:
             return file.read(LIMIT + 1)
     except OSError as error:
@@ -91,14 +92,14 @@ def _file(path: str, roots: Roots) -> bytes:
 
 
 def _shown(path: str) -> str:
-    """Without `..`, where it leads to the same file: `..` behind a link leads elsewhere."""
+    """Return the path without `..` where that leads to the same file. Behind a link it may not."""
     plain = os.path.normpath(path)
     same = os.path.realpath(os.path.dirname(plain)) == os.path.realpath(os.path.dirname(path))  # noqa: PTH120
     return plain if same else path
 
 
-@functools.lru_cache(maxsize=10_000)  # once for each
-def _tell_readable(path: str) -> None:
+@functools.lru_cache(maxsize=10_000)  # warns once for each file
+def _warn_readable(path: str) -> None:
     log.warning(
         "everybody on this machine may read a secret: take that away, `chmod o-r FILE`", file=path
     )
@@ -118,10 +119,9 @@ def _checked(raw: bytes, where: str) -> Secret:
         raise SecretUnavailable(
             f"{where} is over {LIMIT} bytes long; it must hold the secret alone"
         )
-    text = _decoded(raw.removeprefix(b"\xef\xbb\xbf"))  # some editors' mark of UTF-8
+    text = _decoded(stripped(raw))
     if text is None:
         raise SecretUnavailable(f"{where} is not UTF-8; write the secret in UTF-8")
-    text = text.removesuffix("\n").removesuffix("\r")
     if not text.strip():
         raise SecretUnavailable(
             f"{where} is empty{', but for spaces' if text else ''}; put the secret there"
@@ -134,8 +134,14 @@ def _checked(raw: bytes, where: str) -> Secret:
     return Secret(text)
 
 
+def stripped(raw: bytes) -> bytes:
+    """Return a file's content without what editors add to a secret: a byte order mark at its
+    beginning, one line end at its end."""
+    return raw.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").removesuffix(b"\r")
+
+
 def _decoded(raw: bytes) -> str | None:
-    """None instead of an error, for that would carry the secret with it."""
+    """Return the text, or None: an error would contain the secret."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

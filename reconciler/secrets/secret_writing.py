@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -29,7 +28,7 @@ from typing import Self
 
 from reconciler.model.errors import SecretUnavailable
 from reconciler.model.secret import Secret
-from reconciler.secrets.secret_reading import LIMIT
+from reconciler.secrets.secret_reading import LIMIT, stripped
 
 PATIENCE = 120.0
 """Seconds that a lock is waited for: a little longer than a request for a token may take."""
@@ -115,9 +114,7 @@ class SecretFile:
             raise SecretUnavailable(f"cannot write the secret file {self.path}: {self.obstacle}")
         try:
             if old is not None:
-                entry = (
-                    json.dumps({"replaces": _digest(old.reveal()), "secret": new.reveal()}) + "\n"
-                )
+                entry = json.dumps({"replaces": old.digest(), "secret": new.reveal()}) + "\n"
                 os.pwrite(self._journal, entry.encode(), 0)
                 self._unfinished = True
                 os.fsync(self._journal)
@@ -222,11 +219,11 @@ class SecretFile:
         if entry is not None:
             replaced, secret = entry
             current = self._content()
-            if current is not None and _digest(current) == replaced:
+            if current is not None and current.digest() == replaced:
                 self._write(secret, keep_time=True)
         os.ftruncate(self._journal, 0)
 
-    def _content(self) -> str | None:
+    def _content(self) -> Secret | None:
         try:
             descriptor = os.open(
                 self._name,
@@ -237,12 +234,7 @@ class SecretFile:
             return None
         with os.fdopen(descriptor, "rb") as file:
             raw = file.read(LIMIT + 1)
-        return (
-            raw.removeprefix(b"\xef\xbb\xbf")
-            .removesuffix(b"\n")
-            .removesuffix(b"\r")
-            .decode("utf-8", "replace")
-        )
+        return Secret(stripped(raw).decode("utf-8", "replace"))
 
     def _write(self, value: str, *, keep_time: bool) -> None:
         with suppress(FileNotFoundError):
@@ -321,7 +313,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
     written = 0
     while written < len(data):
         written += os.write(descriptor, data[written:])
-
-
-def _digest(value: str) -> str:
-    return hashlib.sha256(value.encode()).hexdigest()

@@ -15,7 +15,6 @@ consent. So what is kept here belongs to the token, not to the collector:
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 import re
 import threading
@@ -95,7 +94,7 @@ class _Chain:
         self.current = first
         self.files: set[str] = set()
         """Where a text of it was found."""
-        self.digests = [_digest(first)]
+        self.digests = [first.digest()]
         """Of its texts: the first one, which may stand in a variable for ever, and the last
         ones."""
 
@@ -323,11 +322,11 @@ class AccessTokens:
 
     def _chain_of(self, found: Secret) -> _Chain:
         with self._guard:
-            return self._chains.setdefault(_digest(found), _Chain(found))
+            return self._chains.setdefault(found.digest(), _Chain(found))
 
     def _is_of(self, chain: _Chain, secret: Secret) -> bool:
         with self._guard:
-            return self._chains.get(_digest(secret)) is chain
+            return self._chains.get(secret.digest()) is chain
 
     def _keep_rotated(
         self,
@@ -389,8 +388,8 @@ class AccessTokens:
     def _extend(self, chain: _Chain, new: Secret) -> None:
         with self._guard:
             chain.current = new
-            chain.digests.append(_digest(new))
-            self._chains[_digest(new)] = chain
+            chain.digests.append(new.digest())
+            self._chains[new.digest()] = chain
             if len(chain.digests) > _REMEMBERED:
                 del self._chains[chain.digests.pop(1)]
 
@@ -472,7 +471,7 @@ def _place(ref: SecretRef | None) -> _Place:
         return "env", ref.env
     if ref.command is not None:
         return ("command", *ref.command)
-    return "value", hashlib.sha256((ref.value or "").encode()).hexdigest()
+    return "value", Secret(ref.value or "").digest()
 
 
 def _refresh_form(token: Secret) -> dict[str, str]:
@@ -500,7 +499,3 @@ def _token(answer: Mapping[str, Any]) -> Secret:
             "the authorization server's answer holds a token that is not of the type Bearer"
         )
     return Secret(token)
-
-
-def _digest(secret: Secret) -> str:
-    return hashlib.sha256(secret.reveal().encode()).hexdigest()

@@ -1,0 +1,40 @@
+"""Where secrets are in a manifest: every reference to one, found in one way for all who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from reconciler.model.secret import REDACTED
+from reconciler.model.spec import Declared, SecretRef
+
+M = TypeVar("M", bound=Declared)
+
+
+def secret_refs(part: Declared) -> Iterator[SecretRef]:
+    """Yield the references to secrets in a manifest, or in any part of one, in the order of its
+    fields."""
+    if isinstance(part, SecretRef):
+        yield part
+        return
+    for _, value in part:
+        if isinstance(value, Declared):
+            yield from secret_refs(value)
+
+
+def holds_secret(part: Declared) -> bool:
+    """Return whether a secret is written in the manifest itself (`password: {value: …}`).
+
+    Such a manifest is not remembered as last good, for the ledger must hold no secrets. So after a
+    restart it has no last good version.
+    """
+    return any(ref.value is not None for ref in secret_refs(part))
+
+
+def without_secrets(part: M) -> M:
+    """Return a copy in which secrets written in the manifest itself are replaced by `REDACTED`."""
+    if isinstance(part, SecretRef):
+        return part if part.value is None else part.model_copy(update={"value": REDACTED})
+    return part.model_copy(
+        update={name: without_secrets(value) for name, value in part if isinstance(value, Declared)}
+    )
