@@ -5,37 +5,31 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.control.file_parsing import Parsed, parse_all
+from reconciler.control.declared_files import DeclaredFile, declared_file
 from reconciler.control.git_revision import standing
 from reconciler.control.removal_grace import Leaving
 from reconciler.manifests.checks.cross_file_checks import Together, check_together
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.manifests.directory_walk import DirectoryVanished, Oddities, walk
 from reconciler.manifests.loading import Broken as BrokenDocument
-from reconciler.manifests.loading import Loaded, ParsedFile, gather, unquoted, unreadable
+from reconciler.manifests.loading import Loaded, ParsedFile
 from reconciler.manifests.manifest_files import (
     Identity,
-    Signature,
     Unreadable,
     displayed,
     read,
     signature,
 )
+from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet
 from reconciler.manifests.manifest_summary import Named
-from reconciler.manifests.templates.template_index import Templates, may_hold
 from reconciler.model.manifest_policy import allowed, require_apart
-from reconciler.planning.observed_manifests import (
-    BrokenManifest,
-    Declaration,
-    Key,
-    ObservedManifests,
-)
+from reconciler.planning.observed_manifests import BrokenManifest, Key, ObservedManifests
 
 CONFIRMATION = ".allow-empty"
 """A file of this name in the directory says that no collector at all is meant."""
@@ -57,35 +51,7 @@ class Look(Struct, frozen=True):
     pause: float = float("inf")
 
 
-class _File(Struct):
-    """A file as it was last read. `signature` is None when it must be read again in any case.
-    `data` is kept where it depends on templates, and `stamps` are theirs."""
-
-    signature: Signature | None
-    digest: bytes
-    parsed: ParsedFile
-    declarations: tuple[Declaration, ...] = ()
-    unreadable: str = ""
-    holds_templates: bool = False
-    """Or may do so."""
-    data: bytes = b""
-    stamps: Mapping[str, str] = field(default_factory=dict)
-    abroad: bool = False
-    """It is read through a link that leads out of the directory."""
-
-    def keys(self) -> Iterator[Key]:
-        """What is declared in it, in any way."""
-        yield from (found.key for found in self.declarations)
-        yield from ((broken.kind, broken.name) for broken in self.parsed.broken)
-
-
-class _Content(Struct, frozen=True):
-    """A file that changed, not parsed yet."""
-
-    signature: Signature | None
-    digest: bytes
-    data: bytes
-    abroad: bool
+_Record = FileRecord[DeclaredFile]
 
 
 class Directory:
@@ -104,10 +70,8 @@ class Directory:
         # resolve() would follow links that are swapped later
         self.root = Path(os.path.abspath(root))  # noqa: PTH100
         require_apart(allowed(), self.root)
-        self._allow_inline_secrets = allow_inline_secrets
         self._allow_empty = allow_empty
-        self._files: dict[str, _File] = {}
-        self._templates = Templates()
+        self._set = ManifestSet(declared_file, allow_inline_secrets=allow_inline_secrets)
         self._last: Look | None = None
         self._together: Together | None = None
         """Of the last look; `_hidden` with it."""
@@ -119,7 +83,7 @@ class Directory:
     def look(self, *, everything: bool = False, only: Collection[str] | None = None) -> Look:
         """What is there now. `everything`: read every file, whatever its signature; `only`: nothing
         but these files can have changed, as far as is known."""
-        if only is not None and not everything and (files := self._touched(only)) is not None:
+        if only is not None and not everything and (files := self._refreshed(only)) is not None:
             return self._compare(files, self._last.place if self._last else frozenset())
         try:
             found = walk(self.root)
@@ -127,23 +91,24 @@ class Directory:
             return self._done(_vanished(self.root, str(error)), frozenset())
         self._oddities = found.oddities
         seen = {str(path): self._file(path, everything=everything) for path in found.files}
-        return self._compare(self._parsed(seen), found.entered)
+        return self._compare(self._set.refresh(seen), found.entered)
 
-    def _touched(self, names: Collection[str]) -> dict[str, _File] | None:
-        """All files, these read anew where they changed; None where that is not enough: one is not
-        known, or gone."""
+    def _refreshed(self, names: Collection[str]) -> ManifestSet[DeclaredFile] | None:
+        """Return all files, with these read anew where they changed. Return None where that is not
+        enough, because one of them is unknown or gone."""
         if (
             self._last is None
             or self._last.observed.vanished
-            or not self._files.keys() >= set(names)
+            or not self._set.records.keys() >= set(names)
         ):
             return None
         found = {name: self._file(Path(name), everything=False) for name in names}
-        if any(isinstance(file, _File) and file.unreadable for file in found.values()):
+        if any(isinstance(one, FileRecord) and one.result.unreadable for one in found.values()):
             return None
-        return self._parsed({**self._files, **found})
+        return self._set.refresh({**self._set.records, **found})
 
-    def _compare(self, files: dict[str, _File], place: frozenset[Identity]) -> Look:
+    def _compare(self, now: ManifestSet[DeclaredFile], place: frozenset[Identity]) -> Look:
+        before, files = self._set.records, now.records
         confirmed = (
             # os.path.exists never raises
             self._allow_empty or os.path.exists(self.root / CONFIRMATION),  # noqa: PTH110
@@ -154,14 +119,14 @@ class Directory:
         same = (
             last is not None
             and not last.observed.vanished
-            and files.keys() == self._files.keys()
-            and all(files[name] is self._files[name] for name in files)
+            and files.keys() == before.keys()
+            and all(files[name] is before[name] for name in files)
         )
-        before, self._files = self._files, files
+        self._set = now
         leaving: frozenset[Key] = frozenset()
         if self._leaving or not same:
             # no mapping
-            present = {key for file in files.values() for key in file.keys()}  # noqa: SIM118
+            present = {key for one in files.values() for key in one.result.keys()}  # noqa: SIM118
             leaving = self._leaving.look(present, changed=not same)
         if (
             same
@@ -196,15 +161,15 @@ class Directory:
             stands.commit,
         )
         elsewhere = stands.files.union(
-            path for path in self._leading_out if str(path) in self._files
+            path for path in self._leading_out if str(path) in self._set.records
         )
         self._last = Look(
             observed, diagnostics, stands.commit, place, elsewhere, changed, self._leaving.pause
         )
         return self._last
 
-    def _file(self, path: Path, *, everything: bool) -> _File | _Content:
-        known = self._files.get(str(path))
+    def _file(self, path: Path, *, everything: bool) -> _Record | Content:
+        known = self._set.records.get(str(path))
         seen = signature(path)
         if known and seen is not None and known.signature == seen and not everything:
             return known
@@ -214,81 +179,14 @@ class Directory:
             self._oddities.require_allowed(path)
             data = read(path)
         except Unreadable as error:
-            return _same(
-                known,
-                _File(
-                    None,
-                    b"",
-                    unreadable(path, error),
-                    unreadable=f"{displayed(path)}: {error}",
-                    holds_templates=True,
-                ),
-            )
+            now = self._set.unreadable(path, error)
+            now.result = replace(now.result, unreadable=f"{displayed(path)}: {error}")
+            return known if known and known.result == now.result else now
         digest = hashlib.sha256(data).digest()
         if known and known.digest == digest and known.abroad == abroad:
             known.signature = seen
             return known
-        return _Content(seen, digest, data, abroad)
-
-    def _parsed(self, found: Mapping[str, _File | _Content]) -> dict[str, _File]:
-        """What changed, and what uses a template that changed."""
-        templates = gather(self._holding(found))
-        moved = templates != self._templates
-        self._templates = templates
-        changed = {
-            name: one
-            for name, one in found.items()
-            if isinstance(one, _Content) or (moved and one.stamps != templates.stamps(one.stamps))
-        }
-        parsed = self._parse({name: one.data for name, one in changed.items()}, templates)
-        return {
-            name: one
-            if isinstance(one, _File) and name not in changed
-            else self._kept(one, *parsed[name])
-            for name, one in found.items()
-        }
-
-    def _holding(self, found: Mapping[str, _File | _Content]) -> Iterator[ParsedFile]:
-        """The files that hold templates, or may do so."""
-        parsed = self._parse(
-            {
-                name: one.data
-                for name, one in found.items()
-                if isinstance(one, _Content) and may_hold(one.data)
-            },
-            Templates(),
-        )
-        for name, one in found.items():
-            if name in parsed:
-                yield parsed[name][0]
-            elif isinstance(one, _File) and one.holds_templates:
-                yield one.parsed
-
-    def _parse(self, contents: Mapping[str, bytes], templates: Templates) -> dict[str, Parsed]:
-        return parse_all(contents, templates, allow_inline_secrets=self._allow_inline_secrets)
-
-    def _kept(
-        self, one: _File | _Content, parsed: ParsedFile, declarations: tuple[Declaration, ...]
-    ) -> _File:
-        return _File(
-            one.signature,
-            one.digest,
-            unquoted(parsed) if one.abroad else parsed,
-            declarations,
-            holds_templates=may_hold(one.data),
-            data=one.data if parsed.uses else b"",
-            stamps=self._templates.stamps(parsed.uses),
-            abroad=one.abroad,
-        )
-
-
-def _same(known: _File | None, now: _File) -> _File:
-    """The old one, if nothing is different."""
-    return (
-        known
-        if known and known.unreadable == now.unreadable and known.parsed == now.parsed
-        else now
-    )
+        return Content(data, seen, digest, abroad)
 
 
 def _vanished(root: Path, error: str) -> tuple[ObservedManifests, tuple[Diagnostic, ...]]:
@@ -297,13 +195,13 @@ def _vanished(root: Path, error: str) -> tuple[ObservedManifests, tuple[Diagnost
     return ObservedManifests(vanished=message), (diagnostic,)
 
 
-def _alike(before: Mapping[str, _File], now: Mapping[str, _File]) -> bool:
+def _alike(before: Mapping[str, _Record], now: Mapping[str, _Record]) -> bool:
     """Whether the rules over all files find in these what they found in those, if that was
     nothing."""
     return before.keys() == now.keys() and all(
-        [_without_places(one) for one in old.parsed.named()]
-        == [_without_places(one) for one in new.parsed.named()]
-        and _may_hide_a_destination(old.parsed) == _may_hide_a_destination(new.parsed)
+        [_without_places(one) for one in old.result.named()]
+        == [_without_places(one) for one in new.result.named()]
+        and _may_hide_a_destination(old.result.parsed) == _may_hide_a_destination(new.result.parsed)
         for old, new in ((before[name], now[name]) for name in now)
         if old is not new
     )
@@ -313,22 +211,22 @@ def _without_places(one: Named) -> Named:
     return replace(one, line=0, marks={})
 
 
-def _together(files: Mapping[str, _File], *, hidden: bool) -> Together:
+def _together(files: Mapping[str, _Record], *, hidden: bool) -> Together:
     """`hidden`: a destination may be there that is not to be seen now."""
-    parsed = [file.parsed for file in files.values()]
+    parsed = [one.result.parsed for one in files.values()]
     return check_together(
         parsed, whole=not hidden and not any(_may_hide_a_destination(file) for file in parsed)
     )
 
 
 def _observed(
-    files: Mapping[str, _File],
+    files: Mapping[str, _Record],
     together: Together,
     leaving: frozenset[Key],
     *,
     confirmed: tuple[bool, bool],
 ) -> tuple[ObservedManifests, tuple[Diagnostic, ...]]:
-    parsed = [file.parsed for file in files.values()]
+    parsed = [one.result.parsed for one in files.values()]
     diagnostics = in_order(
         [*(found for file in parsed for found in file.diagnostics), *together.diagnostics]
     )
@@ -344,16 +242,18 @@ def _observed(
     observed = ObservedManifests(
         declarations=tuple(
             found
-            for file in files.values()
-            for found in file.declarations
+            for one in files.values()
+            for found in one.result.declarations
             if not refused or found.key not in refused
         ),
         broken=tuple(broken),
-        unreadable={name: file.unreadable for name, file in files.items() if file.unreadable},
+        unreadable={
+            name: one.result.unreadable for name, one in files.items() if one.result.unreadable
+        },
         unclear={
             name: _first(errors.get(name, ()), 1)
-            for name, file in files.items()
-            if _is_unclear(file)
+            for name, one in files.items()
+            if _is_unclear(one.result)
         },
         empty_confirmed=confirmed[0],
         reroute_confirmed=confirmed[1],
@@ -362,7 +262,7 @@ def _observed(
     return observed, tuple(diagnostics)
 
 
-def _is_unclear(file: _File) -> bool:
+def _is_unclear(file: DeclaredFile) -> bool:
     """What it held before may be meant to be there still. An empty file may be one that is being
     written."""
     empty = not file.parsed.manifests and not file.parsed.broken and not file.parsed.templates

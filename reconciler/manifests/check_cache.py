@@ -25,7 +25,6 @@ from reconciler.manifests.checks.shared_mailboxes import Mailbox
 from reconciler.manifests.diagnostics import Diagnostic, Position, Severity
 from reconciler.manifests.manifest_summary import Named
 from reconciler.manifests.parallel_parsing import program
-from reconciler.manifests.templates.template_index import may_hold
 
 _UNUSED = 30 * 86400
 """Seconds after which a file of judgements that nobody used goes."""
@@ -64,7 +63,6 @@ class Judgements:
         self._old = self._read()
         self._new: dict[str, list[Any]] = {}
         self._seen: dict[str, tuple[list[Any] | None, str | None]] = {}
-        self._holding: set[str] = set()
 
     def find(self, path: Path) -> Judgement | None:
         """What was found the last time, if that still holds. To be called before the file is read
@@ -77,22 +75,16 @@ class Judgements:
             digest = None if data is None else hashlib.sha256(data).hexdigest()
             self._seen[key] = (seen, digest)
             if kept is None or digest != kept[1]:
-                if data is None or may_hold(data):
-                    self._holding.add(key)
                 return None
             kept = [seen, *kept[1:]]
         self._seen[key] = (seen, kept[1])
-        self._new[key] = kept
         names = tuple(_named(one, str(path)) for one in kept[3])
         if any(one.kind == "Template" for one in names):
-            self._holding.add(key)
+            return None  # its templates are needed, which are not kept
+        self._new[key] = kept
         return Judgement(
             kept[2], names, tuple(_diagnostic(one, str(path)) for one in kept[4]), kept[5]
         )
-
-    def may_hold_template(self, path: Path) -> bool:
-        """Whether this file, which `find` was asked for, has to be read for its templates."""
-        return _key(path) in self._holding
 
     def add(self, path: Path, found: Judgement) -> None:
         """What was found now, after `find` did not know, or knew what no longer holds."""

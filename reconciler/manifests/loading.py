@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -162,39 +162,6 @@ def load(
         return unreadable(path, error)
     parsed = parse(data, str(path), templates, allow_inline_secrets=allow_inline_secrets)
     return unquoted(parsed) if oddities.is_abroad(path) else parsed
-
-
-def gather(parsed: Iterable[ParsedFile], *, whole: bool = True) -> Templates:
-    """The templates of these files. `whole`: there are no others."""
-    every = list(parsed)
-    doubtful = next((file.file for file in every if not file.complete), "")
-    return Templates(
-        (template for file in every for template in file.templates), whole=whole, doubtful=doubtful
-    )
-
-
-def load_together(
-    paths: Iterable[Path],
-    *,
-    whole: bool = True,
-    allow_inline_secrets: bool = False,
-    oddities: Oddities | None = None,
-) -> list[ParsedFile]:
-    """Files that may use each other's templates."""
-    alone = [
-        (
-            path,
-            load(path, Templates(), allow_inline_secrets=allow_inline_secrets, oddities=oddities),
-        )
-        for path in paths
-    ]
-    templates = gather((file for _, file in alone), whole=whole)
-    return [
-        load(path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities)
-        if file.uses
-        else file
-        for path, file in alone
-    ]
 
 
 def unreadable(path: Path, error: manifest_files.Unreadable) -> ParsedFile:

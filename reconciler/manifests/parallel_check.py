@@ -11,11 +11,11 @@ from msgspec import Struct
 from reconciler.manifests.check_cache import Judgement, Judgements
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.directory_walk import Oddities
-from reconciler.manifests.loading import ParsedFile, gather, load, parse
+from reconciler.manifests.loading import ParsedFile
+from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet
 from reconciler.manifests.manifest_summary import Named
-from reconciler.manifests.parallel_parsing import MANY, spread
-from reconciler.manifests.templates.template_index import Templates
-from reconciler.model.manifest_policy import Allowed, allowed, enforce
+from reconciler.manifests.parallel_parsing import MANY
+from reconciler.model.manifest_policy import allowed
 
 
 class Judged(Struct, frozen=True):
@@ -47,78 +47,35 @@ def judge(
     that found a path; for one that was named by itself, none. `given`: the content of what can be
     read only once."""
     found_by = {path: (oddities or {}).get(path) or Oddities.beside(path) for path in paths}
+    manifests = ManifestSet(_judged, whole=whole, allow_inline_secrets=allow_inline_secrets)
+
+    def content(path: Path) -> FileRecord[Judged] | Content:
+        if given and path in given:
+            return Content(given[path])
+        return manifests.read(path, found_by[path])
+
     if len(paths) < MANY or given:
-        alone = [
-            (one, _load(one, Templates(), allow_inline_secrets))
-            for one in (_Asked(path, found_by[path], (given or {}).get(path)) for path in paths)
-        ]
-        templates = gather((file for _, file in alone), whole=whole)
-        return [
-            _judged(_load(one, templates, allow_inline_secrets) if file.uses else file)
-            for one, file in alone
-        ]
+        return manifests.refresh({str(path): content(path) for path in paths}).results
     judgements = Judgements(kept, f"inline secrets: {allow_inline_secrets}, policy: {allowed()}")
-    known = {path: None if found_by[path].is_odd(path) else judgements.find(path) for path in paths}
-    asked = [_Asked(path, found_by[path]) for path in paths]
-    templates = gather(
-        (
-            _load(one, Templates(), allow_inline_secrets)
-            for one in asked
-            if judgements.may_hold_template(one.path)
-        ),
-        whole=whole,
-    )
-    unknown = [one for one in asked if not _holds(known[one.path], templates)]
-    judged = spread(_judge_elsewhere, unknown, (templates, allow_inline_secrets, allowed()))
-    found = {one.path: judgement for one, judgement in zip(unknown, judged, strict=True)}
-    for path, one in found.items():
-        judgements.add(
-            path, Judgement(one.valid, one.names, one.diagnostics, templates.stamps(one.uses))
-        )
+    found: dict[str, FileRecord[Judged] | Content] = {}
+    for path in paths:
+        known = None if found_by[path].is_odd(path) else judgements.find(path)
+        found[str(path)] = content(path) if known is None else _known(path, known)
+    after = manifests.refresh(found, lambda name: content(Path(name)))
+    for path in paths:
+        record = after.records[str(path)]
+        if record is not found[str(path)]:
+            one = record.result
+            judgements.add(path, Judgement(one.valid, one.names, one.diagnostics, record.stamps))
     judgements.save()
-    return [found.get(path) or _known(path, known[path]) for path in paths]
+    return after.results
 
 
-class _Asked(Struct, frozen=True):
-    """A file to be judged."""
-
-    path: Path
-    oddities: Oddities
-    given: bytes | None = None
-
-
-def _load(asked: _Asked, templates: Templates, allow_inline_secrets: bool) -> ParsedFile:
-    if asked.given is not None:
-        return parse(
-            asked.given, str(asked.path), templates, allow_inline_secrets=allow_inline_secrets
-        )
-    return load(
-        asked.path, templates, allow_inline_secrets=allow_inline_secrets, oddities=asked.oddities
-    )
-
-
-def _holds(known: Judgement | None, templates: Templates) -> bool:
-    """Whether what was found the last time is true of these templates."""
-    return known is not None and known.stamps == templates.stamps(known.stamps)
-
-
-def _known(path: Path, known: Judgement | None) -> Judged:
-    assert known is not None  # noqa: S101  # else it was judged anew
-    return Judged(str(path), known.valid, known.names, known.diagnostics, frozenset(known.stamps))
+def _known(path: Path, known: Judgement) -> FileRecord[Judged]:
+    judged = Judged(str(path), known.valid, known.names, known.diagnostics, frozenset(known.stamps))
+    return FileRecord(judged, stamps=known.stamps)
 
 
 def _judged(parsed: ParsedFile) -> Judged:
     valid = len(parsed.manifests) + sum(not template.error for template in parsed.templates)
     return Judged(parsed.file, valid, tuple(parsed.named()), parsed.diagnostics, parsed.uses)
-
-
-def _judge_elsewhere(
-    asked: Sequence[_Asked], common: tuple[Templates, bool, Allowed]
-) -> list[Judged]:
-    """In another process, perhaps: that does not know the policy."""
-    enforce(common[2])
-    return _judge_some(asked, common[:2])
-
-
-def _judge_some(asked: Sequence[_Asked], common: tuple[Templates, bool]) -> list[Judged]:
-    return [_judged(_load(one, *common)) for one in asked]

@@ -109,7 +109,7 @@ def test_what_is_kept_is_kept_once(root: Path, monkeypatch: pytest.MonkeyPatch) 
     spread_out(monkeypatch, processes=2)
     directory = Directory(root)
     look = directory.look()
-    kept = [found.manifest for file in directory._files.values() for found in file.parsed.manifests]
+    kept = [found.manifest for one in directory._set.results for found in one.parsed.manifests]
     assert {id(found.manifest) for found in look.observed.declarations} <= set(map(id, kept))
     assert look.observed.declarations == Directory(root).look().observed.declarations
     assert all(

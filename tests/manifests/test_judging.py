@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests import check_cache, loading, parallel_check, parallel_parsing
+from reconciler.manifests import (
+    check_cache,
+    loading,
+    manifest_set,
+    parallel_check,
+    parallel_parsing,
+)
 from reconciler.manifests.check_cache import Judgement, Judgements
-from reconciler.manifests.directory_walk import Oddities
 from reconciler.manifests.parallel_check import judge
 from reconciler.manifests.templates.template_index import Templates
 from tests.manifests.samples import COLLECTOR
@@ -36,24 +41,18 @@ def written(path: Path, protocol: str, at: int = LONG_AGO) -> Path:
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that are judged, in this process."""
-    loaded: list[str] = []
+    """Names of the files that are parsed, in this process."""
+    parsed: list[str] = []
 
-    def load(
-        path: Path,
-        templates: Templates,
-        *,
-        allow_inline_secrets: bool = False,
-        oddities: Oddities | None = None,
+    def noted(
+        data: bytes, file: str, templates: Templates, *, allow_inline_secrets: bool = False
     ) -> loading.ParsedFile:
-        loaded.append(path.name)
-        return loading.load(
-            path, templates, allow_inline_secrets=allow_inline_secrets, oddities=oddities
-        )
+        parsed.append(Path(file).name)
+        return loading.parse(data, file, templates, allow_inline_secrets=allow_inline_secrets)
 
-    monkeypatch.setattr(parallel_check, "load", load)
+    monkeypatch.setattr(manifest_set, "parse", noted)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
-    return loaded
+    return parsed
 
 
 def test_processes_find_what_one_finds(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.control.host_limits import ELSEWHERE, preset
-from reconciler.manifests.loading import load_together
+from reconciler.manifests.manifest_set import load_set
 from reconciler.model.known_providers import PROVIDERS
 from reconciler.model.spec import MailCollector, SourceSpec
 
@@ -65,7 +65,7 @@ spec:
   source: {provider: fastmail, username: me, password: {env: P}}
   recipient: {forwardTo: a@b.example}
 """)
-    [parsed] = load_together([tmp_path / "a.yaml"])
+    [parsed] = load_set([tmp_path / "a.yaml"]).results
     [loaded] = parsed.manifests
     assert isinstance(loaded.manifest, MailCollector)
     found = loaded.manifest.spec.source

@@ -27,9 +27,9 @@ from reconciler.manifests.directory_walk import walk
 from reconciler.manifests.editing.atomic_files import replace_file
 from reconciler.manifests.editing.modeline import is_modeline
 from reconciler.manifests.editing.yaml_patch import Unspliceable
-from reconciler.manifests.loading import ParsedFile, gather, load_together, parse
+from reconciler.manifests.loading import ParsedFile
+from reconciler.manifests.manifest_set import ManifestSet, load_set
 from reconciler.manifests.manifest_summary import Named
-from reconciler.manifests.templates.template_index import Templates
 from reconciler.manifests.yaml import text_encoding
 from reconciler.manifests.yaml.document_nodes import Unusable
 from reconciler.model.errors import CollectorError
@@ -85,12 +85,10 @@ class Shelf:
 
     def __init__(self, directory: Path, *, allow_inline_secrets: bool = False) -> None:
         self.directory = directory
-        self._inline = allow_inline_secrets
         found = walk(directory)
-        parsed = load_together(
+        self._set = load_set(
             found.files, allow_inline_secrets=allow_inline_secrets, oddities=found.oddities
         )
-        self._parsed = dict(zip(found.files, parsed, strict=True))
 
     def names(self) -> list[str]:
         """Of every collector that is declared, valid or not."""
@@ -114,7 +112,8 @@ class Shelf:
             raise EditRefused(f"{path} cannot be read any more: {error}") from error
         except (Unusable, MarkedYAMLError, StopIteration):
             raise EditRefused(
-                f"{path} is not YAML throughout: mend it by hand", self._parsed[path].diagnostics
+                f"{path} is not YAML throughout: mend it by hand",
+                self._set.records[str(path)].result.diagnostics,
             ) from None
         return DeclaredDocument(path, data, text, start, end)
 
@@ -171,8 +170,9 @@ class Shelf:
 
     def require_valid(self, path: Path, data: bytes, name: str) -> None:
         """Raise EditRefused unless `path` may hold these bytes, and they declare `name`."""
-        after = self._after({path: data})[path]
-        errors = self._new_errors({path: after})
+        changed = self._set.overlay({str(path): data})
+        after = changed.records[str(path)].result
+        errors = self._new_errors(changed)
         if not errors and not any(one.name == name and one.kind == KIND for one in after.manifests):
             errors = [found for found in after.diagnostics if found.is_error]
             if not errors:
@@ -182,46 +182,36 @@ class Shelf:
 
     def require_all_valid(self, contents: Mapping[Path, bytes]) -> None:
         """Raise EditRefused unless these files may stand here."""
-        errors = self._new_errors(self._after(contents))
+        errors = self._new_errors(
+            self._set.overlay({str(path): data for path, data in contents.items()})
+        )
         if errors:
             raise EditRefused("nothing was written: the result would be invalid", errors)
 
-    def _after(self, contents: Mapping[Path, bytes]) -> dict[Path, ParsedFile]:
-        """These files, with the templates that there are then."""
-        alone = {
-            path: parse(data, str(path), Templates(), allow_inline_secrets=self._inline)
-            for path, data in contents.items()
-        }
-        templates = gather({**self._parsed, **alone}.values())
-        return {
-            path: parse(data, str(path), templates, allow_inline_secrets=self._inline)
-            for path, data in contents.items()
-        }
-
-    def _new_errors(self, after: Mapping[Path, ParsedFile]) -> list[Diagnostic]:
-        """What is wrong with `after` in place, and was not before."""
-        before = Counter(map(_identity, _errors(self._parsed.values())))
+    def _new_errors(self, after: ManifestSet[ParsedFile]) -> list[Diagnostic]:
+        """Return what would be wrong, and is not now."""
+        before = Counter(map(_identity, _errors(self._set.results)))
         errors = []
-        for found in _errors({**self._parsed, **after}.values()):
+        for found in _errors(after.results):
             before[_identity(found)] -= 1
             if before[_identity(found)] < 0:
                 errors.append(found)
         return errors
 
     def _errors_of(self, path: Path) -> list[Diagnostic]:
-        return [found for found in self._parsed[path].diagnostics if found.is_error]
+        parsed = self._set.records[str(path)].result
+        return [found for found in parsed.diagnostics if found.is_error]
 
     def _collectors(self) -> Iterable[tuple[Path, Named]]:
         return (
-            (path, one)
-            for path, parsed in self._parsed.items()
-            for one in parsed.named()
+            (Path(path), one)
+            for path, record in self._set.records.items()
+            for one in record.result.named()
             if one.kind == KIND
         )
 
 
-def _errors(parsed: Iterable[ParsedFile]) -> list[Diagnostic]:
-    every = list(parsed)
+def _errors(every: list[ParsedFile]) -> list[Diagnostic]:
     found = [diagnostic for file in every for diagnostic in file.diagnostics]
     return [
         diagnostic

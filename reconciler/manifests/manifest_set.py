@@ -1,0 +1,240 @@
+"""The manifests of many files in one piece: what each file holds, with the templates of all files
+put under the collectors that name them.
+
+Reading takes two passes, for a template may stand in any file. First the files that may hold
+templates are parsed alone; then each file is parsed with all templates. A set remembers what it
+parsed. Its next state parses only the files that changed and those that use a template that
+changed; everything else stays the same objects. `validate`, the daemon and the verbs that edit all
+read manifests this way; they differ in what they keep of a parsed file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from msgspec import Struct, field
+
+from reconciler.manifests.directory_walk import Oddities
+from reconciler.manifests.loading import ParsedFile, parse, unquoted, unreadable
+from reconciler.manifests.manifest_files import Signature, Unreadable, read
+from reconciler.manifests.parallel_parsing import spread
+from reconciler.manifests.templates.template_index import Templates, may_hold
+from reconciler.model.manifest_policy import Allowed, allowed, enforce
+
+R = TypeVar("R")
+Keep = Callable[[ParsedFile], R]
+"""A function of a module, so that other processes can call it: what is kept of a parsed file."""
+
+
+class Content(Struct, frozen=True):
+    """A file's bytes, to be parsed. `abroad`: read through a link that leads out of the
+    directory. `digest` is SHA-256, or empty where nobody compares it."""
+
+    data: bytes
+    signature: Signature | None = None
+    digest: bytes = b""
+    abroad: bool = False
+
+
+class FileRecord(Struct, Generic[R]):
+    """A file as it was last parsed: the one thing that is remembered of it.
+
+    `signature` is None where the file must be read again in any case. `stamps` are those of the
+    templates that its collectors name. `alone` is the file parsed without other files' templates,
+    where it may hold templates itself. `data` is kept only where the result depends on templates;
+    None means that it must be read again.
+    """
+
+    result: R
+    signature: Signature | None = None
+    digest: bytes = b""
+    stamps: Mapping[str, str] = field(default_factory=dict)
+    alone: ParsedFile | None = None
+    data: bytes | None = None
+    abroad: bool = False
+
+
+class ManifestSet(Generic[R]):
+    """Parsed files by name, and their templates. A state is never changed: `refresh` and `overlay`
+    return the next one.
+
+    `keep` says what is kept of each file. `whole`: a template that is in none of the files is
+    nowhere.
+    """
+
+    def __init__(
+        self, keep: Keep[R], *, whole: bool = True, allow_inline_secrets: bool = False
+    ) -> None:
+        self._keep = keep
+        self._whole = whole
+        self._inline = allow_inline_secrets
+        self._templates: Templates | None = None
+        self.records: dict[str, FileRecord[R]] = {}
+
+    @property
+    def results(self) -> list[R]:
+        """What was kept of each file, in the files' order."""
+        return [record.result for record in self.records.values()]
+
+    def read(self, path: Path, oddities: Oddities | None = None) -> FileRecord[R] | Content:
+        """Return a file's bytes, or its record where it cannot be read. `oddities`: those of the
+        walk that found it; None for a file that somebody named."""
+        oddities = oddities or Oddities.beside(path)
+        try:
+            oddities.require_allowed(path)
+            return Content(read(path), abroad=oddities.is_abroad(path))
+        except Unreadable as error:
+            return self.unreadable(path, error)
+
+    def unreadable(self, path: Path, error: Unreadable) -> FileRecord[R]:
+        """Return the record of a file that cannot be read: it may hold templates."""
+        found = unreadable(path, error)
+        return FileRecord(self._keep(found), alone=found)
+
+    def overlay(self, contents: Mapping[str, bytes]) -> ManifestSet[R]:
+        """Return the set as it would be with these files' contents."""
+        return self.refresh(
+            {**self.records, **{name: Content(data) for name, data in contents.items()}}
+        )
+
+    def refresh(
+        self,
+        found: Mapping[str, FileRecord[R] | Content],
+        reread: Callable[[str], FileRecord[R] | Content] | None = None,
+    ) -> ManifestSet[R]:
+        """Return the set of exactly these files. A record is taken over unless a template that it
+        depends on changed. `reread` gives the bytes of such a file where they were not kept."""
+        alone = self._holding_templates(found)
+        templates = gathered(alone.values(), whole=self._whole)
+        moved = templates != self._templates
+        contents: dict[str, Content] = {}
+        records: dict[str, FileRecord[R]] = {}
+        for name, one in found.items():
+            if isinstance(one, FileRecord):
+                if not moved or one.stamps == templates.stamps(one.stamps):
+                    records[name] = one
+                    continue
+                one = _content(one) or (reread(name) if reread else one)  # noqa: PLW2901
+            if isinstance(one, Content):
+                contents[name] = one
+            else:
+                records[name] = one
+        parsed = self._parse(contents, templates, alone)
+        following = ManifestSet(self._keep, whole=self._whole, allow_inline_secrets=self._inline)
+        following._templates = templates
+        for name in found:
+            following.records[name] = records.get(name) or self._record(
+                contents[name], *parsed[name], templates, alone.get(name)
+            )
+        return following
+
+    def _holding_templates(
+        self, found: Mapping[str, FileRecord[R] | Content]
+    ) -> dict[str, ParsedFile]:
+        """Return the files that may hold templates, in the files' order."""
+        contents = {
+            name: one
+            for name, one in found.items()
+            if isinstance(one, Content) and may_hold(one.data)
+        }
+        parsed = dict(
+            zip(
+                contents,
+                spread(_parse_alone, list(contents.items()), (self._inline, allowed())),
+                strict=True,
+            )
+        )
+        return {
+            name: holding
+            for name, one in found.items()
+            if (holding := one.alone if isinstance(one, FileRecord) else parsed.get(name))
+        }
+
+    def _parse(
+        self, contents: Mapping[str, Content], templates: Templates, alone: Mapping[str, ParsedFile]
+    ) -> dict[str, tuple[R, frozenset[str]]]:
+        """Return what is kept of each, and the names of the templates that it uses."""
+        done = {
+            name: (self._keep(alone[name]), alone[name].uses)
+            for name in contents
+            if name in alone and not alone[name].uses
+        }
+        waiting = {name: one for name, one in contents.items() if name not in done}
+        parsed = spread(
+            _parse_some, list(waiting.items()), (self._keep, templates, self._inline, allowed())
+        )
+        return {**done, **dict(zip(waiting, parsed, strict=True))}
+
+    def _record(
+        self,
+        content: Content,
+        result: R,
+        uses: frozenset[str],
+        templates: Templates,
+        alone: ParsedFile | None,
+    ) -> FileRecord[R]:
+        return FileRecord(
+            result,
+            content.signature,
+            content.digest,
+            templates.stamps(uses),
+            alone,
+            content.data if uses else None,
+            content.abroad,
+        )
+
+
+def load_set(
+    paths: Iterable[Path],
+    *,
+    whole: bool = True,
+    allow_inline_secrets: bool = False,
+    oddities: Oddities | None = None,
+) -> ManifestSet[ParsedFile]:
+    """Read and parse these files, which may use each other's templates. A file that cannot be
+    read has a diagnostic. `oddities`: those of the walk that found them."""
+    manifests = ManifestSet(_everything, whole=whole, allow_inline_secrets=allow_inline_secrets)
+    return manifests.refresh({str(path): manifests.read(path, oddities) for path in paths})
+
+
+def _everything(parsed: ParsedFile) -> ParsedFile:
+    return parsed
+
+
+def _content(record: FileRecord[R]) -> Content | None:
+    if record.data is None:
+        return None
+    return Content(record.data, record.signature, record.digest, record.abroad)
+
+
+def gathered(files: Iterable[ParsedFile], *, whole: bool = True) -> Templates:
+    """Return the templates of these files. `whole`: there are no others."""
+    every = list(files)
+    doubtful = next((file.file for file in every if not file.complete), "")
+    return Templates(
+        (template for file in every for template in file.templates), whole=whole, doubtful=doubtful
+    )
+
+
+def _parsed(name: str, content: Content, templates: Templates, inline: bool) -> ParsedFile:
+    found = parse(content.data, name, templates, allow_inline_secrets=inline)
+    return unquoted(found) if content.abroad else found
+
+
+def _parse_alone(
+    contents: Sequence[tuple[str, Content]], common: tuple[bool, Allowed]
+) -> list[ParsedFile]:
+    inline, policy = common
+    enforce(policy)  # another process, perhaps, does not know it
+    return [_parsed(name, content, Templates(), inline) for name, content in contents]
+
+
+def _parse_some(
+    contents: Sequence[tuple[str, Content]], common: tuple[Keep[R], Templates, bool, Allowed]
+) -> list[tuple[R, frozenset[str]]]:
+    keep, templates, inline, policy = common
+    enforce(policy)  # another process, perhaps, does not know it
+    parsed = (_parsed(name, content, templates, inline) for name, content in contents)
+    return [(keep(file), file.uses) for file in parsed]
