@@ -9,7 +9,7 @@ from reconciler.app.adapters import own_ledger, utc_now
 from reconciler.app.process_setup import forbid_core_dumps, return_large_blocks
 from reconciler.app.session_assembly import one_each
 from reconciler.control.decision_recorder import decide_once
-from reconciler.control.observation import Directory
+from reconciler.control.observation import ManifestDirectory
 from reconciler.control.state_ownership import owned
 from reconciler.ledger import SqlLedger
 from reconciler.log import log
@@ -62,7 +62,7 @@ def _run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empt
 
     It is 1 if a session or a message failed, or a manifest is invalid.
     """
-    manifests = Directory(
+    manifests = ManifestDirectory(
         directory, allow_inline_secrets=settings.allow_inline_secrets, allow_empty=allow_empty
     )
     decision, histories = decide_once(ledger, manifests, utc_now())

@@ -21,7 +21,7 @@ from reconciler.control.check_requests import as_session, not_tried
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.consistency_check import Fsck
 from reconciler.control.decision_recorder import decide_once
-from reconciler.control.observation import Directory
+from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import (
     Proposal,
     list_offline,
@@ -236,5 +236,5 @@ def _declared(
     return desired.collectors[name]
 
 
-def _manifests(settings: Settings, directory: Path) -> Directory:
-    return Directory(directory, allow_inline_secrets=settings.allow_inline_secrets)
+def _manifests(settings: Settings, directory: Path) -> ManifestDirectory:
+    return ManifestDirectory(directory, allow_inline_secrets=settings.allow_inline_secrets)

@@ -12,7 +12,7 @@ from pathlib import Path
 from reconciler.control.decision_recorder import Decision, DecisionRecorder
 from reconciler.control.event_loop import Clock, ThreadPool
 from reconciler.control.manifest_log import Complaints
-from reconciler.control.observation import Directory, Look
+from reconciler.control.observation import Look, ManifestDirectory
 from reconciler.control.running_set import RunningSet
 from reconciler.control.status_board import StatusBoard
 from reconciler.log import log
@@ -36,7 +36,7 @@ class Controller:
 
     def __init__(
         self,
-        directory: Directory,
+        directory: ManifestDirectory,
         registry: Registry,
         loops: RunningSet,
         board: StatusBoard,

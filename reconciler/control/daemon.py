@@ -21,7 +21,7 @@ from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock
 from reconciler.control.host_limits import LimitsOf, preset
 from reconciler.control.loop import OpenPush
-from reconciler.control.observation import Directory
+from reconciler.control.observation import ManifestDirectory
 from reconciler.control.removal_grace import SETTLE
 from reconciler.control.running_set import RunningSet
 from reconciler.control.service_manager import ServiceNotifier
@@ -89,7 +89,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     board = StatusBoard(clock, defects)
     admission = Admission(parts.max_sessions, parts.limits_of)
     loops = RunningSet(pool, admission, clock, board, parts.stamp, parts.open_push, defects)
-    directory = Directory(
+    directory = ManifestDirectory(
         manifests,
         allow_inline_secrets=parts.allow_inline_secrets,
         allow_empty=parts.allow_empty,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from reconciler.control.defect_isolation import isolate
 from reconciler.control.last_good import recall_last_good
 from reconciler.control.loop_state import CollectorVersion
-from reconciler.control.observation import Directory, Look
+from reconciler.control.observation import Look, ManifestDirectory
 from reconciler.log import log
 from reconciler.manifests.defect_text import place_of
 from reconciler.model.errors import CollectorError
@@ -243,7 +243,7 @@ class DecisionRecorder:
 
 
 def decide_once(
-    registry: Registry, directory: Directory, now: datetime
+    registry: Registry, directory: ManifestDirectory, now: datetime
 ) -> tuple[Decision, Mapping[str, History]]:
     """Look, and record what is declared now, as the daemon does before it runs anything; with what
     is remembered of the collectors. Raises LedgerUnavailable."""

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from reconciler.manifests.loading import ParsedFile, defective
 from reconciler.manifests.manifest_summary import Named
-from reconciler.planning.observed_manifests import Declaration, Key, declaration
+from reconciler.planning.observed_manifests import Declaration, Key, declare
 
 
 class DeclaredFile(Struct, frozen=True):
@@ -34,7 +34,7 @@ def declared_file(parsed: ParsedFile) -> DeclaredFile:
         return DeclaredFile(
             parsed,
             tuple(
-                declaration(found.manifest, found.file, found.line, found.base)
+                declare(found.manifest, found.file, found.line, found.base)
                 for found in parsed.manifests
             ),
         )

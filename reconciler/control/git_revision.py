@@ -19,31 +19,31 @@ _MOST_REFS = 1 << 25
 """Octets of a file of packed references: half a million of them."""
 
 
-class Standing(Struct, frozen=True):
+class GitHead(Struct, frozen=True):
     """`commit` is None where there is none; when it becomes another one, one of `files` changes."""
 
     commit: str | None = None
     files: frozenset[Path] = frozenset()
 
 
-def standing(directory: Path) -> Standing:
+def git_head(directory: Path) -> GitHead:
     """At the commit that HEAD of the work tree around `directory` points to, if git tracks
     something in it; else at the one that the place is named by which a link on the way leads to."""
     try:
         resolved = directory.resolve(strict=True)
     except (OSError, RuntimeError):  # RuntimeError: a loop of links
-        return Standing()
+        return GitHead()
     given = directory.absolute().parts
     for place in (resolved, *resolved.parents):
         release = None if place.name in given else _RELEASE.fullmatch(place.name)
         if os.path.exists(place / ".git"):  # noqa: PTH110  # never raises
-            return _work_tree(place, resolved) or Standing(release and release[1])
+            return _work_tree(place, resolved) or GitHead(release and release[1])
         if release:
-            return Standing(release[1])
-    return Standing()
+            return GitHead(release[1])
+    return GitHead()
 
 
-def _work_tree(root: Path, directory: Path) -> Standing | None:
+def _work_tree(root: Path, directory: Path) -> GitHead | None:
     """None where git's own files cannot be read: git-sync's work trees name theirs as they stand in
     its container."""
     try:
@@ -51,7 +51,7 @@ def _work_tree(root: Path, directory: Path) -> Standing | None:
         commit, files = _head(git)
         below = "" if directory == root else directory.relative_to(root).as_posix()
         tracked = commit and tracks(git / "index", below, len(commit) // 2)
-        return Standing(commit if tracked else None, files)
+        return GitHead(commit if tracked else None, files)
     except (OSError, Unreadable, ValueError, IndexError):  # what bears git's names may be anything
         return None
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.control.declared_files import DeclaredFile, declared_file
-from reconciler.control.git_revision import standing
+from reconciler.control.git_revision import git_head
 from reconciler.control.removal_grace import Leaving
 from reconciler.manifests.checks.cross_file_checks import Together, check_together
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
@@ -54,7 +54,7 @@ class Look(Struct, frozen=True):
 _Record = FileRecord[DeclaredFile]
 
 
-class Directory:
+class ManifestDirectory:
     """The manifests below `root`. Blocking, one call at a time. `allow_empty`: where the first look
     finds no collector at all, that is meant; what is found later is not covered by it. `patience`:
     see `Leaving`."""
@@ -153,7 +153,7 @@ class Directory:
         self, found: tuple[ObservedManifests, tuple[Diagnostic, ...]], place: frozenset[Identity]
     ) -> Look:
         observed, diagnostics = found
-        stands = standing(self.root)
+        stands = git_head(self.root)
         last = self._last
         changed = last is None or (last.observed, last.diagnostics, last.revision) != (
             observed,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from reconciler.collect.backoff import ends
 from reconciler.control.conditions import Facts, show_collector
 from reconciler.control.last_good import recall_last_good
-from reconciler.control.observation import Directory
+from reconciler.control.observation import ManifestDirectory
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.history import History, LastGood, Retry
 from reconciler.model.in_force import InForce
@@ -33,7 +33,7 @@ class OfflineState(Struct, frozen=True):
     revision: str | None
 
 
-def read_offline(directory: Directory, last_good: Sequence[LastGood]) -> OfflineState:
+def read_offline(directory: ManifestDirectory, last_good: Sequence[LastGood]) -> OfflineState:
     """What is declared. Records nothing."""
     look = directory.look(everything=True)
     return OfflineState(
@@ -92,7 +92,7 @@ class Proposal(Struct, frozen=True):
     remembered: Mapping[str, int]
 
 
-def propose(directory: Directory, place: Path, now: InForce) -> Proposal:
+def propose(directory: ManifestDirectory, place: Path, now: InForce) -> Proposal:
     """Read `directory` as if it stood at `place`, where relative paths start. Raises ValueError
     where this version does not understand what is in force."""
     look = directory.look(everything=True)

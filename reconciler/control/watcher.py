@@ -77,8 +77,8 @@ class Watcher:
     async def _way_there(self) -> None:
         while True:
             self._moved.clear()
-            own = _Places(way(self._directory))
-            places = _Places(
+            own = _WatchedPlaces(way(self._directory))
+            places = _WatchedPlaces(
                 place for path in (self._directory, *self._elsewhere) for place in way(path)
             )
             self._wake_soon()
@@ -139,7 +139,7 @@ class Watcher:
             return
         except PermissionError:
             self._lenient = True
-        except (OSError, WatchfilesRustInternalError, _NoThread) as error:
+        except (OSError, WatchfilesRustInternalError, _ThreadsExhausted) as error:
             self._refused(str(error))
         except ExceptionGroup as group:  # what is raised while awatch waits
             known, unknown = group.split(WatchfilesRustInternalError)
@@ -167,12 +167,12 @@ class Watcher:
         self._refusal = refusal
 
 
-class _NoThread(Exception):
+class _ThreadsExhausted(Exception):
     """The system gives us no more threads now."""
 
 
 def _require_threads() -> None:
-    """Raises _NoThread where fewer than watching needs are to be had."""
+    """Raises _ThreadsExhausted where fewer than watching needs are to be had."""
     over = threading.Event()
     started = []
     try:
@@ -181,14 +181,14 @@ def _require_threads() -> None:
             thread.start()
             started.append(thread)
     except RuntimeError as error:  # "can't start new thread"
-        raise _NoThread(str(error)) from error
+        raise _ThreadsExhausted(str(error)) from error
     finally:
         over.set()
         for thread in started:
             thread.join()
 
 
-class _Places:
+class _WatchedPlaces:
     """Lets only events pass that concern these entries, or end their directories."""
 
     def __init__(self, places: Iterable[Path]) -> None:

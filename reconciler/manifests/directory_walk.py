@@ -110,7 +110,7 @@ def walk(root: Path) -> Walk:
         entries = walker.entries(str(root))
     except OSError as error:
         raise DirectoryVanished(f"{displayed(root)}: {error.strerror}") from error
-    except _Refused as refused:
+    except _EntryRefused as refused:
         walker.refuse(str(root), refused)
         entries = []
     walker.take(entries)
@@ -123,7 +123,7 @@ def walk(root: Path) -> Walk:
     )
 
 
-class _Refused(Exception):
+class _EntryRefused(Exception):
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
         self.refusal = Refusal(rule, message)
@@ -146,18 +146,18 @@ class _Walker:
         self.left = left
         self._all_or_nothing = all_or_nothing
 
-    def refuse(self, path: str, refused: _Refused) -> None:
+    def refuse(self, path: str, refused: _EntryRefused) -> None:
         self.refused[path] = refused.refusal
         self.files.append(Path(path))
 
     def entries(self, path: str) -> list[os.DirEntry[str]]:
-        """Of one directory, by name. Raises OSError, _Refused."""
+        """Of one directory, by name. Raises OSError, _EntryRefused."""
         with os.scandir(path) as found:
             entries = list(islice(found, self.left + 1))
         if len(entries) > self.left:
             # so that many such directories cost no more than one, and small ones are still entered
             self.left //= 2
-            raise _Refused(
+            raise _EntryRefused(
                 _TOO_MANY,
                 f"there are more names than are looked at ({MOST_ENTRIES:,}, and {MOST_ABROAD:,} "
                 "behind a link that leads out): nothing below this directory is read; keep "
@@ -177,8 +177,8 @@ class _Walker:
             except FileNotFoundError:
                 continue  # it was removed just now
             except OSError as error:
-                self.refuse(entry.path, _Refused("file-unreadable", unreadable(error)))
-            except _Refused as refused:
+                self.refuse(entry.path, _EntryRefused("file-unreadable", unreadable(error)))
+            except _EntryRefused as refused:
                 if self._all_or_nothing and refused.refusal.rule == _TOO_MANY:
                     raise
                 self.refuse(entry.path, refused)
@@ -197,7 +197,7 @@ class _Walker:
             if not name.isascii() and not _is_utf8(name):
                 self.refuse(
                     entry.path,
-                    _Refused(
+                    _EntryRefused(
                         "file-name",
                         "this name is not UTF-8, so that nobody can be told of it: rename it",
                     ),
@@ -210,12 +210,12 @@ class _Walker:
                 yield entry
 
     def _enter(self, entry: os.DirEntry[str], depth: int) -> list[os.DirEntry[str]]:
-        """What is to be taken of this directory here. Raises OSError, _Refused."""
+        """What is to be taken of this directory here. Raises OSError, _EntryRefused."""
         found = identity(entry.stat())
         if found in self.seen:
             return []
         if depth >= DEEPEST:
-            raise _Refused(
+            raise _EntryRefused(
                 "directories-too-deep", f"directories are entered {DEEPEST} deep: move this one up"
             )
         if entry.is_symlink() and not _is_within(target := os.path.realpath(entry.path), self.root):
@@ -230,7 +230,7 @@ class _Walker:
     ) -> list[os.DirEntry[str]]:
         """All of it, or, where that is too much, nothing."""
         if _is_within(self.root, target):
-            raise _Refused(
+            raise _EntryRefused(
                 "link-leads-out",
                 "this link leads to a directory that holds the manifests' own: remove it",
             )
@@ -240,7 +240,7 @@ class _Walker:
         walker = _Walker(target, set(self.seen), allowed, all_or_nothing=True)
         try:
             walker.take(walker.entries(entry.path), depth + 1)
-        except _Refused:
+        except _EntryRefused:
             self.left -= allowed
             raise
         self.left -= allowed - walker.left

@@ -30,7 +30,7 @@ class Pattern:
 
     def matches(self, name: str) -> bool:
         """Whether the whole of `name` is such a name."""
-        places = _Places(name)
+        places = _Positions(name)
         reached = 1  # bit n: what stands before in the pattern can end before the name's letter n
         for part in self._parts:
             reached = places.after(part, reached)
@@ -39,7 +39,7 @@ class Pattern:
         return bool(reached >> len(name))
 
 
-class _Places:
+class _Positions:
     """Sets of places in one name, each a bit of an integer."""
 
     def __init__(self, name: str) -> None:

@@ -18,7 +18,7 @@ from reconciler.control.contained_defects import ContainedDefects
 from reconciler.control.control_service import ControlService, NotFound
 from reconciler.control.controller import Controller
 from reconciler.control.host_limits import HostLimits
-from reconciler.control.observation import Directory
+from reconciler.control.observation import ManifestDirectory
 from reconciler.control.running_set import RunningSet
 from reconciler.control.session_pool import SessionControl
 from reconciler.control.status_board import StatusBoard
@@ -53,7 +53,7 @@ class World:
             self.sessions, self.admission, self.clock, self.board, defects=self.defects
         )
         self.controller = Controller(
-            Directory(root), self.registry, self.loops, self.board, self.clock
+            ManifestDirectory(root), self.registry, self.loops, self.board, self.clock
         )
         self.board.connect(self.loops.state, self.controller.ended)
         self.control = ControlService(

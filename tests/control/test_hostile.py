@@ -24,9 +24,9 @@ from reconciler.control import defect_isolation
 from reconciler.control.controller import RETRY
 from reconciler.control.decision_recorder import DecisionRecorder
 from reconciler.control.git_index import tracks
-from reconciler.control.git_revision import standing
+from reconciler.control.git_revision import git_head
 from reconciler.control.last_good import recall_last_good
-from reconciler.control.observation import CONFIRMATION, Directory
+from reconciler.control.observation import CONFIRMATION, ManifestDirectory
 from reconciler.manifests.manifest_files import Unreadable
 from reconciler.model.history import LastGood
 from tests.control.doubles import MemoryRegistry
@@ -133,12 +133,12 @@ async def test_a_defect_in_a_turn_ends_nothing_and_the_next_turn_tries_again(
     save(root, "a")
     world = World(root)
     await world.turn()
-    look = Directory.look
+    look = ManifestDirectory.look
 
     def fails(*_: object, **__: object) -> None:
         raise RecursionError("hunter2")
 
-    monkeypatch.setattr(Directory, "look", fails)
+    monkeypatch.setattr(ManifestDirectory, "look", fails)
     save(root, "b")
     await world.turn()
     assert world.controller.trouble.startswith(
@@ -147,7 +147,7 @@ async def test_a_defect_in_a_turn_ends_nothing_and_the_next_turn_tries_again(
     assert "hunter2" not in world.controller.trouble
     assert set(world.loops.actual()) == {"a"}
     assert RETRY < 30
-    monkeypatch.setattr(Directory, "look", look)
+    monkeypatch.setattr(ManifestDirectory, "look", look)
     await world.turn()
     assert world.controller.trouble == ""
     assert set(world.loops.actual()) == {"a", "b"}
@@ -200,9 +200,9 @@ def fifo(path: Path) -> Path:
 )
 def test_git_s_files_may_be_anything(spoil: Callable[[Path], object], root: Path) -> None:
     git = work_tree(root)
-    assert standing(root).commit
+    assert git_head(root).commit
     spoil(git)
-    assert standing(root).commit is None
+    assert git_head(root).commit is None
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_N10_what_is_called_git_may_be_anything(
     make_git: Callable[[Path], object], root: Path
 ) -> None:
     make_git(root / ".git")
-    assert standing(root).commit is None
+    assert git_head(root).commit is None
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_an_index_may_be_anything(content: bytes, tmp_path: Path) -> None:
 
 def test_the_confirmation_may_be_a_fifo(root: Path) -> None:
     os.mkfifo(root / CONFIRMATION)
-    assert Directory(root).look().observed.empty_confirmed
+    assert ManifestDirectory(root).look().observed.empty_confirmed
 
 
 # As a process

@@ -19,7 +19,7 @@ from reconciler.control.conditions import Facts
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import ThreadPool
 from reconciler.control.host_limits import ELSEWHERE
-from reconciler.control.observation import Directory
+from reconciler.control.observation import ManifestDirectory
 from reconciler.control.running_set import RunningSet
 from reconciler.control.status_board import StatusBoard
 from reconciler.manifests import manifest_files
@@ -68,7 +68,7 @@ class World:
             self.sessions, Admission(32, lambda _: ELSEWHERE), self.clock, self.board
         )
         self.controller = Controller(
-            Directory(root), self.registry, self.loops, self.board, self.clock
+            ManifestDirectory(root), self.registry, self.loops, self.board, self.clock
         )
         self.board.connect(self.loops.state, self.controller.ended)
         patch.setattr(ThreadPool, "run", _at_once)  # virtual time knows no threads
@@ -199,7 +199,7 @@ def test_one_change_after_the_other_comes_to_the_same_as_looking_at_everything(
         return (world.root / f"c{number}.yaml").read_text()
 
     def check() -> None:
-        fresh = Directory(world.root).look()
+        fresh = ManifestDirectory(world.root).look()
         wanted = desire(fresh.observed, world.controller.good)
         assert world.controller.diagnostics == fresh.diagnostics
         running = world.loops.actual()

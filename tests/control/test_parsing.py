@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.observation import Directory, Look
+from reconciler.control.observation import Look, ManifestDirectory
 from reconciler.manifests import parallel_parsing
 from tests.control.manifests import age, save, text
 from tests.manifests import corpus
@@ -67,8 +67,8 @@ def shown(look: Look) -> object:
 def test_processes_see_what_one_sees(
     root: Path, monkeypatch: pytest.MonkeyPatch, allow_inline_secrets: bool
 ) -> None:
-    together = Directory(root, allow_inline_secrets=allow_inline_secrets)
-    alone = Directory(root, allow_inline_secrets=allow_inline_secrets)
+    together = ManifestDirectory(root, allow_inline_secrets=allow_inline_secrets)
+    alone = ManifestDirectory(root, allow_inline_secrets=allow_inline_secrets)
 
     def both(*, only: list[str] | None = None) -> Look:
         spread_out(monkeypatch, processes=2)
@@ -107,11 +107,11 @@ def test_processes_see_what_one_sees(
 
 def test_what_is_kept_is_kept_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spread_out(monkeypatch, processes=2)
-    directory = Directory(root)
+    directory = ManifestDirectory(root)
     look = directory.look()
     kept = [found.manifest for one in directory._set.results for found in one.parsed.manifests]
     assert {id(found.manifest) for found in look.observed.declarations} <= set(map(id, kept))
-    assert look.observed.declarations == Directory(root).look().observed.declarations
+    assert look.observed.declarations == ManifestDirectory(root).look().observed.declarations
     assert all(
         one.effective is one.manifest for one in look.observed.declarations if one.name == "plain1"
     )

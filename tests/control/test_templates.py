@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.control import observation
-from reconciler.control.observation import Directory
+from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import propose
 from reconciler.manifests import loading, manifest_files, manifest_set
 from reconciler.manifests.templates.template_index import Templates
@@ -233,7 +233,7 @@ def test_only_what_a_change_concerns_is_read_and_parsed(
 
     monkeypatch.setattr(observation, "read", noted_read)
     monkeypatch.setattr(manifest_set, "parse", noted_parse)
-    directory = Directory(root)
+    directory = ManifestDirectory(root)
     directory.look()
     assert sorted(parsed) == sorted(["office", *USERS, "stranger"])
 
@@ -272,10 +272,12 @@ def test_a_plan_of_another_checkout_shows_what_the_template_changes(
         copy = checkout / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    assert {type(step) for step in propose(Directory(checkout), root, now).plan.steps} == {Keep}
+    assert {type(step) for step in propose(ManifestDirectory(checkout), root, now).plan.steps} == {
+        Keep
+    }
 
     save(checkout / "shared", "office", template("10m"))
-    steps = {step.name: step for step in propose(Directory(checkout), root, now).plan.steps}
+    steps = {step.name: step for step in propose(ManifestDirectory(checkout), root, now).plan.steps}
     assert {name for name, step in steps.items() if isinstance(step, Replace)} == {
         "follows",
         "follows-too",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.control.test_revision import git
+from tests.control.test_git_revision import git
 from tests.endtoend.watched import Wanted, Watched, files, fill, manifest, stalled, watched
 
 ROUNDS = ("2h", "3h", "4h")

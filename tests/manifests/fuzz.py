@@ -36,7 +36,7 @@ from reconciler.control.decision_recorder import Decision, DecisionRecorder
 from reconciler.control.event_loop import Clock
 from reconciler.control.last_good import recall_last_good
 from reconciler.control.manifest_log import Complaints
-from reconciler.control.observation import Directory
+from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import propose, recall_in_force
 from reconciler.control.status_board import StatusBoard
 from reconciler.manifests.diagnostics import Diagnostic
@@ -510,7 +510,7 @@ def _require_honest(found: Iterable[Diagnostic]) -> None:
 def _reconciled(root: Path, told: list[Diagnostic]) -> None:
     """As the daemon does: look, decide, record, plan, tell, show; then once more, from what the
     ledger remembers."""
-    registry, directory = MemoryRegistry(), Directory(root)
+    registry, directory = MemoryRegistry(), ManifestDirectory(root)
     look = directory.look()
     _require_honest(look.diagnostics)
     difference = {
@@ -533,7 +533,7 @@ def _reconciled(root: Path, told: list[Diagnostic]) -> None:
         raise Defect("what was recorded is not what is recalled")
     made = plan(decision.desired, {})
     Complaints().tell(decision.look, decision.desired)
-    proposal = propose(Directory(root), root, recall_in_force(registry))
+    proposal = propose(ManifestDirectory(root), root, recall_in_force(registry))
     "\n".join(plan_verb.told(replace(proposal, plan=made), NOW)).encode()
     json.dumps(plan_verb._plain(proposal)).encode()
     if proposal.plan.changes:

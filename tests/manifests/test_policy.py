@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft7Validator
 from msgspec.structs import replace
 
-from reconciler.control.observation import Directory
+from reconciler.control.observation import ManifestDirectory
 from reconciler.manifests import parallel_parsing, policy_file
 from reconciler.manifests.validation import validate
 from reconciler.model.domains import host_to_ascii
@@ -154,7 +154,7 @@ def test_manifests_name_what_the_policy_allows(
     found = [one.rule for one in validate([path]) if one.is_error]
     assert sorted(found) == rules
     if rules:
-        assert Directory(path.parent).look().observed.declarations == ()
+        assert ManifestDirectory(path.parent).look().observed.declarations == ()
     enforce(Allowed())
     assert not [one for one in validate([path]) if one.is_error]  # without it, all of them are fine
 
@@ -498,7 +498,7 @@ def test_it_may_not_stand_where_manifests_are_written(
     enforce(policy_file.load(place))
     for look in (
         lambda: validate([tmp_path / "manifests"]),
-        lambda: Directory(tmp_path / "manifests"),
+        lambda: ManifestDirectory(tmp_path / "manifests"),
     ):
         with pytest.raises(PolicyRefused, match="below the manifests' directory"):
             look()

@@ -51,7 +51,7 @@ AREAS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
             "tests/planning",
             "tests/control/test_controller.py",
             "tests/control/test_decision_recorder.py",
-            "tests/control/test_observe.py",
+            "tests/control/test_observation.py",
             "tests/control/test_rerouting.py",
         ),
     ),

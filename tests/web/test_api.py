@@ -31,7 +31,7 @@ from reconciler.control.control_service import ControlService
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock
 from reconciler.control.host_limits import preset
-from reconciler.control.observation import Directory
+from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import propose
 from reconciler.control.running_set import RunningSet
 from reconciler.control.session_pool import SessionControl, SessionPool
@@ -119,7 +119,7 @@ async def daemon(root: Path, settings: Settings) -> AsyncIterator[Daemon]:
     pool = SessionPool(script.run, decide, registry, 4, clock.now)
     admission = Admission(4, preset)
     loops = RunningSet(pool, admission, clock, board)
-    controller = Controller(Directory(root), registry, loops, board, clock)
+    controller = Controller(ManifestDirectory(root), registry, loops, board, clock)
     board.connect(loops.state, controller.ended)
     control = ControlService(
         controller, loops, board, registry, CheckRequests(check, admission), clock
@@ -190,9 +190,12 @@ def test_what_is_in_force_is_where_a_plan_starts(root: Path, settings: Settings)
             now = InForce.model_validate(await found.get("/api/v1/in-force"))
             assert list(now.running) == ["sales"]
             assert now.remembered == {"off": 0, "sales": 0}
-            assert not propose(Directory(root), root, now).plan.changes
+            assert not propose(ManifestDirectory(root), root, now).plan.changes
             save(root, "new")
-            assert propose(Directory(root), root, now).plan.count() == {"Keep": 2, "Start": 1}
+            assert propose(ManifestDirectory(root), root, now).plan.count() == {
+                "Keep": 2,
+                "Start": 1,
+            }
 
     run(scenario())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.control import observation
-from reconciler.control.observation import Directory, Look
+from reconciler.control.observation import Look, ManifestDirectory
 from reconciler.manifests import manifest_files
 from tests.control.manifests import age, save, text
 
@@ -41,7 +41,7 @@ def names(look: Look) -> list[str]:
 
 
 def test_only_what_may_have_changed_is_read(root: Path, reads: list[str]) -> None:
-    directory = Directory(root)
+    directory = ManifestDirectory(root)
     assert directory.look().changed
     assert not directory.look().changed
     assert reads == ["a.yaml", "b.yaml"]
@@ -51,7 +51,7 @@ def test_only_what_may_have_changed_is_read(root: Path, reads: list[str]) -> Non
 
 
 def test_a_touched_file_with_the_same_content_is_no_change(root: Path) -> None:
-    directory = Directory(root)
+    directory = ManifestDirectory(root)
     before = directory.look()
     age(save(root, "a"), 5)
     after = directory.look()
@@ -62,7 +62,7 @@ def test_a_touched_file_with_the_same_content_is_no_change(root: Path) -> None:
 def test_a_file_written_just_now_is_read_again_for_time_stamps_are_coarse(
     root: Path, reads: list[str]
 ) -> None:
-    directory = Directory(root)
+    directory = ManifestDirectory(root)
     path = save(root, "a")
     os.utime(path, ns=(0, 2**62))
     directory.look()
@@ -73,7 +73,7 @@ def test_a_file_written_just_now_is_read_again_for_time_stamps_are_coarse(
 
 
 def test_everything_is_read_again_on_request(root: Path, reads: list[str]) -> None:
-    directory = Directory(root)
+    directory = ManifestDirectory(root)
     directory.look()
     directory.look(everything=True)
     assert reads == ["a.yaml", "b.yaml"] * 2
@@ -82,7 +82,7 @@ def test_everything_is_read_again_on_request(root: Path, reads: list[str]) -> No
 def test_Y12_a_file_that_cannot_be_read_is_unreadable_and_the_others_are_there(root: Path) -> None:
     (root / "b.yaml").unlink()
     (root / "b.yaml").symlink_to("nowhere")
-    look = Directory(root).look()
+    look = ManifestDirectory(root).look()
     assert names(look) == ["a"]
     assert list(look.observed.unreadable) == [str(root / "b.yaml")]
     assert [found.file for found in look.diagnostics] == [str(root / "b.yaml")]
@@ -91,7 +91,7 @@ def test_Y12_a_file_that_cannot_be_read_is_unreadable_and_the_others_are_there(r
 def test_Y14_a_half_written_file_is_unclear(root: Path) -> None:
     (root / "b.yaml").write_text(text("b")[:60])
     (root / "c.yaml").write_text("")
-    look = Directory(root).look()
+    look = ManifestDirectory(root).look()
     assert names(look) == ["a"]
     seen_bad = set(look.observed.unclear) | {found.file for found in look.observed.broken}
     assert seen_bad == {str(root / "b.yaml"), str(root / "c.yaml")}
@@ -100,14 +100,14 @@ def test_Y14_a_half_written_file_is_unclear(root: Path) -> None:
 
 def test_a_broken_one_says_where_and_how_to_mend_it(root: Path) -> None:
     save(root, "b", text("b", "4s"))
-    [broken] = Directory(root).look().observed.broken
+    [broken] = ManifestDirectory(root).look().observed.broken
     assert (broken.kind, broken.name) == ("MailCollector", "b")
     assert broken.message.startswith(f"{root / 'b.yaml'}:6:")
 
 
 def test_Y13_the_same_name_in_two_files_is_refused_in_both(root: Path) -> None:
     save(root, "c", text("a"))
-    look = Directory(root).look()
+    look = ManifestDirectory(root).look()
     assert names(look) == ["b"]
     assert sorted(found.file for found in look.observed.broken) == [
         str(root / "a.yaml"),
@@ -116,7 +116,7 @@ def test_Y13_the_same_name_in_two_files_is_refused_in_both(root: Path) -> None:
 
 
 def test_Y17_a_vanished_directory_is_an_error_and_comes_back_as_it_was(root: Path) -> None:
-    directory = Directory(root)
+    directory = ManifestDirectory(root)
     first = directory.look()
     root.rename(root.with_name("away"))
     gone = directory.look()
@@ -135,7 +135,7 @@ def test_a_swapped_link_is_followed_and_files_keep_their_names(root: Path, tmp_p
     save(tmp_path / "second", "b", text("b", "1h"))
     link = tmp_path / "link"
     link.symlink_to(root)
-    directory = Directory(link)
+    directory = ManifestDirectory(link)
     first = directory.look()
     (tmp_path / "new").symlink_to("second")
     (tmp_path / "new").replace(link)
@@ -147,7 +147,7 @@ def test_a_swapped_link_is_followed_and_files_keep_their_names(root: Path, tmp_p
 
 
 def test_none_at_all_is_meant_where_a_file_says_so(root: Path) -> None:
-    directory = Directory(root)
+    directory = ManifestDirectory(root)
     assert not directory.look().observed.empty_confirmed
     (root / ".allow-empty").touch()
     assert directory.look().observed.empty_confirmed
@@ -155,13 +155,13 @@ def test_none_at_all_is_meant_where_a_file_says_so(root: Path) -> None:
 
 def test_a_missing_destination_is_left_to_planning_while_one_cannot_be_read(root: Path) -> None:
     save(root, "a", text("a", destination="local"))
-    assert names(Directory(root).look()) == ["b"]
+    assert names(ManifestDirectory(root).look()) == ["b"]
     save(root, "local", "kind: Destination\n\tbroken")
-    assert names(Directory(root).look()) == ["a", "b"]
+    assert names(ManifestDirectory(root).look()) == ["a", "b"]
 
 
 def test_that_nothing_is_meant_holds_for_the_first_look_only(tmp_path: Path) -> None:
-    directory = Directory(tmp_path, allow_empty=True)
+    directory = ManifestDirectory(tmp_path, allow_empty=True)
     assert directory.look().observed.empty_confirmed
     for name in ("a", "b"):
         save(tmp_path, name)

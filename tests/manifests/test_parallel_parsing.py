@@ -113,10 +113,10 @@ def test_a_defect_is_told(capfd: pytest.CaptureFixture[str]) -> None:
 def test_the_processes_end_with_one_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import os\n"
-        "from reconciler.manifests import spreading\n"
-        "from tests.manifests.test_spreading import waiting\n"
-        "spreading.MANY, spreading._AT_ONCE, os.sched_getaffinity = 8, 2, lambda _: {0, 1}\n"
-        f"spreading.spread(waiting, list(range(20)), {str(tmp_path)!r})\n"
+        "from reconciler.manifests import parallel_parsing\n"
+        "from tests.manifests.test_parallel_parsing import waiting\n"
+        "parallel_parsing.MANY, parallel_parsing._AT_ONCE, os.sched_getaffinity = 8, 2, lambda _: {0, 1}\n"
+        f"parallel_parsing.spread(waiting, list(range(20)), {str(tmp_path)!r})\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code],

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.git_revision import standing
+from reconciler.control.git_revision import git_head
 
 
 def revision(directory: Path) -> str | None:
-    return standing(directory).commit
+    return git_head(directory).commit
 
 
 def git(where: Path, *words: str) -> str:
