@@ -504,6 +504,26 @@ def test_after_an_abort_nothing_is_opened_any_more() -> None:
         assert len(sink.conversations) == 1
 
 
+def test_a_message_with_which_an_abort_came_is_not_put_off() -> None:
+    """It is the session's end, not the message's fault. The first connection is lost as well: what
+    is lost over one that was used before is said once more over a new one."""
+    asked = []
+    with Sink() as sink, system(sink) as lmtp:
+
+        def answer(command: str) -> bytes | None:
+            if not command.startswith("MAIL"):
+                return None
+            asked.append(command)
+            if len(asked) == 2:
+                lmtp.abort()
+            return DROP
+
+        sink.answer = answer
+        with pytest.raises(DestinationUnavailable):
+            deliver(lmtp, LETTER, ["a@x.test"])
+        assert len(asked) == 2
+
+
 # What replies mean
 
 
