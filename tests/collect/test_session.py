@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
+from reconciler.collect.suspects import RECONNECTIONS
 from reconciler.model.errors import (
     CollectorError,
     ConnectionFailed,
@@ -162,6 +163,24 @@ def test_what_was_kept_to_show_that_the_server_gives_anything_is_deleted_at_last
     here.server.messages["6"] = b"Subject: 6\r\n\r\nbody 6\r\n"
     report = here.session()
     assert (report.collected, report.deleted, here.server.messages) == (2, 2, {})
+
+
+def test_a_session_makes_so_many_connections_and_leaves_the_rest() -> None:
+    """Every second message ends one."""
+
+    class Alternating(Fate):
+        halves = 0
+
+        def step(self, name: str) -> None:
+            self.halves += name == "half a message"
+            if name == "half a message" and self.halves % 2:
+                raise broken()
+
+    here, helm = world(), Helm()
+    here.server.messages = {str(key): b"Subject: x\r\n\r\n%d\r\n" % key for key in range(1, 201)}
+    report = here.session(Alternating(), helm)
+    assert helm.logins == 1 + RECONNECTIONS + 1
+    assert (report.outcome, report.collected) == (Outcome.SUCCEEDED, RECONNECTIONS)
 
 
 def test_I16_a_refused_message_is_tried_again_and_then_parked_while_the_others_flow() -> None:

@@ -474,6 +474,16 @@ def test_big_messages_and_many_recipients() -> None:
         assert [len(message) for message in sink.messages] == [len(top()) + 16 + (2 << 20)] * 3
 
 
+def test_as_many_recipients_go_together_as_every_server_takes() -> None:
+    """RFC 5321, section 4.5.3.1.8: a hundred."""
+    recipients = [f"r{number}@x.test" for number in range(101)]
+    with Sink() as sink, system(sink) as lmtp:
+        assert {type(each) for each in deliver(lmtp, LETTER, recipients)} == {Delivered}
+        verbs = [command.partition(" ")[0] for command in sink.commands]
+        second = verbs.index("MAIL", verbs.index("MAIL") + 1)
+        assert (verbs[:second].count("RCPT"), verbs[second:].count("RCPT")) == (100, 1)
+
+
 def test_nothing_remains_of_a_message_that_breaks_off() -> None:
     def content() -> Iterator[bytes]:
         yield b"x" * (2 << 20)
