@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-
 from reconciler.collect.suspects import prospect
+
 from reconciler.model.outcomes import MessageState
 
 LATER = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)

@@ -116,14 +116,19 @@ class Copy:
                 "PYTHONDONTWRITEBYTECODE": "1",
                 **more,
             },
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            text=True,
         )
         try:
-            return running.wait(seconds)
+            said, _ = running.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             return None
+        else:
+            if running.returncode == 1 and " failed" not in said and " error" not in said:
+                raise SystemExit("pytest does not run: was .venv made anew meanwhile?")
+            return running.returncode
         finally:
             if running.poll() is None:
                 os.killpg(running.pid, 9)
@@ -202,7 +207,7 @@ def main() -> int:
                 flush=True,
             )
             if not noticed:
-                print(mutation.diff((ROOT / mutation.path).read_bytes()), flush=True)
+                print(mutation.diff((copy.path / mutation.path).read_bytes()), flush=True)
     noticed_by_all = len(chosen) - survivors
     print(
         f"score {100 * noticed_by_all / max(1, len(chosen)):.0f} %: "
