@@ -9,8 +9,8 @@ from typing import Literal
 
 import pytest
 from msgspec.structs import replace
-from reconciler.collect.suspects import RECONNECTIONS
 
+from reconciler.collect.session_connection import RECONNECTIONS
 from reconciler.model.errors import (
     CollectorError,
     ConnectionFailed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from reconciler.collect.suspects import prospect
+from  import prospect
 
 from reconciler.model.outcomes import MessageState
 
