@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from  import prospect
 
+from reconciler.collect.retry_rules import next_step
 from reconciler.model.outcomes import MessageState
 
 LATER = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
@@ -26,5 +26,5 @@ LATER = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
 def test_what_happens_next(
     state: MessageState, attempts: int, until: datetime | None, told: str
 ) -> None:
-    found = prospect(state, attempts, until).removesuffix(", as the receiver asked")
+    found = next_step(state, attempts, until).removesuffix(", as the receiver asked")
     assert found.endswith(told)
