@@ -1,2 +1,1 @@
-"""Conversations with remote servers: a connection that is bounded in time and bytes, and TLS that
-always verifies."""
+"""Connections to remote servers: bounded in time and octets, with TLS that always verifies."""

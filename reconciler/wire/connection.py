@@ -1,5 +1,4 @@
-"""A connection to a remote server, held to limits of time and bytes, that any thread can break
-off."""
+"""A connection to a remote server with limits of time and octets, which any thread can abort."""
 
 from __future__ import annotations
 
@@ -21,44 +20,53 @@ from reconciler.wire.receive_buffer import LARGEST, ReceiveBuffer
 from reconciler.wire.reply_turns import LONG, ReplyTurn
 
 _ALERTS = 5
-"""So many are remembered of a connection."""
+"""Alerts of a connection that are kept."""
+_PIECE = 64 << 10
+"""Octets of an unfinished line from which they are taken out of the buffer."""
+_BEGINNING = 100
+"""Octets of a line that decide whether it may be long."""
+_ENDS = (EOFError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""Errors that mean that the server has closed the connection."""
 
 
 class Connection:
-    """One TCP connection, with or without TLS, used from one thread; `abort` alone may be called
-    from any.
+    """One TCP or unix connection, with or without TLS.
 
-    Every failure is a `ConnectionFailed`, `TlsRefused` or `ProtocolViolation` that names host and
-    port.
+    It is used from one thread; only `abort` may be called from any. Every failure is a
+    `ConnectionFailed`, `TlsRefused` or `ProtocolViolation` whose text names host and port.
     """
 
     def __init__(self, endpoint: Endpoint, limits: Limits, deadline: float | None = None) -> None:
-        """Connects nothing yet. `deadline` (monotonic clock) ends the session; default
-        `limits.session` from now."""
+        """Prepare a connection; `open` connects it.
+
+        `deadline` (monotonic clock) ends the session; default `limits.session` from now.
+        """
         self.endpoint = endpoint
         self.limits = limits
         self.ended = False
-        """The server closed the connection."""
+        """Whether the server closed the connection."""
         self.received = 0
-        """Octets received so far, TLS undone."""
+        """Octets received so far, after decryption."""
         self._alerts: list[str] = []
         self._timeouts = Timeouts(limits, deadline)
         self._buffer = ReceiveBuffer()
-        self._reply = 0
+        self._reply_octets = 0
         self._bound = limits.reply
+        """The largest value of `_reply_octets` that is allowed."""
         self._turn: ReplyTurn | None = None
-        """In a reply that is very long."""
+        """Set during a reply that is very long."""
         self._socket: sockets.socket | None = None
         self._owner = threading.get_ident()
         self._timeout = 0.0
+        """The socket's time-out in seconds."""
+        # Guards the moment in which `_socket` is set, closed or aborted by two threads.
         self._lock = threading.Lock()
         self._aborted: Future[None] = Future()
 
     # Opening and closing
 
     def open(self) -> None:
-        """Look the name up, connect to the first address that answers, and begin TLS where it is
-        implicit."""
+        """Look up the name, connect to the first address that answers, begin implicit TLS."""
         self._owner = threading.get_ident()
         within = self._timeouts.within(self.limits.connect)
         self._connect(
@@ -68,22 +76,25 @@ class Connection:
             self._secure()
 
     def start_tls(self) -> None:
-        """Begin TLS after the server agreed to it. What it sent beyond its reply was injected
-        (hazard T3)."""
+        """Begin TLS after the server has agreed to it.
+
+        Octets that came behind its reply were injected: raises ProtocolViolation (hazard T3).
+        """
         if len(self._buffer):
             raise ProtocolViolation(
                 f"{self.endpoint}: data came before TLS began, as in an attack; nothing was sent"
             )
-        self._alerts = []  # anybody could have said so
+        self._alerts = []  # anybody on the way could have sent them
         self._secure()
 
     def abort(self) -> None:
-        """Break the connection at once, from any thread; the thread that waits in it gets a
-        `ConnectionFailed`.
+        """Break the connection at once, from any thread.
 
-        Only the thread that opened it also closes it, now or when it fails: under a thread that is
-        about to read, the descriptor's number could already belong to somebody else.
+        The thread that waits in it gets a `ConnectionFailed`.
         """
+        # Other threads shut the socket down; only the thread that opened it closes it, here or in
+        # `_failure`. Otherwise the descriptor's number could already belong to another file when
+        # the opening thread reads from it.
         with self._lock:
             if not self._aborted.done():
                 self._aborted.set_result(None)
@@ -93,29 +104,29 @@ class Connection:
             self.close()
 
     def close(self) -> None:
-        """Close without a word; harmless when it is closed already."""
+        """Close the socket; harmless where it is closed already."""
         with self._lock:
             if self._socket is not None:
                 self._socket.close()
 
     def alert(self, text: str) -> None:
-        """The server wants people to be told this; each text counts once, and only a few."""
+        """Keep a text that the server wants people to read: each once, and only a few."""
         if text and text not in self._alerts and len(self._alerts) < _ALERTS:
             self._alerts.append(text)
 
     @property
     def alerts(self) -> Sequence[str]:
-        """As the server said it; nothing of what came before TLS that was to be."""
-        return self._alerts if self._patient else ()
+        """The kept texts as the server sent them; none that came before an expected TLS."""
+        return self._alerts if self._trusted else ()
 
     @property
     def secure(self) -> bool:
-        """TLS protects it."""
+        """Whether TLS protects the connection."""
         return isinstance(self._socket, ssl.SSLSocket)
 
     @property
     def socket(self) -> sockets.socket:
-        """The socket itself, for selectors; its data must be read through this connection."""
+        """The socket, for selectors; its data must be read through this connection."""
         if self._socket is None:
             raise ConnectionFailed(f"{self.endpoint}: not connected")
         return self._socket
@@ -123,16 +134,17 @@ class Connection:
     # Commands and replies
 
     def begin_command(self) -> None:
-        """A new command, or the next reply of several: its time, its rate and its octets count from
-        here."""
+        """Begin a command, or the next of several replies: time and octets count from here."""
         self._timeouts.begin_command()
-        self._reply = 0
+        self._reply_octets = 0
         self._bound = self.limits.reply
         self._turn = None
 
     def expect_listing(self, *, slow: bool = True, octets: int = 0) -> None:
-        """The reply to this command has a line for each message, and may have `octets`, or what is
-        usual. `slow`: it may take long to make, and no message is in it."""
+        """Expect a reply with a line for each message, of up to `octets` or `limits.listing`.
+
+        `slow`: the server may take long to make it, and it contains no message.
+        """
         self._bound = max(self.limits.listing, octets)
         if slow:
             self._timeouts.expect_listing()
@@ -147,33 +159,36 @@ class Connection:
         self._timeouts.waited(0, bulk=False)
 
     def count(self, octets: int) -> None:
-        """So many octets more of this reply: of bulk data that nobody asked for, or for the work
-        that lines make."""
+        """Count more octets of this reply: unasked bulk data, or the work of reading lines."""
         self._count(octets)
 
     def read_line(
         self, limit: int | None = None, *, longer: re.Pattern[bytes] | None = None, most: int = 0
     ) -> bytes:
-        """One line with its CRLF, of at most `limit` octets (default `limits.line`), or `most`
-        where it begins as `longer` says. A lone CR is a `ProtocolViolation` (hazard I20); so is a
-        lone LF before TLS was begun that is to be: it is taken for the line's end where nobody
-        could have put it there (`_patient`)."""
+        """Return one line with its CRLF.
+
+        It has at most `limit` octets (default `limits.line`), or `most` where it begins with what
+        `longer` matches. A lone CR is a `ProtocolViolation` (hazard I20). A lone LF ends a line
+        only where nobody on the way could have put it there (`_trusted`).
+        """
         line = self._line(self.limits.line if limit is None else limit, longer, most)
         self._count(len(line))
-        if not line.endswith(b"\r\n") and self._patient:
+        if not line.endswith(b"\r\n") and self._trusted:
             line = line[:-1] + b"\r\n"
         if not line.endswith(b"\r\n") or line.find(b"\r", 0, -2) >= 0:
             raise ProtocolViolation(f"{self.endpoint}: a line does not end with CRLF")
         return line
 
     @property
-    def _patient(self) -> bool:
-        """Line ends need not be right: TLS protects them, or the manifest wants none."""
+    def _trusted(self) -> bool:
+        """Whether TLS protects what comes, or the manifest wants no TLS."""
         return self.endpoint.tls == "none" or self.secure
 
     def read_match(self, pattern: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
-        """The groups of what `pattern` matches first, where that was received already; else nothing
-        is read."""
+        """Read what `pattern` matches at the beginning of the buffer; return its groups.
+
+        Returns None and reads nothing where it does not match.
+        """
         matched = self._buffer.match(pattern)
         if matched is None:
             return None
@@ -183,7 +198,7 @@ class Connection:
         return groups
 
     def read_run(self, pattern: re.Pattern[bytes]) -> bytes:
-        """What `pattern` matches first, where that was received already; b"" where it does not."""
+        """Read what `pattern` matches at the beginning of the buffer, b"" where it does not."""
         length = self._buffer.match_length(pattern)
         if not length:
             return b""
@@ -193,10 +208,12 @@ class Connection:
     def read_framed(
         self, opening: re.Pattern[bytes], closing: bytes
     ) -> tuple[tuple[bytes, ...], bytes] | None:
-        """A reply of one known form around bulk data: the groups of `opening`, of which the last
-        one counts the octets between that and `closing`, and those octets. None, and nothing is
-        read, where something else comes, where the opening was not received yet, or for more than
-        fits into the buffer."""
+        """Read a reply of a known form: `opening`, bulk data, `closing`.
+
+        The last group of `opening` is the count of the data's octets. Returns the groups and the
+        data. Returns None and reads nothing where the reply has another form, where the opening
+        was not received yet, or where the reply does not fit into the buffer.
+        """
         opened = self._buffer.match(opening)
         if opened is None:
             return None
@@ -216,48 +233,44 @@ class Connection:
         return groups, content
 
     def read(self, count: int) -> bytes:
-        """Exactly `count` octets, to be used for what is small."""
+        """Return exactly `count` octets; for small amounts."""
         self._count(count)
         return b"".join(self._exactly(count, bulk=False))
 
     def read_chunks(self, count: int) -> Iterator[bytes]:
-        """Exactly `count` octets of bulk data, as they come."""
+        """Yield exactly `count` octets of bulk data as they come."""
         return self._exactly(count, bulk=True)
 
-    def read_some(self, limit: int) -> bytes:
-        """At least one and at most `limit` octets of bulk data."""
-        if not len(self._buffer):
-            self.fill(bulk=True)
-        return self._buffer.take(limit)
-
-    # The buffer, for readers that look before they take
+    # The buffer, for readers that look before they read
 
     def buffered(self) -> int:
-        """Octets that were received and not read."""
+        """Return the number of octets that were received and not read."""
         return len(self._buffer)
 
     def find_dot(self, offset: int) -> int:
-        """Where, in what has come, a line begins with a dot: the place of the CRLF before it, -1
-        where none does."""
+        """Return where a CRLF and a dot are in the buffer, from `offset` on; -1 for nowhere."""
         return self._buffer.find_dot(offset)
 
     def peek(self, offset: int, count: int) -> bytes:
-        """Up to `count` buffered octets from `offset`, which stay unread."""
+        """Return up to `count` buffered octets from `offset` without reading them."""
         return self._buffer.peek(offset, count)
 
     def take(self, count: int) -> bytes:
-        """Read up to `count` octets of what is buffered."""
+        """Read up to `count` buffered octets."""
         return self._buffer.take(count)
 
     def fill(self, *, bulk: bool) -> None:
-        """Receive something. The buffer must not be full: take from it first (it holds 256 KiB at
-        least)."""
+        """Receive at least one octet; wait for it where needed.
+
+        `bulk`: bulk data is expected, which has other limits. Raises ProtocolViolation where the
+        buffer is full (256 KiB): its reader must take from it first.
+        """
         space = self._buffer.space()
         if not space:
             raise ProtocolViolation(
                 f"{self.endpoint}: more was received than can be looked at in one piece"
             )
-        if self._reply > LONG:
+        if self._reply_octets > LONG:
             self._take_turn()
         self._arm(bulk=bulk)
         try:
@@ -281,12 +294,14 @@ class Connection:
             self._turn.take()
 
     def _receive_more(self, space: memoryview) -> int:
-        """What else has come already: TLS gives one record at a time, and Dovecot's have 4 KiB."""
+        """Receive what else has come already; return the octets.
+
+        TLS gives one record per call, and Dovecot's records have 4 KiB.
+        """
         count = 0
         self.socket.settimeout(0)
-        with suppress(
-            OSError
-        ):  # nothing more for now; or the connection failed, which the next read meets as well
+        # Nothing more for now; or the connection failed, which the next read meets as well.
+        with suppress(OSError):
             while count < len(space) and (more := self.socket.recv_into(space[count:])):
                 count += more
         self.socket.settimeout(self._timeout)
@@ -298,7 +313,7 @@ class Connection:
         while (found := self._buffer.find(b"\n", seen)) < 0:
             seen = len(self._buffer)
             if size + seen > limit:
-                limit = self._more(
+                limit = self._longer_limit(
                     limit, longer, most, pieces[0] if pieces else self._buffer.peek(0, _BEGINNING)
                 )
                 continue
@@ -307,16 +322,16 @@ class Connection:
                 size, seen = size + seen, 0
             self.fill(bulk=False)
         while size + found + 1 > limit:
-            limit = self._more(
+            limit = self._longer_limit(
                 limit, longer, most, pieces[0] if pieces else self._buffer.peek(0, _BEGINNING)
             )
         line = self._buffer.take(found + 1)
         return b"".join([*pieces, line]) if pieces else line
 
-    def _more(
+    def _longer_limit(
         self, limit: int, longer: re.Pattern[bytes] | None, most: int, beginning: bytes
     ) -> int:
-        """How long a line may be that is longer than `limit`."""
+        """Return how long a line may be that exceeds `limit`, by its beginning."""
         if longer is not None and most > limit and longer.match(beginning[:_BEGINNING]):
             return most
         raise ProtocolViolation(f"{self.endpoint}: a line is longer than {limit} octets")
@@ -330,13 +345,14 @@ class Connection:
             yield chunk
 
     def _count(self, octets: int) -> None:
-        self._reply += octets
-        if self._reply > self._bound:
+        self._reply_octets += octets
+        if self._reply_octets > self._bound:
             raise Flooded(f"{self.endpoint}: a reply is longer than {self._bound} octets")
 
     # The socket
 
     def _connect(self, candidates: list[SocketAddress]) -> None:
+        """Connect to the first candidate that answers; the time left is shared among the rest."""
         deadline = time.monotonic() + self._timeouts.within(self.limits.connect)
         for tried, address in enumerate(candidates, 1):
             share = (deadline - time.monotonic()) / (len(candidates) - tried + 1)
@@ -367,6 +383,7 @@ class Connection:
             raise self._failure(error, bulk=False) from error
 
     def _adopt(self, opened: sockets.socket) -> None:
+        """Make `opened` the socket, unless `abort` was called meanwhile."""
         with self._lock:
             self._socket = opened
             if self._aborted.done():
@@ -374,8 +391,8 @@ class Connection:
                 raise ConnectionFailed(f"{self.endpoint}: the session was aborted")
 
     def _arm(self, *, bulk: bool) -> None:
-        """Set the socket's time-out to what patience allows; setting it is a system call, so only
-        when it changes."""
+        """Set the socket's time-out to what may still be waited."""
+        # Setting it is a system call, so only when it changes.
         left = self._timeouts.wait(bulk=bulk)
         if left <= 0:
             raise ConnectionFailed(f"{self.endpoint}: {self._timeouts.exhausted(bulk=bulk)}")
@@ -394,6 +411,7 @@ class Connection:
         return self._failure(error, bulk=False)
 
     def _failure(self, error: Exception, *, bulk: bool) -> ConnectionFailed:
+        """Return the error that `error` of the socket means; close it after an abort."""
         if self._aborted.done():
             self.close()
             return ConnectionFailed(f"{self.endpoint}: the session was aborted")
@@ -408,14 +426,9 @@ class Connection:
         return ConnectionFailed(f"{self.endpoint}: {reason}")
 
 
-_PIECE = 64 << 10
-_BEGINNING = 100
-_ENDS = (EOFError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
-
-
 def _shut_down(opened: sockets.socket) -> None:
-    """End both directions, which wakes the thread that waits. Not SSLSocket.shutdown: that would
-    take TLS off and let the other thread read on in the clear."""
+    """End both directions, which wakes the thread that waits."""
+    # Not SSLSocket.shutdown: it would take TLS off and let the other thread read on in the clear.
     try:
         sockets.socket.shutdown(opened, sockets.SHUT_RDWR)
     except OSError:

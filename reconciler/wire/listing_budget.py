@@ -84,8 +84,8 @@ class ListingBudget:
         if self._waiting >= self._most_waiting:
             del self._reserved[id(share)]
             raise Crowded(
-                f"{share.who}: several other mailboxes with very many messages are being listed and "
-                "wait for each other already: this one is listed later"
+                f"{share.who}: several other mailboxes with very many messages are being listed "
+                "and wait for each other already: this one is listed later"
             )
         self._waiting += 1
         share.waiting = True
@@ -98,8 +98,8 @@ class ListingBudget:
                     if share.given_up:
                         raise ConnectionFailed(f"{share.who}: the session was aborted")
                     raise Crowded(
-                        f"{share.who}: the session's time is up, waiting for other mailboxes with very many "
-                        "messages to be listed"
+                        f"{share.who}: the session's time is up, waiting for other mailboxes with "
+                        "very many messages to be listed"
                     )
         finally:
             share.waiting = False

@@ -1,7 +1,7 @@
 """TLS that always verifies: chain and name, or the pinned certificate (hazards T5, T6, T8, T10).
 
-A context made here cannot be used without its check: the pinned one compares in the handshake
-itself, before any octet of ours is sent through it.
+A context made here cannot be used without its check: a pinned certificate is compared in the
+handshake itself, before any octet of ours is sent.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import re
 import socket
 import ssl
 import stat
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from reconciler.model.errors import ConnectionFailed, TlsRefused
 from reconciler.model.manifest_policy import allowed
@@ -23,8 +23,9 @@ from reconciler.wire.confined_files import opened_within
 from reconciler.wire.endpoint import Endpoint
 
 _PROBE_SECONDS = 5.0
+"""For the second connection that asks for a certificate's names."""
 _CA_FILE = 4 << 20
-"""Octets of a CA file; the system's whole collection has 220 KB."""
+"""Octets of the largest CA file; the system's whole collection has 220 KB."""
 _PEM = re.compile("-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----([A-Za-z0-9+/=\\s]*)-----END ")
 _REFUSALS = {  # X509_V_ERR_… of OpenSSL
     9: "its certificate is not valid yet; is the clock right?",
@@ -32,7 +33,10 @@ _REFUSALS = {  # X509_V_ERR_… of OpenSSL
     18: "its certificate is self-signed; declare {}.caFile to trust it",
     19: "its certificate's CA is not known here; declare {}.caFile to trust it",
     20: "its certificate's CA is not known here; declare {}.caFile to trust it",
-    21: "its certificate's CA is not known here, or the server does not send its intermediate certificates",
+    21: (
+        "its certificate's CA is not known here, or the server does not send its intermediate "
+        "certificates"
+    ),
     23: "its certificate is revoked",
 }
 _NAME_MISMATCH = (62, 64)
@@ -45,11 +49,10 @@ _FAILURES = {
 
 
 def client_context(ca_file: str | None, fingerprint: str | None) -> ssl.SSLContext:
-    """A context of TLS 1.2 or later that checks the chain and the name, or the pinned certificate
-    alone.
+    """Return a context of TLS 1.2 or later that checks chain and name, or a pinned certificate.
 
-    Contexts are shared where they can be: loading the system's CAs costs more than a handshake.
-    Raises `TlsRefused` when `ca_file` cannot be read.
+    Contexts are shared where possible: loading the system's CAs costs more than a handshake.
+    Raises `TlsRefused` where `ca_file` cannot be read.
     """
     if fingerprint is not None:
         return _Pinned(fingerprint)
@@ -63,8 +66,10 @@ def client_context(ca_file: str | None, fingerprint: str | None) -> ssl.SSLConte
 
 
 def wrap(raw: socket.socket, endpoint: Endpoint) -> ssl.SSLSocket:
-    """A TLS socket whose handshake is still to be made. An end without close_notify is an error
-    (hazard T11)."""
+    """Wrap a socket in TLS; `handshake` must follow.
+
+    An end without close_notify is an error (hazard T11). Raises `ConnectionFailed`.
+    """
     context = client_context(endpoint.ca_file, endpoint.fingerprint)
     try:
         return context.wrap_socket(
@@ -78,8 +83,10 @@ def wrap(raw: socket.socket, endpoint: Endpoint) -> ssl.SSLSocket:
 
 
 def handshake(wrapped: ssl.SSLSocket, endpoint: Endpoint) -> None:
-    """Make the handshake within the socket's time-out. Raises `TlsRefused`, or OSError when the
-    connection breaks."""
+    """Make the handshake within the socket's time-out.
+
+    Raises `TlsRefused`, or OSError where the connection breaks.
+    """
     try:
         wrapped.do_handshake()
     except ssl.SSLCertVerificationError as error:
@@ -92,7 +99,7 @@ def handshake(wrapped: ssl.SSLSocket, endpoint: Endpoint) -> None:
 
 
 class _Pinned(ssl.SSLContext):
-    """Trusts one certificate, whoever signed it and whatever its names are."""
+    """A context that trusts one certificate, whoever signed it and whatever its names are."""
 
     digest: str
 
@@ -105,35 +112,38 @@ class _Pinned(ssl.SSLContext):
         return context
 
     def __init__(self, fingerprint: str) -> None:
-        """Everything is set in `__new__`, as the parent wants it."""
+        """Do nothing: `__new__` sets everything, as `ssl.SSLContext` demands."""
 
     def wrap_bio(self, *arguments: object, **options: object) -> NoReturn:
-        """Refused: in-memory TLS would escape the check."""
+        """Refuse: in-memory TLS would escape the check of `_PinnedSocket`."""
         raise NotImplementedError("a pinned certificate is checked by the socket")
 
 
 class _PinnedSocket(ssl.SSLSocket):
+    """Compares the certificate as a part of the handshake."""
+
     def do_handshake(self, block: bool = False) -> None:
         super().do_handshake(block)
         pinned = self.context.digest if isinstance(self.context, _Pinned) else None
         found = hashlib.sha256(self.getpeercert(binary_form=True) or b"").hexdigest()
         if found != pinned:
             raise ssl.SSLCertVerificationError(
-                f"its certificate's fingerprint is now sha256:{found}, not the declared one; if the operator "
-                "confirms the new certificate, declare it in the field fingerprint"
+                f"its certificate's fingerprint is now sha256:{found}, not the declared one; if the "
+                "operator confirms the new certificate, declare it in the field fingerprint"
             )
 
 
 _Pinned.sslsocket_class = _PinnedSocket
 
 
+# `version` is a part of the cache's key only
 @functools.lru_cache(maxsize=64)
-# a part of the key
 def _shared(ca_file: str | None, version: tuple[int, int, int]) -> ssl.SSLContext:  # noqa: ARG001
     return _verifying(ca_file)
 
 
 def _version(ca_file: str | None) -> tuple[int, int, int]:
+    """Return what changes when the CA file does: mtime, inode and size."""
     path = ca_file or ssl.get_default_verify_paths().cafile
     if not path:
         return (0, 0, 0)
@@ -142,24 +152,23 @@ def _version(ca_file: str | None) -> tuple[int, int, int]:
 
 
 def _verifying(ca_file: str | None) -> ssl.SSLContext:
-    context = ssl.SSLContext(
-        ssl.PROTOCOL_TLS_CLIENT
-    )  # CERT_REQUIRED and check_hostname are its defaults
+    # CERT_REQUIRED and check_hostname are the defaults of PROTOCOL_TLS_CLIENT.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
         with opened_within(ca_file, allowed().ca_files, "CA file") as place:
             context.load_verify_locations(cadata=_certificates(place))
-        context.verify_flags |= (
-            ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-        )  # the file may hold the certificate itself
+        # The file may hold the server's certificate itself, without its CA.
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 
 def _certificates(path: str) -> str | bytes:
-    """PEM as text, DER as octets. Bounded, and of a regular file only: OpenSSL would read a FIFO or
-    /dev/zero for ever. Raises OSError, ValueError."""
+    """Return the certificates of a file: PEM as text, DER as octets. Raises OSError, ValueError."""
+    # Read here with a bound, from a regular file only: OpenSSL would read a FIFO or /dev/zero for
+    # ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -169,7 +178,8 @@ def _certificates(path: str) -> str | bytes:
         raise ValueError(f"it is over {_CA_FILE >> 20} MiB")
     if b"-----BEGIN" not in data:
         return data
-    blocks = _PEM.findall(data.decode("latin-1"))  # texts between them may be in any encoding
+    # Texts between the blocks may be in any encoding.
+    blocks = _PEM.findall(data.decode("latin-1"))
     return "\n".join(
         f"-----BEGIN CERTIFICATE-----{block}-----END CERTIFICATE-----" for block in blocks
     )
@@ -193,10 +203,10 @@ def _refusal(
 
 
 def _names(refused: ssl.SSLSocket, endpoint: Endpoint) -> list[str]:
-    """The names in a certificate whose chain is good, asked for once more: OpenSSL does not tell
-    them on refusal.
+    """Return the names in a certificate whose chain is good but whose name was refused.
 
-    Nothing is sent through this connection. Not after STARTTLS, which this floor does not speak.
+    OpenSSL does not tell them, so a second connection asks for them, through which nothing is
+    sent. Empty with STARTTLS, which `wire` does not speak.
     """
     if endpoint.tls != "implicit":
         return []
@@ -207,7 +217,7 @@ def _names(refused: ssl.SSLSocket, endpoint: Endpoint) -> list[str]:
             socket.create_connection(refused.getpeername()[:2], _PROBE_SECONDS) as raw,
             context.wrap_socket(raw, server_hostname=endpoint.tls_name) as probe,
         ):
-            names: Iterable[tuple[str, str]] = (probe.getpeercert() or {}).get("subjectAltName", ())  # type: ignore[assignment]
-            return [name for _, name in names]
+            certificate: Mapping[str, Any] = probe.getpeercert() or {}
+            return [name for _, name in certificate.get("subjectAltName", ())]
     except OSError:
         return []
