@@ -20,8 +20,8 @@ from reconciler.model.errors import (
 )
 from reconciler.model.messages import Arrival
 from reconciler.sources.imap import body_fetch as bodies
-from reconciler.sources.imap.body_fetch import PART
 from reconciler.sources.imap.imap_dialogue import WHOLE
+from reconciler.sources.imap.part_fetch import PART
 from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Authority, Client, Scripted
 from tests.sources.imap_server import (

@@ -20,14 +20,18 @@ from reconciler.model.errors import (
 from reconciler.model.messages import Account, Deletion, Fetched, Folder, Listed, Listing, Pace
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
-from reconciler.sources.imap.body_fetch import BodyFetch
+from reconciler.sources.imap.body_fetch import BodyFetch, fetch_headers
 from reconciler.sources.imap.client_identification import ClientIdentity
 from reconciler.sources.imap.deletion import Deleter
 from reconciler.sources.imap.fetch_responses import Completed
 from reconciler.sources.imap.folder_choice import INBOX, ChosenFolders, ServerFolder, choose_folders
-from reconciler.sources.imap.folder_state import Stand, same, stand, text
+from reconciler.sources.imap.folder_state import (
+    FolderState,
+    same_messages,
+    selected_state,
+    serialized,
+)
 from reconciler.sources.imap.imap_dialogue import ImapClient
-from reconciler.sources.imap.imap_header_fetch import fetch_headers
 from reconciler.sources.imap.imap_listing import (
     UNSIZED,
     ListedFolder,
@@ -122,7 +126,7 @@ class ImapSource:
         self._writable = writable
         client = self._connected()
         listings: list[Listing] = []
-        stands: list[Stand | None] = []
+        states: list[FolderState | None] = []
         with self._failures.translated("listing"):
             chosen = self._choose(client)
         notes = list(chosen.notes)
@@ -131,14 +135,14 @@ class ImapSource:
         broken: set[str] = set()
         for name in chosen.folders:
             if len(broken) > _BROKEN:
-                stands.append(None)
+                states.append(None)
                 notes.append(
                     f'the folder "{name}" is left to another session: others end the connection'
                 )
                 continue
             try:
                 with self._failures.translated(f'listing "{name}"'):
-                    listings.append(self._list(self._connected(), name, notes, closed, stands))
+                    listings.append(self._list(self._connected(), name, notes, closed, states))
             except SourceError as error:
                 failed.append(error)
                 told = str(error).removeprefix(f"{self._endpoint}: ")
@@ -146,12 +150,12 @@ class ImapSource:
                     broken.add(name)
                     self._memory.broken_folders = frozenset(broken)
                     self._survive(
-                        failed, left=len(chosen.folders) - len(stands) - 1, listed=bool(listings)
+                        failed, left=len(chosen.folders) - len(states) - 1, listed=bool(listings)
                     )
                     told = f'the folder "{name}" is passed over: {told}'
-                stands.append(None)
+                states.append(None)
                 notes.append(told)
-        self._account_state = text(stands)
+        self._account_state = serialized(states)
         self._memory.broken_folders = frozenset(broken)
         if not listings:
             raise self._nothing(failed, closed, chosen.notes)
@@ -183,8 +187,8 @@ class ImapSource:
         client = self._connected()
         with self._failures.translated("looking for changes"):
             chosen = self._choose(client)
-            found = [self._stand(client, name) for name in chosen.folders]
-        return not chosen.notes and same(state, found)
+            found = [self._state_of(client, name) for name in chosen.folders]
+        return not chosen.notes and same_messages(state, found)
 
     def fetch(
         self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD
@@ -309,10 +313,10 @@ class ImapSource:
         self._folders = chosen.folders
         return chosen
 
-    def _stand(self, client: ImapClient, name: str) -> Stand | None:
+    def _state_of(self, client: ImapClient, name: str) -> FolderState | None:
         completed = client.dialogue.select_folder(self._folders[name].raw, writable=self._writable)
         self._opened = name if completed.ok else None
-        return stand(client.dialogue, name) if completed.ok else None
+        return selected_state(client.dialogue, name) if completed.ok else None
 
     def _open(self, client: ImapClient, name: str) -> Completed:
         """Not again, where `unchanged` has just done it."""
@@ -336,7 +340,7 @@ class ImapSource:
         name: str,
         notes: list[str],
         closed: list[tuple[str, str]],
-        stands: list[Stand | None],
+        states: list[FolderState | None],
     ) -> Listing:
         """Raises FolderFailed for what concerns this folder alone: the others are still collected
         (I16)."""
@@ -346,7 +350,7 @@ class ImapSource:
             error = self._unopened(name, completed)
             closed.append((str(error).removeprefix(f"{self._endpoint}: "), completed.text))
             raise error
-        found = stand(client.dialogue, name)
+        found = selected_state(client.dialogue, name)
         folder = Folder(self._account, name, selected_validity(client.dialogue, name))
         self._selected = folder
         next_key = selected_next(client.dialogue)
@@ -371,7 +375,7 @@ class ImapSource:
         if (found and found[3] != len(listed.messages)) or listed.broken_off:
             found = None  # more came meanwhile, or the server cannot count
         self._check_validity(client, folder)
-        stands.append(found)
+        states.append(found)
         self._firsts[name] = listed.messages[0].key if listed.messages else ""
         return Listing(
             folder,

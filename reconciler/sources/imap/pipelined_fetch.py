@@ -1,7 +1,7 @@
-"""Several FETCH commands under way at once, and what the server sends for them.
+"""Keep several FETCH commands under way at once, and sort what the server sends for them.
 
-A server may work on commands side by side and end them in any order where nothing depends on the
-order (RFC 3501, section 5.5). Dovecot does so when the output of one of them has to wait. So a
+A server may work on commands in parallel and complete them in any order where nothing depends on
+the order (RFC 3501, section 5.5). Dovecot does so when the output of one of them has to wait. So a
 response counts for whichever command asked for its message.
 """
 
@@ -15,11 +15,11 @@ from reconciler.sources.imap.fetch_responses import Fetched, Value
 from reconciler.sources.imap.imap_dialogue import Goodbye, ImapDialogue
 
 Window = Mapping[int, Listed]
-"""Messages by UID."""
+"""The messages that one command asks for, by UID."""
 
 
 class PipelinedFetch:
-    """Of one run of messages. `doubtful` are the UIDs of those that are to be asked for again."""
+    """The commands under way for one run of messages."""
 
     def __init__(self, dialogue: ImapDialogue) -> None:
         self._dialogue = dialogue
@@ -27,23 +27,27 @@ class PipelinedFetch:
         self._wanted: dict[int, Listed] = {}
         self._given: set[int] = set()
         self._held: tuple[int, Value] | None = None
+        """The UID and body that came last: whether it is repeated shows with the next response."""
         self.doubtful: set[int] = set()
+        """UIDs of messages that are to be asked for again by themselves."""
 
     def __len__(self) -> int:
+        """Return the number of commands under way."""
         return len(self._windows)
 
     def ask(self, uids: str, window: Window) -> None:
-        """One command more; `uids` is the set that stands for `window`."""
+        """Send one more command; `uids` is the set that stands for `window`."""
         self._windows[self._dialogue.ask_uids(uids, "(UID BODY.PEEK[])")] = window
         self._wanted.update(window)
 
     def read(self) -> Iterator[tuple[Listed, Value] | Window]:
-        """Bodies until one command is complete, then what that one was for.
+        """Yield (message, body) until one command is complete, then the window of that command.
 
-        Each body comes one response late: when the next bears the same UID, both are in doubt
-        (hazard I8). Flags of others, and others (hazard I7), are passed over. When the connection
-        ends, the last body has come nevertheless.
+        Responses about other messages (hazard I7), or without a body, are passed over. When the
+        connection ends, the body that is held back is yielded before the error is raised.
         """
+        # Each body is yielded one response late: where the next response has the same UID, both
+        # are in doubt (hazard I8).
         try:
             for response in self._dialogue.answers(self._windows):
                 if isinstance(response, Fetched):
@@ -51,22 +55,25 @@ class PipelinedFetch:
                     if found is not None:
                         yield found
                     continue
-                if last := self._give(None):
+                if last := self._hold(None):
                     yield last
                 window = self._windows.pop(response.tag)
                 for uid in window:
                     del self._wanted[uid]
                 yield window
         except (Goodbye, ConnectionFailed):
-            if last := self._give(None):
+            if last := self._hold(None):
                 yield last
             raise
 
     def suspects(self) -> list[Listed]:
-        """Of the oldest command that is not complete: what would have come next, then what was left
-        out; also what is held back, for when the server breaks its protocol that may be its
-        beginning. All of it, where nothing of it has come: nobody knows in which order the server
-        works."""
+        """Return the messages that may have ended the connection, likeliest first.
+
+        They belong to the oldest command that is not complete: the message that would have come
+        next, then those that were left out before. The one that is held back counts as well, since
+        a broken response may have begun in it. Where nothing of the command has come, all of its
+        messages are returned, as the order in which the server works is not known.
+        """
         for window in self._windows.values():
             open_ = sorted(
                 uid for uid in window if uid not in self._given and uid not in self.doubtful
@@ -85,7 +92,7 @@ class PipelinedFetch:
         return []
 
     def _take(self, response: Fetched) -> tuple[Listed, Value] | None:
-        """The body before this one."""
+        """Take a response; return the message and body that were held back before it."""
         uid = response.uid
         if uid is None or uid not in self._wanted or b"BODY[]" not in response.attributes:
             self._dialogue.unasked(response)
@@ -102,10 +109,10 @@ class PipelinedFetch:
             self.doubtful.add(uid)
             self._held = None
             return None
-        return self._give((uid, response.attributes[b"BODY[]"]))
+        return self._hold((uid, response.attributes[b"BODY[]"]))
 
-    def _give(self, following: tuple[int, Value] | None) -> tuple[Listed, Value] | None:
-        """What is held back; from now on `following` is."""
+    def _hold(self, following: tuple[int, Value] | None) -> tuple[Listed, Value] | None:
+        """Hold `following` back and return what was held back before."""
         held, self._held = self._held, following
         if held is None:
             return None
