@@ -23,8 +23,9 @@ from tests.servers.dovecot import Dovecot, installed
 POST_EVERY = 4.0
 """Seconds between new messages."""
 WELCOME = """
-A private mail server holds {messages} messages in {accounts} accounts; mailcollector collects them as the manifests
-say. Every {seconds:.0f} seconds somebody gets a new message. What you can do while you watch, in another terminal:
+A private mail server holds {messages} messages in {accounts} accounts; mailcollector collects them
+as the manifests say. Every {seconds:.0f} seconds somebody gets a new message. What you can do while
+you watch, in another terminal:
 
   edit      {manifests}/sales.yaml
                     enabled: false   or   interval: 1m   or a mistake: the table shows it at once

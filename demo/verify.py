@@ -28,9 +28,15 @@ def _delivered(scene: Scene, account: Account) -> Iterator[str]:
     given = Counter(message for _, messages in sent(account) for message in messages)
     arrived = scene.delivered(account)
     if missing := (given - arrived).total():
-        yield f"{account.name}: {missing} of {given.total()} messages did not arrive as they were sent"
+        yield (
+            f"{account.name}: {missing} of {given.total()} messages did not arrive as they "
+            "were sent"
+        )
     if surplus := (arrived - given).total():
-        yield f"{account.name}: {surplus} files in {scene.maildir(account)} that were not sent, or twice"
+        yield (
+            f"{account.name}: {surplus} files in {scene.maildir(account)} that were not sent, "
+            "or twice"
+        )
 
 
 def _on_server(server: Server, account: Account) -> Iterator[str]:

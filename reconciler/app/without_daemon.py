@@ -177,7 +177,8 @@ def proposal(settings: Settings, directory: Path, place: Path, now: InForce | No
         return propose(_manifests(settings, directory), place, now)
     except ValueError as error:
         raise NotSupported(
-            "what is in force was declared with another version of mailcollector: restart the daemon "
+            "what is in force was declared with another version of mailcollector: restart the "
+            "daemon "
             "with this one"
         ) from error
 

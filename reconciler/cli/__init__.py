@@ -105,7 +105,8 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in VERBS and not args[0].startswith("-"):
             ctx.fail(
-                f"there is no verb {args[0]!r}{_suggested(args[0])}; mailcollector --help lists them"
+                f"there is no verb {args[0]!r}{_suggested(args[0])}; mailcollector --help lists "
+                "them"
             )
         return super().resolve_command(ctx, args)
 

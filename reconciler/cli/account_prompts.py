@@ -125,7 +125,8 @@ def from_file(content: bytes, name: str | None) -> dict[str, bytes]:
         found = {_name(values[0]): content} if len(values) == 1 else {}
     if name is not None and list(found) != [name]:
         raise NoManifest(
-            f"what was given declares {', '.join(found) or 'nothing'}, not {name}: nothing was written"
+            f"what was given declares {', '.join(found) or 'nothing'}, not {name}: nothing was "
+            "written"
         )
     if not found or "" in found:
         raise NoManifest("what was given is not one manifest with a name: nothing was written")

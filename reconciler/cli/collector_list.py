@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from reconciler.cli import jsonpath
-from reconciler.cli.output_option import plain, structured
+from reconciler.cli.collector_summary import brief, waiting, waiting_for_destination
+from reconciler.cli.output_forms import aligned, plain, structured
 from reconciler.cli.readable_text import until
-from reconciler.cli.session_summary import brief, waiting, waiting_for_destination
-from reconciler.cli.text_table import aligned
 from reconciler.model.harmless_text import escape
 
 if TYPE_CHECKING:

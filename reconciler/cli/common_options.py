@@ -172,13 +172,15 @@ def _options(log_level: LogLevel, *, manifests: bool) -> list[tuple[str, dict[st
             "--host-connections",
             type=number,
             metavar="N",
-            help="Sessions with one host at the same time; default: 8, but 5 to 10 at the big providers.",
+            help="Sessions with one host at the same time; default: 8, but 5 to 10 at the big "
+            "providers.",
         ),
         _option(
             "--host-logins-per-minute",
             type=number,
             metavar="N",
-            help="Logins at one host in a minute; default: 30 to 120 at the big providers, else no limit.",
+            help="Logins at one host in a minute; default: 30 to 120 at the big providers, else "
+            "no limit.",
         ),
         _option(
             "--policy",
@@ -195,7 +197,8 @@ def _options(log_level: LogLevel, *, manifests: bool) -> list[tuple[str, dict[st
             "--support-address",
             metavar="ADDRESS",
             default="",
-            help="Told to IMAP servers that ask who we are: a mail address or a URL; nothing unless given.",
+            help="Told to IMAP servers that ask who we are: a mail address or a URL; nothing "
+            "unless given.",
         ),
     ]
     if manifests:

@@ -43,7 +43,8 @@ def tell_where_from(settings: Settings, collectors: Collectors) -> None:
     if not collectors.is_daemon:
         missing = "" if settings.state_dir.is_dir() else ", which does not exist"
         tell(
-            f"mailcollector: no daemon runs over {escape(str(settings.state_dir))}{missing}: this is what the "
+            f"mailcollector: no daemon runs over {escape(str(settings.state_dir))}{missing}: "
+            "this is what the "
             "manifests and the ledger say"
         )
 

@@ -80,7 +80,8 @@ def path(text: str) -> Path:
         match = _STEP.match(inner, at)
         if match is None:
             raise BadTemplate(
-                f"{text!r} is no path at {inner[at:]!r}: write it like .metadata.name or .items[*].spec"
+                f"{text!r} is no path at {inner[at:]!r}: write it like .metadata.name or "
+                ".items[*].spec"
             )
         steps.append(_step(match))
         at = match.end()

@@ -55,7 +55,8 @@ def refusals() -> Iterator[None]:
 def told(found: Diagnostic) -> str:
     """A diagnostic in one line."""
     return escape(
-        f"{found.file}:{found.line}:{found.column}: {found.severity}: {found.message} [{found.rule}]"
+        f"{found.file}:{found.line}:{found.column}: {found.severity}: {found.message} "
+        f"[{found.rule}]"
     )
 
 

@@ -1,35 +1,12 @@
-"""Texts as people read them: sizes and times in words, YAML, and messages on standard error."""
+"""Texts as people read them: sizes and times in words, and messages on standard error."""
 
 from __future__ import annotations
 
-import io
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 import click
-
-from reconciler.model.harmless_text import escape_in_yaml, is_unsafe
-
-
-def yaml_text(value: Any) -> str:
-    """Return YAML in every script, with the characters that `escape` means as escapes."""
-    from ruamel.yaml import YAML  # noqa: PLC0415  # only for -o yaml
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False  # type: ignore[assignment]
-    yaml.width = 1 << 20
-    yaml.representer.add_representer(str, _quoted_if_unsafe)
-    written = io.StringIO()
-    yaml.dump(value, written)
-    return escape_in_yaml(written.getvalue())
-
-
-def _quoted_if_unsafe(representer: Any, text: str) -> Any:
-    return representer.represent_scalar(
-        "tag:yaml.org,2002:str", text, style='"' if is_unsafe(text) else None
-    )
 
 
 def tell(text: str) -> None:

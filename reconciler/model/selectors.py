@@ -12,7 +12,10 @@ _TEXT = rf"{_WORD}(?:\s+{_WORD})*"
 _SET = re.compile(rf"(?P<key>{_WORD})\s+(?P<not>not)?in\s*\((?P<values>[^()]*)\)")
 _EQUAL = re.compile(rf"(?P<key>{_WORD})\s*(?P<not>!)?==?\s*(?P<value>{_TEXT})?")
 _EXISTS = re.compile(rf"(?P<not>!)?\s*(?P<key>{_WORD})")
-FORMS = "team=sales, team!=sales, team in (sales,support), team notin (sales), team, !team; a comma means and"
+FORMS = (
+    "team=sales, team!=sales, team in (sales,support), team notin (sales), team, !team; "
+    "a comma means and"
+)
 
 
 class Requirement(Struct, frozen=True):

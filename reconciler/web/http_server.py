@@ -89,7 +89,8 @@ def _remove_stale(directory: int) -> None:
 def _tcp_socket(listen: Listen) -> Iterator[socket.socket]:
     if not is_loopback(listen.host):
         raise ListenRefused(
-            f"--listen {listen.host}: beyond loopback the API does not start without a token, which "
+            f"--listen {listen.host}: beyond loopback the API does not start without a token, "
+            "which "
             "this version does not have yet; listen on 127.0.0.1, or use the control socket"
         )
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET

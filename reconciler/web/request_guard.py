@@ -49,7 +49,10 @@ class Guard:
         if _name(f"//{host}") not in self._hosts:
             return "this Host is not served here; use localhost"
         if scope["path"] not in OPEN:
-            return "only /healthz, /readyz and /metrics are served here; the rest is on the control socket"
+            return (
+                "only /healthz, /readyz and /metrics are served here; the rest is on the "
+                "control socket"
+            )
         origin = headers.get("origin")
         if (
             origin is None

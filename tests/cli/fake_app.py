@@ -1,5 +1,5 @@
-"""`reconciler.app.run_command` and `reconciler.app.without_daemon` as far as the verbs call it, over collectors in
-memory."""
+"""`reconciler.app.run_command` and `reconciler.app.without_daemon` as far as the verbs call them,
+over collectors in memory."""
 
 from __future__ import annotations
 

@@ -30,6 +30,10 @@ def verb(name: str) -> Verb:
     return found
 
 
+def _paragraph(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 120)
+
+
 def rendered(page: str) -> str:
     """The page with every verb as it is, in the order of `--help`."""
     before, *sections = re.split(r"^## (?=[a-z0-9]+$)", page, flags=re.MULTILINE)
@@ -61,8 +65,9 @@ def _section(command: Verb) -> str:
     exits = "".join(f"| {code} | {what} |\n" for code, what in sorted(command.exits.items()))
     examples = "".join(f"{line}\n    # {what}\n" for line, what in command.examples)
     return (
-        f"\n`{_synopsis(command)}`\n\n{textwrap.fill(' '.join((command.help or '').split()), 120)}\n\n"
-        f"{options}{chr(10) if options else ''}| exit | when |\n|---|---|\n{exits}\n```\n{examples}```\n"
+        f"\n`{_synopsis(command)}`\n\n{_paragraph(command.help or '')}\n\n"
+        f"{options}{chr(10) if options else ''}| exit | when "
+        f"|\n|---|---|\n{exits}\n```\n{examples}```\n"
     )
 
 

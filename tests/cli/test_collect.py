@@ -9,7 +9,10 @@ from tests.cli.fake_app import FakeApp
 from tests.cli.fake_daemon import FakeDaemon
 from tests.cli.samples import HOSTILE, collector, refused, session
 
-LINE = "sales: collected 12, skipped 3 (collected-before 3), parked 0, failed 0, left 0, deleted 0, 1.2 MB in 0.8 s\n"
+LINE = (
+    "sales: collected 12, skipped 3 (collected-before 3), parked 0, failed 0, left 0, deleted 0, "
+    "1.2 MB in 0.8 s\n"
+)
 
 
 def test_daemon_is_asked_and_nobody_waits(run: Run, daemon: FakeDaemon) -> None:

@@ -65,7 +65,8 @@ def test_words_are_completed(
 def test_bash_itself_completes(run: Run, manifests: Path) -> None:
     script = run("completion", "bash").stdout
     steps = "".join(
-        f"COMP_WORDS=({words}); COMP_CWORD={count}; COMPREPLY=(); _mailcollector_completion {PROGRAM}; "
+        f"COMP_WORDS=({words}); COMP_CWORD={count}; COMPREPLY=(); _mailcollector_completion "
+        f"{PROGRAM}; "
         'echo "${COMPREPLY[@]}"\n'
         for words, count in (("mailcollector describe s", 2), ("mailcollector rou", 1))
     )

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reconciler.cli.spec_summary import facts
+from reconciler.cli.collector_summary import facts
 from reconciler.cli.verbs.describe import told
 from reconciler.model.status import Failing, ShownAlert
 from tests.cli.conftest import Run

@@ -87,8 +87,8 @@ def test_a_daemon_that_is_not(run: Run, daemon: FakeDaemon) -> None:
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert (
-        result.stderr
-        == "mailcollector: the daemon over state is not well: the control loop has not moved lately\n"
+        result.stderr == "mailcollector: the daemon over state is not well: "
+        "the control loop has not moved lately\n"
     )
 
 

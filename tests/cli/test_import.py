@@ -201,9 +201,11 @@ def test_what_is_not_understood_is_told_without_a_word_of_it(text: str, line: in
 
 def test_one_bad_account_never_stops_the_others(run: Run, elsewhere: Path) -> None:
     (elsewhere / "rc").write_text(
-        "poll a.example proto imap user ann pass p keep\npoll b.example proto imap user bob pass q hush\n"
+        "poll a.example proto imap user ann pass p keep\npoll b.example proto imap user bob "
+        "pass q hush\n"
         "poll c.example proto imap user cid pass r user dan pass s nonsense user eve pass t keep\n"
-        "poll d.example proto imap user fay pass u is 'two words' here\npoll e.example proto imap user gus pass v keep",
+        "poll d.example proto imap user fay pass u is 'two words' here\npoll e.example proto "
+        "imap user gus pass v keep",
         encoding="utf-8",
     )
     result = run("import", "fetchmailrc", "rc")
@@ -300,7 +302,8 @@ def test_A10_options_that_change_nothing_here_refuse_nothing() -> None:
     assert (
         len(
             accounts(
-                "poll h preauth password proto imap noenvelope user u pass p mimedec nomimedec nodns2\n"
+                "poll h preauth password proto imap noenvelope user u pass p mimedec nomimedec "
+                "nodns2\n"
                 "poll i proto imap auth any user v pass q nomimedecode no checkalias nofetchall"
             )
         )
@@ -309,7 +312,8 @@ def test_A10_options_that_change_nothing_here_refuse_nothing() -> None:
     assert (
         len(
             accounts(
-                "poll h preauth any proto imap noenvelope nodns user u pass p mimedec nomimedec noidle"
+                "poll h preauth any proto imap noenvelope nodns user u pass p mimedec nomimedec "
+                "noidle"
             )
         )
         == 1
@@ -363,7 +367,8 @@ def test_A19_no_limit_where_the_tool_has_none() -> None:
 
 def getmailed(retriever: str, rest: str = "") -> Any:
     return getmail(
-        "[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = imap.gmail.com\nusername = u@gmail.com\n"
+        "[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = imap.gmail.com\nusername = "
+        "u@gmail.com\n"
         f"{retriever}\n{rest}",
         "localhost",
     ).accounts[0]
@@ -394,7 +399,10 @@ def test_A21_numbers_as_getmail_reads_them(said: str, port: int | None) -> None:
     "destination",
     [
         "type = MDA_lmtp\nhost = 127.0.0.1\noverride = joe@one.example",
-        'type = MDA_external\npath = /usr/lib/dovecot/deliver\narguments = ("-d", "joe@one.example")',
+        (
+            "type = MDA_external\npath = /usr/lib/dovecot/deliver\n"
+            'arguments = ("-d", "joe@one.example")'
+        ),
     ],
 )
 def test_A23_whom_the_destination_delivers_to(destination: str) -> None:
@@ -418,7 +426,8 @@ def test_A25_an_access_token_is_no_password(run: Run, elsewhere: Path) -> None:
 
 def test_A26_C1_a_stranger_s_words_stay_in_their_comment(run: Run, elsewhere: Path) -> None:
     (elsewhere / "rc\u009b31m").write_text(
-        "[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = h.example\nusername = u\npassword = p\n"
+        "[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = h.example\nusername = u\npassword "
+        "= p\n"
         "[destination]\ntype = x\x1b[31m\n  evil: true\n",
         encoding="utf-8",
     )
@@ -478,7 +487,10 @@ def test_getmailrc_of_each_retriever(run: Run, elsewhere: Path, kind: str) -> No
         ("[retriever]\ntype = HushRetriever\n", 2),
         ("[retriever]\ntype = SimplePOP3Retriever\nserver = h\n", 2),
         (
-            "[retriever]\ntype = SimpleIMAPRetriever\nserver = h\nusername = u\nmailboxes = (hush\n",
+            (
+                "[retriever]\ntype = SimpleIMAPRetriever\nserver = h\nusername = u\nmailboxes = "
+                "(hush\n"
+            ),
             5,
         ),
     ],

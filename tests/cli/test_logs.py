@@ -125,7 +125,8 @@ def test_tracebacks(capsys: pytest.CaptureFixture[str], foreign: bool) -> None:
 def test_priorities_for_the_journal(form: str) -> None:
     """systemd sets JOURNAL_STREAM; the number in front of a line is taken off by the journal."""
     script = (
-        "import sys; from reconciler.cli.log_output import configure; from reconciler.log import log;"
+        "import sys; from reconciler.cli.log_output import configure; from reconciler.log "
+        "import log;"
         f"configure({form!r}, 'debug');"
         "log.debug('d'); log.info('i'); log.warning('w'); log.error('e', note='a\\nb')"
     )

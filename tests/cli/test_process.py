@@ -195,7 +195,8 @@ def test_what_is_told_beside_the_result_may_go_nowhere(elsewhere: Path) -> None:
 def test_no_file_of_ours_takes_the_number_of_a_stream_that_was_closed() -> None:
     program = (
         "import os; from reconciler import cli; cli._occupy_standard_streams(); "
-        "os.write(3, repr([os.readlink(f'/proc/self/fd/{number}') for number in range(3)]).encode())"
+        "os.write(3, repr([os.readlink(f'/proc/self/fd/{number}') for number in "
+        "range(3)]).encode())"
     )
     read, write = os.pipe()
     with os.fdopen(read, "rb") as answer:

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.cli.readable_text import ago, length, moment, octets, until, yaml_text
-from reconciler.cli.text_table import aligned
+from reconciler.cli.output_forms import aligned, yaml_text
+from reconciler.cli.readable_text import ago, length, moment, octets, until
 from reconciler.model.harmless_text import escape, json_text
 from tests.cli.samples import HOSTILE, NOW
 

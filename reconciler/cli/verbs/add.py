@@ -40,7 +40,10 @@ if TYPE_CHECKING:
             "writes sales.yaml, and asks nothing",
         ),
         (
-            "mailcollector add sales --from office --username me --password-env P --forward-to me@b.c",
+            (
+                "mailcollector add sales --from office --username me --password-env P --forward-to "
+                "me@b.c"
+            ),
             "says only what its template office does not",
         ),
         (
@@ -68,7 +71,8 @@ if TYPE_CHECKING:
 @click.option(
     "--provider",
     metavar="PROVIDER",
-    help="One that is known, such as gmail or yandex: its server need not be said (docs/providers.md). Also "
+    help="One that is known, such as gmail or yandex: its server need not be said "
+    "(docs/providers.md). Also "
     "by another name of it, or a mail address there.",
 )
 @click.option("--protocol", type=click.Choice(["imap", "pop3"]), help="How mail is fetched.")
@@ -93,7 +97,8 @@ if TYPE_CHECKING:
 @click.option(
     "--password-stdin",
     is_flag=True,
-    help="Take the password from standard input, and keep it in a new file of mode 0600 in ../secrets.",
+    help="Take the password from standard input, and keep it in a new file of mode 0600 in "
+    "../secrets.",
 )
 @click.option(
     "--folder", "folders", metavar="FOLDER", multiple=True, help="Default: INBOX; may be repeated."
@@ -136,11 +141,12 @@ if TYPE_CHECKING:
 def command(
     settings: Settings, name: str | None, file: str | None, git_commit: bool, **fields: Any
 ) -> int:
-    """Declares the collector NAME in a new file NAME.yaml of the manifests' directory, which is
-    made where there is none, from the options or from FILE. On a terminal it asks for what is
-    needed and was not given; a password that is typed is kept in a file of mode 0600,
+    """Declares the collector NAME in a new file NAME.yaml in the manifests' directory, from the
+    options or from FILE. The directory is made if it does not exist. On a terminal, add asks for
+    what is needed and was not given. A password that is typed is kept in a file of mode 0600,
     ../secrets/NAME. An invalid manifest is not written. Paths of files are relative to the
-    manifest. The password itself is never an option, for everybody sees command lines."""
+    manifest. There is no option for the password itself, because everybody on the machine can see
+    command lines."""
     if file and any(value for value in fields.values()):
         raise click.UsageError("give the manifest as FILE or as options, not both")
     if not file and not name:

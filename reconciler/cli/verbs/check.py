@@ -8,9 +8,8 @@ import click
 
 from reconciler.cli.common_options import LOGGING_IN, common
 from reconciler.cli.connect import reach
-from reconciler.cli.output_option import output, plain, structured
+from reconciler.cli.output_forms import aligned, output, plain, structured
 from reconciler.cli.readable_text import octets
-from reconciler.cli.text_table import aligned
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.harmless_text import escape
@@ -40,10 +39,10 @@ if TYPE_CHECKING:
 @output
 @common(uses=LOGGING_IN)
 def command(settings: Settings, name: str, force: bool, output: str) -> int:
-    """Connects to the server of the collector NAME, logs in, counts the messages, looks at the
+    """Connects to the server of the collector NAME, logs in, counts the messages, checks the
     destination, and says what a first session would do. Nothing is collected and nothing is
-    changed. As with collect, a login that was refused is not repeated, and a server that asked for
-    a pause is left alone; what a check learns of that counts for sessions too."""
+    changed. As with collect, a refused login is not repeated, and a server that asked for a pause
+    is left alone. What a check learns of that also counts for sessions."""
     with reach(settings) as collectors:
         report = collectors.check(name, force=force)
     click.echo(_told(report, output))

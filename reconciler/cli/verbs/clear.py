@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import reach
-from reconciler.cli.output_option import output, structured
+from reconciler.cli.output_forms import output, structured
 from reconciler.cli.verb import complain, verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.settings import Settings
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 @output
 @common(uses=READING)
 def command(settings: Settings, name: str, yes: bool, output: str) -> int:
-    """Forgets what the collector NAME has collected: every message that is on the server then
-    counts as new and is collected (again). Nothing is deleted, neither on the server nor from the
-    mailboxes. Asks first, unless --yes is given."""
+    """Forgets what the collector NAME has collected. Every message on the server then counts as new
+    and is collected again. Nothing is deleted, neither on the server nor in the mailboxes. Asks
+    first, unless --yes is given."""
     with reach(settings) as collectors:
         if not (yes or _confirmed(name, collectors.description(name).history_size)):
             complain(f"nothing was forgotten of {name}")
@@ -54,7 +54,8 @@ def _confirmed(name: str, remembered: int) -> bool:
             "ask on: say --yes"
         )
     return click.confirm(
-        f"Forget the {remembered:,} messages that {name} remembers? What is on the server then counts "
+        f"Forget the {remembered:,} messages that {name} remembers? What is on the server then "
+        "counts "
         "as new",
         err=True,
     )
@@ -68,7 +69,10 @@ def _told(name: str, cleared: Cleared, output: str) -> str:
     if output == "name":
         return name
     if output == "table":
-        return f"{name}: {cleared.forgotten:,} messages forgotten; everything on the server counts as new"
+        return (
+            f"{name}: {cleared.forgotten:,} messages forgotten; everything on the server "
+            "counts as new"
+        )
     return structured(
         {"name": name, "epoch": cleared.epoch, "forgotten": cleared.forgotten}, output
     )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.collector_summary import failure, full, succeeded
 from reconciler.cli.collectors import Collectors, CollectOutcome, unknown
 from reconciler.cli.common_options import SESSIONS, common
 from reconciler.cli.connect import reach
-from reconciler.cli.output_option import output, plain, structured
+from reconciler.cli.output_forms import output, plain, structured
 from reconciler.cli.readable_text import moment, tell, until
 from reconciler.cli.session_progress import progress
-from reconciler.cli.session_summary import failure, full, succeeded
 from reconciler.cli.verb import complain, verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.errors import CollectorError
@@ -72,9 +72,9 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     accept_maildirs: bool,
     output: str,
 ) -> int:
-    """Collects mail now: one session of each NAME, whatever its interval and whatever back-off the
-    network got it into; a server that asked for less is still left alone until it is time. Where no
-    daemon runs, this process collects and always waits."""
+    """Collects mail now: one session of each NAME, whatever its interval, and even if it waits
+    after a network failure. A server that asked for fewer requests is still left alone for as long
+    as it asked. If no daemon runs, this process collects, and always waits for the end."""
     if every == bool(names):
         raise click.UsageError("name the collectors, or say --all")
     with reach(settings) as collectors:

@@ -21,7 +21,10 @@ _VARIABLE = "_MAILCOLLECTOR_COMPLETE"
     "completion",
     examples=[
         (
-            "mailcollector completion bash > ~/.local/share/bash-completion/completions/mailcollector",
+            (
+                "mailcollector completion bash > "
+                "~/.local/share/bash-completion/completions/mailcollector"
+            ),
             "for bash, from the next shell on",
         ),
         (

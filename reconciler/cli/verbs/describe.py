@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.collector_summary import facts, failure, waiting, waiting_for_destination
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import reach, tell_where_from
-from reconciler.cli.output_option import output, plain, structured
+from reconciler.cli.output_forms import aligned, output, plain, structured
 from reconciler.cli.readable_text import ago, moment, octets, until
-from reconciler.cli.session_summary import failure, waiting, waiting_for_destination
-from reconciler.cli.spec_summary import facts
-from reconciler.cli.text_table import aligned
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.harmless_text import escape
@@ -41,9 +39,10 @@ _WIDTH = 15
 @output
 @common(uses=READING)
 def command(settings: Settings, name: str, output: str) -> int:
-    """Tells everything about the collector NAME: what is declared, its conditions, the last error
-    and the next attempt, the last sessions, what it has collected in all, how much its history
-    remembers, and the messages that failed, with what happens to them next, or are parked."""
+    """Shows everything about the collector NAME: what is declared, its conditions, the last error
+    and the next attempt, the last sessions, what it has collected in all, and how much its history
+    remembers. Also lists the messages that failed, with what happens to them next, and those that
+    are parked."""
     with reach(settings) as collectors:
         description = collectors.description(name)
         tell_where_from(settings, collectors)

@@ -91,7 +91,11 @@ class Assignment(click.ParamType[tuple[tuple[str, ...], str]]):
         ("mailcollector edit sales", "opens the manifest of sales in $VISUAL or $EDITOR"),
         ("mailcollector edit sales --set spec.collect.interval=10m", "changes one field"),
         (
-            "mailcollector edit sales --set spec.source.folders=[INBOX,Sent] --unset spec.title --git-commit",
+            (
+                "mailcollector edit sales --set spec.source.folders=[INBOX,Sent] "
+                "--unset spec.title "
+                "--git-commit"
+            ),
             "changes a list, removes a field, and commits it to git",
         ),
     ],
@@ -104,7 +108,8 @@ class Assignment(click.ParamType[tuple[tuple[str, ...], str]]):
     type=Assignment(),
     metavar="FIELD=VALUE",
     multiple=True,
-    help="Give a field this value: text, a number, true, false, or YAML in brackets, braces or quotes.",
+    help="Give a field this value: text, a number, true, false, or YAML in brackets, braces or "
+    "quotes.",
 )
 @click.option(
     "--unset",
@@ -219,7 +224,7 @@ def _explained(content: str, refused: EditRefused) -> str:
         escape(f"{found.path or 'YAML'}: {found.message}") for found in refused.diagnostics
     ] or [str(refused)]
     return (
-        "".join(f"{_MARK}{line}\n" for line in [*told, "Mend it, or leave it as it is to give up."])
+        "".join(f"{_MARK}{line}\n" for line in [*told, "Fix it, or leave it as it is to give up."])
         + content
     )
 

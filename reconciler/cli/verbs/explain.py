@@ -8,7 +8,7 @@ import click
 
 from reconciler.cli.collectors import suggestion
 from reconciler.cli.common_options import common
-from reconciler.cli.output_option import structured
+from reconciler.cli.output_forms import structured
 from reconciler.cli.verb import verb
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings
@@ -49,7 +49,7 @@ def _rules(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
 )
 @common(uses=())
 def command(_: Settings, rule: str | None, output: str) -> int:
-    """Tells what a rule of `validate` is about, or lists all of them."""
+    """Explains a rule of `validate`, or lists all rules."""
     # --help does without
     from reconciler.manifests.checks.rule_catalogue import RULES, WARNINGS, page  # noqa: PLC0415
 

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
             "mailcollector fsck",
             "compares the ledger in ./state with ./collectors.d and the Maildirs, changes nothing",
         ),
-        ("mailcollector fsck --mend", "also puts in order what is safe to put in order"),
+        ("mailcollector fsck --mend", "also fixes what is safe to fix"),
         ("mailcollector fsck -o json", "the same as the first for a program"),
     ],
     exits={
-        0: "in order, or mended",
-        1: "something is not, and was not mended",
+        0: "in order, or fixed",
+        1: "something is wrong, and was not fixed",
         2: "could not look: a daemon runs, there is no ledger or it cannot be read; usage",
     },
 )
-@click.option("--mend", is_flag=True, help="Mend what is safe to mend.")
+@click.option("--mend", is_flag=True, help="Fix what is safe to fix.")
 @click.option(
     "-o",
     "--output",
@@ -46,11 +46,12 @@ if TYPE_CHECKING:
 )
 @common(uses=READING)
 def command(settings: Settings, mend: bool, output: str) -> int:
-    """Checks that the ledger is whole, and compares it with the Maildirs and the manifests: tells
-    of temporary files that crashes left, mail that was damaged, mail that is recorded and not
-    found, and histories of collectors that no manifest declares. With --mend it removes such
-    temporary files and lets such histories expire. Mail that is not found is only told, because
-    mail programs move and delete mail. Owns the state meanwhile: stop the daemon first."""
+    """Checks that the ledger is intact, and compares it with the Maildirs and the manifests. It
+    reports temporary files that crashes left, damaged mail, mail that is recorded but not found,
+    and histories of collectors that no manifest declares. With --mend it removes such temporary
+    files and lets such histories expire. Mail that is not found is only reported, because mail
+    programs move and delete mail. Stop the daemon first: fsck needs the state directory for
+    itself."""
     directory = directory_on_disk(settings)
     from reconciler.app import without_daemon  # noqa: PLC0415  # --help does without
 
@@ -67,10 +68,13 @@ def _text(findings: Sequence[FsckFinding]) -> str:
     mendable = sum(found.open and found.mendable for found in findings)
     if not open_ones:
         return "\n".join([*lines, "in order"])
-    remedy = f", {mendable} of them --mend puts in order" if mendable else ""
+    remedy = f", {mendable} of them --mend fixes" if mendable else ""
     return "\n".join([*lines, f"{open_ones} to look at{remedy}"])
 
 
 def _line(found: FsckFinding) -> str:
     count = f" ({found.count:,})" if found.count > 1 else ""
-    return f"{'mended' if found.mended else found.severity}: {found.rule}: {found.subject}{count}: {found.message}"
+    return (
+        f"{'mended' if found.mended else found.severity}: {found.rule}: "
+        f"{found.subject}{count}: {found.message}"
+    )

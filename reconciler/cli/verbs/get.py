@@ -80,7 +80,8 @@ Look = tuple[list["ShownCollector"], list[str]]
     type=Label(),
     metavar="SELECTOR",
     multiple=True,
-    help="Only those whose labels are so: team=sales, team!=sales, team in (sales,support), team notin "
+    help="Only those whose labels are so: team=sales, team!=sales, team in (sales,support), "
+    "team notin "
     "(sales), team, !team; a comma means and. Repeated: all of them.",
 )
 @click.option("-w", "--watch", is_flag=True, help="Show it anew when it changes, until Ctrl-C.")
@@ -89,7 +90,8 @@ Look = tuple[list["ShownCollector"], list[str]]
     "key",
     type=SortKey(),
     metavar="FIELD",
-    help="In order of this: a column such as collected, or a path such as .status.totals.collected.",
+    help="In order of this: a column such as collected, or a path such as "
+    ".status.totals.collected.",
 )
 @click.option("--no-headers", is_flag=True, help="Tables without their first line.")
 @click.option(
@@ -113,8 +115,8 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     output: str,
 ) -> int:
     """Lists the collectors: whether each is ready, its account, what it has collected, its last
-    session and the next one. Asks the daemon; where none runs, the manifests and the ledger are
-    read."""
+    session and the next one. Asks the daemon; if none runs, get reads the manifests and the
+    ledger."""
     wanted = EVERYTHING
     for one in selectors:
         wanted &= one

@@ -36,9 +36,9 @@ _REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r
 )
 @common(manifests=False, uses={"--state-dir"})
 def command(settings: Settings) -> int:
-    """Asks the running daemon whether its control loop moves, and waits 8 seconds at most: for
-    containers and supervisors that look after it. A mailbox that fails, or a manifest that is
-    wrong, makes no daemon unhealthy. Neither the manifests nor the ledger are read."""
+    """Asks the running daemon whether its control loop still runs, and waits 8 seconds at most.
+    Meant for containers and supervisors. A mailbox that fails, or an invalid manifest, does not
+    make a daemon unhealthy. Neither the manifests nor the ledger are read."""
     status, said = _answer(settings, time.monotonic() + _DEADLINE)
     if status != 200:
         complain(

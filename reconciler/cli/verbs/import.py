@@ -47,7 +47,8 @@ class ConfigurationUnreadable(CollectorError):
     ],
     exits={
         0: "written; what was not carried over is said",
-        1: "an account was left out; or nothing was written, because the configuration cannot be read or a file "
+        1: "an account was left out; or nothing was written, because the configuration cannot "
+        "be read or a file "
         "exists already",
         2: "usage",
     },
@@ -65,7 +66,8 @@ class ConfigurationUnreadable(CollectorError):
     "--secrets",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the passwords go, a file of mode 0600 each; default: a directory .secrets in that of the "
+    help="Where the passwords go, a file of mode 0600 each; default: a directory .secrets in "
+    "that of the "
     "manifests, which git ignores.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the manifests; write nothing.")
@@ -80,10 +82,10 @@ def command(
 ) -> int:
     """Writes manifests for the accounts of fetchmail 6.4 or getmail6: a file for each collector,
     one for each Destination, and the passwords in files of their own. What could not be carried
-    over, or works otherwise here, is said with its line, on stderr and in the manifest. An account
-    that cannot be understood, or whose manifest would be invalid, is left out, and the others are
-    written. Nothing that exists is overwritten; the tool's own memory of what it has fetched is not
-    read."""
+    over, or works differently here, is reported with its line, on stderr and in the manifest. An
+    account that cannot be understood, or whose manifest would be invalid, is left out; the others
+    are written. No existing file is overwritten. The tool's own record of what it has fetched is
+    not read."""
     foreign = _read(tool, file, local_domain)
     directory = _directory(settings)
     found = _manifests(foreign, file, directory, secrets)

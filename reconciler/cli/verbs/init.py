@@ -80,15 +80,16 @@ _CI = {
 )
 @common(uses=())
 def command(_: Settings, directory: Path, ci: str) -> int:
-    """Makes a directory to begin with, DIR or the current one: `collectors.d` for the manifests,
-    `secrets` for passwords (0700; git ignores it), the JSON Schema and the settings by which
-    editors find it, `.gitignore`, and a job of CI that checks the manifests. What exists stays as
-    it is."""
+    """Makes a directory to begin with, DIR or the current one. It contains `collectors.d` for the
+    manifests, `secrets` for passwords (0700, ignored by git), the JSON Schema and the settings by
+    which editors find it, `.gitignore`, and a CI job that checks the manifests. Existing files stay
+    as they are."""
     for path, made in _made(directory, ci):
         click.echo(f"{'made  ' if made else 'kept  '} {escape(str(path))}")
     here = "" if directory == Path() else f"cd {escape(str(directory))}; "
     click.echo(
-        f"\nNext:\n  {here}mailcollector add NAME      asks for the account, and declares a collector\n"
+        f"\nNext:\n  {here}mailcollector add NAME      asks for the account, and declares a "
+        "collector\n"
         "  mailcollector check NAME    logs in and counts, collects nothing\n"
         "  mailcollector run           collects, until Ctrl-C"
     )

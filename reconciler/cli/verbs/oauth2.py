@@ -58,10 +58,10 @@ from reconciler.model.settings import Settings
 def command(
     settings: Settings, name: str, device: bool, port: int, authorization_url: str, device_url: str
 ) -> int:
-    """Gets the consent of the owner of the mailbox that the collector NAME reads by OAuth2, and
-    writes the refresh token into the file that source.oauth2.refreshToken names, in mode 0600. The
+    """Asks the owner of the mailbox that the collector NAME reads for consent by OAuth2, and writes
+    the refresh token into the file that source.oauth2.refreshToken names, in mode 0600. The
     application must be registered with the provider: source.oauth2.clientId. A collector that is
-    stalled for want of the token then goes on."""
+    stalled because the token is missing then continues."""
     # the whole of the daemon, not for --help
     from reconciler.cli.offline_collectors import OfflineCollectors  # noqa: PLC0415
 

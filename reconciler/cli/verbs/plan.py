@@ -12,7 +12,7 @@ import click
 
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import MANIFESTS, running_daemon
-from reconciler.cli.output_option import output, structured
+from reconciler.cli.output_forms import output, structured
 from reconciler.cli.readable_text import moment, tell
 from reconciler.cli.verb import verb
 from reconciler.model.harmless_text import escape, json_text
@@ -58,9 +58,9 @@ _UNREMARKABLE = {"unchanged", "disabled"}
 @common(uses=READING)
 def command(settings: Settings, directory: Path | None, output: str) -> int:
     """Shows what `run` would start, replace, stop or hold back if the manifests were those in DIR,
-    field by field, and what that means for the mail; changes nothing. DIR counts as if it stood
-    where the running daemon's directory does; where no daemon runs, it is compared with what the
-    ledger says was good last, and counts as --manifests."""
+    field by field, and what that means for the mail. Changes nothing. DIR is treated as if it stood
+    in place of the running daemon's directory. If no daemon runs, it is compared with what the
+    ledger records as last good, and treated as if it stood at --manifests."""
     from reconciler.app import without_daemon  # noqa: PLC0415  # everything there is: --help does without
 
     with contextlib.ExitStack() as opened:

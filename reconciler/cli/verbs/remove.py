@@ -32,10 +32,10 @@ from reconciler.model.settings import Settings
 @manifest_changes.git_commit
 @common(uses=READING)
 def command(settings: Settings, name: str, yes: bool, git_commit: bool) -> int:
-    """Removes the manifest of the collector NAME: its document, and the file where nothing else
-    stands in it. It stops after the message in hand; what it has collected is remembered for 30
-    days, so that a manifest that comes back collects nothing twice. Removing with this verb is
-    always meant, also of the last collector."""
+    """Removes the manifest of the collector NAME: its document, and the file if nothing else is in
+    it. The collector stops after the message in hand. What it has collected is remembered for 30
+    days, so that a manifest that comes back collects nothing twice. A removal by this verb is
+    always taken as intended, even that of the last collector."""
     shelf = manifest_changes.open_shelf(settings)
     manifest_changes.require_declared(shelf, name)
     if not (yes or _confirmed(name)):

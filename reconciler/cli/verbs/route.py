@@ -8,8 +8,7 @@ import click
 
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import manifests_directory
-from reconciler.cli.output_option import output, structured
-from reconciler.cli.text_table import aligned
+from reconciler.cli.output_forms import aligned, output, structured
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.mail.headers import HEAD
@@ -43,10 +42,10 @@ if TYPE_CHECKING:
 @output
 @common(uses=READING)
 def command(settings: Settings, name: str, file: str, output: str) -> int:
-    """Tells who would get the message in FILE (- for standard input), had the collector NAME
+    """Shows who would get the message in FILE (- for standard input) if the collector NAME had
     fetched it: each recipient with the tier, the header and its line, and the rule that decided,
-    and every address that was considered. Nothing is delivered; where the manifest leaves it to the
-    destination which mailboxes exist, that is asked."""
+    and every address that was considered. Nothing is delivered. If the manifest leaves it to the
+    destination which mailboxes exist, the destination is asked."""
     # the whole of the daemon, not for --help
     from reconciler.cli.offline_collectors import OfflineCollectors  # noqa: PLC0415
 

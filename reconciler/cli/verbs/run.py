@@ -44,7 +44,8 @@ from reconciler.model.settings import Settings
 @click.option(
     "--allow-empty",
     is_flag=True,
-    help="If there is no collector at all at the start, although there were several: stop them, do not hold "
+    help="If there is no collector at all at the start, although there were several: stop them, "
+    "do not hold "
     "them.",
 )
 @common(log_level="info")
@@ -52,11 +53,10 @@ from reconciler.model.settings import Settings
 def command(
     ctx: click.Context, settings: Settings, directory: Path | None, once: bool, allow_empty: bool
 ) -> int:
-    """Runs the daemon: watches the manifests in DIR, keeps a loop running for each enabled
-    collector, and serves its API on control.sock in the state directory, which is how the other
-    verbs reach it. SIGTERM ends it within 10 seconds; the message in hand is given up then, and
-    collected the next time. With --once every enabled collector runs one session, and the process
-    ends."""
+    """Runs the daemon. It watches the manifests in DIR, keeps a loop running for each enabled
+    collector, and serves its API on control.sock in the state directory, where the other verbs
+    reach it. SIGTERM ends it within 10 seconds; the message in hand is given up then, and collected
+    the next time. With --once every enabled collector runs one session, and the process ends."""
     if (
         directory
         and settings.manifests not in {None, directory}

@@ -24,9 +24,9 @@ from reconciler.model.settings import Settings
 )
 @common(manifests=False, uses=())
 def command(_: Settings, plain: bool) -> int:
-    """Prints the JSON Schema of the manifests, the one that `validate` checks them against. Editors
-    that understand YAML use it to complete and check manifests while they are written, where a
-    comment in each document says `# yaml-language-server: $schema=FILE`."""
+    """Prints the JSON Schema of the manifests, against which `validate` checks them. Editors that
+    understand YAML use it to complete and check manifests while you type, if a comment in each
+    document says `# yaml-language-server: $schema=FILE`."""
     from reconciler.manifests.schema_export.json_schema import plain_text, text  # noqa: PLC0415  # --help does without
 
     click.echo(plain_text() if plain else text(), nl=False)

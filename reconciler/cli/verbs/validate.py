@@ -46,10 +46,10 @@ from reconciler.model.settings import Settings
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
 @common(uses=FILES)
 def command(settings: Settings, paths: Sequence[Path], output: str, strict: bool) -> int:
-    """Checks manifests: tells every error of every file in one run, each with its file, line and
-    column and how to mend it. Opens no secret, no CA file and no connection. PATH is a file, `-`
-    for standard input, or a directory that is read recursively; without one the running daemon's
-    directory is checked, else ./collectors.d."""
+    """Checks manifests and reports every error of every file in one run, each with its file, line
+    and column and how to fix it. Opens no secret, no CA file and no connection. PATH is a file, `-`
+    for standard input, or a directory, which is read recursively. Without PATH, the running
+    daemon's directory is checked, or else ./collectors.d."""
     from reconciler.manifests.reports import report_formats  # noqa: PLC0415  # --help does without
     from reconciler.manifests.validation import NoSuchPath, validate  # noqa: PLC0415
 

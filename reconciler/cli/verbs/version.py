@@ -8,7 +8,7 @@ from importlib import metadata
 import click
 
 from reconciler.cli.common_options import common
-from reconciler.cli.output_option import structured
+from reconciler.cli.output_forms import structured
 from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 

@@ -112,7 +112,7 @@ class Shelf:
             raise EditRefused(f"{path} cannot be read any more: {error}") from error
         except (Unusable, MarkedYAMLError, StopIteration):
             raise EditRefused(
-                f"{path} is not YAML throughout: mend it by hand",
+                f"{path} is not YAML throughout: fix it by hand",
                 self._set.records[str(path)].result.diagnostics,
             ) from None
         return DeclaredDocument(path, data, text, start, end)
@@ -149,7 +149,8 @@ class Shelf:
         path = self.directory / f"{name}.yaml"
         if name in self.names():
             raise EditRefused(
-                f"{name} is declared already, in {self.declared(name).path}: `mailcollector edit {name}` "
+                f"{name} is declared already, in {self.declared(name).path}: `mailcollector "
+                f"edit {name}` "
                 "changes it"
             )
         self.require_valid(path, content, name)

@@ -88,9 +88,7 @@ def _changed(text: str, setting: Setting) -> str:
         YAMLError,
         ValueError,
     ) as error:  # an alias of nothing, a day 32: what `validate` tells of
-        raise Unspliceable(
-            "the manifest cannot be changed as it stands: mend it by hand"
-        ) from error
+        raise Unspliceable("the manifest cannot be changed as it stands: fix it by hand") from error
 
 
 def _data(text: str) -> Any:

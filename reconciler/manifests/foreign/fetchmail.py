@@ -353,13 +353,15 @@ class _FetchmailComposer:
         else:
             self._note(
                 line,
-                f"addresses of {', '.join(domains)} are delivered as they stand; those of subdomains are "
+                f"addresses of {', '.join(domains)} are delivered as they stand; those of "
+                "subdomains are "
                 "not taken for ours: add them to `from`",
             )
         if len(domains) > 1:
             self._note(
                 line,
-                f"addresses of {', '.join(domains[1:])} are delivered to {to}: make a collector for each "
+                f"addresses of {', '.join(domains[1:])} are delivered to {to}: make a collector "
+                "for each "
                 "domain where that is wrong",
             )
         postmaster = self._settings.get("postmaster")

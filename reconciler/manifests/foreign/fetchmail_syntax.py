@@ -161,7 +161,8 @@ _AUTHENTICATIONS = frozenset(
 
 
 _NO_OPTION = (
-    "this is no option of a user in fetchmail 6.4: are quotes missing, or does an option of the server stand "
+    "this is no option of a user in fetchmail 6.4: are quotes missing, or does an option of the "
+    "server stand "
     "behind its users?"
 )
 _KINDS = {

@@ -62,7 +62,9 @@ _SAID = {
     },
 }
 _WHY = {
-    "delete_after": "messages are deleted in the session that collects them (new-delete), or never (new-keep)",
+    "delete_after": (
+        "messages are deleted in the session that collects them (new-delete), or never (new-keep)"
+    ),
     "delete_bigger_than": "what is too large is skipped visibly and never deleted",
     "max_bytes_per_session": "`limit` counts messages",
     "certfile": "there are no client certificates here",

@@ -58,7 +58,8 @@ class ImportedAccount:
         ):
             self.note(
                 line,
-                "its password has a line end or another control character, which no login can carry: "
+                "its password has a line end or another control character, which no login can "
+                "carry: "
                 "correct the file that the manifest names",
             )
 

@@ -53,7 +53,8 @@ def _case(suite: ET.Element, file: str, found: list[Diagnostic]) -> None:
 
 def _line(found: Diagnostic) -> str:
     return _text(
-        f"{found.file}:{found.line}:{found.column}: {found.severity}: {found.message} [{found.rule}]"
+        f"{found.file}:{found.line}:{found.column}: {found.severity}: {found.message} "
+        f"[{found.rule}]"
     )
 
 

@@ -119,7 +119,8 @@ def as_json(validation: Validation) -> str:
 def github(validation: Validation) -> str:
     """Workflow commands, which GitHub shows beside the lines of a pull request."""
     return "".join(
-        f"::{_GITHUB[found.severity]} file={_property(found.file)},line={found.line},col={found.column},"
+        f"::{_GITHUB[found.severity]} "
+        f"file={_property(found.file)},line={found.line},col={found.column},"
         f"title={_property(found.rule)}::{_data(found.message)}\n"
         for found in validation
     )
