@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from reconciler.manifests.loading import ParsedFile, defective
-from reconciler.manifests.manifest_summary import Named
+from reconciler.manifests.manifest_summary import ManifestSummary
 from reconciler.planning.observed_manifests import Declaration, Key, declare
 
 
@@ -18,7 +18,7 @@ class DeclaredFile(Struct, frozen=True):
     declarations: tuple[Declaration, ...] = ()
     unreadable: str = ""
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[ManifestSummary]:
         """Return every manifest of a known name, valid or not."""
         return self.parsed.named()
 

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from reconciler.control.declared_files import DeclaredFile, declared_file
 from reconciler.control.git_revision import git_head
-from reconciler.control.removal_grace import Leaving
-from reconciler.manifests.checks.cross_file_checks import Together, check_together
+from reconciler.control.removal_grace import RemovalGrace
+from reconciler.manifests.checks.cross_file_checks import CrossFileResult, check_across_files
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.manifests.directory_walk import DirectoryVanished, Oddities, walk
 from reconciler.manifests.loading import Broken as BrokenDocument
@@ -27,7 +27,7 @@ from reconciler.manifests.manifest_files import (
     signature,
 )
 from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet
-from reconciler.manifests.manifest_summary import Named
+from reconciler.manifests.manifest_summary import ManifestSummary
 from reconciler.model.manifest_policy import allowed, require_apart
 from reconciler.planning.observed_manifests import BrokenManifest, Key, ObservedManifests
 
@@ -57,7 +57,7 @@ _Record = FileRecord[DeclaredFile]
 class ManifestDirectory:
     """The manifests below `root`. Blocking, one call at a time. `allow_empty`: where the first look
     finds no collector at all, that is meant; what is found later is not covered by it. `patience`:
-    see `Leaving`."""
+    see `RemovalGrace`."""
 
     def __init__(
         self,
@@ -73,10 +73,10 @@ class ManifestDirectory:
         self._allow_empty = allow_empty
         self._set = ManifestSet(declared_file, allow_inline_secrets=allow_inline_secrets)
         self._last: Look | None = None
-        self._together: Together | None = None
+        self._together: CrossFileResult | None = None
         """Of the last look; `_hidden` with it."""
         self._hidden = False
-        self._leaving = Leaving(patience)
+        self._leaving = RemovalGrace(patience)
         self._leading_out: set[Path] = set()
         self._oddities = Oddities(os.path.realpath(self.root))
 
@@ -207,21 +207,21 @@ def _alike(before: Mapping[str, _Record], now: Mapping[str, _Record]) -> bool:
     )
 
 
-def _without_places(one: Named) -> Named:
+def _without_places(one: ManifestSummary) -> ManifestSummary:
     return replace(one, line=0, marks={})
 
 
-def _together(files: Mapping[str, _Record], *, hidden: bool) -> Together:
+def _together(files: Mapping[str, _Record], *, hidden: bool) -> CrossFileResult:
     """`hidden`: a destination may be there that is not to be seen now."""
     parsed = [one.result.parsed for one in files.values()]
-    return check_together(
+    return check_across_files(
         parsed, whole=not hidden and not any(_may_hide_a_destination(file) for file in parsed)
     )
 
 
 def _observed(
     files: Mapping[str, _Record],
-    together: Together,
+    together: CrossFileResult,
     leaving: frozenset[Key],
     *,
     confirmed: tuple[bool, bool],

@@ -1,5 +1,5 @@
-"""Manifests that were there a moment ago: whoever writes the files (git, rsync, an editor) may not
-have finished."""
+"""A grace period for manifests that disappear: git, rsync and editors remove files before they
+write them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST = 10.0
 """Seconds until something missing is gone all the same, however much goes on around it."""
 
 
-class Leaving:
+class RemovalGrace:
     """Tells what is missing from what is gone. `patience`: see `SETTLE`; 0 has what is missing gone
     at once."""
 

@@ -1,9 +1,8 @@
-"""Judgements of files, remembered from one `validate` to the next.
+"""Results of `validate`, kept from one call to the next.
 
-A file counts as known while its stat signature is the same, or, where that changed (a checkout
-writes every file anew), while its content is. What was judged by another version of this program
-counts for nothing. No content is kept: only names, places and diagnostics, which quote no secret,
-and of each account a digest.
+A file counts as unchanged while its stat signature or its content is the same: a checkout writes
+every file anew. Results of another version of this program are not used. Contents are not kept,
+only names, positions, diagnostics (which quote no secret) and a digest of each account.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ from msgspec import Struct, field
 from reconciler.manifests import manifest_files
 from reconciler.manifests.checks.shared_mailboxes import Mailbox
 from reconciler.manifests.diagnostics import Diagnostic, Position, Severity
-from reconciler.manifests.manifest_summary import Named
+from reconciler.manifests.manifest_summary import ManifestSummary
 from reconciler.manifests.parallel_parsing import program
 
 _UNUSED = 30 * 86400
-"""Seconds after which a file of judgements that nobody used goes."""
+"""Seconds after which an unused cache file is removed."""
 
 
-class Judgement(Struct, frozen=True):
-    """How many manifests are valid, all that are named, what is wrong. `stamps`: of the templates
-    that this depends on, by name."""
+class CachedCheck(Struct, frozen=True):
+    """The result for one file: the number of valid manifests, the summaries, the diagnostics, and
+    the stamps of the templates that it depends on, by name."""
 
     valid: int
-    names: tuple[Named, ...]
+    names: tuple[ManifestSummary, ...]
     diagnostics: tuple[Diagnostic, ...]
     stamps: Mapping[str, str] = field(default_factory=dict)
 
@@ -53,7 +52,7 @@ def place(paths: Iterable[Path]) -> Path | None:
     return base / "mailcollector" / f"validate-{hashlib.sha256(called).hexdigest()[:16]}.json"
 
 
-class Judgements:
+class CheckCache:
     """Those of one call. `about`: what else they depend on. Without a file, or with an unusable
     one, none are known."""
 
@@ -64,7 +63,7 @@ class Judgements:
         self._new: dict[str, list[Any]] = {}
         self._seen: dict[str, tuple[list[Any] | None, str | None]] = {}
 
-    def find(self, path: Path) -> Judgement | None:
+    def find(self, path: Path) -> CachedCheck | None:
         """What was found the last time, if that still holds. To be called before the file is read
         and judged."""
         key = _key(path)
@@ -82,11 +81,11 @@ class Judgements:
         if any(one.kind == "Template" for one in names):
             return None  # its templates are needed, which are not kept
         self._new[key] = kept
-        return Judgement(
+        return CachedCheck(
             kept[2], names, tuple(_diagnostic(one, str(path)) for one in kept[4]), kept[5]
         )
 
-    def add(self, path: Path, found: Judgement) -> None:
+    def add(self, path: Path, found: CachedCheck) -> None:
         """What was found now, after `find` did not know, or knew what no longer holds."""
         key = _key(path)
         signature, digest = self._seen.get(key, (None, None))
@@ -149,7 +148,7 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _shown(one: Named) -> list[Any]:
+def _shown(one: ManifestSummary) -> list[Any]:
     mailbox = one.mailbox and [one.mailbox.account, one.mailbox.folders, one.mailbox.takes_away]
     marks = {path: [mark.line, mark.column] for path, mark in one.marks.items()}
     return [
@@ -165,10 +164,10 @@ def _shown(one: Named) -> list[Any]:
     ]
 
 
-def _named(kept: list[Any], file: str) -> Named:
+def _named(kept: list[Any], file: str) -> ManifestSummary:
     kind, name, line, destination, default, mailbox, marks, template, refresh = kept
     read = Mailbox(mailbox[0], tuple(mailbox[1]), mailbox[2]) if mailbox else None
-    return Named(
+    return ManifestSummary(
         kind,
         name,
         file,

@@ -25,7 +25,7 @@ from reconciler.manifests.diagnostics import (
     in_order,
 )
 from reconciler.manifests.directory_walk import Oddities
-from reconciler.manifests.manifest_summary import Named, OfNamed
+from reconciler.manifests.manifest_summary import ManifestSummary, Summarised
 from reconciler.manifests.templates.template_index import Template, Templates, misplaced
 from reconciler.manifests.templates.template_reading import Reading, reading
 from reconciler.manifests.yaml import document_reader
@@ -38,18 +38,18 @@ MOST_ERRORS = 1_000
 """Of one file: of the manifests below them it is only told whether they are valid."""
 
 
-class Loaded(OfNamed, Struct, frozen=True):
+class Loaded(Summarised, Struct, frozen=True):
     """A valid manifest. Relative paths in it start at `base`, the directory of its file."""
 
     manifest: Manifest
     base: str
-    named: Named
+    named: ManifestSummary
 
 
-class Broken(OfNamed, Struct, frozen=True):
+class Broken(Summarised, Struct, frozen=True):
     """A manifest with errors that says at least what it is called. `message` is its first error."""
 
-    named: Named
+    named: ManifestSummary
     message: str
 
 
@@ -68,7 +68,7 @@ class ParsedFile(Struct, frozen=True):
     uses: frozenset[str] = frozenset()
     """The templates that its collectors name, whether they exist or not."""
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[ManifestSummary]:
         """Every manifest whose name is known, valid or not."""
         for valid in self.manifests:
             yield valid.named
@@ -215,7 +215,7 @@ class _Parsed(Struct, frozen=True):
     """One document. `message` is its first error."""
 
     diagnostics: tuple[Diagnostic, ...]
-    named: Named | None
+    named: ManifestSummary | None
     loaded: Loaded | None
     template: Template | None
     message: str
@@ -232,7 +232,7 @@ class _Parsed(Struct, frozen=True):
         explain: bool,
     ) -> _Parsed:
         read = reading(found, file, templates)
-        manifest, refused = model_check.judge(
+        manifest, refused = model_check.check_model(
             read.document, read.model, read.value, explain=explain
         )
         fields = Fields(
@@ -279,14 +279,14 @@ def _disallowed(fields: Fields, file: str) -> Iterator[Finding]:
         yield from policy_file.check(fields, str(Path(file).absolute().parent))
 
 
-def _loaded(called: Named | None, valid: Declared | None, read: Reading) -> Loaded | None:
+def _loaded(called: ManifestSummary | None, valid: Declared | None, read: Reading) -> Loaded | None:
     if called is None or valid is None or read.partial:
         return None
     return Loaded(cast("Manifest", valid), str(Path(called.file).parent), called)
 
 
 def _template(
-    called: Named,
+    called: ManifestSummary,
     found: Document,
     valid: Declared | None,
     findings: list[Finding],

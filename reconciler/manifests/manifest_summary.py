@@ -1,4 +1,4 @@
-"""What a manifest is called, and what the rules over all files need to know of it."""
+"""The summary of a manifest: its name, and what the checks across all files need to know."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MARKED = (
 _KEYS_MARKED = (("spec",), ("spec", "source"))
 
 
-class Named(Struct, frozen=True):
+class ManifestSummary(Struct, frozen=True):
     """What the rules over all files need to know of a manifest, valid or not."""
 
     kind: Kind
@@ -57,11 +57,11 @@ class Named(Struct, frozen=True):
         return escape_unprintable(f"{self.file}:{self.line}")
 
 
-class OfNamed:
-    """Base of what is called, and stands, as its `named` says."""
+class Summarised:
+    """Base of everything whose kind, name and position are those of its summary, `named`."""
 
     __slots__ = ()
-    named: Named
+    named: ManifestSummary
 
     @property
     def kind(self) -> Kind:
@@ -87,7 +87,7 @@ def of(
     place: Callable[[Path, bool], Position],
     *,
     template: str | None = None,
-) -> Named | None:
+) -> ManifestSummary | None:
     """None where kind or name cannot be told. `place`: where the value at a path stands, or its
     key."""
     kind, name = _KINDS.get(fields.text("kind") or ""), fields.text("metadata", "name")
@@ -97,7 +97,7 @@ def of(
         "" if fields.has("spec", "destination") else None
     )
     mailbox = shared_mailboxes.of(fields) if kind == "MailCollector" else None
-    return Named(
+    return ManifestSummary(
         kind,
         name,
         file,

@@ -1,10 +1,9 @@
-"""Work on many files, spread over processes that have nothing of this one's but what they are
-given.
+"""Spread work on many files over several processes.
 
-They are programs of their own, not forks: what calls this has threads. No descriptor but their
-pipes and the log reaches them, and no variable of the environment but Python's and the loader's,
-for secrets may stand there. They end when their pipe does, however this process ends. What one
-leaves undone that ends before its time is done here.
+The processes are separate programs and not forks, because the caller has threads. They inherit
+only their pipes and standard error. Their environment has only Python's and the loader's variables,
+because others may hold secrets. A process ends when its pipe is closed, however this process ends.
+If a process ends early, its work is done here.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ common."""
 
 
 def spread(work: Work[T, C, R], items: Sequence[T], common: C) -> list[R]:
-    """What comes of all items, in their order. Raises what `work` raises."""
+    """Return the results for all items, in their order. Raises what `work` raises."""
     processes = min(len(os.sched_getaffinity(0)), MOST)
     if len(items) < MANY or processes < 2:
         return work(items, common)
@@ -71,7 +70,7 @@ def _attend(
     waiting: deque[tuple[int, Sequence[T]]],
     found: dict[int, list[R]],
 ) -> None:
-    """Let one process work until nothing waits, or as long as it answers."""
+    """Start one process and give it parts until none is left or it stops answering."""
     environment = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     with (
@@ -103,8 +102,8 @@ def _take(pipe: Any) -> Any:
 
 @contextmanager
 def _collecting_nothing() -> Iterator[None]:
-    """Without looks for cycles: in what comes in there are none, and each would go through all of
-    it."""
+    """Suspend the garbage collector: the results hold no cycles, and each collection would go
+    through all of them."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -11,11 +11,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from reconciler.manifests.check_cache import place
-from reconciler.manifests.checks.cross_file_checks import check_together
+from reconciler.manifests.checks.cross_file_checks import check_across_files
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.manifests.directory_walk import DirectoryVanished, Oddities, walk
 from reconciler.manifests.manifest_files import LARGEST, displayed
-from reconciler.manifests.parallel_check import judge
+from reconciler.manifests.parallel_check import check_files
 from reconciler.model.manifest_policy import allowed, require_apart
 
 DEFAULT = Path("collectors.d")
@@ -70,7 +70,7 @@ def validate(
         for path in found_by
         if path in chosen and _is_stream(path)
     }
-    judged = judge(
+    judged = check_files(
         list(found_by),
         whole=whole,
         allow_inline_secrets=allow_inline_secrets,
@@ -78,7 +78,7 @@ def validate(
         oddities=found_by,
         given=given,
     )
-    together = check_together(judged, whole=whole)
+    together = check_across_files(judged, whole=whole)
     found = [
         *(diagnostic for file in judged for diagnostic in file.diagnostics),
         *together.diagnostics,

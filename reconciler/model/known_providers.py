@@ -2,7 +2,7 @@
 how much they bear. `sources` are the public pages that say so; docs/providers.md is made from this table.
 
 Where a provider publishes limits, they are those of one account. What they allow one address is not published, so
-`connections` and `logins` are cautious guesses of ours, as `control.limits` says.
+`connections` and `logins` are cautious guesses of ours, as `control.host_limits` says.
 """
 
 from __future__ import annotations

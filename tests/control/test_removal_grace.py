@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.control.removal_grace import LONGEST, Leaving
+from reconciler.control.removal_grace import LONGEST, RemovalGrace
 
 A, B = ("MailCollector", "a"), ("MailCollector", "b")
 
@@ -20,9 +20,9 @@ class Clock:
 
 
 @pytest.fixture
-def leaving_at() -> tuple[Leaving, Callable[[float], None]]:
+def leaving_at() -> tuple[RemovalGrace, Callable[[float], None]]:
     clock = Clock()
-    leaving = Leaving(1.0, clock)
+    leaving = RemovalGrace(1.0, clock)
     assert leaving.look({A, B}, changed=True) == frozenset()
 
     def at(moment: float) -> None:
@@ -32,7 +32,7 @@ def leaving_at() -> tuple[Leaving, Callable[[float], None]]:
 
 
 def test_what_is_missing_is_gone_after_a_while_without_changes(
-    leaving_at: tuple[Leaving, Callable[[float], None]],
+    leaving_at: tuple[RemovalGrace, Callable[[float], None]],
 ) -> None:
     leaving, at = leaving_at
     assert leaving.look({B}, changed=True) == {A}
@@ -47,7 +47,7 @@ def test_what_is_missing_is_gone_after_a_while_without_changes(
 
 
 def test_what_comes_back_was_never_gone(
-    leaving_at: tuple[Leaving, Callable[[float], None]],
+    leaving_at: tuple[RemovalGrace, Callable[[float], None]],
 ) -> None:
     leaving, at = leaving_at
     assert leaving.look(frozenset(), changed=True) == {A, B}
@@ -57,7 +57,7 @@ def test_what_comes_back_was_never_gone(
 
 
 def test_unrest_does_not_keep_it_for_ever(
-    leaving_at: tuple[Leaving, Callable[[float], None]],
+    leaving_at: tuple[RemovalGrace, Callable[[float], None]],
 ) -> None:
     leaving, at = leaving_at
     assert leaving.look({B}, changed=True) == {A}
@@ -66,7 +66,7 @@ def test_unrest_does_not_keep_it_for_ever(
 
 
 def test_without_patience_it_is_gone_at_once() -> None:
-    leaving = Leaving(0.0, Clock())
+    leaving = RemovalGrace(0.0, Clock())
     leaving.look({A}, changed=True)
     assert leaving.look(frozenset(), changed=True) == frozenset()
     assert not leaving

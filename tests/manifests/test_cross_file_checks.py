@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from reconciler.manifests.checks.cross_file_checks import check_together
+from reconciler.manifests.checks.cross_file_checks import check_across_files
 from reconciler.manifests.checks.shared_mailboxes import Mailbox
 from reconciler.manifests.diagnostics import START, Severity, nearest
 from reconciler.manifests.loading import ParsedFile, parse
-from reconciler.manifests.manifest_summary import Kind, Named
+from reconciler.manifests.manifest_summary import Kind, ManifestSummary
 from tests.manifests.samples import COLLECTOR, DESTINATION
 
 NAMED = COLLECTOR + "  destination: local\n"
@@ -26,14 +26,14 @@ def parsed(*texts: str) -> list[ParsedFile]:
 
 
 def test_nothing_to_say() -> None:
-    assert check_together(parsed(COLLECTOR, DEFAULT)).diagnostics == ()
-    assert check_together(parsed(NAMED, DESTINATION)).refused == {}
-    assert check_together(parsed(COLLECTOR)).diagnostics == ()
-    assert check_together([]).diagnostics == ()
+    assert check_across_files(parsed(COLLECTOR, DEFAULT)).diagnostics == ()
+    assert check_across_files(parsed(NAMED, DESTINATION)).refused == {}
+    assert check_across_files(parsed(COLLECTOR)).diagnostics == ()
+    assert check_across_files([]).diagnostics == ()
 
 
 def test_Y13_same_name_in_two_files_is_a_conflict_in_both() -> None:
-    together = check_together(parsed(COLLECTOR, COLLECTOR))
+    together = check_across_files(parsed(COLLECTOR, COLLECTOR))
     assert [(one.file, one.line, one.column, one.rule) for one in together.diagnostics] == [
         ("1.yaml", 4, 9, "duplicate-name"),
         ("2.yaml", 4, 9, "duplicate-name"),
@@ -45,32 +45,34 @@ def test_Y13_same_name_in_two_files_is_a_conflict_in_both() -> None:
 
 def test_same_name_in_two_kinds_is_none() -> None:
     assert (
-        check_together(parsed(COLLECTOR, DEFAULT.replace("name: local", "name: sales"))).diagnostics
+        check_across_files(
+            parsed(COLLECTOR, DEFAULT.replace("name: local", "name: sales"))
+        ).diagnostics
         == ()
     )
 
 
 def test_more_than_one_default_refuses_each() -> None:
-    together = check_together(parsed(DEFAULT, DEFAULT.replace("name: local", "name: other")))
+    together = check_across_files(parsed(DEFAULT, DEFAULT.replace("name: local", "name: other")))
     assert [one.rule for one in together.diagnostics] == ["several-defaults"] * 2
     assert set(together.refused) == {("Destination", "local"), ("Destination", "other")}
 
 
 def test_unknown_destination_is_refused_unless_it_exists_elsewhere() -> None:
     files = parsed(NAMED)
-    assert set(check_together(files).refused) == {("MailCollector", "sales")}
-    assert check_together(files, destinations=["local"]).refused == {}
-    some = check_together(files, whole=False)
+    assert set(check_across_files(files).refused) == {("MailCollector", "sales")}
+    assert check_across_files(files, destinations=["local"]).refused == {}
+    some = check_across_files(files, whole=False)
     assert [one.severity for one in some.diagnostics] == [Severity.WARNING]
     assert some.refused == {}
 
 
 def test_broken_destination_is_not_unknown() -> None:
-    assert check_together(parsed(NAMED, DESTINATION.replace("path", "pth"))).diagnostics == ()
+    assert check_across_files(parsed(NAMED, DESTINATION.replace("path", "pth"))).diagnostics == ()
 
 
 def test_no_default_where_there_are_destinations() -> None:
-    together = check_together(parsed(COLLECTOR, DESTINATION))
+    together = check_across_files(parsed(COLLECTOR, DESTINATION))
     assert [(one.rule, one.line) for one in together.diagnostics] == [("no-destination", 5)]
 
 
@@ -90,7 +92,7 @@ def collector(name: str, **changes: str) -> str:
 
 
 def rules(*texts: str) -> list[tuple[str, str]]:
-    return [(one.file, one.rule) for one in check_together(parsed(*texts)).diagnostics]
+    return [(one.file, one.rule) for one in check_across_files(parsed(*texts)).diagnostics]
 
 
 def test_two_collectors_on_one_mailbox_are_told_of_each_other() -> None:
@@ -120,7 +122,7 @@ def test_other_folders_and_disabled_ones_share_nothing() -> None:
 
 def test_all_delete_on_what_another_one_reads() -> None:
     taker = collector("a", recipient="  collect: {mode: all-delete}\n  recipient:")
-    together = check_together(parsed(taker, collector("b")))
+    together = check_across_files(parsed(taker, collector("b")))
     assert [(one.file, one.line, one.rule) for one in together.diagnostics] == [
         ("1.yaml", 11, "all-delete-shared"),
         ("2.yaml", 6, "shared-account"),
@@ -144,7 +146,7 @@ def test_default_that_nobody_falls_back_to() -> None:
     )
     assert rules(NAMED, DEFAULT) == []
     assert rules(DEFAULT) == []
-    assert check_together(parsed(named, DEFAULT, other), whole=False).diagnostics == ()
+    assert check_across_files(parsed(named, DEFAULT, other), whole=False).diagnostics == ()
 
 
 def by_refresh_token(name: str, path: str) -> str:
@@ -168,7 +170,7 @@ def test_O2_collectors_that_share_a_refresh_token_are_told_of_each_other() -> No
         by_refresh_token("b", "../x/../secrets/t"),
         by_refresh_token("c", "../secrets/u"),
     )
-    found = check_together(files)
+    found = check_across_files(files)
     assert [(one.file, one.rule, one.severity) for one in found.diagnostics] == [
         ("1.yaml", "shared-refresh-token", Severity.INFO),
         ("2.yaml", "shared-refresh-token", Severity.INFO),
@@ -190,9 +192,9 @@ def test_O13_a_refresh_token_that_the_next_push_replaces(tmp_path: Path) -> None
         by_refresh_token("b", f"{tmp_path}/plain/t").encode(),
         f"{tmp_path}/current/collectors.d/b.yaml",
     )
-    assert [(one.rule, one.severity) for one in check_together([inside, outside]).diagnostics] == [
-        ("refresh-token-in-git", Severity.WARNING)
-    ]
+    assert [
+        (one.rule, one.severity) for one in check_across_files([inside, outside]).diagnostics
+    ] == [("refresh-token-in-git", Severity.WARNING)]
 
 
 # Many files, all of them wrong
@@ -213,16 +215,16 @@ MARKS = dict.fromkeys(
 class Only(Struct):
     """A file with one manifest."""
 
-    one: Named
+    one: ManifestSummary
 
-    def named(self) -> tuple[Named, ...]:
+    def named(self) -> tuple[ManifestSummary, ...]:
         return (self.one,)
 
 
 def many(count: int, kind: Kind = "MailCollector", name: str = "c{}", **more: Any) -> list[Only]:
     return [
         Only(
-            Named(
+            ManifestSummary(
                 kind,
                 name.format(number),
                 f"{number}.yaml",
@@ -266,7 +268,7 @@ def test_thousands_of_files_that_are_all_wrong_are_told_of_in_a_moment(
     files: list[Only], told: int
 ) -> None:
     began = time.process_time()
-    found = check_together(files).diagnostics
+    found = check_across_files(files).diagnostics
     assert time.process_time() - began < 5  # it was a minute and more, with the square
     assert len(found) == told
     assert max((len(one.message) for one in found), default=0) < 2_000
@@ -288,7 +290,7 @@ def test_the_first_other_reader_is_told_whether_it_says_the_folder_or_a_pattern(
     ]
     found = {
         Path(one.file).stem: one.message.partition(" (")[0]
-        for one in check_together(parsed(*texts)).diagnostics
+        for one in check_across_files(parsed(*texts)).diagnostics
         if one.rule == "shared-account"
     }
     assert found == {

@@ -14,8 +14,8 @@ from reconciler.manifests import (
     parallel_check,
     parallel_parsing,
 )
-from reconciler.manifests.check_cache import Judgement, Judgements
-from reconciler.manifests.parallel_check import judge
+from reconciler.manifests.check_cache import CachedCheck, CheckCache
+from reconciler.manifests.parallel_check import check_files
 from reconciler.manifests.templates.template_index import Templates
 from tests.manifests.samples import COLLECTOR
 
@@ -59,8 +59,8 @@ def test_processes_find_what_one_finds(paths: list[Path], monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(parallel_parsing, "MANY", 8)
     monkeypatch.setattr(parallel_parsing, "_AT_ONCE", 3)
-    together = judge(paths)
-    assert together == [parallel_check._judged(loading.load(path)) for path in paths]
+    together = check_files(paths)
+    assert together == [parallel_check._checked_file(loading.load(path)) for path in paths]
     assert {len(one.diagnostics) for one in together} == {2}
 
 
@@ -68,12 +68,12 @@ def test_what_did_not_change_is_not_judged_again(
     paths: list[Path], tmp_path: Path, loads: list[str]
 ) -> None:
     kept = tmp_path / "cache" / "kept.json"
-    first = judge(paths, kept=kept)
+    first = check_files(paths, kept=kept)
     assert len(loads) == 8
-    assert judge(paths, kept=kept) == first
+    assert check_files(paths, kept=kept) == first
     assert len(loads) == 8
     written(paths[3], "imap", LONG_AGO + 1)
-    again = judge(paths, kept=kept)
+    again = check_files(paths, kept=kept)
     assert loads[8:] == ["m3.yaml"]
     assert (again[3].valid, again[:3] + again[4:]) == (1, first[:3] + first[4:])
 
@@ -82,10 +82,10 @@ def test_a_fresh_checkout_is_recognised_by_its_content(
     paths: list[Path], tmp_path: Path, loads: list[str]
 ) -> None:
     kept = tmp_path / "kept.json"
-    judge(paths, kept=kept)
+    check_files(paths, kept=kept)
     for path in paths:
         os.utime(path, (LONG_AGO + 9, LONG_AGO + 9))
-    judge(paths, kept=kept)
+    check_files(paths, kept=kept)
     assert len(loads) == 8
 
 
@@ -93,9 +93,9 @@ def test_names_are_those_of_this_call(
     paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loads: list[str]
 ) -> None:
     kept = tmp_path / "kept.json"
-    judge(paths, kept=kept)
+    check_files(paths, kept=kept)
     monkeypatch.chdir(tmp_path)
-    found = judge([Path(path.name) for path in paths], kept=kept)
+    found = check_files([Path(path.name) for path in paths], kept=kept)
     assert len(loads) == 8
     assert [one.file for one in found] == [path.name for path in paths]
     assert {named.file for one in found for named in one.named()} == {path.name for path in paths}
@@ -106,23 +106,23 @@ def test_what_no_longer_holds_is_not_used(
     paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loads: list[str], what: str
 ) -> None:
     kept = tmp_path / "kept.json"
-    judge(paths, kept=kept)
+    check_files(paths, kept=kept)
     if what == "version":
         monkeypatch.setattr(check_cache, "program", lambda: "another")
     elif what != "options":
         kept.write_text({"garbage": "{", "other": "[]"}[what])
-    judge(paths, kept=kept, allow_inline_secrets=what == "options")
+    check_files(paths, kept=kept, allow_inline_secrets=what == "options")
     assert len(loads) == 16
 
 
 def test_what_changes_just_now_is_not_remembered(tmp_path: Path) -> None:
     path = written(tmp_path / "a.yaml", "imap")
     path.write_text(COLLECTOR)
-    fresh = Judgements(tmp_path / "kept", "")
+    fresh = CheckCache(tmp_path / "kept", "")
     assert fresh.find(path) is None
-    fresh.add(path, Judgement(1, (), ()))
+    fresh.add(path, CachedCheck(1, (), ()))
     fresh.save()
-    assert Judgements(tmp_path / "kept", "").find(path) is None
+    assert CheckCache(tmp_path / "kept", "").find(path) is None
 
 
 def test_nothing_private_is_kept_and_nobody_else_reads_it(
@@ -130,7 +130,7 @@ def test_nothing_private_is_kept_and_nobody_else_reads_it(
 ) -> None:
     paths[0].write_text(COLLECTOR.replace("{file: sales.secret}", "{value: hunter2}"))
     kept = tmp_path / "cache" / "kept.json"
-    judge(paths, kept=kept)
+    check_files(paths, kept=kept)
     text = kept.read_text()
     assert "hunter2" not in text
     assert "@example.org" not in text
@@ -139,7 +139,7 @@ def test_nothing_private_is_kept_and_nobody_else_reads_it(
 
 def test_a_cache_that_cannot_be_written_hurts_nobody(paths: list[Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert len(judge(paths, kept=tmp_path / "file" / "kept.json")) == 8
+    assert len(check_files(paths, kept=tmp_path / "file" / "kept.json")) == 8
 
 
 def test_old_ones_go(paths: list[Path], tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_old_ones_go(paths: list[Path], tmp_path: Path) -> None:
     old.parent.mkdir()
     old.write_text("{}")
     os.utime(old, (LONG_AGO, LONG_AGO))
-    judge(paths, kept=tmp_path / "cache" / "validate-new.json")
+    check_files(paths, kept=tmp_path / "cache" / "validate-new.json")
     assert [path.name for path in old.parent.iterdir()] == ["validate-new.json"]
 
 

@@ -18,7 +18,7 @@ from reconciler.manifests.editing.yaml_patch import Setting, changed
 from reconciler.manifests.effective_manifest import digest, resolve_paths
 from reconciler.manifests.loading import ParsedFile, parse
 from reconciler.manifests.manifest_set import gathered, load_set
-from reconciler.manifests.parallel_check import judge
+from reconciler.manifests.parallel_check import check_files
 from reconciler.manifests.templates.template_index import Templates, may_hold
 from reconciler.manifests.templates.template_merge import ALTERNATIVES, FILES
 from reconciler.manifests.validation import validate
@@ -241,25 +241,25 @@ def test_many_files_are_judged_again_when_their_template_is_another_one(
     plain = SALES.replace("sales", "plain").replace("from: office", "destination: d")
     paths = files(tmp_path, office=OFFICE, sales=SALES, plain=plain)
     kept = tmp_path / "kept.json"
-    first = judge(paths, kept=kept)
+    first = check_files(paths, kept=kept)
     assert loads == ["office.yaml", "sales.yaml", "plain.yaml"]
     loads.clear()
     assert [one.valid for one in first] == [1, 1, 0]
-    assert judge(paths, kept=kept) == first
+    assert check_files(paths, kept=kept) == first
     assert loads == ["office.yaml"]  # for what it says
     loads.clear()
 
     files(tmp_path, office=OFFICE + "# a comment changes nothing\n")
-    assert judge(paths, kept=kept) == first
+    assert check_files(paths, kept=kept) == first
     assert loads == ["office.yaml"]
     loads.clear()
 
     files(tmp_path, office=OFFICE.replace("interval: 10m", "interval: 4s"))
-    assert [one.valid for one in judge(paths, kept=kept)] == [0, 0, 0]
+    assert [one.valid for one in check_files(paths, kept=kept)] == [0, 0, 0]
     assert loads == ["office.yaml", "sales.yaml"]
 
     paths[0].unlink()
-    (found,) = judge(paths[1:], kept=kept)[0].diagnostics
+    (found,) = check_files(paths[1:], kept=kept)[0].diagnostics
     assert found.rule == "unknown-template"
 
 
@@ -268,12 +268,12 @@ def test_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.Monke
     paths = files(
         tmp_path, shared__office=OFFICE, **texts, wrong=SALES.replace("from: office", "from: ofice")
     )
-    alone = judge(paths)
+    alone = check_files(paths)
     monkeypatch.setattr(parallel_check, "MANY", 2)
     monkeypatch.setattr(parallel_parsing, "MANY", 2)
     monkeypatch.setattr(parallel_parsing, "_AT_ONCE", 3)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    assert judge(paths) == alone
+    assert check_files(paths) == alone
     assert [len(one.diagnostics) for one in alone] == [0] * 7 + [1]
 
 

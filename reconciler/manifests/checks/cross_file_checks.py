@@ -12,29 +12,29 @@ from msgspec import Struct
 
 from reconciler.manifests.checks.shared_mailboxes import Readers
 from reconciler.manifests.diagnostics import Diagnostic, Severity, did_you_mean, in_order, quoted
-from reconciler.manifests.manifest_summary import Named
+from reconciler.manifests.manifest_summary import ManifestSummary
 
 Identity = tuple[str, str]
 """Kind and name."""
 
 
-class HasNamed(Protocol):
+class HasSummaries(Protocol):
     """A file of which at least is known what its manifests are called: `loading.ParsedFile`,
-    `validation.Judged`."""
+    `validation.CheckedFile`."""
 
-    def named(self) -> Iterable[Named]: ...
+    def named(self) -> Iterable[ManifestSummary]: ...
 
 
-class Together(Struct, frozen=True):
+class CrossFileResult(Struct, frozen=True):
     """`refused`: the manifests that cannot be run as declared, each with the first reason."""
 
     diagnostics: tuple[Diagnostic, ...]
     refused: Mapping[Identity, str]
 
 
-def check_together(
-    parsed: Iterable[HasNamed], *, destinations: Iterable[str] = (), whole: bool = True
-) -> Together:
+def check_across_files(
+    parsed: Iterable[HasSummaries], *, destinations: Iterable[str] = (), whole: bool = True
+) -> CrossFileResult:
     """The rules over all files. `destinations`: names that exist besides (the last good version of
     a file that cannot be read now). `whole`: these are all the files there are, so a name that is
     not here is nowhere."""
@@ -52,14 +52,18 @@ def check_together(
     for identity, diagnostic in found:
         if diagnostic.is_error:
             refused.setdefault(identity, diagnostic.message)
-    return Together(tuple(in_order(diagnostic for _, diagnostic in found)), refused)
+    return CrossFileResult(tuple(in_order(diagnostic for _, diagnostic in found)), refused)
 
 
 _Found = Iterator[tuple[Identity, Diagnostic]]
 
 
 def _about(
-    manifest: Named, path: str, rule: str, message: str, severity: Severity = Severity.ERROR
+    manifest: ManifestSummary,
+    path: str,
+    rule: str,
+    message: str,
+    severity: Severity = Severity.ERROR,
 ) -> tuple[Identity, Diagnostic]:
     mark = manifest.marks[path]
     return (manifest.kind, manifest.name), Diagnostic(
@@ -67,8 +71,8 @@ def _about(
     )
 
 
-def _duplicates(manifests: Iterable[Named]) -> _Found:
-    namesakes: dict[Identity, list[Named]] = defaultdict(list)
+def _duplicates(manifests: Iterable[ManifestSummary]) -> _Found:
+    namesakes: dict[Identity, list[ManifestSummary]] = defaultdict(list)
     for manifest in manifests:
         namesakes[manifest.kind, manifest.name].append(manifest)
     for (kind, name), group in namesakes.items():
@@ -82,7 +86,7 @@ def _duplicates(manifests: Iterable[Named]) -> _Found:
             )
 
 
-def _defaults(manifests: Iterable[Named]) -> _Found:
+def _defaults(manifests: Iterable[ManifestSummary]) -> _Found:
     marked = [
         manifest for manifest in manifests if manifest.kind == "Destination" and manifest.default
     ]
@@ -95,7 +99,9 @@ def _defaults(manifests: Iterable[Named]) -> _Found:
         )
 
 
-def _destinations(manifests: Iterable[Named], names: set[str], severity: Severity) -> _Found:
+def _destinations(
+    manifests: Iterable[ManifestSummary], names: set[str], severity: Severity
+) -> _Found:
     has_default = any(one.kind == "Destination" and one.default for one in manifests)
     known = sorted(names)
     for one in manifests:
@@ -125,9 +131,9 @@ def _destinations(manifests: Iterable[Named], names: set[str], severity: Severit
             )
 
 
-def _shared(manifests: Iterable[Named]) -> _Found:
+def _shared(manifests: Iterable[ManifestSummary]) -> _Found:
     """Collectors that read the same folder: told once for each, of the first other one."""
-    accounts: dict[str, list[Named]] = defaultdict(list)
+    accounts: dict[str, list[ManifestSummary]] = defaultdict(list)
     for one in manifests:
         if one.mailbox is not None:
             accounts[one.mailbox.account].append(one)
@@ -138,7 +144,7 @@ def _shared(manifests: Iterable[Named]) -> _Found:
                 yield from _shares(one, group, readers)
 
 
-def _shares(one: Named, group: Sequence[Named], readers: Readers) -> _Found:
+def _shares(one: ManifestSummary, group: Sequence[ManifestSummary], readers: Readers) -> _Found:
     number = readers.other(one.name, one.mailbox) if one.mailbox else None
     found = None if number is None else group[number]
     if found is None or one.mailbox is None:
@@ -164,9 +170,9 @@ def _shares(one: Named, group: Sequence[Named], readers: Readers) -> _Found:
         )
 
 
-def _refresh_tokens(manifests: Iterable[Named]) -> _Found:
+def _refresh_tokens(manifests: Iterable[ManifestSummary]) -> _Found:
     """One consent that several use, and one that the next push takes away."""
-    users: dict[str, list[Named]] = defaultdict(list)
+    users: dict[str, list[ManifestSummary]] = defaultdict(list)
     for one in manifests:
         if one.refresh_token is not None:
             users[one.refresh_token].append(one)
@@ -213,7 +219,7 @@ def _in_linked_worktree(path: str) -> bool:
             directory = parent
 
 
-def _unused_default(manifests: Sequence[Named]) -> _Found:
+def _unused_default(manifests: Sequence[ManifestSummary]) -> _Found:
     """A default that nobody falls back to."""
     collectors = [one for one in manifests if one.kind == "MailCollector"]
     if not collectors or any(one.destination is None for one in collectors):
@@ -234,7 +240,7 @@ def _unused_default(manifests: Sequence[Named]) -> _Found:
             )
 
 
-def _unused_templates(manifests: Sequence[Named]) -> _Found:
+def _unused_templates(manifests: Sequence[ManifestSummary]) -> _Found:
     used = {one.template for one in manifests}
     for one in manifests:
         if one.kind == "Template" and one.name not in used:
@@ -247,6 +253,6 @@ def _unused_templates(manifests: Sequence[Named]) -> _Found:
             )
 
 
-def _other(group: Iterable[Named], manifest: Named) -> str:
+def _other(group: Iterable[ManifestSummary], manifest: ManifestSummary) -> str:
     other = next(one for one in group if one is not manifest)
     return other.place

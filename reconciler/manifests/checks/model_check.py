@@ -24,7 +24,7 @@ _MOST_ERRORS = 1_000
 """Of one document: nobody reads more, and a file must not hold up the others."""
 
 
-def judge(
+def check_model(
     found: Document, model: type[Declared] | None, value: Any, *, explain: bool = True
 ) -> tuple[Declared | None, list[Finding]]:
     """The manifest that `value` is, or what is wrong with `found`; without `explain` only that

@@ -21,7 +21,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, NodeEvent, StreamEndEvent
 
 from reconciler.manifests import manifest_files
-from reconciler.manifests.checks.cross_file_checks import check_together
+from reconciler.manifests.checks.cross_file_checks import check_across_files
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.directory_walk import walk
 from reconciler.manifests.editing.atomic_files import replace_file
@@ -29,7 +29,7 @@ from reconciler.manifests.editing.modeline import is_modeline
 from reconciler.manifests.editing.yaml_patch import Unspliceable
 from reconciler.manifests.loading import ParsedFile
 from reconciler.manifests.manifest_set import ManifestSet, load_set
-from reconciler.manifests.manifest_summary import Named
+from reconciler.manifests.manifest_summary import ManifestSummary
 from reconciler.manifests.yaml import text_encoding
 from reconciler.manifests.yaml.document_nodes import Unusable
 from reconciler.model.errors import CollectorError
@@ -203,7 +203,7 @@ class Shelf:
         parsed = self._set.records[str(path)].result
         return [found for found in parsed.diagnostics if found.is_error]
 
-    def _collectors(self) -> Iterable[tuple[Path, Named]]:
+    def _collectors(self) -> Iterable[tuple[Path, ManifestSummary]]:
         return (
             (Path(path), one)
             for path, record in self._set.records.items()
@@ -216,7 +216,7 @@ def _errors(every: list[ParsedFile]) -> list[Diagnostic]:
     found = [diagnostic for file in every for diagnostic in file.diagnostics]
     return [
         diagnostic
-        for diagnostic in [*found, *check_together(every).diagnostics]
+        for diagnostic in [*found, *check_across_files(every).diagnostics]
         if diagnostic.is_error
     ]
 

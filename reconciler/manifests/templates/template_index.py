@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.manifests.diagnostics import Finding, Path, did_you_mean, quoted
 from reconciler.manifests.effective_manifest import digest_of
-from reconciler.manifests.manifest_summary import Named, OfNamed
+from reconciler.manifests.manifest_summary import ManifestSummary, Summarised
 from reconciler.manifests.templates import template_merge
 from reconciler.manifests.yaml.document_nodes import Node
 from reconciler.model.harmless_text import escape_unprintable
@@ -21,11 +21,11 @@ OVERRIDABLE = "overridable"
 _BRACED = re.compile(r"\{[A-Za-z]+\}")
 
 
-class Template(OfNamed, Struct, frozen=True):
+class Template(Summarised, Struct, frozen=True):
     """One of them. `spec` is None where it is invalid; `error` says where and why. `lints` are told
     of the template itself, and so not of each collector."""
 
-    named: Named
+    named: ManifestSummary
     spec: Node | None = None
     elsewhere: Node | None = None
     """`spec` for collectors in other directories: with absolute paths."""
@@ -38,7 +38,7 @@ class Template(OfNamed, Struct, frozen=True):
     error: str = ""
 
     @classmethod
-    def of(cls, named: Named, spec: Node, lints: Iterable[Finding]) -> Template:
+    def of(cls, named: ManifestSummary, spec: Node, lints: Iterable[Finding]) -> Template:
         """A valid one, of its `spec` as it stands."""
         given = spec.child(OVERRIDABLE)
         node = template_merge.placed(template_merge.without(spec, OVERRIDABLE), named.file)
