@@ -1,8 +1,8 @@
-"""Checks that users ask for: few at once, in threads of their own, and admitted to a host as
-sessions are.
+"""Runs the checks that users ask for: few at once, in threads of their own, and admitted to a host
+as sessions are.
 
-So a server that never answers costs a few threads however often it is checked, and a host's limits
-hold for both.
+So a server that never answers costs a few threads, however often it is checked, and a host's limits
+hold for sessions and checks together.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from reconciler.planning.desired_state import DesiredCollector
 
 AT_ONCE = 4
 Learn = Callable[[DesiredCollector, SessionReport, Retry | None], Retry | None]
-"""The back-off after a check, from the one before; blocking."""
+"""Returns the back-off after a check, from the one before; blocking."""
 Check = Callable[[DesiredCollector, SessionControl], CheckReport]
-"""Connects, logs in and counts; blocking, raises nothing but defects. The control breaks it off."""
+"""Connects, logs in and counts. Blocking; raises only defects; ends early when the control says
+so."""
 
 
 class CheckRequests:
-    """One at a time of each collector: whoever asks meanwhile gets the same answer."""
+    """Runs one check of each collector at a time: those who ask meanwhile get the same answer."""
 
     def __init__(
         self,
@@ -39,20 +40,20 @@ class CheckRequests:
         loops: RunningSet | None = None,
         learn: Learn | None = None,
     ) -> None:
-        """Where `loops` are given, what the server says to a check's login is `learn`ed for
-        them."""
+        """Where `loops` are given, the server's answer to a check's login counts for their
+        back-offs, by `learn`."""
         self._check = check
         self._admission = admission
         self._loops = loops
         self._learn = learn
         self._threads = ThreadPool("check", AT_ONCE)
         self._room = asyncio.Semaphore(AT_ONCE)
-        """Whoever waits here takes no place of a host yet."""
+        """A check that waits for this has not asked for admission yet."""
         self._running: dict[str, asyncio.Task[CheckReport]] = {}
         self._controls: set[SessionControl] = set()
 
     async def run(self, collector: DesiredCollector) -> CheckReport:
-        """What was found. Raises CollectorError where nothing was tried."""
+        """Return what was found. Raises CollectorError where nothing was tried."""
         name = collector.name
         running = self._running.get(name)
         if running is None:
@@ -82,8 +83,8 @@ class CheckRequests:
     async def _checked(
         self, collector: DesiredCollector, ticket: Ticket
     ) -> tuple[CheckReport, SessionReport | None]:
-        """The report, and as a session's what it says of the server; None where it did not come so
-        far."""
+        """Return the report, and what it says of the server as a session's report; None where the
+        check did not reach the server."""
         relay = Relay(asyncio.get_running_loop())
         control = SessionControl(
             entered=lambda: relay.call(lambda: self._admission.entered(ticket)),
@@ -99,7 +100,7 @@ class CheckRequests:
         return report, None if control.failed_elsewhere else found
 
     def close(self) -> None:
-        """Break off what runs, and take no more."""
+        """Break off the checks that run, and take no more."""
         for task in list(self._running.values()):
             task.cancel()
         for control in list(self._controls):
@@ -108,12 +109,12 @@ class CheckRequests:
 
 
 def not_tried(name: str, error: Failure, message: str) -> CheckReport:
-    """There was no check, for this reason."""
+    """Return the report of a check that was not made, for this reason."""
     step = CheckStep(step="log in and list", ok=False, message=message)
     return CheckReport(name=name, ok=False, steps=(step,), error=SessionError.of(error))
 
 
 def as_session(failure: Failure | None) -> SessionReport:
-    """What a check says of the server, which is as good as what a session finds."""
+    """Return what a check says of the server as a session's report: it counts for as much."""
     now = datetime.now(UTC)
     return SessionReport(now, now, Outcome.FAILED if failure else Outcome.SUCCEEDED, error=failure)

@@ -35,26 +35,26 @@ from reconciler.model.interfaces import Registry
 GRACE = 3.0
 """Seconds that the messages in hand have once the daemon is told to end; then they are given up."""
 PATIENCE = 3.0
-"""Seconds that given-up sessions have."""
+"""Seconds that sessions which were given up have to end."""
 LAST_MOMENT = 9.0
-"""Seconds after which the process ends whatever still hangs (a name lookup, a dead file system):
-every step on the way of a message may be the last one."""
+"""Seconds after which the process ends, whatever still hangs (a name lookup, a dead file system). A
+message may be interrupted at any step."""
 
 
 _SWITCH = 0.001
-"""Seconds after which a thread that works lets another one work: the loop waits that long for each
-that reads what a server floods it with, and it needs its turn several times for one answer."""
+"""Seconds after which a thread that works lets another one work. The event loop waits that long for
+each thread that reads a flood from a server, and it needs several turns for one answer."""
 
 
 class Parts(Struct, frozen=True):
-    """What the control loop is given: it knows no adapter."""
+    """What the daemon is given, for it knows no adapter. `serve` serves the API inside of its
+    context."""
 
     registry: Registry
     run_session: RunSession
     decide: Decide
     check: Check
     serve: Callable[[ControlService], AbstractAsyncContextManager[None]]
-    """Serves the API inside of the context."""
     max_sessions: int = 32
     limits_of: LimitsOf = preset
     open_push: OpenPush | None = None
@@ -64,18 +64,17 @@ class Parts(Struct, frozen=True):
 
 
 async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
-    """Run until SIGTERM or SIGINT; the exit code. The caller owns the state directory
-    (`ownership.owned`). SIGHUP reads the manifests anew, unless it comes because our terminal is
-    gone.
+    """Run until SIGTERM or SIGINT, and return the exit code: 0 after a signal, 2 when `manifests`
+    is no directory that can be listed.
 
-    0 after a signal, 2 when `manifests` is no directory that can be listed. A second one that is
-    not SIGTERM ends the process at once, through `leave`, and so does the last moment after the
-    first one.
+    The caller owns the state directory (`state_ownership.owned`). SIGHUP reads the manifests anew,
+    unless it comes because the process's terminal is gone. A second signal that is not SIGTERM ends
+    the process at once, through `leave`; so do the seconds of `LAST_MOMENT` after the first one.
     """
     try:
         await asyncio.to_thread(list_files, manifests)
     except DirectoryVanished as error:
-        # no defect: no traceback
+        # no traceback: this is no defect
         log.error("no directory of manifests", error=str(error))  # noqa: TRY400
         return 2
     sys.setswitchinterval(_SWITCH)
@@ -125,7 +124,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
 
 
 async def _until(told: asyncio.Event, *works: Coroutine[None, None, None]) -> None:
-    """Let `works` go on until the event; a defect in one of them ends the daemon, loudly."""
+    """Let `works` run until the event. An exception in one of them ends the daemon with it."""
     tasks = [asyncio.ensure_future(work) for work in works]
     waiting = asyncio.ensure_future(told.wait())
     try:
@@ -139,7 +138,7 @@ async def _until(told: asyncio.Event, *works: Coroutine[None, None, None]) -> No
 
 
 def _status(control: ControlService, running: int) -> str:
-    """One line."""
+    """Return one line for the service manager."""
     errors = sum(found.is_error for found in control.diagnostics)
     wrong = f"; {errors} error{'s' * (errors != 1)} in the manifests" if errors else ""
     return f"{running} collector{'s' * (running != 1)} run{'s' * (running == 1)}{wrong}" + (
@@ -148,10 +147,13 @@ def _status(control: ControlService, running: int) -> str:
 
 
 class _Signals:
-    """The first signal sets `told`, and the last moment; a second one is somebody in a hurry, who
-    ends the process at once, unless it is SIGTERM: timeout(1) sends that twice, and so does who
-    tells us and our process group. SIGHUP sets `reload`, or is such a signal where the terminal
-    that we had is gone."""
+    """Handles signals. The first SIGTERM or SIGINT sets `told` and the timer of `LAST_MOMENT`; a
+    second signal ends the process at once.
+
+    A second SIGTERM does not: timeout(1) sends it twice, and it comes twice where a process group
+    and the process are both signalled. SIGHUP sets `reload`; where the terminal that the process
+    had is gone, it counts as a signal to end.
+    """
 
     def __init__(self, leave: Callable[[int], None]) -> None:
         self.told = asyncio.Event()
@@ -183,7 +185,7 @@ class _Signals:
 
 
 def _has_terminal() -> bool:
-    """A controlling terminal, tty(4)."""
+    """Whether there is a controlling terminal, tty(4)."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:

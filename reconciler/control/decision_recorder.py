@@ -1,4 +1,4 @@
-"""What the controller decides, and keeps in the ledger before anything runs."""
+"""Decides what shall run, and records it in the ledger before anything runs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ from reconciler.planning.observed_manifests import (
 from reconciler.planning.renames import Rename
 
 EXPIRE = 6 * 3600.0
-"""Seconds after which the ledger forgets again what is too old."""
+"""Seconds between two times when the ledger forgets what is too old."""
 
 
 class Decision(Struct, frozen=True):
-    """What one turn found and recorded. `versions` of every collector that may run; `fresh` ones
-    count as new. `changed`: nothing but these collectors differs from the decision before; None:
-    anything may."""
+    """What one turn found and recorded.
+
+    `versions` are those of all collectors that may run; `fresh` ones count as new. `recalled` are
+    the histories of collectors that came back. `changed`: only these collectors differ from the
+    decision before; None: anything may.
+    """
 
     look: Look
     desired: Desired
@@ -45,23 +48,23 @@ class Decision(Struct, frozen=True):
 
 
 class DecisionRecorder:
-    """Decides, and records it. Blocking, one call at a time."""
+    """Decides, and records what was decided. Blocking; one call at a time."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._remembered: dict[Key, Declaration] = {}
+        self._last_good: dict[Key, Declaration] = {}
         self._declared: dict[str, tuple[str, int]] = {}
         """Digest and generation, by name; the digest is "" until it was declared in this
         process."""
         self._generations: dict[str, int] = {}
-        """As they were before this process."""
+        """Generations as they were before this process, by name."""
         self._given: dict[str, CollectorVersion] = {}
-        """The last ones that were decided on; not fresh any more."""
+        """The versions that were decided on last, by name; not fresh any more."""
         self._expired: float | None = None
 
     def recall(self) -> Mapping[str, History]:
-        """What is known from before this process."""
-        self._remembered = recall_last_good(self._registry.last_good())
+        """Read what is known from before this process, and return the histories by name."""
+        self._last_good = recall_last_good(self._registry.last_good())
         histories = self._registry.histories()
         self._generations = {
             name: history.declared.generation for name, history in histories.items()
@@ -77,10 +80,13 @@ class DecisionRecorder:
         before: Decision | None = None,
         running: frozenset[str] = frozenset(),
     ) -> Decision:
-        """Find what shall run, and record it before anything runs. `removed`: those of which
-        somebody said so; `before`: the last decision, if it was carried out; `running`: whose last
-        session is not over. A manifest that cannot be recorded, whatever that is for, keeps none of
-        the others from running. Raises LedgerUnavailable."""
+        """Find what shall run, and record it before anything runs.
+
+        `removed`: collectors of which somebody said that they are gone. `before`: the last
+        decision, if it was carried out. `running`: collectors that run, or whose last session is
+        not over. A manifest that a defect keeps from being recorded keeps none of the others from
+        running. Raises LedgerUnavailable.
+        """
         try:
             return self._decide(look, now, removed, before, running)
         except CollectorError:
@@ -89,7 +95,7 @@ class DecisionRecorder:
             suspects = [
                 found
                 for found in look.observed.declarations
-                if self._remembered.get(found.key) != found
+                if self._last_good.get(found.key) != found
             ]
             if not suspects:
                 raise
@@ -118,7 +124,7 @@ class DecisionRecorder:
             return decision
         desired = desire(
             replace(observed, ending=running),
-            self._remembered,
+            self._last_good,
             {name: version.collector for name, version in self._given.items()},
         )
         self._rename(desired.renames)
@@ -128,8 +134,8 @@ class DecisionRecorder:
         }
         returned = [name for name in collectors if name not in self._declared]
         self._declare(collectors.values(), now)
-        self._remember(self._remembered, desired.good, now)
-        self._remembered = dict(desired.good)
+        self._save_last_good(self._last_good, desired.good, now)
+        self._last_good = dict(desired.good)
         recalled = self._registry.histories(returned) if returned else {}
         versions = {name: self._version(collector) for name, collector in collectors.items()}
         return Decision(look, desired, versions, recalled)
@@ -137,8 +143,8 @@ class DecisionRecorder:
     def _decide_some(
         self, look: Look, observed: ObservedManifests, now: datetime, before: Decision
     ) -> Decision | None:
-        """The same at the cost of what changed; None where that is more than the specs of some
-        collectors."""
+        """Return the same at the cost of what changed; None where that is more than the specs of
+        some collectors."""
         declared = changed_collectors(before.look.observed, observed)
         desired = (
             None if declared is None else desire_incrementally(before.desired, observed, declared)
@@ -148,12 +154,12 @@ class DecisionRecorder:
         collectors = [desired.collectors[found.name] for found in declared]
         self._declare(collectors, now)
         changed = {found.key: found for found in declared}
-        self._remember({key: self._remembered[key] for key in changed}, changed, now)
-        self._remembered.update(changed)
+        self._save_last_good({key: self._last_good[key] for key in changed}, changed, now)
+        self._last_good.update(changed)
         versions = {**before.versions, **{found.name: self._version(found) for found in collectors}}
         return Decision(look, desired, versions, {}, frozenset(found.name for found in collectors))
 
-    def _remember(
+    def _save_last_good(
         self, before: Mapping[Key, Declaration], good: Mapping[Key, Declaration], now: datetime
     ) -> None:
         changed, gone = last_good_changes(before, good)
@@ -161,7 +167,7 @@ class DecisionRecorder:
             self._registry.save_last_good(changed, gone, now)
 
     def _rename(self, renames: Mapping[str, Rename]) -> None:
-        """Let the histories of those that have ended go on under their new names."""
+        """Let the histories of renamed collectors that have ended go on under their new names."""
         renamed = {
             rename.old: name for name, rename in renames.items() if rename.old and not rename.awaits
         }
@@ -181,7 +187,7 @@ class DecisionRecorder:
             self._given.pop(old, None)
 
     def gone(self, desired: Desired) -> list[str]:
-        """The collectors that are recorded as declared and are so no longer."""
+        """Return the collectors that are recorded as declared and are declared no longer."""
         awaited = {rename.old for rename in desired.renames.values() if rename.awaits}
         return [
             name
@@ -192,8 +198,8 @@ class DecisionRecorder:
         ]
 
     def retire(self, names: Sequence[str], now: datetime) -> Mapping[str, Exception | None]:
-        """By the name, what by a defect of ours kept one from being retired. Raises
-        LedgerUnavailable."""
+        """Retire these collectors; return by name the defect that kept one from being retired, or
+        None. Raises LedgerUnavailable."""
         return {name: self._retire(name, now) for name in names}
 
     def _retire(self, name: str, now: datetime) -> Exception | None:
@@ -202,7 +208,7 @@ class DecisionRecorder:
         except CollectorError:
             raise
         except Exception as defect:  # noqa: BLE001
-            # the others are retired; the control loop tells it
+            # the others are retired all the same; the controller logs this one
             return defect
         del self._declared[name]
         self._generations.pop(name, None)
@@ -210,13 +216,13 @@ class DecisionRecorder:
         return None
 
     def expire(self, now: datetime) -> None:
-        """Let the ledger forget what is too old, now and then."""
+        """Let the ledger forget what is too old, every `EXPIRE` seconds."""
         if self._expired is None or time.monotonic() - self._expired > EXPIRE:
             self._registry.expire(now)
             self._expired = time.monotonic()
 
     def _declare(self, collectors: Iterable[DesiredCollector], now: datetime) -> None:
-        """In one transaction, however many are new."""
+        """Record the collectors as declared, in one transaction."""
         unknown = ("", 0)
         changed = [
             Declaring(collector.name, collector.digest, collector.spec.collect.mode)
@@ -229,7 +235,7 @@ class DecisionRecorder:
         )
 
     def _version(self, collector: DesiredCollector) -> CollectorVersion:
-        """The same object as the last time, where nothing changed."""
+        """Return the version to run: the same object as the last time, where nothing changed."""
         name, generation = collector.name, self._declared[collector.name][1]
         given = self._given.get(name)
         if given is not None and given.collector is collector and given.generation == generation:
@@ -245,8 +251,10 @@ class DecisionRecorder:
 def decide_once(
     registry: Registry, directory: ManifestDirectory, now: datetime
 ) -> tuple[Decision, Mapping[str, History]]:
-    """Look, and record what is declared now, as the daemon does before it runs anything; with what
-    is remembered of the collectors. Raises LedgerUnavailable."""
+    """Look at the directory and record what is declared, as the daemon does before it runs anything.
+
+    Return the decision, and the histories of the collectors by name. Raises LedgerUnavailable.
+    """
     recorder = DecisionRecorder(registry)
     recorder.recall()
     decision = recorder.decide(directory.look(everything=True), now)

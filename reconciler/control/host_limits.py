@@ -1,4 +1,4 @@
-"""How much a host is asked to bear: sessions at once, and logins in a minute.
+"""Limits of what a host is asked to bear: sessions at once, and logins in a minute.
 
 What the big providers publish are limits of one account. What they allow one address is not
 published, so the presets of `model.known_providers` are cautious guesses of ours; the options
@@ -16,8 +16,8 @@ from reconciler.model.domains import host_to_ascii
 
 
 class HostLimits(Struct, frozen=True):
-    """`connections`: sessions at once. `logins`: in any minute, None for no limit; they are spaced
-    evenly."""
+    """What one host bears. `connections`: sessions at once. `logins`: in any minute, spaced evenly;
+    None for no limit."""
 
     connections: int = 8
     logins: int | None = None
@@ -30,12 +30,12 @@ class HostLimits(Struct, frozen=True):
 
 ELSEWHERE = HostLimits()
 LimitsOf = Callable[[str], HostLimits]
-"""From a host, as `canonical` has it, to what it is asked to bear."""
+"""Returns the limits of a host, which is named as `canonical` does."""
 
 
 def canonical(host: str) -> str:
-    """The name under which all spellings of a host are one: A-labels, or the address; as it is
-    where it is neither."""
+    """Return one name for all spellings of a host: its A-labels, or its address. A host that is
+    neither is returned in lower case."""
     try:
         return host_to_ascii(host)
     except ValueError:
@@ -43,7 +43,8 @@ def canonical(host: str) -> str:
 
 
 def preset(host: str) -> HostLimits:
-    """What is known of this host, `canonical`, from the domains it is in."""
+    """Return what is known of this host, named as `canonical` does, by the provider that it belongs
+    to."""
     provider = known.of_host(host)
     if provider is None or provider.connections is None:
         return ELSEWHERE
@@ -51,7 +52,7 @@ def preset(host: str) -> HostLimits:
 
 
 def limits(connections: int | None, logins_per_minute: int | None) -> LimitsOf:
-    """The presets, but for what was asked for."""
+    """Return the limits of each host: the presets, and in their place the options that were given."""
 
     def limits_of(host: str) -> HostLimits:
         known = preset(host)

@@ -26,7 +26,7 @@ from reconciler.planning.plan_preview import describe_in_force, preview, relocat
 
 
 class OfflineState(Struct, frozen=True):
-    """One look at the directory, against what the ledger remembers."""
+    """What one look at the directory found, compared with what the ledger remembers."""
 
     desired: Desired
     diagnostics: Sequence[Diagnostic]
@@ -42,7 +42,7 @@ def read_offline(directory: ManifestDirectory, last_good: Sequence[LastGood]) ->
 
 
 def list_offline(found: OfflineState, histories: Mapping[str, History]) -> list[ShownCollector]:
-    """The collectors as they are while no daemon runs, by name."""
+    """Return the collectors as they are while no daemon runs, sorted by name."""
     now = datetime.now(UTC)
     collectors: dict[str, DesiredCollector | Invalid] = {
         **found.desired.invalid,
@@ -84,8 +84,9 @@ def _due(collector: DesiredCollector | Invalid, retry: Retry, now: datetime) -> 
 
 
 class Proposal(Struct, frozen=True):
-    """`diagnostics` are about the manifests; where one is an error, the plan says what is done all
-    the same. `remembered`: the messages that the ledger remembers of each collector."""
+    """What a daemon would do about the manifests. `diagnostics`: where one of them is an error, the
+    plan says what is done all the same. `remembered`: how many messages the ledger remembers of
+    each collector."""
 
     plan: Plan
     diagnostics: Sequence[Diagnostic]
@@ -101,7 +102,7 @@ def propose(directory: ManifestDirectory, place: Path, now: InForce) -> Proposal
 
 
 def recall_in_force(registry: Registry) -> InForce:
-    """What the ledger remembers: what a daemon that starts now would go on with."""
+    """Return what the ledger remembers as in force: what a daemon that starts now goes on with."""
     good = recall_last_good(registry.last_good())
     remembered = {name: history.size for name, history in registry.histories().items()}
     return describe_in_force(good.values(), would_run(good), remembered)

@@ -1,4 +1,4 @@
-"""Sessions without a daemon: one each, in a process that ends then."""
+"""Runs one session of each collector without a daemon, in a process that ends then."""
 
 from __future__ import annotations
 
@@ -30,14 +30,13 @@ OnProgress = Callable[[str, SessionReport], None]
 
 
 class OneSessionEach(Struct, frozen=True):
-    """Sessions of a process that owns the state and then ends."""
+    """Runs sessions in a process that owns the state directory and then ends. `asked`: somebody asked
+    for these very collectors; else it is their turn, as in `run --once`."""
 
     pool: SessionPool
     admission: Callable[[], Admission]
     now: Callable[[], datetime]
-
     asked: bool
-    """Somebody asked for these collectors; else it is their turn, as in `run --once`."""
 
     def run(
         self,
@@ -47,7 +46,7 @@ class OneSessionEach(Struct, frozen=True):
         force: bool,
         on_progress: OnProgress,
     ) -> dict[str, SessionReport]:
-        """One session of each of `names`; how each went."""
+        """Run one session of each of `names`; return how each went, by name."""
         chosen = [
             collector for name, collector in decision.desired.collectors.items() if name in names
         ]
@@ -107,7 +106,8 @@ class OneSessionEach(Struct, frozen=True):
             return SessionReport(self.now(), self.now(), Outcome.FAILED, error=Failure.of(away))
 
     def _refusal(self, work: SessionRequest, force: bool) -> Failure | None:
-        """Why there must be no session: the server asked for a pause, or refused the login."""
+        """Return why there must be no session, such as that the server asked for a pause or refused
+        the login; None where there may be one."""
         collector, retry = work.collector, work.retry
         if not collector.supported and collector.problem:
             return Failure(collector.problem.reason, collector.problem.message)
@@ -126,7 +126,8 @@ def find_refusal(
     *,
     force: bool,
 ) -> Failure | None:
-    """Why nobody must log in to this account now, by a back-off that was kept."""
+    """Return why nobody must log in to this account now, by a back-off that was kept; None where
+    that is allowed."""
     if (
         retry is None
         or retry.digest != collector.effective_digest

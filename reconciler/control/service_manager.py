@@ -1,5 +1,5 @@
-"""Telling the service manager how the daemon fares: sd_notify(3) and sd_watchdog_enabled(3), over
-the socket that $NOTIFY_SOCKET names. Where nobody asked to be told, nothing is."""
+"""Tells the service manager how the daemon fares: sd_notify(3) and sd_watchdog_enabled(3), over the
+socket that $NOTIFY_SOCKET names. Without that variable nothing is told."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from reconciler.log import log
 
 PAUSE = 5.0
-"""Seconds, at most, between two attempts to tell, and between two meals of the watchdog."""
+"""Seconds, at most, between two attempts to tell, and between two signs of life for the
+watchdog."""
 
 
 class ServiceNotifier:
-    """Never blocks and never fails: what the manager cannot take now is told later."""
+    """Sends notifications. It never blocks and never fails: what the service manager cannot take now
+    is told later."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._address = _address(environment.get("NOTIFY_SOCKET", ""))
@@ -28,7 +30,7 @@ class ServiceNotifier:
         self._unheard = False
 
     def tell(self, *facts: str) -> None:
-        """These assignments, such as READY=1, in one message."""
+        """Send these assignments, such as READY=1, in one message."""
         if self._address:
             self._waiting.append(
                 "\n".join(fact.replace("\n", " ") for fact in facts).encode("utf-8", "replace")
@@ -36,15 +38,15 @@ class ServiceNotifier:
             self._send()
 
     def turned(self, *, ready: bool, status: str) -> None:
-        """The control loop has moved."""
+        """Note that the control loop has moved, and tell what is new."""
         first = ready and not self._ready
         if first or status != self._status:
             self.tell(*["READY=1"] * first, f"STATUS={status}")
         self._ready, self._status = ready, status
 
     async def run(self, moves: Callable[[], bool]) -> None:
-        """Feed the watchdog as long as `moves`; tell what is left to tell. Ends only when it is
-        cancelled."""
+        """Give the watchdog signs of life as long as `moves` returns true, and send what could not
+        be sent. Ends only when it is cancelled."""
         while True:
             self._send()
             if self._watchdog and moves() and not self._waiting:
@@ -52,8 +54,8 @@ class ServiceNotifier:
             await asyncio.sleep(min(self._watchdog / 2 or PAUSE, PAUSE))
 
     async def reload(self, asked: asyncio.Event, reload: Callable[[], Awaitable[object]]) -> None:
-        """Reload as often as it is asked for, once for all who ask meanwhile. Ends only when it is
-        cancelled."""
+        """Reload as often as it is asked for; requests that come meanwhile count as one. Ends only
+        when it is cancelled."""
         while True:
             await asked.wait()
             asked.clear()
@@ -76,7 +78,7 @@ class ServiceNotifier:
                     manager.send(self._waiting[0])
                     self._waiting.popleft()
         except BlockingIOError:
-            return  # it has not read yet what it was told before
+            return  # the manager has not read the earlier messages yet
         except OSError as error:
             if not self._unheard:
                 log.warning(
@@ -90,7 +92,8 @@ class ServiceNotifier:
 
 
 def _address(name: str) -> str:
-    """A path, or a name in the abstract namespace, which begins with @."""
+    """Return the socket's address: a path, or a name in the abstract namespace, which is written with
+    @ in front; "" where there is none."""
     if name.startswith("@"):
         return "\0" + name[1:]
     if name and not name.startswith("/"):
@@ -104,8 +107,8 @@ def _address(name: str) -> str:
 
 
 def _watchdog(environment: Mapping[str, str]) -> float:
-    """Seconds within which the watchdog has to be fed; 0: there is none, or it is another
-    process's."""
+    """Return the seconds within which the watchdog expects a sign of life; 0: there is no watchdog,
+    or it is another process's."""
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return 0.0
     microseconds = environment.get("WATCHDOG_USEC", "")

@@ -1,4 +1,4 @@
-"""Who owns the state directory: one process at a time (hazard R7)."""
+"""Lets one process at a time own the state directory (hazard R7)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class StateOwned(CollectorError):
 
 @contextmanager
 def owned(state_dir: Path) -> Iterator[None]:
-    """Own `state_dir`, which is made (0700) if it is not there, until the context ends. Raises
-    StateOwned.
+    """Own `state_dir` until the context ends; it is made (0700) where it is not there.
 
-    The kernel drops the lock with the process, however that ends, so a stale one cannot be.
+    The kernel drops the lock with the process, however that ends, so there are no stale locks.
+    Raises StateOwned.
     """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -46,12 +46,13 @@ def owned(state_dir: Path) -> Iterator[None]:
 
 
 def _warn_of_others(state_dir: Path) -> None:
-    """Who owns the directory, or may write there, can put another ledger into it."""
+    """Warn where others could put another ledger into the directory: they own it, or may write
+    there."""
     found = state_dir.stat()
     if found.st_uid not in {os.geteuid(), 0} or found.st_mode & 0o022:
         log.warning(
-            "the state directory belongs to another user, or others may write there: they decide what was "
-            "collected; give it to this user, mode 0700",
+            "the state directory belongs to another user, or others may write there: they decide "
+            "what was collected; give it to this user, mode 0700",
             directory=str(state_dir),
             owner=found.st_uid,
             mode=f"{found.st_mode & 0o7777:04o}",
@@ -64,8 +65,8 @@ def _lock(lock: int, state_dir: Path) -> None:
     except BlockingIOError:
         owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
         raise StateOwned(
-            f"the state directory {state_dir} is in use by the process {owner}; stop that one first, "
-            "or give this one a directory of its own with --state-dir"
+            f"the state directory {state_dir} is in use by the process {owner}; stop that one "
+            "first, or give this one a directory of its own with --state-dir"
         ) from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
