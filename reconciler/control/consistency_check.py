@@ -1,10 +1,10 @@
-"""Compares what the ledger remembers with the Maildirs and the manifests, and mends what is safe to
-mend.
+"""Compares what the ledger remembers with the Maildirs and the manifests, and fixes what can be
+fixed safely.
 
-Safe is what loses nothing whatever the reason: temporary files of deliveries that are recorded, or
-so old that nobody waits for them; histories of collectors that are declared no longer, which are
-kept for 30 days like any other. Mail that is recorded and not found is only told: mail programs
-move and delete mail.
+Two things are safe, for nothing is lost by them. Temporary files are removed, where their delivery
+is recorded, or where they are so old that no delivery needs them. Histories of collectors that are
+declared no longer are retired, and kept for 30 days like any other. Mail that is recorded and not
+found is only reported: mail programs move and delete mail.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.fsck_findings import FsckFinding
 
 P = TypeVar("P")
-"""A Maildir's place."""
+"""The place of a Maildir, as the adapter names it."""
 
 
 class TemporaryFile(Protocol):
-    """A file of ours that is not mail yet, or no longer."""
+    """A file of this program that is not mail yet, or no longer."""
 
     @property
     def linked(self) -> bool: ...
@@ -36,7 +36,7 @@ class TemporaryFile(Protocol):
 
 
 class MaildirContent(Protocol):
-    """What stands in one Maildir: see the adapter."""
+    """What stands in one Maildir; see `destinations.maildir.maildir_audit`."""
 
     @property
     def temporary(self) -> Mapping[str, TemporaryFile]: ...
@@ -49,7 +49,7 @@ class MaildirContent(Protocol):
 
 
 class AuditedMaildirs(Protocol[P]):
-    """Where a destination's mail is."""
+    """The Maildirs of one destination."""
 
     def place(self, address: str) -> P | None: ...
 
@@ -77,7 +77,7 @@ class RecordedCopy(Protocol):
 
 
 class AuditedLedger(Protocol):
-    """The ledger, as far as it is asked here."""
+    """What is asked of the ledger here."""
 
     def damage(self) -> list[str]: ...
 
@@ -86,15 +86,18 @@ class AuditedLedger(Protocol):
     def recorded(self, names: Sequence[str]) -> set[str]: ...
 
     def histories(self) -> Collection[str]:
-        """Names of the collectors that are not retired."""
+        """Return the names of the collectors that are not retired."""
 
     def retire(self, name: str, now: datetime) -> None: ...
 
 
 class Fsck(Generic[P], Struct):
-    """`maildirs` are the destinations' ones by collector, of those collectors that deliver into
-    any; `declared` all that are declared, valid or not, or held. With `mend` it changes what it
-    can."""
+    """One consistency check.
+
+    `maildirs` are the destination's Maildirs by collector, for the collectors that deliver into
+    any. `declared` are all collectors that are declared, valid or not, or held. `mend`: fix what
+    can be fixed. `suffix` ends the names of this program's files.
+    """
 
     memory: AuditedLedger
     declared: Collection[str]
@@ -102,12 +105,11 @@ class Fsck(Generic[P], Struct):
     mend: bool
     now: datetime
     suffix: str
-    """Ends the names of our files."""
     _found: list[FsckFinding] = field(default_factory=list)
     _unreadable: set[P] = field(default_factory=set)
 
     def run(self) -> list[FsckFinding]:
-        """Everything, the worst first."""
+        """Check everything, and return what was found, the worst first."""
         damage = self.memory.damage()
         self._found = [FsckFinding("error", "ledger-damaged", "ledger", 1, line) for line in damage]
         if not damage:  # whatever else it says could be wrong
@@ -175,8 +177,8 @@ class Fsck(Generic[P], Struct):
             )
 
     def _survey(self, maildirs: AuditedMaildirs[P], place: P) -> MaildirContent | None:
-        """One Maildir that cannot be read, by its owner's doing or a failing disk's, hides no
-        other."""
+        """Return what stands in a Maildir; None where it cannot be read, which hides no other
+        one."""
         try:
             return maildirs.survey(place)
         except DestinationUnavailable as error:
@@ -246,5 +248,5 @@ def _kind(file: TemporaryFile, *, recorded: bool) -> str:
 
 
 def _places(destinations: Iterable[AuditedMaildirs[P]]) -> dict[P, AuditedMaildirs[P]]:
-    """Each Maildir once, whoever delivers into it."""
+    """Return each Maildir once, however many collectors deliver into it."""
     return {place: maildirs for maildirs in destinations for place in maildirs.places()}

@@ -35,7 +35,7 @@ def owned(state_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise StateOwned(
             f"the state directory {state_dir} cannot be used: {error.strerror}; "
-            "name another one with --state-dir, or mend its permissions"
+            "name another one with --state-dir, or fix its permissions"
         ) from error
     _warn_of_others(state_dir)
     try:

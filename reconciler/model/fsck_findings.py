@@ -1,4 +1,4 @@
-"""What `fsck` finds out of order."""
+"""What `fsck` finds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ Severity = Literal["error", "warning", "info"]
 
 
 class FsckFinding(Struct, frozen=True):
-    """`rule` names the kind, `subject` is a collector, a file or a directory, `count` says how many
-    of the kind there are. `mendable`: `--mend` puts it in order; `mended`: it has."""
+    """Something that is not in order. `rule` names the kind, `subject` is a collector, a file or a
+    directory, `count` says how many there are. `mendable`: `--mend` can fix it; `mended`: it has
+    been fixed."""
 
     severity: Severity
     rule: str
@@ -23,5 +24,5 @@ class FsckFinding(Struct, frozen=True):
 
     @property
     def open(self) -> bool:
-        """Somebody has to look at it."""
+        """Whether somebody has to look at it."""
         return self.severity != "info" and not self.mended

@@ -1,5 +1,5 @@
-"""What is in force: the manifests that a daemon runs, or that the ledger remembers as good. What a
-plan starts from."""
+"""What is in force, and what a plan starts from: the manifests that a daemon runs, or that the
+ledger keeps as last good."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from reconciler.model.status import Shown
 
 
 class ManifestInForce(Shown):
-    """A manifest as it last was valid. Secrets that stand in it are hidden, so the digests say what
-    it really is."""
+    """A manifest as it last was valid. Secrets that stand in it are hidden; the digests are those of
+    the manifest with its secrets."""
 
     file: str
     line: int
@@ -22,8 +22,8 @@ class ManifestInForce(Shown):
 
 
 class InForce(Shown):
-    """`running`: the collectors that run, each with the digest of what it runs. `remembered`: how
-    many messages the ledger remembers of each collector."""
+    """The manifests in force. `running` has the digest of what each running collector runs, by name;
+    `remembered` how many messages the ledger remembers of each."""
 
     manifests: tuple[ManifestInForce, ...]
     running: dict[str, str]

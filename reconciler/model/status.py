@@ -1,5 +1,4 @@
-"""The truth about a collector as it is shown: conditions, sessions, totals (design: JSON of `get -o
-json`).
+"""What is shown of a collector: conditions, sessions, totals (the JSON of `get -o json`).
 
 Field names are the contract's, in camelCase on the wire. Times are RFC 3339 in UTC.
 """
@@ -21,7 +20,7 @@ ConditionType = Literal["Ready", "Reconciling", "Stalled"]
 
 
 class Shown(BaseModel):
-    """Base of everything that leaves as JSON."""
+    """Base of everything that the API and `-o json` show."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -33,6 +32,8 @@ class Shown(BaseModel):
 
 
 class Condition(Shown):
+    """One of the three conditions, and since when it has its status."""
+
     type: ConditionType
     status: Literal["True", "False", "Unknown"]
     reason: str
@@ -41,10 +42,12 @@ class Condition(Shown):
 
 
 class SessionError(Shown):
+    """Why a session failed. `advice`: what a person can do about it, where that is known; the message
+    has it, too."""
+
     reason: str
     message: str
     advice: str = ""
-    """What a person can do about it, where that is known; the message has it too."""
 
     @classmethod
     def of(cls, failure: Failure) -> SessionError:
@@ -93,8 +96,8 @@ class ShownSession(Shown):
 
 
 class HostAway(Shown):
-    """Nobody is let in by a host. `concerns`: collectors that have their mail there; one of them
-    tries again at `next_attempt`, the others wait for that."""
+    """A host that lets nobody in. `concerns` counts the collectors that have their mail there: one of
+    them tries again at `next_attempt`, the others wait for that."""
 
     host: str
     port: int
@@ -106,8 +109,8 @@ class HostAway(Shown):
 
 
 class DestinationAway(Shown):
-    """A mail system takes nothing. `concerns`: collectors that have their mail delivered there; one
-    of those that have some tries again at `next_attempt`, the others wait for that."""
+    """A mail system that takes no mail. `concerns` counts the collectors that deliver there: one of
+    those that have mail tries again at `next_attempt`, the others wait for that."""
 
     destination: str
     reason: str
@@ -156,9 +159,9 @@ class Parked(Shown):
 
 
 class Failing(Shown):
-    """A message that did not come or could not be delivered, and is tried again. `reason`: the
-    server's or the receiver's words; `next`: what happens to it, in words; `next_attempt`: not
-    before then, None: in any session."""
+    """A message that could not be fetched or delivered, and is tried again. `reason` is what the
+    server or the receiver said; `next` says in words what happens to it. It is not tried before
+    `next_attempt`; None: in any session."""
 
     folder: str
     key: str
@@ -172,7 +175,7 @@ class Failing(Shown):
 
 
 class ShownAlert(Shown):
-    """What the server wanted people to be told, and when it said so first."""
+    """A text that the server wants people to see, and when it first said so."""
 
     text: str
     at: Time
@@ -208,8 +211,8 @@ class CheckStep(Shown):
 
 
 class CheckedFolder(Shown):
-    """What a folder holds; `new` would be attempted, `skipped` were collected before or are too
-    large."""
+    """What a folder holds. `new` messages would be attempted; `skipped` ones were collected before
+    or are too large."""
 
     name: str
     messages: int
@@ -219,7 +222,7 @@ class CheckedFolder(Shown):
 
 
 class CheckReport(Shown):
-    """What `check` found out without collecting anything."""
+    """What `check` found out; nothing was collected."""
 
     name: str
     ok: bool

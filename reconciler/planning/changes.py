@@ -14,9 +14,9 @@ from reconciler.planning.desired_state import DesiredCollector
 
 
 class Change(Struct, frozen=True):
-    """One field, as it stands in the effective spec, with absolute paths. None: it is not there. A
-    secret that stands in the manifest itself is hidden. `field` begins with `destination.` where it
-    is one of the Destination's."""
+    """A field that differs, as it stands in the effective spec, with absolute paths. None: it is not
+    there. A secret that stands in the manifest itself is hidden. The names of a Destination's
+    fields begin with `destination.`."""
 
     field: str
     before: Any
@@ -24,8 +24,8 @@ class Change(Struct, frozen=True):
 
 
 def changes(before: DesiredCollector | None, after: DesiredCollector) -> tuple[Change, ...]:
-    """In the order of the manifest. Of a new collector: what its manifest says beyond the
-    defaults."""
+    """Return what differs, in the order of the manifest. Of a new collector: what its manifest says
+    beyond the defaults."""
     old, new = _fields(before) if before else {}, _fields(after, defaults=before is not None)
     names = dict.fromkeys([*new, *old])
     return tuple(
@@ -36,7 +36,7 @@ def changes(before: DesiredCollector | None, after: DesiredCollector) -> tuple[C
 
 
 def consequences(before: DesiredCollector, after: DesiredCollector) -> tuple[str, ...]:
-    """What the change means for the messages: sentences, none where it means nothing."""
+    """Return sentences about what the change means for the messages; none where it means nothing."""
     return tuple(_consequences(before, after))
 
 
@@ -44,24 +44,31 @@ def _consequences(before: DesiredCollector, after: DesiredCollector) -> Iterator
     old, new = before.effective.collect.mode, after.effective.collect.mode
     if new == "all-delete" != old:
         yield (
-            "collects again: with all-delete everything on the server is collected, what was collected before too, "
-            "and then deleted there"
+            "collects again: with all-delete everything on the server is collected, what was "
+            "collected before too, and then deleted there"
         )
     elif new == "new-delete" and old == "new-keep":
-        yield "deletes on the server: with new-delete everything that was collected is deleted there, earlier mail too"
+        yield (
+            "deletes on the server: with new-delete everything that was collected is deleted there, "
+            "earlier mail too"
+        )
     if before.destination_name != after.destination_name:
         yield (
-            f"another destination: its mail goes to {after.destination_name or 'the state directory'}, no longer to "
-            f"{before.destination_name or 'the state directory'}"
+            f"another destination: its mail goes to {_destination(after)}, no longer to "
+            f"{_destination(before)}"
         )
     if (
         _account(before.effective.source) != _account(after.effective.source)
         and new != "all-delete"
     ):
         yield (
-            "another account: what was collected before is recognised there by its content, everything else counts "
-            "as new"
+            "another account: what was collected before is recognised there by its content, "
+            "everything else counts as new"
         )
+
+
+def _destination(collector: DesiredCollector) -> str:
+    return collector.destination_name or "the state directory"
 
 
 def _account(source: SourceSpec) -> tuple[str, str, int, str]:

@@ -1,4 +1,4 @@
-"""Which destination a collector's mail goes to."""
+"""Chooses the destination of a collector's mail."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ BUILT_IN = "built-in"
 
 
 class ChosenDestination(Struct, frozen=True):
-    """`spec` is None for the built-in destination. `missing`: there is none, and `complaint` says
-    why."""
+    """A destination in force. `spec` is None for the built-in one. `missing`: there is no destination,
+    and `complaint` says why."""
 
     name: str | None = None
     spec: DestinationSpec | None = None
@@ -24,8 +24,11 @@ class ChosenDestination(Struct, frozen=True):
 
 
 class Destinations:
-    """The destinations in force. One that is gone stays for the collectors that still name it, so
-    that their mail does not go astray; `kept` tells which did."""
+    """The destinations in force.
+
+    One that is declared no longer stays for the collectors that still name it, so that their mail
+    does not go astray. `kept` has the names of those that are still in use.
+    """
 
     def __init__(
         self, declared: Mapping[str, Declaration], gone: Mapping[str, Declaration]
@@ -37,7 +40,7 @@ class Destinations:
         self.kept: set[str] = set()
 
     def choose(self, name: str | None) -> ChosenDestination:
-        """The destination of a collector that names `name`, or none."""
+        """Return the destination of a collector that names `name`, or names none."""
         if name not in self._chosen:
             self._chosen[name] = self._choose(name)
         return self._chosen[name]

@@ -1,5 +1,5 @@
-"""The plan: what to do, by name, so that what runs is what is desired. Printed, applied and counted
-as it is."""
+"""The plan: one step for each collector, so that what runs is what is desired. It is printed,
+applied and counted as it is."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from reconciler.planning.renames import Rename
 
 
 class Start(Struct, frozen=True):
-    """Nothing runs, and it shall. `changes` are what its manifest says beyond the defaults;
-    `consequences`: see `Replace`."""
+    """A collector that shall run and does not. `changes` are what its manifest says beyond the
+    defaults; `consequences`: see `Replace`."""
 
     name: str
     reason: str
@@ -24,8 +24,8 @@ class Start(Struct, frozen=True):
 
 
 class Replace(Struct, frozen=True):
-    """It runs with another spec: that one finishes its message, then this one starts.
-    `consequences` are those for the mail: what is collected again or deleted."""
+    """A collector that runs with another spec: the running session finishes its message, then the
+    new spec starts. `consequences` are those for the mail: what is collected again or deleted."""
 
     name: str
     reason: str
@@ -34,8 +34,8 @@ class Replace(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """It runs, and shall not: it finishes its message. `becomes`: under which name its history goes
-    on."""
+    """A collector that runs and shall not: it finishes its message. `becomes` is the name under
+    which its history goes on; "" where it does not."""
 
     name: str
     reason: str
@@ -43,14 +43,14 @@ class Stop(Struct, frozen=True):
 
 
 class Keep(Struct, frozen=True):
-    """It stays as it is: running with this very spec, or not running and not meant to."""
+    """A collector that stays as it is: it runs with this very spec, or does not run and shall not."""
 
     name: str
     reason: str
 
 
 class Hold(Struct, frozen=True):
-    """A change that is held back: `reason` says what has to happen first."""
+    """A collector whose change is held back: `reason` says what has to happen first."""
 
     name: str
     reason: str
@@ -60,35 +60,36 @@ Step = Start | Replace | Stop | Keep | Hold
 
 
 class Plan(Struct, frozen=True):
-    """One step for each collector that was looked at, by name."""
+    """One step for each collector that was looked at, sorted by name."""
 
     steps: tuple[Step, ...] = ()
 
     @property
     def changes(self) -> tuple[Step, ...]:
+        """The steps that change what runs."""
         return tuple(step for step in self.steps if isinstance(step, Start | Replace | Stop))
 
     def count(self) -> dict[str, int]:
-        """How many steps of each sort."""
+        """Return how many steps there are of each kind."""
         return dict(Counter(type(step).__name__ for step in self.steps))
 
 
 def plan_some(
     desired: Desired, actual: Mapping[str, DesiredCollector], names: Iterable[str]
 ) -> Plan:
-    """The same for these names alone, all of them desired."""
+    """Return the plan for these names alone, all of which are desired."""
     return Plan(
         tuple(_step(desired.collectors[name], actual.get(name), None) for name in sorted(names))
     )
 
 
 def plan(desired: Desired, actual: Mapping[str, DesiredCollector]) -> Plan:
-    """`actual`: the running collectors, each as it runs."""
+    """Return the plan. `actual` are the running collectors, each as it runs."""
     renames, becomes = desired.renames, desired.becomes
     steps = [
         _step(collector, running, renames.get(name))
         if (running := actual.get(name)) is not collector or collector.problem
-        else Keep(name, "unchanged")  # the very same one: nearly all of them, nearly always
+        else Keep(name, "unchanged")  # the very same object: nearly all of them, nearly always
         for name, collector in desired.collectors.items()
     ]
     steps.extend(_invalid(desired, actual))
@@ -139,7 +140,7 @@ def _cause(running: DesiredCollector, collector: DesiredCollector) -> str:
 
 
 def _refusal(collector: DesiredCollector) -> str:
-    """Why this collector shall not run; "" if it shall."""
+    """Return why this collector shall not run; "" where it shall."""
     if not collector.supported and collector.problem:
         return collector.problem.message
     return "" if collector.effective.enabled else "disabled"

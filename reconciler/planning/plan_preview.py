@@ -1,4 +1,5 @@
-"""From what is in force to a plan, wherever that is known from: a daemon's API or the ledger."""
+"""Plans what would be done, from what is in force. That is known from a daemon's API or from the
+ledger."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ def describe_in_force(
     running: Mapping[str, DesiredCollector],
     remembered: Mapping[str, int],
 ) -> InForce:
-    """As it leaves: no secret goes with it."""
+    """Return what is in force, as the API gives it: without secrets."""
     return InForce(
         manifests=tuple(map(_shown, good)),
         remembered=dict(remembered),
@@ -39,7 +40,7 @@ def describe_in_force(
 
 
 def would_run(good: Mapping[Key, Declaration]) -> dict[str, DesiredCollector]:
-    """The collectors that run where these manifests are in force."""
+    """Return the collectors that run where these manifests are in force."""
     desired = desire(ObservedManifests(tuple(good.values())), good)
     return {
         name: found
@@ -49,8 +50,8 @@ def would_run(good: Mapping[Key, Declaration]) -> dict[str, DesiredCollector]:
 
 
 def preview(observed: ObservedManifests, now: InForce) -> Plan:
-    """What would be done if the directory held `observed`. Raises ValueError where this version
-    does not understand what is in force."""
+    """Return what would be done if the directory held `observed`. Raises ValueError where this
+    version does not understand what is in force."""
     good = {found.key: found for found in map(_declaration, now.manifests)}
     known = desire(ObservedManifests(tuple(good.values())), good).collectors
     running = {
@@ -62,7 +63,8 @@ def preview(observed: ObservedManifests, now: InForce) -> Plan:
 
 
 def relocate(observed: ObservedManifests, here: str, there: str) -> ObservedManifests:
-    """As if the directory `here` stood at `there`, whose relative paths and places it then has."""
+    """Return what would be observed if the directory `here` stood at `there`: files and relative
+    paths are then below `there`."""
 
     def at(path: str) -> str:
         return (
@@ -85,7 +87,7 @@ def relocate(observed: ObservedManifests, here: str, there: str) -> ObservedMani
 
 
 def _moved(manifest: M, at: Callable[[str], str]) -> M:
-    """With the paths that a template in another directory gave, which are absolute."""
+    """Return the manifest with moved absolute paths: a template in another directory gave those."""
     return map_paths(manifest, at) if isinstance(manifest, MergedCollector) else manifest
 
 

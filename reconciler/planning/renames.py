@@ -1,6 +1,7 @@
-"""Collectors that only changed their name: what is known of the old one goes on under the new one.
+"""Finds collectors that only changed their name: the history of the old one goes on under the new
+name.
 
-Else everything on the server would count as new, and be collected again.
+Otherwise everything on the server would count as new, and be collected again.
 """
 
 from __future__ import annotations
@@ -20,18 +21,20 @@ from reconciler.planning.observed_manifests import (
 
 
 class Rename(Struct, frozen=True):
-    """Of a new collector. `old`: the only one that it can have been; "" where none is, or more than
-    one. `alike`: those that are declared no longer and collected from the same account. `awaits`:
-    the old one has not ended yet."""
+    """What a new collector may have been called before.
+
+    `old` is the only collector that it can have been; "" where there is none, or more than one.
+    `alike` are those that are declared no longer and collected from the same account. `awaits`: the
+    old one has not ended yet. `rivals` are other new ones that are the same but for the name.
+    """
 
     old: str
     alike: tuple[str, ...]
     awaits: bool = False
     rivals: tuple[str, ...] = ()
-    """Other new ones that are the same but for the name."""
 
     def consequence(self, new: str) -> str:
-        """A sentence: what that means for the mail."""
+        """Return a sentence about what that means for the mail of the collector `new`."""
         if self.old:
             return f"only its name changed: the history of {self.old} goes on as {new}"
         those = " and ".join(self.alike)
@@ -41,39 +44,39 @@ class Rename(Struct, frozen=True):
         elif len(self.alike) > 1:
             why = "it is not clear whose it would be"
         return (
-            f"collects again what {those} collected from this account: that history does not go along, for {why}; "
-            "rename one collector at a time, and change nothing else of it"
+            f"collects again what {those} collected from this account: that history does not go "
+            f"along, for {why}; rename one collector at a time, and change nothing else of it"
         )
 
 
 def find_renames(
     observed: ObservedManifests,
-    remembered: Mapping[Key, Declaration],
-    settled: Collection[str],
+    last_good: Mapping[Key, Declaration],
+    counted: Collection[str],
     names: Iterable[str],
 ) -> Mapping[str, Rename]:
-    """Of the collectors `names` those that are new and have the account of one that is gone, or
-    leaving. `settled`: all that count as declared."""
+    """Return, by name, those of the collectors `names` that are new and have the account of one
+    that is gone or leaving. `counted`: all that count as declared."""
     declared = {
         found.name: found for found in observed.declarations if found.kind == "MailCollector"
     }
     new = [
         declared[name]
         for name in names
-        if name in declared and ("MailCollector", name) not in remembered
+        if name in declared and ("MailCollector", name) not in last_good
     ]
     gone = [
         found
-        for key, found in remembered.items()
+        for key, found in last_good.items()
         if new
         and key[0] == "MailCollector"
         and key[1] not in declared
-        and (key[1] not in settled or key in observed.leaving)
+        and (key[1] not in counted or key in observed.leaving)
     ]
     if not gone:
         return {}
     before, now = _by_account(gone), _by_account(new)
-    waited_for = observed.ending | set(settled)
+    waited_for = observed.ending | set(counted)
     return {
         one.name: _rename(one, those, before[account], waited_for)
         for account, those in now.items()
@@ -88,11 +91,11 @@ def _rename(
     gone: Sequence[Declaration],
     waited_for: Collection[str],
 ) -> Rename:
-    """`new` and `gone` are those of its account."""
-    print_ = _apart_from_names(one)
-    same = tuple(other.name for other in gone if _apart_from_names(other) == print_)
+    """Return what `one` may have been called. `new` and `gone` are the collectors of its account."""
+    fingerprint = _apart_from_names(one)
+    same = tuple(other.name for other in gone if _apart_from_names(other) == fingerprint)
     rivals = tuple(
-        other.name for other in new if other is not one and _apart_from_names(other) == print_
+        other.name for other in new if other is not one and _apart_from_names(other) == fingerprint
     )
     if len(same) == 1 and not rivals:
         return Rename(same[0], same, awaits=same[0] in waited_for)
@@ -116,8 +119,8 @@ def _account(declaration: Declaration) -> tuple[str, str, int, str]:
 
 
 def _apart_from_names(declaration: Declaration) -> str:
-    """The digest of all that the collector does. Secrets that stand in the manifest are known to
-    nobody later on."""
+    """Return the digest of all that the collector does. Secrets that stand in a manifest are left
+    out: the ledger does not keep them."""
     manifest = declaration.effective
     assert isinstance(manifest, MailCollector)  # noqa: S101  # the same
     return digest(without_secrets(manifest.spec.model_copy(update={"title": None})))
