@@ -34,7 +34,7 @@ class OfflineState(Struct, frozen=True):
 
 
 def read_offline(directory: ManifestDirectory, last_good: Sequence[LastGood]) -> OfflineState:
-    """What is declared. Records nothing."""
+    """Look at the directory and return what is declared. Nothing is recorded."""
     look = directory.look(everything=True)
     return OfflineState(
         desire(look.observed, recall_last_good(last_good)), look.diagnostics, look.revision
@@ -94,8 +94,8 @@ class Proposal(Struct, frozen=True):
 
 
 def propose(directory: ManifestDirectory, place: Path, now: InForce) -> Proposal:
-    """Read `directory` as if it stood at `place`, where relative paths start. Raises ValueError
-    where this version does not understand what is in force."""
+    """Return what would be done if `directory` stood at `place`, where relative paths start. Raises
+    ValueError where this version does not understand what is in force."""
     look = directory.look(everything=True)
     observed = relocate(look.observed, str(directory.root), str(place.absolute()))
     return Proposal(preview(observed, now), look.diagnostics, now.remembered)
