@@ -116,19 +116,10 @@ class MessageBatches(Generic[S]):
         context = self._context
         incoming = Incoming(arrival.content, context.task.max_size + _SLACK)
         routing = context.task.route(incoming.head())
-        content: Iterable[bytes] = incoming
-        if self._reidentification.needs_content(folder, attempt):
-            content = spool(incoming)
-            found = self._reidentification.recognise_by_content(
-                folder, attempt, incoming.fingerprint
-            )
-            if isinstance(found, Entry):
-                context.tally.skip(COLLECTED_BEFORE)
-                self._recorded.extend([] if found.reason else [attempt.listed])
-                return
-            attempt = found
-        if context.content_keys:
-            attempt, content = context.content_keys.identify(attempt, incoming)
+        identified = self._identify(folder, attempt, incoming)
+        if identified is None:
+            return
+        attempt, content = identified
         if routing.parked and not routing.recipients:
             for _ in content:
                 pass  # for its fingerprint
@@ -143,27 +134,46 @@ class MessageBatches(Generic[S]):
             found.address for found in routing.recipients if found.address not in attempt.served
         ]
         staged = context.destination.stage(self._delivery_id(folder, attempt), content, recipients)
-        if (
-            attempt.previous
-            and attempt.previous.deleted
-            and attempt.previous.content == incoming.fingerprint.content
-        ):
-            # the server lists it again although its deletion was confirmed
-            context.destination.discard([staged])
-            context.tally.skip(COLLECTED_BEFORE)
-            self._recorded.append(attempt.listed)
-            return
-        self._staged.append(
-            StagedAttempt(
-                attempt,
-                staged,
-                recipients,
-                incoming.fingerprint,
-                routing.reason if routing.parked else "",
-                arrival.doubt(),
-            )
+        message = StagedAttempt(
+            attempt,
+            staged,
+            recipients,
+            incoming.fingerprint,
+            routing.reason if routing.parked else "",
+            arrival.doubt(),
         )
-        self._staged_octets += staged.size
+        if _is_known_deleted(message):
+            context.destination.discard([staged])
+            self._skip_collected(attempt)
+        else:
+            self._staged.append(message)
+            self._staged_octets += staged.size
+
+    def _identify(
+        self, folder: Folder, attempt: Attempt, incoming: Incoming
+    ) -> tuple[Attempt, Iterable[bytes]] | None:
+        """Return the attempt, with what is known of the message by its content where its key does
+        not suffice, and the content. None: it was collected before."""
+        content: Iterable[bytes] = incoming
+        if self._reidentification.needs_content(folder, attempt):
+            content = spool(incoming)
+            found = self._reidentification.recognise_by_content(
+                folder, attempt, incoming.fingerprint
+            )
+            if isinstance(found, Entry):
+                self._skip_collected(attempt, keep=bool(found.reason))
+                return None
+            attempt = found
+        if self._context.content_keys:
+            return self._context.content_keys.identify(attempt, incoming)
+        return attempt, content
+
+    def _skip_collected(self, attempt: Attempt, *, keep: bool = False) -> None:
+        """Count a message that was collected before. It may be deleted, unless the ledger says to
+        `keep` it."""
+        self._context.tally.skip(COLLECTED_BEFORE)
+        if not keep:
+            self._recorded.append(attempt.listed)
 
     def _must_wait(self, previous: Entry) -> bool:
         return previous.wait is not None and not self._context.is_due(previous)
@@ -242,3 +252,13 @@ class MessageBatches(Generic[S]):
                 )
                 error.of_one = single
                 raise error
+
+
+def _is_known_deleted(message: StagedAttempt[S]) -> bool:
+    """Return whether the server lists again the very message whose deletion it confirmed."""
+    previous = message.attempt.previous
+    return (
+        previous is not None
+        and previous.deleted
+        and previous.content == message.fingerprint.content
+    )

@@ -132,50 +132,53 @@ def select(
     until it has failed alone. `due` says whether a paused message may be tried again.
     """
     most = max(2 * limit, LOOKED_AT) if limit else UNLIMITED
-    folders = [
-        (known, _sort(known, max_size, due, deletes=deletes, most=most)) for known in listings
-    ]
-    for _, messages in folders:
+    folders = [_sort(known, max_size, due, deletes=deletes, most=most) for known in listings]
+    for messages in folders:
         messages.new = _suspects_to_half(messages.new, limit)
-    new, retries = shares(
-        sum(len(s.new) for _, s in folders), sum(len(s.retry) for _, s in folders), limit
-    )
-    presumed = limit - new - retries if limit else sum(len(s.presumed) for _, s in folders)
-    works, left = [], 0
-    for known, messages in folders:
-        chosen, again, compared = (
-            messages.new[:new],
-            messages.retry[:retries],
-            messages.presumed[:presumed],
-        )
-        new, retries, presumed = new - len(chosen), retries - len(again), presumed - len(compared)
-        messages.kept += len(messages.presumed) - len(compared)
-        left += len(messages.new) + messages.more + len(messages.retry) - len(chosen) - len(again)
-        ordinary, suspects = _apart([*chosen, *again])
-        works.append(
-            FolderWork(
-                known.listing,
-                known.folder,
-                (*ordinary, *compared),
-                tuple(messages.collected) if deletes else (),
-                tuple(suspects),
-                messages.collected,
-            )
-        )
+    works, left = _share_out(folders, limit, deletes=deletes)
     skipped = Counter(
         {
-            COLLECTED_BEFORE: sum(len(s.collected) + s.kept for _, s in folders),
-            TOO_LARGE: sum(s.too_large for _, s in folders),
+            COLLECTED_BEFORE: sum(len(each.collected) + each.kept for each in folders),
+            TOO_LARGE: sum(each.too_large for each in folders),
         }
     )
     return Selection(
-        tuple(works),
-        sum(len(known.listing.messages) for known, _ in folders),
+        works,
+        sum(len(known.listing.messages) for known in listings),
         +skipped,
-        sum(s.parked for _, s in folders),
+        sum(each.parked for each in folders),
         left,
-        sum(s.paused for _, s in folders),
+        sum(each.paused for each in folders),
     )
+
+
+def _share_out(
+    folders: Sequence[_Sorted], limit: int, *, deletes: bool
+) -> tuple[tuple[FolderWork, ...], int]:
+    """Return the work in each folder, and how many messages are left over. What has to be compared,
+    and is not in this session, counts as kept."""
+    new, retries = shares(
+        sum(len(each.new) for each in folders), sum(len(each.retry) for each in folders), limit
+    )
+    presumed = limit - new - retries if limit else sum(len(each.presumed) for each in folders)
+    works, left = [], 0
+    for each in folders:
+        chosen, again, compared = each.new[:new], each.retry[:retries], each.presumed[:presumed]
+        new, retries, presumed = new - len(chosen), retries - len(again), presumed - len(compared)
+        each.kept += len(each.presumed) - len(compared)
+        left += len(each.new) + each.more + len(each.retry) - len(chosen) - len(again)
+        ordinary, suspects = _apart([*chosen, *again])
+        works.append(
+            FolderWork(
+                each.known.listing,
+                each.known.folder,
+                (*ordinary, *compared),
+                tuple(each.collected) if deletes else (),
+                tuple(suspects),
+                each.collected,
+            )
+        )
+    return tuple(works), left
 
 
 def shares(new: int, retries: int, limit: int) -> tuple[int, int]:
@@ -210,6 +213,7 @@ class _Sorted(Struct):
     """A folder's messages by what the ledger knows of them; each list is oldest first. A parked
     message that is to be tried again (no attempts) counts as new."""
 
+    known: KnownListing
     new: list[Attempt] = field(default_factory=list)
     retry: list[Attempt] = field(default_factory=list)
     collected: list[Listed] = field(default_factory=list)
@@ -257,7 +261,7 @@ def _sort(
     deletes: bool,
     most: int,
 ) -> _Sorted:
-    found = _Sorted()
+    found = _Sorted(known)
     keep = DELETED if deletes else PROBE_CANDIDATES
     for message, entry in known:
         if (
