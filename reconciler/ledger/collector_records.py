@@ -89,10 +89,6 @@ class CollectorRecords(Transactions):
                 one.name: _declare(connection, known.get(one.name), one, now) for one in declaring
             }
 
-    def declare(self, name: str, digest: str, mode: str, now: datetime) -> DeclaredCollector:
-        """The same of one."""
-        return self.declare_all([Declaring(name, digest, mode)], now)[name]
-
     def rename(self, names: Mapping[str, str]) -> Collection[str]:
         """A retired history without messages makes room for the one that goes on under its name."""
         done = []

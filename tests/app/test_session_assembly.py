@@ -18,6 +18,7 @@ from reconciler.model.secret import REDACTED
 from reconciler.model.settings import Settings
 from reconciler.planning.desired_state import DesiredCollector, desire
 from tests.collect.world import Fate, MemorySource, Server
+from tests.ledger.samples import declare
 from tests.planning.build import collector, observed
 
 PASSWORD = "correct horse battery"
@@ -48,7 +49,7 @@ def session(
     ledger = open_ledger(settings.state_url)
     try:
         found = desired(tmp_path / "secret")
-        ledger.declare("sales", found.digest, found.spec.collect.mode, NOW)
+        declare(ledger, "sales", found.digest, found.spec.collect.mode, NOW)
         with LoginSecrets() as tokens:
             sessions = session_assembly.SessionRunner(settings, ledger, tokens)
             return sessions.run(found, SessionControl())

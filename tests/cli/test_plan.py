@@ -14,6 +14,7 @@ from reconciler.planning.observed_manifests import declare, to_last_good
 from tests.cli.conftest import Run
 from tests.cli.fake_daemon import FakeDaemon, shown
 from tests.control.manifests import save, text
+from tests.ledger.samples import declare as declare_in
 from tests.planning.test_changes import stands
 
 
@@ -39,7 +40,7 @@ def remember(root: Path, *names: str) -> None:
     ]
     ledger.save_last_good([to_last_good(one) for one in found], [], now)
     for one in found:
-        ledger.declare(one.name, one.digest, "new-keep", now)
+        declare_in(ledger, one.name, one.digest, "new-keep", now)
     ledger.close()
 
 

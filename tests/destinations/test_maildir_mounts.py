@@ -21,6 +21,7 @@ from reconciler.model.errors import DestinationUnavailable, LedgerUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, MessageState, Record
 from tests.crashes.power import Disk
 from tests.destinations.maildirs import INBOX, SALES, contents, deliver, message
+from tests.ledger.samples import declare
 
 NOW = datetime.now(UTC)
 OTHER = "info@example.org"
@@ -34,7 +35,7 @@ class Machine:
         self.path = path
         self.ledger = ledger
         self._number = 0
-        ledger.declare("collector", "digest", "new-delete", NOW)
+        declare(ledger, "collector", "digest", "new-delete", NOW)
 
     def maildir(self) -> Maildir:
         return Maildir(
@@ -126,7 +127,7 @@ def test_M1_a_collector_that_is_new_learns_from_what_others_have_learnt(
     mail = disks()
     Machine(f"{mail.mounted}/{{local}}", ledger).run()
     mail.unmount()
-    ledger.declare("new", "digest", "new-keep", NOW)
+    declare(ledger, "new", "digest", "new-keep", NOW)
     other = Maildir(
         f"{mail.mounted}/of-new/{{local}}", create=True, memory=CollectorMounts(ledger, "new")
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.ledger import SqlLedger, open_ledger
-from tests.ledger.samples import NOW
+from tests.ledger.samples import NOW, declare
 
 
 @pytest.fixture
@@ -18,6 +18,6 @@ def url(tmp_path: Path) -> str:
 def ledger(url: str) -> Iterator[SqlLedger]:
     """A ledger that knows the collector `sales`."""
     opened = open_ledger(url)
-    opened.declare("sales", "digest", "new-keep", NOW)
+    declare(opened, "sales", "digest", "new-keep", NOW)
     yield opened
     opened.close()

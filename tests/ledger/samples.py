@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 
+from reconciler.ledger import SqlLedger
+from reconciler.model.history import DeclaredCollector, Declaring
 from reconciler.model.messages import Account, Fingerprint, Folder
 from reconciler.model.outcomes import Delivered, MessageState, Outcome, Record, SessionReport
 
@@ -13,6 +15,13 @@ DAY = timedelta(days=1)
 ACCOUNT = Account("imap", "imap.example.org", 993, "sales@example.org")
 INBOX = Folder(ACCOUNT, "INBOX", 7)
 MAILBOX = Folder(Account("pop3", "pop.example.org", 995, "sales"), "", 0)
+
+
+def declare(
+    ledger: SqlLedger, name: str, digest: str, mode: str, now: datetime
+) -> DeclaredCollector:
+    """Declare one collector."""
+    return ledger.declare_all([Declaring(name, digest, mode)], now)[name]
 
 
 def fingerprint(text: str) -> Fingerprint:

@@ -21,6 +21,7 @@ from tests.ledger.samples import (
     MAILBOX,
     NOW,
     collected,
+    declare,
     failed,
     fingerprint,
     parked,
@@ -129,7 +130,7 @@ def test_I9_Y18_known_only_in_the_same_account_folder_and_validity(
 
 
 def test_collectors_do_not_see_each_other(ledger: SqlLedger) -> None:
-    ledger.declare("info", "digest", "new-keep", NOW)
+    declare(ledger, "info", "digest", "new-keep", NOW)
     ledger.record("sales", INBOX, [collected("1")], NOW)
     ledger.record("info", INBOX, [collected("2")], NOW)
 
@@ -233,7 +234,7 @@ def test_threads_record_at_once_and_nothing_is_lost(ledger: SqlLedger) -> None:
 
 
 def _session(ledger: SqlLedger, number: int) -> None:
-    ledger.declare(f"c{number}", "digest", "new-keep", NOW)
+    declare(ledger, f"c{number}", "digest", "new-keep", NOW)
     for batch in range(3):
         ledger.record(f"c{number}", INBOX, [collected(f"{batch}-{key}") for key in range(10)], NOW)
         assert len(ledger.known(f"c{number}", INBOX)) == 10 * (batch + 1)

@@ -28,7 +28,7 @@ from reconciler.ledger.tables import REVISIONS, metadata
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Alert
 from tests.crashes.power import Disk
-from tests.ledger.samples import INBOX, NOW, collected
+from tests.ledger.samples import INBOX, NOW, collected, declare
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_D13_a_new_ledger_and_its_directory_are_durable(
 
 def test_S5_files_are_private_whatever_the_umask(umask: None, tmp_path: Path) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path}/new/state/ledger.sqlite3")
-    ledger.declare("sales", "digest", "new-keep", NOW)
+    declare(ledger, "sales", "digest", "new-keep", NOW)
 
     made = sorted((tmp_path / "new").rglob("*"))
     assert [path.name for path in made] == [
@@ -109,7 +109,7 @@ def test_reading_only_makes_nothing(url: str, path: Path) -> None:
 
 def test_reading_only_reads_what_a_closed_or_running_daemon_wrote(url: str) -> None:
     with_daemon = open_ledger(url)
-    with_daemon.declare("sales", "digest", "new-keep", NOW)
+    declare(with_daemon, "sales", "digest", "new-keep", NOW)
     with_daemon.record("sales", INBOX, [collected("1")], NOW)
     reader = open_ledger(url, create=False)
     assert list(reader.known("sales", INBOX)) == ["1"]
@@ -159,7 +159,7 @@ def test_programs_that_make_it_at_once_end_with_one_ledger(url: str) -> None:
 def _declare(arguments: tuple[str, str]) -> None:
     url, name = arguments
     ledger = open_ledger(url)
-    ledger.declare(name, "digest", "new-keep", NOW)
+    declare(ledger, name, "digest", "new-keep", NOW)
     ledger.close()
 
 
@@ -215,7 +215,7 @@ def test_the_program_knows_every_revision() -> None:
 
 def test_an_older_ledger_is_updated_where_writing_is_meant(url: str, path: Path) -> None:
     with closing(open_ledger(url)) as ledger:
-        ledger.declare("sales", "digest", "new-keep", NOW)
+        declare(ledger, "sales", "digest", "new-keep", NOW)
         ledger.record("sales", INBOX, [collected("1")], NOW)
     today = _tables(path)
     _execute(path, "DROP TABLE leases")
@@ -236,7 +236,7 @@ def test_an_older_ledger_is_updated_where_writing_is_meant(url: str, path: Path)
 
 def test_alerts_outlast_the_process(url: str) -> None:
     with closing(open_ledger(url)) as ledger:
-        ledger.declare("sales", "digest", "new-keep", NOW)
+        declare(ledger, "sales", "digest", "new-keep", NOW)
         assert ledger.alerts("sales") == ()
         ledger.keep_alerts("sales", [Alert("the quota is nearly used up", NOW)])
     with closing(open_ledger(url)) as ledger:
@@ -300,11 +300,11 @@ def test_R5_a_locked_ledger_is_told(url: str, path: Path, monkeypatch: pytest.Mo
     other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(LedgerUnavailable, match="locked by another program"):
-        ledger.declare("sales", "digest", "new-keep", NOW)
+        declare(ledger, "sales", "digest", "new-keep", NOW)
 
     other.execute("ROLLBACK")
     other.close()
-    ledger.declare("sales", "digest", "new-keep", NOW)
+    declare(ledger, "sales", "digest", "new-keep", NOW)
     ledger.close()
 
 
@@ -351,7 +351,7 @@ def test_R5_a_ledger_that_is_not_in_its_place_any_more_is_not_written_to(
     """Whoever has it open could go on for as long as he runs; then nobody would know what was
     collected."""
     with closing(open_ledger(url)) as ledger:
-        ledger.declare("sales", "digest", "new-keep", NOW)
+        declare(ledger, "sales", "digest", "new-keep", NOW)
         older = tmp_path / "older"
         shutil.copy(path, older)
         kept = tmp_path / "kept"
@@ -365,7 +365,7 @@ def test_R5_a_ledger_that_is_not_in_its_place_any_more_is_not_written_to(
         for attempt in (
             ledger.histories,
             lambda: ledger.record("sales", INBOX, [collected("1")], NOW),
-            lambda: ledger.declare("sales", "other", "new-keep", NOW),
+            lambda: declare(ledger, "sales", "other", "new-keep", NOW),
         ):
             with pytest.raises(
                 LedgerUnavailable, match="was removed, moved or replaced while mailcollector runs"
@@ -389,7 +389,7 @@ def _execute(path: Path, statement: str) -> None:
 def test_M13_a_read_that_fails_is_not_taken_for_damage(url: str, path: Path) -> None:
     """SQLite says so of a page that could not be read, wherever in its work that happens."""
     with closing(open_ledger(url)) as ledger:
-        ledger.declare("sales", "digest", "new-keep", NOW)
+        declare(ledger, "sales", "digest", "new-keep", NOW)
     program = f"""from reconciler.ledger import open_ledger
 from reconciler.model.errors import LedgerUnavailable
 try:
@@ -463,7 +463,7 @@ def test_M15_a_ledger_on_a_full_disk_is_told_as_that(tmp_path: Path) -> None:
             ),
             closing(open_ledger(url)) as ledger,
         ):
-            ledger.declare("sales", "digest", "new-keep", NOW)
+            declare(ledger, "sales", "digest", "new-keep", NOW)
         (disk.mounted / "filler").unlink()
         with closing(open_ledger(url)) as ledger:
-            ledger.declare("sales", "digest", "new-keep", NOW)
+            declare(ledger, "sales", "digest", "new-keep", NOW)

@@ -17,6 +17,7 @@ from tests.ledger.samples import (
     MAILBOX,
     NOW,
     collected,
+    declare,
     failed,
     fingerprint,
     parked,
@@ -82,7 +83,7 @@ def test_I9_P15_Y18_what_is_known_of_other_folders_is_found_by_header(
 def test_no_orphans_deleted_or_never_seen_or_of_another_collector_or_epoch(
     ledger: SqlLedger,
 ) -> None:
-    ledger.declare("info", "digest", "new-keep", NOW)
+    declare(ledger, "info", "digest", "new-keep", NOW)
     ledger.record("info", INBOX, [collected("i")], NOW)
     ledger.record("sales", INBOX, [collected("d"), listed("l", "l"), parked("p"), failed("f")], NOW)
     ledger.record_deleted("sales", INBOX, ["d"], NOW)

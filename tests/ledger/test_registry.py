@@ -20,13 +20,23 @@ from reconciler.model.history import (
     Retry,
 )
 from reconciler.model.outcomes import Entry, Failure, MessageState, Outcome, SessionReport, Totals
-from tests.ledger.samples import DAY, INBOX, MAILBOX, NOW, collected, failed, parked, session
+from tests.ledger.samples import (
+    DAY,
+    INBOX,
+    MAILBOX,
+    NOW,
+    collected,
+    declare,
+    failed,
+    parked,
+    session,
+)
 
 
 def test_a_changed_digest_raises_the_generation(ledger: SqlLedger) -> None:
-    assert ledger.declare("sales", "digest", "new-keep", NOW) == DeclaredCollector("sales", 1, 1)
-    assert ledger.declare("sales", "other", "new-keep", NOW) == DeclaredCollector("sales", 2, 1)
-    assert ledger.declare("sales", "digest", "new-keep", NOW) == DeclaredCollector("sales", 3, 1)
+    assert declare(ledger, "sales", "digest", "new-keep", NOW) == DeclaredCollector("sales", 1, 1)
+    assert declare(ledger, "sales", "other", "new-keep", NOW) == DeclaredCollector("sales", 2, 1)
+    assert declare(ledger, "sales", "digest", "new-keep", NOW) == DeclaredCollector("sales", 3, 1)
 
 
 def test_a_change_into_all_delete_begins_an_epoch_and_no_other_change_does(
@@ -34,12 +44,12 @@ def test_a_change_into_all_delete_begins_an_epoch_and_no_other_change_does(
 ) -> None:
     ledger.record("sales", INBOX, [collected("1")], NOW)
 
-    assert ledger.declare("sales", "2", "new-delete", NOW).epoch == 1
+    assert declare(ledger, "sales", "2", "new-delete", NOW).epoch == 1
     assert ledger.known("sales", INBOX)
-    assert ledger.declare("sales", "3", "all-delete", NOW) == DeclaredCollector("sales", 3, 2)
+    assert declare(ledger, "sales", "3", "all-delete", NOW) == DeclaredCollector("sales", 3, 2)
     assert not ledger.known("sales", INBOX)
-    assert ledger.declare("sales", "4", "all-delete", NOW).epoch == 2
-    assert ledger.declare("sales", "5", "new-keep", NOW).epoch == 2
+    assert declare(ledger, "sales", "4", "all-delete", NOW).epoch == 2
+    assert declare(ledger, "sales", "5", "new-keep", NOW).epoch == 2
 
 
 def test_a_retired_collector_gets_its_history_back_within_30_days(ledger: SqlLedger) -> None:
@@ -51,14 +61,14 @@ def test_a_retired_collector_gets_its_history_back_within_30_days(ledger: SqlLed
 
     run_for(ledger, 29)
     ledger.expire(NOW + 30 * DAY - timedelta(seconds=1))
-    assert ledger.declare("sales", "digest", "new-keep", NOW) == DeclaredCollector("sales", 1, 1)
+    assert declare(ledger, "sales", "digest", "new-keep", NOW) == DeclaredCollector("sales", 1, 1)
     run_for(ledger, 60)
 
     assert list(ledger.known("sales", INBOX)) == ["1"]
 
 
 def test_a_retired_collector_is_forgotten_after_30_days(ledger: SqlLedger) -> None:
-    ledger.declare("info", "digest", "new-keep", NOW)
+    declare(ledger, "info", "digest", "new-keep", NOW)
     for name, folder in (("sales", INBOX), ("info", MAILBOX)):
         ledger.record(name, folder, [collected("1"), parked("2")], NOW)
         ledger.record_session(name, session())
@@ -72,7 +82,7 @@ def test_a_retired_collector_is_forgotten_after_30_days(ledger: SqlLedger) -> No
             for table in (collectors, accounts, folders, messages, deliveries, sessions)
         ]
     assert counts == [1, 1, 1, 2, 1, 1]
-    assert ledger.declare("sales", "other", "new-keep", NOW) == DeclaredCollector("sales", 1, 1)
+    assert declare(ledger, "sales", "other", "new-keep", NOW) == DeclaredCollector("sales", 1, 1)
 
 
 def test_expire_drops_what_former_epochs_remembered(ledger: SqlLedger) -> None:
@@ -124,7 +134,7 @@ def test_sessions_come_newest_first_as_they_were(ledger: SqlLedger) -> None:
 
 
 def test_totals_and_the_last_session_come_with_the_history(ledger: SqlLedger) -> None:
-    ledger.declare("info", "digest", "new-keep", NOW)
+    declare(ledger, "info", "digest", "new-keep", NOW)
     ledger.record_session(
         "sales", session(1, listed=5, collected=3, failed=2, deleted=1, bytes=300)
     )
@@ -242,7 +252,7 @@ def test_an_account_state_is_kept_as_it_was(ledger: SqlLedger) -> None:
     assert ledger.account_state("sales") == STATE
     ledger.record_session("sales", session())
     ledger.save_retry("sales", None)
-    ledger.declare("sales", "digest", "new-keep", NOW)
+    declare(ledger, "sales", "digest", "new-keep", NOW)
     assert ledger.account_state("sales") == STATE
 
 
@@ -253,10 +263,10 @@ def test_an_account_state_is_kept_as_it_was(ledger: SqlLedger) -> None:
         lambda ledger: ledger.record_deleted("sales", INBOX, ["1"], NOW),
         lambda ledger: ledger.unpark("sales"),
         lambda ledger: ledger.clear("sales", NOW),
-        lambda ledger: ledger.declare("sales", "other", "new-keep", NOW),
+        lambda ledger: declare(ledger, "sales", "other", "new-keep", NOW),
         lambda ledger: (
             ledger.retire("sales", NOW),
-            ledger.declare("sales", "digest", "new-keep", NOW),
+            declare(ledger, "sales", "digest", "new-keep", NOW),
         ),
     ],
 )
@@ -278,7 +288,7 @@ def test_an_account_state_of_an_older_epoch_is_not_kept(ledger: SqlLedger) -> No
 def test_M8_what_was_retired_by_a_clock_that_was_ahead_is_kept_30_days_from_now(
     ledger: SqlLedger,
 ) -> None:
-    ledger.declare("sales", "digest", "new-keep", NOW)
+    declare(ledger, "sales", "digest", "new-keep", NOW)
     ledger.retire("sales", NOW + 400 * DAY)
     run_for(ledger, 29)
     assert "sales" in ledger.histories(["sales"])

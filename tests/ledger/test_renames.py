@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.ledger import SqlLedger
-from tests.ledger.samples import DAY, INBOX, NOW, collected
+from tests.ledger.samples import DAY, INBOX, NOW, collected, declare
 
 
 def test_everything_goes_along_and_keeps_its_identity(ledger: SqlLedger) -> None:
@@ -22,24 +22,24 @@ def test_everything_goes_along_and_keeps_its_identity(ledger: SqlLedger) -> None
 
 def test_two_collectors_never_deliver_under_the_same_identity(ledger: SqlLedger) -> None:
     ledger.rename({"sales": "orders"})
-    ledger.declare("sales", "digest", "new-keep", NOW)
+    declare(ledger, "sales", "digest", "new-keep", NOW)
     assert ledger.identity("sales") != ledger.identity("orders")
     assert not ledger.known("sales", INBOX)
 
 
 def test_a_retired_history_under_the_new_name_stays(ledger: SqlLedger) -> None:
-    ledger.declare("orders", "digest", "new-keep", NOW)
+    declare(ledger, "orders", "digest", "new-keep", NOW)
     for name, key in (("sales", "1"), ("orders", "2")):
         ledger.record(name, INBOX, [collected(key)], NOW)
     assert not ledger.rename({"sales": "orders"})  # it is declared
     ledger.retire("orders", NOW)
     assert not ledger.rename({"sales": "orders"})
-    ledger.declare("orders", "digest", "new-keep", NOW + DAY)
+    declare(ledger, "orders", "digest", "new-keep", NOW + DAY)
     assert list(ledger.known("orders", INBOX)) == ["2"]
 
 
 def test_an_empty_retired_one_makes_room_and_a_retired_one_can_go_on(ledger: SqlLedger) -> None:
-    ledger.declare("orders", "digest", "new-keep", NOW)
+    declare(ledger, "orders", "digest", "new-keep", NOW)
     ledger.record("sales", INBOX, [collected("1")], NOW)
     for name in ("orders", "sales"):
         ledger.retire(name, NOW)

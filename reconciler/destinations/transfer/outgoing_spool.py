@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from reconciler.destinations.transfer.line_ends import canonical, dotted
 from reconciler.mail.addresses import Address, addresses
@@ -95,7 +94,3 @@ class OutgoingMessage(Struct, frozen=True):
             found = list(addresses(field.value))
             return found[0] if len(found) == 1 and isinstance(found[0], Address) else None
         return None
-
-    def readdressed(self, recipients: Iterable[str]) -> OutgoingMessage:
-        """The same message for others; usable until either is settled or discarded."""
-        return replace(self, recipients=tuple(recipients))
