@@ -1,10 +1,10 @@
-"""Deleting for good: \\Deleted, then UID EXPUNGE (RFC 4315), then a look whether they are gone.
+"""Delete messages for good: \\Deleted, then UID EXPUNGE (RFC 4315), then a check.
 
-A server that refuses a command because of one message in its set is asked by halves, as long as
-anything is accepted. Where the server refuses that look, another one is tried, and its EXPUNGE
-responses are counted; what remains open is not confirmed, which is no failure: what is still there
-is listed by the next session. That a SEARCH does not name them is not enough where the server has
-told of fewer that went.
+A set that the server refuses because of one message is halved, as long as anything is accepted.
+The check asks which of the messages still exist, by SEARCH or FETCH, and the EXPUNGE responses are
+counted. Where fewer of them came than messages were deleted, it is not enough that SEARCH does not
+name the messages. What stays open is not confirmed, which is no failure: the next session lists
+what is still there.
 """
 
 from __future__ import annotations
@@ -24,25 +24,27 @@ from reconciler.sources.imap.uid_search import (
 )
 
 _FOREIGN = (
-    "the server lacks UIDPLUS, and other messages in the folder are marked as deleted: expunging would remove "
-    "those too; ours are marked and left"
+    "the server lacks UIDPLUS, and other messages in the folder are marked as deleted: expunging "
+    "would remove those too; ours are marked and left"
 )
 _BLIND = (
-    "the server lacks UIDPLUS, and does not say which messages in the folder are marked as deleted: expunging "
-    "might remove others; ours are marked and left"
+    "the server lacks UIDPLUS, and does not say which messages in the folder are marked as "
+    "deleted: expunging might remove others; ours are marked and left"
 )
 _ALIKE = (_FOREIGN, _BLIND)
-"""Reasons that are the same for any part of a set."""
+"""Reasons that hold for any part of a set, so that halving it is of no use."""
 _LEVELS = 2
-"""So often are sets halved of which no part was accepted: nothing may be deleted there."""
+"""Halvings after which it ends where nothing was accepted: nothing may be deleted there."""
 _COMMANDS = 60
-"""So many sets are asked for; what is left is the next session's."""
+"""Sets that one session asks for; the next session goes on."""
 _OPEN = "not confirmed: the server does not say whether it still has it after EXPUNGE"
 
 
 class Deleter:
-    """Deletes from the folder that is selected for writing. `marked` are the UIDs that this session
-    has marked in it, over whichever connection."""
+    """Deletes from the folder that is selected for writing.
+
+    `marked` are the UIDs that this session has marked as deleted in it, over any connection.
+    """
 
     def __init__(
         self,
@@ -53,8 +55,8 @@ class Deleter:
         searches: bool = True,
         count: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Not `searches`: the server dies of SEARCH. `count` opens the folder anew and tells how
-        many messages are in it; 0: nobody knows."""
+        """`searches` is false where SEARCH ends the connection. `count` opens the folder anew and
+        returns the number of its messages, 0 where it is not known."""
         self._dialogue = dialogue
         self._failures = failures
         self._marked = marked
@@ -62,10 +64,10 @@ class Deleter:
         self._count = count
         self._expunged = 0
         self.searching = False
-        """A SEARCH is under way."""
+        """Whether a SEARCH is under way."""
 
     def delete(self, uids: Iterable[int]) -> Deletion:
-        """Confirmed are those that the server no longer has."""
+        """Delete these messages; confirmed are those that the server no longer has."""
         wanted = frozenset(uids)
         refused: dict[int, str] = {}
         counted: set[int] = set()
@@ -101,11 +103,12 @@ class Deleter:
         )
 
     def _mark(self, uids: str) -> str:
-        """Set \\Deleted; the reason when that is refused, else an empty text."""
+        """Set \\Deleted; return why it was refused, "" where it was not."""
         completed = self._dialogue.run("UID", "STORE", uids, "+FLAGS.SILENT", "(\\Deleted)")
         return "" if completed.ok else self._failures.shown(completed.text)
 
     def _expunge(self, uids: str, members: frozenset[int]) -> str:
+        """Expunge what was marked; return why it was refused, "" where it was not."""
         self._marked |= members
         hear = {"EXPUNGE": self._hear}
         completed = None
@@ -120,6 +123,7 @@ class Deleter:
         return "" if completed.ok else self._failures.shown(completed.text)
 
     def _others(self) -> bool | None:
+        """Return whether messages bear \\Deleted that this session has not marked."""
         others = None
         if self._searches:
             self.searching = True

@@ -1,7 +1,7 @@
 """imaplib's and IMAPClient's side of the conversation, on a `Connection` that bounds every octet
 and every wait.
 
-What the server says is read by `reading`, below imaplib, which understands less and keeps more. Of
+What the server says is read by `response_reader`, below imaplib, which understands less and keeps more. Of
 untagged responses only the last of those is kept that somebody asks for; lists are heard line by
 line (`ImapDialogue.run`).
 """
@@ -22,6 +22,7 @@ from reconciler.sources.imap.fetch_responses import (
     parse_fetch,
     salvaged,
 )
+from reconciler.sources.imap.imap_strings import quoted
 from reconciler.sources.imap.response_reader import (
     WHOLE,
     ContinuationRequest,
@@ -56,11 +57,8 @@ _VERSIONS = ("IMAP4REV1", "IMAP4REV2", "IMAP4")
 Hearer = Callable[[Untagged], None]
 
 for _name in ("NOTIFY", "ID"):
-    imaplib.Commands[_name] = (
-        "NONAUTH",
-        "AUTH",
-        "SELECTED",
-    )  # imaplib runs only what it knows; RFC 5465, RFC 2971
+    # imaplib runs only commands that it knows: RFC 5465, RFC 2971
+    imaplib.Commands[_name] = ("NONAUTH", "AUTH", "SELECTED")
 
 
 class Goodbye(imaplib.IMAP4.abort):
@@ -221,7 +219,7 @@ class ImapDialogue(imaplib.IMAP4):
             and b'"' not in name
         )
         verb = "SELECT" if writable else "EXAMINE"
-        completed = self.run(verb, b'"' + name + b'"') if plain else self.run(verb, literal=name)
+        completed = self.run(verb, quoted(name)) if plain else self.run(verb, literal=name)
         self.state = "SELECTED" if completed.ok else "AUTH"
         self.read_only = not writable or bool(self.untagged("READ-ONLY"))
         return completed
@@ -370,8 +368,10 @@ class ImapDialogue(imaplib.IMAP4):
 
 
 class ImapClient(IMAPClient):
-    """IMAPClient over a `ImapDialogue`. Its logging is silenced: it would format every line, and show
-    passwords."""
+    """IMAPClient over an `ImapDialogue`.
+
+    Its logging is silenced: it would format every line and show passwords.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

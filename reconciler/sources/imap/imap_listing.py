@@ -1,5 +1,8 @@
-"""A folder's messages: UIDs and sizes (RFC 3501, 6.4.8), read line by line, for there may be very
-many."""
+"""List a folder's messages: UIDs and sizes by UID FETCH (RFC 3501, section 6.4.8).
+
+Lines are read as they come, as there may be very many. `list_messages` lists a folder with one
+command. `Lister` lists one that cannot be listed so.
+"""
 
 from __future__ import annotations
 
@@ -19,70 +22,75 @@ from reconciler.sources.imap.uid_search import all_uids, uid_sets
 from reconciler.sources.listing_columns import MOST, ascending, in_order, too_many
 
 _UNKNOWN = (1 << 32) - 1
+"""The number that stands for a size that is not known."""
 _LARGE = (1 << 32) - 2
-"""Larger sizes count as that: they are hints."""
+"""The number that stands for any larger size: sizes are hints."""
 _FEW = 5_000
-"""So many are kept as they are used; more would take too much memory."""
+"""Messages up to which a tuple of them is kept; more would take too much memory."""
 _REPEATS = 10
-"""So often may a server list what it has listed."""
+"""Runs of lines out of order after which a server that lists too many is stopped."""
 _LINE = 340
-"""Octets that a line of a listing may count for; see `ImapDialogue.fetch_sizes`."""
+"""Octets that a line of a listing counts for at most; see `ImapDialogue.fetch_sizes`."""
 ARRIVING = 1000
-"""So many messages may come into a folder between its opening and its listing."""
+"""Messages that may arrive between the opening of a folder and its listing."""
 BLOCK = 1000
-"""Where a listing ended the connection: so many sizes are asked for with one command."""
+"""Sizes that `Lister` asks for with one command."""
 LOSSES = 14
-"""So many answers may fail while messages whose size cannot be had are looked for among the others:
-enough for one in a block, whichever it is."""
+"""Answers that may fail while `Lister` looks for messages whose size cannot be had: enough to
+find one in a block, whichever it is."""
 UNSIZED = 10_000
-"""So many of an account are remembered."""
+"""Messages without a size that are remembered of an account."""
 
 
 def selected_validity(dialogue: ImapDialogue, name: str) -> int:
-    """The UIDVALIDITY that SELECT has just told; without one, UIDs mean nothing (hazard I10)."""
+    """Return the UIDVALIDITY that SELECT has just told.
+
+    Raises FolderFailed where there is none: UIDs mean nothing then (hazard I10).
+    """
     validity = dialogue.told_validity()
     if not validity:
         raise FolderFailed(
-            f'{dialogue.connection.endpoint}: the server gives the folder "{name}" no UIDVALIDITY, so '
-            "that its messages cannot be told apart from one session to the next"
+            f'{dialogue.connection.endpoint}: the server gives the folder "{name}" no UIDVALIDITY, '
+            "so that its messages cannot be told apart from one session to the next"
         )
     return validity
 
 
 def selected_count(dialogue: ImapDialogue) -> int | None:
-    """EXISTS of the SELECT; None when it was not told."""
+    """Return EXISTS of the SELECT; None where it was not told."""
     told = dialogue.untagged("EXISTS")
     return number(told[-1], 1 << 62) if told else None
 
 
 def selected_next(dialogue: ImapDialogue) -> int | None:
-    """UIDNEXT of the SELECT; None when it was not told (hazard I28)."""
+    """Return UIDNEXT of the SELECT; None where it was not told (hazard I28)."""
     told = dialogue.untagged("UIDNEXT")
     return (number(told[-1], 1 << 62) or None) if told else None
 
 
 class ListedFolder(Struct, frozen=True):
-    """The messages of a folder; `broken_off`: the refusal with which the server ended the listing,
-    "" when it did not. `unread`: some of what it sent could not be understood. `announced`: EXISTS,
-    0 when it was not told."""
+    """The messages of a folder, as far as the server lists them."""
 
     messages: Sequence[Listed]
     broken_off: str = ""
+    """The refusal with which the server ended the listing, "" where it did not."""
     unread: bool = False
+    """Some responses could not be understood."""
     announced: int = 0
+    """EXISTS, 0 where it was not told."""
 
     @property
     def short(self) -> bool:
-        """Fewer than the server says there are."""
+        """Whether fewer messages are listed than the server says there are."""
         return len(self.messages) < self.announced
 
 
 def list_messages(dialogue: ImapDialogue, sizes: SizesByUid) -> ListedFolder:
-    """Every message of the selected folder in the order of UIDs, which is the order of arrival.
-    `sizes` gets them as they come, so that they are known where the connection ends in the middle.
+    """List the selected folder in the order of UIDs, which is the order of arrival.
 
-    The answer alone counts: no UIDNEXT (hazard I28), nothing twice, no impossible UID (hazards I7,
-    I13, I14).
+    `sizes` gets the messages as they come, so that they are known where the connection ends in the
+    middle. Only the answer counts, not UIDNEXT (hazard I28). Repeated and impossible UIDs are
+    dropped (hazards I7, I13, I14).
     """
     announced = selected_count(dialogue)
     if announced == 0:
@@ -104,11 +112,13 @@ def list_messages(dialogue: ImapDialogue, sizes: SizesByUid) -> ListedFolder:
 
 
 class SizesByUid:
-    """By UID, in two columns of numbers: a few octets for each message. Servers list in ascending
-    order; what comes in another one is sorted at the end."""
+    """UIDs and sizes in two columns of numbers: eight octets for each message.
+
+    Servers mostly list in ascending order; another order is sorted at the end.
+    """
 
     def __init__(self, take_share: Callable[[int], object] = int) -> None:
-        """`take_share` is told how many messages more there are, before they are kept."""
+        """`take_share` is called with the number of messages that are about to be kept."""
         self._uids = array("I")
         self._sizes = array("I")
         self._sorted = True
@@ -121,17 +131,20 @@ class SizesByUid:
         return len(self._uids)
 
     def expect(self, announced: int, who: str) -> None:
-        """So many messages are to come; raises ProtocolViolation where these are more than there
-        may be."""
+        """Expect `announced` messages; `who` names the server in errors.
+
+        Raises ProtocolViolation where that is more than a folder may have.
+        """
         if announced > MOST:
             raise too_many(f"{who}: the folder")
         self._most, self._who = announced + ARRIVING, who
 
     def take(self, uid: int, size: int | None) -> None:
+        """Keep one message."""
         self._add([uid], [_UNKNOWN if size is None else min(size, _LARGE)])
 
     def take_many(self, listed: Sequence[tuple[bytes, bytes]]) -> None:
-        """Digits of UIDs and sizes; what cannot be a UID is dropped."""
+        """Keep messages, given as digits of UID and size; drop what cannot be a UID."""
         uids = [int(uid) for uid, _ in listed]
         sizes = [min(int(size), _LARGE) for _, size in listed]
         if not (min(uids) and max(uids) <= LARGEST_UID):
@@ -151,12 +164,12 @@ class SizesByUid:
             self._repeats += not self._sorted
             if self._sorted or self._repeats > _REPEATS or len(self._settled()) > self._most:
                 raise Flooded(
-                    f"{self._who}: the server announced {self._most - ARRIVING} messages and lists many more"
+                    f"{self._who}: the server announced {self._most - ARRIVING} messages and lists "
+                    "many more"
                 )
 
     def _settled(self) -> array[int]:
-        """The UIDs, ascending, each once. Of what is listed repeatedly the last size that is known
-        counts."""
+        """Return the UIDs, ascending, each once; of repeated ones the last known size counts."""
         if not self._sorted:
             uids, sizes = array("I"), array("I")
             for uid, place in in_order(self._uids):
@@ -170,26 +183,27 @@ class SizesByUid:
         return self._uids
 
     def messages(self) -> Sequence[Listed]:
+        """Return the messages in the order of UIDs."""
         columns = _Columns(self._settled(), self._sizes)
         return columns if len(columns) > _FEW else tuple(columns)
 
-    def places(self) -> array[int]:
-        """The UIDs in their order."""
+    def uids(self) -> array[int]:
+        """Return the UIDs in their order."""
         return self._settled()
 
     def pairs(self) -> Iterator[tuple[int, int]]:
-        """UIDs and sizes, in their order."""
+        """Yield (UID, size) in the order of UIDs; an unknown size is `_UNKNOWN`."""
         return zip(self._settled(), self._sizes, strict=True)
 
     def know(self, uid: int, size: int) -> bool:
-        """Of one that was listed: its size, now; whether it was."""
+        """Set the size of a listed message; return whether it was listed."""
         place = self._place(uid)
         if place is not None:
             self._sizes[place] = min(size, _LARGE)
         return place is not None
 
     def known(self, uid: int) -> bool:
-        """Whether it was listed, with its size."""
+        """Return whether the message was listed with its size."""
         place = self._place(uid)
         return place is not None and self._sizes[place] != _UNKNOWN
 
@@ -199,7 +213,7 @@ class SizesByUid:
 
 
 class _Columns(Sequence[Listed]):
-    """Messages that are made when they are looked at."""
+    """A sequence whose messages are made when they are looked at."""
 
     def __init__(self, uids: array[int], sizes: array[int]) -> None:
         self._uids = uids
@@ -222,11 +236,11 @@ class _Columns(Sequence[Listed]):
 
 
 class Lister:
-    """Lists a folder whose listing as a whole ends the connection or leaves messages out: the UIDs
-    alone, then sizes in blocks, by halves down to the message whose size cannot be had.
+    """Lists a folder whose listing as a whole ends the connection or leaves messages out.
 
-    To be gone on with over another connection whenever a call of `go_on` raises: it knows what has
-    been had.
+    It asks for the UIDs alone, then for sizes in blocks. A block that ends the connection is
+    divided, down to the message whose size cannot be had. When `go_on` raises, call it again with
+    another connection: what has come is kept.
     """
 
     def __init__(
@@ -237,8 +251,10 @@ class Lister:
         *,
         searches: bool = True,
     ) -> None:
-        """`sizes` are known already, those of `unsized` are never asked for. Not `searches`: the
-        server dies of SEARCH."""
+        """`sizes` are known already; those of `unsized` are never asked for.
+
+        `searches` is false where SEARCH ends the connection.
+        """
         self.losses = 0
         self.unsized = set(unsized)
         self._had = sizes
@@ -252,7 +268,7 @@ class Lister:
         self._asked: list[int] = []
 
     def go_on(self, dialogue: ImapDialogue) -> ListedFolder | None:
-        """None: the server does not even list UIDs."""
+        """List over this connection. None where the server does not even list UIDs."""
         if self._asked:
             self._divide()
         while self._found is None:
@@ -272,12 +288,15 @@ class Lister:
 
     @property
     def searching(self) -> bool:
-        """A SEARCH is under way, or ended the connection."""
+        """Whether a SEARCH is under way or ended the connection."""
         return self._way == "SEARCH" and self._found is None
 
     def _listed(self, dialogue: ImapDialogue, way: str) -> SizesByUid | None:
-        """The messages, with the sizes that are known. None: they were not told, or there are far
-        too many; or fewer than there are, and there is another way to ask."""
+        """Return the messages with the sizes that are known, asked for in one `way`.
+
+        None where UIDs were not told, or far too many; also where they are fewer than there are
+        and another way is left.
+        """
         self._announced = selected_count(dialogue) or self._announced
         told = all_uids(dialogue, way, self._announced + ARRIVING)
         for uid in told or ():
@@ -294,7 +313,7 @@ class Lister:
             found.take(uid, size)
         self._had = SizesByUid()
         self._rest = (
-            uid for uid in found.places() if not found.known(uid) and uid not in self.unsized
+            uid for uid in found.uids() if not found.known(uid) and uid not in self.unsized
         )
         return found
 
@@ -302,7 +321,7 @@ class Lister:
         return list(islice(self._rest, BLOCK))
 
     def _ask(self, dialogue: ImapDialogue) -> bool:
-        """Whether the server answers for all."""
+        """Ask for the sizes of the current block; return whether the server accepts it."""
         assert self._found is not None  # noqa: S101  # `go_on` asks for sizes when it has UIDs
         members = frozenset(self._asked)
         for text, _ in uid_sets(members):
@@ -315,7 +334,8 @@ class Lister:
         return True
 
     def _divide(self) -> None:
-        """What had come is had; the next one is the likeliest cause."""
+        """Divide the block that failed; what came of it is kept."""
+        # The first message that did not come is the likeliest cause, so it is asked for alone.
         self.losses += 1
         left = [
             uid for uid in self._asked if self._found is not None and not self._found.known(uid)

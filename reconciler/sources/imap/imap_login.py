@@ -1,5 +1,4 @@
-"""From an open connection to a logged-in one: greeting, STARTTLS (RFC 3501, 6.2.1), SASL or
-LOGIN."""
+"""Log in to an IMAP server: greeting, STARTTLS (RFC 3501, section 6.2.1), SASL or LOGIN."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ from reconciler.wire.sasl import Credentials, Exchange
 _UNKNOWN = re.compile(
     "mechanism|not supported|unsupported|unrecogni[sz]ed|unknown command", re.IGNORECASE
 )
-"""NO, where BAD is meant."""
+"""Texts of a NO that means BAD."""
 
 
 def log_in(
@@ -33,9 +32,11 @@ def log_in(
     memory: AccountMemory,
     identity: ClientIdentity,
 ) -> ImapClient:
-    """Connect, log in, say who we are. Credentials go out only over what the manifest asks for
-    (hazards T1, T2, T12). What the account's `memory` tell is gone by, and what is learnt is noted
-    there."""
+    """Connect, log in, and identify this client (ID).
+
+    Credentials are sent only over the kind of connection that the manifest asks for (hazards T1,
+    T2, T12). `memory` decides which login method comes first, and takes what is learnt.
+    """
     credentials.check()
     connection.open()
     client = _greet(connection, failures)
@@ -65,20 +66,20 @@ def _start_tls(client: ImapClient) -> None:
     connection = client.dialogue.connection
     if client.dialogue.state != "NONAUTH":
         raise TlsRefused(
-            f"{connection.endpoint}: the server logged us in (PREAUTH) before TLS, as in an attack; "
-            "nothing was sent"
+            f"{connection.endpoint}: the server logged us in (PREAUTH) before TLS, as in an "
+            "attack; nothing was sent"
         )
     if "STARTTLS" not in client.dialogue.capabilities:
         raise TlsRefused(
-            f"{connection.endpoint}: the server does not offer STARTTLS; the password was not sent. "
-            "Use tls: implicit, if it has an IMAPS port."
+            f"{connection.endpoint}: the server does not offer STARTTLS; the password was not "
+            "sent. Use tls: implicit, if it has an IMAPS port."
         )
     if not client.dialogue.run("STARTTLS").ok:
         raise TlsRefused(
             f"{connection.endpoint}: the server refuses STARTTLS; the password was not sent"
         )
     connection.start_tls()
-    client.dialogue.untagged_responses.clear()  # said before TLS, by whomever (hazards L4, T4)
+    client.dialogue.untagged_responses.clear()  # came before TLS, perhaps injected (L4, T4)
     client.dialogue.refresh_capabilities()
 
 
@@ -91,24 +92,24 @@ def _authenticate(
             f"{connection.endpoint}: the connection is not encrypted; the password was not sent"
         )
     login = ImapLogin(client, failures, credentials, memory)
-    ways = login.ways()
-    if not ways and credentials.token:
+    methods = login.methods()
+    if not methods and credentials.token:
         raise SourceUnsuitable(
             f"{connection.endpoint}: the server takes neither OAUTHBEARER nor XOAUTH2; log in with "
             "source.password instead"
         )
-    if not ways:
+    if not methods:
         raise TlsRefused(
-            f"{connection.endpoint}: the server does not let anybody log in this way (LOGINDISABLED); the "
-            "password was not sent. Set source.tls to starttls or implicit."
+            f"{connection.endpoint}: the server does not let anybody log in this way "
+            "(LOGINDISABLED); the password was not sent. Set source.tls to starttls or implicit."
         )
     client.dialogue.untagged("CAPABILITY")
-    try_methods(ways, memory, credentials, (imaplib.IMAP4.abort,))
+    try_methods(methods, memory, credentials, (imaplib.IMAP4.abort,))
     client.dialogue.state = "AUTH"
 
 
 class ImapLogin:
-    """The ways of logging in at one server."""
+    """The login methods of one server."""
 
     def __init__(
         self,
@@ -122,9 +123,12 @@ class ImapLogin:
         self._credentials = credentials
         self._memory = memory
 
-    def ways(self) -> list[LoginMethod]:
-        """Strongest first; the command LOGIN at last, where the server does not forbid it (RFC
-        3501, 6.2.3) and the password may be shown to it."""
+    def methods(self) -> list[LoginMethod]:
+        """Return the usable methods, strongest first.
+
+        The command LOGIN comes last, where the server does not forbid it (RFC 3501, section 6.2.3)
+        and the password may be shown to it.
+        """
         offered, secure = self._dialogue.capabilities, self._dialogue.connection.secure
         names = {word.removeprefix("AUTH=") for word in offered if word.startswith("AUTH=")}
         found = [
@@ -141,8 +145,11 @@ class ImapLogin:
         return found
 
     def _allowed(self, name: str, *, command: bool = False) -> bool:
-        """What a server says in the clear against sending passwords is obeyed; the command is what
-        LOGINDISABLED is about, TLS or not. It may come to say so while we try."""
+        """Return whether LOGINDISABLED permits this mechanism or command.
+
+        It always forbids the command LOGIN. Without TLS it also forbids mechanisms that show the
+        password. A server may begin to announce it between two attempts.
+        """
         disabled = "LOGINDISABLED" in self._dialogue.capabilities
         shown = name in (sasl.Plain.name, sasl.LoginMechanism.name)
         return not disabled or (not command and (self._dialogue.connection.secure or not shown))
@@ -176,8 +183,7 @@ class ImapLogin:
     def _exchange(
         self, name: str, *, initial: bool
     ) -> tuple[Exchange, sasl.ChallengeAnswers, Completed]:
-        """AUTHENTICATE, with its initial response (RFC 4959) where the server takes it: one round
-        trip less."""
+        """Run AUTHENTICATE, with an `initial` response (RFC 4959) or without."""
         exchange = sasl.begin(name, self._credentials)
         first = exchange.initial() if initial else None
         arguments = [name.encode(), *([first] if first is not None else [])]
@@ -192,14 +198,14 @@ class ImapLogin:
         return None if completed.ok else self._refused(completed)
 
     def _refused(self, completed: Completed) -> LoginRefusal:
-        """BAD is the answer to a command that is not understood, not to a wrong password."""
+        """Return the refusal; BAD answers a command that is not understood, not a password."""
         unknown = completed.status == "BAD" or (
             self._credentials.token and _UNKNOWN.search(completed.text) is not None
         )
         return LoginRefusal(self._failures.login(completed), understood=not unknown)
 
     def _learn(self) -> None:
-        """What the server has said of its capabilities since, unasked."""
+        """Take over capabilities that the server has sent unasked."""
         if "CAPABILITY" in self._dialogue.untagged_responses:
             self._dialogue.learn_capabilities()
 
@@ -214,8 +220,7 @@ class ImapLogin:
 
 
 def _login(dialogue: ImapDialogue, username: str, password: Secret) -> Completed:
-    """LOGIN, with literals for what a quoted string must not hold (RFC 3501, section 9:
-    QUOTED-CHAR)."""
+    """Run LOGIN, with literals for what a quoted string must not hold (RFC 3501, section 9)."""
     name, word = username.encode(), password.reveal().encode()
     if name.isascii() and word.isascii():
         return dialogue.run("LOGIN", quoted(name), quoted(word))
@@ -224,6 +229,6 @@ def _login(dialogue: ImapDialogue, username: str, password: Secret) -> Completed
 
 
 def _ask_capabilities_again(client: ImapClient) -> None:
-    """They change with the login (hazard I29); many servers say so unasked."""
+    """Learn the capabilities after the login (hazard I29); many servers send them unasked."""
     if not client.dialogue.learn_capabilities():
         client.dialogue.refresh_capabilities()

@@ -1,8 +1,8 @@
-"""Which messages there are: UID SEARCH (RFC 3501, 6.4.4) and UID FETCH, believed no further than
-they must be.
+"""Find out which messages exist, by UID SEARCH (RFC 3501, section 6.4.4) and UID FETCH.
 
-None everywhere: the server will not say. There are servers that die of a SEARCH that touches a
-message they cannot read, and ones that refuse any; nothing may depend on one way alone.
+Some servers break the connection at a SEARCH that touches a message they cannot read, and some
+refuse every SEARCH. So nothing depends on one command alone. The functions return None where the
+server does not say.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LINE = 900
 """Octets of a set of UIDs: with it a command stays below the 1000 octets that every server takes
 (RFC 2683, section 3.2.1.5)."""
 _ARRIVING = 1000
-"""So many messages may come meanwhile."""
+"""Messages that may arrive while the folder is looked at."""
 _UID = re.compile(rb"[( ]UID (\d{1,10})(?![^ )])", re.IGNORECASE)
 _FLAGS = re.compile(rb"[( ]FLAGS \(([^()]*)\)", re.IGNORECASE)
 _EXTENDED = re.compile(
@@ -33,7 +33,7 @@ _NUMBER = re.compile(rb"(?<!\S)[1-9]\d{0,9}(?!\S)")
 
 
 def existing_uids(dialogue: ImapDialogue, uids: Iterable[int]) -> frozenset[int] | None:
-    """Which of these messages exist, found out without anything of them being read."""
+    """Return which of these messages exist; asks FETCH first, for nothing but UIDs."""
     found: set[int] = set()
     for text, members in uid_sets(uids):
         told = _fetched(dialogue, text, members)
@@ -46,8 +46,7 @@ def existing_uids(dialogue: ImapDialogue, uids: Iterable[int]) -> frozenset[int]
 
 
 def search_uids(dialogue: ImapDialogue, uids: Iterable[int]) -> frozenset[int] | None:
-    """Which of these messages exist; asked with SEARCH first, which says nothing of those that do
-    not."""
+    """Return which of these messages exist; asks SEARCH first."""
     found: set[int] = set()
     for text, members in uid_sets(uids):
         told = _searched(dialogue, f"UID {text}", members)
@@ -60,8 +59,10 @@ def search_uids(dialogue: ImapDialogue, uids: Iterable[int]) -> frozenset[int] |
 
 
 def all_uids(dialogue: ImapDialogue, way: str, most: int) -> Sequence[int] | None:
-    """Every UID of the folder, ascending, each once, by SEARCH or by FETCH; None: it was refused,
-    or there are more than `most`."""
+    """Return every UID of the folder, ascending, each once.
+
+    `way` is "SEARCH" or "FETCH". None where it was refused, or there are more than `most`.
+    """
     found = array("I")
 
     def take(uid: int) -> None:
@@ -83,7 +84,7 @@ def all_uids(dialogue: ImapDialogue, way: str, most: int) -> Sequence[int] | Non
 
 
 def others_deleted(dialogue: ImapDialogue, uids: Collection[int]) -> bool | None:
-    """Whether other messages of the folder than these bear \\Deleted, whoever put it there."""
+    """Return whether messages other than these bear \\Deleted, by SEARCH."""
     others: list[int] = []
     told = _search(
         dialogue, "DELETED", lambda uid: others.extend([] if others or uid in uids else [uid])
@@ -92,10 +93,12 @@ def others_deleted(dialogue: ImapDialogue, uids: Collection[int]) -> bool | None
 
 
 def others_flagged(dialogue: ImapDialogue, uids: Collection[int], count: int) -> bool | None:
-    """The same, by the flags of all messages, of which there are `count`; None where those of one
-    do not come."""
+    """Return the same by FETCH of all flags.
+
+    The folder has `count` messages. None where the flags of one of them do not come.
+    """
     bearers = array("I", bytes(4 * (count + _ARRIVING + 1)))
-    """By message number: its UID."""
+    """UIDs by message number."""
     deleted: set[int] = set()
 
     def hear(response: Untagged) -> None:
@@ -143,8 +146,11 @@ def _search(
     take: Callable[[int], object],
     among: Collection[int] = range(LARGEST_UID + 1),
 ) -> bool:
-    """What cannot be a UID, or is not `among` those asked for, is dropped (hazard I14). False: it
-    was refused, or there was no answer to it, which is not the same as one that names none."""
+    """Give each UID that SEARCH names to `take`; return whether there was an answer.
+
+    What cannot be a UID, or is not `among` those asked for, is dropped (hazard I14). No answer is
+    not the same as one that names no message.
+    """
     heard = False
 
     def hear(response: Untagged) -> None:
@@ -155,8 +161,7 @@ def _search(
                 take(uid)
 
     def hear_extended(response: Untagged) -> None:
-        """As servers of RFC 9051 answer, and some others that were not asked to (RFC 4731, section
-        3.1)."""
+        """Hear ESEARCH (RFC 4731, section 3.1), the answer of RFC 9051 and of some others."""
         nonlocal heard
         found = _EXTENDED.fullmatch(response.text)
         heard = heard or found is not None
@@ -172,7 +177,7 @@ def _search(
 
 
 def ranges(uids: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Runs of consecutive numbers, ascending, nothing between them that was not asked for."""
+    """Yield (first, last) of each run of consecutive numbers, ascending."""
     first = last = 0
     for uid in sorted(set(uids)):
         if uid == last + 1 and first:
@@ -186,7 +191,10 @@ def ranges(uids: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def uid_sets(uids: Iterable[int]) -> Iterator[tuple[str, frozenset[int]]]:
-    """Sets such as 1:3,7 that fit into one command each, with the UIDs that each stands for."""
+    """Yield sets such as 1:3,7 (RFC 3501, section 9: sequence-set) and the UIDs in each.
+
+    Each fits into one command.
+    """
     terms: list[str] = []
     members: set[int] = set()
     length = 0

@@ -1,4 +1,4 @@
-"""From the greeting to the TRANSACTION state."""
+"""Log in to a POP3 server: greeting, STLS, SASL or USER and PASS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST_COMMAND = 255  # octets with CRLF (RFC 2449, section 4)
 
 
 def log_in(dialogue: Pop3Dialogue, credentials: Credentials, memory: AccountMemory) -> Capabilities:
-    """Greet, secure, authenticate; what the server offered before the login.
+    """Connect, begin TLS, log in; return what the server offered before the login.
 
     Raises `TlsRefused` before credentials are sent, `AuthenticationFailed`, `Throttled`,
     `SourceUnsuitable`.
@@ -57,7 +57,8 @@ def _start_tls(dialogue: Pop3Dialogue, capabilities: Capabilities) -> None:
     endpoint = dialogue.connection.endpoint
     if "STLS" not in capabilities:
         raise TlsRefused(
-            f"{endpoint}: the server does not offer STLS; nothing was sent. Is `tls: implicit` meant?"
+            f"{endpoint}: the server does not offer STLS; nothing was sent. Is `tls: implicit` "
+            "meant?"
         )
     reply = dialogue.command(b"STLS")
     if not reply.ok:
@@ -71,11 +72,13 @@ def _authenticate(
     credentials: Credentials,
     memory: AccountMemory,
 ) -> None:
-    """SASL where it is offered, USER and PASS at last; in the clear nothing that the server does
-    not offer (hazard T12). With TLS some do not even mention USER (RFC 2449, section 6.3: it should
-    be)."""
+    """Log in by SASL where it is offered, by USER and PASS last.
+
+    Without TLS only what the server offers is used (hazard T12). With TLS USER is tried as well
+    where it is not announced, as some servers leave it out (RFC 2449, section 6.3).
+    """
     secure = dialogue.connection.secure
-    ways = [
+    methods = [
         LoginMethod(name, partial(_by_mechanism, dialogue, capabilities, credentials, name))
         for name in sasl.mechanisms(credentials, capabilities.sasl, secure=secure)
     ]
@@ -83,12 +86,12 @@ def _authenticate(
     if not credentials.token and (
         secure or (offered and not sasl.hides_password(capabilities.sasl))
     ):
-        ways.append(
+        methods.append(
             LoginMethod("USER and PASS", partial(_by_command, dialogue, capabilities, credentials))
         )
-    if not ways:
+    if not methods:
         raise _unsuitable(dialogue, credentials)
-    try_methods(ways, memory, credentials)
+    try_methods(methods, memory, credentials)
 
 
 def _unsuitable(dialogue: Pop3Dialogue, credentials: Credentials) -> SourceUnsuitable:
@@ -97,17 +100,20 @@ def _unsuitable(dialogue: Pop3Dialogue, credentials: Credentials) -> SourceUnsui
             f"{dialogue.connection.endpoint}: the server takes neither OAUTHBEARER nor XOAUTH2; "
             "log in with source.password instead"
         )
-    mend = "" if dialogue.connection.secure else " Perhaps it does with TLS: see source.tls."
+    hint = "" if dialogue.connection.secure else " Perhaps it does with TLS: see source.tls."
     return SourceUnsuitable(
-        f"{dialogue.connection.endpoint}: the server offers neither USER nor SASL PLAIN.{mend}"
+        f"{dialogue.connection.endpoint}: the server offers neither USER nor SASL PLAIN.{hint}"
     )
 
 
 def _by_mechanism(
     dialogue: Pop3Dialogue, capabilities: Capabilities, credentials: Credentials, name: str
 ) -> LoginRefusal | None:
-    """AUTH with its initial response at once, where that fits into a command (RFC 5034, section 4):
-    Microsoft's servers accept no longer ones. None: logged in."""
+    """Run AUTH; return None where it worked.
+
+    The initial response goes along where it fits into a command (RFC 5034, section 4): Microsoft's
+    servers accept no longer ones.
+    """
     try:
         exchange = sasl.begin(name, credentials)
     except SourceUnsuitable as error:
