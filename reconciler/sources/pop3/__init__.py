@@ -1,7 +1,7 @@
-"""POP3 (RFC 1939) with CAPA, STLS, SASL PLAIN, UTF8, response codes and pipelining.
+"""POP3 (RFC 1939) with CAPA, STLS, SASL, UTF8, response codes and pipelining.
 
-A client of our own, because poplib loses mail: it ends a message at a bare-LF dot, refuses long
-lines, and holds messages as lists of lines.
+It does not use poplib, which loses mail: poplib ends a message at a dot behind a bare LF, refuses
+long lines, and keeps messages as lists of lines.
 """
 
 from reconciler.sources.pop3.pop3_source import Pop3Source, open_pop3

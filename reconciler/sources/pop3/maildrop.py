@@ -1,8 +1,7 @@
-"""Which messages a maildrop holds: LIST and UIDL brought together.
+"""The messages of a maildrop, from the replies to LIST and UIDL.
 
-There may be two million of them, and a server that means harm has as many as it likes. So what is
-read is kept in columns, a few octets for each message; Python's objects are made when somebody
-looks.
+There may be two million of them, and a malicious server may send as many as it likes. So the
+replies are kept in columns, a few octets for each message; Python objects are made on access.
 """
 
 from __future__ import annotations
@@ -22,38 +21,45 @@ from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Listed
 from reconciler.sources.listing_columns import MOST, Repeated, Texts, ascending, in_order, too_many
 
-_LONGEST_UIDL = 1000  # octets; RFC 1939 allows 70, servers send more
-_ODD = re.compile(rb"[^!-\[\]-~]")
+_LONGEST_UIDL = 1000
+"""Octets; RFC 1939 allows 70, servers send more."""
+_UNPRINTABLE = re.compile(rb"[^!-\[\]-~]")
 _MOST_DIGITS = 10
 _LARGE = (1 << 32) - 2
+"""The number that stands for this or any larger size."""
 _UNKNOWN = (1 << 32) - 1
-"""A size that was not told; larger ones than `_LARGE` count as that."""
+"""The number that stands for a size that is not known."""
 MOST_TWICE = 50_000
-"""Messages that share a UIDL with another one; those beyond are left alone."""
+"""Messages that may share a UIDL with another one; if there are more, all of them are left alone."""
 _FEW = 5_000
-"""So many are kept as they are used; more would take too much memory."""
+"""Messages up to which a tuple of them is kept; more would take too much memory."""
 _LINES = re.compile(rb"(?:\d{1,9} [!-\[\]-~]{1,1000}\r?\n){1,500}")
-"""What nearly every server sends: read many at a time."""
+"""The lines that nearly every server sends; many are read at a time."""
 _PAIR = re.compile(rb"(\d{1,9}) ([^\r\n]{1,1000})")
 
 
 class Maildrop(Struct, frozen=True):
-    """`numbers` are the message numbers of this session by key, in their order."""
+    """A maildrop as this session sees it."""
 
     messages: Sequence[Listed]
     numbers: Mapping[str, int]
+    """The message numbers of this session by key, in their order."""
     keys_stable: bool
+    """Keys are UIDLs, not numbers of this session."""
     notes: tuple[str, ...] = ()
 
 
 class Column:
-    """What each message number stands with, from the lines of LIST or UIDL. A number that comes
-    twice, or is none, stands for nothing (hazard P8)."""
+    """The values of message numbers, from the lines of LIST or UIDL.
+
+    Numbers that come twice, and lines without a number, are dropped (hazard P8). The index of a
+    value is its place in the order of the lines.
+    """
 
     def __init__(self, take_share: Callable[[int], object] = int) -> None:
-        """`take_share` is told how many messages more there are, before they are kept."""
+        """`take_share` is called with the number of messages that are about to be kept."""
         self.numbers: array[int] | range = range(1, 1)
-        """Nearly always 1, 2, 3 and so on."""
+        """The numbers in the order of the lines: nearly always 1, 2, 3 and so on."""
         self._sorted = True
         self._junk = 0
         self._take_share = take_share
@@ -62,7 +68,7 @@ class Column:
         return len(self.numbers)
 
     def take(self, block: bytes) -> None:
-        """Whole lines."""
+        """Read a block of whole lines."""
         begin = 0
         while begin < len(block):
             if matched := _LINES.match(block, begin):
@@ -75,7 +81,7 @@ class Column:
                 begin = end
 
     def _take_odd(self, line: bytes) -> None:
-        """One that is written in another way, or none."""
+        """Read one line that is written in another way, or is no line of a list."""
         first, *others = line.split(maxsplit=1) or [b""]
         digits, rest = first.rstrip(b":"), b"".join(others).strip()
         if digits.isdigit() and len(digits) <= _MOST_DIGITS and int(digits) <= _LARGE:
@@ -105,7 +111,7 @@ class Column:
         self._keep(rests)
 
     def ordered(self) -> Iterator[tuple[int, int]]:
-        """Each number that stands for something, ascending, with its place."""
+        """Yield (number, place) of each number that came once, ascending."""
         if self._sorted:
             yield from zip(self.numbers, range(len(self.numbers)), strict=True)
             return
@@ -120,11 +126,12 @@ class Column:
             yield before, place
 
     def _keep(self, rests: list[bytes]) -> None:
+        """Keep what follows the numbers on their lines."""
         raise NotImplementedError
 
 
 class SizeColumn(Column):
-    """Of LIST: octets."""
+    """The sizes in octets, from LIST."""
 
     def __init__(self, take_share: Callable[[int], object] = int) -> None:
         super().__init__(take_share)
@@ -143,12 +150,13 @@ class SizeColumn(Column):
             self._sizes.extend(map(_size, rests))
 
     def number_only(self, numbers: Iterable[int]) -> None:
-        """These, of unknown sizes."""
+        """Take these numbers, with unknown sizes."""
         rest = iter(numbers)
         while listed := list(islice(rest, 1000)):
             self._add(listed, [b""] * len(listed))
 
     def size(self, place: int) -> int | None:
+        """Return the size at a place, None where it is not known."""
         found = self._sizes[place]
         return None if found == _UNKNOWN else found
 
@@ -161,61 +169,65 @@ def _size(rest: bytes) -> int:
 
 
 class UidlColumn(Column):
-    """Of UIDL: keys, see `key_of`; "" where a line has none."""
+    """The keys (`key_of`), from UIDL; "" where a line has none."""
 
     def __init__(self, take_share: Callable[[int], object] = int) -> None:
         super().__init__(take_share)
         self._keys = Texts()
-        self.lacking = False
-        """A line has none."""
+        self.incomplete = False
+        """A line has no UIDL."""
 
     def _keep(self, rests: list[bytes]) -> None:
-        self.lacking = self.lacking or not all(rests)
+        self.incomplete = self.incomplete or not all(rests)
         self._keys.extend(list(map(key_of, rests)))
 
     def key(self, place: int) -> str:
         return self._keys[place]
 
     def keys(self, places: Sequence[int]) -> Iterator[str]:
-        return (
-            iter(self._keys) if isinstance(places, range) else map(self.key, places)
-        )  # a range is all of them
+        """Yield the keys at these places."""
+        # A range stands for all of them, which are read faster in their order.
+        return iter(self._keys) if isinstance(places, range) else map(self.key, places)
 
 
 def maildrop(listed: Iterable[bytes], identified: Iterable[bytes] | None) -> Maildrop:
-    """From the lines of LIST and UIDL; see `brought_together`."""
+    """Return the maildrop of these lines of LIST and UIDL; see `merged`."""
     sizes, uidls = SizeColumn(), None if identified is None else UidlColumn()
     sizes.take(b"".join(line + b"\n" for line in listed))
     if uidls is not None:
         uidls.take(b"".join(line + b"\n" for line in identified or ()))
-    return brought_together(sizes, uidls)
+    return merged(sizes, uidls)
 
 
-def brought_together(sizes: SizeColumn, uidls: UidlColumn | None) -> Maildrop:
-    """None: the server has no UIDL (hazard P1), keys are numbers of this session.
+def merged(sizes: SizeColumn, uidls: UidlColumn | None) -> Maildrop:
+    """Return the maildrop of both columns.
 
-    Only what both agree on is listed (hazard P8). Of messages with the same UIDL the second gets
-    the key "UIDL #2", and so on; all of them are ambiguous (hazard P2).
+    Without UIDL (hazard P1) keys are numbers of this session. Only messages that are in both
+    columns are listed (hazard P8). Of messages with the same UIDL the second gets the key
+    "UIDL #2", and so on; all of them are ambiguous (hazard P2).
     """
     if uidls is None:
-        return _maildrop(_Numbered(sizes), stable=False)
-    found = _Identified(sizes, uidls)
+        return _maildrop(_WithoutUidl(sizes), stable=False)
+    found = _WithUidl(sizes, uidls)
     notes = (
-        f"{found.lacking} messages are left alone: the server's LIST and UIDL disagree on them",
+        f"{found.left_out} messages are left alone: the server's LIST and UIDL disagree on them",
     )
-    return _maildrop(found, stable=True, notes=notes if found.lacking else ())
+    return _maildrop(found, stable=True, notes=notes if found.left_out else ())
 
 
 def key_of(uidl: bytes) -> bytes:
-    r"""A UIDL as text: what is not printable ASCII, and the backslash, as \xNN; its digest when it
-    is very long."""
+    r"""Return a UIDL as text.
+
+    What is not printable ASCII, and the backslash, is written as \xNN. A very long one becomes its
+    digest.
+    """
     if len(uidl) > _LONGEST_UIDL:
         return b"sha256:" + hashlib.sha256(uidl).hexdigest().encode()
-    return _ODD.sub(lambda odd: rb"\x%02x" % odd[0][0], uidl)
+    return _UNPRINTABLE.sub(lambda odd: rb"\x%02x" % odd[0][0], uidl)
 
 
 class _Messages(Sequence[Listed]):
-    """Made when they are looked at. `numbers[n]` is the message number of the n-th."""
+    """A sequence whose messages are made on access; `numbers[n]` is the n-th message's number."""
 
     numbers: Sequence[int]
 
@@ -242,8 +254,8 @@ class _Messages(Sequence[Listed]):
         raise NotImplementedError
 
 
-class _Numbered(_Messages):
-    """Without UIDL."""
+class _WithoutUidl(_Messages):
+    """The messages of a server without UIDL."""
 
     def __init__(self, sizes: SizeColumn) -> None:
         self._sizes = sizes
@@ -258,9 +270,11 @@ class _Numbered(_Messages):
         return Listed(f"#{self.numbers[place]}", self._sizes.size(self._places[place]))
 
 
-class _Identified(_Messages):
-    """With UIDL. `lacking`: how many numbers only one of both lists has, or with a UIDL that too
-    many share."""
+class _WithUidl(_Messages):
+    """The messages of a server with UIDL.
+
+    `left_out` counts the numbers that only one of both lists has, or whose UIDL too many share.
+    """
 
     def __init__(self, sizes: SizeColumn, uidls: UidlColumn) -> None:
         self._sizes, self._uidls = sizes, uidls
@@ -271,7 +285,7 @@ class _Identified(_Messages):
         if (
             isinstance(sizes.numbers, range)
             and sizes.numbers == uidls.numbers
-            and not uidls.lacking
+            and not uidls.incomplete
         ):
             either = len(sizes)
             self.numbers, self._places, self._keys = sizes.numbers, range(either), range(either)
@@ -284,10 +298,10 @@ class _Identified(_Messages):
                     keys.append(key)
             self.numbers, self._places, self._keys = numbers, places, keys
         self._shared: dict[int, int] = self._count_shared()
-        self.lacking = either - len(self.numbers)
+        self.left_out = either - len(self.numbers)
 
     def _count_shared(self) -> dict[int, int]:
-        """Of each message whose UIDL others bear too, by its place, which one of them it is."""
+        """Return, by place, which of the messages with the same UIDL a message is (from 1)."""
         repeated = Repeated(self._uidls.keys(self._keys), len(self._keys))
         if not repeated.any:
             return {}
@@ -304,7 +318,7 @@ class _Identified(_Messages):
         counted = Counter(uidl for _, uidl in bearers)
         shared = sum(count for count in counted.values() if count > 1)
         if len(bearers) > 2 * MOST_TWICE or shared > MOST_TWICE:
-            self._leave(repeated)
+            self._leave_out(repeated)
             return {}
         which: dict[int, int] = {}
         seen_so_far: Counter[str] = Counter()
@@ -314,8 +328,8 @@ class _Identified(_Messages):
                 which[place] = seen_so_far[uidl]
         return which
 
-    def _leave(self, repeated: Repeated) -> None:
-        """Far too many share their UIDLs: none of them can be told from the others, nor need be."""
+    def _leave_out(self, repeated: Repeated) -> None:
+        """Leave out all messages that share a UIDL: there are far too many of them."""
         kept = array(
             "I",
             (place for place, key in enumerate(self._keys) if self._uidls.key(key) not in repeated),
@@ -325,7 +339,7 @@ class _Identified(_Messages):
         self._keys = array("I", map(self._keys.__getitem__, kept))
 
     def __iter__(self) -> Iterator[Listed]:
-        """As one by one, but faster."""
+        """Yield the messages as `_made` makes them, but faster."""
         shared, size = self._shared, self._sizes.size
         for place, (uidl, number) in enumerate(
             zip(self._uidls.keys(self._keys), self._places, strict=True)
@@ -340,9 +354,12 @@ class _Identified(_Messages):
         )
 
 
-class _Numbers(Mapping[str, int]):
-    """Message numbers by key, of very many messages: looked for among them all, from where the last
-    ones were found, so that asking for many after each other costs one way through."""
+class _NumbersByKey(Mapping[str, int]):
+    """The message numbers of very many messages, by key.
+
+    Keys must be searched by `look_up` before they are asked for. A search begins where the last
+    one ended, so that asking for all keys in their order costs one pass.
+    """
 
     def __init__(self, messages: _Messages) -> None:
         self._messages = messages
@@ -359,6 +376,7 @@ class _Numbers(Mapping[str, int]):
         return len(self._found)
 
     def look_up(self, keys: Iterable[str]) -> None:
+        """Make the numbers of these keys known, and forget others."""
         wanted = frozenset(keys)
         if wanted <= self._found.keys():
             return
@@ -375,22 +393,21 @@ class _Numbers(Mapping[str, int]):
 
 
 def look_up(drop: Maildrop, keys: Iterable[str]) -> None:
-    """Make the numbers of these keys known in `drop.numbers`, where the drop is so large that not
-    all are."""
-    if isinstance(drop.numbers, _Numbers):
+    """Make the numbers of these keys known in `drop.numbers`; a large maildrop knows not all."""
+    if isinstance(drop.numbers, _NumbersByKey):
         drop.numbers.look_up(keys)
 
 
 def _maildrop(messages: _Messages, *, stable: bool, notes: tuple[str, ...] = ()) -> Maildrop:
     if len(messages) > _FEW:
-        return Maildrop(messages, _Numbers(messages), stable, notes)
+        return Maildrop(messages, _NumbersByKey(messages), stable, notes)
     made = tuple(messages)
     numbers = dict(zip((message.key for message in made), messages.numbers, strict=True))
     return Maildrop(made, numbers, stable, notes)
 
 
 def _both(sizes: SizeColumn, uidls: UidlColumn) -> Iterator[tuple[int, int | None, int | None]]:
-    """Each number that is in either, ascending, with its places."""
+    """Yield each number in either column, ascending, with its places in both."""
     if isinstance(sizes.numbers, range) and sizes.numbers == uidls.numbers:
         yield from ((number, place, place) for number, place in sizes.ordered())
         return

@@ -1,7 +1,6 @@
-"""The body of a multi-line reply (RFC 1939, section 3): read from the connection's buffer,
-dot-stuffing undone.
+"""Read the body of a multi-line reply (RFC 1939, section 3) and undo its dot-stuffing.
 
-Only CRLF.CRLF ends it (hazard P7), and lines may be of any length (hazard P5).
+Only CRLF.CRLF ends it (hazard P7), and lines may have any length (hazard P5).
 """
 
 from __future__ import annotations
@@ -17,14 +16,20 @@ _STATUS = (b"+OK", b"-ER")
 
 
 class Body:
-    """Iterate to its end once. `octets` counts what was given out, `stuffing` the dots that were
-    taken off."""
+    """The body of one reply, to be iterated to its end once, in pieces of any length.
+
+    `octets` counts what was yielded, `stuffing` the dots that were removed. `complete` is true
+    once the end was read.
+    """
 
     __slots__ = ("_connection", "_others", "_pieces", "_stuffed", "complete", "octets", "stuffing")
 
     def __init__(self, connection: Connection, *, others: bool = False) -> None:
-        """`others`: more replies are due, so that what begins like one may be the next of them, and
-        this one has no body: nothing that follows could be told whose it is."""
+        """`others`: more replies are due after this one.
+
+        A body that begins like a reply is refused then: this one may have no body, and nothing
+        that follows could be assigned to a command.
+        """
         self._connection = connection
         self._others = others
         self._stuffed = False
@@ -37,7 +42,7 @@ class Body:
         return self._pieces
 
     def drain(self) -> None:
-        """Read on to the end, so that the next reply can be read."""
+        """Read to the end, so that the next reply can be read."""
         for _ in self._pieces:
             pass
 
@@ -47,8 +52,10 @@ class Body:
         self.complete = True
 
     def _begin(self) -> bool:
-        """Look at the first line, which no CRLF of the body precedes; whether it is the end
-        already."""
+        """Read the dots of the first line, before which the body has no CRLF.
+
+        Returns whether it is the end already.
+        """
         connection = self._connection
         while connection.buffered() < len(b".\r\n"):
             connection.fill(bulk=True)
@@ -69,9 +76,8 @@ class Body:
     def _lines(self) -> Iterator[bytes]:
         connection, seen = self._connection, 0
         while True:
-            dot = connection.find_dot(
-                seen
-            )  # the end, or stuffed, or neither where a server does not stuff
+            # The end, a stuffed dot, or neither where a server does not stuff.
+            dot = connection.find_dot(seen)
             after = connection.peek(dot + 3, 2) if dot >= 0 else b""
             if after == b"\r\n":
                 break
@@ -88,8 +94,8 @@ class Body:
         yield piece
 
     def _sure(self) -> int:
-        """How much of the buffer can be given out: not what the end, or a stuffed dot, may have
-        begun in."""
+        """Return how many buffered octets can be yielded: none in which the end, or a stuffed
+        dot, may begin."""
         sure = self._connection.buffered() - len(_END) + 1
         last = self._connection.peek(sure - 3, 3)
         for begun in (b"\r\n.", b"\r\n", b"\r"):
@@ -98,7 +104,7 @@ class Body:
         return sure
 
     def _unstuff(self, piece: bytes) -> bytes:
-        """Only doubled dots lose one: servers that do not stuff keep theirs."""
+        """Remove one of doubled dots; count the octets. Single dots stay, as not all servers stuff."""
         if self._stuffed:
             stuffed = len(piece)
             piece = piece.replace(b"\r\n..", b"\r\n.")

@@ -1,4 +1,4 @@
-"""Commands and replies, and what a refusal means."""
+"""POP3 commands and replies, CAPA, and what a refusal means."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CODE = re.compile(rb"\[([A-Za-z/-]+)(?:[ =](\d{1,6}))?\]")
 _STATUS = re.compile(
     rb"(\+OK|[-+]ERR(?:OR)?)(?![A-Za-z0-9])[ \t:,;.!]*(.*)", re.IGNORECASE | re.DOTALL
 )
-"""hMailServer had +ERR for a while (its pull request 594)."""
+"""hMailServer sent +ERR for a while (its pull request 594)."""
 _EMPTY = 10
 """Empty lines in a row."""
 _GARBAGE = "the server does not answer as POP3 does"
@@ -47,8 +47,10 @@ class Pop3Reply(Struct, frozen=True):
 
 
 class Capabilities(Struct, frozen=True):
-    """The reply to CAPA. `known` is False where the server has no such command: then nothing is
-    ruled out."""
+    """The reply to CAPA (RFC 2449).
+
+    `known` is False where the server does not have the command: then it may be able to do anything.
+    """
 
     known: bool = False
     offered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -74,8 +76,10 @@ class Capabilities(Struct, frozen=True):
 
 
 class Pop3Dialogue:
-    """One side of a POP3 conversation. Replies come in the order of the commands, which allows for
-    pipelining."""
+    """The client's side of a POP3 conversation.
+
+    Replies come in the order of the commands, which allows for pipelining.
+    """
 
     def __init__(
         self,
@@ -83,20 +87,23 @@ class Pop3Dialogue:
         secrets: Sequence[Secret],
         disordered: Callable[[], None] = lambda: None,
     ) -> None:
-        """`disordered` hears that replies to pipelined commands are mixed up."""
+        """`disordered` is called when replies to pipelined commands are mixed up."""
         self.connection = connection
         self.disordered = disordered
         self.secrets = secrets
-        """What no text of the server may quote (hazard S1)."""
+        """Removed from every text of the server that is shown (hazard S1)."""
         self.in_order = False
-        """It was seen that replies to pipelined commands come one after the other."""
+        """Replies to pipelined commands were seen to come one after the other."""
         self.owed = 0
-        """Commands whose replies were not read to their end yet."""
+        """The number of commands whose replies were not read to their end yet."""
         self._refusal: Pop3Reply | None = None
-        """The reply before, where it was a refusal."""
+        """The last reply, where it was a refusal."""
 
     def greeting(self) -> Pop3Reply:
-        """The first line. Raises `NoGreeting` where the server closes instead (hazard P16)."""
+        """Connect and read the first line.
+
+        Raises `NoGreeting` where the server closes instead (hazard P16).
+        """
         try:
             self.connection.open()
             self.owed += 1
@@ -112,6 +119,7 @@ class Pop3Dialogue:
         return reply
 
     def send(self, *commands: bytes) -> None:
+        """Send commands, whose replies are `owed` from now on."""
         self.connection.begin_command()
         try:
             self.connection.send(b"".join([command + b"\r\n" for command in commands]))
@@ -120,26 +128,28 @@ class Pop3Dialogue:
         self.owed += len(commands)
 
     def command(self, command: bytes) -> Pop3Reply:
-        """A command with a reply of one line."""
+        """Send a command and read its reply of one line."""
         self.send(command)
         return self.answer()
 
     def answer(self) -> Pop3Reply:
-        """A reply of one line."""
+        """Read a reply of one line."""
         reply = self.reply()
         self.owed -= 1
         return reply
 
     def reply(self) -> Pop3Reply:
-        """A status line that a body may follow; the caller counts the reply off `owed` when it has
-        read that too."""
+        """Read a status line, which a body may follow.
+
+        The caller decrements `owed` after it has read the body as well.
+        """
         reply = self.challenge()
         if isinstance(reply, bytes):
             raise ProtocolViolation(f"{self.connection.endpoint}: {_GARBAGE}")
         return reply
 
     def challenge(self) -> Pop3Reply | bytes:
-        """A status line, or what stands behind "+ ": the server waits for more (RFC 5034)."""
+        """Read a status line, or return what follows "+ ": a challenge of AUTH (RFC 5034)."""
         self.connection.begin_command()
         line = self._line()
         if line.startswith(b"+OK "):
@@ -170,8 +180,11 @@ class Pop3Dialogue:
             raise self._with_words(error) from None
 
     def _with_words(self, error: ConnectionFailed) -> ConnectionFailed:
-        """A server may say what is wrong with the maildrop, and close (Dovecot, behind its +OK to
-        the login)."""
+        """Add the refusal before the end of the connection to the error.
+
+        Dovecot, for one, says after its +OK to the login what is wrong with the maildrop, and
+        closes.
+        """
         if self._refusal is None:
             return error
         said = ConnectionFailed(f"{error}, after it said: {self.quote(self._refusal)}")
@@ -181,9 +194,11 @@ class Pop3Dialogue:
     def lines(
         self, take: Callable[[bytes], object], bound: int | None = None
     ) -> tuple[Pop3Reply, str]:
-        """A reply, whose lines with their ends are given to `take` as they come, many at a time;
-        and the SHA-256 in hex of them, "" for -ERR. Held to `bound` octets, default
-        `limits.maildrop`."""
+        """Read a reply; give its lines, with their ends, to `take` as they come, many at a time.
+
+        Returns the reply and the SHA-256 of the lines in hex ("" for -ERR). The lines may have
+        `bound` octets, default `limits.maildrop`.
+        """
         reply = self.reply()
         digest = hashlib.sha256()
         rest = b""
@@ -213,7 +228,7 @@ class Pop3Dialogue:
         return Capabilities.parse(b"".join(blocks).split(b"\n")) if reply.ok else None
 
     def digest(self) -> str:
-        """What `lines` gives, of lines that nobody wants."""
+        """Read a reply and return the SHA-256 of its lines in hex, "" for -ERR."""
         return self.lines(len)[1]
 
     def _bounded(self, bound: int) -> Iterator[bytes]:
@@ -228,14 +243,14 @@ class Pop3Dialogue:
             self.connection.count(len(piece))
 
     def quote(self, reply: Pop3Reply) -> str:
-        """What the server said, fit to be shown: secrets redacted, one line, not too long."""
+        """Return what the server said on one line of limited length, secrets removed."""
         text = excerpt(reply.text, self.secrets, _SHOWN)
         return one_line(text, "?") or "no reason given"
 
     def refusal(
         self, reply: Pop3Reply, what: str, *, login_delay: float | None = None
     ) -> SourceError | None:
-        """The error that a refusal stands for; None where nobody knows what it means."""
+        """Return the error that a refusal stands for; None where its meaning is not known."""
         text = f"{self.connection.endpoint}: {what}: {self.quote(reply)}"
         error = refusal(
             text,

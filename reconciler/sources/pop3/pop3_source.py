@@ -1,4 +1,4 @@
-"""A POP3 account as the session sees it."""
+"""One POP3 account as a `Source`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from reconciler.sources.pop3.maildrop import (
     Maildrop,
     SizeColumn,
     UidlColumn,
-    brought_together,
     look_up,
+    merged,
 )
 from reconciler.sources.pop3.pop3_dialogue import Capabilities, Pop3Dialogue, Pop3Reply
 from reconciler.sources.pop3.pop3_login import log_in
@@ -42,16 +42,18 @@ from reconciler.wire.sasl import Credentials
 _DELETES_AT_ONCE = 200
 _UIDLS_AT_ONCE = 64
 _RELISTINGS = 6
-"""So many connections more may listing take."""
+"""Further connections that listing may take."""
 _MUTE = 1000
-"""Of so many messages of an account it is remembered that they have no UIDL."""
+"""Messages without UIDL that are remembered of an account."""
 
 
 def open_pop3(
     spec: SourceSpec, secret: Secret, limits: Limits, memories: AccountMemories | None = None
 ) -> Pop3Source:
-    """The source that a manifest declares, its paths absolute. Connects when it is asked for its
-    listings. `memories`: what earlier sessions have learnt."""
+    """Return the source for one session; it connects when it is asked for its listings.
+
+    The paths in `spec` are absolute. `memories` is what earlier sessions have learnt.
+    """
     return Pop3Source(
         Endpoint.of(spec),
         Credentials(spec.username, secret, token=spec.oauth2 is not None),
@@ -76,9 +78,9 @@ class Pop3Source:
         memories: AccountMemories | None = None,
     ) -> None:
         self.entered: Callable[[], None] = lambda: None
-        """To be called whenever the server has let us in."""
+        """Called whenever the server has accepted the login."""
         self.another_login: Callable[[], None] = lambda: None
-        """To be called before the source logs in once more by itself."""
+        """Called before the source logs in once more by itself."""
         self._credentials = credentials
         self._memory = (memories or AccountMemories()).of(f"pop3 {credentials.username} {endpoint}")
         self._endpoint = endpoint
@@ -89,7 +91,7 @@ class Pop3Source:
         self._aborted = False
         self._connection = Connection(endpoint, limits, self._deadline)
         self._share = ListingShare(LISTINGS, str(endpoint), self._deadline)
-        self._dialogue = Pop3Dialogue(self._connection, credentials.forms(), self._ask_one_by_one)
+        self._dialogue = Pop3Dialogue(self._connection, credentials.forms(), self._stop_pipelining)
         self._retrieval: Retrieval | None = None
         self._capabilities = Capabilities()
         self._maildrop = Maildrop((), {}, keys_stable=True)
@@ -97,9 +99,9 @@ class Pop3Source:
         self._pending: set[str] = set()
         self._account_state = ""
         self._step = b""
-        """What is asked for."""
+        """The command of the listing that is under way."""
         self._failed_at = b""
-        """The step of the listing at which the connection was lost."""
+        """The `_step` at which the connection was lost."""
         self._relistings = 0
         self._folder = Folder(
             Account("pop3", endpoint.host, endpoint.port, credentials.username), "", 0
@@ -140,7 +142,7 @@ class Pop3Source:
                 present.append((number, listed))
         count = WINDOW_COUNT if self._pipelined and pace is Pace.AHEAD else 1
         self._retrieval = Retrieval(self._dialogue, present, count, self._note)
-        with self._learning():
+        with self._learning_to_pipeline():
             yield from self._retrieval
 
     @property
@@ -148,7 +150,7 @@ class Pop3Source:
         return self._retrieval.suspects if self._retrieval is not None else ()
 
     def reconnect(self) -> None:
-        """What was to be deleted over the last connection is not any more (RFC 1939, section 6)."""
+        """Connect and list again; pending deletes are lost (RFC 1939, section 6)."""
         before = self._maildrop
         if before.keys_stable:
             self._maildrop = before = Maildrop((), {}, keys_stable=True)
@@ -156,8 +158,9 @@ class Pop3Source:
         self._maildrop = self._listed()
         if not before.keys_stable and before.messages != self._maildrop.messages:
             raise FolderFailed(
-                f"{self._endpoint}: the server has no UIDL, and its messages are not those that were "
-                "listed before the connection was lost: the others are collected by the next session"
+                f"{self._endpoint}: the server has no UIDL, and its messages are not those that "
+                "were listed before the connection was lost: the others are collected by the next "
+                "session"
             )
 
     @property
@@ -176,7 +179,7 @@ class Pop3Source:
             self._heard += self._connection.alerts
             self._connection = Connection(self._endpoint, self._limits, self._deadline)
         self._dialogue = Pop3Dialogue(
-            self._connection, self._credentials.forms(), self._ask_one_by_one
+            self._connection, self._credentials.forms(), self._stop_pipelining
         )
         self._retrieved, self._pending = {}, set()
         self._share.release()
@@ -194,7 +197,7 @@ class Pop3Source:
         ]
         if self._capabilities.known and "TOP" not in self._capabilities:
             present = []
-        with self._learning():
+        with self._learning_to_pipeline():
             yield from fetch_headers(self._dialogue, present, pipelined=self._pipelined)
 
     # there is one
@@ -215,15 +218,16 @@ class Pop3Source:
                 else:
                     refused.append((key, f"DELE refused: {self._dialogue.quote(reply)}"))
         if len(refused) > len(unfit):
-            self._dialogue.command(
-                b"NOOP"
-            )  # one that closes behind its refusal takes back what was to be deleted
+            # A server that closes after its refusal takes back all deletes: better noticed now.
+            self._dialogue.command(b"NOOP")
         self._pending |= accepted
         return Deletion(pending=frozenset(accepted), refused=tuple(refused))
 
     def finish(self) -> Deletion:
-        """QUIT. Never raises: when it fails the deletes are refused, for nobody knows whether they
-        took place."""
+        """Send QUIT, which makes the deletes; never raises.
+
+        Where it fails the deletes count as refused, as it is not known whether they took place.
+        """
         pending, self._pending = frozenset(self._pending), set()
         try:
             reason = self._quit() if self._connection.received else ""
@@ -250,26 +254,28 @@ class Pop3Source:
         return "PIPELINING" in self._capabilities and not self._memory.no_pipelining
 
     @contextmanager
-    def _learning(self) -> Iterator[None]:
-        """A server that breaks the protocol, falls silent or closes while several commands are
-        under way is asked one by one from then on; one that closed, until it closes then, too: that
-        was not because of them."""
+    def _learning_to_pipeline(self) -> Iterator[None]:
+        """Stop pipelining after an error while several commands are under way.
+
+        A server that only closed is asked by pipelining again if it also closes without it: then
+        pipelining was not the cause.
+        """
         pipelined = self._pipelined
         try:
             yield
         except ProtocolViolation:
             if pipelined:
-                self._ask_one_by_one()
+                self._stop_pipelining()
             raise
         except ConnectionFailed:
             if pipelined and self._dialogue.owed > 1 and not self._aborted:
                 self._memory.no_pipelining_after_close = self._connection.ended
-                self._ask_one_by_one()
+                self._stop_pipelining()
             elif self._memory.no_pipelining_after_close and self._connection.ended:
                 self._memory.no_pipelining_after_close = self._memory.no_pipelining = False
             raise
 
-    def _ask_one_by_one(self) -> None:
+    def _stop_pipelining(self) -> None:
         self._memory.no_pipelining = True
 
     def _log_in(self) -> None:
@@ -288,11 +294,10 @@ class Pop3Source:
         self.entered()
 
     def _listed(self) -> Maildrop:
-        """`_list`, in a way that the server stands: what loses the connection twice is done
-        without."""
+        """List the maildrop; a command that ends the connection twice is left out."""
         while True:
             try:
-                with self._learning():
+                with self._learning_to_pipeline():
                     return self._list()
             except ConnectionFailed as error:
                 if not self._dialogue.owed or self._relistings >= _RELISTINGS:
@@ -310,7 +315,7 @@ class Pop3Source:
                     raise error from None
 
     def _list(self) -> Maildrop:
-        """CAPA, LIST and UIDL, in one go where pipelining was offered before the login too."""
+        """Run CAPA, LIST and UIDL, at once where pipelining was offered before the login."""
         if self._memory.list_breaks or self._memory.uidl_breaks:
             return self._list_around()
         sizes, uidls = SizeColumn(self._share.take), UidlColumn()
@@ -333,7 +338,7 @@ class Pop3Source:
         if not listed.ok and (self._known(listed, "LIST") or not self._is_empty()):
             raise self._refused(listed, "LIST")
         if identified.ok:
-            found = brought_together(sizes, uidls)
+            found = merged(sizes, uidls)
             self._account_state = "" if found.notes else digest
             return found
         if self._known(identified, "UIDL"):
@@ -343,11 +348,13 @@ class Pop3Source:
             return Maildrop((), {}, keys_stable=True)  # some refuse to list nothing
         if offered_here:
             raise self._refused(identified, "UIDL")
-        return brought_together(sizes, None)
+        return merged(sizes, None)
 
     def _list_around(self) -> Maildrop:
-        """Without LIST, whose sizes are hints, or with UIDL for one message at a time, where these
-        as a whole end the connection."""
+        """List without LIST, whose sizes are only hints, or with UIDL for single messages.
+
+        This is for servers that end the connection at LIST or UIDL of all messages.
+        """
         sizes, uidls = SizeColumn(self._share.take), UidlColumn()
         notes: list[str] = []
         self._account_state = ""
@@ -359,7 +366,8 @@ class Pop3Source:
                 raise self._refused(listed, "LIST")
             if left := self._identify(sizes, uidls):
                 notes.append(
-                    f"{left} messages are left alone: the server fails when it is asked for their UIDL"
+                    f"{left} messages are left alone: the server fails when it is asked for their "
+                    "UIDL"
                 )
         else:
             self._step = b"UIDL"
@@ -369,14 +377,17 @@ class Pop3Source:
                 raise self._refused(identified, "UIDL")
             sizes.number_only(uidls.numbers)
             notes.append(
-                "the server fails when it is asked for the sizes of messages: they are fetched without"
+                "the server fails when it is asked for the sizes of messages: they are fetched "
+                "without"
             )
-        found = brought_together(sizes, uidls)
+        found = merged(sizes, uidls)
         return Maildrop(found.messages, found.numbers, found.keys_stable, (*notes, *found.notes))
 
     def _identify(self, sizes: SizeColumn, uidls: UidlColumn) -> int:
-        """UIDL of each; how many were not asked for, as the connection was lost with them
-        before."""
+        """Ask for the UIDL of each message.
+
+        Returns how many were left out because asking for them ended the connection before.
+        """
         numbered = Peekable(sizes.ordered())
         left, last = 0, ""
         at_once = _UIDLS_AT_ONCE if self._pipelined and not self._failed_at else 1
@@ -389,7 +400,7 @@ class Pop3Source:
                     numbered.take()
                     continue
                 if lot and self._memory.without_uidl:
-                    break  # who comes before the next one is to be known first
+                    break  # the UIDL before the next one must be known first
                 lot.append(numbered.take())
             if not lot:
                 break
@@ -408,11 +419,11 @@ class Pop3Source:
         return left
 
     def _known(self, reply: Pop3Reply, command: str) -> bool:
-        """Whether it says more than no."""
+        """Return whether the refusal says more than no."""
         return bool(reply.code) or self._dialogue.refusal(reply, command) is not None
 
     def _is_empty(self) -> bool:
-        """Some refuse to list an empty maildrop."""
+        """Return whether the maildrop is empty: some servers refuse to list that."""
         reply = self._dialogue.command(b"STAT")
         return reply.ok and reply.rest.split()[:1] == [b"0"]
 
@@ -425,7 +436,7 @@ class Pop3Source:
         self._retrieved[listed.key] = doubt
 
     def _unfit(self, listed: Listed) -> str:
-        """Why a message must not be deleted; "": it may be."""
+        """Return why a message must not be deleted, "" where it may be."""
         if listed.key not in self._maildrop.numbers:
             return "it is not on the server"
         if doubt := self._retrieved.get(listed.key):
@@ -438,7 +449,7 @@ class Pop3Source:
         )
 
     def _quit(self) -> str:
-        """Why the deletes may not have taken place; "": they did."""
+        """Send QUIT; return why the deletes may not have taken place, "" where they did."""
         if self._dialogue.owed:
             return "the session was broken off"
         reply = self._dialogue.command(b"QUIT")

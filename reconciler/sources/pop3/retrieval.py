@@ -17,13 +17,16 @@ from reconciler.sources.pop3.pop3_dialogue import Pop3Dialogue, Pop3Reply
 
 Numbered = tuple[int, Listed]
 Doubts = Callable[[Listed, str], None]
-"""Hears of each message that was read to its end, and what speaks against its being whole; "":
-nothing does."""
+"""Called with each message that was read to its end, and why it may not be whole ("": it is)."""
 
 WINDOW_COUNT = 64
+"""Commands under way at once."""
 WINDOW_OCTETS = 4 << 20
+"""Octets of messages under way at once, unless one alone is larger."""
 _UNKNOWN_SIZE = 64 << 10
-_UNCOUNTED = 5  # the last line end and the final dot's line: some servers count them
+"""The size that a message of unknown size counts for."""
+_UNCOUNTED = 5
+"""Octets of the last line end and of the final dot's line, which some servers count."""
 _OCTETS = re.compile(rb"(\d{1,10}) octets", re.IGNORECASE)
 _REPLIES = (b"+OK", b"-ERR", b"+ERR")
 _STATUS_OCTETS = 3
@@ -37,8 +40,11 @@ _LARGEST_HEADER = 1 << 20
 
 
 class Retrieval:
-    """Each of `messages`, by number, in order; `count` of them under way at once at most. A message
-    that was not read to its end is skipped over."""
+    """Fetches messages by RETR; iterate it once.
+
+    The outcomes come in the order of `messages`, with at most `count` commands under way. The rest
+    of a message that its reader does not read to the end is skipped.
+    """
 
     def __init__(
         self, dialogue: Pop3Dialogue, messages: Iterable[Numbered], count: int, retrieved: Doubts
@@ -52,9 +58,11 @@ class Retrieval:
 
     @property
     def suspects(self) -> Sequence[Listed]:
-        """See `Source.suspects`: replies come in the order of the commands, so it is the one whose
-        turn it was. Where a message has ended and no reply follows, it is the next one, or the
-        message did not end there."""
+        """Messages that may have ended the connection; see `Source.suspects`.
+
+        Replies come in the order of the commands, so it is the message that was being read. Where
+        a message has ended and no reply follows, it is the next message, or that end was false.
+        """
         return self._window.first(self._body is not None and self._body.complete)
 
     def __iter__(self) -> Iterator[Fetched]:
@@ -87,14 +95,14 @@ class Retrieval:
                 message.end()
 
     def _is_empty(self) -> bool:
-        """The reply that is being read has no body."""
+        """Return whether the reply that is being read has no body."""
         connection = self._dialogue.connection
         while connection.buffered() < len(_END):
             connection.fill(bulk=True)
         return connection.peek(0, len(_END)) == _END
 
     def _may_be_internal(self, listed: Listed) -> bool:
-        """Of the first message, whose reply is being read: by its size and by how it begins."""
+        """Return whether the first message may be the mailbox's own record."""
         connection = self._dialogue.connection
         if (listed.size or 0) > INTERNAL_SIZE:
             return False
@@ -113,9 +121,11 @@ def _refused(dialogue: Pop3Dialogue, listed: Listed, reply: Pop3Reply) -> Fetche
 
 
 class _Window:
-    """Sends RETR for as many messages as may be under way, and yields them in the order of the
-    replies. Commands are few and short, so they never fill a server's input while its output waits
-    for us."""
+    """Sends RETR ahead of the replies, and yields the messages in the order of the replies.
+
+    The commands under way are few and short. So they never fill the server's input while its
+    output waits for us, which would block both sides.
+    """
 
     def __init__(self, dialogue: Pop3Dialogue, messages: Iterable[Numbered], count: int) -> None:
         self._dialogue = dialogue
@@ -126,8 +136,10 @@ class _Window:
         self._octets = 0
 
     def first(self, ended: bool) -> list[Listed]:
-        """Whose reply is being read, or is due. `ended`: it was read, and the one before it comes
-        second."""
+        """Return the message whose reply is being read or due.
+
+        `ended`: its body was read, so the message after it comes first.
+        """
         due = list(self._asked)[:1]
         if self._current is None:
             return due
@@ -135,9 +147,8 @@ class _Window:
 
     def __iter__(self) -> Iterator[Listed]:
         while self._waiting or self._asked:
-            if (
-                len(self._asked) <= self._count // 2
-            ):  # by halves: one packet of commands for many messages
+            # Refilled when half empty, so that one packet has the commands for many messages.
+            if len(self._asked) <= self._count // 2:
                 self._ask()
             self._current = listed = self._asked.popleft()
             self._octets -= _expected(listed)
@@ -160,7 +171,7 @@ class _Window:
 
 
 class _Message:
-    """One message on its way, and whether it can be believed to be whole."""
+    """One message that is being read, and whether it seems to be whole."""
 
     __slots__ = ("_body", "_dialogue", "_doubt", "_listed", "_reply", "_retrieved")
 
@@ -186,8 +197,11 @@ class _Message:
         self._retrieved(self._listed, self._doubt)
 
     def end(self) -> None:
-        """What follows must be a reply: else a dot of the message's own was taken for its end
-        (hazard P7)."""
+        """Check that a reply, or nothing, follows the message.
+
+        Otherwise a dot of the message itself was taken for its end (hazard P7): raises
+        ProtocolViolation.
+        """
         dialogue = self._dialogue
         dialogue.owed -= 1
         if dialogue.owed and not dialogue.in_order:
@@ -204,12 +218,14 @@ class _Message:
             )
 
     def _await_next(self) -> None:
-        """Of the first of several under way: a server that does not understand pipelining mixes its
-        replies up, and what this message was given may be a part of the next one's."""
+        """Wait for the reply that follows the first of several messages under way.
+
+        A server that does not understand pipelining mixes up its replies; then this message may
+        contain a part of the next one.
+        """
         dialogue = self._dialogue
-        with suppress(
-            ConnectionFailed
-        ):  # this one has come; whoever reads on meets the failure again
+        # This message has come; the next read meets the failure again.
+        with suppress(ConnectionFailed):
             while dialogue.connection.buffered() < _STATUS_OCTETS:
                 dialogue.connection.fill(bulk=True)
             dialogue.in_order = True
@@ -218,12 +234,15 @@ class _Message:
         return self._doubt
 
     def _judge(self) -> str:
-        """Sizes are hints (hazard P13): servers count line ends, doubled dots and the end in their
-        own ways, and more than announced is no harm. But when fewer octets came than any
-        announcement, something may be missing; and when a quarter of what LIST told is missing,
-        RETR may have announced, and given, something else in its place: a text that says that the
-        message could not be retrieved. A server whose LIST is so far too large for every message
-        keeps them all: each is delivered once, and the sessions say so."""
+        """Return why the message may not be whole, "" for no reason.
+
+        Sizes are hints (hazard P13): servers count line ends, doubled dots and the end in their own
+        ways, and more octets than announced do no harm. Where fewer octets came than any
+        announcement says, something may be missing. Where a quarter of the size in LIST is missing,
+        the server may have sent a text instead, which says that the message could not be retrieved.
+        A server whose LIST is that much too large for every message keeps them all: each is
+        delivered once, and the sessions say so.
+        """
         listed, came = self._listed.size, self._body.octets
         announced = [size for size in (listed, _announced(self._reply)) if size is not None]
         if listed is not None and 4 * (came + self._body.stuffing + _UNCOUNTED) < 3 * listed:
