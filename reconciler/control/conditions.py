@@ -113,8 +113,8 @@ def show_defect(name: str, defect: str, generation: int, now: datetime) -> Shown
 
 
 def shown_spec(spec: CollectorSpec) -> dict[str, Any]:
-    """Return the spec as it would stand in a manifest. A secret that stands in the manifest itself is
-    left out."""
+    """Return the spec as it would stand in a manifest. A secret that stands in the manifest itself
+    is left out."""
     declared = spec.declared()
     source = declared["source"]
     for holder, key in (

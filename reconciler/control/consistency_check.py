@@ -172,7 +172,8 @@ class Fsck(Generic[P], Struct):
                     "mail-gone",
                     collector,
                     count,
-                    f"delivered, and not in {where}: moved or deleted since, or delivered elsewhere",
+                    f"delivered, and not in {where}: moved or deleted since, or delivered "
+                    "elsewhere",
                 )
             )
 

@@ -18,8 +18,8 @@ _NAMED = 3
 
 
 class ContainedDefects:
-    """Counts defects, logs each once, and says which collectors are concerned now. To be used in the
-    event loop's thread only.
+    """Counts defects, logs each once, and says which collectors are concerned now. To be used in
+    the event loop's thread only.
 
     `changed` is called with a collector's name when there is something else to say of it.
     """
@@ -79,7 +79,8 @@ class ContainedDefects:
         self._found.pop(name, None)
 
     def concerned(self, doing: str) -> str:
-        """Return a sentence about the collectors for which this fails now; "" where there are none."""
+        """Return a sentence about the collectors for which this fails now; "" where there are
+        none."""
         found = sorted(
             (name, steps[doing]) for name, steps in self._found.items() if doing in steps
         )

@@ -220,7 +220,8 @@ class ControlService:
         return found
 
     def _refuse_unfit(self, name: str) -> None:
-        """Raise SessionRefused with the reason why the collector does not run, where it does not."""
+        """Raise SessionRefused with the reason why the collector does not run, where it does
+        not."""
         if name in self._loops:
             return
         desired = self._board.desired(name)

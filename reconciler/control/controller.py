@@ -114,7 +114,8 @@ class Controller:
         self.wake(())
 
     def failed(self) -> None:
-        """Ask for a turn: a session failed. If it did for its secret, that file is to be watched."""
+        """Ask for a turn: a session failed. If it did for its secret, that file is to be
+        watched."""
         self.wake(())
 
     async def confirm_removed(self, name: str) -> None:

@@ -251,7 +251,8 @@ class DecisionRecorder:
 def decide_once(
     registry: Registry, directory: ManifestDirectory, now: datetime
 ) -> tuple[Decision, Mapping[str, History]]:
-    """Look at the directory and record what is declared, as the daemon does before it runs anything.
+    """Look at the directory and record what is declared, as the daemon does before it runs
+    anything.
 
     Return the decision, and the histories of the collectors by name. Raises LedgerUnavailable.
     """

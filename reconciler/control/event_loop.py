@@ -34,8 +34,8 @@ T = TypeVar("T")
 
 
 class ThreadPool:
-    """Threads for the blocking calls of one purpose, so that no other purpose waits for them. At most
-    `size` calls run at once; the others wait for their turn."""
+    """Threads for the blocking calls of one purpose, so that no other purpose waits for them. At
+    most `size` calls run at once; the others wait for their turn."""
 
     def __init__(self, purpose: str, size: int) -> None:
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=purpose)

@@ -52,7 +52,8 @@ def preset(host: str) -> HostLimits:
 
 
 def limits(connections: int | None, logins_per_minute: int | None) -> LimitsOf:
-    """Return the limits of each host: the presets, and in their place the options that were given."""
+    """Return the limits of each host: the presets, and in their place the options that were
+    given."""
 
     def limits_of(host: str) -> HostLimits:
         known = preset(host)

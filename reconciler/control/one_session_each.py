@@ -30,8 +30,8 @@ OnProgress = Callable[[str, SessionReport], None]
 
 
 class OneSessionEach(Struct, frozen=True):
-    """Runs sessions in a process that owns the state directory and then ends. `asked`: somebody asked
-    for these very collectors; else it is their turn, as in `run --once`."""
+    """Runs sessions in a process that owns the state directory and then ends. `asked`: somebody
+    asked for these very collectors; else it is their turn, as in `run --once`."""
 
     pool: SessionPool
     admission: Callable[[], Admission]

@@ -18,8 +18,8 @@ watchdog."""
 
 
 class ServiceNotifier:
-    """Sends notifications. It never blocks and never fails: what the service manager cannot take now
-    is told later."""
+    """Sends notifications. It never blocks and never fails: what the service manager cannot take
+    now is told later."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._address = _address(environment.get("NOTIFY_SOCKET", ""))
@@ -92,8 +92,8 @@ class ServiceNotifier:
 
 
 def _address(name: str) -> str:
-    """Return the socket's address: a path, or a name in the abstract namespace, which is written with
-    @ in front; "" where there is none."""
+    """Return the socket's address: a path, or a name in the abstract namespace, which is written
+    with @ in front; "" where there is none."""
     if name.startswith("@"):
         return "\0" + name[1:]
     if name and not name.startswith("/"):

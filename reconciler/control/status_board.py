@@ -24,8 +24,8 @@ _SHOWING = "showing its status"
 
 
 class _Past(Struct):
-    """The results of a collector's sessions, whether it runs now or not. `verdict`: the last session
-    that was not interrupted."""
+    """The results of a collector's sessions, whether it runs now or not. `verdict`: the last
+    session that was not interrupted."""
 
     totals: Totals = field(default_factory=Totals)
     last: SessionReport | None = None
@@ -70,8 +70,8 @@ class StatusBoard:
         self._shown: dict[str, ShownCollector] = {}
         self._changed: dict[str, None] = {}
         self._waiting: dict[str, tuple[Outage | None, Outage | None]] = {}
-        """Those that were drawn as waiting for their host or destination, with the outages as they were
-        drawn."""
+        """Those that were drawn as waiting for their host or destination, with the outages as they
+        were drawn."""
         self._subscriptions: set[Subscription] = set()
         self._listeners: dict[str, set[Callable[[ShownSession], None]]] = {}
         self._revision: str | None = None

@@ -9,8 +9,8 @@ from reconciler.model.status import Shown
 
 
 class ManifestInForce(Shown):
-    """A manifest as it last was valid. Secrets that stand in it are hidden; the digests are those of
-    the manifest with its secrets."""
+    """A manifest as it last was valid. Secrets that stand in it are hidden; the digests are those
+    of the manifest with its secrets."""
 
     file: str
     line: int
@@ -22,8 +22,8 @@ class ManifestInForce(Shown):
 
 
 class InForce(Shown):
-    """The manifests in force. `running` has the digest of what each running collector runs, by name;
-    `remembered` how many messages the ledger remembers of each."""
+    """The manifests in force. `running` has the digest of what each running collector runs, by
+    name; `remembered` how many messages the ledger remembers of each."""
 
     manifests: tuple[ManifestInForce, ...]
     running: dict[str, str]

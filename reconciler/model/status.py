@@ -42,8 +42,8 @@ class Condition(Shown):
 
 
 class SessionError(Shown):
-    """Why a session failed. `advice`: what a person can do about it, where that is known; the message
-    has it, too."""
+    """Why a session failed. `advice`: what a person can do about it, where that is known; the
+    message has it, too."""
 
     reason: str
     message: str
@@ -96,8 +96,8 @@ class ShownSession(Shown):
 
 
 class HostAway(Shown):
-    """A host that lets nobody in. `concerns` counts the collectors that have their mail there: one of
-    them tries again at `next_attempt`, the others wait for that."""
+    """A host that lets nobody in. `concerns` counts the collectors that have their mail there: one
+    of them tries again at `next_attempt`, the others wait for that."""
 
     host: str
     port: int

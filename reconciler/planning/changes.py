@@ -14,8 +14,8 @@ from reconciler.planning.desired_state import DesiredCollector
 
 
 class Change(Struct, frozen=True):
-    """A field that differs, as it stands in the effective spec, with absolute paths. None: it is not
-    there. A secret that stands in the manifest itself is hidden. The names of a Destination's
+    """A field that differs, as it stands in the effective spec, with absolute paths. None: it is
+    not there. A secret that stands in the manifest itself is hidden. The names of a Destination's
     fields begin with `destination.`."""
 
     field: str
@@ -36,7 +36,8 @@ def changes(before: DesiredCollector | None, after: DesiredCollector) -> tuple[C
 
 
 def consequences(before: DesiredCollector, after: DesiredCollector) -> tuple[str, ...]:
-    """Return sentences about what the change means for the messages; none where it means nothing."""
+    """Return sentences about what the change means for the messages; none where it means
+    nothing."""
     return tuple(_consequences(before, after))
 
 
@@ -49,8 +50,8 @@ def _consequences(before: DesiredCollector, after: DesiredCollector) -> Iterator
         )
     elif new == "new-delete" and old == "new-keep":
         yield (
-            "deletes on the server: with new-delete everything that was collected is deleted there, "
-            "earlier mail too"
+            "deletes on the server: with new-delete everything that was collected is deleted "
+            "there, earlier mail too"
         )
     if before.destination_name != after.destination_name:
         yield (

@@ -13,8 +13,8 @@ BUILT_IN = "built-in"
 
 
 class ChosenDestination(Struct, frozen=True):
-    """A destination in force. `spec` is None for the built-in one. `missing`: there is no destination,
-    and `complaint` says why."""
+    """A destination in force. `spec` is None for the built-in one. `missing`: there is no
+    destination, and `complaint` says why."""
 
     name: str | None = None
     spec: DestinationSpec | None = None

@@ -43,7 +43,8 @@ class Stop(Struct, frozen=True):
 
 
 class Keep(Struct, frozen=True):
-    """A collector that stays as it is: it runs with this very spec, or does not run and shall not."""
+    """A collector that stays as it is: it runs with this very spec, or does not run and shall
+    not."""
 
     name: str
     reason: str

@@ -91,7 +91,8 @@ def _rename(
     gone: Sequence[Declaration],
     waited_for: Collection[str],
 ) -> Rename:
-    """Return what `one` may have been called. `new` and `gone` are the collectors of its account."""
+    """Return what `one` may have been called. `new` and `gone` are the collectors of its
+    account."""
     fingerprint = _apart_from_names(one)
     same = tuple(other.name for other in gone if _apart_from_names(other) == fingerprint)
     rivals = tuple(

@@ -50,7 +50,7 @@ Way = str | None
 
 @dataclass
 class Servers:
-    """Runs sessions. `way` says how a collector finds its server when it knocks."""
+    """Runs sessions. `way` says how a collector finds its server when it comes."""
 
     clock: VirtualClock
     way: Callable[[str], Way] = lambda _: None

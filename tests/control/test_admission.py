@@ -15,7 +15,7 @@ from reconciler.control.host_queues import Ticket
 from tests.control.virtual import virtual
 
 
-class Door:
+class Entrance:
     """Admits sessions of `length` seconds; when each began, by host."""
 
     def __init__(self, limit: HostLimits, *, sessions: int = 100, length: float = 0.5) -> None:
@@ -39,11 +39,11 @@ def place(host: str) -> SessionTarget:
 
 def test_R4_logins_are_spaced_evenly_and_no_minute_has_more() -> None:
     async def scenario() -> Sequence[float]:
-        door = Door(HostLimits(8, 30))
+        entrance = Entrance(HostLimits(8, 30))
         for _ in range(100):
-            door.ask("imap.example.org")
+            entrance.ask("imap.example.org")
         await asyncio.sleep(300)
-        return door.began["imap.example.org"]
+        return entrance.began["imap.example.org"]
 
     began = virtual(scenario)
     assert began == [2.0 * number for number in range(100)]
@@ -51,14 +51,14 @@ def test_R4_logins_are_spaced_evenly_and_no_minute_has_more() -> None:
 
 def test_R4_a_host_that_rests_delays_nobody_else() -> None:
     async def scenario() -> None:
-        door = Door(HostLimits(2, None), sessions=4, length=10)
+        entrance = Entrance(HostLimits(2, None), sessions=4, length=10)
         for _ in range(6):
-            door.ask("slow.example.org")
-        door.ask("other.example.org")
+            entrance.ask("slow.example.org")
+        entrance.ask("other.example.org")
         await asyncio.sleep(0)
-        assert door.began == {"slow.example.org": [0, 0], "other.example.org": [0]}
+        assert entrance.began == {"slow.example.org": [0, 0], "other.example.org": [0]}
         await asyncio.sleep(30)
-        assert door.began["slow.example.org"] == [0, 0, 10, 10, 20, 20]
+        assert entrance.began["slow.example.org"] == [0, 0, 10, 10, 20, 20]
 
     virtual(scenario)
 
@@ -83,51 +83,51 @@ def test_who_is_asked_for_comes_before_the_others_of_a_host() -> None:
 
 def test_a_place_that_was_given_up_costs_no_login() -> None:
     async def scenario() -> None:
-        door = Door(HostLimits(9, 60))
-        door.ask("h")
-        given_up = door.admission.request(
+        entrance = Entrance(HostLimits(9, 60))
+        entrance.ask("h")
+        given_up = entrance.admission.request(
             place("h"), lambda _: pytest.fail("admitted all the same")
         )
-        door.ask("h")
-        door.admission.cancel(given_up)
+        entrance.ask("h")
+        entrance.admission.cancel(given_up)
         await asyncio.sleep(5)
-        assert door.began["h"] == [0, 1]
+        assert entrance.began["h"] == [0, 1]
 
     virtual(scenario)
 
 
 def test_a_second_login_of_a_session_counts() -> None:
     async def scenario() -> None:
-        door = Door(HostLimits(9, 60))
+        entrance = Entrance(HostLimits(9, 60))
         tickets: list[Ticket] = []
-        door.admission.request(place("h"), tickets.append)
-        door.admission.another_login(tickets[0])
-        door.admission.entered(tickets[0])
-        door.ask("h")
+        entrance.admission.request(place("h"), tickets.append)
+        entrance.admission.another_login(tickets[0])
+        entrance.admission.entered(tickets[0])
+        entrance.ask("h")
         await asyncio.sleep(5)
-        assert door.began["h"] == [2]
+        assert entrance.began["h"] == [2]
 
     virtual(scenario)
 
 
 def test_all_spellings_of_a_host_share_its_limit() -> None:
     async def scenario() -> None:
-        door = Door(HostLimits(1, None), length=1)
+        entrance = Entrance(HostLimits(1, None), length=1)
         for host in ("imap.почта.рф", "IMAP.xn--80a1acny.xn--p1ai", "imap.Почта.РФ."):
-            door.ask(host)
+            entrance.ask(host)
         await asyncio.sleep(5)
-        assert sorted(at for began in door.began.values() for at in began) == [0, 1, 2]
+        assert sorted(at for began in entrance.began.values() for at in began) == [0, 1, 2]
 
     virtual(scenario)
 
 
 def test_nothing_is_remembered_of_hosts_without_a_login_limit() -> None:
     async def scenario() -> None:
-        door = Door(HostLimits(1, None))
+        entrance = Entrance(HostLimits(1, None))
         for number in range(50):
-            door.ask(f"host{number}.example.org")
+            entrance.ask(f"host{number}.example.org")
         await asyncio.sleep(5)
-        assert not door.admission._hosts
+        assert not entrance.admission._hosts
 
     virtual(scenario)
 

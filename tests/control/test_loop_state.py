@@ -18,7 +18,7 @@ from reconciler.control.loop_state import (
     LoopState,
     check_transition,
 )
-from tests.control.test_loops import A, B, World
+from tests.control.test_running_set import A, B, World
 from tests.control.virtual import virtual
 from tests.planning.build import collector
 

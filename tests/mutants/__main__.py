@@ -26,11 +26,11 @@ KEPT = ROOT / ".mutants"
 AREAS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "session": (
         ("reconciler/collect/**/*.py",),
-        ("tests/collect", "tests/routing", "tests/control/test_checks.py"),
+        ("tests/collect", "tests/routing", "tests/control/test_check_requests.py"),
     ),
     "ledger": (
         ("reconciler/ledger/*.py", "reconciler/app/adapters.py"),
-        ("tests/ledger", "tests/control/test_ownership.py"),
+        ("tests/ledger", "tests/control/test_state_ownership.py"),
     ),
     "delivery": (("reconciler/destinations/**/*.py",), ("tests/destinations",)),
     "deletion": (

@@ -24,7 +24,7 @@ from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import save, text
 from tests.control.outages import World as Outages
 from tests.control.outages import many
-from tests.control.test_checks import only
+from tests.control.test_check_requests import only
 from tests.control.test_controller import World, said
 from tests.control.virtual import virtual
 

@@ -46,7 +46,7 @@ def test_a_defect_ends_in_a_report_and_its_text_is_shown_to_nobody() -> None:
     assert finished.report.error.reason == INTERNAL_ERROR
     assert finished.retry is not None
     assert "ValueError" in str(logs)
-    assert "test_sessions.py" in str(logs)
+    assert "test_session_pool.py" in str(logs)
     assert "canary" not in f"{logs}{finished}"
 
 
