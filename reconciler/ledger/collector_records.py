@@ -54,12 +54,12 @@ _FAILING = (MessageState.FAILED, MessageState.UNFETCHED, MessageState.SUSPECT)
 
 
 class CollectorRecords(Transactions):
-    """`model.interfaces.Registry`, but for its sessions and its housekeeping."""
+    """Implements `model.interfaces.Registry`, except its sessions and its housekeeping."""
 
     def declare_all(
         self, declaring: Sequence[Declaring], now: datetime
     ) -> Mapping[str, DeclaredCollector]:
-        """Nothing is written where nothing is new."""
+        """Declare these collectors. Writes nothing where nothing is new."""
         with self.reading() as connection:
             known = _find(connection, (one.name for one in declaring))
         if all(_unchanged(known.get(one.name), one) for one in declaring):
@@ -90,7 +90,7 @@ class CollectorRecords(Transactions):
             }
 
     def rename(self, names: Mapping[str, str]) -> Collection[str]:
-        """A retired history without messages makes room for the one that goes on under its name."""
+        """Rename collectors. A retired history without messages is deleted where its name is needed."""
         done = []
         with self.writing() as connection:
             there = _there(connection, [*names, *names.values()])
@@ -139,7 +139,7 @@ class CollectorRecords(Transactions):
             return {row["name"]: _history(row) for row in _rows(connection, names)}
 
     def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
-        """Without those that are gone from the server."""
+        """Return what is parked, without messages that are gone from the server."""
         found = (
             select(
                 folders.c.name.label("folder"),
@@ -163,7 +163,8 @@ class CollectorRecords(Transactions):
             return [ParkedMessage(**row) for row in connection.execute(found).mappings()]
 
     def failing(self, name: str, limit: int = 1000) -> Sequence[FailedMessage]:
-        """Without those that are gone from the server, and those that nothing is known against."""
+        """Return what failed, without messages that are gone from the server and messages without a
+        reason."""
         found = (
             select(
                 folders.c.name.label("folder"),
@@ -192,7 +193,7 @@ class CollectorRecords(Transactions):
             return [FailedMessage(**row) for row in connection.execute(found).mappings()]
 
     def unpark(self, name: str) -> int:
-        """They become failed ones with no attempt yet."""
+        """Make them failed messages with no attempt yet."""
         where = select(folders.c.id).join(collectors, _current()).where(collectors.c.name == name)
         with self.writing() as connection:
             connection.execute(
@@ -287,8 +288,8 @@ def _there(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _distinguish(connection: Connection, new: Iterable[str]) -> None:
-    """From those that had the names of these `new` ones before: no two deliver under the same
-    name."""
+    """Give new collectors a `first_name` of their own where a renamed collector had their name
+    first: no two may name deliveries alike."""
     for part in cut(new):
         had = select(collectors.c.first_name).where(collectors.c.first_name.in_(part))
         for row in connection.execute(
@@ -314,7 +315,7 @@ def _unchanged(found: Any, one: Declaring) -> bool:
 def _declare(
     connection: Connection, found: Any, one: Declaring, now: datetime
 ) -> DeclaredCollector:
-    """`found` is None for what was inserted just now."""
+    """Update a collector's row. `found` is None for a row that was inserted just now."""
     name, digest, mode = one.name, one.digest, one.mode
     if found is None:
         return DeclaredCollector(name, 1, 1)
@@ -337,7 +338,7 @@ def _declare(
 
 
 def _current() -> Any:
-    """Joins a folder to its collector, in the current epoch."""
+    """Return the condition that joins a folder of the current epoch to its collector."""
     return (collectors.c.id == folders.c.collector_id) & (collectors.c.epoch == folders.c.epoch)
 
 

@@ -1,4 +1,4 @@
-"""Everything that one database engine does otherwise than another."""
+"""Everything that differs from one database engine to another."""
 
 from __future__ import annotations
 
@@ -32,36 +32,35 @@ from reconciler.ledger.database_errors import refused
 from reconciler.model.errors import LedgerUnavailable
 
 WRITES = "reconciler_writes"
-"""Execution option: this transaction is going to write, so it takes the write lock when it
-begins."""
+"""Execution option: this transaction writes, so it takes the write lock when it begins."""
 NOTES = "reconciler_notes"
-"""Execution option besides `WRITES`: durable with the next commit that is, so that it need not wait
-for the disk."""
+"""Execution option besides `WRITES`: the transaction does not wait for the disk. It becomes durable
+with the next commit that does."""
 KEY = BigInteger().with_variant(Integer, "sqlite")
-"""A surrogate key; SQLite numbers rows only where the type is INTEGER."""
+"""Type of a surrogate key. SQLite numbers rows only where the type is INTEGER."""
 COMPACT: dict[str, Any] = {"sqlite_with_rowid": False}
-"""For tables whose primary key is not a surrogate: stored by it, not beside it."""
+"""Options of a table without a surrogate key: its rows are stored in the primary key's index."""
 LOCK_WAIT = 10.0
-"""Seconds to wait for another program's write before it counts as locked."""
+"""Seconds to wait for another program's write before the ledger counts as locked."""
 _CONNECTIONS = 8
 _WAL_KEPT = 64 << 20
 
 
 def partial(condition: ColumnElement[bool]) -> dict[str, Any]:
-    """Arguments that make an Index cover only these rows. Those of a database that cannot be used
-    yet are left out: naming them imports its dialect."""
+    """Return arguments that make an Index cover only the rows with this condition. Only SQLite's
+    are given: to name those of another database imports its dialect."""
     return {"sqlite_where": condition}
 
 
 Changes = Callable[[Any], Mapping[str, Any]]
-"""From the columns of the row that was to be inserted to what the existing row is to become."""
+"""Takes the columns of the row to insert; returns the new values of the existing row."""
 
 
 def upsert(
     connection: Connection, table: Table, key: Sequence[str], changes: Changes | None = None
 ) -> Any:
-    """INSERT into `table`; where a row of this `key` exists already, change it, or leave it as it
-    is (None)."""
+    """Return an INSERT into `table`. Where a row with this `key` exists, it is changed, or left as
+    it is (`changes` is None)."""
     statement = importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(
         table
     )
@@ -71,26 +70,27 @@ def upsert(
 
 
 Row = Callable[[str], BindParameter[Any]]
-"""From a name to where this row's value of that name goes."""
+"""Takes a column's name; returns the parameter for this row's value of it."""
 
 
 class ManyRows:
-    """A statement about many rows. Their values go to the driver as they are, many rows at a time:
-    SQLAlchemy takes longer to look at each of them than the database to store it, and the
-    interpreter would change hands for each row.
+    """A statement about many rows, whose values go to the driver unchanged, many rows at a time.
+
+    SQLAlchemy would take longer to process each row than the database takes to store it. Besides,
+    one call for each row would let other threads in between.
     """
 
     def __init__(
         self, make: Callable[[Connection, Sequence[Row]], ClauseElement], names: Sequence[str]
     ) -> None:
-        """`make` gives the statement in the words of a connection's database. It must use the
-        values of each row in the order of `names`."""
+        """`make` returns the statement for a connection's database. It must use the values of each
+        row in the order of `names`."""
         self._make = make
         self._names = names
         self._parts: dict[str, tuple[str, str, str]] = {}
 
     def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """What it returns, where it does."""
+        """Execute it for all rows; return the rows that it returns, if any."""
         found: list[tuple[Any, ...]] = []
         start = 0
         for size in _AT_ONCE:
@@ -109,8 +109,11 @@ class ManyRows:
         return begin + further * (size - 1) + end
 
     def _taken_apart(self, connection: Connection) -> tuple[str, str, str]:
-        """The texts for one row and for two differ by what each further row adds, and stands
-        between the others: SQLAlchemy takes tens of milliseconds for many rows."""
+        """Return the statement's text as three parts: before, for each further row, and after.
+
+        To compile it for many rows takes tens of milliseconds. So it is compiled for one row and
+        for two: where the two texts begin to differ, the longer one has the text of a further row.
+        """
         one, two = self._compiled(connection, 1), self._compiled(connection, 2)
         same = next(
             place for place, (this, that) in enumerate(zip_longest(one, two)) if this != that
@@ -132,13 +135,13 @@ def _marked(number: int, name: str) -> BindParameter[Any]:
 
 
 _AT_ONCE = (50, 10, 1)
-"""Rows of one statement: few sizes, so that the driver keeps them all prepared."""
+"""Rows in one statement. Few sizes, so that the driver keeps all of them prepared."""
 
 
 def engine(url: URL, *, writable: bool = True, foreign_keys: bool = True) -> Engine:
-    """Without `foreign_keys` tables can be made anew in a migration without emptying those that
-    refer to them.
+    """Return an engine for the ledger at `url`.
 
+    Without `foreign_keys` a migration can replace a table without emptying those that refer to it.
     Raises LedgerUnavailable for databases that this version cannot use.
     """
     if url.get_backend_name() != "sqlite":
@@ -150,7 +153,7 @@ def engine(url: URL, *, writable: bool = True, foreign_keys: bool = True) -> Eng
 
 
 def file(url: URL) -> Path:
-    """The database's file; LedgerUnavailable where the URL names none."""
+    """Return the database's file. Raises LedgerUnavailable where the URL names none."""
     if not url.database or url.database == ":memory:":
         raise LedgerUnavailable(
             f"{refused(url)}: the ledger must be a file; "
@@ -160,7 +163,8 @@ def file(url: URL) -> Path:
 
 
 def _sqlite(path: Path, writable: bool, foreign_keys: bool) -> Engine:
-    """Never makes the file: one that vanishes while we run is an error, not an empty ledger."""
+    """Return an engine that never makes the file. One that vanishes while we run is an error, not an
+    empty ledger."""
     address = URL.create(
         "sqlite",
         database=f"file:{urllib.parse.quote(os.fsencode(path))}",
@@ -181,9 +185,8 @@ def _sqlite(path: Path, writable: bool, foreign_keys: bool) -> Engine:
 
     @event.listens_for(made, "connect")
     def configure(connection: Any, _: ConnectionPoolEntry) -> None:
-        connection.isolation_level = (
-            None  # sqlite3 begins no transactions of its own accord: `begin` does
-        )
+        # Python's sqlite3 must begin no transactions by itself: `begin` below does.
+        connection.isolation_level = None
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
@@ -191,8 +194,8 @@ def _sqlite(path: Path, writable: bool, foreign_keys: bool) -> Engine:
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         if options.get(WRITES):
-            # with NORMAL the WAL is written and not synced; the next commit with FULL syncs it as a
-            # whole
+            # With NORMAL a commit writes the WAL without syncing it. The next commit with FULL syncs
+            # all of it.
             connection.exec_driver_sql(
                 f"PRAGMA synchronous={'NORMAL' if options.get(NOTES) else 'FULL'}"
             )

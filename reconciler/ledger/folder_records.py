@@ -1,5 +1,5 @@
-"""Where messages belong: a folder of an account, as it was numbered, in one epoch of a
-collector."""
+"""The folders that messages belong to: each a folder of an account under one numbering, in one epoch
+of a collector."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ class FolderRecords(Transactions):
         with self.reading() as connection:
             numberings = [
                 known
-                for known in places(connection, collector).values()
+                for known in known_folders(connection, collector).values()
                 if (known.account, known.name) == (folder.account, folder.name)
                 and known.validity % NUMBERINGS == folder.validity
             ]
         return max(numberings, key=lambda known: known.validity, default=folder)
 
-    def place(self, connection: Connection, collector: str, folder: Folder) -> int:
-        """The folder's id, made where it is new."""
-        place: int | None = connection.execute(FOLDER, named(collector, folder)).scalar()
-        if place is not None:
-            return place
+    def folder_id(self, connection: Connection, collector: str, folder: Folder) -> int:
+        """Return the folder's row id; insert the row where the folder is new."""
+        folder_id: int | None = connection.execute(FOLDER, named(collector, folder)).scalar()
+        if folder_id is not None:
+            return folder_id
         found = connection.execute(
             select(collectors.c.id, collectors.c.epoch).where(collectors.c.name == collector)
         ).one_or_none()
@@ -92,8 +92,8 @@ class FolderRecords(Transactions):
         return made
 
 
-def places(connection: Connection, collector: str) -> dict[int, Folder]:
-    """Every folder that is known in the current epoch, by its id, oldest first."""
+def known_folders(connection: Connection, collector: str) -> dict[int, Folder]:
+    """Return every folder that is known in the current epoch by its row id, oldest first."""
     return {
         id_: Folder(Account(protocol, host, port, username), name, validity)
         for id_, protocol, host, port, username, name, validity in connection.execute(

@@ -1,8 +1,8 @@
-"""The lease: who took the ledger last may write to it (hazard R6).
+"""The lease: only the process that took the ledger last may write to it (hazard R6).
 
 The lock on the state directory keeps a second process out (`control.state_ownership`), where the file
-system honours locks. Some that several machines share do not. Then this ends the first one's
-sessions before they record or delete anything.
+system supports locks. Some that are shared by several machines do not. Then the second process
+takes the lease, and the first one's sessions end before they record or delete anything.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ _TERM = select(leases.c.term).where(leases.c.name == _ALL)
 
 
 class Lease(Transactions):
-    """Without `take` nothing is asked."""
+    """Checks nothing until `take` is called. The number in the ledger grows with each `take`, so a
+    process whose number is not the current one has lost the lease."""
 
     def take(self) -> None:
-        """From now on every write and every `hold` of others that took it before raises
+        """Take the lease. From now on every write and every `hold` of the process that had it raises
         LeaseLost."""
         with self.writing() as connection:
             connection.execute(
@@ -33,7 +34,7 @@ class Lease(Transactions):
         self._term = term
 
     def hold(self) -> None:
-        """LeaseLost where another process has taken it since."""
+        """Raise LeaseLost where another process has taken it since."""
         with self.reading() as connection:
             self._require_held(connection)
 

@@ -1,4 +1,4 @@
-"""Messages and deliveries: the ledger proper."""
+"""Messages and deliveries: what was collected, and who has it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REMEMBER = (
 _GONE = (
     update(messages)
     .where(
-        messages.c.folder_id == bindparam("place"),
+        messages.c.folder_id == bindparam("in_folder"),
         messages.c.deleted_at.is_(None),
         messages.c.key.in_(bindparam("keys", expanding=True)),
     )
@@ -45,10 +45,10 @@ _GONE = (
 
 
 class MessageRecords(FolderRecords):
-    """`model.interfaces.Ledger`, but for its sessions."""
+    """Implements `model.interfaces.Ledger`, except its sessions and orphans."""
 
     def identity(self, collector: str) -> tuple[str, int]:
-        """LedgerUnavailable also where the collector is unknown."""
+        """Return first name and epoch. Raises LedgerUnavailable also where the collector is unknown."""
         with self.reading() as connection:
             found = connection.execute(
                 select(collectors.c.first_name, collectors.c.epoch).where(
@@ -60,41 +60,43 @@ class MessageRecords(FolderRecords):
         return found.first_name or collector, found.epoch
 
     def known(self, collector: str, folder: Folder) -> Mapping[str, Entry]:
-        """What is recorded of exactly this account, folder and validity in the current epoch."""
+        """Return what is recorded of exactly this account, folder and validity in the current
+        epoch."""
         with self.reading() as connection:
-            place: int | None = connection.execute(FOLDER, named(collector, folder)).scalar()
-        return {} if place is None else RecordedMessages(self.reading, place)
+            folder_id: int | None = connection.execute(FOLDER, named(collector, folder)).scalar()
+        return {} if folder_id is None else RecordedMessages(self.reading, folder_id)
 
     def record(
         self, collector: str, folder: Folder, records: Sequence[Record], now: datetime
     ) -> None:
-        """Add to or replace what is known; who has a message already is added to, never taken
-        away."""
+        """Add to or replace what is known. Recipients that have a message are only ever added."""
         if not records:
             return
         with self.writing() as connection:
-            place = self.place(connection, collector, folder)
+            folder_id = self.folder_id(connection, collector, folder)
             for part in cut(records):
-                more = _record(connection, place, part, now)
+                more = _record(connection, folder_id, part, now)
                 connection.execute(_REMEMBER, {"collector": collector, "more": more})
 
     def record_deleted(
         self, collector: str, folder: Folder, keys: Iterable[str], now: datetime
     ) -> None:
-        """Every occurrence of these keys is gone from the server."""
+        """Record that every occurrence of these keys is gone from the server."""
         with self.writing() as connection:
-            place = connection.execute(FOLDER, named(collector, folder)).scalar()
+            folder_id = connection.execute(FOLDER, named(collector, folder)).scalar()
             for part in cut(keys):
-                connection.execute(_GONE, {"place": place, "keys": part, "now": now})
+                connection.execute(_GONE, {"in_folder": folder_id, "keys": part, "now": now})
             connection.execute(_REMEMBER, {"collector": collector, "more": 0})
 
 
-def _record(connection: Connection, place: int, records: Sequence[Record], now: datetime) -> int:
-    """How many of them were not known before."""
-    identities = [(place, record.key, record.occurrence) for record in records]
+def _record(
+    connection: Connection, folder_id: int, records: Sequence[Record], now: datetime
+) -> int:
+    """Insert or update these; return how many were not known before."""
+    identities = [(folder_id, record.key, record.occurrence) for record in records]
     before = set(_REMEMBERED.run(connection, identities))
     at = microseconds(now)
-    _MESSAGES.run(connection, [_row(place, record, at) for record in records])
+    _MESSAGES.run(connection, [_row(folder_id, record, at) for record in records])
     _DELIVERIES.run(
         connection,
         [
@@ -114,7 +116,8 @@ def _record(connection: Connection, place: int, records: Sequence[Record], now: 
 
 
 def _replaced(new: Any) -> dict[str, Any]:
-    """What is recorded of a message again; its fingerprint stays where the new record has none."""
+    """Return the new values of a known message. Its fingerprint stays where the new record has
+    none."""
     return {
         "state": new.state,
         "size": new.size,
@@ -132,14 +135,14 @@ def _latest(new: Any) -> dict[str, Any]:
     return {"name": new.name, "at": new.at}
 
 
-def _row(place: int, record: Record, at: int) -> tuple[Any, ...]:
-    """In the order of `_COLUMNS`."""
+def _row(folder_id: int, record: Record, at: int) -> tuple[Any, ...]:
+    """Return its values in the order of `_COLUMNS`."""
     header = content = None
     if record.fingerprint is not None:
         header = octets(record.fingerprint.header)
         content = octets(record.fingerprint.content) or None
     return (
-        place,
+        folder_id,
         record.key,
         record.occurrence,
         code(record.state),

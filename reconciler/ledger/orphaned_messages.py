@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from reconciler.ledger.folder_records import FolderRecords, cut, places
+from reconciler.ledger.folder_records import FolderRecords, cut, known_folders
 from reconciler.ledger.tables import collectors, deliveries, messages
 from reconciler.model.messages import Fingerprint, Folder
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Orphan
@@ -37,7 +37,7 @@ _FOUND = (
         messages.c.reason,
     )
     .where(
-        messages.c.folder_id.in_(bindparam("places", expanding=True)),
+        messages.c.folder_id.in_(bindparam("in_folders", expanding=True)),
         messages.c.deleted_at.is_(None),
         messages.c.header.in_(bindparam("headers", expanding=True)),
         messages.c.content.is_not(None),
@@ -51,7 +51,7 @@ _EQUAL = _FOUND.where(
 _ORPHANED = (
     select(messages.c.header, func.count())
     .where(
-        messages.c.folder_id.in_(bindparam("places", expanding=True)),
+        messages.c.folder_id.in_(bindparam("in_folders", expanding=True)),
         messages.c.deleted_at.is_(None),
         messages.c.header.in_(bindparam("headers", expanding=True)),
         messages.c.content.is_not(None),
@@ -61,7 +61,7 @@ _ORPHANED = (
 _LISTED = (
     select(messages.c.header, func.count())
     .where(
-        messages.c.folder_id.in_(bindparam("places", expanding=True)),
+        messages.c.folder_id.in_(bindparam("in_folders", expanding=True)),
         messages.c.state == MessageState.LISTED,
         messages.c.header.in_(bindparam("headers", expanding=True)),
     )
@@ -71,11 +71,11 @@ _DELIVERED = select(deliveries.c.message_id, deliveries.c.recipient).where(
     deliveries.c.message_id.in_(bindparam("ids", expanding=True))
 )
 _THERE = select(messages.c.key, messages.c.occurrence).where(
-    messages.c.folder_id == bindparam("place"),
+    messages.c.folder_id == bindparam("in_folder"),
     messages.c.key.in_(bindparam("keys", expanding=True)),
 )
 _MAKE_ROOM = delete(messages).where(
-    messages.c.folder_id == bindparam("place"),
+    messages.c.folder_id == bindparam("in_folder"),
     messages.c.content.is_(None),
     messages.c.state != MessageState.COLLECTED,
     messages.c.key.in_(bindparam("keys", expanding=True)),
@@ -84,7 +84,7 @@ _MOVE = (
     update(messages)
     .where(messages.c.id == bindparam("number"))
     .values(
-        folder_id=bindparam("place"),
+        folder_id=bindparam("in_folder"),
         key=bindparam("new_key"),
         occurrence=bindparam("nth"),
         state=bindparam("becomes", type_=messages.c.state.type),
@@ -97,8 +97,8 @@ class OrphanedMessages(FolderRecords):
     def orphaned(self, collector: str, folders: Sequence[Folder]) -> bool:
         with self.reading() as connection:
             return any(
-                connection.execute(_any_of(place)).scalar()
-                for place in _others(connection, collector, folders)
+                connection.execute(_any_of(folder_id)).scalar()
+                for folder_id in _others(connection, collector, folders)
             )
 
     def orphans(
@@ -125,7 +125,9 @@ class OrphanedMessages(FolderRecords):
     ) -> Mapping[str, int]:
         with self.reading() as connection:
             known = [
-                id_ for id_, folder in places(connection, collector).items() if folder in folders
+                id_
+                for id_, folder in known_folders(connection, collector).items()
+                if folder in folders
             ]
             return _counted(connection, _LISTED, known, headers)
 
@@ -135,9 +137,9 @@ class OrphanedMessages(FolderRecords):
         """What was only listed or tried under the new key makes room; of what is known else, it is
         one more message (`occurrence`)."""
         with self.writing() as connection:
-            place = self.place(connection, collector, folder)
+            folder_id = self.folder_id(connection, collector, folder)
             for part in cut(adoptions):
-                wanted = {"place": place, "keys": [adoption.key for adoption in part]}
+                wanted = {"in_folder": folder_id, "keys": [adoption.key for adoption in part]}
                 connection.execute(_MAKE_ROOM, wanted)
                 taken: dict[str, int] = {}
                 for key, occurrence in connection.execute(_THERE, wanted):
@@ -150,7 +152,7 @@ class OrphanedMessages(FolderRecords):
                     [
                         {
                             "number": adoption.orphan.number,
-                            "place": place,
+                            "in_folder": folder_id,
                             "new_key": adoption.key,
                             "nth": taken.get(adoption.key, 0),
                             "becomes": adoption.state,
@@ -163,16 +165,18 @@ class OrphanedMessages(FolderRecords):
 
 def _others(connection: Connection, collector: str, listed: Sequence[Folder]) -> dict[int, Folder]:
     return {
-        id_: folder for id_, folder in places(connection, collector).items() if folder not in listed
+        id_: folder
+        for id_, folder in known_folders(connection, collector).items()
+        if folder not in listed
     }
 
 
-def _any_of(place: int) -> Any:
+def _any_of(folder_id: int) -> Any:
     """Folder by folder, each found at once in an index that stands in the order of folders."""
     may_be_there: ColumnElement[bool] = messages.c.deleted_at.is_(None) & messages.c.content.is_not(
         None
     )
-    return select(messages.c.id).where(messages.c.folder_id == place, may_be_there).limit(1)
+    return select(messages.c.id).where(messages.c.folder_id == folder_id, may_be_there).limit(1)
 
 
 def _counted(
@@ -185,7 +189,7 @@ def _counted(
     found: dict[str, int] = {}
     for part in cut(set(headers)) if where else ():
         # rows are tuples
-        found.update(connection.execute(statement, {"places": where, "headers": part}).all())  # type: ignore[arg-type]
+        found.update(connection.execute(statement, {"in_folders": where, "headers": part}).all())  # type: ignore[arg-type]
     return found
 
 
@@ -193,7 +197,7 @@ def _orphans(
     connection: Connection, others: dict[int, Folder], headers: Sequence[str], content: str
 ) -> list[Orphan]:
     wanted = {
-        "places": list(others),
+        "in_folders": list(others),
         "headers": headers,
         **({"content": content} if content else {}),
     }

@@ -1,4 +1,4 @@
-"""What is recorded of a folder: asked for message by message, in blocks, for a history may hold
+"""What is recorded of the messages of a folder. Read in blocks of keys, for a history may hold
 millions."""
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from reconciler.ledger.tables import NOTABLE, deliveries, messages
 from reconciler.model.interfaces import Entries
 from reconciler.model.outcomes import Entry, MessageState
 
-_PLACE: BindParameter[int] = bindparam("place")
+_FOLDER_ID: BindParameter[int] = bindparam("in_folder")
 _COLLECTED = (
     select(messages.c.key, messages.c.occurrence)
-    .where(messages.c.folder_id == _PLACE, ~NOTABLE)
+    .where(messages.c.folder_id == _FOLDER_ID, ~NOTABLE)
     .order_by(messages.c.key, messages.c.occurrence)
 )
 _COLUMNS = (
@@ -51,7 +51,9 @@ _COLUMNS = (
     messages.c.wait,
 )
 _NOTABLE = (
-    select(*_COLUMNS).where(messages.c.folder_id == _PLACE, NOTABLE).order_by(messages.c.occurrence)
+    select(*_COLUMNS)
+    .where(messages.c.folder_id == _FOLDER_ID, NOTABLE)
+    .order_by(messages.c.occurrence)
 )
 _THESE = (
     select(*_COLUMNS)
@@ -61,12 +63,12 @@ _THESE = (
 _DELIVERED = (
     select(deliveries.c.message_id, deliveries.c.recipient)
     .join(messages, messages.c.id == deliveries.c.message_id)
-    .where(messages.c.folder_id == _PLACE, NOTABLE, messages.c.state != MessageState.COLLECTED)
+    .where(messages.c.folder_id == _FOLDER_ID, NOTABLE, messages.c.state != MessageState.COLLECTED)
 )
 _DELIVERED_OF_THESE = select(deliveries.c.message_id, deliveries.c.recipient).where(
     deliveries.c.message_id.in_(bindparam("ids", expanding=True))
 )
-_ANY = select(messages.c.id).where(messages.c.folder_id == _PLACE).limit(1)
+_ANY = select(messages.c.id).where(messages.c.folder_id == _FOLDER_ID).limit(1)
 _LEFT = _ANY.where(
     messages.c.deleted_at.is_(None),
     (messages.c.state != MessageState.LISTED) | messages.c.header.is_not(None),
@@ -74,12 +76,14 @@ _LEFT = _ANY.where(
 _BEYOND = _ANY.where(messages.c.deleted_at.is_(None), messages.c.content.is_not(None)).offset(
     bindparam("count")
 )
-_LATEST = select(func.max(cast(messages.c.key, BigInteger))).where(messages.c.folder_id == _PLACE)
+_LATEST = select(func.max(cast(messages.c.key, BigInteger))).where(
+    messages.c.folder_id == _FOLDER_ID
+)
 
 
 def _found(connection: Connection, count: int) -> str:
-    """The statement that finds so many keys of a place, in the words of the driver: SQLAlchemy
-    would look at each of them for longer than the database takes to find it."""
+    """Return the driver's statement that finds `count` keys of a folder. SQLAlchemy would take
+    longer to process each key than the database takes to find it."""
     text = _TEXTS.get((connection.dialect.name, count))
     if text is None:
         columns = (
@@ -93,7 +97,7 @@ def _found(connection: Connection, count: int) -> str:
         text = str(
             select(*columns)
             .where(
-                messages.c.folder_id == _PLACE,
+                messages.c.folder_id == _FOLDER_ID,
                 messages.c.key.in_([bindparam(f"key_{number}") for number in range(count)]),
             )
             .compile(dialect=connection.dialect)
@@ -104,8 +108,8 @@ def _found(connection: Connection, count: int) -> str:
 
 _TEXTS: dict[tuple[str, int], str] = {}
 _AT_ONCE = (20, 500)
-"""Keys of one statement: few sizes, so that the driver keeps them prepared; what is missing is
-filled up."""
+"""Keys in one statement. Few sizes, so that the driver keeps them prepared; a shorter list is filled
+up with its last key."""
 _JUST_COLLECTED = code(MessageState.COLLECTED)
 
 
@@ -179,21 +183,21 @@ class KnownEntries(Mapping[str, Entry]):
 
 
 class RecordedMessages(Entries):
-    """Of one folder, by its id. As a mapping it is read as a whole, when it is first used as
-    one."""
+    """The records of one folder, by its row id. Read as a whole when it is first used as a
+    mapping."""
 
     def __init__(
-        self, reading: Callable[[], AbstractContextManager[Connection]], place: int
+        self, reading: Callable[[], AbstractContextManager[Connection]], folder_id: int
     ) -> None:
         self._reading = reading
-        self._place = place
+        self._folder_id = folder_id
         self._whole: KnownEntries | None = None
         self._block: tuple[Sequence[str], KnownEntries] = ((), KnownEntries((), (), {}))
 
     def of(self, keys: Sequence[str]) -> Mapping[str, Entry]:
         if self._block[0] != keys:
             with self._reading() as connection:
-                self._block = keys, _these(connection, self._place, keys)
+                self._block = keys, _these(connection, self._folder_id, keys)
         return self._block[1]
 
     def latest_uid(self) -> int:
@@ -223,13 +227,13 @@ class RecordedMessages(Entries):
     def _one(self, statement: Select[int], **named: int) -> int | None:
         with self._reading() as connection:
             found: int | None = connection.execute(
-                statement, {"place": self._place, **named}
+                statement, {"in_folder": self._folder_id, **named}
             ).scalar()
         return found
 
     def _all(self) -> KnownEntries:
         if self._whole is None:
-            where = {"place": self._place}
+            where = {"in_folder": self._folder_id}
             with self._reading() as connection:
                 self._whole = KnownEntries(
                     ((key, nth) for key, nth in connection.execute(_COLLECTED, where)),
@@ -239,11 +243,12 @@ class RecordedMessages(Entries):
         return self._whole
 
 
-def _these(connection: Connection, place: int, keys: Sequence[str]) -> KnownEntries:
-    """Most are just collected, of which no more is to be known; see `NOTABLE`."""
+def _these(connection: Connection, folder_id: int, keys: Sequence[str]) -> KnownEntries:
+    """Return what is recorded of these keys. Of most messages there is nothing to know but that they
+    were collected (`NOTABLE`), so only the others' rows are read in full."""
     collected: list[tuple[str, int]] = []
     others: list[int] = []
-    for key, occurrence, id_, state, deleted_at, reason in _rows(connection, place, keys):
+    for key, occurrence, id_, state, deleted_at, reason in _rows(connection, folder_id, keys):
         if state == _JUST_COLLECTED and deleted_at is None and not reason:
             collected.append((key, occurrence))
         else:
@@ -260,10 +265,10 @@ def _these(connection: Connection, place: int, keys: Sequence[str]) -> KnownEntr
     return KnownEntries(collected, notable, delivered)
 
 
-def _rows(connection: Connection, place: int, keys: Sequence[str]) -> Iterator[Sequence[Any]]:
+def _rows(connection: Connection, folder_id: int, keys: Sequence[str]) -> Iterator[Sequence[Any]]:
     for part in cut(keys):
         count = next(size for size in _AT_ONCE if len(part) <= size)
-        values = (place, *part, *[part[-1]] * (count - len(part)))
+        values = (folder_id, *part, *[part[-1]] * (count - len(part)))
         yield from connection.exec_driver_sql(_found(connection, count), values).all()
 
 
@@ -272,7 +277,7 @@ def _occurrence(row: Sequence[Any]) -> Any:
 
 
 def _recipients(rows: Iterable[tuple[int, str]]) -> dict[int, frozenset[str]]:
-    """Who has a message that not everybody has yet, by the message's id."""
+    """Return the recipients that each message was delivered to, by the message's row id."""
     found: dict[int, set[str]] = {}
     for message, recipient in rows:
         found.setdefault(message, set()).add(recipient)

@@ -15,7 +15,8 @@ from reconciler.model.errors import LedgerUnavailable
 
 
 class Transactions:
-    """`title` is how the ledger is called in errors; `file`, where it is one that is written to."""
+    """The transactions of one ledger. `title` names it in errors; `file` is its file if it is opened
+    for writing."""
 
     def __init__(self, engine: Engine, title: str, file: Path | None = None) -> None:
         self._engine = engine
@@ -29,15 +30,15 @@ class Transactions:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the ledger throughout."""
+        """Begin a transaction that sees one state of the ledger throughout."""
         self._require_there()
         with plainly(self._title), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that is durable when the block ends. Waiting for our own threads has no
-        limit, for other programs `LOCK_WAIT`."""
+        """Begin a transaction that is durable when the block ends. It waits for our own threads
+        without limit, for other programs up to `LOCK_WAIT`."""
         self._require_there()
         with plainly(self._title), self._one_writer, self._writer.begin() as connection:
             self._require_held(connection)
@@ -45,20 +46,26 @@ class Transactions:
 
     @contextmanager
     def noting(self) -> Iterator[Connection]:
-        """A transaction that a power cut may take back, until another one made the ledger durable;
-        a process that is killed loses nothing. For what harms nobody when it is missing: a poll
-        that finds nothing waits for no disk."""
+        """Begin a transaction that does not wait for the disk.
+
+        A power cut may take it back, until a later transaction of `writing` has made the ledger
+        durable. A killed process loses nothing. For records that may be missing without harm, so
+        that a session that finds no mail need not wait.
+        """
         self._require_there()
         with plainly(self._title), self._one_writer, self._noter.begin() as connection:
             self._require_held(connection)
             yield connection
 
     def _require_held(self, connection: Connection) -> None:
-        """Nothing is asked as long as no lease is taken."""
+        """Check the lease. Does nothing here: `Lease` overrides it."""
 
     def _require_there(self) -> None:
-        """Who has a file open goes on with it when it is removed, moved, or another one takes its
-        place; but nobody will ever read what is written there then (hazard R5)."""
+        """Check that the path still leads to the file that is open.
+
+        Where it was removed, moved or replaced, the open file still works, but nobody would ever
+        read what is written there (hazard R5). Raises LedgerUnavailable.
+        """
         if self._found() != self._identity:
             raise LedgerUnavailable(
                 f"the ledger {self._title} was removed, moved or replaced while mailcollector "
@@ -66,7 +73,7 @@ class Transactions:
             )
 
     def _found(self) -> tuple[int, int] | None:
-        """Which file is there; None: none is."""
+        """Return device and inode of the ledger's file; None where there is none."""
         if self._file is None:
             return None
         try:
@@ -81,7 +88,7 @@ class Transactions:
         return found.st_dev, found.st_ino
 
     def close(self) -> None:
-        """Close every connection. The ledger is not to be used after."""
+        """Close all connections. The ledger cannot be used afterwards."""
         with plainly(self._title):
             self._engine.dispose()
 

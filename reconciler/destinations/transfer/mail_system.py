@@ -24,19 +24,18 @@ from reconciler.model.messages import DeliveryId
 from reconciler.model.outcomes import Deferred, DeliveryOutcome, Refused
 
 _DIGITS = 18
-"""Of a number that a server may mean; with more it has no limit."""
+"""The longest SIZE that is taken for a limit. A longer number means none."""
 RECIPIENTS = 100
-"""In one transaction; every server takes so many (RFC 5321, section 4.5.3.1.8)."""
+"""In one transaction. Every server takes that many (RFC 5321, section 4.5.3.1.8)."""
 T = TypeVar("T")
 _ANSWER_ONCE: set[str] = set()
-"""LMTP servers that did not answer for each of several recipients, as RFC 2033 wants it: they get
-them one by one from then on, as long as the process lives."""
-
-
+"""LMTP servers that gave one reply for several recipients, against RFC 2033. Until the process ends
+they get one recipient in a transaction."""
 BROKEN = 3
-"""So many transactions in a row that end with the connection: then it is not the messages."""
+"""Transactions in a row that ended with the connection, after which the messages are not to
+blame."""
 SLOW = 60.0
-"""Seconds. A server that takes longer to say nothing is not asked for the next message."""
+"""Seconds of silence after which a server is not asked to take the next message."""
 
 
 class TooMany(Deferred, frozen=True):
@@ -44,8 +43,8 @@ class TooMany(Deferred, frozen=True):
 
 
 class ConnectionLost(DestinationUnavailable):
-    """The connection was lost in the middle of a transaction, before the message was sent: perhaps
-    because of it. `after`: seconds that it took."""
+    """The connection was lost in a transaction, before the message was sent, and perhaps because of
+    it. `after`: seconds from the beginning of the transaction."""
 
     at_message = True
 
@@ -55,11 +54,10 @@ class ConnectionLost(DestinationUnavailable):
 
 
 class MailSystem:
-    """Made for one session and used from its thread; `finish` ends it. `abort` may come from any
-    thread.
+    """A mail system, for one session and used from its thread. `abort` may come from any thread.
 
-    Nothing is connected before it is needed. A repeat cannot be recognised here, so messages go one
-    by one.
+    Connects when that is first needed. The receiver may not recognise a repeated message, so each
+    message is a batch of its own.
     """
 
     batch_size = 1
@@ -78,13 +76,14 @@ class MailSystem:
     # Questions
 
     def deliverable(self, address: str) -> bool:
-        """Whether the server's protocol can carry this address. Raises `DestinationUnavailable`."""
+        """Return whether this address can be sent to the server. Raises DestinationUnavailable."""
         return fits(address, utf8=False) or self._conversing(
             lambda dialogue: "SMTPUTF8" in dialogue.extensions
         )
 
     def exists(self, address: str) -> bool | None:
-        """Asked once in a session: MAIL, RCPT, RSET. Raises `DestinationUnavailable`."""
+        """Return whether the mailbox exists; None where the server does not say. Asks once in a session
+        (MAIL, RCPT, RSET). Raises DestinationUnavailable."""
         if address not in self._known:
             try:
                 self._known[address] = self._conversing(lambda dialogue: _probe(dialogue, address))
@@ -94,7 +93,7 @@ class MailSystem:
         return self._known[address]
 
     def check(self) -> str:
-        """Greet the server. Raises `DestinationUnavailable`."""
+        """Connect, and return a sentence about the server. Raises DestinationUnavailable."""
         return self._conversing(
             lambda dialogue: (
                 f"{dialogue.connection.endpoint} answers and offers "
@@ -123,14 +122,14 @@ class MailSystem:
         self.settle(staged)
 
     def finish(self) -> None:
-        """The session is over: take leave of the server."""
+        """Say QUIT and close the connection."""
         if self._dialogue is not None:
             self._dialogue.quit()
             self._dialogue = None
 
     def abort(self) -> None:
-        """Break the connection at once, from any thread; whoever waits in it goes on with an error
-        or a `Deferred`."""
+        """Break the connection at once, from any thread. The thread that waits in it goes on with an
+        error or a `Deferred`."""
         self._aborted = True
         dialogue = self._dialogue
         if dialogue is not None:
@@ -152,7 +151,8 @@ class MailSystem:
     def _hand_over(
         self, parcel: OutgoingMessage, recipients: Sequence[str]
     ) -> Sequence[DeliveryOutcome]:
-        """One transaction: what each recipient's own reply means."""
+        """Return each recipient's outcome. Recipients for whom the server has no room in one transaction
+        go into the next, as long as each transaction serves somebody."""
         utf8 = self._conversing(lambda dialogue: "SMTPUTF8" in dialogue.extensions)
         refused = {
             each: Refused(each, "smtputf8-missing: the destination takes no such local part")
@@ -171,7 +171,8 @@ class MailSystem:
     def _transaction(
         self, parcel: OutgoingMessage, recipients: Sequence[str]
     ) -> Sequence[DeliveryOutcome]:
-        """A message with which the connection is lost is put off: the others may go."""
+        """Hand the message over. If the connection is lost with it, put it off, so that others may
+        still go."""
         try:
             found = self._conversing(lambda dialogue: _transact(dialogue, parcel, recipients))
         except ConnectionLost as error:
@@ -185,8 +186,8 @@ class MailSystem:
         return found
 
     def _tolerate(self, error: ConnectionLost) -> None:
-        """Raises it where it is everybody's: it was not the first one, or somebody ends this
-        session."""
+        """Raise the error where it concerns more than this message: after `BROKEN` in a row, after
+        long silence, or when the session is aborted."""
         self._broken += 1
         if self._broken >= BROKEN or self._aborted or error.after > SLOW:
             raise error
@@ -194,15 +195,18 @@ class MailSystem:
     # The connection
 
     def _conversing(self, talk: Callable[[TransferDialogue], T]) -> T:
-        """Talk over the connection that is there, or a new one; over a new one once more when the
-        server had left. Raises `ConnectionLost` where the new one is lost too."""
+        """Call `talk` over the open connection, or a new one.
+
+        A server may have closed a connection that was idle. So what fails over a connection used
+        before is tried once more over a new one. Raises ConnectionLost where that is lost too.
+        """
         reused = self._dialogue
         if reused is not None and not reused.is_stale():
             try:
                 return talk(reused)
             except (*WIRE, DestinationUnavailable, _Spent):
-                # it went away while nobody talked: an outcome is given as such once a message was
-                # sent
+                # Nothing was sent yet that may not be repeated: after a message, `talk` returns
+                # outcomes instead of raising.
                 pass
             self._drop()
         dialogue, began = self._opened(), monotonic()
@@ -218,7 +222,9 @@ class MailSystem:
     def _opened(self) -> TransferDialogue:
         self._drop()
         self._dialogue = self._connect()
-        if self._aborted:  # asked for after the dialogue is there: `abort` sees either of the two
+        # Checked after `_dialogue` is set: an `abort` before that has set `_aborted`, a later one
+        # finds the dialogue.
+        if self._aborted:
             raise DestinationUnavailable("the delivery was aborted")
         try:
             self._dialogue.open(self._prepare)
@@ -238,15 +244,15 @@ class MailSystem:
 
 
 class _Spent(Exception):
-    """A connection that has served before takes no more: what it says now it may not say over a new
-    one."""
+    """A connection that was used before takes no more messages. A new one may."""
 
 
 def _require_usable(
     dialogue: TransferDialogue, used: int, replies: Iterable[TransferReply]
 ) -> None:
-    """Raises _Spent for what may only be about the connection: anything but yes to MAIL, and 503 to
-    anything; and `DestinationUnavailable` for what concerns everybody."""
+    """Raise _Spent where the replies over a used connection may be about the connection alone: MAIL
+    was put off, or any reply is 503. Raise DestinationUnavailable for a reply that concerns all
+    messages."""
     mail, *others = replies
     if used and (not (mail.done or mail.refused) or any(one.out_of_order for one in others)):
         dialogue.over = True
@@ -258,8 +264,11 @@ def _require_usable(
 def _begun(
     dialogue: TransferDialogue, transaction: Transaction, recipients: Sequence[str]
 ) -> tuple[TransferReply, list[TransferReply]]:
-    """The replies to MAIL and to each recipient. Who offers SMTPUTF8 may still know domains as
-    A-labels alone: Dovecot 2.4 answers 501 to any other, and takes the same recipient that way."""
+    """Send MAIL and each RCPT; return their replies.
+
+    A server that offers SMTPUTF8 may still know domains as A-labels only. Dovecot 2.4 answers 501
+    to any other form, so that recipient is sent again with A-labels.
+    """
     mail, replies = dialogue.begin(transaction)
     for number, (recipient, sent) in enumerate(
         zip(recipients, transaction.recipients, strict=True)
@@ -289,7 +298,8 @@ def _probe(dialogue: TransferDialogue, address: str) -> bool | None:
 def _transact(
     dialogue: TransferDialogue, parcel: OutgoingMessage, recipients: Sequence[str]
 ) -> list[DeliveryOutcome]:
-    """Raises only as long as the message cannot have been taken."""
+    """Return each recipient's outcome. Raises only as long as the server cannot have taken the
+    message."""
     objection = _objection(dialogue, parcel)
     if objection:
         return [Refused(recipient, objection) for recipient in recipients]
@@ -331,8 +341,8 @@ def _outcome(reply: TransferReply, recipient: str) -> DeliveryOutcome:
 def _cut_off(
     dialogue: TransferDialogue, accepted: Sequence[str], error: SourceError
 ) -> dict[str, DeliveryOutcome]:
-    """The connection was lost within the message. A server that wants no more of it may have said
-    why before it closed: that holds for everybody."""
+    """Return the outcomes where the connection was lost while the message was sent. The server may
+    have said why before it closed. That holds for all recipients."""
     reply = dialogue.last_words()
     if reply is None or not (reply.refused or reply.told):
         trouble = f"no answer to the message: {error}"
@@ -341,7 +351,8 @@ def _cut_off(
 
 
 def _final(reply: TransferReply, recipient: str) -> DeliveryOutcome:
-    """After the message, where lines that contradict each other leave open whether it was taken."""
+    """Return the outcome of a reply after the message. Lines that contradict each other leave open
+    whether it was taken."""
     return (
         Deferred(recipient, reply.explained, unsure=True)
         if reply.mixed
@@ -350,7 +361,7 @@ def _final(reply: TransferReply, recipient: str) -> DeliveryOutcome:
 
 
 def _objection(dialogue: TransferDialogue, parcel: OutgoingMessage) -> str | None:
-    """Why this server cannot take this message, as it says itself (hazard D12)."""
+    """Return why this server cannot take this message, by its own extensions (hazard D12)."""
     if parcel.spool.eight_bit and "8BITMIME" not in dialogue.extensions:
         return "8bitmime-missing: the message has 8-bit octets and the destination takes none"
     limit = dialogue.extensions.get("SIZE", "").strip()
@@ -382,9 +393,11 @@ def _transaction(
 def _send(
     dialogue: TransferDialogue, parcel: OutgoingMessage, accepted: Sequence[str]
 ) -> dict[str, DeliveryOutcome]:
-    """The message itself. When the connection breaks now, the server may or may not have taken it
-    (D11): whoever has no answer gets it again, under the same id. Nor is it the others' business:
-    it may be this very message that breaks it.
+    """Send the message, and return the outcomes.
+
+    When the connection breaks now, the server may or may not have taken it (hazard D11). Recipients
+    without a reply get it again, with the same X-Collector-Id. This raises nothing: the message
+    itself may be what breaks the connection, so others are still tried.
     """
     outcomes: dict[str, DeliveryOutcome] = {}
     trouble = ""

@@ -1,4 +1,4 @@
-"""A message that waits to be sent: canonical lines, in memory or in a file that has no name."""
+"""A message that waits to be sent, as canonical lines, in memory or in a file without a name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MBOX = (b"From ", b">From ")
 
 
 class OutgoingSpool:
-    """Takes the bytes once and gives them as often as they are needed, until it is closed."""
+    """A message's content: written once, read as often as needed, until it is closed."""
 
     def __init__(self, content: Iterable[bytes]) -> None:
         """Raises `DestinationUnavailable` when there is no room, or whatever `content` raises;
@@ -60,7 +60,7 @@ class OutgoingSpool:
         return dotted(_blocks(first[:top] + header + first[top:], lambda: self._file.read(_BLOCK)))
 
     def close(self) -> None:
-        """The message is gone; harmless when it is already."""
+        """Delete the content. Harmless when it is deleted already."""
         self._file.close()
 
 
