@@ -45,3 +45,10 @@ def test_an_empty_retired_one_makes_room_and_a_retired_one_can_go_on(ledger: Sql
         ledger.retire(name, NOW)
     assert list(ledger.rename({"sales": "orders"})) == ["sales"]
     assert list(ledger.histories()) == ["orders"]
+
+
+def test_a_collector_that_is_declared_makes_no_room_for_another(ledger: SqlLedger) -> None:
+    """Even where it has collected nothing yet."""
+    declare(ledger, "info", "digest", "new-keep", NOW)
+    assert not ledger.rename({"sales": "info"})
+    assert ledger.histories().keys() >= {"sales", "info"}

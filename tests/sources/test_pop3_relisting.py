@@ -131,3 +131,13 @@ def test_a_server_that_lists_nothing_costs_a_bounded_number_of_logins() -> None:
             listing_of(source)
         source.abort()
         assert logins(server) <= 7
+
+
+def test_after_an_abort_no_other_connection_is_made() -> None:
+    with Scripted(closing(b"UIDL", set(), CAPABILITIES, flushes=True)) as server:
+        source = opened(server, AccountMemories())
+        listing_of(source)
+        source.abort()
+        with pytest.raises(ConnectionFailed, match="aborted"):
+            source.reconnect()
+        assert server.connections == 1
