@@ -1,4 +1,4 @@
-"""What a session would find, without one."""
+"""Check an account without a session: what a session would find."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reconciler.planning.desired_state import DesiredCollector
 
 
 class AccountChecks:
-    """`ledger` is None where there is none yet."""
+    """Checks accounts of collectors. `ledger` is None if there is none yet."""
 
     def __init__(self, settings: Settings, ledger: SqlLedger | None, tokens: LoginSecrets) -> None:
         self._settings = settings
@@ -28,9 +28,9 @@ class AccountChecks:
     def run(
         self, collector: DesiredCollector, control: SessionControl | None = None
     ) -> CheckReport:
-        """Connect, log in, list, and look at the destination. `control` breaks it off, and hears
-        who lets us in. Twice where an access token was refused that had been accepted before, as a
-        session does."""
+        """Connect, log in, list, and check the destination. `control` can break the check off, and
+        learns when the server accepts the login. If an access token is refused that had been
+        accepted before, the check runs a second time, as a session does."""
         control = control or SessionControl()
         secrets: list[Secret] = []
         report = self._checked(collector, control, secrets)
@@ -45,7 +45,7 @@ class AccountChecks:
     def _checked(
         self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]
     ) -> CheckReport:
-        """`secrets` gets what was logged in with."""
+        """Run the check once; append what was logged in with to `secrets`."""
         destination = open_destination(collector, self._settings, self._ledger)
         spec = collector.effective.source
 

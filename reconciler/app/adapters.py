@@ -32,8 +32,8 @@ def open_source(
     entered: Callable[[], None] = lambda: None,
     login: Callable[[], None] = lambda: None,
 ) -> Source:
-    """`entered` is called when the server has let us in, `login` before the source logs in once
-    more by itself."""
+    """Open the source of mail. `entered` is called when the server has accepted the login, `login`
+    before the source logs in once more by itself."""
     if spec.protocol == "imap":
         # IMAPClient is slow to import
         from reconciler.sources.imap import open_imap  # noqa: PLC0415
@@ -67,8 +67,7 @@ def open_push(collector: DesiredCollector, tokens: LoginSecrets, settings: Setti
 
 
 class CollectorMounts:
-    """What the ledger knows of the file systems that Maildirs are on, for the sessions of one
-    collector."""
+    """What the ledger knows of the file systems that one collector's Maildirs are on."""
 
     def __init__(self, ledger: SqlLedger, collector: str) -> None:
         self._ledger = ledger
@@ -86,7 +85,7 @@ class CollectorMounts:
 def open_destination(
     collector: DesiredCollector, settings: Settings, ledger: SqlLedger | None
 ) -> MailDestination[Any]:
-    """Where this collector's mail goes, for one session."""
+    """Open the destination of a collector's mail, for one session."""
     path = maildir_path(collector, settings)
     if path is not None:
         if collector.destination is not None:
@@ -118,7 +117,7 @@ def open_destination(
 
 
 def maildir_path(collector: DesiredCollector, settings: Settings) -> str | None:
-    """The template of the Maildirs that its mail goes to, where it goes to any."""
+    """Return the path template of a collector's Maildirs, None if its mail goes elsewhere."""
     spec = collector.destination
     if spec is None:
         return str(settings.state_dir.absolute() / "mail" / "{local}@{domain}")

@@ -23,9 +23,8 @@ _REFUSED = {AuthenticationFailed.reason, backoff.LOGIN_REFUSED}
 
 
 class LoginSecrets:
-    """The access tokens of this process: one store, which the composition root makes. Leaving the
-    context, as SIGTERM, waits until no refresh token is in use: it would be lost with the process.
-    """
+    """Passwords and access tokens of accounts. One object for the process keeps all tokens. Leaving
+    the context, like SIGTERM, waits until no refresh token is in use: the process would lose it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,8 +56,8 @@ class LoginSecrets:
 
     @property
     def store(self) -> AccessTokens:
-        """Made when the first one is needed: most collectors have passwords, and need no HTTP
-        client."""
+        """The token store. It is made when the first token is needed: most collectors have
+        passwords, and need no HTTP client."""
         with self._lock:
             if self._store is None:
                 from reconciler.secrets.oauth2 import AccessTokens  # noqa: PLC0415  # see above
@@ -69,21 +68,22 @@ class LoginSecrets:
     def secret_of(
         self, spec: SourceSpec, cancelled: Future[None] | None = None, collector: str = "NAME"
     ) -> Secret:
-        """What to log in with: the password, or an access token. Raises CollectorError."""
+        """Return what to log in with: the password, or an access token. Raises CollectorError."""
         if spec.oauth2 is not None:
             return self.store.get(spec, cancelled, collector).secret
         assert spec.password is not None  # noqa: S101  # the schema: exactly one of the two
         return read_secret(spec.password, cancelled)
 
     def may_be_old(self, spec: SourceSpec, secret: Secret, reason: str) -> bool:
-        """Whether a login that failed for this `reason` may succeed with a new access token: it had
-        been accepted."""
+        """Return whether a login that failed for this `reason` may succeed with a new access token,
+        because the refused one had been accepted before."""
         return spec.oauth2 is not None and reason in _REFUSED and self.store.refused(spec, secret)
 
 
 def secret_stamp(collector: DesiredCollector) -> str:
-    """Changes when somebody writes a file that one of the source's secrets lives in; our own
-    replacing of a refresh token, which others may share, does not count."""
+    """Return a text that changes when somebody writes a file that holds one of the source's
+    secrets. A refresh token that we replaced ourselves, which others may share, does not change
+    it."""
     source = collector.effective.source
     refresh = source.oauth2.refresh_token if source.oauth2 else None
     # The ledger keeps stamps of earlier versions, in which the refresh token's came first.

@@ -40,13 +40,15 @@ class SessionRunner:
         self._tokens = tokens
 
     def run(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
-        """One session, recorded in the ledger. Raises only LedgerUnavailable, and defects."""
+        """Run one session and record it in the ledger. Raises only LedgerUnavailable, and
+        defects."""
         report = self._session(collector, control)
         self._ledger.record_session(collector.name, report)
         return report
 
     def _session(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
-        """A second one where an access token was refused that had been accepted before."""
+        """Run a session; run a second one if an access token was refused that had been accepted
+        before."""
         source = collector.effective.source
         secrets: list[Secret] = []
         report = self._attempt(collector, control, secrets)
@@ -66,7 +68,7 @@ class SessionRunner:
     def _attempt(
         self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]
     ) -> SessionReport:
-        """`secrets` gets what was logged in with."""
+        """Run one attempt; append what was logged in with to `secrets`."""
         started = utc_now()
         try:
             with control.elsewhere():
@@ -104,7 +106,8 @@ class SessionRunner:
             )
 
     def _secret(self, collector: DesiredCollector, control: SessionControl) -> Secret:
-        """Whoever gives the session up is not kept waiting by a token endpoint."""
+        """Return what to log in with. A slow token endpoint does not delay giving up the
+        session."""
         given_up: Future[None] = Future()
         control.on_give_up(lambda: None if given_up.done() else given_up.set_result(None))
         return self._tokens.secret_of(collector.effective.source, given_up, collector.name)
@@ -129,7 +132,7 @@ def task(collector: DesiredCollector, destination: MailDestination[Any]) -> Task
 
 
 def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport:
-    """Whatever an adapter let slip (hazard S1)."""
+    """Remove secrets that an adapter may have put into a text (hazard S1)."""
     notes = tuple(redact(note, secrets) for note in report.notes)
     error = report.error and replace(report.error, message=redact(report.error.message, secrets))
     return replace(report, notes=notes, error=error)
@@ -137,7 +140,7 @@ def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport
 
 @contextmanager
 def one_each(settings: Settings, ledger: SqlLedger, *, asked: bool) -> Iterator[OneSessionEach]:
-    """Sessions of a process that owns the state and then ends; `asked`: somebody named the
+    """Run sessions in a process that owns the state and then ends. `asked`: somebody named the
     collectors."""
     with LoginSecrets() as tokens:
         pool = SessionPool(

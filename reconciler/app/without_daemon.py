@@ -1,4 +1,4 @@
-"""What the other verbs do without a daemon."""
+"""Do what the verbs other than `run` ask for, if no daemon runs."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ from reconciler.planning.desired_state import DesiredCollector
 
 
 def collectors(settings: Settings, directory: Path) -> list[ShownCollector]:
-    """From the manifests and, where there is one, the ledger; nothing is changed."""
+    """Return all collectors, from the manifests and the ledger, if there is one; change nothing."""
     with ledger_if_any(settings) as ledger:
         found = read_offline(_manifests(settings, directory), ledger.last_good() if ledger else ())
         return list_offline(found, ledger.histories() if ledger else {})
 
 
 def description(settings: Settings, directory: Path, name: str) -> Description:
-    """Raises KeyError where no such collector is declared."""
+    """Return everything about one collector. Raises KeyError if it is not declared."""
     with ledger_if_any(settings) as ledger:
         found = read_offline(_manifests(settings, directory), ledger.last_good() if ledger else ())
         shown = {
@@ -90,7 +90,7 @@ def collect(
     force: bool,
     on_progress: Callable[[str, ShownSession], None],
 ) -> dict[str, ShownSession]:
-    """One session of each of `names`. Owns the state meanwhile."""
+    """Run one session of each of `names`. Owns the state for that time."""
     forbid_core_dumps()
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         decision, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
@@ -106,28 +106,28 @@ def collect(
 
 
 def clear(settings: Settings, directory: Path, name: str) -> Cleared:
-    """Forget what was collected. Raises KeyError where no such collector is declared."""
+    """Forget what was collected. Raises KeyError if the collector is not declared."""
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         _, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
         return Cleared(ledger.clear(name, utc_now()).epoch, histories[name].size)
 
 
 def unpark(settings: Settings, name: str) -> int:
-    """Parked messages are to be tried again; how many there are."""
+    """Let parked messages be tried again; return how many there are."""
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         return ledger.unpark(name)
 
 
 def accept_maildirs(settings: Settings, name: str) -> None:
-    """Its Maildirs are meant to be where they are now."""
+    """Accept the file systems that the collector's Maildirs are on now."""
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         ledger.accept_maildirs(name, utc_now())
 
 
 def check(settings: Settings, directory: Path, name: str, *, force: bool = False) -> CheckReport:
-    """Connect, log in, list; not where a back-off is kept that forbids it, unless `force`. What the
-    server says to the login is kept for sessions, where there is a ledger. Raises KeyError where no
-    such collector is declared, ManifestInvalid."""
+    """Connect, log in and list, unless a recorded back-off forbids it and `force` is false. How the
+    server answers the login is recorded for sessions, if there is a ledger. Raises KeyError if the
+    collector is not declared, ManifestInvalid."""
     forbid_core_dumps()
     with ledger_if_any(settings) as ledger, LoginSecrets() as tokens:
         collector = _declared(settings, directory, name, ledger)
@@ -147,8 +147,8 @@ def check(settings: Settings, directory: Path, name: str, *, force: bool = False
 
 
 def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[FsckFinding]:
-    """Compare the ledger with the Maildirs and the manifests. Owns the state meanwhile. Raises
-    LedgerAbsent where there is no ledger."""
+    """Compare the ledger with the Maildirs and the manifests. Owns the state for that time. Raises
+    LedgerAbsent if there is no ledger."""
     with (
         closing(open_ledger(settings.state_url, create=False)) as reading,
         owned(settings.state_dir),
@@ -166,8 +166,8 @@ def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[FsckFinding
 
 
 def proposal(settings: Settings, directory: Path, place: Path, now: InForce | None) -> Proposal:
-    """What `directory` would change if it stood at `place`; `now`: what a daemon runs, else the
-    ledger says. Raises ManifestsMissing, NotSupported."""
+    """Return what `directory` would change if it stood at `place`. `now` is what a daemon runs;
+    None: what the ledger records. Raises ManifestsMissing, NotSupported."""
     if not directory.is_dir():
         raise ManifestsMissing(f"{directory} is no directory")
     if now is None:
@@ -184,7 +184,8 @@ def proposal(settings: Settings, directory: Path, place: Path, now: InForce | No
 
 
 def confirm_removed(settings: Settings, name: str) -> None:
-    """That this collector's manifest is gone is meant: the next daemon does not hold it."""
+    """Record that a manifest was removed on purpose: the next daemon does not hold the
+    collector."""
     with ledger_if_any(settings) as existing:
         if existing is None:
             return
@@ -201,8 +202,8 @@ def consent(
     way: ConsentMethod,
     show: Callable[[Prompt], None],
 ) -> str:
-    """Get a refresh token for this collector; the file that it was written to. Raises KeyError
-    where no such collector is declared, ManifestInvalid, and what consent raises."""
+    """Get a refresh token for a collector; return the file that it was written to. Raises KeyError
+    if the collector is not declared, ManifestInvalid, and what consent raises."""
     forbid_core_dumps()
     # an HTTP client, for this verb alone
     from reconciler.secrets.oauth2 import Consent  # noqa: PLC0415
@@ -215,8 +216,8 @@ def consent(
 
 
 def routing(settings: Settings, directory: Path, name: str, head: bytes) -> Routing:
-    """Who would get the message that begins with `head`. Raises KeyError where no such collector is
-    declared, ManifestInvalid, DestinationUnavailable."""
+    """Return who would get the message that begins with `head`. Raises KeyError if the collector is
+    not declared, ManifestInvalid, DestinationUnavailable."""
     with ledger_if_any(settings) as ledger:
         collector = _declared(settings, directory, name, ledger)
         destination = open_destination(collector, settings, ledger)

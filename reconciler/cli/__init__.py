@@ -89,7 +89,7 @@ _MEANT = {
 
 
 class Verbs(click.Group):
-    """Knows its verbs by name; `--help` shows them without importing one."""
+    """The group of verbs. `--help` shows them without importing one."""
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(VERBS)
@@ -111,7 +111,7 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Verbs without importing them."""
+        """Complete verbs without importing them."""
         # only where Tab is pressed
         from click.shell_completion import CompletionItem  # noqa: PLC0415
 
@@ -173,9 +173,9 @@ def main() -> None:
 
 
 def _occupy_standard_streams() -> None:
-    """Where one was closed, the next file that is opened would be given its number, and what others
-    write to the stream would go there. Results that nobody can read are an error, as they are
-    without this."""
+    """Open /dev/null in place of each standard stream that is closed. Otherwise the next opened
+    file would get its number, and what is written to the stream would go into that file. Results
+    that nobody can read remain an error."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -186,8 +186,8 @@ def _occupy_standard_streams() -> None:
 
 
 def _let_go_of_what_cannot_be_written() -> None:
-    """The interpreter would try once more, complain in its own words and end with a code of its
-    own."""
+    """Discard output that cannot be written. Otherwise the interpreter would try once more at its
+    end, and exit with a message and code of its own."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""What `add` asks for on a terminal, takes from a file, and keeps as a secret."""
+"""Ask on a terminal for what `add` needs, read it from a file, and keep the secret."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _RECIPIENTS = ("forward_to", "detect_from", "detect_to")
 
 
 class NoManifest(CollectorError):
-    """What was given declares no collector."""
+    """The input declares no collector."""
 
     reason = "NoManifest"
 
 
 def missing(name: str, fields: dict[str, Any], *, can_ask: bool) -> str | None:
-    """Ask for what is needed and was not given, into `fields`; the password, where it is to be kept
-    in a file."""
+    """Ask for what is needed and was not given; put it into `fields`. Ask for the password only if
+    it is to be kept in a file."""
     secret = None
     if fields.pop("password_stdin"):
         if any(fields[key] for key in _PASSWORDS):
@@ -44,7 +44,7 @@ def missing(name: str, fields: dict[str, Any], *, can_ask: bool) -> str | None:
 
 
 def lacking(fields: Mapping[str, Any]) -> list[str]:
-    """The options without which nothing can be declared, where no template says the rest."""
+    """Return the options that are needed and missing, if no template provides them."""
     provided = bool(fields["provider"])
     wanted = {
         "--protocol": provided or fields["protocol"],
@@ -80,8 +80,7 @@ def _ask(fields: dict[str, Any]) -> str | None:
 
 @contextlib.contextmanager
 def kept(secret: str | None, directory: Path, name: str) -> Iterator[None]:
-    """The secret in its file, from before the manifest names it; gone again where the manifest is
-    not written."""
+    """Keep the secret in its file while the manifest is written; remove it again if that fails."""
     if secret is None:
         yield
         return
@@ -106,8 +105,8 @@ def kept(secret: str | None, directory: Path, name: str) -> Iterator[None]:
 
 
 def from_file(content: bytes, name: str | None) -> dict[str, bytes]:
-    """Manifests by their collectors' names: a manifest as it stands, or what `get -o yaml` or `-o
-    json` printed, whose status is left out. Raises NoManifest."""
+    """Return manifests by their collectors' names, from a manifest or from what `get -o yaml` or
+    `-o json` printed, without the status. Raises NoManifest."""
     from reconciler.manifests.yaml import document_reader  # noqa: PLC0415  # --help does without
 
     documents, unusable = document_reader.read(content)

@@ -1,4 +1,4 @@
-"""A list of collectors in the forms of `get -o`: tables, and what kubectl calls jsonpath and custom
+"""Print a list of collectors in the forms of `get -o`: tables, and kubectl's jsonpath and custom
 columns."""
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ its name."""
 
 
 class Form(click.ParamType[str]):
-    """A form of `-o`, as it was written."""
+    """The parameter type of `-o`; its value is the text as it was written."""
 
     name = "form"
 
@@ -99,7 +99,7 @@ class SortField(NamedTuple):
 
 
 class SortKey(click.ParamType[SortField]):
-    """A column's name or a path."""
+    """The parameter type of `--sort-by`: a column's name or a path."""
 
     name = "field"
 
@@ -156,7 +156,7 @@ def _rank(found: Sequence[Any]) -> tuple[int, float, str]:
 
 
 def teller(form: str, *, headers: bool) -> Told:
-    """How a form tells. Raises `jsonpath.BadTemplate`."""
+    """Return the function that prints in this form. Raises `jsonpath.BadTemplate`."""
     kind, _, rest = form.partition("=")
     if kind == "jsonpath":
         pieces = jsonpath.template(rest)
@@ -182,7 +182,7 @@ def teller(form: str, *, headers: bool) -> Told:
 
 
 def _root(found: Sequence[ShownCollector], *, one: bool) -> Any:
-    """What a template begins at: the collector that was asked for by name, else `items`."""
+    """Return the root of a template: the collector if one was requested by name, else `items`."""
     return (
         plain(found[0]) if one and found else {"items": [plain(collector) for collector in found]}
     )
@@ -219,7 +219,7 @@ def table(
     header: Sequence[str] = HEADER,
     headers: bool = True,
 ) -> list[str]:
-    """One line for each collector, below the header."""
+    """Return one line for each collector, below the header."""
     lines = aligned(
         header,
         [_row(collector, now)[: len(header)] for collector in shown],
@@ -229,8 +229,8 @@ def table(
 
 
 def advices(shown: Iterable[ShownCollector]) -> list[str]:
-    """The hosts that let nobody in, and what can be done about failures, each once, with those it
-    concerns."""
+    """Return which hosts refuse logins and what can be done about failures: each once, with the
+    collectors that it concerns."""
     names: dict[str, list[str]] = {}
     shown = list(shown)
     away = {(one.host, one.port): one for collector in shown if (one := collector.status.host_away)}
@@ -286,7 +286,8 @@ def _recipient(recipient: dict[str, Any]) -> str:
 
 
 def ready(collector: ShownCollector) -> tuple[str, str]:
-    """Whether it is ready, and why (not); where it runs but something is wrong with it, that."""
+    """Return the status of the condition Ready and its reason. If the collector runs and something
+    is wrong with it, return that as the reason."""
     found = {condition.type: condition for condition in collector.status.conditions}
     if "Ready" not in found:
         return "Unknown", ""

@@ -1,4 +1,4 @@
-"""The common options: every verb takes them after its name, each has an environment variable."""
+"""The common options: every verb takes them after its name; each has an environment variable."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Callback = Callable[..., int]
 
 
 class CommonOption(click.Option):
-    """An option of every verb: shown in a section of its own, with its environment variable."""
+    """An option of every verb, shown in a section of its own with its environment variable."""
 
     def __init__(self, declarations: list[str], **attributes: Any) -> None:
         variable = "MAILCOLLECTOR_" + declarations[0].lstrip("-").upper().replace("-", "_")
@@ -46,7 +46,7 @@ class CommonOption(click.Option):
 
 
 class ListenAddress(click.ParamType[Listen]):
-    """HOST:PORT, an IPv6 address in brackets."""
+    """The parameter type HOST:PORT; an IPv6 address stands in brackets."""
 
     name = "host:port"
 
@@ -84,8 +84,8 @@ def common(
     *, log_level: LogLevel = "warning", manifests: bool = True, uses: Collection[str] | None = None
 ) -> Callable[[Callback], Callback]:
     """Give a verb the common options; its function gets them as its first argument, a `Settings`.
-    `uses`: those that mean something to it; every verb takes the others too, and its help passes
-    over them. None: all."""
+    `uses` names the options that have an effect on it, None: all. The verb accepts the others too,
+    but its help does not show them."""
 
     def decorate(function: Callback) -> Callback:
         @functools.wraps(function)
@@ -219,7 +219,8 @@ def _option(name: str, **attributes: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _ledger_in(directory: Path) -> str:
-    """As a URL, in which these two characters would mean something else."""
+    """Return the ledger's URL, with the two characters escaped that would mean something else in
+    it."""
     return "sqlite:///" + str(directory / "ledger.sqlite3").replace("%", "%25").replace("?", "%3F")
 
 

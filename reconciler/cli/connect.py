@@ -26,7 +26,7 @@ MANIFESTS = Path("collectors.d")
 
 
 def reach(settings: Settings) -> Collectors:
-    """The daemon that owns the state directory, else the manifests and the ledger themselves."""
+    """Return the daemon that owns the state directory, or else the manifests and the ledger."""
     daemon = running_daemon(settings)
     if daemon is not None:
         return daemon
@@ -38,8 +38,8 @@ def reach(settings: Settings) -> Collectors:
 
 
 def tell_where_from(settings: Settings, collectors: Collectors) -> None:
-    """Say that nobody runs what is shown: a wrong --state-dir looks the same as collectors that
-    were never started."""
+    """Say that no daemon runs: with a wrong --state-dir, collectors look as if they were never
+    started."""
     if not collectors.is_daemon:
         missing = "" if settings.state_dir.is_dir() else ", which does not exist"
         tell(
@@ -50,8 +50,8 @@ def tell_where_from(settings: Settings, collectors: Collectors) -> None:
 
 
 def manifests_directory(settings: Settings) -> Path:
-    """The manifests that a verb reads itself: those asked for, else the running daemon's, else
-    ./collectors.d."""
+    """Return the manifests that a verb reads itself: those of --manifests, or the running daemon's,
+    or ./collectors.d."""
     if settings.manifests is None and (daemon := running_daemon(settings)) is not None:
         with daemon:
             return daemon.manifests()
@@ -60,8 +60,8 @@ def manifests_directory(settings: Settings) -> Path:
 
 @contextlib.contextmanager
 def manifests_to_write(settings: Settings) -> Iterator[Path]:
-    """The same for a verb that adds to them: made where there is no such directory, and removed
-    again if nothing came of that."""
+    """Give the same directory to a verb that adds to it. If it does not exist it is made, and
+    removed again if the verb fails."""
     if (daemon := running_daemon(settings)) is not None:
         with daemon:
             running = daemon.manifests()
@@ -81,7 +81,8 @@ def manifests_to_write(settings: Settings) -> Iterator[Path]:
 
 
 def directory_on_disk(settings: Settings) -> Path:
-    """The manifests asked for or ./collectors.d; a usage error if that is no directory."""
+    """Return the manifests of --manifests or ./collectors.d. Raises click.UsageError if that is no
+    directory."""
     directory = settings.manifests or MANIFESTS
     if not directory.is_dir():
         raise click.UsageError(
@@ -92,7 +93,7 @@ def directory_on_disk(settings: Settings) -> Path:
 
 
 def running_daemon(settings: Settings) -> DaemonClient | None:
-    """The daemon that owns the state directory."""
+    """Return the daemon that owns the state directory, or None."""
     descriptor = state_directory(settings.state_dir)
     if descriptor is None:
         return None
@@ -109,8 +110,8 @@ def running_daemon(settings: Settings) -> DaemonClient | None:
 
 
 def state_directory(path: Path) -> int | None:
-    """A descriptor: below /proc/self/fd/N/ the socket's path is short enough for `sockaddr_un`
-    wherever it is."""
+    """Open the state directory; None if there is none. Below /proc/self/fd/N/ the socket's path is
+    short enough for `sockaddr_un`."""
     try:
         return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -124,8 +125,8 @@ def _listens(settings: Settings, directory: int) -> bool:
 
 
 def connected(connection: socket.socket, settings: Settings, directory: int) -> bool:
-    """Connect to the daemon that owns the state directory, within the time that `connection` has
-    for everything; whether there is one. Raises DaemonUnreachable."""
+    """Connect to the daemon that owns the state directory, within the timeout of `connection`.
+    Return whether there is one. Raises DaemonUnreachable."""
     try:
         _connect(connection, f"/proc/self/fd/{directory}/{settings.control_socket.name}")
     except (FileNotFoundError, ConnectionRefusedError):
@@ -143,8 +144,8 @@ def connected(connection: socket.socket, settings: Settings, directory: int) -> 
 
 
 def _connect(connection: socket.socket, path: str) -> None:
-    """Where more clients wait than the kernel keeps, a socket with a time-out is refused at once:
-    unix(7), EAGAIN."""
+    """Connect; try again while the queue of the socket is full. A socket with a timeout is refused
+    at once then: unix(7), EAGAIN."""
     deadline = time.monotonic() + (connection.gettimeout() or 0)
     while True:
         try:

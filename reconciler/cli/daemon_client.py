@@ -1,4 +1,4 @@
-"""The daemon's API over its control socket."""
+"""A client of the daemon's API over its control socket."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Declined(CollectorError):
-    """The daemon answered, and the answer is no. `reason` is the daemon's."""
+    """The daemon answered with an error. `reason` is the daemon's."""
 
     def __init__(self, error: SessionError) -> None:
         super().__init__(error.message)
@@ -52,7 +52,7 @@ class Declined(CollectorError):
 
 
 class DaemonClient:
-    """The running daemon, through its state directory, whose open descriptor it takes over."""
+    """The running daemon. It takes over the open descriptor of the state directory."""
 
     is_daemon = True
 
@@ -69,14 +69,14 @@ class DaemonClient:
         )
 
     def manifests(self) -> Path:
-        """The directory that it runs."""
+        """Return the directory of manifests that the daemon runs."""
         return Path(self._asked("GET", "/info")["manifests"])
 
     def in_force(self) -> InForce:
         return self._model(InForce, "GET", "/in-force")
 
     def confirm_removed(self, name: str) -> None:
-        """That its manifest is gone is meant."""
+        """Tell the daemon that a manifest was removed on purpose."""
         self._asked("POST", f"/removed/{name}")
 
     def listed(self, search: str = "", wanted: Selector = EVERYTHING) -> list[ShownCollector]:
@@ -133,7 +133,7 @@ class DaemonClient:
         os.close(self._directory)
 
     def _collector(self, name: str) -> str:
-        """The path of a collector; what cannot be a name is not asked for."""
+        """Return the API path of a collector. A text that cannot be a name is never sent."""
         if re.fullmatch("[-a-z0-9]+", name) is None:
             self._require(name)
         return f"/collectors/{name}"
@@ -212,7 +212,7 @@ class DaemonClient:
 
 
 async def _events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str]]:
-    """Name and data of each server-sent event that is about a session."""
+    """Yield name and data of each server-sent event about a session."""
     event, data = "", []
     async for line in lines:
         field, _, value = line.partition(":")

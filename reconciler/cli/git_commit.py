@@ -10,21 +10,22 @@ from reconciler.model.errors import CollectorError
 
 
 class NotCommitted(CollectorError):
-    """Git did not do it."""
+    """Git did not make the commit."""
 
     reason = "NotCommitted"
 
 
 def require_committable(path: Path) -> None:
-    """Raise NotCommitted unless `path` lies in a work tree and has no changes of its own that would
-    go along."""
+    """Raise NotCommitted unless `path` lies in a work tree and has no other changes, which would be
+    committed too."""
     target = Path(os.path.realpath(path))
     if _git(target.parent, "status", "--porcelain", "--", target.name):
         raise NotCommitted(f"nothing was written: {path} has changes that are not committed yet")
 
 
 def commit(path: Path, message: str) -> str:
-    """The new commit, abbreviated. Whatever else is staged stays staged, and out of the commit."""
+    """Commit the file; return the abbreviated commit. Whatever else is staged stays staged, and is
+    not committed."""
     target = Path(os.path.realpath(path))
     try:
         _git(target.parent, "add", "--", target.name)

@@ -40,16 +40,16 @@ Step = Callable[[Any], Iterator[Any]]
 
 
 class BadTemplate(ValueError):
-    """The message says where the template is wrong."""
+    """A template is wrong; the message says where."""
 
 
 class Path(Struct, frozen=True):
-    """Where values are, from a root."""
+    """A path from a root to values."""
 
     steps: tuple[Step, ...]
 
     def of(self, root: Any) -> list[Any]:
-        """All values there; none is no error."""
+        """Return all values at this path; it is no error if there are none."""
         found = [root]
         for step in self.steps:
             found = [inner for value in found for inner in step(value)]
@@ -57,7 +57,7 @@ class Path(Struct, frozen=True):
 
 
 class Range(Struct, frozen=True):
-    """For each value at `path`: `body`, with that as the root."""
+    """Repeats `body` for each value at `path`, with that value as the root."""
 
     path: Path
     body: tuple[Piece, ...]
@@ -98,12 +98,12 @@ def template(text: str) -> tuple[Piece, ...]:
 
 
 def filled(pieces: Iterable[Piece], root: Any) -> str:
-    """The text that a template makes of `root`."""
+    """Return the text that a template makes of `root`."""
     return "".join(_filled(piece, root) for piece in pieces)
 
 
 def shown(value: Any) -> str:
-    """Text as it is; everything else as JSON."""
+    """Return text as it is, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -116,7 +116,8 @@ def _filled(piece: Piece, root: Any) -> str:
 
 
 def _body(text: str, *, nested: bool) -> tuple[tuple[Piece, ...], str]:
-    """The pieces up to the end or, within a range, to its `{end}`; and the text behind that."""
+    """Return the pieces up to the end or, within a range, to its `{end}`; and the text after
+    that."""
     pieces: list[Piece] = []
     while match := _PIECE.search(text):
         if before := text[: match.start()]:
@@ -177,7 +178,7 @@ def _at(value: Any, index: int) -> Sequence[Any]:
 
 
 def _below(value: Any, name: str) -> Iterator[Any]:
-    """The field of this name, at any depth."""
+    """Yield the values of the field of this name, at any depth."""
     if isinstance(value, dict) and name in value:
         yield value[name]
     for inner in _every(value):

@@ -1,4 +1,4 @@
-"""What is logged, how: text on a terminal, JSON otherwise, to stderr, times in UTC."""
+"""Write the log to stderr: text on a terminal, JSON otherwise, times in UTC."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def configure(log_format: LogFormat | None, level: LogLevel) -> None:
 
 
 def _is_journal() -> bool:
-    """Whether systemd reads standard error (systemd.exec(5), $JOURNAL_STREAM), and nobody put a
-    file or a terminal in its place."""
+    """Return whether stderr goes to the systemd journal (systemd.exec(5), $JOURNAL_STREAM), and not
+    to a file or a terminal in its place."""
     if not os.environ.get("JOURNAL_STREAM"):
         return False
     try:
@@ -73,7 +73,7 @@ def _is_journal() -> bool:
 
 
 class _Prioritized:
-    """Each line with its priority in front, as the journal takes it (sd-daemon(3))."""
+    """Puts each line's priority in front of it, as the journal expects (sd-daemon(3))."""
 
     _PRIORITIES: Mapping[str, int] = {
         "critical": 2,
@@ -95,10 +95,9 @@ class _Prioritized:
 
 
 class _Sink:
-    """Standard error, where it can still be written: a log that nobody takes (a closed pipe, a full
-    disk, a pipe that nobody reads) must not stop the collecting. What would have to wait is dropped
-    and counted. Not one of io's classes, which are flushed once more when the interpreter has gone.
-    """
+    """Standard error that never blocks. A log that nobody reads (a closed pipe, a full disk, a full
+    pipe) must not stop the collecting. Lines that would have to wait are dropped and counted. It is
+    not one of io's classes, because those are flushed once more at the interpreter's end."""
 
     def __init__(self, tell_dropped: Callable[[int], str]) -> None:
         self._tell_dropped = tell_dropped
@@ -117,8 +116,8 @@ class _Sink:
         return len(text)
 
     def _put(self, descriptor: int, text: str) -> None:
-        """As much as can be written without waiting: a pipe that is ready takes a piece of this
-        size (pipe(7))."""
+        """Write as much as can be written without waiting: a pipe that is ready takes a piece of
+        this size (pipe(7))."""
         octets = text.encode("utf-8", "backslashreplace")
         ready = select.poll()
         ready.register(descriptor, select.POLLOUT)
@@ -137,8 +136,7 @@ class _Sink:
 
 
 def _waitable() -> int | None:
-    """The descriptor of standard error, where writing to it may have to wait for somebody who
-    reads."""
+    """Return the descriptor of standard error if writing to it may have to wait for a reader."""
     try:
         descriptor = sys.stderr.fileno()
         mode = os.fstat(descriptor).st_mode

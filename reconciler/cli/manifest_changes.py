@@ -1,4 +1,4 @@
-"""What the verbs that change manifest files have in common."""
+"""What the verbs that change manifest files share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ git_commit = click.option(
 
 
 def open_shelf(settings: Settings) -> Shelf:
-    """The manifests that the verbs change: those of the running daemon, else of --manifests or
+    """Open the manifests to change: the running daemon's, or those of --manifests or
     ./collectors.d."""
     from reconciler.manifests.editing.manifest_editor import Shelf  # noqa: PLC0415  # --help does without
 
@@ -41,7 +41,7 @@ def open_shelf(settings: Settings) -> Shelf:
 
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """Tell what would be wrong, one line each, before the error itself."""
+    """Print what would be wrong, one line each, before the error itself."""
     from reconciler.manifests.editing.manifest_editor import EditRefused  # noqa: PLC0415
 
     try:
@@ -53,7 +53,7 @@ def refusals() -> Iterator[None]:
 
 
 def told(found: Diagnostic) -> str:
-    """A diagnostic in one line."""
+    """Return a diagnostic in one line."""
     return escape(
         f"{found.file}:{found.line}:{found.column}: {found.severity}: {found.message} "
         f"[{found.rule}]"
@@ -67,7 +67,7 @@ def require_declared(shelf: Shelf, name: str) -> None:
 
 
 def finish(path: Path, message: str, *, git_commit: bool) -> None:
-    """Tell what was done, and commit it if asked for. `message` is the commit's."""
+    """Print what was done, and commit it with this `message` if requested."""
     revision = f", commit {commit(path, message)}" if git_commit else ""
     click.echo(escape(f"{message}: {path}{revision}"))
 
@@ -75,7 +75,7 @@ def finish(path: Path, message: str, *, git_commit: bool) -> None:
 def change(
     settings: Settings, name: str, edit: Callable[[str], str], message: str, *, git_commit: bool
 ) -> bool:
-    """Change a collector's document in its file; whether anything was different."""
+    """Change a collector's document in its file; return whether anything was different."""
     shelf = open_shelf(settings)
     require_declared(shelf, name)
     with refusals():
@@ -90,7 +90,7 @@ def change(
 
 
 def switch(settings: Settings, name: str, *, enabled: bool, git_commit: bool) -> int:
-    """`enable` and `disable`."""
+    """Do what `enable` and `disable` ask for."""
     # --help does without
     from reconciler.manifests.editing.yaml_patch import Setting, changed  # noqa: PLC0415
 
@@ -106,7 +106,8 @@ def switch(settings: Settings, name: str, *, enabled: bool, git_commit: bool) ->
 
 
 def _is_enabled(own: str) -> bool:
-    """By default, where nothing is said, and no template can say otherwise."""
+    """Return whether a collector is enabled. It is by default, if neither the manifest nor a
+    template says otherwise."""
     from reconciler.manifests.yaml.document_reader import read  # noqa: PLC0415
 
     found, unusable = read(own.encode())

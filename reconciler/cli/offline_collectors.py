@@ -1,4 +1,4 @@
-"""The collectors without a daemon: the manifests and the ledger themselves."""
+"""The collectors if no daemon runs, read from the manifests and the ledger."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class InvalidManifest(CollectorError):
-    """Declared, but never yet in a form that could run."""
+    """A collector is declared, but its manifest was never valid."""
 
     reason = "InvalidManifest"
 
@@ -87,12 +87,12 @@ class OfflineCollectors:
         return without_daemon.check(self._settings, self._directory, name, force=force)
 
     def consent(self, name: str, way: ConsentMethod, show: Callable[[Prompt], None]) -> str:
-        """Get a refresh token; the file that it is in."""
+        """Get a refresh token; return the file that contains it."""
         self._require(name)
         return without_daemon.consent(self._settings, self._directory, name, way, show)
 
     def routing(self, name: str, head: bytes) -> Routing:
-        """Who would get the message that begins with `head`."""
+        """Return who would get the message that begins with `head`."""
         self._require(name)
         return without_daemon.routing(self._settings, self._directory, name, head)
 
@@ -105,7 +105,7 @@ class OfflineCollectors:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is held open."""
 
     def _require(self, name: str) -> None:
         known = [shown.metadata.name for shown in self.listed()]

@@ -10,20 +10,19 @@ import click
 
 
 def tell(text: str) -> None:
-    """On standard error, for people. Where that cannot be written (a full disk), the verb goes on
-    all the same."""
+    """Print a message for people on standard error. If it cannot be written (a full disk), the verb
+    continues."""
     with suppress(OSError):
         click.echo(text, err=True)
 
 
 def plain_terminal() -> bool:
-    """Whether the terminal is not to be given colours, or told to clear itself (no-color.org;
-    TERM=dumb)."""
+    """Return whether the terminal must not get colours or be cleared (no-color.org; TERM=dumb)."""
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def octets(count: int) -> str:
-    """999 B, 1.2 kB, 34.5 MB: decimal units, one digit."""
+    """Return a size such as 999 B, 1.2 kB, 34.5 MB: decimal units, one digit."""
     if count < 1000:
         return f"{count} B"
     size = float(count)
@@ -35,7 +34,7 @@ def octets(count: int) -> str:
 
 
 def length(seconds: float) -> str:
-    """45s, 12m, 3h, 2d: the largest unit that fits, rounded down."""
+    """Return a duration such as 45s, 12m, 3h, 2d: the largest unit that fits, rounded down."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= 2 * size or seconds == size:
             return f"{int(seconds // size)}{unit}"
@@ -52,5 +51,5 @@ def until(when: datetime, now: datetime) -> str:
 
 
 def moment(when: datetime) -> str:
-    """2026-11-22 22:40:00Z, to the second, UTC."""
+    """Return a time such as 2026-11-22 22:40:00Z, to the second, in UTC."""
     return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,5 +1,4 @@
-"""The progress of sessions while somebody waits: bars on a terminal, lines otherwise, always on
-stderr."""
+"""Show the progress of sessions on stderr: bars on a terminal, lines otherwise."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ _EVERY = 5.0
 
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[str, ShownSession], None]]:
-    """Gives a function that shows how far a collector's session is; any thread may call it."""
+    """Give a function that shows how far a collector's session is; any thread may call it."""
     if sys.stderr.isatty():
         with _bars() as show:
             yield show
@@ -78,5 +77,6 @@ def _done(session: ShownSession) -> int:
 
 
 def _work(session: ShownSession) -> int:
-    """What the session found to do, the limit aside; everything begins as `left`."""
+    """Return how many messages the session found to do, without its limit; all of them begin as
+    `left`."""
     return session.listed - session.skipped

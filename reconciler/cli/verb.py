@@ -1,5 +1,5 @@
-"""What every verb has: a paragraph, its options, the common options, examples, exit codes; and how
-it ends."""
+"""The parts of every verb: a paragraph, options, common options, examples, exit codes, and how it
+ends."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Example = tuple[str, str]
 
 
 class Verb(click.Command):
-    """Its callback returns the exit code. Expected errors become one line on stderr and exit code
-    `failure`."""
+    """A command whose callback returns the exit code. Expected errors become one line on stderr and
+    exit code `failure`."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ def verb(
 
 
 def complain(error: Exception | str) -> None:
-    """Tell of an expected error in one line on stderr."""
+    """Print an expected error in one line on stderr."""
     text = error
     if isinstance(error, OSError) and error.strerror:
         text = ": ".join(str(part) for part in (error.filename, error.strerror) if part)

@@ -34,7 +34,7 @@ _STILL_THERE = 15.0
 
 
 class DaemonPaths(Struct, frozen=True):
-    """Where this daemon lives."""
+    """The directories of this daemon."""
 
     manifests: Path
     state_dir: Path
@@ -59,7 +59,7 @@ class Api:
         return _json(self._control.list(request.query_params.get("search", ""), wanted))
 
     async def summary(self, _request: Request) -> Response:
-        """How many collectors there are in each state, and what keeps several of them at once."""
+        """Return how many collectors are in each state, and what keeps several of them at once."""
         found = self._control.list()
         ready = Counter(
             condition.status
@@ -275,6 +275,7 @@ async def _failed(_request: Request, error: Exception) -> Response:
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    """Neither the answer nor the log quotes the error: its text may hold anything."""
+    """Answer for a defect. Neither the answer nor the log quotes the error: its text may contain
+    anything."""
     log.error("defect in the API", path=request.url.path, error=type(error).__name__)
     return problem(500, "InternalError", "a defect of mailcollector; its log says more")

@@ -29,7 +29,7 @@ _PAUSE = 1.0
 
 
 class HttpConnection(H11Protocol):
-    """Closes itself when its client is too slow."""
+    """A connection that closes itself when its client is too slow."""
 
     def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
         super().__init__(config, state, {})
@@ -40,7 +40,8 @@ class HttpConnection(H11Protocol):
 
     @property
     def waits(self) -> bool:
-        """For the client: no request is in the works, or not all of it has come."""
+        """Whether it waits for the client: no request is being answered, or part of it is
+        missing."""
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
     @property
@@ -152,7 +153,8 @@ class HttpServer(uvicorn.Server):
                 opened.close()
 
     async def _pause(self, error: OSError) -> None:
-        """No descriptor left, mostly: told once until it is over, and tried again."""
+        """Wait after a failed accept, mostly for want of descriptors. It is logged once until it is
+        over."""
         if not self._refusal:
             self._refusal = error.strerror or type(error).__name__
             log.error("the API takes no connections for now", error=self._refusal)
@@ -172,8 +174,8 @@ class HttpServer(uvicorn.Server):
 
     @staticmethod
     def _make_room(there: list[HttpConnection]) -> bool:
-        """Close the one whose client is waited for longest. False where all have asked for
-        something."""
+        """Close the connection whose client has been waited for longest. Return False if all of
+        them have sent a request."""
         with suppress(ValueError):  # nobody waits
             min((one for one in there if one.waits), key=lambda one: one.since).transport.abort()
             return True

@@ -1,4 +1,4 @@
-"""Serving the API: on the control socket, and on a loopback address where one is asked for."""
+"""Serve the API: on the control socket, and on a loopback address if one is configured."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CLIENTS = 64
 
 
 class ListenRefused(CollectorError):
-    """The API cannot, or must not, be served where it was asked for."""
+    """The API cannot, or must not, be served at the configured address."""
 
     reason = "ListenRefused"
 
@@ -35,8 +35,8 @@ class ListenRefused(CollectorError):
 async def served(
     control: ControlService, settings: Settings, manifests: Path
 ) -> AsyncIterator[None]:
-    """Serve on the control socket, and on `settings.listen`, inside of this context. The caller
-    owns the state directory. Raises ListenRefused."""
+    """Serve on the control socket and on `settings.listen` inside this context. The caller owns the
+    state directory. Raises ListenRefused."""
     app = application(control, DaemonPaths(manifests, settings.state_dir))
     listen = settings.listen
     async with AsyncExitStack() as stack:
@@ -52,8 +52,8 @@ async def served(
 
 @contextmanager
 def _control_socket(state_dir: Path) -> Iterator[socket.socket]:
-    """Bound through the directory's descriptor: the path may be longer than the 108 bytes of
-    `sockaddr_un`."""
+    """Bind the control socket through the directory's descriptor: its path may be longer than the
+    108 bytes of `sockaddr_un`."""
     directory = os.open(state_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -78,8 +78,8 @@ def _control_socket(state_dir: Path) -> Iterator[socket.socket]:
 
 
 def _remove_stale(directory: int) -> None:
-    """A socket left by a daemon that died: nobody can be behind it, for we own the state
-    directory."""
+    """Remove a socket that a crashed daemon left. Nobody can listen on it, because this process
+    owns the state directory."""
     with suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.stat(SOCKET, dir_fd=directory, follow_symlinks=False).st_mode):
             os.unlink(SOCKET, dir_fd=directory)

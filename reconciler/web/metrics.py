@@ -30,7 +30,7 @@ def metrics(
     accept: str,
     internal_errors: int = 0,
 ) -> tuple[bytes, str]:
-    """The text and its media type: OpenMetrics where the `Accept` header asks for it, else
+    """Return the text and its media type: OpenMetrics if the `Accept` header asks for it, else
     Prometheus' own format."""
     registry = CollectorRegistry()
     registry.register(_Snapshot(collectors, tuple(diagnostics), version, internal_errors))
@@ -155,7 +155,7 @@ class _Snapshot(Collector):
 
 
 def _states(session: ShownSession | None) -> tuple[tuple[str, int], ...]:
-    """They add up to what was listed."""
+    """Yield the states of messages; they add up to what was listed."""
     if session is None:
         return ()
     return (

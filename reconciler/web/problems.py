@@ -10,8 +10,8 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def problem(status: int, reason: str, message: str, **more: str) -> JSONResponse:
-    """`reason` is a condition's reason; `more` are further members. What they say stands once more
-    in `error`, where clients of earlier versions look for it."""
+    """Return an error response. `reason` is a condition's reason; `more` are further members. The
+    `error` member repeats them for clients of earlier versions."""
     content = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,

@@ -23,7 +23,7 @@ LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Guard:
-    """Passes on what asks for an open path, from this machine and for it; refuses the rest with
+    """Passes on requests for an open path that come from this machine; refuses all others with
     403."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
@@ -64,8 +64,8 @@ class Guard:
 
 
 def _has_two_lengths(scope: Scope) -> bool:
-    """Whether somebody before us may have read the request's end elsewhere (RFC 9112, section 6.3):
-    what seems to follow it is not taken for another request."""
+    """Return whether a proxy in front of us may have found the request's end elsewhere (RFC 9112,
+    section 6.3). What seems to follow it is then not taken for another request."""
     headers = Headers(scope=scope) if scope["type"] == "http" else {}
     return "content-length" in headers and "transfer-encoding" in headers
 
