@@ -20,7 +20,8 @@ PAGES = {
 }
 STYLE = (ROOT / "docs" / "style.md").read_text(encoding="utf-8")
 LONG_SENTENCES: dict[str, int] = {
-    "ARCHITECTURE.md": 47,
+    "ARCHITECTURE.md": 39,
+    "CHANGELOG.md": 1,
     "CONTRIBUTING.md": 1,
     "docs/ci.md": 1,
     "docs/editors.md": 2,
