@@ -1,4 +1,4 @@
-"""Columns of a listing: a few octets for each message, whatever order the server lists them in."""
+"""Columns of a listing: a few octets for each message, in any order of the server."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from reconciler.model.errors import DestinationUnavailable, ProtocolViolation
 
 T = TypeVar("T")
 MOST = 2_500_000
-"""Messages of a folder or maildrop; larger ones are refused: what is known of each is in memory
-while it is listed."""
+"""Messages of the largest folder or maildrop: all of them are in memory while it is listed."""
 _RUN = 1 << 16
-"""So many are sorted at once."""
+"""Numbers that are sorted at once."""
 _SPOOLED = 4 << 20
-"""Octets of texts that are kept in memory; more go to a temporary file."""
+"""Octets of texts that are kept in memory; with more, all go to a temporary file."""
 _TEXTS = 256
+"""Texts that are read at once."""
 
 
 def ascending(numbers: Sequence[int]) -> bool:
-    """Each greater than the one before it."""
+    """Return whether each number is greater than the one before it."""
     return all(
         map(lt, numbers, memoryview(numbers)[1:] if isinstance(numbers, array) else numbers[1:])
     )
 
 
 def in_order(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The numbers, below 2**32, ascending, each with its place; equal ones in the order of their
-    places. What they take in memory is eight octets for each."""
+    """Yield (number, place) ascending; equal numbers in the order of their places.
+
+    Numbers are below 2**32. Each takes eight octets of memory meanwhile.
+    """
     tagged = array("Q", (number << 32 | place for place, number in enumerate(numbers)))
     runs = []
     for start in range(0, len(tagged), _RUN):
@@ -51,7 +53,7 @@ class Peekable(Generic[T]):
         self.next = next(values, None)
 
     def take(self) -> T:
-        """The next one, which must be there."""
+        """Return the next value, which must be there, and move on."""
         found = self.next
         assert found is not None  # noqa: S101  # the caller has looked
         self.next = next(self._values, None)
@@ -66,15 +68,17 @@ def too_many(what: str) -> ProtocolViolation:
 
 
 class Texts:
-    """Short texts, one for each place, in a temporary file where there are many. Read in order they
-    cost little."""
+    """A list of short texts, in a temporary file where there are many.
+
+    Reading in order is cheap: a block of `_TEXTS` is kept in memory.
+    """
 
     def __init__(self) -> None:
         # closed when it is forgotten
         self._file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115
         self._lengths = array("H")
         self._begins = array("Q", [0])
-        """Of each block of `_TEXTS`."""
+        """The offset of each block of `_TEXTS` in the file."""
         self._size = 0
         self._block: tuple[int, list[str]] = (-1, [])
 
@@ -85,7 +89,10 @@ class Texts:
         self._file.close()
 
     def extend(self, texts: Sequence[bytes]) -> None:
-        """ASCII, each of less than 64 KiB. Raises DestinationUnavailable where there is no room."""
+        """Append ASCII texts, each of less than 64 KiB.
+
+        Raises DestinationUnavailable where there is no room for them.
+        """
         self._block = (-1, [])
         lengths = array("H", map(len, texts))
         try:
@@ -126,15 +133,17 @@ class Texts:
 
 
 class Repeated:
-    """Which of very many texts may occur more than once: all that do, and a few others. 128 bits
-    for each while it is made and asked."""
+    """The set of texts that may occur more than once: all that do, and a few others.
+
+    It takes 128 bits for each text: two bit maps, addressed by the text's hash.
+    """
 
     def __init__(self, texts: Iterable[str], count: int) -> None:
         bits = 1 << max(13, (64 * count).bit_length() - 1)
         self._mask = bits - 1
         self._twice = twice = bytearray(bits >> 3)
         self.any = False
-        """There is one."""
+        """Whether the set has a text."""
         once, mask = bytearray(bits >> 3), self._mask
         for value in map(hash, texts):
             place, bit = (value & mask) >> 3, 1 << (value & 7)

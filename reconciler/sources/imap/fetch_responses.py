@@ -1,5 +1,4 @@
-"""What a FETCH response says (RFC 3501, 7.4.2 and section 9), whatever the order of its
-attributes."""
+"""Parse FETCH responses (RFC 3501, sections 7.4.2 and 9), in any order of their attributes."""
 
 from __future__ import annotations
 
@@ -27,7 +26,10 @@ _LARGE_CHUNK = 1 << 18
 
 
 class Large:
-    """Its octets are read once. Raises DestinationUnavailable where there is no room for them."""
+    """A literal that is too large for memory, kept in a temporary file.
+
+    It can be read once. Raises DestinationUnavailable where there is no room for it.
+    """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self.size = 0
@@ -101,7 +103,7 @@ class Fetched(Struct, frozen=True):
 
     @property
     def uid(self) -> int | None:
-        """None when it is missing or impossible (hazard I7)."""
+        """The UID; None where it is missing or impossible (hazard I7)."""
         value = self.attributes.get(b"UID")
         return number(value, LARGEST_UID) if isinstance(value, bytes) else None
 
@@ -124,7 +126,7 @@ class Completed(Struct, frozen=True):
 
 
 def number(digits: bytes, largest: int) -> int | None:
-    """A decimal from 1 (a size: 0) to `largest`; None for anything else."""
+    """Return a decimal from 0 to `largest`; None for anything else."""
     value = int(digits) if digits.isdigit() and len(digits) <= 20 else -1
     return value if 0 <= value <= largest else None
 
@@ -150,8 +152,10 @@ def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
 
 
 def salvaged(text: bytes) -> Fetched | None:
-    """The UID, and the size, of a response that cannot be read otherwise: odd flags, brackets that
-    do not close. None where it has no UID, or several."""
+    """Return UID and size of a response that cannot be parsed, such as one with odd flags.
+
+    None where it has no UID, or several.
+    """
     bare = _TEXT.sub(b'""', text)
     uids, sizes = set(_UID.findall(bare)), set(_SIZE.findall(bare))
     if len(uids) != 1 or len(sizes) > 1 or b"BODY[" in bare.upper():
@@ -161,7 +165,7 @@ def salvaged(text: bytes) -> Fetched | None:
 
 
 def _named(name: bytes) -> bytes:
-    """An attribute's name as it is asked for."""
+    """Return an attribute's name as it is asked for."""
     upper = name.upper()
     if b"[" in upper and (section := _SECTION.fullmatch(upper)):
         kind, part, offset = section.groups()

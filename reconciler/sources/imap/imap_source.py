@@ -53,14 +53,13 @@ from reconciler.wire.login_attempts import LoginBroken
 from reconciler.wire.sasl import Credentials
 
 _RELISTINGS = 20
-"""So many connections more may listing take, all folders together."""
+"""Further connections that listing may take, for all folders together."""
 _BROKEN = 5
-"""So many folders may end the connection when they are opened or listed, where others are
-listed."""
+"""Folders that may end the connection when opened or listed, where others are listed."""
 _ALL = 2
-"""So many, where none is listed: then it is the server that fails."""
+"""The same where no folder is listed: then it is the server that fails."""
 _NOTES = 20
-"""So many notes on folders are worth keeping with each session."""
+"""Notes on folders that are kept with a session."""
 
 
 def open_imap(
@@ -70,16 +69,21 @@ def open_imap(
     memories: AccountMemories | None = None,
     identity: ClientIdentity | None = None,
 ) -> ImapSource:
-    """A source for one session. It connects when it is first asked for something; `spec`'s paths
-    are absolute. `memories`: what earlier sessions have learnt."""
+    """Return a source for one session; it connects when it is first asked for something.
+
+    The paths in `spec` are absolute. `memories` is what earlier sessions have learnt.
+    """
     return ImapSource(
         spec, secret, limits, memories or AccountMemories(), identity or ClientIdentity()
     )
 
 
 class ImapSource:
-    """Reads with EXAMINE and BODY.PEEK[]: flags stay as they are, \\Recent too. SELECT is for
-    deleting only."""
+    """One IMAP account; `model.interfaces.Source`.
+
+    It reads with EXAMINE and BODY.PEEK[], so that flags stay as they are, \\Recent included. SELECT
+    is used for deleting only.
+    """
 
     def __init__(
         self,
@@ -90,9 +94,9 @@ class ImapSource:
         identity: ClientIdentity,
     ) -> None:
         self.entered: Callable[[], None] = lambda: None
-        """To be called whenever the server has let us in."""
+        """Called whenever the server has accepted the login."""
         self.another_login: Callable[[], None] = lambda: None
-        """To be called before the source logs in once more by itself."""
+        """Called before the source logs in once more by itself."""
         self._endpoint = Endpoint.of(spec)
         self._account = Account("imap", spec.host, spec.effective_port, spec.username)
         self._declared = spec.effective_folders
@@ -114,15 +118,18 @@ class ImapSource:
         self._marked: dict[str, set[int]] = {}
         self._bodies: BodyFetch | None = None
         self._firsts: dict[str, str] = {}
-        """Of each folder's messages the first one's key."""
+        """The key of the first message of each folder."""
         self._account_state = ""
         self._relistings = 0
         self._opened: str | None = None
-        """The folder that was opened just now, with nothing done in it yet."""
+        """The folder that `unchanged` has just opened, with nothing done in it yet."""
 
     def listings(self, *, writable: bool) -> Iterator[Listing]:
-        """Every declared folder that exists; what does not, and what is wrong with one, is noted in
-        the first one. None at all is an error."""
+        """List every declared folder that exists.
+
+        The notes of the first listing say which folders do not exist or failed. Raises SourceError
+        where none can be listed.
+        """
         self._writable = writable
         client = self._connected()
         listings: list[Listing] = []
@@ -164,8 +171,10 @@ class ImapSource:
         yield from others
 
     def _survive(self, failed: Sequence[SourceError], *, left: int, listed: bool) -> None:
-        """A folder has ended the connection: another one for the others, unless it may be the
-        server that fails."""
+        """Connect again for the other folders after one has ended the connection.
+
+        Raises its error where the server itself seems to fail.
+        """
         error = failed[-1]
         broken = isinstance(error, ConnectionFailed | ProtocolViolation)
         many = not listed and sum(not isinstance(other, FolderFailed) for other in failed) > _ALL
@@ -182,7 +191,7 @@ class ImapSource:
         return self._account_state
 
     def unchanged(self, state: str, *, writable: bool) -> bool:
-        """One SELECT or EXAMINE for each folder."""
+        """Ask with one SELECT or EXAMINE for each folder."""
         self._writable = writable
         client = self._connected()
         with self._failures.translated("looking for changes"):
@@ -193,8 +202,7 @@ class ImapSource:
     def fetch(
         self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD
     ) -> Iterator[Fetched]:
-        """See `BodyFetch`: in order, but a message that has to be asked for again comes after its
-        batch."""
+        """Fetch in order; a message that has to be asked for again comes after its batch."""
         self._bodies = None
         self._share.release()
         client = self._connected()
@@ -236,7 +244,7 @@ class ImapSource:
             self._check_validity(client, folder)
 
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:
-        """Deleted and confirmed at once; nothing is pending until `finish`."""
+        """Delete and confirm at once; nothing is pending until `finish`."""
         if not messages:
             return Deletion()
         client = self._connected()
@@ -261,13 +269,13 @@ class ImapSource:
                 raise
 
     def _count(self, client: ImapClient, folder: Folder) -> int:
-        """How many messages are in the folder, which is opened anew."""
+        """Open the folder anew and return the number of its messages."""
         self._selected = None
         self._enter(client, folder)
         return selected_count(client.dialogue) or 0
 
     def finish(self) -> Deletion:
-        """LOGOUT. Everything is settled by then, so that its failure is nobody's."""
+        """Send LOGOUT. Its failure does not matter, as everything is settled by then."""
         if self._client is not None:
             with suppress(imaplib.IMAP4.error, SourceError):  # the server may hang up first
                 self._client.dialogue.run("LOGOUT")
@@ -303,7 +311,7 @@ class ImapSource:
         return self._client
 
     def _choose(self, client: ImapClient) -> ChosenFolders:
-        """LIST only where it is needed: accounts may show thousands of shared folders."""
+        """Choose the folders; LIST only where needed, as accounts may show thousands of them."""
         if all(name.upper() == "INBOX" for name in self._declared):
             chosen = ChosenFolders({"INBOX": INBOX}, ())
         else:
@@ -319,7 +327,7 @@ class ImapSource:
         return selected_state(client.dialogue, name) if completed.ok else None
 
     def _open(self, client: ImapClient, name: str) -> Completed:
-        """Not again, where `unchanged` has just done it."""
+        """Open a folder, unless `unchanged` has just done so."""
         if self._opened == name:
             return Completed("OK", "")
         self._selected = None  # a refusal leaves none open (RFC 3501, 6.3.1)
@@ -328,7 +336,7 @@ class ImapSource:
     def _nothing(
         self, failed: Sequence[SourceError], closed: Sequence[tuple[str, str]], notes: Sequence[str]
     ) -> SourceError:
-        """Why there is no folder to collect from."""
+        """Return the error that says why there is no folder to collect from."""
         if closed or not failed:
             return self._failures.missing(closed, notes)
         error = failed[0]
@@ -342,8 +350,11 @@ class ImapSource:
         closed: list[tuple[str, str]],
         states: list[FolderState | None],
     ) -> Listing:
-        """Raises FolderFailed for what concerns this folder alone: the others are still collected
-        (I16)."""
+        """List one folder.
+
+        Raises FolderFailed for what concerns this folder alone: the others are still collected
+        (hazard I16).
+        """
         completed = self._open(client, name)
         self._opened = None
         if not completed.ok:
@@ -364,8 +375,8 @@ class ImapSource:
             )
         if listed.broken_off:
             notes.append(
-                f'the server broke off the listing of "{name}" after {len(listed.messages)} messages, which '
-                f"are collected: {self._failures.shown(listed.broken_off)}"
+                f'the server broke off the listing of "{name}" after {len(listed.messages)} '
+                f"messages, which are collected: {self._failures.shown(listed.broken_off)}"
             )
         if listed.short and not listed.broken_off:
             notes.append(
@@ -386,7 +397,7 @@ class ImapSource:
         )
 
     def _listed(self, client: ImapClient, folder: Folder, notes: list[str]) -> ListedFolder:
-        """In a way that the server stands."""
+        """List the folder with one command, or as `Lister` does where that fails."""
         unsized = self._memory.without_size.get((folder.name, folder.validity), frozenset())
         sizes = SizesByUid(self._share.take)
         if unsized:
@@ -409,7 +420,7 @@ class ImapSource:
         found: ListedFolder | None,
         error: SourceError | None,
     ) -> ListedFolder:
-        """What was `found`, or the `error` that ended it, is not all."""
+        """List by `Lister`, after one command `found` too little or ended with `error`."""
         lister = Lister(
             sizes,
             self._memory.without_size.get((folder.name, folder.validity), frozenset()),
@@ -448,7 +459,7 @@ class ImapSource:
         return listed
 
     def _another_way(self, folder: Folder, found: ListedFolder) -> bool:
-        """Whether it is worth asking in another one."""
+        """Return whether `Lister` may find more than one command has found."""
         if found.broken_off:
             return False
         if not found.short:
@@ -459,7 +470,7 @@ class ImapSource:
     def _plainly(
         self, client: ImapClient, sizes: SizesByUid
     ) -> tuple[ListedFolder | None, SourceError | None]:
-        """By one command; else what ended it."""
+        """List with one command; return the folder, or the error that ended the connection."""
         try:
             with self._failures.translated("listing"):
                 return list_messages(client.dialogue, sizes), None
@@ -469,7 +480,7 @@ class ImapSource:
             return None, failure
 
     def _reopened(self, folder: Folder, error: SourceError) -> ImapClient:
-        """The folder over another connection. Raises `error` where there is none to be had."""
+        """Open the folder over another connection. Raises `error` where that is impossible."""
         if self._relistings >= _RELISTINGS:
             raise error
         self._relistings += 1
@@ -487,8 +498,8 @@ class ImapSource:
     def _remember_unsized(self, folder: Folder, unsized: set[int], notes: list[str]) -> None:
         if unsized:
             notes.append(
-                f'{len(unsized)} messages of "{folder.name}" have no size, the server fails when it is asked '
-                "for it: they are fetched without"
+                f'{len(unsized)} messages of "{folder.name}" have no size, the server fails when it '
+                "is asked for it: they are fetched without"
             )
             known = {
                 key: uids
@@ -522,8 +533,8 @@ class ImapSource:
         self._selected = folder
 
     def _check_validity(self, client: ImapClient, folder: Folder) -> None:
-        """A new UIDVALIDITY in the middle means that our UIDs name other messages now (hazard
-        I10)."""
+        """Raise FolderFailed where UIDVALIDITY has changed: UIDs name other messages then
+        (hazard I10)."""
         told = client.dialogue.told_validity()
         if told is not None and told != folder.validity:
             raise self._renumbered(folder)
@@ -536,6 +547,6 @@ class ImapSource:
 
 
 def _told(notes: Sequence[str]) -> tuple[str, ...]:
-    """A server may have thousands of folders to refuse."""
+    """Return the first notes: a server may refuse thousands of folders."""
     more = len(notes) - _NOTES
     return (*notes[:_NOTES], *([f"and {more} more of the kind"] if more > 0 else []))

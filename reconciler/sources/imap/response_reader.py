@@ -1,9 +1,9 @@
-"""One response of a server (RFC 3501, section 7), read as far as it can be understood in one way.
+"""Read responses of an IMAP server (RFC 3501, section 7) as tolerantly as is unambiguous.
 
-imaplib wants what the grammar says to the letter. Servers add spaces, leave texts out, write
-keywords in small letters, send empty lines and end lines with a lone LF; none of that leaves open
-what is meant. Strict remains what protects: tags, where a literal ends, how long a line may be and
-how many literals a response may have.
+imaplib demands the grammar to the letter. Servers add spaces, leave out texts, write keywords in
+small letters, send empty lines, and end lines with a lone LF; all of that has one meaning only.
+What protects us stays strict: tags, the ends of literals, the length of a line, and the number of
+literals in a response.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ WHOLE = 4 << 20
 """Octets of the largest literal that is kept in memory; larger messages are fetched in parts
 (hazards L6 and I1)."""
 MOST_LITERALS = 64
-"""In one response. None that is asked for here has more than two."""
+"""Literals in one response; no response that is asked for has more than two."""
 _WORK = 100
-"""Octets that a response counts for besides its own: very short ones take their time, too."""
+"""Octets that a response counts for besides its own: reading a short one takes time as well."""
 _EMPTY = 100
 """Empty lines in a row."""
 _SMALL = 64 << 10
@@ -43,7 +43,7 @@ _LONG = re.compile(
     rb"|PERMANENTFLAGS))[ \r\n]|[^* ]+ +OK +\[CAPABILITY ",
     re.IGNORECASE,
 )
-"""What may be longer than other lines."""
+"""The beginnings of lines that may be longer than others."""
 _TEXTS = frozenset(
     ("OK", "NO", "BAD", "BYE", "PREAUTH", "SEARCH", "FLAGS", "EXISTS", "RECENT", "EXPUNGE")
 )
@@ -51,8 +51,11 @@ _TEXTS = frozenset(
 
 
 class Untagged(Struct, frozen=True):
-    """`name` in capitals, "" where there is none; `number` where one stands before it; `text` is
-    what follows, literals as {size} in it."""
+    """An untagged response.
+
+    `name` is in capitals, or "". `number` is the number before it. `text` is what follows, with
+    {size} in place of literals.
+    """
 
     name: str
     number: int | None
@@ -61,14 +64,17 @@ class Untagged(Struct, frozen=True):
 
 
 class ContinuationRequest(Struct, frozen=True):
-    """The server waits for more; `text` is what stands behind its `+`."""
+    """A line `+ text`: the server waits for more (RFC 3501, section 7.5)."""
 
     text: bytes
 
 
 class ResponseReader:
-    """Reads responses from a connection. `bodies`: messages were asked for, so that what is in
-    literals of FETCH is not counted against the bound of a reply."""
+    """Reads responses from a connection.
+
+    `bodies` is true where messages were asked for: literals of FETCH then do not count for the
+    bound of a reply.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -78,7 +84,7 @@ class ResponseReader:
         over."""
 
     def read(self) -> Untagged | Completed | ContinuationRequest:
-        """The next one. Raises ProtocolViolation for what cannot be one."""
+        """Read the next response. Raises ProtocolViolation for what cannot be one."""
         self._connection.count(_WORK)
         for _ in range(_EMPTY):  # some servers send empty lines, behind literals mostly
             if line := self._line().lstrip(b" \t"):
@@ -164,13 +170,15 @@ class ResponseReader:
 
 
 def decoded(text: bytes | None) -> str:
-    """What people are to read of a response."""
+    """Return the text of a response as people may read it."""
     return reply_meaning.decoded(text or b"")
 
 
 def code(text: bytes) -> tuple[str, bytes] | None:
-    """UIDNEXT and 7 of `[UIDNEXT 7] next`: a code stands first and ends at the first bracket,
-    whatever comes behind it (RFC 3501, section 7.1)."""
+    """Return a response code and its data: UIDNEXT and 7 of `[UIDNEXT 7] next`.
+
+    It stands first and ends at the first bracket (RFC 3501, section 7.1). None for no code.
+    """
     if not text.startswith(b"["):
         return None
     inside, closed, _ = text[1:].partition(b"]")
