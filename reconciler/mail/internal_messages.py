@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-INTERNAL = "it is the mailbox's own record, which the server shows as a message: no mail, and never to be deleted"
+INTERNAL = (
+    "it is the mailbox's own record, which the server shows as a message: no mail, and never to be "
+    "deleted"
+)
 INTERNAL_SIZE = 8 << 10
 """Octets of the largest one."""
 _SUBJECT = re.compile(

@@ -39,7 +39,7 @@ class BodyFetch:
     """Fetches messages from the selected folder, many with one command."""
 
     def __init__(self, client: ImapClient, failures: ImapRefusals, first: str = "") -> None:
-        """`first` is the key of the folder's first message, which may be no mail (`is_internal`)."""
+        """`first` is the key of the folder's first message, which may be no mail."""
         self._dialogue = client.dialogue
         self._failures = failures
         self._first = first

@@ -30,7 +30,7 @@ _LARGE = (1 << 32) - 2
 _UNKNOWN = (1 << 32) - 1
 """The number that stands for a size that is not known."""
 MOST_TWICE = 50_000
-"""Messages that may share a UIDL with another one; if there are more, all of them are left alone."""
+"""Messages that may share a UIDL with others; if there are more, all of them are left alone."""
 _FEW = 5_000
 """Messages up to which a tuple of them is kept; more would take too much memory."""
 _LINES = re.compile(rb"(?:\d{1,9} [!-\[\]-~]{1,1000}\r?\n){1,500}")

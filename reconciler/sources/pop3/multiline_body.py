@@ -104,7 +104,7 @@ class Body:
         return sure
 
     def _unstuff(self, piece: bytes) -> bytes:
-        """Remove one of doubled dots; count the octets. Single dots stay, as not all servers stuff."""
+        """Remove one of doubled dots. Single dots stay, as not all servers stuff."""
         if self._stuffed:
             stuffed = len(piece)
             piece = piece.replace(b"\r\n..", b"\r\n.")
