@@ -76,11 +76,11 @@ class Tests:
     def near(self, mutation: Mutation, limit: float) -> tuple[list[str], float]:
         """Return the tests that enter the changed function, quick ones first, and the seconds that
         they take: at most about `limit`. At the top of a module: those that enter any of its
-        functions."""
+        functions. Where none does (a module of tables, say): any test."""
         name = f"{mutation.path}:{mutation.function}" if mutation.function else mutation.path
         chosen: list[str] = []
         total = 0.0
-        for test in sorted(self._entering[name], key=self._seconds.__getitem__):
+        for test in sorted(self._entering[name] or self._seconds, key=self._seconds.__getitem__):
             if chosen and total + self._seconds[test] > limit:
                 break
             chosen.append(test)
