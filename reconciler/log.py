@@ -1,7 +1,8 @@
 """The log that every floor writes to.
 
-structlog is imported without rich, which it would use, where it is installed, for tracebacks that
-we show plainly: to import that takes a tenth of a start.
+structlog imports rich for tracebacks whenever rich is installed; no option of structlog prevents
+that. Our log shows plain tracebacks, and the import would take a quarter of a second or more of
+each start. So rich is hidden while structlog is imported; tables and progress bars import it later.
 """
 
 from __future__ import annotations
