@@ -1,15 +1,14 @@
-"""Writing a secret to its file: refresh tokens that an authorization server replaced, or that
+"""Write a secret to its file: a refresh token that an authorization server replaced, or that
 somebody just got.
 
-A refresh token is one thing in the world, and often its use ends it: whoever uses one holds its
-file's lock from reading it until its successor is on disk. Beside the file `NAME` stands
-`.NAME.rotation` meanwhile, which is three things:
+Often a refresh token is void once it was used. So whoever uses one holds its file's lock from
+reading it until its successor is on disk. Meanwhile there is a file `.NAME.rotation` beside the
+file `NAME`. It is three things:
 
 - the lock, for other threads and processes (flock);
-- the proof, before anything is asked, that there is room and permission to keep what will come;
+- the proof, before the server is asked, that there is room and permission to keep its answer;
 - the journal: the successor, in one write, as soon as it is known. Whoever takes the lock after a
-  crash finishes what
-  the journal says, if the file still holds what the successor replaces.
+  crash completes what the journal says, if the file still holds what the successor replaces.
 
 Nothing is written through a link, nor into a file or directory that belongs to somebody else.
 """
@@ -31,7 +30,7 @@ from reconciler.model.secret import Secret
 from reconciler.secrets.secret_reading import LIMIT, stripped
 
 PATIENCE = 120.0
-"""Seconds that a lock is waited for: a little longer than a request for a token may take."""
+"""Seconds to wait for a lock: a little longer than a request for a token may take."""
 _POLL = 0.02
 """Seconds between two tries of a lock."""
 _ROOM = 3 * LIMIT
@@ -44,16 +43,15 @@ _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def storable(token: object) -> Secret | None:
-    """A refresh token as a server sent it; None for what could not be read again, or is more than a
-    token."""
+    """Return a refresh token that a server sent; None for what cannot be one, or could not be read
+    from a file again."""
     if isinstance(token, str) and len(token) <= LIMIT and _TOKEN.fullmatch(token):
         return Secret(token)
     return None
 
 
 class SecretFile:
-    """The file that holds a secret which we replace. `with SecretFile(path) as file:` holds its
-    lock.
+    """The file of a secret that we replace. `with SecretFile(path) as file:` holds its lock.
 
     Where the file is not ours to write (a read-only mount, a link, somebody else's), `obstacle`
     says why, and the lock is on the file itself. Raises SecretUnavailable where the lock cannot be
@@ -161,7 +159,7 @@ class SecretFile:
                 return True
 
     def _opened_lock(self) -> int:
-        """The journal; where it cannot be made, the secret file itself."""
+        """Open the journal; where it cannot be made, the secret file itself. Flock takes either."""
         if self.obstacle is None:
             try:
                 descriptor = os.open(
@@ -183,7 +181,8 @@ class SecretFile:
         return os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def _is_current(self, descriptor: int) -> bool:
-        """Whoever held the lock before may have removed the file that we have just locked."""
+        """Return whether the locked file is still the journal. Whoever held the lock before removes the
+        journal at the end, perhaps after we had opened it."""
         try:
             found = os.stat(self._journal_name, dir_fd=self._directory, follow_symlinks=False)
         except FileNotFoundError:
@@ -214,7 +213,7 @@ class SecretFile:
         )
 
     def _finish_begun(self) -> None:
-        """What was journalled before a crash, and not yet put into the file."""
+        """Complete a replacement that was journalled before a crash."""
         entry = _entry(os.pread(self._journal, _ROOM, 0))
         if entry is not None:
             replaced, secret = entry
@@ -277,13 +276,13 @@ class SecretFile:
 
 
 def write_secret(path: str, secret: Secret) -> None:
-    """Put it there, in place of whatever it held. Raises SecretUnavailable."""
+    """Write the secret in place of whatever the file held. Raises SecretUnavailable."""
     with SecretFile(path) as file:
         file.replace(None, secret)
 
 
 def _foreign(found: os.stat_result) -> str | None:
-    """Why a file is not ours alone."""
+    """Return why a file is not ours alone; None where it is."""
     if stat.S_ISLNK(found.st_mode):
         return "is a link"
     if not stat.S_ISREG(found.st_mode):

@@ -1,16 +1,17 @@
-"""Run as root, nothing is done as root in a directory that belongs to somebody else: a thread acts
-as that owner.
+"""Act as the owner of a directory when run as root. Nothing is done as root in a directory that
+belongs to somebody else.
 
-What the owner does meanwhile (a link, a FIFO, another directory in the place of one) can then lead
-us only to what he could reach himself; what we make is his from the first moment, so nothing is
-given away afterwards; his permissions and his quota hold. By setfsuid(2) and setfsgid(2): they hold
-for one thread, take all capabilities for files from it as long as they last, and, other than the
-effective user, let nobody send us signals. A helper process for each owner would take as long for
-each step, and a fork and its memory for each owner.
+Meanwhile the owner may put a link, a FIFO or another directory in the way. That can then lead us
+only to what he could reach himself. What we make is his from the first moment, so its owner need
+not be changed afterwards. His permissions and his quota apply.
 
-The C library's functions set one thread's identity, not the process's. Supplementary groups would
-still be root's, so they are put off too, by the bare system call: the library's function would
-change them for all threads.
+This is done by setfsuid(2) and setfsgid(2). They apply to one thread, and take all capabilities for
+files from it as long as they last. Unlike a change of the effective user, they let nobody send us
+signals. A helper process for each owner would take as long for each step, and cost a fork and its
+memory.
+
+The C library's functions for these two calls set one thread's identity. For supplementary groups
+its function changes all threads, so the system call is made directly.
 """
 
 from __future__ import annotations
@@ -43,38 +44,38 @@ _SYS_RESOURCE = 1 << 24
 _NOBODY = 0xFFFFFFFF
 _NOTHING = nullcontext()
 _allowed: set[Owner] = set()
-"""Whom this process could become."""
+"""Owners that this process has acted as successfully."""
 
 
 class Owner(NamedTuple):
-    """A user's and a group's number."""
+    """A UID and a GID."""
 
     user: int
     group: int
 
 
 class _ThreadIdentity(threading.local):
-    """Of this thread."""
+    """The identity of the current thread."""
 
     owner: Owner | None = None
     """Whom it acts as; None: root."""
     limited: bool = False
-    """Quotas hold for it."""
+    """Quotas apply to it (`_obey_quotas`)."""
 
 
 _identity = _ThreadIdentity()
 
 
 def privileged() -> bool:
-    """Whether this process may act as others."""
+    """Return whether this process may act as others."""
     return os.geteuid() == 0
 
 
 def owner_of(directory: int, above: Owner | None) -> Owner | None:
-    """Whom to act as in an open directory that was reached as `above`; None: as ourselves.
+    """Return whom to act as in an open directory that was reached as `above`; None: as ourselves.
 
-    Once on the way a directory belonged to a user, what is below never makes us root again: he may
-    have put it there.
+    Below a user's directory we never act as root again, even in a directory of root's: the user may
+    have moved it there.
     """
     if not privileged():
         return None
@@ -86,8 +87,8 @@ def owner_of(directory: int, above: Owner | None) -> Owner | None:
 
 
 def acting_as(owner: Owner | None) -> AbstractContextManager[None]:
-    """Do what is inside as `owner`, in this thread. No thread may be started inside, and nothing be
-    loaded. OSError where this root may not act as others."""
+    """Run the block as `owner`, in this thread. The block must start no threads and import nothing.
+    Raises OSError where this root may not act as others."""
     return _NOTHING if owner == _identity.owner else _Acting(owner)
 
 
@@ -104,8 +105,8 @@ class _Acting(AbstractContextManager[None]):
 
 
 def _become(owner: Owner | None) -> None:
-    """Through root, who alone may become another one; the user comes last, for the groups need
-    root."""
+    """Change this thread's identity, first back to root, for only root may become somebody else. The
+    user is set last: only root may set the groups."""
     if _identity.owner is not None:
         _become_root()
     if owner is None:
@@ -125,7 +126,7 @@ def _become(owner: Owner | None) -> None:
 
 
 def _become_root() -> None:
-    """Its real user and group are root's, so that nothing can refuse this."""
+    """Go back to root. The thread's real UID and GID are root's, so this cannot fail."""
     _library().setfsuid(0)
     _library().setfsgid(os.getegid())
     _set_groups(_own_groups())
@@ -133,7 +134,8 @@ def _become_root() -> None:
 
 
 def _check(owner: Owner) -> None:
-    """The two calls return what was before, and no errors. What is allowed once stays so."""
+    """Check that the change took effect: the two calls report no errors, but return the previous id.
+    Once per owner is enough."""
     if owner in _allowed:
         return
     now = Owner(_library().setfsuid(_NOBODY), _library().setfsgid(_NOBODY))
@@ -166,8 +168,8 @@ def _refused() -> PermissionError:
 
 
 def _obey_quotas() -> None:
-    """CAP_SYS_RESOURCE is no capability for files, yet it passes quotas and takes what is reserved
-    for root: this thread goes without, for good."""
+    """Give up CAP_SYS_RESOURCE in this thread, for good. It is not one of the capabilities for files
+    that setfsuid takes away, but it ignores quotas and uses the space reserved for root."""
     if _identity.limited:
         return
     header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)

@@ -1,15 +1,15 @@
-"""Access tokens: asked for when a session needs one, kept in memory until shortly before they
-expire, and nowhere else.
+"""Access tokens: asked for when a session needs one, and kept only in memory, until shortly before
+they expire.
 
-A refresh token is one thing in the world: many collectors may lead to it, by one file or by copies
-of its text, and where the server replaces it at each use, a second use of the old one revokes the
-consent. So what is kept here belongs to the token, not to the collector:
+Many collectors may use the same refresh token, from one file or from copies of its text. Some
+servers replace it at each use, and revoke the consent when the old one is used again. So the state
+here belongs to the token, not to the collector:
 
 - one request at a time for each access token, however many sessions wait for it;
 - one lock for each place where a refresh token lives; for a file also against other processes
   (`secrets.secret_writing`);
-- a chain of each token and its successors: whoever still reads an old text of it uses the newest
-  one.
+- a chain of each token and its successors: where an old text of it is still read, the newest one
+  is used.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ from reconciler.secrets.secret_reading import read_secret
 from reconciler.secrets.secret_writing import SecretFile, storable
 
 _LEEWAY = 90.0
-"""Seconds before a token's end at which a new one is asked for: a login takes a while."""
+"""Seconds before a token expires at which a new one is asked for: a login takes a while."""
 _UNTOLD = 300.0
-"""Seconds that a token is used for whose server does not say how long it is valid."""
+"""Seconds that a token is used where the server does not say how long it is valid."""
 _LONGEST = 366 * 86400.0
-"""No token is believed to be valid for more seconds."""
+"""Seconds that a token is valid at most, whatever the server says."""
 _REMEMBERED = 64
-"""Texts of one refresh token."""
+"""Texts of one refresh token that are remembered."""
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 """RFC 6749, appendix A.12, without the space that could end it in a header."""
 _Place = tuple[str, ...]
-"""Where a secret lives: the same for all manifests that lead to it."""
+"""Where a secret is: the same for all manifests that lead to it."""
 _Key = tuple[str, str, _Place, _Place, str]
 """Whose access token it is: token URL or issuer, client id, the places of client secret and refresh
 token, scope."""
@@ -71,16 +71,16 @@ class AccessToken(Struct, frozen=True):
 
 
 class _Kept(Struct):
-    """What is known of one access token."""
+    """The state of one access token."""
 
     token: AccessToken | None = None
     good_until: float = 0.0
     given: dict[_Account, int] = field(default_factory=dict)
-    """How often this token was given out, for which account."""
+    """How often this token was given out for each account."""
     refused: Secret | None = None
-    """This token, where a mail server refused it to one of those who share it."""
+    """The last token, where a mail server refused it to an account that shares it."""
     request: Future[AccessToken] | None = None
-    """The one that is under way."""
+    """The request that is under way."""
     throttled: Throttled | None = None
     not_before: float = 0.0
     """Until when the server asked to be left alone."""
@@ -93,28 +93,28 @@ class _Chain:
         self.lock = threading.Lock()
         self.current = first
         self.files: set[str] = set()
-        """Where a text of it was found."""
+        """Files in which a text of it was found."""
         self.digests = [first.digest()]
-        """Of its texts: the first one, which may stand in a variable for ever, and the last
-        ones."""
+        """Digests of its texts: the first one, which an environment variable may hold for ever, and
+        the last ones."""
 
 
 class AccessTokens:
-    """Those of one process, for sessions in any thread."""
+    """The access tokens of one process, for sessions in any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._guard = threading.RLock()
-        """Of everything here; never held while something is waited for. A signal's handler may come
-        in between."""
+        """Protects all state here; never held while waiting. Re-entrant, because a signal handler
+        may interrupt its holder."""
         self._kept: dict[_Key, _Kept] = defaultdict(_Kept)
         self._places: dict[_Place, threading.Lock] = defaultdict(threading.Lock)
         self._chains: dict[str, _Chain] = {}
-        """By the digest of each text that the token has or had."""
+        """By the digest of each text of the token, now or earlier."""
         self._endpoints: dict[str, tuple[float, Endpoints]] = {}
         self._quiet = threading.Condition(self._guard)
         self._in_use = 0
-        """Refresh tokens that were sent, and whose successor may not be kept yet."""
+        """How many refresh tokens were sent whose successors may not be kept yet."""
         self._closed = False
 
     def get(
@@ -146,8 +146,8 @@ class AccessTokens:
             return _given(kept, token, asked.account)
 
     def refused(self, source: SourceSpec, token: Secret) -> bool:
-        """The mail server refused `token`. True: a new one may be accepted, for this one had been,
-        or is not the newest any more."""
+        """Note that the mail server refused `token`. Return True where another one may be accepted:
+        the server accepted this one before, or there is a newer one."""
         asked = _TokenRequest.of(source)
         with self._guard:
             kept = self._kept[asked.key]
@@ -158,14 +158,15 @@ class AccessTokens:
             return kept.given.get(asked.account, 0) > 1
 
     def expiry(self, source: SourceSpec) -> float | None:
-        """When the token in memory expires, in seconds since the epoch."""
+        """Return when the token in memory expires, in seconds since 1970; None where that is not
+        known."""
         with self._guard:
             token = self._kept[_TokenRequest.of(source).key].token
         return token.expires_at if token else None
 
     def close(self) -> None:
-        """Use no refresh token any more, and wait until what is being used is kept: the process may
-        end then. A request ends after `token_client.DEADLINE`."""
+        """Use no further refresh token, and wait until the successors of those in use are kept.
+        Then the process may end. A request ends after `token_client.DEADLINE`."""
         with self._quiet:
             self._closed = True
             self._quiet.wait_for(lambda: self._in_use == 0)
@@ -179,8 +180,8 @@ class AccessTokens:
         kept.throttled = None
 
     def _begun(self, kept: _Kept, asked: _TokenRequest) -> Future[AccessToken]:
-        """In a thread of its own: a session that is given up must not take a new refresh token with
-        it."""
+        """Start the request in a thread of its own. When a session is given up, the answer may
+        still bring a new refresh token, which must not be lost."""
         request: Future[AccessToken] = Future()
         try:
             threading.Thread(
@@ -226,7 +227,11 @@ class AccessTokens:
         ref: SecretRef,
         file: SecretFile | None,
     ) -> Mapping[str, Any]:
-        """The answer to the newest successor of what `ref` leads to; its own successor is kept."""
+        """Ask with the newest successor of the token that `ref` leads to. Return the answer; keep the
+        successor that it brings.
+
+        Where the server refuses the token, and `ref` leads to another one by now, ask with that.
+        """
         found = read_secret(ref)
         while True:
             chain = self._chain_of(found)
@@ -251,7 +256,7 @@ class AccessTokens:
 
     @contextmanager
     def _used(self) -> Iterator[None]:
-        """A refresh token, from before it is sent until its successor is kept."""
+        """Count a refresh token as in use, from before it is sent until its successor is kept."""
         with self._guard:
             if self._closed:
                 raise ConnectionFailed("the process ends, so no access token is asked for any more")
@@ -283,7 +288,7 @@ class AccessTokens:
             raise _refusal(endpoints.token, answered, asked) from None
 
     def _located(self, application: Application) -> Endpoints:
-        """The endpoints of an issuer are asked for once a day."""
+        """Return the endpoints. Those of an issuer are asked for once a day."""
         issuer = application.issuer
         if not issuer:
             return application.endpoints
@@ -299,7 +304,7 @@ class AccessTokens:
         return AccessToken(_token(answer), self._end(answer.get("expires_in")))
 
     def _end(self, expires_in: object) -> float | None:
-        """Some servers send the seconds as text."""
+        """Return when a token expires, in seconds since 1970. Some servers send the seconds as text."""
         try:
             seconds = (
                 float(expires_in)
@@ -337,8 +342,10 @@ class AccessTokens:
         answer: Mapping[str, Any],
         file: SecretFile | None,
     ) -> None:
-        """A new refresh token takes the old one's place: where the manifest says if that is a file
-        of ours, else in memory. `found` is what the manifest led to, `used` its newest successor.
+        """Keep a new refresh token in place of the old one: in the manifest's file if we may write
+        it, and in every other file with a text of the same token; else in memory.
+
+        `found` is what the manifest led to, `used` its newest successor.
         """
         given = answer.get("refresh_token")
         new = storable(given)
@@ -368,8 +375,8 @@ class AccessTokens:
             )
 
     def _still_holds(self, chain: _Chain, file: SecretFile) -> bool:
-        """Whether the file leads to this token still. One that is gone meanwhile, or unreadable, is
-        written again."""
+        """Return whether the file still has a text of this token. True also where it is missing or
+        not readable by now: then it is written again."""
         try:
             held = read_secret(SecretRef.model_validate({"file": file.path}))
         except SecretUnavailable:
@@ -406,8 +413,12 @@ class AccessTokens:
         return True
 
     def _replace_copy(self, chain: _Chain, path: str, new: Secret) -> bool:
-        """Another file that holds a text of the same token. Whoever has its lock waits for the
-        chain's, and will see to it."""
+        """Write the new token to another file with a text of the same token; return whether that is
+        done.
+
+        Where the file is locked, this does not wait: whoever holds its lock waits for the chain's
+        lock, which we hold. He writes the file afterwards.
+        """
         try:
             with SecretFile(path, patience=0.0) as file:
                 held = read_secret(SecretRef.model_validate({"file": path}))
@@ -422,7 +433,7 @@ class AccessTokens:
 
 
 class _TokenRequest(Struct, frozen=True):
-    """A source's access token, and all that it takes to get it."""
+    """What identifies a source's access token, and all that is needed to ask for it."""
 
     key: _Key
     account: _Account
@@ -433,7 +444,7 @@ class _TokenRequest(Struct, frozen=True):
 
     @classmethod
     def of(cls, source: SourceSpec, collector: str = "NAME") -> _TokenRequest:
-        """Raises SourceUnsuitable where the manifest leaves out what is needed."""
+        """Make it of a manifest. Raises SourceUnsuitable where that lacks something needed."""
         oauth2 = source.oauth2
         assert oauth2 is not None  # noqa: S101  # nobody else asks for tokens
         found = application(source, oauth2)
@@ -490,7 +501,7 @@ def _refusal(url: str, answered: Answered, asked: _TokenRequest) -> CollectorErr
 
 
 def _token(answer: Mapping[str, Any]) -> Secret:
-    """Of an answer (RFC 6749, section 5.1). Raises ProtocolViolation."""
+    """Return the token in an answer (RFC 6749, section 5.1). Raises ProtocolViolation."""
     token, kind = answer.get("access_token"), answer.get("token_type") or "bearer"
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         raise ProtocolViolation("the authorization server's answer holds no access token")
