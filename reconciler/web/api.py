@@ -1,5 +1,5 @@
-"""The routes of the API, over `control.control_service.Control`. Everything is JSON or server-sent
-events."""
+"""The routes of the API, over `control.control_service.ControlService`. Everything is JSON or
+server-sent events."""
 
 from __future__ import annotations
 
