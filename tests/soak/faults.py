@@ -185,17 +185,19 @@ class Faults:
 
     def _full(self, wait: Callable[[], None]) -> None:
         """All but a few blocks are taken, or all."""
-        fillers = [disk.mounted / "filler" for disk in self._some_disks()]
+        disks = self._some_disks()
         try:
-            for filler in fillers:
-                _fill(filler, spare=self._chance.choice([0, 20, 200]))
+            for disk in disks:
+                _fill(disk.mounted / "filler", spare=self._chance.choice([0, 20, 200]))
             wait()
         finally:
-            for filler in fillers:
-                filler.unlink()
+            for disk in disks:
+                (disk.mounted / "filler").unlink()
+                _keep(disk)
 
     def _inodes(self, wait: Callable[[], None]) -> None:
-        crowd = self._chance.choice((self._state, self._mail)).mounted / "crowd"
+        disk = self._chance.choice((self._state, self._mail))
+        crowd = disk.mounted / "crowd"
         crowd.mkdir()
         with suppress(OSError):
             for number in range(1 << 20):
@@ -204,6 +206,7 @@ class Faults:
         for path in crowd.iterdir():
             path.unlink()
         crowd.rmdir()
+        _keep(disk)
 
     def _immutable(self, wait: Callable[[], None]) -> None:
         found = [
@@ -218,6 +221,8 @@ class Faults:
         subprocess.run(["chattr", "+i", *victims], check=False, stderr=subprocess.DEVNULL)
         wait()
         subprocess.run(["chattr", "-i", *victims], check=False, stderr=subprocess.DEVNULL)
+        _keep(self._state)
+        _keep(self._mail)
 
     def _readonly(self, wait: Callable[[], None]) -> None:
         """Where nothing is being written just then; else the kernel refuses."""
@@ -260,6 +265,12 @@ class Faults:
 
     def _some_disks(self) -> Sequence[Disk]:
         return self._chance.choice(((self._state,), (self._mail,), (self._state, self._mail)))
+
+
+def _keep(disk: Disk) -> None:
+    """Make the end of a fault durable. Otherwise a power cut right afterwards brings the fault
+    back, and nobody ends it a second time."""
+    disk.sync()
 
 
 def _fill(path: Path, spare: int) -> None:

@@ -28,7 +28,6 @@ from tests.soak.proxy import Proxy
 PORTS = ("imap", "imaps", "pop3", "pop3s", "lmtp")
 SOON = 60.0
 """Seconds after the last fault within which everything is to be collected."""
-PATIENCE = 600.0
 ROUNDS = 20
 """Sessions of each collector after that, at most."""
 _MANIFEST = """\
@@ -59,7 +58,7 @@ class Result:
     amid: int = 0
     """Delivered while faults struck; the others afterwards."""
     soon: float | None = None
-    """Seconds after the last fault until everything was collected; None: not within `PATIENCE`."""
+    """Seconds after the last fault until everything was collected; None: not within the patience."""
     late: dict[str, str] = field(default_factory=dict)
     """What the collectors said that had not collected everything after `SOON` seconds."""
     lost: int = 0
@@ -111,12 +110,15 @@ class Soak:
         fault_every: float = 2,
         kinds: Sequence[str] = (),
         fragile: int = 10,
+        patience: float = 600,
         log: Path | None = None,
     ) -> None:
         """`kinds`: these alone, each once even where `seconds` are over before. `fragile` of a
-        hundred connections break. `log`: of the program, and of the faults."""
+        hundred connections break. `patience`: seconds after the last fault within which everything
+        must be collected. `log`: of the program, and of the faults."""
         self._seconds, self._rate, self._fault_every = seconds, rate, fault_every
         self._kinds, self._fragile, self._log = kinds, fragile, log
+        self._patience = patience
         self._chance = random.Random(seed)
         self._accounts = accounts(mailboxes)
         self._sending = threading.Lock()
@@ -161,6 +163,7 @@ class Soak:
             )
             state.sync()
             mail.sync()
+            stack.callback(program.kill)
             program.ensure_running()
             self._storm(faults, author, reader)
             self._rest(program)
@@ -261,7 +264,7 @@ class Soak:
         """Nothing is done for it: what is missing comes by itself."""
         began = time.monotonic()
         told = False
-        while (passed := time.monotonic() - began) < PATIENCE:
+        while (passed := time.monotonic() - began) < self._patience:
             program.ensure_running()
             missing = [
                 account
@@ -356,7 +359,7 @@ def table(result: Result, seconds: float) -> Iterator[str]:
     yield f"{result.amid} arrived amid the faults, everything " + (
         f"{result.soon:.0f} s after the last"
         if result.soon is not None
-        else "not within ten minutes of the last"
+        else "not within the patience after the last"
     )
     yield from (f"after {SOON:.0f} s, {name} {told}" for name, told in result.late.items())
     yield ""

@@ -7,7 +7,7 @@ from tests.soak.soak import Soak, table
 
 
 def test_D13_D1_each_kind_of_fault_loses_and_doubles_nothing() -> None:
-    result = Soak(0, seed=20, mailboxes=12, fault_every=0.4).run()
+    result = Soak(0, seed=20, mailboxes=12, fault_every=0.4, patience=150).run()
 
     assert result.clean, "\n".join(table(result, 0))
     assert result.soon is not None, "\n".join(table(result, 0))
