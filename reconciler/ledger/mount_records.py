@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from msgspec import convert, to_builtins
 from sqlalchemy import delete, select, update
 
-from reconciler.disk import Mount
 from reconciler.ledger.database_dialects import upsert
 from reconciler.ledger.tables import collectors, deliveries, folders, messages, mounts
 from reconciler.ledger.transactions import Transactions
+from reconciler.mounts import Mount
 
 _ACCEPTED = timedelta(days=1)
 

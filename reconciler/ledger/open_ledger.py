@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, make_url
 from sqlalchemy.engine import URL
 
-from reconciler.disk import sync_names, unmounted
+from reconciler.disk import sync_names
 from reconciler.ledger import database_dialects
 from reconciler.ledger.collector_records import CollectorRecords
 from reconciler.ledger.database_errors import LedgerAbsent, plainly, refused
@@ -24,6 +24,7 @@ from reconciler.ledger.orphaned_messages import OrphanedMessages
 from reconciler.ledger.session_records import SessionRecords
 from reconciler.ledger.tables import REVISIONS, metadata, stamp
 from reconciler.model.errors import LedgerUnavailable
+from reconciler.mounts import missing_mount
 
 
 class SqlLedger(
@@ -85,7 +86,7 @@ def _ensure_file(where: URL, title: str, create: bool) -> None:
 def _require_mounted(path: Path, title: str) -> None:
     """A new ledger below a mount point without its disk would count everything as new, and be
     hidden by the mount."""
-    missing = unmounted(os.path.realpath(path.parent))
+    missing = missing_mount(os.path.realpath(path.parent))
     if missing is not None:
         raise LedgerUnavailable(
             f"there is no ledger at {title}, and /etc/fstab has a file system for {missing}, where "

@@ -195,6 +195,6 @@ mounts = Table(
     "mounts",
     metadata,
     Column("point", Text, primary_key=True),
-    Column("file_system", JSON, nullable=False),  # `disk.Mount` without its point
+    Column("file_system", JSON, nullable=False),  # `mounts.Mount` without its point
     **COMPACT,
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -19,6 +19,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from reconciler.disk import opened_directory, replacing, write_all
 from reconciler.manifests import manifest_files
 from reconciler.manifests.checks.shared_mailboxes import Mailbox
 from reconciler.manifests.diagnostics import Diagnostic, Position, Severity
@@ -112,12 +113,13 @@ class CheckCache:
             for other in self._file.parent.glob("validate-*.json"):
                 if other.stat().st_mtime < time.time() - _UNUSED:
                     other.unlink()
-            descriptor, name = tempfile.mkstemp(dir=self._file.parent, prefix=".validate-")  # 0600
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(
-                    {"version": self._version, "files": self._new}, file, separators=(",", ":")
-                )
-            Path(name).replace(self._file)
+            kept = json.dumps({"version": self._version, "files": self._new}, separators=(",", ":"))
+            draft_name = f".validate-{secrets.token_hex(4)}"
+            with (
+                opened_directory(self._file.parent) as directory,
+                replacing(directory, self._file.name, draft_name, durable=False) as draft,
+            ):
+                write_all(draft, kept.encode())
 
     def _read(self) -> dict[str, list[Any]]:
         if self._file is None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from reconciler.disk import Mount
 from reconciler.model.history import (
     AccountState,
     Alert,
@@ -30,6 +29,7 @@ from reconciler.model.outcomes import (
     SessionReport,
 )
 from reconciler.model.secret import Secret
+from reconciler.mounts import Mount
 
 
 class Source(Protocol):

@@ -25,6 +25,7 @@ import time
 from contextlib import suppress
 from typing import Self
 
+from reconciler.disk import replacing, write_all
 from reconciler.model.errors import SecretUnavailable
 from reconciler.model.secret import Secret
 from reconciler.secrets.secret_reading import LIMIT, stripped
@@ -237,31 +238,12 @@ class SecretFile:
 
     def _write(self, value: str, *, keep_time: bool) -> None:
         with suppress(FileNotFoundError):
-            os.unlink(
-                self._draft_name, dir_fd=self._directory
-            )  # a draft of a crash; we hold the lock
-        descriptor = os.open(
-            self._draft_name,
-            os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
-            0o600,
-            dir_fd=self._directory,
-        )
-        try:
-            try:
-                _write_all(descriptor, value.encode() + b"\n")
-                if keep_time:
-                    self._keep_time(descriptor)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.replace(
-                self._draft_name, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory
-            )
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(self._draft_name, dir_fd=self._directory)
-            raise
-        os.fsync(self._directory)
+            # A crash left it. We hold the lock, so nobody is writing it.
+            os.unlink(self._draft_name, dir_fd=self._directory)
+        with replacing(self._directory, self._name, self._draft_name) as draft:
+            write_all(draft, value.encode() + b"\n")
+            if keep_time:
+                self._keep_time(draft)
 
     def _keep_time(self, draft: int) -> None:
         with suppress(FileNotFoundError):
@@ -306,9 +288,3 @@ def _entry(journal: bytes) -> tuple[str, str] | None:
     except (ValueError, TypeError, KeyError):
         return None
     return found if isinstance(found[0], str) and storable(found[1]) is not None else None
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    written = 0
-    while written < len(data):
-        written += os.write(descriptor, data[written:])

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import disk
+from reconciler import mounts
 from reconciler.app.adapters import CollectorMounts
 from reconciler.destinations.maildir import Maildir
-from reconciler.disk import Mount
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.model.errors import DestinationUnavailable, LedgerUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, MessageState, Record
+from reconciler.mounts import Mount
 from tests.crashes.power import Disk
 from tests.destinations.maildirs import INBOX, SALES, contents, deliver, message
 from tests.ledger.samples import declare
@@ -326,7 +326,7 @@ def test_what_fstab_has_and_is_not_mounted_is_waited_for_even_the_first_time(
         f"# comment\nUUID=1234 / ext4 defaults 0 1\n{str(place).replace(' ', chr(92) + '040')} none\n"
         f"UUID=5678 {str(place).replace(' ', chr(92) + '040')}/ ext4 rw,nofail 0 2\nshort\n"
     )
-    monkeypatch.setattr(disk, "_FSTAB", fstab)
+    monkeypatch.setattr(mounts, "_FSTAB", fstab)
     machine = Machine(f"{place}/{{local}}", ledger)
     with pytest.raises(
         DestinationUnavailable, match=r"fstab has a file system for .*the mail, and none is mounted"
@@ -373,7 +373,7 @@ def test_which_file_systems_are_the_same(one: Mount, another: Mount, same: bool)
 def test_where_the_kernel_does_not_tell_nothing_is_held(
     tmp_path: Path, ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk, "_table", list)
+    monkeypatch.setattr(mounts, "_table", list)
     machine = Machine(f"{tmp_path}/mail/{{local}}", ledger)
     machine.run()
     assert ledger.mounts() == {}
@@ -383,13 +383,13 @@ def test_M1_in_a_chroot_whose_root_is_no_mount_point(
     tmp_path: Path, ledger: SqlLedger, disks: Callable[[], Disk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel's table leaves out what that is on."""
-    whole = disk._table
+    whole = mounts._table
     monkeypatch.setattr(
-        disk, "_table", lambda: [line for line in whole() if line.split()[4] != "/"]
+        mounts, "_table", lambda: [line for line in whole() if line.split()[4] != "/"]
     )
     (tmp_path / "fstab").write_text("UUID=1234 / ext4 defaults 0 1\n")
-    monkeypatch.setattr(disk, "_FSTAB", tmp_path / "fstab")
-    disk.mount_of.cache_clear()
+    monkeypatch.setattr(mounts, "_FSTAB", tmp_path / "fstab")
+    mounts.mount_of.cache_clear()
     mail = disks()
     machine = Machine(f"{mail.mounted}/{{local}}", ledger)
     machine.run()
@@ -401,8 +401,8 @@ def test_M1_in_a_chroot_whose_root_is_no_mount_point(
     Machine(f"{tmp_path}/mail/{{local}}", ledger).run()
     kinds = {point: mount.kind for point, mount in ledger.mounts().items()}
     assert kinds == {str(mail.mounted): "ext4", "/": "unknown"}
-    assert disk.unmounted(str(tmp_path)) is None
-    disk.mount_of.cache_clear()
+    assert mounts.missing_mount(str(tmp_path)) is None
+    mounts.mount_of.cache_clear()
 
 
 def test_the_ledger_keeps_what_a_mount_is(ledger: SqlLedger) -> None:

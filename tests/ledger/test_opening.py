@@ -22,7 +22,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
-from reconciler import disk
+from reconciler import mounts
 from reconciler.ledger import LedgerAbsent, SqlLedger, database_dialects, migration, open_ledger
 from reconciler.ledger.tables import REVISIONS, metadata
 from reconciler.model.errors import LedgerUnavailable
@@ -435,7 +435,7 @@ def test_a_new_ledger_is_not_made_below_a_mount_point_without_its_disk(
     (tmp_path / "state").mkdir()
     fstab = tmp_path / "fstab"
     fstab.write_text(f"UUID=1 {tmp_path}/state ext4 defaults 0 2\n")
-    monkeypatch.setattr(disk, "_FSTAB", fstab)
+    monkeypatch.setattr(mounts, "_FSTAB", fstab)
     with pytest.raises(
         LedgerUnavailable,
         match=f"fstab has a file system for {tmp_path}/state, where none is mounted",

@@ -1,4 +1,4 @@
-"""Single files, by descriptor or by name below an open directory: write, copy, compare, remove.
+"""Single files, by descriptor or by name below an open directory: copy, compare, remove.
 
 Somebody else may own the directories, so nothing here follows a link, blocks, or reads more than
 it was told to.
@@ -22,14 +22,6 @@ _UNREADABLE = (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EPERM
 
 
 # -- by descriptor
-
-
-def write(descriptor: int, content: bytes) -> int:
-    """Write all of `content`; return its length in octets."""
-    written = os.write(descriptor, content)
-    while written < len(content):
-        written += os.write(descriptor, memoryview(content)[written:])
-    return written
 
 
 def copy(source: int, target: int, size: int) -> None:

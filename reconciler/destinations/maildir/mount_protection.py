@@ -24,12 +24,11 @@ from typing import NoReturn
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler import disk
 from reconciler.destinations.maildir.mailbox_paths import MailboxPath, MailboxPathTemplate
-from reconciler.disk import Mount, deepest, mount_of
 from reconciler.log import log
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.interfaces import MountMemory
+from reconciler.mounts import Mount, deepest, missing_mount, mount_changes, mount_of
 
 _WITNESSES = 200
 """Messages delivered last, of which one has to be found."""
@@ -89,7 +88,7 @@ class MountProtection:
         Raises DestinationUnavailable where the mount of the whole root differs. Raises OSError
         (ESTALE) where only a mount below the root differs, for that concerns the mailboxes there.
         """
-        changes = disk.mounts().changes()
+        changes = mount_changes()
         last = self._checks.get(mailbox)
         if last is None or last.changes != changes:
             self._checks[mailbox] = self._checked(mailbox, changes)
@@ -155,7 +154,7 @@ class MountProtection:
     def _expect_nothing_else(self, mailbox: MailboxPath, path: str, found: Mount) -> None:
         """Where nothing is remembered, ask /etc/fstab. Raises DestinationUnavailable where a file
         system listed there is not mounted."""
-        missing = disk.unmounted(path)
+        missing = missing_mount(path)
         if missing is not None and len(missing) > len(found.point) and not self._memory.accepted():
             raise DestinationUnavailable(
                 f"cannot deliver to {mailbox}: /etc/fstab has a file system for {missing}, and none is mounted "

@@ -11,6 +11,7 @@ from reconciler.destinations.maildir import delivery_names, file_sync, message_f
 from reconciler.destinations.maildir.acting_as_owner import Owner, acting_as
 from reconciler.destinations.maildir.mailbox_paths import MailboxPath
 from reconciler.destinations.maildir.open_maildirs import OpenMaildir
+from reconciler.disk import write_all
 from reconciler.model.outcomes import Deferred, Refused
 
 _AGAIN = ".again"
@@ -86,10 +87,10 @@ class Original:
         size = 0
         for chunk in self._content:
             if owner is None:
-                size += message_files.write(descriptor, chunk)
+                size += write_all(descriptor, chunk)
                 continue
             with acting_as(owner):
-                size += message_files.write(descriptor, chunk)
+                size += write_all(descriptor, chunk)
         self.size = size
         self.lost = False
 

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Self
 
-from reconciler.disk import sync_names
+from reconciler.disk import opened_directory, replacing, sync_names, write_all
 from reconciler.manifests import manifest_files
 from reconciler.model.errors import CollectorError
 
@@ -28,9 +28,9 @@ def replace_file(path: Path, before: bytes | None, after: bytes | None) -> None:
     if after is None:
         _require(target, before)
         path.unlink()
+        sync_names(target.parent)
     else:
         _write(target, before, after)
-    sync_names(target.parent)
 
 
 def new_file(path: Path, content: bytes, mode: int = 0o666) -> None:
@@ -75,25 +75,19 @@ class NewFiles:
 
 
 def _write(target: Path, before: bytes | None, after: bytes) -> None:
-    new = target.with_name(
-        f".{target.name}.{secrets.token_hex(4)}"
-    )  # a leading dot: never read as a manifest
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            if before is not None:
-                status = target.stat()
-                with contextlib.suppress(PermissionError):  # only root may give files away
-                    os.fchown(descriptor, status.st_uid, status.st_gid)
-                os.fchmod(descriptor, status.st_mode & 0o7777)
-            file.write(after)
-            file.flush()
-            os.fsync(descriptor)
+    draft_name = f".{target.name}.{secrets.token_hex(4)}"  # with a dot: never read as a manifest
+    with (
+        opened_directory(target.parent) as directory,
+        replacing(directory, target.name, draft_name, 0o666) as draft,
+    ):
+        if before is not None:
+            status = target.stat()
+            with contextlib.suppress(PermissionError):  # only root may give files away
+                os.fchown(draft, status.st_uid, status.st_gid)
+            os.fchmod(draft, status.st_mode & 0o7777)
+        write_all(draft, after)
+        os.fsync(draft)  # now, for it may take long: what follows must come last
         _require(target, before)
-        new.replace(target)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
 
 
 def _require(target: Path, before: bytes | None) -> None:
