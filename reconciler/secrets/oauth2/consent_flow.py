@@ -27,8 +27,9 @@ from reconciler.model.known_providers import Endpoints
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.secrets.oauth2 import token_client
-from reconciler.secrets.oauth2.token_client import Answered, refusal, require_private, shown
+from reconciler.secrets.oauth2.token_answers import Answered, refusal, shown
 from reconciler.secrets.oauth2.token_endpoints import Application, application
+from reconciler.secrets.oauth2.token_urls import require_private
 from reconciler.secrets.secret_reading import read_secret
 from reconciler.secrets.secret_writing import SecretFile, storable, write_secret
 

@@ -13,7 +13,9 @@ from reconciler.model.known_providers import OAUTH2, Endpoints
 from reconciler.model.secret import Secret
 from reconciler.model.spec import OAuth2, SourceSpec
 from reconciler.secrets.oauth2 import token_client
-from reconciler.secrets.oauth2.token_client import Answered, TokenClient, require_private
+from reconciler.secrets.oauth2.token_answers import Answered, shown
+from reconciler.secrets.oauth2.token_client import TokenClient
+from reconciler.secrets.oauth2.token_urls import require_private
 
 
 class Application(Struct, frozen=True):
@@ -122,7 +124,7 @@ def _metadata(issuer: str, ca_file: str | None, local: bool) -> dict[str, object
         if str(metadata.get("issuer", "")).rstrip("/") != base:
             raise SourceUnsuitable(
                 f"{issuer}: its metadata are those of another issuer, "
-                f"{token_client.shown(metadata.get('issuer'), ())!r}"
+                f"{shown(metadata.get('issuer'), ())!r}"
             )
         return metadata
     raise SourceUnsuitable(
