@@ -1,4 +1,4 @@
-"""The collectors themselves: what is declared, their totals and back-offs."""
+"""Collectors: their declarations, totals and back-offs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,17 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, insert, null, select, update
 
-from reconciler.ledger.database_dialects import upsert
 from reconciler.ledger.folder_records import cut
 from reconciler.ledger.session_records import kept_alerts, report
-from reconciler.ledger.tables import NOTABLE, collectors, folders, last_good, messages, sessions
+from reconciler.ledger.tables import collectors, sessions
 from reconciler.ledger.transactions import Transactions
 from reconciler.model.history import (
     DeclaredCollector,
     Declaring,
-    FailedMessage,
     History,
-    LastGood,
-    ParkedMessage,
     Retry,
 )
-from reconciler.model.outcomes import MessageState, Totals
+from reconciler.model.outcomes import Totals
 
 _DECLARED = select(
     collectors.c.id,
@@ -49,12 +45,10 @@ _HISTORIES = select(
     sessions,
     (sessions.c.collector_id == collectors.c.id) & (sessions.c.number == collectors.c.sessions),
 )
-_PARKED = (MessageState.PARKED, MessageState.PAUSED)
-_FAILING = (MessageState.FAILED, MessageState.UNFETCHED, MessageState.SUSPECT)
 
 
 class CollectorRecords(Transactions):
-    """Implements `model.interfaces.Registry`, except its sessions and its housekeeping."""
+    """Implements the parts of `model.interfaces.Registry` about collectors."""
 
     def declare_all(
         self, declaring: Sequence[Declaring], now: datetime
@@ -90,17 +84,21 @@ class CollectorRecords(Transactions):
             }
 
     def rename(self, names: Mapping[str, str]) -> Collection[str]:
-        """Rename collectors. A retired history without messages is deleted where its name is needed."""
+        """Rename collectors; return the old names of those that were renamed, now or before a
+        crash.
+
+        A retired collector without messages is deleted where its name is needed.
+        """
         done = []
         with self.writing() as connection:
-            there = _there(connection, [*names, *names.values()])
+            there = _occupied(connection, [*names, *names.values()])
             for old, new in names.items():
                 found, taken = there.get(old), there.get(new)
                 if found is None or (
                     taken is not None and (taken.retired_at is None or taken.remembered)
                 ):
                     if found is None and taken is not None:
-                        done.append(old)  # before a crash
+                        done.append(old)  # it was renamed before a crash
                     continue
                 if taken is not None:
                     connection.execute(delete(collectors).where(collectors.c.id == taken.id))
@@ -113,6 +111,7 @@ class CollectorRecords(Transactions):
         return done
 
     def retire(self, name: str, now: datetime) -> None:
+        """Mark a collector as no longer declared. `expire` deletes it after 30 days."""
         with self.writing() as connection:
             connection.execute(
                 update(collectors)
@@ -121,7 +120,7 @@ class CollectorRecords(Transactions):
             )
 
     def clear(self, name: str, now: datetime) -> DeclaredCollector:  # noqa: ARG002
-        """Begin a new epoch; what the old one remembered is dropped by `expire`."""
+        """Begin a new epoch. `expire` deletes the messages of the old one."""
         with self.writing() as connection:
             found = connection.execute(
                 update(collectors)
@@ -134,82 +133,15 @@ class CollectorRecords(Transactions):
             return DeclaredCollector(name, found.generation, found.epoch)
 
     def histories(self, names: Iterable[str] | None = None) -> Mapping[str, History]:
-        """Of those named, retired ones too; names that are unknown are left out."""
+        """Return the histories of collectors by name: of all declared ones, or of those named.
+
+        Retired collectors are found only by name. Unknown names are left out.
+        """
         with self.reading() as connection:
             return {row["name"]: _history(row) for row in _rows(connection, names)}
 
-    def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
-        """Return what is parked, without messages that are gone from the server."""
-        found = (
-            select(
-                folders.c.name.label("folder"),
-                messages.c.key,
-                messages.c.size,
-                messages.c.reason,
-                messages.c.first_at.label("since"),
-            )
-            .join(folders, folders.c.id == messages.c.folder_id)
-            .join(collectors, _current())
-            .where(
-                collectors.c.name == name,
-                NOTABLE,
-                messages.c.state.in_(_PARKED),
-                messages.c.deleted_at.is_(None),
-            )
-            .order_by(messages.c.first_at, messages.c.id)
-            .limit(limit)
-        )
-        with self.reading() as connection:
-            return [ParkedMessage(**row) for row in connection.execute(found).mappings()]
-
-    def failing(self, name: str, limit: int = 1000) -> Sequence[FailedMessage]:
-        """Return what failed, without messages that are gone from the server and messages without a
-        reason."""
-        found = (
-            select(
-                folders.c.name.label("folder"),
-                messages.c.key,
-                messages.c.size,
-                messages.c.state,
-                messages.c.attempts,
-                messages.c.reason,
-                messages.c.first_at.label("since"),
-                messages.c.last_at.label("at"),
-                messages.c.wait,
-            )
-            .join(folders, folders.c.id == messages.c.folder_id)
-            .join(collectors, _current())
-            .where(
-                collectors.c.name == name,
-                NOTABLE,
-                messages.c.state.in_(_FAILING),
-                messages.c.reason != "",
-                messages.c.deleted_at.is_(None),
-            )
-            .order_by(messages.c.first_at, messages.c.id)
-            .limit(limit)
-        )
-        with self.reading() as connection:
-            return [FailedMessage(**row) for row in connection.execute(found).mappings()]
-
-    def unpark(self, name: str) -> int:
-        """Make them failed messages with no attempt yet."""
-        where = select(folders.c.id).join(collectors, _current()).where(collectors.c.name == name)
-        with self.writing() as connection:
-            connection.execute(
-                update(collectors).where(collectors.c.name == name).values(standing=null())
-            )
-            return connection.execute(
-                update(messages)
-                .values(state=MessageState.FAILED, attempts=0, wait=null())
-                .where(
-                    messages.c.folder_id.in_(where),
-                    NOTABLE,
-                    messages.c.state.in_(_PARKED) | messages.c.wait.is_not(None),
-                )
-            ).rowcount
-
     def save_retry(self, name: str, retry: Retry | None) -> None:
+        """Keep a collector's back-off; None ends it."""
         with self.writing() as connection:
             connection.execute(
                 update(collectors)
@@ -225,45 +157,9 @@ class CollectorRecords(Transactions):
                 )
             )
 
-    def save_last_good(
-        self, changed: Sequence[LastGood], gone: Sequence[tuple[str, str]], now: datetime
-    ) -> None:
-        if not (changed or gone):
-            return
-        with self.writing() as connection:
-            for kind, name in gone:
-                connection.execute(
-                    last_good.delete().where(last_good.c.kind == kind, last_good.c.name == name)
-                )
-            if changed:
-                connection.execute(
-                    upsert(connection, last_good, ("kind", "name"), _everything),
-                    [
-                        {
-                            "kind": good.kind,
-                            "name": good.name,
-                            "file": good.file,
-                            "line": good.line,
-                            "base": good.base,
-                            "text": good.text,
-                            "at": now,
-                        }
-                        for good in changed
-                    ],
-                )
-
-    def last_good(self) -> Sequence[LastGood]:
-        columns = [column for column in last_good.c if column.name != "at"]
-        with self.reading() as connection:
-            return [
-                LastGood(**row)
-                for row in connection.execute(
-                    select(*columns).order_by(last_good.c.kind, last_good.c.name)
-                ).mappings()
-            ]
-
 
 def _find(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
+    """Return the declarations of the collectors that have these names."""
     return {
         row.name: row
         for part in cut(names)
@@ -271,7 +167,8 @@ def _find(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _there(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
+def _occupied(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
+    """Return the collectors that have these names, retired ones too."""
     return {
         row.name: row
         for part in cut(names)
@@ -289,7 +186,7 @@ def _there(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
 
 def _distinguish(connection: Connection, new: Iterable[str]) -> None:
     """Give new collectors a `first_name` of their own where a renamed collector had their name
-    first: no two may name deliveries alike."""
+    first. The names of deliveries are made from it, and must differ."""
     for part in cut(new):
         had = select(collectors.c.first_name).where(collectors.c.first_name.in_(part))
         for row in connection.execute(
@@ -337,11 +234,6 @@ def _declare(
     return DeclaredCollector(name, changes["generation"], changes["epoch"])
 
 
-def _current() -> Any:
-    """Return the condition that joins a folder of the current epoch to its collector."""
-    return (collectors.c.id == folders.c.collector_id) & (collectors.c.epoch == folders.c.epoch)
-
-
 def _rows(connection: Connection, names: Iterable[str] | None) -> Iterator[RowMapping]:
     if names is None:
         declared = _HISTORIES.where(collectors.c.retired_at.is_(None)).order_by(collectors.c.name)
@@ -378,7 +270,3 @@ def _retry(row: RowMapping) -> Retry | None:
         row["retry_stamp"],
         row["retry_asked"],
     )
-
-
-def _everything(new: Any) -> dict[str, Any]:
-    return {column.name: new[column.name] for column in last_good.c if not column.primary_key}

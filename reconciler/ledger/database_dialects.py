@@ -1,4 +1,4 @@
-"""Everything that differs from one database engine to another."""
+"""Whatever differs from one database engine to another."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ COMPACT: dict[str, Any] = {"sqlite_with_rowid": False}
 LOCK_WAIT = 10.0
 """Seconds to wait for another program's write before the ledger counts as locked."""
 _CONNECTIONS = 8
+"""Connections that are open at once at most."""
 _WAL_KEPT = 64 << 20
+"""Octets that the file of the WAL is cut back to after it was larger."""
 
 
 def partial(condition: ColumnElement[bool]) -> dict[str, Any]:
@@ -163,8 +165,8 @@ def file(url: URL) -> Path:
 
 
 def _sqlite(path: Path, writable: bool, foreign_keys: bool) -> Engine:
-    """Return an engine that never makes the file. One that vanishes while we run is an error, not an
-    empty ledger."""
+    """Return an engine that never makes the file. A file that vanishes while we run is an error,
+    not an empty ledger."""
     address = URL.create(
         "sqlite",
         database=f"file:{urllib.parse.quote(os.fsencode(path))}",
@@ -194,8 +196,8 @@ def _sqlite(path: Path, writable: bool, foreign_keys: bool) -> Engine:
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         if options.get(WRITES):
-            # With NORMAL a commit writes the WAL without syncing it. The next commit with FULL syncs
-            # all of it.
+            # With NORMAL a commit writes the WAL without syncing it. The next commit with FULL
+            # syncs all of it.
             connection.exec_driver_sql(
                 f"PRAGMA synchronous={'NORMAL' if options.get(NOTES) else 'FULL'}"
             )

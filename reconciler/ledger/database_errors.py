@@ -16,35 +16,45 @@ from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
 from reconciler.model.errors import LedgerUnavailable
 
+_LOCKED = "is locked by another program; find it with `fuser` on the file, and let it finish"
 _SENTENCES = {
-    "SQLITE_BUSY": "is locked by another program; find it with `fuser` on the file, and let it finish",
-    "SQLITE_LOCKED": "is locked by another program; find it with `fuser` on the file, and let it finish",
+    "SQLITE_BUSY": _LOCKED,
+    "SQLITE_LOCKED": _LOCKED,
     "SQLITE_FULL": "cannot grow: the disk is full; make room on it",
     "SQLITE_CORRUPT": "is damaged; restore it from a backup",
-    "SQLITE_NOTADB": "is not a ledger, or is damaged; restore it from a backup, or name another file with --state",
-    "SQLITE_READONLY": "cannot be written; check the permissions of the file and its directory, and the mount",
+    "SQLITE_NOTADB": (
+        "is not a ledger, or is damaged; restore it from a backup, or name another file with "
+        "--state"
+    ),
+    "SQLITE_READONLY": (
+        "cannot be written; check the permissions of the file and its directory, and the mount"
+    ),
     "SQLITE_CANTOPEN": "cannot be opened; check the permissions of the file and its directory",
     "SQLITE_PERM": "cannot be opened; check the permissions of the file and its directory",
     "SQLITE_IOERR": "cannot be read or written: the disk fails; see the kernel's log",
 }
+"""What is wrong, by the beginning of SQLite's name for the error."""
 _OTHER = "cannot be used"
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-_LOOKED = 60.0
-"""Seconds that what was found holds."""
+_CHECK_HOLDS = 60.0
+"""Seconds for which the result of a check of a ledger's file is used again."""
 _ROOM = 64 << 10
-"""Octets that it needs to be opened: two pages of that index."""
-_looked: dict[str, tuple[float, bool]] = {}
-_looking = threading.Lock()
+"""Octets of free space that SQLite needs to open a ledger: two pages of the index of its WAL."""
+_checks: dict[str, tuple[float, bool]] = {}
+"""By ledger: when its file was checked, and whether it was whole."""
+_checking = threading.Lock()
 
 
 class LedgerAbsent(LedgerUnavailable):
-    """There is no ledger yet, and none was to be made: nothing has run here."""
+    """There is no ledger yet, and none was to be made: nothing has run here so far."""
 
 
 @contextmanager
 def plainly(ledger: str) -> Iterator[None]:
-    """Raise LedgerUnavailable for whatever the database raises inside; `ledger` is how it is called
-    in the text. That a value cannot be kept is no fault of the database's: ValueError."""
+    """Raise LedgerUnavailable for errors of the database inside. `ledger` names it in the text.
+
+    A value that the database cannot hold is not the database's fault: ValueError.
+    """
     try:
         yield
     except DataError as error:
@@ -54,17 +64,21 @@ def plainly(ledger: str) -> Iterator[None]:
         if _name(error).startswith("SQLITE_IOERR") and _is_full(ledger):
             sentence = _SENTENCES["SQLITE_FULL"]
         if _name(error).startswith(_DAMAGE) and _is_whole(ledger):
-            sentence = "could not be read, but is not damaged: the disk fails now and then; see the kernel's log"
+            sentence = (
+                "could not be read, but is not damaged: the disk fails now and then; see the "
+                "kernel's log"
+            )
         raise LedgerUnavailable(f"the ledger {ledger} {sentence} ({_cause(error)})") from error
 
 
 def refused(url: URL) -> str:
-    """The ledger's URL as it may be shown."""
+    """Return the ledger's URL without its password."""
     return url.render_as_string(hide_password=True)
 
 
 def _is_full(ledger: str) -> bool:
-    """Where there is no room even for the index of its log, SQLite speaks of a disk that fails."""
+    """Return whether the disk is full. Without room for the index of its WAL, SQLite reports an I/O
+    error instead."""
     try:
         free = os.statvfs(Path(ledger).parent)
     except OSError:
@@ -73,23 +87,26 @@ def _is_full(ledger: str) -> bool:
 
 
 def _is_whole(ledger: str) -> bool:
-    """SQLite takes one read that fails for damage: so its file is looked through before anybody
-    restores a backup. A ledger that is no file is not looked at. Once a minute, for that takes as
-    long as reading it."""
+    """Return whether the ledger's file is whole, by a check once a minute at most. False for a
+    ledger that is no file.
+
+    SQLite reports damage where a single read failed. Without this check, somebody would restore a
+    backup in vain. The check takes as long as reading the file.
+    """
     if not Path(ledger).is_file():
         return False
-    with _looking:
-        at, whole = _looked.get(ledger, (0.0, False))
-        if not at or time.monotonic() - at > _LOOKED:
-            whole = _look_through(ledger)
-            _looked[ledger] = time.monotonic(), whole
+    with _checking:
+        at, whole = _checks.get(ledger, (0.0, False))
+        if not at or time.monotonic() - at > _CHECK_HOLDS:
+            whole = _check(ledger)
+            _checks[ledger] = time.monotonic(), whole
     return whole
 
 
-def _look_through(path: str) -> bool:
-    """Whether nothing wrong was found; what cannot be read says nothing."""
+def _check(path: str) -> bool:
+    """Return whether no damage was found. A file that cannot be read counts as whole."""
     try:
-        # SQLite would take what fails here for damage
+        # Read it first: SQLite would report an error of the disk as damage.
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123
             while file.read(1 << 20):
                 pass
@@ -107,11 +124,11 @@ def _sentence(error: SQLAlchemyError) -> str:
 
 
 def _name(error: SQLAlchemyError) -> str:
-    """Such as SQLITE_IOERR_FSYNC."""
+    """Return SQLite's name of the error, such as SQLITE_IOERR_FSYNC; empty where it has none."""
     return str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
 
 
 def _cause(error: SQLAlchemyError) -> str:
-    """Without the statement and its parameters."""
+    """Return the driver's words, without the statement and its parameters."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return (str(cause).splitlines() or [type(cause).__name__])[0]

@@ -1,5 +1,5 @@
-"""The folders that messages belong to: each a folder of an account under one numbering, in one epoch
-of a collector."""
+"""Folders that messages belong to: a row for each folder of an account, under one numbering, in one
+epoch of a collector."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 _AT_ONCE = 500
 """Values in one IN (…)."""
 
-# Of the current epoch: a row of an older one does not join.
+# Rows of older epochs do not join.
 FOLDER = (
     select(folders.c.id)
     .join(
@@ -57,8 +57,10 @@ _FOLDERS = (
 
 
 class FolderRecords(Transactions):
+    """Finds the row of a folder, and adds it."""
+
     def current(self, collector: str, folder: Folder) -> Folder:
-        """The folder under its latest numbering (`Folder.renumbered`)."""
+        """Return the folder under its latest numbering (`Folder.renumbered`)."""
         with self.reading() as connection:
             numberings = [
                 known
@@ -103,6 +105,7 @@ def known_folders(connection: Connection, collector: str) -> dict[int, Folder]:
 
 
 def named(collector: str, folder: Folder) -> dict[str, Any]:
+    """Return the parameters of `FOLDER`."""
     account = folder.account
     return {
         "collector": collector,
@@ -116,6 +119,7 @@ def named(collector: str, folder: Folder) -> dict[str, Any]:
 
 
 def _account(connection: Connection, account: Account) -> int:
+    """Return the account's row id; insert the row where the account is new."""
     values = {
         "protocol": account.protocol,
         "host": account.host,
@@ -128,6 +132,7 @@ def _account(connection: Connection, account: Account) -> int:
 
 
 def cut(values: Iterable[T]) -> Iterator[list[T]]:
+    """Cut values into lists that are short enough for one statement."""
     rest = iter(values)
     while part := list(islice(rest, _AT_ONCE)):
         yield part

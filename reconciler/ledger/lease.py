@@ -1,7 +1,7 @@
 """The lease: only the process that took the ledger last may write to it (hazard R6).
 
-The lock on the state directory keeps a second process out (`control.state_ownership`), where the file
-system supports locks. Some that are shared by several machines do not. Then the second process
+The lock on the state directory keeps a second process out (`control.state_ownership`), where the
+file system supports locks. Some that are shared by several machines do not. Then the second process
 takes the lease, and the first one's sessions end before they record or delete anything.
 """
 
@@ -19,12 +19,15 @@ _TERM = select(leases.c.term).where(leases.c.name == _ALL)
 
 
 class Lease(Transactions):
-    """Checks nothing until `take` is called. The number in the ledger grows with each `take`, so a
-    process whose number is not the current one has lost the lease."""
+    """The lease of this process. Nothing is checked until `take` is called.
+
+    The number in the ledger grows with each `take`. A process whose number is not the current one
+    has lost the lease.
+    """
 
     def take(self) -> None:
-        """Take the lease. From now on every write and every `hold` of the process that had it raises
-        LeaseLost."""
+        """Take the lease. From now on, every write and every `hold` of the process that had it
+        raises LeaseLost."""
         with self.writing() as connection:
             connection.execute(
                 upsert(connection, leases, ("name",), lambda _: {"term": leases.c.term + 1}),
@@ -41,6 +44,6 @@ class Lease(Transactions):
     def _require_held(self, connection: Connection) -> None:
         if self._term is not None and connection.execute(_TERM).scalar() != self._term:
             raise LeaseLost(
-                f"another mailcollector has taken the ledger {self._title}: this one does nothing any "
-                "more; stop one of the two"
+                f"another mailcollector has taken the ledger {self._title}: this one does nothing "
+                "any more; stop one of the two"
             )

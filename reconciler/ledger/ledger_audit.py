@@ -1,5 +1,4 @@
-"""What `fsck` asks of the ledger: whether it is whole, and everything that it says was
-delivered."""
+"""What `fsck` asks the ledger: whether it is whole, and what was delivered."""
 
 from __future__ import annotations
 
@@ -27,20 +26,21 @@ _DELIVERED = (
 
 
 class DeliveredCopy(NamedTuple):
-    """One recipient's copy: `name` is the file's or the receiver's id of it, `size` in octets as
-    delivered."""
+    """One recipient's copy of a message."""
 
     collector: str
     recipient: str
     name: str
+    """Name of the file; by LMTP and SMTP the receiver's words, which may hold its id."""
     size: int
+    """Octets as delivered."""
 
 
 class LedgerAudit(Transactions):
-    """Reads only."""
+    """Reads the whole ledger; changes nothing."""
 
     def damage(self) -> list[str]:
-        """What the database itself finds wrong with its file, in its words; nothing where it is
+        """Return what the database finds wrong with its file, in its words; nothing where it is
         whole."""
         with self.reading() as connection:
             if connection.dialect.name != "sqlite":
@@ -55,15 +55,15 @@ class LedgerAudit(Transactions):
         return [line for line in found if line != "ok"] + dangling[:100]
 
     def delivered(self) -> Iterator[DeliveredCopy]:
-        """Every copy that is remembered, of earlier epochs and retired collectors too; by collector
-        and recipient."""
+        """Yield every copy that is recorded, by collector and recipient. Copies of earlier epochs
+        and of retired collectors are among them."""
         with self.reading() as connection:
             rows = connection.execution_options(yield_per=1000).execute(_DELIVERED)
             for row in rows:
                 yield DeliveredCopy._make(row)
 
     def recorded(self, names: Sequence[str]) -> set[str]:
-        """Which of these are names of copies that are remembered."""
+        """Return those of these names that copies in the ledger have."""
         found: set[str] = set()
         with self.reading() as connection:
             for part in cut(names):

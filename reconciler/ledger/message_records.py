@@ -1,4 +1,4 @@
-"""Messages and deliveries: what was collected, and who has it."""
+"""Messages and deliveries: what was collected, and which recipients have it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ class MessageRecords(FolderRecords):
     """Implements `model.interfaces.Ledger`, except its sessions and orphans."""
 
     def identity(self, collector: str) -> tuple[str, int]:
-        """Return first name and epoch. Raises LedgerUnavailable also where the collector is unknown."""
+        """Return the collector's first name and its epoch. Raises LedgerUnavailable, also where the
+        collector is unknown."""
         with self.reading() as connection:
             found = connection.execute(
                 select(collectors.c.first_name, collectors.c.epoch).where(
@@ -60,7 +61,7 @@ class MessageRecords(FolderRecords):
         return found.first_name or collector, found.epoch
 
     def known(self, collector: str, folder: Folder) -> Mapping[str, Entry]:
-        """Return what is recorded of exactly this account, folder and validity in the current
+        """Return the messages recorded for exactly this account, folder and validity in the current
         epoch."""
         with self.reading() as connection:
             folder_id: int | None = connection.execute(FOLDER, named(collector, folder)).scalar()
@@ -69,7 +70,7 @@ class MessageRecords(FolderRecords):
     def record(
         self, collector: str, folder: Folder, records: Sequence[Record], now: datetime
     ) -> None:
-        """Add to or replace what is known. Recipients that have a message are only ever added."""
+        """Insert or update messages. Recipients of a message are added to those it has already."""
         if not records:
             return
         with self.writing() as connection:
@@ -92,7 +93,7 @@ class MessageRecords(FolderRecords):
 def _record(
     connection: Connection, folder_id: int, records: Sequence[Record], now: datetime
 ) -> int:
-    """Insert or update these; return how many were not known before."""
+    """Insert or update these messages; return how many were not known before."""
     identities = [(folder_id, record.key, record.occurrence) for record in records]
     before = set(_REMEMBERED.run(connection, identities))
     at = microseconds(now)
@@ -116,7 +117,7 @@ def _record(
 
 
 def _replaced(new: Any) -> dict[str, Any]:
-    """Return the new values of a known message. Its fingerprint stays where the new record has
+    """Return the new values for a known message. Its fingerprint stays where the new record has
     none."""
     return {
         "state": new.state,
@@ -136,7 +137,7 @@ def _latest(new: Any) -> dict[str, Any]:
 
 
 def _row(folder_id: int, record: Record, at: int) -> tuple[Any, ...]:
-    """Return its values in the order of `_COLUMNS`."""
+    """Return the values of a record in the order of `_COLUMNS`."""
     header = content = None
     if record.fingerprint is not None:
         header = octets(record.fingerprint.header)
@@ -175,6 +176,7 @@ _COLUMNS = (
 
 
 def _is(row: Row) -> ColumnElement[bool]:
+    """Return the condition that a message is the one of `row`."""
     return and_(*(messages.c[name] == row(name) for name in _IDENTITY))
 
 

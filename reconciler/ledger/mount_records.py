@@ -1,4 +1,4 @@
-"""Which file systems mail was delivered to, so that one that is missing is noticed (hazard D3)."""
+"""File systems that mail was delivered to, so that a missing one is noticed (hazard D3)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from reconciler.ledger.transactions import Transactions
 from reconciler.mounts import Mount
 
 _ACCEPTED = timedelta(days=1)
+"""How long a person's confirmation holds."""
 
 
 class MountRecords(Transactions):
-    """By mount point, of all collectors: what one has learnt protects the others."""
+    """The mounts that mail of any collector went to: what one has learnt protects the others."""
 
     def mounts(self) -> Mapping[str, Mount]:
+        """Return the remembered mounts by mount point."""
         with self.reading() as connection:
             rows = connection.execute(select(mounts.c.point, mounts.c.file_system)).all()
         return {
@@ -27,7 +29,7 @@ class MountRecords(Transactions):
         }
 
     def remember_mount(self, mount: Mount, instead: Sequence[str]) -> None:
-        """In place of those at the points `instead`."""
+        """Remember a mount, and forget those at the points `instead`."""
         file_system = to_builtins(mount)
         del file_system["point"]
         with self.writing() as connection:
@@ -40,7 +42,8 @@ class MountRecords(Transactions):
             )
 
     def accept_maildirs(self, collector: str, now: datetime) -> None:
-        """For a day, wherever this collector's Maildirs are is where they are meant to be."""
+        """Accept the place of this collector's Maildirs for a day. Raises LedgerUnavailable where
+        the collector is unknown."""
         with self.writing() as connection:
             changed = connection.execute(
                 update(collectors)
@@ -51,6 +54,7 @@ class MountRecords(Transactions):
                 raise self.unknown(collector)
 
     def maildirs_accepted(self, collector: str, now: datetime) -> bool:
+        """Return whether `accept_maildirs` was called within a day before `now`."""
         with self.reading() as connection:
             at = connection.execute(
                 select(collectors.c.maildirs_accepted_at).where(collectors.c.name == collector)
@@ -58,7 +62,7 @@ class MountRecords(Transactions):
         return at is not None and at <= now < at + _ACCEPTED
 
     def delivered_last(self, collector: str, limit: int) -> Sequence[tuple[str, str]]:
-        """Recipients and names of copies of the messages that were recorded last, latest first."""
+        """Return recipient and name of each copy of the last `limit` messages, latest first."""
         latest = (
             select(messages.c.id)
             .join(folders, folders.c.id == messages.c.folder_id)

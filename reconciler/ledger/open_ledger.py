@@ -1,5 +1,4 @@
-"""Opening a ledger: made whole where there is none, brought up to date where it is older than the
-program."""
+"""Open a ledger. It is made where there is none, and updated where an older version wrote it."""
 
 from __future__ import annotations
 
@@ -16,6 +15,7 @@ from reconciler.disk import sync_names
 from reconciler.ledger import database_dialects
 from reconciler.ledger.collector_records import CollectorRecords
 from reconciler.ledger.database_errors import LedgerAbsent, plainly, refused
+from reconciler.ledger.last_good_records import LastGoodRecords
 from reconciler.ledger.lease import Lease
 from reconciler.ledger.ledger_audit import LedgerAudit
 from reconciler.ledger.message_records import MessageRecords
@@ -23,6 +23,7 @@ from reconciler.ledger.mount_records import MountRecords
 from reconciler.ledger.orphaned_messages import OrphanedMessages
 from reconciler.ledger.session_records import SessionRecords
 from reconciler.ledger.tables import REVISIONS, metadata, stamp
+from reconciler.ledger.undelivered_messages import UndeliveredMessages
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.mounts import missing_mount
 
@@ -32,6 +33,8 @@ class SqlLedger(
     MessageRecords,
     OrphanedMessages,
     CollectorRecords,
+    UndeliveredMessages,
+    LastGoodRecords,
     SessionRecords,
     LedgerAudit,
     MountRecords,
@@ -42,10 +45,9 @@ class SqlLedger(
 def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     """Open the ledger at `url`, `sqlite:///relative/path` or `sqlite:////absolute/path`.
 
-    With `create` it is made where there is none, its directory too (0700, the file 0600), and
-    brought up to date where an older version wrote it. Without, it is opened for reading only:
-    LedgerAbsent where there is none. Raises LedgerUnavailable for everything else that keeps it
-    from being used.
+    With `create` it is opened for writing. A missing ledger is made (mode 0600), its directory too
+    (0700). An older one is updated. Without `create` it is opened for reading. Raises LedgerAbsent
+    where there is none, and LedgerUnavailable where it cannot be used.
     """
     with plainly("at the URL of --state"):
         where = make_url(url)
@@ -67,6 +69,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
 
 
 def _ensure_file(where: URL, title: str, create: bool) -> None:
+    """Make the ledger where there is none. Raises LedgerAbsent without `create`."""
     path = database_dialects.file(where)
     try:
         if path.exists():
@@ -84,8 +87,8 @@ def _ensure_file(where: URL, title: str, create: bool) -> None:
 
 
 def _require_mounted(path: Path, title: str) -> None:
-    """A new ledger below a mount point without its disk would count everything as new, and be
-    hidden by the mount."""
+    """Check that no disk above a new ledger is missing. The new ledger would count everything as
+    new, and the next mount would hide it. Raises LedgerUnavailable."""
     missing = missing_mount(os.path.realpath(path.parent))
     if missing is not None:
         raise LedgerUnavailable(
@@ -95,7 +98,7 @@ def _require_mounted(path: Path, title: str) -> None:
 
 
 def _ensure_directory(directory: Path) -> None:
-    """Make it and its missing parents, 0700 whatever the umask, durably."""
+    """Make the directory and its missing parents durably, 0700 whatever the umask is."""
     if directory.is_dir():
         return
     _ensure_directory(directory.parent)
@@ -106,8 +109,11 @@ def _ensure_directory(directory: Path) -> None:
 
 
 def _build(where: URL, path: Path) -> None:
-    """Make the ledger under another name and link it into place whole: no half-made one is ever
-    there, and of two programs that make it at once, one wins and both go on with that."""
+    """Make the ledger under another name, then link it to `path`.
+
+    So there is never half a ledger. Of two programs that make it at once, one wins, and both go on
+    with that ledger.
+    """
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     try:
@@ -115,7 +121,7 @@ def _build(where: URL, path: Path) -> None:
         engine = database_dialects.engine(where.set(database=str(draft)))
         with engine.execution_options(**{database_dialects.WRITES: True}).begin() as connection:
             _make(connection)
-        # the last connection moves everything from the WAL into the file, and syncs it
+        # Closing the last connection moves everything from the WAL into the file, and syncs it.
         engine.dispose()
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
@@ -133,12 +139,13 @@ def _ensure_current(engine: Engine, where: URL, title: str, create: bool) -> Non
             f"the ledger {title} was written by an older version: `mailcollector run` updates it"
         )
     with _migrating(where) as connection:
-        if not _is_current(connection, title):  # or another program was faster
+        if not _is_current(connection, title):  # another program may have been faster
             _update(connection)
 
 
 @contextlib.contextmanager
 def _migrating(where: URL) -> Iterator[Connection]:
+    """Begin a transaction in which tables may be replaced."""
     engine = database_dialects.engine(where, foreign_keys=False)
     try:
         with engine.execution_options(**{database_dialects.WRITES: True}).begin() as connection:
@@ -148,6 +155,8 @@ def _migrating(where: URL) -> Iterator[Connection]:
 
 
 def _is_current(connection: Connection, title: str) -> bool:
+    """Return whether the ledger has the schema of this version. Raises LedgerUnavailable where it
+    is newer, or no ledger."""
     version = _version(connection)
     if version is None and inspect(connection).get_table_names():
         raise LedgerUnavailable(
@@ -163,6 +172,7 @@ def _is_current(connection: Connection, title: str) -> bool:
 
 
 def _version(connection: Connection) -> str | None:
+    """Return the number of the ledger's schema; None for a database without one."""
     if not inspect(connection).has_table(stamp.name):
         return None
     return connection.execute(stamp.select()).scalar()
@@ -178,7 +188,7 @@ def _update(connection: Connection) -> None:
     if _version(connection) is None:
         _make(connection)
     else:
-        # Alembic takes long to load and is hardly ever needed
+        # Alembic takes long to load, and is hardly ever needed.
         from reconciler.ledger import migration  # noqa: PLC0415
 
         migration.upgrade(connection)

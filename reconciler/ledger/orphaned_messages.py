@@ -1,5 +1,5 @@
-"""Messages recorded in folders that are listed no longer, to be found again under other keys
-(hazards I9, P3, Y18)."""
+"""Orphans: messages recorded in folders that the server no longer lists. They may be found again
+under other keys (hazards I9, P3, Y18)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _FOUND = (
 _EQUAL = _FOUND.where(
     messages.c.content == bindparam("content", type_=messages.c.content.type)
 ).limit(1000)
-"""Any of them will do, so that as many as there are need not be looked at."""
+"""Any of them will do, so a limit spares reading all of them."""
 _ORPHANED = (
     select(messages.c.header, func.count())
     .where(
@@ -94,6 +94,9 @@ _MOVE = (
 
 
 class OrphanedMessages(FolderRecords):
+    """Implements the part of `model.interfaces.Ledger` about orphans. `folders` are those that the
+    server lists."""
+
     def orphaned(self, collector: str, folders: Sequence[Folder]) -> bool:
         with self.reading() as connection:
             return any(
@@ -134,8 +137,11 @@ class OrphanedMessages(FolderRecords):
     def adopt(
         self, collector: str, folder: Folder, adoptions: Sequence[Adoption], now: datetime
     ) -> None:
-        """What was only listed or tried under the new key makes room; of what is known else, it is
-        one more message (`occurrence`)."""
+        """Move orphans to their new keys.
+
+        A message that was only listed or tried under the new key is removed. Beside a message that
+        was collected under it, the orphan becomes a further `occurrence`.
+        """
         with self.writing() as connection:
             folder_id = self.folder_id(connection, collector, folder)
             for part in cut(adoptions):
@@ -172,7 +178,8 @@ def _others(connection: Connection, collector: str, listed: Sequence[Folder]) ->
 
 
 def _any_of(folder_id: int) -> Any:
-    """Folder by folder, each found at once in an index that stands in the order of folders."""
+    """Return a query for any orphan in one folder. One folder at a time is fast, because the index
+    is in the order of folders."""
     may_be_there: ColumnElement[bool] = messages.c.deleted_at.is_(None) & messages.c.content.is_not(
         None
     )
@@ -181,15 +188,15 @@ def _any_of(folder_id: int) -> Any:
 
 def _counted(
     connection: Connection,
-    statement: Select[tuple[str, int]],
+    statement: Select[str, int],
     where: Sequence[int],
     headers: Iterable[str],
 ) -> dict[str, int]:
-    """How many messages of these folders bear each header."""
+    """Return how many messages in the folders `where` have each of these headers."""
     found: dict[str, int] = {}
     for part in cut(set(headers)) if where else ():
-        # rows are tuples
-        found.update(connection.execute(statement, {"in_folders": where, "headers": part}).all())  # type: ignore[arg-type]
+        wanted = {"in_folders": where, "headers": part}
+        found.update(connection.execute(statement, wanted).all())
     return found
 
 

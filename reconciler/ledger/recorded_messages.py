@@ -1,4 +1,4 @@
-"""What is recorded of the messages of a folder. Read in blocks of keys, for a history may hold
+"""The recorded messages of one folder. They are read in blocks of keys, for there may be
 millions."""
 
 from __future__ import annotations
@@ -108,13 +108,13 @@ def _found(connection: Connection, count: int) -> str:
 
 _TEXTS: dict[tuple[str, int], str] = {}
 _AT_ONCE = (20, 500)
-"""Keys in one statement. Few sizes, so that the driver keeps them prepared; a shorter list is filled
-up with its last key."""
+"""Keys in one statement. There are few sizes, so that the driver keeps the statements prepared. A
+shorter list is filled up with its last key."""
 _JUST_COLLECTED = code(MessageState.COLLECTED)
 
 
 class Notable(NamedTuple):
-    """A message that is not just collected: what `Entry` tells of it. `id` is the row's."""
+    """The row of a message that is more than just collected (`tables.NOTABLE`)."""
 
     key: str
     occurrence: int
@@ -130,12 +130,7 @@ class Notable(NamedTuple):
 
 
 class KnownEntries(Mapping[str, Entry]):
-    """Entries by key, made when they are asked for.
-
-    `collected` are (key, occurrence) of those that are collected and still on the server, as far as
-    we know; `notable` the others. Both come in the order of occurrence: the latest of each key
-    counts. `delivered`: recipients by id.
-    """
+    """Entries by key, made when they are asked for."""
 
     __slots__ = ("_delivered", "_found")
 
@@ -145,6 +140,10 @@ class KnownEntries(Mapping[str, Entry]):
         notable: Iterable[Notable],
         delivered: Mapping[int, frozenset[str]],
     ) -> None:
+        """`collected` has (key, occurrence) of messages that are just collected, `notable` the
+        others. Both are in the order of occurrence: the latest one of each key counts. `delivered`
+        has recipients by row id.
+        """
         self._found: dict[str, int | Notable] = dict(collected)
         self._delivered = delivered
         for row in notable:
@@ -183,8 +182,7 @@ class KnownEntries(Mapping[str, Entry]):
 
 
 class RecordedMessages(Entries):
-    """The records of one folder, by its row id. Read as a whole when it is first used as a
-    mapping."""
+    """The records of the folder with this row id. Used as a mapping, they are read as a whole."""
 
     def __init__(
         self, reading: Callable[[], AbstractContextManager[Connection]], folder_id: int
@@ -244,8 +242,8 @@ class RecordedMessages(Entries):
 
 
 def _these(connection: Connection, folder_id: int, keys: Sequence[str]) -> KnownEntries:
-    """Return what is recorded of these keys. Of most messages there is nothing to know but that they
-    were collected (`NOTABLE`), so only the others' rows are read in full."""
+    """Return the entries of these keys. Most messages are just collected (`tables.NOTABLE`), so
+    only the rows of the others are read in full."""
     collected: list[tuple[str, int]] = []
     others: list[int] = []
     for key, occurrence, id_, state, deleted_at, reason in _rows(connection, folder_id, keys):

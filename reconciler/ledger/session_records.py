@@ -1,4 +1,4 @@
-"""What became of each session, and forgetting what is old."""
+"""Sessions: their reports, and the removal of old records."""
 
 from __future__ import annotations
 
@@ -28,18 +28,21 @@ from reconciler.model.history import KEPT, AccountState, Alert
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 KEPT_SESSIONS = 100
-"""Of each collector."""
+"""Reports that are kept for each collector."""
 _MICROSECOND = timedelta(microseconds=1)
 _COUNTED = timedelta(days=1) // _MICROSECOND
+"""Microseconds that count at most of the time since `expire` was called last."""
 _ACCOUNT_STATE = select(collectors.c.standing).where(collectors.c.name == bindparam("collector"))
 _ALERTS = select(collectors.c.alerts).where(collectors.c.name == bindparam("collector"))
 _AT_ONCE = 5000
-"""Rows forgotten in one transaction: sessions record in between."""
+"""Rows that are deleted in one transaction. Sessions may record between two of them."""
 
 
 class SessionRecords(Transactions):
+    """Implements the parts of `model.interfaces` about sessions and about old records."""
+
     def record_session(self, collector: str, report: SessionReport) -> None:
-        """Its line, and the collector's totals, in one commit."""
+        """Record a session's report, and add it to the collector's totals, in one commit."""
         totals = collectors.c
         with self.noting() as connection:
             found = connection.execute(
@@ -63,7 +66,7 @@ class SessionRecords(Transactions):
             )
 
     def sessions(self, name: str, limit: int = 20) -> Sequence[SessionReport]:
-        """The last ones, newest first."""
+        """Return the last `limit` reports, newest first."""
         with self.reading() as connection:
             return [
                 report(row)
@@ -120,12 +123,12 @@ class SessionRecords(Transactions):
             )
 
     def expire(self, now: datetime) -> None:
-        """Forget retired collectors after 30 days, the epochs before each collector's current one,
-        sessions beyond the last 100, and accounts that nobody has any more. In many small
-        transactions: nothing is lost if it is cut short.
+        """Delete what is old: collectors that were retired for 30 days, epochs before the current
+        ones, sessions beyond the last 100, and accounts that no collector has any more.
 
-        Of the time since the last call a day counts at most: a clock that jumps forward for a
-        moment, or for long, must not make anybody forget what was collected (hazard R2).
+        This takes many small transactions, and may be interrupted between them. Of the time since
+        the last call a day counts at most. So a clock that jumps forward deletes no history (hazard
+        R2).
         """
         with self.writing() as connection:
             since = microseconds(now) - type_coerce(collectors.c.retired_at, BigInteger)
@@ -169,18 +172,18 @@ class SessionRecords(Transactions):
 
 
 def kept_alerts(kept: Sequence[Mapping[str, str]] | None) -> tuple[Alert, ...]:
-    """The column `alerts`."""
+    """Return the alerts in a value of the column `alerts`."""
     return tuple(Alert(one["text"], datetime.fromisoformat(one["at"])) for one in kept or ())
 
 
 def report(row: Mapping[str, Any] | RowMapping) -> SessionReport:
-    """A line of the table `sessions`."""
+    """Return the report in a row of the table `sessions`."""
     error = row["error"] and Failure(
         row["error"]["reason"],
         row["error"]["message"],
         row["error"]["retry_after"],
-        row["error"].get("advice", ""),
-    )  # earlier versions knew none
+        row["error"].get("advice", ""),  # missing in rows of earlier versions
+    )
     return SessionReport(
         started_at=row["started_at"],
         finished_at=row["finished_at"],

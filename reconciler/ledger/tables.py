@@ -1,9 +1,9 @@
 """The tables. A change here needs a migration (`migrations/versions`) and its number in
 `REVISIONS`.
 
-A collector's mail is found through its folders: one row for each (epoch, account, name, validity)
-that it has seen, so that a message's row holds what is its own only. Nothing is ever looked up
-across collectors.
+A collector's messages are found through its folders: a row for each (epoch, account, name,
+validity) that the collector has seen. A message's row has only its folder's id. No query finds
+messages across collectors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from reconciler.ledger.database_dialects import COMPACT, KEY, partial
 from reconciler.model.outcomes import MessageState
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
-"""The schema's versions, oldest first; the last one is what stands below."""
+"""The versions of the schema, oldest first. The last one is the schema below."""
 
 metadata = MetaData(
     naming_convention={
@@ -43,7 +43,7 @@ metadata = MetaData(
 )
 
 stamp = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
-"""Alembic's own table, written by us when the schema is made at once."""
+"""Alembic's own table. We write it when we make the whole schema at once."""
 
 collectors = Table(
     "collectors",
@@ -55,11 +55,12 @@ collectors = Table(
     Column("mode", Text, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("declared_at", Moment, nullable=False),
-    Column("retired_at", Moment),  # up to when the time since then is counted
-    Column(
-        "remembered", BigInteger, nullable=False
-    ),  # messages of the current epoch: counting them takes too long
-    Column("sessions", BigInteger, nullable=False),  # this and what follows: the totals
+    # The end of the retired time that was counted so far; null while declared.
+    Column("retired_at", Moment),
+    # Number of messages of the current epoch, kept here because counting them takes too long.
+    Column("remembered", BigInteger, nullable=False),
+    # This and the next four are totals.
+    Column("sessions", BigInteger, nullable=False),
     Column("collected", BigInteger, nullable=False),
     Column("failed", BigInteger, nullable=False),
     Column("deleted", BigInteger, nullable=False),
@@ -71,15 +72,13 @@ collectors = Table(
     Column("retry_digest", Text),
     Column("retry_stamp", Text),
     Column("standing", JSON(none_as_null=True)),  # `model.history.AccountState`
-    Column(
-        "maildirs_accepted_at", Moment
-    ),  # when somebody said that they are meant to be where they are
-    Column(
-        "first_name", Text
-    ),  # what its deliveries are named after, where that is another one than `name`
-    Column("retired_for", BigInteger),  # microseconds of it that were counted
+    # When a person confirmed the place of the Maildirs.
+    Column("maildirs_accepted_at", Moment),
+    # The name in the identity of deliveries, where it differs from `name`.
+    Column("first_name", Text),
+    Column("retired_for", BigInteger),  # microseconds that were counted so far
     Column("alerts", JSON(none_as_null=True)),  # `model.history.Alert`, the newest first
-    Column("retry_asked", Float),  # seconds that the server named
+    Column("retry_asked", Float),  # seconds to wait that the server asked for
     UniqueConstraint("name"),
 )
 
@@ -122,19 +121,20 @@ messages = Table(
     Column("first_at", Moment, nullable=False),
     Column("last_at", Moment, nullable=False),
     Column("deleted_at", Moment),
-    Column("wait", Float),  # seconds after `last_at`, where the receiver asked for them
+    # Seconds after `last_at` before the next attempt, where the receiver asked for them.
+    Column("wait", Float),
     UniqueConstraint("folder_id", "key", "occurrence"),
-    Index(
-        "ix_messages_header", "folder_id", "header"
-    ),  # finding a message again after the server renumbered
+    # Finds a message again after the server renumbered its folder.
+    Index("ix_messages_header", "folder_id", "header"),
 )
 NOTABLE = or_(
     messages.c.state != literal(MessageState.COLLECTED, State, literal_execute=True),
     messages.c.deleted_at.is_not(None),
     messages.c.reason != literal("", Text, literal_execute=True),
 )
-"""Everything but what is just collected: mostly a few rows among many. Queries that say so use the
-index, for which the code of the state must stand in the statement itself."""
+"""The condition for a message that is more than just collected: mostly a few rows among many.
+Queries with this condition use the index. For that, the values must be part of the statement's
+text."""
 Index("ix_messages_notable", messages.c.folder_id, **partial(NOTABLE))
 
 deliveries = Table(
@@ -151,9 +151,8 @@ sessions = Table(
     "sessions",
     metadata,
     Column("collector_id", KEY, ForeignKey(collectors.c.id, ondelete="CASCADE"), primary_key=True),
-    Column(
-        "number", BigInteger, primary_key=True, autoincrement=False
-    ),  # the collector's total when it was recorded
+    # The collector's total of sessions, this one included.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment, nullable=False),
     Column("outcome", Text, nullable=False),
@@ -187,7 +186,7 @@ leases = Table(
     "leases",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("term", BigInteger, nullable=False),  # grows with each owner
+    Column("term", BigInteger, nullable=False),  # grows whenever a process takes the lease
     **COMPACT,
 )
 

@@ -15,10 +15,11 @@ from reconciler.model.errors import LedgerUnavailable
 
 
 class Transactions:
-    """The transactions of one ledger. `title` names it in errors; `file` is its file if it is opened
-    for writing."""
+    """The transactions of one ledger."""
 
     def __init__(self, engine: Engine, title: str, file: Path | None = None) -> None:
+        """`title` names the ledger in errors. `file` is its file; None where it is opened for
+        reading."""
         self._engine = engine
         self._title = title
         self._file = file
@@ -82,8 +83,7 @@ class Transactions:
             return None
         except OSError as error:
             raise LedgerUnavailable(
-                f"the ledger {self._title} cannot be looked at: {error.strerror}; see the kernel's "
-                "log"
+                f"the ledger {self._title} cannot be read: {error.strerror}; see the kernel's log"
             ) from error
         return found.st_dev, found.st_ino
 
@@ -93,6 +93,7 @@ class Transactions:
             self._engine.dispose()
 
     def unknown(self, collector: str) -> LedgerUnavailable:
+        """Return the error for a collector that is not in the ledger."""
         return LedgerUnavailable(
             f"the ledger {self._title} does not know the collector {collector}: it was never "
             "declared, or was removed more than 30 days ago"

@@ -61,9 +61,13 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("validity", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_folders_accounts"),
-        sa.ForeignKeyConstraint(["collector_id"], ["collectors.id"], name="fk_folders_collectors", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["collector_id"], ["collectors.id"], name="fk_folders_collectors", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_folders"),
-        sa.UniqueConstraint("collector_id", "epoch", "account_id", "name", "validity", name="uq_folders"),
+        sa.UniqueConstraint(
+            "collector_id", "epoch", "account_id", "name", "validity", name="uq_folders"
+        ),
     )
     op.create_index("ix_folders_account_id", "folders", ["account_id"])
     op.create_table(
@@ -81,19 +85,29 @@ def upgrade() -> None:
         sa.Column("first_at", TIME, nullable=False),
         sa.Column("last_at", TIME, nullable=False),
         sa.Column("deleted_at", TIME),
-        sa.ForeignKeyConstraint(["folder_id"], ["folders.id"], name="fk_messages_folders", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["folder_id"], ["folders.id"], name="fk_messages_folders", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_messages"),
         sa.UniqueConstraint("folder_id", "key", "occurrence", name="uq_messages"),
     )
     op.create_index("ix_messages_header", "messages", ["folder_id", "header"])
-    op.create_index("ix_messages_notable", "messages", ["folder_id"], sqlite_where=NOTABLE, postgresql_where=NOTABLE)
+    op.create_index(
+        "ix_messages_notable",
+        "messages",
+        ["folder_id"],
+        sqlite_where=NOTABLE,
+        postgresql_where=NOTABLE,
+    )
     op.create_table(
         "deliveries",
         sa.Column("message_id", KEY, nullable=False),
         sa.Column("recipient", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("at", TIME, nullable=False),
-        sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name="fk_deliveries_messages", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["messages.id"], name="fk_deliveries_messages", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("message_id", "recipient", name="pk_deliveries"),
         **COMPACT,
     )
@@ -114,7 +128,9 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("error", sa.JSON()),
         sa.Column("notes", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(["collector_id"], ["collectors.id"], name="fk_sessions_collectors", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["collector_id"], ["collectors.id"], name="fk_sessions_collectors", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("collector_id", "number", name="pk_sessions"),
         **COMPACT,
     )

@@ -1,4 +1,5 @@
-"""More states of a message: suspect, unfetched, paused. Nothing is altered, but an older version cannot read them."""
+"""More states of a message: suspect, unfetched, paused. Nothing is altered, but an older version
+cannot read them."""
 
 revision = "0003"
 down_revision = "0002"

@@ -1,4 +1,5 @@
-"""Which file systems mail was delivered to, and when somebody said that it is meant to go to others."""
+"""Which file systems mail was delivered to, and when somebody said that it is meant to go to
+others."""
 
 import sqlalchemy as sa
 from alembic import op

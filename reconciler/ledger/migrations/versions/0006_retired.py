@@ -1,4 +1,5 @@
-"""How long a collector has been retired, counted while mailcollector runs: no clock that jumps ends it at once."""
+"""How long a collector has been retired, counted while mailcollector runs: no clock that jumps ends
+it at once."""
 
 import sqlalchemy as sa
 from alembic import op
