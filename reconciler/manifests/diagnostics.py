@@ -1,4 +1,4 @@
-"""What is wrong with a manifest, where, and how to mend it."""
+"""Diagnostics: what is wrong with a manifest, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -47,8 +47,10 @@ START = Position(1, 1)
 
 
 class Diagnostic(Struct, frozen=True):
-    """One thing that is wrong. `rule` is one of `manifests.checks.rule_catalogue`; `path` is empty where the
-    YAML is wrong."""
+    """A message about one place in a manifest file.
+
+    `rule` is an id of `manifests.checks.rule_catalogue`. `path` is empty for errors of YAML itself.
+    """
 
     file: str
     line: int

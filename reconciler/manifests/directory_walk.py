@@ -59,8 +59,9 @@ class Oddities(Struct, frozen=True):
         text = str(path)
         if self.abroad and any(text.startswith(f"{place}/") for place in self.abroad):
             return True
-        # never raises
-        return os.path.islink(text) and not _is_within(os.path.realpath(text), self.root)  # noqa: PTH114
+        if not os.path.islink(text):  # noqa: PTH114  # never raises
+            return False
+        return not _is_within(os.path.realpath(text), self.root)
 
     def is_odd(self, path: Path) -> bool:
         """Whether what is found there depends on more than its bytes."""

@@ -82,7 +82,8 @@ def read(path: Path, largest: int = LARGEST) -> bytes:
 def _require_regular(status: os.stat_result, largest: int) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise Unreadable(
-            "this is a directory, not a file (Docker makes one where a file to be mounted does not exist)",
+            "this is a directory, not a file (Docker makes one where a file to be mounted does not "
+            "exist)",
             "file-not-regular",
         )
     if not stat.S_ISREG(status.st_mode):

@@ -113,4 +113,5 @@ def of(
 
 def _refresh_token(fields: Fields, file: str) -> str | None:
     path = fields.text("spec", "source", "oauth2", "refreshToken", "file")
-    return path and os.path.abspath(os.path.join(os.path.dirname(file), path))  # noqa: PTH100, PTH118, PTH120
+    beside = os.path.dirname(file)  # noqa: PTH120
+    return path and os.path.abspath(os.path.join(beside, path))  # noqa: PTH100, PTH118

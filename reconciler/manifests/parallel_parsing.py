@@ -51,9 +51,9 @@ def spread(work: Work[T, C, R], items: Sequence[T], common: C) -> list[R]:
     with _collecting_nothing(), ThreadPoolExecutor(processes) as threads:
         attending = []
         with suppress(RuntimeError):  # no more threads (hazard R1): the rest is done here
-            for _ in range(processes):
-                # some may begin
-                attending.append(threads.submit(_attend, work, common, waiting, found))  # noqa: PERF401
+            for _ in range(processes):  # a loop: those that did start are kept
+                one = threads.submit(_attend, work, common, waiting, found)
+                attending.append(one)
         try:
             for one in attending:
                 one.result()

@@ -168,7 +168,8 @@ def _told(found: Document, kind: str, at: Path, message: str) -> str:
     place = found.place(at, key=unknown)
     if unknown:
         model: Any = {"secrets": Secrets, "hosts": Hosts}.get(dotted(at[:-1]), Policy)
-        message = f"no such field: {did_you_mean(at[-1], [field.alias for field in model.model_fields.values()])}"
+        known = [field.alias for field in model.model_fields.values()]
+        message = f"no such field: {did_you_mean(at[-1], known)}"
     where = dotted(at[:-1] if unknown else at) or "the policy"
     return f"{place.line}:{place.column}: {where}: {message.removeprefix('Value error, ')}"
 

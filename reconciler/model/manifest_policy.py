@@ -1,5 +1,8 @@
-"""What the administrator allows manifests to name, as the adapters ask for it. `manifests.policy_file`
-reads it."""
+"""The policy: which files, programs, variables and hosts manifests may name.
+
+`manifests.policy_file` reads it from the administrator's file. The rules of manifests and the
+adapters ask it.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,23 @@ from reconciler.model.errors import PolicyRefused
 Role = Literal["sources", "destinations", "tokens", "proxies"]
 """Proxies are named by the administrator's environment, not by manifests."""
 Roots = tuple[str, ...] | None
-"""Directories; None: anywhere."""
+"""Allowed directories; None allows all."""
 Hosts = tuple[str, ...] | None
-"""Patterns of names, addresses and networks; None: any."""
+"""Allowed patterns of names, addresses and networks; None allows all."""
 
 
 class Allowed(Struct, frozen=True):
-    """Without a policy everything is allowed."""
+    """What the policy allows. The defaults, for a process without a policy, allow everything."""
 
     file: str = ""
-    """The policy's; empty where there is none."""
+    """The path of the policy file; empty without a policy."""
     secret_files: Roots = None
     ca_files: Roots = None
     sockets: Roots = None
     maildirs: Roots = None
     programs: tuple[str, ...] | None = None
     env_prefix: str | None = ""
-    """None: no variable at all."""
+    """The prefix of allowed variables; None allows no variable."""
     variables_passed_on: tuple[str, ...] = ()
     sources: Hosts = None
     destinations: Hosts = None
@@ -46,12 +49,16 @@ class Allowed(Struct, frozen=True):
         }.get(role)
 
     def program(self, argv: Sequence[str]) -> bool:
-        """By its whole path, as it stands in the manifest: what PATH finds is not ours to tell."""
+        """Return whether a program may run. A policy names programs by their absolute paths, so
+        that PATH plays no part."""
         return self.programs is None or argv[0] in self.programs
 
     def variable(self, name: str) -> bool:
-        """None of our own options, which may hold a password, unless that is what the policy
-        says."""
+        """Return whether a secret may come from this environment variable.
+
+        Variables that hold mailcollector's own options may contain a password. They are refused
+        unless the policy's prefix names them.
+        """
         prefix = self.env_prefix
         return (
             prefix is not None
@@ -60,7 +67,11 @@ class Allowed(Struct, frozen=True):
         )
 
     def host(self, role: Role, host: str) -> bool:
-        """Whether this name or address may be, as far as that is known before it is looked up."""
+        """Return whether a manifest may name this host.
+
+        A name that matches no pattern passes if the policy lists any network, because the name may
+        resolve to an address in it. `connection` checks the address.
+        """
         patterns = self.hosts(role)
         if patterns is None:
             return True
@@ -70,7 +81,10 @@ class Allowed(Struct, frozen=True):
         return _matches(host, patterns) or any(_network(pattern) for pattern in patterns)
 
     def by_name(self, role: Role, host: str) -> bool:
-        """Whether it may be whatever it leads to, for somebody else looks it up: a proxy."""
+        """Return whether a host is allowed by its name alone.
+
+        This is for connections through a proxy, which resolves the name itself.
+        """
         patterns = self.hosts(role)
         if patterns is None:
             return True
@@ -78,9 +92,11 @@ class Allowed(Struct, frozen=True):
         return _matches(host, patterns) if address is None else _in_networks(address, patterns)
 
     def connection(self, role: Role, host: str, address: str) -> bool:
-        """Whether `host`, which was looked up, may be connected to at `address`. A name that is
-        allowed leads to no machine of our own network, unless that is in a network that is allowed
-        as well."""
+        """Return whether `host` may be connected to at `address`, one of its resolved addresses.
+
+        An allowed name gives access to public addresses only. Private ones need an allowed network
+        as well.
+        """
         patterns = self.hosts(role)
         found = _address(address)
         if patterns is None or found is None:
@@ -95,27 +111,28 @@ _now = Allowed()
 
 
 def allowed() -> Allowed:
-    """What this process goes by."""
+    """Return the policy of this process."""
     return _now
 
 
 def enforce(policy: Allowed) -> None:
-    """Go by this from now on."""
-    global _now  # noqa: PLW0603  # one for the whole process, set where it starts
+    """Set the policy of this process."""
+    global _now  # noqa: PLW0603  # one for the whole process, set at its start
     _now = policy
 
 
 def require_apart(policy: Allowed, directory: str | os.PathLike[str]) -> None:
-    """Raise PolicyRefused where those who write manifests write the policy too."""
+    """Raise PolicyRefused if the policy is below the manifests' directory, where the authors of
+    manifests could change it."""
     if policy.file and is_within(policy.file, os.path.realpath(directory)):
         raise PolicyRefused(
-            f"the policy {policy.file} stands below the manifests' directory, whose authors it is to "
-            "bind: keep it elsewhere"
+            f"the policy {policy.file} stands below the manifests' directory, whose authors it is "
+            "to bind: keep it elsewhere"
         )
 
 
 def is_beneath(path: str, roots: Roots) -> bool:
-    """Whether `path`, as it is written, is in one of these directories."""
+    """Return whether `path` is in one of these directories. Links are not resolved."""
     if roots is None:
         return True
     plain = os.path.normpath(path)
@@ -123,7 +140,7 @@ def is_beneath(path: str, roots: Roots) -> bool:
 
 
 def is_within(path: str, root: str) -> bool:
-    """Both without `..` and links."""
+    """Return whether `path` is `root` or below it. Both are without `..` and links."""
     return path == root or path.startswith(root.rstrip("/") + "/")
 
 
@@ -140,23 +157,23 @@ _NOT_PUBLIC = tuple(
     map(
         ipaddress.ip_network,
         (
-            "192.0.0.0/24",  # protocol assignments (RFC 6890); a cloud's metadata
-            "168.63.129.16/32",  # a cloud's metadata, though the address is a public one
-            "::/96",
-            "::ffff:0:0:0/96",
-            "64:ff9b:1::/48",  # IPv4 in IPv6 (RFC 4291, 2765, 8215)
-            "fec0::/10",
+            "192.0.0.0/24",  # protocol assignments (RFC 6890); a cloud's metadata service
+            "168.63.129.16/32",  # a cloud's metadata service at a public address
+            "::/96",  # IPv4-compatible IPv6 (RFC 4291)
+            "::ffff:0:0:0/96",  # IPv4-translated IPv6 (RFC 2765)
+            "64:ff9b:1::/48",  # local IPv4/IPv6 translation (RFC 8215)
+            "fec0::/10",  # site-local (RFC 3879)
         ),
     )
-)  # site-local (RFC 3879)
-"""What Python calls global, all the same or in some versions."""
+)
+"""Networks that `is_global` accepts, in all or some versions of Python, but that are not public."""
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
-"""To the IPv4 address in the last 32 bits (RFC 6052)."""
+"""Addresses that stand for the IPv4 address in their last 32 bits (RFC 6052)."""
 
 
 def _is_public(address: _Address) -> bool:
-    """Whether it belongs to nobody's own network, this machine or a cloud's metadata, however it is
-    written."""
+    """Return whether an address is public: of no private network, not of this machine, and not a
+    cloud's metadata service. IPv4 addresses inside IPv6 addresses are checked too."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = (
             ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

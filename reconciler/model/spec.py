@@ -1,10 +1,10 @@
-"""The manifests' models: the one source of the JSON Schema, and what every floor above reads.
+"""The models of manifests: the one source of the JSON Schema.
 
-Whatever the schema cannot say is not said here either (it is a rule in
-`manifests.checks.field_rules`), so that both accept and
-reject the same files. What stands below a field becomes its description in the schema, the meanings of its words and
-its examples, which editors show. `manifests.schema_export.field_descriptions` tells how they are
-written.
+The models and the schema accept the same files. A check that the schema cannot express is
+therefore not made here but in `manifests.checks.field_rules`.
+
+The text below a field becomes its description in the schema, with the meanings of its words and
+its examples. Editors show them. `manifests.schema_export.field_descriptions` explains the syntax.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ Items = Annotated[tuple[T, ...], Strict(strict=False)]
 
 
 def _whole(value: object) -> object:
-    """993.0 is an integer to JSON Schema, so it is one here."""
+    """Return 993.0 as the integer 993, because JSON Schema treats it as one."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -86,7 +86,7 @@ Count = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(_whole)]
 
 
 def seconds(interval: str) -> float:
-    """The length of an `Interval` such as 5m, 90s, 1h30m, 1d."""
+    """Return the length in seconds of an `Interval` such as 5m, 90s, 1h30m or 1d."""
     units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
     return float(
         sum(
@@ -97,13 +97,16 @@ def seconds(interval: str) -> float:
 
 
 def octets(size: str) -> int:
-    """The bytes of a `Size` such as 50MiB, 300kB or 1000."""
-    number, unit = re.fullmatch(r"([0-9]+)([A-Za-z]*)", size).groups()  # type: ignore[union-attr]  # the schema's pattern
-    return int(number) * _UNITS[unit]
+    """Return the number of bytes of a `Size` such as 50MiB, 300kB or 1000."""
+    number = size.rstrip("BGKMik")
+    return int(number) * _UNITS[size.removeprefix(number)]
 
 
 class Declared(BaseModel):
-    """Base of everything that stands in a manifest: camelCase keys, nothing unknown, nothing converted."""
+    """The base of all models of manifests.
+
+    Keys are camelCase. Unknown keys are refused, and values are never converted.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -115,18 +118,18 @@ class Declared(BaseModel):
     )
 
     exactly_one: ClassVar[tuple[str, ...]] = ()
-    """Keys of which one must be there and no other."""
+    """Keys of which exactly one must be present."""
     together: ClassVar[tuple[str, ...]] = ()
-    """Keys that mean nothing without each other."""
+    """Keys that must be present together or not at all."""
 
     def declared(self) -> dict[str, Any]:
-        """As it would stand in a manifest, defaults filled in, what is absent left out."""
+        """Return the model as a manifest's JSON value, with defaults and without absent fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @model_validator(mode="before")
     @classmethod
     def _keys(cls, data: Any) -> Any:
-        """What `__get_pydantic_json_schema__` says in the schema; a key without a value is no value."""
+        """Check `exactly_one` and `together` as the schema does; refuse keys without a value."""
         if not isinstance(data, dict):
             return data
         if None in data.values():
@@ -139,17 +142,18 @@ class Declared(BaseModel):
 
     @classmethod
     def exclusive(cls) -> tuple[str, ...]:
-        """Keys of which no two may stand together."""
+        """Return the keys of which at most one may be present."""
         return cls.exactly_one
 
     @classmethod
     def described_as(cls) -> type[Declared]:
-        """The model in whose source the fields are described."""
+        """Return the model whose source describes the fields."""
         return cls
 
 
 class SecretRef(Declared):
-    """Where a secret lives: exactly one of file, env, command (or value, with --allow-inline-secrets)."""
+    """Where a secret lives: exactly one of file, env, command (or value, with
+    --allow-inline-secrets)."""
 
     exactly_one = ("file", "env", "command", "value")
 
@@ -185,8 +189,8 @@ class OAuth2(Declared):
     `custom`: another provider: issuer or tokenUrl names it
     """
     issuer: Line | None = None
-    """For custom: the https address of a server that tells its endpoints itself (OpenID Connect Discovery or RFC
-    8414)."""
+    """For custom: the https address of a server that tells its endpoints itself (OpenID Connect
+    Discovery or RFC 8414)."""
     token_url: Line | None = None
     """Where tokens are given out; for custom without issuer, and for a tenant of microsoft."""
     ca_file: Path | None = None
@@ -196,14 +200,15 @@ class OAuth2(Declared):
     client_secret: SecretRef | None = None
     """The application's secret, where the provider wants one."""
     client_auth: Literal["basic", "form"] | None = None
-    """How the application's secret is sent. Default: as the provider wants it; for custom basic, then form.
+    """How the application's secret is sent. Default: as the provider wants it; for custom basic,
+    then form.
 
     `basic`: in the header Authorization
     `form`: as the field client_secret
     """
     refresh_token: SecretRef | None = None
-    """The long-lived token that access tokens are made from; `mailcollector oauth2` gets it. One that the server
-    replaces is written back where this names a file."""
+    """The long-lived token that access tokens are made from; `mailcollector oauth2` gets it. One
+    that the server replaces is written back where this names a file."""
     scope: Line | None = None
     """What to ask for, where the provider's own default does not do."""
 
@@ -233,8 +238,8 @@ class SourceSpec(Declared):
         ]
         | None
     ) = None
-    """A provider that is known (docs/providers.md): host, port and tls are its own where they are not written here, and
-    so is protocol.
+    """A provider that is known (docs/providers.md): host, port and tls are its own where they are
+    not written here, and so is protocol.
 
     Examples: `gmail`"""
 
@@ -280,12 +285,14 @@ class SourceSpec(Declared):
     oauth2: OAuth2 | None = None
     """How to get an access token; or password."""
     timeout: Timeout = "60s"
-    """The longest silence of the server that is waited out, 10s … 10m: more for one that works long before it answers.
+    """The longest silence of the server that is waited out, 10s … 10m: more for one that works long
+    before it answers.
 
     Examples: `60s`, `2m`
     """
     folders: Annotated[Items[Line], Field(min_length=1)] | None = None
-    """IMAP only; default INBOX. `/` stands for the server's delimiter; patterns such as "Lists/*" are allowed.
+    """IMAP only; default INBOX. `/` stands for the server's delimiter; patterns such as "Lists/*"
+    are allowed.
 
     Examples: `[INBOX]`, `[INBOX, "Lists/*"]`
     """
@@ -293,7 +300,7 @@ class SourceSpec(Declared):
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, data: Any) -> Any:
-        """What the provider has and the manifest leaves out."""
+        """Fill in the provider's values for the fields that the manifest leaves out."""
         provider = (
             known_providers.named(data["provider"])
             if isinstance(data, dict) and isinstance(data.get("provider"), str)
@@ -315,10 +322,13 @@ class CollectSpec(Declared):
     """What is collected, and when."""
 
     mode: Literal["all-delete", "new-delete", "new-keep"] = "new-keep"
-    """Collect everything and delete it there, collect what is new and delete it, or collect what is new and keep it.
+    """Collect everything and delete it there, collect what is new and delete it, or collect what is
+    new and keep it.
 
-    `all-delete`: every message on the server is collected, also what was collected before, and deleted there
-    `new-delete`: what was not collected before is collected; all that is collected is deleted from the server
+    `all-delete`: every message on the server is collected, also what was collected before,
+      and deleted there
+    `new-delete`: what was not collected before is collected; all that is collected is deleted
+      from the server
     `new-keep`: what was not collected before is collected; nothing is changed on the server
     """
     interval: Interval = "5m"
@@ -332,7 +342,8 @@ class CollectSpec(Declared):
     Examples: `100`, `0`
     """
     push: bool = False
-    """IMAP only: wait for new mail as well (IDLE); in several folders if the server has NOTIFY, else in the first."""
+    """IMAP only: wait for new mail as well (IDLE); in several folders if the server has NOTIFY,
+    else in the first."""
     max_message_size: Size = "50MiB"
     """Larger messages are skipped visibly and never deleted.
 
@@ -428,8 +439,9 @@ class CommonSpec(CollectorSpec):
     """What many collectors have in common, as a Template says it."""
 
     overridable: Annotated[Items[Overridable], Field(min_length=1)] | None = None
-    """Fields of spec.source that collectors may change although they take the template's secret: it then goes where
-    they say. Without this, a template that names a server keeps its secret for that one.
+    """Fields of spec.source that collectors may change although they take the template's secret: it
+    then goes where they say. Without this, a template that names a server keeps its secret for that
+    one.
 
     Examples: `[port]`"""
 
@@ -541,12 +553,15 @@ class MailCollector(Declared):
 
 
 class MergedCollector(MailCollector):
-    """A collector with its template's fields under its own, as it is kept in force; in no file a manifest says so."""
+    """A collector whose template has filled in the fields that it leaves out.
+
+    This form is planned with and kept as last good. It never appears in a manifest file.
+    """
 
     own_digest: str
-    """Of what its own manifest says."""
+    """The digest of the spec in the collector's own manifest."""
     template_digest: str
-    """Of what the template says. Which of the two changed is told to people, nothing more."""
+    """The digest of the template's spec. The two digests only tell people which of them changed."""
 
 
 class Destination(Declared):

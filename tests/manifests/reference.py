@@ -58,8 +58,8 @@ def pages() -> dict[str, str]:
     return {
         f"{rule}.md": _page(rule, meaning, examples.get(rule)) for rule, meaning in RULES.items()
     } | {
-        "README.md": "# Rules\n\nWhat `mailcollector validate` names in brackets behind each diagnostic; "
-        f"`mailcollector explain RULE` tells it too.\n\n{index}"
+        "README.md": "# Rules\n\nWhat `mailcollector validate` names in brackets behind each "
+        f"diagnostic; `mailcollector explain RULE` tells it too.\n\n{index}"
     }
 
 
@@ -87,14 +87,16 @@ def _page(rule: str, meaning: str, example: tuple[str, dict[str, Any]] | None) -
     severity = (
         "A warning: it fails `validate --strict` alone, and the collector runs."
         if rule in WARNINGS
-        else "An error: what is declared here is not used; where there was a valid version before, that runs on."
+        else "An error: what is declared here is not used; where there was a valid version before, "
+        "that runs on."
     )
     page = f"# {rule}\n\n{meaning}\n\n{severity}\n"
     if example is None:
         return page
     text, told = example
     return (
-        f"{page}\nSuch as here:\n\n```text\n{text.strip()}\n```\n\nof which `validate` says:\n\n```text\n"
+        f"{page}\nSuch as here:\n\n```text\n{text.strip()}\n```\n\nof which `validate` "
+        "says:\n\n```text\n"
         f"{told['line']}:{told['column']}: {told['severity']}: {told['message']} [{rule}]\n```\n"
     )
 

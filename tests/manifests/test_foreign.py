@@ -155,7 +155,8 @@ def _entry(chance: random.Random) -> str:
         _filled(chance, chance.choice(_SERVER)) for _ in range(chance.randint(0, 3))
     )
     users = "\n".join(_user(chance, number == 0) for number in range(chance.randint(0, 3)))
-    return f"{chance.choice(heads)}{chance.choice([' ', chr(10), ' ' + chr(92) + chr(10)])}{options} {users}\n"
+    gap = chance.choice([" ", "\n", " \\\n"])
+    return f"{chance.choice(heads)}{gap}{options} {users}\n"
 
 
 def _texts(seed: int) -> Iterator[str]:
@@ -308,7 +309,8 @@ def test_getmailrc_as_getmail_reads_it(line: str, options: str, tmp_path: Path) 
     for part in ("cur", "new", "tmp"):
         (tmp_path / "Maildir" / part).mkdir(parents=True)
     text = (
-        f"[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = h.example\nusername = u\npassword = p\n{line}\n"
+        f"[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = h.example\nusername = u\npassword = "
+        f"p\n{line}\n"
         f"[destination]\ntype = Maildir\npath = {tmp_path}/Maildir/\n[options]\n{options}\n"
     )
     (tmp_path / "rc").write_text(text, encoding="utf-8")

@@ -119,15 +119,15 @@ def destination(spec: str) -> str:
         (collector(more="caFile: /dev/zero"), ["policy-ca-file"]),
         (
             collector(
-                "oauth2: {provider: custom, clientId: x, refreshToken: {file: /etc/x}, clientSecret: {env: X}, "
-                "tokenUrl: 'https://evil.net/t'}"
+                "oauth2: {provider: custom, clientId: x, refreshToken: {file: /etc/x}, "
+                "clientSecret: {env: X}, tokenUrl: 'https://evil.net/t'}"
             ),
             ["policy-env", "policy-host", "policy-secret-file"],
         ),
         (
             collector(
-                "oauth2: {provider: google, clientId: x, clientSecret: {file: ../secrets/a}, refreshToken: {file: "
-                "../secrets/b}}"
+                "oauth2: {provider: google, clientId: x, clientSecret: {file: ../secrets/a}, "
+                "refreshToken: {file: ../secrets/b}}"
             ),
             ["policy-host"],
         ),

@@ -66,8 +66,10 @@ def spec(template: str, own: str) -> dict[str, Any]:
     return dict(declared)
 
 
-WHOLE = """{source: {protocol: imap, host: h, username: u, password: {file: s}, folders: [A, B], caFile: ca},
- collect: {interval: 1h, limit: 7}, recipient: {detect: {from: [a.b], to: c.d, aliases: {a: b}}}, title: T}"""
+WHOLE = """{source: {protocol: imap, host: h, username: u, password: {file: s}, folders: [A, B],
+                     caFile: ca},
+ collect: {interval: 1h, limit: 7},
+ recipient: {detect: {from: [a.b], to: c.d, aliases: {a: b}}}, title: T}"""
 
 
 @pytest.mark.parametrize(
@@ -131,8 +133,8 @@ def test_the_digest_is_that_of_the_same_spec_written_out() -> None:
         SALES.replace("  from: office\n", "  collect: {interval: 10m}\n")
         .replace(
             "{username",
-            "{protocol: imap, host: imap.example.org, password: {file: secrets/sales}, "
-            "folders: [INBOX, Sent], username",
+            "{protocol: imap, host: imap.example.org, password: {file: secrets/sales}, folders: "
+            "[INBOX, Sent], username",
         )
         .encode(),
         "a.yaml",

@@ -81,8 +81,8 @@ def _duplicates(manifests: Iterable[ManifestSummary]) -> _Found:
                 manifest,
                 "metadata.name",
                 "duplicate-name",
-                f"the {kind} {quoted(name)} stands in "
-                f"{_other(group, manifest)} too: rename one of them",
+                f"the {kind} {quoted(name)} stands in {_other(group, manifest)} too: rename one of "
+                "them",
             )
 
 
@@ -112,8 +112,8 @@ def _destinations(
                 one,
                 "spec",
                 "no-destination",
-                "no Destination is marked as default: add `destination` "
-                "here, or `default: true` there",
+                "no Destination is marked as default: add `destination` here, or `default: true` "
+                "there",
                 severity,
             )
         if one.destination and one.destination not in names:
@@ -155,8 +155,8 @@ def _shares(one: ManifestSummary, group: Sequence[ManifestSummary], readers: Rea
             one,
             "spec.collect.mode",
             "all-delete-shared",
-            f"this takes away mail that {other} reads too: use "
-            "new-keep or new-delete, or let one of the two collect",
+            f"this takes away mail that {other} reads too: use new-keep or new-delete, or let one "
+            "of the two collect",
             Severity.WARNING,
         )
     else:
@@ -164,8 +164,8 @@ def _shares(one: ManifestSummary, group: Sequence[ManifestSummary], readers: Rea
             one,
             "spec.source",
             "shared-account",
-            f"{other} reads the same mailbox: every message is "
-            "collected twice; disable or remove one of the two, or give them other folders",
+            f"{other} reads the same mailbox: every message is collected twice; disable or remove "
+            "one of the two, or give them other folders",
             Severity.WARNING,
         )
 
@@ -185,9 +185,9 @@ def _refresh_tokens(manifests: Iterable[ManifestSummary]) -> _Found:
                     one,
                     "spec.source",
                     "shared-refresh-token",
-                    f"the collector {quoted(other.name)} "
-                    f"({other.place}) logs in by the same refresh token: they take turns in using "
-                    "it, and one consent that ends stalls them all",
+                    f"the collector {quoted(other.name)} ({other.place}) logs in by the same "
+                    "refresh token: they take turns in using it, and one consent that ends stalls "
+                    "them all",
                     Severity.INFO,
                 )
             if replaced:
@@ -195,9 +195,9 @@ def _refresh_tokens(manifests: Iterable[ManifestSummary]) -> _Found:
                     one,
                     "spec.source",
                     "refresh-token-in-git",
-                    f"{quoted(path)} stands in a work tree of "
-                    "git that the next push replaces, and a refresh token that the server renewed with it: "
-                    "name a file outside of the repository",
+                    f"{quoted(path)} stands in a work tree of git that the next push replaces, and "
+                    "a refresh token that the server renewed with it: name a file outside of the "
+                    "repository",
                     Severity.WARNING,
                 )
 
@@ -234,8 +234,8 @@ def _unused_default(manifests: Sequence[ManifestSummary]) -> _Found:
                 one,
                 "spec.default",
                 "unreachable-default",
-                "every collector names another Destination, so "
-                "that this default is never used: remove `default`, or the Destination",
+                "every collector names another Destination, so that this default is never used: "
+                "remove `default`, or the Destination",
                 Severity.WARNING,
             )
 

@@ -54,8 +54,8 @@ def hints(fields: Fields) -> Iterator[Finding]:
         yield Finding(
             ("spec", "collect", "interval"),
             "interval-too-short",
-            f"{provider.title} may lock an account "
-            "that logs in more than once a minute: use 1m or longer, or `push: true`",
+            f"{provider.title} may lock an account that logs in more than once a minute: use 1m or "
+            "longer, or `push: true`",
             Severity.WARNING,
         )
 
@@ -68,6 +68,6 @@ def _login(provider: Provider) -> str:
         return ""
     other = ", or use `oauth2`" if "oauth2" in provider.logins else ""
     return (
-        f"{provider.title} takes an app password, never the account's own: make one in the account's security "
-        f"settings{other} (docs/providers.md)"
+        f"{provider.title} takes an app password, never the account's own: make one in the "
+        f"account's security settings{other} (docs/providers.md)"
     )

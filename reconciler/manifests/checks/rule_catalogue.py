@@ -9,13 +9,15 @@ RULES: dict[str, str] = {
     "file-not-regular": "What bears a manifest's name is a directory, FIFO, socket or device.",
     "file-too-large": "The file is larger than 1 MiB.",
     "directories-too-deep": "Directories are nested more than 64 deep.",
-    "too-many-entries": "More than 200,000 names below the directory, or 20,000 behind a link that leads out.",
-    "link-leads-out": "A link leads out of the directory to a file that holds no manifest, or to a directory that "
-    "holds the manifests' own.",
+    "too-many-entries": "More than 200,000 names below the directory, or 20,000 behind a link that "
+    "leads out.",
+    "link-leads-out": "A link leads out of the directory to a file that holds no manifest, or to a "
+    "directory that holds the manifests' own.",
     "internal": "Reading the file met a defect of mailcollector: please report it.",
     "empty-file": "The file holds no manifest, only comments or nothing at all.",
     "not-utf8": "The file is not UTF-8.",
-    "control-character": "A control character, an unusual line separator, or a line break in a one-line value.",
+    "control-character": "A control character, an unusual line separator, or a line break in a "
+    "one-line value.",
     # YAML
     "syntax": "The file is not YAML.",
     "tab": "A tab where YAML wants spaces.",
@@ -53,20 +55,26 @@ RULES: dict[str, str] = {
     "variable": "Not the name of an environment variable.",
     "fingerprint": "Not a SHA-256 fingerprint.",
     "header": "Not the name of a header.",
-    "model": "Refused by the model although the schema accepts it: a defect of mailcollector, please report it.",
+    "model": "Refused by the model although the schema accepts it: a defect of mailcollector, "
+    "please report it.",
     # What fields say together
     "imap-only": "`folders` or `push` with `protocol: pop3`.",
-    "fingerprint-and-ca": "`fingerprint` and `caFile` together: the fingerprint replaces the check that the CA is for.",
-    "tls-option-without-tls": "`fingerprint` or `caFile` with `tls: none`, where nothing checks them.",
+    "fingerprint-and-ca": "`fingerprint` and `caFile` together: the fingerprint replaces the check "
+    "that the CA is for.",
+    "tls-option-without-tls": "`fingerprint` or `caFile` with `tls: none`, where nothing checks "
+    "them.",
     "smtp-password-in-clear": "A Destination sends a password without TLS to another machine.",
-    "token-url": "`provider: custom` without `tokenUrl` and `issuer`, one of these with a provider that has its own, "
-    "an address that is not https, or one on this machine while the mail server is elsewhere.",
-    "oauth2-incomplete": "`oauth2` without `clientId`, or with neither `refreshToken` nor `clientSecret`.",
-    "placeholder": "A Maildir path with braces that are neither {domain} nor {local}, or a template with a word in "
-    "braces that is not {name}.",
-    "inline-secret": "A secret in the manifest itself. An error; a warning with --allow-inline-secrets.",
-    "template-secret": "A collector takes its template's secret, and says itself where that goes: `host` or what else "
-    "decides it, which the template states and does not list as `overridable`.",
+    "token-url": "`provider: custom` without `tokenUrl` and `issuer`, one of these with a provider "
+    "that has its own, an address that is not https, or one on this machine while the mail server "
+    "is elsewhere.",
+    "oauth2-incomplete": "`oauth2` without `clientId`, or with neither `refreshToken` nor "
+    "`clientSecret`.",
+    "placeholder": "A Maildir path with braces that are neither {domain} nor {local}, or a "
+    "template with a word in braces that is not {name}.",
+    "inline-secret": "A secret in the manifest itself. An error; a warning with "
+    "--allow-inline-secrets.",
+    "template-secret": "A collector takes its template's secret, and says itself where that goes: "
+    "`host` or what else decides it, which the template states and does not list as `overridable`.",
     # The policy
     "policy-secret-file": "A file of a secret outside of the directories that the policy allows.",
     "policy-command": "A program that the policy does not allow to run for a secret.",
@@ -79,26 +87,30 @@ RULES: dict[str, str] = {
     "tls-none": "Credentials or mail travel unencrypted to another machine.",
     "duplicate-item": "The same entry twice in one list.",
     "not-supported-yet": "A feature that this version does not have yet.",
-    "unreachable-default": "Mail without a known recipient goes to one of the remote domains, or a Destination is "
-    "marked as default though every collector names one.",
+    "unreachable-default": "Mail without a known recipient goes to one of the remote domains, or a "
+    "Destination is marked as default though every collector names one.",
     "interval-too-short": "The provider of this account does not like such frequent logins.",
-    "provider-login": "The provider accepts no account password here: OAuth2 or an app password. A note; a warning "
-    "where a password never works.",
+    "provider-login": "The provider accepts no account password here: OAuth2 or an app password. A "
+    "note; a warning where a password never works.",
     # The directory
-    "all-delete-shared": "An all-delete collector takes away mail that another collector reads too.",
+    "all-delete-shared": "An all-delete collector takes away mail that another collector reads "
+    "too.",
     "shared-account": "Two collectors read the same folder of the same account.",
     "shared-refresh-token": "Two collectors log in by the same OAuth2 refresh token. A note.",
-    "refresh-token-in-git": "The file of a refresh token stands in a work tree of git that the next push replaces.",
+    "refresh-token-in-git": "The file of a refresh token stands in a work tree of git that the "
+    "next push replaces.",
     "directory-vanished": "The directory of manifests is not there: everything runs on as it was.",
     "duplicate-name": "Two manifests of one kind bear the same name.",
     "several-defaults": "More than one Destination is marked as default.",
-    "unknown-destination": "The collector names a Destination that does not exist. A warning when only files were "
-    "given, for it may be in another one.",
-    "unknown-template": "The collector names a Template that does not exist. A warning when only files were given, for "
-    "it may be in another one.",
-    "invalid-template": "The collector names a Template that is invalid, or that stands in two places.",
+    "unknown-destination": "The collector names a Destination that does not exist. A warning when "
+    "only files were given, for it may be in another one.",
+    "unknown-template": "The collector names a Template that does not exist. A warning when only "
+    "files were given, for it may be in another one.",
+    "invalid-template": "The collector names a Template that is invalid, or that stands in two "
+    "places.",
     "unused-template": "A Template that no collector names.",
-    "no-destination": "The collector names no Destination, and none of those that exist is marked as default.",
+    "no-destination": "The collector names no Destination, and none of those that exist is marked "
+    "as default.",
 }
 
 WARNINGS = frozenset(

@@ -1,8 +1,7 @@
-"""What the JSON Schema says of the fields of a model: the texts that stand under them in its
-source.
+"""Descriptions of the models' fields for the JSON Schema, read from the models' source.
 
-pydantic can read them by itself, but does so whenever a model is defined: in every process that
-reads a manifest, for a twentieth of its start.
+pydantic can read them by itself, but it does so at each definition of a model. That would cost
+every process that reads manifests a twentieth of its start.
 """
 
 from __future__ import annotations
@@ -27,8 +26,10 @@ _EXAMPLES = "Examples: "
 
 
 class FieldText(Struct, frozen=True):
-    """`text`: a line or a few, without line breaks. `meanings`: of its words, by word. `examples`:
-    values."""
+    """The description of one field.
+
+    `text` has no line breaks. `meanings` explains each allowed word. `examples` are values.
+    """
 
     text: str
     meanings: Mapping[str, str]
@@ -37,11 +38,13 @@ class FieldText(Struct, frozen=True):
 
 @functools.cache
 def descriptions(module: ModuleType) -> Mapping[str, Mapping[str, FieldText]]:
-    """By class and field.
+    """Return the texts below the fields of a module's classes, by class and field.
 
-    A text has paragraphs. One that begins with "Examples: " lists values in backquotes, as they are
-    written in YAML; one of lines such as "`word`: meaning" tells what each of the field's words
-    means; the others are the description.
+    A text consists of paragraphs:
+    - One that begins with "Examples: " lists values in backquotes, in YAML.
+    - One with lines such as "`word`: meaning" explains the allowed words. A line that is indented
+      by two spaces continues the line above.
+    - All others are the description.
     """
     return {
         node.name: dict(_fields(node))
@@ -51,7 +54,7 @@ def descriptions(module: ModuleType) -> Mapping[str, Mapping[str, FieldText]]:
 
 
 def field_texts(model: type[Declared]) -> dict[str, FieldText]:
-    """The texts of a model's fields, its base classes' first."""
+    """Return the texts of a model's fields, those of its base classes first."""
     texts = descriptions(sys.modules[Declared.__module__])
     return {
         name: text
@@ -74,12 +77,12 @@ def _fields(model: ast.ClassDef) -> list[tuple[str, FieldText]]:
 
 
 def parsed(text: str) -> FieldText:
-    """What stands under a field."""
+    """Return the parts of the text below a field."""
     said: list[str] = []
     meanings: dict[str, str] = {}
     examples: list[Any] = []
     for paragraph in text.split("\n\n"):
-        lines = paragraph.splitlines()
+        lines = paragraph.replace("\n  ", " ").splitlines()
         if paragraph.startswith(_EXAMPLES):
             examples += [
                 YAML(typ="safe", pure=True).load(value)

@@ -1,9 +1,8 @@
-"""The JSON Schema of the manifests: generated from `model.spec`, committed, shipped with the
-package.
+"""The JSON Schema of manifests: generated from `model.spec`, committed and shipped.
 
-`python -m reconciler.manifests.schema_export.json_schema` writes it anew. Draft 7 is the newest that
-yaml-language-server, and with it most editors, understands whole. `kind` chooses the spec through
-if/then, so that an error is told of the field that is wrong and never as "matches none of these".
+`python -m reconciler.manifests.schema_export.json_schema` writes the file. Draft 7 is the newest
+draft that yaml-language-server supports in full, and most editors use that server. `kind` chooses
+the spec through if/then, so that an error names the wrong field instead of "matches none of these".
 """
 
 from __future__ import annotations
@@ -129,8 +128,8 @@ def generated() -> str:
         "$schema": _DRAFT,
         "$id": ID,
         "title": "Manifest of mailcollector",
-        "description": "A collector of mail from one remote account, a destination that collected mail goes to, or a "
-        "template of what many collectors have in common.",
+        "description": "A collector of mail from one remote account, a destination that collected "
+        "mail goes to, or a template of what many collectors have in common.",
         "type": "object",
         "properties": {
             "apiVersion": {

@@ -43,9 +43,9 @@ def redirected(
             yield Finding(
                 ("spec", *path),
                 "template-secret",
-                f"the secret is that of the template {quoted(name)}, so "
-                f"{quoted(field)} must be too: remove it, name a secret of your own, or let the template say "
-                f"`overridable: [{field}]`",
+                f"the secret is that of the template {quoted(name)}, so {quoted(field)} must be "
+                "too: remove it, name a secret of your own, or let the template say `overridable: "
+                f"[{field}]`",
             )
 
 

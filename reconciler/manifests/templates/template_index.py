@@ -88,11 +88,15 @@ class Templates:
     def missing(self, name: str) -> str:
         """What to say of a name that none has."""
         if not self.whole:
-            return f"the Template {quoted(name)} is in none of these files: without it only what stands here is checked"
+            return (
+                f"the Template {quoted(name)} is in none of these files: without it only what "
+                "stands here is checked"
+            )
         if self._doubtful:
             return (
-                f"there is no Template {quoted(name)}, unless in {escape_unprintable(self._doubtful)}, of which not "
-                "everything can be read: mend that file"
+                f"there is no Template {quoted(name)}, unless in "
+                f"{escape_unprintable(self._doubtful)}, of which not everything can be read: mend "
+                "that file"
             )
         hint = (
             did_you_mean(name, sorted(self._found))
@@ -129,8 +133,8 @@ def misplaced(spec: object) -> Iterator[Finding]:
                 yield Finding(
                     ("spec", *path),
                     "placeholder",
-                    f"{quoted(word)} is no placeholder of a template: use "
-                    f"{template_merge.NAME}, the collector's name",
+                    f"{quoted(word)} is no placeholder of a template: use {template_merge.NAME}, "
+                    "the collector's name",
                 )
 
 

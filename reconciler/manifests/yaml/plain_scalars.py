@@ -58,12 +58,14 @@ def _refuse_ambiguous(text: str) -> None:
     if _LEADING_ZERO.fullmatch(text):
         digits = text.lstrip("+-0").replace("_", "") or "0"
         raise AmbiguousNumber(
-            f"a leading zero means octal to one YAML reader and decimal to the next: write {digits} "
+            f"a leading zero means octal to one YAML reader and decimal to the next: write "
+            f"{digits} "
             f'for the number, "{text}" for text'
         )
     if _OTHER_BASE.fullmatch(text):
         raise AmbiguousNumber(
-            f"numbers are written in decimal: write {int(text.replace('_', ''), 0)} for the number, "
+            f"numbers are written in decimal: write {int(text.replace('_', ''), 0)} for the "
+            "number, "
             f'"{text}" for text'
         )
     if _NOT_FINITE.fullmatch(text):

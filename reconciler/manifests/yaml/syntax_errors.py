@@ -13,20 +13,25 @@ from reconciler.manifests.yaml.text_encoding import lines
 
 _TAB = "a tab: YAML is indented with spaces"
 _SENTENCES = {
-    "found character that cannot start any token": "a value cannot begin with this character: put the value in quotes",
+    "found character that cannot start any token": "a value cannot begin with this character: put "
+    "the value in quotes",
     "mapping values are not allowed in this context": (
         "a `:` where no key can stand: check the indentation, or put the text in quotes"
     ),
-    "could not find expected ':'": "this line is neither `key: value` nor a list's `- value`: is a `:` missing?",
-    "did not find expected key": "this does not line up with the keys above it: check the indentation",
-    "did not find expected '-' indicator": "this does not line up with the list above it: check the indentation",
+    "could not find expected ':'": "this line is neither `key: value` nor a list's `- value`: is a "
+    "`:` missing?",
+    "did not find expected key": "this does not line up with the keys above it: check the "
+    "indentation",
+    "did not find expected '-' indicator": "this does not line up with the list above it: check "
+    "the indentation",
     "did not find expected ',' or ']'": "a `,` or `]` is missing here",
     "did not find expected ',' or '}'": "a `,` or `}` is missing here",
     "did not find expected node content": "a value is missing here",
     "found unexpected end of stream": "the quote that opens here is never closed",
-    "did not find expected <document start>": "a document begins here without `---`: check the indentation",
-    "found unknown escape character": 'this is no escape: in "double quotes" write \\\\ for a backslash, '
-    "or use 'single quotes'",
+    "did not find expected <document start>": "a document begins here without `---`: check the "
+    "indentation",
+    "found unknown escape character": 'this is no escape: in "double quotes" write \\\\ for a '
+    "backslash, or use 'single quotes'",
     "found incompatible YAML document": "this version of YAML is not known: remove the %YAML line",
 }
 _AT_CONTEXT = frozenset({"could not find expected ':'", "found unexpected end of stream"})
@@ -59,7 +64,8 @@ def explain(error: MarkedYAMLError, text: str, before: Event | None = None) -> U
         return Unusable(
             Position(start.line + 1, start.column + 1),
             "syntax",
-            f"the quote that opens here is closed in line {end.line + 1} only: close it where it ends",
+            f"the quote that opens here is closed in line {end.line + 1} only: close it where it "
+            "ends",
         )
     mark = (
         error.context_mark if problem in _AT_CONTEXT and error.context_mark else error.problem_mark
