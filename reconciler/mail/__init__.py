@@ -1,2 +1,4 @@
-"""What a message's bytes say: header fields, addresses, loops. Pure; nothing here raises, whatever
-the bytes."""
+"""Header fields, addresses and loops in a message's octets.
+
+The functions are pure and accept any octets without raising.
+"""

@@ -1,9 +1,9 @@
-"""Addresses in a header's value (RFC 5322, section 3.4, and 6531): read tolerantly, never repaired.
+"""Read addresses in the value of a header field (RFC 5322, section 3.4; RFC 6531).
 
-Groups, source routes, comments, display names and quoted local parts are understood. What is not an
-address as it stands is given up as a whole, so that no domain comes out that the message does not
-hold: a blank or a control character inside, two unquoted @, `>` in a quoted local part, anything
-over-long. RFC 2047 words are never decoded: an address cannot hold any.
+Groups, source routes, comments, display names and quoted local parts are understood. Addresses are
+never repaired, so the result has no domain that the message does not have. A text is no address
+with a blank or a control character inside, with two unquoted @, with `>` in a quoted local part, or
+with more octets than `LOCAL` or `DOMAIN`. RFC 2047 words are not decoded: addresses have none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from reconciler.model.harmless_text import escape_unprintable
 
 LOCAL = 256
 DOMAIN = 255
-"""The longest local part and domain, in octets; RFC 5321, section 4.5.3.1, allows 64 and 255."""
+"""Octets of the longest local part and domain; RFC 5321, section 4.5.3.1, allows 64 and 255."""
 
 _ATOM = re.compile(r"[^\s()<>\[\]:;@\\,\".]+(?:\.[^\s()<>\[\]:;@\\,\".]+)*")
 _BANNED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
@@ -43,32 +43,38 @@ _COMMA, _SEMICOLON, _COLON, _AT, _OPEN, _CLOSE = (("special", each) for each in 
 
 
 class Address(Struct, frozen=True):
-    """`local` is unquoted and in NFC; `domain` as it stands in the message."""
+    """A mail address."""
 
     local: str
+    """The local part, unquoted and in NFC."""
     domain: str
+    """The domain as the message has it."""
 
     def __str__(self) -> str:
-        """As it is shown and delivered to: the domain as U-label, the local part quoted where it
-        must be."""
+        """Return the address for people and for delivery.
+
+        The domain has U-labels, and the local part is quoted where it must be.
+        """
         return f"{quoted(self.local)}@{u_label(self.domain)}"
 
 
 def parse(text: str) -> Address | None:
-    """One address as a manifest declares it, `local@domain`; None if there is no @."""
+    """Return the address of a manifest, `local@domain`; None without @."""
     local, at, domain = text.rpartition("@")
     return Address(unicodedata.normalize("NFC", local), domain) if at else None
 
 
 def comparable(local: str) -> str:
-    """Equal for local parts that are the same mailbox: NFC, without regard to case."""
+    """Return a form that is equal for local parts of the same mailbox: NFC with case folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).casefold())
 
 
 @lru_cache(4096)
 def a_label(domain: str) -> str:
-    """The domain for comparing and for the wire: A-labels (RFC 5891, UTS 46) in lower case; one
-    that cannot be such comes back as it is, and equals only itself."""
+    """Return the domain with A-labels (RFC 5891, UTS 46) in lower case, for comparing and sending.
+
+    A domain without such a form is returned in lower case only.
+    """
     domain = domain.removesuffix(".").lower()
     try:
         return a_labels(domain)
@@ -78,7 +84,7 @@ def a_label(domain: str) -> str:
 
 @lru_cache(4096)
 def u_label(domain: str) -> str:
-    """The domain for showing: U-labels in lower case, as far as it can be told."""
+    """Return the domain with U-labels in lower case, for people; A-labels stay where invalid."""
     ascii_form = a_label(domain)
     try:
         return idna.decode(ascii_form) if "xn--" in ascii_form else ascii_form
@@ -87,33 +93,34 @@ def u_label(domain: str) -> str:
 
 
 def quoted(local: str) -> str:
-    """A local part as it stands before an @ (RFC 5321, section 4.1.2)."""
+    """Return the local part as it is written before an @ (RFC 5321, section 4.1.2)."""
     if _ATOM.fullmatch(local):
         return local
     return '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def addresses(value: str) -> Iterator[Address | str]:
-    """The addresses of an address list, in order; a text that contains an @ and is none comes as a
-    `str`."""
+    """Yield the addresses of an address list, in order.
+
+    A text with an @ that is no address is yielded as `str`.
+    """
     return _list(_tokens(value))
 
 
 def for_clause(value: str) -> Iterator[Address | str]:
-    """The addresses after `for` in the value of a Received field (RFC 5321, section 4.4)."""
+    """Yield the addresses after `for` in the value of a Received field (RFC 5321, section 4.4)."""
     if "for" not in value.lower():
-        return iter(())  # most have none, and there can be thousands of them
+        return iter(())  # saves time, as most fields have none and a message may have thousands
     tokens = list(_tokens(value))
     words = [text.lower() if kind == "word" else "" for kind, text in tokens]
-    by = (
-        words.index("by") if "by" in words else 0
-    )  # before it stands what the client said of itself
+    # The words before `by` come from the client: a "for" among them is not the clause.
+    by = words.index("by") if "by" in words else 0
     start = words.index("for", by) + 1 if "for" in words[by:] else len(tokens)
     return _list(_clause(tokens[start:]))
 
 
 def _clause(tokens: list[_Token]) -> Iterator[_Token]:
-    """As far as this clause of a Received field goes: to a semicolon, or the next clause's name."""
+    """Yield the tokens up to a semicolon or to the name of the next clause."""
     last, spaced = _COMMA, True
     for token in tokens:
         if token == _SEMICOLON or (
@@ -130,7 +137,7 @@ def _list(tokens: Iterator[_Token]) -> Iterator[Address | str]:
     for token in tokens:
         if token == _OPEN:
             yield from _angle(list(takewhile(lambda each: each != _CLOSE, tokens)))
-            phrase = [_CLOSE]  # what follows before the next comma cannot be an address
+            phrase = [_CLOSE]  # no address follows before the next comma
         elif token in (_COMMA, _SEMICOLON):
             yield from _bare(phrase)
             phrase = []
@@ -142,8 +149,10 @@ def _list(tokens: Iterator[_Token]) -> Iterator[Address | str]:
 
 
 def _tokens(value: str) -> Iterator[_Token]:
-    """Lexical tokens; a comment (RFC 5322, section 3.2.2) comes as space. One that is never closed
-    is text."""
+    """Yield the lexical tokens; a comment (RFC 5322, section 3.2.2) becomes a space.
+
+    A comment without an end is text.
+    """
     at, closing = 0, value.rfind(")")
     while match := _TOKEN.match(value, at):
         kind, text, at = match.lastgroup or "", match[match.lastgroup or 0], match.end()
@@ -167,8 +176,7 @@ def _comment_end(value: str, at: int) -> int | None:
 
 
 def _angle(tokens: list[_Token]) -> Iterator[Address | str]:
-    """What stands between angle brackets: at most one address, perhaps after a source route
-    `@a,@b:`."""
+    """Yield the address between angle brackets, which may follow a source route `@a,@b:`."""
     inner = _stripped(tokens)
     if inner and inner[0] == _AT and _COLON in inner:
         inner = _stripped(inner[inner.index(_COLON) + 1 :])
@@ -177,7 +185,7 @@ def _angle(tokens: list[_Token]) -> Iterator[Address | str]:
 
 
 def _bare(tokens: list[_Token]) -> Iterator[Address | str]:
-    """Addresses without angle brackets: one, or several with nothing but white space between."""
+    """Yield addresses without angle brackets: one, or several with only white space between."""
     if _AT not in tokens:
         return
     whole = _addr_spec(_stripped(tokens))
@@ -203,8 +211,10 @@ def _split(tokens: list[_Token]) -> Iterator[list[_Token]]:
 
 
 def _addr_spec(tokens: list[_Token]) -> Address | None:
-    """RFC 5322, section 3.4.1: local part, @, domain; white space and comments only around the
-    @."""
+    """Return the address of these tokens (RFC 5322, section 3.4.1); None where they are none.
+
+    White space and comments are allowed only around the @.
+    """
     if tokens.count(_AT) != 1:
         return None
     at = tokens.index(_AT)
@@ -247,6 +257,6 @@ def _stripped(tokens: list[_Token]) -> list[_Token]:
 
 
 def _text(tokens: list[_Token]) -> str:
-    """Something to show of what is no address: printable, and not long."""
+    """Return up to 80 characters of a text that is no address, in a printable form."""
     text = "".join(f'"{text}"' if kind == "quoted" else text for kind, text in tokens)[:80]
     return escape_unprintable(text)

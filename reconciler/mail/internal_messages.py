@@ -1,4 +1,4 @@
-"""What a mailbox keeps in itself for its own use, and some servers show as a message."""
+"""Internal records of a mailbox, which some servers show as a message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ INTERNAL = (
     "deleted"
 )
 INTERNAL_SIZE = 8 << 10
-"""Octets of the largest one."""
+"""Octets of the largest record."""
 _SUBJECT = re.compile(
     rb"^Subject:[^\r\n]{0,200}?FOLDER INTERNAL DATA", re.IGNORECASE | re.MULTILINE
 )
@@ -20,7 +20,9 @@ _FIELD = re.compile(
 
 
 def is_internal(message: bytes) -> bool:
-    """A record that UW imapd, Pine and what is made of them keep as the first message of a mailbox
-    in a file."""
+    """Return whether a message is the record of UW imapd, Pine and programs made from them.
+
+    They keep it as the first message of a mailbox in a file.
+    """
     head = message.partition(b"\r\n\r\n")[0]
     return _SUBJECT.search(head) is not None and _FIELD.search(head) is not None

@@ -1,5 +1,4 @@
-"""Mail that comes round again (hazard M10): only where it is handed to a mail system, which may
-forward it."""
+"""Mail loops (hazard M10): a mail system forwards a message back to the collected account."""
 
 from __future__ import annotations
 
@@ -7,12 +6,14 @@ from reconciler.mail.headers import fields
 from reconciler.model.collector_id import HEADER, key_of
 
 HOPS = 100
-"""RFC 5321, section 6.3: at least 100 Received fields are normal."""
+"""Received fields of a message; RFC 5321, section 6.3, allows at least 100."""
 
 
 def loops(head: bytes, key: str) -> str | None:
-    """Why this message goes in circles, None if it does not. `key` is the collector's own
-    (`collector_key`)."""
+    """Return why a message is in a loop; None where it is not.
+
+    `key` is the collector's own (`model.collector_id`).
+    """
     hops = 0
     for field in fields(head, {"received", HEADER.lower()}):
         if field.name.lower() == "received":

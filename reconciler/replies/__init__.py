@@ -1,1 +1,1 @@
-"""What servers say when they refuse something, and what it means. Nothing here talks to a server."""
+"""The meaning of servers' refusals. Nothing here talks to a server."""

@@ -1,5 +1,4 @@
-"""From a server's refusal to an error: its type, how long to wait, and a sentence that says what to
-do."""
+"""The errors that servers' refusals become: their type, the time to wait, and advice."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ from reconciler.replies.reply_meaning import (
 )
 
 _LONG = 3600.0
-"""Seconds: what is used up or barred comes back slowly."""
+"""Seconds to wait after a used-up allowance or a blocked address, unless the server names them."""
 _TYPES: dict[Meaning, type[SourceError]] = {
     Meaning.THROTTLED: Throttled,
     Meaning.CONNECTIONS: Throttled,
@@ -50,15 +49,17 @@ _TYPES: dict[Meaning, type[SourceError]] = {
     Meaning.WRONG_PASSWORD: AuthenticationFailed,
 }
 _OF_CREDENTIALS = {"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "AUTH"}
-"""Codes that leave no doubt that the credentials were refused."""
+"""Response codes that leave no doubt that the credentials were refused."""
 
 
 def refusal(
     message: str, text: str, code: str, *, host: str, protocol: str, provider: str = ""
 ) -> SourceError | None:
-    """The error that a refusal stands for; None where nobody knows what it means. `text` are the
-    server's words and `code` its response code in capitals; `message` says where and what, fit to
-    be shown. `provider`: as the manifest names it."""
+    """Return the error of a refusal; None where its meaning is unknown.
+
+    `text` has the server's words and `code` its response code in capitals. `message` says where
+    what failed, in a printable form. `provider` is the name in the manifest.
+    """
     found = understand(text, code)
     if found is None:
         return None
@@ -80,8 +81,11 @@ def refusal(
 def refused_login(
     message: str, text: str, *, host: str, protocol: str, provider: str = ""
 ) -> SourceError:
-    """A login that was refused in words that nobody knows: where the provider is known, how one
-    logs in there. Where `text`, the server's words, names a time, it asks for a pause."""
+    """Return the error of a refused login whose words have no known meaning.
+
+    Its advice says how to log in at the provider, where that is known. It is `Throttled` where
+    `text`, the server's words, names a time to wait.
+    """
     whose = known_providers.named(provider) or known_providers.of_host(host)
     advice = (
         whose.advice.get(Meaning.WRONG_PASSWORD, "").replace("{protocol}", protocol.upper())
@@ -97,8 +101,11 @@ def refused_login(
 def concerns_all(
     text: str, code: str, types: Collection[type[SourceError]] = (Throttled, SourceUnavailable)
 ) -> bool:
-    """Whether a refusal is not about what was asked for, but about everything for a while: less is
-    wanted, or the server is out of order. A SERVERBUG may come from a single message."""
+    """Return whether a refusal concerns every command for a while, not only the refused one.
+
+    The server wants fewer commands then, or is out of order. SERVERBUG alone does not count: a
+    single message may cause it.
+    """
     found = understand(text, code)
     return (
         found is not None
@@ -108,7 +115,7 @@ def concerns_all(
 
 
 def advise(found: Understanding, host: str, protocol: str, provider: str = "") -> str:
-    """What a person can do about it; the provider's own page where it is known."""
+    """Return advice for the administrator, in the provider's own terms where it is known."""
     whose = (
         known_providers.named(provider)
         or known_providers.named(found.provider)
@@ -120,7 +127,7 @@ def advise(found: Understanding, host: str, protocol: str, provider: str = "") -
 
 
 def duration(seconds: float) -> str:
-    """5 minutes, 2 hours, 90 seconds: rounded up."""
+    """Return a length of time in words, rounded up: "5 minutes", "2 hours", "90 seconds"."""
     for unit, length in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{-int(-seconds // length)} {unit}"

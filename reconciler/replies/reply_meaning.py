@@ -1,5 +1,8 @@
-"""From a server's reply to what it means: its response code first (RFC 5530, RFC 2449, RFC 3206),
-then its words: those that a page shows (`replies`), then any that say the same (`vocabulary`)."""
+"""The meaning of a POP3 or IMAP reply that refuses something.
+
+The response code is read first (RFC 5530, RFC 2449, RFC 3206), then the words. The sentences of
+`sourced_replies` come before the general rules of `vocabulary`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from reconciler.replies.vocabulary import Rule
 
 _LONGEST = 1000
-"""Characters that are looked at: what a reply means stands at its beginning."""
+"""Characters that are read; the meaning of a reply is at its beginning."""
 _ENCODINGS = (
     "gb18030",
     "cp1251",
@@ -31,7 +34,7 @@ _ENCODINGS = (
     "latin-1",
     "cp1250",
 )
-"""What servers write in that know no UTF-8; which one it is, what is understood decides."""
+"""Encodings of servers without UTF-8. The first one that gives known words is taken."""
 _CODES = {
     "LIMIT": Meaning.THROTTLED,
     "LOGIN-DELAY": Meaning.THROTTLED,
@@ -43,13 +46,13 @@ _CODES = {
     "WEBALERT": Meaning.WEB_LOGIN,
     "THROTTLED": Meaning.THROTTLED,
 }
-"""Codes that say it all."""
+"""Response codes with one meaning, whatever the words are."""
 _PASSING = {
     "UNAVAILABLE": Meaning.TEMPORARY,
     "SYS/TEMP": Meaning.TEMPORARY,
     "SERVERBUG": Meaning.TEMPORARY,
 }
-"""Codes of a server's own trouble; words may say that it wants less."""
+"""Codes of trouble inside the server. Words that ask for fewer requests come before them."""
 _GENERAL = {
     "AUTHENTICATIONFAILED": Meaning.WRONG_PASSWORD,
     "AUTH": Meaning.WRONG_PASSWORD,
@@ -57,7 +60,7 @@ _GENERAL = {
     "CONTACTADMIN": Meaning.CONTACT_ADMIN,
     "SYS/PERM": Meaning.NO_MAILBOX,
 }
-"""Codes that stand with much; words that say more count."""
+"""Codes of a general kind. More specific words come before them."""
 _OF_WHAT_WAS_ASKED = {
     "ALREADYEXISTS",
     "BADCHARSET",
@@ -71,10 +74,10 @@ _OF_WHAT_WAS_ASKED = {
     "TRYCREATE",
     "UNKNOWN-CTE",
 }
-"""Codes that blame the command: what stands behind them is mostly a name."""
-_OF_LESS = {Meaning.THROTTLED, Meaning.CONNECTIONS, Meaning.BANDWIDTH, Meaning.IN_USE}
-_NOTHING_NEW = {Meaning.WRONG_PASSWORD, Meaning.TEMPORARY, Meaning.LATER}
-"""Words that do not outweigh a code, nor others that say more."""
+"""Codes that blame the command. The text after them is mostly a name, so it is not read."""
+_ASKING_FOR_LESS = {Meaning.THROTTLED, Meaning.CONNECTIONS, Meaning.BANDWIDTH, Meaning.IN_USE}
+_GENERAL_WORDS = {Meaning.WRONG_PASSWORD, Meaning.TEMPORARY, Meaning.LATER}
+"""Meanings of a general kind. A code, or more specific words, come before them."""
 _OF_CREDENTIALS = (
     "password",
     "credential",
@@ -91,7 +94,7 @@ _OF_CREDENTIALS = (
     "hasł",
     "パスワード",
 )
-"""What is put off with such words may be a refused password all the same."""
+"""Words of a login. "Try again later" beside them may be a refused password."""
 _ADDRESS = (
     "your ip",
     "this ip",
@@ -130,24 +133,29 @@ _ACCOUNT = (
     "账号",
     "帐号",
 )
-"""Those that count an account's connections from one address say both."""
+"""Words of an account. A limit for each account and address names both."""
 _QUOTES = str.maketrans(
     {"‘": "'", "’": "'", "“": '"', "”": '"', "\u00ad": None, "\u200b": None, "\u00a0": " "}
 )
 
 
 class Understanding(Struct, frozen=True):
-    """`wait`: seconds that the server names; `provider`: who says such, "" where it may be anybody;
-    `source`: the page that shows the words, "" where the code alone decided."""
+    """The meaning of a refusal."""
 
     meaning: Meaning
     wait: float | None = None
+    """Seconds that the server asks to wait."""
     provider: str = ""
+    """The only provider with these words; "" where many servers have them."""
     source: str = ""
+    """The page that shows the words; "" where the code alone decided."""
 
 
 def understand(text: str, code: str = "", now: datetime | None = None) -> Understanding | None:
-    """What a refusal means; None where nobody knows. `code` is its response code in capitals."""
+    """Return the meaning of a refusal; None where it is unknown.
+
+    `code` is its response code in capitals.
+    """
     words = normalised(text)
     row, found = _read(words)
     meaning = None if code in _OF_WHAT_WAS_ASKED else _weighed(code, found)
@@ -160,18 +168,18 @@ def understand(text: str, code: str = "", now: datetime | None = None) -> Unders
 
 
 def speaks_of_address(text: str) -> bool:
-    """Whether the address that asks is too much, and not only one account of it."""
+    """Return whether a reply speaks of our address, and not of one account only."""
     words = normalised(text)
     return any(part in words for part in _ADDRESS) and not any(part in words for part in _ACCOUNT)
 
 
 def named_wait(text: str) -> float | None:
-    """Seconds that a reply asks to wait, whatever else it means."""
+    """Return the seconds that a reply asks to wait, whatever else it means."""
     return _wait(normalised(text))
 
 
 def _wait(words: str, now: datetime | None = None) -> float | None:
-    # a session that is not refused does without
+    # Imported here, as most sessions meet no refusal.
     from reconciler.replies.requested_waits import seconds_named  # noqa: PLC0415
 
     return seconds_named(words, now or datetime.now(UTC))
@@ -179,10 +187,10 @@ def _wait(words: str, now: datetime | None = None) -> float | None:
 
 @functools.lru_cache(maxsize=256)
 def _read(words: str) -> tuple[SourcedReply | None, Meaning | None]:
-    """The line of the table that fits, and what the words mean."""
+    """Return the row of the table that fits, and the meaning of the words."""
     row = _row(words)
     found = row.meaning if row else None
-    if found is None or found in _NOTHING_NEW:
+    if found is None or found in _GENERAL_WORDS:
         found = _ruled(words, found)
     if found is Meaning.LATER and any(word in words for word in _OF_CREDENTIALS):
         found = None
@@ -190,30 +198,33 @@ def _read(words: str) -> tuple[SourcedReply | None, Meaning | None]:
 
 
 def _weighed(code: str, words: Meaning | None) -> Meaning | None:
+    """Return the meaning of a reply whose words alone mean `words`."""
+    meaning = _CODES.get(code) or _PASSING.get(code) or _GENERAL.get(code)
     if code in _CODES:
-        meaning = _CODES[code]
-        return (
-            words
-            if words in _OF_LESS | {Meaning.BANDWIDTH}
-            and meaning in _OF_LESS | {Meaning.OVER_QUOTA}
-            else meaning
+        words_first = words in _ASKING_FOR_LESS and (
+            meaning in _ASKING_FOR_LESS or meaning is Meaning.OVER_QUOTA
         )
-    if code in _PASSING:
-        return words if words in _OF_LESS or words is Meaning.NOT_CONNECTED else _PASSING[code]
-    if code in _GENERAL:
-        return words if words is not None and words not in _NOTHING_NEW else _GENERAL[code]
-    return words
+    elif code in _PASSING:
+        words_first = words in _ASKING_FOR_LESS or words is Meaning.NOT_CONNECTED
+    else:
+        words_first = words is not None and words not in _GENERAL_WORDS
+    return words if words_first or meaning is None else meaning
 
 
 def normalised(text: str) -> str:
-    """Bounded, lower case, compatibility forms unified, one space between words."""
+    """Return the first `_LONGEST` characters in lower case, with one space between words.
+
+    Compatibility forms are unified (NFKC), and quotation marks become ASCII.
+    """
     folded = unicodedata.normalize("NFKC", text[:_LONGEST]).translate(_QUOTES).casefold()
     return " ".join(folded.split())
 
 
 def decoded(data: bytes, known: Callable[[str], bool] | None = None) -> str:
-    """A reply as text: UTF-8, or whatever encoding makes it something that servers say; else its
-    octets as \\xNN. `known`: whether words that are no ASCII mean something in a normalised text.
+    """Return a reply as text: from UTF-8, or from the encoding that gives known words.
+
+    Without such an encoding, octets that are not UTF-8 become \\xNN. `known` returns whether words
+    of a normalised text that are not ASCII have a meaning.
     """
     try:
         return data.decode()
@@ -221,9 +232,8 @@ def decoded(data: bytes, known: Callable[[str], bool] | None = None) -> str:
         pass
     for encoding in _ENCODINGS:
         try:
-            text = codecs.getincrementaldecoder(encoding)().decode(
-                data[:_LONGEST]
-            )  # it may end within a character
+            # An incremental decoder, as the cut may be within a character.
+            text = codecs.getincrementaldecoder(encoding)().decode(data[:_LONGEST])
         except UnicodeDecodeError:
             continue
         if (known or _known)(normalised(text)):
@@ -244,13 +254,15 @@ def _row(words: str) -> SourcedReply | None:
 
 
 def _ruled(words: str, otherwise: Meaning | None) -> Meaning | None:
-    """What the first rule that fits says of a clause, else of a whole sentence; `otherwise` where
-    that is no more."""
+    """Return the meaning by the first rule that fits a clause, or else a whole sentence.
+
+    `otherwise` is returned instead of a meaning of a general kind.
+    """
     stems = _spoken(words)
     found = None
     for pieces in (_clauses(words, commas=True), _clauses(words)):
         found = _of_clauses(pieces, stems)
-        if found is not None and found not in _NOTHING_NEW:
+        if found is not None and found not in _GENERAL_WORDS:
             return found
     return otherwise or found
 
@@ -266,13 +278,15 @@ def _of_clauses(pieces: Sequence[str], stems: Sequence[_Stem]) -> Meaning | None
 
 
 def _spoken(words: str) -> list[_Stem]:
-    """Those of all stems that may stand in the text."""
+    """Return the stems that may be in the text."""
     return [stem for stem in _stems() if stem.rarest in words]
 
 
 def _telling(words: str) -> bool:
-    """Whether words that are no ASCII mean something together: in the wrong encoding they do
-    not."""
+    """Return whether words that are not ASCII have a meaning together.
+
+    In a wrong encoding they have none.
+    """
     stems = _spoken(words)
     return (
         any(not stem.rarest.isascii() and says(words, stem.parts) for stem in stems)
@@ -281,28 +295,29 @@ def _telling(words: str) -> bool:
 
 
 def _clauses(words: str, *, commas: bool = False) -> list[str]:
-    from reconciler.replies.vocabulary import clauses  # noqa: PLC0415  # the same
+    from reconciler.replies.vocabulary import clauses  # noqa: PLC0415  # as above
 
     return clauses(words, commas=commas)
 
 
 def _rules() -> Sequence[Rule]:
-    from reconciler.replies.vocabulary import RULES  # noqa: PLC0415  # the same
+    from reconciler.replies.vocabulary import RULES  # noqa: PLC0415  # as above
 
     return RULES
 
 
 class _Stem(NamedTuple):
-    """`rarest`: the longest of its parts, to be looked for first."""
+    """The beginning of a word that stands for an idea; its parts may have others between them."""
 
     idea: str
     parts: Sequence[str]
     rarest: str
+    """The longest part, which is searched first."""
 
 
 @functools.cache
 def _stems() -> Sequence[_Stem]:
-    from reconciler.replies.vocabulary import IDEAS  # noqa: PLC0415  # the same
+    from reconciler.replies.vocabulary import IDEAS  # noqa: PLC0415  # as above
 
     return [
         _Stem(idea, parts, max(parts, key=len).rstrip("_"))
@@ -313,7 +328,7 @@ def _stems() -> Sequence[_Stem]:
 
 @functools.cache
 def _table() -> Sequence[tuple[Sequence[str], str, SourcedReply]]:
-    from reconciler.replies.sourced_replies import REPLIES  # noqa: PLC0415  # the same
+    from reconciler.replies.sourced_replies import REPLIES  # noqa: PLC0415  # as above
 
     return [
         (parts, max(parts, key=len).rstrip("_"), reply)
@@ -323,8 +338,10 @@ def _table() -> Sequence[tuple[Sequence[str], str, SourcedReply]]:
 
 
 def says(words: str, parts: Sequence[str]) -> bool:
-    """Whether the parts stand in the text, in their order: each is looked for once from left to
-    right."""
+    """Return whether the text has the parts, in their order.
+
+    Each part is searched once, from the end of the part before.
+    """
     position = 0
     for part in parts:
         position = _found(words, part, position)
@@ -335,8 +352,11 @@ def says(words: str, parts: Sequence[str]) -> bool:
 
 
 def _found(words: str, part: str, position: int) -> int:
-    """Where `part` stands at the beginning of a word, and to its end where it ends with `_`;
-    writing without spaces has words anywhere."""
+    """Return where, from `position` on, a word begins with `part`; -1 if none does.
+
+    A part that ends with `_` must be the whole word. In scripts without spaces a word may begin
+    anywhere.
+    """
     whole = part.endswith("_")
     part = part.rstrip("_")
     anywhere = not part[0].isalnum() or _wide(part[0])

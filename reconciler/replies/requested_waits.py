@@ -1,5 +1,4 @@
-"""How long a server asks us to wait, read from its words: in any unit, as a clock's time or as a
-date."""
+"""The time that a server asks to wait, in any unit, as a time of day or as a date."""
 
 from __future__ import annotations
 
@@ -8,47 +7,41 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 LONGEST = 86400.0
-"""Seconds. Whoever names more is asked again after this."""
+"""Seconds of the longest wait; a server that names more is asked again after these."""
 _UNITS: dict[float, str] = {
-    0.001: "ms|msec|msecs|millisec|millisecs|millisecond|milliseconds|millisekunde|millisekunden|milliseconde"
-    "|millisecondes|milisegundos|millisecondi|milissegundos|мс|миллисекунда|миллисекунды|миллисекунд|毫秒|ミリ秒",
-    1.0: "s|sec|secs|second|seconds|second(s)|sek|sekunde|sekunden|seconde|secondes|segundo|segundos|secondi|secondo"
-    "|sekund|sekundy|seconden|с|сек|секунда|секунду|секунды|секунд|秒|秒钟|秒鐘|초",
-    60.0: "m|min|mins|minute|minutes|minute(s)|minuten|minuto|minutos|minuti|minut|minuty|minuut|мин|минута|минуту"
-    "|минуты|минут|хвилин|分|分钟|分鐘|분",
-    3600.0: "h|hr|hrs|hour|hours|hour(s)|stunde|stunden|std|heure|heures|hora|horas|ora|ore|godzin|godziny|godzinę|uur"
-    "|ч|час|часа|часов|годин|小时|小時|时|個小時|个小时|時間|시간",
-    86400.0: "d|day|days|day(s)|tag|tage|tagen|jour|jours|día|días|dia|dias|giorno|giorni|dni|dzień|dag|dagen"
-    "|день|дня|дней|сутки|суток|天|日|일",
+    0.001: (
+        "ms|msec|msecs|millisec|millisecs|millisecond|milliseconds|millisekunde|millisekunden|"
+        "milliseconde|millisecondes|milisegundos|millisecondi|milissegundos|мс|миллисекунда|"
+        "миллисекунды|миллисекунд|毫秒|ミリ秒"
+    ),
+    1.0: (
+        "s|sec|secs|second|seconds|second(s)|sek|sekunde|sekunden|seconde|secondes|segundo|"
+        "segundos|secondi|secondo|sekund|sekundy|seconden|с|сек|секунда|секунду|секунды|секунд|秒|"
+        "秒钟|秒鐘|초"
+    ),
+    60.0: (
+        "m|min|mins|minute|minutes|minute(s)|minuten|minuto|minutos|minuti|minut|minuty|minuut|мин|"
+        "минута|минуту|минуты|минут|хвилин|分|分钟|分鐘|분"
+    ),
+    3600.0: (
+        "h|hr|hrs|hour|hours|hour(s)|stunde|stunden|std|heure|heures|hora|horas|ora|ore|godzin|"
+        "godziny|godzinę|uur|ч|час|часа|часов|годин|小时|小時|时|個小時|个小时|時間|시간"
+    ),
+    86400.0: (
+        "d|day|days|day(s)|tag|tage|tagen|jour|jours|día|días|dia|dias|giorno|giorni|dni|dzień|dag|"
+        "dagen|день|дня|дней|сутки|суток|天|日|일"
+    ),
 }
 _SECONDS = {word: seconds for seconds, words in _UNITS.items() for word in words.split("|")}
 _WORDS = "|".join(sorted(map(re.escape, _SECONDS), key=len, reverse=True))
-_ONE = dict.fromkeys(
-    (
-        "a",
-        "an",
-        "one",
-        "ein",
-        "eine",
-        "einer",
-        "einem",
-        "une",
-        "un",
-        "una",
-        "uno",
-        "один",
-        "одну",
-        "через",
-        "на",
-    ),
-    1.0,
-) | {"half an": 0.5}
+_ARTICLES = "a|an|one|ein|eine|einer|einem|une|un|una|uno|один|одну|через|на"
+_ONE = dict.fromkeys(_ARTICLES.split("|"), 1.0) | {"half an": 0.5}
 _ONE_WIDE = {"一": 1.0, "半": 0.5}
 _AMOUNT = re.compile(
     rf"(?:(?<![\d:\[])(?<!\d[.,])(\d{{1,10}}(?:[.,]\d{{1,3}})?) ?|\b({'|'.join(_ONE)}) |([一半]))"
     rf"({_WORDS})(?![^\W\d_一-鿿가-힣])"
 )
-"""An amount behind a bracket is the rest of a colour, as a terminal is told of it."""
+"""A number after `[` is no amount: it may be the rest of a terminal's colour code."""
 _CLOCK = re.compile(r"(?<![\d:])(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?![\d:])")
 _AT = re.compile(
     r"(?:\b(?:at|until|till|after|before|um|bis|ab|à|jusqu'à|до|в|после|a las|hasta|alle|fino alle)"
@@ -69,16 +62,19 @@ _CUE = re.compile(
     r"|spróbuj|请|請|再试|重试|お待ち|して"
 )
 _BARE = re.compile(
-    r"(?:again|retry|back ?-?off|wait|delay)[ _-]?(?:after|time|in|for)?[ :=]{0,3}(\d{1,10})(?![\d.:])"
+    r"(?:again|retry|back ?-?off|wait|delay)[ _-]?(?:after|time|in|for)?[ :=]{0,3}"
+    r"(\d{1,10})(?![\d.:])"
     r"|\[[a-z-]{1,20}[ =](\d{1,6})\]"
 )
 
 
 def seconds_named(text: str, now: datetime) -> float | None:
-    """Seconds that this text asks to wait, at most `LONGEST`; None where it names no time. `text`
-    is normalised (`understanding.normalised`) and bounded; `now` has a time zone."""
+    """Return the seconds that a text asks to wait, at most `LONGEST`; None where it names no time.
+
+    `text` is normalised and bounded (`reply_meaning.normalised`). `now` has a time zone.
+    """
     cue = _CUE.search(text)
-    if cue is not None:  # a moment without a word of waiting is a time stamp
+    if cue is not None:  # without a word of waiting, a moment is only a time stamp
         told = text[cue.start() :]
         if (moment := _date(told, now)) is not None:
             return _bounded(moment)
@@ -90,7 +86,7 @@ def seconds_named(text: str, now: datetime) -> float | None:
 
 
 def asks(text: str) -> bool:
-    """Whether there is a word of waiting in it."""
+    """Return whether a text has a word of waiting."""
     return _CUE.search(text) is not None
 
 
@@ -99,8 +95,10 @@ def _bounded(seconds: float | None) -> float | None:
 
 
 def _amount(text: str, _: datetime) -> float | None:
-    """1 hour 30 minutes, 299961 milliseconds, an hour: those that stand side by side are added
-    up."""
+    """Return the seconds of an amount: "299961 milliseconds", "an hour", "1 hour 30 minutes".
+
+    Amounts side by side are added up.
+    """
     total, end = 0.0, -1
     for match in _AMOUNT.finditer(text):
         if end >= 0 and text[end : match.start()].strip(" ,") not in {"", "and", "und", "et", "и"}:
@@ -118,8 +116,10 @@ def _amount(text: str, _: datetime) -> float | None:
 
 
 def _clock(text: str, now: datetime) -> float | None:
-    """00:15:00 is a length; "until 14:30 UTC" a moment. Without a zone it is taken for UTC, unless
-    that is past."""
+    """Return the seconds of a length ("00:15:00"), or until a moment ("until 14:30 UTC").
+
+    A moment without a zone is taken for UTC. None where it is past.
+    """
     match = _CLOCK.search(text)
     if match is None:
         return None
@@ -137,6 +137,7 @@ def _clock(text: str, now: datetime) -> float | None:
 
 
 def _date(text: str, now: datetime) -> float | None:
+    """Return the seconds until the first date with a time in the text; None where it has none."""
     if match := _RFC_DATE.search(text):
         try:
             moment = parsedate_to_datetime(match[0])
@@ -166,7 +167,10 @@ def _offset(zone: re.Match[str] | None) -> timedelta:
 
 
 def _bare(text: str, now: datetime) -> float | None:
-    """Retry-After: 120; a number that large is a moment, in seconds since 1970."""
+    """Return the seconds of a number without a unit: "Retry-After: 120".
+
+    A number above 1e9 is a moment, in seconds since 1970.
+    """
     match = _BARE.search(text)
     if match is None:
         return None

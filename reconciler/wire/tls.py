@@ -128,8 +128,8 @@ class _PinnedSocket(ssl.SSLSocket):
         found = hashlib.sha256(self.getpeercert(binary_form=True) or b"").hexdigest()
         if found != pinned:
             raise ssl.SSLCertVerificationError(
-                f"its certificate's fingerprint is now sha256:{found}, not the declared one; if the "
-                "operator confirms the new certificate, declare it in the field fingerprint"
+                f"its certificate's fingerprint is now sha256:{found}, not the declared one; if "
+                "the operator confirms the new certificate, declare it in the field fingerprint"
             )
 
 

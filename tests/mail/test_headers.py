@@ -18,7 +18,8 @@ def read(head: bytes) -> list[tuple[str, str, int]]:
 
 def test_fields_with_their_lines() -> None:
     head = (
-        b"From a@b Sun Nov 22 22:40:00 2026\nA: 1\r\n\t2\r\n  3\r\nno field\n no value\nB : \xd0\xb9\xff\n"
+        b"From a@b Sun Nov 22 22:40:00 2026\nA: 1\r\n\t2\r\n  3\r\nno field\n no value\nB : "
+        b"\xd0\xb9\xff\n"
         b"C:\n\nD: body\n"
     )
     assert read(head) == [("A", "1\t2  3", 2), ("B", "й\udcff", 7), ("C", "", 8)]

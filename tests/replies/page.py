@@ -17,22 +17,24 @@ from reconciler.replies.sourced_replies import REPLIES, SourcedReply
 PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
 _TOP = """# Providers
 
-What to do in an account so that it can be collected from, and what to write in the manifest. With `provider` the
-server, its port and TLS are known; what is written beside it wins. `mailcollector add NAME --provider gmail …` writes
-such a manifest and says what is to be done in the account.
+How to prepare an account for collection, and what to write in the manifest. With `provider`, the
+server, its port and TLS are known; fields beside it come before them. `mailcollector add NAME
+--provider gmail …` writes such a manifest and says how to prepare the account.
 
-This page is made from the table that the program uses (`reconciler/providers`), by `make fix`. Below each provider
-stand the pages that its facts come from, and what it says when it refuses a login, with the sentence that `get`,
-`describe` and `check` show then.
+This page is made from the tables of the program (`reconciler/model/known_providers.py` and
+`reconciler/replies/sourced_replies.py`) by `make fix`. Below each provider are the pages with its
+facts, and its words for a refused login. Beside them is the sentence that `get`, `describe` and
+`check` show for it.
 """
-_SERVERS = """## Servers, whoever runs them
+_SERVERS = """## Servers of any provider
 
-What is understood of any server. A response code that says it all (`LIMIT`, `INUSE`, `OVERQUOTA`, `EXPIRED`,
-`PRIVACYREQUIRED`, `LOGIN-DELAY`, `IN-USE`) comes before words; with `AUTHENTICATIONFAILED`, `CONTACTADMIN`, `SYS/PERM`
-or no code, words that say more count. `*` stands for what comes in between. Where a text names a time, that is how long
-is waited, at most a day. Texts that are not among them are understood by the ideas that come together in a clause, in
-any language (`reconciler/replies/vocabulary.py`): *IMAP* and *not allowed*, *password* and *expired*, *address* and
-*blocked*. What stands in quotes, or names a folder, is not read.
+These replies are understood from any server. A response code with one meaning (`LIMIT`, `INUSE`,
+`OVERQUOTA`, `EXPIRED`, `PRIVACYREQUIRED`, `LOGIN-DELAY`, `IN-USE`) comes before the words. After
+`AUTHENTICATIONFAILED`, `CONTACTADMIN`, `SYS/PERM` or no code, more specific words come first. `*`
+stands for any text in between. Where a reply names a time, the next login waits that long, at most
+a day. Other replies are understood by the ideas in a clause, in any language
+(`reconciler/replies/vocabulary.py`): *IMAP* and *not allowed*, *password* and *expired*, *address*
+and *blocked*. Quoted texts and names of folders are not read.
 
 | it says | it means | seen in |
 |---|---|---|"""
@@ -69,15 +71,17 @@ def _section(provider: Provider) -> Iterator[str]:
     if provider.takes_passwords:
         yield "  password: {file: ../secrets/sales}"
     else:
-        yield f"  oauth2: {{provider: {provider.oauth2}, clientId: …, refreshToken: {{file: ../secrets/sales.token}}}}"
+        token = "{file: ../secrets/sales.token}"
+        yield f"  oauth2: {{provider: {provider.oauth2}, clientId: …, refreshToken: {token}}}"
     yield "```\n"
     servers = filter(None, (provider.imap, provider.pop3))
     yield f"- Servers: {'; '.join(map(_shown, servers))}."
     yield f"- Logs in with {' or '.join(_WAYS[way] for way in provider.logins)}."
     if provider.connections:
         yield (
-            f"- Limits of ours, unless `--host-connections` and `--host-logins-per-minute` say otherwise: "
-            f"{provider.connections} sessions at once, {provider.logins_per_minute} logins a minute."
+            "- Limits of ours, unless `--host-connections` and `--host-logins-per-minute` say "
+            f"otherwise: {provider.connections} sessions at once, {provider.logins_per_minute} "
+            "logins a minute."
         )
     yield from (f"- {note}" for note in provider.notes)
     yield f"- Sources: {', '.join(f'<{source}>' for source in provider.sources)}."
@@ -144,12 +148,17 @@ def _servers() -> Iterator[str]:
     for reply in REPLIES:
         if not reply.provider:
             seen = f"<{reply.source}>" if reply.source else "plain words"
-            yield f"| {_cell(reply.says)} | {reply.meaning.name.lower().replace('_', ' ')} | {seen} |"
+            yield f"| {_cell(reply.says)} | {_name(reply.meaning)} | {seen} |"
     yield "\n| it means | you read, where the provider has no page of its own |"
     yield "|---|---|"
     for meaning in Meaning:
-        yield f"| {meaning.name.lower().replace('_', ' ')} | {_cell(meaning.value.replace('{protocol}', 'IMAP'))} |"
+        advice = meaning.value.replace("{protocol}", "IMAP")
+        yield f"| {_name(meaning)} | {_cell(advice)} |"
     yield ""
+
+
+def _name(meaning: Meaning) -> str:
+    return meaning.name.lower().replace("_", " ")
 
 
 def _cell(text: str) -> str:

@@ -38,7 +38,10 @@ def refused(text: str, host: str = "mx.example.com", protocol: str = "imap") -> 
     ("text", "host", "kind", "advice"),
     [
         (
-            "[ALERT] Application-specific password required: https://support.google.com/accounts/answer/185833 (Failure)",
+            (
+                "[ALERT] Application-specific password required: "
+                "https://support.google.com/accounts/answer/185833 (Failure)"
+            ),
             "imap.gmail.com",
             AuthenticationFailed,
             "https://myaccount.google.com/apppasswords",
@@ -86,7 +89,10 @@ def refused(text: str, host: str = "mx.example.com", protocol: str = "imap") -> 
             "use source.oauth2",
         ),
         (
-            "LOGIN failed. Account is blocked. Login to your account via a web browser to verify your identity.",
+            (
+                "LOGIN failed. Account is blocked. Login to your account via a web browser to "
+                "verify your identity."
+            ),
             "outlook.office365.com",
             AccountNotReady,
             "browser",
@@ -105,13 +111,19 @@ def refused(text: str, host: str = "mx.example.com", protocol: str = "imap") -> 
         ),
         ("[LIMIT] CAPABILITY Rate limit hit.", "imap.mail.yahoo.com", Throttled, "interval"),
         (
-            "[AUTHENTICATIONFAILED] (#MBR1240) Please verify your account by going to https://login.yahoo.com",
+            (
+                "[AUTHENTICATIONFAILED] (#MBR1240) Please verify your account by going to "
+                "https://login.yahoo.com"
+            ),
             "imap.mail.yahoo.com",
             AccountNotReady,
             "https://login.yahoo.com",
         ),
         (
-            "[AUTHENTICATIONFAILED] LOGIN invalid credentials or IMAP is disabled sc=cYXlpv732Cg1_010534",
+            (
+                "[AUTHENTICATIONFAILED] LOGIN invalid credentials or IMAP is disabled "
+                "sc=cYXlpv732Cg1_010534"
+            ),
             "imap.yandex.ru",
             AuthenticationFailed,
             "Switch on mail programs",
@@ -124,7 +136,8 @@ def refused(text: str, host: str = "mx.example.com", protocol: str = "imap") -> 
         ),
         (
             (
-                "NEOBHODIM parol prilozheniya https://help.mail.ru/mail/security/protection/external / Application password is "
+                "NEOBHODIM parol prilozheniya "
+                "https://help.mail.ru/mail/security/protection/external / Application password is "
                 "REQUIRED"
             ),
             "imap.mail.ru",
@@ -140,27 +153,36 @@ def refused(text: str, host: str = "mx.example.com", protocol: str = "imap") -> 
         ("LOGIN Login error or password error", "imap.163.com", AuthenticationFailed, "授权码"),
         (
             (
-                "Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or system "
-                "is busy."
+                "Login fail. Account is abnormal, service is not open, password is incorrect, "
+                "login frequency limited, or system is busy."
             ),
             "imap.qq.com",
             AuthenticationFailed,
             "授权码",
         ),
         (
-            "[ALERT] You are yet to enable IMAP for your account. Please contact your administrator (Failure)",
+            (
+                "[ALERT] You are yet to enable IMAP for your account. Please contact your "
+                "administrator (Failure)"
+            ),
             "imap.zoho.eu",
             AccountNotReady,
             "https://www.zoho.com/mail/help/imap-access.html",
         ),
         (
-            "Exceeded the login limit for a 15 minute period. Reduce the frequency of requests to the POP3 server.",
+            (
+                "Exceeded the login limit for a 15 minute period. Reduce the frequency of "
+                "requests to the POP3 server."
+            ),
             "pop3.live.com",
             Throttled,
             "15 minutes",
         ),
         (
-            "[UNAVAILABLE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=16)",
+            (
+                "[UNAVAILABLE] Maximum number of connections from user+IP exceeded "
+                "(mail_max_userip_connections=16)"
+            ),
             "mx.example.com",
             Throttled,
             "--host-connections",

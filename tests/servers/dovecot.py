@@ -34,8 +34,8 @@ from tests.servers.loopback import HOST
 PASSWORD = "correct-horse-battery"
 PORTS = ("imap", "imaps", "pop3", "pop3s", "lmtp")
 MISSING = (
-    "Dovecot is not installed: apt-get install dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd "
-    "(`make test` and `make demo` do that)"
+    "Dovecot is not installed: apt-get install dovecot-core dovecot-imapd dovecot-pop3d "
+    "dovecot-lmtpd (`make test` and `make demo` do that)"
 )
 
 

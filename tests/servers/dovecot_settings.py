@@ -216,7 +216,8 @@ def _jwt(root: Path, info: TokenInfo, *, new: bool) -> str:
     place.mkdir(parents=True, exist_ok=True)
     (place / "default").write_bytes(base64.b64encode(info.key))
     keys = (
-        f"oauth2_local_validation {{\n dict fs {{\n fs posix {{\n prefix = {root}/keys/\n }}\n }}\n}}\n"
+        "oauth2_local_validation {\n dict fs {\n fs posix {\n"
+        f" prefix = {root}/keys/\n }}\n }}\n}}\n"
         if new
         else f"local_validation_key_dict = fs:posix:prefix={root}/keys/\n"
     )

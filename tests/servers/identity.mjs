@@ -1,4 +1,5 @@
-// An identity provider on a free port of 127.0.0.1, for identity.py: oidc-provider, whose directory is the argument.
+// An identity provider on a free port of 127.0.0.1, for identity.py. It is oidc-provider, whose
+// directory is the argument.
 // The first line of its output is the port. It ends with its standard input.
 
 import { createServer } from "node:http";
@@ -78,7 +79,10 @@ function configuration() {
       client("public", "none"),
       client("basic", "client_secret_basic", "canary-secret:+%/"),
       client("post", "client_secret_post", "canary-secret:+%/"),
-      { ...client("dovecot", "client_secret_basic", "introspection"), redirect_uris: [], response_types: [], grant_types: [] },
+      {
+        ...client("dovecot", "client_secret_basic", "introspection"),
+        redirect_uris: [], response_types: [], grant_types: [],
+      },
     ],
     clientBasedCORS: () => false,
     cookies: { keys: ["of a test"] },
@@ -93,8 +97,10 @@ function configuration() {
     pkce: { required: () => true },
     rotateRefreshToken: () => true,
     scopes: SCOPE.split(" "),
-    ttl: { AccessToken: () => lifetime, AuthorizationCode: 60, DeviceCode: 60, Grant: 86400, Interaction: 600,
-      RefreshToken: 86400, Session: 86400, IdToken: 600 },
+    ttl: {
+      AccessToken: () => lifetime, AuthorizationCode: 60, DeviceCode: 60, Grant: 86400,
+      Interaction: 600, RefreshToken: 86400, Session: 86400, IdToken: 600,
+    },
   };
 }
 
@@ -124,8 +130,8 @@ async function interact(provider, request, response) {
   await provider.interactionFinished(request, response, result);
 }
 
-// Requests for tokens wait while `hold` says so: "request" before the provider sees them, "answer" behind that. One whose
-// client goes away in the meantime is forgotten.
+// Requests for tokens wait while `hold` says so: "request" before the provider sees them, "answer"
+// after that. A request is forgotten when its client goes away in the meantime.
 function held(request) {
   seen.held += 1;
   return new Promise((resolve) => {
@@ -172,7 +178,9 @@ server.listen(0, "127.0.0.1", () => {
   const { port } = server.address();
   const provider = new Provider(`http://127.0.0.1:${port}`, configuration());
   provider.on("grant.success", (ctx) => seen.grants.push(ctx.oidc.params.grant_type));
-  provider.on("grant.error", (_, error) => seen.refused.push(`${error.error}: ${error.error_detail ?? ""}`));
+  provider.on("grant.error", (_, error) => {
+    seen.refused.push(`${error.error}: ${error.error_detail ?? ""}`);
+  });
   provider.on("grant.revoked", () => { seen.revoked += 1; });
   server.on("request", (request, response) => {
     const { pathname } = new URL(request.url, "http://127.0.0.1");

@@ -89,7 +89,8 @@ class Hoodiecrow(Packaged):
     _PROGRAM = """
 const [port, user, password] = JSON.parse(process.argv[1]);
 const server = require(process.argv[2])({
-  plugins: ["ID", "UIDPLUS", "NAMESPACE", "IDLE", "AUTH-PLAIN", "SASL-IR", "LITERALPLUS", "ENABLE", "CONDSTORE"],
+  plugins: ["ID", "UIDPLUS", "NAMESPACE", "IDLE", "AUTH-PLAIN", "SASL-IR", "LITERALPLUS", "ENABLE",
+            "CONDSTORE"],
   users: {[user]: {password}}, storage: {"INBOX": {uidvalidity: 77}}});
 server.listen(port, "127.0.0.1");
 """

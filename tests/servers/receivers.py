@@ -251,13 +251,15 @@ class Handler:
         return "250 2.1.5 ok"
     async def handle_DATA(self, server, session, envelope):
         for address in envelope.rcpt_tos:
-            with open(f"{directory}/mail/{address.partition('@')[0]}/new/{next(number)}", "wb") as file:
+            mailbox = address.partition('@')[0]
+            with open(f"{directory}/mail/{mailbox}/new/{next(number)}", "wb") as file:
                 file.write(envelope.original_content)
         return "250 2.0.0 taken"
 async def main():
     made = LMTP if kind == "lmtp" else SMTP
     server = await asyncio.get_running_loop().create_server(
-        lambda: made(Handler(), enable_SMTPUTF8=True, data_size_limit=int(size)), "127.0.0.1", int(port))
+        lambda: made(Handler(), enable_SMTPUTF8=True, data_size_limit=int(size)),
+        "127.0.0.1", int(port))
     await server.serve_forever()
 asyncio.run(main())
 """
@@ -291,7 +293,8 @@ class NetServerMail(Receiver):
     _PROGRAM: ClassVar[str] = """\
 use strict; use IO::Socket::INET; use Net::Server::Mail::LMTP;
 my ($directory, $port) = @ARGV;
-my $listener = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', LocalPort => $port, ReuseAddr => 1) or die;
+my $listener = IO::Socket::INET->new(
+  Listen => 5, LocalAddr => '127.0.0.1', LocalPort => $port, ReuseAddr => 1) or die;
 $SIG{CHLD} = 'IGNORE';
 my $number = 0;
 while (1) {
@@ -309,7 +312,8 @@ while (1) {
     my ($mailbox) = $recipient =~ /([ab])\\@/;
     open my $file, '>', "$directory/mail/$mailbox/tmp/$number.$count" or return (0, 451, $!);
     print $file $$data; close $file;
-    rename "$directory/mail/$mailbox/tmp/$number.$count", "$directory/mail/$mailbox/new/$number.$count";
+    my $name = "$number.$count";
+    rename "$directory/mail/$mailbox/tmp/$name", "$directory/mail/$mailbox/new/$name";
     $count++;
     return (1, 250, '2.0.0 taken') });
   $session->process;

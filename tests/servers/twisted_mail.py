@@ -2,7 +2,8 @@
 
 python twisted_mail.py MAILDIR USER PASSWORD IMAP-PORT POP3-PORT
 """
-# mypy: disable-error-code="import-not-found, misc, no-untyped-def, no-untyped-call, type-arg, unused-ignore"
+# mypy: disable-error-code="import-not-found, misc, no-untyped-def, no-untyped-call, type-arg"
+# mypy: disable-error-code="unused-ignore"
 
 from __future__ import annotations
 

@@ -88,7 +88,8 @@ def test_nul_in_a_message_with_encoded_parts_stays_as_imap_shows_it(
     dovecot: Dovecot, user: str
 ) -> None:
     given = (
-        b"From: a@example.org\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n1\0part\n"
+        b"From: a@example.org\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n"
+        b"--b\n\n1\0part\n"
         b"--b\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n--b--\n"
     )
     dovecot.deliver(user, [given])

@@ -639,7 +639,10 @@ def test_a_folder_that_cannot_be_opened_again() -> None:
 
 
 def test_a_mailbox_s_own_record_is_no_mail_where_it_comes_first() -> None:
-    record = b"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nX-IMAP: 12 42\r\n\r\nThis text\r\n"
+    record = (
+        b"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nX-IMAP: 12 42\r\n\r\n"
+        b"This text\r\n"
+    )
     held = {1: record, 2: BODIES[2], 5: record}
     found = collected(
         listed([(uid, len(body)) for uid, body in held.items()]) | {BATCH: every(held)}

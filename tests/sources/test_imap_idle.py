@@ -190,7 +190,9 @@ def test_the_first_folder_is_listened_to() -> None:
 
 SEVERAL: dict[str, Reply] = CAPABLE | {
     "CAPABILITY": b"* CAPABILITY IMAP4rev1 IDLE NOTIFY\r\nTAG OK done\r\n",
-    "LIST": b'* LIST () "/" INBOX\r\n* LIST () "/" "A \\"b\\""\r\n* LIST () "/" C\r\nTAG OK done\r\n',
+    "LIST": (
+        b'* LIST () "/" INBOX\r\n* LIST () "/" "A \\"b\\""\r\n* LIST () "/" C\r\nTAG OK done\r\n'
+    ),
     "NOTIFY": b"TAG OK done\r\n",
 }
 STATUS = b'* STATUS "A \\"b\\"" (MESSAGES %d UIDNEXT %d UIDVALIDITY 1)\r\n'

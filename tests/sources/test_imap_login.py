@@ -491,7 +491,10 @@ def test_a_folder_that_is_missing_is_still_the_manifests_fault() -> None:
 
 
 def test_an_alert_is_kept_once() -> None:
-    login = b"* OK [ALERT] Quota at 95%\r\n* NO [alert] Quota at 95%\r\nTAG OK [ALERT] pa$$word is weak\r\n"
+    login = (
+        b"* OK [ALERT] Quota at 95%\r\n* NO [alert] Quota at 95%\r\nTAG OK [ALERT] pa$$word is "
+        b"weak\r\n"
+    )
     with Scripted(imap({"LOGIN": login}, b"* OK [ALERT] gree\x1b[31mting\r\n")) as server:
         opened = source(server)
         assert inbox(opened).notes == ()

@@ -27,7 +27,8 @@ from tests.sources.pop3_scripts import (
 
 INTERNAL = (
     b"From: Mail System Internal Data <MAILER-DAEMON@host.example>\r\n"
-    b"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nX-IMAP: 1234567890 0000000042\r\n"
+    b"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nX-IMAP: 1234567890 "
+    b"0000000042\r\n"
     b"Status: RO\r\n\r\nThis text is part of the internal format of your mail folder.\r\n"
 )
 MAIL = b"Subject: hello\r\n\r\nhello\r\n"
@@ -57,7 +58,10 @@ def test_a_mailbox_s_own_record_is_no_mail(record: bytes) -> None:
 @pytest.mark.parametrize(
     "mail",
     [
-        b"Subject: Re: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nFrom: a@b.example\r\n\r\nwhat is this?\r\n",
+        (
+            b"Subject: Re: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nFrom: "
+            b"a@b.example\r\n\r\nwhat is this?\r\n"
+        ),
         b"Subject: help\r\n\r\n" + INTERNAL,
         MAIL,
         INTERNAL + b"x" * 10_000 + b"\r\n",

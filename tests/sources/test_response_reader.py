@@ -28,7 +28,10 @@ OK = b"TAG OK done\r\n"
 ALL = list(BODIES.values())
 BATCH = "UID FETCH 1:2,5 "
 EVERY = b"".join(fetched(uid, body) for uid, body in BODIES.items())
-SELECTED = b"* 3 EXISTS\r\n* OK [UIDVALIDITY 77] ok\r\n* OK [UIDNEXT 6] next\r\nTAG OK [READ-ONLY] done\r\n"
+SELECTED = (
+    b"* 3 EXISTS\r\n* OK [UIDVALIDITY 77] ok\r\n* OK [UIDNEXT 6] next\r\nTAG OK [READ-ONLY] "
+    b"done\r\n"
+)
 
 
 def collected(
@@ -59,11 +62,20 @@ def collected(
         SELECTED.replace(b"* OK [UIDNEXT 6] next", b"* ok [UIDNEXT 6]"),
         b"\r\n" + SELECTED,
         SELECTED.replace(b"77] ok", b"77] [192.0.2.1] is] here"),
-        b"* 9 EXISTS\r\n* 1 EXPUNGE\r\n* FLAGS (\\Seen)\r\n* X-UNHEARD-OF (a {b) ]\r\n* SEARCH\r\n* 5 X\r\n"
+        (
+            b"* 9 EXISTS\r\n* 1 EXPUNGE\r\n* FLAGS (\\Seen)\r\n* X-UNHEARD-OF (a {b) ]\r\n* "
+            b"SEARCH\r\n* 5 X\r\n"
+        )
         + SELECTED,
-        b'* BAD what was that?\r\n* NO [ALERT] disk nearly full\r\n* OK\r\n* STATUS "x" (MESSAGES 1)\r\n'
+        (
+            b'* BAD what was that?\r\n* NO [ALERT] disk nearly full\r\n* OK\r\n* STATUS "x" '
+            b"(MESSAGES 1)\r\n"
+        )
         + SELECTED,
-        b'* LIST () "/" {3}\r\na\r\n\r\n* ID NIL\r\n* CAPABILITY IMAP4rev1\r\n* 1 FETCH (FLAGS (\\Seen))\r\n'
+        (
+            b'* LIST () "/" {3}\r\na\r\n\r\n* ID NIL\r\n* CAPABILITY IMAP4rev1\r\n* 1 FETCH '
+            b"(FLAGS (\\Seen))\r\n"
+        )
         + SELECTED,
         b"* FLAGS (" + b"keyword " * 2000 + b")\r\n" + SELECTED,
     ],

@@ -21,7 +21,8 @@ def selected(
     following: int = 6, exists: int = 3, validity: int = 77, changes: int = 9, more: bytes = b""
 ) -> bytes:
     return (
-        b"* %d EXISTS\r\n* OK [UIDVALIDITY %d] ok\r\n* OK [UIDNEXT %d] ok\r\n* OK [HIGHESTMODSEQ %d] ok\r\n"
+        b"* %d EXISTS\r\n* OK [UIDVALIDITY %d] ok\r\n* OK [UIDNEXT %d] ok\r\n* OK [HIGHESTMODSEQ "
+        b"%d] ok\r\n"
         b"%bTAG OK [READ-ONLY] done\r\n" % (exists, validity, following, changes, more)
     )
 

@@ -78,7 +78,10 @@ def test_there_is_no_way_out_without_a_release(way: str) -> None:
     assert not thread.is_alive()
     told = {
         "given up": "the session was aborted",
-        "time is up": "the session's time is up, waiting for other mailboxes with very many messages to be listed",
+        "time is up": (
+            "the session's time is up, waiting for other mailboxes with very many messages to be "
+            "listed"
+        ),
     }
     assert reasons == ([f"mail.example: {told[way]}"] if way in told else [])
     waiting.release()

@@ -11,7 +11,14 @@ from reconciler.model.errors import ProtocolViolation
 from reconciler.model.harmless_text import one_line
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Refused
 from reconciler.model.secret import Secret, redact
-from reconciler.replies.delivery_replies import OF_ALL, PASSING, Obstacle, Told, known, obstacle
+from reconciler.replies.delivery_replies import (
+    OF_ALL,
+    PASSING,
+    Obstacle,
+    RefusedDelivery,
+    has_known_words,
+    refused_delivery,
+)
 from reconciler.wire.connection import Connection
 
 LINE = 8 << 10
@@ -98,12 +105,13 @@ class TransferReply(Struct, frozen=True):
         )
 
     @property
-    def told(self) -> Told | None:
+    def told(self) -> RefusedDelivery | None:
         """What a refusal, or a putting off, means; None where nobody knows."""
         if self.code < 400:
             return None
         enhanced = self._enhanced
-        return obstacle(self.code, enhanced[0].strip() if enhanced else "", " ".join(self.lines))
+        code = enhanced[0].strip() if enhanced else ""
+        return refused_delivery(self.code, code, " ".join(self.lines))
 
     @property
     def wait(self) -> float | None:
@@ -172,5 +180,5 @@ def _decoded(raw: bytes) -> str:
     except UnicodeDecodeError:
         from reconciler.replies.reply_meaning import decoded  # noqa: PLC0415  # hardly any server
 
-        text = decoded(raw, known)
+        text = decoded(raw, has_known_words)
         return text if not text.isascii() else raw.decode("utf-8", "replace")

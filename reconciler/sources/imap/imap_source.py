@@ -380,8 +380,8 @@ class ImapSource:
             )
         if listed.short and not listed.broken_off:
             notes.append(
-                f'the server says that there are {listed.announced} messages in "{name}", and lists '
-                f"{len(listed.messages) or 'none'}"
+                f'the server says that there are {listed.announced} messages in "{name}", and '
+                f"lists {len(listed.messages) or 'none'}"
             )
         if (found and found[3] != len(listed.messages)) or listed.broken_off:
             found = None  # more came meanwhile, or the server cannot count
@@ -498,8 +498,8 @@ class ImapSource:
     def _remember_unsized(self, folder: Folder, unsized: set[int], notes: list[str]) -> None:
         if unsized:
             notes.append(
-                f'{len(unsized)} messages of "{folder.name}" have no size, the server fails when it '
-                "is asked for it: they are fetched without"
+                f'{len(unsized)} messages of "{folder.name}" have no size, the server fails when '
+                "it is asked for it: they are fetched without"
             )
             known = {
                 key: uids
