@@ -198,6 +198,28 @@ def test_mode_stays_and_a_link_stays_a_link(run: Run, both: Path, elsewhere: Pat
     ) == (0o640, True)
 
 
+@pytest.mark.parametrize("privileged", [True, False])
+def test_owner_and_mode_stay_as_far_as_they_may(
+    both: Path, privileged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Giving a file to somebody clears some bits of its mode, so the mode is set after that."""
+    os.chown(both, 4711, 4712)
+    both.chmod(0o2640)
+
+    def refused(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    if not privileged:
+        monkeypatch.setattr(os, "fchown", refused)
+    replace_file(both, manifest_files.read(both), b"new")
+    found = both.stat()
+    assert both.read_bytes() == b"new"
+    assert found.st_mode & 0o7777 == 0o2640
+    assert (found.st_uid, found.st_gid) == (
+        (4711, 4712) if privileged else (os.geteuid(), os.getegid())
+    )
+
+
 def test_a_file_that_changes_meanwhile_is_left_alone(
     both: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,49 @@ def test_some_are_known_as_all_are(ledger: SqlLedger) -> None:
     assert [known[key].occurrence for key in ("9", "10")] == [2, 1]
 
 
+def test_the_latest_of_a_key_counts_in_whatever_order_the_database_gives_rows(
+    ledger: SqlLedger,
+) -> None:
+    ledger.record(
+        "sales",
+        INBOX,
+        [
+            *(collected("1", occurrence=nth) for nth in range(3)),
+            *(replace(failed("2"), occurrence=nth) for nth in range(3)),
+        ],
+        NOW,
+    )
+    with ledger.reading() as connection:
+        connection.exec_driver_sql("PRAGMA reverse_unordered_selects = ON")
+    known = ledger.known("sales", INBOX)
+    assert isinstance(known, Entries)
+    for found in (known.of(["1", "2"]), known):
+        assert {key: found[key].occurrence for key in found} == {"1": 2, "2": 2}
+
+
+def test_whether_anything_may_be_left_on_the_server(ledger: SqlLedger) -> None:
+    """What was only seen in a listing does not count, nor does what has no content for the number
+    of messages."""
+
+    def left() -> tuple[bool, bool, bool]:
+        known = ledger.known("sales", INBOX)
+        assert isinstance(known, Entries)
+        return known.any_left(), known.more_left_than(0), known.more_left_than(1)
+
+    ledger.record("sales", INBOX, [Record("1", MessageState.LISTED, 100)], NOW)
+    assert left() == (False, False, False)
+    ledger.record("sales", INBOX, [parked("2")], NOW)
+    assert left() == (True, False, False)
+    ledger.record("sales", INBOX, [collected("3")], NOW)
+    assert left() == (True, True, False)
+    ledger.record("sales", INBOX, [collected("4")], NOW)
+    assert left() == (True, True, True)
+    ledger.record_deleted("sales", INBOX, ["2", "3"], NOW)
+    assert left() == (True, True, False)
+    ledger.record_deleted("sales", INBOX, ["4"], NOW)
+    assert left() == (False, False, False)
+
+
 def _without_deliveries(known: Mapping[str, Entry]) -> dict[str, Entry]:
     """Of what everybody has; nobody asks for them."""
     return {

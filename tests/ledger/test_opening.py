@@ -21,9 +21,17 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
+from sqlalchemy.exc import DatabaseError
 
 from reconciler import mounts
-from reconciler.ledger import LedgerAbsent, SqlLedger, database_dialects, migration, open_ledger
+from reconciler.ledger import (
+    LedgerAbsent,
+    SqlLedger,
+    database_dialects,
+    database_errors,
+    migration,
+    open_ledger,
+)
 from reconciler.ledger.tables import REVISIONS, metadata
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import Alert
@@ -291,6 +299,27 @@ def test_R5_a_ledger_damaged_inside_is_told(ledger: SqlLedger, url: str, path: P
     with pytest.raises(LedgerUnavailable, match="is damaged"):
         dict(opened.known("sales", INBOX))
     opened.close()
+
+
+def test_R5_where_there_is_no_file_to_look_through_the_database_is_believed(path: Path) -> None:
+    damage = sqlite3.DatabaseError("database disk image is malformed")
+    damage.sqlite_errorname = "SQLITE_CORRUPT"
+    with (
+        pytest.raises(LedgerUnavailable, match="is damaged; restore it from a backup"),
+        database_errors.plainly(str(path)),
+    ):
+        raise DatabaseError("SELECT 1", None, damage)
+
+
+def test_R5_of_many_wrong_rows_a_hundred_are_told(ledger: SqlLedger, path: Path) -> None:
+    assert ledger.damage() == []
+    with closing(sqlite3.connect(path)) as other, other:
+        other.executemany(
+            "INSERT INTO deliveries VALUES (?, 'nobody', 'nothing', 0)",
+            [(number,) for number in range(4000, 4101)],
+        )
+    told = "a row of deliveries refers to a row of messages that is not there"
+    assert ledger.damage() == [told] * 100
 
 
 def test_R5_a_locked_ledger_is_told(url: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

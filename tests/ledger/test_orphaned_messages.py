@@ -96,6 +96,20 @@ def test_no_orphans_deleted_or_never_seen_or_of_another_collector_or_epoch(
     assert not ledger.orphaned("sales", [MOVED])
 
 
+def test_of_equal_headers_those_with_this_content_are_found(ledger: SqlLedger) -> None:
+    one, other = fingerprint("1"), replace(fingerprint("1"), content=fingerprint("2").content)
+    records = [
+        replace(collected(key), fingerprint=print_) for key, print_ in (("1", one), ("2", other))
+    ]
+    ledger.record("sales", INBOX, records, NOW)
+    found = ledger.orphans("sales", [MOVED], [one.header], other.content)
+    assert [(orphan.entry.key, orphan.fingerprint) for orphan in found] == [("2", other)]
+    assert len(ledger.orphans("sales", [MOVED], [one.header])) == 2
+    assert ledger.orphans("sales", [INBOX], [one.header], other.content) == []
+    assert ledger.orphans_with("sales", [MOVED], [one.header]) == {one.header: 2}
+    assert ledger.orphans_with("sales", [INBOX], [one.header]) == {}
+
+
 def test_an_adopted_record_goes_on_with_its_deliveries(ledger: SqlLedger) -> None:
     ledger.record("sales", INBOX, [collected("1", "a@x", "b@x"), collected("2")], NOW)
     [orphan] = ledger.orphans("sales", [MOVED], headers("1"))

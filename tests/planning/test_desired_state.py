@@ -204,6 +204,32 @@ def test_what_somebody_removed_is_not_leaving() -> None:
     assert changed_collectors(seen, seen) is None
 
 
+def test_what_is_leaving_and_declared_elsewhere_counts_as_declared() -> None:
+    """Its file was renamed, say."""
+    leaving = frozenset({("MailCollector", "a"), ("Destination", "local"), ("MailCollector", "x")})
+    moved = collector("a", f"{BASE}/other.yaml", destination="local")
+    to = destination("local", f"{BASE}/more.yaml", maildir={"path": "/new"})
+    desired = desire(observed(moved, to, leaving=leaving), remembered(TO_LOCAL, LOCAL))
+    assert set(desired.collectors) == {"a"}
+    assert desired.collectors["a"].file == f"{BASE}/other.yaml"
+    assert desired.collectors["a"].destination == to.effective.spec
+
+
+def test_what_is_declared_elsewhere_is_not_held_back_by_its_old_file() -> None:
+    moved = collector("a", f"{BASE}/other.yaml")
+    seen = observed(moved, B, unreadable={f"{BASE}/a.yaml": "a.yaml: permission denied"})
+    desired = desire(seen, remembered(A, B))
+    assert desired.collectors["a"].file == f"{BASE}/other.yaml"
+    assert problems(desired) == {"a": None, "b": None}
+
+
+def test_a_broken_manifest_of_another_kind_says_nothing_of_a_collector() -> None:
+    """Nor does one beside a valid manifest of the same name."""
+    known = remembered(collector("local"), A, B)
+    seen = observed(B, broken=(broken("local", "Destination"), broken("b")))
+    assert problems(desire(seen, known)) == {"b": None}
+
+
 def test_a_changed_destination_is_another_collector() -> None:
     sales = collector("sales", destination="local")
     before = desire(observed(sales, destination("local")), {})

@@ -9,7 +9,7 @@ import pytest
 from reconciler.planning.desired_state import desire
 from reconciler.planning.observed_manifests import Declaration
 from reconciler.planning.plan_actions import Hold, Start, Stop, plan
-from tests.planning.build import collector, observed, remembered
+from tests.planning.build import collector, destination, observed, remembered
 
 
 def named(name: str, **spec: Any) -> Declaration:
@@ -85,3 +85,19 @@ def test_a_second_one_of_an_account_or_another_account_is_no_rename(
 def test_what_may_still_be_there_is_not_renamed() -> None:
     hidden = observed(named("new"), unreadable={"/etc/collectors/old.yaml": "Permission denied"})
     assert not desire(hidden, remembered(named("old"))).renames
+
+
+def test_who_was_there_before_does_not_become_somebody_who_left() -> None:
+    desired = desire(observed(named("a")), remembered(named("a"), named("b")))
+    assert not desired.renames
+    assert not desired.becomes
+
+
+def test_who_is_declared_again_while_an_old_file_of_his_is_leaving_is_not_renamed() -> None:
+    leaving = frozenset({("MailCollector", "old")})
+    seen = observed(named("old"), named("new"), leaving=leaving)
+    assert not desire(seen, remembered(named("old"))).renames
+
+
+def test_a_destination_that_is_gone_was_no_collector() -> None:
+    assert not desire(observed(named("new")), remembered(destination("old"))).renames

@@ -4,6 +4,7 @@ makes of it."""
 from __future__ import annotations
 
 import errno
+import fcntl
 import gzip
 import json
 import os
@@ -26,14 +27,17 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
+from reconciler.model import manifest_policy
 from reconciler.model.errors import (
     AuthenticationFailed,
     ConnectionFailed,
+    PolicyRefused,
     SecretUnavailable,
     SourceUnsuitable,
     Throttled,
     TlsRefused,
 )
+from reconciler.model.manifest_policy import Allowed
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SecretRef, SourceSpec
 from reconciler.secrets import read_secret, stamp
@@ -433,6 +437,59 @@ def test_E6_only_a_file_of_our_own(tmp_path: Path, kind: str) -> None:
         write_secret(str(path), Secret("new"))
     if path.is_file():
         assert path.read_text() == "old\n"
+
+
+def test_where_nothing_may_be_written_a_missing_file_has_nothing_to_lock(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with SecretFile(str(tmp_path / "refresh")) as file:
+        assert file.obstacle is not None
+        assert "anybody may write" in file.obstacle
+
+
+def test_a_directory_that_was_removed_meanwhile_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SecretUnavailable, match="No such file or directory"):
+        SecretFile("refresh").__enter__()
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o777], ids=["ours", "not to be written"])
+def test_nothing_stays_open(refresh: Path, mode: int) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    refresh.parent.chmod(mode)
+    for _ in range(3):
+        with SecretFile(str(refresh)) as file:
+            assert (file.obstacle is None) == (mode == 0o700)
+            with pytest.raises(SecretUnavailable, match="in use"):
+                SecretFile(str(refresh), patience=0.05).__enter__()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_journal_that_was_removed_before_it_was_locked_is_no_lock(
+    refresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever held the lock removes its file. Another process may have made a new one by then, or
+    not yet."""
+    journal = refresh.with_name(".refresh.rotation")
+    flock, tries = fcntl.flock, 0
+
+    def meanwhile(descriptor: int, how: int) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= 2:
+            journal.unlink()
+        if tries == 2:
+            journal.write_text("")
+            journal.chmod(0o600)
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", meanwhile)
+    with SecretFile(str(refresh)) as file:
+        assert tries == 3
+        assert os.path.samestat(journal.stat(), os.fstat(file._journal))
 
 
 @pytest.mark.parametrize("link", [".refresh.rotation", ".refresh.draft"])
@@ -925,6 +982,26 @@ def test_a_proxy_of_the_environment(
     assert proxy.heard[0].startswith(b"CONNECT id.example.org:443 HTTP/1.1\r\n")
     assert (b"Proxy-Authorization" in proxy.heard[0]) == (sent is not None)
     assert sent is None or sent in proxy.heard[0]
+
+
+@pytest.mark.parametrize("host", ["id.example.org", "elsewhere.example.net", "192.0.2.7"])
+def test_E7_behind_a_proxy_the_policy_judges_the_endpoint_by_its_name(
+    no_proxies: None, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy looks the name up, so nobody here sees the address: an allowed network says nothing
+    of it. What the policy refuses, the proxy never hears of."""
+    monkeypatch.setattr(
+        manifest_policy, "_now", Allowed(tokens=("id.example.org", "198.51.100.0/24"))
+    )
+    with Raw(lambda: [b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"]) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url.removesuffix("/token"))
+        fine = host == "id.example.org"
+        with pytest.raises(
+            ConnectionFailed if fine else PolicyRefused,
+            match="502" if fine else f"{host}: the policy does not allow to ask it for tokens",
+        ):
+            token_client.get(f"https://{host}/token", None, local=False)
+    assert len(proxy.heard) == fine
 
 
 @pytest.mark.parametrize(
