@@ -1,1 +1,1 @@
-"""Manifests: bytes with positions, the schema, the models, the rules, and what is said of them."""
+"""Manifests: reading YAML with positions, the schema, the models, the rules and diagnostics."""

@@ -1,8 +1,8 @@
-"""Results of `validate`, kept from one call to the next.
+"""A cache of the results of `validate`, from one call to the next.
 
-A file counts as unchanged while its stat signature or its content is the same: a checkout writes
-every file anew. Results of another version of this program are not used. Contents are not kept,
-only names, positions, diagnostics (which quote no secret) and a digest of each account.
+A file counts as unchanged while its stat signature or its content is the same, because a checkout
+rewrites every file. Results of another version of this program are not used. The cache has no file
+contents, only names, positions, diagnostics (which quote no secret) and a digest of each account.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class CachedCheck(Struct, frozen=True):
 
 
 def place(paths: Iterable[Path]) -> Path | None:
-    """Where the judgements of these files and directories are kept (XDG Base Directory
-    Specification); None for a user who has no home."""
+    """Return the path of the cache for these files and directories (XDG Base Directory
+    Specification), or None for a user without a home directory."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     try:
         base = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
@@ -54,8 +54,11 @@ def place(paths: Iterable[Path]) -> Path | None:
 
 
 class CheckCache:
-    """Those of one call. `about`: what else they depend on. Without a file, or with an unusable
-    one, none are known."""
+    """The cache of one call of `validate`.
+
+    `about` describes the options that the results depend on. Without a file, or with an unusable
+    one, the cache is empty.
+    """
 
     def __init__(self, file: Path | None, about: str) -> None:
         self._file = file
@@ -65,8 +68,10 @@ class CheckCache:
         self._seen: dict[str, tuple[list[Any] | None, str | None]] = {}
 
     def find(self, path: Path) -> CachedCheck | None:
-        """What was found the last time, if that still holds. To be called before the file is read
-        and judged."""
+        """Return the last result for a file, or None if it is unknown or outdated.
+
+        Call this before the file is read and checked: the signature must be the older one.
+        """
         key = _key(path)
         kept = self._old.get(key)
         seen = _signature(path)
@@ -80,18 +85,18 @@ class CheckCache:
         self._seen[key] = (seen, kept[1])
         names = tuple(_named(one, str(path)) for one in kept[3])
         if any(one.kind == "Template" for one in names):
-            return None  # its templates are needed, which are not kept
+            return None  # the templates themselves are needed, and they are not in the cache
         self._new[key] = kept
         return CachedCheck(
             kept[2], names, tuple(_diagnostic(one, str(path)) for one in kept[4]), kept[5]
         )
 
     def add(self, path: Path, found: CachedCheck) -> None:
-        """What was found now, after `find` did not know, or knew what no longer holds."""
+        """Add a new result for a file that `find` was asked about before."""
         key = _key(path)
         signature, digest = self._seen.get(key, (None, None))
         self._new.pop(key, None)
-        if signature is not None and digest is not None:  # what changes just now is not remembered
+        if signature is not None and digest is not None:  # else it is changing
             self._new[key] = [
                 signature,
                 digest,
@@ -105,7 +110,7 @@ class CheckCache:
             ]
 
     def save(self) -> None:
-        """Keep them; a full or read-only disk only means that the next time takes longer."""
+        """Write the cache file. Errors are ignored: without a cache the next call takes longer."""
         if self._file is None or self._new == self._old:
             return
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Telling of a defect of ours without what it was about: that may hold a secret."""
+"""The description of an internal error without its message, which might contain a secret."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def place_of(defect: BaseException) -> str:
-    """Its type, and the innermost line of this program that it came through: `ValueError,
-    manifests/scalars.py:46`."""
+    """Return the exception's type and the innermost line of this package in its traceback, such as
+    `ValueError, manifests/loading.py:46`."""
     package = Path(__file__).parents[1]
     frames = [
         frame

@@ -35,8 +35,10 @@ class Severity(StrEnum):
 
 
 class Position(NamedTuple):
-    """Both count from 1; `column` counts characters, not bytes. `file`: where it is not the
-    document's own."""
+    """A place in a file. `line` and `column` count from 1; `column` counts characters, not bytes.
+
+    `file` is set only for places in another file than the document's own.
+    """
 
     line: int
     column: int
@@ -69,11 +71,11 @@ class Diagnostic(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """A diagnostic before its file and place are known. `key`: it is about the key itself, not
-    about its value.
+    """A diagnostic without its file and position.
 
-    `lacks` are keys of which one is missing at `path`; `meant` is the one that an unknown key was
-    probably meant to be.
+    `key` is true for findings about the key at `path` and false for those about its value. `lacks`
+    lists keys of which one is missing at `path`. `meant` is the known key that an unknown one
+    probably stands for.
     """
 
     path: Path
@@ -86,7 +88,7 @@ class Finding(Struct, frozen=True):
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """By file, line and column."""
+    """Return the diagnostics sorted by file, line, column, path and rule."""
     return sorted(
         diagnostics,
         key=lambda found: (found.file, found.line, found.column, found.path, found.rule),
@@ -94,8 +96,8 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """spec.source.folders[1]; keys that would be misread stand in quotes:
-    metadata.labels["a.b"]."""
+    """Return a path as text, such as `spec.source.folders[1]`. Keys with special characters are
+    quoted: `metadata.labels["a.b"]`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -108,18 +110,21 @@ def dotted(path: Sequence[str | int]) -> str:
 
 
 def quoted(value: str) -> str:
-    """`value` as it stands in a message, cut where it is long."""
+    """Return `value` in backquotes for a message, without control characters and cut if long."""
     return f"`{escape_unprintable(value if len(value) <= _LONGEST else value[:_LONGEST] + '…')}`"
 
 
 def is_secret(path: Path) -> bool:
-    """Whether what stands at `path` may be a password or token, so that no message may quote it."""
+    """Return whether the value at `path` may be a secret, which no message may quote."""
     return any(isinstance(part, str) and _SECRET_KEY.search(part) for part in path)
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that was probably meant, or None. Case, `-` and `_` do not count. Of many, only
-    those that stand near it in the alphabet are compared, for there may be as many words."""
+    """Return the candidate that was probably meant, or None. Case, `-` and `_` do not count.
+
+    Of many candidates only the alphabetical neighbours are compared. Comparing each of many words
+    with each of many candidates would take too long.
+    """
     meant, (words, folded) = _folded(word)[:_LONGEST], _index(tuple(candidates))
     if len(words) > _MANY:
         at = bisect.bisect(words, meant)
@@ -130,7 +135,8 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
 
 @functools.lru_cache(maxsize=8)
 def _index(candidates: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
-    """In the alphabet's order where there are many, and each as it is written."""
+    """Return the candidates without case, `-` and `_`, sorted if there are many, and a mapping from
+    them to the originals."""
     folded = {_folded(candidate): candidate for candidate in candidates}
     return (sorted(folded) if len(folded) > _MANY else list(folded)), folded
 
@@ -140,7 +146,7 @@ def _folded(word: str) -> str:
 
 
 def did_you_mean(word: object, candidates: Sequence[str]) -> str:
-    """The end of a sentence about a value that is none of `candidates`."""
+    """Return the end of a message about a value that is none of `candidates`."""
     match = nearest(word, candidates) if isinstance(word, str) else None
     if match:
         return f"did you mean {quoted(match)}?"

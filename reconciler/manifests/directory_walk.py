@@ -1,4 +1,4 @@
-"""Finding the manifest files of a directory, whatever else somebody put there."""
+"""The search for manifest files below a directory, which may contain anything else as well."""
 
 from __future__ import annotations
 
@@ -18,32 +18,35 @@ from reconciler.manifests.manifest_files import (
 )
 
 DEEPEST = 64
-"""Directories below each other."""
+"""The greatest depth of nested directories."""
 MOST_ENTRIES = 200_000
-"""Of all directories together, whatever their names."""
+"""The greatest number of directory entries of any name in all directories together."""
 MOST_ABROAD = 20_000
-"""The same below a link to a directory that stands elsewhere: somebody meant a few manifests, not a
-whole machine."""
+"""The same limit below a link to a directory outside of the root. It is lower, because such a link
+may lead to the file system of a whole machine by mistake."""
 
 _SUFFIXES = (".yaml", ".yml")
 _TOO_MANY = "too-many-entries"
 
 
 class DirectoryVanished(Exception):
-    """The directory of manifests is not there, or cannot be listed: that is not the same as "no
-    manifests"."""
+    """The directory of manifests is missing or cannot be listed. This differs from an empty
+    directory, which declares that there are no collectors."""
 
 
 class Refusal(Struct, frozen=True):
-    """Why a path is not looked into. `rule` is the diagnostic's."""
+    """The reason why a path is not read: the diagnostic's rule and message."""
 
     rule: str
     message: str
 
 
 class Oddities(Struct, frozen=True):
-    """What a walk tells of paths besides the bytes that are there: which are `refused`, and which
-    directories stand outside of `root`, behind a link (`abroad`). `root` has no links in it."""
+    """The special paths of a walk.
+
+    `refused` paths are not read. `abroad` are directories outside of `root` that a link leads to.
+    `root` is a path without links.
+    """
 
     root: str
     refused: Mapping[str, Refusal] = field(default_factory=dict)
@@ -51,11 +54,11 @@ class Oddities(Struct, frozen=True):
 
     @classmethod
     def beside(cls, path: Path) -> Oddities:
-        """For a file that was named by itself: its directory counts as the root."""
+        """Return the value for a file that the user named: its directory counts as the root."""
         return cls(os.path.realpath(path.parent))
 
     def is_abroad(self, path: Path) -> bool:
-        """Whether what is read there stands outside of the root."""
+        """Return whether a link leads from this path out of the root."""
         text = str(path)
         if self.abroad and any(text.startswith(f"{place}/") for place in self.abroad):
             return True
@@ -64,24 +67,25 @@ class Oddities(Struct, frozen=True):
         return not _is_within(os.path.realpath(text), self.root)
 
     def is_odd(self, path: Path) -> bool:
-        """Whether what is found there depends on more than its bytes."""
+        """Return whether the result for this path depends on more than the file's content."""
         return str(path) in self.refused or self.is_abroad(path)
 
     def require_allowed(self, path: Path) -> None:
-        """Raises `Unreadable` for what is refused."""
+        """Raise `Unreadable` if the path is refused."""
         refusal = self.refused.get(str(path))
         if refusal is not None:
             raise Unreadable(refusal.message, refusal.rule)
 
 
 class Walk(Struct, frozen=True):
-    """What there is: `*.yaml` and `*.yml`, sorted; what begins with `.` or ends in `~` is passed
-    over.
+    """The result of a walk: the sorted paths that end in `.yaml` or `.yml`.
 
-    Links are followed, each directory is entered once: `entered` are their identities,
-    `directories` the paths of entry. What bears such a name but is no file is listed too, and so is
-    a directory that cannot or may not be entered: `oddities` or reading it tell what is wrong.
-    `links` are files.
+    Names that begin with `.` or end in `~` are ignored. Links are followed, and each directory is
+    entered once: `entered` has the directories' identities, `directories` their paths. `links` are
+    the files that are symbolic links.
+
+    `files` also has paths that are no regular files in spite of their name, and directories that
+    cannot be entered. Their diagnostics come from `oddities` or from reading them.
     """
 
     files: list[Path]
@@ -91,7 +95,7 @@ class Walk(Struct, frozen=True):
     links: list[str]
 
     def holding(self) -> frozenset[str]:
-        """The directories in which what was found can change, as far as they are in the root."""
+        """Return the directories inside the root where a change can change the result."""
         # paths are text here
         targets = (os.path.dirname(os.path.realpath(link)) for link in self.links)  # noqa: PTH120
         return self.directories.union(
@@ -100,7 +104,7 @@ class Walk(Struct, frozen=True):
 
 
 def list_files(root: Path) -> list[Path]:
-    """The files of a `Walk`. Raises `DirectoryVanished`."""
+    """Return the files of a `Walk`. Raises `DirectoryVanished`."""
     return walk(root).files
 
 
@@ -125,14 +129,19 @@ def walk(root: Path) -> Walk:
 
 
 class _EntryRefused(Exception):
+    """A directory entry that is not read, as a `Refusal`."""
+
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
         self.refusal = Refusal(rule, message)
 
 
 class _Walker:
-    """Enters directories depth first, without a stack of calls. `left`: the entries that may still
-    be seen."""
+    """One walk: enters directories depth first, without recursion.
+
+    `left` is the number of entries that may still be listed. `all_or_nothing` makes too many
+    entries an error of the whole walk instead of one directory.
+    """
 
     def __init__(
         self, root: str, seen: set[Identity], left: int, *, all_or_nothing: bool = False
@@ -152,11 +161,11 @@ class _Walker:
         self.files.append(Path(path))
 
     def entries(self, path: str) -> list[os.DirEntry[str]]:
-        """Of one directory, by name. Raises OSError, _EntryRefused."""
+        """Return a directory's entries sorted by name. Raises OSError and _EntryRefused."""
         with os.scandir(path) as found:
             entries = list(islice(found, self.left + 1))
         if len(entries) > self.left:
-            # so that many such directories cost no more than one, and small ones are still entered
+            # Halving bounds the cost of many huge directories and leaves room for small ones.
             self.left //= 2
             raise _EntryRefused(
                 _TOO_MANY,
@@ -169,7 +178,7 @@ class _Walker:
         return entries
 
     def take(self, entries: list[os.DirEntry[str]], depth: int = 0) -> None:
-        """What these lead to; they stand `depth` directories below the first ones."""
+        """Collect the files of these entries and below them. `depth` is their own depth."""
         waiting = [(entry, depth) for entry in reversed(list(self._directories(entries)))]
         while waiting:
             entry, depth = waiting.pop()
@@ -187,7 +196,7 @@ class _Walker:
                 waiting += [(one, depth + 1) for one in reversed(list(self._directories(below)))]
 
     def _directories(self, entries: list[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
-        """Those to be entered; files are taken."""
+        """Yield the directories to enter, and collect the files."""
         for entry in entries:
             name = entry.name
             if name.startswith(".") or name.endswith("~"):
@@ -211,7 +220,8 @@ class _Walker:
                 yield entry
 
     def _enter(self, entry: os.DirEntry[str], depth: int) -> list[os.DirEntry[str]]:
-        """What is to be taken of this directory here. Raises OSError, _EntryRefused."""
+        """Return the entries of a directory that the caller still has to collect. Raises OSError
+        and _EntryRefused."""
         found = identity(entry.stat())
         if found in self.seen:
             return []
@@ -229,7 +239,8 @@ class _Walker:
     def _go_abroad(
         self, entry: os.DirEntry[str], target: str, depth: int
     ) -> list[os.DirEntry[str]]:
-        """All of it, or, where that is too much, nothing."""
+        """Collect everything behind a link that leads out of the root, or nothing if it is too
+        much."""
         if _is_within(self.root, target):
             raise _EntryRefused(
                 "link-leads-out",

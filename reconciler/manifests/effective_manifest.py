@@ -1,4 +1,4 @@
-"""A manifest as it is run: paths made absolute, and its digest."""
+"""Manifests with absolute paths, and their digests."""
 
 from __future__ import annotations
 
@@ -30,19 +30,23 @@ PATHS: dict[type[Declared], tuple[str, ...]] = {
     LmtpSpec: ("socket",),
     SmtpSpec: ("ca_file",),
 }
-"""The fields that are paths."""
+"""The fields that are paths, by model."""
 
 
 def resolve_paths(manifest: M, base: str) -> M:
-    """The manifest, or any part of one, with its relative paths made absolute, starting at `base`.
-    Links stay as they are: a mounted secret is swapped by changing one."""
+    """Return a manifest, or a part of one, with its relative paths made absolute from `base`.
+
+    Links are not resolved: a mounted secret is replaced by changing a link.
+    """
     start = os.path.abspath(base)  # noqa: PTH100  # pathlib drops `..` and `//`
     return map_paths(manifest, lambda path: os.path.join(start, path))  # noqa: PTH118
 
 
 def map_paths(manifest: M, change: Callable[[str], str]) -> M:
-    """The manifest, or any part of one, with each of its paths changed. What has none that changes
-    is the same object: of ten thousand manifests every kilobyte counts."""
+    """Return a manifest, or a part of one, with `change` applied to each of its paths.
+
+    Parts without a changed path stay the same objects, which saves memory with 10,000 manifests.
+    """
     changes: dict[str, object] = {}
     for name in PATHS.get(type(manifest), ()):
         path = getattr(manifest, name)
@@ -55,14 +59,17 @@ def map_paths(manifest: M, change: Callable[[str], str]) -> M:
 
 
 def digest(spec: BaseModel) -> str:
-    """SHA-256 in hex of what is declared, defaults filled in. The order and form of the manifest do
-    not count, nor does whether a field is the manifest's own or its template's."""
+    """Return the SHA-256 in hex of a spec with its defaults.
+
+    The order of fields and the YAML syntax do not count. Nor does it count whether a field comes
+    from the manifest or from its template.
+    """
     return digest_of(
         spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"from_"})
     )
 
 
 def digest_of(value: object) -> str:
-    """SHA-256 in hex of a value as it stands in a manifest."""
+    """Return the SHA-256 in hex of a manifest's value or a part of it."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,5 +1,7 @@
-"""A file's bytes to manifests: YAML, then the schema, then the model, then the rules of
-`manifests.checks.field_rules`."""
+"""Parsing of a file's bytes into manifests.
+
+The steps are YAML, the schema, the model, and the rules of `manifests.checks.field_rules`.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ from reconciler.model.manifest_policy import allowed
 from reconciler.model.spec import Declared, Manifest
 
 MOST_ERRORS = 1_000
-"""Of one file: of the manifests below them it is only told whether they are valid."""
+"""The number of errors in one file that are explained. For the manifests after them, a single
+diagnostic says whether they are valid."""
 
 
 class Loaded(Summarised, Struct, frozen=True):
@@ -47,29 +50,32 @@ class Loaded(Summarised, Struct, frozen=True):
 
 
 class Broken(Summarised, Struct, frozen=True):
-    """A manifest with errors that says at least what it is called. `message` is its first error."""
+    """An invalid manifest with a readable kind and name. `message` is its first error."""
 
     named: ManifestSummary
     message: str
 
 
 class ParsedFile(Struct, frozen=True):
-    """What one file holds. `complete`: every manifest in it is among the three; otherwise there
-    are, or may be, others whose names could not be read (an empty file may be one that is just
-    being written), so none that was here before may be taken for removed."""
+    """The manifests and diagnostics of one file.
+
+    `complete` means that `manifests`, `broken` and `templates` together have every manifest of the
+    file. Otherwise the file may contain others whose names cannot be read: an empty file may be one
+    that is being written. No manifest of an incomplete file counts as removed.
+    """
 
     file: str
     manifests: tuple[Loaded, ...] = ()
     broken: tuple[Broken, ...] = ()
     templates: tuple[Template, ...] = ()
-    """Invalid ones too."""
+    """All templates, valid or not."""
     diagnostics: tuple[Diagnostic, ...] = ()
     complete: bool = True
     uses: frozenset[str] = frozenset()
-    """The templates that its collectors name, whether they exist or not."""
+    """The names of the templates that its collectors use, whether they exist or not."""
 
     def named(self) -> Iterator[ManifestSummary]:
-        """Every manifest whose name is known, valid or not."""
+        """Yield the summary of every manifest with a known name, valid or not."""
         for valid in self.manifests:
             yield valid.named
         for broken in self.broken:
@@ -85,8 +91,10 @@ def parse(
     *,
     allow_inline_secrets: bool = False,
 ) -> ParsedFile:
-    """The manifests and diagnostics of one file. Never raises, whatever the bytes. `templates`:
-    those of all files; without them, those of this file."""
+    """Return the manifests and diagnostics of one file. Never raises, whatever the bytes.
+
+    `templates` are those of all files. Without them, the file's own templates are used.
+    """
     try:
         if templates is not None:
             return _parse(data, file, templates, allow_inline_secrets)
@@ -97,7 +105,7 @@ def parse(
             else found
         )
     except Exception as defect:  # noqa: BLE001
-        # one file is one file, also where it is we who are wrong
+        # An internal error must not affect other files.
         return defective(file, defect)
 
 
@@ -152,8 +160,10 @@ def load(
     allow_inline_secrets: bool = False,
     oddities: Oddities | None = None,
 ) -> ParsedFile:
-    """Read and parse a file. One that cannot be read has a diagnostic and is not `complete`.
-    `oddities`: those of the walk that found it."""
+    """Read and parse a file. An unreadable file has a diagnostic and is not `complete`.
+
+    `oddities` are those of the walk that found the file.
+    """
     oddities = oddities or Oddities.beside(path)
     try:
         oddities.require_allowed(path)
@@ -165,12 +175,12 @@ def load(
 
 
 def unreadable(path: Path, error: manifest_files.Unreadable) -> ParsedFile:
-    """What is known of a file that could not be read."""
+    """Return the result for a file that could not be read."""
     return _nothing(manifest_files.displayed(path), error.rule, str(error))
 
 
 def defective(file: str, defect: Exception) -> ParsedFile:
-    """What is known of a file that we fail to understand by a defect of ours."""
+    """Return the result for a file whose parsing raised an internal error."""
     return _nothing(
         file,
         "internal",
@@ -180,8 +190,11 @@ def defective(file: str, defect: Exception) -> ParsedFile:
 
 
 def unquoted(parsed: ParsedFile) -> ParsedFile:
-    """A file that a link led to, outside of the directory. Whoever made the link need not be
-    allowed to read it: where it holds no manifest, nothing that is said quotes it."""
+    """Return the result for a file that a link outside of the directory leads to.
+
+    The author of the link may lack the permission to read the file. So a file without a manifest
+    gets one diagnostic that does not quote its content.
+    """
     if any(parsed.named()) or not parsed.diagnostics:
         return parsed
     return _nothing(
@@ -193,7 +206,7 @@ def unquoted(parsed: ParsedFile) -> ParsedFile:
 
 
 def _nothing(file: str, rule: str, message: str) -> ParsedFile:
-    """A file of which is known what is wrong, and nothing else."""
+    """Return the result for a file with one diagnostic and no known manifests."""
     return ParsedFile(
         file=file, diagnostics=(_unusable(Unusable(START, rule, message), file),), complete=False
     )
@@ -212,7 +225,7 @@ def _unusable(error: Unusable, file: str) -> Diagnostic:
 
 
 class _Parsed(Struct, frozen=True):
-    """One document. `message` is its first error."""
+    """The result for one document. `message` is its first error."""
 
     diagnostics: tuple[Diagnostic, ...]
     named: ManifestSummary | None
@@ -273,7 +286,7 @@ class _Parsed(Struct, frozen=True):
 
 def _disallowed(fields: Fields, file: str) -> Iterator[Finding]:
     if allowed().file:
-        # its models are slow to make, and few have a policy
+        # Defining its models is slow, and few installations have a policy.
         from reconciler.manifests import policy_file  # noqa: PLC0415
 
         yield from policy_file.check(fields, str(Path(file).absolute().parent))

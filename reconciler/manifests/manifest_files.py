@@ -1,4 +1,4 @@
-"""The bytes of manifest files, and of whatever stands where one should be."""
+"""Reading of manifest files, which may turn out to be directories, devices or anything else."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 LARGEST = 1 << 20
-"""Octets of a manifest file."""
+"""The greatest size of a manifest file in bytes."""
 
 _SETTLED = 50_000_000
-"""Nanoseconds: a file changed more lately may change again without a new time stamp."""
+"""Nanoseconds. A file that changed more recently may change again without a new time stamp."""
 
 Signature = tuple[object, ...]
 Identity = tuple[int, int]
@@ -28,7 +28,7 @@ _SENTENCES = {
 
 
 class Unreadable(Exception):
-    """One file cannot be read; its manifests are not gone. `rule` is the diagnostic's."""
+    """A file cannot be read. Its manifests do not count as removed. `rule` is the diagnostic's."""
 
     def __init__(self, message: str, rule: str = "file-unreadable") -> None:
         super().__init__(message)
@@ -36,22 +36,26 @@ class Unreadable(Exception):
 
 
 def displayed(path: Path | str) -> str:
-    """A path as text that can be printed, encoded and kept: what is not UTF-8 in it as `\\xff`."""
+    """Return a path as printable, encodable text. Bytes that are not UTF-8 appear as `\\xff`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def unreadable(error: OSError) -> str:
-    """Why a file or directory cannot be read, and how that is mended."""
+    """Return the reason why a file or directory cannot be read, and how to fix it."""
     return _SENTENCES.get(error.errno or 0, os.strerror(error.errno or 0))
 
 
 def identity(status: os.stat_result) -> Identity:
+    """Return the device and inode of a file."""
     return status.st_dev, status.st_ino
 
 
 def signature(path: Path) -> Signature | None:
-    """Stays the same while the file does. None where a change could escape: the file changed just
-    now, or cannot be looked at."""
+    """Return a value that is the same as long as the file is unchanged.
+
+    None means that a change could go unnoticed, because the file changed a moment ago or cannot be
+    examined.
+    """
     try:
         link = path.lstat()
         target = str(path.readlink()) if stat.S_ISLNK(link.st_mode) else ""
@@ -64,13 +68,16 @@ def signature(path: Path) -> Signature | None:
 
 
 def read(path: Path, largest: int = LARGEST) -> bytes:
-    """The bytes of a file, at most `largest`. Nothing but a regular file is opened: to open a
-    device can make it act, to open a FIFO waits for its other end. Raises `Unreadable`."""
+    """Return the content of a regular file of at most `largest` bytes. Raises `Unreadable`.
+
+    Other types of files are not opened: opening a device can have an effect, and opening a FIFO
+    waits for a writer.
+    """
     try:
         _require_regular(os.stat(path), largest)  # noqa: PTH116  # as `os.open` below
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
-            _require_regular(os.fstat(descriptor), largest)  # it may have become another one
+            _require_regular(os.fstat(descriptor), largest)  # it may have been replaced
             return _content(descriptor, largest)
         finally:
             os.close(descriptor)

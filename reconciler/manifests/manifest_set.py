@@ -29,8 +29,11 @@ Keep = Callable[[ParsedFile], R]
 
 
 class Content(Struct, frozen=True):
-    """A file's bytes, to be parsed. `abroad`: read through a link that leads out of the
-    directory. `digest` is SHA-256, or empty where nobody compares it."""
+    """A file's bytes before parsing.
+
+    `abroad` is true for a file read through a link that leads out of the directory. `digest` is the
+    SHA-256, or empty if it is not needed.
+    """
 
     data: bytes
     signature: Signature | None = None
@@ -39,12 +42,12 @@ class Content(Struct, frozen=True):
 
 
 class FileRecord(Struct, Generic[R]):
-    """A file as it was last parsed: the one thing that is remembered of it.
+    """The last result for a file, and the facts that tell whether it is still valid.
 
-    `signature` is None where the file must be read again in any case. `stamps` are those of the
-    templates that its collectors name. `alone` is the file parsed without other files' templates,
-    where it may hold templates itself. `data` is kept only where the result depends on templates;
-    None means that it must be read again.
+    `signature` is None if the file must be read again in any case. `stamps` are those of the
+    templates that its collectors name. `alone` is the result without other files' templates, for a
+    file that may contain templates. `data` is the content, kept only if the result depends on
+    templates.
     """
 
     result: R
@@ -57,11 +60,11 @@ class FileRecord(Struct, Generic[R]):
 
 
 class ManifestSet(Generic[R]):
-    """Parsed files by name, and their templates. A state is never changed: `refresh` and `overlay`
-    return the next one.
+    """Parsed files by name, and their templates. A set is immutable: `refresh` and `overlay` return
+    a new one.
 
-    `keep` says what is kept of each file. `whole`: a template that is in none of the files is
-    nowhere.
+    `keep` returns the part of a parsed file that the set keeps. `whole` means that a template that
+    is in none of the files does not exist.
     """
 
     def __init__(
@@ -75,12 +78,14 @@ class ManifestSet(Generic[R]):
 
     @property
     def results(self) -> list[R]:
-        """What was kept of each file, in the files' order."""
+        """Return the kept part of each file, in the files' order."""
         return [record.result for record in self.records.values()]
 
     def read(self, path: Path, oddities: Oddities | None = None) -> FileRecord[R] | Content:
-        """Return a file's bytes, or its record where it cannot be read. `oddities`: those of the
-        walk that found it; None for a file that somebody named."""
+        """Return a file's content, or a record for an unreadable file.
+
+        `oddities` are those of the walk that found it, or None for a file that the user named.
+        """
         oddities = oddities or Oddities.beside(path)
         try:
             oddities.require_allowed(path)
@@ -89,7 +94,7 @@ class ManifestSet(Generic[R]):
             return self.unreadable(path, error)
 
     def unreadable(self, path: Path, error: Unreadable) -> FileRecord[R]:
-        """Return the record of a file that cannot be read: it may hold templates."""
+        """Return the record of an unreadable file. It may contain templates."""
         found = unreadable(path, error)
         return FileRecord(self._keep(found), alone=found)
 
@@ -104,8 +109,11 @@ class ManifestSet(Generic[R]):
         found: Mapping[str, FileRecord[R] | Content],
         reread: Callable[[str], FileRecord[R] | Content] | None = None,
     ) -> ManifestSet[R]:
-        """Return the set of exactly these files. A record is taken over unless a template that it
-        depends on changed. `reread` gives the bytes of such a file where they were not kept."""
+        """Return the set of exactly these files.
+
+        A record is reused unless a template that it depends on changed. `reread` returns the
+        content of such a file if the record does not have it.
+        """
         alone = self._holding_templates(found)
         templates = gathered(alone.values(), whole=self._whole)
         moved = templates != self._templates
@@ -133,7 +141,7 @@ class ManifestSet(Generic[R]):
     def _holding_templates(
         self, found: Mapping[str, FileRecord[R] | Content]
     ) -> dict[str, ParsedFile]:
-        """Return the files that may hold templates, in the files' order."""
+        """Return the parsed files that may contain templates, in the files' order."""
         contents = {
             name: one
             for name, one in found.items()
@@ -155,7 +163,7 @@ class ManifestSet(Generic[R]):
     def _parse(
         self, contents: Mapping[str, Content], templates: Templates, alone: Mapping[str, ParsedFile]
     ) -> dict[str, tuple[R, frozenset[str]]]:
-        """Return what is kept of each, and the names of the templates that it uses."""
+        """Return the kept part of each file and the names of the templates that it uses."""
         done = {
             name: (self._keep(alone[name]), alone[name].uses)
             for name in contents
@@ -193,8 +201,8 @@ def load_set(
     allow_inline_secrets: bool = False,
     oddities: Oddities | None = None,
 ) -> ManifestSet[ParsedFile]:
-    """Read and parse these files, which may use each other's templates. A file that cannot be
-    read has a diagnostic. `oddities`: those of the walk that found them."""
+    """Read and parse these files, which may use each other's templates. An unreadable file has a
+    diagnostic. `oddities` are those of the walk that found the files."""
     manifests = ManifestSet(_everything, whole=whole, allow_inline_secrets=allow_inline_secrets)
     return manifests.refresh({str(path): manifests.read(path, oddities) for path in paths})
 
@@ -210,7 +218,7 @@ def _content(record: FileRecord[R]) -> Content | None:
 
 
 def gathered(files: Iterable[ParsedFile], *, whole: bool = True) -> Templates:
-    """Return the templates of these files. `whole`: there are no others."""
+    """Return the templates of these files. `whole` means that there are no others."""
     every = list(files)
     doubtful = next((file.file for file in every if not file.complete), "")
     return Templates(
@@ -227,7 +235,7 @@ def _parse_alone(
     contents: Sequence[tuple[str, Content]], common: tuple[bool, Allowed]
 ) -> list[ParsedFile]:
     inline, policy = common
-    enforce(policy)  # another process, perhaps, does not know it
+    enforce(policy)  # this may be a helper process, which does not have the policy yet
     return [_parsed(name, content, Templates(), inline) for name, content in contents]
 
 
@@ -235,6 +243,6 @@ def _parse_some(
     contents: Sequence[tuple[str, Content]], common: tuple[Keep[R], Templates, bool, Allowed]
 ) -> list[tuple[R, frozenset[str]]]:
     keep, templates, inline, policy = common
-    enforce(policy)  # another process, perhaps, does not know it
+    enforce(policy)  # this may be a helper process, which does not have the policy yet
     parsed = (_parsed(name, content, templates, inline) for name, content in contents)
     return [(keep(file), file.uses) for file in parsed]

@@ -28,37 +28,37 @@ _MARKED = (
     ("spec", "source"),
     ("spec", "collect", "mode"),
 )
-"""What rules over the whole directory point at."""
+"""The values that rules across files point at."""
 _KEYS_MARKED = (("spec",), ("spec", "source"))
 
 
 class ManifestSummary(Struct, frozen=True):
-    """What the rules over all files need to know of a manifest, valid or not."""
+    """The facts about a manifest, valid or not, that the rules across files need."""
 
     kind: Kind
     name: str
     file: str
     line: int
     destination: str | None = None
-    """The Destination it names; "" where it names one that cannot be read."""
+    """The name of its Destination; "" for a name that cannot be read."""
     default: bool = False
     mailbox: shared_mailboxes.Mailbox | None = None
-    """What a collector that is enabled reads."""
+    """The mailbox that an enabled collector reads."""
     marks: Mapping[str, Position] = field(default_factory=dict)
-    """Places of what `_MARKED` lists."""
+    """The positions of the values in `_MARKED`, by dotted path."""
     template: str | None = None
     """The Template that a collector names in `from`."""
     refresh_token: str | None = None
-    """The file of an enabled collector's OAuth2 refresh token, from the root."""
+    """The absolute path of an enabled collector's OAuth2 refresh token."""
 
     @property
     def place(self) -> str:
-        """Where it stands, as a message tells it."""
+        """Return the manifest's file and line for a message."""
         return escape_unprintable(f"{self.file}:{self.line}")
 
 
 class Summarised:
-    """Base of everything whose kind, name and position are those of its summary, `named`."""
+    """The base of classes that have a summary, `named`, and share its kind, name, file and line."""
 
     __slots__ = ()
     named: ManifestSummary
@@ -88,8 +88,10 @@ def of(
     *,
     template: str | None = None,
 ) -> ManifestSummary | None:
-    """None where kind or name cannot be told. `place`: where the value at a path stands, or its
-    key."""
+    """Return the summary of a manifest, or None if its kind or name is unreadable.
+
+    `place` returns the position of the value at a path, or of its key.
+    """
     kind, name = _KINDS.get(fields.text("kind") or ""), fields.text("metadata", "name")
     if kind is None or not name:
         return None

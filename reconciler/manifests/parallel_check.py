@@ -1,5 +1,4 @@
-"""Check many files for `validate`, in several processes. Files that did not change since the last
-time are not parsed again."""
+"""Checks of many files for `validate`, in several processes and with a cache."""
 
 from __future__ import annotations
 
@@ -19,15 +18,18 @@ from reconciler.model.manifest_policy import allowed
 
 
 class CheckedFile(Struct, frozen=True):
-    """What `validate` keeps of a file: the number of valid manifests, the summaries of all
-    manifests with a known name, and the diagnostics."""
+    """The result of `validate` for one file.
+
+    It has the number of valid manifests, the summaries of all manifests with a known name, and the
+    diagnostics.
+    """
 
     file: str
     valid: int
     names: tuple[ManifestSummary, ...]
     diagnostics: tuple[Diagnostic, ...]
     uses: frozenset[str] = frozenset()
-    """The templates that its collectors name."""
+    """The names of the templates that its collectors use."""
 
     def named(self) -> tuple[ManifestSummary, ...]:
         return self.names
@@ -42,10 +44,13 @@ def check_files(
     oddities: Mapping[Path, Oddities] | None = None,
     given: Mapping[Path, bytes] | None = None,
 ) -> list[CheckedFile]:
-    """Check the files, in this order. `whole`: a template that is in none of them does not exist.
-    `kept`: the file of the cache, which is used only for many files. `oddities`: from the walk that
-    found a path; none for a path that was named by itself. `given`: contents that can be read only
-    once, such as standard input."""
+    """Check the files and return the results in the same order.
+
+    - `whole`: a template that is in none of the files does not exist.
+    - `kept`: the path of the cache, which is used only for many files.
+    - `oddities`: those of the walk that found a path; none for a path that the user named.
+    - `given`: contents that can be read only once, such as standard input.
+    """
     found_by = {path: (oddities or {}).get(path) or Oddities.beside(path) for path in paths}
     manifests = ManifestSet(_checked_file, whole=whole, allow_inline_secrets=allow_inline_secrets)
 

@@ -25,19 +25,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 MANY = 500
-"""Items. With fewer, starting processes would take longer than the work."""
+"""The number of items from which processes are used. For fewer, starting them takes longer."""
 MOST = 4
-"""Processes: each takes 40 MB, and one process takes in what they find."""
+"""The greatest number of processes. Each takes 40 MB, and one process receives all results."""
 _AT_ONCE = 100
 _PASSED_ON = ("LANG", "LC_", "LD_", "PYTHON")
-"""Beginnings of variables."""
+"""Prefixes of the environment variables that the processes inherit."""
 
 T = TypeVar("T")
 C = TypeVar("C")
 R = TypeVar("R")
 Work = Callable[[Sequence[T], C], list[R]]
-"""A function of a module: what comes of some of the items, in their order, given what all have in
-common."""
+"""A module-level function that returns the results of some items, in their order. The second
+argument is common to all calls."""
 
 
 def spread(work: Work[T, C, R], items: Sequence[T], common: C) -> list[R]:
@@ -50,8 +50,8 @@ def spread(work: Work[T, C, R], items: Sequence[T], common: C) -> list[R]:
     found: dict[int, list[R]] = {}
     with _collecting_nothing(), ThreadPoolExecutor(processes) as threads:
         attending = []
-        with suppress(RuntimeError):  # no more threads (hazard R1): the rest is done here
-            for _ in range(processes):  # a loop: those that did start are kept
+        with suppress(RuntimeError):  # no more threads (hazard R1): the rest is done below
+            for _ in range(processes):  # no comprehension: threads that did start must be kept
                 one = threads.submit(_attend, work, common, waiting, found)
                 attending.append(one)
         try:
@@ -80,9 +80,9 @@ def _attend(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
-            start_new_session=True,
+            start_new_session=True,  # so that Ctrl-C reaches this process only
         ) as process,
-    ):  # a Ctrl-C is for us
+    ):
         _send(process.stdin, program())
         _send(process.stdin, (work, common))
         while True:
@@ -97,13 +97,13 @@ def _send(pipe: Any, what: object) -> None:
 
 
 def _take(pipe: Any) -> Any:
-    return pickle.load(pipe)  # noqa: S301  # only what this program wrote comes through its pipes
+    return pickle.load(pipe)  # noqa: S301  # only this program writes to its pipes
 
 
 @contextmanager
 def _collecting_nothing() -> Iterator[None]:
-    """Suspend the garbage collector: the results hold no cycles, and each collection would go
-    through all of them."""
+    """Suspend the garbage collector. The results have no cycles, and each collection would scan all
+    of them."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -115,7 +115,7 @@ def _collecting_nothing() -> Iterator[None]:
 
 @functools.cache
 def program() -> str:
-    """Changes with every change of this program."""
+    """Return a digest that changes with every change of this program's files."""
     package = Path(__file__).parents[1]
     stamps = [
         (str(one.relative_to(package)), found.st_size, found.st_mtime_ns)
@@ -126,18 +126,17 @@ def program() -> str:
 
 
 def serve() -> None:
-    """Be such a process, until the other end of the pipe is closed."""
-    signal.signal(
-        signal.SIGTERM, signal.SIG_IGN
-    )  # whoever told it to all of us waits for who asks, and that for this
+    """Do the work of one process until the other end of the pipe is closed."""
+    # A service manager that stops the whole group waits for the parent, which waits for this one.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     with suppress(EOFError, BrokenPipeError):
-        if _take(source) == program():  # else another version was installed meanwhile
+        if _take(source) == program():  # else another version was installed
             work, common = _take(source)
-            gc.freeze()  # what was imported is not gone through again and again
+            gc.freeze()  # exclude imported modules from later collections
             while True:
                 _send(sink, work(_take(source), common))
-    os._exit(0)  # what could not be written is not to be tried again
+    os._exit(0)  # do not flush output that could not be written
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The policy: what the administrator allows manifests to name. Whoever may write manifests may not
-write it.
+"""The policy file: which files, programs, variables and hosts manifests may name.
 
-Rules here look at what is written; what is really opened and connected to is checked again where
-that happens (`wire.confined_files`, `wire.connection`, `secrets`).
+The administrator writes it; authors of manifests must not be able to. The rules here check the text
+of manifests. `wire.confined_files`, `wire.connection` and `secrets` check again what is opened and
+connected to.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _HOSTS: tuple[tuple[Role, tuple[str, ...]], ...] = (
 )
 
 _PATTERN = re.compile(r"[A-Za-z0-9_*?-]{1,63}")
-"""A label of a host's name, or of several."""
+"""A label in a pattern of host names; `*` and `?` are wildcards."""
 Root = Annotated[str, StringConstraints(pattern=r"^/[^\u0000-\u001f\u007f]*$", max_length=4096)]
 Program = Root
 Prefix = Annotated[str, StringConstraints(pattern=VARIABLE, max_length=256)]
@@ -72,8 +72,10 @@ class Secrets(Declared):
 
 
 def _host_pattern(text: str) -> str:
-    """As it is compared with names: its labels as A-labels. Raises ValueError for what could never
-    match."""
+    """Return a pattern of hosts in the form that is compared with names: with A-labels.
+
+    Raises ValueError for a pattern that can never match.
+    """
     with suppress(ValueError):
         return str(ipaddress.ip_network(text, strict=False))
     labels = [
@@ -122,7 +124,7 @@ class Policy(Declared):
 
 
 def load(path: File) -> Allowed:
-    """Read a policy. Raises PolicyRefused, which says at which place it is wrong."""
+    """Read a policy file. Raises PolicyRefused with the position of each error."""
     name = displayed(path)
     try:
         documents, unusable = document_reader.read(read(path))
@@ -175,7 +177,7 @@ def _told(found: Document, kind: str, at: Path, message: str) -> str:
 
 
 def _without_value(found: Document, at: Path) -> Path:
-    """The key that stands without a value, if one of this mapping does."""
+    """Return the path of the first key without a value in the mapping at `at`, or `at` itself."""
     node = found.at(at)
     empty = (
         [key for key, value in node.value.items() if value is None]
@@ -186,7 +188,8 @@ def _without_value(found: Document, at: Path) -> Path:
 
 
 def check(fields: Fields, directory: str) -> Iterator[Finding]:
-    """What a manifest, whose relative paths start at `directory`, names and may not."""
+    """Yield a finding for each part of a manifest that the policy forbids. The manifest's relative
+    paths start at `directory`."""
     policy = allowed()
     if not policy.file:
         return
@@ -220,7 +223,7 @@ def check(fields: Fields, directory: str) -> Iterator[Finding]:
 
 
 def _token_urls(fields: Fields) -> Iterator[tuple[str, str]]:
-    """Where tokens are asked for, each with the key that says so."""
+    """Yield each token or issuer URL with the key that it comes from."""
     for key in ("tokenUrl", "issuer"):
         if (url := fields.text(*_SOURCE, "oauth2", key)) is not None:
             yield key, url
@@ -256,7 +259,7 @@ def _host(
     try:
         name = domains.host_to_ascii(host)
     except ValueError:
-        return  # that is said already
+        return  # another rule reports it
     if not policy.host(role, name):
         yield Finding(
             path,
@@ -278,7 +281,7 @@ def _listed(allowed_ones: tuple[str, ...] | None, these: str, none: str) -> str:
 
 
 def schema() -> str:
-    """The JSON Schema of policies."""
+    """Return the JSON Schema of policy files."""
     from pydantic.json_schema import model_json_schema  # noqa: PLC0415  # only to print it
 
     from reconciler.manifests.schema_export.draft7 import Draft7  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`validate`: every error of every file, without opening a secret, a CA file or a connection."""
+"""Validation of manifests without reading secrets or CA files and without connections."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ STANDARD_INPUT = Path("-")
 
 
 class NoSuchPath(Exception):
-    """A path to validate does not exist, or a directory cannot be listed: a mistake in the call."""
+    """A path to validate does not exist, or a directory cannot be listed."""
 
 
 class Validation(Struct, frozen=True):
-    """`files` were looked at, with so many valid `manifests` in them. `given`: the content of those
-    that can be read only once."""
+    """The result of a validation.
+
+    `files` are the paths that were checked, `manifests` the number of valid manifests in them.
+    `given` has the contents of files that can be read only once.
+    """
 
     files: tuple[str, ...]
     manifests: int
@@ -53,11 +56,10 @@ def validate(
     allow_inline_secrets: bool = False,
     standard_input: Callable[[], bytes] = lambda: sys.stdin.buffer.read(LARGEST + 1),
 ) -> Validation:
-    """Validate files and directories (default: ./collectors.d); `-` is standard input, and a FIFO
-    or device that is named is read to its end. Raises `NoSuchPath`.
+    """Validate files and directories (default: ./collectors.d). Raises `NoSuchPath`.
 
-    Where only files are named, a Destination or Template may be in another one, so that a missing
-    one is a warning.
+    `-` is standard input. FIFOs and devices are read to their end. If only files are given, a
+    missing Destination or Template is a warning, because it may be in another file.
     """
     chosen = list(paths) or [DEFAULT]
     for path in chosen:
@@ -92,7 +94,7 @@ def validate(
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether this can be read once: standard input, `<(program)`."""
+    """Return whether a path can be read only once, such as standard input and `<(program)`."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -117,7 +119,7 @@ def _given(path: Path, standard_input: Callable[[], bytes]) -> bytes:
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, Oddities]]:
-    """Each with what the walk that found it tells of it."""
+    """Yield each file with the oddities of the walk that found it."""
     for path in paths:
         if path.is_dir():
             try:

@@ -1,1 +1,1 @@
-"""What is checked in manifests: each document against its model, and all of them together."""
+"""Checks of manifests: of each document by itself, and across all files."""

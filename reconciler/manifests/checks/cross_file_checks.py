@@ -1,4 +1,4 @@
-"""What only all files together can tell: names that are taken, destinations that are missing."""
+"""Rules across all files, such as duplicate names and missing destinations."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ Identity = tuple[str, str]
 
 
 class HasSummaries(Protocol):
-    """A file of which at least is known what its manifests are called: `loading.ParsedFile`,
-    `validation.CheckedFile`."""
+    """A file with the summaries of its manifests: `loading.ParsedFile` or
+    `parallel_check.CheckedFile`."""
 
-    def named(self) -> Iterable[ManifestSummary]: ...
+    def named(self) -> Iterable[ManifestSummary]:
+        """Return the summaries of all manifests with a known name."""
 
 
 class CrossFileResult(Struct, frozen=True):
-    """`refused`: the manifests that cannot be run as declared, each with the first reason."""
+    """The result of the rules across files.
+
+    `refused` are the manifests that cannot be used as declared, each with its first error.
+    """
 
     diagnostics: tuple[Diagnostic, ...]
     refused: Mapping[Identity, str]
@@ -35,9 +39,12 @@ class CrossFileResult(Struct, frozen=True):
 def check_across_files(
     parsed: Iterable[HasSummaries], *, destinations: Iterable[str] = (), whole: bool = True
 ) -> CrossFileResult:
-    """The rules over all files. `destinations`: names that exist besides (the last good version of
-    a file that cannot be read now). `whole`: these are all the files there are, so a name that is
-    not here is nowhere."""
+    """Check the rules across files.
+
+    `destinations` are further existing names, such as those of last good manifests of unreadable
+    files. `whole` means that there are no other files, so that a name that is missing here does not
+    exist.
+    """
     named = [one for file in parsed for one in file.named()]
     names = {*destinations, *(one.name for one in named if one.kind == "Destination")}
     found = [
@@ -220,7 +227,7 @@ def _in_linked_worktree(path: str) -> bool:
 
 
 def _unused_default(manifests: Sequence[ManifestSummary]) -> _Found:
-    """A default that nobody falls back to."""
+    """Find a default Destination that no collector uses."""
     collectors = [one for one in manifests if one.kind == "MailCollector"]
     if not collectors or any(one.destination is None for one in collectors):
         return

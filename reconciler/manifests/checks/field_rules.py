@@ -1,8 +1,7 @@
-"""What a schema cannot say of one manifest: which fields go together, and whether domains can
-exist.
+"""Rules for one manifest that a JSON Schema cannot express, such as combinations of fields.
 
-The rules read the values as they stand in the file, not the model, so that one wrong field hides no
-other's mistake.
+The rules read the values of the file and not the model, so that an error in one field does not hide
+errors in others.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _ADDRESSES: tuple[tuple[str, ...], ...] = (
     (*_DETECT, "default"),
 )
 _OWN_TOKEN_URL = {"custom", "microsoft"}
-"""Microsoft's tenants have addresses of their own."""
+"""Providers whose token URL may be set. Each tenant of Microsoft has its own."""
 _BRACED = re.compile(r"\{[^{}]*\}?|\}")
 _PLACEHOLDERS = frozenset({"{domain}", "{local}"})
 UNENCRYPTED = (
@@ -51,8 +50,10 @@ IN_MANIFEST = "a secret stands in the manifest itself: move it out, to file, env
 def check(
     fields: Fields, *, allow_inline_secrets: bool = False, partial: bool = False
 ) -> Iterator[Finding]:
-    """Everything that the schema cannot object to. `partial`: what is missing may stand
-    elsewhere."""
+    """Yield the findings of all rules.
+
+    `partial` means that missing fields are no error, because another manifest may provide them.
+    """
     yield from _inline_secrets(fields, allow_inline_secrets)
     for path in _HOSTS:
         yield from _host(fields.text(*path), path)
@@ -88,7 +89,7 @@ def _imap_only(fields: Fields) -> Iterator[Finding]:
 
 
 def unchecked(name: str) -> str:
-    """What is said of `fingerprint` or `caFile` with `tls: none`."""
+    """Return the message about `fingerprint` or `caFile` with `tls: none`."""
     return f"{quoted(name)} checks nothing with `tls: none`: remove it, or use implicit or starttls"
 
 
@@ -222,7 +223,8 @@ def _placeholders(fields: Fields) -> Iterator[Finding]:
 
 
 def _default_elsewhere(fields: Fields) -> Iterator[Finding]:
-    """Mail that nobody was found for would go back to where it came from."""
+    """Find a default recipient in a remote domain: mail without a known recipient would return to
+    where it came from."""
     default, to = fields.text(*_DETECT, "default"), fields.text(*_DETECT, "to")
     if default is None or to is None:
         return

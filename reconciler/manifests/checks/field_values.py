@@ -1,4 +1,4 @@
-"""A document's values as the rules read them: only those that the schema has nothing against."""
+"""Access of the rules to a document's values, except those that the schema refuses."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from reconciler.manifests.yaml.document_nodes import Document
 
 
 class Fields:
-    """Values by path; what stands at or below one of `doubtful` is not to be used."""
+    """Values by path. Values at or below the paths of `doubtful` are hidden."""
 
     def __init__(self, document: Document, doubtful: Iterable[Path]) -> None:
         self._document = document
         self._doubtful = frozenset(doubtful)
 
     def has(self, *path: str) -> bool:
-        """Whether the key is there, whatever its value."""
+        """Return whether the key is present, whatever its value."""
         return self._document.at(path) is not None and not self._is_doubtful(path[:-1])
 
     def is_set(self, *path: str) -> bool:
-        """Whether there is a value that is not empty, 0 or false."""
+        """Return whether there is a value other than an empty one, 0 or false."""
         return bool(self._usable(path))
 
     def text(self, *path: str) -> str | None:
+        """Return the text at a path, or None if there is none."""
         value = self._usable(path)
         return value if isinstance(value, str) else None
 
     def texts(self, *path: str) -> tuple[str, ...]:
-        """The elements of a list of texts; none if any of them is wrong."""
+        """Return the elements of a list of texts, or none if one of them is wrong."""
         value = self._usable(path)
         if not isinstance(value, list) or any(
             wrong[: len(path)] == path for wrong in self._doubtful

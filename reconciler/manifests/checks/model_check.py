@@ -1,4 +1,4 @@
-"""One document against its model and, where that refuses it, against the schema, which says why."""
+"""The check of a document by its model and, for the diagnostics, by the JSON Schema."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
     import jsonschema
 
 _DOUBTFUL = frozenset({"tag", "ambiguous-number", "unknown-alias"})
-"""Rules of the YAML that leave a value nobody should judge any further."""
+"""Rules of YAML after which a value is not checked further."""
 _MOST_ERRORS = 1_000
-"""Of one document: nobody reads more, and a file must not hold up the others."""
+"""The greatest number of errors of one document, so that one file does not delay the others."""
 
 
 def check_model(
     found: Document, model: type[Declared] | None, value: Any, *, explain: bool = True
 ) -> tuple[Declared | None, list[Finding]]:
-    """The manifest that `value` is, or what is wrong with `found`; without `explain` only that
-    something is.
+    """Return the manifest of `value`, or the findings about `found` if it is invalid.
 
-    The model judges many times faster than the schema and accepts the same ones (a test holds them
-    together), so the schema is only asked what is wrong.
+    Without `explain`, a single finding says that the manifest is invalid.
+
+    The model is many times faster than the schema and accepts the same manifests, as a test proves.
+    So the schema is only used to explain errors.
     """
     refused: list[Finding] = []
     if model is not None:
@@ -57,12 +58,13 @@ def check_model(
 
 
 def doubtful(found: Document) -> list[Finding]:
+    """Return the findings after which a value is not checked further."""
     return [finding for _, finding in found.findings if finding.rule in _DOUBTFUL]
 
 
 @functools.cache
 def _validator() -> tuple[jsonschema.Draft7Validator, Mapping[str, Any]]:
-    import jsonschema  # noqa: PLC0415  # a daemon whose manifests are valid does without
+    import jsonschema  # noqa: PLC0415  # not needed while all manifests are valid
 
     inlined = json_schema.inlined()
     return jsonschema.Draft7Validator(inlined), inlined

@@ -1,4 +1,4 @@
-"""What the provider of an account will not like about a collector (`model.known_providers`)."""
+"""Findings about known providers: how to log in, and how often (`model.known_providers`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SOURCE = ("spec", "source")
 
 
 def host(fields: Fields) -> str | None:
-    """The server's, be it written or the provider's."""
+    """Return the server's host: the manifest's own or the provider's."""
     provider = known_providers.named(fields.text(*_SOURCE, "provider") or "")
     if provider is None:
         return fields.text(*_SOURCE, "host")
@@ -23,7 +23,7 @@ def host(fields: Fields) -> str | None:
 
 
 def server(host: str) -> str:
-    """The same text for all hosts that lead to the same mailboxes: imap.gmail.com and
+    """Return the same text for all hosts with the same mailboxes, such as imap.gmail.com and
     pop.gmail.com."""
     provider = known_providers.of_host(host)
     if provider:
@@ -35,7 +35,7 @@ def server(host: str) -> str:
 
 
 def hints(fields: Fields) -> Iterator[Finding]:
-    """Its ways of logging in, and how often."""
+    """Yield the findings about the login and the interval."""
     provider = known_providers.named(
         fields.text(*_SOURCE, "provider") or ""
     ) or known_providers.of_host(fields.text(*_SOURCE, "host") or "")
@@ -61,7 +61,7 @@ def hints(fields: Fields) -> Iterator[Finding]:
 
 
 def _login(provider: Provider) -> str:
-    """What to say to a manifest that logs in with a password."""
+    """Return the message about a login with a password, or "" if nothing is wrong."""
     if not provider.takes_passwords:
         return f"{provider.title} accepts no passwords for IMAP and POP3 any more: use `oauth2`"
     if provider.logins[0] != "app-password" or "password" in provider.logins:

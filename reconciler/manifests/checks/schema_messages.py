@@ -1,4 +1,4 @@
-"""JSON Schema's errors in sentences that say what is wrong with the field, and how to mend it."""
+"""Messages for the errors of the JSON Schema: what is wrong with a field, and how to fix it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ PATTERNS = {
         "is no name of a header: write it like X-Envelope-To, without the colon",
     ),
 }
-"""By the patterns of `model.spec`: the rule, and what to say after the value."""
+"""The rule and the message after the value, by the patterns of `model.spec`."""
 
 _TYPES = {
     "string": "text",
@@ -76,8 +76,11 @@ REFERENCE = "write {file: PATH}, {env: NAME} or {command: [PROGRAM, …]}"
 
 
 class Violation(Struct, frozen=True):
-    """One error of the schema. `allowed` is what its keyword says, `inlined` the whole schema,
-    references followed, `place` where the keyword stands in it."""
+    """An error of the schema.
+
+    `allowed` is the keyword's value. `inlined` is the whole schema with its references resolved.
+    `place` is the path of the keyword in it.
+    """
 
     keyword: str
     allowed: Any
@@ -92,7 +95,7 @@ class Violation(Struct, frozen=True):
 def findings(
     error: ValidationError, document: Document, inlined: Mapping[str, Any]
 ) -> Iterator[Finding]:
-    """What one error of the schema means."""
+    """Yield the findings for one error of the schema."""
     path: Path = tuple(error.absolute_path)
     node = document.at(path)
     about_key = (
@@ -119,7 +122,7 @@ def findings(
 
 
 def consequences(found: Sequence[Finding]) -> list[Finding]:
-    """`found` without what is missing only because its key is misspelt: one mistake, one
+    """Return `found` without missing keys that are only misspelt, so that one mistake has one
     diagnostic."""
     meant = {(finding.path[:-1], finding.meant) for finding in found if finding.meant}
     return [
@@ -177,7 +180,7 @@ def _type(error: Violation) -> Iterator[Finding]:
             f"a manifest is a mapping of apiVersion, kind, metadata and spec, not {found}",
         )
     elif "enum" not in error.schema:  # otherwise `choice` says it
-        rule, how = _mend(error)
+        rule, how = _rule_and_fix(error)
         yield Finding(
             error.path,
             rule,
@@ -186,8 +189,8 @@ def _type(error: Violation) -> Iterator[Finding]:
         )
 
 
-def _mend(error: Violation) -> tuple[str, str]:
-    """The rule, and the end of the sentence."""
+def _rule_and_fix(error: Violation) -> tuple[str, str]:
+    """Return the rule for a value of the wrong type, and the end of its message."""
     node = error.document.at(error.path)
     source = node.source if node else None
     pattern = error.schema.get("pattern", "")
@@ -228,7 +231,10 @@ def _required(error: Violation) -> Iterator[Finding]:
 
 
 def _none_of(error: Violation) -> Iterator[Finding]:
-    """`then` of a condition that none of the keys that exclude each other is there."""
+    """Report that none of several alternative keys is present.
+
+    The error comes from the `then` of a condition on their absence.
+    """
     keys = list(_at(error.inlined, error.place[:-2])["if"]["properties"])
     offered = ", ".join(quoted(key) for key in keys if key != "value")
     yield Finding(
@@ -241,8 +247,10 @@ def _none_of(error: Violation) -> Iterator[Finding]:
 
 
 def _excluded(error: Violation) -> Iterator[Finding]:
-    """A key's schema is `false`, for another key excludes it: told once, of the second one of all
-    that are there."""
+    """Report keys that exclude each other: once, at the second one that is present.
+
+    The error comes from a key whose schema is `false` because of another key.
+    """
     *way, first, _ = error.place
     exclusive = _at(error.inlined, tuple(way))
     holder = error.document.at(error.path)
@@ -309,7 +317,7 @@ def _unknown_keys(error: Violation) -> Iterator[Finding]:
 
 
 def _belongs(key: str, error: Violation) -> str | None:
-    """The nearest place of a manifest that has such a field."""
+    """Return the nearest mapping of a manifest that has such a field, or None."""
     kind = error.document.root.value.get("kind")
     places = [place for place in _places(error.inlined, kind) if place[-1] == key]
     nearest_one = min(places, key=lambda place: _distance(error.path, place), default=None)
@@ -322,7 +330,7 @@ def _distance(path: Path, place: Path) -> int:
 
 
 def _places(inlined: Mapping[str, Any], kind: object) -> Iterator[Path]:
-    """Every field that a manifest of this kind may have."""
+    """Yield the paths of all fields of a kind of manifest."""
     yield from _fields(
         {key: value for key, value in inlined["properties"].items() if key != "spec"}, ()
     )

@@ -1,4 +1,4 @@
-"""Which mailbox a collector reads, so that two that read the same one are told of each other."""
+"""The mailboxes of collectors, to find collectors that read the same one."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ from reconciler.model.folder_patterns import Pattern, is_pattern
 _SOURCE = ("spec", "source")
 _PATTERNS = 50
 _FOLDERS = 500
-"""So many patterns of one collector are compared with so many folders of another: this is a lint,
-and must end soon."""
+"""The numbers of one collector's patterns and another's folders that are compared. More are not
+worth the time of a warning."""
 _COMPARED = 200_000
-"""So many pairs of folders of all the readers of an account together, where one is a pattern."""
+"""The number of pairs of pattern and folder that are compared for all collectors of one account."""
 
 
 class Mailbox(Struct, frozen=True):
-    """`account`: a digest of server and user name, however the host is written and whatever the
-    protocol."""
+    """The mailbox that a collector reads.
+
+    `account` is a digest of server and user name. It does not depend on the protocol or on the
+    spelling of the host.
+    """
 
     account: str
     folders: tuple[str, ...]
     takes_away: bool
-    """The mode is all-delete."""
+    """Whether the mode is all-delete."""
 
     def overlaps(self, other: Mailbox) -> bool:
-        """Whether a message may be in both: the same folder, or a pattern that matches it."""
+        """Return whether both have a folder in common, by name or by a pattern."""
         return self.account == other.account and (
             not frozenset(self.folders).isdisjoint(other.folders)
             or _match(self.folders, other.folders)
@@ -41,12 +44,12 @@ class Mailbox(Struct, frozen=True):
 
 
 class Readers:
-    """Those who read an account, in their order: which other one reads what one of them does."""
+    """The collectors of one account, in order, to find those that read the same folders."""
 
     def __init__(self, mailboxes: Iterable[tuple[str, Mailbox]]) -> None:
         self._all = list(mailboxes)
         self._by_folder: dict[str, list[int]] = defaultdict(list)
-        """The first two of different names that read just this folder."""
+        """By folder: the first two collectors of different names that list it without a pattern."""
         for number, (name, mailbox) in enumerate(self._all):
             for folder in mailbox.folders:
                 found = self._by_folder[folder]
@@ -60,8 +63,8 @@ class Readers:
         self._left = _COMPARED
 
     def other(self, name: str, mailbox: Mailbox) -> int | None:
-        """The first of another name that reads some of the same. Of very many patterns not all are
-        compared."""
+        """Return the index of the first collector of another name that reads a common folder, or
+        None. If there are very many patterns, some are not compared."""
         same = min(
             (
                 number
@@ -86,7 +89,7 @@ def _pairs(one: Mailbox, other: Mailbox) -> int:
 
 
 def of(fields: Fields) -> Mailbox | None:
-    """None where the collector is disabled, or its account cannot be told."""
+    """Return the collector's mailbox, or None if it is disabled or its account is unreadable."""
     host, user = provider_hints.host(fields), fields.text(*_SOURCE, "username")
     disabled = fields.has("spec", "enabled") and not fields.is_set("spec", "enabled")
     if not host or not user or disabled:

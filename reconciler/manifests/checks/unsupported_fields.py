@@ -1,5 +1,4 @@
-"""What manifests may say already although this version cannot do it yet. One line each, to be
-removed with the gap."""
+"""Fields of manifests that this version does not support yet, one entry for each."""
 
 from __future__ import annotations
 
@@ -11,8 +10,10 @@ RULE = "not-supported-yet"
 
 
 class Unsupported(Struct, frozen=True):
-    """`safe`: the collector runs all the same, without the feature; otherwise it is Stalled,
-    NotSupported."""
+    """A field that is not supported yet.
+
+    `safe` means that the collector runs without the feature. Otherwise it is Stalled, NotSupported.
+    """
 
     path: tuple[str, ...]
     message: str
@@ -26,8 +27,7 @@ GAPS: tuple[Unsupported, ...] = ()
 def unsupported(
     spec: CollectorSpec, destination: DestinationSpec | None
 ) -> tuple[Unsupported, ...]:
-    """What this collector asks for and does not get; a path is one of its own manifest, or of its
-    destination's."""
+    """Return the unsupported fields that a collector or its destination uses."""
     asked: list[Declared] = [spec, *([destination] if destination else [])]
     return tuple(gap for gap in GAPS if any(_asks(one, gap.path) for one in asked))
 

@@ -1,1 +1,1 @@
-"""Changes to manifest files: comments, order and quoting stay."""
+"""Changes to manifest files that keep comments, order and quoting."""

@@ -1,5 +1,7 @@
-"""The comment by which editors find the schema: yaml-language-server wants one in each document,
-behind its `---`."""
+"""The comment that tells editors where the schema is.
+
+yaml-language-server expects one in each document, after its `---`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ _MARK = "yaml-language-server: $schema="
 
 
 def modeline(where: str) -> str:
-    """The comment, with its line end."""
+    """Return the comment with its line end."""
     return f"# {_MARK}{where}\n"
 
 
@@ -23,18 +25,21 @@ def is_modeline(line: str) -> bool:
 
 
 _OWN = f".{json_schema.FILE}"
-"""No manifest: its name begins with a dot."""
+"""The name of the schema beside manifests. It begins with a dot, so that it is no manifest."""
 
 
 def modeline_for(directory: Path) -> str:
-    """The comment for the manifests in `directory`: names the schema beside it, in `schemas`, where
-    there is one; else the one in the directory itself, which `provide` writes."""
+    """Return the comment for the manifests in `directory`.
+
+    It names the schema in `schemas` beside the directory, if that exists, and otherwise the one
+    that `provide` writes into the directory.
+    """
     beside = _beside(directory)
     return modeline(os.path.relpath(beside, directory) if beside.is_file() else _OWN)
 
 
 def provide(directory: Path) -> None:
-    """Let the schema be there that `modeline_for` names. Raises OSError."""
+    """Write the schema that `modeline_for` names if it is missing. Raises OSError."""
     if not _beside(directory).is_file():
         write_schema(directory / _OWN)
 
@@ -44,7 +49,8 @@ def _beside(directory: Path) -> Path:
 
 
 def write_schema(path: Path) -> bool:
-    """Let this file hold the schema of this version; whether it did not. Raises OSError."""
+    """Write the schema of this version to `path`. Return whether the file changed. Raises
+    OSError."""
     wanted = json_schema.text().encode()
     try:
         found: bytes | None = read(path)

@@ -1,4 +1,4 @@
-"""New manifests as a person would write them: blocks, with what is small in one line."""
+"""The text of new manifests in the style of a person: blocks, and small values in one line."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def collector(
     comments: Iterable[str] = (),
     modeline: str = "",
 ) -> str:
-    """The text of a collector's manifest; `modeline` and `comments` stand on top. What is None or
-    empty in `spec` is left out."""
+    """Return the text of a collector's manifest, with `modeline` and `comments` at the top. Empty
+    fields of `spec` and those that are None are left out."""
     metadata: dict[str, Any] = {
         "name": name,
         "labels": dict(labels or {}),
@@ -63,7 +63,7 @@ def _is_large(mapping: Mapping[str, Any]) -> bool:
 
 
 def destination(name: str, spec: Mapping[str, Any], *, modeline: str = "") -> str:
-    """The text of a Destination's manifest."""
+    """Return the text of a Destination's manifest."""
     manifest = {
         "apiVersion": "mailcollector/v1",
         "kind": "Destination",

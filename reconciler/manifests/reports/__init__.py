@@ -1,1 +1,1 @@
-"""Diagnostics in the formats that people, editors and CI systems read."""
+"""Output of diagnostics in the formats of people, editors and CI systems."""

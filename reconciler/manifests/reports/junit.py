@@ -1,5 +1,4 @@
-"""Diagnostics as a JUnit report, which nearly every CI system shows: a file is a suite's test
-case."""
+"""Diagnostics as a JUnit report, which nearly every CI system shows. Each file is a test case."""
 
 from __future__ import annotations
 
@@ -15,8 +14,8 @@ _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def report(validation: Validation) -> str:
-    """A test case for each file; its errors make it fail, its warnings and notes stand in its
-    output."""
+    """Return a report with a test case for each file. Errors are failures; warnings and notes are
+    the test case's output."""
     found: dict[str, list[Diagnostic]] = defaultdict(list)
     for diagnostic in validation:
         found[diagnostic.file].append(diagnostic)
@@ -59,5 +58,6 @@ def _line(found: Diagnostic) -> str:
 
 
 def _text(text: str) -> str:
-    """Without what XML cannot hold (XML 1.0, section 2.2) and terminals obey."""
+    """Return text without characters that XML forbids (XML 1.0, section 2.2) or that control
+    terminals."""
     return _NO_XML.sub("\ufffd", escape_unprintable(text))

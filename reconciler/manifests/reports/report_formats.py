@@ -1,4 +1,4 @@
-"""What `validate` prints: diagnostics for people, programs and CI."""
+"""The output formats of `validate` for people, programs and CI."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 _GITLAB = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.INFO: "info"}
 _WIDEST = 160
 _LONGEST = 2_000
-"""Characters of a line that is looked at: of a longer one, nothing is shown."""
+"""The greatest length of a source line that is shown, in characters."""
 _VALUE = re.compile(r"""(?<!\w)(\w++)["']?[ \t]*+:[ \t]*+(?![ \t\r{])(?=.)""")
-"""A key, and where its value begins, if that stands in the same line and is no mapping."""
+"""A key with a value in the same line, unless the value is a mapping."""
 _SECRET_KEY = re.compile("pass|secret|token|^value$", re.IGNORECASE)
 _UNSEEN = frozenset({"link-leads-out", "internal", "file-name"})
-"""Rules that are not about a line."""
+"""Rules whose diagnostics are not about a line."""
 
 
 def text(validation: Validation, *, colour: bool = False) -> str:
-    """For people: each diagnostic with the line it points at, then a summary."""
+    """Return text for people: each diagnostic with its source line, then a summary."""
     excerpts = _Excerpts(validation.given)
     blocks = [_block(diagnostic, excerpts, colour) for diagnostic in validation]
     return "\n".join([*blocks, _summary(validation)]) + "\n"
@@ -50,7 +50,7 @@ def _block(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool) -> str:
 
 
 class _Excerpts:
-    """The lines that diagnostics point at; every file is read once."""
+    """The source lines of diagnostics. Each file is read once."""
 
     def __init__(self, given: Mapping[str, bytes]) -> None:
         self._given = given
@@ -79,7 +79,7 @@ class _Excerpts:
 
 
 def _masked(line: str) -> str:
-    """The line up to what may be a secret."""
+    """Return the line up to the first value that may be a secret."""
     for found in _VALUE.finditer(line):
         if _SECRET_KEY.search(found[1]):
             return f"{line[: found.end()]}…"
@@ -112,12 +112,12 @@ def _plural(count: int, word: str) -> str:
 
 
 def as_json(validation: Validation) -> str:
-    """A list of the contract's objects."""
+    """Return a JSON list of diagnostics."""
     return json_text([diagnostic.as_json() for diagnostic in validation]) + "\n"
 
 
 def github(validation: Validation) -> str:
-    """Workflow commands, which GitHub shows beside the lines of a pull request."""
+    """Return workflow commands, which GitHub shows beside the lines of a pull request."""
     return "".join(
         f"::{_GITHUB[found.severity]} "
         f"file={_property(found.file)},line={found.line},col={found.column},"
@@ -135,8 +135,8 @@ def _property(text: str) -> str:
 
 
 def gitlab(validation: Validation) -> str:
-    """A Code Quality report (GitLab's subset of Code Climate's), which merge requests show beside
-    the lines."""
+    """Return a Code Quality report (GitLab's subset of Code Climate's), which merge requests show
+    beside the lines."""
     seen: Counter[str] = Counter()
     found = []
     for one in validation:
@@ -159,7 +159,7 @@ def gitlab(validation: Validation) -> str:
 
 
 def _relative(file: str) -> str:
-    """As seen from the directory that the command runs in: the checkout's root."""
+    """Return a path relative to the current directory, which is the checkout's root in CI."""
     return os.path.relpath(file) if file != "-" else file
 
 
@@ -172,4 +172,4 @@ REPORTERS: Mapping[str, Reporter] = {
     "junit": junit.report,
     "gitlab": gitlab,
 }
-"""By the name that `--output` takes."""
+"""The formats by their names for `--output`."""

@@ -21,7 +21,8 @@ _INDEX = {rule: index for index, rule in enumerate(RULES)}
 
 
 def report(validation: Validation) -> str:
-    """One run, with every rule described and every diagnostic a result."""
+    """Return a log with one run: the descriptions of all rules, and a result for each
+    diagnostic."""
     driver = {
         "name": "mailcollector",
         "version": metadata.version("mailcollector"),
@@ -69,8 +70,7 @@ def _result(found: Diagnostic) -> dict[str, Any]:
 
 
 def _uri(file: str) -> str:
-    """Relative files stay relative (to the directory that the command ran in), as URIs (RFC
-    3986)."""
+    """Return a file's URI (RFC 3986). Relative paths stay relative to the current directory."""
     path = Path(file)
     name = quote(path.as_posix(), safe="/", errors="surrogateescape")
     return f"file://{name}" if path.is_absolute() else name

@@ -1,1 +1,1 @@
-"""The JSON Schema of the manifests, generated from the models."""
+"""The JSON Schema of manifests, generated from the models."""

@@ -1,4 +1,4 @@
-"""How pydantic's JSON Schema becomes one that editors read well."""
+"""The generator that adapts pydantic's JSON Schema to editors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _LINE_FEED = {"type": "string", "pattern": "\n"}
 
 
 class Draft7(GenerateJsonSchema):
-    """Absent is absent (never null), no titles that repeat the key, patterns that end where the
-    text ends."""
+    """A generator of schemas without null values, without titles that repeat the key, and with
+    patterns that match to the end of the text."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -25,7 +25,7 @@ class Draft7(GenerateJsonSchema):
         return generated
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
-        """With what is said of the model and of its fields."""
+        """Add the descriptions of the model and its fields."""
         generated = super().model_schema(schema)
         if issubclass(schema["cls"], Declared):
             dress(schema["cls"], generated)
@@ -36,17 +36,18 @@ class Draft7(GenerateJsonSchema):
         return False
 
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
-        """`$` also matches before a last line feed in Python's regular expressions, and RE2 has no
-        way to say that it must not: so a second condition refuses a line feed wherever it stands,
-        in a way that editors have words for."""
+        """Add a condition that refuses line feeds in texts with a pattern.
+
+        In Python's regular expressions `$` also matches before a final line feed, and RE2 cannot
+        exclude it. Editors have a message for this form of condition.
+        """
         generated = super().str_schema(schema)
         if generated.get("pattern", "").endswith("$"):
             generated |= {"if": dict(_LINE_FEED), "then": {"const": ""}}
         return generated
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        """Keys by `propertyNames`, so that a wrong key is an error and not merely another
-        pattern."""
+        """Describe keys by `propertyNames`, so that a wrong key is an error."""
         generated: JsonSchemaValue = {"type": "object"}
         names = self.generate_inner(schema["keys_schema"])
         names.pop("type")

@@ -48,7 +48,7 @@ _TITLES = {
     "LmtpSpec": "LMTP server",
     "SmtpSpec": "SMTP server",
 }
-"""By the name of a model, where its name alone does not tell people enough."""
+"""Titles by the name of a model, where that name alone is unclear."""
 
 _SNIPPETS: dict[str, Any] = {
     "SourceSpec": {
@@ -71,7 +71,7 @@ _SNIPPETS: dict[str, Any] = {
     "SmtpSpec": {"host": "${1:127.0.0.1}", "port": "^${2:25}"},
     "Metadata": {"name": "${1:sales}"},
 }
-"""What is written where one of these is chosen; by the name of a model."""
+"""The text that an editor inserts for a model, by the model's name."""
 _SNIPPETS["PartialSourceSpec"] = {"username": "${1:sales@example.org}"}
 _SNIPPETS |= {f"Partial{name}": _SNIPPETS[name] for name in ("RecipientSpec", "Detect", "OAuth2")}
 _SNIPPETS["DerivedSpec"] = {"from": "${1:office}", "source": {"username": "${2:sales@example.org}"}}
@@ -143,11 +143,11 @@ HINTS: Mapping[str, tuple[Hint, ...]] = {
     "TemplateSpec": _PUSH_HINTS,
     "SecretRef": (Hint({}, ("value",), field_rules.IN_MANIFEST),),
 }
-"""What `manifests.checks.field_rules` says that makes no manifest invalid to the schema."""
+"""Rules of `manifests.checks.field_rules` that the schema does not enforce."""
 
 
 def title(model: str) -> str:
-    """What people call a model."""
+    """Return a model's title for people."""
     plain = model.removeprefix("Partial")
     return (
         _TITLES.get(model)
@@ -157,8 +157,8 @@ def title(model: str) -> str:
 
 
 def dress(model: type[Declared], shape: Schema) -> None:
-    """The schema of a model, as pydantic made it, for editors and without what validators disagree
-    about."""
+    """Adapt pydantic's schema of a model for editors, and remove what validators treat
+    differently."""
     name = model.__name__
     shape["title"] = title(name)
     shape.pop("description", None)  # editors would show it instead of the field's
@@ -192,7 +192,7 @@ def dress(model: type[Declared], shape: Schema) -> None:
 
 
 def snippets(model: type[BaseModel]) -> list[Schema]:
-    """What is written where such a mapping is chosen."""
+    """Return the snippets that an editor offers for such a mapping."""
     name = model.__name__
     return (
         [
@@ -208,7 +208,7 @@ def snippets(model: type[BaseModel]) -> list[Schema]:
 
 
 def manifests() -> list[Schema]:
-    """What a file may begin with."""
+    """Return the snippets for the beginning of a file."""
     return [
         {
             "label": f"{title(model)} …",
@@ -229,13 +229,13 @@ def manifests() -> list[Schema]:
 
 
 def required(keys: Iterable[str]) -> Schema:
-    """What must be there, apart from what may be there: editors would offer these keys alone to
-    begin with."""
+    """Return the condition on required keys, apart from `properties`. Otherwise editors would first
+    offer these keys alone."""
     return {"properties": dict.fromkeys(keys, True), "required": list(keys)}
 
 
 def _with_a_provider(keys: Iterable[str]) -> Iterator[Schema]:
-    """A provider that is known has a protocol and a host; that one need not have both protocols."""
+    """Add that a known provider replaces protocol and host. It may lack one of the protocols."""
     preset = ("protocol", "host")
     yield required([key for key in keys if key not in preset])
     yield {"if": {"properties": {"provider": False}}, "then": required(preset)}
@@ -253,7 +253,7 @@ def _with_a_provider(keys: Iterable[str]) -> Iterator[Schema]:
 
 
 def _none_of(keys: Iterable[str]) -> Schema:
-    """At least one of these keys is needed."""
+    """Return the condition that at least one of these keys is present."""
     first, *_ = keys
     told = " or ".join(quoted(key) for key in keys if key != "value")
     return {
@@ -288,8 +288,8 @@ def _model_of(field: FieldInfo) -> type[Declared] | None:
 
 
 def _field(key: str, schema: Schema, text: FieldText, model: type[Declared] | None) -> Schema:
-    """The schema of a field. A model's stands in `allOf`, for draft 7 takes no notice of what
-    stands beside `$ref`."""
+    """Return the schema of a field. A model's schema is put into `allOf`, because draft 7 ignores
+    keywords beside `$ref`."""
     more = []
     if model and "$ref" in schema:
         schema = {"allOf": [{"$ref": schema["$ref"]}]}
@@ -313,7 +313,7 @@ def _written(value: Any) -> str:
 
 
 def _say(key: str, schema: Schema) -> None:
-    """The messages of a value and of those within it."""
+    """Return the messages of a value and of the values in it."""
     pattern = schema.get("pattern")
     if pattern:
         rule, sentence = schema_messages.PATTERNS[pattern]

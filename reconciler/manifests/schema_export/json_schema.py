@@ -24,20 +24,20 @@ EDITING = frozenset(
         "patternErrorMessage",
     }
 )
-"""Keywords of editors (VS Code, yaml-language-server) that JSON Schema does not know; validators
-pass over them."""
+"""Keywords for editors (VS Code, yaml-language-server) outside of JSON Schema. Validators ignore
+them."""
 _DESCRIBING = EDITING - {"errorMessage"} | frozenset(
     {"$schema", "$id", "title", "description", "default", "examples"}
 )
 
 
 def text() -> str:
-    """The schema as committed."""
+    """Return the committed schema."""
     return resources.files("reconciler.manifests").joinpath(FILE).read_text(encoding="utf-8")
 
 
 def plain_text() -> str:
-    """The same without the keywords of editors."""
+    """Return the committed schema without the keywords for editors."""
     return json.dumps(_without(json.loads(text()), EDITING), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -50,8 +50,10 @@ def _without(schema: Any, keywords: frozenset[str]) -> Any:
 
 
 def inlined() -> dict[str, Any]:
-    """The schema as committed with its references followed and its descriptions left out, for
-    Python's regular expressions: it validates faster."""
+    """Return the committed schema in a form that validates faster in Python.
+
+    References are resolved, descriptions are removed, and patterns end with `\\Z`.
+    """
     schema = json.loads(text())
     definitions = schema.pop("definitions")
     whole: dict[str, Any] = _inline(schema, definitions)
@@ -78,8 +80,8 @@ def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
 
 
 def generated() -> str:
-    """The schema as `model.spec` has it now."""
-    # printing the committed schema is to stay cheap
+    """Return the schema generated from the present `model.spec`."""
+    # Imported here to keep printing of the committed schema fast.
     from pydantic import BaseModel  # noqa: PLC0415
     from pydantic.json_schema import models_json_schema  # noqa: PLC0415
 

@@ -1,8 +1,6 @@
-"""The same models with nothing required: what a template says, and what a collector says beside its
-template.
+"""Models without required fields, for templates and for collectors that use a template.
 
-Both are only judged by these models. What is run is the two of them merged, and that is a whole
-`MailCollector`.
+They only serve to check these manifests. The merged manifest is a complete `MailCollector`.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import copy
 import functools
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, create_model, model_validator
 from pydantic.fields import FieldInfo
@@ -25,20 +23,17 @@ from reconciler.model.spec import (
     Metadata,
 )
 
-if TYPE_CHECKING:
-    pass
-
 Place = tuple[str, ...]
-"""Keys from a collector's spec to one of its mappings."""
+"""The path of keys from a collector's spec to one of its mappings."""
 
 
 class Fragment(Declared):
-    """Base of the models of which a part may stand alone."""
+    """The base of models without required fields."""
 
     at_most_one: ClassVar[tuple[str, ...]] = ()
     """Keys that exclude each other."""
     whole: ClassVar[type[Declared]] = Declared
-    """The model that this is a part of."""
+    """The complete model."""
 
     @classmethod
     def exclusive(cls) -> tuple[str, ...]:
@@ -58,15 +53,17 @@ class Fragment(Declared):
 
 @functools.cache
 def partial(model: type[Declared], name: str = "", *, without: str = "") -> type[Declared]:
-    """`model` with nothing required, at any depth; the model itself where that makes no
-    difference."""
+    """Return `model` without required fields at any depth, or `model` itself if it has none.
+
+    `without` is a field to leave out.
+    """
     fields = {key: _optional(field) for key, field in model.model_fields.items() if key != without}
     if not name and all(
         fields[key].annotation is field.annotation and not field.is_required()
         for key, field in model.model_fields.items()
     ):
         return model
-    # its overloads know no computed fields
+    # The overloads of create_model do not know computed fields.
     made: type[Fragment] = create_model(  # type: ignore[call-overload]
         name or f"Partial{model.__name__}",
         __base__=Fragment,
@@ -100,7 +97,7 @@ def _partial_type(annotation: Any) -> Any:
 def mappings(
     model: type[Declared] = CollectorSpec, above: Place = ()
 ) -> Iterator[tuple[Place, type[Declared]]]:
-    """A model's place, and those of all models below it."""
+    """Yield a model and all models below it, each with its place."""
     yield above, model
     for field in model.model_fields.values():
         for part in (field.annotation, *get_args(field.annotation)):
@@ -110,7 +107,7 @@ def mappings(
 
 @functools.cache
 def template_spec() -> type[Declared]:
-    """The spec of a Template."""
+    """Return the model of a Template's spec."""
     made = partial(CommonSpec, "TemplateSpec", without="from_")
     made.__doc__ = (
         "What many collectors have in common: any of the fields of a MailCollector's spec."
@@ -120,14 +117,14 @@ def template_spec() -> type[Declared]:
 
 @functools.cache
 def derived_spec() -> type[Declared]:
-    """The spec of a MailCollector that names a template."""
+    """Return the model of the spec of a MailCollector that names a template."""
     made = partial(CollectorSpec, "DerivedSpec")
     made.__doc__ = "What a collector says beside its template: its own fields win."
     return made
 
 
 def model_of(manifest: Any) -> type[Declared] | None:
-    """What judges a manifest as it stands in a file; None where its kind is none."""
+    """Return the model for a manifest of a file, or None if its kind is unknown."""
     kind = manifest.get("kind") if isinstance(manifest, dict) else None
     if not isinstance(kind, str):
         return None
@@ -142,7 +139,8 @@ _WHOLE: Mapping[str, type[Declared]] = {"MailCollector": MailCollector, "Destina
 
 @functools.cache
 def _document(kind: str, spec: Callable[[], type[BaseModel]]) -> type[Declared]:
-    """Made where one is used: what needs none starts sooner."""
+    """Return the model of a whole manifest. It is defined at its first use, which keeps the start
+    fast."""
     fields: dict[str, Any] = {
         "api_version": (Literal["mailcollector/v1"], ...),
         "kind": (Literal[kind], ...),

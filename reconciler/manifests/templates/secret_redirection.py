@@ -1,5 +1,7 @@
-"""A template's secret goes where the template says: who only names the template may not send it
-elsewhere."""
+"""The rule `template-secret`: a collector must not send its template's secret to another server.
+
+Authors of collectors may use a template without the permission to read its secret.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,10 @@ _DECIDING: tuple[Path, ...] = (
 def redirected(
     template: Node, own: Node, merged: Node, overridable: Iterable[str], name: str
 ) -> Iterator[Finding]:
-    """What a collector's spec says otherwise than its template `name`, whose secret it takes, and
-    may not. A template that names no server leaves that to its collectors."""
+    """Yield the fields by which a collector would redirect the secret of its template `name`.
+
+    A template that names no server leaves the server to its collectors.
+    """
     if not any(_from_template(_at(merged, path)) for path in _SECRETS):
         return
     decided = {path[:-1] for path in _DECIDING if _at(template, path) is not None}
@@ -57,7 +61,7 @@ def _at(node: Node, path: Path) -> Node | None:
 
 
 def _from_template(node: Node | None) -> bool:
-    """Whether any of it stands in the template."""
+    """Return whether the value, or a part of it, comes from the template."""
     if node is None:
         return False
     if node.position.file is not None:

@@ -1,4 +1,4 @@
-"""Templates: what many collectors have in common, read once for all of them."""
+"""Templates: the common fields of many collectors, and their lookup by name."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ from reconciler.manifests.yaml.document_nodes import Node
 from reconciler.model.harmless_text import escape_unprintable
 
 OVERRIDABLE = "overridable"
-"""The key of a template's spec that is no collector's."""
+"""The only key of a template's spec that collectors do not have."""
 _BRACED = re.compile(r"\{[A-Za-z]+\}")
 
 
 class Template(Summarised, Struct, frozen=True):
-    """One of them. `spec` is None where it is invalid; `error` says where and why. `lints` are told
-    of the template itself, and so not of each collector."""
+    """A template. If it is invalid, `spec` is None and `error` has the first error with its place.
+
+    `lints` are the findings about the template itself. They are not repeated for its collectors.
+    """
 
     named: ManifestSummary
     spec: Node | None = None
     elsewhere: Node | None = None
-    """`spec` for collectors in other directories: with absolute paths."""
+    """`spec` with absolute paths, for collectors in other directories."""
     personal: bool = False
-    """A text in it contains {name}."""
+    """Whether a text in it contains {name}."""
     overridable: tuple[str, ...] = ()
-    """Fields that decide where its secret goes, and that its collectors may change all the same."""
+    """Fields that its collectors may change although they decide where its secret goes."""
     digest: str = ""
     lints: frozenset[Finding] = frozenset()
     error: str = ""
 
     @classmethod
     def of(cls, named: ManifestSummary, spec: Node, lints: Iterable[Finding]) -> Template:
-        """A valid one, of its `spec` as it stands."""
+        """Return a valid template from its spec."""
         given = spec.child(OVERRIDABLE)
         node = template_merge.placed(template_merge.without(spec, OVERRIDABLE), named.file)
         return cls(
@@ -53,23 +55,26 @@ class Template(Summarised, Struct, frozen=True):
         )
 
     def fields(self, directory: str, name: str) -> Node | None:
-        """What it gives to the collector `name`, whose file is in `directory`; None where it is
-        invalid."""
+        """Return the template's fields for the collector `name` with a file in `directory`, or None
+        if the template is invalid."""
         if self.error:
             return None
         node = self.spec if str(File(self.file).parent) == directory else self.elsewhere
         return template_merge.named(node, name) if node and self.personal else node
 
     def stamp(self) -> str:
-        """Changes whenever what a collector gets from it does, or what is said of that."""
+        """Return a text that changes with the fields for collectors and with the diagnostics."""
         return digest_of(
             [self.file, self.digest, self.error, sorted(found.message for found in self.lints)]
         )
 
 
 class Templates:
-    """Those that collectors may name. `whole`: there are no others; `doubtful`: a file of which not
-    everything can be read, where another one may be."""
+    """The templates that collectors can name.
+
+    `whole` means that there are no others. `doubtful` is a file that cannot be read in full and may
+    therefore contain another one.
+    """
 
     def __init__(
         self, found: Iterable[Template] = (), *, whole: bool = True, doubtful: str = ""
@@ -83,10 +88,11 @@ class Templates:
         self._stamps = {name: template.stamp() for name, template in self._found.items()}
 
     def find(self, name: str) -> Template | None:
+        """Return the template of this name, or None."""
         return self._found.get(name)
 
     def missing(self, name: str) -> str:
-        """What to say of a name that none has."""
+        """Return the message about a name without a template."""
         if not self.whole:
             return (
                 f"the Template {quoted(name)} is in none of these files: without it only what "
@@ -95,7 +101,7 @@ class Templates:
         if self._doubtful:
             return (
                 f"there is no Template {quoted(name)}, unless in "
-                f"{escape_unprintable(self._doubtful)}, of which not everything can be read: mend "
+                f"{escape_unprintable(self._doubtful)}, of which not everything can be read: fix "
                 "that file"
             )
         hint = (
@@ -106,27 +112,26 @@ class Templates:
         return f"there is no Template {quoted(name)}: {hint}"
 
     def stamps(self, names: Iterable[str]) -> dict[str, str]:
-        """By name: changes whenever what a collector gets by this name, or what is said of it,
-        does."""
+        """Return, by name, a text that changes with the result of using a template of this name."""
         return {name: self._stamps.get(name) or self.missing(name) for name in names}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Templates) and self._all() == other._all()
 
-    __hash__ = None  # type: ignore[assignment]  # it is compared only
+    __hash__ = None  # type: ignore[assignment]  # only compared
 
     def _all(self) -> tuple[Mapping[str, str], bool, str]:
         return self._stamps, self.whole, self._doubtful
 
 
 def may_hold(data: bytes) -> bool:
-    """Whether a file of these bytes may declare a template. A word is written in other letters only
-    with escapes."""
+    """Return whether a file with this content may declare a template. In YAML the word can be
+    spelled differently only with backslash escapes."""
     return b"Template" in data or b"\\" in data
 
 
 def misplaced(spec: object) -> Iterator[Finding]:
-    """Words in braces that stand for nothing. In a program's arguments they may mean anything."""
+    """Yield unknown words in braces. They are allowed in a program's arguments."""
     for path, text in _texts(spec):
         for word in _BRACED.findall(text) if "command" not in path else ():
             if word != template_merge.NAME:

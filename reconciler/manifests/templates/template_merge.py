@@ -1,7 +1,7 @@
-"""A template's fields under a collector's own, as values that still know where they stand.
+"""Merging of a template's fields with a collector's own. Values keep their positions.
 
-Mappings merge key by key; whatever else the collector states wins whole. Where fields exclude each
-other, stating one drops the template's others, for otherwise no collector could choose another one.
+Mappings merge key by key. Any other value of the collector replaces the template's. If fields
+exclude each other, the collector's field also removes the template's alternatives.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from reconciler.manifests.templates.partial_models import Place, mappings
 from reconciler.manifests.yaml.document_nodes import Node
 
 NAME = "{name}"
-"""In a template's texts: the name of the collector that uses it."""
+"""The placeholder in a template's texts for the collector's name."""
 _ALSO: Mapping[Place, tuple[tuple[str, ...], ...]] = {
     ("source",): (("fingerprint", "caFile"),),
 }
-"""Groups that a rule keeps apart, not the models."""
+"""Groups of alternatives that a rule enforces and not the models."""
 _PRESET = ("host", "port", "tls")
 ALTERNATIVES: Mapping[Place, tuple[tuple[str, ...], ...]] = {
     place: groups
     for place, model in mappings()
     if (groups := (*((model.exactly_one,) if model.exactly_one else ()), *_ALSO.get(place, ())))
 }
-"""By the mapping's place in the spec: groups of keys of which only one may be there."""
+"""Groups of keys of which only one may be present, by the mapping's place in the spec."""
 FILES: frozenset[Place] = frozenset(
     (*place, str(model.model_fields[field].alias))
     for place, model in mappings()
     for field in PATHS.get(model, ())
 )
-"""What is relative to a manifest's file."""
+"""The places of paths, which are relative to the manifest's directory."""
 
 
 def merged(template: Node, own: Node, place: Place = ()) -> Node:
-    """`own` with what only the template says. `place`: from the spec to here."""
+    """Return `own` with the fields that only the template has. `place` is the path from the spec
+    to these nodes."""
     if not isinstance(template.value, dict) or not isinstance(own.value, dict):
         return own
     result = Node({}, own.position, children={})
@@ -51,7 +52,7 @@ def merged(template: Node, own: Node, place: Place = ()) -> Node:
 
 def _dropped(key: str, own: Node, place: Place) -> bool:
     if place == ("source",) and "provider" in own.value and key in _PRESET:
-        return True  # it is another account's server
+        return True  # the template's server belongs to another provider
     return any(
         key in group and any(other in own.value for other in group)
         for group in ALTERNATIVES.get(place, ())
@@ -59,7 +60,7 @@ def _dropped(key: str, own: Node, place: Place) -> bool:
 
 
 def without(node: Node, key: str) -> Node:
-    """A mapping less one entry."""
+    """Return a mapping without one entry."""
     result = Node({}, node.position, children={})
     for other, position in node.keys.items():
         if other != key:
@@ -68,7 +69,7 @@ def without(node: Node, key: str) -> Node:
 
 
 def replaced(node: Node, key: str, child: Node) -> Node:
-    """A mapping with another value in one entry."""
+    """Return a mapping with another value for one key."""
     result = Node({}, node.position, children={})
     for other, position in node.keys.items():
         result.add(other, position, child if other == key else _child(node, other))
@@ -76,15 +77,15 @@ def replaced(node: Node, key: str, child: Node) -> Node:
 
 
 def placed(node: Node, file: str) -> Node:
-    """The same, every place in it in `file`."""
+    """Return the same value with `file` in each of its positions."""
     return _changed(
         node, lambda position: Position(position.line, position.column, file), lambda text, _: text
     )
 
 
 def absolute(node: Node, base: str) -> Node:
-    """A template's spec with its relative paths made absolute, starting at `base`."""
-    start = os.path.abspath(base)  # noqa: PTH100  # links stay as they are
+    """Return a template's spec with its relative paths made absolute from `base`."""
+    start = os.path.abspath(base)  # noqa: PTH100  # links are not resolved
     return _changed(
         node,
         _there,
@@ -93,7 +94,7 @@ def absolute(node: Node, base: str) -> Node:
 
 
 def named(node: Node, name: str) -> Node:
-    """A template's spec as it is for the collector of this name."""
+    """Return a template's spec with the placeholder replaced by a collector's name."""
     return _changed(node, _there, lambda text, _: text.replace(NAME, name))
 
 
@@ -127,5 +128,5 @@ def _changed(
 
 def _child(node: Node, key: str) -> Node:
     child = node.child(key)
-    assert child is not None  # noqa: S101  # each key has its value
+    assert child is not None  # noqa: S101  # each key has a value
     return child

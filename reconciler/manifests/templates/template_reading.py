@@ -1,4 +1,4 @@
-"""How a document is to be judged: as it stands, or with its template's fields under its own."""
+"""Preparation of a document for its checks: the model, and the merge with its template."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ _FROM: Path = ("spec", "from")
 
 
 class Reading(Struct, frozen=True):
-    """`document` is what is judged, `own` what stands in the file; `value` is what the model gets.
-    `partial`: what is missing may stand elsewhere. `found`: what is wrong whatever it says."""
+    """A document as it is checked.
+
+    `document` is checked and may be merged with a template; `own` is the document of the file.
+    `value` is the input of `model`. `partial` means that required fields may be missing, because
+    another manifest may provide them. `found` are findings that are already certain.
+    """
 
     document: Document
     own: Document
@@ -31,19 +35,19 @@ class Reading(Struct, frozen=True):
     value: Any
     partial: bool = False
     names: str | None = None
-    """The template that the manifest names."""
+    """The name of the manifest's template."""
     template: Template | None = None
-    """The one whose fields are in `document`."""
+    """The template that `document` is merged with."""
     found: tuple[Finding, ...] = ()
 
     def place(self, path: Path, key: bool = False) -> Position:  # as `Document.place`
-        """Where to look in the manifest's own file: what comes from the template is where that is
-        named."""
+        """Return the position of a value in the manifest's own file. For a value of the template it
+        is the position of the field that names the template."""
         position = self.document.place(path, key=key)
         return self.own.place(_FROM) if position.file else position
 
     def located(self, findings: Iterable[Finding]) -> Iterator[tuple[Position, Finding]]:
-        """Each finding with its place; what is told of the template itself is left out."""
+        """Yield each finding with its position. Findings about the template itself are left out."""
         for finding in (*self.found, *findings):
             told = self._told(finding) if self.template else finding
             if told is not None:
@@ -59,7 +63,7 @@ class Reading(Struct, frozen=True):
                 )
 
     def _told(self, finding: Finding) -> Finding | None:
-        """As it concerns a collector."""
+        """Return a finding in words for the collector, or None if it is about the template."""
         name = quoted(self.names or "")
         if finding.lacks:
             return replace(finding, message=f"{finding.message}, here or in the template {name}")
@@ -74,7 +78,7 @@ class Reading(Struct, frozen=True):
 
 
 def reading(found: Document, file: str, templates: Templates) -> Reading:
-    """How to judge what stands in `file`."""
+    """Return how to check a document of `file`."""
     value = found.root.value
     model = model_of(value)
     plain = Reading(found, found, model, value)
@@ -88,9 +92,9 @@ def reading(found: Document, file: str, templates: Templates) -> Reading:
 
 
 def _of_template(plain: Reading) -> Reading:
-    """As it would be for a collector of its own name."""
+    """Return the reading of a template, as if for a collector of the same name."""
     spec, name = plain.own.root.child("spec"), _name(plain.own)
-    assert spec is not None  # noqa: S101  # looked for before
+    assert spec is not None  # noqa: S101  # checked by the caller
     root = template_merge.replaced(plain.own.root, "spec", template_merge.named(spec, name))
     return replace(
         plain, document=Document(root, plain.own.findings), value=root.value, partial=True
@@ -106,7 +110,7 @@ def _derived(plain: Reading, name: str, file: str, templates: Templates) -> Read
         )
     root = plain.own.root
     spec = root.child("spec")
-    assert spec is not None  # noqa: S101  # looked for before
+    assert spec is not None  # noqa: S101  # checked by the caller
     own = template_merge.without(spec, "from")
     both = template_merge.merged(fields, own)
     whole = template_merge.replaced(root, "spec", both)
@@ -141,6 +145,6 @@ def _unusable(name: str, template: Template | None, templates: Templates) -> Fin
 
 
 def _name(found: Document) -> str:
-    """Empty where it cannot be told: then that is said."""
+    """Return the manifest's name, or "" if it is unreadable. That is reported elsewhere."""
     node = found.at(("metadata", "name"))
     return node.value if node and isinstance(node.value, str) else ""

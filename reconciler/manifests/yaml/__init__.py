@@ -1,1 +1,1 @@
-"""YAML read strictly, every value with its position."""
+"""A strict YAML reader. Every value has its position."""

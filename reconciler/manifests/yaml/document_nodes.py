@@ -1,4 +1,4 @@
-"""A document's values, each with the place it stands at."""
+"""The values of a YAML document, each with its position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.manifests.diagnostics import Finding, Path, Position
 
 
 class Unusable(Exception):
-    """The file cannot be read on from here."""
+    """The rest of the file, from `position` on, cannot be read."""
 
     def __init__(self, position: Position, rule: str, message: str) -> None:
         super().__init__(message)
@@ -20,58 +20,62 @@ class Unusable(Exception):
 
 
 class Anchor(NamedTuple):
-    """A name that a value has, and the value's line."""
+    """A YAML anchor: its name and the line of its value."""
 
     name: str
     line: int
 
 
 class Node(Struct, eq=False):
-    """A value. `size` counts it and everything below it, aliases as often as they are used."""
+    """A value. `size` is the number of values in it, itself included. An alias counts as often as
+    it is used."""
 
     value: Any
     position: Position
     source: str | None = None
-    """A plain scalar as it is written, where that is not its value."""
+    """The text of a plain scalar whose value is not that text, such as a number."""
     keys: dict[str, Position] = field(default_factory=dict)
     children: list[Node] | dict[str, Node] = field(default_factory=list)
     size: int = 1
     anchor: Anchor | None = None
-    """Where the value stands that this is an alias of."""
+    """The anchor of an alias's value; None for a value that is no alias."""
 
     def add(self, key: str, position: Position, child: Node) -> None:
-        """A mapping's next entry."""
+        """Add an entry to a mapping."""
         self.value[key] = child.value
         self.keys[key] = position
         self.children[key] = child  # type: ignore[call-overload]  # a mapping's children are a dict
         self.size += child.size
 
     def append(self, child: Node) -> None:
-        """A list's next element."""
+        """Add an element to a list."""
         self.value.append(child.value)
         self.children.append(child)  # type: ignore[union-attr]  # a list's children are a list
         self.size += child.size
 
     def child(self, part: str | int) -> Node | None:
+        """Return the value at a key or index, or None."""
         if isinstance(self.children, dict):
             return self.children.get(part) if isinstance(part, str) else None
         return self.children[part] if isinstance(part, int) and part < len(self.children) else None
 
 
 class Document(Struct, frozen=True):
-    """One document that is not empty. `findings` are about its YAML."""
+    """A document that is not empty. `findings` are about its YAML syntax."""
 
     root: Node
     findings: tuple[tuple[Position, Finding], ...] = ()
 
     def at(self, path: Path) -> Node | None:
-        """What stands at `path`."""
+        """Return the value at `path`, or None."""
         nodes = self._down(path)
         return nodes[-1] if len(nodes) > len(path) else None
 
     def place(self, path: Path, *, key: bool = False) -> Position:
-        """Where the value at `path` begins (or its key); where there is none, the nearest value
-        that would hold it."""
+        """Return the position of the value at `path`, or of its key.
+
+        If there is no such value, return the position of its nearest existing parent.
+        """
         nodes = self._down(path)
         alias = _alias(nodes, path, key=key)
         if alias is not None:
@@ -81,12 +85,12 @@ class Document(Struct, frozen=True):
         return nodes[-1].position
 
     def anchor(self, path: Path, *, key: bool = False) -> Anchor | None:
-        """The one by whose alias the value at `path` is there."""
+        """Return the anchor through whose alias the value at `path` is reached, or None."""
         alias = _alias(self._down(path), path, key=key)
         return alias.anchor if alias else None
 
     def _down(self, path: Path) -> list[Node]:
-        """The values on the way, as far as they exist."""
+        """Return the existing values along `path`, from the root down."""
         nodes = [self.root]
         for part in path:
             node = nodes[-1].child(part)
@@ -97,7 +101,8 @@ class Document(Struct, frozen=True):
 
 
 def _alias(nodes: list[Node], path: Path, *, key: bool) -> Node | None:
-    """The first alias on the way; the key that stands before one is no part of it."""
+    """Return the first alias among the nodes along `path`. A key in front of an alias is not part
+    of it."""
     return next(
         (
             node

@@ -1,8 +1,8 @@
-"""Bytes to documents, with libyaml's parser: strict, bounded, and every value knows its place.
+"""Parsing of bytes into YAML documents with libyaml: strict, bounded, and with positions.
 
-`ruamel.yaml.YAML(typ="safe")` is silently pure Python, four times slower, where libyaml's parser is
-missing. Here it is imported by name, and asked for its events: building from them keeps deep
-nesting off the stack, and lets aliases be counted before anything is made of them. Anchors and
+`ruamel.yaml.YAML(typ="safe")` silently falls back to Python, four times slower, if libyaml's parser
+is missing. So the parser is imported by its name. The documents are built from its events: deep
+nesting does not use the stack, and aliases are counted before they are expanded. Anchors and
 aliases are allowed within bounds; tags and merge keys are not.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-# it comes from a compiled module
+# from a compiled module without types
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import (
@@ -37,23 +37,23 @@ from reconciler.manifests.yaml.syntax_errors import explain
 DEEPEST = 64
 MOST_VALUES = 20_000
 LONGEST_KEY = 1_024
-"""Characters: every path that leads over a key names it."""
+"""The greatest length of a key in characters. Keys appear in the paths of diagnostics."""
 MOST_ALIASED = 1_000
-"""Values that aliases may add to a file."""
+"""The greatest number of values that aliases may add to a file."""
 
 
 class _Open(Struct):
-    """A mapping or list whose end has not come. `key`: a mapping's key that waits for its value."""
+    """An unfinished mapping or list. `key` is a mapping's key that still lacks its value."""
 
     node: Node
     key: str | None = None
     key_position: Position | None = None
     dropped: bool = False
-    """The value to come belongs to no usable key."""
+    """Whether the next value belongs to an unusable key."""
 
 
 class _Builder(Struct):
-    """One document in the making."""
+    """An unfinished document."""
 
     stack: list[_Open] = field(default_factory=list)
     anchors: dict[str, Node] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class _Builder(Struct):
     root: Node | None = None
 
     def path(self) -> Path:
-        """Of the value that comes next; of the mapping, where a key comes next."""
+        """Return the path of the next value, or of the mapping if a key comes next."""
         parts = (
             len(level.node.value) if isinstance(level.node.value, list) else level.key
             for level in self.stack
@@ -102,7 +102,7 @@ class _Builder(Struct):
         self.report(position, "bad-key", "a key must be a word of text: no list, mapping or alias")
 
     def attach(self, node: Node) -> None:
-        """A value is complete: give it to what holds it."""
+        """Add a complete value to its parent."""
         if not self.stack:
             self.root = node
             return
@@ -113,13 +113,12 @@ class _Builder(Struct):
             top.node.add(top.key, top.key_position, node)
             top.key = None
         else:
-            top.dropped = (
-                not top.dropped
-            )  # a key that is no word has come, or the value of one that is dropped
+            # This is either an unusable key or the value of one.
+            top.dropped = not top.dropped
 
 
 class _Reader:
-    """The documents of one file; `documents` raises `Unusable` when the rest cannot be read."""
+    """The reader of one file. `documents` raises `Unusable` if the rest cannot be read."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -267,12 +266,12 @@ def _is_empty(root: Node) -> bool:
 
 
 def read(data: bytes) -> tuple[list[Document], Unusable | None]:
-    """The documents of a file that are not empty, up to where it cannot be read on, and why it
-    cannot."""
+    """Return the documents of a file that are not empty, and the error that ended reading, if
+    any."""
     documents: list[Document] = []
     try:
         for document in _Reader(text_encoding.decode(data)).documents():
-            documents.append(document)  # noqa: PERF402  # what came before an error is kept
+            documents.append(document)  # noqa: PERF402  # keep the documents before an error
     except Unusable as unusable:
         return documents, unusable
     return documents, None

@@ -1,5 +1,7 @@
-"""What a plain scalar means: the core schema of YAML 1.2, less whatever readers of YAML disagree
-about."""
+"""Values of plain scalars by the core schema of YAML 1.2.
+
+Forms that YAML readers interpret differently are refused.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ _OTHER_BASE = re.compile(r"[-+]?0(?:o[0-7]+|x[0-9a-fA-F]+|b[01][01_]*)")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _TOO_LONG = re.compile(r"[-+]?[1-9][0-9]{18,}")
 _LONGEST = 40
-"""Characters of a number: longer ones are not worked out, and not shown whole."""
+"""The greatest length of a number in characters. Longer ones are not converted."""
 
 _INEXACT = "a number this long is not exact everywhere: quote it if it is text"
 
@@ -34,12 +36,11 @@ Scalar = str | int | float | bool | None
 
 
 class AmbiguousNumber(Exception):
-    """The text is a number to one reader and another number, or none, to the next. The message says
-    what to write."""
+    """YAML readers disagree about the value of a number. The message says what to write."""
 
 
 def resolve(text: str) -> Scalar:
-    """The value of a plain (unquoted) scalar. Raises `AmbiguousNumber`."""
+    """Return the value of a plain (unquoted) scalar. Raises `AmbiguousNumber`."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _NUMBER_START:
@@ -58,15 +59,13 @@ def _refuse_ambiguous(text: str) -> None:
     if _LEADING_ZERO.fullmatch(text):
         digits = text.lstrip("+-0").replace("_", "") or "0"
         raise AmbiguousNumber(
-            f"a leading zero means octal to one YAML reader and decimal to the next: write "
-            f"{digits} "
-            f'for the number, "{text}" for text'
+            "a leading zero means octal to one YAML reader and decimal to the next: "
+            f'write {digits} for the number, "{text}" for text'
         )
     if _OTHER_BASE.fullmatch(text):
         raise AmbiguousNumber(
-            f"numbers are written in decimal: write {int(text.replace('_', ''), 0)} for the "
-            "number, "
-            f'"{text}" for text'
+            f"numbers are written in decimal: write {int(text.replace('_', ''), 0)} "
+            f'for the number, "{text}" for text'
         )
     if _NOT_FINITE.fullmatch(text):
         raise AmbiguousNumber(f'this is not a finite number: quote it, "{text}", if it is text')
@@ -75,8 +74,11 @@ def _refuse_ambiguous(text: str) -> None:
 
 
 def _long(text: str) -> str:
-    """Whatever its digits and its base. Python works out no decimal of more than 4,300, and others
-    at a price."""
+    """Return a long text, or raise `AmbiguousNumber` if it is a number.
+
+    It is not converted: Python refuses decimals of more than 4,300 digits, and is slow in other
+    bases.
+    """
     if any(form.fullmatch(text) for form in (_TOO_LONG, _LEADING_ZERO, _OTHER_BASE, _FLOAT)):
         raise AmbiguousNumber(_INEXACT)
     return text

@@ -1,4 +1,4 @@
-"""The YAML parser's errors in our words."""
+"""Plain messages for the errors of the YAML parser."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ _SENTENCES = {
     "found incompatible YAML document": "this version of YAML is not known: remove the %YAML line",
 }
 _AT_CONTEXT = frozenset({"could not find expected ':'", "found unexpected end of stream"})
-"""Where the beginning of what could not be read is the place to look at."""
+"""Errors that are reported at the beginning of the unreadable part, not at its end."""
 
 
 _SPACES = "\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000"
 ODD_SPACE = re.compile(f"[{_SPACES}]")
-"""What looks like a space, and is none to YAML."""
+"""Characters that look like a space but are none in YAML."""
 _MISLEADING = re.compile(f"^[ {_SPACES}]*?(?P<indent>[{_SPACES}])|[:,-] *(?P<behind>[{_SPACES}])")
 _LINES_BEFORE = 2
 
 
 def odd_space(character: str) -> str:
-    """What is said of one."""
+    """Return the message about such a character."""
     return (
         f"the character U+{ord(character):04X} looks like a space and is none to YAML: write spaces"
     )
 
 
 def explain(error: MarkedYAMLError, text: str, before: Event | None = None) -> Unusable:
-    """What the parser found, at the place where it is to be mended. `before`: what it had read
-    until then."""
+    """Return the parser's error with a message, at the position to fix. `before` is the last event
+    before the error."""
     problem = error.problem or "this is not YAML"
     if error.problem_mark and (found := _misled(text, error.problem_mark.line)):
         return found
@@ -81,7 +81,7 @@ def explain(error: MarkedYAMLError, text: str, before: Event | None = None) -> U
 
 
 def _misled(text: str, line: int) -> Unusable | None:
-    """What looks like a space in this line, or in those shortly before."""
+    """Return the error about an odd space in this line or the ones shortly before, or None."""
     every = lines(text)
     for number in range(min(line, len(every) - 1), max(line - _LINES_BEFORE, 0) - 1, -1):
         if match := _MISLEADING.search(every[number]):
@@ -93,8 +93,8 @@ def _misled(text: str, line: int) -> Unusable | None:
 
 
 def _is_long_quote(before: Event | None, line: int) -> bool:
-    """Whether a text in quotes, of several lines, has just ended in this line: its last quote may
-    open another one."""
+    """Return whether a quoted text of several lines ended in this line. Its last quote may have
+    been meant to open another text."""
     return (
         isinstance(before, ScalarEvent)
         and before.style in {"'", '"'}

@@ -1,5 +1,5 @@
-"""Bytes to text: UTF-8 without the characters that YAML forbids or that YAML readers count
-differently."""
+"""Decoding of manifests: UTF-8 without the characters that YAML forbids or that YAML readers treat
+differently as line ends."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ _LINE_END = re.compile("\r\n|\r|\n")
 
 
 def decode(data: bytes) -> str:
-    """The text of a manifest file, a byte order mark left out. Raises `Unusable`."""
+    """Return the text of a manifest file without its byte order mark. Raises `Unusable`."""
     data = data.removeprefix(codecs.BOM_UTF8)
-    if data.startswith(
-        (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-    ):  # the first begins as UTF-16's does
+    # UTF-32 first: its little-endian mark begins with that of UTF-16.
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise Unusable(START, "not-utf8", "this file is UTF-32: save it as UTF-8")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise Unusable(START, "not-utf8", "this file is UTF-16: save it as UTF-8")
@@ -42,7 +41,7 @@ def decode(data: bytes) -> str:
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a text, as YAML counts them."""
+    """Return the lines of a text as YAML counts them."""
     return _LINE_END.split(text)
 
 
