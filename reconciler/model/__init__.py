@@ -1,2 +1,2 @@
-"""Frozen values that every floor speaks in: messages, outcomes, errors, conditions, and the
-adapters' interfaces."""
+"""Frozen values for all floors: messages, outcomes, errors, conditions, the models of manifests,
+and the interfaces of the adapters."""

@@ -1,6 +1,8 @@
-"""The value of X-Collector-Id, which mail handed to a mail system bears: a repeat has the same one,
-so that the receiver can drop it, and a message that comes back through a loop is recognised by the
-collector's key in it."""
+"""The header X-Collector-Id of mail that is sent to a mail system.
+
+A repeated delivery has the same value, so that the receiver can drop it. The collector's key in it
+identifies messages that come back in a mail loop.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,13 @@ HEADER = "X-Collector-Id"
 
 
 def collector_key(collector: str, account: Account) -> str:
-    """Names one collector among all in the world; the same over every protocol and port of its
-    account."""
+    """Return the globally unique key of a collector. It does not depend on protocol and port."""
     return _digest(collector, account.host, account.username)[:16]
 
 
 def collector_id(message: DeliveryId) -> str:
-    """`<message>.<collector>`, both in hex; a function of the message's identity, so the same after
-    a crash."""
+    """Return `<message>.<collector>`, both in hex. It depends on the message's identity only, so it
+    is the same after a crash."""
     account, folder = message.folder.account, message.folder
     identity = _digest(
         message.collector,
@@ -37,7 +38,7 @@ def collector_id(message: DeliveryId) -> str:
 
 
 def key_of(value: str) -> str:
-    """The collector's key in a header's value, whatever else stands there."""
+    """Return the collector's key in a header's value."""
     return value.strip().rpartition(".")[2]
 
 

@@ -1,4 +1,4 @@
-"""Which collectors a search text selects: the same for the command line, the API and the page."""
+"""Search for collectors by text, in the same way for the command line, the API and the page."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _A_LABEL = re.compile(r"xn--([a-z0-9-]+)")
 
 
 def matches(shown: ShownCollector, text: str) -> bool:
-    """Whether every word of `text` occurs in the name, title, host, user name, addresses,
-    recipients or labels.
+    """Return whether a collector contains every word of `text`.
 
-    Letters compare without regard to case in any script, domains as U-labels.
+    The name, title, host, user name, addresses, recipients and labels are searched. Case does not
+    count in any script, and domains are compared as U-labels.
     """
     searched = "\n".join(map(_folded, _searched(shown)))
     return all(word in searched for word in _folded(text).split())
@@ -32,8 +32,8 @@ def _searched(shown: ShownCollector) -> Iterator[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every string below `value`, keys of mappings left out, for they are our words; aliases' are
-    the user's."""
+    """Yield every string below `value`. Keys of mappings are left out, except those of aliases,
+    because only the aliases' keys are the user's words."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

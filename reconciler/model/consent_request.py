@@ -1,4 +1,4 @@
-"""How a person lets a collector read a mailbox by OAuth2."""
+"""The consent of a person to a collector's access to a mailbox by OAuth2."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from msgspec import Struct
 
 
 class Prompt(Struct, frozen=True):
-    """What to show: an address to open, and a code to type there, where one is needed."""
+    """The instructions for the person: a URL to open, and a code to enter there, if needed."""
 
     url: str
     code: str = ""
 
 
 class ConsentMethod(Struct, frozen=True):
-    """`device`: by a code (RFC 8628), else by a browser that comes back to `port` of this machine
-    (0: a free one). The URLs are where to ask for consent and for codes, where the provider is
-    custom."""
+    """The way to ask for consent.
+
+    `device` means a code (RFC 8628). Otherwise a browser on this machine is redirected to `port` (0
+    for any free port). The URLs are the endpoints of a custom provider.
+    """
 
     device: bool = False
     port: int = 0

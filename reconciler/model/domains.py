@@ -16,18 +16,17 @@ _NUMERIC_END = re.compile(r"(?:^|\.)[0-9]+$")
 
 
 def a_labels(name: str) -> str:
-    """Return a name in A-labels and lower case (RFC 5891; UTS 46 maps what people type).
+    """Return a name in A-labels and lower case (RFC 5891, with the mapping of UTS 46).
 
-    Whether the ASCII that comes out is a domain is not looked at. Raises ValueError for other
-    scripts' names that no A-labels stand for.
+    The result is not checked to be a domain. Raises ValueError for names that have no A-labels.
     """
     return name.lower() if name.isascii() else idna.encode(name, uts46=True).decode("ascii").lower()
 
 
 @functools.lru_cache(maxsize=4096)
 def to_ascii(domain: str) -> str:
-    """The domain as it goes on the wire: A-labels, lower case, no dot at the end. Raises
-    ValueError, which says why."""
+    """Return a domain for use in protocols: A-labels, lower case, no final dot. Raises ValueError
+    with the reason."""
     name = domain.rstrip(".") if domain.endswith(".") and not domain.endswith("..") else domain
     name = a_labels(name)
     if not _ASCII.fullmatch(name) or len(name) > 253:
@@ -38,8 +37,8 @@ def to_ascii(domain: str) -> str:
 
 
 def to_unicode(domain: str) -> str:
-    """The domain as people read it: U-labels where they exist, lower case. What is no domain is
-    returned as it is."""
+    """Return a domain for people: U-labels where possible, in lower case. Text that is no domain is
+    returned unchanged."""
     try:
         return idna.decode(to_ascii(domain), uts46=True)
     except (ValueError, idna.IDNAError):
@@ -48,8 +47,7 @@ def to_unicode(domain: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def host_to_ascii(host: str) -> str:
-    """A host as it goes to the resolver: an IP address as it is, a domain as A-labels. Raises
-    ValueError."""
+    """Return a host for the resolver: an IP address, or a domain in A-labels. Raises ValueError."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
@@ -57,23 +55,28 @@ def host_to_ascii(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host is this machine, as far as its name tells: every spelling that a resolver
-    takes for 127.0.0.0/8 or ::1 (inet_aton's too, such as 127.1), and the names of RFC 6761,
-    section 6.3."""
+    """Return whether a host is this machine, judging by its text alone.
+
+    This covers every spelling that a resolver accepts for 127.0.0.0/8 or ::1, including those of
+    inet_aton such as 127.1, and the names of RFC 6761, section 6.3.
+    """
     address = _address(host)
     return _is_local_name(host) if address is None else address.is_loopback
 
 
 def reaches_this_machine(host: str) -> bool:
-    """The same, and the unspecified address, by which connecting comes to this machine as well."""
+    """Return whether connections to a host reach this machine: `is_loopback`, or the unspecified
+    address."""
     address = _address(host)
     return is_loopback(host) or (address is not None and address.is_unspecified)
 
 
 def is_neighbour(token_url: str, mail_host: str | None) -> bool:
-    """Whether this token endpoint is on this machine while the mail server is not: then it is no
-    identity provider, but something of this machine that somebody wants to be asked. Tests have
-    both here."""
+    """Return whether a token endpoint is on this machine while the mail server is not.
+
+    Such an endpoint is no identity provider. The manifest's author may want requests to be sent to
+    another program on this machine. In tests, both servers are on this machine.
+    """
     try:
         host = urlsplit(token_url).hostname or ""
     except ValueError:
@@ -87,7 +90,7 @@ def _is_local_name(host: str) -> bool:
 
 
 def _plain(host: str) -> str:
-    """Without what a resolver, or a client before it, takes for the same."""
+    """Return a host with the differences removed that resolvers and clients ignore."""
     return unicodedata.normalize("NFKC", host).replace("\u3002", ".").casefold().rstrip(".")
 
 

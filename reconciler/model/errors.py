@@ -1,7 +1,8 @@
-"""Failures as types. Adapters map what their libraries raise to these at their edge;
-`collect.backoff` decides.
+"""Error types. Adapters convert their libraries' exceptions to these.
 
-Every text here may be shown to anybody: adapters redact secrets before they raise
+`collect.backoff` decides what follows from each.
+
+Messages contain no secrets and may be shown to anybody: adapters redact them before they raise
 (`model.secret.redact`).
 """
 
@@ -9,50 +10,50 @@ from __future__ import annotations
 
 
 class CollectorError(Exception):
-    """Anything that ends a session or keeps a collector from running. `reason` is the condition's
-    reason."""
+    """The base of errors that end a session or prevent a collector from running. `reason` is the
+    reason of the condition."""
 
     reason = "Failed"
 
 
 class NotSupported(CollectorError):
-    """The manifest asks for something that this version cannot do safely."""
+    """The manifest uses a feature that this version does not support."""
 
     reason = "NotSupported"
 
 
 class ManifestInvalid(CollectorError):
-    """There is no spec to act on: the manifest was never valid."""
+    """The manifest was never valid, so that there is no spec to run."""
 
     reason = "InvalidManifest"
 
 
 class ManifestsMissing(CollectorError):
-    """The directory of manifests is not there, or cannot be listed."""
+    """The directory of manifests is missing or cannot be listed."""
 
     reason = "DirectoryVanished"
 
 
 class SecretUnavailable(CollectorError):
-    """A password or token could not be read from where the manifest says it lives."""
+    """A password or token could not be read from its place in the manifest."""
 
     reason = "SecretUnavailable"
 
 
 class PolicyRefused(CollectorError):
-    """The administrator's policy does not allow what the manifest names, or is itself not to be
-    used."""
+    """The policy does not allow something that the manifest names, or the policy is unusable."""
 
     reason = "PolicyRefused"
 
 
 class SourceError(CollectorError):
-    """The remote server, or the way to it, failed.
+    """The remote server or the connection to it failed.
 
-    `retry_after`: seconds that the server asked us to wait. `advice`: what a person can do about
-    it, in one or two sentences, where that is known (`replies.refusals`); the message contains
-    it. `of_address`: it is about the host, or the address that asks, not about an account: said
-    before the server could know whose is asked for, or in such words.
+    - `retry_after`: the seconds that the server asked us to wait.
+    - `advice`: one or two sentences about what a person can do, if known (`replies.refusals`). The
+      message contains them.
+    - `of_address`: the failure concerns the host or our address and not the account. Either the
+      server's words say so, or it did not know the account yet.
     """
 
     reason = "SourceFailed"
@@ -65,31 +66,35 @@ class SourceError(CollectorError):
 
 
 class ConnectionFailed(SourceError):
-    """No connection, or it broke: name lookup, refusal, time-out, reset, end of stream inside a
-    message. `abrupt`: it was reset, so that what the server had sent before may not have come (RFC
-    9293, 3.10.7.4)."""
+    """There is no connection, or it was lost: name lookup, refusal, time-out, reset, early end.
+
+    `abrupt` means a reset, which may have discarded data that the server sent before (RFC 9293,
+    section 3.10.7.4).
+    """
 
     reason = "ConnectionFailed"
     abrupt = False
 
 
 class NoGreeting(ConnectionFailed):
-    """The server took the connection and closed it without a word. One that is down does that, and
-    one that has too many connections from one address (hazard P16): the difference is whether it
-    greets others meanwhile."""
+    """The server accepted the connection and closed it without a greeting.
+
+    The server may be down, or it may have too many connections from our address (hazard P16). In
+    the second case it greets other clients.
+    """
 
     of_address = True
 
 
 class SourceUnavailable(ConnectionFailed):
-    """The server answers, and says that it is out of order: UNAVAILABLE, SERVERBUG, SYS/TEMP. As
-    passing as a broken connection, so whoever handles that handles this."""
+    """The server reports an internal problem: UNAVAILABLE, SERVERBUG, SYS/TEMP. It is as temporary
+    as a lost connection and is handled in the same way."""
 
     reason = "SourceUnavailable"
 
 
 class TlsRefused(SourceError):
-    """The server's TLS is not what the manifest asks for. Credentials were not sent."""
+    """The server's TLS does not satisfy the manifest. Credentials were not sent."""
 
     reason = "TlsRefused"
 
@@ -97,8 +102,8 @@ class TlsRefused(SourceError):
 class AuthenticationFailed(SourceError):
     """The server refused the user name or the password.
 
-    Where the protocol leaves open why it was refused (POP3 -ERR without [AUTH], RFC 3206), it is
-    not `certain`, and the reason is LoginRefused until it has happened three times in a row.
+    It is not `certain` if the protocol does not tell the cause (POP3 -ERR without [AUTH], RFC
+    3206). The reason is then LoginRefused until it happened three times in a row.
     """
 
     reason = "AuthenticationFailed"
@@ -118,34 +123,39 @@ class AuthenticationFailed(SourceError):
 
 
 class AccountNotReady(SourceError):
-    """The account lets no program in until somebody does something there: IMAP or POP3 is switched
-    off, it is locked, terms wait to be accepted, it has to be opened with a browser once. Not a
-    refused password."""
+    """The account accepts no login by programs until a person changes something there.
+
+    IMAP or POP3 is disabled, the account is locked, terms must be accepted, or a login with a
+    browser is needed. The password is not the cause.
+    """
 
     reason = "AccountNotReady"
 
 
 class Throttled(SourceError):
-    """The server asks for less: LIMIT, INUSE, LOGIN-DELAY, too many connections, a used up
-    allowance."""
+    """The server limits its use: LIMIT, INUSE, LOGIN-DELAY, too many connections, a quota of
+    traffic."""
 
     reason = "Throttled"
 
 
 class ProtocolViolation(SourceError):
-    """The server broke its protocol: what it says can no longer be trusted, so the session ends."""
+    """The server violated its protocol. Its answers can no longer be trusted, so the session
+    ends."""
 
     reason = "ProtocolViolation"
 
 
 class Flooded(ProtocolViolation):
-    """The server sent more than any honest answer has: to ask in another way would bring more of
-    it."""
+    """The server sent more than any valid answer contains. The session does not try other
+    commands."""
 
 
 class FolderFailed(ProtocolViolation):
-    """A folder cannot be used, or not be believed, in this session; the others of its account can.
-    `alone`: what it means where there are no others."""
+    """A folder is unusable or untrustworthy in this session; the account's other folders are not.
+
+    `alone` is the error to raise if the account has no other folder.
+    """
 
     def __init__(self, message: str, alone: SourceError | None = None) -> None:
         super().__init__(message)
@@ -153,30 +163,29 @@ class FolderFailed(ProtocolViolation):
 
 
 class SourceUnsuitable(SourceError):
-    """The server lacks what the manifest needs (no UIDL for new-keep, a folder that does not
-    exist)."""
+    """The server lacks something that the manifest needs, such as UIDL for new-keep or a folder."""
 
     reason = "SourceUnsuitable"
 
 
 class Crowded(SourceError):
-    """Other mailboxes with very many messages are being listed; not the server's fault."""
+    """Too many other mailboxes with very many messages are being listed at the same time."""
 
     reason = "Crowded"
 
 
 class DestinationUnavailable(CollectorError):
-    """Nothing can be delivered now: disk full, read-only, no permission, the mail system is not
-    there.
+    """Nothing can be delivered now: a full or read-only disk, no permission, no mail system.
 
-    `retry_after`: seconds that a mail system asked us to wait. `advice`: as of a `SourceError`.
-    `at_message`: a mail system let us in, and said so when a message was to be handed over.
+    - `retry_after`: the seconds that a mail system asked us to wait.
+    - `advice`: as in `SourceError`.
+    - `at_message`: a mail system accepted the connection and failed when a message was sent.
     """
 
     reason = "DestinationUnavailable"
     at_message = False
     of_one = False
-    """It may be about one mailbox, for nobody else's mail was tried."""
+    """It may concern one mailbox only, because no other mailbox was tried."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, advice: str = "") -> None:
         super().__init__(message)
@@ -185,7 +194,7 @@ class DestinationUnavailable(CollectorError):
 
 
 class LedgerUnavailable(CollectorError):
-    """The ledger cannot be read or written: collecting stops, for it never runs without one."""
+    """The ledger cannot be read or written. Nothing is collected without a ledger."""
 
     reason = "LedgerUnavailable"
 
@@ -197,7 +206,7 @@ class LeaseLost(LedgerUnavailable):
 
 
 class NoThread(CollectorError):
-    """The system lets this process start no more threads (a limit of processes, of memory)."""
+    """The system does not allow more threads because of a limit of processes or memory."""
 
     reason = "NoThread"
 

@@ -1,9 +1,8 @@
-"""Patterns for folder names: `*` stands for anything, `%` for anything but `/` (RFC 3501, section
-6.3.8).
+"""Patterns for folder names: `*` matches anything, `%` anything but `/` (RFC 3501, section 6.3.8).
 
-Servers and whoever writes manifests choose both sides, so matching must not go back and try again,
-as a regular expression would: each part of a pattern is looked at once, for all the places at which
-it may begin.
+Patterns and names come from authors of manifests and from servers, so that matching must be fast in
+every case. Unlike a regular expression it does not backtrack: each part of a pattern is matched
+once, at all its possible positions together.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ _PART = re.compile(r"[*%]+|[^*%]+")
 
 
 def is_pattern(name: str) -> bool:
+    """Return whether a folder's name in a manifest is a pattern."""
     return "*" in name or "%" in name
 
 
 class Pattern:
-    """One pattern, taken apart. A match costs at most the product of both lengths, in steps of a
-    machine's words."""
+    """A pattern. The time of a match is at most the product of both lengths, divided by the size of
+    a machine word."""
 
     __slots__ = ("_parts",)
 
@@ -29,9 +29,9 @@ class Pattern:
         ]
 
     def matches(self, name: str) -> bool:
-        """Whether the whole of `name` is such a name."""
+        """Return whether the pattern matches the whole of `name`."""
         places = _Positions(name)
-        reached = 1  # bit n: what stands before in the pattern can end before the name's letter n
+        reached = 1  # bit n: the parts so far can match the first n characters of the name
         for part in self._parts:
             reached = places.after(part, reached)
             if not reached:
@@ -40,7 +40,7 @@ class Pattern:
 
 
 class _Positions:
-    """Sets of places in one name, each a bit of an integer."""
+    """Sets of positions in a name, as the bits of integers."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -48,18 +48,17 @@ class _Positions:
         self._found: dict[str, int] = {}
 
     def after(self, part: str, reached: int) -> int:
-        """Where `part` can end that begins at one of the places in `reached`."""
+        """Return the positions where `part` can end if it begins at one in `reached`."""
         if part == "*":
             return self._everywhere & -(reached & -reached)
         if part == "%":
             inside = self._everywhere >> 1 & ~self._of("/")
-            return (
-                reached | (inside + (reached & inside)) ^ inside
-            )  # the carry runs to the next `/`
+            # The carry of the addition runs to the next `/`.
+            return reached | (inside + (reached & inside)) ^ inside
         return (reached & self._of(part)) << len(part)
 
     def _of(self, text: str) -> int:
-        """Where `text` begins."""
+        """Return the positions where `text` begins."""
         if text not in self._found:
             marks, place = bytearray(b"0" * (len(self._name) + 1)), self._name.find(text)
             while place >= 0:
@@ -70,5 +69,5 @@ class _Positions:
 
 
 def _wildcard(run: str) -> str:
-    """Of several in a row: what all of them together stand for."""
+    """Return the single wildcard that is equal to a run of several."""
     return "*" if "*" in run else "%"

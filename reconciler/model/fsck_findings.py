@@ -1,4 +1,4 @@
-"""What `fsck` finds."""
+"""The findings of `fsck`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ Severity = Literal["error", "warning", "info"]
 
 
 class FsckFinding(Struct, frozen=True):
-    """Something that is not in order. `rule` names the kind, `subject` is a collector, a file or a
-    directory, `count` says how many there are. `mendable`: `--mend` can fix it; `mended`: it has
-    been fixed."""
+    """A problem.
+
+    `rule` is its type, `subject` a collector, file or directory, and `count` the number of cases.
+    `mendable` means that `--mend` can fix it, `mended` that it has been fixed.
+    """
 
     severity: Severity
     rule: str
@@ -24,5 +26,5 @@ class FsckFinding(Struct, frozen=True):
 
     @property
     def open(self) -> bool:
-        """Whether somebody has to look at it."""
+        """Return whether an administrator has to deal with it."""
         return self.severity != "info" and not self.mended

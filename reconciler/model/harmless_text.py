@@ -10,15 +10,15 @@ import json
 import re
 from typing import Any
 
-# Besides C0: DEL and C1, what changes the direction of a line, what is invisible, line separators,
-# lone surrogates.
+# In addition to C0: DEL, C1, bidirectional controls, invisible characters, line separators and lone
+# surrogates.
 _HIDDEN = (
     "\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e007f"
 )
 _UNSAFE = re.compile(f"[\x00-\x1f{_HIDDEN}]")
 _UNSAFE_IN_JSON = re.compile(f"[{_HIDDEN}]")
-"""What is left of these when JSON or YAML has escaped C0 itself."""
+"""The characters that JSON and YAML do not escape by themselves."""
 
 
 def escape(text: str) -> str:
@@ -38,7 +38,7 @@ def escape_unprintable(text: str) -> str:
     """Return `text` with everything unprintable as escapes.
 
     Stricter than `escape`: special spaces (such as U+00A0) and unassigned characters are escaped
-    too, as whoever looks for a typing error has to see them.
+    too, because they must be visible to a person who looks for a typing error.
     """
     if text.isprintable():
         return text

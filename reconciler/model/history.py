@@ -1,4 +1,4 @@
-"""What the ledger remembers of a collector as a whole."""
+"""The ledger's records about a collector as a whole."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from msgspec import Struct
 from reconciler.model.outcomes import MessageState, SessionReport, Totals
 
 KEPT = timedelta(days=30)
-"""How long the history of a removed collector is kept."""
+"""The time for which the history of a removed collector is kept."""
 
 
 class DeclaredCollector(Struct, frozen=True):
-    """A collector as it is declared. `generation` counts the changes of its spec, from 1; `epoch`
-    counts its histories, from 1."""
+    """A declared collector. `generation` counts the versions of its spec and `epoch` its histories,
+    both from 1."""
 
     name: str
     generation: int
@@ -23,7 +23,7 @@ class DeclaredCollector(Struct, frozen=True):
 
 
 class Declaring(Struct, frozen=True):
-    """A collector that is to be declared, with the digest and the mode of its spec."""
+    """The request to declare a collector, with the digest and the mode of its spec."""
 
     name: str
     digest: str
@@ -31,11 +31,13 @@ class Declaring(Struct, frozen=True):
 
 
 class Retry(Struct, frozen=True):
-    """A back-off in force.
+    """The present back-off of a collector.
 
-    `reason` is the error class's; `failures` counts those in a row; `digest` is the failed spec's;
-    `stamp` is that of a secret that was refused or could not be read, else None; `asked` is the
-    wait that the server asked for, in seconds.
+    - `reason`: the reason of the error.
+    - `failures`: the number of failures in a row.
+    - `digest`: the digest of the spec that failed.
+    - `stamp`: the stamp of a secret that was refused or unreadable, or None.
+    - `asked`: the seconds that the server asked us to wait, or None.
     """
 
     reason: str
@@ -48,8 +50,8 @@ class Retry(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
-    """What is known of a collector. `size`: messages remembered in the current epoch; `alerts`: the
-    server's last alerts."""
+    """The records of a collector. `size` is the number of messages in the current epoch, `alerts`
+    are the server's last ones."""
 
     declared: DeclaredCollector
     totals: Totals
@@ -60,8 +62,7 @@ class History(Struct, frozen=True):
 
 
 class Alert(Struct, frozen=True):
-    """A text that a server wants to be shown to people; safe to show. `at`: when it was first
-    sent."""
+    """A server's message to people, made safe to show. `at` is the time when it was first sent."""
 
     text: str
     at: datetime
@@ -83,6 +84,8 @@ class AccountState(Struct, frozen=True):
 
 
 class ParkedMessage(Struct, frozen=True):
+    """A parked message; `size` is in octets."""
+
     folder: str
     key: str
     size: int
@@ -91,8 +94,11 @@ class ParkedMessage(Struct, frozen=True):
 
 
 class FailedMessage(Struct, frozen=True):
-    """A message that did not come, or could not be delivered, and is tried again. `at`: the last
-    attempt; `wait`: seconds from then that the receiver asked for."""
+    """A message whose fetch or delivery failed and is repeated.
+
+    `at` is the time of the last attempt. `wait` are the seconds after it that the receiver asked us
+    to wait.
+    """
 
     folder: str
     key: str
@@ -106,8 +112,8 @@ class FailedMessage(Struct, frozen=True):
 
 
 class LastGood(Struct, frozen=True):
-    """A manifest as it last was valid. `text` is its JSON, `base` the directory that relative paths
-    begin at."""
+    """The last valid version of a manifest. `text` is its JSON, `base` the directory of its
+    relative paths."""
 
     kind: str
     name: str

@@ -1,5 +1,5 @@
-"""What is in force, and what a plan starts from: the manifests that a daemon runs, or that the
-ledger keeps as last good."""
+"""The manifests in force, from which a plan starts: those that a daemon runs, or the last good ones
+in the ledger."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from reconciler.model.status import Shown
 
 
 class ManifestInForce(Shown):
-    """A manifest as it last was valid. Secrets that stand in it are hidden; the digests are those
-    of the manifest with its secrets."""
+    """The last valid version of a manifest. Its inline secrets are hidden, but the digests include
+    them."""
 
     file: str
     line: int
     base: str
-    """The directory that its relative paths start at."""
+    """The directory of its relative paths."""
     manifest: dict[str, Any]
     digest: str
     effective_digest: str
 
 
 class InForce(Shown):
-    """The manifests in force. `running` has the digest of what each running collector runs, by
-    name; `remembered` how many messages the ledger remembers of each."""
+    """The manifests in force.
+
+    By collector, `running` has the digest of the running spec and `remembered` the number of
+    messages in the ledger.
+    """
 
     manifests: tuple[ManifestInForce, ...]
     running: dict[str, str]

@@ -1,8 +1,9 @@
-"""The providers: where their servers are, how they let programs log in, what has to be done in the account first, and
-how much they bear. `sources` are the public pages that say so; docs/providers.md is made from this table.
+"""The known providers: their servers, ways to log in, preparation of accounts, and limits.
 
-Where a provider publishes limits, they are those of one account. What they allow one address is not published, so
-`connections` and `logins` are cautious guesses of ours, as `control.host_limits` says.
+`sources` are the public pages with these facts. docs/providers.md is generated from this table.
+
+Limits that providers publish apply to one account. The limits for one client address are not
+published, so `connections` and `logins_per_minute` are cautious estimates (`control.host_limits`).
 """
 
 from __future__ import annotations
@@ -20,13 +21,18 @@ Protocol = Literal["imap", "pop3"]
 
 
 class ProviderServer(NamedTuple):
+    """A provider's server for one protocol."""
+
     host: str
     port: int = 993
     tls: Tls = "implicit"
 
 
 class Endpoints(Struct, frozen=True):
-    """OAuth2: URLs; "": the provider has no such thing, or it is not known. `scopes` by protocol."""
+    """The OAuth2 endpoints of a provider as URLs; "" if missing or unknown.
+
+    `imap` and `pop3` are the scopes for these protocols.
+    """
 
     token: str
     authorization: str = ""
@@ -34,13 +40,19 @@ class Endpoints(Struct, frozen=True):
     imap: str = ""
     pop3: str = ""
     loopback: str = "127.0.0.1"
-    """What this machine is called where the browser comes back to it."""
+    """The host of this machine in the URL to which the browser is redirected."""
 
 
 class Provider(Struct, frozen=True, kw_only=True):
-    """`logins`: the ways of logging in, the best one first. `hosts`: the domains that its servers' names end in;
-    `domains`: those of its mail addresses. `prepare`: what to do in the account, as sentences. `advice` replaces that
-    of a `Meaning`. `connections`: sessions at once, `logins_per_minute`: for one host; None: no limit is known."""
+    """A mail provider.
+
+    - `logins`: the ways to log in, the best one first.
+    - `hosts`: the domains of its servers; `domains`: those of its mail addresses.
+    - `prepare`: sentences about what to do in the account first.
+    - `advice`: replaces the advice of a `Meaning`.
+    - `connections`: simultaneous sessions with one host; `logins_per_minute`: logins with one host.
+      None means that no limit is known.
+    """
 
     name: str
     title: str
@@ -50,7 +62,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     logins: tuple[Login, ...] = ("password",)
     oauth2: str = ""
     family: str = ""
-    """What several of them are called together, where the same mailboxes are behind their hosts."""
+    """A common name for providers whose hosts serve the same mailboxes."""
     hosts: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
@@ -59,15 +71,18 @@ class Provider(Struct, frozen=True, kw_only=True):
     connections: int | None = None
     logins_per_minute: int | None = None
     shortest: float | None = None
-    """Seconds from login to login that it bears, where more is known to lock accounts."""
+    """The shortest allowed time between logins in seconds, if more frequent ones lock accounts."""
     sources: tuple[str, ...] = ()
 
     def server(self, protocol: str) -> ProviderServer | None:
+        """Return the server for a protocol, or None."""
         return self.imap if protocol == "imap" else self.pop3
 
     def filled(self, source: Mapping[str, Any]) -> dict[str, Any]:
-        """A manifest's `source` with what it leaves out: protocol, host, port and tls. Where it names a host of its own
-        or a protocol that this one lacks, nothing is added but the protocol."""
+        """Return a manifest's `source` with the missing protocol, host, port and tls filled in.
+
+        If it names its own host, or a protocol that the provider lacks, only the protocol is added.
+        """
         protocol = source.get("protocol", "imap" if self.imap else "pop3")
         server = self.server(protocol) if isinstance(protocol, str) else None
         preset: dict[str, Any] = {"protocol": protocol}
@@ -81,6 +96,7 @@ class Provider(Struct, frozen=True, kw_only=True):
 
     @property
     def takes_passwords(self) -> bool:
+        """Return whether any kind of password is accepted."""
         return self.logins != ("oauth2",)
 
 
@@ -410,7 +426,7 @@ PROVIDERS: tuple[Provider, ...] = (
 )
 
 OAUTH2: Mapping[str, Endpoints] = {
-    # no device URL: Google gives no mail to programs that ask this way
+    # no device URL: Google does not offer the scope of mail to devices
     "google": Endpoints("https://oauth2.googleapis.com/token", "https://accounts.google.com/o/oauth2/v2/auth",
                         imap="https://mail.google.com/", pop3="https://mail.google.com/"),
     "microsoft": Endpoints("https://login.microsoftonline.com/common/oauth2/v2.0/token",
@@ -418,14 +434,15 @@ OAUTH2: Mapping[str, Endpoints] = {
                            "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
                            imap="https://outlook.office.com/IMAP.AccessAsUser.All offline_access",
                            pop3="https://outlook.office.com/POP.AccessAsUser.All offline_access",
-                           loopback="localhost"),  # any port of 127.0.0.1 would have to be registered
+                           loopback="localhost"),  # 127.0.0.1 would need a registered port
     "yandex": Endpoints("https://oauth.yandex.ru/token", "https://oauth.yandex.ru/authorize",
-                        "https://oauth.yandex.ru/device/code"),  # the application's registration says what it may
+                        "https://oauth.yandex.ru/device/code"),  # scopes are registered with the application
     "mailru": Endpoints("https://oauth.mail.ru/token", "https://oauth.mail.ru/login", imap="mail.imap",
                         pop3="mail.imap"),
 }
-"""By what `source.oauth2.provider` says. Their pages: developers.google.com/identity/protocols/oauth2,
-learn.microsoft.com/entra/identity-platform, yandex.ru/dev/id/doc, help.mail.ru/developers/oauth."""
+"""The endpoints by the values of `source.oauth2.provider`. Sources:
+developers.google.com/identity/protocols/oauth2, learn.microsoft.com/entra/identity-platform,
+yandex.ru/dev/id/doc, help.mail.ru/developers/oauth."""
 
 IMAP_ONLY = tuple(provider.name for provider in PROVIDERS if provider.pop3 is None)
 NAMES = tuple(provider.name for provider in PROVIDERS)
@@ -437,16 +454,19 @@ _ALSO = {"google": "gmail", "googlemail": "gmail", "googleworkspace": "gmail", "
          "microsoft": "microsoft365", "exchangeonline": "microsoft365", "ymail": "yahoo", "apple": "icloud", "163": "netease",
          "126": "netease-126", "tencent": "qq", "foxmail": "qq", "alibaba": "aliyun", "telekom": "t-online",
          "1und1": "ionos", "proton": "proton-bridge", "protonmail": "proton-bridge", "protonbridge": "proton-bridge", "o2": "o2pl", "hanmail": "daum"}
-"""What people call them besides, without what is no letter or digit."""
+"""Other names of providers, with letters and digits only."""
 
 
 def named(name: str) -> Provider | None:
-    """The one that `source.provider` says."""
+    """Return the provider with this value of `source.provider`, or None."""
     return _BY_NAME.get(name)
 
 
 def meant(text: str) -> Provider | None:
-    """The one that somebody means by its name in any spelling, another name of it, a mail address or a domain."""
+    """Return the provider that a person means, or None.
+
+    The text may be its name in any spelling, another name, a mail address or a domain.
+    """
     word = text.strip().casefold()
     domain = word.rpartition("@")[2]
     plain = "".join(letter for letter in word if letter.isalnum())
@@ -457,7 +477,7 @@ def meant(text: str) -> Provider | None:
 
 
 def of_host(host: str) -> Provider | None:
-    """Whose server this is, as far as its name tells."""
+    """Return the provider of a server, judging by the host's name, or None."""
     domain = host.lower().rstrip(".")
     while domain:
         if domain in _BY_HOST:

@@ -1,4 +1,4 @@
-"""Where secrets are in a manifest: every reference to one, found in one way for all who ask."""
+"""The references to secrets in a manifest."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def secret_refs(part: Declared) -> Iterator[SecretRef]:
 def holds_secret(part: Declared) -> bool:
     """Return whether a secret is written in the manifest itself (`password: {value: …}`).
 
-    Such a manifest is not remembered as last good, for the ledger must hold no secrets. So after a
-    restart it has no last good version.
+    Such a manifest is not kept as last good, because the ledger must not contain secrets. So it has
+    no last good version after a restart.
     """
     return any(ref.value is not None for ref in secret_refs(part))
 

@@ -1,4 +1,4 @@
-"""What identifies a message, and what a source says about it."""
+"""The identity of messages, and the answers of a source about them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Account(Struct, frozen=True):
 class Folder(Struct, frozen=True):
     """A folder with its present numbering.
 
-    `name` is "" for POP3. `validity` is the UIDVALIDITY (RFC 3501, 2.3.1.1), 0 for POP3: when it
-    changes, keys mean other messages.
+    `name` is "" for POP3. `validity` is the UIDVALIDITY (RFC 3501, section 2.3.1.1), or 0 for POP3.
+    When it changes, the same keys identify other messages.
     """
 
     account: Account
@@ -38,96 +38,105 @@ class Folder(Struct, frozen=True):
     validity: int
 
     def renumbered(self) -> Folder:
-        """Return the same folder after a renumbering in which the UIDVALIDITY stayed the same. A
-        UIDVALIDITY has 32 bits, so no server gives the larger number that is used here."""
+        """Return the same folder after a renumbering without a change of UIDVALIDITY.
+
+        The new validity is a number of more than 32 bits, which no server's UIDVALIDITY can be.
+        """
         return replace(self, validity=self.validity + NUMBERINGS)
 
 
 class Listed(Struct, frozen=True):
     """A message on the server.
 
-    `key` is the UID in decimal (IMAP) or the UIDL (POP3, RFC 1939, section 7). `size` is what the
-    server announces, in octets: a hint only, and None where the server does not say.
+    `key` is the UID in decimal (IMAP) or the UIDL (POP3, RFC 1939, section 7). `size` is the
+    announced size in octets, or None. It may be wrong.
     """
 
     key: str
     size: int | None
     ambiguous: bool = False
-    """Other messages have the same UIDL (hazard P2). Then it is deleted only in the session that
-    collected it."""
+    """Whether other messages have the same UIDL (hazard P2). Such a message is only deleted by the
+    session that collected it."""
 
 
 class Listing(Struct, frozen=True):
-    """Every message of a folder, oldest first, keys unique."""
+    """All messages of a folder, oldest first, with unique keys."""
 
     folder: Folder
     messages: Sequence[Listed]
-    """Where there are very many, each is made when it is read: iterate rather than index."""
+    """A large listing creates each element on access, so that iterating is faster than indexing."""
     read_only: bool = False
-    """The server refuses deletes here (IMAP READ-ONLY although opened for writing)."""
+    """Whether the server refuses deletes (IMAP READ-ONLY although opened for writing)."""
     keys_stable: bool = True
-    """False: the server gives no UIDL, so keys are valid in this session only (hazard P1)."""
+    """False if the server has no UIDL. The keys are then valid in this session only (hazard P1)."""
     next_key: int | None = None
-    """UIDNEXT (RFC 3501, 2.3.1.1), larger than every UID that this folder ever had. None where the
-    server does not say."""
+    """UIDNEXT (RFC 3501, section 2.3.1.1), which is larger than every UID that the folder ever had,
+    or None if unknown."""
     notes: tuple[str, ...] = ()
-    """What people should know besides, such as a declared folder that does not exist."""
+    """Other facts for people, such as a declared folder that does not exist."""
     partial: bool = False
-    """The server ended the listing early: there may be more messages."""
+    """Whether the server ended the listing early, so that there may be more messages."""
 
 
 class Pace(Enum):
-    """How much a source asks for at once."""
+    """The number of messages that a source requests at once."""
 
     AHEAD = "ahead"
-    """The next messages are asked for while a reply is read."""
+    """The next messages are requested while a reply is read."""
     STEADY = "steady"
-    """One command at a time; by POP3 that is one message."""
+    """One command at a time, which is one message by POP3."""
     SINGLY = "singly"
-    """One message at a time, so that it alone can be the cause when the fetch breaks down."""
+    """One message at a time, so that it must be the cause of a failure."""
 
 
 class Arrival(Struct, frozen=True):
-    """A message that comes. `content` yields its octets as stored on the server, with CRLF line
-    ends, and without the dot-stuffing of POP3.
+    """A message from the server.
 
-    The content must be read to its end before the next message is asked for. When the iterator
-    ends, the message is complete; for an incomplete message it raises a `SourceError`.
+    `content` yields its octets as stored on the server, with CRLF line ends and without the
+    dot-stuffing of POP3. It must be read to its end before the next message is requested. Its end
+    means that the message is complete; an incomplete message raises a `SourceError`.
     """
 
     listed: Listed
     content: Iterator[bytes]
     doubt: Callable[[], str] = str
-    """Called when the content has ended. Returns why the message may be incomplete although it
-    ended properly, or "". A doubtful message is delivered and never deleted from the server (hazard
-    P7)."""
+    """To be called after the end of the content. Returns "", or the reason why the message may be
+    incomplete although it ended properly. Such a message is delivered and never deleted from the
+    server (hazard P7)."""
 
 
 class Vanished(Struct, frozen=True):
-    """The message was gone when it was asked for, as somebody else had expunged it. No error,
-    unless it is listed again. `reason`: the server's words, if any."""
+    """The message no longer existed when it was requested, because another client deleted it.
+
+    This is an error only if the message is listed again. `reason` has the server's words, if any.
+    """
 
     listed: Listed
     reason: str = ""
 
 
 class Unfetched(Struct, frozen=True):
-    """The server refused this one message; the others come. `later`: the error that its words stand
-    for, where they ask to try again later, whatever the message."""
+    """The server refused this message but not the others.
+
+    `later` is the error for the server's words if they ask to try again later.
+    """
 
     listed: Listed
     reason: str
     later: SourceError | None = None
     final: bool = False
-    """Do not ask for it again: it contains no mail."""
+    """Whether the message must not be requested again, because it contains no mail."""
 
 
 Fetched = Arrival | Vanished | Unfetched
 
 
 class Deletion(Struct, frozen=True):
-    """The result of a request to delete, by key. `confirmed` are gone for good, `pending` go when
-    the session is finished, `refused` stay on the server, each with the reason."""
+    """The result of a request to delete, by key.
+
+    `confirmed` messages no longer exist, `pending` ones are deleted at the end of the session, and
+    `refused` ones stay on the server, each with the reason.
+    """
 
     confirmed: frozenset[str] = frozenset()
     pending: frozenset[str] = frozenset()
@@ -135,19 +144,18 @@ class Deletion(Struct, frozen=True):
 
 
 class Fingerprint(Struct, frozen=True):
-    """SHA-256 in hex of the header block and of the whole message, after line ends were unified and
-    trailing ones removed."""
+    """The SHA-256 in hex of the header block and of the whole message, with unified line ends and
+    without trailing ones."""
 
     header: str
     content: str
 
 
 class DeliveryId(Struct, frozen=True):
-    """Identifies one message in the history of one collector for good: after a crash, the same
-    message gets the same id.
+    """The permanent identity of a message in a collector's history. It is the same after a crash.
 
-    `clear`, and a change to all-delete, begin a new epoch. `occurrence` distinguishes messages with
-    the same key, as of a server that reuses a UIDL.
+    `clear` and a change to all-delete begin a new epoch. `occurrence` distinguishes messages with
+    the same key, for servers that reuse a UIDL.
     """
 
     collector: str

@@ -1,4 +1,4 @@
-"""What became of a message, of a delivery, and of a session."""
+"""The results for messages, deliveries and sessions."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from reconciler.model.messages import Fingerprint, Folder
 
 
 class Delivered(Struct, frozen=True):
-    """The message is durable at the destination for this recipient. `name` is the file's name or
-    the receiver's id."""
+    """The message is durable at the destination for this recipient. `name` is the name of the file
+    or the receiver's id."""
 
     recipient: str
     name: str
 
 
 class Deferred(Struct, frozen=True):
-    """To be tried again for this recipient (LMTP/SMTP 4xx, a full disk for one mailbox). `unsure`:
-    the receiver may have the message, for it took it and did not answer. `wait`: seconds that the
-    receiver asks us to wait."""
+    """The delivery to this recipient must be repeated (LMTP/SMTP 4xx, a mailbox with a full disk).
+
+    `unsure` means that the receiver may have the message, because it was sent but not answered.
+    `wait` are the seconds that the receiver asks us to wait.
+    """
 
     recipient: str
     reason: str
@@ -33,8 +35,8 @@ class Deferred(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """This recipient is refused for good (LMTP/SMTP 5xx). `unknown`: because no such mailbox
-    exists."""
+    """The receiver permanently refuses this recipient (LMTP/SMTP 5xx). `unknown` means that the
+    mailbox does not exist."""
 
     recipient: str
     reason: str
@@ -45,38 +47,37 @@ DeliveryOutcome = Delivered | Deferred | Refused
 
 
 class MessageState(StrEnum):
-    """What the ledger remembers of a message."""
+    """The state of a message in the ledger."""
 
     COLLECTED = "collected"
-    """Durable at the destination for every recipient."""
+    """It is durable at the destination for every recipient."""
     FAILED = "failed"
-    """Attempted, to be retried: it counts as a retry towards the next session's limit."""
+    """It was attempted and will be retried. A retry counts towards the limit of a session."""
     PARKED = "parked"
-    """Stays on the server until the manifest or the destination changes."""
+    """It stays on the server until the manifest or the destination changes."""
     BEGUN = "begun"
-    """Its delivery has begun, and it is unknown whether it was completed: it is repeated, under the
-    same name."""
+    """Its delivery began, and its completion is unknown. It is repeated under the same name."""
     PRESUMED = "presumed"
-    """Collected, but its key does not prove that: it was collected under another key, judging by
-    the headers alone, or is one of several messages with the same UIDL. Its content is compared
-    before it is deleted."""
+    """It is probably collected, but its key does not prove it. Either it was collected under
+    another key, judging by its headers alone, or several messages have the same UIDL. Its content
+    is compared before it is deleted."""
     LISTED = "listed"
-    """Only its headers were fetched, to find out whether it was collected under another key. It was
-    not."""
+    """It is not collected. Only its headers were fetched, to compare it with messages that were
+    collected under other keys."""
     SUSPECT = "suspect"
-    """It was asked for when a fetch broke down, and may be the cause. From now on it is asked for
-    alone, after all others. No attempt is counted."""
+    """It may be the cause of a failed fetch. From now on it is requested alone, after all others.
+    No attempt is counted."""
     UNFETCHED = "unfetched"
-    """The server failed to give it when it was asked for alone; it is retried alone."""
+    """The server failed to send it when it was requested alone. It is retried alone."""
     PAUSED = "paused"
-    """Parked for a while, because the connection was lost each time, which may be the network's
-    fault: tried again after a pause that grows. The connection to the source, or to the receiver,
-    which may have taken the message."""
+    """It is parked for a growing time, because each attempt lost the connection, possibly by a
+    fault of the network. The connection is that to the source, or that to a receiver, which may
+    have the message."""
 
 
 class Record(Struct, frozen=True):
-    """One line for the ledger about one message, written after its batch is durable and before
-    anything is deleted."""
+    """The ledger's new record of a message. It is written after the message's batch is durable and
+    before anything is deleted."""
 
     key: str
     state: MessageState
@@ -86,40 +87,42 @@ class Record(Struct, frozen=True):
     delivered: tuple[Delivered, ...] = ()
     reason: str = ""
     counted: bool = False
-    """It counts as an attempt, although its state does not say so."""
+    """Whether it counts as an attempt in spite of its state."""
     wait: float | None = None
-    """Seconds that a receiver asked us to wait with this message."""
+    """The seconds that a receiver asked us to wait with this message."""
 
 
 class Entry(Struct, frozen=True):
-    """What the ledger knows of a listed message, in the current epoch."""
+    """The ledger's record of a listed message in the current epoch."""
 
     key: str
     state: MessageState
     occurrence: int = 0
     attempts: int = 0
     delivered: frozenset[str] = frozenset()
-    """Recipients who have it already; loaded for messages that are not collected yet."""
+    """The recipients who have it already. Loaded for messages that are not collected."""
     deleted: bool = False
-    """The server confirmed its deletion; it may be listed again all the same."""
+    """Whether the server confirmed its deletion. It may be listed again nevertheless."""
     content: str = ""
-    """Digest of the content (`Fingerprint.content`); loaded where `deleted` is true or the state is
-    not COLLECTED."""
+    """The digest of the content (`Fingerprint.content`). Loaded if `deleted` is true or the state
+    is not COLLECTED."""
     header: str = ""
-    """Digest of the headers; loaded where the state is LISTED."""
+    """The digest of the headers. Loaded if the state is LISTED."""
     reason: str = ""
-    """Why it failed or is parked; of a collected one, why it must not be deleted from the
-    server."""
+    """The reason why it failed or is parked. For a collected message, the reason why it must not
+    be deleted from the server."""
     at: datetime | None = None
-    """When that was recorded; loaded where the state is PAUSED, or `wait` is given."""
+    """The time of the record. Loaded if the state is PAUSED or `wait` is set."""
     wait: float | None = None
-    """Seconds from then that a receiver asked us to wait with this message."""
+    """The seconds after `at` that a receiver asked us to wait with this message."""
 
 
 class Orphan(Struct, frozen=True):
-    """What the ledger knows of a message in a folder that is no longer listed, because the account
-    changed or the server renumbered. `number` identifies the record; `entry.delivered` is
-    loaded."""
+    """The record of a message in a folder that is no longer listed, because the account changed or
+    the server renumbered its messages.
+
+    `number` identifies the record. `entry.delivered` is loaded.
+    """
 
     number: int
     folder: Folder
@@ -128,7 +131,7 @@ class Orphan(Struct, frozen=True):
 
 
 class Adoption(Struct, frozen=True):
-    """The move of a record to the key that its message has now."""
+    """The move of a record to the present key of its message."""
 
     orphan: Orphan
     key: str
@@ -136,34 +139,34 @@ class Adoption(Struct, frozen=True):
 
 
 class Outcome(StrEnum):
-    """How a session ended."""
+    """The result of a session."""
 
     RUNNING = "running"
-    """It has not ended yet."""
+    """It is still running."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
-    """Stopped on purpose: shutdown, or the manifest changed."""
+    """It was stopped because of a shutdown or a change of the manifest."""
 
 
 class Failure(Struct, frozen=True):
-    """Why a session failed: `reason` is an error class's condition reason, `message` a redacted
-    sentence."""
+    """The error of a failed session. `reason` is the condition's reason, `message` a sentence
+    without secrets."""
 
     reason: str
     message: str
     retry_after: float | None = None
-    """Seconds that the server asked us to wait."""
+    """The seconds that the server asked us to wait."""
     advice: str = ""
-    """What a person can do about it, where that is known; `message` has it too."""
+    """What a person can do about it, if known. `message` has it too."""
     of_address: bool = False
-    """As of `SourceError`. Not kept in the ledger."""
+    """As in `SourceError`. Not kept in the ledger."""
     of_one: bool = False
-    """As of `DestinationUnavailable`. Not kept in the ledger."""
+    """As in `DestinationUnavailable`. Not kept in the ledger."""
 
     @classmethod
     def of(cls, error: CollectorError) -> Failure:
-        """Return what is reported about an error."""
+        """Return the failure that describes an error."""
         return cls(
             error.reason,
             str(error),
@@ -175,7 +178,7 @@ class Failure(Struct, frozen=True):
 
 
 class SessionReport(Struct, frozen=True):
-    """The counters of one session; times are UTC.
+    """The counters of a session, with times in UTC.
 
     `listed = collected + skipped + parked + failed + left` always holds.
     """
@@ -186,37 +189,37 @@ class SessionReport(Struct, frozen=True):
     listed: int = 0
     collected: int = 0
     skipped_reasons: Mapping[str, int] = field(default_factory=dict)
-    """collected-before | too-large | vanished, each with its count."""
+    """The counts by reason: collected-before, too-large and vanished."""
     parked: int = 0
     failed: int = 0
     left: int = 0
     deleted: int = 0
     bytes: int = 0
-    """Octets of the messages collected, as delivered."""
+    """The octets of the collected messages as delivered."""
     error: Failure | None = None
     notes: tuple[str, ...] = ()
-    """What is worth a line in the log and no failure, such as refused deletes, or a folder that
-    does not exist."""
+    """Facts for the log that are no failure, such as refused deletes or a missing folder."""
     token_expires_at: datetime | None = None
-    """When the access token of the login expires. Not kept in the ledger, as the token is not
-    either."""
+    """The time when the login's access token expires. Like the token itself, it is not kept in the
+    ledger."""
 
     @property
     def skipped(self) -> int:
+        """Return the number of skipped messages."""
         return sum(self.skipped_reasons.values())
 
 
 class Cleared(Struct, frozen=True):
-    """What clearing a collector's history did: `epoch` is the one that begins, `forgotten` counts
-    the messages that were remembered until then."""
+    """The result of clearing a collector's history: the new epoch, and the number of messages that
+    were forgotten."""
 
     epoch: int
     forgotten: int
 
 
-@dataclass(frozen=True, slots=True)  # no Struct: pydantic shows it
+@dataclass(frozen=True, slots=True)  # pydantic has to serialize it, so no Struct
 class Totals:
-    """The counters of all sessions of a collector, added up."""
+    """The sums of the counters of all sessions of a collector."""
 
     sessions: int = 0
     collected: int = 0
@@ -225,6 +228,7 @@ class Totals:
     bytes: int = 0
 
     def with_one_more(self, report: SessionReport) -> Totals:
+        """Return the totals after another session."""
         return Totals(
             self.sessions + 1,
             self.collected + report.collected,

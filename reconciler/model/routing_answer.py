@@ -1,4 +1,4 @@
-"""Who is to get a message, and why: the answer of `collect.routing`, and what `route` prints."""
+"""The result of routing: the recipients of a message and the reasons (`collect.routing`)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Verdict = Literal[
     "smtputf8-missing",
     "no-address",
 ]
-"""What became of an address that was looked at; `no-address`: a broken one, which is never
-repaired."""
+"""The result for an examined address. `no-address` is a malformed one, which is never repaired."""
 Reason = Literal["", "no-recipient-found", "unknown-mailbox", "smtputf8-missing"]
 
 
 class RoutedRecipient(Struct, frozen=True):
-    """A mailbox that gets the message.
+    """A mailbox that receives the message.
 
-    `header` and `line` (from 1) are those that decided: with tier `default` the ones that named
-    nobody here, None where there are none. `rule` is the manifest's field that says so: forwardTo,
-    mailboxes, aliases, destination (it was asked) or default.
+    - `header` and `line` (from 1) are those that decided. For tier `default` they are those without
+      a known recipient, or None if there are none.
+    - `rule` is the field of the manifest that decided: forwardTo, mailboxes, aliases, destination
+      (after asking it) or default.
     """
 
     address: str
@@ -39,7 +39,7 @@ class RoutedRecipient(Struct, frozen=True):
 
 
 class Considered(Struct, frozen=True):
-    """An address that was looked at on the way to the decision."""
+    """An address that was examined for the decision."""
 
     header: str
     line: int
@@ -48,11 +48,11 @@ class Considered(Struct, frozen=True):
 
 
 class Routing(Struct, frozen=True):
-    """Where a message goes.
+    """The routing of a message.
 
-    `parked`: somebody's copy can go nowhere, so the message stays on the server; `recipients` get
-    theirs all the same (mostly there are none then). `reason` says why a message is parked, or why
-    the default gets it.
+    `parked` means that a copy cannot be delivered, so that the message stays on the server. The
+    `recipients`, if any, get their copies nevertheless. `reason` explains why a message is parked
+    or goes to the default.
     """
 
     recipients: tuple[RoutedRecipient, ...]
@@ -61,6 +61,6 @@ class Routing(Struct, frozen=True):
     considered: tuple[Considered, ...] = ()
 
     def declared(self) -> dict[str, Any]:
-        """The JSON of `route -o json`."""
+        """Return the JSON of `route -o json`."""
         declared: dict[str, Any] = to_builtins(self)
         return declared

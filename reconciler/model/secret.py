@@ -19,10 +19,11 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
+        """Return the secret itself."""
         return self._value
 
     def digest(self) -> str:
-        """Return its SHA-256 in hex, by which equal secrets are recognised without keeping them."""
+        """Return the secret's SHA-256 in hex, to compare secrets without keeping them."""
         return hashlib.sha256(self._value.encode()).hexdigest()
 
     def __repr__(self) -> str:
@@ -38,8 +39,10 @@ class Secret:
 
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
-    """Return `text` with each secret replaced by `REDACTED`, also where it is in base64, quoted, or
-    escaped as in Python or in a URL (hazard S1)."""
+    """Return `text` with each secret replaced by `REDACTED` (hazard S1).
+
+    Secrets are also found in base64, in quotes, and with the escapes of Python or URLs.
+    """
     for form in sorted(
         {form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True
     ):
@@ -50,8 +53,8 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
 def excerpt(text: str, secrets: Iterable[Secret], length: int) -> str:
     """Return the first `length` characters of `text` with its secrets replaced.
 
-    Of a long text only that part is searched, and a little more: a secret may be cut off at its
-    end.
+    In a long text, only that part and a little more is searched, because a secret may extend
+    beyond its end.
     """
     known = list(secrets)
     longest = max((len(form) for secret in known for form in _forms(secret.reveal())), default=0)

@@ -1,4 +1,4 @@
-"""Label selectors as Kubernetes has them: the same for the command line, the API and the page."""
+"""Label selectors with the syntax of Kubernetes, for the command line, the API and the page."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ FORMS = (
 
 
 class Requirement(Struct, frozen=True):
-    """One condition. Without `values` it asks whether the label is there at all."""
+    """A condition on a label. Without `values` it tests whether the label is present."""
 
     key: str
     values: frozenset[str] | None
     holds: bool = True
-    """False: the contrary. `!=` and `notin` also select what does not have the label."""
+    """False negates the condition. `!=` and `notin` are also met if the label is missing."""
 
     def met(self, labels: Mapping[str, str]) -> bool:
+        """Return whether the labels meet the condition."""
         found = self.key in labels if self.values is None else labels.get(self.key) in self.values
         return found is self.holds
 
 
 class Selector(Struct, frozen=True):
-    """Selects what meets every requirement; without any, everything. `text` is as it was
-    written."""
+    """A list of requirements, all of which must be met. `text` is the user's spelling."""
 
     text: str = ""
     requirements: tuple[Requirement, ...] = ()
 
     def selects(self, labels: Mapping[str, str]) -> bool:
+        """Return whether the labels meet every requirement."""
         return all(requirement.met(labels) for requirement in self.requirements)
 
     def __and__(self, other: Selector) -> Selector:
@@ -50,13 +51,13 @@ EVERYTHING = Selector()
 
 
 def selector(text: str) -> Selector:
-    """Read a selector such as `team in (sales,support),!old`. Raises ValueError, whose message
-    tells what is right."""
+    """Return the selector of a text such as `team in (sales,support),!old`. Raises ValueError with
+    the correct syntax."""
     return Selector(text, tuple(map(_requirement, _parts(text)))) if text.strip() else EVERYTHING
 
 
 def assignments(text: str) -> dict[str, str]:
-    """Read `team=sales,env=test`: labels to give. Raises ValueError."""
+    """Return the labels of a text such as `team=sales,env=test`. Raises ValueError."""
     given: dict[str, str] = {}
     for part in text.split(","):
         match = _EQUAL.fullmatch(part.strip())
@@ -69,7 +70,7 @@ def assignments(text: str) -> dict[str, str]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """What stands between commas that are in no brackets."""
+    """Yield the parts of a text between commas outside of parentheses."""
     depth = start = 0
     for index, character in enumerate(text):
         depth += (character == "(") - (character == ")")

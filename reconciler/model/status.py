@@ -1,6 +1,6 @@
-"""What is shown of a collector: conditions, sessions, totals (the JSON of `get -o json`).
+"""The status of a collector as it is shown: conditions, sessions and totals (`get -o json`).
 
-Field names are the contract's, in camelCase on the wire. Times are RFC 3339 in UTC.
+Fields are camelCase in JSON. Times are UTC in the format of RFC 3339.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ConditionType = Literal["Ready", "Reconciling", "Stalled"]
 
 
 class Shown(BaseModel):
-    """Base of everything that the API and `-o json` show."""
+    """The base of all objects of the API and of `-o json`."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -32,7 +32,7 @@ class Shown(BaseModel):
 
 
 class Condition(Shown):
-    """One of the three conditions, and since when it has its status."""
+    """One of the three conditions, with the time of its last change of status."""
 
     type: ConditionType
     status: Literal["True", "False", "Unknown"]
@@ -42,8 +42,8 @@ class Condition(Shown):
 
 
 class SessionError(Shown):
-    """Why a session failed. `advice`: what a person can do about it, where that is known; the
-    message has it, too."""
+    """The error of a failed session. `advice` is what a person can do, if known; `message` has it
+    too."""
 
     reason: str
     message: str
@@ -55,7 +55,7 @@ class SessionError(Shown):
 
 
 class ShownSession(Shown):
-    """One session's counters; `listed = collected + skipped + parked + failed + left`."""
+    """The counters of a session: `listed = collected + skipped + parked + failed + left`."""
 
     started_at: Time
     finished_at: Time | None
@@ -71,8 +71,7 @@ class ShownSession(Shown):
     bytes: int
     error: SessionError | None
     notes: tuple[str, ...] = ()
-    """What else is worth knowing: refused deletes, messages recognised under other numbers, missing
-    folders."""
+    """Other facts, such as refused deletes, messages recognised under new keys, missing folders."""
 
     @classmethod
     def of(cls, report: SessionReport) -> ShownSession:
@@ -96,8 +95,11 @@ class ShownSession(Shown):
 
 
 class HostAway(Shown):
-    """A host that lets nobody in. `concerns` counts the collectors that have their mail there: one
-    of them tries again at `next_attempt`, the others wait for that."""
+    """A host where no session can start.
+
+    `concerns` is the number of its collectors. One of them tries again at `next_attempt`, and the
+    others wait for the result.
+    """
 
     host: str
     port: int
@@ -109,8 +111,11 @@ class HostAway(Shown):
 
 
 class DestinationAway(Shown):
-    """A mail system that takes no mail. `concerns` counts the collectors that deliver there: one of
-    those that have mail tries again at `next_attempt`, the others wait for that."""
+    """A mail system that accepts no mail.
+
+    `concerns` is the number of collectors that deliver to it. One that has mail tries again at
+    `next_attempt`, and the others wait for the result.
+    """
 
     destination: str
     reason: str
@@ -121,6 +126,8 @@ class DestinationAway(Shown):
 
 
 class Status(Shown):
+    """The status of a collector."""
+
     conditions: tuple[Condition, ...] = ()
     generation: int = 0
     observed_generation: int = 0
@@ -135,13 +142,15 @@ class Status(Shown):
 
 
 class ShownMetadata(Shown):
+    """The metadata of a collector's manifest."""
+
     name: str
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
 
 
 class ShownCollector(Shown):
-    """One element of `get -o json`. `spec` is the effective one, secrets left out."""
+    """An element of `get -o json`. `spec` is the effective spec without secrets."""
 
     metadata: ShownMetadata
     spec: dict[str, Any]
@@ -149,7 +158,7 @@ class ShownCollector(Shown):
 
 
 class Parked(Shown):
-    """A message that waits on the server for the manifest or the destination to change."""
+    """A message that stays on the server until the manifest or the destination changes."""
 
     folder: str
     key: str
@@ -159,9 +168,11 @@ class Parked(Shown):
 
 
 class Failing(Shown):
-    """A message that could not be fetched or delivered, and is tried again. `reason` is what the
-    server or the receiver said; `next` says in words what happens to it. It is not tried before
-    `next_attempt`; None: in any session."""
+    """A message whose fetch or delivery failed and is repeated.
+
+    `reason` has the words of the server or receiver, and `next` describes what happens next. The
+    message is not tried before `next_attempt`; None means any session.
+    """
 
     folder: str
     key: str
@@ -175,7 +186,7 @@ class Failing(Shown):
 
 
 class ShownAlert(Shown):
-    """A text that the server wants people to see, and when it first said so."""
+    """A server's message to people, with the time when it was first sent."""
 
     text: str
     at: Time
@@ -186,24 +197,24 @@ class ShownAlert(Shown):
 
 
 class Description(Shown):
-    """What `describe` tells of one collector beyond `get`."""
+    """The details of a collector for `describe`."""
 
     collector: ShownCollector
     sessions: tuple[ShownSession, ...]
     parked: tuple[Parked, ...]
     history_size: int
-    """Messages that the ledger remembers in the current epoch."""
+    """The number of messages in the ledger in the current epoch."""
     epoch: int
     source: str | None
     """The manifest's file and line."""
     failing: tuple[Failing, ...] = ()
-    """Messages that failed and are not parked (yet)."""
+    """Messages that failed and are not parked."""
     alerts: tuple[ShownAlert, ...] = ()
-    """The server's last ones, newest first."""
+    """The server's last alerts, newest first."""
 
 
 class CheckStep(Shown):
-    """One step on the way to a session: connect, log in, list a folder, look at the destination."""
+    """A step of a check: connect, log in, list a folder, examine the destination."""
 
     step: str
     ok: bool
@@ -211,7 +222,7 @@ class CheckStep(Shown):
 
 
 class CheckedFolder(Shown):
-    """What a folder holds. `new` messages would be attempted; `skipped` ones were collected before
+    """A folder's contents. `new` messages would be attempted. `skipped` ones were collected before
     or are too large."""
 
     name: str
@@ -222,13 +233,13 @@ class CheckedFolder(Shown):
 
 
 class CheckReport(Shown):
-    """What `check` found out; nothing was collected."""
+    """The result of `check`, which collects nothing."""
 
     name: str
     ok: bool
     steps: tuple[CheckStep, ...]
     folders: tuple[CheckedFolder, ...] = ()
     first_session: str = ""
-    """A sentence: what a first session would do."""
+    """A sentence about what the first session would do."""
     error: SessionError | None = None
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Moments as text."""
+"""Times as text."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def timestamp(when: datetime) -> str:
-    """RFC 3339, UTC, microseconds: 2026-11-22T22:40:00.123456Z."""
+    """Return a time in UTC as of RFC 3339, such as 2026-11-22T22:40:00.123456Z."""
     return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,8 +1,7 @@
-"""Changing the manifests of a directory: find a collector's document, change it, judge the result,
-write it.
+"""Changes to the manifests of a directory.
 
-Nothing is written that would be wrong: the whole directory is judged as it would be, and only what
-a change breaks counts, so that a mistake elsewhere is in nobody's way.
+A changed manifest is written only if it is valid. The whole directory is checked with the change,
+and only new errors count, so that older errors elsewhere do not prevent a change.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-# it comes from a compiled module
+# from a compiled module without types
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, NodeEvent, StreamEndEvent
@@ -38,7 +37,7 @@ KIND = "MailCollector"
 
 
 class EditRefused(CollectorError):
-    """Nothing was written. `diagnostics`: what would be wrong with the result."""
+    """The change was not written. `diagnostics` are the errors of the result."""
 
     reason = "EditRefused"
 
@@ -54,7 +53,7 @@ class NotDeclared(CollectorError):
 
 
 class DeclaredDocument(Struct, frozen=True):
-    """A collector's document: `text[start:end]` of the file whose bytes are `data`."""
+    """The document of a collector: `text[start:end]` of a file with the content `data`."""
 
     path: Path
     data: bytes
@@ -64,24 +63,26 @@ class DeclaredDocument(Struct, frozen=True):
 
     @property
     def own(self) -> str:
+        """Return the document's text."""
         return self.text[self.start : self.end]
 
     def with_own(self, own: str) -> bytes:
+        """Return the file's content with another text of the document."""
         mark = codecs.BOM_UTF8 if self.data.startswith(codecs.BOM_UTF8) else b""
         return mark + (self.text[: self.start] + own + self.text[self.end :]).encode()
 
 
 class Written(Struct, frozen=True):
-    """What was done: `after` is None where the file was removed."""
+    """A change that was written. `after` is None if the file was removed."""
 
     path: Path
     after: bytes | None
     last: bool = False
-    """No collector is declared any more."""
+    """Whether no collector is declared any more."""
 
 
 class Shelf:
-    """The manifests of a directory, as they are now and as they would be."""
+    """The manifests of a directory, and changes to them."""
 
     def __init__(self, directory: Path, *, allow_inline_secrets: bool = False) -> None:
         self.directory = directory
@@ -91,12 +92,14 @@ class Shelf:
         )
 
     def names(self) -> list[str]:
-        """Of every collector that is declared, valid or not."""
+        """Return the names of all declared collectors, valid or not."""
         return sorted({one.name for _, one in self._collectors()})
 
     def declared(self, name: str) -> DeclaredDocument:
-        """Where a collector is declared. Raises NotDeclared, and EditRefused where that is in
-        several places, or in a file that cannot be read as YAML."""
+        """Return the document of a collector.
+
+        Raises NotDeclared, or EditRefused if it is declared several times or its file is not YAML.
+        """
         found = [(path, one) for path, one in self._collectors() if one.name == name]
         if not found:
             raise NotDeclared(f"no manifest in {self.directory} declares a collector {name!r}")
@@ -118,8 +121,8 @@ class Shelf:
         return DeclaredDocument(path, data, text, start, end)
 
     def change(self, name: str, edit: Callable[[str], str]) -> Written | None:
-        """Change a collector's document; None where nothing is different. Raises NotDeclared,
-        EditRefused, OSError."""
+        """Change a collector's document. Return None if nothing is different. Raises NotDeclared,
+        EditRefused and OSError."""
         found = self.declared(name)
         try:
             after = found.with_own(edit(found.own))
@@ -139,26 +142,26 @@ class Shelf:
         return Written(found.path, after)
 
     def add(self, name: str, content: bytes) -> Written:
-        """A new file for a new collector. Raises EditRefused, OSError."""
+        """Write a file for a new collector. Raises EditRefused and OSError."""
         path = self.require_new(name, content)
         replace_file(path, None, content)
         return Written(path, content)
 
     def require_new(self, name: str, content: bytes) -> Path:
-        """Where a new collector would stand. Raises EditRefused unless it may."""
+        """Return the path for a new collector's manifest. Raises EditRefused if it would be
+        invalid."""
         path = self.directory / f"{name}.yaml"
         if name in self.names():
             raise EditRefused(
-                f"{name} is declared already, in {self.declared(name).path}: `mailcollector "
-                f"edit {name}` "
-                "changes it"
+                f"{name} is declared already, in {self.declared(name).path}: `mailcollector edit "
+                f"{name}` changes it"
             )
         self.require_valid(path, content, name)
         return path
 
     def remove(self, name: str) -> Written:
-        """Remove a collector's document, and its file where nothing else is in it. Raises
-        NotDeclared, EditRefused, OSError."""
+        """Remove a collector's document, and its file if that has no other document. Raises
+        NotDeclared, EditRefused and OSError."""
         found = self.declared(name)
         if len(list(_documents(found.text))) == 1:
             after = None
@@ -170,7 +173,7 @@ class Shelf:
         return Written(found.path, after, last=self.names() == [name])
 
     def require_valid(self, path: Path, data: bytes, name: str) -> None:
-        """Raise EditRefused unless `path` may hold these bytes, and they declare `name`."""
+        """Raise EditRefused unless the content is valid at `path` and declares `name`."""
         changed = self._set.overlay({str(path): data})
         after = changed.records[str(path)].result
         errors = self._new_errors(changed)
@@ -182,7 +185,7 @@ class Shelf:
             raise EditRefused("nothing was written: the result would be invalid", errors)
 
     def require_all_valid(self, contents: Mapping[Path, bytes]) -> None:
-        """Raise EditRefused unless these files may stand here."""
+        """Raise EditRefused unless these files are valid in the directory."""
         errors = self._new_errors(
             self._set.overlay({str(path): data for path, data in contents.items()})
         )
@@ -190,7 +193,7 @@ class Shelf:
             raise EditRefused("nothing was written: the result would be invalid", errors)
 
     def _new_errors(self, after: ManifestSet[ParsedFile]) -> list[Diagnostic]:
-        """Return what would be wrong, and is not now."""
+        """Return the errors of `after` that do not exist yet."""
         before = Counter(map(_identity, _errors(self._set.results)))
         errors = []
         for found in _errors(after.results):
@@ -222,12 +225,12 @@ def _errors(every: list[ParsedFile]) -> list[Diagnostic]:
 
 
 def _identity(found: Diagnostic) -> tuple[str, str, str, str]:
-    """Lines may move."""
+    """Return what identifies an error when lines move."""
     return found.file, found.path, found.rule, found.message
 
 
 def _documents(text: str) -> Iterable[tuple[int, int, int]]:
-    """Of each document: the line of its root, and where its text starts and ends. Raises
+    """Return each document's root line and the start and end of its text. Raises
     MarkedYAMLError."""
     roots: list[tuple[int, int]] = []
     parser, start, waiting = CParser(text.encode()), 0, False
@@ -245,8 +248,11 @@ def _documents(text: str) -> Iterable[tuple[int, int, int]]:
 
 
 def _header(own: str, following: str) -> str:
-    """What the first document's text holds for the whole file: comments before its `---`, else the
-    schema's line, unless the document that comes next has one."""
+    """Return the lines to keep for the file when its first document is removed.
+
+    These are the comments before its `---`, or otherwise the schema's comment. The latter is left
+    out if the next document has one.
+    """
     before, marker, _ = own.partition("\n---")
     lines = before.splitlines(keepends=True)
     has_own = any(map(is_modeline, itertools.takewhile(_is_preamble, following.splitlines())))

@@ -24,32 +24,35 @@ from reconciler.manifests.yaml.document_nodes import Unusable
 from reconciler.manifests.yaml.plain_scalars import AmbiguousNumber, resolve
 
 Keys = tuple[str, ...]
-"""Where a field stands, from the document's root."""
+"""The path of a field from the document's root."""
 
 
 class Unspliceable(Exception):
-    """The field cannot stand there. The message says why."""
+    """The field cannot be written there. The message gives the reason."""
 
 
 class _Missing:
-    """No value: the field is to be removed."""
+    """The type of `MISSING`, which removes a field."""
 
 
 MISSING = _Missing()
 _WORDS = frozenset({"yes", "no", "on", "off", "y", "n", "~", "null", "true", "false"})
-"""What some readers of YAML take for something else than text."""
+"""Plain scalars that some YAML readers do not treat as text."""
 
 
 class Setting(Struct, frozen=True):
-    """A field and the value it shall have; `MISSING` removes it."""
+    """A field and its new value. `MISSING` removes the field."""
 
     keys: Keys
     value: Any
 
 
 def value_of(text: str) -> Any:
-    """What a person types as a value: YAML where it is a list, a mapping or in quotes; else a
-    number, true, false or null, or the text as it stands. Raises Unspliceable."""
+    """Return the value that a person typed.
+
+    Lists, mappings and quoted texts are YAML. Anything else is a number, true, false, null or a
+    text. Raises Unspliceable.
+    """
     if text[:1] in {"[", "{", '"', "'"}:
         found, unusable = document_reader.read(text.encode())
         if unusable or len(found) != 1 or found[0].findings:
@@ -64,7 +67,7 @@ def value_of(text: str) -> Any:
 
 
 def changed(text: str, settings: Sequence[Setting]) -> str:
-    """The text of one document with these fields changed. Raises Unspliceable, Unusable."""
+    """Return a document's text with these fields changed. Raises Unspliceable and Unusable."""
     for setting in settings:
         text = _changed(text, setting)
     return text
@@ -99,7 +102,7 @@ def _data(text: str) -> Any:
 
 
 def _apply(data: Any, setting: Setting) -> None:
-    """As the file is meant to read afterwards."""
+    """Apply a setting to the document's data, as the expected result."""
     *above, last = setting.keys
     for key in above:
         if data.get(key) is None:
@@ -184,8 +187,8 @@ def _removed(text: str, node: MappingNode, entry: tuple[Node, Node]) -> str:
 
 
 def _end(text: str, node: Node) -> int:
-    """Where the last character of a value stands; a block collection's own mark lies behind what
-    follows it."""
+    """Return the index after a value's last character. The parser's end mark of a block collection
+    is after the text that follows it."""
     end = int(node.end_mark.index)
     if isinstance(node, ScalarNode) and node.style in {"|", ">"}:
         return len(text[:end].rstrip())
@@ -196,7 +199,7 @@ def _end(text: str, node: Node) -> int:
 
 
 def _line_end(text: str, index: int) -> int:
-    """Behind the line end that follows."""
+    """Return the index after the next line end."""
     found = text.find("\n", index)
     return len(text) if found < 0 else found + 1
 
@@ -205,8 +208,7 @@ def _line_end(text: str, index: int) -> int:
 
 
 def written(value: Any, style: str | None = None) -> str:
-    """A value as it stands behind a key, in one line; texts in quotes of `style` where that is
-    given."""
+    """Return a value as YAML in one line. Texts are quoted in the given `style`, if any."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _InLine
     yaml.default_flow_style, yaml.width, yaml.allow_unicode = True, 1 << 20, True
@@ -218,7 +220,7 @@ def written(value: Any, style: str | None = None) -> str:
 
 
 class _InLine(SafeRepresenter):
-    """Texts in the quotes that are asked for, else in those that they need."""
+    """A representer that quotes texts in the given style, or as necessary."""
 
     quotes: str | None = None
 
@@ -231,7 +233,7 @@ _InLine.add_representer(str, _InLine.represent_str)
 
 
 def _needs_quotes(text: str) -> bool:
-    """A text that some reader of YAML would take for something else."""
+    """Return whether some YAML reader would not read a plain text back as this text."""
     found, unusable = document_reader.read(f"a: {{b: {text}, c: 1}}\nd: {text}\n".encode())
     reads_back = not unusable and [one.root.value for one in found] == [
         {"a": {"b": text, "c": 1}, "d": text}
