@@ -10,12 +10,12 @@ from reconciler.wire.endpoint import Endpoint
 
 
 def lmtp_endpoint(spec: LmtpSpec) -> Endpoint:
-    """`spec.socket` made absolute already."""
+    """Return where an LMTP server listens. A path in `spec` is absolute already."""
     if spec.socket is not None:
         return Endpoint.local(spec.socket)
     return Endpoint(spec.host or "localhost", spec.port or 24, "none", role="destinations")
 
 
 def lmtp_destination(endpoint: Endpoint, limits: Limits = LIMITS) -> MailSystem:
-    """For one session; nothing is connected yet."""
+    """Return an LMTP server as the destination of one session. It connects when first needed."""
     return MailSystem(lambda: TransferDialogue(LMTP, endpoint, limits))

@@ -24,14 +24,14 @@ _NOT_UNDERSTOOD = (500, 501)
 
 
 class SmtpLogin(Struct, frozen=True):
-    """`password` is read when it is needed, once for each connection."""
+    """A user name, and a reader of the password, which is called once for each connection."""
 
     username: str
     password: SecretReader
 
 
 def smtp_endpoint(spec: SmtpSpec) -> Endpoint:
-    """Paths in `spec` made absolute already."""
+    """Return where an SMTP server listens. Paths in `spec` are absolute already."""
     return Endpoint(
         spec.host, spec.port, spec.tls, spec.ca_file, spec.fingerprint, role="destinations"
     )
@@ -40,7 +40,8 @@ def smtp_endpoint(spec: SmtpSpec) -> Endpoint:
 def smtp_destination(
     endpoint: Endpoint, login: SmtpLogin | None = None, limits: Limits = LIMITS
 ) -> MailSystem:
-    """For one session; nothing is connected yet. Certificates are always verified (`wire.tls`)."""
+    """Return an SMTP server as the destination of one session. It connects when first needed.
+    Certificates are always verified (`wire.tls`)."""
     return MailSystem(
         lambda: TransferDialogue(SMTP, endpoint, limits),
         lambda dialogue: _make_ready(dialogue, endpoint, login),
@@ -48,6 +49,7 @@ def smtp_destination(
 
 
 def _make_ready(dialogue: TransferDialogue, endpoint: Endpoint, login: SmtpLogin | None) -> None:
+    """Begin TLS and log in, as far as that is declared. Raises DestinationUnavailable."""
     if endpoint.tls == "starttls":
         if "STARTTLS" not in dialogue.extensions:
             raise DestinationUnavailable(
@@ -77,8 +79,8 @@ def _make_ready(dialogue: TransferDialogue, endpoint: Endpoint, login: SmtpLogin
 def _log_in(
     dialogue: TransferDialogue, plain: str, username: str, password: Secret
 ) -> TransferReply:
-    """PLAIN (RFC 4616), then LOGIN, as far as they are offered, each once: some servers offer what
-    does not work there. The last reply."""
+    """Try PLAIN (RFC 4616), then LOGIN, each once if it is offered: some servers offer mechanisms
+    that do not work. Return the last reply. Raises DestinationUnavailable where none is offered."""
     offered = dialogue.extensions.get("AUTH", "").upper().split()
     reply = None
     for mechanism in ("PLAIN", "LOGIN"):
@@ -98,8 +100,8 @@ def _log_in(
 
 
 def _plain(dialogue: TransferDialogue, plain: str) -> TransferReply:
-    """With an initial response (RFC 4954, section 4), and without one where the server does not
-    understand that."""
+    """Log in by PLAIN with an initial response (RFC 4954, section 4). Where the server does not
+    understand that, log in without one."""
     reply = dialogue.ask(f"AUTH PLAIN {plain}")
     if reply.code in _NOT_UNDERSTOOD:
         reply = dialogue.ask("AUTH PLAIN")

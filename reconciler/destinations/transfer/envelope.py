@@ -1,4 +1,4 @@
-"""Addresses as they go onto the wire, with and without SMTPUTF8 (RFC 6531)."""
+"""Addresses as they are sent, with and without SMTPUTF8 (RFC 6531)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from reconciler.mail.addresses import Address, a_label, quoted
 
 
 def fits(address: str, *, utf8: bool) -> bool:
-    """Whether this address can be sent at all."""
+    """Return whether this address can be sent. `utf8`: the server offers SMTPUTF8."""
     local, _, _ = address.rpartition("@")
     return utf8 or local.isascii()
 
 
 def on_wire(address: str, *, utf8: bool) -> str:
-    """Of an address that fits: with SMTPUTF8 as it is shown, without it the domain as A-labels; the
-    local part is never changed. Octets that would end the command are never in it: every address
-    passed a manifest's schema or `mail.addresses`."""
+    """Return an address that fits as it is sent: unchanged with SMTPUTF8, else with the domain as
+    A-labels. The local part is quoted where needed, never changed.
+
+    No address has octets that would end the command: each one passed a manifest's schema or
+    `mail.addresses`.
+    """
     local, _, domain = address.rpartition("@")
     if not (len(local) > 1 and local.startswith('"') and local.endswith('"')):
         local = quoted(local)
@@ -24,11 +27,13 @@ def on_wire(address: str, *, utf8: bool) -> str:
 
 
 def sender_on_wire(sender: Address | None, *, utf8: bool) -> str:
-    """The sender, or the null one where there is none or it cannot be said here."""
+    """Return the sender as it is sent; empty (the null sender) where there is none, or where it
+    does not fit."""
     if sender is None or not fits(str(sender), utf8=utf8):
         return ""
     return on_wire(str(sender), utf8=utf8)
 
 
 def needs_utf8(addresses: Sequence[str]) -> bool:
+    """Return whether any of these addresses needs SMTPUTF8."""
     return not all(address.isascii() for address in addresses)

@@ -1,8 +1,8 @@
-"""Lines as they travel (RFC 5321, section 2.3.8): each ended by CRLF, and nothing else that could
-pass for a line end.
+"""Lines as they are sent (RFC 5321, section 2.3.8): each ends with CRLF, and there are no other CR
+or LF.
 
-A lone CR or LF next to a dot is how a second message is smuggled into the first (hazard M2): here
-it becomes a line end like any other, before dots are doubled.
+With a lone CR or LF next to a dot, a second message could be smuggled into the first (hazard M2).
+Here each of them becomes a line end like any other, before dots are doubled.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 
 
 def canonical(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """CRLF, lone LF and lone CR all become CRLF, wherever the chunks are cut; the last line is
-    ended."""
+    """Turn every CRLF, lone LF and lone CR into CRLF, wherever the chunks are cut. Add a line end
+    to the last line if it has none."""
     carried, ended = b"", True
     for chunk in chunks:
         whole = carried + chunk
@@ -26,7 +26,7 @@ def canonical(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def dotted(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Canonical lines with their leading dots doubled (section 4.5.2)."""
+    """Double the dots at the beginning of canonical lines (section 4.5.2)."""
     at_line_start = True
     for chunk in chunks:
         stuffed = chunk.replace(b"\n.", b"\n..")

@@ -1,4 +1,4 @@
-"""A message that waits to be sent, as canonical lines, in memory or in a file without a name."""
+"""A message to be sent, as canonical lines, in memory or in a file without a name."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.messages import DeliveryId
 
 IN_MEMORY = 1 << 20
+"""Octets up to which a message is kept in memory."""
 _BLOCK = 1 << 18
+"""Octets that are read at once."""
 _MBOX = (b"From ", b">From ")
+"""Beginnings of a mailbox file's first line."""
 
 
 class OutgoingSpool:
-    """A message's content: written once, read as often as needed, until it is closed."""
+    """A message's content: written once, and read as often as needed until it is closed."""
 
     def __init__(self, content: Iterable[bytes]) -> None:
-        """Raises `DestinationUnavailable` when there is no room, or whatever `content` raises;
-        nothing remains then."""
-        # lives as long as the message
+        """Read the content. Raises DestinationUnavailable where there is no room, and whatever
+        `content` raises. Then nothing is left of it."""
+        # Open as long as the message waits: `close` ends it.
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
         self.size = 0
         self.eight_bit = False
@@ -43,24 +46,25 @@ class OutgoingSpool:
             self._file.write(chunk)
         except OSError as error:
             raise DestinationUnavailable(
-                f"no room in {tempfile.gettempdir()} for a message of over {self.size} octets: {error.strerror}. "
-                "Make room there, or let TMPDIR name another directory."
+                f"no room in {tempfile.gettempdir()} for a message of over {self.size} octets: "
+                f"{error.strerror}. Make room there, or let TMPDIR name another directory."
             ) from error
 
     def head(self) -> bytes:
+        """Return the beginning of the message, which is long enough for its header."""
         self._file.seek(0)
         return self._file.read(HEAD)
 
     def sent(self, header: bytes) -> Iterator[bytes]:
-        """The octets for the wire with `header` on top, dots doubled. A mailbox file's `From ` line
-        stays the first: anywhere else it would end the header block."""
+        """Return the octets to send, with `header` on top and dots doubled. A mailbox file's `From
+        ` line stays the first line: anywhere else it would end the header."""
         self._file.seek(0)
         first = self._file.read(_BLOCK)
         top = first.find(b"\n") + 1 if first.startswith(_MBOX) else 0
         return dotted(_blocks(first[:top] + header + first[top:], lambda: self._file.read(_BLOCK)))
 
     def close(self) -> None:
-        """Delete the content. Harmless when it is deleted already."""
+        """Delete the content. May be called again."""
         self._file.close()
 
 
@@ -71,7 +75,7 @@ def _blocks(first: bytes, read: Callable[[], bytes]) -> Iterator[bytes]:
 
 
 class OutgoingMessage(Struct, frozen=True):
-    """A spooled message and whom it is for (`model.interfaces.Staged`)."""
+    """A spooled message and its recipients (`model.interfaces.Staged`)."""
 
     message: DeliveryId
     spool: OutgoingSpool
@@ -79,17 +83,18 @@ class OutgoingMessage(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Octets, every line end counted as two."""
+        """Return the size in octets. Every line end counts as two."""
         return self.spool.size + len(self.header)
 
     @property
     def header(self) -> bytes:
+        """Return the line with the X-Collector-Id."""
         return f"{HEADER}: {collector_id(self.message)}\r\n".encode("ascii")
 
     @property
     def sender(self) -> Address | None:
-        """Of the topmost Return-Path (RFC 5321, section 4.4); None for the null one, for a broken
-        one and for none."""
+        """Return the sender in the topmost Return-Path (RFC 5321, section 4.4); None for the null
+        sender, for a broken line, and without one."""
         for field in fields(self.spool.head(), {"return-path"}):
             found = list(addresses(field.value))
             return found[0] if len(found) == 1 and isinstance(found[0], Address) else None

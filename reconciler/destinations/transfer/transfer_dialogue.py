@@ -25,28 +25,31 @@ LIMITS = Limits(silence=300.0, command=600.0, session=86400.0)
 """RFC 5321, section 4.5.3.2: five minutes for most replies, ten for the one after the message. The
 session that delivers has a deadline of its own."""
 WIRE = (ConnectionFailed, ProtocolViolation, TlsRefused)
+"""Errors of the connection."""
 _CLOSING = 421
 _ONE_MORE = 10.0
-"""Seconds that the second recipient's answer is waited for, where the first may have been
-everybody's."""
+"""Seconds to wait for the second recipient's reply, where the first one may be for all of them."""
 _UNKNOWN_VERB = (500, 502)
-_KEYWORD = re.compile("[ =]")  # some say AUTH=LOGIN, as a draft of RFC 2554 did
+_KEYWORD = re.compile("[ =]")
+"""Ends an extension's keyword. Some servers send AUTH=LOGIN, as a draft of RFC 2554 had it."""
 
 
 class Closing(DestinationUnavailable):
-    """The server says that it closes the connection (421)."""
+    """The server announces that it closes the connection (421)."""
 
 
 class Protocol(Struct, frozen=True):
-    """`greeting` is the verb; `older`: the one for servers that do not know it; `each`: the server
-    answers for each recipient after the message (RFC 2033, 4.2). `otherwise` is told of a server
-    that knows neither verb."""
+    """LMTP or SMTP: their differences."""
 
     name: str
     greeting: str
+    """The verb of the greeting."""
     older: str
+    """The verb for servers that do not know the first one; empty: none."""
     each: bool
+    """After the message there is a reply for each recipient (RFC 2033, section 4.2)."""
     otherwise: str
+    """The advice for a server that knows neither verb."""
 
 
 LMTP = Protocol(
@@ -60,16 +63,18 @@ SMTP = Protocol(
     otherwise="If it speaks LMTP, write `lmtp` instead of `smtp`.",
 )
 Prepare = Callable[["TransferDialogue"], None]
-"""What comes between the greeting and the first message: STARTTLS, AUTH."""
+"""Takes the steps between the greeting and the first message: STARTTLS, AUTH."""
 
 
 class Transaction(Struct, frozen=True):
-    """Everything but the message: `parameters` of MAIL; `sender` and `recipients` as they go onto
-    the wire."""
+    """The commands before a message."""
 
     sender: str
+    """As it is sent."""
     parameters: str
+    """Those of MAIL, each with a space before it."""
     recipients: Sequence[str]
+    """As they are sent."""
 
     @property
     def mail(self) -> str:
@@ -77,34 +82,41 @@ class Transaction(Struct, frozen=True):
 
 
 class TransferDialogue:
-    """Every method may raise a `SourceError` of the wire, or `Closing` when the server says that it
-    closes (421). After either the connection is of no use."""
+    """A connection to a mail system, from the greeting to QUIT.
+
+    Any method may raise an error of `WIRE`, or Closing. After either, the connection cannot be
+    used.
+    """
 
     def __init__(self, protocol: Protocol, endpoint: Endpoint, limits: Limits = LIMITS) -> None:
         self.protocol = protocol
         self.connection = Connection(endpoint, limits)
         self.extensions: Mapping[str, str] = {}
-        """Keyword in upper case → its parameters (RFC 5321, section 4.1.1.1)."""
+        """Parameters by keyword in upper case (RFC 5321, section 4.1.1.1)."""
         self.secrets: tuple[Secret, ...] = ()
-        """What no text may quote."""
+        """Secrets that no text may quote."""
         self.over = False
-        """Server and we may be out of step: nothing more is to be said here."""
+        """Commands and replies may no longer match: nothing more may be sent."""
         self.answers_once = False
-        """It fell silent after an answer, though more recipients wait for theirs."""
+        """The server sent one reply, though there were more recipients."""
         self.transactions = 0
-        """How many have begun; some servers take no more after a number of them."""
+        """How many have begun. Some servers take only so many over one connection."""
 
     def open(self, prepare: Prepare) -> None:
-        """Connect, greet, and make ready."""
+        """Connect, greet, and call `prepare`. Raises DestinationUnavailable where the server
+        refuses that."""
         self.connection.open()
         self._expect(read_reply(self.connection, self.secrets), "connections")
         self.greet()
         prepare(self)
 
     def greet(self) -> None:
-        """Say who we are and learn the extensions; again after TLS began, for then the earlier ones
-        do not count. A server that refuses EHLO is greeted with HELO, and has none (RFC 5321,
-        section 3.2)."""
+        """Send the greeting, and learn the server's extensions. After TLS has begun this is done
+        again, for the earlier extensions no longer count.
+
+        A server that refuses EHLO is greeted with HELO, and has no extensions (RFC 5321, section
+        3.2).
+        """
         name = self._own_name()
         reply = self.ask(f"{self.protocol.greeting} {name}")
         if reply.refused and self.protocol.older:
@@ -118,19 +130,19 @@ class TransferDialogue:
         self.extensions = {keyword.upper(): " ".join(parameters) for keyword, *parameters in parted}
 
     def ask(self, command: str) -> TransferReply:
-        """One command, one reply."""
+        """Send a command, and return its reply."""
         return next(self._ask_all([command]))
 
     def is_stale(self) -> bool:
-        """Something came without being asked for: the end of the connection, a 421, or a reply too
-        many."""
+        """Return whether the connection should not be used again. That is so where anything came
+        without a command: its end, a 421, or a superfluous reply."""
         if self.over or self.connection.buffered() or self.connection.socket.fileno() < 0:
             return True
         return self._more(0)
 
     def begin(self, transaction: Transaction) -> tuple[TransferReply, list[TransferReply]]:
-        """MAIL and every RCPT: the reply to MAIL, and one for each recipient, which is MAIL's own
-        where that failed."""
+        """Send MAIL and each RCPT. Return the reply to MAIL, and a reply for each recipient, which
+        is MAIL's where that failed."""
         self.transactions += 1
         commands = [
             transaction.mail,
@@ -144,14 +156,15 @@ class TransferDialogue:
         return mail, recipients
 
     def recipient(self, recipient: str) -> TransferReply:
-        """One more, of the same transaction."""
+        """Send a further RCPT of the same transaction."""
         return self.ask(f"RCPT TO:<{recipient}>")
 
     def data(self) -> TransferReply:
+        """Send DATA."""
         return self.ask("DATA")
 
     def send(self, octets: Iterable[bytes]) -> None:
-        """The message and the dot that ends it."""
+        """Send the message, and the dot that ends it."""
         held = b""
         for chunk in octets:
             self.connection.begin_command()
@@ -160,10 +173,13 @@ class TransferDialogue:
         self.connection.send(held + b".\r\n")  # a short message in one piece
 
     def replies(self, count: int) -> Iterator[TransferReply]:
-        """What is said of the message: as many replies as the protocol gives for so many accepted
-        recipients. Some LMTP servers (Perl's Net::Server::Mail) answer once, with a line for each:
-        nothing more comes from them then, and whom the lines are about is not known for certain.
-        That is a `ConnectionFailed`."""
+        """Yield the replies to the message: one for each of `count` accepted recipients by LMTP,
+        one by SMTP.
+
+        Some LMTP servers (Perl's Net::Server::Mail) send one reply with a line for each recipient.
+        Nothing more comes from them, and it is not certain which line is whose. Raises
+        ConnectionFailed then.
+        """
         for number in range(count if self.protocol.each else 1):
             reply = read_reply(self.connection, self.secrets)
             self.over = self.over or reply.code == _CLOSING
@@ -179,8 +195,8 @@ class TransferDialogue:
                 )
 
     def last_words(self) -> TransferReply | None:
-        """What the server had said when it closed the connection under a message, None where it did
-        not."""
+        """Return the reply that the server sent before it closed the connection during a message;
+        None where there is none."""
         self.over = True
         try:
             return read_reply(self.connection, self.secrets) if self._more(0) else None
@@ -188,23 +204,23 @@ class TransferDialogue:
             return None
 
     def reset(self) -> None:
-        """Leave a transaction (RFC 5321, section 4.1.1.5)."""
+        """End a transaction (RFC 5321, section 4.1.1.5)."""
         try:
             self.over = self.over or not self.ask("RSET").done
         except (*WIRE, DestinationUnavailable):
-            self.over = True  # what was answered before still holds
+            self.over = True  # the earlier replies still hold
 
     def quit(self) -> None:
-        """Take leave without waiting for the answer, and close."""
+        """Send QUIT, and close without waiting for the reply."""
         try:
             self.connection.send(b"QUIT\r\n")
         except WIRE:
-            return  # it has gone already
+            return  # the server has closed it already
         finally:
             self.connection.close()
 
     def _more(self, seconds: float) -> bool:
-        """Whether something comes within that time."""
+        """Return whether anything can be read within that time."""
         if self.connection.buffered():
             return True
         poll = select.poll()
@@ -216,8 +232,8 @@ class TransferDialogue:
         return "PIPELINING" in self.extensions
 
     def _ask_all(self, commands: Sequence[str]) -> Iterator[TransferReply]:
-        """Replies in the order of the commands, which go together where the server offers
-        PIPELINING (RFC 2920)."""
+        """Send commands, at once where the server offers PIPELINING (RFC 2920). Yield their replies
+        in the same order."""
         if self._pipelines:
             self._send(*commands)
             for _ in commands:
@@ -242,6 +258,7 @@ class TransferDialogue:
         return reply
 
     def _expect(self, reply: TransferReply, what: str) -> TransferReply:
+        """Return a positive reply. Raises DestinationUnavailable for others."""
         if not reply.done:
             hint = f". {self.protocol.otherwise}" if reply.code in _UNKNOWN_VERB else ""
             raise self.unavailable(f"refuses {what}", reply, hint)
@@ -250,7 +267,7 @@ class TransferDialogue:
     def unavailable(
         self, what: str, reply: TransferReply, hint: str = "", *, at_message: bool = False
     ) -> DestinationUnavailable:
-        """The error that a reply is which concerns everybody."""
+        """Return the error for a reply that concerns all messages."""
         error = DestinationUnavailable(
             f"{self.connection.endpoint}: {what}: {reply.explained}{hint}",
             retry_after=reply.wait,
@@ -260,7 +277,8 @@ class TransferDialogue:
         return error
 
     def _own_name(self) -> str:
-        """RFC 5321, section 4.1.4: the host's full name, else the address that the server sees."""
+        """Return the host's full name, else the address that the server sees (RFC 5321, section
+        4.1.4)."""
         name = socket.gethostname()
         if "." in name and name.isascii():
             return name

@@ -1,4 +1,4 @@
-"""What a mail system answers (RFC 5321, section 4.2; enhanced codes: RFC 3463)."""
+"""Replies of a mail system (RFC 5321, section 4.2; enhanced codes: RFC 3463)."""
 
 from __future__ import annotations
 
@@ -22,36 +22,42 @@ from reconciler.replies.delivery_replies import (
 from reconciler.wire.connection import Connection
 
 LINE = 8 << 10
+"""Octets of the longest line that is read."""
 LINES = 128
-"""The longest line in octets, and the most lines of one reply: a greeting or a list of extensions
-has few."""
+"""Lines that one reply may have. A greeting or a list of extensions has few."""
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([- ])([^\r\n]*))?\r\n")
 _ENHANCED = re.compile(r"([245])\.([0-9]{1,3}\.[0-9]{1,3})(?: |$)")
 _ABOUT_THE_SENDER = ("1.7", "1.8")
+"""Enhanced codes of the class "address" that are about the sender (RFC 3463, section 3.2)."""
 
 
 class TransferReply(Struct, frozen=True):
-    """`lines` are the texts behind the code, printable; `mixed`: not every line has a code of the
-    same kind."""
+    """A reply, and what it means."""
 
     code: int
     lines: tuple[str, ...]
+    """The texts after the code, without control characters."""
     mixed: bool = False
+    """The codes of its lines begin with different digits."""
 
     @property
     def done(self) -> bool:
+        """Return whether the command succeeded (2xx)."""
         return 200 <= self.code < 300 and not self.mixed
 
     @property
     def wants_more(self) -> bool:
-        """3xx: go on."""
+        """Return whether the server waits for the rest (3xx)."""
         return 300 <= self.code < 400 and not self.mixed
 
     @property
     def refused(self) -> bool:
-        """For good. Who says by code and enhanced code, or by code and words, that it is for good
-        and that it passes, is believed the latter: nothing is given up for a contradiction."""
+        """Return whether it is a permanent refusal.
+
+        Where the code says so, but the enhanced code or the words say that it is temporary, it is
+        temporary. A contradiction is no reason to give up a message.
+        """
         if self.code < 500 or self.mixed or self.out_of_order:
             return False
         enhanced = self._enhanced
@@ -62,21 +68,24 @@ class TransferReply(Struct, frozen=True):
 
     @property
     def out_of_order(self) -> bool:
-        """It does not expect this command now (503): that is about the connection, not about the
-        message."""
+        """Return whether the server does not expect this command now (503). That concerns the
+        connection, not the message."""
         return self.code == 503
 
     @property
     def concerns_all(self) -> bool:
-        """It wants a login or TLS, or nothing from this machine: no message's and no recipient's
-        fault."""
+        """Return whether the refusal concerns all messages: the server requires a login or TLS, or
+        takes nothing from this machine."""
         told = self.told
         return self.refused and told is not None and told.obstacle in OF_ALL
 
     @property
     def too_many(self) -> bool:
-        """No more recipients in this transaction: 452, or 552 from older servers (RFC 5321, section
-        4.5.3.1.10), unless they say that it is something else; x.5.3 (RFC 3463, section 3.6)."""
+        """Return whether the server takes no more recipients in this transaction.
+
+        The codes are x.5.3 (RFC 3463, section 3.6), or 452, and 552 from older servers (RFC 5321,
+        section 4.5.3.1.10). Words that give another reason take precedence over the last two.
+        """
         told = self.told
         return self.code >= 400 and (
             told.obstacle is Obstacle.TOO_MANY if told else self.code in (452, 552)
@@ -84,12 +93,18 @@ class TransferReply(Struct, frozen=True):
 
     @property
     def unknown_mailbox(self) -> bool:
-        """Whether it says that there is no such mailbox; every other refusal leaves that open.
+        """Return whether it says that there is no such mailbox. Every other refusal leaves that
+        open.
 
-        550 without an enhanced code, unless its words give another reason; 550, 551 or 553 with one
-        about the address (5.1.x, but for those about the sender's); and 5.2.4, by which OpenSMTPD
-        says (524) that its virtual table leads to nobody. Not 5.2.1 and 5.2.2, mailboxes that take
-        nothing, and not 5.7.x, which refuses somebody (RFC 3463, section 3).
+        These replies say so:
+
+        - 550 without an enhanced code, unless its words give another reason;
+        - 550, 551 or 553 with an enhanced code about the recipient's address (5.1.x, without
+          `_ABOUT_THE_SENDER`);
+        - 5.2.4, which OpenSMTPD sends with 524 where its virtual table leads to nobody.
+
+        5.2.1 and 5.2.2 are mailboxes that take nothing, and 5.7.x refuses the sender (RFC 3463,
+        section 3).
         """
         if not self.refused:
             return False
@@ -106,7 +121,7 @@ class TransferReply(Struct, frozen=True):
 
     @property
     def told(self) -> RefusedDelivery | None:
-        """What a refusal, or a putting off, means; None where nobody knows."""
+        """Return the meaning of a refusal, permanent or not; None where it is unknown."""
         if self.code < 400:
             return None
         enhanced = self._enhanced
@@ -115,18 +130,18 @@ class TransferReply(Struct, frozen=True):
 
     @property
     def wait(self) -> float | None:
-        """Seconds that it asks us to wait."""
+        """Return the seconds to wait that the server asks for; None where it names none."""
         told = self.told
         return told.wait if told else None
 
     @property
     def advice(self) -> str:
-        """What a person is told of it, "" where nobody knows."""
+        """Return the advice for a person; empty where the meaning is unknown."""
         told = self.told
         return told.obstacle.value if told else ""
 
     def outcome(self, recipient: str) -> DeliveryOutcome:
-        """What this reply means for a recipient: to RCPT, or after the message."""
+        """Return the outcome of this reply, to RCPT or after the message, for a recipient."""
         if self.done:
             return Delivered(recipient, " ".join(self.lines)[:200])
         if self.refused:
@@ -135,7 +150,7 @@ class TransferReply(Struct, frozen=True):
 
     @property
     def explained(self) -> str:
-        """Its words, and the advice."""
+        """Return the server's words, and the advice."""
         return f"{str(self).rstrip('. ')}. {self.advice}" if self.advice else str(self)
 
     def __str__(self) -> str:
@@ -147,11 +162,8 @@ class TransferReply(Struct, frozen=True):
 
 
 def read_reply(connection: Connection, secrets: Sequence[Secret] = ()) -> TransferReply:
-    """The next reply, all its lines; should the server echo one of `secrets`, that is left out
-    (hazard S1).
-
-    Raises `ConnectionFailed` or `ProtocolViolation`.
-    """
+    """Read the next reply with all its lines. A secret that the server repeats is left out (hazard
+    S1). Raises ConnectionFailed, ProtocolViolation."""
     connection.begin_command()
     lines: list[str] = []
     kinds: set[bytes] = set()
@@ -160,8 +172,8 @@ def read_reply(connection: Connection, secrets: Sequence[Secret] = ()) -> Transf
         match = _LINE.fullmatch(raw)
         if match is None:
             raise ProtocolViolation(
-                f"{connection.endpoint}: not a reply as of a mail system"
-            )  # never quoted (W4)
+                f"{connection.endpoint}: not a reply as of a mail system"  # not quoted (hazard W4)
+            )
         lines.append(redact(_printable(match[3] or b""), secrets))
         kinds.add(match[1][:1])
         if match[2] != b"-":
@@ -174,7 +186,7 @@ def _printable(raw: bytes) -> str:
 
 
 def _decoded(raw: bytes) -> str:
-    """UTF-8, else whatever encoding makes it words that mail systems say."""
+    """Decode UTF-8, else the encoding in which the text has words that mail systems use."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
