@@ -159,7 +159,7 @@ def test_E3_a_users_link_in_the_fixed_part_is_not_followed(
     os.chown(home / "Maildir", ALICE, ALICE, follow_symlinks=False)
     with pytest.raises(
         DestinationUnavailable,
-        match=r"'Maildir' on its way is a link of a user's.*; write the path",
+        match=r"'Maildir' in its path is a link of a user's.*; write the path",
     ):
         deliver(Maildir(shape.format(home=home), create=True), {"1": b"x"})
     assert list(outside.iterdir()) == []

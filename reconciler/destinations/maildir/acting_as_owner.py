@@ -1,9 +1,9 @@
 """Act as the owner of a directory when run as root. Nothing is done as root in a directory that
 belongs to somebody else.
 
-Meanwhile the owner may put a link, a FIFO or another directory in the way. That can then lead us
-only to what he could reach himself. What we make is his from the first moment, so its owner need
-not be changed afterwards. His permissions and his quota apply.
+While mail is delivered, the owner may replace a name by a link, a FIFO or another directory. That
+can lead us only to files that the owner could reach as well. What we make belongs to the owner from
+the first moment, so it need not be changed afterwards. The owner's permissions and quota apply.
 
 This is done by setfsuid(2) and setfsgid(2). They apply to one thread, and take all capabilities for
 files from it as long as they last. Unlike a change of the effective user, they let nobody send us
@@ -42,6 +42,7 @@ _SETGROUPS = {
 _CAPABILITIES_3 = 0x20080522
 _SYS_RESOURCE = 1 << 24
 _NOBODY = 0xFFFFFFFF
+"""An invalid id. The two calls leave the identity as it is, and return it."""
 _NOTHING = nullcontext()
 _allowed: set[Owner] = set()
 """Owners that this process has acted as successfully."""
@@ -58,7 +59,7 @@ class _ThreadIdentity(threading.local):
     """The identity of the current thread."""
 
     owner: Owner | None = None
-    """Whom it acts as; None: root."""
+    """The owner that it acts as; None: root."""
     limited: bool = False
     """Quotas apply to it (`_obey_quotas`)."""
 
@@ -72,7 +73,8 @@ def privileged() -> bool:
 
 
 def owner_of(directory: int, above: Owner | None) -> Owner | None:
-    """Return whom to act as in an open directory that was reached as `above`; None: as ourselves.
+    """Return the owner to act as in an open directory; None: act as ourselves. `above` is the owner
+    that we acted as to reach it.
 
     Below a user's directory we never act as root again, even in a directory of root's: the user may
     have moved it there.
@@ -93,6 +95,8 @@ def acting_as(owner: Owner | None) -> AbstractContextManager[None]:
 
 
 class _Acting(AbstractContextManager[None]):
+    """Changes the identity of this thread, and changes it back."""
+
     def __init__(self, owner: Owner | None) -> None:
         self._owner = owner
         self._before = _identity.owner
@@ -105,8 +109,8 @@ class _Acting(AbstractContextManager[None]):
 
 
 def _become(owner: Owner | None) -> None:
-    """Change this thread's identity, first back to root, for only root may become somebody else. The
-    user is set last: only root may set the groups."""
+    """Change this thread's identity. It goes back to root first, for only root may become another
+    user. The user is set last, for only root may set the groups."""
     if _identity.owner is not None:
         _become_root()
     if owner is None:
@@ -134,8 +138,8 @@ def _become_root() -> None:
 
 
 def _check(owner: Owner) -> None:
-    """Check that the change took effect: the two calls report no errors, but return the previous id.
-    Once per owner is enough."""
+    """Check that the change took effect, once for each owner. The two calls report no errors, but
+    return the previous id."""
     if owner in _allowed:
         return
     now = Owner(_library().setfsuid(_NOBODY), _library().setfsgid(_NOBODY))
@@ -145,6 +149,7 @@ def _check(owner: Owner) -> None:
 
 
 def _set_groups(groups: Sequence[int]) -> None:
+    """Set the supplementary groups of this thread alone."""
     if not _own_groups():
         return
     number = _SETGROUPS.get(platform.machine())
@@ -168,8 +173,8 @@ def _refused() -> PermissionError:
 
 
 def _obey_quotas() -> None:
-    """Give up CAP_SYS_RESOURCE in this thread, for good. It is not one of the capabilities for files
-    that setfsuid takes away, but it ignores quotas and uses the space reserved for root."""
+    """Give up CAP_SYS_RESOURCE in this thread, for good. setfsuid does not take it away, and with
+    it quotas do not apply, nor does the reserve of the file system for root."""
     if _identity.limited:
         return
     header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)
@@ -183,7 +188,7 @@ def _obey_quotas() -> None:
 
 @functools.cache
 def _own_groups() -> tuple[int, ...]:
-    """Root's supplementary groups, asked before anything is changed."""
+    """Return root's supplementary groups. They are read before anything is changed."""
     return tuple(os.getgroups())
 
 

@@ -1,5 +1,5 @@
-"""The names of delivered files: the same message for the same recipient gets the same name after
-any crash."""
+"""Names of delivered files. The same message for the same recipient has the same name, also after a
+crash."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ import unicodedata
 from reconciler.model.messages import DeliveryId, Folder
 
 SUFFIX = ".mailcollector"
+"""End of the names of our files."""
 _DIGITS = 10
+"""Digits of the UID in a name."""
 _SHORT = 40
 """Hexadecimal digits: 160 bits."""
 _SHORT_CONTENT = 32
 
 
 def name(message: DeliveryId, recipient: str) -> str:
-    """A function of epoch, identity and recipient alone, under 100 characters.
+    """Return the name of a file: a function of epoch, identity and recipient alone, of less than
+    100 characters.
 
-    The UID comes first (IMAP; else 0), for readers that sort by name to show messages in their
-    order.
+    It begins with the UID (IMAP; else 0), so that mail programs that sort by name show messages in
+    their order.
     """
     order = message.key if message.key.isascii() and message.key.isdigit() else ""
     identity = (
-        f"[{_history(message.collector, message.epoch, message.folder)}, {json.dumps(message.key)}, "
-        f"{message.occurrence}, {_whom(recipient)}]"
+        f"[{_history(message.collector, message.epoch, message.folder)}, "
+        f"{json.dumps(message.key)}, {message.occurrence}, {_whom(recipient)}]"
     )
     digest = hashlib.sha256(identity.encode()).hexdigest()
     return f"{order[:_DIGITS].zfill(_DIGITS)}.{digest[:_SHORT]}{SUFFIX}"
@@ -34,8 +37,7 @@ def name(message: DeliveryId, recipient: str) -> str:
 
 @functools.lru_cache(64)
 def _history(collector: str, epoch: int, folder: Folder) -> str:
-    """The part of the identity that all messages of a session share, as JSON without its
-    brackets."""
+    """Return the common part of the identity of a folder's messages, as JSON without brackets."""
     account = folder.account
     return json.dumps(
         [
@@ -53,10 +55,11 @@ def _history(collector: str, epoch: int, folder: Folder) -> str:
 
 @functools.lru_cache(256)
 def _whom(recipient: str) -> str:
+    """Return the recipient as JSON, the same for all spellings of an address."""
     return json.dumps(unicodedata.normalize("NFC", recipient).casefold())
 
 
 def other(taken: str, content: str) -> str:
-    """The name for different content where the first one is `taken`; `content` is its SHA-256 in
-    hex."""
+    """Return the name for a message whose first name is `taken` by other content. `content` is the
+    SHA-256 of its own content, in hex."""
     return f"{taken.removesuffix(SUFFIX)}-{content[:_SHORT_CONTENT]}{SUFFIX}"

@@ -1,5 +1,5 @@
-"""A Maildir's directories: opened and made as their owner (`acting_as_owner`), without following
-links of users."""
+"""The directories of a Maildir: opened and made as their owner (`acting_as_owner`). Links of users
+are not followed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from reconciler.destinations.maildir.mailbox_paths import MailboxPath
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINKS = 40
-"""Links that are followed, as many as the kernel follows."""
+"""Links that are followed in one path, as many as the kernel follows."""
 _synced: set[MailboxPath] = set()
 """Mailboxes whose path is durable already."""
 
 
 class Directory(NamedTuple):
-    """An open directory, and whom to act as in it (None: as ourselves)."""
+    """An open directory, and the owner to act as in it (None: act as ourselves)."""
 
     descriptor: int
     owner: Owner | None = None
@@ -57,9 +57,9 @@ def inside(maildir: Directory, name: str) -> Iterator[Directory]:
 
 
 def descend(maildir: Directory, name: str) -> Directory:
-    """Do the same as `inside`, but leave it to the caller to close it.
+    """Open it as `inside` does. The caller closes it.
 
-    Where the Maildir belongs to a user, his rights are used in it, whoever owns `name`.
+    In a user's Maildir we act as this user, also where `name` belongs to somebody else.
     """
     below = _part(maildir, name, create=True, flags=_READ)
     if maildir.owner is None or below.owner is None or maildir.owner.user in (0, below.owner.user):
@@ -84,7 +84,7 @@ def contains(directory: Directory, name: str) -> bool:
 
 def sync(directory: Directory) -> None:
     """Make the names in `directory` durable."""
-    # EACCES: then we have made nothing in it either
+    # Without permission to read the directory, we have made nothing in it either.
     with suppress(PermissionError), acting_as(directory.owner):
         readable = os.open(".", _READ, dir_fd=directory.descriptor)
         try:
@@ -129,8 +129,8 @@ def _open_root(path: str, create: bool) -> int:
 def _walk(path: str, create: bool) -> Directory:
     """Open a directory as root, name by name, acting as the owner of each directory passed.
 
-    A link is followed where only root can have made it: in a directory of root's. A user could make
-    any other one lead wherever he wants.
+    A link is followed where only root can have made it: in a directory of root's. Any other link
+    may have been made by a user, to lead root elsewhere.
     """
     names = deque(path.split("/"))
     links = 0
@@ -171,8 +171,8 @@ def _top() -> Directory:
 
 
 def _administrators_link(above: Directory, name: str) -> str | None:
-    """Return where the link leads; None where `name` is no link. OSError (ELOOP) where it is a
-    user's."""
+    """Return the target of a link; None where `name` is no link. Raises OSError (ELOOP) for a link
+    of a user's."""
     with acting_as(above.owner):
         try:
             found = os.stat(name, dir_fd=above.descriptor, follow_symlinks=False)
@@ -183,7 +183,7 @@ def _administrators_link(above: Directory, name: str) -> str | None:
         if found.st_uid or (above.owner is not None and above.owner.user):
             raise OSError(
                 errno.ELOOP,
-                f"{name!r} on its way is a link of a user's, which root does not follow",
+                f"{name!r} in its path is a link of a user's, which root does not follow",
             )
         return os.readlink(name, dir_fd=above.descriptor)
 
@@ -193,7 +193,7 @@ def _administrators_link(above: Directory, name: str) -> str | None:
 
 def _part(above: Directory, name: str, create: bool, flags: int = _PASS) -> Directory:
     """Open a directory below the fixed part of the path, without following a link. Raises
-    NotAMailbox where it is missing or none."""
+    NotAMailbox where it is missing or no directory."""
     try:
         return _below(above, name, create, flags | os.O_NOFOLLOW)
     except FileNotFoundError as error:
@@ -203,12 +203,13 @@ def _part(above: Directory, name: str, create: bool, flags: int = _PASS) -> Dire
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP):
             raise NotAMailbox(
-                error.errno, f"{name!r} on its way is a link, or no directory"
+                error.errno, f"{name!r} in its path is a link, or no directory"
             ) from error
         raise
 
 
 def _below(above: Directory, name: str, create: bool, flags: int) -> Directory:
+    """Open a directory in another one. With `create`, make it where it is missing."""
     with acting_as(above.owner):
         try:
             descriptor = os.open(name, flags, dir_fd=above.descriptor)
@@ -221,8 +222,8 @@ def _below(above: Directory, name: str, create: bool, flags: int) -> Directory:
 
 
 def _make(above: Directory, name: str) -> None:
-    """Make a directory. It belongs to the owner of the directory above, for we act as him. One that
-    somebody else made in the same moment is fine too."""
+    """Make a directory as the owner of the one above. It may have been made by somebody else in the
+    same moment."""
     with suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=above.descriptor)
         _make_private(above, name)
@@ -230,8 +231,8 @@ def _make(above: Directory, name: str) -> None:
 
 
 def _make_private(above: Directory, name: str) -> None:
-    """Set the mode to 0700, where the directory above passed on its set-group-ID bit. A directory
-    with rights for others is not the one that we made, so it stays as it is."""
+    """Set the mode to 0700 where the directory above passed on its set-group-ID bit. A directory
+    with permissions for others was not made by us, so it stays as it is."""
     made = os.open(name, _READ | os.O_NOFOLLOW, dir_fd=above.descriptor)
     try:
         mode = stat.S_IMODE(os.fstat(made).st_mode)

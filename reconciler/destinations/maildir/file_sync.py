@@ -15,13 +15,14 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 _ROOM: SimpleQueue[None] = SimpleQueue()
-"""One item for each further file that may wait for its batch with an open descriptor. A semaphore
-would take ten times as long."""
+"""An item for each further file that may stay open until its batch is synced. A semaphore would
+take ten times as long."""
 for _ in range(256):
     _ROOM.put(None)
 _SIDE_BY_SIDE = 4
+"""Threads that one batch uses at most."""
 _FEW = 4
-"""Files that are not worth a thread of their own."""
+"""Files below which a further thread is not worth it."""
 
 
 @functools.cache
@@ -55,7 +56,7 @@ def sync(descriptors: Sequence[int]) -> list[OSError | None]:
     """
     try:
         for descriptor in descriptors:
-            # Starts writing all of them, so that one journal commit serves them all.
+            # This starts writing all of them, so that one commit of the journal is for all.
             with suppress(OSError):
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         shares = max(1, min(_SIDE_BY_SIDE, len(descriptors) // _FEW))
@@ -83,8 +84,8 @@ def _sync(descriptor: int) -> OSError | None:
 def _close_synced(descriptors: Iterable[int]) -> None:
     """Close them. After a sync, closing reports no further errors, not even on NFS.
 
-    Consecutive numbers are closed by one call: each call lets other threads in, and a batch mostly
-    has a hundred files.
+    Consecutive numbers are closed by one call. A batch mostly has a hundred files, and each call
+    could wait for other threads.
     """
     for _, numbered in groupby(enumerate(sorted(descriptors)), lambda pair: pair[1] - pair[0]):
         run = [descriptor for _, descriptor in numbered]
@@ -94,8 +95,9 @@ def _close_synced(descriptors: Iterable[int]) -> None:
 
 
 def side_by_side(act: Callable[[T], R], each: Sequence[T]) -> list[R]:
-    """Call `act` for each, the first one in this thread, the others in more where there may be
-    more; return the results in order. The first error is raised when all are done."""
+    """Call `act` for each item: for the first one in this thread, for the others in further threads
+    as far as there are any. Return the results in order. The first error is raised when all are
+    done."""
     if len(each) == 1:
         return [act(each[0])]
     tasks = [_SharedTask(functools.partial(act, one)) for one in each]
@@ -125,8 +127,8 @@ class _SharedTask(Generic[R]):
 
 
 def _submitted(task: _SharedTask[R]) -> bool:
-    """Return whether a pool thread may run it. Where the limit of processes is reached, no further
-    thread starts (hazard R1); even then the task is in the pool's queue."""
+    """Return whether a thread of the pool may run the task. Where the limit of processes is
+    reached, no further thread starts (hazard R1). Even then the task is in the pool's queue."""
     try:
         _threads().submit(task.run)
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Errors of the file system as errors of ours."""
+"""Errors of the file system, turned into our own."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ _OWNERS = (
 
 
 class NotAMailbox(OSError):
-    """A mailbox's path leads to nothing, or to something else. Concerns one recipient only."""
+    """A mailbox's path leads to no directory. This concerns one recipient only."""
 
     @property
     def missing(self) -> bool:
+        """Return whether there is nothing at the path."""
         return self.errno == errno.ENOENT
 
 
@@ -60,12 +61,12 @@ def unavailable(path: object) -> Iterator[None]:
 
 
 def is_of_one(error: OSError, root: str) -> bool:
-    """Return whether the error may concern one mailbox alone. That can be if we may write in
-    `root`, where all mailboxes are."""
+    """Return whether the error may concern one mailbox only. `root` is the directory of all
+    mailboxes: where we may not write in it, the error concerns all."""
     return error.errno in _OWNERS and os.access(root, os.W_OK | os.X_OK)
 
 
 def explained(path: object, error: OSError) -> DestinationUnavailable:
-    """Return the error of ours, which says what to do."""
-    advice = _ADVICE.get(error.errno or 0, "see to it, then collecting goes on by itself")
+    """Return our own error, which says what to do."""
+    advice = _ADVICE.get(error.errno or 0, "fix that, then collecting goes on by itself")
     return DestinationUnavailable(f"cannot deliver to {path}: {error.strerror or error}; {advice}")

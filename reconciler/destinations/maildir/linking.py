@@ -1,8 +1,7 @@
 """The third step of a delivery: link a file from `tmp/` into `new/`.
 
-A link, not a rename: `tmp/NAME` stays until the ledger has recorded the message. Whoever finds it
-with two links after a crash knows that the message was delivered, even if a mail program has moved
-the other name.
+It is a link, not a rename: `tmp/NAME` stays until the ledger has recorded the message. Where it has
+two links after a crash, the message was delivered, even if a mail program has moved the other name.
 """
 
 from __future__ import annotations
@@ -26,9 +25,8 @@ _FINAL = (
     errno.EIO,
     errno.EROFS,
 )
-"""Errors of a link that a rename would meet as well. By any other error some file system says that
-it supports no links: EPERM, EACCES, EXDEV (mergerfs, Android), EOPNOTSUPP, ENOSYS, EMLINK,
-EINVAL."""
+"""Errors of a link that a rename would have too. Every other error is sent by some file system that
+supports no links: EPERM, EACCES, EXDEV (mergerfs, Android), EOPNOTSUPP, ENOSYS, EMLINK, EINVAL."""
 _REPLACED = "somebody replaced a file in tmp while it was being delivered"
 
 
@@ -58,7 +56,7 @@ def take_back(maildir: OpenMaildir, copy: StagedCopy) -> None:
 
 
 def _link(tmp: int, new: int, name: str) -> None:
-    """Link, or rename where the file system supports no links. Never replaces a file:
+    """Link, or rename where the file system supports no links. No file is replaced: that raises
     FileExistsError."""
     try:
         os.link(name, name, src_dir_fd=tmp, dst_dir_fd=new, follow_symlinks=False)
@@ -71,10 +69,10 @@ def _link(tmp: int, new: int, name: str) -> None:
 
 
 def _meet(tmp: int, new: int, copy: StagedCopy) -> None:
-    """Settle that `new/NAME` is there already: adopt it, or deliver under another name.
+    """Adopt `new/NAME`, which is there already, or deliver under another name.
 
-    An earlier attempt made it, and its `tmp/NAME` is gone: by a power cut, or a program that cleans
-    up.
+    An earlier attempt made it. Its `tmp/NAME` was lost in a power cut, or removed by a program that
+    cleans up.
     """
     descriptor = message_files.open_regular(tmp, copy.name)
     if descriptor is None:
@@ -95,7 +93,7 @@ def _meet(tmp: int, new: int, copy: StagedCopy) -> None:
         os.close(descriptor)
     copy.adopted = True
     message_files.remove(tmp, copy.name)
-    # A mail program may move it out of new/ before it is recorded: this link still tells of it.
+    # A mail program may move it out of new/ before it is recorded. This link still proves it.
     with suppress(OSError):
         os.link(copy.name, copy.name, src_dir_fd=new, dst_dir_fd=tmp, follow_symlinks=False)
 

@@ -1,4 +1,4 @@
-"""The path of an address's Maildir. No address leads out of the fixed part of the template (hazard
+"""The path of an address's Maildir. No address leads out of the template's fixed part (hazard
 M9)."""
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ _FIELD = re.compile(r"\{(local|domain)\}")
 _PUNCTUATION = frozenset("!#$%&'*+-=?^_`{|}~.@")
 """atext and the dot (RFC 5322, section 3.2.3); `@` comes from templates only."""
 _NAME_OCTETS = 255
+"""Octets that a directory's name may have."""
 _ADDRESSES = 1024
-"""Addresses whose paths are remembered, of all sessions."""
+"""Addresses whose paths are remembered, for all sessions."""
 
 
 class MailboxPath(NamedTuple):
     """The path of a Maildir: the directories `parts` below `root`. Links are followed in `root`
-    only, for the administrator wrote it."""
+    only, which the administrator wrote."""
 
     root: str
     parts: tuple[str, ...]
@@ -37,10 +38,12 @@ class MailboxPathTemplate:
     name with a field in it."""
 
     def __init__(self, text: str) -> None:
-        """Raises NotSupported where the template itself leads out of its fixed part."""
+        """Parse a template. Raises NotSupported where it leads out of its own fixed part."""
         names = text.split("/")
         fixed = next((index for index, name in enumerate(names) if _FIELD.search(name)), len(names))
-        self.root = os.path.join(os.getcwd(), "/".join([*names[:fixed], ""])).rstrip("/") or "/"  # noqa: PTH109, PTH118
+        root = "/".join([*names[:fixed], ""])  # with a slash at the end
+        # Joined as text: pathlib drops `..`.
+        self.root = os.path.join(os.getcwd(), root).rstrip("/") or "/"  # noqa: PTH109, PTH118
         self._parts = tuple(name for name in names[fixed:] if name not in ("", "."))
         if ".." in self._parts:
             raise NotSupported(
@@ -49,8 +52,8 @@ class MailboxPathTemplate:
 
     @property
     def patterns(self) -> list[re.Pattern[str]]:
-        """Patterns of the directories' names below `root`, one for each level. No field begins a
-        name with a dot."""
+        """Return a pattern for each level of directories below `root`. No field begins a name with
+        a dot."""
         return [_pattern(part) for part in self._parts]
 
     def mailbox(self, address: str) -> MailboxPath:

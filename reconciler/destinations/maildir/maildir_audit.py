@@ -1,5 +1,5 @@
-"""Read what is in Maildirs, to compare it with the ledger. Follows no links; changes nothing except
-that `remove` removes temporary files."""
+"""Reads what is in Maildirs, to compare it with the ledger. No links are followed. Only `remove`
+changes anything: it removes temporary files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Temporary(Struct, frozen=True):
     """A file of ours in `tmp/`."""
 
     linked: bool
-    """It has another name: the mail is somewhere else as well."""
+    """It has another name, so the mail is also elsewhere."""
     stale: bool
     """It is old enough to be removed."""
 
@@ -71,7 +71,7 @@ class Maildirs:
 
     @staticmethod
     def survey(place: MailboxPath) -> Survey | None:
-        """Return what is there; None where there is no such directory."""
+        """Return the files of ours in a Maildir; None where there is no such directory."""
         try:
             with directories.opened(place) as directory, acting_as(directory.owner):
                 return _survey(place, directory)
@@ -82,7 +82,7 @@ class Maildirs:
 
     @staticmethod
     def remove(place: MailboxPath, names: Sequence[str]) -> None:
-        """Remove these files from `tmp/`."""
+        """Remove files from `tmp/`."""
         with (
             unavailable(place),
             directories.opened(place) as maildir,
@@ -104,7 +104,7 @@ def _places(above: MailboxPath, patterns: Sequence[re.Pattern[str]]) -> Iterator
         return
     except OSError as error:
         if above.parts and is_of_one(error, above.root):
-            yield above  # not a Maildir itself, but a survey tells why nothing below can be read
+            yield above  # no Maildir, but a survey of it tells why nothing below can be read
             return
         raise
     for name in sorted(names):
@@ -124,7 +124,7 @@ def _names(directory: Directory) -> list[str]:
 
 
 def _survey(place: MailboxPath, directory: Directory) -> Survey:
-    """Read it, acting as its owner already."""
+    """Return the files of ours in a Maildir. We act as its owner already."""
     maildir = directory.descriptor
     temporary = {
         name: Temporary(status.st_nlink > 1, status.st_mtime < oldest)
@@ -159,7 +159,7 @@ def _files(maildir: int, path: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _directory(maildir: int, path: str) -> Iterator[int]:
-    """Yield the open directory, if it is there."""
+    """Open a directory of a Maildir and yield its descriptor; yield nothing where it is missing."""
     try:
         directory = os.open(
             path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=maildir

@@ -1,7 +1,7 @@
 """Single files, by descriptor or by name below an open directory: copy, compare, remove.
 
-Somebody else may own the directories, so nothing here follows a link, blocks, or reads more than
-it was told to.
+The directories may belong to somebody else. So nothing here follows a link, blocks, or reads more
+than was asked for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNREADABLE = (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EPERM
 
 
 def copy(source: int, target: int, size: int) -> None:
-    """Copy the first `size` octets of `source`. OSError (ESTALE) where it became shorter."""
+    """Copy the first `size` octets of `source`. Raises OSError (ESTALE) where it became shorter."""
     done = 0
     while done < size:
         sent = os.sendfile(target, source, done, size - done)
@@ -47,8 +47,8 @@ def identity(descriptor: int) -> tuple[int, int]:
 
 
 def same(one: int, another: int, size: int) -> bool:
-    """Return whether both files hold the same `size` octets and nothing else. Never read more than
-    that: the files may grow meanwhile."""
+    """Return whether both files hold the same `size` octets and nothing else. No more than that is
+    read: the files may grow meanwhile."""
     if not os.fstat(one).st_size == os.fstat(another).st_size == size:
         return False
     offset = 0
@@ -95,7 +95,8 @@ def holds(directory: int, name: str, descriptor: int, size: int) -> bool:
 
 
 def open_regular(directory: int, name: str) -> int | None:
-    """Open a regular file for reading; None where it is anything else, or not readable for us.
+    """Open a regular file for reading. Return None where it is anything else, or not readable for
+    us.
 
     Somebody else may have put a FIFO there, which blocks, or a link, which leads elsewhere.
     """
@@ -149,8 +150,8 @@ def _clock(directory: int) -> float:
     """Return the time that the file system gives to a file made now, in seconds since 1970.
 
     The files may be on another machine, or our own clock may be wrong. Where a file without a name
-    cannot be made (NFS), return when the directory was last changed: no file is older by that time
-    than it really is.
+    cannot be made (NFS), return when the directory was last changed. By that time, no file counts
+    as older than it is.
     """
     try:
         made = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=directory)
@@ -171,8 +172,8 @@ def _is_stale(entry: os.DirEntry[str], oldest: float) -> bool:
 
 
 def _removed(tmp: int, name: str) -> bool:
-    """Remove it, and return whether that succeeded. A failure does no harm, and must not hold up
-    the mail that is being delivered."""
+    """Remove a file, and return whether that succeeded. A failure does no harm, and must not delay
+    delivery."""
     try:
         remove(tmp, name)
     except OSError:

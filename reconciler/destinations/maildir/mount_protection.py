@@ -4,13 +4,13 @@ Where a disk is not mounted, mail would go below its mount point. The next mount
 by then it is gone from the server (hazard D3).
 
 The ledger remembers each mount point that mail went through, and what was mounted there. For a
-mailbox, the deepest of these points above it counts. It has to be a mount point still, of the same
-file system. How that is mounted does not matter: a bind mount of the same directory will do, in a
-container or in the namespace of a service.
+mailbox, the deepest of these points above it counts. The same file system must still be mounted
+there. How it is mounted does not matter: a bind mount of the same directory will do, in a container
+or in the namespace of a service.
 
 Where the file system differs, somebody may have moved the Maildirs on purpose. Then the mail that
 was delivered last is still in them, and the new file system is remembered. Else mail is held until
-the old one is back, or until somebody says that the change is meant (`CONFIRM`).
+the old one is back, or until a person confirms the change (`CONFIRM`).
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ from reconciler.model.interfaces import MountMemory
 from reconciler.mounts import Mount, deepest, missing_mount, mount_changes, mount_of
 
 _WITNESSES = 200
-"""Messages delivered last, of which one has to be found."""
+"""Messages delivered last, of which one has to be found in the Maildirs."""
 _LOOKED_INTO = 10
 """Maildirs in which they are looked for, at most."""
 CONFIRM = "mailcollector collect NAME --accept-maildirs"
 
 
 class MountsInMemory:
-    """A memory of mounts that ends with the object, for a destination without a ledger."""
+    """Implements `model.interfaces.MountMemory` without a ledger, for as long as the object
+    lives."""
 
     def __init__(self) -> None:
         self._mounts: dict[str, Mount] = {}
@@ -62,8 +63,8 @@ class _MountCheck(Struct, frozen=True):
     """The mount that a mailbox was found on."""
 
     changes: int
-    """How often the table of mounts had changed by then. After a further change this check no
-    longer counts."""
+    """`mounts.mount_changes` at the time of the check. After a further change the check no longer
+    counts."""
     found: Mount | None
     instead: Sequence[str] = ()
     """Mount points to forget when `found` is remembered."""
@@ -75,7 +76,7 @@ class MountProtection:
     """Protects the mailboxes of one destination, for one session."""
 
     def __init__(self, memory: MountMemory | None, template: MailboxPathTemplate) -> None:
-        """Without `memory` only those mounts count that this object has seen."""
+        """Without `memory`, only mounts count that this object has seen."""
         self._lasting = memory is not None
         self._memory: MountMemory = memory or MountsInMemory()
         self._template = template
@@ -107,15 +108,17 @@ class MountProtection:
     def _warn_of_a_new_ledger(self, mailbox: MailboxPath) -> None:
         """Warn where the ledger is new, but mail was delivered before. The state directory's disk
         may not be mounted: then everything is collected again."""
-        from reconciler.destinations.maildir import maildir_audit  # noqa: PLC0415  # hardly ever needed
+        # Hardly ever needed.
+        from reconciler.destinations.maildir import maildir_audit  # noqa: PLC0415
 
         if self._memory.delivered_last(1):
             return
         found = maildir_audit.Maildirs.survey(mailbox)
         if found and (found.untouched or found.seen):
             log.warning(
-                "the ledger is new, but there is mail of mailcollector's already: it may come again. If the "
-                "state directory is on a disk that is not mounted, stop, and mount it",
+                "the ledger is new, but there is mail of mailcollector's already: it may come "
+                "again. If the state directory is on a disk that is not mounted, stop, and mount "
+                "it",
                 maildir=str(mailbox),
                 messages=len(found.untouched) + len(found.seen),
             )
@@ -139,7 +142,8 @@ class MountProtection:
             if witness is None:
                 _hold(mailbox, expected, found)
             log.info(
-                "the Maildirs are on another file system than before, with the mail that was delivered last",
+                "the Maildirs are on another file system than before, with the mail that was "
+                "delivered last",
                 mail=witness,
                 was=f"{expected.point} ({expected})",
                 now=f"{found.point} ({found})",
@@ -152,19 +156,20 @@ class MountProtection:
         return self._known
 
     def _expect_nothing_else(self, mailbox: MailboxPath, path: str, found: Mount) -> None:
-        """Where nothing is remembered, ask /etc/fstab. Raises DestinationUnavailable where a file
+        """Check /etc/fstab, for nothing is remembered. Raises DestinationUnavailable where a file
         system listed there is not mounted."""
         missing = missing_mount(path)
         if missing is not None and len(missing) > len(found.point) and not self._memory.accepted():
             raise DestinationUnavailable(
-                f"cannot deliver to {mailbox}: /etc/fstab has a file system for {missing}, and none is mounted "
-                f"there; mount it. If mail is to go there all the same: {CONFIRM}"
+                f"cannot deliver to {mailbox}: /etc/fstab has a file system for {missing}, and "
+                f"none is mounted there; mount it. If mail is to go there all the same: {CONFIRM}"
             )
 
     def _witness(self, point: str) -> str | None:
-        """Return a message that was delivered lately to the file system at `point` and is there now;
-        None where there is none."""
-        from reconciler.destinations.maildir import maildir_audit  # noqa: PLC0415  # hardly ever needed
+        """Return a message that was delivered lately to the file system at `point` and is there
+        now; None where there is none."""
+        # Hardly ever needed.
+        from reconciler.destinations.maildir import maildir_audit  # noqa: PLC0415
 
         names: dict[MailboxPath, set[str]] = {}
         maildirs = maildir_audit.Maildirs(self._template)
@@ -184,14 +189,19 @@ class MountProtection:
 
 
 def _hold(mailbox: MailboxPath, expected: Mount, found: Mount) -> NoReturn:
+    """Raise the error that holds mail: DestinationUnavailable where the mount of the whole root
+    differs, OSError (ESTALE) where only a mount below it does."""
     here = (
         f"{expected.point} is not mounted"
         if expected.point != found.point
-        else f"another file system is mounted at {expected.point} ({found}), without the mail that was delivered last"
+        else (
+            f"another file system is mounted at {expected.point} ({found}), without the mail that "
+            "was delivered last"
+        )
     )
     reason = (
-        f"{here}; mail went to the one that was there before ({expected}): mount that. If the Maildirs are meant "
-        f"to be where they are now: {CONFIRM}"
+        f"{here}; mail went to the one that was there before ({expected}): mount that. If the "
+        f"Maildirs are meant to be where they are now: {CONFIRM}"
     )
     if len(expected.point) > len(os.path.realpath(mailbox.root)):
         raise OSError(errno.ESTALE, reason)

@@ -1,4 +1,4 @@
-"""Maildirs that are open: opened when mail for them comes, closed when no more is under way."""
+"""Open Maildirs: opened when mail for them comes, closed when none is under way any more."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class OpenMaildir(Struct, eq=False):
     identity: tuple[int, ...]
     """Devices and inodes, to check that the path still leads here."""
     owner: Owner | None = None
-    """Whom to act as in `tmp`."""
+    """The owner to act as in `tmp`."""
     receiver: Owner | None = None
-    """Whom to act as in `new`: hardly ever somebody else."""
+    """The owner to act as in `new`, almost always the same."""
     users: int = 0
     """How many copies and steps use it."""
     closed: bool = False
 
     def close(self) -> None:
-        """Close it once. After that the numbers may belong to other files."""
+        """Close the descriptors, once only: after that the numbers may belong to other files."""
         if not self.closed:
             self.closed = True
             os.close(self.tmp)
@@ -56,7 +56,7 @@ class OpenMaildirs:
 
     @contextmanager
     def opened(self, mailbox: MailboxPath) -> Iterator[OpenMaildir]:
-        """Open it for one step. Raises what `directories.opened` and `MountProtection.check`
+        """Open a Maildir for one step. Raises what `directories.opened` and `MountProtection.check`
         do."""
         maildir = self.take(mailbox)
         try:
@@ -65,7 +65,7 @@ class OpenMaildirs:
             self.release(maildir)
 
     def take(self, mailbox: MailboxPath, *, create: bool = False) -> OpenMaildir:
-        """Open it until `release`. With `create` it is made where it is missing. Raises what
+        """Open a Maildir until `release`. With `create` it is made where it is missing. Raises what
         `directories.opened` and `MountProtection.check` do."""
         with self._lock:
             maildir = self._kept.get(mailbox)
@@ -75,7 +75,7 @@ class OpenMaildirs:
         return self._keep(self._open(mailbox, create=create))
 
     def keeps(self, maildir: OpenMaildir) -> bool:
-        """Return whether it may stay open for a while; False where too many are open already."""
+        """Return whether it may stay open between steps; False where too many are open already."""
         return self._kept.get(maildir.mailbox) is maildir
 
     def release(self, maildir: OpenMaildir) -> None:
@@ -89,7 +89,8 @@ class OpenMaildirs:
             maildir.close()
 
     def check(self, maildir: OpenMaildir) -> None:
-        """Check that the path still leads to this very Maildir: nobody finds mail anywhere else.
+        """Check that the path still leads to this very Maildir. Elsewhere, nobody would find the
+        mail.
 
         Raises OSError (ESTALE), and what `directories.opened` and `MountProtection.check` do.
         """
@@ -99,7 +100,7 @@ class OpenMaildirs:
                 raise OSError(errno.ESTALE, _MOVED)
 
     def close(self) -> None:
-        """Close all of them, whatever is under way."""
+        """Close all of them, even where mail is under way."""
         with self._lock:
             kept, self._kept = self._kept, {}
             for maildir in kept.values():

@@ -15,8 +15,8 @@ from reconciler.disk import write_all
 from reconciler.model.outcomes import Deferred, Refused
 
 _AGAIN = ".again"
-"""Suffix of the name under which content is staged while an earlier delivery of the same message
-has `tmp/NAME`. The two are compared then."""
+"""Suffix of a second name, for content that is staged while an earlier delivery of the same message
+has `tmp/NAME`. Then the two are compared."""
 
 
 class StagedCopy(Struct, eq=False):
@@ -34,11 +34,11 @@ class StagedCopy(Struct, eq=False):
     identity: tuple[int, int] = (0, 0)
     """Device and inode of its file."""
     size: int = 0
-    """Octets written. The file's owner may have changed its size since."""
+    """Octets that were written. The file's owner may have changed its size since."""
     maildir: OpenMaildir | None = None
     """Kept open for the steps that follow."""
     put_off: str = ""
-    """Why its mailbox cannot take it now, though others can."""
+    """Why its mailbox cannot take it now; empty where it can."""
 
 
 class StagedMail(Struct, eq=False):
@@ -62,13 +62,13 @@ class Original:
         self.size = 0
         """Octets."""
         self.lost = False
-        """It was read only in part, and the file with that part cannot be used."""
+        """Only a part of it could be read, and the file with that part cannot be used."""
 
     def write(self, descriptor: int, owner: Owner | None, *, more: bool) -> None:
         """Write the content into a file of `owner`. `more`: further copies follow.
 
         Further copies are made from this file if it is ours. A file of somebody else could change
-        meanwhile, so then they are made from a nameless one.
+        meanwhile. Then a nameless file is made for them.
         """
         if self._first is None and more and owner is not None:
             self._first = message_files.nameless()
@@ -95,7 +95,7 @@ class Original:
         self.lost = False
 
     def drain(self) -> None:
-        """Read the content for nobody: the source expects that it is read."""
+        """Read the content without writing it: the source expects that it is read."""
         self.size = self.size or sum(map(len, self._content))
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class Original:
 def stage(maildir: OpenMaildir, copy: StagedCopy, original: Original, *, more: bool) -> None:
     """Write `original` for `copy`, or adopt an earlier delivery with the same content. `more`: as
     for `Original.write`. Raises OSError; then nothing is left in `tmp/`."""
-    if maildir.owner is None:  # spares everybody but root the cost of `acting_as`
+    if maildir.owner is None:  # without the cost of `acting_as`
         descriptor, temporary = _begin(maildir.tmp, copy.name)
     else:
         with acting_as(maildir.owner):
@@ -136,8 +136,8 @@ def _remove(maildir: OpenMaildir, temporary: str) -> None:
 
 
 def _leave_open(copy: StagedCopy, descriptor: int) -> None:
-    """Leave the file open until its batch is synced as a whole. Where too many are open already,
-    sync it now."""
+    """Leave the file open until its batch is synced. Where too many are open already, sync it
+    now."""
     if file_sync.may_wait():
         copy.written = descriptor
         return
@@ -151,8 +151,8 @@ def _begin(tmp: int, name: str) -> tuple[int, str]:
     """Make a new file; return its descriptor and its name, which may have `_AGAIN` appended.
 
     A file of an earlier attempt with no other link was never delivered, so it is replaced. One with
-    two links may have been delivered, so it stays for comparison. What is no regular file is not
-    ours.
+    two links may have been delivered, so it stays for comparison. So does anything that is no
+    regular file, for it is not ours.
     """
     try:
         return _create(tmp, name), name
