@@ -42,8 +42,8 @@ class Mount(Struct, frozen=True):
     """UUID of the disk; empty where the machine names no disks by it."""
 
     def is_the_same(self, other: Mount, path: str) -> bool:
-        """Return whether `path` leads to the same directory of the same file system in both, however
-        that is mounted."""
+        """Return whether `path` leads to the same directory of the same file system in both,
+        however that is mounted."""
         if self.kind == other.kind in _VOLATILE:
             return self.point == other.point
         if self._within(path) != other._within(path):
@@ -182,8 +182,8 @@ def _parsed(line: str, fsid: int) -> Mount:
 
 
 def _uuid(device: str) -> str:
-    """Return the UUID of the disk with this device number, MAJOR:MINOR; empty where the machine names
-    no disks by it."""
+    """Return the UUID of the disk with this device number, MAJOR:MINOR; empty where the machine
+    names no disks by it."""
     with suppress(OSError):
         for link in sorted(Path("/dev/disk/by-uuid").iterdir()):
             with suppress(OSError):

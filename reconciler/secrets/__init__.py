@@ -1,5 +1,4 @@
-"""Passwords and tokens, read where they live each time they are needed; never kept, never
-logged."""
+"""Passwords and tokens. They are read whenever they are needed, never kept and never logged."""
 
 from reconciler.secrets.secret_reading import read_secret, stamp
 

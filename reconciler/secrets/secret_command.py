@@ -1,4 +1,4 @@
-"""Secrets that a program prints: password managers, vaults."""
+"""Secrets that a program prints, such as a password manager."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.model.errors import SecretUnavailable
 from reconciler.model.manifest_policy import allowed
 
 TIMEOUT = 30.0
-"""Seconds."""
+"""Seconds that a program may take."""
 PASSED_ON = (
     "PATH",
     "HOME",
@@ -43,21 +43,21 @@ PASSED_ON = (
     "HTTPS_PROXY",
     "NO_PROXY",
 )
-"""Variables that a program gets of our environment, where they are set; a policy may name more. `*`
-is any ending."""
-_LOOK = 0.05
-"""Seconds between looks whether the program has ended."""
+"""Variables of our environment that a program gets. `*` stands for any ending. A policy may name
+more."""
+_POLL = 0.05
+"""Seconds between two checks of whether the program has ended."""
 
 
 def output(command: Sequence[str], limit: int, cancelled: Future[None] | None = None) -> bytes:
-    """What it prints, at most `limit` + 1 octets. No shell is between, and of our environment it
-    has `PASSED_ON`.
+    """Run a program without a shell, and return what it prints: at most `limit` + 1 octets.
 
-    What it says on its standard error is not taken, for it may be the secret. What it leaves
-    running behind it is not waited for once it has printed something; when nobody waits for the
-    secret any more (`cancelled`), it is not waited for either. Raises SecretUnavailable where it
-    cannot be started, fails, or does not end in time: then it is killed with all that it has
-    started.
+    Of our environment it gets `PASSED_ON`. Its standard error is not read, for it may hold the
+    secret. Once it has ended and printed something, the programs that it has started are not waited
+    for. When `cancelled` is done, nothing is waited for.
+
+    Raises SecretUnavailable where it cannot be started, fails, or does not end in time. Then it is
+    killed with all programs that it has started.
     """
     deadline = time.monotonic() + TIMEOUT
     try:
@@ -107,7 +107,8 @@ def output(command: Sequence[str], limit: int, cancelled: Future[None] | None = 
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """What a program gets of `ours`: nothing that was meant for us alone."""
+    """Return the part of our environment that a program gets: nothing that was meant for us
+    alone."""
     patterns = (*PASSED_ON, *allowed().variables_passed_on)
     return {
         name: value
@@ -120,7 +121,8 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
 def _printed(
     running: subprocess.Popen[bytes], limit: int, deadline: float, cancelled: Future[None] | None
 ) -> bytes:
-    """What comes until its end, the deadline, more than `limit` octets, or nobody waits for it."""
+    """Read until the program ends, the deadline passes, more than `limit` octets have come, or
+    `cancelled` is done."""
     assert running.stdout is not None  # noqa: S101  # it was asked for
     descriptor = running.stdout.fileno()
     os.set_blocking(descriptor, False)
@@ -130,21 +132,20 @@ def _printed(
         while (left := deadline - time.monotonic()) > 0 and len(printed) <= limit:
             if cancelled is not None and cancelled.done():
                 break
-            over = (
-                running.poll() is not None
-            )  # asked before the pipe is: what it printed is there then
-            if selector.select(min(_LOOK, left)):
+            # Checked before the pipe: what the program printed is in the pipe by then.
+            over = running.poll() is not None
+            if selector.select(min(_POLL, left)):
                 chunk = os.read(descriptor, limit + 1 - len(printed))
                 if not chunk:
                     break
                 printed += chunk
             elif over and printed:
-                break  # the pipe is held by what it started
+                break  # a program that it has started keeps the pipe open
     return printed
 
 
 def _kill(running: subprocess.Popen[bytes]) -> None:
-    """With its process group. Should even that not end it, it is left behind."""
+    """Kill it with its process group. Where even that does not end it, it is left running."""
     with suppress(ProcessLookupError):
         os.killpg(running.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Read the secret that a manifest refers to. Errors say where it was looked for, never what was
+"""Read the secret that a manifest refers to. Errors say where it was searched, never what was
 found."""
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from reconciler.secrets.secret_command import output
 from reconciler.wire.confined_files import opened_within
 
 LIMIT = 1 << 16
-"""Octets; tokens are a few thousand."""
+"""Octets that a secret may have. Tokens have a few thousand."""
 
 
 def read_secret(ref: SecretRef, cancelled: Future[None] | None = None) -> Secret:
     """Read a secret now. `ref.file` is absolute, or relative to the working directory. When
-    `cancelled` is done, nobody waits for it any more, and a program that should print it is killed.
+    `cancelled` is done, a program that should print the secret is killed.
 
-    Raises SecretUnavailable where there is no secret, or one with control characters: they could
-    end the command that it is sent in (hazards L3, S4). Raises PolicyRefused.
+    Raises SecretUnavailable where there is no secret. One with control characters is refused, for
+    they could end the command that it is sent in (hazards L3, S4). Raises PolicyRefused.
     """
     policy = allowed()
     if ref.file is not None:
@@ -44,8 +44,8 @@ def read_secret(ref: SecretRef, cancelled: Future[None] | None = None) -> Secret
 
 
 def stamp(ref: SecretRef, *, replaced_by_us: bool = False) -> str | None:
-    """Return a text that changes when the secret's file does: "" while there is no file, None for a
-    secret that is in no file. Cheap: the file is not read.
+    """Return a text that changes when the secret's file does, without reading the file. It is empty
+    while the file is missing, and None for a secret that is in no file.
 
     A refresh token is `replaced_by_us`. Its stamp changes only when somebody else writes it
     (`secret_writing.SecretFile.replace`).
@@ -53,7 +53,7 @@ def stamp(ref: SecretRef, *, replaced_by_us: bool = False) -> str | None:
     if ref.file is None:
         return None
     try:
-        # follows links: Kubernetes swaps the link of the directory
+        # Links are followed: Kubernetes replaces the link to the directory.
         found = os.stat(ref.file)  # noqa: PTH116
     except OSError:
         return ""
@@ -65,7 +65,7 @@ def stamp(ref: SecretRef, *, replaced_by_us: bool = False) -> str | None:
 def _file(path: str, roots: Roots) -> bytes:
     try:
         with opened_within(path, roots, "secret file") as place:
-            # O_NONBLOCK: opening a FIFO would wait for a writer
+            # O_NONBLOCK, because opening a FIFO would wait for a writer.
             descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise SecretUnavailable(
@@ -85,23 +85,24 @@ def _file(path: str, roots: Roots) -> bytes:
             return file.read(LIMIT + 1)
     except OSError as error:
         raise SecretUnavailable(
-            f"cannot read the secret file {_shown(path)}: {error.strerror}; see to its disk"
+            f"cannot read the secret file {_shown(path)}: {error.strerror}; check its disk"
         ) from error
     finally:
         os.close(descriptor)
 
 
 def _shown(path: str) -> str:
-    """Return the path without `..` where that leads to the same file. Behind a link it may not."""
+    """Return the path without `..`, where that leads to the same file. Behind a link it may not."""
     plain = os.path.normpath(path)
-    same = os.path.realpath(os.path.dirname(plain)) == os.path.realpath(os.path.dirname(path))  # noqa: PTH120
+    there, here = os.path.dirname(plain), os.path.dirname(path)  # noqa: PTH120
+    same = os.path.realpath(there) == os.path.realpath(here)
     return plain if same else path
 
 
 @functools.lru_cache(maxsize=10_000)  # warns once for each file
 def _warn_readable(path: str) -> None:
     log.warning(
-        "everybody on this machine may read a secret: take that away, `chmod o-r FILE`", file=path
+        "everybody on this machine may read a secret: forbid that with `chmod o-r FILE`", file=path
     )
 
 

@@ -1,14 +1,14 @@
-"""Write a secret to its file: a refresh token that an authorization server replaced, or that
-somebody just got.
+"""Write a secret to its file: a refresh token that an authorization server replaced, or that a
+person just got.
 
-Often a refresh token is void once it was used. So whoever uses one holds its file's lock from
-reading it until its successor is on disk. Meanwhile there is a file `.NAME.rotation` beside the
-file `NAME`. It is three things:
+Often a refresh token is void after one use. So the thread that uses it holds its file's lock, from
+reading it until its successor is on disk. As long there is a file `.NAME.rotation` beside the file
+`NAME`. It has three purposes:
 
 - the lock, for other threads and processes (flock);
 - the proof, before the server is asked, that there is room and permission to keep its answer;
-- the journal: the successor, in one write, as soon as it is known. Whoever takes the lock after a
-  crash completes what the journal says, if the file still holds what the successor replaces.
+- the journal. The successor is written there in one write as soon as it is known. After a crash,
+  the next holder of the lock completes the replacement, if the file still has the old secret.
 
 Nothing is written through a link, nor into a file or directory that belongs to somebody else.
 """
@@ -44,8 +44,8 @@ _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def storable(token: object) -> Secret | None:
-    """Return a refresh token that a server sent; None for what cannot be one, or could not be read
-    from a file again."""
+    """Return a refresh token that a server sent; None for a value that cannot be one, or could not
+    be read from a file again."""
     if isinstance(token, str) and len(token) <= LIMIT and _TOKEN.fullmatch(token):
         return Secret(token)
     return None
@@ -54,9 +54,9 @@ def storable(token: object) -> Secret | None:
 class SecretFile:
     """The file of a secret that we replace. `with SecretFile(path) as file:` holds its lock.
 
-    Where the file is not ours to write (a read-only mount, a link, somebody else's), `obstacle`
-    says why, and the lock is on the file itself. Raises SecretUnavailable where the lock cannot be
-    had, or the disk is full.
+    Where we may not write the file (a read-only mount, a link, another owner), `obstacle` says why,
+    and the lock is on the file itself. Raises SecretUnavailable where the lock is not released in
+    time, or the disk is full.
     """
 
     def __init__(self, path: str, patience: float = PATIENCE) -> None:
@@ -88,9 +88,9 @@ class SecretFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # a journal that stays is empty, or says what the file says
+        with suppress(OSError):  # a journal that stays is empty, or agrees with the file
             if self.obstacle is None and not self._unfinished:
-                os.unlink(self._journal_name, dir_fd=self._directory)  # beneath a descriptor
+                os.unlink(self._journal_name, dir_fd=self._directory)
         self._close()
 
     def reserve(self) -> None:
@@ -106,9 +106,12 @@ class SecretFile:
             raise self._failed(error) from error
 
     def replace(self, old: Secret | None, new: Secret) -> None:
-        """`new` takes the place of `old`, whole or not at all, also over a power cut; mode 0600. A
-        successor of `old` gets the file's time of modification too: that changes when somebody else
-        writes it (`reading.stamp`). Raises SecretUnavailable."""
+        """Replace the secret `old` by `new`, whole or not at all, also over a power cut. The mode
+        is 0600. `old` is None where the file is to be replaced whatever it holds.
+
+        A successor of `old` also gets the file's time of modification. So that time changes only
+        when somebody else writes the file (`secret_reading.stamp`). Raises SecretUnavailable.
+        """
         if self.obstacle is not None:
             raise SecretUnavailable(f"cannot write the secret file {self.path}: {self.obstacle}")
         try:
@@ -146,6 +149,7 @@ class SecretFile:
                 )
 
     def _locked(self, descriptor: int, deadline: float) -> bool:
+        """Take the lock; return False where the deadline passes before."""
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,7 +164,7 @@ class SecretFile:
                 return True
 
     def _opened_lock(self) -> int:
-        """Open the journal; where it cannot be made, the secret file itself. Flock takes either."""
+        """Open the journal; where it cannot be made, open the secret file itself."""
         if self.obstacle is None:
             try:
                 descriptor = os.open(
@@ -172,7 +176,10 @@ class SecretFile:
             except OSError as error:
                 if error.errno not in _READ_ONLY:
                     raise
-                self.obstacle = f"{error.strerror}; let the user that runs mailcollector write in {self._parent}"
+                self.obstacle = (
+                    f"{error.strerror}; let the user that runs mailcollector write in "
+                    f"{self._parent}"
+                )
             else:
                 reason = _foreign(os.fstat(descriptor))
                 if reason is None:
@@ -182,8 +189,8 @@ class SecretFile:
         return os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def _is_current(self, descriptor: int) -> bool:
-        """Return whether the locked file is still the journal. Whoever held the lock before removes the
-        journal at the end, perhaps after we had opened it."""
+        """Return whether the locked file is still the journal. The holder before us has removed it,
+        perhaps after we had opened it."""
         try:
             found = os.stat(self._journal_name, dir_fd=self._directory, follow_symlinks=False)
         except FileNotFoundError:
@@ -199,6 +206,7 @@ class SecretFile:
     # The file
 
     def _found_obstacle(self) -> str | None:
+        """Return why a new secret cannot be written, as far as owners and modes show."""
         directory = os.fstat(self._directory)
         if directory.st_uid not in {os.geteuid(), 0}:
             return f"the directory {self._parent} belongs to another user"
@@ -258,13 +266,13 @@ class SecretFile:
 
 
 def write_secret(path: str, secret: Secret) -> None:
-    """Write the secret in place of whatever the file held. Raises SecretUnavailable."""
+    """Write the secret to its file, whatever that held before. Raises SecretUnavailable."""
     with SecretFile(path) as file:
         file.replace(None, secret)
 
 
 def _foreign(found: os.stat_result) -> str | None:
-    """Return why a file is not ours alone; None where it is."""
+    """Return why a file is not ours only; None where it is."""
     if stat.S_ISLNK(found.st_mode):
         return "is a link"
     if not stat.S_ISREG(found.st_mode):
@@ -277,8 +285,8 @@ def _foreign(found: os.stat_result) -> str | None:
 
 
 def _entry(journal: bytes) -> tuple[str, str] | None:
-    """The digest of what was replaced, and the successor; None for a journal that was not written
-    whole."""
+    """Return the digest of the replaced secret, and its successor; None for a journal that was not
+    written whole."""
     line, end, _ = journal.partition(b"\n")
     if not end:
         return None

@@ -85,8 +85,7 @@ class CommitSteps:
                     for copy in group:
                         message_files.remove(maildir.tmp, copy.name)
             except OSError as error:
-                # What is left in one mailbox is removed when it is stale, or with its
-                # directory.
+                # Files left in one mailbox are removed when they are stale.
                 if not self._is_of_one(error):
                     raise explained(mailbox, error) from error
 

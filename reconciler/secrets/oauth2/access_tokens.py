@@ -139,14 +139,15 @@ class AccessTokens:
     # One request
 
     def _refuse_while_throttled(self, kept: _Kept) -> None:
+        """Raise Throttled as long as the server has asked to be left alone."""
         left = kept.not_before - self._clock()
         if kept.throttled is not None and left > 0:
             raise Throttled(str(kept.throttled), retry_after=left)
         kept.throttled = None
 
     def _begun(self, kept: _Kept, asked: TokenRequest) -> Future[AccessToken]:
-        """Start the request in a thread of its own. When a session is given up, the answer may
-        still bring a new refresh token, which must not be lost."""
+        """Start the request in a thread of its own. Its answer may bring a new refresh token, which
+        must not be lost where the session ends before."""
         request: Future[AccessToken] = Future()
         try:
             threading.Thread(
@@ -162,8 +163,7 @@ class AccessTokens:
     def _ask(self, kept: _Kept, asked: TokenRequest, request: Future[AccessToken]) -> None:
         try:
             token = self._renewed(asked)
-        except BaseException as error:  # noqa: BLE001
-            # carried to the sessions that wait for it, and raised there
+        except BaseException as error:  # noqa: BLE001  # raised in the sessions that wait for it
             with self._guard:
                 kept.request = None
                 if isinstance(error, Throttled) and error.retry_after is not None:
@@ -178,6 +178,7 @@ class AccessTokens:
         request.set_result(token)
 
     def _renewed(self, asked: TokenRequest) -> AccessToken:
+        """Ask for a new access token."""
         client_secret = read_secret(asked.client_secret) if asked.client_secret else None
         if asked.refresh_token is None:
             form = {"grant_type": "client_credentials"}  # RFC 6749, section 4.4
@@ -222,9 +223,9 @@ class AccessTokens:
         return known[1]
 
     def _token(self, answer: Mapping[str, Any]) -> AccessToken:
-        return AccessToken(_token(answer), self._end(answer.get("expires_in")))
+        return AccessToken(_token(answer), self._expiry(answer.get("expires_in")))
 
-    def _end(self, expires_in: object) -> float | None:
+    def _expiry(self, expires_in: object) -> float | None:
         """Return when a token expires, in seconds since 1970. Some servers send `expires_in` as
         text."""
         try:
@@ -245,6 +246,7 @@ def _given(kept: _Kept, token: AccessToken, account: AccountKey) -> AccessToken:
 
 
 def _refusal(url: str, answered: Answered, asked: TokenRequest) -> CollectorError:
+    """Return the error for a refused request, with the way to a new consent where that helps."""
     error = refusal(url, answered, "no access token")
     if answered.code in CONSENT and asked.refresh_token is not None:
         return AuthenticationFailed(

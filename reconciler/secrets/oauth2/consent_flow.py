@@ -1,4 +1,4 @@
-"""Getting a refresh token with the help of a person and a browser: once for each account."""
+"""Get a refresh token by the consent of a person in a browser, once for each account."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from reconciler.secrets.secret_reading import read_secret
 from reconciler.secrets.secret_writing import SecretFile, storable, write_secret
 
 PATIENCE = 900.0
-"""Seconds that a person has."""
+"""Seconds that a person has to consent."""
 _PAGE = "<!doctype html><title>mailcollector</title><p>{}</p>"
 _DONE = "Done: close this page, and go back to the terminal."
 _DENIED = "No consent was given. Close this page, and go back to the terminal."
-_STRANGE = "This is not for here."
+_STRANGE = "This request does not belong to a consent that is under way."
 
 
 class Consent:
-    """One account's."""
+    """The consent for one account."""
 
     def __init__(
         self, source: SourceSpec, way: ConsentMethod, sleep: Callable[[float], None] = time.sleep
@@ -57,7 +57,7 @@ class Consent:
                 "source.oauth2.refreshToken must name a file, to write the token to"
             )
         self.file = refresh.file
-        """Where the refresh token goes."""
+        """The file to write the refresh token to."""
         self._asked: Application = application(source, source.oauth2)
         self._way = way
         self._username = source.username
@@ -66,9 +66,9 @@ class Consent:
         self._sleep = sleep
 
     def ask(self, show: Callable[[Prompt], None], patience: float = PATIENCE) -> None:
-        """Show a person where to consent, wait for it, and write the refresh token. Raises
+        """Show a person where to consent, wait for the consent, and write the refresh token. Raises
         CollectorError."""
-        with SecretFile(self.file) as file:  # before somebody consents in vain
+        with SecretFile(self.file) as file:  # checked first, so that nobody consents in vain
             if file.obstacle is not None:
                 raise SecretUnavailable(
                     f"cannot write the secret file {self.file}: {file.obstacle}"
@@ -80,7 +80,8 @@ class Consent:
             self._by_redirect(endpoints, show, patience)
 
     def _by_device(self, endpoints: Endpoints, show: Callable[[Prompt], None]) -> None:
-        """RFC 8628: the browser may be on any machine."""
+        """Get consent by a code for another device (RFC 8628). The browser may be on any
+        machine."""
         device = self._way.device_url or endpoints.device
         if not device:
             raise SourceUnsuitable(
@@ -88,9 +89,8 @@ class Consent:
             )
         begun = self._answer(device, {"scope": self._asked.scope} if self._asked.scope else {})
         code, user_code = begun.get("device_code"), begun.get("user_code")
-        url = begun.get("verification_uri") or begun.get(
-            "verification_url"
-        )  # Google's and Yandex' spelling
+        # Google and Yandex call it verification_url.
+        url = begun.get("verification_uri") or begun.get("verification_url")
         if not (isinstance(code, str) and isinstance(user_code, str) and isinstance(url, str)):
             raise ProtocolViolation(
                 "the authorization server's answer has no code for the device flow (RFC 8628)"
@@ -108,8 +108,8 @@ class Consent:
     def _by_redirect(
         self, endpoints: Endpoints, show: Callable[[Prompt], None], patience: float
     ) -> None:
-        """The browser runs on this machine and comes back to a port of it (RFC 8252, section 7.3),
-        with PKCE (RFC 7636)."""
+        """Get consent by a browser on this machine, which is redirected to a port of it (RFC 8252,
+        section 7.3), with PKCE (RFC 7636)."""
         authorization = self._way.authorization_url or endpoints.authorization
         if not authorization:
             raise SourceUnsuitable(
@@ -141,8 +141,8 @@ class Consent:
     def _authorization_request(
         self, authorization: str, address: str, state: str, challenge: str
     ) -> str:
-        """RFC 6749, section 4.1.1. `access_type` and `prompt` are how Google is asked for a refresh
-        token."""
+        """Return the URL to consent at (RFC 6749, section 4.1.1). Google gives a refresh token only
+        with `access_type` and `prompt`."""
         given = {
             "client_id": self._asked.client_id,
             "response_type": "code",
@@ -160,8 +160,8 @@ class Consent:
         return urlunsplit(where._replace(query=query))
 
     def _polled(self, url: str, code: str, interval: float, expires_in: float) -> Mapping[str, Any]:
-        """Until somebody has consented. A server that fails meanwhile does not end it (RFC 8628,
-        section 3.5)."""
+        """Ask for the token until somebody has consented. An error of the server or of the
+        connection does not end that (RFC 8628, section 3.5)."""
         form = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": code}
         waited = 0.0
         failure: CollectorError | None = None
@@ -190,7 +190,7 @@ class Consent:
             raise refusal(url, answered, "no consent") from None
 
     def _posted(self, url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
-        """The client proves itself as it does for access tokens."""
+        """Send a form, and authenticate the client as for access tokens."""
         secrets = [
             *([self._secret] if self._secret else []),
             *[Secret(one) for one in form.values() if len(one) > 20],
@@ -198,6 +198,7 @@ class Consent:
         return token_client.post(url, form, self._asked.clients(self._secret), secrets)
 
     def _take(self, answer: Mapping[str, Any]) -> None:
+        """Write the refresh token in an answer to its file."""
         token = answer.get("refresh_token")
         if not token:
             raise ProtocolViolation(
@@ -213,8 +214,8 @@ class Consent:
 
 
 class _Listener(http.server.ThreadingHTTPServer):
-    """Waits for the browser to come back with a code; on loopback only. Browsers open connections
-    in advance and leave them idle, so each has a thread."""
+    """Waits on loopback for the browser that brings a code. Browsers open connections in advance
+    and leave them idle, so each one has a thread."""
 
     daemon_threads = True
     block_on_close = False
@@ -238,7 +239,8 @@ class _Listener(http.server.ThreadingHTTPServer):
         super().server_close()
 
     def code(self, patience: float) -> str:
-        """Raises AuthenticationFailed where consent is denied or does not come in time."""
+        """Return the code. Raises AuthenticationFailed where consent is denied, or does not come
+        within `patience` seconds."""
         if not self.answered.wait(patience) or self.answer is None:
             raise AuthenticationFailed("nobody consented in time: run it again")
         if "code" not in self.answer:
@@ -251,6 +253,8 @@ class _Listener(http.server.ThreadingHTTPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    """Answers the browser."""
+
     server: _Listener
     timeout = 10.0
 
@@ -276,7 +280,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     # http.server's name
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-        """The request holds a code: not into any log."""
+        """Log nothing: the request holds a code."""
 
 
 def _number(value: object, default: float) -> float:

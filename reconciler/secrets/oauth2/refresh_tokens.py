@@ -49,8 +49,8 @@ class RefreshTokens:
 
     def __init__(self) -> None:
         self._guard = threading.RLock()
-        """Protects all state here; never held while waiting for anything else. Re-entrant, because a
-        signal handler may interrupt its holder."""
+        """Protects all state here; never held while waiting for anything else. Re-entrant, because
+        a signal handler may interrupt its holder."""
         self._places: dict[SecretPlace, threading.Lock] = defaultdict(threading.Lock)
         self._chains: dict[str, _Chain] = {}
         """By the digest of each text of the token, now or earlier."""

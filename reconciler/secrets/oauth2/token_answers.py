@@ -58,8 +58,8 @@ class Answered(CollectorError):
 
 
 def refusal(host_or_url: str, answered: Answered, doing: str) -> CollectorError:
-    """Return the error of ours for an error of the protocol (RFC 6749, section 5.2). `doing` says in
-    its text what was not achieved."""
+    """Return the error of ours for an error of the protocol (RFC 6749, section 5.2). `doing` says
+    in its text what was not achieved."""
     host = urlsplit(host_or_url).hostname or host_or_url
     text = f"{host}: {doing}: {answered}"
     if answered.code in _LATER:

@@ -1,4 +1,4 @@
-"""Where tokens are given out, and what has to be asked for: the manifest's own, else the provider's
+"""The endpoints and the scope of an account: those of the manifest, else those of the provider
 (`model.known_providers.OAUTH2`)."""
 
 from __future__ import annotations
@@ -19,30 +19,29 @@ from reconciler.secrets.oauth2.token_urls import require_private
 
 
 class Application(Struct, frozen=True):
-    """What a manifest says of OAuth2, presets filled in."""
+    """The application that a manifest declares, with the provider's values filled in."""
 
     endpoints: Endpoints
-    """Of an issuer: what the manifest says beside it."""
+    """With an issuer: the endpoints that the manifest names besides."""
     client_id: str
     scope: str | None
     issuer: str = ""
     ca_file: str | None = None
     ways: tuple[bool, ...] = (False,)
-    """How its secret is sent, in the order in which it is tried: True by HTTP Basic, False in the
-    form."""
+    """How its secret is sent, best way first: True by HTTP Basic, False in the form."""
     local: bool = False
-    """The mail server is on this machine, so the token endpoint may be too: a test."""
+    """The mail server is on this machine, so the token endpoint may be too, as in a test."""
 
     def clients(self, secret: Secret | None) -> list[TokenClient]:
-        """The ways in which it may prove itself, best first."""
+        """Return the ways to authenticate the application, best first."""
         ways = self.ways if secret is not None else self.ways[:1]
         return [
             TokenClient(self.client_id, secret, basic, self.ca_file, self.local) for basic in ways
         ]
 
     def discovered(self) -> Endpoints:
-        """The endpoints, asked of the issuer where the manifest names one (OpenID Connect
-        Discovery, RFC 8414). Raises what `token_client.get` does."""
+        """Return the endpoints. Where the manifest names an issuer, that is asked for them (OpenID
+        Connect Discovery; RFC 8414). Raises what `token_client.get` does."""
         if not self.issuer:
             return self.endpoints
         metadata = _metadata(self.issuer, self.ca_file, self.local)
@@ -69,7 +68,8 @@ class Application(Struct, frozen=True):
 
 
 def application(source: SourceSpec, oauth2: OAuth2) -> Application:
-    """Raises SourceUnsuitable where the manifest leaves out what is needed."""
+    """Return the application of a source. Raises SourceUnsuitable where the manifest lacks a part
+    of it."""
     if not oauth2.client_id:
         raise SourceUnsuitable(
             "source.oauth2 has no clientId: register an application with the provider, and name it"
@@ -99,15 +99,16 @@ def application(source: SourceSpec, oauth2: OAuth2) -> Application:
 
 
 def _ways(oauth2: OAuth2) -> tuple[bool, ...]:
-    """The presets' providers all take the form; of others Basic is what each has to know (RFC 6749,
-    section 2.3.1)."""
+    """Return how the client's secret is sent, best way first. The known providers all take it in
+    the form. Other servers have to support HTTP Basic (RFC 6749, section 2.3.1)."""
     if oauth2.client_auth is not None:
         return (oauth2.client_auth == "basic",)
     return (True, False) if oauth2.provider == "custom" else (False,)
 
 
 def _metadata(issuer: str, ca_file: str | None, local: bool) -> dict[str, object]:
-    """Of OpenID Connect Discovery 1.0, section 4; else of RFC 8414, section 3."""
+    """Return the metadata of an issuer (OpenID Connect Discovery 1.0, section 4; else RFC 8414,
+    section 3). Raises SourceUnsuitable, and what `token_client.get` does."""
     where, base = urlsplit(issuer), issuer.rstrip("/")
     origin = f"{where.scheme}://{where.netloc}"
     places = (
@@ -133,7 +134,8 @@ def _metadata(issuer: str, ca_file: str | None, local: bool) -> dict[str, object
 
 
 def _of(token: str, preset: Endpoints, url: str) -> str:
-    """A Microsoft tenant's own: its other addresses stand beside its token URL."""
+    """Return an endpoint of a Microsoft tenant. Its endpoints differ only in the last part of the
+    path, so they follow from its token URL."""
     if token == preset.token or not preset.token or not url:
         return url
     return token.rpartition("/")[0] + "/" + url.rpartition("/")[2]

@@ -1,4 +1,5 @@
-"""httpcore over connections of `wire`: one deadline for everything, certificates always verified."""
+"""httpcore over connections of `wire`: one deadline for everything, certificates always
+verified."""
 
 from __future__ import annotations
 
