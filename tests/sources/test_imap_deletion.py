@@ -17,6 +17,7 @@ from tests.sources.imap_server import (
     fetched,
     imap,
     inbox,
+    sizes,
     source,
     tagged,
 )
@@ -206,6 +207,55 @@ def test_a_refusal_of_many_may_be_that_of_one(command: str) -> None:
     }
     deletion, _ = deleted(replies)
     assert deletion == Deletion(confirmed=frozenset({"1"}), refused=(("2", "[SERVERBUG] no"),))
+
+
+@pytest.mark.parametrize(
+    ("refused", "asked", "stay"),
+    [
+        pytest.param([], 1, [], id="all may be deleted"),
+        pytest.param([37], 1 + 7 * 2, [37], id="all but one may be"),
+        pytest.param(range(1, 129), 1 + 2 + 4, range(1, 129), id="none may be"),
+        pytest.param(range(2, 129, 2), 1 + 2 + 4, range(1, 129), id="some in every part may not"),
+        pytest.param(
+            range(65, 129, 2),
+            1 + 2 + 2 + 4 + 8 + 16 + 32,
+            range(65, 129),
+            id="as many as one session asks for",
+        ),
+    ],
+)
+def test_a_set_that_is_refused_is_halved_as_long_as_anything_is_accepted(
+    refused: Sequence[int], asked: int, stay: Sequence[int]
+) -> None:
+    """Of 128 messages. `asked` is the number of sets; the messages `stay` are not deleted."""
+    left = set(range(1, 129))
+
+    def expunge(client: Client, line: bytes) -> None:
+        first, _, last = line.split()[-1].decode().partition(":")
+        uids = range(int(first), int(last or first) + 1)
+        if set(uids) & set(refused):
+            client.send(tagged(line, b"TAG NO not all of these\r\n"))
+        else:
+            left.difference_update(uids)
+            client.send(tagged(line, b"* 1 EXPUNGE\r\n" * len(uids) + OK))
+
+    def search(client: Client, line: bytes) -> None:
+        found = b"".join(b" %d" % uid for uid in sorted(left))
+        client.send(tagged(line, b"* SEARCH" + found + b"\r\n" + OK))
+
+    replies: dict[str, Reply] = {
+        "CAPABILITY": UIDPLUS,
+        "SELECT": b"* 128 EXISTS\r\n* OK [UIDVALIDITY 77] ok\r\nTAG OK [READ-WRITE] done\r\n",
+        "UID FETCH 1:*": sizes((uid, 10) for uid in range(1, 129)) + OK,
+        "UID STORE": OK,
+        "UID EXPUNGE": expunge,
+        "UID SEARCH UID": search,
+    }
+    deletion, sent = deleted(replies, 128)
+    assert sum(line.startswith(b"UID EXPUNGE") for line in sent) == asked
+    assert left == set(stay)
+    assert deletion.confirmed == {str(uid) for uid in range(1, 129) if uid not in left}
+    assert deletion.refused == tuple((str(uid), "not all of these") for uid in stay)
 
 
 def test_I26_a_read_only_folder_is_listed_and_nothing_is_deleted() -> None:
