@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint
+from reconciler.destinations.transfer import transfer_dialogue
 from reconciler.destinations.transfer.mail_system import MailSystem
 from reconciler.model.collector_id import collector_id
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
@@ -790,3 +791,26 @@ def test_M6_no_answer_to_the_message_is_told_as_not_sure() -> None:
         assert outcome.unsure
     with Sink(final=lambda _: [b"451 4.3.0 later\r\n"]) as sink, system(sink) as lmtp:
         assert deliver(lmtp, LETTER, ["a@x.test"]) == [Deferred("a@x.test", "451 4.3.0 later")]
+
+
+def test_one_answer_with_a_line_for_each_recipient_is_nobodys_but_the_firsts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Perl's Net::Server::Mail answers so, and nothing comes after it."""
+    monkeypatch.setattr(transfer_dialogue, "_ONE_MORE", 0.05)
+    with (
+        Sink(final=lambda _: [b"250-ok a\r\n250 ok b\r\n"]) as sink,
+        system(sink, Limits(silence=5.0)) as lmtp,
+    ):
+        first, second = deliver(lmtp, LETTER, TWO)
+    assert isinstance(first, Delivered)
+    assert isinstance(second, Deferred)
+    assert "one answer for 2 recipients" in second.reason
+
+
+def test_an_answer_of_two_lines_may_be_the_first_recipients_alone() -> None:
+    with (
+        Sink(final=lambda _: [b"250-ok\r\n250 a\r\n", b"550 no\r\n"]) as sink,
+        system(sink) as lmtp,
+    ):
+        assert [type(each) for each in deliver(lmtp, LETTER, TWO)] == [Delivered, Refused]

@@ -410,6 +410,60 @@ def test_I25_where_search_ends_the_connection_the_flags_tell_whose_are_deleted(
         opened.finish()
 
 
+def test_where_the_search_after_deleting_ends_the_connection_another_look_is_taken() -> None:
+    replies = GONE | {
+        "CAPABILITY": UIDPLUS,
+        "UID EXPUNGE": OK,
+        "UID SEARCH": b"* BYE Internal server error\r\n",
+        "UID FETCH 1:2 (UID)": b"* 1 FETCH (UID 2)\r\n" + OK,
+    }
+    del replies["UID SEARCH UID"]
+    with Scripted(imap(replies)) as server:
+        opened = source(server)
+        listing = inbox(opened, writable=True)
+        with pytest.raises(SourceError):
+            opened.delete(listing.folder, listing.messages[:2])
+        opened.reconnect()
+        deletion = opened.delete(listing.folder, listing.messages[:2])
+        opened.finish()
+        assert deletion.confirmed == {"1"}
+        assert sum(b" SEARCH " in line for line in server.lines) == 1
+
+
+def test_a_connection_that_ends_after_the_search_is_no_fault_of_the_search() -> None:
+    """The server does not say that both were expunged, so it is asked once more after a NOOP."""
+    replies: dict[str, Reply | Sequence[Reply]] = {
+        **GONE,
+        "CAPABILITY": UIDPLUS,
+        "UID EXPUNGE": OK,
+        "UID FETCH 1:2 (UID)": (b"* BYE Internal server error\r\n", OK),
+    }
+    with Scripted(imap(replies)) as server:
+        opened = source(server)
+        listing = inbox(opened, writable=True)
+        with pytest.raises(SourceError):
+            opened.delete(listing.folder, listing.messages[:2])
+        opened.reconnect()
+        assert opened.delete(listing.folder, listing.messages[:2]).confirmed == {"1", "2"}
+        opened.finish()
+        assert sum(b" SEARCH " in line for line in server.lines) == 2
+
+
+def test_what_was_expunged_of_one_set_is_not_counted_for_another() -> None:
+    """Of the second half the server tells nothing, and its SEARCH does not show what it has."""
+    replies: dict[str, Reply | Sequence[Reply]] = {
+        **GONE,
+        "CAPABILITY": UIDPLUS,
+        "UID EXPUNGE 1:2": b"TAG NO not both\r\n",
+        "UID EXPUNGE 1": b"* 1 EXPUNGE\r\n" + OK,
+        "UID EXPUNGE 2": OK,
+        "UID FETCH 2 (UID)": b"* 1 FETCH (UID 2)\r\n" + OK,
+    }
+    deletion, sent = deleted(replies)
+    assert deletion.confirmed == {"1"}
+    assert sent[-2:] == [b"NOOP", b"UID FETCH 2 (UID)"]
+
+
 @pytest.mark.parametrize(
     "look",
     [
