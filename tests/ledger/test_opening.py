@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -301,14 +302,31 @@ def test_R5_a_ledger_damaged_inside_is_told(ledger: SqlLedger, url: str, path: P
     opened.close()
 
 
-def test_R5_where_there_is_no_file_to_look_through_the_database_is_believed(path: Path) -> None:
+def _told_of_damage(path: Path) -> str:
+    """What is said when SQLite calls the ledger damaged."""
     damage = sqlite3.DatabaseError("database disk image is malformed")
     damage.sqlite_errorname = "SQLITE_CORRUPT"
-    with (
-        pytest.raises(LedgerUnavailable, match="is damaged; restore it from a backup"),
-        database_errors.plainly(str(path)),
-    ):
+    with pytest.raises(LedgerUnavailable) as caught, database_errors.plainly(str(path)):
         raise DatabaseError("SELECT 1", None, damage)
+    return str(caught.value)
+
+
+def test_R5_where_there_is_no_file_to_look_through_the_database_is_believed(path: Path) -> None:
+    assert "is damaged; restore it from a backup" in _told_of_damage(path)
+
+
+def test_M13_a_ledger_is_looked_through_once_a_minute(
+    url: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [5000.0]
+    monkeypatch.setattr(database_errors, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    open_ledger(url).close()
+    assert "is not damaged" in _told_of_damage(path)
+    path.write_bytes(b"not a database" * 1000)
+    now[0] += 60
+    assert "is not damaged" in _told_of_damage(path)
+    now[0] += 0.5
+    assert "is damaged; restore it from a backup" in _told_of_damage(path)
 
 
 def test_R5_of_many_wrong_rows_a_hundred_are_told(ledger: SqlLedger, path: Path) -> None:
