@@ -58,12 +58,12 @@ class ListingBudget:
                 self._changed.notify_all()
 
     def wake(self) -> None:
-        """Let waiting threads see that a share was given up."""
+        """Wake waiting threads after a share was given up."""
         with self._changed:
             self._changed.notify_all()
 
     def take_time(self) -> None:
-        """Let any number of sessions wait: for runs of one session per collector."""
+        """Allow any number of waiting sessions, for runs of one session per collector."""
         with self._changed:
             self._most_waiting = 1 << 30
 

@@ -135,7 +135,7 @@ def _in_order(
 
 
 def _remember(memory: AccountMemory, secret: int, tried: Sequence[str], *, final: bool) -> None:
-    """Note what was refused. A final refusal says nothing about the methods."""
+    """Remember the refused methods. A final refusal says nothing about them."""
     if final:
         return
     memory.working_method = ""

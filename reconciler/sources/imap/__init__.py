@@ -1,5 +1,7 @@
-"""IMAP4rev1 (RFC 3501) as a source: IMAPClient's dialogue on our own connection, so that every
-octet is bounded."""
+"""IMAP4rev1 (RFC 3501) as a source.
+
+IMAPClient speaks over our own connection, which limits every octet.
+"""
 
 from reconciler.sources.imap.imap_source import ImapSource, open_imap
 

@@ -14,7 +14,7 @@ from reconciler.sources.imap.imap_strings import unescaped
 
 
 class Mark(Enum):
-    """Tokens that are no strings."""
+    """The tokens that are not strings."""
 
     OPEN = "("
     CLOSE = ")"
@@ -78,7 +78,7 @@ def _no_room(error: OSError) -> DestinationUnavailable:
 Literal = bytes | Large | Mark
 """A literal's octets, those of a large one in a file, or `Mark.TOO_LARGE`."""
 Value = bytes | Large | Mark | None
-"""None is NIL, or a parenthesised list, whose content nobody here asks for."""
+"""None is NIL, or a parenthesised list, whose content is not needed."""
 
 _TOKEN = re.compile(
     rb'(\()|(\))|"((?:[^"\\]++|\\.)*+)"|(~?\{\d+[+-]?\}[ \t]?)|'
@@ -87,9 +87,9 @@ _TOKEN = re.compile(
 )
 _SECTION = re.compile(rb"(BODY|BINARY)(?:\.PEEK)?\[[ \t]*+(HEADER)?[ \t]*+\](?:<(\d*)(?:\.\d*)?>)?")
 _ALIASES = {b"RFC822": b"BODY[]", b"RFC822.PEEK": b"BODY[]", b"RFC822.HEADER": b"BODY[HEADER]"}
-"""What some servers call what was asked for by another name (RFC 3501, 6.4.5)."""
+"""Other names of attributes in the responses of some servers (RFC 3501, section 6.4.5)."""
 _ONCE = (b"UID", b"RFC822.SIZE", b"BODY", b"BINARY")
-"""What must not come twice in one response."""
+"""Attributes that must not come twice in one response."""
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _UID = re.compile(rb"(?<![^\s(])UID\s+(\d{1,10})(?![^\s),])", re.IGNORECASE)
 _SIZE = re.compile(rb"(?<![^\s(])RFC822\.SIZE\s+(\d{1,20})(?![^\s),])", re.IGNORECASE)
@@ -103,7 +103,7 @@ class Fetched(Struct, frozen=True):
 
     @property
     def uid(self) -> int | None:
-        """The UID; None where it is missing or impossible (hazard I7)."""
+        """Return the UID; None where it is missing or impossible (hazard I7)."""
         value = self.attributes.get(b"UID")
         return number(value, LARGEST_UID) if isinstance(value, bytes) else None
 
@@ -132,8 +132,10 @@ def number(digits: bytes, largest: int) -> int | None:
 
 
 def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
-    """Read `(UID 5 BODY[] {10} …)`; `literals` are the contents in their order. Raises ValueError
-    for anything else."""
+    """Parse `(UID 5 BODY[] {10} …)`; `literals` are the contents in their order.
+
+    Raises ValueError for anything else.
+    """
     tokens = _tokens(text.replace(b"BODY [", b"BODY["), literals)
     if next(tokens, None) is not Mark.OPEN:
         raise ValueError("no attributes")
@@ -165,7 +167,7 @@ def salvaged(text: bytes) -> Fetched | None:
 
 
 def _named(name: bytes) -> bytes:
-    """Return an attribute's name as it is asked for."""
+    """Return an attribute's name as in the request."""
     upper = name.upper()
     if b"[" in upper and (section := _SECTION.fullmatch(upper)):
         kind, part, offset = section.groups()

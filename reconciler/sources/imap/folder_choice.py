@@ -1,8 +1,8 @@
-"""Which of the server's folders a manifest means.
+"""Choose the server's folders that a manifest names.
 
-On the server a folder's name is octets: mostly modified UTF-7 (RFC 3501, 5.1.3) or UTF-8, with a
-delimiter of its own choice and perhaps below a prefix such as `INBOX.` (RFC 2342). In a manifest it
-is text with `/`.
+On the server a folder's name is octets: mostly modified UTF-7 (RFC 3501, section 5.1.3) or UTF-8.
+The server chooses the delimiter, and perhaps a prefix such as `INBOX.` (RFC 2342). In a manifest
+the name is text with `/`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from reconciler.sources.imap.imap_strings import decode_utf7, unescaped
 from reconciler.sources.imap.response_reader import Untagged
 
 _UNSUITED = {"\\ALL", "\\ALLMAIL", "\\TRASH", "\\JUNK", "\\SPAM", "\\DRAFTS"}
-"""Never matched by a pattern: the attributes of RFC 6154 and those of XLIST."""
+"""Attributes (RFC 6154, XLIST) of folders that no pattern matches."""
 _UNSELECTABLE = {"\\NOSELECT", "\\NONEXISTENT"}
 _LINE = re.compile(
     rb'\(([^()]*)\)\s*(NIL|""|"\\\\?"|"[^"]"|[^\s"(])[ \t]+(.+)', re.IGNORECASE | re.DOTALL
 )
-"""Attributes, delimiter, name: the delimiter may come unquoted, or as a backslash that nothing
-escapes."""
+"""Attributes, delimiter, name. The delimiter may be unquoted, or a backslash that is not
+escaped."""
 _QUOTED = re.compile(rb'"((?:[^"\\]++|\\.)*+)"(?:\s+\(.*)?', re.DOTALL)
 _EXTENDED = re.compile(rb'\s\("?(?:CHILDINFO|OLDNAME)[ "]', re.IGNORECASE)
-"""What may follow a name that stands without quotes (RFC 5258, section 6; RFC 9051, 6.3.9.7)."""
+"""Data that may follow an unquoted name (RFC 5258, section 6; RFC 9051, section 6.3.9.7)."""
 _COUNTED = re.compile(rb"~?\{\d+[+-]?\}(?:\s*\(.*|\s*)?", re.DOTALL)
 _LONGEST = 1000
 """Octets of a folder's name."""
@@ -41,15 +41,17 @@ _PERSONAL = re.compile(
 
 
 class ServerFolder(Struct, frozen=True):
-    """A folder as LIST shows it; `raw` is its name on the wire."""
+    """A folder of a LIST response."""
 
     raw: bytes
+    """The octets of its name."""
     delimiter: str
+    """One character, or "" where it has none."""
     attributes: frozenset[str] = frozenset()
 
     @property
     def path(self) -> str:
-        """Its whole name as text, with `/` between the levels."""
+        """The whole name as text, with `/` between the levels."""
         text = decoded(self.raw)
         if text.upper() == "INBOX":
             return "INBOX"
@@ -66,20 +68,23 @@ class ServerFolder(Struct, frozen=True):
 
 
 INBOX = ServerFolder(b"INBOX", "")
-"""Every account has it, whatever LIST says (RFC 3501, 5.1)."""
+"""Every account has it, even where LIST leaves it out (RFC 3501, section 5.1)."""
 
 
 class ChosenFolders(Struct, frozen=True):
-    """The folders to collect from, by the names that manifests and the ledger use, and what was not
-    found."""
+    """The folders to collect from."""
 
     folders: dict[str, ServerFolder]
+    """By the names that manifests and the ledger use."""
     notes: tuple[str, ...]
+    """Sentences about declared folders that were not found."""
 
 
 def decoded(raw: bytes) -> str:
-    """Modified UTF-7 or UTF-8 as text; what is neither shows its octets (hazard I22). Never NUL nor
-    half a surrogate pair, which no ledger takes."""
+    """Return modified UTF-7 or UTF-8 as text; other octets become \\xNN (hazard I22).
+
+    The text has no NUL and no half of a surrogate pair, which databases refuse.
+    """
     try:
         text = decode_utf7(raw) if raw.isascii() else raw.decode()
     except UnicodeDecodeError:
@@ -90,8 +95,10 @@ def decoded(raw: bytes) -> str:
 def choose_folders(
     client: ImapClient, declared: Sequence[str], failures: ImapRefusals
 ) -> ChosenFolders:
-    """Which folders of the account are meant. They are looked at as they are listed: there may be
-    very many."""
+    """Choose folders while they are listed, as there may be very many.
+
+    Raises the error of the refusal where the server lists none.
+    """
     choice = FolderChoice(declared, personal_prefix(client))
     completed = _list(client, choice)
     if not completed.ok:
@@ -102,7 +109,7 @@ def choose_folders(
 
 
 def _list(client: ImapClient, choice: FolderChoice) -> Completed:
-    """Every folder of the account, with what it is used for where the server tells (RFC 6154)."""
+    """List all folders of the account, with their uses where the server knows them (RFC 6154)."""
     dialogue = client.dialogue
     verb, arguments = "LIST", ['""', '"*"']
     if "SPECIAL-USE" in dialogue.capabilities and "LIST-EXTENDED" in dialogue.capabilities:
@@ -110,17 +117,17 @@ def _list(client: ImapClient, choice: FolderChoice) -> Completed:
     elif "XLIST" in dialogue.capabilities and "SPECIAL-USE" not in dialogue.capabilities:
         verb = "XLIST"
     completed = dialogue.run(verb, *arguments, hear={verb: choice.hear})
-    if completed.status == "BAD" and (verb, len(arguments)) != (
-        "LIST",
-        2,
-    ):  # offered, and not understood
+    plain = verb == "LIST" and len(arguments) == 2
+    if completed.status == "BAD" and not plain:  # offered, and not understood
         return dialogue.run("LIST", '""', '"*"', hear={"LIST": choice.hear})
     return completed
 
 
 def parse_list(line: bytes, literal: bytes | None) -> ServerFolder | None:
-    """One LIST response after its name (RFC 3501, 7.2.2); None when it cannot be read. A name that
-    stands without quotes is the whole rest of the line."""
+    """Parse a LIST response after its first word (RFC 3501, section 7.2.2); None where impossible.
+
+    A name without quotes is the whole rest of the line.
+    """
     match = _LINE.fullmatch(line.strip(b" \t"))
     if match is None:
         return None
@@ -134,7 +141,7 @@ def _name(written: bytes) -> bytes | None:
     if quoted := _QUOTED.fullmatch(written):
         return unescaped(quoted[1])
     if written.startswith(b'"') and written.endswith(b'"') and len(written) > 1:
-        return written[1:-1]  # with quotes in it that nothing escapes
+        return written[1:-1]  # it has quotes in it that are not escaped
     if written.startswith(b'"') or written.upper() == b"NIL":
         return None
     extended = _EXTENDED.search(written)
@@ -142,7 +149,7 @@ def _name(written: bytes) -> bytes | None:
 
 
 def _separator(delimiter: bytes) -> str:
-    """The delimiter as a letter, "" where there is none."""
+    """Return the delimiter as one character, "" where there is none."""
     if delimiter.upper() == b"NIL":
         return ""
     bare = delimiter[1:-1] if delimiter.startswith(b'"') else delimiter
@@ -150,8 +157,10 @@ def _separator(delimiter: bytes) -> str:
 
 
 def personal_prefix(client: ImapClient) -> str:
-    """What stands before every folder but INBOX, `/` for the delimiter: "INBOX/", mostly "" (RFC
-    2342)."""
+    """Return the prefix of every folder but INBOX, with `/` as delimiter (RFC 2342).
+
+    It is mostly "", or "INBOX/".
+    """
     if "NAMESPACE" not in client.dialogue.capabilities:
         return ""
     client.dialogue.run("NAMESPACE")
@@ -163,8 +172,10 @@ def personal_prefix(client: ImapClient) -> str:
 
 
 def choose(declared: Sequence[str], listed: Iterable[ServerFolder], prefix: str) -> ChosenFolders:
-    """Names first, then patterns: `*` stands for anything, `%` for anything but `/`. Each folder
-    once."""
+    """Choose from listed folders, each once: names first, then patterns.
+
+    `*` stands for any text, `%` for any text without `/`.
+    """
     choice = FolderChoice(declared, prefix)
     for folder in listed:
         choice.take(folder)
@@ -172,8 +183,7 @@ def choose(declared: Sequence[str], listed: Iterable[ServerFolder], prefix: str)
 
 
 class FolderChoice:
-    """Of what is listed, keeps what is meant: at most the declared names and `MOST` folders for
-    each pattern."""
+    """Keeps the chosen ones of the listed folders, at most `MOST` for each pattern."""
 
     def __init__(self, declared: Sequence[str], prefix: str) -> None:
         self._declared = declared
@@ -190,7 +200,7 @@ class FolderChoice:
         self.heard = False
 
     def hear(self, response: Untagged) -> None:
-        """A LIST response."""
+        """Take a LIST response."""
         self.heard = True
         literal = response.literals[0] if response.literals else None
         folder = parse_list(response.text, literal if isinstance(literal, bytes) else None)
@@ -206,9 +216,9 @@ class FolderChoice:
         short = _short(folder, self._prefix)
         before = self._raw.get(short, folder.raw)
         if before.upper() == folder.raw.upper() == b"INBOX":
-            if before != folder.raw:  # one folder, however it is spelled (RFC 3501, 5.1)
+            if before != folder.raw:  # INBOX in another case (RFC 3501, section 5.1)
                 return
-        elif before != folder.raw:  # two names that mean the same text
+        elif before != folder.raw:  # two names with the same text
             short = folder.raw.decode("utf-8", "backslashreplace")
         self._inbox = self._inbox or short == "INBOX"
         kept = short in self._names or short == "INBOX"
@@ -221,7 +231,7 @@ class FolderChoice:
             self._raw[short] = folder.raw
 
     def made(self) -> ChosenFolders:
-        """When all were taken."""
+        """Return the choice, after all folders were taken."""
         if not self._inbox:
             self.take(INBOX)
         chosen: dict[str, ServerFolder] = {}
@@ -266,7 +276,7 @@ class FolderChoice:
 
 
 class _Matched:
-    """What a pattern matches: the first `MOST`, and how many more."""
+    """The folders that a pattern matches: the first `MOST`, and the number of further ones."""
 
     def __init__(self) -> None:
         self.folders: dict[str, ServerFolder] = {}

@@ -1,9 +1,9 @@
-"""IDLE (RFC 2177): a connection on which the server tells of new mail in the first declared folder;
-with NOTIFY (RFC 5465), where the server offers it, in all of them.
+"""IDLE (RFC 2177): a connection on which the server reports new mail.
 
-Logging in blocks, as a session does. From then on nothing does: what is left is a socket, a count
-and half a line, so that thousands may wait in one thread. Texts of the server are not quoted any
-more, for the secrets that would have to be removed from them are not kept either.
+It reports mail in the first declared folder, or in all of them where the server offers NOTIFY (RFC
+5465). The login blocks, as in a session. After it nothing blocks, and only a socket, a count and
+half a line are kept, so thousands of connections wait in one thread. Errors after the login quote
+no text of the server, as the secrets to be removed from it are not kept.
 """
 
 from __future__ import annotations
@@ -36,14 +36,13 @@ _LITERAL = re.compile(rb"\* STATUS \{\d{1,4}\}", re.IGNORECASE)
 _TAG = b"IDLE"
 _PIECE = 4 << 10
 _AT_ONCE = 2
-"""Pieces that are read before others that wait in the same thread have their turn."""
+"""Pieces that are read before it is another connection's turn."""
 _LONGEST = 64 << 10
-"""Octets of a line; what a server says while it is idle is short."""
+"""Octets of the longest line; lines during IDLE are short."""
 _FLOOD = 256 << 10
 """Octets between two renewals (hazard I18)."""
 _COMMAND = 8000
-"""Octets of a command's line that every server takes (RFC 7162, section 4)."""
-
+"""Octets of a command's line that every server accepts (RFC 7162, section 4)."""
 _NAMES = 1000
 """Folders that are remembered at once."""
 
@@ -55,8 +54,11 @@ class _Step(Enum):
 
 
 class ImapPush:
-    """`model.interfaces.Push`. `begin` in any thread, `abort` from another one meanwhile; the rest
-    in one thread."""
+    """A connection with IDLE; `model.interfaces.Push`.
+
+    `begin` may run in any thread, and `abort` in another one meanwhile. All else runs in one
+    thread.
+    """
 
     __slots__ = (
         "_connection",
@@ -90,12 +92,12 @@ class ImapPush:
         self._half = self._literal = b""
         self._count = self._octets = 0
         self._next: dict[bytes, int] = {}
-        """UIDNEXT of the other folders, by their names as the server writes them."""
+        """UIDNEXT of the other folders, by their names as octets of the server."""
         self._news = False
         self._step = _Step.ASKED
 
     def begin(self) -> None:
-        """See `model.interfaces.Push`; the session's limits hold."""
+        """See `model.interfaces.Push`; the limits of a session apply."""
         assert self._opening is not None  # noqa: S101  # called once
         assert self._connection is not None  # noqa: S101
         (spec, secret), connection, self._opening = self._opening, self._connection, None
@@ -113,9 +115,8 @@ class ImapPush:
                 raise failures.refused("opening the folder to be told about", completed.text)
             self._count = selected_count(client.dialogue) or 0
             if others and "NOTIFY" in client.dialogue.capabilities:
-                client.dialogue.run(
-                    "NOTIFY", _notify(folder.raw for folder in others)
-                )  # refused: then IDLE alone
+                # Its refusal does not matter: then only IDLE reports mail.
+                client.dialogue.run("NOTIFY", _notify(folder.raw for folder in others))
         connection.begin_command()
         connection.send(_TAG + b" IDLE\r\n")
         while self._step is _Step.ASKED:
@@ -162,19 +163,17 @@ class ImapPush:
 
     @property
     def _decrypted(self) -> bool:
-        """Something has been received that the socket does not show any more: at most one record of
-        TLS."""
+        """Whether TLS holds decrypted octets, at most one record, which no selector sees."""
         return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
     def renew(self) -> None:
-        """DONE; IDLE follows when the server has answered that."""
+        """Send DONE; IDLE is sent again when the server has answered."""
         self._octets = 0
         self._step = _Step.DONE
         self._send(b"DONE\r\n")
 
     def close(self) -> None:
-        """Without a word: the server notices. Harmless when it is closed already, or was never
-        opened."""
+        """Close without LOGOUT; harmless where it is closed already or was never opened."""
         if self._connection is not None:
             self._connection.abort()
         elif self._opening is None:
@@ -182,9 +181,8 @@ class ImapPush:
 
     def _send(self, line: bytes) -> None:
         try:
-            self._socket.sendall(
-                line
-            )  # a few octets: where they do not fit at once, nobody reads them
+            # A few octets; where they do not fit, the server does not read any more.
+            self._socket.sendall(line)
         except OSError as error:
             raise ConnectionFailed(
                 f"{self._endpoint}: the connection broke while it waited for mail: "
@@ -204,7 +202,7 @@ class ImapPush:
     def _hear(self, line: bytes) -> None:
         line, self._literal = self._literal + line, b""
         if _LITERAL.fullmatch(line):
-            self._literal = line + b" "  # the folder's name follows: it has no line end in it
+            self._literal = line + b" "  # the folder's name follows on the next line
         elif line.startswith(b"+"):
             self._agreed()
         elif line.startswith(b"* "):
@@ -236,7 +234,7 @@ class ImapPush:
             return
         found = _COUNT.fullmatch(line)
         if found is None:
-            return  # flags, RECENT, or "still here"
+            return  # flags, RECENT, or an OK to keep the connection open
         if found[2].upper() == b"EXPUNGE":
             self._count = max(0, self._count - 1)
             return
@@ -244,17 +242,17 @@ class ImapPush:
         self._count = int(found[1])
 
     def _told_status(self, name: bytes, items: bytes) -> None:
-        """Of another folder (RFC 5465, section 5): of new mail, or only of mail that went."""
+        """Take the STATUS of another folder (RFC 5465, section 5); a new UIDNEXT is new mail."""
         found = _NEXT.search(items)
         following = int(found[1]) if found else 0
         self._news |= not following or self._next.get(name) != following
         if len(self._next) >= _NAMES:
-            self._next.clear()  # a server that makes up names; a ring too many is no harm
+            self._next.clear()  # the server makes up names; one session too many does no harm
         self._next[name] = following
 
 
 def _folders(client: ImapClient, spec: SourceSpec, failures: ImapRefusals) -> list[ServerFolder]:
-    """Those to be told about, the one that is opened first; LIST only where it is needed."""
+    """Return the folders to watch, the one to open first; run LIST only where needed."""
     declared = (
         spec.effective_folders
         if "NOTIFY" in client.dialogue.capabilities
@@ -266,9 +264,11 @@ def _folders(client: ImapClient, spec: SourceSpec, failures: ImapRefusals) -> li
 
 
 def _notify(names: Iterable[bytes]) -> bytes:
-    """NOTIFY's arguments (RFC 5465, section 8). Who wants to hear of new messages has to hear of
-    expunged ones, too. Folders beyond the length of a line, and those whose names a quoted string
-    cannot hold, have the interval."""
+    """Return the arguments of NOTIFY (RFC 5465, section 8).
+
+    MessageNew is allowed only with MessageExpunge. Left out are folders beyond the length of a
+    line, and names that are no quoted string; they are collected at the interval.
+    """
     begin, end = (
         b"SET (selected (MessageNew MessageExpunge)) (mailboxes (",
         b") (MessageNew MessageExpunge))",
@@ -289,7 +289,7 @@ def open_push(
     memories: AccountMemories | None = None,
     identity: ClientIdentity | None = None,
 ) -> ImapPush:
-    """Not connected yet; `spec`'s paths are absolute."""
+    """Return a push connection that is not connected yet; the paths in `spec` are absolute."""
     return ImapPush(
         spec, secret, limits, memories or AccountMemories(), identity or ClientIdentity()
     )

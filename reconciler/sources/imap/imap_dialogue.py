@@ -1,9 +1,8 @@
-"""imaplib's and IMAPClient's side of the conversation, on a `Connection` that bounds every octet
-and every wait.
+"""imaplib and IMAPClient on a `Connection`, which limits every octet and every wait.
 
-What the server says is read by `response_reader`, below imaplib, which understands less and keeps more. Of
-untagged responses only the last of those is kept that somebody asks for; lists are heard line by
-line (`ImapDialogue.run`).
+`response_reader` reads the server's responses instead of imaplib, which understands fewer of them
+and keeps more in memory. Of an untagged response only the last one is kept, and only where another
+module asks for it. Lists are passed on line by line (`ImapDialogue.run`).
 """
 
 from __future__ import annotations
@@ -40,19 +39,18 @@ _MANY_LISTED = re.compile(
     rb"(?:\* \d{1,10} FETCH \(UID \d{1,10} RFC822\.SIZE \d{1,20}\)\r\n){1,500}"
 )
 _ODD = 100
-"""Octets that a line of a listing is counted for besides its own when it is not read at once: each
-takes its time."""
+"""Octets that are counted in addition for a line that is not read together with others: it takes
+more time."""
 _LISTED = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) RFC822\.SIZE (\d{1,20})\)\r\n")
-"""What nearly every server answers with a small message in it, and to a listing, thousands of
-times: read at once."""
+"""The response of nearly every server for one message of a listing; it comes thousands of times."""
 _STATUSES = frozenset(("OK", "NO", "BAD", "PREAUTH"))
 _KEPT = frozenset(
     ("CAPABILITY", "EXISTS", "UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "READ-ONLY", "NAMESPACE")
 )
 _HEARD = 100
-"""So many are looked at, for most say the same again."""
+"""Alerts that are read in a session; most of them repeat."""
 _CAPABILITIES = 64 << 10
-"""Octets of the capabilities that are looked at: each word becomes a string of its own."""
+"""Octets of the capabilities that are read: each word becomes a string of its own."""
 _VERSIONS = ("IMAP4REV1", "IMAP4REV2", "IMAP4")
 Hearer = Callable[[Untagged], None]
 
@@ -66,29 +64,31 @@ class Goodbye(imaplib.IMAP4.abort):
 
 
 class ImapDialogue(imaplib.IMAP4):
-    """imaplib with its socket and its reader replaced. Besides what imaplib raises, every method
-    may raise a `SourceError`."""
+    """imaplib with another socket and another reader.
+
+    Every method may raise a `SourceError` in addition to imaplib's own errors.
+    """
 
     def __init__(self, connection: Connection) -> None:
-        """Reads the greeting and the capabilities of an open connection."""
+        """Read the greeting and the capabilities of an open connection."""
         self.connection = connection
         self._listened = 0
         self.unread = 0
         """FETCH responses that could not be understood."""
         self.read_only = False
-        """The folder was opened for writing, and the server does not let us (READ-ONLY)."""
+        """The selected folder cannot be changed (EXAMINE, or READ-ONLY from the server)."""
         self._reader = ResponseReader(connection)
         self._hearers: Mapping[str, Hearer] = {}
         self._posted: set[bytes] = set()
         super().__init__()
 
-    # What imaplib asks of a transport
+    # Methods that imaplib calls
 
     def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:  # noqa: ARG002
         self.host, self.port = self.connection.endpoint.host, self.connection.endpoint.port
         self.connection.begin_command()
 
-    # typeshed has a wider type than anybody sends
+    # the type of typeshed is wider than needed
     def send(self, data: bytes) -> None:  # type: ignore[override]
         self.connection.send(data)
 
@@ -100,13 +100,11 @@ class ImapDialogue(imaplib.IMAP4):
         return super()._new_tag()  # type: ignore[misc, no-any-return]  # typeshed leaves it out
 
     def _log(self, line: bytes) -> None:
-        """imaplib remembers the last commands for its dump, passwords too: never here (hazard
-        S6)."""
+        """Do nothing: imaplib would keep the last commands, passwords too (hazard S6)."""
 
     def _connect(self) -> None:
-        """The greeting (RFC 3501, section 7.1), and what the server can do, which many tell in
-        it."""
-        self.tagpre = b"C"  # type: ignore[assignment]  # octets, whatever typeshed says
+        """Read the greeting (RFC 3501, section 7.1) and the capabilities, which it may contain."""
+        self.tagpre = b"C"  # type: ignore[assignment]  # octets, other than typeshed says
         greeting = self._reader.read()
         if not isinstance(greeting, Untagged) or greeting.name not in ("OK", "PREAUTH", "BYE"):
             raise ProtocolViolation(
@@ -120,7 +118,7 @@ class ImapDialogue(imaplib.IMAP4):
             raise self._violation("no capabilities by which it could be known for an IMAP server")
 
     def _get_response(self) -> bytes | None:
-        """One response, for imaplib's own loops: None where the server waits for more."""
+        """Read one response for imaplib's own loops; None where the server waits for more."""
         response = self._reader.read()
         if isinstance(response, ContinuationRequest):
             self.continuation_response = response.text  # type: ignore[assignment]  # the same
@@ -133,24 +131,23 @@ class ImapDialogue(imaplib.IMAP4):
         if self._answers_post(response):
             return response.tag
         self._note_code(response.text.encode("utf-8", "backslashreplace"))
-        # nobody but us looks into it
+        # only this class reads it
         self.tagged_commands[response.tag] = response  # type: ignore[assignment]
         return response.tag
 
     def _command_complete(self, name: str, tag: bytes) -> tuple[str, list[bytes]]:  # noqa: ARG002
-        """For imaplib's own commands; BAD is an answer like NO."""
+        """Complete one of imaplib's own commands; BAD does not raise, like NO."""
         completed = self._complete(tag)
         return completed.status, [completed.text.encode()]
 
     # Beyond imaplib
 
     def post(self, name: str, *arguments: bytes) -> None:
-        """A command whose answer changes nothing: it is read with those to the commands that
-        follow."""
+        """Send a command whose completion is of no interest; later commands read over it."""
         self._posted.add(self._command(name, *arguments))
 
     def refresh_capabilities(self) -> None:
-        """Ask for them; there are servers that tell them in several lines."""
+        """Ask for the capabilities, which some servers send in several lines."""
         self.untagged("CAPABILITY")
         told: list[bytes] = []
         self.run(
@@ -163,7 +160,7 @@ class ImapDialogue(imaplib.IMAP4):
         self.learn_capabilities()
 
     def learn_capabilities(self) -> bool:
-        """Take over what the server has told of them last; False when it has not."""
+        """Take over the capabilities that the server sent last; return False without any."""
         told = self.untagged("CAPABILITY")
         named = told[-1][:_CAPABILITIES].decode("ascii", "replace") if told else ""
         self.capabilities = tuple(named.upper().strip("() ").split())
@@ -172,9 +169,12 @@ class ImapDialogue(imaplib.IMAP4):
     def converse(
         self, name: str, arguments: Sequence[bytes], answer: Callable[[bytes], bytes | None]
     ) -> Completed:
-        """A command that goes on whenever the server says `+`: with a line that answers what stands
-        behind it; None ends the session, for the server asks for more than there is."""
-        # imaplib takes a method, too
+        """Run a command and answer each `+` of the server with a further line.
+
+        `answer` gets the text after the `+`. Where it returns None, the server asks for too much:
+        raises ProtocolViolation.
+        """
+        # imaplib also accepts a method
         self.literal = _LiteralSource(answer).give  # type: ignore[assignment]
         return self.run(name, *arguments)
 
@@ -186,9 +186,11 @@ class ImapDialogue(imaplib.IMAP4):
         hear: Mapping[str, Hearer] | None = None,
         listing: bool = True,
     ) -> Completed:
-        """A command and its completion, BAD included; `literal` becomes its last argument. `hear`:
-        who gets the untagged responses of these names as they come, of which there may be very many
-        where it is a `listing`."""
+        """Run a command and return its completion, BAD included.
+
+        `literal` becomes its last argument. `hear` has functions by the names of untagged
+        responses; each is called with every such response. A `listing` may have very many.
+        """
         if literal is not None:
             self.literal = literal  # type: ignore[assignment]  # imaplib wants octets
         self._hearers = hear or {}
@@ -202,15 +204,17 @@ class ImapDialogue(imaplib.IMAP4):
             self._get_response()
         del self.tagged_commands[tag]
         self._hearers = {}
-        # `_get_response` puts nothing else there
+        # `_get_response` stores nothing else
         assert isinstance(completed, Completed)  # noqa: S101
         return completed
 
     def select_folder(self, name: bytes, *, writable: bool) -> Completed:
-        """SELECT or EXAMINE a folder by the octets of its name (hazard I22: they may be anything).
-        What servers read differently between quotes goes as a literal."""
+        """SELECT or EXAMINE a folder by the octets of its name, which may be any (hazard I22).
+
+        A name that servers may read differently in quotes is sent as a literal.
+        """
         self.untagged_responses = {}
-        # imaplib is not to raise for READ-ONLY: whoever wants to write looks at `read_only`
+        # Keeps imaplib from raising for READ-ONLY; callers that write check `read_only`.
         self.is_readonly = True
         plain = (
             name.isascii()
@@ -225,17 +229,16 @@ class ImapDialogue(imaplib.IMAP4):
         return completed
 
     def told_validity(self) -> int | None:
-        """The UIDVALIDITY that the server has told since this was asked last, or since the folder
-        was opened."""
+        """Return the UIDVALIDITY that came since the last call, or since the folder was opened."""
         told = self.untagged("UIDVALIDITY") if "UIDVALIDITY" in self.untagged_responses else None
         return number(told[-1].strip(b'"'), 1 << 62) if told else None
 
     def untagged(self, name: str) -> list[bytes]:
-        """Take what has been received under this name: the last of it, or nothing."""
+        """Remove and return the last untagged response of this name, in a list of at most one."""
         return [item for item in self.untagged_responses.pop(name, []) if isinstance(item, bytes)]
 
     def fetch_uids(self, uids: str, items: str) -> Iterator[Fetched | Completed]:
-        """UID FETCH: its responses as they come, literals up to `WHOLE` in them, then the
+        """Run UID FETCH; yield its responses with literals of up to `WHOLE` octets, then its
         completion.
 
         Raises ProtocolViolation for what cannot be a reply.
@@ -245,9 +248,11 @@ class ImapDialogue(imaplib.IMAP4):
     def fetch_sizes(
         self, uids: str, take: Callable[[list[tuple[bytes, bytes]]], object], *, octets: int
     ) -> Iterator[Fetched | Completed]:
-        """UIDs and sizes: `take` gets the digits of many at once, where the server says it as
-        nearly all do; the others come as from `fetch_uids`, and count as several times as long. In
-        `octets` the reply has room."""
+        """Fetch UIDs and sizes; the reply may have `octets`.
+
+        `take` gets the digits of many messages at once, where the server uses the usual form. Other
+        responses are yielded as by `fetch_uids`, and count `_ODD` octets more each.
+        """
         tag = self.ask_uids(uids, "(UID RFC822.SIZE)")
         self.connection.begin_command()
         self.connection.expect_listing(octets=octets)
@@ -262,15 +267,16 @@ class ImapDialogue(imaplib.IMAP4):
             self.connection.count(_ODD)
 
     def ask_uids(self, uids: str, items: str) -> bytes:
-        """Send UID FETCH; the tag by which `answers` tells its completion."""
+        """Send UID FETCH; return its tag for `answers`."""
         tag: bytes = self._command("UID", "FETCH", uids, items)
         return tag
 
     def answers(
         self, tags: Collection[bytes], *, bodies: bool = True
     ) -> Iterator[Fetched | Completed]:
-        """What the server sends until the first of the commands with these tags is complete.
-        `bodies`: contents were asked for; those of other messages are to be counted by `unasked`.
+        """Yield responses until the first of the commands with these tags is complete.
+
+        `bodies`: contents were asked for. The caller passes those of other messages to `unasked`.
         """
         self.connection.begin_command()
         self.connection.expect_listing(slow=not bodies)
@@ -288,12 +294,11 @@ class ImapDialogue(imaplib.IMAP4):
                 return
 
     def keep_large(self, octets: int) -> None:
-        """Literals beyond `WHOLE`, up to so many octets, are kept in a file from now on; 0: passed
-        over."""
+        """Keep literals of `WHOLE` to `octets` in a file from now on; 0: pass over them."""
         self._reader.largest = octets
 
     def unasked(self, response: Fetched) -> None:
-        """Nobody wants what is in it: it counts for the bound of the reply."""
+        """Count the contents of an unwanted response for the limit of the reply."""
         self.connection.count(
             sum(len(value) for value in response.attributes.values() if isinstance(value, bytes))
         )
@@ -324,8 +329,10 @@ class ImapDialogue(imaplib.IMAP4):
         return True
 
     def _fetched(self, response: Untagged) -> Fetched | None:
-        """None for one that cannot be read, where no message is in it: of what was asked for, what
-        is missing is asked for again by itself."""
+        """Return the parsed response; None where it cannot be parsed and has no message.
+
+        Messages that are missing then are asked for again singly.
+        """
         try:
             return parse_fetch(response.text, response.literals)
         except ValueError as error:
@@ -336,8 +343,7 @@ class ImapDialogue(imaplib.IMAP4):
             return found
 
     def _told(self, response: Untagged) -> None:
-        """Untagged responses may come at any time, in any order and number (RFC 3501, section
-        7)."""
+        """Take an untagged response, which may come at any time (RFC 3501, section 7)."""
         name = response.name
         if hearer := self._hearers.get(name):
             hearer(response)
@@ -359,9 +365,8 @@ class ImapDialogue(imaplib.IMAP4):
             self.untagged_responses[found[0]] = [found[1]]
         elif found[0] == "ALERT" and self._listened < _HEARD:
             self._listened += 1
-            self.connection.alert(
-                decoded(text.partition(b"]")[2]).strip()
-            )  # RFC 3501, section 7.1: for people
+            # a text for people (RFC 3501, section 7.1)
+            self.connection.alert(decoded(text.partition(b"]")[2]).strip())
 
     def _violation(self, what: str) -> ProtocolViolation:
         return ProtocolViolation(f"{self.connection.endpoint}: the server sent {what}")
@@ -387,11 +392,11 @@ class ImapClient(IMAPClient):
         return ImapDialogue(self._connection)
 
     def _set_read_timeout(self) -> None:
-        """The connection sets time-outs."""
+        """Do nothing: the connection sets the time-outs."""
 
 
 class _LiteralSource:
-    """imaplib takes a bound method for a source of literals."""
+    """The source of literals for imaplib, which must be a bound method."""
 
     def __init__(self, answer: Callable[[bytes], bytes | None]) -> None:
         self._answer = answer

@@ -1,4 +1,4 @@
-"""What the server's refusals mean (`replies.refusals`), in texts that anybody may see."""
+"""The errors of an IMAP server's refusals (`replies.refusals`), without secrets in their texts."""
 
 from __future__ import annotations
 
@@ -28,21 +28,24 @@ _SHOWN = 300
 
 
 class ImapRefusals:
-    """Turns refusals of one server into errors; knows what must not be shown."""
+    """Turns refusals of one server into errors."""
 
     def __init__(self, endpoint: Endpoint, secrets: Sequence[Secret]) -> None:
+        """`secrets` are removed from the server's words."""
         self._endpoint = endpoint
         self._secrets = secrets
 
     def shown(self, text: str) -> str:
-        """The server's words on one line: secrets, control characters and excess removed (hazards
-        S1, M14)."""
+        """Return the server's words on one line (hazards S1, M14).
+
+        Secrets, control characters and text beyond `_SHOWN` characters are removed.
+        """
         line = excerpt(text, self._secrets, _SHOWN)
         return one_line(line)
 
     @contextmanager
     def translated(self, doing: str) -> Iterator[None]:
-        """Map what imaplib raises."""
+        """Raise imaplib's errors as `SourceError`; `doing` begins their text."""
         try:
             yield
         except Goodbye as error:
@@ -58,18 +61,23 @@ class ImapRefusals:
             raise self.refused(doing, str(error)) from None
 
     def refused(self, doing: str, text: str) -> SourceError:
-        """NO or BAD to something that has to work."""
+        """Return the error of a NO or BAD to a command that must work."""
         return self.known(doing, text) or SourceError(self._told(doing, text))
 
     def known(self, doing: str, text: str) -> SourceError | None:
-        """The error that these words stand for; None where nobody knows what they mean, or they
-        only say that the credentials are wrong, which is a login's affair."""
+        """Return the error of these words; None where their meaning is unknown.
+
+        Words that speak of wrong credentials count only with a response code, as this is no login.
+        """
         error = self._understood(doing, text)
         return None if isinstance(error, AuthenticationFailed) and not error.certain else error
 
     def missing(self, notes: Sequence[tuple[str, str]], others: Sequence[str]) -> SourceError:
-        """No folder could be opened: `notes` are what was said of each, with a sentence that shows
-        it; `others` say what else is wrong with the declared ones."""
+        """Return the error where no folder could be opened.
+
+        `notes` has a sentence for each folder and the server's words. `others` are sentences about
+        other faults of the declared folders.
+        """
         for told, text in notes:
             error = self._understood("", text, f"{self._endpoint}: {told}")
             if error is not None and (not isinstance(error, AuthenticationFailed) or error.certain):
@@ -78,7 +86,10 @@ class ImapRefusals:
         return SourceUnsuitable(f"{self._endpoint}: {told}. Correct source.folders.")
 
     def greeting(self, error: imaplib.IMAP4.error) -> SourceError:
-        """No OK in the greeting, or BYE soon after: not now, too many connections mostly."""
+        """Return the error of a greeting without OK, or of BYE soon after it.
+
+        Mostly the server has too many connections.
+        """
         said = error.args[0] if error.args else ""
         text = decoded(said) if isinstance(said, bytes) else str(said)
         goodbye = isinstance(error, Goodbye) or text.upper().startswith("* BYE")
@@ -90,8 +101,10 @@ class ImapRefusals:
         return refused
 
     def login(self, completed: Completed) -> SourceError:
-        """A refused login; what bars us only for now is no failure of the credentials (hazard
-        I27)."""
+        """Return the error of a refused login.
+
+        A refusal for a while is no fault of the credentials (hazard I27).
+        """
         return self._understood("login refused", completed.text) or refused_login(
             self._told("login refused", completed.text),
             completed.text,
@@ -115,11 +128,11 @@ class ImapRefusals:
 
 
 def response_code(text: str) -> str | None:
-    """UNAVAILABLE of `[UNAVAILABLE] text`, RFC 3501, 7.1."""
+    """Return the response code (RFC 3501, section 7.1): UNAVAILABLE of `[UNAVAILABLE] text`."""
     match = _CODE.search(text)
     return match[1] if match else None
 
 
 def throttles(text: str) -> bool:
-    """The server wants less, or is out of order: that is not about what was asked for."""
+    """Return whether a refusal concerns every command for a while; see `concerns_all`."""
     return concerns_all(text, response_code(text) or "")

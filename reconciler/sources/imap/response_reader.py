@@ -47,7 +47,7 @@ _LONG = re.compile(
 _TEXTS = frozenset(
     ("OK", "NO", "BAD", "BYE", "PREAUTH", "SEARCH", "FLAGS", "EXISTS", "RECENT", "EXPUNGE")
 )
-"""Responses in which nothing is a literal, whatever their text ends with."""
+"""Responses without literals, even where their text ends like one."""
 
 
 class Untagged(Struct, frozen=True):
@@ -118,7 +118,7 @@ class ResponseReader:
         )
 
     def _with_literals(self, line: bytes, literals: list[Literal], *, large: bool) -> list[bytes]:
-        """The pieces of a response whose first line ends with a literal's size."""
+        """Read the pieces of a response whose first line ends with a literal's size."""
         pieces = [line]
         kept = 0
         while match := _LITERAL.search(line):
@@ -136,9 +136,12 @@ class ResponseReader:
         return pieces
 
     def _closing(self, literal: Literal) -> bytes:
-        """FETCH is a list, so an empty line behind a literal that is whole can only be one too
-        many: the list goes on, or ends. Where the literal does not end with a line's end, that is
-        it, and the size was a lie (hazard I3)."""
+        """Read the line after an empty line that follows a literal of FETCH.
+
+        FETCH is a list, which must go on or end, so the empty line is superfluous. But where the
+        literal has no line end at its own end, the empty line is it, and the size was wrong (hazard
+        I3): raises ProtocolViolation.
+        """
         line = self._line()
         whole = isinstance(literal, bytes) and literal.endswith(b"\r\n")
         if not whole or not line.startswith((b")", b" ")):
@@ -146,7 +149,10 @@ class ResponseReader:
         return line
 
     def _large(self, size: int, *, keep: bool) -> Literal:
-        """Refuse what nobody could mean, before reading it; pass over what is too large to keep."""
+        """Read a literal; pass over one that is too large to keep.
+
+        Raises ProtocolViolation for an impossible size, before anything is read.
+        """
         if self.bodies and WHOLE < size <= self.largest:
             return Large(self._connection.read_chunks(size))
         if size > self._connection.limits.listing:
@@ -170,7 +176,7 @@ class ResponseReader:
 
 
 def decoded(text: bytes | None) -> str:
-    """Return the text of a response as people may read it."""
+    """Return the text of a response as `str`."""
     return reply_meaning.decoded(text or b"")
 
 

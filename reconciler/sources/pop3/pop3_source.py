@@ -120,7 +120,7 @@ class Pop3Source:
 
     # POP3 has one way to open
     def unchanged(self, state: str, *, writable: bool) -> bool:  # noqa: ARG002
-        """UIDL alone: the same answer to the octet stands for the same messages."""
+        """Compare the reply to UIDL with the last one, octet by octet."""
         self._log_in()
         self._dialogue.send(b"UIDL")
         return self._dialogue.digest() == state
