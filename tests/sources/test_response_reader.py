@@ -374,8 +374,8 @@ def test_I18_only_so_many_capabilities_become_words() -> None:
     with Scripted(imap({"CAPABILITY": many + OK})) as server:
         opened = source(server)
         inbox(opened)
-        assert opened._client is not None
-        assert len(opened._client.dialogue.capabilities) < 20_000
+        assert opened._account._client is not None
+        assert len(opened._account._client.dialogue.capabilities) < 20_000
         opened.finish()
 
 
@@ -394,6 +394,9 @@ def test_I18_what_nobody_asked_for_is_not_kept() -> None:
     with Scripted(imap({"UID FETCH 1:*": noise + listing + OK})) as server:
         opened = source(server)
         inbox(opened)
-        assert opened._client is not None
-        assert sum(len(kept) for kept in opened._client.dialogue.untagged_responses.values()) < 20
+        assert opened._account._client is not None
+        assert (
+            sum(len(kept) for kept in opened._account._client.dialogue.untagged_responses.values())
+            < 20
+        )
         opened.finish()
