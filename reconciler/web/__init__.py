@@ -1,1 +1,1 @@
-"""The HTTP API. It reads status snapshots and asks for things; it never touches a live loop."""
+"""What is served over HTTP: the API, the probes and the metrics, and the page."""

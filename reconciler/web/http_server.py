@@ -16,9 +16,12 @@ from reconciler.control.control_service import ControlService
 from reconciler.model.domains import is_loopback
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Listen, Settings
-from reconciler.web.api import DaemonPaths, application
+from reconciler.web.access.access_guard import AccessGuard
+from reconciler.web.access.login_sessions import LoginSessions
+from reconciler.web.access.token_file import FILE, TokenFile
+from reconciler.web.api.service_resources import DaemonPaths
+from reconciler.web.application import application, trusted
 from reconciler.web.http_connections import HttpServer
-from reconciler.web.request_guard import Guard
 
 SOCKET = "control.sock"
 _CLIENTS = 64
@@ -37,16 +40,19 @@ async def served(
 ) -> AsyncIterator[None]:
     """Serve on the control socket and on `settings.listen` inside this context. The caller owns the
     state directory. Raises ListenRefused."""
-    app = application(control, DaemonPaths(manifests, settings.state_dir))
+    tokens = TokenFile(settings.state_dir / FILE)
+    sessions = LoginSessions(tokens)
+    app = application(control, DaemonPaths(manifests, settings.state_dir), tokens, sessions)
     listen = settings.listen
     async with AsyncExitStack() as stack:
         control_socket = stack.enter_context(_control_socket(settings.state_dir))
         await stack.enter_async_context(
-            _served(app, control_socket, _CLIENTS + 4 * settings.max_sessions)
+            _served(trusted(app), control_socket, _CLIENTS + 4 * settings.max_sessions)
         )
         if listen is not None:
             tcp = stack.enter_context(_tcp_socket(listen))
-            await stack.enter_async_context(_served(Guard(app, listen.host), tcp, _CLIENTS))
+            guard = AccessGuard(app, {listen.host}, tokens, sessions)
+            await stack.enter_async_context(_served(guard, tcp, _CLIENTS))
         yield
 
 

@@ -41,7 +41,7 @@ from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.settings import Listen, Settings
 from reconciler.model.status import CheckReport, CheckStep
 from reconciler.planning.desired_state import DesiredCollector
-from reconciler.web.api import Api
+from reconciler.web.api.service_resources import ServiceResources
 from reconciler.web.http_server import ListenRefused, served
 from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import save, text
@@ -316,7 +316,7 @@ def test_scrapes_at_once_share_what_is_drawn(
     drawn: list[str] = []
     asked = itertools.count(1)
     all_have_asked = threading.Event()
-    answer = Api.metrics
+    answer = ServiceResources.metrics
 
     def metrics(
         _found: object, _diagnostics: object, _version: str, accept: str, _errors: int
@@ -325,13 +325,13 @@ def test_scrapes_at_once_share_what_is_drawn(
         drawn.append(accept)
         return b"up 1\n", "text/plain"
 
-    async def counted(api: Api, request: Request) -> Response:
+    async def counted(api: ServiceResources, request: Request) -> Response:
         if next(asked) == 30:
             all_have_asked.set()
         return await answer(api, request)
 
     monkeypatch.setattr("reconciler.web.metrics.metrics", metrics)
-    monkeypatch.setattr(Api, "metrics", counted)
+    monkeypatch.setattr(ServiceResources, "metrics", counted)
 
     async def scenario() -> None:
         async with daemon(root, settings) as here:

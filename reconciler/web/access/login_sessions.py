@@ -1,0 +1,81 @@
+"""Browser sessions: a signed cookie names the token that somebody logged in with.
+
+The cookie is signed, not stored: it survives a restart of the daemon, and ends when its 12 hours
+are over, when its token is revoked, or when somebody logs out. A random part of it makes the
+session's own CSRF token, which every form sends along (hazard W2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+from reconciler.web.access.roles import Principal
+from reconciler.web.access.token_file import ApiToken, TokenFile
+
+LIFETIME = 12 * 3600
+"""Seconds that a session lasts."""
+LINK_LIFETIME = 600
+"""Seconds that a one-time link can be used."""
+_SESSION, _LINK = "session", "login-link"
+
+
+class LoginSessions:
+    """Makes and reads the cookies of browser sessions, and one-time login links."""
+
+    def __init__(self, tokens: TokenFile) -> None:
+        self._tokens = tokens
+        self._fallback = secrets.token_hex(32)
+        """The key where the file of tokens has none: it is mounted read-only. Sessions then end
+        with the process."""
+        self._used: dict[str, None] = {}
+
+    def cookie(self, token: ApiToken) -> str:
+        """Return the value of the cookie of a new session."""
+        return self._serializer(_SESSION).dumps([token.name, token.hash[-16:], secrets.token_hex()])
+
+    def principal(self, cookie: str) -> Principal | None:
+        """Return whose session this is; None if it is none, or over."""
+        found = self._loaded(_SESSION, cookie, LIFETIME)
+        token = self._tokens.named(found[0]) if found else None
+        if found is None or token is None or not token.hash.endswith(found[1]):
+            return None
+        return Principal(token.name, token.role, "session", self._csrf(found[2]))
+
+    def link(self, token: ApiToken) -> str:
+        """Return the secret part of a link that logs in once."""
+        return self._serializer(_LINK).dumps([token.name, token.hash[-16:], secrets.token_hex()])
+
+    def redeem(self, link: str) -> ApiToken | None:
+        """Return the token of a link that was not used before; None else."""
+        found = self._loaded(_LINK, link, LINK_LIFETIME)
+        if found is None or found[2] in self._used:
+            return None
+        self._used[found[2]] = None
+        while len(self._used) > 10_000:
+            del self._used[next(iter(self._used))]
+        token = self._tokens.named(found[0])
+        return token if token and token.hash.endswith(found[1]) else None
+
+    def _loaded(self, purpose: str, text: str, lifetime: int) -> tuple[str, str, str] | None:
+        try:
+            found = self._serializer(purpose).loads(text, max_age=lifetime)
+        except BadSignature:
+            return None
+        name, digest, nonce = found
+        return str(name), str(digest), str(nonce)
+
+    def _serializer(self, purpose: str) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(
+            self._key, salt=purpose, signer_kwargs={"digest_method": hashlib.sha256}
+        )
+
+    def _csrf(self, nonce: str) -> str:
+        return hmac.new(self._key.encode(), f"csrf {nonce}".encode(), hashlib.sha256).hexdigest()
+
+    @property
+    def _key(self) -> str:
+        return self._tokens.signing_key or self._fallback

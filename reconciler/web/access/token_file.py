@@ -1,0 +1,184 @@
+"""The file of tokens: names, roles and hashes, never the tokens themselves.
+
+A token has 256 random bits. So one round of SHA-256 suffices: nobody guesses what it is the hash
+of, and a request costs no slow hash. The file also holds the key that browser sessions are signed
+with; who can read it can act as anybody, so its mode is 0600.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from reconciler.disk import opened_directory, replacing, write_all
+from reconciler.model.errors import CollectorError
+from reconciler.web.access.roles import Role
+
+FILE = "tokens.json"
+"""Its name in the state directory, unless `--token-file` names another one."""
+PREFIX = "mct_"
+"""Begins every token, so that scanners for leaked secrets can tell one."""
+_NAME = re.compile(r"[^\W_][\w.@+ -]{0,62}", re.ASCII)
+_LIMIT = 1 << 20
+"""Octets that are read of the file at most."""
+
+
+class TokenRefused(CollectorError):
+    """A token cannot be made or revoked, or the file of tokens cannot be used."""
+
+    reason = "TokenRefused"
+
+
+class ApiToken(Struct, frozen=True, rename="camel"):
+    """A token as it is kept. `hash` is `sha256:` and the digest in hex."""
+
+    name: str
+    role: Role
+    hash: str
+    created_at: datetime
+
+
+class _TokenList(Struct, frozen=True, rename="camel"):
+    tokens: tuple[ApiToken, ...] = ()
+    signing_key: str = ""
+    version: int = 1
+
+
+class TokenFile:
+    """The tokens at `path`. Another process may change the file at any time: each look reads it
+    again where its signature differs. All methods raise TokenRefused for a file that cannot be
+    used."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: tuple[int, ...] = ()
+        self._content = _TokenList()
+
+    def tokens(self) -> tuple[ApiToken, ...]:
+        """Return every token, sorted by name."""
+        return tuple(sorted(self._current().tokens, key=lambda token: token.name))
+
+    def find(self, secret: str) -> ApiToken | None:
+        """Return the token that this is; None if there is none."""
+        wanted, found = _hash(secret), None
+        for token in self._current().tokens:  # every one, in the same time
+            if hmac.compare_digest(token.hash, wanted):
+                found = token
+        return found
+
+    def named(self, name: str) -> ApiToken | None:
+        return next((token for token in self._current().tokens if token.name == name), None)
+
+    @property
+    def signing_key(self) -> str:
+        """The key of browser sessions; "" before the first token is made."""
+        return self._current().signing_key
+
+    def create(self, name: str, role: Role) -> str:
+        """Make a token and return it. It is shown this once. Raises TokenRefused."""
+        if not _NAME.fullmatch(name):
+            raise TokenRefused(
+                f"{name!r} is no name of a token: 1 to 63 letters, digits and `. _ @ + -`"
+            )
+        secret = PREFIX + secrets.token_urlsafe(32)
+        token = ApiToken(name, role, _hash(secret), datetime.now(UTC).replace(microsecond=0))
+
+        def added(content: _TokenList) -> _TokenList:
+            if any(one.name == name for one in content.tokens):
+                raise TokenRefused(
+                    f"there is a token {name!r}: revoke it first with `token revoke {name}`"
+                )
+            return _TokenList(
+                (*content.tokens, token), content.signing_key or secrets.token_hex(32)
+            )
+
+        self._change(added)
+        return secret
+
+    def revoke(self, name: str) -> None:
+        """Remove a token; its browser sessions end with it. Raises TokenRefused."""
+
+        def removed(content: _TokenList) -> _TokenList:
+            left = tuple(one for one in content.tokens if one.name != name)
+            if len(left) == len(content.tokens):
+                raise TokenRefused(f"there is no token {name!r}")
+            return _TokenList(left, content.signing_key)
+
+        self._change(removed)
+
+    def _change(self, change: Callable[[_TokenList], _TokenList]) -> None:
+        """Replace the content as a whole. The directory is locked meanwhile, so that two programs
+        do not lose each other's change."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with opened_directory(self.path.parent) as directory:
+                fcntl.flock(directory, fcntl.LOCK_EX)
+                after = change(_decoded(self._read(), self.path))
+                draft = f".{self.path.name}.{secrets.token_hex(4)}"
+                with replacing(directory, self.path.name, draft) as file:
+                    write_all(file, _encoded(after))
+        except OSError as error:
+            raise TokenRefused(f"{self.path} cannot be written: {error.strerror}") from error
+        self._seen = ()
+
+    def _current(self) -> _TokenList:
+        """Return the content, read again only where the file is another one than before."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            self._seen, self._content = (), _TokenList()
+            return self._content
+        except OSError as error:
+            raise TokenRefused(f"{self.path} cannot be read: {error.strerror}") from error
+        seen = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+        if seen != self._seen:
+            self._content = _decoded(self._read(), self.path)
+            self._seen = seen
+        return self._content
+
+    def _read(self) -> bytes | None:
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise TokenRefused(f"{self.path} cannot be read: {error.strerror}") from error
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise TokenRefused(f"{self.path} is no file")
+            if status.st_mode & 0o022:
+                raise TokenRefused(
+                    f"others may write {self.path}: take that away, `chmod go-w {self.path}`"
+                )
+            return file.read(_LIMIT)
+
+
+def _hash(secret: str) -> str:
+    return "sha256:" + hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _decoded(data: bytes | None, path: Path) -> _TokenList:
+    if data is None:
+        return _TokenList()
+    try:
+        return msgspec.json.decode(data, type=_TokenList)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        # the text is not quoted: it holds hashes and a key
+        raise TokenRefused(f"{path} is no file of tokens: {type(error).__name__}") from None
+
+
+def _encoded(content: _TokenList) -> bytes:
+    return json.dumps(msgspec.to_builtins(content), indent=2).encode() + b"\n"

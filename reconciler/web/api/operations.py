@@ -1,0 +1,82 @@
+"""What an operation of the API is. One table of them makes the routes, the checks of roles and the
+OpenAPI document, so that these cannot differ."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from reconciler.web.access.roles import Role, require_role
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Parameter(Struct, frozen=True):
+    """A query parameter. `schema` is its JSON Schema; `repeats`: it may stand several times."""
+
+    name: str
+    text: str
+    schema: Mapping[str, Any]
+    repeats: bool = False
+
+
+FLAG: Mapping[str, Any] = {"type": "boolean", "default": False}
+
+
+class Operation(Struct, frozen=True):
+    """One method of one path.
+
+    `role`: what it needs; None is open to everybody. `query`: the parameters that it knows.
+    `body`, `answer`: the pydantic model, or a JSON Schema, of what it takes and gives; None is
+    nothing. `status`: of its answer where all goes well; `errors`: other statuses that it has.
+    `media_type` is that of the answer.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    role: Role | None = Role.VIEW
+    query: tuple[Parameter, ...] = ()
+    body: Any = None
+    answer: Any = None
+    status: int = 200
+    errors: tuple[int, ...] = ()
+    media_type: str = "application/json"
+
+
+def routes(operations: Iterable[Operation]) -> list[Route]:
+    """Return the routes of these operations, in their order."""
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    return [
+        Route(path, _dispatch(methods), methods=sorted(methods))
+        for path, methods in by_path.items()
+    ]
+
+
+def _dispatch(methods: Mapping[str, Operation]) -> Handler:
+    async def handle(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        operation = methods[method]
+        if operation.role is not None:
+            require_role(request, operation.role)
+        return await operation.handler(request)
+
+    return handle
+
+
+def flag(request: Request, name: str) -> bool:
+    """Return a query parameter that is true or false; it is false by default. Raises HTTPException
+    400."""
+    text = request.query_params.get(name, "false")
+    if text not in {"true", "false"}:
+        raise HTTPException(400, f"{name} is true or false")
+    return text == "true"

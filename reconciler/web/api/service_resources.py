@@ -1,0 +1,146 @@
+"""The service as a whole over the API: probes, metrics, manifests in force, reload."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from reconciler.control.control_service import ControlService
+from reconciler.control.event_loop import ThreadPool
+from reconciler.model.in_force import InForce
+from reconciler.model.timestamps import timestamp
+from reconciler.web.access.roles import Role
+from reconciler.web.api.json_answers import json_answer
+from reconciler.web.api.operations import Operation
+
+
+class DaemonPaths(Struct, frozen=True):
+    """The directories of this daemon."""
+
+    manifests: Path
+    state_dir: Path
+
+
+class ServiceResources:
+    """What is asked of the whole service."""
+
+    def __init__(self, control: ControlService, paths: DaemonPaths) -> None:
+        self._control = control
+        self._paths = paths
+        self._drawing = ThreadPool("metrics", 1)
+        self._scraping = asyncio.Lock()
+        self._scrapes: dict[str, asyncio.Task[tuple[bytes, str]]] = {}
+        """Those that were not begun yet, by their `Accept`: who asks meanwhile gets the same."""
+
+    def operations(self) -> list[Operation]:
+        text = "text/plain"
+        return [
+            Operation(
+                "GET", "/api/v1/in-force", self.in_force, "What is in force.", answer=InForce
+            ),
+            Operation("GET", "/api/v1/info", self.info, "About this daemon."),
+            Operation(
+                "POST",
+                "/api/v1/removed/{name}",
+                self.removed,
+                "Confirm that a collector is removed.",
+                Role.EDIT,
+                answer={"type": "object"},
+            ),
+            Operation(
+                "GET",
+                "/api/v1/diagnostics",
+                self.diagnostics,
+                "What is wrong with the manifests.",
+                answer={"type": "array"},
+            ),
+            Operation("POST", "/-/reload", self.reload, "Read all manifests again.", Role.OPERATE),
+            Operation(
+                "GET", "/metrics", self.metrics, "Figures for Prometheus.", None, media_type=text
+            ),
+            Operation(
+                "GET",
+                "/healthz",
+                self.healthy,
+                "Whether the control loop moved lately.",
+                None,
+                errors=(503,),
+                media_type=text,
+            ),
+            Operation(
+                "GET",
+                "/readyz",
+                self.ready,
+                "Whether the manifests were loaded.",
+                None,
+                errors=(503,),
+                media_type=text,
+            ),
+        ]
+
+    async def reload(self, _request: Request) -> Response:
+        done = await self._control.reload()
+        return JSONResponse({"plan": done.count(), "diagnostics": self._diagnostics()})
+
+    async def removed(self, request: Request) -> Response:
+        await self._control.confirm_removed(request.path_params["name"])
+        return JSONResponse({})
+
+    async def in_force(self, _request: Request) -> Response:
+        return json_answer(await self._control.in_force())
+
+    async def info(self, _request: Request) -> Response:
+        return JSONResponse(
+            {
+                "version": version("mailcollector"),
+                "pid": os.getpid(),
+                "manifests": str(self._paths.manifests.absolute()),
+                "stateDir": str(self._paths.state_dir.absolute()),
+                "startedAt": timestamp(self._control.started_at),
+                "trouble": self._control.trouble or None,
+                "diagnostics": self._diagnostics(),
+            }
+        )
+
+    async def diagnostics(self, _request: Request) -> Response:
+        return JSONResponse(self._diagnostics())
+
+    def _diagnostics(self) -> list[dict[str, object]]:
+        return [found.as_json() for found in self._control.diagnostics]
+
+    async def metrics(self, request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        if accept not in self._scrapes:
+            self._scrapes[accept] = asyncio.create_task(self._scrape(accept), name="metrics")
+        text, media_type = await asyncio.shield(self._scrapes[accept])
+        return Response(text, headers={"Content-Type": media_type})
+
+    async def _scrape(self, accept: str) -> tuple[bytes, str]:
+        from reconciler.web.metrics import metrics  # noqa: PLC0415  # only where somebody scrapes
+
+        async with self._scraping:
+            del self._scrapes[accept]
+            return await self._drawing.run(
+                metrics,
+                self._control.list(),
+                self._control.diagnostics,
+                version("mailcollector"),
+                accept,
+                self._control.internal_errors,
+            )
+
+    async def healthy(self, _request: Request) -> Response:
+        return _probe(good=self._control.healthy, bad="the control loop has not moved lately")
+
+    async def ready(self, _request: Request) -> Response:
+        return _probe(good=self._control.ready, bad="the manifests have not been loaded yet")
+
+
+def _probe(*, good: bool, bad: str) -> Response:
+    return Response("ok\n" if good else f"{bad}\n", 200 if good else 503, media_type="text/plain")

@@ -1,0 +1,70 @@
+"""The application: the API's operations and the page's routes, over the control service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from reconciler.control.control_service import ControlService
+from reconciler.web.access.login_sessions import LoginSessions
+from reconciler.web.access.roles import SOCKET
+from reconciler.web.access.token_file import TokenFile
+from reconciler.web.api.collector_actions import CollectorActions
+from reconciler.web.api.collector_resources import CollectorResources
+from reconciler.web.api.event_stream import EventStream
+from reconciler.web.api.operations import Operation, routes
+from reconciler.web.api.service_resources import DaemonPaths, ServiceResources
+from reconciler.web.problem_details import ERROR_HANDLERS
+
+
+def operations(control: ControlService, paths: DaemonPaths) -> list[Operation]:
+    """Return every operation of the API."""
+    return [
+        *CollectorResources(control).operations(),
+        *CollectorActions(control).operations(),
+        *EventStream(control).operations(),
+        *ServiceResources(control, paths).operations(),
+    ]
+
+
+def application(
+    control: ControlService, paths: DaemonPaths, tokens: TokenFile, sessions: LoginSessions
+) -> Starlette:
+    """Return the ASGI application. Whoever serves it puts the principal into the scope: see
+    `trusted`, and `web.access.access_guard` for TCP."""
+    app = Starlette(
+        routes=routes(operations(control, paths)), exception_handlers=dict(ERROR_HANDLERS)
+    )
+    # not a Mount, which would also take a path of the API with a method that it does not have
+    app.router.default = _on_first_use(lambda: _page(control, tokens, sessions))
+    return app
+
+
+def _page(control: ControlService, tokens: TokenFile, sessions: LoginSessions) -> ASGIApp:
+    from reconciler.web.page.page_assembly import page  # noqa: PLC0415  # slow to import
+
+    return page(control, tokens, sessions)
+
+
+def _on_first_use(make: Callable[[], ASGIApp]) -> ASGIApp:
+    """Return an application that is made when somebody first asks it something."""
+    made: list[ASGIApp] = []
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if not made:
+            made.append(make())
+        await made[0](scope, receive, send)
+
+    return serve
+
+
+def trusted(app: ASGIApp) -> ASGIApp:
+    """Return the application for the control socket: whoever can open it may do everything."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["principal"] = SOCKET
+        await app(scope, receive, send)
+
+    return serve

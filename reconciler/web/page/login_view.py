@@ -1,0 +1,91 @@
+"""Logging in with a token or a one-time link, logging out, and choosing the language."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from reconciler.web.access.access_guard import COOKIE
+from reconciler.web.access.login_sessions import LIFETIME, LoginSessions
+from reconciler.web.access.token_file import ApiToken, TokenFile
+from reconciler.web.page.page_rendering import HEADERS, language_of, render
+from reconciler.web.page.page_routes import PageRoute, form_of
+from reconciler.web.page.page_translation import COOKIE as LANGUAGE_COOKIE
+from reconciler.web.page.page_translation import LANGUAGES
+
+
+class LoginView:
+    """The login page. `secure`: the cookie is sent by HTTPS only."""
+
+    def __init__(self, tokens: TokenFile, sessions: LoginSessions, *, secure: bool = False) -> None:
+        self._tokens = tokens
+        self._sessions = sessions
+        self._secure = secure
+
+    def routes(self) -> list[PageRoute]:
+        return [
+            PageRoute("GET", "/login", self.show, None),
+            PageRoute("POST", "/login", self.log_in, None),
+            PageRoute("GET", "/login/{link}", self.redeem, None),
+            PageRoute("POST", "/logout", self.log_out),
+            PageRoute("GET", "/language", self.choose_language, None),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        return self._page(request)
+
+    async def log_in(self, request: Request) -> Response:
+        form = form_of(request)
+        token = self._tokens.find(str(form.get("token", "")).strip())
+        if token is None:
+            texts = language_of(request)
+            return self._page(request, 403, texts.gettext("There is no such token."))
+        return self._begin(token, str(form.get("next", "/")))
+
+    async def redeem(self, request: Request) -> Response:
+        token = self._sessions.redeem(request.path_params["link"])
+        if token is None:
+            texts = language_of(request)
+            return self._page(request, 403, texts.gettext("This link was used, or is too old."))
+        return self._begin(token, "/")
+
+    async def log_out(self, _request: Request) -> Response:
+        answer = RedirectResponse("/login", 303, HEADERS)
+        answer.delete_cookie(COOKIE, "/")
+        return answer
+
+    async def choose_language(self, request: Request) -> Response:
+        answer = RedirectResponse(inside(request.query_params.get("next", "/")), 303, HEADERS)
+        code = request.query_params.get("to", "")
+        if code in LANGUAGES:
+            answer.set_cookie(LANGUAGE_COOKIE, code, max_age=365 * 86400, samesite="strict")
+        return answer
+
+    def _begin(self, token: ApiToken, following: str) -> Response:
+        answer = RedirectResponse(inside(following), 303, HEADERS)
+        answer.set_cookie(
+            COOKIE,
+            self._sessions.cookie(token),
+            max_age=LIFETIME,
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite="strict",
+        )
+        return answer
+
+    def _page(self, request: Request, status: int = 200, wrong: str = "") -> Response:
+        return render(
+            request,
+            "login.html",
+            status,
+            wrong=wrong,
+            following=inside(request.query_params.get("next", "/")),
+            has_tokens=bool(self._tokens.tokens()),
+        )
+
+
+def inside(path: str) -> str:
+    """Return a path of this page; `/` for what leads elsewhere."""
+    good = path.startswith("/") and not path.startswith(("//", "/\\")) and "\\" not in path
+    return path if good and path.isprintable() else "/"

@@ -1,0 +1,24 @@
+"""The page in one piece: every view's routes."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp
+
+from reconciler.control.control_service import ControlService
+from reconciler.web.access.login_sessions import LoginSessions
+from reconciler.web.access.token_file import TokenFile
+from reconciler.web.page.list_view import ListView
+from reconciler.web.page.login_view import LoginView
+from reconciler.web.page.page_routes import PageRoute, page_application
+from reconciler.web.page.static_files import serve_static
+
+
+def page(control: ControlService, tokens: TokenFile, sessions: LoginSessions) -> ASGIApp:
+    """Return the page as an application."""
+    return page_application(
+        [
+            *ListView(control).routes(),
+            *LoginView(tokens, sessions).routes(),
+            PageRoute("GET", "/static/{digest}/{name}", serve_static, None),
+        ]
+    )

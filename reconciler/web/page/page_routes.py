@@ -1,0 +1,98 @@
+"""The page's routes. One wrapper checks the role of each, parses what a form sent, and checks that
+it came from a page of this session (hazard W2)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Iterable
+
+from msgspec import Struct
+from starlette.applications import Starlette
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from reconciler.log import log
+from reconciler.model.errors import CollectorError
+from reconciler.web.access.access_guard import is_api, wants_page
+from reconciler.web.access.roles import Role, principal, require_role
+from reconciler.web.page.page_rendering import language_of, render
+from reconciler.web.problem_details import ERROR_HANDLERS
+
+Handle = Callable[[Request], Awaitable[Response]]
+_FIELDS = 12_000
+"""Fields of a form at most: the list sends one for each selected collector."""
+
+
+class PageRoute(Struct, frozen=True):
+    """One method of one path of the page. `role`: what it needs; None is open to everybody."""
+
+    method: str
+    path: str
+    handler: Handle
+    role: Role | None = Role.VIEW
+
+
+def page_application(pages: Iterable[PageRoute]) -> Starlette:
+    """Return the page as an application of its own: its errors are pages."""
+    return Starlette(
+        routes=[Route(one.path, _wrapped(one), methods=[one.method]) for one in pages],
+        exception_handlers={
+            HTTPException: _show_http_error,
+            CollectorError: _show_collector_error,
+            Exception: _show_defect,
+        },
+    )
+
+
+def form_of(request: Request) -> FormData:
+    """Return what a form sent; the wrapper has parsed it."""
+    found: FormData = request.state.form
+    return found
+
+
+def _wrapped(page: PageRoute) -> Handle:
+    async def handle(request: Request) -> Response:
+        if page.role is not None:
+            require_role(request, page.role)
+        if page.method == "POST":
+            request.state.form = await request.form(max_fields=_FIELDS, max_files=0)
+            _require_own_form(request)
+        return await page.handler(request)
+
+    return handle
+
+
+def _require_own_form(request: Request) -> None:
+    who = principal(request)
+    sent = str(form_of(request).get("csrf", ""))
+    if who is not None and who.csrf and not hmac.compare_digest(sent.encode(), who.csrf.encode()):
+        raise HTTPException(403, "this form is not from a page of your session: load it again")
+
+
+async def _show_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # what the handler is registered for
+    return await _shown(request, error, error.status_code, error.detail)
+
+
+async def _show_collector_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CollectorError)  # noqa: S101  # what the handler is registered for
+    return await _shown(request, error, 404 if error.reason == "NotFound" else 409, str(error))
+
+
+async def _show_defect(request: Request, error: Exception) -> Response:
+    log.error("defect in the page", path=request.url.path, error=type(error).__name__)
+    texts = language_of(request)
+    message = texts.gettext("A defect of mailcollector; its log says more.")
+    return render(request, "error.html", 500, status_code=500, message=message)
+
+
+async def _shown(request: Request, error: Exception, status: int, message: str) -> Response:
+    """Return a page with the error, or the API's problem for whoever did not ask for a page."""
+    if is_api(request.url.path) or not wants_page(request.headers):
+        kind = HTTPException if isinstance(error, HTTPException) else CollectorError
+        answer: Response = await ERROR_HANDLERS[kind](request, error)
+        return answer
+    return render(request, "error.html", status, status_code=status, message=message)

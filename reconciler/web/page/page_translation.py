@@ -1,0 +1,106 @@
+"""The page's languages: which one a request gets, and texts, numbers and times in it.
+
+The catalogue of a language is `locale/LANGUAGE.po`. It is compiled in memory when the first page in
+that language is asked for. The texts' ids are English; English needs no catalogue.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from datetime import datetime, timedelta
+from gettext import NullTranslations
+from importlib.resources import files
+
+from babel.core import Locale, negotiate_locale
+from babel.dates import format_datetime, format_timedelta
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+from babel.support import Translations
+
+LANGUAGES = {"en": "English", "ru": "Русский"}
+"""Every language by its code, with its own name."""
+COOKIE = "lang"
+
+
+class Language:
+    """One language: texts, and how it writes numbers and times."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self._locale = Locale.parse(code)
+        self._texts = _catalogue(code)
+
+    def gettext(self, text: str) -> str:
+        return self._texts.gettext(text)
+
+    def ngettext(self, one: str, many: str, count: int) -> str:
+        return self._texts.ngettext(one, many, count)
+
+    def number(self, value: float) -> str:
+        """Return a number with the language's separators."""
+        return str(format_decimal(value, locale=self._locale))
+
+    def octets(self, count: int) -> str:
+        """Return a size in decimal units, one digit: 999 B, 1.2 kB, 34.5 MB."""
+        if count < 1000:
+            return f"{count} {self.gettext('B')}"
+        units = ("kB", "MB", "GB", "TB")
+        step = next((at for at in (1, 2, 3) if count < 999.95 * 1000**at), 4)
+        size = format_decimal(count / 1000**step, "#,##0.0", locale=self._locale)
+        return f"{size} {self.gettext(units[step - 1])}"
+
+    def length(self, duration: timedelta) -> str:
+        """Return a duration by its largest unit: 3 minutes."""
+        return str(format_timedelta(duration, threshold=1.1, locale=self._locale))
+
+    def relative(self, when: datetime, now: datetime) -> str:
+        """Return a moment as seen from `now`: 3 minutes ago, in 2 hours."""
+        return str(
+            format_timedelta(when - now, threshold=1.1, add_direction=True, locale=self._locale)
+        )
+
+    def moment(self, when: datetime) -> str:
+        """Return a moment to the minute, with its zone."""
+        return str(format_datetime(when, "d MMM y, HH:mm z", locale=self._locale))
+
+
+@functools.lru_cache(maxsize=len(LANGUAGES))
+def language(code: str) -> Language:
+    """Return a language of `LANGUAGES`."""
+    return Language(code)
+
+
+def preferred(cookie: str | None, accept: str) -> Language:
+    """Return the language that somebody chose, else the first one that the browser accepts
+    (RFC 9110, section 12.5.4), else English."""
+    if cookie in LANGUAGES:
+        return language(str(cookie))
+    wanted = [tag.split("-")[0].lower() for tag, _ in sorted(_tags(accept), key=_by_weight)]
+    return language(negotiate_locale(wanted, LANGUAGES) or "en")
+
+
+def _tags(accept: str) -> list[tuple[str, float]]:
+    found = []
+    for part in accept[:1000].split(","):
+        tag, _, weight = part.strip().partition(";q=")
+        try:
+            found.append((tag.strip(), float(weight or 1)))
+        except ValueError:
+            continue
+    return [(tag, weight) for tag, weight in found if tag and weight > 0]
+
+
+def _by_weight(found: tuple[str, float]) -> float:
+    return -found[1]
+
+
+def _catalogue(code: str) -> NullTranslations:
+    file = files("reconciler.web.page") / "locale" / f"{code}.po"
+    if code == "en":
+        return NullTranslations()
+    compiled = io.BytesIO()
+    write_mo(compiled, read_po(io.BytesIO(file.read_bytes()), locale=code))
+    compiled.seek(0)
+    return Translations(compiled)

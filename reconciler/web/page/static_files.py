@@ -1,0 +1,61 @@
+"""The page's static files, from memory. Their addresses hold a digest, so that browsers keep them
+for ever."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+from importlib.resources import files
+
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+class StaticFile(Struct, frozen=True):
+    """A file as it is sent. `packed` is its content in gzip (RFC 1952)."""
+
+    content: bytes
+    packed: bytes
+    media_type: str
+    digest: str
+
+
+@functools.cache
+def static_files() -> dict[str, StaticFile]:
+    """Return every static file by its name."""
+    found = {}
+    for file in (files("reconciler.web.page") / "static").iterdir():
+        kind = file.name[file.name.rfind(".") :]
+        if kind in _TYPES:
+            content = file.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()[:12]
+            found[file.name] = StaticFile(
+                content, gzip.compress(content, mtime=0), f"{_TYPES[kind]}; charset=utf-8", digest
+            )
+    return found
+
+
+def address(name: str) -> str:
+    """Return the path that a static file is served at. Raises KeyError."""
+    return f"/static/{static_files()[name].digest}/{name}"
+
+
+async def serve_static(request: Request) -> Response:
+    """Answer for one static file; an old digest gets the present content, uncached."""
+    file = static_files().get(request.path_params["name"])
+    if file is None:
+        raise HTTPException(404, "there is no such file")
+    current = request.path_params["digest"] == file.digest
+    headers = {
+        "Content-Type": file.media_type,
+        "Cache-Control": "public, max-age=31536000, immutable" if current else "no-cache",
+        "Vary": "Accept-Encoding",
+    }
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(file.packed, headers={**headers, "Content-Encoding": "gzip"})
+    return Response(file.content, headers=headers)
