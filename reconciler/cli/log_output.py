@@ -9,55 +9,64 @@ import select
 import stat
 import sys
 import threading
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
 from reconciler.cli.readable_text import plain_terminal
-from reconciler.log import structlog
+from reconciler.log import NAME
 from reconciler.model.harmless_text import escape, json_text
 from reconciler.model.settings import LogFormat, LogLevel
 
-Event = MutableMapping[str, Any]
+Event = dict[str, Any]
+Render = Callable[[Event], str]
 _BARE = re.compile(r"[^\s\"'=]+")
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 
 
 def configure(log_format: LogFormat | None, level: LogLevel) -> None:
-    """Set up structlog, and the standard library's logging as its second source, from WARNING on.
+    """Set up the log, and the libraries' logging as its second source, from WARNING on.
 
     `log_format` None means: text on a terminal, JSON otherwise.
     """
     terminal = sys.stderr.isatty()
     as_text = (log_format or ("text" if terminal else "json")) == "text"
-    shared: list[Any] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    rendered: Any = _Text(coloured=terminal and not plain_terminal()) if as_text else _as_json
+    rendered: Render = _Text(coloured=terminal and not plain_terminal()) if as_text else _as_json
     if _is_journal():
         rendered = _Prioritized(rendered)
     sink = cast("TextIO", _Sink(lambda count: _dropped(rendered, count)))
-    structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, *shared, rendered],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(sink),
-        cache_logger_on_first_use=False,
-    )
-    foreign = logging.StreamHandler(sink)
-    foreign.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, rendered],
-        )
-    )
+    handler = logging.StreamHandler(sink)
+    handler.setFormatter(_EventFormatter(rendered))
+    threshold = getattr(logging, level.upper())
+    logging.getLogger(NAME).setLevel(threshold)
     root = logging.getLogger()
-    root.handlers[:] = [foreign]
-    root.setLevel(max(logging.WARNING, getattr(logging, level.upper())))
+    root.handlers[:] = [handler]
+    root.setLevel(max(logging.WARNING, threshold))
     for library in ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "imapclient", "httpx"):
         logging.getLogger(library).setLevel(logging.NOTSET)  # the root's level decides
+
+
+class _EventFormatter(logging.Formatter):
+    """Makes an event of each record: `timestamp`, `level`, `event`, then the facts. A library's
+    event also tells its `logger`."""
+
+    def __init__(self, rendered: Render) -> None:
+        super().__init__()
+        self._rendered = rendered
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: Event = {
+            "timestamp": _utc(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        if record.name != NAME:
+            event["logger"] = record.name
+        event |= getattr(record, "facts", {})
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        return self._rendered(event)
 
 
 def _is_journal() -> bool:
@@ -84,14 +93,12 @@ class _Prioritized:
         "debug": 7,
     }
 
-    def __init__(self, rendered: Callable[[Any, str, Event], str]) -> None:
+    def __init__(self, rendered: Render) -> None:
         self._rendered = rendered
 
-    def __call__(self, logger: Any, method: str, event: Event) -> str:
+    def __call__(self, event: Event) -> str:
         prefix = f"<{self._PRIORITIES.get(str(event.get('level')), 6)}>"
-        return "\n".join(
-            prefix + line for line in self._rendered(logger, method, event).split("\n")
-        )
+        return "\n".join(prefix + line for line in self._rendered(event).split("\n"))
 
 
 class _Sink:
@@ -145,13 +152,10 @@ def _waitable() -> int | None:
     return descriptor if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode) else None
 
 
-def _dropped(rendered: Callable[[Any, str, Event], str], count: int) -> str:
-    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+def _dropped(rendered: Render, count: int) -> str:
     return rendered(
-        None,
-        "",
         {
-            "timestamp": now,
+            "timestamp": _utc(datetime.now(UTC)),
             "level": "warning",
             "event": "log lines were dropped, for nobody read",
             "count": count,
@@ -159,7 +163,11 @@ def _dropped(rendered: Callable[[Any, str, Event], str], count: int) -> str:
     )
 
 
-def _as_json(_: Any, __: str, event: Event) -> str:
+def _utc(when: datetime) -> str:
+    return when.isoformat().replace("+00:00", "Z")
+
+
+def _as_json(event: Event) -> str:
     first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
     return json_text({**first, **event}, indent=None)
 
@@ -171,7 +179,7 @@ class _Text:
     def __init__(self, *, coloured: bool) -> None:
         self._coloured = coloured
 
-    def __call__(self, _: Any, __: str, event: Event) -> str:
+    def __call__(self, event: Event) -> str:
         when, level, what = (
             event.pop("timestamp", ""),
             event.pop("level", ""),

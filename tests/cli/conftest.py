@@ -11,11 +11,11 @@ from types import ModuleType
 from typing import cast
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 
 import reconciler.app
 from reconciler.cli import commands
+from reconciler.log import NAME
 from tests.cli.fake_app import FakeApp
 from tests.cli.fake_daemon import FakeDaemon
 from tests.cli.samples import info, sales
@@ -30,11 +30,11 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     for variable in [name for name in os.environ if name.startswith("MAILCOLLECTOR_")]:
         monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
+    root, ours = logging.getLogger(), logging.getLogger(NAME)
     handlers, level = root.handlers[:], root.level
     yield tmp_path
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    ours.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from reconciler.cli.log_output import _Sink, configure
-from reconciler.log import log, structlog
+from reconciler.log import log
 from reconciler.model.settings import LogFormat
 from tests.cli.samples import HOSTILE
 
@@ -182,7 +182,6 @@ def test_M14_a_pipe_that_nobody_reads_stops_nobody_and_what_is_dropped_is_counte
     finally:
         os.close(reading)
         os.close(writing)
-        structlog.reset_defaults()
     lines = taken.decode().splitlines()
     assert [json.loads(line)["number"] for line in lines[:100]] == list(range(100))
     told = [json.loads(line) for line in after if line.startswith("{")]

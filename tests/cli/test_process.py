@@ -22,7 +22,6 @@ SLOW = (
     "rich",
     "jsonschema",
     "httpx",
-    "structlog",
     "ruamel",
     "starlette",
     "asyncio",
@@ -70,7 +69,7 @@ def test_run_once_imports_nothing_that_it_does_not_need(elsewhere: Path) -> None
     result = ran("run", "--once", "--log-level", "warning", program=IMPORTED)
 
     assert result.returncode == 0
-    assert result.stderr == "['asyncio', 'pydantic', 'ruamel', 'sqlalchemy', 'structlog']\n"
+    assert result.stderr == "['asyncio', 'pydantic', 'ruamel', 'sqlalchemy']\n"
 
 
 def test_exit_codes(daemon: FakeDaemon) -> None:

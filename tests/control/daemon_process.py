@@ -15,8 +15,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
-
+from reconciler.cli.log_output import configure
 from reconciler.collect.backoff import decide
 from reconciler.control import daemon
 from reconciler.control.control_service import ControlService
@@ -42,7 +41,7 @@ async def unserved(_control: ControlService) -> AsyncIterator[None]:
 
 
 if __name__ == "__main__":
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    configure("text", "info")
     daemon.GRACE, daemon.PATIENCE, daemon.LAST_MOMENT = 0.1, 0.1, 0.5
     with owned(Path(sys.argv[2])):
         parts = daemon.Parts(MemoryRegistry(), session, decide, check, unserved)

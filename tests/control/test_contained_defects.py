@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from reconciler.app.adapters import utc_now as now
 from reconciler.collect.backoff import decide
@@ -20,6 +19,7 @@ from reconciler.control.session_pool import SessionPool, SessionRequest
 from reconciler.model.errors import NoThread
 from reconciler.model.outcomes import Outcome, SessionReport
 from reconciler.model.status import Status
+from tests.captured_logs import capture_logs
 from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import save, text
 from tests.control.outages import World as Outages

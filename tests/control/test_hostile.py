@@ -18,7 +18,6 @@ from typing import Any
 
 import httpx
 import pytest
-from structlog.testing import capture_logs
 
 from reconciler.control import defect_isolation
 from reconciler.control.controller import RETRY
@@ -29,6 +28,7 @@ from reconciler.control.last_good import recall_last_good
 from reconciler.control.observation import CONFIRMATION, ManifestDirectory
 from reconciler.manifests.manifest_files import Unreadable
 from reconciler.model.history import LastGood
+from tests.captured_logs import capture_logs
 from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import save, text
 from tests.control.test_controller import World, said

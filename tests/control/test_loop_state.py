@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from itertools import product
 
 import pytest
-from structlog.testing import capture_logs
 
 from reconciler.control import loop
 from reconciler.control.loop_state import (
@@ -18,6 +17,7 @@ from reconciler.control.loop_state import (
     LoopState,
     check_transition,
 )
+from tests.captured_logs import capture_logs
 from tests.control.test_running_set import A, B, World
 from tests.control.virtual import virtual
 from tests.planning.build import collector

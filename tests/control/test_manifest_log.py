@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
+from tests.captured_logs import capture_logs
 from tests.control.manifests import save, text
 from tests.control.test_controller import World
 

@@ -7,7 +7,6 @@ import threading
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from reconciler.collect.backoff import decide
 from reconciler.control.contained_defects import INTERNAL_ERROR
@@ -17,6 +16,7 @@ from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import DeclaredCollector, Declaring, History
 from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals
 from reconciler.planning.desired_state import DesiredCollector, desire
+from tests.captured_logs import capture_logs
 from tests.control.doubles import MemoryRegistry, report
 from tests.planning.build import collector, observed
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import random
 import re
@@ -28,7 +29,6 @@ from multiprocessing import Process
 from pathlib import Path
 from typing import Any
 
-import structlog
 from msgspec.structs import replace
 
 from reconciler.cli.verbs import plan as plan_verb
@@ -39,6 +39,7 @@ from reconciler.control.manifest_log import Complaints
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import propose, recall_in_force
 from reconciler.control.status_board import StatusBoard
+from reconciler.log import NAME
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.editing.manifest_editor import EditRefused, NotDeclared, Shelf
 from reconciler.manifests.editing.yaml_patch import (
@@ -594,7 +595,7 @@ def _attempt(edit: Callable[[], Any]) -> None:
 
 def silenced() -> None:
     """The log is looked at by other tests."""
-    structlog.configure(processors=[structlog.testing.LogCapture()])
+    logging.getLogger(NAME).disabled = True
 
 
 # By hand

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from reconciler.manifests.editing.manifest_editor import EditRefused, NotDeclared, Shelf
 from reconciler.manifests.editing.yaml_patch import Setting, changed
+from tests.captured_logs import capture_logs
 from tests.control.manifests import text
 from tests.manifests.fuzz import Mutator, ordeal
 

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from reconciler.control.state_ownership import owned
 from reconciler.model.spec import SecretRef
 from reconciler.secrets import read_secret
+from tests.captured_logs import capture_logs
 
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, 0), (0o640, 0), (0o644, 1), (0o604, 1)])

@@ -14,7 +14,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
-from structlog.testing import capture_logs
 
 from reconciler.model.consent_request import ConsentMethod, Prompt
 from reconciler.model.errors import (
@@ -29,6 +28,7 @@ from reconciler.model.errors import (
 from reconciler.model.spec import SourceSpec
 from reconciler.secrets.oauth2 import AccessTokens, Consent
 from reconciler.secrets.oauth2.token_endpoints import application
+from tests.captured_logs import capture_logs
 from tests.servers.authorization import CLIENT, Authorization
 
 

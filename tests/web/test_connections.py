@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 import pytest
 from msgspec.structs import replace
-from structlog.testing import capture_logs
 
 from reconciler.model.settings import Listen, Settings
 from reconciler.web import http_connections, http_server
+from tests.captured_logs import capture_logs
 from tests.web.test_api import Daemon, _free_port, _short, daemon, root, run, settings
 
 __all__ = ["root", "settings"]
