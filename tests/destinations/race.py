@@ -308,9 +308,8 @@ def main() -> int:
     deliveries = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     began = time.monotonic()
     told, won = race(deliveries)
-    print(
-        f"{deliveries} deliveries in {time.monotonic() - began:.0f} s: {dict(told)}; won: {len(won)}"
-    )
+    seconds = time.monotonic() - began
+    print(f"{deliveries} deliveries in {seconds:.0f} s: {dict(told)}; won: {len(won)}")
     for line in won[:20]:
         print(line)
     return int(bool(won))

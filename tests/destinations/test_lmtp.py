@@ -542,7 +542,10 @@ def test_a_message_with_which_an_abort_came_is_not_put_off() -> None:
     ("reply", "kind", "wait", "told"),
     [
         (
-            "450 4.2.0 <a@x.test>: Recipient address rejected: Greylisted, try again in 300 seconds",
+            (
+                "450 4.2.0 <a@x.test>: Recipient address rejected: Greylisted, try again in 300 "
+                "seconds"
+            ),
             Deferred,
             300,
             "greylisting",

@@ -322,9 +322,10 @@ def test_what_fstab_has_and_is_not_mounted_is_waited_for_even_the_first_time(
     place = tmp_path / "the mail"
     place.mkdir()
     fstab = tmp_path / "fstab"
+    escaped = str(place).replace(" ", "\\040")
     fstab.write_text(
-        f"# comment\nUUID=1234 / ext4 defaults 0 1\n{str(place).replace(' ', chr(92) + '040')} none\n"
-        f"UUID=5678 {str(place).replace(' ', chr(92) + '040')}/ ext4 rw,nofail 0 2\nshort\n"
+        f"# comment\nUUID=1234 / ext4 defaults 0 1\n{escaped} none\n"
+        f"UUID=5678 {escaped}/ ext4 rw,nofail 0 2\nshort\n"
     )
     monkeypatch.setattr(mounts, "_FSTAB", fstab)
     machine = Machine(f"{place}/{{local}}", ledger)

@@ -57,4 +57,5 @@ def failed(key: str, *recipients: str, reason: str = "451 later") -> Record:
 
 def session(number: int = 0, **counters: int) -> SessionReport:
     start = NOW + timedelta(minutes=number)
-    return SessionReport(start, start + timedelta(seconds=1), Outcome.SUCCEEDED, **counters)  # type: ignore[arg-type]
+    end = start + timedelta(seconds=1)
+    return SessionReport(start, end, Outcome.SUCCEEDED, **counters)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.ledger.tables import deliveries, folders, messages
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.interfaces import Entries
+from reconciler.model.messages import Folder
 from reconciler.model.outcomes import Entry, MessageState, Record
 from tests.ledger.samples import (
     ACCOUNT,
@@ -165,11 +166,11 @@ def test_attempts_of_failed_ones_add_up_and_recipients_stay(ledger: SqlLedger) -
     ],
 )
 def test_I9_Y18_known_only_in_the_same_account_folder_and_validity(
-    ledger: SqlLedger, other: object
+    ledger: SqlLedger, other: Folder
 ) -> None:
     ledger.record("sales", INBOX, [collected("1")], NOW)
 
-    assert ledger.known("sales", other) == {}  # type: ignore[arg-type]
+    assert ledger.known("sales", other) == {}
 
 
 def test_collectors_do_not_see_each_other(ledger: SqlLedger) -> None:

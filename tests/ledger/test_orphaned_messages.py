@@ -9,7 +9,7 @@ from sqlalchemy import event, func, select
 from reconciler.ledger import SqlLedger
 from reconciler.ledger.tables import deliveries, messages
 from reconciler.model.history import AccountState
-from reconciler.model.messages import Fingerprint
+from reconciler.model.messages import Fingerprint, Folder
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
 from tests.ledger.samples import (
     ACCOUNT,
@@ -50,15 +50,15 @@ def test_nothing_is_orphaned_in_a_folder_that_is_listed(ledger: SqlLedger) -> No
 
 @pytest.mark.parametrize("other", [MOVED, replace(INBOX, validity=8), MAILBOX, INBOX.renumbered()])
 def test_I9_P15_Y18_what_is_known_of_other_folders_is_found_by_header(
-    ledger: SqlLedger, other: object
+    ledger: SqlLedger, other: Folder
 ) -> None:
     ledger.record("sales", INBOX, [collected(str(key)) for key in range(600)], NOW)
     ledger.record(
         "sales", INBOX, [begun("b"), replace(failed("f", "a@x"), fingerprint=fingerprint("f"))], NOW
     )
-    assert ledger.orphaned("sales", [other])  # type: ignore[list-item]
+    assert ledger.orphaned("sales", [other])
 
-    found = ledger.orphans("sales", [other], headers("3", "f", "b", "never"))  # type: ignore[list-item]
+    found = ledger.orphans("sales", [other], headers("3", "f", "b", "never"))
 
     assert [(orphan.folder, orphan.fingerprint) for orphan in found] == [
         (INBOX, fingerprint("3")),
@@ -77,7 +77,7 @@ def test_I9_P15_Y18_what_is_known_of_other_folders_is_found_by_header(
             content=fingerprint("f").content,
         ),
     ]
-    assert len(ledger.orphans("sales", [other], headers(*map(str, range(600))))) == 600  # type: ignore[list-item]
+    assert len(ledger.orphans("sales", [other], headers(*map(str, range(600))))) == 600
 
 
 def test_no_orphans_deleted_or_never_seen_or_of_another_collector_or_epoch(

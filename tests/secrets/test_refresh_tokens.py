@@ -836,7 +836,8 @@ class Raw:
 
 def test_B3_a_compressed_answer_is_not_unpacked(server: Authorization, refresh: Path) -> None:
     bomb = gzip.compress(gzip.compress(b"0" * (64 << 20)))
-    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: %d\r\n\r\n"
+    head %= len(bomb)
     with Raw(lambda: [head, bomb]) as raw, pytest.raises(ConnectionFailed, match="compressed"):
         AccessTokens().get(source(server, refresh, tokenUrl=raw.url))
     assert b"accept-encoding: identity" in raw.heard[0].lower()

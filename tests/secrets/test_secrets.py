@@ -120,7 +120,8 @@ def test_a_program_that_does_not_end_is_killed_with_its_children(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(secret_command, "TIMEOUT", 0.2)
-    forever = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    child = "import time; time.sleep(600)"
+    forever = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     with pytest.raises(SecretUnavailable, match=r"within 0\.2 seconds"):
         read_secret(program(forever))
 
