@@ -1,4 +1,4 @@
-"""`python -m demo [--once] [--small]`, from the checkout's root."""
+"""The command `python -m demo [--once] [--small]`, to be run in the root of the checkout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reconciler.model.errors import CollectorError
 from tests.servers.dovecot import Dovecot, installed
 
 POST_EVERY = 4.0
-"""Seconds between new messages."""
+"""The time between new messages in seconds."""
 WELCOME = """
 A private mail server holds {messages} messages in {accounts} accounts; mailcollector collects them
 as the manifests say. Every {seconds:.0f} seconds somebody gets a new message. What you can do while
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def collect_once(scene: Scene, server: Server) -> int:
-    """One session of each collector, and what came of it; 0 when every message arrived."""
+    """Run one session of each collector and print the results. Return 0 if all mail arrived."""
     failed = daemon.run_once(scene)
     shown = daemon.collectors(scene)
     view.show(["", *daemon.told(shown)])
@@ -79,7 +79,7 @@ def collect_once(scene: Scene, server: Server) -> int:
 
 
 def collect_on(scene: Scene, server: Server) -> int:
-    """The daemon, new mail and the table, until Ctrl-C."""
+    """Run the daemon, deliver new mail and show the table, until Ctrl-C."""
     print(
         WELCOME.format(
             messages=sum(account.total for account in ACCOUNTS),
@@ -117,7 +117,7 @@ def _server(small: bool) -> AbstractContextManager[Server]:
 
 @contextmanager
 def _post(server: Server) -> Iterator[None]:
-    """While it lasts, a new message every few seconds, in turn to each account."""
+    """Deliver a new message every few seconds, to each account in turn."""
     ended = threading.Event()
 
     def post() -> None:
@@ -139,7 +139,7 @@ def _post(server: Server) -> Iterator[None]:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """One demo at a time in a checkout."""
+    """Allow one demo at a time in a checkout."""
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

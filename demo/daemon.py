@@ -1,4 +1,4 @@
-"""The daemon as its own process, and the collectors as it tells of them."""
+"""The daemon as a process, and its collectors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from reconciler.model.status import ShownCollector
 
 PROGRAM = Path(sys.executable).with_name("mailcollector")
 PATIENCE = 12.0
-"""Seconds: the daemon promises to end within 10 of SIGTERM."""
+"""Seconds to wait for the end of the daemon, which promises to end within 10 of SIGTERM."""
 
 
 def arguments(scene: Scene, *options: str) -> list[str | Path]:
+    """Return the command line of `mailcollector run`."""
     return [
         PROGRAM,
         "run",
@@ -36,14 +37,15 @@ def arguments(scene: Scene, *options: str) -> list[str | Path]:
 
 
 def run_once(scene: Scene) -> int:
-    """One session of every collector; the exit code. Its log goes to the terminal."""
+    """Run one session of every collector and return the exit code. The log goes to the
+    terminal."""
     return subprocess.run(
         arguments(scene, "--once"), check=False, stdin=subprocess.DEVNULL
     ).returncode
 
 
 def collectors(scene: Scene) -> list[ShownCollector]:
-    """What `mailcollector get` shows, with or without a daemon."""
+    """Return the collectors of `mailcollector get`, with or without a daemon."""
     ledger = f"sqlite:///{scene.state / 'ledger.sqlite3'}"
     with reach(
         Settings(state_dir=scene.state, state_url=ledger, manifests=scene.manifests)
@@ -52,8 +54,7 @@ def collectors(scene: Scene) -> list[ShownCollector]:
 
 
 def told(shown: Sequence[ShownCollector]) -> list[str]:
-    """The table of `mailcollector get`, and why a collector is stalled, as `mailcollector describe`
-    tells it."""
+    """Return the lines of `mailcollector get`, and the reasons of stalled collectors."""
     stalled = [
         f"{collector.metadata.name}: {found.reason}: {found.message}"
         for collector in shown
@@ -65,8 +66,10 @@ def told(shown: Sequence[ShownCollector]) -> list[str]:
 
 @contextmanager
 def running(scene: Scene) -> Iterator[subprocess.Popen[bytes]]:
-    """The daemon, answering; stopped at the end. Ctrl-C does not reach it: whoever uses this stops
-    it."""
+    """Run the daemon, wait until it answers, and stop it at the end.
+
+    Ctrl-C does not reach the daemon.
+    """
     with scene.log.open("wb") as log:
         daemon = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", *arguments(scene)],
@@ -83,8 +86,10 @@ def running(scene: Scene) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def stop(daemon: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and SIGKILL if that does not end it in time. An error, too, if it ended on its own
-    or with a failure."""
+    """Send SIGTERM, and SIGKILL if the daemon does not end in time.
+
+    Raises RuntimeError in the second case, and if the daemon ended before or with a failure.
+    """
     daemon.terminate()
     try:
         code = daemon.wait(PATIENCE)

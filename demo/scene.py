@@ -1,4 +1,4 @@
-"""The accounts on the private server, what mail they hold, and the manifests that collect it."""
+"""The accounts of the private server, their mail, and the manifests that collect it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUBJECTS = (
 
 
 class Server(Protocol):
-    """The private mail server: Server, or the small one that comes with the demo."""
+    """The private mail server: Dovecot, or the small server of the demo."""
 
     @property
     def host(self) -> str: ...
@@ -44,19 +44,19 @@ class Server(Protocol):
 
 @dataclass(frozen=True)
 class Account:
-    """One mailbox account on the server; the collector of the same name delivers its mail to
-    `recipient`."""
+    """An account on the server. The collector of the same name delivers its mail to `recipient`."""
 
     name: str
     username: str
     recipient: str
     folders: dict[str, int]
-    """How many messages each holds at the start."""
+    """The number of messages at the start, by folder."""
     emptied: bool
-    """The collector's mode deletes what it has collected."""
+    """Whether the collector's mode deletes what it collected."""
 
     @property
     def total(self) -> int:
+        """Return the number of messages at the start in all folders."""
         return sum(self.folders.values())
 
 
@@ -77,8 +77,8 @@ ACCOUNTS = (
 
 
 class Scene:
-    """`.demo/`: manifests, secrets, the server's CA, the daemon's state and log, and the mail that
-    arrives."""
+    """The directory `.demo/`: manifests, secrets, the server's CA, the daemon's state and log, and
+    the collected mail."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -88,7 +88,7 @@ class Scene:
         self.log = root / "daemon.log"
 
     def lay_out(self, server: Server) -> None:
-        """Make it anew, and fill the server's mailboxes."""
+        """Create the directory again, and fill the server's mailboxes."""
         for name in ("collectors.d", "secrets", "state", "mail"):
             shutil.rmtree(self.root / name, ignore_errors=True)
             (self.root / name).mkdir(mode=0o700, parents=True)
@@ -104,11 +104,12 @@ class Scene:
             (self.manifests / template.name).write_text(text, encoding="utf-8")
 
     def maildir(self, account: Account) -> Path:
-        """Where the manifests say that this account's mail is delivered."""
+        """Return the Maildir of an account as the manifests declare it."""
         local, _, domain = account.recipient.partition("@")
         return self.mail / domain / local
 
     def delivered(self, account: Account) -> Counter[bytes]:
+        """Return the contents of the delivered messages, with the number of their copies."""
         maildir = self.maildir(account)
         return Counter(
             path.read_bytes() for name in ("new", "cur") for path in maildir.glob(f"{name}/*")
@@ -121,12 +122,12 @@ class Scene:
 
 
 def sent(account: Account) -> Iterator[tuple[str, list[bytes]]]:
-    """What lies in each folder of the account at the start, the same in every run."""
+    """Yield each folder of an account with its messages at the start, the same in every run."""
     for folder, count in account.folders.items():
         yield folder, [letter(number, f"{account.name}/{folder}") for number in range(1, count + 1)]
 
 
 def letter(number: int, seed: str) -> bytes:
-    """A message unlike every other, of 0.3 to 60 kB."""
+    """Return a unique message of 0.3 to 60 kB."""
     size = 60_000 if number % 20 == 0 else 300 + 170 * (number % 20)
     return mail.message(number, size, SUBJECTS[number % len(SUBJECTS)], seed=seed)

@@ -1,5 +1,5 @@
-"""After one session of each collector: did every message arrive, and is the server as the modes
-say?"""
+"""The check after one session of each collector: all mail arrived, and the server's mailboxes agree
+with the modes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconciler.model.status import ShownCollector
 
 
 def complaints(scene: Scene, server: Server, shown: Sequence[ShownCollector]) -> list[str]:
-    """What is not as it should be; empty when all is well."""
+    """Return sentences about everything that is wrong."""
     reports = {collector.metadata.name: collector for collector in shown}
     found = [
         f"{name}: not shown" for name in {account.name for account in ACCOUNTS} ^ reports.keys()

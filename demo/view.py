@@ -1,5 +1,4 @@
-"""What a watcher sees: the collectors' table, redrawn in place on a terminal, printed now and then
-elsewhere."""
+"""The table of collectors: redrawn in place on a terminal, printed repeatedly elsewhere."""
 
 from __future__ import annotations
 
@@ -15,11 +14,11 @@ from rich.text import Text
 
 Lines = Callable[[], list[str]]
 _REDRAWN, _PRINTED = 0.5, 5.0
-"""Seconds."""
+"""The intervals of both in seconds."""
 
 
 def watch(lines: Lines, ended: Callable[[], bool]) -> None:
-    """Show `lines()` until `ended()`; Ctrl-C raises KeyboardInterrupt."""
+    """Show `lines()` until `ended()` is true. Ctrl-C raises KeyboardInterrupt."""
     (_redraw if sys.stdout.isatty() else _print)(lines, ended)
 
 
@@ -40,12 +39,12 @@ def _print(lines: Lines, ended: Callable[[], bool]) -> None:
 
 
 def show(lines: Sequence[str]) -> None:
-    """Print lines with a blank one after them; colours only on a terminal."""
+    """Print lines and a blank line, with colours only on a terminal."""
     click.echo("\n".join([*lines, ""]))
 
 
 def tail(path: Path, count: int) -> list[str]:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 8192))
         return file.read().decode(errors="replace").splitlines()[-count:]

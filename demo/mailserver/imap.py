@@ -18,6 +18,8 @@ _FLAGS = r"(\Answered \Flagged \Deleted \Seen \Draft)"
 
 
 class Imap:
+    """A session of one client."""
+
     def __init__(self, talk: Conversation, store: Store) -> None:
         self._talk = talk
         self._store = store
@@ -25,7 +27,7 @@ class Imap:
         self._folder: Folder | None = None
         self._writable = False
         self._shown: list[Message] = []
-        """What the client was told of: sequence number n is the n-th of these."""
+        """The messages that the client knows. Sequence number n is the n-th of them."""
         self._verbs: dict[str, Callable[[str, list[str]], None]] = {
             "CAPABILITY": self._capability,
             "NOOP": self._noop,
@@ -52,7 +54,7 @@ class Imap:
         }
 
     def run(self) -> None:
-        """Until LOGOUT. Raises what the connection raises."""
+        """Answer commands until LOGOUT. Raises the errors of the connection."""
         self._say(f"* OK [CAPABILITY {self._capabilities()}] ready")
         while True:
             tag, verb, arguments = self._command()
@@ -88,7 +90,7 @@ class Imap:
         verb, _, rest = rest.partition(" ")
         return tag, verb.upper(), list(_words(rest))
 
-    # Anybody
+    # Commands in any state
 
     def _capabilities(self) -> str:
         tls = "" if self._talk.secure else " STARTTLS"
@@ -133,7 +135,7 @@ class Imap:
         self._user = user
         self._say(f"{tag} OK [CAPABILITY {self._capabilities()}] logged in")
 
-    # Who is logged in
+    # Commands after login
 
     def _folders(self) -> dict[str, Folder]:
         return self._store.folders(self._user or "")
@@ -192,11 +194,11 @@ class Imap:
         ]
         self._say(f'* STATUS "{arguments[0]}" ({" ".join(wanted)})', f"{tag} OK done")
 
-    # Whoever has a folder open
+    # Commands with a selected folder
 
     def _refresh(self) -> None:
-        """Tell of what came and went meanwhile, as RFC 3501, section 5.2, allows between commands
-        only."""
+        """Report new and deleted messages, which is allowed between commands only (RFC 3501,
+        section 5.2)."""
         if self._folder is None:
             return
         there, _ = self._folder.look()
@@ -223,7 +225,7 @@ class Imap:
             verbs[verb](tag, rest, by_uid=True)
 
     def _chosen(self, text: str, *, by_uid: bool) -> Iterator[tuple[int, Message]]:
-        """Sequence number and message of those in a set such as 1:3,7,9:*."""
+        """Yield sequence number and message for a set such as 1:3,7,9:*."""
         last = (self._shown[-1].uid if by_uid else len(self._shown)) if self._shown else 0
         spans = []
         for part in text.split(","):
@@ -330,6 +332,6 @@ class Imap:
 
 
 def _words(text: str) -> Iterator[str]:
-    """Quoted strings without their quotes, lists with their parentheses, atoms."""
+    """Yield atoms, quoted strings without their quotes, and lists with their parentheses."""
     for found in _WORD.finditer(text):
         yield re.sub(r"\\(.)", r"\1", found[1]) if found[1] is not None else found[0]

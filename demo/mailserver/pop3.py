@@ -37,8 +37,8 @@ class Pop3:
         }
 
     def run(self) -> None:
-        """Until QUIT. Raises what the connection raises; then nothing is deleted (RFC 1939, section
-        6)."""
+        """Answer commands until QUIT. Raises the errors of the connection; then nothing is deleted
+        (RFC 1939, section 6)."""
         self._say("+OK ready")
         while True:
             verb, *arguments = self._talk.line().decode("utf-8", "replace").split(" ") or [""]
@@ -92,7 +92,7 @@ class Pop3:
         ]
 
     def _named(self, arguments: list[str]) -> Message | None:
-        """The message of that number, where there is one; else it is said that there is none."""
+        """Return the message of a number, or answer that there is none."""
         numbered = dict(self._left())
         number = arguments[0] if arguments else ""
         message = numbered.get(int(number)) if number.isascii() and number.isdecimal() else None

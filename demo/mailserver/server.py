@@ -25,11 +25,13 @@ _SESSIONS: dict[str, Session] = {"imap": Imap, "imaps": Imap, "pop3": Pop3, "pop
 
 
 class SmallServer:
-    """Start with `with SmallServer() as server:`. Any user name logs in with `password`; mail is
-    created on demand."""
+    """The server, which runs inside of `with SmallServer() as server:`.
+
+    Every user name can log in with `password`. Accounts are created on demand.
+    """
 
     host = HOST
-    # of a server that nobody but this machine reaches
+    # The server listens on loopback only.
     password = "correct-horse-battery"  # noqa: S105
 
     def __init__(self) -> None:
@@ -39,7 +41,7 @@ class SmallServer:
         self._open: set[Conversation] = set()
         self._lock = threading.Lock()
         self.ports: dict[str, int] = {}
-        """Of imap, imaps, pop3 and pop3s; the plain ones offer STARTTLS or STLS."""
+        """The ports of imap, imaps, pop3 and pop3s. The first and third offer STARTTLS and STLS."""
 
     def __enter__(self) -> Self:
         self._directory = tempfile.TemporaryDirectory(prefix="demo")
@@ -69,7 +71,7 @@ class SmallServer:
             self._listeners.clear()
         for listener in listeners:
             with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # which ends the accept that waits
+                listener.shutdown(socket.SHUT_RDWR)  # ends a blocked accept
             listener.close()
         for talk in talks:
             talk.end()
@@ -77,6 +79,7 @@ class SmallServer:
 
     @property
     def ca_file(self) -> Path:
+        """Return the path of the CA's certificate."""
         return Path(self._directory.name) / "ca.pem"
 
     def deliver(self, user: str, messages: Iterable[bytes], folder: str = "INBOX") -> None:
@@ -84,7 +87,7 @@ class SmallServer:
         self._store.folder(user, folder).add(messages)
 
     def messages(self, user: str, folder: str = "INBOX") -> list[bytes]:
-        """What a folder holds, oldest first, with the line ends of the wire."""
+        """Return the messages of a folder, oldest first, with CRLF line ends."""
         return [message.content for message in self._store.folder(user, folder).look()[0]]
 
     def _listen(self, listener: socket.socket, session: Session, tls: bool) -> None:
@@ -92,7 +95,7 @@ class SmallServer:
             try:
                 connection, _ = listener.accept()
             except OSError:
-                return  # it was shut
+                return  # the listener was closed
             talk = Conversation(connection, self._context)
             with self._lock:
                 self._open.add(talk)
@@ -104,7 +107,7 @@ class SmallServer:
                 talk.start_tls()
             session(talk, self._store).run()
         except (Closed, OSError):
-            pass  # the client left: it may come again
+            pass  # the client closed the connection
         finally:
             talk.close()
             with self._lock:

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 
 @dataclass
 class Message:
-    """`uid` is a message's number in its folder, never used again; `content` has the line ends of
-    the wire (CRLF)."""
+    """A message. `uid` is unique in its folder for ever. `content` has CRLF line ends."""
 
     uid: int
     content: bytes
@@ -21,7 +20,7 @@ class Message:
 
 
 class Folder:
-    """Its messages in the order of their arrival; every method may be called from any thread."""
+    """A folder, with messages in the order of their arrival. Thread-safe."""
 
     def __init__(self) -> None:
         self.validity = int(time.time())
@@ -30,7 +29,7 @@ class Folder:
         self._lock = threading.Lock()
 
     def add(self, contents: Iterable[bytes]) -> None:
-        """`contents` with line ends of either kind."""
+        """Add messages with CRLF or LF line ends."""
         with self._lock:
             for content in contents:
                 on_wire = content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
@@ -38,12 +37,12 @@ class Folder:
                 self._next += 1
 
     def look(self) -> tuple[list[Message], int]:
-        """What is there now, and the UID that comes next."""
+        """Return the present messages and the next UID."""
         with self._lock:
             return list(self._messages), self._next
 
     def remove(self, uids: Iterable[int]) -> list[int]:
-        """Those of them that were there."""
+        """Remove messages. Return the UIDs of those that existed."""
         gone = set(uids)
         with self._lock:
             removed = [message.uid for message in self._messages if message.uid in gone]
@@ -52,8 +51,7 @@ class Folder:
 
 
 class Store:
-    """Every user name logs in with the same password; an account is made when it is first asked
-    for."""
+    """All accounts. They have the same password and are created when they are first used."""
 
     def __init__(self, password: str) -> None:
         self._password = password
@@ -61,15 +59,16 @@ class Store:
         self._lock = threading.Lock()
 
     def admits(self, password: str) -> bool:
+        """Return whether this is the password."""
         return password == self._password
 
     def folders(self, user: str) -> dict[str, Folder]:
-        """By name, with `/` between the levels; always with INBOX."""
+        """Return an account's folders by name, with `/` between the levels. INBOX always exists."""
         with self._lock:
             return dict(self._accounts.setdefault(user, {"INBOX": Folder()}))
 
     def folder(self, user: str, name: str) -> Folder:
-        """That folder, made where it is missing."""
+        """Return a folder, which is created if necessary."""
         self.folders(user)
         with self._lock:
             return self._accounts[user].setdefault(name, Folder())
