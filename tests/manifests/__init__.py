@@ -1,1 +1,1 @@
-"""The manifests: their files, their YAML, their schema and their rules."""
+"""Tests of manifests: files, YAML, the schema and the rules."""

@@ -1,9 +1,8 @@
-"""The corpus: valid manifests, and invalid ones with what is to be said of them.
+"""The corpus: valid manifests, and invalid ones with the expected diagnostics.
 
-Beside `invalid/NAME.yaml`, or a directory `invalid/NAME` whose files are judged together, stands
-`NAME.expected.json`. `python -m tests.manifests.corpus` writes these anew: read the difference
-before it is committed. Features that a later version brings are left out, so that they can come
-without touching the corpus.
+`NAME.expected.json` has the diagnostics of `invalid/NAME.yaml`, or of a directory `invalid/NAME`
+whose files are checked together. `python -m tests.manifests.corpus` writes these files: read the
+difference before you commit it. Diagnostics about features of later versions are left out.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ INVALID = sorted(path for path in (ROOT / "invalid").iterdir() if path.suffix !=
 
 
 def said(path: Path) -> list[dict[str, Any]]:
-    """What `validate` says of a file or directory of the corpus, files named from the corpus' own
-    directory."""
+    """Return the diagnostics of a file or directory of the corpus. Files are relative to the
+    corpus."""
     with chdir(path.parent):
         return [
             diagnostic.as_json()

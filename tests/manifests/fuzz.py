@@ -1,12 +1,11 @@
-"""Bytes that nobody would write, through everything that reads manifests.
+"""Fuzzing of everything that reads manifests.
 
-Real manifests are changed at random: bits, pieces, values that readers of YAML disagree about,
-encodings, line ends, names. What comes of it goes the whole way: validated and reported, looked at,
-decided on, recorded and recalled, planned, shown, and edited. Whatever is neither accepted nor a
-diagnostic of its file is a defect of ours.
+Real manifests are changed at random: bits, parts, values that YAML readers disagree about,
+encodings, line ends, names. The results are validated, reported, read by the daemon, recorded,
+planned, shown and edited. Each must be accepted or have a diagnostic; anything else is a defect.
 
-`python -m tests.manifests.fuzz --seconds 600` goes on for as long, over several processes, and
-keeps what fails.
+`python -m tests.manifests.fuzz --seconds 600` runs for that time in several processes and keeps the
+files that fail.
 """
 
 from __future__ import annotations
@@ -58,12 +57,12 @@ from tests.manifests.corpus import INVALID, VALID
 from tests.manifests.hostile import BYTES, HEAVY
 
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal obeys, or no encoder takes."""
+"""Characters that control a terminal or that cannot be encoded."""
 OURS = {"internal", "model"}
-"""Rules by which we say that a defect is ours."""
+"""Rules that report internal errors."""
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 LONGEST = 3.0
-"""Seconds of processor time for one file, everything included; what is large takes longer."""
+"""The allowed processor time for one file in seconds. Large files may take longer."""
 GOOD = VALID[0].parent / "minimal.yaml"
 
 SCALARS = [
@@ -335,7 +334,7 @@ _KEY = re.compile(rb"(?<![A-Za-z0-9])[A-Za-z0-9]{1,40}(?=:)")
 
 
 class Mutator:
-    """Changes manifests; the same seed gives the same ones."""
+    """A source of changed manifests. The same seed gives the same ones."""
 
     def __init__(self, seed: int | str) -> None:
         self.random = random.Random(seed)
@@ -375,7 +374,7 @@ class Mutator:
         return self.random.choice(NAMES) if self.random.random() < 0.1 else b"fuzzed.yaml"
 
     def setting(self) -> tuple[tuple[str, ...], str]:
-        """A field and the text that somebody sets it to."""
+        """Return a field and a text to set it to."""
         depth = self.random.choice((1, 2, 2, 3, 3, 4))
         keys = tuple(self.random.choice(KEYS).decode() for _ in range(depth - 1))
         return ("spec", *keys), self.random.choice(SCALARS).decode("utf-8", "surrogateescape")
@@ -466,12 +465,12 @@ class Mutator:
 
 
 class Defect(AssertionError):
-    """What should not have come of some bytes."""
+    """A wrong result for some bytes."""
 
 
 def ordeal(root: Path, mutator: Mutator, name: bytes, content: bytes) -> None:
-    """Everything that reads manifests, over a directory with this file and a good one. Raises
-    whatever comes of a defect of ours."""
+    """Run everything that reads manifests over a directory with this file and a valid one. Raises
+    the exceptions of internal errors."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
     shutil.copy(GOOD, root / "good.yaml")
@@ -509,8 +508,8 @@ def _require_honest(found: Iterable[Diagnostic]) -> None:
 
 
 def _reconciled(root: Path, told: list[Diagnostic]) -> None:
-    """As the daemon does: look, decide, record, plan, tell, show; then once more, from what the
-    ledger remembers."""
+    """Do the daemon's work: read, decide, record, plan, report and show. Then repeat it from the
+    ledger's records."""
     registry, directory = MemoryRegistry(), ManifestDirectory(root)
     look = directory.look()
     _require_honest(look.diagnostics)
@@ -556,7 +555,7 @@ async def _shown(decision: Decision) -> None:
 
 
 def _edited(root: Path, mutator: Mutator) -> None:
-    """Each verb on each collector; the good one stays as it is."""
+    """Run each verb on each collector. The valid one must stay as it is."""
     for name in Shelf(root).names()[:4]:
         for edit in _edits(mutator):
             _attempt(lambda name=name, edit=edit: Shelf(root).change(name, edit))  # type: ignore[misc]
@@ -594,7 +593,7 @@ def _attempt(edit: Callable[[], Any]) -> None:
 
 
 def silenced() -> None:
-    """The log is looked at by other tests."""
+    """Discard the log, which other tests check."""
     logging.getLogger(NAME).disabled = True
 
 

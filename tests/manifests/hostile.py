@@ -1,7 +1,6 @@
-"""A directory of manifests with one of each thing that somebody may put there, and what is said of
-it.
+"""A directory of manifests with all kinds of unusual files, and the expected diagnostics.
 
-`python -m tests.manifests.hostile DIRECTORY` makes one.
+`python -m tests.manifests.hostile DIRECTORY` creates one.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ BYTES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "empty-file"),
     "large": (b"# " + b"x" * (1 << 20), "file-too-large"),
 }
-"""By the files' names: what is in them, and a rule that must be told of; empty: none."""
+"""The contents and the expected rule by file name. An empty rule means none."""
 MORE = {
     "fifo.yaml": "file-not-regular",
     "socket.yaml": "file-not-regular",
@@ -81,12 +80,12 @@ MORE = {
 }
 GOOD = ("good-a", "good-b")
 HEAVY = frozenset({"long-key", "long-words", "documents", "values", "keys", "usr"})
-"""What takes seconds to read, or to make."""
+"""Cases that take seconds to read or to create."""
 
 
 def make(root: Path, *, heavy: bool = True) -> dict[str, str]:
-    """Fill `root`; the rule for each path below it that must be told of. Without what is `heavy`,
-    where that is read in another test."""
+    """Fill `root` and return the expected rule for each path below it. The `heavy` cases are
+    optional."""
     root.mkdir(parents=True, exist_ok=True)
     for name in GOOD:
         (root / f"{name}.yaml").write_text(manifest(name))
@@ -131,7 +130,8 @@ def _links(root: Path, *, heavy: bool) -> None:
 
 
 def crowded(outside: Path) -> Path:
-    """A directory of more entries than are looked at behind a link: links, as they cost least."""
+    """Create a directory of too many entries behind a link. The entries are links, the fastest
+    kind."""
     crowd = outside / "crowd"
     for part in range(3):
         (crowd / str(part)).mkdir(parents=True)
@@ -166,7 +166,7 @@ def _modes(root: Path) -> None:
 
 
 def _git(root: Path) -> None:
-    """A work tree of which nothing can be read."""
+    """Create a work tree without a readable file."""
     (root / ".git").mkdir()
     (root / ".git" / "HEAD").write_text("ref: refs/heads/\x1b[2J")
     for name in ("packed-refs", "index", "commondir"):

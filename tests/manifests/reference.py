@@ -1,7 +1,7 @@
-"""The tables of docs/manifests.md, made from the schema and the catalogue of rules; and docs/rules,
-a page for each rule with examples from the corpus.
+"""The generated reference: the tables of docs/manifests.md, and a page in docs/rules for each rule.
 
-`python -m tests.manifests.reference` writes them anew.
+The sources are the schema, the catalogue of rules, and the corpus with its examples.
+`python -m tests.manifests.reference` writes the files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NAMES = {
 
 
 def rendered(page: str) -> str:
-    """The page with its tables as they have to be."""
+    """Return the page with current tables."""
     whole = json.loads(json_schema.text())
     tables = {
         "metadata": _fields(whole, "Metadata", "metadata"),
@@ -52,7 +52,7 @@ def _rules() -> Iterator[str]:
 
 
 def pages() -> dict[str, str]:
-    """By file name: what each rule's page says."""
+    """Return the page of each rule by file name."""
     examples = _examples()
     index = "".join(f"- [{rule}]({rule}.md): {meaning}\n" for rule, meaning in RULES.items())
     return {
@@ -64,7 +64,7 @@ def pages() -> dict[str, str]:
 
 
 def _examples() -> dict[str, tuple[str, dict[str, Any]]]:
-    """The shortest file of the corpus that a rule is told of, and what is told."""
+    """Return the shortest file of the corpus with a rule's diagnostic, and the diagnostic."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for path in [*INVALID, *VALID]:
         told = (

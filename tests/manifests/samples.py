@@ -1,4 +1,4 @@
-"""Manifests to begin a test with."""
+"""Manifests for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema, as any validator reads it, and the models accept and reject the same values."""
+"""The schema and the models accept and reject the same values."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def paths(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @st.composite
 def mutants(draw: st.DrawFn) -> Any:
-    """A valid manifest with one to three values changed, removed, added or moved."""
+    """Return a valid manifest with one to three values changed, removed, added or moved."""
     manifest = copy.deepcopy(draw(st.sampled_from(MANIFESTS)))
     for _ in range(draw(st.integers(1, 3))):
         *above, last = draw(

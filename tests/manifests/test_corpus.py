@@ -1,4 +1,4 @@
-"""Every file of the corpus, with exactly the diagnostics it deserves."""
+"""Every file of the corpus has exactly the expected diagnostics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules over all files."""
+"""Rules across all files."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_O2_collectors_that_share_a_refresh_token_are_told_of_each_other() -> No
 
 
 def test_O13_a_refresh_token_that_the_next_push_replaces(tmp_path: Path) -> None:
-    """As git-sync lays it out: a link to a work tree, whose `.git` is a file."""
+    """Return the layout of git-sync: a link to a work tree whose `.git` is a file."""
     tree = tmp_path / ".worktrees" / "0123"
     (tree / "secrets").mkdir(parents=True)
     (tree / ".git").write_text("gitdir: /elsewhere")
@@ -213,7 +213,7 @@ MARKS = dict.fromkeys(
 
 
 class Only(Struct):
-    """A file with one manifest."""
+    """Return a parsed file with one manifest."""
 
     one: ManifestSummary
 

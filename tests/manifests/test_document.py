@@ -1,4 +1,4 @@
-"""YAML: what it means, where it stands, and what it may cost."""
+"""YAML: values, positions and bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hosts and domains in every script."""
+"""Hosts and domains in any script."""
 
 from __future__ import annotations
 

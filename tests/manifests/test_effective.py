@@ -1,4 +1,4 @@
-"""A manifest as it is run."""
+"""Manifests with absolute paths, and their digests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding and reading manifest files."""
+"""Search and reading of manifest files."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_directory_removed_while_it_is_walked_is_passed_over(
 
 
 def test_a_file_that_changed_just_now_has_no_signature(tmp_path: Path) -> None:
-    """It may change once more without a new time stamp."""
+    """The file may change again without a new time stamp."""
     path = tmp_path / "a.yaml"
     path.write_text("a: 1\n")
     now = path.stat().st_mtime_ns

@@ -1,5 +1,5 @@
-"""What the readers of other tools' configurations understand, beside what the tools themselves say
-they understand: `fetchmail --configdump` and `getmail --dump`, file by file."""
+"""The readers of other tools' configurations, compared with the tools' own view of each file:
+`fetchmail --configdump` and `getmail --dump`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from reconciler.manifests.foreign.fetchmail_syntax import (
 from reconciler.manifests.foreign.getmail import getmail
 
 FILES = 100
-"""For each seed; fetchmail needs 20 ms for one."""
+"""The number of files for each seed. fetchmail needs 20 ms for one."""
 _BEYOND_GRAMMAR = (
     "LMTP can't use default SMTP port",
     "missing IP interface address",
     "idle mode does not work",
     'multiple "defaults" records',
 )
-"""What fetchmail refuses although its grammar has it; an import is not held to that."""
+"""Messages of fetchmail about files that its grammar allows. An import may accept such files."""
 
 _WORDS = [
     "ann",
@@ -172,8 +172,10 @@ def _texts(seed: int) -> Iterator[str]:
 
 
 def _dumped(text: str, file: Path) -> dict[str, Any] | str | None:
-    """What fetchmail understands; None where it refuses, a sentence where that is no matter of the
-    grammar."""
+    """Return fetchmail's view of a file.
+
+    It is None if the grammar refuses the file, and a sentence for other reasons.
+    """
     file.write_text(text, encoding="latin-1")
     file.chmod(0o600)
     said = subprocess.run(
@@ -259,8 +261,10 @@ def _theirs(dump: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_fetchmailrc_as_fetchmail_reads_it(seed: int, tmp_path: Path) -> None:
-    """What it refuses is refused, and what it accepts means the same. Where a user states no name
-    or no local name, fetchmail takes that of whoever runs it."""
+    """Both refuse the same files and give the others the same meaning.
+
+    fetchmail replaces a missing user name or local name by that of the user who runs it.
+    """
     assert "folder" in LISTS
     compared = 0
     for text in _texts(seed):
@@ -337,7 +341,7 @@ def test_getmailrc_as_getmail_reads_it(line: str, options: str, tmp_path: Path) 
 
 
 def test_no_account_takes_away_more_than_the_tool_did(tmp_path: Path) -> None:
-    """Over all files: who keeps there deletes nothing here."""
+    """In all files, an account that keeps mail there deletes nothing here."""
     for text in _texts(3):
         dump = _dumped(text, tmp_path / "rc")
         if not isinstance(dump, dict):

@@ -1,4 +1,4 @@
-"""A few of the files of `python -m tests.manifests.fuzz`, and those that were defects once."""
+"""A few files of `python -m tests.manifests.fuzz`, and those that once revealed defects."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_whatever_bytes_a_file_holds_it_is_accepted_or_has_a_diagnostic(
 def test_a_name_that_another_file_s_diagnostic_tells_is_harmless(
     name: bytes, tmp_path: Path
 ) -> None:
-    """The same collector, the same account and two defaults: each diagnostic names the other
+    """For the same collector, the same account and two defaults, each diagnostic names the other
     file."""
     ordeal(
         tmp_path / "manifests",

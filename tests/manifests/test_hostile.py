@@ -1,4 +1,4 @@
-"""Whatever lies in the directory: each file has its diagnostic, and nothing else is disturbed."""
+"""A directory with anything in it: each file has its diagnostic, and other files are unaffected."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tests.manifests.hostile import GOOD, crowded, make
 from tests.unprivileged import UNPRIVILEGED
 
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
-"""What a terminal obeys, or no encoder takes."""
+"""Characters that control a terminal or that cannot be encoded."""
 
 
 def told(words: list[str]) -> tuple[list[dict[str, Any]], float]:
-    """What the program prints as JSON, and the seconds that a processor took for it."""
+    """Return the JSON that the program prints, and its processor time in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [*UNPRIVILEGED, sys.executable, "-c", "from reconciler.cli import main; main()", *words],

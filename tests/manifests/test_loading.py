@@ -1,4 +1,4 @@
-"""From bytes to manifests: what is valid, what is broken, and what cannot be known."""
+"""Parsing of bytes into manifests: valid, invalid and unreadable ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a template's secret may go."""
+"""The servers that a template's secret may be sent to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many files: in processes, and remembered."""
+"""Checks of many files: in several processes and with a cache."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONG_AGO = 1_700_000_000
 
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """As many as count as many, each with a diagnostic of its own."""
+    """Write enough files for several processes, each with its own diagnostic."""
     monkeypatch.setattr(parallel_check, "MANY", 8)
     return [written(tmp_path / f"m{number}.yaml", f"imap{number}") for number in range(8)]
 
@@ -41,7 +41,7 @@ def written(path: Path, protocol: str, at: int = LONG_AGO) -> Path:
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that are parsed, in this process."""
+    """Record the names of the files that are parsed in this process."""
     parsed: list[str] = []
 
     def noted(

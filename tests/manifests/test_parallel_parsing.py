@@ -1,4 +1,4 @@
-"""Work in other processes: the same as here, with nothing of ours, and gone with us."""
+"""Work in other processes: the same results, no inherited secrets, and no process left behind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def where(items: Sequence[int], offset: int) -> list[tuple[int, int]]:
 
 
 def surroundings(items: Sequence[int], _: None) -> list[tuple[dict[str, str], list[str]]]:
-    """The environment, and what descriptors lead to."""
+    """Return the environment, and the targets of the open descriptors."""
     open_files = []
     for number in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the list's own
@@ -41,7 +41,7 @@ def surroundings(items: Sequence[int], _: None) -> list[tuple[dict[str, str], li
 
 
 def fatal(items: Sequence[int], here: int) -> list[int]:
-    """Ends any other process."""
+    """End any process but the caller's."""
     if os.getpid() != here and 5 in items:
         os.kill(os.getpid(), signal.SIGKILL)
     return list(items)
@@ -52,7 +52,7 @@ def wrong(items: Sequence[int], _: None) -> list[int]:
 
 
 def waiting(items: Sequence[int], place: str) -> list[int]:
-    """Tells that it works, until it may go on."""
+    """Report the process as busy, and wait for the permission to continue."""
     Path(place, f"{os.getpid()}.works").touch()
     while not Path(place, "go").exists():
         time.sleep(0.01)
@@ -133,7 +133,7 @@ def test_the_processes_end_with_one_that_is_killed(tmp_path: Path) -> None:
 
 
 def _lives(process: int) -> bool:
-    """A dead one that nobody has taken note of has no command line."""
+    """Return whether a process exists. A zombie has no command line."""
     try:
         return bool(Path("/proc", str(process), "cmdline").read_bytes())
     except (FileNotFoundError, ProcessLookupError):
@@ -141,7 +141,7 @@ def _lives(process: int) -> bool:
 
 
 def _awaited(place: Path, number: int) -> list[int]:
-    """The processes that work, once there are so many."""
+    """Wait for this number of busy processes, and return them."""
     deadline = time.monotonic() + PATIENCE
     while len(found := [int(path.stem) for path in place.glob("*.works")]) < number:
         assert time.monotonic() < deadline

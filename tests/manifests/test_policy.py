@@ -1,5 +1,5 @@
-"""The policy: what manifests may name, said by rule, and held where it is opened or connected
-to."""
+"""The policy: rules for manifests, and its enforcement where files are opened and hosts are
+connected to."""
 
 from __future__ import annotations
 
@@ -385,7 +385,7 @@ def test_a_pattern_that_could_never_match_is_refused(pattern: str, tmp_path: Pat
 def test_behind_a_proxy_a_token_endpoint_is_judged_by_its_name_and_the_proxy_is_the_administrator_s(
     strict: Allowed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whose name it is, nobody here looks up: a network that is allowed says nothing of it."""
+    """A proxy resolves the name itself, so that an allowed network does not allow a name."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
         enforce(replace(strict, tokens=("login.example.org", "192.0.2.0/24")))

@@ -1,4 +1,4 @@
-"""The reference in docs/ is true."""
+"""The generated reference in docs/ is current."""
 
 from __future__ import annotations
 

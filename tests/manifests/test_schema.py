@@ -1,4 +1,4 @@
-"""The schema as it is committed and shipped."""
+"""The committed and shipped schema."""
 
 from __future__ import annotations
 

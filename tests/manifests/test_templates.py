@@ -1,4 +1,4 @@
-"""Templates: what is merged, where it is told, and that one is read once for all."""
+"""Templates: merging, the places of diagnostics, and a single reading for all collectors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ LONG_AGO = 1_700_000_000
 
 
 def spec(template: str, own: str) -> dict[str, Any]:
-    """What a collector becomes, both given as a flow mapping."""
+    """Return the merged spec of a collector and a template, both given as flow mappings."""
     head = "apiVersion: mailcollector/v1\nkind: {}\nmetadata: {{name: {}}}\nspec: {}\n"
     text = (
         head.format("Template", "office", template)
@@ -222,7 +222,7 @@ def test_a_template_that_no_word_gives_away_is_found() -> None:
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that are parsed, in this process."""
+    """Record the names of the files that are parsed in this process."""
     parsed: list[str] = []
 
     def noted(

@@ -1,4 +1,4 @@
-"""`validate` over paths, and what it prints."""
+"""Validation of paths, and its output."""
 
 from __future__ import annotations
 
@@ -140,8 +140,10 @@ def test_github_gets_workflow_commands(tmp_path: Path) -> None:
 
 
 def test_sarif_is_one_run_with_every_rule_and_place(tmp_path: Path) -> None:
-    """Sarif.Multitool (npm) finds nothing to object to either; its schema is not here, so what it
-    requires is."""
+    """The log has everything that the SARIF schema requires.
+
+    The schema itself is not available here. Sarif.Multitool (npm) accepts the log.
+    """
     (tmp_path / "a b:с.yaml").write_text(WRONG)
     with chdir(tmp_path):
         report = json.loads(report_formats.REPORTERS["sarif"](validate([Path("a b:с.yaml")])))

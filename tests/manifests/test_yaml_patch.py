@@ -1,4 +1,4 @@
-"""Fields changed in their text: exactly those characters, whatever stands around them."""
+"""Changes of fields in a text: exactly the field's characters change, whatever surrounds them."""
 
 from __future__ import annotations
 
