@@ -1,2 +1,2 @@
-"""Configurations of other tools as manifests: what they say, what of it has no counterpart here,
-and their secrets."""
+"""Conversion of other tools' configurations into manifests, with notes on what is lost, and their
+secrets."""

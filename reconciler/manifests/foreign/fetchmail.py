@@ -1,4 +1,4 @@
-"""fetchmail 6.4: its accounts as collectors."""
+"""Conversion of the accounts of fetchmail 6.4."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reconciler.manifests.foreign.imported_accounts import (
 )
 
 UNLIMITED = "100GiB"
-"""Larger than any message: fetchmail and getmail take every one unless they are told otherwise."""
+"""A limit larger than any message. fetchmail and getmail have none by default."""
 _PORTS = {"imap": 143, "imaps": 993, "imap2": 143, "pop3": 110, "pop3s": 995}
 _SENT = "a server is asked to send mail: nothing is collected"
 _USUAL = {("imap", True): 993, ("imap", False): 143, ("pop3", True): 995, ("pop3", False): 110}
@@ -66,8 +66,7 @@ _SAID = frozenset(
         "bad-header",
     }
 )
-"""Options that are carried over, or that have nothing to correspond to here and change no message's
-fate."""
+"""Options that are converted, or that have no counterpart and do not affect any message."""
 _HARMLESS_OFF = frozenset(
     {
         "rewrite",
@@ -104,9 +103,11 @@ _WHY: Mapping[str, str] = {
 
 
 def fetchmail(text: str, domain: str, base: str = "") -> Foreign:
-    """The accounts of a fetchmailrc; `domain` is the local users', `base` the directory that
-    relative paths in it are meant from. What is not understood is noted, and no account is made of
-    it."""
+    """Return the accounts of a fetchmailrc.
+
+    `domain` is the domain of local users, `base` the directory of relative paths. Unreadable parts
+    get a note and no account.
+    """
     reader = FetchmailReader(text)
     reader.read()
     defaults = next((entry for entry in reader.entries if entry.sort == "defaults"), None)
@@ -141,7 +142,7 @@ def fetchmail(text: str, domain: str, base: str = "") -> Foreign:
 
 
 def _options(entry: PollEntry, user: User, defaults: PollEntry | None) -> dict[str, Option]:
-    """What holds for a user. What says nothing itself has the defaults' word; lists add up."""
+    """Return the effective options of a user: its own, then the defaults. Lists are combined."""
     own = {**entry.options, **user.options}
     if defaults is None:
         return own
@@ -154,7 +155,7 @@ def _options(entry: PollEntry, user: User, defaults: PollEntry | None) -> dict[s
 
 
 class _FetchmailComposer:
-    """One user of one server."""
+    """The conversion of one user of a server."""
 
     def __init__(
         self,
@@ -176,7 +177,7 @@ class _FetchmailComposer:
         self._account = ImportedAccount(user.line, self._name, self._host, {})
 
     def account(self) -> ImportedAccount | Note:
-        """A note says why there is none."""
+        """Return the account, or a note on the reason why there is none."""
         protocol = self._protocol()
         if protocol is None:
             said = (self._value("protocol") or "").upper()
@@ -230,8 +231,8 @@ class _FetchmailComposer:
         if said == "auto":
             self._note(
                 self._line("protocol"),
-                "the protocol is found out by fetchmail: imap is declared, change it "
-                "where the server has only POP3",
+                "the protocol is found out by fetchmail: imap is declared, change it where the "
+                "server has only POP3",
             )
             return "imap"
         if said == "apop":
@@ -255,8 +256,8 @@ class _FetchmailComposer:
         if not implicit and number in {993, 995}:
             self._note(
                 self._line("port"),
-                f"at port {number} TLS begins at once with most servers: declare `tls: "
-                "implicit` there",
+                f"at port {number} TLS begins at once with most servers: declare `tls: implicit` "
+                "there",
             )
         tls = "implicit" if implicit else "none" if self._is_plain() else "starttls"
         if tls == "starttls":
@@ -271,8 +272,8 @@ class _FetchmailComposer:
         if "sslcertck" in self._options and not self._on("sslcertck"):
             self._note(
                 self._line("sslcertck"),
-                "certificates are always verified here: declare `caFile` or "
-                "`fingerprint` where the system's authorities do not know the server's",
+                "certificates are always verified here: declare `caFile` or `fingerprint` where "
+                "the system's authorities do not know the server's",
             )
         return {
             "port": None if number == _USUAL[protocol, implicit] else number,
@@ -292,7 +293,7 @@ class _FetchmailComposer:
         return "sslproto" in self._options and self._value("sslproto") == ""
 
     def _collect(self) -> dict[str, Any]:
-        """fetchmail has no limits but those that it is given."""
+        """Return the `collect` section. fetchmail has no limits by default."""
         size, count = self._number("limit"), self._number("fetchlimit")
         return {
             "mode": self._mode(),
@@ -307,8 +308,8 @@ class _FetchmailComposer:
         if keep and everything:
             self._note(
                 self._line("fetchall"),
-                "`keep` with `fetchall` collects everything every time: new-keep "
-                "collects each message once",
+                "`keep` with `fetchall` collects everything every time: new-keep collects each "
+                "message once",
             )
         if not keep and not everything:
             self._note(
@@ -342,7 +343,7 @@ class _FetchmailComposer:
         return {"detect": self._detect()}
 
     def _detect(self) -> dict[str, Any]:
-        """A multidrop mailbox. An address of one of `localdomains` is a local one as it stands."""
+        """Return the recipients of a multidrop mailbox. Addresses of `localdomains` are local."""
         line, domains = self._user.line, tuple(dict.fromkeys(self._values("local")))
         to = domains[0] if domains else self._domain
         if not domains:
@@ -354,15 +355,13 @@ class _FetchmailComposer:
             self._note(
                 line,
                 f"addresses of {', '.join(domains)} are delivered as they stand; those of "
-                "subdomains are "
-                "not taken for ours: add them to `from`",
+                "subdomains are not taken for ours: add them to `from`",
             )
         if len(domains) > 1:
             self._note(
                 line,
                 f"addresses of {', '.join(domains[1:])} are delivered to {to}: make a collector "
-                "for each "
-                "domain where that is wrong",
+                "for each domain where that is wrong",
             )
         postmaster = self._settings.get("postmaster")
         self._note(line, "a multidrop mailbox: `mailcollector route` shows who would get a message")
@@ -378,7 +377,7 @@ class _FetchmailComposer:
         }
 
     def _mailboxes(self) -> dict[str, Any]:
-        """Names as local parts; of addresses only these can be said."""
+        """Return aliases and mailboxes, with names reduced to their local parts."""
         names = [
             (remote.partition("@")[0], local.partition("@")[0]) for remote, local in self._local
         ]
@@ -388,9 +387,8 @@ class _FetchmailComposer:
             )
         aliases = {remote: local for remote, local in names if local}
         plain = [remote for remote, local in names if not local]
-        everybody = self._wildcard or self._on(
-            "local"
-        )  # an address of a local domain needs no name here
+        # An address of a local domain does not need a name.
+        everybody = self._wildcard or self._on("local")
         mailboxes = None if everybody else list(dict.fromkeys([*plain, *aliases.values()]))
         return {"aliases": aliases, "mailboxes": mailboxes}
 
@@ -423,7 +421,7 @@ class _FetchmailComposer:
         )
 
     def _rest(self) -> None:
-        """Whatever is said and has no counterpart."""
+        """Add notes on all options without a counterpart."""
         for name, option in self._options.items():
             if (
                 name in _SAID

@@ -42,7 +42,7 @@ _SYNONYMS = {
     "post": "postconnect",
 }
 _NAMED = frozenset({"user", "password", "is", "to"})
-"""What follows these is a name."""
+"""Words that are followed by a name."""
 
 _SERVER_FLAGS = frozenset({"uidl", "checkalias", "dns", "tracepolls"})
 _USER_FLAGS = frozenset(
@@ -70,9 +70,9 @@ _NEGATED = (_SERVER_FLAGS | _USER_FLAGS) - {"lmtp", "tracepolls"} | {
     "spambounce",
     "softbounce",
 }
-"""What `no` may stand before."""
+"""Options that can be preceded by `no`."""
 _JOINED = _NEGATED - {"ssl", "sslcertck"}
-"""What it may be written together with."""
+"""Options that can be written in one word with `no`."""
 _SERVER_TEXTS = frozenset(
     {
         "via",
@@ -111,7 +111,7 @@ _USER_NUMBERS = frozenset(
 _SERVER_LISTS = frozenset({"aka", "local"})
 _USER_LISTS = frozenset({"folder", "smtphost", "fetchdomains"})
 LISTS = _SERVER_LISTS | _USER_LISTS
-"""Options whose values add up."""
+"""Options whose values are combined."""
 _SERVER = (
     _SERVER_FLAGS
     | _SERVER_TEXTS
@@ -162,8 +162,7 @@ _AUTHENTICATIONS = frozenset(
 
 _NO_OPTION = (
     "this is no option of a user in fetchmail 6.4: are quotes missing, or does an option of the "
-    "server stand "
-    "behind its users?"
+    "server stand behind its users?"
 )
 _KINDS = {
     "protocol": ("protocol",),
@@ -173,8 +172,7 @@ _KINDS = {
 
 
 class Misunderstood(Exception):
-    """Something that fetchmail's grammar has not here. The text never quotes a word: it may be a
-    password."""
+    """A syntax error. The text never quotes a word, because it may be a password."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -186,7 +184,7 @@ def _misunderstood(line: int, message: str) -> NoReturn:
 
 
 class Option(Struct, frozen=True):
-    """`values` are empty for a flag; `on` is false behind `no`."""
+    """An option. `values` is empty for a flag, and `on` is false after `no`."""
 
     line: int
     values: tuple[str, ...] = ()
@@ -194,20 +192,22 @@ class Option(Struct, frozen=True):
 
 
 class User(Struct):
-    """A user of a server: its name there, and what is said of it."""
+    """A user of a server, with its name there and its options."""
 
     line: int
     name: str = ""
     options: dict[str, Option] = field(default_factory=dict)
     local: list[tuple[str, str]] = field(default_factory=list)
-    """Remote and local names; the local one is "" where it is the same."""
+    """Pairs of remote and local names. The local one is "" if it is the same."""
     wildcard: bool = False
-    """`*`: any other name is a local one too."""
+    """Whether any other name is a local one too (`*`)."""
 
 
 class PollEntry(Struct):
-    """A `poll`, `skip` or `defaults`; `options` are the server's. Where `defaults` has users, the
-    first one's options are those of every user that has none of its own."""
+    """A `poll`, `skip` or `defaults` entry with the options of the server.
+
+    If `defaults` has users, the first one's options apply to all users without their own.
+    """
 
     line: int
     sort: str
@@ -215,19 +215,22 @@ class PollEntry(Struct):
     options: dict[str, Option] = field(default_factory=dict)
     users: list[User] = field(default_factory=list)
     broken: bool = False
-    """Some of it was not understood."""
+    """Whether a part of the entry could not be read."""
 
 
 class SyntaxProblem(Struct, frozen=True):
-    """What was not understood, and what is left out for it."""
+    """A part that could not be read, and what is left out because of it."""
 
     line: int
     message: str
 
 
 class Token(Struct, frozen=True):
-    """`kind`: string, number, keyword, authentication, protocol or map; `text` as it counts,
-    escapes undone, synonyms and capitals unified."""
+    """A word of the file.
+
+    `kind` is string, number, keyword, authentication, protocol or map. In `text`, escapes are
+    decoded, and synonyms and case are unified.
+    """
 
     line: int
     kind: str
@@ -238,7 +241,7 @@ class Token(Struct, frozen=True):
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """The words of the file, noise left out."""
+    """Yield the words of the file without noise words."""
     line, at, state = 1, 0, ""
     while at < len(text):
         ignored, quoted, word = (pattern.match(text, at) for pattern in (_IGNORED, _QUOTED, _WORD))
@@ -247,7 +250,7 @@ def tokens(text: str) -> Iterator[Token]:
             key=lambda found: found.end(),
             default=None,
         )
-        if longest is None:  # the equals sign, which nothing else begins with
+        if longest is None:  # only the equals sign remains
             yield Token(line, "map", "=")
             at, state = at + 1, "name"
             continue
@@ -267,7 +270,7 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def _word(line: int, word: str, state: str) -> tuple[list[Token], str]:
-    """The tokens that an unquoted word makes, and the state behind it."""
+    """Return the tokens of an unquoted word, and the state after it."""
     if state == "name":
         return [Token(line, "string", _unescaped(word))], ""
     if word in _AUTHENTICATIONS or (state == "authenticate" and word == "password"):
@@ -290,7 +293,7 @@ def _negated(word: str) -> list[str]:
 
 
 def _unescaped(text: str) -> str:
-    """C's escapes, but for numbers: decimal, unless they begin with 0 or x."""
+    """Decode the escapes of C. Unlike in C, numbers are decimal unless they begin with 0 or x."""
     return _ESCAPE.sub(_character, text).partition("\0")[0]
 
 
@@ -302,7 +305,7 @@ def _character(found: re.Match[str]) -> str:
 
 
 class FetchmailReader:
-    """One pass over the words; `entries`, `settings` and `problems` are what they say."""
+    """The parser of one file. Its results are `entries`, `settings` and `problems`."""
 
     def __init__(self, text: str) -> None:
         self._tokens = list(tokens(text))
@@ -330,7 +333,7 @@ class FetchmailReader:
         return self._tokens[self._at] if self._at < len(self._tokens) else None
 
     def _taken(self, kind: str) -> Token | None:
-        """The next one, if it is of this kind."""
+        """Take the next word if it is of this kind."""
         token = self._peek()
         if token is None or token.kind != kind:
             return None
@@ -349,8 +352,8 @@ class FetchmailReader:
         if token is None or token.kind not in kinds:
             raise Misunderstood(
                 token.line if token else owner.line,
-                f"`{owner.text}` has no value that fetchmail "
-                "understands: are quotes missing, or is it written in capitals?",
+                f"`{owner.text}` has no value that fetchmail understands: are quotes missing, or "
+                "is it written in capitals?",
             )
         self._at += 1
         return token.text
@@ -391,7 +394,7 @@ class FetchmailReader:
         self._users(entry)
 
     def _users(self, entry: PollEntry) -> None:
-        """The word may be missing where there is one only."""
+        """Read users. The word `user` may be missing for a single one."""
         unnamed = False
         while (token := self._peek()) is not None and not token.keyword(*_ENTRIES):
             user = User(token.line)
@@ -417,7 +420,7 @@ class FetchmailReader:
             entry.users.append(user)
 
     def _named(self, user: User, token: Token) -> None:
-        """`user there is local here`, or the other way round: `user local here is user there`."""
+        """Read `user there is local here`, or `user local here is user there`."""
         begin = self._at
         user.name = self._value(token, "string")
         if self._keyword("there"):
@@ -428,7 +431,7 @@ class FetchmailReader:
             user.name, user.local = "", [name for name in names if name != _ANY]
             user.wildcard = _ANY in names
         else:
-            self._at = begin + 1  # a name, and what follows is for the options
+            self._at = begin + 1  # a name; options follow
 
     # Options
 
@@ -480,7 +483,7 @@ class FetchmailReader:
         return tuple(values)
 
     def _local_names(self, option: Token, user: User) -> None:
-        """`is a b=c * here`, or `is NAME there`."""
+        """Read `is a b=c * here`, or `is NAME there`."""
         begin = self._at
         if self._taken("string") is not None and self._keyword("there"):
             user.name = self._tokens[begin].text
@@ -494,7 +497,7 @@ class FetchmailReader:
         user.wildcard = user.wildcard or _ANY in names
 
     def _mappings(self) -> list[tuple[str, str]]:
-        """`a b=c` as remote and local names."""
+        """Read `a b=c` as remote and local names."""
         names: list[tuple[str, str]] = []
         while (token := self._taken("string")) is not None:
             names.append(

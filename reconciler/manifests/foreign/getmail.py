@@ -1,4 +1,4 @@
-"""getmail6: its one account as a collector, whatever the retriever's class."""
+"""Conversion of the account of a getmail6 configuration, for all classes of retrievers."""
 
 from __future__ import annotations
 
@@ -77,8 +77,10 @@ _LMTP_PORT = 24
 
 
 def getmail(text: str, domain: str, base: str = "") -> Foreign:
-    """The account of a getmailrc; `domain` is the local users', `base` the directory that relative
-    paths in it are meant from. Raises UnreadableConfiguration."""
+    """Return the account of a getmailrc. Raises UnreadableConfiguration.
+
+    `domain` is the domain of local users, `base` the directory of relative paths.
+    """
     parser = configparser.RawConfigParser(inline_comment_prefixes=None, strict=False)
     try:
         parser.read_string(text)
@@ -96,7 +98,7 @@ def getmail(text: str, domain: str, base: str = "") -> Foreign:
 
 
 class _GetmailComposer:
-    """The sections of one file."""
+    """The conversion of one file."""
 
     def __init__(
         self, parser: configparser.RawConfigParser, text: str, domain: str, base: str
@@ -165,7 +167,7 @@ class _GetmailComposer:
         self._account.note(self._line(section, key), message)
 
     def _tuple(self, section: str, key: str) -> tuple[str, ...]:
-        """getmail writes lists as Python's tuples."""
+        """Return a list, which getmail writes as a Python tuple."""
         text = self._get(section, key)
         try:
             value = ast.literal_eval(text) if text else ()
@@ -187,7 +189,7 @@ class _GetmailComposer:
         return default if found is None else found
 
     def _path(self, section: str, key: str) -> str | None:
-        """getmail puts in the home directory and what variables hold."""
+        """Return a path with the home directory and variables expanded, as getmail does."""
         text = os.path.expandvars(self._get(section, key))
         found = found_from(self._base, text or None)
         if found and ((text.startswith("~") and "~" in found) or "$" in text):
@@ -199,7 +201,7 @@ class _GetmailComposer:
         return found
 
     def _number(self, section: str, key: str) -> int | None:
-        """getmail takes Python's own spelling of them: `5_000`, and a comment behind."""
+        """Return a number in Python's syntax, such as `5_000` with a comment after it."""
         text = self._get(section, key)
         if not text or text.lower() == "none":
             return None
@@ -276,7 +278,7 @@ class _GetmailComposer:
             )
 
     def _token_login(self, source: dict[str, Any]) -> None:
-        """What getmail logs in with is an access token, which is no password."""
+        """Fill in `oauth2`. getmail logs in with an access token, which is no password."""
         provider = known_providers.of_host(self._account.host)
         source["oauth2"] = {
             "provider": (provider and provider.oauth2) or "custom",
@@ -287,8 +289,8 @@ class _GetmailComposer:
         self._note(
             "retriever",
             "use_xoauth2",
-            "it logs in by OAuth2: name the application's clientId and a file "
-            "of its own for the refresh token, run `mailcollector oauth2`, then enable it",
+            "it logs in by OAuth2: name the application's clientId and a file of its own for the "
+            "refresh token, run `mailcollector oauth2`, then enable it",
         )
 
     def _collect(self) -> dict[str, Any]:
@@ -300,8 +302,8 @@ class _GetmailComposer:
             self._note(
                 "options",
                 "read_all",
-                "`read_all` without `delete` collects everything every time: new-keep "
-                "collects each message once",
+                "`read_all` without `delete` collects everything every time: new-keep collects "
+                "each message once",
             )
         size, count = (
             self._number("options", "max_message_size"),
@@ -314,7 +316,7 @@ class _GetmailComposer:
         }
 
     def _forwarded(self) -> dict[str, Any]:
-        """To whom the destination says, where it says so."""
+        """Return the recipient: the one that the destination names, or the user of the account."""
         override, arguments = (
             self._get("destination", "override"),
             self._tuple("destination", "arguments"),
@@ -338,8 +340,8 @@ class _GetmailComposer:
         self._note(
             "retriever",
             "type",
-            f"the addresses of {domain} are taken for ours: correct `from` where that is "
-            "wrong; `mailcollector route` shows who would get a message",
+            f"the addresses of {domain} are taken for ours: correct `from` where that is wrong; "
+            "`mailcollector route` shows who would get a message",
         )
         return {"detect": {"from": [domain], "to": self._domain, "header": header or None}}
 
@@ -366,7 +368,7 @@ class _GetmailComposer:
         return None
 
     def _rest(self) -> None:
-        """Whatever is said and has no counterpart."""
+        """Add notes on all options without a counterpart."""
         for section, fields in self._sections.items():
             said = _SAID.get(section)
             if said is None:
@@ -386,8 +388,7 @@ class _GetmailComposer:
 
 
 def _lines(text: str) -> tuple[dict[tuple[str, str], int], list[tuple[int, str]]]:
-    """Where each section (with an empty key) and each key stands, and what stands there once
-    more."""
+    """Return the lines of all sections (with an empty key) and keys, and the repeated ones."""
     found: dict[tuple[str, str], int] = {}
     repeated: list[tuple[int, str]] = []
     section = ""

@@ -1,4 +1,4 @@
-"""What a foreign configuration declares, on its way to manifests."""
+"""The accounts of another tool's configuration, and their conversion into manifests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.model.harmless_text import escape_unprintable
 
 
 class UnreadableConfiguration(Exception):
-    """The configuration cannot be understood from this line on."""
+    """The configuration cannot be read from this line on."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class UnreadableConfiguration(Exception):
 
 
 class Note(Struct, frozen=True):
-    """What is not carried over, or otherwise than it was."""
+    """A note on a setting that is lost or changed in the conversion."""
 
     line: int
     message: str
@@ -32,8 +32,11 @@ class Note(Struct, frozen=True):
 
 @dataclass(slots=True)  # these two hide secrets from their repr
 class ImportedAccount:
-    """A collector to be. `secret` is its password where that stands in the configuration; `place`
-    is the spec of its Destination, None for the default one."""
+    """An account, as the spec of a future collector.
+
+    `secret` is the password in the configuration, if any. `place` is the spec of its Destination,
+    or None for the default.
+    """
 
     line: int
     username: str
@@ -44,10 +47,11 @@ class ImportedAccount:
     notes: list[Note] = field(default_factory=list)
 
     def note(self, line: int, message: str) -> None:
+        """Add a note."""
         self.notes.append(Note(line, message))
 
     def take_secret(self, line: int, secret: str | None) -> None:
-        """Its password, with a note where no login can use it."""
+        """Set the password, with a note if no login can use it."""
         self.secret = secret if secret and secret.strip() else None
         if secret is None:
             self.note(line, "it has no password: write it into the file that the manifest names")
@@ -59,14 +63,16 @@ class ImportedAccount:
             self.note(
                 line,
                 "its password has a line end or another control character, which no login can "
-                "carry: "
-                "correct the file that the manifest names",
+                "carry: correct the file that the manifest names",
             )
 
 
 class Foreign(Struct, frozen=True):
-    """A whole configuration; `notes` are about none of its accounts. `left_out`: there are accounts
-    in it that are not among these."""
+    """A whole configuration.
+
+    `notes` are about no single account. `left_out` means that it has accounts that are not in
+    `accounts`.
+    """
 
     accounts: tuple[ImportedAccount, ...]
     notes: tuple[Note, ...] = ()
@@ -75,16 +81,16 @@ class Foreign(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """By file name: the texts of the manifests, and the secrets that they refer to. `places`: the
-    file of each collector's Destination."""
+    """The texts of manifests and their secrets, by file name. `places` has the file of each
+    collector's Destination."""
 
     texts: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
     places: Mapping[str, str | None] = field(default_factory=dict)
 
     def without(self, names: Iterable[str]) -> Manifests:
-        """All but these collectors' files, their secrets, and the Destinations that are theirs
-        alone."""
+        """Return the manifests without those of these collectors, their secrets, and Destinations
+        that only they use."""
         out = set(names)
         places = {name: place for name, place in self.places.items() if name not in out}
         kept = {*places, *places.values()}
@@ -98,9 +104,11 @@ class Manifests:
 def manifests(
     foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = (), *, modeline: str = ""
 ) -> Manifests:
-    """Each account's manifest, with the notes on top; `secrets` is the directory of the password
-    files as the manifests are to say it, `taken` are names that exist already, `modeline` is the
-    comment for editors."""
+    """Return the manifests of all accounts, with their notes as comments at the top.
+
+    `secrets` is the directory of the password files as it is written in the manifests. `taken` are
+    existing names. `modeline` is the comment for editors.
+    """
     names = set(taken)
     texts: dict[str, str] = {}
     kept: dict[str, str] = {}
@@ -139,7 +147,7 @@ def _file_of(place: str) -> str:
 
 
 def _places(accounts: Iterable[ImportedAccount]) -> dict[str, dict[str, Any]]:
-    """A name for each different Destination."""
+    """Return a name for each different Destination."""
     places: dict[str, dict[str, Any]] = {}
     for account in accounts:
         if account.place is not None and account.place not in places.values():
@@ -150,7 +158,7 @@ def _places(accounts: Iterable[ImportedAccount]) -> dict[str, dict[str, Any]]:
 
 
 def _name(account: ImportedAccount, taken: set[str]) -> str:
-    """A DNS label that tells the account."""
+    """Return a new DNS label that describes the account."""
     short = _label(account.username.partition("@")[0])
     for candidate in (short, _label(f"{account.username.partition('@')[0]}-{account.host}")):
         if candidate and candidate not in taken:
@@ -166,8 +174,8 @@ def _label(text: str) -> str:
 
 
 def folder(name: str) -> str:
-    """The name of an IMAP folder that stands there as the server spells it: in modified UTF-7 (RFC
-    3501, section 5.1.3), if it is that."""
+    """Return the name of an IMAP folder, decoded from modified UTF-7 (RFC 3501, section 5.1.3) if
+    possible."""
     try:
         decoded = imap_utf7.decode(name.encode("ascii"))
         return decoded if imap_utf7.encode(decoded) == name.encode("ascii") else name
@@ -176,20 +184,18 @@ def folder(name: str) -> str:
 
 
 def found_from(base: str, path: str | None) -> str | None:
-    """A path of the other tool's, which meant it from its own file's directory, or from its user's
-    home."""
-    # paths are text here
+    """Return a path of the other tool, which is relative to the directory of its configuration or
+    to its user's home."""
     return path and os.path.join(base, os.path.expanduser(path))  # noqa: PTH111, PTH118
 
 
 def address(name: str, domain: str) -> str:
-    """A local user as an address."""
+    """Return the address of a local user."""
     return name if "@" in name else f"{name}@{domain}"
 
 
 def patience(seconds: int) -> tuple[str, str]:
-    """The longest silence, as near as a manifest can say it: 10s … 10m; and what is to be said of
-    that, or ""."""
+    """Return the nearest time-out that a manifest allows (10s … 10m), and a note or ""."""
     bounded = f"{min(max(seconds, 10), 600)}s"
     near = 10 <= seconds <= 600
     return (
@@ -199,6 +205,6 @@ def patience(seconds: int) -> tuple[str, str]:
 
 
 def interval(seconds: int) -> str:
-    """As near as a manifest can say it: 5s … 24h."""
+    """Return the nearest interval that a manifest allows (5s … 24h)."""
     bounded = min(max(seconds, 5), 86400)
     return f"{bounded // 60}m" if bounded % 60 == 0 else f"{bounded}s"
