@@ -55,7 +55,7 @@ class Maildirs:
 
     @property
     def root(self) -> str:
-        """The fixed part of the path."""
+        """Return the fixed part of the path."""
         return self._template.root
 
     def place(self, address: str) -> MailboxPath | None:

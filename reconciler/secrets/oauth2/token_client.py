@@ -78,7 +78,7 @@ def _posted(
 ) -> dict[str, Any]:
     fields, headers = client.identified(form)
     headers["Content-Type"] = "application/x-www-form-urlencoded"
-    return _asked(
+    return _exchange(
         _Request("POST", url, urlencode(fields).encode(), headers),
         client.ca_file,
         client.local,
@@ -88,19 +88,23 @@ def _posted(
 
 def get(url: str, ca_file: str | None, *, local: bool) -> dict[str, Any]:
     """Return a public JSON object. Raises what `post` does."""
-    return _asked(_Request("GET", url, b"", {}), ca_file, local, ())
+    return _exchange(_Request("GET", url, b"", {}), ca_file, local, ())
 
 
 class _Request(Struct, frozen=True):
+    """An HTTP request."""
+
     method: str
     url: str
     content: bytes
     headers: dict[str, str]
 
 
-def _asked(
+def _exchange(
     request: _Request, ca_file: str | None, local: bool, secrets: Sequence[Secret]
 ) -> dict[str, Any]:
+    """Send a request over a connection of its own, and return the answer. Raises what `post`
+    does."""
     where = require_private(request.url, local=local)
     host = where.hostname or ""
     given = {
