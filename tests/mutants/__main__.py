@@ -70,17 +70,19 @@ class Tests:
         self._entering: defaultdict[str, set[str]] = defaultdict(set)
         for test, (_, functions) in recorded.items():
             for function in functions:
-                self._entering[function].add(test)
-                self._entering[function.partition(":")[0]].add(test)
+                path = function.partition(":")[0]
+                for name in (function, path, path.rpartition("/")[0]):
+                    self._entering[name].add(test)
 
     def near(self, mutation: Mutation, limit: float) -> tuple[list[str], float]:
         """Return the tests that enter the changed function, quick ones first, and the seconds that
         they take: at most about `limit`. At the top of a module: those that enter any of its
-        functions. Where none does (a module of tables, say): any test."""
+        functions. Where none does (a module of tables, say): any function of its directory."""
         name = f"{mutation.path}:{mutation.function}" if mutation.function else mutation.path
+        near = self._entering[name] or self._entering[mutation.path.rpartition("/")[0]]
         chosen: list[str] = []
         total = 0.0
-        for test in sorted(self._entering[name] or self._seconds, key=self._seconds.__getitem__):
+        for test in sorted(near or self._seconds, key=self._seconds.__getitem__):
             if chosen and total + self._seconds[test] > limit:
                 break
             chosen.append(test)
