@@ -360,6 +360,22 @@ def test_nobody_found_parks_the_message() -> None:
     assert len(here.server.messages) == 5
 
 
+def test_an_alert_that_cannot_be_kept_is_noted_by_the_next_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def locked(*_: object) -> None:
+        raise LedgerUnavailable("the ledger is locked")
+
+    here = world()
+    here.server.alerts = ["the quota is nearly used up"]
+    for method in ("keep_alerts", "alerts"):
+        with monkeypatch.context() as patch:
+            patch.setattr(here.ledger, method, locked)
+            report = here.session()
+        assert (report.outcome, report.notes) == (Outcome.SUCCEEDED, ())
+    assert here.session().notes == ("the server's alert: the quota is nearly used up",)
+
+
 def test_an_alert_is_noted_once_and_kept() -> None:
     here = world()
     here.server.alerts = ["the quota is nearly used up"]

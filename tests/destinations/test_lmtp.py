@@ -817,3 +817,19 @@ def test_an_answer_of_two_lines_may_be_the_first_recipients_alone() -> None:
         system(sink) as lmtp,
     ):
         assert [type(each) for each in deliver(lmtp, LETTER, TWO)] == [Delivered, Refused]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "hint"), [("500 5.5.1 what?", True), ("502 no", True), ("550 not you", False)]
+)
+def test_only_who_does_not_know_the_greeting_may_speak_something_else(
+    refusal: str, hint: bool
+) -> None:
+    answer = f"{refusal}\r\n".encode()
+    with (
+        Sink(answer=lambda command: answer if command.startswith("LHLO") else None) as sink,
+        system(sink) as lmtp,
+        pytest.raises(DestinationUnavailable, match="refuses LHLO") as caught,
+    ):
+        deliver(lmtp, LETTER, TWO)
+    assert ("write `smtp` instead of `lmtp`" in str(caught.value)) == hint
