@@ -92,4 +92,4 @@ bench:
 	@$(BIN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf .venv .demo .tools .servers .mutants build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
+	rm -rf .venv .bootstrap.lock .demo .tools .servers .mutants build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage

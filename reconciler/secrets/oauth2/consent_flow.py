@@ -222,7 +222,7 @@ class _Listener(http.server.ThreadingHTTPServer):
 
     def __init__(self, port: int, state: str) -> None:
         try:
-            super().__init__(("127.0.0.1", port), _Handler)
+            super().__init__(("127.0.0.1", port), _RedirectTarget)
         except OSError as error:
             raise ConnectionFailed(
                 f"cannot listen on port {port} of 127.0.0.1: {error.strerror}"
@@ -252,7 +252,7 @@ class _Listener(http.server.ThreadingHTTPServer):
         return self.answer["code"]
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _RedirectTarget(http.server.BaseHTTPRequestHandler):
     """Answers the browser."""
 
     server: _Listener

@@ -63,14 +63,14 @@ def routes(operations: Iterable[Operation]) -> list[Route]:
 
 
 def _dispatch(methods: Mapping[str, Operation]) -> Handler:
-    async def handle(request: Request) -> Response:
+    async def serve(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
         operation = methods[method]
         if operation.role is not None:
             require_role(request, operation.role)
         return await operation.handler(request)
 
-    return handle
+    return serve
 
 
 def flag(request: Request, name: str) -> bool:

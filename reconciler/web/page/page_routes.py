@@ -54,7 +54,7 @@ def form_of(request: Request) -> FormData:
 
 
 def _wrapped(page: PageRoute) -> Handle:
-    async def handle(request: Request) -> Response:
+    async def serve(request: Request) -> Response:
         if page.role is not None:
             require_role(request, page.role)
         if page.method == "POST":
@@ -62,7 +62,7 @@ def _wrapped(page: PageRoute) -> Handle:
             _require_own_form(request)
         return await page.handler(request)
 
-    return handle
+    return serve
 
 
 def _require_own_form(request: Request) -> None:
