@@ -28,7 +28,9 @@ import trustme
 
 Script = Callable[["Client"], None]
 HOST = "127.0.0.1"
-_PATIENCE = 20.0
+_PATIENCE = 120.0
+"""Seconds that a script waits for its client. Under the load of several suites and full disks, a
+client may stand still for more than 20 seconds while it writes."""
 
 
 class Gone(Exception):
