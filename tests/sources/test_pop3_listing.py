@@ -10,7 +10,9 @@ import pytest
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceUnavailable
 from reconciler.model.messages import Account, Folder, Listed, Listing
 from reconciler.sources.pop3 import maildrop as maildrops
-from reconciler.sources.pop3.maildrop import key_of, maildrop
+from reconciler.sources.pop3 import maildrop_columns
+from reconciler.sources.pop3.maildrop import maildrop
+from reconciler.sources.pop3.maildrop_columns import key_of
 from reconciler.wire.connection_limits import Limits
 from tests.servers.scripted import Client, Scripted
 from tests.sources.pop3_scripts import (
@@ -190,7 +192,7 @@ def test_P8_any_order_is_as_good_as_theirs(count: int, order: str) -> None:
 def test_P8_more_messages_than_there_may_be_are_refused_clearly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(maildrops, "MOST", 5)
+    monkeypatch.setattr(maildrop_columns, "MOST", 5)
     with pytest.raises(
         ProtocolViolation, match=r"the maildrop has more than .* messages.*: move or delete"
     ):

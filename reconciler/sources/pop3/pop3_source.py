@@ -21,13 +21,8 @@ from reconciler.model.messages import (
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.listing_columns import Peekable
-from reconciler.sources.pop3.maildrop import (
-    Maildrop,
-    SizeColumn,
-    UidlColumn,
-    look_up,
-    merged,
-)
+from reconciler.sources.pop3.maildrop import Maildrop, look_up, merged
+from reconciler.sources.pop3.maildrop_columns import SizeColumn, UidlColumn
 from reconciler.sources.pop3.pop3_dialogue import Capabilities, Pop3Dialogue, Pop3Reply
 from reconciler.sources.pop3.pop3_login import log_in
 from reconciler.sources.pop3.retrieval import WINDOW_COUNT, Numbered, Retrieval, fetch_headers
@@ -65,9 +60,9 @@ def open_pop3(
 class Pop3Source:
     """One session with one account; `model.interfaces.Source`.
 
-    Keys are UIDLs (see `maildrop.key_of`); "UIDL #2" is the second message that bears the same one.
-    Deletes are pending until `finish`, and lost when the session breaks before (RFC 1939, section
-    6).
+    Keys are UIDLs (see `maildrop_columns.key_of`). "UIDL #2" is the second message with the same
+    one. Deletes are pending until `finish`, and lost when the session breaks before (RFC 1939,
+    section 6).
     """
 
     def __init__(
