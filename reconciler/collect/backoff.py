@@ -5,14 +5,16 @@
 | AuthenticationFailed, LoginRefused for the third time | 1 h | doubled | 24 h |
 | LoginRefused (the server did not say why) | 5 min | the same | |
 | Throttled | what the server asks for, else 5 min | doubled | 2 h |
-| AccountNotReady, SourceUnsuitable, TlsRefused, PolicyRefused | the interval, 10 min at least | doubled | 6 h |
-| everything else: network, protocol, destination, disk, ledger | 1 min or the interval, whichever is less | doubled | 15 min or the interval, whichever is more |
+| AccountNotReady, SourceUnsuitable, TlsRefused, PolicyRefused | 10 min (b) | doubled | 6 h |
+| everything else: network, protocol, destination, disk, ledger | 1 min (a) | doubled | 15 min (b) |
+
+(a) Or the interval, if that is less. (b) Or the interval, if that is more.
 
 A host that lets no collector in, for whatever reason, is the host's failure: its collectors wait
 while one of them tries (`control.host_health`).
 
 Up to a fifth is added at random, so that collectors that failed together do not return together.
-"""  # noqa: E501  # a table
+"""
 
 from __future__ import annotations
 

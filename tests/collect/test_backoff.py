@@ -127,8 +127,10 @@ def test_M8_what_a_clock_that_was_ahead_wrote_ends_when_its_schedule_does(reason
 def test_a_time_that_the_server_named_holds_whatever_it_was_said_of_and_no_clock_makes_it_longer(
     reason: str, named: float, obeyed: float
 ) -> None:
-    """ "Locked, try again in 2 hours": as it was decided, as it is kept, and when it was written by a clock that was
-    ahead."""
+    """The server said "Locked, try again in 2 hours".
+
+    The time holds as decided, as kept, and when a clock that was ahead wrote it.
+    """
     retry = decide(failed(reason, named), None, "digest", 5.0, NOW, chance=lambda: 0.0)
     assert retry
     assert remaining(retry, 5.0, NOW) == obeyed

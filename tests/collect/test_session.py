@@ -276,9 +276,7 @@ def test_M13_too_large_is_skipped_visibly_and_never_deleted() -> None:
     )
 
 
-def test_P10_a_uidl_that_returns_with_the_same_content_is_deleted_again_and_with_other_content_collected() -> (
-    None
-):
+def test_P10_a_uidl_that_returns_is_deleted_if_its_content_is_the_same_else_collected() -> None:
     here = world("new-delete", "pop3")
     here.session()
     here.server.messages = {"1": TEXTS["1"], "2": b"Subject: another\r\n\r\n"}

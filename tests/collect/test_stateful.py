@@ -85,7 +85,8 @@ class Mailbox(RuleBasedStateMachine):
             content = None
         for _ in range(count):
             number = next(self.numbers)
-            text = f"Subject: {number if content is None else 'twin'}\r\n\r\nbody {content}\r\n".encode()
+            subject = number if content is None else "twin"
+            text = f"Subject: {subject}\r\n\r\nbody {content}\r\n".encode()
             self.world.server.messages[str(number)] = text
             self.owed[_stored(text)] += 1
 

@@ -239,7 +239,8 @@ if __name__ == "__main__":
                 found = virtual(lambda: outage(chosen, lasted, length, text))  # noqa: B023
                 times = found.back or [0.0]
                 print(
-                    f"| {chosen} | {text} | {lasted} min | {found.tried} | {len(found.back)} | {times[0]:.1f} | "
+                    f"| {chosen} | {text} | {lasted} min | {found.tried} | "
+                    f"{len(found.back)} | {times[0]:.1f} | "
                     f"{times[len(times) // 2]:.1f} | {times[-1]:.1f} | {found.rate} |",
                     flush=True,
                 )

@@ -93,7 +93,11 @@ apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {{name: c{number}}}
 spec:
-  source: {{protocol: imap, host: host{number % 20}.example.org, username: user{number}, password: {{file: secret}}}}
+  source:
+    protocol: imap
+    host: host{number % 20}.example.org
+    username: user{number}
+    password: {{file: secret}}
   collect: {{interval: {interval}}}
   recipient: {{forwardTo: user{number}@example.net}}
 """)

@@ -24,7 +24,10 @@ DERIVED = """\
 apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {{name: {name}}}
-spec: {{from: {template}, source: {{username: {name}}}, recipient: {{forwardTo: {name}@local.example}}}}
+spec:
+  from: {template}
+  source: {{username: {name}}}
+  recipient: {{forwardTo: {name}@local.example}}
 """
 
 

@@ -136,7 +136,7 @@ def test_new_mail_starts_a_session_at_once_and_the_interval_holds(world: World) 
     virtual(scenario)
 
 
-def test_mail_that_rings_during_a_session_is_looked_for_after_it_and_less_often_while_it_keeps_coming(
+def test_mail_announced_during_a_session_is_fetched_after_it_and_less_often_if_it_keeps_coming(
     world: World,
 ) -> None:
     async def scenario() -> None:

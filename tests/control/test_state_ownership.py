@@ -24,7 +24,8 @@ def test_R7_the_second_process_refuses_and_names_the_first(tmp_path: Path) -> No
 
 def test_R7_a_killed_owner_leaves_nothing_behind(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from reconciler.control.state_ownership import owned\n"
+        "import sys; from pathlib import Path\n"
+        "from reconciler.control.state_ownership import owned\n"
         "with owned(Path(sys.argv[1])): print('mine', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

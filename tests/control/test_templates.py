@@ -30,7 +30,11 @@ def template(interval: str = "5m", **more: str) -> str:
         "kind: Template",
         "metadata: {name: office}",
         "spec:",
-        "  source: {protocol: imap, host: imap.example, username: '{name}', password: {file: 'secrets/{name}'}}",
+        "  source:",
+        "    protocol: imap",
+        "    host: imap.example",
+        "    username: '{name}'",
+        "    password: {file: 'secrets/{name}'}",
         f"  collect: {{interval: {interval}}}",
     ]
     return "\n".join([*lines, *(f"  {key}: {value}" for key, value in more.items())]) + "\n"

@@ -176,7 +176,8 @@ async def scenario():
     root = Path(sys.argv[1])
     room = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20), room[1]))  # no room for another thread's stack
+    # no room for another thread's stack
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20), room[1]))
     task = asyncio.create_task(watcher.Watcher(root, wakes.put_nowait).run())
     for _ in range(5):
         await asyncio.wait_for(wakes.get(), 20)

@@ -170,7 +170,8 @@ def test_a_changed_destination_changes_the_effective_digest_only() -> None:
     ],
 )
 def test_a_collector_without_a_destination_does_not_run(declarations: tuple[object, ...]) -> None:
-    desired = desire(ObservedManifests(declarations), {})  # type: ignore[arg-type]  # the table's union
+    # the table's union
+    desired = desire(ObservedManifests(declarations), {})  # type: ignore[arg-type]
     assert problems(desired) == {"a": "never good: InvalidManifest"}
 
 
