@@ -54,7 +54,8 @@ apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {{name: {name}}}
 spec:
-  source: {{protocol: imap, host: {host}, port: {port}, caFile: "{ca}", username: {name}@crowd.example,
+  source: {{protocol: imap, host: {host}, port: {port}, caFile: "{ca}",
+    username: {name}@crowd.example,
     password: {{file: {secret}}}}}
   collect: {{mode: new-keep, interval: {interval}, limit: {limit}, push: {push}}}
   recipient: {{forwardTo: {name}@office.example}}
@@ -213,7 +214,8 @@ class Watched:
             return [
                 Began(name, started / 1e6, outcome == "succeeded")
                 for name, started, outcome in ledger.execute(
-                    "SELECT name, started_at, outcome FROM sessions JOIN collectors ON id = collector_id "
+                    "SELECT name, started_at, outcome "
+                    "FROM sessions JOIN collectors ON id = collector_id "
                     "ORDER BY started_at"
                 )
             ]

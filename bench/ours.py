@@ -31,7 +31,8 @@ apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {{name: {name}}}
 spec:
-  source: {{protocol: {protocol}, host: localhost, port: {port}, {tls}, username: {user}, password: {{file: {secret}}}}}
+  source: {{protocol: {protocol}, host: localhost, port: {port}, {tls},
+    username: {user}, password: {{file: {secret}}}}}
   collect: {{mode: new-keep, limit: 0, interval: 1d}}
   recipient: {{forwardTo: bench@office.example}}
 """

@@ -57,7 +57,8 @@ class Case:
             memory = statistics.median(run.memory for run in runs)
             lines.append(
                 f"  {name:26} {seconds:8.3f} {min(walls):6.3f}-{max(walls):6.3f} {rate:>10} "
-                f"{statistics.median(run.cpu for run in runs):7.3f} {f'{memory:.1f}' if memory else '':>6} "
+                f"{statistics.median(run.cpu for run in runs):7.3f} "
+                f"{f'{memory:.1f}' if memory else '':>6} "
                 f"{cells[0]:>11} {cells[1]:>8}"
             )
         return "\n".join(lines)
@@ -102,7 +103,8 @@ def picture(cases: Sequence[Case]) -> str:
             y += _BAR + _GAP
         y += 12
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 0 {_WIDTH + 16} {y}" font-family="sans-serif" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 0 {_WIDTH + 16} {y}" '
+        f'font-family="sans-serif" '
         f'font-size="12">\n<rect x="-8" width="{_WIDTH + 16}" height="{y}" fill="white"/>\n'
         + "\n".join(parts)
         + "\n</svg>\n"

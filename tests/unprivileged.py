@@ -7,7 +7,7 @@ import sys
 _DROP = """
 import ctypes, os, sys
 for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; refused to whoever has none of them
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; may be refused
 os.execv(sys.argv[1], sys.argv[1:])
 """
 UNPRIVILEGED = (sys.executable, "-S", "-c", _DROP)

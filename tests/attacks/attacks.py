@@ -232,7 +232,8 @@ def token_server(answer: Callable[[Client], None]) -> Attack:
             _lenient(
                 imap_server.imap(
                     {
-                        "CAPABILITY": b"* CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR\r\nTAG OK done\r\n"
+                        "CAPABILITY": b"* CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR\r\n"
+                        b"TAG OK done\r\n"
                     }
                 )
             )
@@ -241,7 +242,8 @@ def token_server(answer: Callable[[Client], None]) -> Attack:
             "token",
             mail.port,
             password=(
-                f"oauth2: {{provider: custom, tokenUrl: 'http://127.0.0.1:{opened.port}/token', clientId: c, "
+                "oauth2: {provider: custom, clientId: c, "
+                f"tokenUrl: 'http://127.0.0.1:{opened.port}/token', "
                 f"refreshToken: {{file: {field.deployment.secret}}}}}"
             ),
         )

@@ -115,7 +115,8 @@ apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {{name: {self.collector(name)}}}
 spec:
-  source: {{protocol: {protocol}, host: {host}, port: {port}, tls: none, username: user, {login}{source}}}
+  source: {{protocol: {protocol}, host: {host}, port: {port}, tls: none, username: user,
+    {login}{source}}}
   collect: {{interval: 5s, push: {str(push).lower()}}}
   recipient: {{forwardTo: "{name}@example.net"}}
   destination: {destination}

@@ -56,7 +56,8 @@ def main() -> int:
                 began,
             )
     print(
-        "By LMTP a message counts as doubled when it was in flight and came twice, with the same X-Collector-Id."
+        "By LMTP a message counts as doubled when it was in flight and came twice, with the same "
+        "X-Collector-Id."
     )
     return int(
         any(

@@ -30,7 +30,8 @@ class Disk:
     def __enter__(self) -> Self:
         if os.getuid() != 0:
             raise RuntimeError(
-                "cutting the power of a disk needs root, for mounting an ext4 from a file: run as root"
+                "cutting the power of a disk needs root, for mounting an ext4 from a file: "
+                "run as root"
             )
         self._directory = Path(tempfile.mkdtemp(prefix="power"))
         self._image = self._directory / "image"
@@ -124,7 +125,8 @@ def _run(*command: str) -> str:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(
-            f"a disk whose power can be cut needs root, loop devices, mount and mkfs.ext4 (e2fsprogs); "
+            "a disk whose power can be cut needs root, loop devices, mount and mkfs.ext4 "
+            f"(e2fsprogs); "
             f"`{' '.join(command)}` says: {done.stderr.strip()}"
         )
     return done.stdout.strip()

@@ -114,7 +114,8 @@ def peak(root: Path, protocol: str, script: Script) -> tuple[int, str]:
     with Scripted(script) as server:
         (root / "collectors.d" / "flood.yaml").write_text(
             "apiVersion: mailcollector/v1\nkind: MailCollector\nmetadata: {name: flood}\nspec:\n"
-            f"  source: {{protocol: {protocol}, host: 127.0.0.1, port: {server.port}, tls: none, username: user, "
+            f"  source: {{protocol: {protocol}, host: 127.0.0.1, port: {server.port}, tls: none, "
+            "username: user, "
             f"password: {{file: {root}/secret}}}}\n  collect: {{maxMessageSize: 5MiB}}\n"
             "  recipient: {forwardTo: a@example.net}\n"
         )

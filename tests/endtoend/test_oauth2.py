@@ -51,7 +51,8 @@ def declare(
     path = deployment.declare(name, user, protocol=protocol, interval=interval)
     secret = f"password: {{file: {deployment.secret}}}"
     oauth2 = (
-        f'oauth2: {{provider: custom, clientId: {CLIENT}, tokenUrl: "{authorization.url("token")}", '
+        f"oauth2: {{provider: custom, clientId: {CLIENT}, "
+        f'tokenUrl: "{authorization.url("token")}", '
         f"refreshToken: {{file: {deployment.root / name}}}}}"
     )
     text = path.read_text()

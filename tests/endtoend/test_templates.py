@@ -110,7 +110,8 @@ def test_one_template_for_five_hundred(deployment: Deployment, dovecot: Dovecot,
         broken = deployment.get()
         assert ran(broken) == ran(after)
         assert stalled(broken["sales"]) == (
-            f"{deployment.manifests}/sales.yaml:5:9: the Template `provider` is invalid: {deployment.manifests}/"
+            f"{deployment.manifests}/sales.yaml:5:9: the Template `provider` is invalid: "
+            f"{deployment.manifests}/"
             "provider.yaml:11:27: `lmit` is no field of spec.collect: did you mean `limit`?"
         )
         assert daemon.stop() == 0

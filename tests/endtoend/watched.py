@@ -35,7 +35,8 @@ kind: MailCollector
 metadata: {{name: {name}, labels: {labels}}}
 spec:
   enabled: {str(enabled).lower()}
-  source: {{protocol: imap, host: 127.0.0.1, port: 1, tls: none, username: {name}, password: {password}}}
+  source: {{protocol: imap, host: 127.0.0.1, port: 1, tls: none,
+    username: {name}, password: {password}}}
   collect: {{interval: {interval}}}
   recipient: {{forwardTo: {name}@example.net}}
 """

@@ -204,7 +204,8 @@ def main() -> int:
             noticed, count = is_noticed(mutation, tests, copy, options.seconds)
             survivors += not noticed
             print(
-                f"{number:4} {'noticed ' if noticed else 'SURVIVED'} {mutation.path}:{mutation.line} "
+                f"{number:4} {'noticed ' if noticed else 'SURVIVED'} "
+                f"{mutation.path}:{mutation.line} "
                 f"{mutation.what} ({count} tests, {time.monotonic() - began:.0f} s)",
                 flush=True,
             )

@@ -18,7 +18,8 @@ apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {name: shop}
 spec:
-  source: {protocol: imap, host: localhost, port: 1, tls: none, username: shop, password: {env: SHOP}}
+  source: {protocol: imap, host: localhost, port: 1, tls: none,
+    username: shop, password: {env: SHOP}}
   recipient: {forwardTo: shop@office.example}
 """
 

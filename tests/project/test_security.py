@@ -37,7 +37,8 @@ apiVersion: mailcollector/v1
 kind: MailCollector
 metadata: {name: a}
 spec:
-  source: {protocol: imap, host: 127.0.0.1, port: 1, tls: none, username: a, password: {command: [WATCH]}}
+  source: {protocol: imap, host: 127.0.0.1, port: 1, tls: none,
+    username: a, password: {command: [WATCH]}}
   recipient: {forwardTo: a@example.net}
 """
 WATCH = """\
@@ -82,7 +83,8 @@ def test_E12_what_reads_secrets_can_be_neither_dumped_nor_traced(
 
 def test_E12_the_process_says_that_it_may_not_be_dumped() -> None:
     script = (
-        "import ctypes; from reconciler.app.process_setup import forbid_core_dumps; forbid_core_dumps(); "
+        "import ctypes; from reconciler.app.process_setup import forbid_core_dumps; "
+        "forbid_core_dumps(); "
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
     )  # PR_GET_DUMPABLE
     assert (

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-MISSING = "moving the program's clock needs libfaketime: apt-get install libfaketime (`make test` does that)"
+MISSING = (
+    "moving the program's clock needs libfaketime: apt-get install libfaketime "
+    "(`make test` does that)"
+)
 
 
 class Clock:

@@ -58,7 +58,7 @@ class Result:
     amid: int = 0
     """Delivered while faults struck; the others afterwards."""
     soon: float | None = None
-    """Seconds after the last fault until everything was collected; None: not within the patience."""
+    """Seconds after the last fault until all was collected; None: not within the patience."""
     late: dict[str, str] = field(default_factory=dict)
     """What the collectors said that had not collected everything after `SOON` seconds."""
     lost: int = 0
@@ -282,8 +282,8 @@ class Soak:
     def _excuses(self, missing: Sequence[Account]) -> dict[str, str]:
         shown = self._deployment.get()
         return {
-            account.name: f"{account}: {len(self._arrived(account).copies)} of {len(account.sent)}; "
-            + _told(shown.get(account.name))
+            account.name: f"{account}: {len(self._arrived(account).copies)} of "
+            f"{len(account.sent)}; " + _told(shown.get(account.name))
             for account in missing
         }
 
@@ -353,7 +353,8 @@ def table(result: Result, seconds: float) -> Iterator[str]:
         yield f"{kind:26} {sent:7} {lost:5} {again:7}"
     yield f"{'together':26} {result.sent:7} {result.lost:5} {result.doubled + result.again:7}"
     yield (
-        f"doubled in Maildirs {result.doubled}, by LMTP {result.again}, {result.other_ids} of them with another "
+        f"doubled in Maildirs {result.doubled}, by LMTP {result.again}, "
+        f"{result.other_ids} of them with another "
         f"X-Collector-Id; not as sent {result.strange}, wrong on the server {result.kept_wrongly}"
     )
     yield f"{result.amid} arrived amid the faults, everything " + (
@@ -364,12 +365,16 @@ def table(result: Result, seconds: float) -> Iterator[str]:
     yield from (f"after {SOON:.0f} s, {name} {told}" for name, told in result.late.items())
     yield ""
     yield (
-        f"{seconds:.0f} s, seed {result.seed}; {result.connections} connections, {result.cuts} of them cut; "
+        f"{seconds:.0f} s, seed {result.seed}; {result.connections} connections, "
+        f"{result.cuts} of them cut; "
         f"at rest in round {result.rounds}"
     )
     for what in ("struck", "calls", "edits"):
         yield f"{what}: " + ", ".join(
             f"{name} {count}" for name, count in getattr(result, what).most_common()
         )
-    yield f"the daemon ended by itself with {Counter(result.ended)}, held {result.peak // 1024} MiB at most"
+    yield (
+        f"the daemon ended by itself with {Counter(result.ended)}, "
+        f"held {result.peak // 1024} MiB at most"
+    )
     yield from result.wrong

@@ -1,1 +1,1 @@
-"""Who may do what over HTTP: roles, tokens, browser sessions, and the guard in front of the routes."""
+"""Who may do what over HTTP: roles, tokens, browser sessions, and the guard before the routes."""
