@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from reconciler.cli.collectors import CollectOutcome, DaemonUnreachable, UnknownCollector
 from reconciler.model.errors import CollectorError
@@ -39,8 +39,14 @@ first."""
 _ANSWERS = httpx.Timeout(30)
 _WAITS = httpx.Timeout(30, read=None)
 """For what lasts as long as a session; the daemon has its deadlines."""
-_LISTED = TypeAdapter(list[ShownCollector])
+_PAGE = 1000
+"""Collectors that are asked for at once."""
 M = TypeVar("M", bound=BaseModel)
+
+
+class _ListPage(BaseModel):
+    items: list[ShownCollector]
+    next: str | None
 
 
 class Declined(CollectorError):
@@ -83,11 +89,17 @@ class DaemonClient:
         query = {
             "label": [wanted.text] if wanted.text else [],
             "search": [search] if search else [],
+            "limit": str(_PAGE),
         }
-        with self._understood():
-            return _LISTED.validate_python(
-                self._asked("GET", "/collectors", params=httpx.QueryParams(query))
-            )
+        found: list[ShownCollector] = []
+        after: str | None = ""
+        while after is not None:
+            asked = httpx.QueryParams({**query, "after": [after] if after else []})
+            with self._understood():
+                page = _ListPage.model_validate(self._asked("GET", "/collectors", params=asked))
+            found += page.items
+            after = page.next
+        return found
 
     def description(self, name: str) -> Description:
         return self._model(Description, "GET", self._collector(name))

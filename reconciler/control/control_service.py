@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from reconciler.control.admission import NotAdmitted
+from reconciler.control.attention import Cause, causes
 from reconciler.control.check_requests import CheckRequests, not_tried
+from reconciler.control.collector_query import Query, QueryPage, SearchIndex, page
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.controller import RELIST, Controller
+from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock, ThreadPool
 from reconciler.control.loop import SessionRefused
 from reconciler.control.running_set import RunningSet
-from reconciler.control.status_board import StatusBoard, Subscription
+from reconciler.control.status_board import StatusBoard
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.collector_search import matches
 from reconciler.model.errors import CollectorError
@@ -62,6 +64,7 @@ class ControlService:
         self._checks = checks
         self._clock = clock
         self._asking = ThreadPool("API", 4)
+        self._search = SearchIndex()
         self.started_at = clock.now()
         self._started = clock.monotonic()
 
@@ -76,6 +79,16 @@ class ControlService:
             if all(one.selects(found.metadata.labels) for one in wanted)
             and (not search or matches(found, search))
         ]
+
+    def query(self, query: Query) -> QueryPage:
+        """Return one page of what a checked query selects."""
+        found = self._board.collectors()
+        self._search.forget(self._board.names())
+        return page(found, query, self._search)
+
+    def causes(self) -> Sequence[Cause]:
+        """Return what needs attention: each cause once, the gravest first."""
+        return causes(self._board.collectors(), self._clock.now())
 
     async def describe(self, name: str) -> Description:
         """Return all that is known of one collector."""
@@ -96,9 +109,10 @@ class ControlService:
             source=desired.source if desired else None,
         )
 
-    def subscribed(self) -> AbstractContextManager[Subscription]:
-        """Return a context with a subscription to what `list` shows, from now on."""
-        return self._board.subscribed()
+    @property
+    def events(self) -> EventJournal:
+        """Every change of what `list` shows."""
+        return self._board.events
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from reconciler.control.conditions import Facts, show_collector, show_defect
 from reconciler.control.contained_defects import ContainedDefects
+from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock
 from reconciler.control.host_health import Outage
 from reconciler.control.loop_state import LoopSnapshot
@@ -32,28 +33,6 @@ class _Past(Struct):
     verdict: SessionReport | None = None
 
 
-class Subscription:
-    """The changes that a reader has not taken yet. Only the latest of each collector is kept, which
-    bounds them however slow the reader is. None: that collector is gone."""
-
-    def __init__(self) -> None:
-        self._changes: dict[str, ShownCollector | None] = {}
-        self._filled = asyncio.Event()
-
-    def put(self, name: str, found: ShownCollector | None) -> None:
-        """Add a change."""
-        self._changes.pop(name, None)
-        self._changes[name] = found
-        self._filled.set()
-
-    async def take(self) -> dict[str, ShownCollector | None]:
-        """Wait for changes, and return those since the last call."""
-        await self._filled.wait()
-        self._filled.clear()
-        changes, self._changes = self._changes, {}
-        return changes
-
-
 class StatusBoard:
     """What is shown of each collector, kept up to date by the controller and the loops. Whatever
     changes is drawn anew once, in the event loop's next iteration."""
@@ -72,7 +51,8 @@ class StatusBoard:
         self._waiting: dict[str, tuple[Outage | None, Outage | None]] = {}
         """Those that were drawn as waiting for their host or destination, with the outages as they
         were drawn."""
-        self._subscriptions: set[Subscription] = set()
+        self.events = EventJournal()
+        """Every change of what is shown."""
         self._listeners: dict[str, set[Callable[[ShownSession], None]]] = {}
         self._revision: str | None = None
 
@@ -96,6 +76,10 @@ class StatusBoard:
         self._redraw()
         return [self._shown[name] for name in sorted(self._shown)]
 
+    def names(self) -> Collection[str]:
+        """Return the names of all collectors that are shown."""
+        return self._shown.keys()
+
     def collector(self, name: str) -> ShownCollector | None:
         self._redraw_outages([name])
         self._redraw()
@@ -103,16 +87,6 @@ class StatusBoard:
 
     def desired(self, name: str) -> DesiredCollector | Invalid | None:
         return self._desired.get(name)
-
-    @contextmanager
-    def subscribed(self) -> Iterator[Subscription]:
-        """Yield a subscription to every change of what is shown, from now on."""
-        subscription = Subscription()
-        self._subscriptions.add(subscription)
-        try:
-            yield subscription
-        finally:
-            self._subscriptions.discard(subscription)
 
     @contextmanager
     def listening(self, name: str, listener: Callable[[ShownSession], None]) -> Iterator[None]:
@@ -176,10 +150,10 @@ class StatusBoard:
     def host_changed(self, names: Collection[str]) -> None:
         """Draw these anew: their host, which is away, is tried again at another time.
 
-        This may concern thousands every half minute. So it is done only for subscribers; other
+        This may concern thousands every half minute. So it is done only while events are read; other
         readers see the change when they read (`_redraw_outages`).
         """
-        if self._subscriptions:
+        if self.events.is_read:
             for name in names:
                 self.changed(name)
 
@@ -297,5 +271,4 @@ class StatusBoard:
         )
 
     def _publish(self, name: str, found: ShownCollector | None) -> None:
-        for subscription in self._subscriptions:
-            subscription.put(name, found)
+        self.events.put(name, found)

@@ -18,8 +18,18 @@ def matches(shown: ShownCollector, text: str) -> bool:
     The name, title, host, user name, addresses, recipients and labels are searched. Case does not
     count in any script, and domains are compared as U-labels.
     """
-    searched = "\n".join(map(_folded, _searched(shown)))
-    return all(word in searched for word in _folded(text).split())
+    searched = searchable(shown)
+    return all(word in searched for word in folded_words(text))
+
+
+def searchable(shown: ShownCollector) -> str:
+    """Return everything that a search reads of a collector, folded."""
+    return "\n".join(map(_folded, _searched(shown)))
+
+
+def folded_words(text: str) -> list[str]:
+    """Return the words of a search, folded as `searchable` is."""
+    return _folded(text).split()
 
 
 def _searched(shown: ShownCollector) -> Iterator[str]:

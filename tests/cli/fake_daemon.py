@@ -30,6 +30,8 @@ class FakeDaemon(socketserver.ThreadingUnixStreamServer):
     ) -> None:
         self.asked: list[str] = []
         self.collectors = list(collectors)
+        self.page = 1000
+        """Collectors of a page at most."""
         self.answers: dict[str, tuple[int, Any]] = {
             "GET /info": (200, {"manifests": str(manifests)})
         }
@@ -60,12 +62,19 @@ class FakeDaemon(socketserver.ThreadingUnixStreamServer):
                 query.get("search", [""])[0],
                 [selector(text) for text in query.get("label", [])],
             )
-            return 200, [
-                shown(one)
+            found = [
+                one
                 for one in self.collectors
                 if matches(one, search)
                 and all(one_of.selects(one.metadata.labels) for one_of in labels)
             ]
+            after = query.get("after", [""])[0]
+            names = [one.metadata.name for one in found]
+            rest = found[names.index(after) + 1 if after else 0 :]
+            page = rest[: self.page]
+            following = page[-1].metadata.name if len(page) < len(rest) else None
+            items = [shown(one) for one in page]
+            return 200, {"items": items, "total": len(found), "next": following}
         if path.endswith("/collect") and path.split("/")[2] in {
             one.metadata.name for one in self.collectors
         }:

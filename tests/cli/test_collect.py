@@ -97,7 +97,7 @@ def test_nothing_runs_when_a_name_is_unknown(run: Run, daemon: FakeDaemon) -> No
 
     assert result.exit_code == 1
     assert result.stderr == "mailcollector: there is no collector 'inf': did you mean info?\n"
-    assert daemon.asked == ["GET /collectors"]
+    assert daemon.asked == ["GET /collectors?limit=1000"]
 
 
 def test_names_or_all(run: Run) -> None:

@@ -64,7 +64,17 @@ def test_daemon_is_asked(run: Run, daemon: FakeDaemon) -> None:
         ["sales", "True"],
         ["info", "False"],
     ]
-    assert daemon.asked == ["GET /collectors"]
+    assert daemon.asked == ["GET /collectors?limit=1000"]
+
+
+def test_a_long_list_is_asked_for_in_pages(run: Run, daemon: FakeDaemon) -> None:
+    daemon.page = 1
+
+    assert run("get", "-o", "name").stdout == "sales\ninfo\n"
+    assert daemon.asked == [
+        "GET /collectors?limit=1000",
+        "GET /collectors?limit=1000&after=sales",
+    ]
 
 
 def test_M14_what_a_server_said_stays_in_its_line(run: Run, daemon: FakeDaemon) -> None:

@@ -321,9 +321,10 @@ async def watched(world: World) -> AsyncIterator[None]:
 async def until(world: World, holds: Callable[[dict[str, ShownCollector]], bool]) -> None:
     """Wait for the list to say so."""
     async with asyncio.timeout(GENEROUS):
-        with world.control.subscribed() as changes:
+        with world.control.events.reading() as woken:
             while not holds({found.metadata.name: found for found in world.control.list()}):
-                await changes.take()
+                await woken.wait()
+                woken.clear()
 
 
 def test_a_saved_file_is_acted_upon(root: Path) -> None:

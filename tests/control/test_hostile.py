@@ -300,7 +300,7 @@ def _wait_until_it_runs(
         assert process.poll() is None, (state.parent / "log").read_text()
         if serving(state) and wanted == {
             one["metadata"]["name"]: one["spec"]["collect"]["interval"]
-            for one in api(state, "/api/v1/collectors")
+            for one in api(state, "/api/v1/collectors")["items"]
             if one["status"]["loopStartedAt"]
         }:
             return

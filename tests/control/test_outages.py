@@ -83,9 +83,13 @@ def test_the_next_session_of_who_waits_is_when_the_host_is_tried_and_never_long_
         world, heard, looks = World(), dict[str, ShownCollector | None](), 0
 
         async def listen() -> None:
-            with world.board.subscribed() as subscription:
+            journal, seen = world.board.events, 0
+            with journal.reading() as woken:
                 while True:
-                    heard.update(await subscription.take())
+                    await woken.wait()
+                    woken.clear()
+                    changes, seen = journal.since(seen), journal.number
+                    heard.update((change.name, change.collector) for change in changes)
 
         listening = asyncio.create_task(listen()) if told else None
         world.servers.way = lambda _: "nothing listens"

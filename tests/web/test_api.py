@@ -166,7 +166,9 @@ def test_the_list_is_what_get_shows_and_can_be_searched(root: Path, settings: Se
             await found.controller.turn()
             assert (await found.client.get("/readyz")).status_code == 200
             assert (await found.client.get("/healthz")).status_code == 200
-            listed = await found.get("/api/v1/collectors")
+            answer = await found.get("/api/v1/collectors")
+            assert (answer["total"], answer["next"]) == (2, None)
+            listed = answer["items"]
             assert [one["metadata"]["name"] for one in listed] == ["off", "sales"]
             assert set(listed[0]) == {"metadata", "spec", "status"}
             assert {one["type"] for one in listed[1]["status"]["conditions"]} == {
@@ -174,9 +176,9 @@ def test_the_list_is_what_get_shows_and_can_be_searched(root: Path, settings: Se
                 "Reconciling",
                 "Stalled",
             }
-            assert len(await found.get("/api/v1/collectors?search=почта")) == 1
-            assert len(await found.get("/api/v1/collectors?label=team=x")) == 1
-            assert await found.get("/api/v1/collectors?label=team=y") == []
+            assert (await found.get("/api/v1/collectors?search=почта"))["total"] == 1
+            assert (await found.get("/api/v1/collectors?label=team=x"))["total"] == 1
+            assert (await found.get("/api/v1/collectors?label=team=y"))["items"] == []
             assert (await found.client.get("/api/v1/collectors?label=team=(")).status_code == 400
 
     run(scenario())
@@ -393,7 +395,7 @@ def test_events_tell_what_changed_and_what_is_gone(root: Path, settings: Setting
             found.client.stream("GET", "/api/v1/events") as answer,
         ):
             lines = answer.aiter_lines()
-            await first(lines, lambda line: line.startswith(":"))
+            await first(lines, lambda line: line == "event: synced")
             await found.controller.turn()
             await first(lines, lambda line: line == "event: collector")
             (root / "off.yaml").unlink()
@@ -404,15 +406,54 @@ def test_events_tell_what_changed_and_what_is_gone(root: Path, settings: Setting
     run(scenario())
 
 
+def test_events_go_on_where_a_client_stopped_or_begin_anew(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with daemon(root, settings) as found:
+            await found.controller.turn()
+            names, last = await _until_synced(found.client)
+            assert names == ["event: collector", "event: collector", "event: synced"]
+            (root / "off.yaml").unlink()
+            await found.controller.turn()
+
+            names, _ = await _until_synced(found.client, last)
+            assert names == ["event: synced"], "the present state is known"
+            async with found.client.stream(
+                "GET", "/api/v1/events", headers={"Last-Event-ID": last}
+            ) as answer:
+                await first(answer.aiter_lines(), lambda line: line == 'data: {"name": "off"}')
+
+            for stranger in ("0000-1", "nonsense", last + "9" * 12):
+                names, _ = await _until_synced(found.client, stranger)
+                assert names == ["event: resync", "event: collector", "event: synced"]
+
+    run(scenario())
+
+
+async def _until_synced(client: httpx.AsyncClient, last: str = "") -> tuple[list[str], str]:
+    """Return the events up to `synced`, and its id."""
+    names: list[str] = []
+    identity = ""
+    headers = {"Last-Event-ID": last} if last else {}
+    async with client.stream("GET", "/api/v1/events", headers=headers) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("id: "):
+                identity = line.removeprefix("id: ")
+            if line.startswith("event: "):
+                names.append(line)
+            if line.startswith("data:") and names[-1] == "event: synced":
+                break
+    return names, identity
+
+
 def test_a_defect_is_answered_without_its_text(root: Path, settings: Settings) -> None:
     async def scenario() -> None:
         async with daemon(root, settings) as found:
             await found.controller.turn()
 
-            def defect(_search: str, _labels: object) -> None:
+            def defect(_query: object) -> None:
                 raise ValueError("canary")
 
-            found.control.list = defect  # type: ignore[assignment,method-assign]
+            found.control.query = defect  # type: ignore[assignment,method-assign]
             answer = await found.client.get("/api/v1/collectors")
             assert answer.status_code == 500
             assert answer.json()["error"]["reason"] == "InternalError"

@@ -3,18 +3,59 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from reconciler.control.collector_query import MOST, SORTS, BadQuery, Query
 from reconciler.control.control_service import ControlService
-from reconciler.model.selectors import selector
-from reconciler.model.status import Description
+from reconciler.model.collector_state import CollectorState, state_of
+from reconciler.model.selectors import Selector, selector
+from reconciler.model.status import Description, Shown
 from reconciler.web.api.json_answers import json_answer
 from reconciler.web.api.operations import Operation, Parameter
 
 COLLECTOR = "/api/v1/collectors/{name}"
+_TEXT = {"type": "string"}
+LIST_PARAMETERS = (
+    Parameter("search", "Words that the collector must have.", _TEXT),
+    Parameter("label", "A label selector, such as team=sales.", _TEXT, repeats=True),
+    Parameter(
+        "state",
+        "One of these states, several with commas between them.",
+        {"type": "string", "enum": [*CollectorState]},
+        repeats=True,
+    ),
+    Parameter("host", "Mail is collected from this host.", _TEXT),
+    Parameter(
+        "sort",
+        "What the list is sorted by, then by name; `-` before it turns the order around.",
+        {"type": "string", "enum": [sign + name for name in SORTS for sign in ("", "-")]},
+    ),
+    Parameter(
+        "limit",
+        "Collectors of a page.",
+        {"type": "integer", "minimum": 1, "maximum": MOST, "default": 100},
+    ),
+    Parameter("after", "The `next` of the page before.", _TEXT),
+    Parameter("fields", "Only these fields, such as metadata.name,status.conditions.", _TEXT),
+)
+_LIST = {
+    "type": "object",
+    "required": ["items", "total", "next"],
+    "properties": {
+        "items": {"type": "array", "items": {"type": "object"}},
+        "total": {"type": "integer"},
+        "next": {"type": ["string", "null"]},
+    },
+}
+_SUMMARY = {
+    "type": "object",
+    "required": ["total", "states", "causes", "trouble", "diagnostics"],
+}
 
 
 class CollectorResources:
@@ -24,21 +65,23 @@ class CollectorResources:
         self._control = control
 
     def operations(self) -> list[Operation]:
-        text = {"type": "string"}
         return [
             Operation(
                 "GET",
                 "/api/v1/collectors",
                 self.list_collectors,
-                "List collectors.",
-                query=(
-                    Parameter("search", "Words that the collector must have.", text),
-                    Parameter("label", "A label selector, such as team=sales.", text, repeats=True),
-                ),
-                answer={"type": "array"},
+                "List collectors, in pages.",
+                query=LIST_PARAMETERS,
+                answer=_LIST,
                 errors=(400,),
             ),
-            Operation("GET", "/api/v1/summary", self.summary, "Counts and causes."),
+            Operation(
+                "GET",
+                "/api/v1/summary",
+                self.summary,
+                "Counts by state, and what needs attention.",
+                answer=_SUMMARY,
+            ),
             Operation(
                 "GET",
                 COLLECTOR,
@@ -50,14 +93,15 @@ class CollectorResources:
         ]
 
     async def list_collectors(self, request: Request) -> Response:
-        try:
-            wanted = [selector(text) for text in request.query_params.getlist("label")]
-        except ValueError as error:
-            raise HTTPException(400, f"label: {error}") from error
-        return json_answer(self._control.list(request.query_params.get("search", ""), wanted))
+        found = self._control.query(read_query(request))
+        fields = [path.split(".") for path in request.query_params.get("fields", "").split(",")]
+        items = [one.model_dump(mode="json", by_alias=True) for one in found.items]
+        if fields != [[""]]:
+            items = [_projected(item, fields) for item in items]
+        return JSONResponse({"items": items, "total": found.total, "next": found.next or None})
 
     async def summary(self, _request: Request) -> Response:
-        """Return how many collectors are in each state, and what keeps several of them at once."""
+        """Return how many collectors are in each state, and what needs attention."""
         found = self._control.list()
         ready = Counter(
             condition.status
@@ -65,6 +109,8 @@ class CollectorResources:
             for condition in one.status.conditions
             if condition.type == "Ready"
         )
+        states = Counter(state_of(one).value for one in found)
+        severities = Counter(str(each.severity) for each in self._control.diagnostics)
         away = {
             (one.status.host_away.host, one.status.host_away.port): one.status.host_away
             for one in found
@@ -78,13 +124,78 @@ class CollectorResources:
         return JSONResponse(
             {
                 "total": len(found),
+                "states": {state.value: states[state.value] for state in CollectorState},
+                "causes": _dumped(self._control.causes()),
+                "trouble": self._control.trouble or None,
+                "diagnostics": {
+                    severity: severities[severity] for severity in ("error", "warning", "info")
+                },
                 "ready": dict(ready),
-                "destinationsAway": [
-                    one.model_dump(mode="json", by_alias=True) for one in closed.values()
-                ],
-                "hostsAway": [one.model_dump(mode="json", by_alias=True) for one in away.values()],
+                "destinationsAway": _dumped(closed.values()),
+                "hostsAway": _dumped(away.values()),
             }
         )
 
     async def describe(self, request: Request) -> Response:
         return json_answer(await self._control.describe(request.path_params["name"]))
+
+
+def read_query(request: Request) -> Query:
+    """Return what the query parameters of a list ask for. Raises HTTPException 400."""
+    given = request.query_params
+    sort = given.get("sort") or "name"
+    try:
+        return Query(
+            search=given.get("search", ""),
+            labels=tuple(_selector(text) for text in given.getlist("label") if text),
+            states=frozenset(_states(given.getlist("state"))),
+            host=given.get("host", ""),
+            sort=sort.removeprefix("-"),
+            descending=sort.startswith("-"),
+            limit=_limit(given.get("limit") or "100"),
+            after=given.get("after", ""),
+        ).checked()
+    except BadQuery as error:
+        raise HTTPException(400, str(error)) from error
+
+
+def _selector(text: str) -> Selector:
+    try:
+        return selector(text)
+    except ValueError as error:
+        raise BadQuery(f"label: {error}") from error
+
+
+def _states(texts: Iterable[str]) -> Iterator[CollectorState]:
+    for text in ",".join(texts).split(","):
+        if text.strip():
+            try:
+                yield CollectorState(text.strip().casefold())
+            except ValueError:
+                every = ", ".join(CollectorState)
+                raise BadQuery(f"state: {text.strip()!r} is none of {every}") from None
+
+
+def _limit(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST:
+        return int(text)
+    raise BadQuery(f"limit is a number from 1 to {MOST}")
+
+
+def _dumped(found: Iterable[Shown]) -> list[dict[str, Any]]:
+    return [one.model_dump(mode="json", by_alias=True) for one in found]
+
+
+def _projected(item: dict[str, Any], fields: Iterable[list[str]]) -> dict[str, Any]:
+    """Return only these fields of an item; a field that is not there is left out."""
+    kept: dict[str, Any] = {}
+    for path in fields:
+        at, into = item, kept
+        for key in path[:-1]:
+            if not isinstance(at.get(key), dict):
+                break
+            at, into = at[key], into.setdefault(key, {})
+        else:
+            if path[-1] in at:
+                into[path[-1]] = at[path[-1]]
+    return kept

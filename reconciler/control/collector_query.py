@@ -1,0 +1,162 @@
+"""Choosing, sorting and paging collectors, in the same way for the API and the page. Pure but for a
+cache of what a search reads."""
+
+from __future__ import annotations
+
+import base64
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Self
+
+from msgspec import Struct
+
+from reconciler.model.collector_search import folded_words, searchable
+from reconciler.model.collector_state import CollectorState, state_of
+from reconciler.model.selectors import Selector
+from reconciler.model.status import ShownCollector
+
+MOST = 1000
+"""Collectors of a page at most."""
+Key = tuple[Any, ...]
+
+
+def _last_session(one: ShownCollector) -> str:
+    last = one.status.last_session
+    return last.finished_at.isoformat() if last and last.finished_at else ""
+
+
+def _next_session(one: ShownCollector) -> str:
+    due = one.status.next_session
+    return due.isoformat() if due else ""
+
+
+_SORTS: dict[str, Callable[[ShownCollector], str | int]] = {
+    "name": lambda _: "",
+    "title": lambda one: str(one.spec.get("title", "") or one.metadata.name).casefold(),
+    "host": lambda one: str(one.spec.get("source", {}).get("host", "")),
+    "state": lambda one: list(CollectorState).index(state_of(one)),
+    "lastSession": _last_session,
+    "nextSession": _next_session,
+    "collected": lambda one: one.status.totals.collected,
+}
+SORTS: Collection[str] = _SORTS.keys()
+"""What a list can be sorted by; equal ones are sorted by name."""
+
+
+class BadQuery(ValueError):
+    """A parameter of a query is not understood; the text says which, and what may stand there."""
+
+
+class Query(Struct, frozen=True):
+    """What is asked for. `states` empty: all. `descending` turns the order of `sort` around.
+    `after`: the `next` of the page before, or a name where the list is sorted by name."""
+
+    search: str = ""
+    labels: tuple[Selector, ...] = ()
+    states: frozenset[CollectorState] = frozenset()
+    host: str = ""
+    sort: str = "name"
+    descending: bool = False
+    limit: int = 100
+    after: str = ""
+
+    def checked(self) -> Self:
+        """Return this query. Raises BadQuery where it is not one."""
+        if self.sort not in _SORTS:
+            raise BadQuery(f"sort: {self.sort!r} is none of {', '.join(_SORTS)}")
+        if self.after:
+            _key(self)
+        return self
+
+
+class QueryPage(Struct, frozen=True):
+    """A page of a list. `total` counts everything that the query selects; `next` is "" on the last
+    page."""
+
+    items: tuple[ShownCollector, ...]
+    total: int
+    next: str
+
+
+class SearchIndex:
+    """What a search reads of each collector, kept while the collector is shown unchanged."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, tuple[ShownCollector, str]] = {}
+
+    def matches(self, collector: ShownCollector, words: Sequence[str]) -> bool:
+        """Return whether the collector contains every word; they are folded."""
+        name = collector.metadata.name
+        kept = self._texts.get(name)
+        if kept is None or kept[0] is not collector:
+            kept = self._texts[name] = collector, searchable(collector)
+        return all(word in kept[1] for word in words)
+
+    def forget(self, known: Collection[str]) -> None:
+        """Forget all collectors but these, where many are kept that are gone."""
+        if len(self._texts) > 2 * len(known) + 100:
+            self._texts = {name: kept for name, kept in self._texts.items() if name in known}
+
+
+def select(
+    collectors: Iterable[ShownCollector], query: Query, index: SearchIndex
+) -> list[ShownCollector]:
+    """Return the collectors that a query selects, in their order."""
+    words = folded_words(query.search)
+    return [
+        one
+        for one in collectors
+        if (not words or index.matches(one, words))
+        and all(label.selects(one.metadata.labels) for label in query.labels)
+        and (not query.states or state_of(one) in query.states)
+        and (not query.host or one.spec.get("source", {}).get("host") == query.host)
+    ]
+
+
+def page(collectors: Sequence[ShownCollector], query: Query, index: SearchIndex) -> QueryPage:
+    """Return one page of what a checked query selects. `collectors` are sorted by name."""
+    found = select(collectors, query, index)
+    key_of = _SORTS[query.sort]
+    keyed = sorted(
+        (((key_of(one), one.metadata.name), one) for one in found),
+        key=lambda pair: pair[0],
+        reverse=query.descending,
+    )
+    start = _start([key for key, _ in keyed], query)
+    shown = keyed[start : start + query.limit]
+    is_last = start + query.limit >= len(keyed)
+    return QueryPage(
+        tuple(one for _, one in shown),
+        len(keyed),
+        "" if is_last or not shown else _cursor(query.sort, shown[-1][0]),
+    )
+
+
+def _start(keys: Sequence[Key], query: Query) -> int:
+    """Return where the page begins: behind the cursor, also where that collector is gone."""
+    if not query.after:
+        return 0
+    after = _key(query)
+    if query.descending:
+        return next((at for at, key in enumerate(keys) if key < after), len(keys))
+    return bisect_right(keys, after)
+
+
+def _cursor(sort: str, key: Key) -> str:
+    text = json.dumps([sort, *key], ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _key(query: Query) -> Key:
+    try:
+        padded = query.after + "=" * (-len(query.after) % 4)
+        sort, value, name = json.loads(base64.urlsafe_b64decode(padded.encode()))
+    except (ValueError, TypeError):
+        if query.sort != "name":
+            raise BadQuery("after: it is not the `next` of a page") from None
+        return "", query.after
+    is_number = query.sort in {"state", "collected"}
+    if sort != query.sort or not isinstance(name, str) or is_number is not isinstance(value, int):
+        raise BadQuery("after: it belongs to a list that is sorted by something else")
+    return value, name

@@ -1,0 +1,145 @@
+"""Choosing, sorting and paging; what needs attention."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from reconciler.control.attention import NAMED, causes
+from reconciler.control.collector_query import SORTS, BadQuery, Query, SearchIndex, page
+from reconciler.model.collector_state import CollectorState, is_stale, state_of
+from reconciler.model.errors import AuthenticationFailed
+from reconciler.model.status import Condition, HostAway, SessionError, ShownCollector
+from tests.cli.samples import NOW, at, collector, session
+
+MANY = [collector(f"c{number:03}", last=session(collected=number)) for number in range(250)]
+
+
+def stalled(name: str, reason: str, message: str, advice: str = "") -> ShownCollector:
+    error = SessionError(reason=reason, message=message, advice=advice)
+    found = collector(
+        name, ready="False", reason=reason, message=message, last=session(error=error)
+    )
+    told = Condition(
+        type="Stalled", status="True", reason=reason, message=message, last_transition_time=at(-60)
+    )
+    rest = [one for one in found.status.conditions if one.type != "Stalled"]
+    return found.model_copy(
+        update={"status": found.status.model_copy(update={"conditions": (*rest, told)})}
+    )
+
+
+@pytest.mark.parametrize("sort", sorted(SORTS))
+@pytest.mark.parametrize("descending", [False, True])
+def test_pages_show_each_collector_once_in_order(sort: str, descending: bool) -> None:
+    index, after, names = SearchIndex(), "", list[str]()
+    for _ in range(10):
+        query = Query(sort=sort, descending=descending, limit=60, after=after).checked()
+        found = page(MANY, query, index)
+        assert found.total == 250
+        names += [one.metadata.name for one in found.items]
+        if not found.next:
+            break
+        after = found.next
+    expected = [one.metadata.name for one in MANY]
+    assert names == (expected[::-1] if descending else expected)
+
+
+def test_a_page_goes_on_behind_a_collector_that_is_gone() -> None:
+    index = SearchIndex()
+    first = page(MANY, Query(limit=10), index)
+    rest = [one for one in MANY if one.metadata.name != "c009"]
+    assert page(rest, Query(limit=2, after=first.next), index).items[0].metadata.name == "c010"
+    assert page(rest, Query(limit=2, after="c009"), index).items[0].metadata.name == "c010"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query(sort="nonsense"),
+        Query(sort="host", after="c009"),
+        Query(sort="host", after=page(MANY, Query(limit=1), SearchIndex()).next),
+        Query(sort="collected", after="WyJjb2xsZWN0ZWQiLCJ4IiwiYSJd"),
+    ],
+)
+def test_a_query_that_is_none_is_refused(query: Query) -> None:
+    with pytest.raises(BadQuery):
+        query.checked()
+
+
+def test_a_search_sees_what_changed() -> None:
+    index = SearchIndex()
+    assert page([collector("a")], Query(search="ПОЧТА a"), index).total == 1
+    changed = collector("a", spec={"title": "Other"})
+    assert page([changed], Query(search="почта отдела"), index).total == 0
+
+
+def test_states() -> None:
+    off = collector("off", ready="False", reason="Disabled")
+    assert state_of(off) is CollectorState.DISABLED
+    assert state_of(collector()) is CollectorState.READY
+    assert state_of(collector(ready="Unknown")) is CollectorState.WAITING
+    assert state_of(collector(ready="False", reason="ConnectionFailed")) is CollectorState.FAILING
+    assert state_of(stalled("a", "InvalidManifest", "")) is CollectorState.STALLED
+    found = page([off, collector()], Query(states=frozenset({CollectorState.READY})), SearchIndex())
+    assert [one.metadata.name for one in found.items] == ["sales"]
+
+
+def test_a_state_is_stale_after_two_intervals() -> None:
+    one = collector(last=session(finished_at=NOW))
+    assert not is_stale(one, NOW + timedelta(minutes=12))
+    assert is_stale(one, NOW + timedelta(minutes=12, seconds=1))
+
+
+def test_a_host_that_is_away_is_one_cause_of_many_collectors() -> None:
+    away = HostAway(
+        host="imap.example.org",
+        port=993,
+        reason="ConnectionFailed",
+        message="refused",
+        since=at(-3600),
+        next_attempt=at(60),
+        concerns=312,
+    )
+    many = [
+        collector(
+            f"c{number:03}",
+            ready="False",
+            reason="ConnectionFailed",
+            host_away=away,
+            spec={"recipient": {"forwardTo": f"p{number % 290}@example.net"}},
+        )
+        for number in range(312)
+    ]
+    (cause,) = causes(many, NOW)
+    assert (cause.kind, cause.host, cause.collectors, cause.people) == (
+        "host",
+        "imap.example.org",
+        312,
+        290,
+    )
+    assert cause.names == tuple(f"c{number:03}" for number in range(NAMED))
+    assert cause.since == at(-3600)
+
+
+def test_logins_are_grouped_by_what_to_do() -> None:
+    advice = "make an app password"
+    found = causes(
+        [
+            *(
+                stalled(f"g{n}", AuthenticationFailed.reason, f"refused u{n}", advice)
+                for n in range(4)
+            ),
+            collector("broken", ready="False", reason="InvalidManifest", message="line 3"),
+            collector("parked", last=session(listed=1, collected=0, skipped=0, parked=1)),
+        ],
+        NOW,
+    )
+    assert [(one.kind, one.collectors) for one in found] == [
+        ("login", 4),
+        ("failure", 1),
+        ("parked", 1),
+    ]
+    assert found[0].advice == advice
+    assert found[2].messages == 1
