@@ -150,8 +150,8 @@ class StatusBoard:
     def host_changed(self, names: Collection[str]) -> None:
         """Draw these anew: their host, which is away, is tried again at another time.
 
-        This may concern thousands every half minute. So it is done only while events are read; other
-        readers see the change when they read (`_redraw_outages`).
+        This may concern thousands every half minute. So it is done only while events are
+        read; other readers see the change when they read (`_redraw_outages`).
         """
         if self.events.is_read:
             for name in names:

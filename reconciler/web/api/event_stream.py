@@ -1,8 +1,8 @@
 """The stream of changes, as server-sent events that a client can resume (WHATWG HTML, section 9.2).
 
 First comes the present state, an event `collector` for each, then `synced`, then the changes:
-`collector` and `removed`. Each event after the present state has an id. A client that names the last
-one in `Last-Event-ID` gets what it missed, or `resync` and then everything anew.
+`collector` and `removed`. Each event after the present state has an id. A client that names the
+last one in `Last-Event-ID` gets what it missed, or `resync` and then everything anew.
 """
 
 from __future__ import annotations
