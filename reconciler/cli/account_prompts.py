@@ -84,24 +84,16 @@ def kept(secret: str | None, directory: Path, name: str) -> Iterator[None]:
     if secret is None:
         yield
         return
-    from reconciler.manifests.editing.atomic_files import new_file  # noqa: PLC0415  # --help does without
+    # --help does without
+    from reconciler.manifests.editing.secret_files import keep_new, secrets_beside  # noqa: PLC0415
 
-    place = Path(os.path.relpath(os.path.realpath(directory / ".." / "secrets")))
-    if not place.is_dir():
-        place.mkdir(mode=0o700)
-        new_file(place / ".gitignore", b"*\n")  # manifests often lie in a git checkout
-    path = place / name
-    if os.path.lexists(path):
-        raise FileExistsError(
-            17, "exists already: name it with --password-file, or remove it", str(path)
-        )
-    new_file(path, f"{secret}\n".encode(), 0o600)
+    found = keep_new(Path(os.path.relpath(secrets_beside(directory))), name, secret)
     try:
         yield
     except BaseException:
-        path.unlink(missing_ok=True)
+        found.path.unlink(missing_ok=True)
         raise
-    click.echo(escape(f"The password is in {path}"))
+    click.echo(escape(f"The password is in {found.path}"))
 
 
 def from_file(content: bytes, name: str | None) -> dict[str, bytes]:

@@ -11,15 +11,14 @@ import click
 
 from reconciler.cli.collectors import UnknownCollector
 from reconciler.cli.connect import manifests_directory
-from reconciler.cli.git_commit import commit, require_committable
 from reconciler.cli.readable_text import tell
+from reconciler.manifests.editing.git_commit import commit, require_committable
 from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
     from reconciler.manifests.diagnostics import Diagnostic
     from reconciler.manifests.editing.manifest_editor import Shelf, Written
-    from reconciler.manifests.editing.yaml_patch import Setting
 
 EXITS = {
     0: "written, or nothing had to be changed",
@@ -92,26 +91,13 @@ def change(
 def switch(settings: Settings, name: str, *, enabled: bool, git_commit: bool) -> int:
     """Do what `enable` and `disable` ask for."""
     # --help does without
-    from reconciler.manifests.editing.yaml_patch import Setting, changed  # noqa: PLC0415
+    from reconciler.manifests.editing.document_changes import with_enabled  # noqa: PLC0415
 
-    setting: Setting = Setting(("spec", "enabled"), enabled)
     change(
         settings,
         name,
-        lambda own: own if enabled and _is_enabled(own) else changed(own, [setting]),
+        lambda own: with_enabled(own, enabled=enabled),
         f"{'Enable' if enabled else 'Disable'} collector {name}",
         git_commit=git_commit,
     )
     return 0
-
-
-def _is_enabled(own: str) -> bool:
-    """Return whether a collector is enabled. It is by default, if neither the manifest nor a
-    template says otherwise."""
-    from reconciler.manifests.yaml.document_reader import read  # noqa: PLC0415
-
-    found, unusable = read(own.encode())
-    if unusable or not found:
-        return False
-    node = found[0].at(("spec", "enabled"))
-    return found[0].at(("spec", "from")) is None if node is None else node.value is True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
@@ -48,8 +48,3 @@ def ago(when: datetime, now: datetime) -> str:
 def until(when: datetime, now: datetime) -> str:
     ahead = (when - now).total_seconds()
     return "now" if ahead < 1 else f"in {length(ahead)}"
-
-
-def moment(when: datetime) -> str:
-    """Return a time such as 2026-11-22 22:40:00Z, to the second, in UTC."""
-    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

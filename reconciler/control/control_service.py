@@ -14,6 +14,7 @@ from reconciler.control.controller import RELIST, Controller
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock, ThreadPool
 from reconciler.control.loop import SessionRefused
+from reconciler.control.manifest_service import ManifestService
 from reconciler.control.running_set import RunningSet
 from reconciler.control.status_board import StatusBoard
 from reconciler.manifests.diagnostics import Diagnostic
@@ -56,6 +57,8 @@ class ControlService:
         registry: Registry,
         checks: CheckRequests,
         clock: Clock,
+        *,
+        git_commit: bool = False,
     ) -> None:
         self._controller = controller
         self._loops = loops
@@ -65,6 +68,7 @@ class ControlService:
         self._clock = clock
         self._asking = ThreadPool("API", 4)
         self._search = SearchIndex()
+        self.manifests = ManifestService(controller, loops, registry, clock, git_commit=git_commit)
         self.started_at = clock.now()
         self._started = clock.monotonic()
 

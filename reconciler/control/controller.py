@@ -73,6 +73,16 @@ class Controller:
         """Why the last turn could not be completed; "" if it was."""
 
     @property
+    def directory(self) -> ManifestDirectory:
+        """The directory that it looks at, in its own thread."""
+        return self._directory
+
+    @property
+    def desired(self) -> Desired | None:
+        """What shall run, as of the last look that was acted upon."""
+        return self._decision.desired if self._decision else None
+
+    @property
     def loaded(self) -> bool:
         """Whether the manifests were loaded and applied once."""
         return self._decision is not None

@@ -27,7 +27,7 @@ from reconciler.manifests.manifest_files import (
     signature,
 )
 from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet
-from reconciler.manifests.manifest_summary import ManifestSummary
+from reconciler.manifests.manifest_summary import are_alike
 from reconciler.model.manifest_policy import allowed, require_apart
 from reconciler.planning.observed_manifests import BrokenManifest, Key, ObservedManifests
 
@@ -79,6 +79,29 @@ class ManifestDirectory:
         self._leaving = RemovalGrace(patience)
         self._leading_out: set[Path] = set()
         self._oddities = Oddities(os.path.realpath(self.root))
+
+    @property
+    def manifests(self) -> ManifestSet[DeclaredFile]:
+        """The files of the last look. They may be read in any thread."""
+        return self._set
+
+    def imagined(self, contents: Mapping[str, bytes | None]) -> ObservedManifests:
+        """Return what a look would find with these contents of files (None: no file), and with
+        everything else as it was at the last look. May be called in any thread."""
+        before = self._set.records
+        found: dict[str, _Record | Content] = {
+            name: one for name, one in before.items() if contents.get(name, b"") is not None
+        }
+        found |= {name: Content(data) for name, data in contents.items() if data is not None}
+        files, last, together = self._set.refresh(found).records, self._last, self._together
+        if together is None or together.diagnostics or not _alike(before, files):
+            together = _together(files, hidden=self._hidden)
+        confirmed = (
+            (last.observed.empty_confirmed, last.observed.reroute_confirmed)
+            if last
+            else (False, False)
+        )
+        return _observed(files, together, frozenset(), confirmed=confirmed)[0]
 
     def look(self, *, everything: bool = False, only: Collection[str] | None = None) -> Look:
         """What is there now. `everything`: read every file, whatever its signature; `only`: nothing
@@ -199,16 +222,11 @@ def _alike(before: Mapping[str, _Record], now: Mapping[str, _Record]) -> bool:
     """Whether the rules over all files find in these what they found in those, if that was
     nothing."""
     return before.keys() == now.keys() and all(
-        [_without_places(one) for one in old.result.named()]
-        == [_without_places(one) for one in new.result.named()]
+        are_alike(old.result.named(), new.result.named())
         and _may_hide_a_destination(old.result.parsed) == _may_hide_a_destination(new.result.parsed)
         for old, new in ((before[name], now[name]) for name in now)
         if old is not new
     )
-
-
-def _without_places(one: ManifestSummary) -> ManifestSummary:
-    return replace(one, line=0, marks={})
 
 
 def _together(files: Mapping[str, _Record], *, hidden: bool) -> CrossFileResult:

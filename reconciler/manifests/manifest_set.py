@@ -24,6 +24,7 @@ from reconciler.manifests.templates.template_index import Templates, may_hold
 from reconciler.model.manifest_policy import Allowed, allowed, enforce
 
 R = TypeVar("R")
+S = TypeVar("S")
 Keep = Callable[[ParsedFile], R]
 """A function of a module, so that other processes can call it: what is kept of a parsed file."""
 
@@ -103,6 +104,25 @@ class ManifestSet(Generic[R]):
         return self.refresh(
             {**self.records, **{name: Content(data) for name, data in contents.items()}}
         )
+
+    def keeping(self, keep: Keep[S], of: Callable[[R], S]) -> ManifestSet[S]:
+        """Return the same files with another part kept of each: `keep` of a parsed file, which is
+        `of` what this set keeps."""
+        other = ManifestSet(keep, whole=self._whole, allow_inline_secrets=self._inline)
+        other._templates = self._templates
+        other.records = {
+            name: FileRecord(
+                of(one.result),
+                one.signature,
+                one.digest,
+                one.stamps,
+                one.alone,
+                one.data,
+                one.abroad,
+            )
+            for name, one in self.records.items()
+        }
+        return other
 
     def refresh(
         self,
@@ -203,11 +223,12 @@ def load_set(
 ) -> ManifestSet[ParsedFile]:
     """Read and parse these files, which may use each other's templates. An unreadable file has a
     diagnostic. `oddities` are those of the walk that found the files."""
-    manifests = ManifestSet(_everything, whole=whole, allow_inline_secrets=allow_inline_secrets)
+    manifests = ManifestSet(everything, whole=whole, allow_inline_secrets=allow_inline_secrets)
     return manifests.refresh({str(path): manifests.read(path, oddities) for path in paths})
 
 
-def _everything(parsed: ParsedFile) -> ParsedFile:
+def everything(parsed: ParsedFile) -> ParsedFile:
+    """Return the whole of a parsed file, for a set that keeps that."""
     return parsed
 
 

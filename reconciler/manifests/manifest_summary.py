@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.manifests.checks import shared_mailboxes
 from reconciler.manifests.checks.field_values import Fields
@@ -117,3 +118,12 @@ def _refresh_token(fields: Fields, file: str) -> str | None:
     path = fields.text("spec", "source", "oauth2", "refreshToken", "file")
     beside = os.path.dirname(file)  # noqa: PTH120
     return path and os.path.abspath(os.path.join(beside, path))  # noqa: PTH100, PTH118
+
+
+def are_alike(before: Iterable[ManifestSummary], now: Iterable[ManifestSummary]) -> bool:
+    """Return whether the rules across files find the same in both, apart from positions."""
+    return [_without_places(one) for one in before] == [_without_places(one) for one in now]
+
+
+def _without_places(one: ManifestSummary) -> ManifestSummary:
+    return replace(one, line=0, marks={})

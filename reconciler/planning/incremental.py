@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from reconciler.planning.desired_state import Desired, DesiredCollector, with_destination
+from reconciler.planning.desired_state import Desired, DesiredCollector, desire, with_destination
 from reconciler.planning.observed_manifests import Declaration, ObservedManifests
+from reconciler.planning.plan_actions import Plan, plan, plan_some
 from reconciler.planning.version_choice import ChosenVersion, choose_destinations
 
 
@@ -48,3 +49,19 @@ def desire_incrementally(
         collectors[declaration.name] = desired
         good[declaration.key] = declaration
     return Desired(collectors, before.invalid, good)
+
+
+def plan_after(
+    observed: ObservedManifests,
+    before: ObservedManifests | None,
+    desired: Desired | None,
+    actual: Mapping[str, DesiredCollector],
+) -> Plan:
+    """Return the plan for what would be observed: of the collectors that change, where that is all,
+    or else of every one. `before` is what was observed, with `desired` as the result."""
+    if desired is None or before is None:
+        return plan(desire(observed, {}), actual)
+    changed = changed_collectors(replace(before, ending=observed.ending), observed)
+    if changed is not None and (some := desire_incrementally(desired, observed, changed)):
+        return plan_some(some, actual, [found.name for found in changed])
+    return plan(desire(observed, desired.good, desired.collectors), actual)

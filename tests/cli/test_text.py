@@ -9,8 +9,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from reconciler.cli.output_forms import aligned, yaml_text
-from reconciler.cli.readable_text import ago, length, moment, octets, until
+from reconciler.cli.readable_text import ago, length, octets, until
 from reconciler.model.harmless_text import escape, json_text
+from reconciler.model.timestamps import moment
 from tests.cli.samples import HOSTILE, NOW
 
 HARMLESS = [

@@ -13,10 +13,10 @@ import click
 from reconciler.cli import account_prompts, manifest_changes
 from reconciler.cli.common_options import FILES, common
 from reconciler.cli.connect import manifests_to_write
-from reconciler.cli.git_commit import require_committable
 from reconciler.cli.readable_text import tell
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import Labels
+from reconciler.manifests.editing.git_commit import require_committable
 from reconciler.model import known_providers
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings

@@ -13,12 +13,13 @@ from reconciler.cli.collectors import Collectors, CollectOutcome, unknown
 from reconciler.cli.common_options import SESSIONS, common
 from reconciler.cli.connect import reach
 from reconciler.cli.output_forms import output, plain, structured
-from reconciler.cli.readable_text import moment, tell, until
+from reconciler.cli.readable_text import tell, until
 from reconciler.cli.session_progress import progress
 from reconciler.cli.verb import complain, verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings
+from reconciler.model.timestamps import moment
 
 if TYPE_CHECKING:
     from reconciler.model.status import ShownCollector

@@ -12,11 +12,12 @@ from reconciler.cli.collector_summary import facts, failure, waiting, waiting_fo
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import reach, tell_where_from
 from reconciler.cli.output_forms import aligned, output, plain, structured
-from reconciler.cli.readable_text import ago, moment, octets, until
+from reconciler.cli.readable_text import ago, octets, until
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
+from reconciler.model.timestamps import moment
 
 if TYPE_CHECKING:
     from reconciler.model.status import Description, ShownSession, Status

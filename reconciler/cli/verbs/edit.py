@@ -17,9 +17,9 @@ import click
 
 from reconciler.cli import manifest_changes
 from reconciler.cli.common_options import FILES, common
-from reconciler.cli.git_commit import require_committable
 from reconciler.cli.verb import complain, verb
 from reconciler.cli.verbs.completion import collector_names
+from reconciler.manifests.editing.git_commit import require_committable
 from reconciler.model.errors import CollectorError
 from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings

@@ -13,7 +13,7 @@ import click
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import MANIFESTS, running_daemon
 from reconciler.cli.output_forms import output, structured
-from reconciler.cli.readable_text import moment, tell
+from reconciler.cli.readable_text import tell
 from reconciler.cli.verb import verb
 from reconciler.model.harmless_text import escape, json_text
 from reconciler.model.settings import Settings
@@ -99,45 +99,13 @@ def _history_ends() -> datetime:
 
 
 def _plain(proposal: Proposal) -> dict[str, Any]:
-    until = _history_ends()
+    # --help does without
+    from reconciler.planning.plan_report import plan_as_data  # noqa: PLC0415
+
     return {
-        "changed": bool(proposal.plan.changes),
-        "counts": proposal.plan.count(),
-        "steps": [_plain_step(step, proposal, until) for step in proposal.plan.steps],
+        **plan_as_data(proposal.plan, proposal.remembered, _history_ends()),
         "diagnostics": [found.as_json() for found in proposal.diagnostics],
     }
-
-
-def _plain_step(step: Step, proposal: Proposal, until: datetime) -> dict[str, Any]:
-    changes = [
-        {"field": change.field, "before": change.before, "after": change.after}
-        for change in _changes(step)
-    ]
-    return {
-        "step": type(step).__name__,
-        "name": step.name,
-        "reason": step.reason,
-        "changes": changes,
-        "consequences": list(_consequences(step, proposal, until)),
-    }
-
-
-def _changes(step: Step) -> tuple[Change, ...]:
-    changes: tuple[Change, ...] = getattr(step, "changes", ())
-    return changes
-
-
-def _consequences(step: Step, proposal: Proposal, until: datetime) -> Iterator[str]:
-    """What the step means for the mail."""
-    yield from getattr(step, "consequences", ())
-    if type(step).__name__ == "Stop" and not getattr(step, "becomes", ""):
-        count = proposal.remembered.get(step.name, 0)
-        kept = (
-            "while it is declared"
-            if step.reason == "disabled"
-            else f"until {moment(until)} if it is removed now"
-        )
-        yield f"its history ({count:,} messages remembered) is kept {kept}"
 
 
 def told(proposal: Proposal, until: datetime) -> list[str]:
@@ -159,15 +127,18 @@ def told(proposal: Proposal, until: datetime) -> list[str]:
 
 
 def _step(step: Step, proposal: Proposal, until: datetime) -> Iterator[str]:
+    # --help does without
+    from reconciler.planning.plan_report import fields_of, meaning_of  # noqa: PLC0415
+
     sort = type(step).__name__
     sign, colour = _SIGNS[sort]
     yield (
         click.style(f"{sign} {sort.lower()} {escape(step.name)}", fg=colour, bold=True)
         + f": {escape(step.reason)}"
     )
-    for change in _changes(step):
+    for change in fields_of(step):
         yield from (f"    {line}" for line in _change(change))
-    for sentence in _consequences(step, proposal, until):
+    for sentence in meaning_of(step, proposal.remembered, until):
         yield f"    {click.style('!', fg='magenta')} {sentence}"
 
 

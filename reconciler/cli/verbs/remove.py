@@ -9,9 +9,9 @@ import click
 from reconciler.cli import manifest_changes
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import running_daemon
-from reconciler.cli.git_commit import require_committable
 from reconciler.cli.verb import complain, verb
 from reconciler.cli.verbs.completion import collector_names
+from reconciler.manifests.editing.git_commit import require_committable
 from reconciler.model.settings import Settings
 
 

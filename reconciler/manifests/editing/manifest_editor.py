@@ -6,29 +6,23 @@ and only new errors count, so that older errors elsewhere do not prevent a chang
 
 from __future__ import annotations
 
-import codecs
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
-
-# from a compiled module without types
-from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]
 from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, NodeEvent, StreamEndEvent
 
 from reconciler.manifests import manifest_files
-from reconciler.manifests.checks.cross_file_checks import check_across_files
+from reconciler.manifests.checks.cross_file_checks import CrossFileResult, check_across_files
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.directory_walk import walk
 from reconciler.manifests.editing.atomic_files import replace_file
-from reconciler.manifests.editing.modeline import is_modeline
+from reconciler.manifests.editing.document_texts import DeclaredDocument, documents, header
 from reconciler.manifests.editing.yaml_patch import Unspliceable
 from reconciler.manifests.loading import ParsedFile
 from reconciler.manifests.manifest_set import ManifestSet, load_set
-from reconciler.manifests.manifest_summary import ManifestSummary
+from reconciler.manifests.manifest_summary import ManifestSummary, are_alike
 from reconciler.manifests.yaml import text_encoding
 from reconciler.manifests.yaml.document_nodes import Unusable
 from reconciler.model.errors import CollectorError
@@ -46,30 +40,31 @@ class EditRefused(CollectorError):
         self.diagnostics = tuple(diagnostics)
 
 
+class AlreadyDeclared(EditRefused):
+    """A collector of this name, or a file for it, exists."""
+
+    reason = "AlreadyDeclared"
+
+
 class NotDeclared(CollectorError):
     """No manifest declares a collector of this name."""
 
     reason = "NotFound"
 
 
-class DeclaredDocument(Struct, frozen=True):
-    """The document of a collector: `text[start:end]` of a file with the content `data`."""
+class FileChange(Struct, frozen=True):
+    """A file's content before and after a change of a collector's document; None: no file."""
 
+    name: str
     path: Path
-    data: bytes
-    text: str
-    start: int
-    end: int
+    before: bytes | None
+    after: bytes | None
+    last: bool = False
+    """Whether no collector is declared any more."""
 
-    @property
-    def own(self) -> str:
-        """Return the document's text."""
-        return self.text[self.start : self.end]
-
-    def with_own(self, own: str) -> bytes:
-        """Return the file's content with another text of the document."""
-        mark = codecs.BOM_UTF8 if self.data.startswith(codecs.BOM_UTF8) else b""
-        return mark + (self.text[: self.start] + own + self.text[self.end :]).encode()
+    def write(self) -> None:
+        """Write the change. Raises ChangedMeanwhile, OSError."""
+        replace_file(self.path, self.before, self.after)
 
 
 class Written(Struct, frozen=True):
@@ -82,25 +77,34 @@ class Written(Struct, frozen=True):
 
 
 class Shelf:
-    """The manifests of a directory, and changes to them."""
+    """The manifests of a directory, and changes to them. `manifests` are those of the directory, if
+    somebody read them already."""
 
-    def __init__(self, directory: Path, *, allow_inline_secrets: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        allow_inline_secrets: bool = False,
+        manifests: ManifestSet[ParsedFile] | None = None,
+    ) -> None:
         self.directory = directory
-        found = walk(directory)
-        self._set = load_set(
-            found.files, allow_inline_secrets=allow_inline_secrets, oddities=found.oddities
-        )
+        self._set = manifests or _read(directory, allow_inline_secrets=allow_inline_secrets)
+        self._together: CrossFileResult | None = None
 
     def names(self) -> list[str]:
         """Return the names of all declared collectors, valid or not."""
         return sorted({one.name for _, one in self._collectors()})
+
+    def places(self, name: str) -> list[tuple[Path, ManifestSummary]]:
+        """Return where a collector is declared: nowhere, once, or several times by mistake."""
+        return [(path, one) for path, one in self._collectors() if one.name == name]
 
     def declared(self, name: str) -> DeclaredDocument:
         """Return the document of a collector.
 
         Raises NotDeclared, or EditRefused if it is declared several times or its file is not YAML.
         """
-        found = [(path, one) for path, one in self._collectors() if one.name == name]
+        found = self.places(name)
         if not found:
             raise NotDeclared(f"no manifest in {self.directory} declares a collector {name!r}")
         if len(found) > 1:
@@ -110,7 +114,7 @@ class Shelf:
         try:
             data = manifest_files.read(path)
             text = text_encoding.decode(data)
-            start, end = next(place[1:] for place in _documents(text) if place[0] == one.line)
+            start, end = next(place[1:] for place in documents(text) if place[0] == one.line)
         except manifest_files.Unreadable as error:
             raise EditRefused(f"{path} cannot be read any more: {error}") from error
         except (Unusable, MarkedYAMLError, StopIteration):
@@ -123,6 +127,16 @@ class Shelf:
     def change(self, name: str, edit: Callable[[str], str]) -> Written | None:
         """Change a collector's document. Return None if nothing is different. Raises NotDeclared,
         EditRefused and OSError."""
+        change = self.edited(name, edit)
+        if change.after == change.before or change.after is None:
+            return None
+        self.require_valid(change.path, change.after, name)
+        change.write()
+        return Written(change.path, change.after)
+
+    def edited(self, name: str, edit: Callable[[str], str]) -> FileChange:
+        """Return the change of a collector's document; nothing is checked. Raises NotDeclared and
+        EditRefused."""
         found = self.declared(name)
         try:
             after = found.with_own(edit(found.own))
@@ -135,11 +149,7 @@ class Shelf:
             ) from error
         except UnicodeEncodeError as error:
             raise EditRefused("nothing was written: the text is not UTF-8") from error
-        if after == found.data:
-            return None
-        self.require_valid(found.path, after, name)
-        replace_file(found.path, found.data, after)
-        return Written(found.path, after)
+        return FileChange(name, found.path, found.data, after)
 
     def add(self, name: str, content: bytes) -> Written:
         """Write a file for a new collector. Raises EditRefused and OSError."""
@@ -150,27 +160,33 @@ class Shelf:
     def require_new(self, name: str, content: bytes) -> Path:
         """Return the path for a new collector's manifest. Raises EditRefused if it would be
         invalid."""
-        path = self.directory / f"{name}.yaml"
         if name in self.names():
-            raise EditRefused(
+            raise AlreadyDeclared(
                 f"{name} is declared already, in {self.declared(name).path}: `mailcollector edit "
                 f"{name}` changes it"
             )
+        path = self.directory / f"{name}.yaml"
         self.require_valid(path, content, name)
         return path
 
     def remove(self, name: str) -> Written:
         """Remove a collector's document, and its file if that has no other document. Raises
         NotDeclared, EditRefused and OSError."""
+        change = self.removed(name)
+        change.write()
+        return Written(change.path, change.after, change.last)
+
+    def removed(self, name: str) -> FileChange:
+        """Return the change that removes a collector's document. Raises NotDeclared and
+        EditRefused."""
         found = self.declared(name)
-        if len(list(_documents(found.text))) == 1:
+        if len(documents(found.text)) == 1:
             after = None
         else:
             after = found.with_own(
-                _header(found.own, found.text[found.end :]) if found.start == 0 else ""
+                header(found.own, found.text[found.end :]) if found.start == 0 else ""
             )
-        replace_file(found.path, found.data, after)
-        return Written(found.path, after, last=self.names() == [name])
+        return FileChange(name, found.path, found.data, after, last=self.names() == [name])
 
     def require_valid(self, path: Path, data: bytes, name: str) -> None:
         """Raise EditRefused unless the content is valid at `path` and declares `name`."""
@@ -194,12 +210,21 @@ class Shelf:
 
     def _new_errors(self, after: ManifestSet[ParsedFile]) -> list[Diagnostic]:
         """Return the errors of `after` that do not exist yet."""
-        before = Counter(map(_identity, _errors(self._set.results)))
+        old, new = self._set.records, after.records
+        names = [name for name in {**old, **new} if old.get(name) is not new.get(name)]
+        then = [old[name].result for name in names if name in old]
+        now = [new[name].result for name in names if name in new]
+        known, found = _errors(then), _errors(now)
+        if not are_alike(_named(then), _named(now)):
+            self._together = self._together or check_across_files(self._set.results)
+            known += filter(_is_error, self._together.diagnostics)
+            found += filter(_is_error, check_across_files(after.results).diagnostics)
+        before = Counter(map(_identity, known))
         errors = []
-        for found in _errors(after.results):
-            before[_identity(found)] -= 1
-            if before[_identity(found)] < 0:
-                errors.append(found)
+        for one in found:
+            before[_identity(one)] -= 1
+            if before[_identity(one)] < 0:
+                errors.append(one)
         return errors
 
     def _errors_of(self, path: Path) -> list[Diagnostic]:
@@ -215,55 +240,23 @@ class Shelf:
         )
 
 
-def _errors(every: list[ParsedFile]) -> list[Diagnostic]:
-    found = [diagnostic for file in every for diagnostic in file.diagnostics]
-    return [
-        diagnostic
-        for diagnostic in [*found, *check_across_files(every).diagnostics]
-        if diagnostic.is_error
-    ]
+def _read(directory: Path, *, allow_inline_secrets: bool) -> ManifestSet[ParsedFile]:
+    found = walk(directory)
+    return load_set(found.files, allow_inline_secrets=allow_inline_secrets, oddities=found.oddities)
+
+
+def _errors(every: Iterable[ParsedFile]) -> list[Diagnostic]:
+    return [diagnostic for file in every for diagnostic in file.diagnostics if diagnostic.is_error]
+
+
+def _named(every: Iterable[ParsedFile]) -> Iterable[ManifestSummary]:
+    return (one for file in every for one in file.named())
+
+
+def _is_error(found: Diagnostic) -> bool:
+    return found.is_error
 
 
 def _identity(found: Diagnostic) -> tuple[str, str, str, str]:
     """Return what identifies an error when lines move."""
     return found.file, found.path, found.rule, found.message
-
-
-def _documents(text: str) -> Iterable[tuple[int, int, int]]:
-    """Return each document's root line and the start and end of its text. Raises
-    MarkedYAMLError."""
-    roots: list[tuple[int, int]] = []
-    parser, start, waiting = CParser(text.encode()), 0, False
-    while not isinstance(event := parser.get_event(), StreamEndEvent):
-        if isinstance(event, DocumentStartEvent):
-            start, waiting = event.start_mark.index if roots else 0, True
-        elif waiting and isinstance(event, NodeEvent):
-            if event.end_mark.index > event.start_mark.index or getattr(event, "value", None) != "":
-                roots.append((event.start_mark.line + 1, start))
-            waiting = False
-        elif isinstance(event, DocumentEndEvent):
-            waiting = False
-    ends = [start for _, start in roots[1:]] + [len(text)]
-    return [(line, start, end) for (line, start), end in zip(roots, ends, strict=True)]
-
-
-def _header(own: str, following: str) -> str:
-    """Return the lines to keep for the file when its first document is removed.
-
-    These are the comments before its `---`, or otherwise the schema's comment. The latter is left
-    out if the next document has one.
-    """
-    before, marker, _ = own.partition("\n---")
-    lines = before.splitlines(keepends=True)
-    has_own = any(map(is_modeline, itertools.takewhile(_is_preamble, following.splitlines())))
-    if marker and all(not line.strip() or line.startswith("#") for line in lines):
-        return "".join(
-            line
-            for line in f"{before}\n".splitlines(keepends=True)
-            if not (has_own and is_modeline(line))
-        )
-    return "" if has_own else "".join(filter(is_modeline, lines))
-
-
-def _is_preamble(line: str) -> bool:
-    return not line.strip() or line.startswith(("#", "---"))

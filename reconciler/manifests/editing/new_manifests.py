@@ -37,6 +37,14 @@ def collector(
     )
 
 
+def manifest_text(data: Mapping[str, Any], *, modeline: str = "") -> str:
+    """Return the text of a manifest with exactly this data, the fields of the top in their usual
+    order."""
+    usual = [key for key in ("apiVersion", "kind", "metadata", "spec") if key in data]
+    ordered = {key: data[key] for key in dict.fromkeys([*usual, *data])}
+    return "".join([modeline, *_block(ordered, "")])
+
+
 def _filled(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return list(value) if isinstance(value, tuple) else value

@@ -36,6 +36,8 @@ class _Missing:
 
 
 MISSING = _Missing()
+MOST_SPLICED = 50
+"""More fields than this are not changed one by one, because each takes milliseconds."""
 _WORDS = frozenset({"yes", "no", "on", "off", "y", "n", "~", "null", "true", "false"})
 """Plain scalars that some YAML readers do not treat as text."""
 
@@ -68,6 +70,8 @@ def value_of(text: str) -> Any:
 
 def changed(text: str, settings: Sequence[Setting]) -> str:
     """Return a document's text with these fields changed. Raises Unspliceable and Unusable."""
+    if len(settings) > MOST_SPLICED:
+        return _written_anew(text, settings)
     for setting in settings:
         text = _changed(text, setting)
     return text
@@ -85,8 +89,12 @@ def _changed(text: str, setting: Setting) -> str:
             return spliced
     except (Unspliceable, Unusable, YAMLError):
         pass
+    return _written_anew(text, [setting])
+
+
+def _written_anew(text: str, settings: Sequence[Setting]) -> str:
     try:
-        return _rewritten(text, setting)
+        return _rewritten(text, settings)
     except (
         YAMLError,
         ValueError,
@@ -241,11 +249,12 @@ def _needs_quotes(text: str) -> bool:
     return text.lower() in _WORDS or not reads_back or bool(found[0].findings)
 
 
-def _rewritten(text: str, setting: Setting) -> str:
+def _rewritten(text: str, settings: Sequence[Setting]) -> str:
     yaml = YAML(typ="rt", pure=True)
     yaml.preserve_quotes, yaml.width, yaml.explicit_start = True, 1 << 20, text.startswith("---")
     data = yaml.load(text)
-    _apply(data, setting)
+    for setting in settings:
+        _apply(data, setting)
     stream = io.StringIO()
     yaml.dump(data, stream)
     return stream.getvalue()
