@@ -48,6 +48,10 @@ class BadQuery(ValueError):
     """A parameter of a query is not understood; the text says which, and what may stand there."""
 
 
+class NoSuchPage(BadQuery):
+    """What should follow a page follows none that this list can have."""
+
+
 class Query(Struct, frozen=True):
     """What is asked for. `states` empty: all. `descending` turns the order of `sort` around.
     `after`: the `next` of the page before, or a name where the list is sorted by name."""
@@ -62,7 +66,7 @@ class Query(Struct, frozen=True):
     after: str = ""
 
     def checked(self) -> Self:
-        """Return this query. Raises BadQuery where it is not one."""
+        """Return this query. Raises BadQuery, NoSuchPage."""
         if self.sort not in _SORTS:
             raise BadQuery(f"sort: {self.sort!r} is none of {', '.join(_SORTS)}")
         if self.after:
@@ -154,9 +158,9 @@ def _key(query: Query) -> Key:
         sort, value, name = json.loads(base64.urlsafe_b64decode(padded.encode()))
     except (ValueError, TypeError):
         if query.sort != "name":
-            raise BadQuery("after: it is not the `next` of a page") from None
+            raise NoSuchPage("after: it is not the `next` of a page") from None
         return "", query.after
     is_number = query.sort in {"state", "collected"}
     if sort != query.sort or not isinstance(name, str) or is_number is not isinstance(value, int):
-        raise BadQuery("after: it belongs to a list that is sorted by something else")
+        raise NoSuchPage("after: it belongs to a list that is sorted by something else")
     return value, name

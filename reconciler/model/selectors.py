@@ -7,11 +7,21 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-_WORD = r"[^\s,=!()<>]+"
-_TEXT = rf"{_WORD}(?:\s+{_WORD})*"
-_SET = re.compile(rf"(?P<key>{_WORD})\s+(?P<not>not)?in\s*\((?P<values>[^()]*)\)")
-_EQUAL = re.compile(rf"(?P<key>{_WORD})\s*(?P<not>!)?==?\s*(?P<value>{_TEXT})?")
-_EXISTS = re.compile(rf"(?P<not>!)?\s*(?P<key>{_WORD})")
+_SPACE = "[ \\t\\r\\n]"
+"""The same in every dialect of expressions; what `\\s` means differs."""
+_BLANKS = " \t\r\n"
+_WORD = r"[^ \t\r\n,=!()<>]+"
+_TEXT = rf"{_WORD}(?:{_SPACE}+{_WORD})*"
+_SET = re.compile(rf"(?P<key>{_WORD}){_SPACE}+(?P<not>not)?in{_SPACE}*\((?P<values>[^()]*)\)")
+_EQUAL = re.compile(rf"(?P<key>{_WORD}){_SPACE}*(?P<not>!)?==?{_SPACE}*(?P<value>{_TEXT})?")
+_EXISTS = re.compile(rf"(?P<not>!)?{_SPACE}*(?P<key>{_WORD})")
+_PART = (
+    rf"(?:{_WORD}{_SPACE}+(?:not)?in{_SPACE}*\([^()]*\)"
+    rf"|{_WORD}{_SPACE}*!?==?{_SPACE}*(?:{_TEXT})?|!?{_SPACE}*{_WORD})"
+)
+SYNTAX = rf"^{_SPACE}*(?:{_PART}{_SPACE}*(?:,{_SPACE}*{_PART}{_SPACE}*)*)?$"
+"""What a selector looks like, as a pattern of JSON Schema. Only for descriptions: it is not
+linear."""
 FORMS = (
     "team=sales, team!=sales, team in (sales,support), team notin (sales), team, !team; "
     "a comma means and"
@@ -53,17 +63,22 @@ EVERYTHING = Selector()
 def selector(text: str) -> Selector:
     """Return the selector of a text such as `team in (sales,support),!old`. Raises ValueError with
     the correct syntax."""
-    return Selector(text, tuple(map(_requirement, _parts(text)))) if text.strip() else EVERYTHING
+    return (
+        Selector(text, tuple(map(_requirement, _parts(text))))
+        if text.strip(_BLANKS)
+        else EVERYTHING
+    )
 
 
 def assignments(text: str) -> dict[str, str]:
     """Return the labels of a text such as `team=sales,env=test`. Raises ValueError."""
     given: dict[str, str] = {}
     for part in text.split(","):
-        match = _EQUAL.fullmatch(part.strip())
+        match = _EQUAL.fullmatch(part.strip(_BLANKS))
         if match is None or match["not"] or "==" in part:
+            given_text = part.strip(_BLANKS)
             raise ValueError(
-                f"{part.strip()!r} gives no label: write LABEL=VALUE, and commas between several"
+                f"{given_text!r} gives no label: write LABEL=VALUE, and commas between several"
             )
         given[match["key"]] = match["value"] or ""
     return given
@@ -75,14 +90,14 @@ def _parts(text: str) -> Iterator[str]:
     for index, character in enumerate(text):
         depth += (character == "(") - (character == ")")
         if character == "," and not depth:
-            yield text[start:index].strip()
+            yield text[start:index].strip(_BLANKS)
             start = index + 1
-    yield text[start:].strip()
+    yield text[start:].strip(_BLANKS)
 
 
 def _requirement(part: str) -> Requirement:
     if match := _SET.fullmatch(part):
-        values = frozenset(value.strip() for value in match["values"].split(","))
+        values = frozenset(value.strip(_BLANKS) for value in match["values"].split(","))
         return Requirement(match["key"], values, holds=not match["not"])
     if match := _EQUAL.fullmatch(part):
         return Requirement(match["key"], frozenset({match["value"] or ""}), holds=not match["not"])

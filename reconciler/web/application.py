@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.control.control_service import ControlService
@@ -29,13 +32,28 @@ def operations(control: ControlService, paths: DaemonPaths) -> list[Operation]:
     ]
 
 
+def _described(found: list[Operation]) -> list[Operation]:
+    """Return the operations, and one that describes them."""
+
+    async def describe(_request: Request) -> Response:
+        # slow to import, and seldom asked for
+        from reconciler.web.api.openapi_document import openapi_document  # noqa: PLC0415
+
+        return JSONResponse(openapi_document(every, version("mailcollector")))
+
+    own = Operation("GET", "/openapi.json", describe, "This document.", answer={"type": "object"})
+    every = [*found, own]
+    return every
+
+
 def application(
     control: ControlService, paths: DaemonPaths, tokens: TokenFile, sessions: LoginSessions
 ) -> Starlette:
     """Return the ASGI application. Whoever serves it puts the principal into the scope: see
     `trusted`, and `web.access.access_guard` for TCP."""
     app = Starlette(
-        routes=routes(operations(control, paths)), exception_handlers=dict(ERROR_HANDLERS)
+        routes=routes(_described(operations(control, paths))),
+        exception_handlers=dict(ERROR_HANDLERS),
     )
     # not a Mount, which would also take a path of the API with a method that it does not have
     app.router.default = _on_first_use(lambda: _page(control, tokens, sessions))

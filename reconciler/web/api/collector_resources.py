@@ -10,10 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from reconciler.control.collector_query import MOST, SORTS, BadQuery, Query
+from reconciler.control.collector_query import MOST, SORTS, BadQuery, NoSuchPage, Query
 from reconciler.control.control_service import ControlService
 from reconciler.model.collector_state import CollectorState, state_of
-from reconciler.model.selectors import Selector, selector
+from reconciler.model.selectors import FORMS, SYNTAX, Selector, selector
 from reconciler.model.status import Description, Shown
 from reconciler.web.api.json_answers import json_answer
 from reconciler.web.api.operations import Operation, Parameter
@@ -22,7 +22,12 @@ COLLECTOR = "/api/v1/collectors/{name}"
 _TEXT = {"type": "string"}
 LIST_PARAMETERS = (
     Parameter("search", "Words that the collector must have.", _TEXT),
-    Parameter("label", "A label selector, such as team=sales.", _TEXT, repeats=True),
+    Parameter(
+        "label",
+        f"A label selector: {FORMS}.",
+        {"type": "string", "pattern": SYNTAX},
+        repeats=True,
+    ),
     Parameter(
         "state",
         "One of these states, several with commas between them.",
@@ -73,7 +78,7 @@ class CollectorResources:
                 "List collectors, in pages.",
                 query=LIST_PARAMETERS,
                 answer=_LIST,
-                errors=(400,),
+                errors=(400, 404),
             ),
             Operation(
                 "GET",
@@ -141,7 +146,8 @@ class CollectorResources:
 
 
 def read_query(request: Request) -> Query:
-    """Return what the query parameters of a list ask for. Raises HTTPException 400."""
+    """Return what the query parameters of a list ask for. Raises HTTPException 400, or
+    404 where `after` is the end of no page."""
     given = request.query_params
     sort = given.get("sort") or "name"
     try:
@@ -155,6 +161,8 @@ def read_query(request: Request) -> Query:
             limit=_limit(given.get("limit") or "100"),
             after=given.get("after", ""),
         ).checked()
+    except NoSuchPage as error:
+        raise HTTPException(404, str(error)) from error
     except BadQuery as error:
         raise HTTPException(400, str(error)) from error
 

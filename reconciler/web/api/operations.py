@@ -35,7 +35,8 @@ class Operation(Struct, frozen=True):
     `role`: what it needs; None is open to everybody. `query`: the parameters that it knows.
     `body`, `answer`: the pydantic model, or a JSON Schema, of what it takes and gives; None is
     nothing. `status`: of its answer where all goes well; `errors`: other statuses that it has.
-    `media_type` is that of the answer.
+    `media_type` is that of the answer, `body_types` those of the body. `headers`: the headers that
+    it reads, as parameters of OpenAPI.
     """
 
     method: str
@@ -49,6 +50,8 @@ class Operation(Struct, frozen=True):
     status: int = 200
     errors: tuple[int, ...] = ()
     media_type: str = "application/json"
+    body_types: tuple[str, ...] = ("application/json",)
+    headers: tuple[Mapping[str, Any], ...] = ()
 
 
 def routes(operations: Iterable[Operation]) -> list[Route]:

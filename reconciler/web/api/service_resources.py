@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from importlib.metadata import version
 from pathlib import Path
 
 from msgspec import Struct
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from reconciler.control.control_service import ControlService
 from reconciler.control.event_loop import ThreadPool
 from reconciler.model.in_force import InForce
+from reconciler.model.spec import NAME
 from reconciler.model.timestamps import timestamp
 from reconciler.web.access.roles import Role
 from reconciler.web.api.json_answers import json_answer
 from reconciler.web.api.operations import Operation
+
+_TEXT = {"type": "string"}
+_NAME = re.compile(NAME)
 
 
 class DaemonPaths(Struct, frozen=True):
@@ -44,7 +50,9 @@ class ServiceResources:
             Operation(
                 "GET", "/api/v1/in-force", self.in_force, "What is in force.", answer=InForce
             ),
-            Operation("GET", "/api/v1/info", self.info, "About this daemon."),
+            Operation(
+                "GET", "/api/v1/info", self.info, "About this daemon.", answer={"type": "object"}
+            ),
             Operation(
                 "POST",
                 "/api/v1/removed/{name}",
@@ -52,17 +60,31 @@ class ServiceResources:
                 "Confirm that a collector is removed.",
                 Role.EDIT,
                 answer={"type": "object"},
+                errors=(404,),
             ),
             Operation(
                 "GET",
                 "/api/v1/diagnostics",
                 self.diagnostics,
                 "What is wrong with the manifests.",
-                answer={"type": "array"},
+                answer={"type": "array", "items": {"$ref": "#/components/schemas/Diagnostic"}},
             ),
-            Operation("POST", "/-/reload", self.reload, "Read all manifests again.", Role.OPERATE),
             Operation(
-                "GET", "/metrics", self.metrics, "Figures for Prometheus.", None, media_type=text
+                "POST",
+                "/-/reload",
+                self.reload,
+                "Read all manifests again.",
+                Role.OPERATE,
+                answer={"type": "object"},
+            ),
+            Operation(
+                "GET",
+                "/metrics",
+                self.metrics,
+                "Figures for Prometheus.",
+                None,
+                answer=_TEXT,
+                media_type=text,
             ),
             Operation(
                 "GET",
@@ -70,6 +92,7 @@ class ServiceResources:
                 self.healthy,
                 "Whether the control loop moved lately.",
                 None,
+                answer=_TEXT,
                 errors=(503,),
                 media_type=text,
             ),
@@ -79,6 +102,7 @@ class ServiceResources:
                 self.ready,
                 "Whether the manifests were loaded.",
                 None,
+                answer=_TEXT,
                 errors=(503,),
                 media_type=text,
             ),
@@ -89,7 +113,10 @@ class ServiceResources:
         return JSONResponse({"plan": done.count(), "diagnostics": self._diagnostics()})
 
     async def removed(self, request: Request) -> Response:
-        await self._control.confirm_removed(request.path_params["name"])
+        name = request.path_params["name"]
+        if len(name) > 63 or not _NAME.fullmatch(name):
+            raise HTTPException(404, "no collector can have this name")
+        await self._control.confirm_removed(name)
         return JSONResponse({})
 
     async def in_force(self, _request: Request) -> Response:

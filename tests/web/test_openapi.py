@@ -1,0 +1,78 @@
+"""The API is what its OpenAPI document says: tried by schemathesis over TCP, and read here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import httpx
+
+from reconciler.model.settings import Settings
+from reconciler.web.access.roles import Role
+from reconciler.web.access.token_file import FILE, TokenFile
+from tests.web.test_api import root, run, settings  # noqa: F401  # fixtures
+from tests.web.test_connections import listening
+
+NOT_TRIED = ("/api/v1/events",)
+"""Streams that never end."""
+
+
+def test_the_document_names_every_operation_with_its_role(
+    root: Path,  # noqa: F811
+    settings: Settings,  # noqa: F811
+) -> None:
+    async def scenario() -> None:
+        token = TokenFile(settings.state_dir / FILE).create("tester", Role.VIEW)
+        async with listening(root, settings) as (found, port), httpx.AsyncClient() as client:
+            await found.controller.turn()
+            url = f"http://127.0.0.1:{port}"
+            assert (await client.get(f"{url}/openapi.json")).status_code == 401
+            headers = {"Authorization": f"Bearer {token}"}
+            document = (await client.get(f"{url}/openapi.json", headers=headers)).json()
+            assert document["openapi"] == "3.1.0"
+            for path, methods in document["paths"].items():
+                for method, operation in methods.items():
+                    is_open = path in {"/healthz", "/readyz", "/metrics"}
+                    assert bool(operation["security"]) is not is_open, path
+                    assert operation["summary"]
+                    if method != "get" and path != "/-/reload":
+                        answer = await client.request(
+                            method, url + path.replace("{name}", "sales"), headers=headers
+                        )
+                        assert answer.status_code == 403, "the role view changes nothing"
+
+    run(scenario())
+
+
+def test_schemathesis_finds_nothing(root: Path, settings: Settings) -> None:  # noqa: F811
+    async def scenario() -> None:
+        token = TokenFile(settings.state_dir / FILE).create("tester", Role.EDIT)
+        async with listening(root, settings) as (found, port):
+            await found.controller.turn()
+            found.script.may_end.set()
+            config = settings.state_dir / "schemathesis.toml"
+            config.write_text('[parameters]\n"path.name" = ["sales", "off"]\n')
+            program = Path(sys.executable).with_name("schemathesis")
+            process = await asyncio.create_subprocess_exec(
+                program,
+                f"--config-file={config}",
+                "run",
+                f"http://127.0.0.1:{port}/openapi.json",
+                f"--header=Authorization: Bearer {token}",
+                "--phases=examples,coverage,fuzzing",
+                "--max-examples=8",
+                "--generation-deterministic",
+                "--no-color",
+                "--max-time=90",
+                *(f"--exclude-path={path}" for path in NOT_TRIED),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env={**os.environ, "PYTHONWARNINGS": ""},
+                cwd=settings.state_dir,
+            )
+            said, _ = await process.communicate()
+            assert process.returncode == 0, said.decode()[-6000:]
+
+    run(scenario())
