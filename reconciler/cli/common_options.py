@@ -16,6 +16,7 @@ _FIELDS = (
     "state",
     "manifests",
     "listen",
+    "metrics",
     "log_format",
     "log_level",
     "max_sessions",
@@ -147,6 +148,12 @@ def _options(log_level: LogLevel, *, manifests: bool) -> list[tuple[str, dict[st
             type=ListenAddress(),
             metavar="HOST:PORT",
             help="Serve the probes and the metrics here too; off unless given.",
+        ),
+        _option(
+            "--metrics",
+            type=click.Choice(["all", "unhealthy", "none"]),
+            help="Which collectors have metrics of their own; default: all up to 1000 collectors, "
+            "above that unhealthy.",
         ),
         _option(
             "--log-format",

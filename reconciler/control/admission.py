@@ -23,6 +23,8 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
+from msgspec import Struct
+
 from reconciler.control.destination_queues import DestinationQueues, pace
 from reconciler.control.host_health import (
     HostHealth,
@@ -87,11 +89,23 @@ async def admitted(
         admission.release(ticket)
 
 
+class AdmissionCounts(Struct, frozen=True):
+    """How many sessions may run at once, run, and are due and wait. `held_back` of those that are
+    due wait for a host that is away."""
+
+    limit: int
+    running: int
+    queued: int
+    held_back: int
+
+
 class Admission:
     """Admits at most `sessions` at once, and what `limits_of` says with each host."""
 
     def __init__(self, sessions: int, limits_of: LimitsOf) -> None:
         self._most = sessions
+        self.on_begun: Callable[[float], None] = lambda _: None
+        """Is told the seconds that a session had to wait."""
         self._running = 0
         self._probing = 0
         """Sessions that try a host that is away."""
@@ -158,6 +172,13 @@ class Admission:
     def recall_destination(self, name: str, target: SessionTarget, failure: Failure) -> None:
         """Note that the destination was away for this collector when the last process ended."""
         self._destinations.recall(name, target, failure)
+
+    def counts(self) -> AdmissionCounts:
+        """Return how many sessions run and wait now."""
+        queues = [queue for host in self._hosts.values() for queue in host.queues.values()]
+        away = sum(sum(1 for _ in queue.waiting()) for queue in queues if queue.health.away)
+        ready = sum(sum(1 for _ in queue.waiting()) for queue in queues if not queue.health.away)
+        return AdmissionCounts(self._most, self._running, away + ready, away)
 
     # -- a session's way
 
@@ -263,6 +284,8 @@ class Admission:
     def _enter(self, host: HostQueues, queue: PortQueue) -> None:
         """Note that this host lets sessions in; those that waited follow at a certain pace."""
         if queue.health.enter(_now()):
+            for waiting in queue.waiting():
+                waiting.asked = _now()
             host.fewer_until = 0.0
             queue.pace = pace(len(queue.health.members))
             queue.paced_until = _now()
@@ -340,6 +363,8 @@ class Admission:
         self._running += 1
         self._probing += ticket.probes
         host.busy += 1
+        if not ticket.probes:
+            self.on_begun(now - ticket.asked)
         self._destinations.session_begins(ticket.target)
         if host.limits.logins:
             host.next_login = max(now, host.next_login) + host.limits.spacing

@@ -16,6 +16,7 @@ from reconciler.control.event_loop import Clock, ThreadPool
 from reconciler.control.loop import SessionRefused
 from reconciler.control.manifest_service import ManifestService
 from reconciler.control.running_set import RunningSet
+from reconciler.control.service_snapshot import ServiceSnapshot
 from reconciler.control.status_board import StatusBoard
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.collector_search import matches
@@ -143,6 +144,23 @@ class ControlService:
     def ready(self) -> bool:
         """Whether the manifests were loaded once."""
         return self._controller.loaded
+
+    def snapshot(self) -> ServiceSnapshot:
+        """Return what the metrics are drawn from."""
+        moved = self._controller.moved_at
+        return ServiceSnapshot(
+            self._board.collectors(),
+            self.diagnostics,
+            self._board.figures.copied(),
+            self._loops.counts(),
+            self.internal_errors,
+            None if moved is None else self._clock.at(moved),
+            bool(self.trouble),
+        )
+
+    def ledger_size(self) -> int | None:
+        """Return the octets of the ledger; None where that is not known. From any thread."""
+        return self._registry.size()
 
     async def in_force(self) -> InForce:
         """Return what is in force now: what a plan starts from."""

@@ -50,6 +50,8 @@ class Controller:
         self._threads = ThreadPool("control", 1)
         """Not shared, so that nothing that a user asks for delays a turn."""
         self._woken = asyncio.Event()
+        self._asked_at = 0.0
+        """When the turn was asked for that is to come, by the monotonic clock."""
         self._touched: set[str] | None = None
         """The files that can have changed since the last look; None: any of them."""
         self._relist_at = 0.0
@@ -116,7 +118,9 @@ class Controller:
         self._touched = (
             None if paths is None or self._touched is None else self._touched | set(paths)
         )
-        self._woken.set()
+        if not self._woken.is_set():
+            self._asked_at = self._clock.monotonic()
+            self._woken.set()
 
     def ended(self) -> None:
         """Ask for a turn: a stopped loop has ended, so what waited for that can be settled."""
@@ -136,20 +140,20 @@ class Controller:
 
     async def run(self) -> None:
         """Take turns until it is cancelled."""
-        unforeseen = False
+        unforeseen, due = False, self._clock.monotonic()
         while True:
             self._woken.clear()
             touched, self._touched = self._touched, set()
-            await self.turn(only=touched, unforeseen=unforeseen)
+            await self.turn(only=touched, unforeseen=unforeseen, due=due)
             unforeseen = False
             if self.loaded and not gc.get_freeze_count():
                 # what was loaded stays; the search for cycles in 10,000 collectors takes 0.3 s
                 gc.freeze()
-            pause = max(0.0, self._relist_at - self._clock.monotonic())
+            now = self._clock.monotonic()
+            due = min(self._relist_at, now + RETRY) if self.trouble else self._relist_at
             try:
-                await asyncio.wait_for(
-                    self._woken.wait(), min(RETRY, pause) if self.trouble else pause
-                )
+                await asyncio.wait_for(self._woken.wait(), max(0.0, due - now))
+                due = self._asked_at
             except TimeoutError:
                 self._touched, unforeseen = None, True
 
@@ -159,13 +163,17 @@ class Controller:
         everything: bool = False,
         only: Collection[str] | None = None,
         unforeseen: bool = False,
+        due: float | None = None,
     ) -> None:
         """Look at the directory, and act on what changed.
 
         `everything`: read each file again, whatever its stat signature. `only`: see `wake`.
         `unforeseen`: no event told of what is found, so what is watched has to be set up anew.
+        `due`: when the turn was due; None: now.
         """
+        due = self._clock.monotonic() if due is None else due
         async with self._turn:
+            begun = self._clock.monotonic()
             if only is None:
                 self._relist_at = self._clock.monotonic() + RELIST
             try:
@@ -181,6 +189,7 @@ class Controller:
                 # what runs goes on, and the next turn tries again
                 self._failed(defect)
             self.moved_at = self._clock.monotonic()
+            self._board.figures.turn(begun - due, self.moved_at - begun, failed=bool(self.trouble))
             self._turned()
 
     def _failed(self, defect: Exception) -> None:
@@ -248,6 +257,7 @@ class Controller:
         self._complaints.tell(decision.look, decision.desired)
         self._decision = decision
         self._loops.apply(self.plan, decision.versions, self._retries)
+        self._board.figures.applied(type(step).__name__.lower() for step in self.plan.changes)
         if not self._loops.unapplied:
             self._retries.clear()
         generations = {

@@ -24,6 +24,7 @@ from reconciler.control.loop import OpenPush
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.removal_grace import SETTLE
 from reconciler.control.running_set import RunningSet
+from reconciler.control.service_figures import measure_lag
 from reconciler.control.service_manager import ServiceNotifier
 from reconciler.control.session_pool import Decide, RunSession, SecretStamp, SessionPool, unstamped
 from reconciler.control.status_board import StatusBoard
@@ -87,6 +88,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     asyncio.get_running_loop().set_exception_handler(defects.unforeseen)
     board = StatusBoard(clock, defects)
     admission = Admission(parts.max_sessions, parts.limits_of)
+    admission.on_begun = board.figures.start_delays.add
     loops = RunningSet(pool, admission, clock, board, parts.stamp, parts.open_push, defects)
     directory = ManifestDirectory(
         manifests,
@@ -111,6 +113,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
                 signals.told,
                 controller.run(),
                 watcher.run(),
+                measure_lag(board.figures),
                 supervisor.run(lambda: control.healthy),
                 supervisor.reload(signals.reload, control.reload),
             )

@@ -30,6 +30,7 @@ class Ticket:
 
     __slots__ = (
         "admit",
+        "asked",
         "began",
         "cancelled",
         "control",
@@ -61,6 +62,8 @@ class Ticket:
         """Its session was let in by the server."""
         self.probes = False
         """Its session tries a host that is away."""
+        self.asked = asyncio.get_running_loop().time()
+        """Since when it waits; not counting while its host was away."""
         self.began = 0.0
         self.control: Breakable | None = None
         """By which the session can be ended; None where it cannot."""
@@ -129,6 +132,11 @@ class PortQueue:
         for ticket in found:
             ticket.cancelled = True
         return found
+
+    def waiting(self) -> Iterator[Ticket]:
+        """Yield all tickets that were not cancelled."""
+        for tickets in self.tickets.values():
+            yield from (ticket for ticket in tickets if not ticket.cancelled)
 
     def leave(self, ticket: Ticket) -> None:
         """Note that this session was let in, or is over."""

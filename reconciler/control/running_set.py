@@ -60,6 +60,7 @@ class RunningSet:
         )
         self._loops: dict[str, Loop] = {}
         admission.on_changed(observer.changed, observer.host_changed)
+        self.counts = admission.counts
 
     def actual(self, names: Iterable[str] | None = None) -> dict[str, DesiredCollector]:
         """Return each running collector as it runs, or will when its session is over. `names`: only

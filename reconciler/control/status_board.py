@@ -16,8 +16,10 @@ from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock
 from reconciler.control.host_health import Outage
 from reconciler.control.loop_state import LoopSnapshot
+from reconciler.control.service_figures import ServiceFigures
 from reconciler.model.history import History
 from reconciler.model.outcomes import Outcome, SessionReport, Totals
+from reconciler.model.provider_classes import OTHER, provider_class
 from reconciler.model.status import DestinationAway, HostAway, ShownCollector, ShownSession
 from reconciler.planning.desired_state import Desired, DesiredCollector, Invalid
 
@@ -40,6 +42,8 @@ class StatusBoard:
     def __init__(self, clock: Clock, defects: ContainedDefects | None = None) -> None:
         self._clock = clock
         self._defects = defects or ContainedDefects()
+        self.figures = ServiceFigures()
+        """What happened since the start of this process."""
         self._state: Callable[[str], LoopSnapshot | None] = lambda _: None
         self._ended: Callable[[], None] = lambda: None
         self._failed: Callable[[], None] = lambda: None
@@ -158,8 +162,10 @@ class StatusBoard:
                 self.changed(name)
 
     def finished(self, name: str, report: SessionReport) -> None:
-        if name not in self._desired:
+        desired = self._desired.get(name)
+        if desired is None:
             return  # it was removed meanwhile; the ledger has its history
+        self.figures.session(_provider(desired), report)
         past = self._past.setdefault(name, _Past())
         past.last = report
         if report.outcome is not Outcome.INTERRUPTED:
@@ -272,3 +278,9 @@ class StatusBoard:
 
     def _publish(self, name: str, found: ShownCollector | None) -> None:
         self.events.put(name, found)
+
+
+def _provider(desired: DesiredCollector | Invalid) -> str:
+    if isinstance(desired, Invalid):
+        return OTHER
+    return provider_class(desired.effective.source.host, desired.effective.source.provider)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
@@ -86,6 +86,16 @@ class Transactions:
                 f"the ledger {self._title} cannot be read: {error.strerror}; see the kernel's log"
             ) from error
         return found.st_dev, found.st_ino
+
+    def size(self) -> int | None:
+        """Return the octets of the ledger's file and of its log; None where that is no file."""
+        if self._file is None:
+            return None
+        size = 0
+        for suffix in ("", "-wal"):
+            with suppress(OSError):
+                size += self._file.with_name(self._file.name + suffix).stat().st_size
+        return size or None
 
     def close(self) -> None:
         """Close all connections. The ledger cannot be used afterwards."""

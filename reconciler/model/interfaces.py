@@ -362,6 +362,9 @@ class Registry(Protocol):
         """Keep changed manifests as last good, and forget those of `gone` (kind and name), in one
         commit."""
 
+    def size(self) -> int | None:
+        """Return the octets that the database takes on the disk; None if that is not known."""
+
     def last_good(self) -> Sequence[LastGood]:
         """Return the last good manifests."""
 

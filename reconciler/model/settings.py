@@ -9,6 +9,8 @@ from msgspec import Struct
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+MetricsMode = Literal["all", "unhealthy", "none"]
+"""Which collectors have metrics of their own."""
 
 
 class Listen(NamedTuple):
@@ -40,6 +42,8 @@ class Settings(Struct, frozen=True):
     """Whether `password: {value: …}` is accepted."""
     support_address: str = ""
     """A mail address or URL for servers that ask for the client's identity (RFC 2971)."""
+    metrics: MetricsMode | None = None
+    """None means all up to 1,000 collectors, and unhealthy above that."""
     policy: Path | None = None
     """The path of the policy (`model.manifest_policy`)."""
 

@@ -42,7 +42,8 @@ async def served(
     state directory. Raises ListenRefused."""
     tokens = TokenFile(settings.state_dir / FILE)
     sessions = LoginSessions(tokens)
-    app = application(control, DaemonPaths(manifests, settings.state_dir), tokens, sessions)
+    paths = DaemonPaths(manifests, settings.state_dir, settings.metrics)
+    app = application(control, paths, tokens, sessions)
     listen = settings.listen
     async with AsyncExitStack() as stack:
         control_socket = stack.enter_context(_control_socket(settings.state_dir))

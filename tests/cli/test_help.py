@@ -32,7 +32,7 @@ DOCUMENTED = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding=
 
 
 USED = {
-    "run": SESSIONS | {"--listen"},
+    "run": SESSIONS | {"--listen", "--metrics"},
     "health": {"--state-dir"},
     "collect": SESSIONS,
     "check": LOGGING_IN,
@@ -104,6 +104,7 @@ def test_common_options_follow_every_verb_and_have_a_variable(run: Run, name: st
         "--state-dir",
         "--state",
         "--listen",
+        "--metrics",
         "--log-format",
         "--log-level",
         "--max-sessions",

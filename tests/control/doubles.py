@@ -206,6 +206,9 @@ class MemoryRegistry:
         for key in gone:
             del self.good[key]
 
+    def size(self) -> int | None:
+        return 4096
+
     def last_good(self) -> Sequence[LastGood]:
         return list(self.good.values())
 

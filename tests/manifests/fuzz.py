@@ -31,12 +31,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from reconciler.cli.verbs import plan as plan_verb
+from reconciler.control.admission import Admission
 from reconciler.control.decision_recorder import Decision, DecisionRecorder
 from reconciler.control.event_loop import Clock
+from reconciler.control.host_limits import preset
 from reconciler.control.last_good import recall_last_good
 from reconciler.control.manifest_log import Complaints
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import propose, recall_in_force
+from reconciler.control.service_snapshot import ServiceSnapshot
 from reconciler.control.status_board import StatusBoard
 from reconciler.log import NAME
 from reconciler.manifests.diagnostics import Diagnostic
@@ -51,7 +54,7 @@ from reconciler.manifests.editing.yaml_patch import (
 from reconciler.manifests.reports import report_formats
 from reconciler.manifests.validation import validate
 from reconciler.planning.plan_actions import plan
-from reconciler.web.metrics import metrics
+from reconciler.web.metrics.metrics_resource import draw
 from tests.control.doubles import MemoryRegistry
 from tests.manifests.corpus import INVALID, VALID
 from tests.manifests.hostile import BYTES, HEAVY
@@ -551,7 +554,14 @@ async def _shown(decision: Decision) -> None:
         raise Defect(f"not shown: {missing}")
     for one in shown:
         one.model_dump_json(by_alias=True)
-    metrics(shown, decision.look.diagnostics, "1", "")
+    counts = Admission(1, preset).counts()
+    diagnostics = decision.look.diagnostics
+    draw(
+        ServiceSnapshot(shown, diagnostics, board.figures, counts, 0, NOW, trouble=False),
+        lambda: None,
+        "all",
+        "",
+    )
 
 
 def _edited(root: Path, mutator: Mutator) -> None:

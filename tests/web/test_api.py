@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import os
 import socket
@@ -12,16 +11,13 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from msgspec.structs import replace
-from prometheus_client.parser import text_string_to_metric_families
-from starlette.requests import Request
-from starlette.responses import Response
 
 from reconciler.cli.daemon_client import _declined
 from reconciler.collect.backoff import decide
@@ -41,7 +37,6 @@ from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.settings import Listen, Settings
 from reconciler.model.status import CheckReport, CheckStep
 from reconciler.planning.desired_state import DesiredCollector
-from reconciler.web.api.service_resources import ServiceResources
 from reconciler.web.http_server import ListenRefused, served
 from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import save, text
@@ -308,82 +303,6 @@ def test_clear_check_reload_and_info(root: Path, settings: Settings) -> None:
                 == info["diagnostics"]
                 == reloaded["diagnostics"]
             )
-
-    run(scenario())
-
-
-def test_scrapes_at_once_share_what_is_drawn(
-    root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[str] = []
-    asked = itertools.count(1)
-    all_have_asked = threading.Event()
-    answer = ServiceResources.metrics
-
-    def metrics(
-        _found: object, _diagnostics: object, _version: str, accept: str, _errors: int
-    ) -> tuple[bytes, str]:
-        assert all_have_asked.wait(60)
-        drawn.append(accept)
-        return b"up 1\n", "text/plain"
-
-    async def counted(api: ServiceResources, request: Request) -> Response:
-        if next(asked) == 30:
-            all_have_asked.set()
-        return await answer(api, request)
-
-    monkeypatch.setattr("reconciler.web.metrics.metrics", metrics)
-    monkeypatch.setattr(ServiceResources, "metrics", counted)
-
-    async def scenario() -> None:
-        async with daemon(root, settings) as here:
-            headers = [{"Accept": "text/plain"}, {"Accept": "text/x"}] * 15
-            answers = await asyncio.gather(
-                *(here.client.get("/metrics", headers=each) for each in headers)
-            )
-            assert [answer.text for answer in answers] == ["up 1\n"] * 30
-            assert {"text/plain", "text/x"} == set(drawn)
-            assert len(drawn) <= 4, (
-                "what is drawn already when one asks is made anew, once for all who do"
-            )
-            await here.client.get("/metrics")
-            assert drawn[-1] not in {"text/plain", "text/x"}, "each later one is made anew"
-
-    run(scenario())
-
-
-def test_metrics_are_the_status_in_the_words_of_prometheus(root: Path, settings: Settings) -> None:
-    save(root, "broken", "nonsense")
-    expiry = datetime(2030, 1, 1, tzinfo=UTC)
-
-    async def scenario() -> None:
-        async with daemon(root, settings) as here:
-            here.script.token_expires_at = expiry
-            here.script.may_end.set()
-            await here.controller.turn()
-            await here.control.collect("sales")
-            answer = (await here.client.get("/metrics")).raise_for_status()
-            asked = await here.client.get(
-                "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
-            )
-        assert asked.headers["content-type"].startswith("application/openmetrics-text")
-        assert asked.text.endswith("# EOF\n")
-        found = {
-            (sample.name, *sample.labels.values()): sample.value
-            for family in text_string_to_metric_families(answer.text)
-            for sample in family.samples
-        }
-        assert found["mailcollector_manifest_findings", "error"] == 1
-        assert found["mailcollector_collector_condition", "sales", "Ready"] == 1
-        assert found["mailcollector_messages_total", "sales", "collected"] >= 9
-        assert found["mailcollector_server_messages", "sales", "collected"] == 9
-        assert found["mailcollector_last_session_success", "sales"] == 1
-        assert found["mailcollector_next_session_timestamp_seconds", "sales"] > NOW().timestamp()
-        assert (
-            found["mailcollector_oauth2_token_expiry_timestamp_seconds", "sales"]
-            == expiry.timestamp()
-        )
-        assert ("mailcollector_last_session_success", "off") not in found
 
     run(scenario())
 

@@ -1,8 +1,7 @@
-"""The service as a whole over the API: probes, metrics, manifests in force, reload."""
+"""The service as a whole over the API: probes, manifests in force, reload."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from importlib.metadata import version
@@ -14,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from reconciler.control.control_service import ControlService
-from reconciler.control.event_loop import ThreadPool
 from reconciler.model.in_force import InForce
+from reconciler.model.settings import MetricsMode
 from reconciler.model.spec import NAME
 from reconciler.model.timestamps import timestamp
 from reconciler.web.access.roles import Role
@@ -27,10 +26,11 @@ _NAME = re.compile(NAME)
 
 
 class DaemonPaths(Struct, frozen=True):
-    """The directories of this daemon."""
+    """The directories of this daemon, and which collectors have metrics of their own."""
 
     manifests: Path
     state_dir: Path
+    metrics: MetricsMode | None = None
 
 
 class ServiceResources:
@@ -39,10 +39,6 @@ class ServiceResources:
     def __init__(self, control: ControlService, paths: DaemonPaths) -> None:
         self._control = control
         self._paths = paths
-        self._drawing = ThreadPool("metrics", 1)
-        self._scraping = asyncio.Lock()
-        self._scrapes: dict[str, asyncio.Task[tuple[bytes, str]]] = {}
-        """Those that were not begun yet, by their `Accept`: who asks meanwhile gets the same."""
 
     def operations(self) -> list[Operation]:
         text = "text/plain"
@@ -76,15 +72,6 @@ class ServiceResources:
                 "Read all manifests again.",
                 Role.OPERATE,
                 answer={"type": "object"},
-            ),
-            Operation(
-                "GET",
-                "/metrics",
-                self.metrics,
-                "Figures for Prometheus.",
-                None,
-                answer=_TEXT,
-                media_type=text,
             ),
             Operation(
                 "GET",
@@ -140,27 +127,6 @@ class ServiceResources:
 
     def _diagnostics(self) -> list[dict[str, object]]:
         return [found.as_json() for found in self._control.diagnostics]
-
-    async def metrics(self, request: Request) -> Response:
-        accept = request.headers.get("accept", "")
-        if accept not in self._scrapes:
-            self._scrapes[accept] = asyncio.create_task(self._scrape(accept), name="metrics")
-        text, media_type = await asyncio.shield(self._scrapes[accept])
-        return Response(text, headers={"Content-Type": media_type})
-
-    async def _scrape(self, accept: str) -> tuple[bytes, str]:
-        from reconciler.web.metrics import metrics  # noqa: PLC0415  # only where somebody scrapes
-
-        async with self._scraping:
-            del self._scrapes[accept]
-            return await self._drawing.run(
-                metrics,
-                self._control.list(),
-                self._control.diagnostics,
-                version("mailcollector"),
-                accept,
-                self._control.internal_errors,
-            )
 
     async def healthy(self, _request: Request) -> Response:
         return _probe(good=self._control.healthy, bad="the control loop has not moved lately")

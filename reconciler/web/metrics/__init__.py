@@ -1,0 +1,1 @@
+"""`/metrics` for Prometheus: the catalogue of all metrics, what fills them, and who answers."""
