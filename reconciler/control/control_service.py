@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from reconciler.control.admission import NotAdmitted
 from reconciler.control.attention import Cause, causes
 from reconciler.control.check_requests import CheckRequests, not_tried
-from reconciler.control.collector_query import Query, QueryPage, SearchIndex, page
+from reconciler.control.collector_query import Query, QueryPage, SearchIndex, page, select
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.controller import RELIST, Controller
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock, ThreadPool
 from reconciler.control.loop import SessionRefused
 from reconciler.control.manifest_service import ManifestService
+from reconciler.control.recent_messages import SPAN, RecentMessages
 from reconciler.control.running_set import RunningSet
 from reconciler.control.service_snapshot import ServiceSnapshot
 from reconciler.control.status_board import StatusBoard
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.collector_search import matches
-from reconciler.model.errors import CollectorError
+from reconciler.model.collector_state import CollectorState, state_of
+from reconciler.model.errors import CollectorError, LedgerUnavailable
 from reconciler.model.in_force import InForce
 from reconciler.model.interfaces import Registry
 from reconciler.model.outcomes import Cleared, Failure, SessionReport
@@ -69,6 +74,7 @@ class ControlService:
         self._clock = clock
         self._asking = ThreadPool("API", 4)
         self._search = SearchIndex()
+        self._recalled = False
         self.manifests = ManifestService(controller, loops, registry, clock, git_commit=git_commit)
         self.started_at = clock.now()
         self._started = clock.monotonic()
@@ -94,6 +100,33 @@ class ControlService:
     def causes(self) -> Sequence[Cause]:
         """Return what needs attention: each cause once, the gravest first."""
         return causes(self._board.collectors(), self._clock.now())
+
+    def tally(self, query: Query) -> Mapping[CollectorState, int]:
+        """Return how many of what a query selects are in each state, whatever states it wants."""
+        whole = replace(query, states=frozenset())
+        found = select(self._board.collectors(), whole, self._search)
+        return Counter(map(state_of, found))
+
+    async def recent(self) -> RecentMessages:
+        """Return what was collected in the last hours. The first call reads what the ledger knows
+        from before this process."""
+        if not self._recalled:
+            self._recalled = True
+            since = self._clock.now() - SPAN
+            try:
+                found = await self._asking.run(
+                    self._registry.collected_between, since, self.started_at
+                )
+            except LedgerUnavailable:
+                self._recalled = False
+            else:
+                self._board.recent.recall(found)
+        return self._board.recent
+
+    async def history_sizes(self, names: Collection[str]) -> Mapping[str, int]:
+        """Return how many messages are remembered of each of these."""
+        histories = await self._asking.run(self._registry.histories, names)
+        return {name: history.size for name, history in histories.items()}
 
     async def describe(self, name: str) -> Description:
         """Return all that is known of one collector."""

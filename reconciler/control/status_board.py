@@ -16,6 +16,7 @@ from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock
 from reconciler.control.host_health import Outage
 from reconciler.control.loop_state import LoopSnapshot
+from reconciler.control.recent_messages import RecentMessages
 from reconciler.control.service_figures import ServiceFigures
 from reconciler.model.history import History
 from reconciler.model.outcomes import Outcome, SessionReport, Totals
@@ -57,6 +58,8 @@ class StatusBoard:
         were drawn."""
         self.events = EventJournal()
         """Every change of what is shown."""
+        self.recent = RecentMessages()
+        """What was collected in the last hours."""
         self._listeners: dict[str, set[Callable[[ShownSession], None]]] = {}
         self._revision: str | None = None
 
@@ -171,6 +174,7 @@ class StatusBoard:
         if report.outcome is not Outcome.INTERRUPTED:
             past.verdict = report
         past.totals = past.totals.with_one_more(report)
+        self.recent.add(name, report.finished_at, report.collected)
         self.changed(name)
         if report.error is not None:
             self._failed()
@@ -193,6 +197,7 @@ class StatusBoard:
         self._changed.pop(name, None)
         self._waiting.pop(name, None)
         self._past.pop(name, None)
+        self.recent.forget(name)
         self._generations.pop(name, None)
         self._defects.judge(name, _SHOWING, None)
         self._publish(name, None)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from reconciler.ledger.column_types import microseconds
 from reconciler.ledger.tables import accounts, collectors, folders, messages, sessions
 from reconciler.ledger.transactions import Transactions
-from reconciler.model.history import KEPT, AccountState, Alert
+from reconciler.model.history import KEPT, AccountState, Alert, CollectedThen
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 KEPT_SESSIONS = 100
@@ -77,6 +77,23 @@ class SessionRecords(Transactions):
                     .order_by(sessions.c.number.desc())
                     .limit(limit)
                 ).mappings()
+            ]
+
+    def collected_between(self, since: datetime, until: datetime) -> Sequence[CollectedThen]:
+        """Return what the sessions that ended then collected. Those without mail are left out."""
+        with self.reading() as connection:
+            return [
+                CollectedThen(row.name, row.finished_at, row.collected)
+                for row in connection.execute(
+                    select(collectors.c.name, sessions.c.finished_at, sessions.c.collected)
+                    .join(collectors, collectors.c.id == sessions.c.collector_id)
+                    .where(
+                        sessions.c.finished_at >= since,
+                        sessions.c.finished_at < until,
+                        sessions.c.collected > 0,
+                        collectors.c.retired_at.is_(None),
+                    )
+                )
             ]
 
     def alerts(self, collector: str) -> Sequence[Alert]:

@@ -49,6 +49,14 @@ class Retry(Struct, frozen=True):
     asked: float | None = None
 
 
+class CollectedThen(Struct, frozen=True):
+    """What a session of a collector had collected when it ended."""
+
+    name: str
+    at: datetime
+    collected: int
+
+
 class History(Struct, frozen=True):
     """The records of a collector. `size` is the number of messages in the current epoch, `alerts`
     are the server's last ones."""

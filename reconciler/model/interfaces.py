@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from reconciler.model.history import (
     AccountState,
     Alert,
+    CollectedThen,
     DeclaredCollector,
     Declaring,
     FailedMessage,
@@ -336,6 +337,9 @@ class Registry(Protocol):
 
     def sessions(self, name: str, limit: int = 20) -> Sequence[SessionReport]:
         """Return the last sessions, newest first."""
+
+    def collected_between(self, since: datetime, until: datetime) -> Sequence[CollectedThen]:
+        """Return what the sessions that ended then collected, as far as they are kept."""
 
     def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
         """Return the parked messages of the current epoch, oldest first."""

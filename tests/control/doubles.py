@@ -14,6 +14,7 @@ from reconciler.control.event_loop import Clock
 from reconciler.control.session_pool import SessionRequest, SessionResult
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import (
+    CollectedThen,
     DeclaredCollector,
     Declaring,
     FailedMessage,
@@ -175,6 +176,13 @@ class MemoryRegistry:
     def sessions(self, name: str, limit: int = 20) -> Sequence[SessionReport]:
         last = self.rows[name].last
         return [last] if last else []
+
+    def collected_between(self, since: datetime, until: datetime) -> Sequence[CollectedThen]:
+        return [
+            CollectedThen(name, row.last.finished_at, row.last.collected)
+            for name, row in self.rows.items()
+            if row.last and since <= row.last.finished_at < until
+        ]
 
     def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
         return []

@@ -1,24 +1,194 @@
-"""The list of collectors."""
+"""The list of collectors: what needs attention first, then all of them, in pages."""
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from reconciler.control.attention import Cause
+from reconciler.control.collector_query import Query
 from reconciler.control.control_service import ControlService
-from reconciler.web.page.page_rendering import render
+from reconciler.model.collector_state import CollectorState
+from reconciler.model.status import ShownCollector
+from reconciler.web.api.collector_resources import read_query
+from reconciler.web.page.cause_words import shown_cause
+from reconciler.web.page.collector_rows import CollectorRow, collector_row
+from reconciler.web.page.page_rendering import language_of, render
 from reconciler.web.page.page_routes import PageRoute
+from reconciler.web.page.page_translation import Language
+from reconciler.web.page.reason_words import marked, state_words
+from reconciler.web.page.sparkline import sparkline
+
+_FRAGMENTS = {"list": "list_table.html", "attention": "attention.html"}
+_PATIENCE = 20
+"""Causes are kept for so many times as long as they took to find, so that they cost a twentieth of
+the daemon's time at most."""
+_OFFERED = 50
+"""Labels and hosts that the filters offer."""
+_ROWS = 200
+"""Rows that are asked for at once, at most."""
+_COLUMNS = (
+    ("name", marked("Collector")),
+    ("state", marked("State")),
+    ("host", marked("Server")),
+    ("collected", marked("Messages")),
+    ("nextSession", marked("Next session")),
+)
+
+
+class ListColumn(Struct, frozen=True):
+    """A column that the list can be sorted by. `order` is what `aria-sort` says of it."""
+
+    text: str
+    order: str
+    path: str
+
+
+class StateFilter(Struct, frozen=True):
+    """A link that shows only the collectors in one state; `word` is "" for all of them."""
+
+    word: str
+    text: str
+    count: int
+    path: str
+    chosen: bool
+
+
+class _Overview(Struct, frozen=True):
+    """What is found by looking at every collector."""
+
+    causes: Sequence[Cause] = ()
+    labels: Sequence[str] = ()
+    hosts: Sequence[str] = ()
+    until: float = 0.0
 
 
 class ListView:
-    """The list of collectors: what needs attention first, then all of them."""
+    """The list of collectors."""
 
     def __init__(self, control: ControlService) -> None:
         self._control = control
+        self._overview = _Overview()
 
     def routes(self) -> list[PageRoute]:
-        return [PageRoute("GET", "/", self.show)]
+        return [PageRoute("GET", "/", self.show), PageRoute("GET", "/rows", self.rows)]
 
     async def show(self, request: Request) -> Response:
-        search = request.query_params.get("search", "")
-        return render(request, "list.html", collectors=self._control.list(search), search=search)
+        """Answer with the page, or with the part of it that the header X-Fragment names."""
+        fragment = request.headers.get("x-fragment", "")
+        template = _FRAGMENTS.get(fragment, "list.html")
+        context: dict[str, Any] = {}
+        if fragment != "list":
+            context |= self._attention(language_of(request))
+        if fragment != "attention":
+            context |= await self._listed(request)
+        return render(request, template, **context)
+
+    async def rows(self, request: Request) -> Response:
+        """Answer with the rows of these collectors, as far as they are there."""
+        wanted = set(request.query_params.getlist("name")[:_ROWS])
+        found = [one for one in self._control.list() if one.metadata.name in wanted]
+        shown = await self._rows(found, language_of(request))
+        return render(request, "list_rows.html", rows=shown, sparkline=sparkline)
+
+    async def _listed(self, request: Request) -> dict[str, Any]:
+        query, language = read_query(request), language_of(request)
+        found = self._control.query(query)
+        overview = self._looked()
+        return {
+            "rows": await self._rows(found.items, language),
+            "sparkline": sparkline,
+            "query": query,
+            "label": ",".join(one.text for one in query.labels),
+            "total": found.total,
+            "first": _path(query, after="") if query.after else "",
+            "following": _path(query, after=found.next) if found.next else "",
+            "columns": [_column(key, text, query, language) for key, text in _COLUMNS],
+            "filters": list(_filters(query, self._control.tally(query), language)),
+            "labels": overview.labels,
+            "hosts": overview.hosts,
+            "back": _path(query),
+        }
+
+    def _attention(self, language: Language) -> dict[str, Any]:
+        return {"causes": [shown_cause(one, language) for one in self._looked().causes]}
+
+    async def _rows(
+        self, found: Iterable[ShownCollector], language: Language
+    ) -> Sequence[CollectorRow]:
+        recent, now = await self._control.recent(), datetime.now(UTC)
+        return [
+            collector_row(one, recent.hours(one.metadata.name, now), language, now) for one in found
+        ]
+
+    def _looked(self) -> _Overview:
+        """Return what a look at all collectors finds, which is not done anew for each key that
+        somebody presses."""
+        began = time.monotonic()
+        if began >= self._overview.until:
+            found = self._control.list()
+            labels = Counter(
+                f"{key}={value}" for one in found for key, value in one.metadata.labels.items()
+            )
+            hosts = Counter(str(one.spec.get("source", {}).get("host", "")) for one in found)
+            hosts.pop("", None)
+            causes = self._control.causes()
+            ended = time.monotonic()
+            self._overview = _Overview(
+                causes,
+                _most(labels),
+                _most(hosts),
+                ended + _PATIENCE * (ended - began),
+            )
+        return self._overview
+
+
+def _most(counted: Counter[str]) -> list[str]:
+    return sorted(text for text, _ in counted.most_common(_OFFERED))
+
+
+def _column(key: str, text: str, query: Query, language: Language) -> ListColumn:
+    is_sorted = query.sort == key
+    order = ("descending" if query.descending else "ascending") if is_sorted else ""
+    turned = f"-{key}" if is_sorted and not query.descending else key
+    return ListColumn(language.gettext(text), order, _path(query, sort=turned, after=""))
+
+
+def _filters(
+    query: Query, counts: Mapping[CollectorState, int], language: Language
+) -> Iterable[StateFilter]:
+    every, total = language.gettext("all"), sum(counts.values())
+    path = _path(query, state="", after="")
+    yield StateFilter("", every, total, path, chosen=not query.states)
+    for state in CollectorState:
+        chosen = query.states == {state}
+        if counts.get(state) or chosen:
+            path = _path(query, state=state.value, after="")
+            yield StateFilter(
+                state.value, state_words(state, language), counts.get(state, 0), path, chosen
+            )
+
+
+def _path(query: Query, **other: str) -> str:
+    """Return the address of the list for a query, with some parameters replaced."""
+    parameters = {
+        "search": query.search,
+        "state": ",".join(sorted(query.states)),
+        "label": ",".join(one.text for one in query.labels),
+        "host": query.host,
+        "sort": f"-{query.sort}" if query.descending else query.sort,
+        "after": query.after,
+        **other,
+    }
+    if parameters["sort"] == "name":
+        del parameters["sort"]
+    given = {key: value for key, value in parameters.items() if value}
+    return "/?" + urlencode(given) if given else "/"

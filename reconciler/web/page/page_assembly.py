@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 from reconciler.control.control_service import ControlService
 from reconciler.web.access.login_sessions import LoginSessions
 from reconciler.web.access.token_file import TokenFile
+from reconciler.web.page.list_actions import ListActions
 from reconciler.web.page.list_view import ListView
 from reconciler.web.page.login_view import LoginView
 from reconciler.web.page.page_routes import PageRoute, page_application
@@ -18,6 +19,7 @@ def page(control: ControlService, tokens: TokenFile, sessions: LoginSessions) ->
     return page_application(
         [
             *ListView(control).routes(),
+            *ListActions(control).routes(),
             *LoginView(tokens, sessions).routes(),
             PageRoute("GET", "/static/{digest}/{name}", serve_static, None),
         ]

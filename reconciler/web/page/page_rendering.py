@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 from reconciler.model.harmless_text import escape
 from reconciler.model.timestamps import timestamp
 from reconciler.web.access.roles import Role, principal
+from reconciler.web.page.page_notices import notice_of
 from reconciler.web.page.page_translation import COOKIE, LANGUAGES, Language, preferred
 from reconciler.web.page.static_files import address
 
@@ -58,6 +59,7 @@ def _common(request: Request, language: Language) -> dict[str, Any]:
         "csrf": who.csrf if who else "",
         "can": {role.value: who is not None and who.role.includes(role) for role in Role},
         "here": request.url.path,
+        "notice": notice_of(request.query_params, language),
         "now": datetime.now(UTC),
     }
 
@@ -84,12 +86,20 @@ def _environment(code: str) -> Environment:
         "octets": language.octets,
         "moment": language.moment,
         "age": lambda when: _time(language, when),
+        "clock": lambda when: _clock(language, when),
     }
     return environment
 
 
 def _time(language: Language, when: datetime) -> Markup:
     """Return a `<time>` element: seen from now, the exact moment in its title."""
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+    return Markup('<time class="age" datetime="{}" title="{}">{}</time>').format(
         timestamp(when), language.moment(when), language.relative(when, datetime.now(UTC))
+    )
+
+
+def _clock(language: Language, when: datetime) -> Markup:
+    """Return a `<time>` element: the time of day, with the day where that is not today."""
+    return Markup('<time class="clock" datetime="{}" title="{}">{}</time>').format(
+        timestamp(when), language.moment(when), language.clock(when, datetime.now(UTC))
     )

@@ -65,6 +65,11 @@ class Language:
         """Return a moment to the minute, with its zone."""
         return str(format_datetime(when, "d MMM y, HH:mm z", locale=self._locale))
 
+    def clock(self, when: datetime, now: datetime) -> str:
+        """Return the time of day, with the day where that is not `now`'s."""
+        pattern = "HH:mm z" if when.date() == now.date() else "d MMM, HH:mm z"
+        return str(format_datetime(when, pattern, locale=self._locale))
+
 
 @functools.lru_cache(maxsize=len(LANGUAGES))
 def language(code: str) -> Language:

@@ -1,5 +1,6 @@
-"""The page's static files, from memory. Their addresses hold a digest, so that browsers keep them
-for ever."""
+"""The page's static files, from memory. Their addresses hold a digest of all of them, so that
+browsers keep them for ever, and that a module which imports another one gets the same one that the
+page names."""
 
 from __future__ import annotations
 
@@ -22,7 +23,6 @@ class StaticFile(Struct, frozen=True):
     content: bytes
     packed: bytes
     media_type: str
-    digest: str
 
 
 @functools.cache
@@ -33,16 +33,23 @@ def static_files() -> dict[str, StaticFile]:
         kind = file.name[file.name.rfind(".") :]
         if kind in _TYPES:
             content = file.read_bytes()
-            digest = hashlib.sha256(content).hexdigest()[:12]
             found[file.name] = StaticFile(
-                content, gzip.compress(content, mtime=0), f"{_TYPES[kind]}; charset=utf-8", digest
+                content, gzip.compress(content, mtime=0), f"{_TYPES[kind]}; charset=utf-8"
             )
     return found
 
 
+@functools.cache
+def _digest() -> str:
+    files_by_name = sorted(static_files().items())
+    whole = b"".join(hashlib.sha256(file.content).digest() for _, file in files_by_name)
+    return hashlib.sha256(whole).hexdigest()[:12]
+
+
 def address(name: str) -> str:
     """Return the path that a static file is served at. Raises KeyError."""
-    return f"/static/{static_files()[name].digest}/{name}"
+    _ = static_files()[name]
+    return f"/static/{_digest()}/{name}"
 
 
 async def serve_static(request: Request) -> Response:
@@ -50,7 +57,7 @@ async def serve_static(request: Request) -> Response:
     file = static_files().get(request.path_params["name"])
     if file is None:
         raise HTTPException(404, "there is no such file")
-    current = request.path_params["digest"] == file.digest
+    current = request.path_params["digest"] == _digest()
     headers = {
         "Content-Type": file.media_type,
         "Cache-Control": "public, max-age=31536000, immutable" if current else "no-cache",

@@ -1,0 +1,168 @@
+"""Causes in plain words: what is wrong, whom it concerns, what to do, and the button for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from urllib.parse import urlencode
+
+from msgspec import Struct
+
+from reconciler.control.attention import Cause
+from reconciler.web.access.roles import Role
+from reconciler.web.page.page_translation import Language
+from reconciler.web.page.reason_words import marked, reason_words
+
+_NAMES = 3
+"""Collectors of a cause that are linked; the others are one link."""
+_HOSTS = {
+    "SourceUnavailable": marked("%(host)s is out of service"),
+    "TlsRefused": marked("%(host)s shows a certificate that is not accepted"),
+    "ProtocolViolation": marked("%(host)s answers what cannot be understood"),
+    "Throttled": marked("%(host)s asks for a pause"),
+    "AccountNotReady": marked("%(host)s says that the account is not ready"),
+}
+_APP_PASSWORD = marked("%(host)s wants an app password")
+_LOGIN = marked("%(host)s refuses the login")
+_REFUSED = marked("%(host)s refuses connections")
+_AWAY = marked("%(host)s cannot be reached")
+_TO_DO = {
+    "host": marked(
+        "One collector tries again every half minute, the others follow. If it stays so, ask the "
+        "provider, or check the name and the firewall."
+    ),
+    "destination": marked(
+        "Start your mail system or free its disk. Collecting goes on by itself; the mail waits on "
+        "the servers."
+    ),
+    "login": marked("Enter a password that is valid now. The next session starts at once."),
+    "manifest": marked("Correct the manifest. Until then its last good version stays in force."),
+    "failure": marked("It is tried again by itself. The collector's page shows what was said."),
+    "stale": marked("Look whether the service has too much to do."),
+    "parked": marked(
+        "Nobody could be found for these messages, or they were refused. They stay on the server. "
+        "Create the mailbox or change the collector, then try again."
+    ),
+}
+
+
+class CauseButton(Struct, frozen=True):
+    """A button. `path` is where it leads: by GET, or by POST with the names of the collectors."""
+
+    text: str
+    path: str
+    post: bool = False
+    names: Sequence[str] = ()
+    role: str = Role.VIEW.value
+
+
+class ShownCause(Struct, frozen=True):
+    """A cause. `more` is the number of collectors that are not linked, and `rest` leads to them.
+    `message` and `advice` are words of servers and of mailcollector, in English."""
+
+    text: str
+    whom: str
+    to_do: str
+    message: str
+    advice: str
+    since: datetime | None
+    next_attempt: datetime | None
+    names: Sequence[str]
+    more: str
+    rest: str
+    button: CauseButton | None
+    grave: bool
+
+
+def shown_cause(cause: Cause, language: Language) -> ShownCause:
+    """Return a cause as it is shown."""
+    more = cause.collectors - min(len(cause.names), _NAMES)
+    return ShownCause(
+        text=_matter(cause, language),
+        whom=_whom(cause, language),
+        to_do=_to_do(cause, language),
+        message=cause.message[:300],
+        advice=cause.advice,
+        since=cause.since,
+        next_attempt=cause.next_attempt,
+        names=cause.names[:_NAMES],
+        more=_counted(language, "%(count)s more", "%(count)s more", more) if more else "",
+        rest=_rest(cause),
+        button=_button(cause, language),
+        grave=cause.kind != "parked",
+    )
+
+
+def _matter(cause: Cause, language: Language) -> str:
+    if cause.kind == "parked":
+        return _counted(
+            language, "%(count)s message is parked", "%(count)s messages are parked", cause.messages
+        )
+    if cause.kind == "destination":
+        text = language.gettext("The mail system %(destination)s accepts no mail")
+        return text % {"destination": cause.destination}
+    if text := _host_matter(cause):
+        return language.gettext(text) % {"host": cause.host}
+    words = reason_words(cause.reason, language)
+    return f"{cause.host}: {words}" if cause.host else words[:1].upper() + words[1:]
+
+
+def _host_matter(cause: Cause) -> str:
+    """Return the sentence about a host; "" if the reason is not about one."""
+    said = f"{cause.advice} {cause.message}".lower()
+    if cause.kind == "login":
+        return _APP_PASSWORD if "app password" in said else _LOGIN
+    if cause.kind not in {"host", "failure"}:
+        return ""
+    if cause.reason == "ConnectionFailed":
+        return _REFUSED if "refused" in said else _AWAY
+    return _HOSTS.get(cause.reason, "")
+
+
+def _whom(cause: Cause, language: Language) -> str:
+    collectors = _counted(language, "%(count)s collector", "%(count)s collectors", cause.collectors)
+    if not cause.people:
+        return collectors
+    people = _counted(language, "%(count)s person", "%(count)s people", cause.people)
+    return f"{collectors}, {people}"
+
+
+def _to_do(cause: Cause, language: Language) -> str:
+    if cause.reason == "SecretUnavailable":
+        return language.gettext(
+            "Put the password where the manifest says, readable by the service. It is looked for "
+            "again by itself."
+        )
+    return language.gettext(_TO_DO[cause.kind])
+
+
+def _rest(cause: Cause) -> str:
+    """Return the address of a list that has all collectors of the cause."""
+    if cause.host:
+        return "/?" + urlencode({"search": cause.host})
+    states = {"parked": "", "stale": ""}.get(cause.kind, "stalled,failing")
+    return "/?" + urlencode({"state": states}) if states else "/"
+
+
+def _button(cause: Cause, language: Language) -> CauseButton | None:
+    texts = language.gettext
+    if cause.reason == "InvalidManifest":
+        return CauseButton(texts("Show the errors"), "/manifests")
+    path = f"/collectors/{cause.names[0]}"
+    match cause.kind:
+        case "parked" if cause.collectors == len(cause.names):
+            text = texts("Try these messages again")
+            return CauseButton(text, "/actions", True, cause.names, Role.OPERATE.value)
+        case "login" if cause.collectors == 1:
+            text = texts("Enter the password")
+            return CauseButton(text, f"{path}/edit", role=Role.EDIT.value)
+        case "host" | "destination" | "failure":
+            text = texts("Try now")
+            return CauseButton(text, f"{path}/collect", True, (), Role.OPERATE.value)
+    if cause.collectors > 1:
+        return CauseButton(texts("Show them"), _rest(cause))
+    return CauseButton(texts("Show it"), path)
+
+
+def _counted(language: Language, one: str, many: str, count: int) -> str:
+    return language.ngettext(one, many, count) % {"count": language.number(count)}

@@ -1,0 +1,157 @@
+"""Actions on one collector, or on many that were selected in the list."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from reconciler.control.control_service import ControlService
+from reconciler.control.manifest_drafts import DeleteManifest, SwitchManifest
+from reconciler.model.errors import CollectorError
+from reconciler.web.access.roles import Role, principal, require_role
+from reconciler.web.page.action_preview import ActionPreviews
+from reconciler.web.page.login_view import inside
+from reconciler.web.page.page_notices import with_notice
+from reconciler.web.page.page_rendering import HEADERS, render
+from reconciler.web.page.page_routes import PageRoute, form_of
+
+Act = Callable[[str, Request], Awaitable[int]]
+"""Does something to a collector, and returns what the notice counts."""
+_MOST = 1000
+"""Collectors of one action."""
+_ASKED = frozenset({"delete", "clear"})
+"""Actions that are confirmed first."""
+
+
+class ListActions:
+    """What the buttons of the list and of a collector's page do."""
+
+    def __init__(self, control: ControlService) -> None:
+        self._control = control
+        self._previews = ActionPreviews(control)
+        self._acts: dict[str, tuple[Role, Act]] = {
+            "collect": (Role.OPERATE, self._collect),
+            "enable": (Role.OPERATE, self._enable),
+            "disable": (Role.OPERATE, self._disable),
+            "unpark": (Role.OPERATE, self._unpark),
+            "delete": (Role.EDIT, self._delete),
+            "clear": (Role.EDIT, self._clear),
+        }
+
+    def routes(self) -> list[PageRoute]:
+        one = "/collectors/{name}"
+        return [
+            PageRoute("POST", "/actions", self.many),
+            *(
+                PageRoute("POST", f"{one}/{word}", self._one(word), role)
+                for word, (role, _) in self._acts.items()
+            ),
+            *(
+                PageRoute("GET", f"{one}/{word}", self._confirmation(word), Role.EDIT)
+                for word in sorted(_ASKED)
+            ),
+            PageRoute("POST", f"{one}/check", self.check, Role.OPERATE),
+        ]
+
+    async def many(self, request: Request) -> Response:
+        """Do one thing to every selected collector; what needs a confirmation asks first."""
+        form = form_of(request)
+        word, names = str(form.get("action", "")), _names(form.getlist("names"))
+        if word == "other":
+            word = str(form.get("other", ""))
+        if word not in self._acts:
+            raise HTTPException(400, "there is no such action")
+        role, act = self._acts[word]
+        require_role(request, role)
+        back = _back(request, "/")
+        if not names:
+            return _answer(with_notice(back, "nothing"))
+        if word in _ASKED and not form.get("confirmed"):
+            return await self._confirm(request, word, names, back)
+        count = refused = 0
+        for name in names:
+            try:
+                count += await act(name, request)
+            except CollectorError:
+                if len(names) == 1:
+                    raise
+                refused += 1
+        return _answer(with_notice(back, word, count, refused))
+
+    def _one(self, word: str) -> Callable[[Request], Awaitable[Response]]:
+        async def act(request: Request) -> Response:
+            name = request.path_params["name"]
+            count = await self._acts[word][1](name, request)
+            back = _back(request, "/")
+            gone = word == "delete" and urlsplit(back).path == f"/collectors/{name}"
+            return _answer(with_notice("/" if gone else back, word, count))
+
+        return act
+
+    def _confirmation(self, word: str) -> Callable[[Request], Awaitable[Response]]:
+        async def ask(request: Request) -> Response:
+            back = inside(request.query_params.get("back", "/"))
+            return await self._confirm(request, word, [request.path_params["name"]], back)
+
+        return ask
+
+    async def _confirm(
+        self, request: Request, word: str, names: Sequence[str], back: str
+    ) -> Response:
+        preview = await self._previews.of(word, names)
+        return render(request, "confirm.html", preview=preview, back=back)
+
+    async def check(self, request: Request) -> Response:
+        """Answer with a page that shows the steps of a check."""
+        name = request.path_params["name"]
+        report = await self._control.check(name)
+        return render(request, "checked.html", report=report, back=_back(request, "/"))
+
+    async def _collect(self, name: str, _request: Request) -> int:
+        self._control.collect(name)
+        return 1
+
+    async def _enable(self, name: str, request: Request) -> int:
+        return await self._switch(name, request, enabled=True)
+
+    async def _disable(self, name: str, request: Request) -> int:
+        return await self._switch(name, request, enabled=False)
+
+    async def _switch(self, name: str, request: Request, *, enabled: bool) -> int:
+        await self._control.manifests.apply(SwitchManifest(name, enabled), _by(request))
+        return 1
+
+    async def _delete(self, name: str, request: Request) -> int:
+        await self._control.manifests.apply(DeleteManifest(name), _by(request))
+        return 1
+
+    async def _clear(self, name: str, _request: Request) -> int:
+        await self._control.clear(name)
+        return 1
+
+    async def _unpark(self, name: str, _request: Request) -> int:
+        return await self._control.unpark(name)
+
+
+def _by(request: Request) -> str:
+    who = principal(request)
+    return who.name if who else ""
+
+
+def _names(given: Sequence[object]) -> list[str]:
+    names = list(dict.fromkeys(map(str, given)))
+    if len(names) > _MOST:
+        raise HTTPException(400, f"select at most {_MOST} collectors")
+    return names
+
+
+def _back(request: Request, otherwise: str) -> str:
+    return inside(str(form_of(request).get("back", otherwise)))
+
+
+def _answer(path: str) -> Response:
+    return RedirectResponse(path, 303, HEADERS)

@@ -1,0 +1,121 @@
+"""What the page says after an action: one of a few fixed sentences, named in the address that the
+action leads to. No text of the address is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from msgspec import Struct
+
+from reconciler.web.page.page_translation import Language
+
+DONE, COUNT, REFUSED = "done", "count", "refused"
+"""The query parameters: the sentence, and how many collectors were done and refused."""
+Sentence = Callable[[Language, int], str]
+
+
+class Notice(Struct, frozen=True):
+    """A sentence. `tone` is `good` or `warn`."""
+
+    text: str
+    tone: str = "good"
+
+
+def _collecting(language: Language, count: int) -> str:
+    return language.ngettext(
+        "%(count)s collector was asked to collect now.",
+        "%(count)s collectors were asked to collect now.",
+        count,
+    )
+
+
+def _enabled(language: Language, count: int) -> str:
+    return language.ngettext(
+        "%(count)s collector is enabled.", "%(count)s collectors are enabled.", count
+    )
+
+
+def _disabled(language: Language, count: int) -> str:
+    return language.ngettext(
+        "%(count)s collector is disabled.", "%(count)s collectors are disabled.", count
+    )
+
+
+def _deleted(language: Language, count: int) -> str:
+    return language.ngettext(
+        "%(count)s collector is deleted.", "%(count)s collectors are deleted.", count
+    )
+
+
+def _cleared(language: Language, count: int) -> str:
+    return language.ngettext(
+        "%(count)s collector was cleared: its messages count as new.",
+        "%(count)s collectors were cleared: their messages count as new.",
+        count,
+    )
+
+
+def _unparked(language: Language, count: int) -> str:
+    return language.ngettext(
+        "The next session tries %(count)s message again.",
+        "The next sessions try %(count)s messages again.",
+        count,
+    )
+
+
+def _saved(language: Language, _count: int) -> str:
+    return language.gettext("Saved.")
+
+
+def _nothing(language: Language, _count: int) -> str:
+    return language.gettext("Select collectors first.")
+
+
+_SENTENCES: Mapping[str, Sentence] = {
+    "collect": _collecting,
+    "enable": _enabled,
+    "disable": _disabled,
+    "delete": _deleted,
+    "clear": _cleared,
+    "unpark": _unparked,
+    "save": _saved,
+    "nothing": _nothing,
+}
+
+
+def with_notice(path: str, done: str, count: int = 1, refused: int = 0) -> str:
+    """Return a path that leads to the same page with a notice."""
+    parts = urlsplit(path)
+    query = [
+        (key, value)
+        for key, value in parse_qsl(parts.query, keep_blank_values=True)
+        if key not in {DONE, COUNT, REFUSED}
+    ]
+    query += [(DONE, done), (COUNT, str(count)), *([(REFUSED, str(refused))] if refused else [])]
+    return urlunsplit(("", "", parts.path, urlencode(query), ""))
+
+
+def notice_of(query: Mapping[str, str], language: Language) -> Notice | None:
+    """Return the notice that an address asks for."""
+    sentence = _SENTENCES.get(query.get(DONE, ""))
+    if sentence is None:
+        return None
+    count, refused = _number(query.get(COUNT, "1")), _number(query.get(REFUSED, "0"))
+    texts = []
+    if count or not refused:
+        texts.append(sentence(language, count) % {"count": language.number(count)})
+    if refused:
+        texts.append(
+            language.ngettext(
+                "%(count)s collector was refused: its page says why.",
+                "%(count)s collectors were refused: their pages say why.",
+                refused,
+            )
+            % {"count": language.number(refused)}
+        )
+    return Notice(" ".join(texts), "warn" if refused or sentence is _nothing else "good")
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
