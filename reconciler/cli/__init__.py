@@ -37,6 +37,7 @@ VERBS = {
     "route": "Tell who would get a message, and why.",
     "fsck": "Compare the ledger with Maildirs and manifests.",
     "import": "Make manifests from fetchmail's or getmail's configuration.",
+    "token": "Make, list and revoke the tokens of the API and the page.",
     "health": "Ask whether the daemon is well.",
     "schema": "Print the JSON Schema of the manifests.",
     "completion": "Print the script that completes words in a shell.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
+import ipaddress
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -25,6 +27,9 @@ _FIELDS = (
     "allow_inline_secrets",
     "support_address",
     "policy",
+    "token_file",
+    "public_url",
+    "trust_proxy",
 )
 
 Callback = Callable[..., int]
@@ -69,6 +74,34 @@ class ListenAddress(click.ParamType[Listen]):
         return Listen(bare, int(port))
 
 
+class PublicUrl(click.ParamType[str]):
+    """The parameter type https://HOST[:PORT]; http only for this machine itself."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value).rstrip("/")
+        found = urlsplit(text)
+        is_own = found.scheme == "http" and found.hostname in {"localhost", "127.0.0.1", "::1"}
+        if text and (not found.hostname or found.path or not (found.scheme == "https" or is_own)):
+            self.fail(
+                f"{value!r} is not https://HOST, such as https://mail.example.org", param, ctx
+            )
+        return text
+
+
+class ProxyAddress(click.ParamType[str]):
+    """The parameter type of an IP address, or a network such as 10.0.0.0/8."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return str(ipaddress.ip_network(str(value)))
+        except ValueError:
+            self.fail(f"{value!r} is no IP address or network, such as 127.0.0.1", param, ctx)
+
+
 FILES = frozenset({"--manifests", "--state-dir", "--allow-inline-secrets", "--policy"})
 """What a verb uses that reads or changes manifests: the state directory tells where the daemon's
 are."""
@@ -77,6 +110,8 @@ READING = FILES | LOGGED | {"--state"}
 """And the ledger, where no daemon runs."""
 LOGGING_IN = READING | {"--support-address"}
 """And logs in at a server, where no daemon runs."""
+TOKENS = frozenset({"--state-dir", "--token-file", "--public-url", "--listen"})
+"""What a verb uses that makes tokens, or links to the page."""
 SESSIONS = LOGGING_IN | {"--max-sessions", "--host-connections", "--host-logins-per-minute"}
 """And collects, where no daemon runs."""
 
@@ -113,9 +148,17 @@ def _enforce(file: Path) -> None:
 
 
 def _settings(
-    *, state_dir: Path, state: str | None, allow_inline_secrets: bool, **rest: Any
+    *,
+    state_dir: Path,
+    state: str | None,
+    allow_inline_secrets: bool,
+    token_file: Path | None,
+    trust_proxy: Sequence[str],
+    **rest: Any,
 ) -> Settings:
     return Settings(
+        tokens=token_file,
+        trusted_proxies=tuple(trust_proxy),
         state_dir=state_dir,
         state_url=state or _ledger_in(state_dir),
         allow_inline_secrets=bool(allow_inline_secrets),
@@ -147,7 +190,28 @@ def _options(log_level: LogLevel, *, manifests: bool) -> list[tuple[str, dict[st
             "--listen",
             type=ListenAddress(),
             metavar="HOST:PORT",
-            help="Serve the probes and the metrics here too; off unless given.",
+            help="Serve the page, the API, the probes and the metrics here too; off unless given.",
+        ),
+        _option(
+            "--token-file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="The hashes of the tokens; default: tokens.json in the state directory.",
+        ),
+        _option(
+            "--public-url",
+            type=PublicUrl(),
+            metavar="URL",
+            default="",
+            help="Where browsers reach the page: https://HOST, behind a proxy with TLS.",
+        ),
+        _option(
+            "--trust-proxy",
+            type=ProxyAddress(),
+            metavar="ADDRESS",
+            multiple=True,
+            help="A proxy, or a network of them, whose headers X-Forwarded-User and "
+            "X-Mailcollector-Role name the user; may be repeated.",
         ),
         _option(
             "--metrics",

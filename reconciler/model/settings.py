@@ -47,6 +47,18 @@ class Settings(Struct, frozen=True):
     policy: Path | None = None
     """The path of the policy (`model.manifest_policy`)."""
 
+    tokens: Path | None = None
+    """The file of tokens; None: `tokens.json` in the state directory."""
+    public_url: str = ""
+    """Where browsers reach the page, such as https://mail.example.org; "" is `listen` itself."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose headers name the user."""
+
+    @property
+    def token_file(self) -> Path:
+        """Where the tokens are kept, as hashes."""
+        return self.tokens or self.state_dir / "tokens.json"
+
     @property
     def control_socket(self) -> Path:
         """Return the path of the daemon's control socket. It may be too long for `sockaddr_un`."""

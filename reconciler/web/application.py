@@ -11,9 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.control.control_service import ControlService
-from reconciler.web.access.login_sessions import LoginSessions
+from reconciler.web.access.access_rules import AccessRules
 from reconciler.web.access.roles import SOCKET
-from reconciler.web.access.token_file import TokenFile
 from reconciler.web.api.collector_actions import CollectorActions
 from reconciler.web.api.collector_resources import CollectorResources
 from reconciler.web.api.event_stream import EventStream
@@ -48,9 +47,7 @@ def _described(found: list[Operation]) -> list[Operation]:
     return every
 
 
-def application(
-    control: ControlService, paths: DaemonPaths, tokens: TokenFile, sessions: LoginSessions
-) -> Starlette:
+def application(control: ControlService, paths: DaemonPaths, rules: AccessRules) -> Starlette:
     """Return the ASGI application. Whoever serves it puts the principal into the scope: see
     `trusted`, and `web.access.access_guard` for TCP."""
     app = Starlette(
@@ -58,14 +55,14 @@ def application(
         exception_handlers=dict(ERROR_HANDLERS),
     )
     # not a Mount, which would also take a path of the API with a method that it does not have
-    app.router.default = _on_first_use(lambda: _page(control, tokens, sessions))
+    app.router.default = _on_first_use(lambda: _page(control, rules))
     return app
 
 
-def _page(control: ControlService, tokens: TokenFile, sessions: LoginSessions) -> ASGIApp:
+def _page(control: ControlService, rules: AccessRules) -> ASGIApp:
     from reconciler.web.page.page_assembly import page  # noqa: PLC0415  # slow to import
 
-    return page(control, tokens, sessions)
+    return page(control, rules)
 
 
 def _on_first_use(make: Callable[[], ASGIApp]) -> ASGIApp:

@@ -9,6 +9,7 @@ import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
@@ -17,8 +18,8 @@ from reconciler.model.domains import is_loopback
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Listen, Settings
 from reconciler.web.access.access_guard import AccessGuard
-from reconciler.web.access.login_sessions import LoginSessions
-from reconciler.web.access.token_file import FILE, TokenFile
+from reconciler.web.access.access_rules import AccessRules
+from reconciler.web.access.token_file import TokenFile
 from reconciler.web.api.service_resources import DaemonPaths
 from reconciler.web.application import application, trusted
 from reconciler.web.http_connections import HttpServer
@@ -40,10 +41,8 @@ async def served(
 ) -> AsyncIterator[None]:
     """Serve on the control socket and on `settings.listen` inside this context. The caller owns the
     state directory. Raises ListenRefused."""
-    tokens = TokenFile(settings.state_dir / FILE)
-    sessions = LoginSessions(tokens)
-    paths = DaemonPaths(manifests, settings.state_dir, settings.metrics)
-    app = application(control, paths, tokens, sessions)
+    rules = AccessRules.of(settings)
+    app = application(control, DaemonPaths(manifests, settings.state_dir, settings.metrics), rules)
     listen = settings.listen
     async with AsyncExitStack() as stack:
         control_socket = stack.enter_context(_control_socket(settings.state_dir))
@@ -51,8 +50,10 @@ async def served(
             _served(trusted(app), control_socket, _CLIENTS + 4 * settings.max_sessions)
         )
         if listen is not None:
+            _require_fit(settings, listen, rules.tokens)
             tcp = stack.enter_context(_tcp_socket(listen))
-            guard = AccessGuard(app, {listen.host}, tokens, sessions)
+            hosts = {listen.host, urlsplit(settings.public_url).hostname or listen.host}
+            guard = AccessGuard(app, hosts, rules)
             await stack.enter_async_context(_served(guard, tcp, _CLIENTS))
         yield
 
@@ -92,14 +93,26 @@ def _remove_stale(directory: int) -> None:
             os.unlink(SOCKET, dir_fd=directory)
 
 
+def _require_fit(settings: Settings, listen: Listen, tokens: TokenFile) -> None:
+    """Raise ListenRefused where the API would be open to other machines without a token, or
+    without TLS in front of it."""
+    if is_loopback(listen.host):
+        return
+    where = f"--listen {listen.host}"
+    if not settings.public_url.startswith("https://"):
+        raise ListenRefused(
+            f"{where}: beyond loopback the API wants TLS in front of it: name the proxy's address "
+            "with --public-url https://HOST, or listen on 127.0.0.1"
+        )
+    if not (tokens.tokens() or settings.trusted_proxies):
+        raise ListenRefused(
+            f"{where}: beyond loopback the API does not start without a token: make one with "
+            "`mailcollector token create --role edit --name NAME`"
+        )
+
+
 @contextmanager
 def _tcp_socket(listen: Listen) -> Iterator[socket.socket]:
-    if not is_loopback(listen.host):
-        raise ListenRefused(
-            f"--listen {listen.host}: beyond loopback the API does not start without a token, "
-            "which "
-            "this version does not have yet; listen on 127.0.0.1, or use the control socket"
-        )
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
         listener = socket.create_server((listen.host, listen.port), family=family)

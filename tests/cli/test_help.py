@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from reconciler.cli import VERBS, commands
-from reconciler.cli.common_options import FILES, LOGGING_IN, READING, SESSIONS, CommonOption
+from reconciler.cli.common_options import FILES, LOGGING_IN, READING, SESSIONS, TOKENS, CommonOption
 from reconciler.cli.verb import Verb
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.routing_answer import Considered, RoutedRecipient, Routing
@@ -32,7 +32,8 @@ DOCUMENTED = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding=
 
 
 USED = {
-    "run": SESSIONS | {"--listen", "--metrics"},
+    "run": SESSIONS | TOKENS | {"--trust-proxy", "--metrics"},
+    "token": TOKENS,
     "health": {"--state-dir"},
     "collect": SESSIONS,
     "check": LOGGING_IN,
@@ -113,6 +114,9 @@ def test_common_options_follow_every_verb_and_have_a_variable(run: Run, name: st
         "--allow-inline-secrets",
         "--support-address",
         "--policy",
+        "--token-file",
+        "--public-url",
+        "--trust-proxy",
     }
     assert set(common) | {"--manifests"} == expected
     shown = " ".join(run(name, "--help").stdout.split())

@@ -52,6 +52,14 @@ def test_all_of_them(run: Run, app: FakeApp) -> None:
         "--allow-inline-secrets",
         "--support-address",
         "a@b.example",
+        "--token-file",
+        "/t",
+        "--public-url",
+        "https://mail.example/",
+        "--trust-proxy",
+        "127.0.0.1",
+        "--trust-proxy",
+        "fd00::/8",
     )
 
     assert app.ran == [
@@ -67,6 +75,9 @@ def test_all_of_them(run: Run, app: FakeApp) -> None:
                 host_logins_per_minute=30,
                 allow_inline_secrets=True,
                 support_address="a@b.example",
+                tokens=Path("/t"),
+                public_url="https://mail.example",
+                trusted_proxies=("127.0.0.1/32", "fd00::/8"),
             ),
             Path("m.d"),
             True,

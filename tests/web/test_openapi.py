@@ -11,7 +11,7 @@ import httpx
 
 from reconciler.model.settings import Settings
 from reconciler.web.access.roles import Role
-from reconciler.web.access.token_file import FILE, TokenFile
+from reconciler.web.access.token_file import TokenFile
 from tests.web.test_api import root, run, settings  # noqa: F401  # fixtures
 from tests.web.test_connections import listening
 
@@ -24,7 +24,7 @@ def test_the_document_names_every_operation_with_its_role(
     settings: Settings,  # noqa: F811
 ) -> None:
     async def scenario() -> None:
-        token = TokenFile(settings.state_dir / FILE).create("tester", Role.VIEW)
+        token = TokenFile(settings.token_file).create("tester", Role.VIEW)
         async with listening(root, settings) as (found, port), httpx.AsyncClient() as client:
             await found.controller.turn()
             url = f"http://127.0.0.1:{port}"
@@ -48,7 +48,7 @@ def test_the_document_names_every_operation_with_its_role(
 
 def test_schemathesis_finds_nothing(root: Path, settings: Settings) -> None:  # noqa: F811
     async def scenario() -> None:
-        token = TokenFile(settings.state_dir / FILE).create("tester", Role.EDIT)
+        token = TokenFile(settings.token_file).create("tester", Role.EDIT)
         async with listening(root, settings) as (found, port):
             await found.controller.turn()
             found.script.may_end.set()

@@ -8,49 +8,60 @@ choice: everything but the probes, the metrics and the login needs a token or a 
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Collection
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reconciler.web.access.login_sessions import LoginSessions
+from reconciler.log import log
+from reconciler.web.access.access_rules import AccessRules
 from reconciler.web.access.roles import Principal
-from reconciler.web.access.token_file import TokenFile
+from reconciler.web.access.token_file import TokenRefused
 from reconciler.web.problem_details import problem
 
 OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/login", "/language"})
 """The paths that are served without a token, besides those below `/static/` and `/login/`."""
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-COOKIE = "mailcollector-session"
 SAFE = frozenset({"GET", "HEAD"})
 _API = ("/api/", "/openapi.json", "/-/")
 
 
 class AccessGuard:
     """Passes on requests for one of `hosts`, each with its principal in the scope. Refuses the
-    others with a problem, or sends a browser to the login."""
+    others with a problem, or sends a browser to the login. Logs each request that changes
+    something."""
 
-    def __init__(
-        self, app: ASGIApp, hosts: Collection[str], tokens: TokenFile, sessions: LoginSessions
-    ) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str], rules: AccessRules) -> None:
         self._app = app
         self._hosts = LOCAL | {host.casefold() for host in hosts}
-        self._tokens = tokens
-        self._sessions = sessions
+        self._rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        peer = scope["client"][0] if scope.get("client") else ""
+        scope["address"] = self._rules.proxies.client(peer, headers)
         answer = self._unfit(scope, headers)
         if answer is None:
-            scope["principal"] = who = self._identify(headers)
-            answer = self._refusal(scope, headers, who)
-        await (answer or self._app)(scope, receive, send)
+            try:
+                scope["principal"] = who = self._identify(scope, peer, headers)
+            except _TooManyTries as error:
+                answer = too_many_tries(error.pause)
+            except TokenRefused as error:
+                answer = problem(
+                    503, error.reason, "the file of tokens cannot be used; see the log"
+                )
+                # no traceback: this is no defect
+                log.error("the file of tokens cannot be used", error=str(error))  # noqa: TRY400
+            else:
+                answer = self._refusal(scope, headers, who)
+        await (answer or self._app)(scope, receive, _logging(scope, _hardened(send)))
 
     def _unfit(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the answer to a request that is not taken from anybody."""
@@ -75,13 +86,22 @@ class AccessGuard:
         ours = {f"{scheme}://{headers.get('host', '')}" for scheme in ("http", "https")}
         return origin is not None and origin.casefold() not in {one.casefold() for one in ours}
 
-    def _identify(self, headers: Headers) -> Principal | None:
+    def _identify(self, scope: Scope, peer: str, headers: Headers) -> Principal | None:
         scheme, _, secret = headers.get("authorization", "").partition(" ")
         if scheme.casefold() == "bearer":
-            token = self._tokens.find(secret.strip())
-            return Principal(token.name, token.role, "token") if token else None
-        cookie = _cookie(headers.get("cookie", ""))
-        return self._sessions.principal(cookie) if cookie else None
+            return self._bearer(scope["address"], secret.strip())
+        cookie = _cookie(headers.get("cookie", ""), self._rules.cookie)
+        session = self._rules.sessions.principal(cookie) if cookie else None
+        return session or self._rules.proxies.principal(peer, headers)
+
+    def _bearer(self, address: str, secret: str) -> Principal | None:
+        if pause := self._rules.limits.pause(address):
+            raise _TooManyTries(pause)
+        token = self._rules.tokens.find(secret)
+        if token is None:
+            self._rules.limits.failed(address)
+            return None
+        return Principal(token.name, token.role, "token")
 
     def _refusal(self, scope: Scope, headers: Headers, who: Principal | None) -> Response | None:
         path = scope["path"]
@@ -96,10 +116,61 @@ class AccessGuard:
             who.csrf
             and is_api(path)
             and scope["method"] not in SAFE
-            and headers.get("x-csrf-token") != who.csrf
+            and not hmac.compare_digest(headers.get("x-csrf-token", "").encode(), who.csrf.encode())
         ):
             return problem(403, "Forbidden", "the header X-CSRF-Token is missing or wrong")
         return None
+
+
+class _TooManyTries(Exception):
+    """A wrong token was tried too often. `pause`: seconds until the next one is looked at."""
+
+    def __init__(self, pause: int) -> None:
+        super().__init__(pause)
+        self.pause = pause
+
+
+def too_many_tries(pause: int) -> Response:
+    """Return the answer to a token that is not looked at now (RFC 6585, section 4)."""
+    return problem(
+        429,
+        "TooManyRequests",
+        f"too many wrong tokens: try again in {pause} s",
+        {"Retry-After": str(pause)},
+    )
+
+
+def _hardened(send: Send) -> Send:
+    """Add to each answer that a browser shall not guess its type."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
+        await send(message)
+
+    return sent
+
+
+def _logging(scope: Scope, send: Send) -> Send:
+    """Log who asked for a change, with the status of the answer."""
+    if scope["method"] in SAFE:
+        return send
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            who = scope.get("principal")
+            log.info(
+                "requested",
+                by=who.name if who else None,
+                how=who.how if who else None,
+                address=scope["address"],
+                method=scope["method"],
+                path=scope["path"],
+                status=message["status"],
+            )
+        await send(message)
+
+    return sent
 
 
 def wants_page(headers: Headers) -> bool:
@@ -112,9 +183,9 @@ def is_api(path: str) -> bool:
     return path.startswith(_API)
 
 
-def _cookie(text: str) -> str:
+def _cookie(text: str, name: str) -> str:
     try:
-        found = SimpleCookie(text).get(COOKIE)
+        found = SimpleCookie(text).get(name)
     except CookieError:
         return ""
     return found.value if found else ""

@@ -26,8 +26,6 @@ from reconciler.disk import opened_directory, replacing, write_all
 from reconciler.model.errors import CollectorError
 from reconciler.web.access.roles import Role
 
-FILE = "tokens.json"
-"""Its name in the state directory, unless `--token-file` names another one."""
 PREFIX = "mct_"
 """Begins every token, so that scanners for leaked secrets can tell one."""
 _NAME = re.compile(r"[^\W_][\w.@+ -]{0,62}", re.ASCII)

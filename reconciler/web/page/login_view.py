@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from reconciler.web.access.access_guard import COOKIE
-from reconciler.web.access.login_sessions import LIFETIME, LoginSessions
-from reconciler.web.access.token_file import ApiToken, TokenFile
+from reconciler.web.access.access_rules import AccessRules
+from reconciler.web.access.login_sessions import LIFETIME
+from reconciler.web.access.token_file import ApiToken
 from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute, form_of
 from reconciler.web.page.page_translation import COOKIE as LANGUAGE_COOKIE
@@ -15,12 +15,10 @@ from reconciler.web.page.page_translation import LANGUAGES
 
 
 class LoginView:
-    """The login page. `secure`: the cookie is sent by HTTPS only."""
+    """The login page."""
 
-    def __init__(self, tokens: TokenFile, sessions: LoginSessions, *, secure: bool = False) -> None:
-        self._tokens = tokens
-        self._sessions = sessions
-        self._secure = secure
+    def __init__(self, rules: AccessRules) -> None:
+        self._rules = rules
 
     def routes(self) -> list[PageRoute]:
         return [
@@ -35,15 +33,22 @@ class LoginView:
         return self._page(request)
 
     async def log_in(self, request: Request) -> Response:
-        form = form_of(request)
-        token = self._tokens.find(str(form.get("token", "")).strip())
+        form, texts = form_of(request), language_of(request)
+        address = request.scope.get("address", "")
+        if pause := self._rules.limits.pause(address):
+            wait = texts.gettext("Too many wrong tokens: try again in %(seconds)s s.")
+            answer = self._page(request, 429, wait % {"seconds": pause})
+            answer.headers["Retry-After"] = str(pause)
+            return answer
+        token = self._rules.tokens.find(str(form.get("token", "")).strip())
         if token is None:
-            texts = language_of(request)
+            self._rules.limits.failed(address)
             return self._page(request, 403, texts.gettext("There is no such token."))
+        self._rules.limits.succeeded(address)
         return self._begin(token, str(form.get("next", "/")))
 
     async def redeem(self, request: Request) -> Response:
-        token = self._sessions.redeem(request.path_params["link"])
+        token = self._rules.sessions.redeem(request.path_params["link"])
         if token is None:
             texts = language_of(request)
             return self._page(request, 403, texts.gettext("This link was used, or is too old."))
@@ -51,7 +56,7 @@ class LoginView:
 
     async def log_out(self, _request: Request) -> Response:
         answer = RedirectResponse("/login", 303, HEADERS)
-        answer.delete_cookie(COOKIE, "/")
+        answer.delete_cookie(self._rules.cookie, "/", secure=self._rules.secure)
         return answer
 
     async def choose_language(self, request: Request) -> Response:
@@ -64,11 +69,11 @@ class LoginView:
     def _begin(self, token: ApiToken, following: str) -> Response:
         answer = RedirectResponse(inside(following), 303, HEADERS)
         answer.set_cookie(
-            COOKIE,
-            self._sessions.cookie(token),
+            self._rules.cookie,
+            self._rules.sessions.cookie(token),
             max_age=LIFETIME,
             path="/",
-            secure=self._secure,
+            secure=self._rules.secure,
             httponly=True,
             samesite="strict",
         )
@@ -81,7 +86,7 @@ class LoginView:
             status,
             wrong=wrong,
             following=inside(request.query_params.get("next", "/")),
-            has_tokens=bool(self._tokens.tokens()),
+            has_tokens=bool(self._rules.tokens.tokens()),
         )
 
 

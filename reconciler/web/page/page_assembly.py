@@ -5,8 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp
 
 from reconciler.control.control_service import ControlService
-from reconciler.web.access.login_sessions import LoginSessions
-from reconciler.web.access.token_file import TokenFile
+from reconciler.web.access.access_rules import AccessRules
 from reconciler.web.page.list_actions import ListActions
 from reconciler.web.page.list_view import ListView
 from reconciler.web.page.login_view import LoginView
@@ -14,13 +13,13 @@ from reconciler.web.page.page_routes import PageRoute, page_application
 from reconciler.web.page.static_files import serve_static
 
 
-def page(control: ControlService, tokens: TokenFile, sessions: LoginSessions) -> ASGIApp:
+def page(control: ControlService, rules: AccessRules) -> ASGIApp:
     """Return the page as an application."""
     return page_application(
         [
             *ListView(control).routes(),
             *ListActions(control).routes(),
-            *LoginView(tokens, sessions).routes(),
+            *LoginView(rules).routes(),
             PageRoute("GET", "/static/{digest}/{name}", serve_static, None),
         ]
     )

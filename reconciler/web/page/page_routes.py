@@ -59,7 +59,8 @@ def _wrapped(page: PageRoute) -> Handle:
             require_role(request, page.role)
         if page.method == "POST":
             request.state.form = await request.form(max_fields=_FIELDS, max_files=0)
-            _require_own_form(request)
+            if page.role is not None:
+                _require_own_form(request)
         return await page.handler(request)
 
     return serve

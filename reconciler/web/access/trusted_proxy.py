@@ -1,0 +1,54 @@
+"""What a trusted proxy says of its client: who it is, and where it came from."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+
+from reconciler.web.access.roles import Principal, Role
+
+_USER = ("x-forwarded-user", "remote-user")
+_ROLE = "x-mailcollector-role"
+_FROM = "x-forwarded-for"
+_LONGEST = 128
+
+
+class TrustedProxies:
+    """The addresses and networks whose headers are believed. Headers of others are not read."""
+
+    def __init__(self, addresses: Iterable[str]) -> None:
+        self._networks = [ipaddress.ip_network(one) for one in addresses]
+
+    def trusts(self, address: str) -> bool:
+        """Return whether this address is one of them."""
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        if found.version == 6 and found.ipv4_mapped is not None:
+            found = found.ipv4_mapped
+        return any(found in network for network in self._networks)
+
+    def client(self, peer: str, headers: Headers) -> str:
+        """Return where a request came from: the last address of X-Forwarded-For that is no trusted
+        proxy's, or the peer itself."""
+        hops = [hop.strip() for hop in ",".join(headers.getlist(_FROM)).split(",")][-16:]
+        address = peer
+        while self.trusts(address) and hops and hops[-1]:
+            address = hops.pop()
+        return address
+
+    def principal(self, peer: str, headers: Headers) -> Principal | None:
+        """Return the user that a trusted peer names; None where it names none, or two."""
+        if not self.trusts(peer):
+            return None
+        named = {value.strip() for name in _USER for value in headers.getlist(name)} - {""}
+        roles = {value.strip().casefold() for value in headers.getlist(_ROLE)} - {""}
+        if len(named) != 1 or len(roles) > 1 or not roles <= set(Role):
+            return None
+        name = named.pop()
+        if len(name) > _LONGEST or not name.isprintable():
+            return None
+        return Principal(name, Role(roles.pop()) if roles else Role.VIEW, "proxy")
