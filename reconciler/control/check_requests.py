@@ -63,6 +63,15 @@ class CheckRequests:
             running.add_done_callback(lambda _: self._running.pop(name, None))
         return await asyncio.shield(running)
 
+    async def run_draft(self, collector: DesiredCollector) -> CheckReport:
+        """Return what was found for a collector that is not declared so: nothing is learnt for the
+        one that is. Raises CollectorError where nothing was tried."""
+        async with (
+            self._room,
+            admitted(self._admission, target_of(collector), urgent=True) as ticket,
+        ):
+            return (await self._checked(collector, ticket))[0]
+
     async def _one(self, collector: DesiredCollector) -> CheckReport:
         async with (
             self._room,

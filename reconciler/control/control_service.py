@@ -14,6 +14,7 @@ from reconciler.control.check_requests import CheckRequests, not_tried
 from reconciler.control.collector_query import Query, QueryPage, SearchIndex, page, select
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.controller import RELIST, Controller
+from reconciler.control.draft_checks import DraftChecks
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock, ThreadPool
 from reconciler.control.loop import SessionRefused
@@ -76,6 +77,7 @@ class ControlService:
         self._search = SearchIndex()
         self._recalled = False
         self.manifests = ManifestService(controller, loops, registry, clock, git_commit=git_commit)
+        self.draft_checks = DraftChecks(controller, self.manifests, loops, checks)
         self.started_at = clock.now()
         self._started = clock.monotonic()
 

@@ -80,9 +80,12 @@ class AccessGuard:
 
     def _is_foreign(self, headers: Headers) -> bool:
         """Return whether a browser says that another site's page sends this."""
-        if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
+        site = headers.get("sec-fetch-site", "none")
+        if site not in {"same-origin", "none"}:
             return True
         origin = headers.get("origin")
+        if origin == "null" and site == "same-origin":
+            return False  # a form of a page that sends no referrer (Fetch, section 3.1)
         ours = {f"{scheme}://{headers.get('host', '')}" for scheme in ("http", "https")}
         return origin is not None and origin.casefold() not in {one.casefold() for one in ours}
 

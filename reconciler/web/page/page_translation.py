@@ -38,6 +38,11 @@ class Language:
     def ngettext(self, one: str, many: str, count: int) -> str:
         return self._texts.ngettext(one, many, count)
 
+    def pgettext(self, context: str, text: str) -> str:
+        """Return a text that has another meaning elsewhere, such as a field's name and a button's
+        that are one word in English."""
+        return self._texts.pgettext(context, text)
+
     def number(self, value: float) -> str:
         """Return a number with the language's separators."""
         return str(format_decimal(value, locale=self._locale))

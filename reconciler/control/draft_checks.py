@@ -1,0 +1,108 @@
+"""Checks the account of a collector that nobody has saved yet, as a form declares it."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from reconciler.control.admission import NotAdmitted
+from reconciler.control.check_requests import CheckRequests, not_tried
+from reconciler.control.controller import Controller
+from reconciler.control.event_loop import ThreadPool
+from reconciler.control.loop import SessionRefused
+from reconciler.control.manifest_drafts import ManifestChange, ManifestDraft
+from reconciler.control.manifest_service import ManifestService
+from reconciler.control.running_set import RunningSet
+from reconciler.manifests.editing.manifest_editor import EditRefused
+from reconciler.model.outcomes import Failure
+from reconciler.model.secret import Secret, redact
+from reconciler.model.spec import SecretRef, SourceSpec
+from reconciler.model.status import CheckReport
+from reconciler.planning.desired_state import Desired, DesiredCollector, desire
+
+
+class DraftChecks:
+    """Runs checks of drafts, in the same pool and with the same limits as the others."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        manifests: ManifestService,
+        loops: RunningSet,
+        checks: CheckRequests,
+    ) -> None:
+        self._controller = controller
+        self._manifests = manifests
+        self._loops = loops
+        self._checks = checks
+        self._threads = ThreadPool("drafts", 1)
+
+    async def run(self, asked: ManifestChange, password: str = "") -> CheckReport:
+        """Return what a session of the draft would find. A `password` that was typed is used for
+        this check alone, and kept nowhere. Raises EditRefused for a draft that is not valid, and
+        what `ManifestService.propose` raises."""
+        found = (await self._manifests.propose(asked)).draft
+        found.require_valid()
+        collector = await self._threads.run(self._desired, found, self._controller.desired)
+        try:
+            if password:
+                report = await self._checks.run_draft(_with_password(collector, password))
+                return _without(password, report)
+            if self._is_running(collector):
+                self._loops.check_allowed(collector.name)
+            return await self._checks.run_draft(collector)
+        except SessionRefused as refused:
+            return not_tried(collector.name, Failure.of(refused), f"not tried: {refused}")
+        except NotAdmitted as away:
+            return not_tried(collector.name, Failure.of(away), str(away))
+
+    def _desired(self, found: ManifestDraft, before: Desired | None) -> DesiredCollector:
+        """Return the collector as it would be desired. Raises EditRefused where it could not
+        run."""
+        change = found.change
+        observed = self._controller.directory.imagined({str(change.path): change.after})
+        after = desire(
+            observed, before.good if before else {}, before.collectors if before else None
+        )
+        collector = after.collectors.get(change.name)
+        if collector is not None:
+            return collector
+        invalid = after.invalid.get(change.name)
+        raise EditRefused(invalid.problem.message if invalid else "it could not run")
+
+    def _is_running(self, draft: DesiredCollector) -> bool:
+        """Return whether the account is that of the loop of this name: what that has learnt of the
+        login then holds."""
+        running = self._loops.actual([draft.name]).get(draft.name)
+        return running is not None and _login(running) == _login(draft)
+
+
+def _with_password(collector: DesiredCollector, password: str) -> DesiredCollector:
+    """Return the collector with the password in its spec, which is checked and then forgotten."""
+    source: SourceSpec = collector.effective.source.model_copy(
+        update={"password": SecretRef(value=password), "oauth2": None}
+    )
+    effective = collector.effective.model_copy(update={"source": source})
+    return replace(collector, effective=effective)
+
+
+def _without(password: str, report: CheckReport) -> CheckReport:
+    """Return a report in which no text quotes the password (hazard S1)."""
+
+    def harmless(text: str) -> str:
+        return redact(text, [Secret(password)])
+
+    error = report.error
+    return report.model_copy(
+        update={
+            "steps": tuple(
+                step.model_copy(update={"message": harmless(step.message)}) for step in report.steps
+            ),
+            "error": error and error.model_copy(update={"message": harmless(error.message)}),
+            "notes": tuple(map(harmless, report.notes)),
+        }
+    )
+
+
+def _login(collector: DesiredCollector) -> tuple[object, ...]:
+    source = collector.effective.source
+    return source.host, source.effective_port, source.username, source.password, source.oauth2

@@ -1,0 +1,41 @@
+"""What a check says, in the reader's language, where that is known."""
+
+from __future__ import annotations
+
+import re
+
+from reconciler.web.page.page_translation import Language
+
+_FIRST_SESSION = re.compile(
+    r"would collect (\d+) of (\d+) messages, leave (\d+) for later, and "
+    r"(?:delete (\d+) from the server|delete nothing)"
+)
+_LISTED = re.compile(r"(\d+) messages in (\d+) folders")
+
+
+def said(text: str, language: Language) -> str:
+    """Return a sentence of a check's report; what a server said stays as it is."""
+    if found := _FIRST_SESSION.fullmatch(text):
+        collected, listed, left, deleted = (
+            language.number(int(one or 0)) for one in found.groups()
+        )
+        sentences = [
+            language.gettext("A first session would collect %(collected)s of %(listed)s messages.")
+            % {"collected": collected, "listed": listed}
+        ]
+        if found[3] != "0":
+            sentences.append(
+                language.gettext("It would leave %(left)s for later sessions.") % {"left": left}
+            )
+        sentences.append(
+            language.gettext("It would delete %(deleted)s from the server.") % {"deleted": deleted}
+            if found[4]
+            else language.gettext("It would delete nothing from the server.")
+        )
+        return " ".join(sentences)
+    if found := _LISTED.fullmatch(text):
+        return language.gettext("messages: %(messages)s, folders: %(folders)s") % {
+            "messages": language.number(int(found[1])),
+            "folders": language.number(int(found[2])),
+        }
+    return language.gettext(text) if text else ""
