@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciler.log import log
+from reconciler.manifests.defect_text import place_of
 from reconciler.model.errors import CollectorError
 from reconciler.web.access.access_guard import is_api, wants_page
 from reconciler.web.access.roles import Role, principal, require_role
@@ -84,7 +85,12 @@ async def _show_collector_error(request: Request, error: Exception) -> Response:
 
 
 async def _show_defect(request: Request, error: Exception) -> Response:
-    log.error("defect in the page", path=request.url.path, error=type(error).__name__)
+    log.error(
+        "defect in the page",
+        path=request.url.path,
+        error=type(error).__name__,
+        where=place_of(error),
+    )
     texts = language_of(request)
     message = texts.gettext("A defect of mailcollector; its log says more.")
     return render(request, "error.html", 500, status_code=500, message=message)
