@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page
 
 from reconciler.web.access.roles import Role
-from reconciler.web.access.token_file import FILE, TokenFile
+from reconciler.web.access.token_file import TokenFile
 from tests.endtoend.deployment import Daemon, Deployment
 from tests.servers.dovecot import Dovecot, free_ports
 
@@ -31,12 +31,12 @@ class Stage:
         return f"http://127.0.0.1:{self.port}"
 
     def make_tokens(self) -> None:
-        tokens = TokenFile(self.deployment.state / FILE)
+        tokens = TokenFile(self.deployment.state / "tokens.json")
         for role in Role:
             self.tokens[role] = tokens.create(f"{role.value}-er", role)
 
     def revoke(self, role: Role) -> None:
-        TokenFile(self.deployment.state / FILE).revoke(f"{role.value}-er")
+        TokenFile(self.deployment.state / "tokens.json").revoke(f"{role.value}-er")
 
     @contextmanager
     def running(self) -> Iterator[Daemon]:
@@ -123,4 +123,3 @@ def _edit(deployment: Deployment, name: str, old: str, new: str) -> None:
     text = (deployment.manifests / f"{name}.yaml").read_text()
     assert old in text
     deployment.write(name, text.replace(old, new, 1))
-
