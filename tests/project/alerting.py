@@ -20,7 +20,7 @@ DASHBOARD = ROOT / "deploy" / "grafana" / "mailcollector.json"
 
 
 def promtool(*arguments: str, text: str = "") -> None:
-    """Run promtool of Debian's package prometheus, which `scripts/unpack-servers` unpacks."""
+    """Run Debian's promtool, which `scripts/unpack-servers` unpacks."""
     done = subprocess.run(
         [str(PROMTOOL), *arguments], input=text, capture_output=True, text=True, check=False
     )
