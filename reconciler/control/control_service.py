@@ -6,15 +6,18 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.control.admission import NotAdmitted
 from reconciler.control.attention import Cause, causes
 from reconciler.control.check_requests import CheckRequests, not_tried
+from reconciler.control.collector_diary import DiaryEntry
 from reconciler.control.collector_query import Query, QueryPage, SearchIndex, page, select
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.controller import RELIST, Controller
 from reconciler.control.draft_checks import DraftChecks
+from reconciler.control.effective_fields import EffectiveLine, effective_lines
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock, ThreadPool
 from reconciler.control.loop import SessionRefused
@@ -44,6 +47,13 @@ from reconciler.planning.plan_preview import describe_in_force
 
 SILENCE = 3 * RELIST
 """Seconds after which a control loop that did not move counts as stuck."""
+
+
+class CollectorActivity(Struct, frozen=True):
+    """What a collector does now. `busy`: a session runs. `diary` begins with the newest entry."""
+
+    busy: bool
+    diary: Sequence[DiaryEntry]
 
 
 class NotFound(CollectorError):
@@ -130,17 +140,17 @@ class ControlService:
         histories = await self._asking.run(self._registry.histories, names)
         return {name: history.size for name, history in histories.items()}
 
-    async def describe(self, name: str) -> Description:
-        """Return all that is known of one collector."""
+    async def describe(self, name: str, sessions: int = 20) -> Description:
+        """Return all that is known of one collector, with so many of its last sessions."""
         found = self._known(name)
         histories = await self._asking.run(self._registry.histories, [name])
-        sessions = await self._asking.run(self._registry.sessions, name)
+        last = await self._asking.run(self._registry.sessions, name, sessions)
         kept = await self._asking.run(self._registry.parked, name)
         failed = await self._asking.run(self._registry.failing, name)
         history, desired = histories.get(name), self._board.desired(name)
         return Description(
             collector=found,
-            sessions=tuple(map(ShownSession.of, sessions)),
+            sessions=tuple(map(ShownSession.of, last)),
             parked=tuple(map(show_parked, kept)),
             failing=tuple(map(show_failing, failed)),
             history_size=history.size if history else 0,
@@ -148,6 +158,25 @@ class ControlService:
             alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),
             source=desired.source if desired else None,
         )
+
+    def activity(self, name: str) -> CollectorActivity:
+        """Return what a collector does now, and what happened to it since the daemon started."""
+        self._known(name)
+        return CollectorActivity(self._loops.is_busy(name), self._board.diary.entries(name))
+
+    async def effective(self, name: str) -> Sequence[EffectiveLine]:
+        """Return the lines of its effective spec; none where no version of it can be used."""
+        shown, desired = self._known(name), self._board.desired(name)
+        if not isinstance(desired, DesiredCollector):
+            return ()
+        try:
+            declared = await self.manifests.declared(name)
+        except CollectorError:  # it is to be fixed by hand, or is held
+            own: Mapping[str, object] = {}
+        else:
+            found = declared.data.get("spec")
+            own = found if isinstance(found, Mapping) else {}
+        return effective_lines(own, desired.spec, shown.spec)
 
     @property
     def events(self) -> EventJournal:

@@ -254,6 +254,7 @@ class Controller:
             log.info(
                 type(step).__name__.lower(), collector=step.name, reason=step.reason, **_told(step)
             )
+            self._board.diary.planned(step, self._clock.now())
         self._complaints.tell(decision.look, decision.desired)
         self._decision = decision
         self._loops.apply(self.plan, decision.versions, self._retries)

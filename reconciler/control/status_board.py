@@ -10,6 +10,7 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
+from reconciler.control.collector_diary import CollectorDiary
 from reconciler.control.conditions import Facts, show_collector, show_defect
 from reconciler.control.contained_defects import ContainedDefects
 from reconciler.control.event_journal import EventJournal
@@ -60,6 +61,8 @@ class StatusBoard:
         """Every change of what is shown."""
         self.recent = RecentMessages()
         """What was collected in the last hours."""
+        self.diary = CollectorDiary()
+        """What happened to each collector since the start of this process."""
         self._listeners: dict[str, set[Callable[[ShownSession], None]]] = {}
         self._revision: str | None = None
 
@@ -174,6 +177,7 @@ class StatusBoard:
         if report.outcome is not Outcome.INTERRUPTED:
             past.verdict = report
         past.totals = past.totals.with_one_more(report)
+        self.diary.finished(name, report)
         self.recent.add(name, report.finished_at, report.collected)
         self.changed(name)
         if report.error is not None:
@@ -200,6 +204,7 @@ class StatusBoard:
         self.recent.forget(name)
         self._generations.pop(name, None)
         self._defects.judge(name, _SHOWING, None)
+        self.diary.forget(name)
         self._publish(name, None)
 
     def _redraw_outages(self, names: Collection[str]) -> None:

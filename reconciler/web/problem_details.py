@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse, Response
 from reconciler.control.control_service import NotFound
 from reconciler.control.loop import SessionRefused
 from reconciler.log import log
-from reconciler.manifests.defect_text import place_of
 from reconciler.model.errors import CollectorError, LedgerUnavailable
 from reconciler.model.timestamps import timestamp
 
@@ -79,12 +78,7 @@ async def answer_collector_error(_request: Request, error: Exception) -> Respons
 async def answer_defect(request: Request, error: Exception) -> Response:
     """Answer for a defect. Neither the answer nor the log quotes the error: its text may contain
     anything."""
-    log.error(
-        "defect in the API",
-        path=request.url.path,
-        error=type(error).__name__,
-        where=place_of(error),
-    )
+    log.error("defect in the API", path=request.url.path, error=type(error).__name__)
     return problem(500, "InternalError", "a defect of mailcollector; its log says more")
 
 

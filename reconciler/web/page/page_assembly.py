@@ -6,6 +6,7 @@ from starlette.types import ASGIApp
 
 from reconciler.control.control_service import ControlService
 from reconciler.web.access.access_rules import AccessRules
+from reconciler.web.page.collector_view import CollectorView
 from reconciler.web.page.form_view import FormView
 from reconciler.web.page.list_actions import ListActions
 from reconciler.web.page.list_view import ListView
@@ -20,6 +21,7 @@ def page(control: ControlService, rules: AccessRules) -> ASGIApp:
         [
             *ListView(control).routes(),
             *ListActions(control).routes(),
+            *CollectorView(control).routes(),
             *FormView(control).routes(),
             *LoginView(rules).routes(),
             PageRoute("GET", "/static/{digest}/{name}", serve_static, None),

@@ -1,0 +1,80 @@
+"""What happened to each collector since this process started: a few lines of each, in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from reconciler.model.outcomes import Outcome, SessionReport
+from reconciler.planning.plan_actions import Hold, Keep, Step
+
+ENTRIES = 20
+"""Entries that are kept of a collector."""
+
+
+class DiaryEntry(Struct, frozen=True):
+    """Something that happened at `at`. Where the same happened `times` times in a row, `at` is the
+    last time. `what` is `start`, `replace`, `stop`, `hold`, `nothing-new`, `collected`, `failed`,
+    `interrupted` or `recovered`; `count` are collected messages."""
+
+    at: datetime
+    what: str
+    reason: str = ""
+    count: int = 0
+    times: int = 1
+
+    def is_like(self, other: DiaryEntry) -> bool:
+        """Return whether the same happened."""
+        return (self.what, self.reason) == (other.what, other.reason)
+
+
+class CollectorDiary:
+    """The diaries of all collectors."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, deque[DiaryEntry]] = {}
+        self._failing: set[str] = set()
+
+    def entries(self, name: str) -> Sequence[DiaryEntry]:
+        """Return what happened to this collector, the newest first."""
+        return tuple(reversed(self._entries.get(name, ())))
+
+    def planned(self, step: Step, at: datetime) -> None:
+        """Note a step of a plan that is carried out."""
+        if not isinstance(step, Keep):
+            what = "hold" if isinstance(step, Hold) else type(step).__name__.lower()
+            self._add(step.name, DiaryEntry(at, what, step.reason))
+
+    def finished(self, name: str, report: SessionReport) -> None:
+        """Note a session that is over, and whether the collector recovers with it."""
+        at = report.finished_at
+        if report.outcome is Outcome.FAILED:
+            self._failing.add(name)
+            reason = report.error.reason if report.error else ""
+            self._add(name, DiaryEntry(at, "failed", reason))
+            return
+        if report.outcome is Outcome.INTERRUPTED:
+            self._add(name, DiaryEntry(at, "interrupted"))
+            return
+        if name in self._failing:
+            self._failing.discard(name)
+            self._add(name, DiaryEntry(at, "recovered"))
+        what = "collected" if report.collected else "nothing-new"
+        self._add(name, DiaryEntry(at, what, count=report.collected))
+
+    def forget(self, name: str) -> None:
+        """Drop the diary of a collector that is declared no longer."""
+        self._entries.pop(name, None)
+        self._failing.discard(name)
+
+    def _add(self, name: str, entry: DiaryEntry) -> None:
+        entries = self._entries.setdefault(name, deque(maxlen=ENTRIES))
+        if entries and entries[-1].is_like(entry):
+            last = entries.pop()
+            entry = DiaryEntry(
+                entry.at, entry.what, entry.reason, entry.count + last.count, last.times + 1
+            )
+        entries.append(entry)

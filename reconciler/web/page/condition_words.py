@@ -1,0 +1,109 @@
+"""Conditions in plain words: what is the matter, since when, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from msgspec import Struct
+
+from reconciler.model.status import Condition, ShownCollector
+from reconciler.web.page.page_translation import Language
+from reconciler.web.page.reason_words import marked, reason_words
+
+_DO = {
+    "AuthenticationFailed": marked(
+        "Enter a password that is valid now. The next session starts at once. Until then it is "
+        "seldom tried, so that the account is not locked."
+    ),
+    "LoginRefused": marked("It is tried again with pauses. If it stays so, check the password."),
+    "AccountNotReady": marked("Log in to the mailbox with a browser once, or ask its provider."),
+    "ConnectionFailed": marked(
+        "It is tried again by itself. If it stays so, check the server's name, the port and the "
+        "firewall."
+    ),
+    "SourceUnavailable": marked("It is tried again by itself when the server works again."),
+    "TlsRefused": marked(
+        "See whose certificate it is. If it is meant, name the CA or the fingerprint under “More”."
+    ),
+    "Throttled": marked("Nothing: it goes on when the server's pause is over."),
+    "ProtocolViolation": marked("See whether server type and port belong together."),
+    "SourceUnsuitable": marked("Choose another server type or mode."),
+    "DestinationUnavailable": marked(
+        "Start your mail system or free its disk. The mail waits on the server."
+    ),
+    "SecretUnavailable": marked(
+        "Put the password where the manifest says, readable by the service, or enter it in the "
+        "form."
+    ),
+    "PolicyRefused": marked("Ask whoever runs the service, or change the manifest."),
+    "InvalidManifest": marked("Correct the manifest. Its last good version stays in force."),
+    "NotSupported": marked("Use another version of mailcollector, or change the manifest."),
+    "LedgerUnavailable": marked("Free the disk of the state directory, or repair its database."),
+    "InternalError": marked("Please report it; the service's log says more."),
+    "Removed": marked("Confirm on the page of the manifests that it is removed, or restore it."),
+    "Disabled": marked("Enable it to collect again."),
+}
+_RECONCILING = {
+    "Replacing": marked("The changed manifest is taken over when the session in hand is over")
+}
+_FIRST = marked("The first session with this manifest is still to come")
+_UNKNOWN = marked("It is tried again by itself.")
+
+
+class ConditionWords(Struct, frozen=True):
+    """A condition as it is shown. `message` are words of a server or of mailcollector, in English.
+    `tone` is `good`, `warn`, `bad` or `idle`."""
+
+    kind: str
+    tone: str
+    text: str
+    message: str
+    to_do: str
+    reason: str
+    since: datetime
+
+
+def condition_words(collector: ShownCollector, language: Language) -> Iterator[ConditionWords]:
+    """Yield what the conditions say. A problem that two of them have is told once."""
+    by_type = {one.type: one for one in collector.status.conditions}
+    ready, stalled = by_type.get("Ready"), by_type.get("Stalled")
+    is_stalled = stalled is not None and stalled.status == "True"
+    if ready is not None:
+        same = is_stalled and stalled is not None and ready.reason == stalled.reason
+        yield _ready(ready, language, advise=not same)
+    reconciling = by_type.get("Reconciling")
+    if reconciling is not None and reconciling.status == "True":
+        text = language.gettext(_RECONCILING.get(reconciling.reason, _FIRST))
+        yield _words(reconciling, "warn", text)
+    if is_stalled and stalled is not None:
+        text = language.gettext("It does not go on by itself: %(why)s") % {
+            "why": reason_words(stalled.reason, language)
+        }
+        yield _words(stalled, "bad", text, advice(stalled.reason, language))
+
+
+def advice(reason: str, language: Language) -> str:
+    """Return what a person can do about a reason."""
+    return language.gettext(_DO.get(reason, _UNKNOWN))
+
+
+def _ready(found: Condition, language: Language, *, advise: bool) -> ConditionWords:
+    if found.status == "True":
+        return _words(found, "good", language.gettext("Mail is collected"))
+    if found.status == "Unknown":
+        return _words(found, "warn", language.gettext("No session is over yet"))
+    if found.reason == "Disabled":
+        text = language.gettext("It is disabled: nothing is collected")
+        return _words(found, "idle", text, advice("Disabled", language))
+    text = language.gettext("No mail is collected: %(why)s") % {
+        "why": reason_words(found.reason, language)
+    }
+    return _words(found, "bad", text, advice(found.reason, language) if advise else "")
+
+
+def _words(found: Condition, tone: str, text: str, to_do: str = "") -> ConditionWords:
+    message = "" if found.reason == "Disabled" or tone == "warn" else found.message
+    return ConditionWords(
+        found.type, tone, text, message, to_do, found.reason, found.last_transition_time
+    )
