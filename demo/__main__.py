@@ -18,14 +18,20 @@ from demo import daemon, verify, view
 from demo.mailserver.server import SmallServer
 from demo.scene import ACCOUNTS, Scene, Server, letter
 from reconciler.model.errors import CollectorError
-from tests.servers.dovecot import Dovecot, installed
+from tests.servers.dovecot import Dovecot, free_ports, installed
 
 POST_EVERY = 4.0
 """The time between new messages in seconds."""
 WELCOME = """
 A private mail server holds {messages} messages in {accounts} accounts; mailcollector collects them
 as the manifests say. Every {seconds:.0f} seconds somebody gets a new message. What you can do while
-you watch, in another terminal:
+you watch:
+
+  page      {link}
+                    this address logs in once, within ten minutes; for another one:
+                    {program} token link {token} --state-dir {state} --listen {address}
+
+and in another terminal:
 
   edit      {manifests}/sales.yaml
                     enabled: false   or   interval: 1m   or a mistake: the table shows it at once
@@ -80,19 +86,23 @@ def collect_once(scene: Scene, server: Server) -> int:
 
 def collect_on(scene: Scene, server: Server) -> int:
     """Run the daemon, deliver new mail and show the table, until Ctrl-C."""
-    print(
-        WELCOME.format(
-            messages=sum(account.total for account in ACCOUNTS),
-            accounts=len(ACCOUNTS),
-            seconds=POST_EVERY,
-            manifests=scene.manifests,
-            mail=scene.mail,
-            state=scene.state,
-            program=os.path.relpath(daemon.PROGRAM),
-        ),
-        flush=True,
-    )
-    with daemon.running(scene) as process, _post(server):
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    with daemon.running(scene, address) as process, _post(server):
+        print(
+            WELCOME.format(
+                messages=sum(account.total for account in ACCOUNTS),
+                accounts=len(ACCOUNTS),
+                seconds=POST_EVERY,
+                manifests=scene.manifests,
+                mail=scene.mail,
+                state=scene.state,
+                program=os.path.relpath(daemon.PROGRAM),
+                link=daemon.login_link(scene, address),
+                token=daemon.TOKEN,
+                address=address,
+            ),
+            flush=True,
+        )
         try:
             view.watch(
                 lambda: [*daemon.told(daemon.collectors(scene)), "", *view.tail(scene.log, 6)],

@@ -16,10 +16,15 @@ from reconciler.cli.connect import reach
 from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 from reconciler.model.status import ShownCollector
+from reconciler.web.access.login_sessions import LoginSessions
+from reconciler.web.access.roles import Role
+from reconciler.web.access.token_file import TokenFile
 
 PROGRAM = Path(sys.executable).with_name("mailcollector")
 PATIENCE = 12.0
 """Seconds to wait for the end of the daemon, which promises to end within 10 of SIGTERM."""
+TOKEN = "demo"  # noqa: S105  # a name
+"""The name of the token that the page's link logs in with."""
 
 
 def arguments(scene: Scene, *options: str) -> list[str | Path]:
@@ -46,10 +51,7 @@ def run_once(scene: Scene) -> int:
 
 def collectors(scene: Scene) -> list[ShownCollector]:
     """Return the collectors of `mailcollector get`, with or without a daemon."""
-    ledger = f"sqlite:///{scene.state / 'ledger.sqlite3'}"
-    with reach(
-        Settings(state_dir=scene.state, state_url=ledger, manifests=scene.manifests)
-    ) as found:
+    with reach(_settings(scene)) as found:
         return found.listed()
 
 
@@ -64,15 +66,28 @@ def told(shown: Sequence[ShownCollector]) -> list[str]:
     return [*table(shown, datetime.now(UTC)), *map(escape, stalled)]
 
 
+def login_link(scene: Scene, address: str) -> str:
+    """Make a token that may do everything, and return the address that logs a browser in once.
+
+    `address` is HOST:PORT of the page.
+    """
+    tokens = TokenFile(_settings(scene).token_file)
+    tokens.create(TOKEN, Role.EDIT)
+    token = tokens.named(TOKEN)
+    if token is None:
+        raise RuntimeError(f"the token {TOKEN} was removed from {tokens.path}")
+    return f"http://{address}/login/{LoginSessions(tokens).link(token)}"
+
+
 @contextmanager
-def running(scene: Scene) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the daemon, wait until it answers, and stop it at the end.
+def running(scene: Scene, address: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the daemon with its page at `address`, wait until it answers, and stop it at the end.
 
     Ctrl-C does not reach the daemon.
     """
     with scene.log.open("wb") as log:
         daemon = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *arguments(scene)],
+            ["setpriv", "--pdeathsig", "TERM", *arguments(scene, "--listen", address)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -99,6 +114,11 @@ def stop(daemon: subprocess.Popen[bytes]) -> None:
         raise RuntimeError(f"the daemon did not end within {PATIENCE:.0f} s of SIGTERM") from None
     if code:
         raise RuntimeError(f"the daemon ended with exit code {code}")
+
+
+def _settings(scene: Scene) -> Settings:
+    ledger = f"sqlite:///{scene.state / 'ledger.sqlite3'}"
+    return Settings(state_dir=scene.state, state_url=ledger, manifests=scene.manifests)
 
 
 def _await(scene: Scene, daemon: subprocess.Popen[bytes], patience: float = 30) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.servers.dovecot import PASSWORD
@@ -89,6 +91,7 @@ def test_once_every_message_arrives_and_the_demo_ends(checkout: Path, server: li
             f"{count} messages, every byte as sent, in .demo/mail/office.example/{name}/new" in told
         )
     assert PASSWORD not in told
+    assert "http://" not in told
     assert ("small mail server in Python" in told) == bool(server)
     assert changed(checkout) == ""
     assert left_running(checkout) == []
@@ -103,6 +106,37 @@ def test_once_fails_when_a_message_is_missing(checkout: Path) -> None:
     told, _ = demo.communicate(timeout=100)
     assert demo.returncode == 1
     assert "demo: orders: 1 of 50 messages did not arrive as they were sent" in told
+
+
+def link(demo: subprocess.Popen[str]) -> str:
+    """The address of the page that the demo prints, with the secret that logs in once."""
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if found := re.search(r"http://127\.0\.0\.1:\d+/login/\S+", line):
+            return found[0]
+    raise AssertionError("it prints no link")
+
+
+def test_the_link_that_it_prints_shows_the_page_once(checkout: Path) -> None:
+    demo = start(checkout, "--small")
+    try:
+        address = link(demo)
+        page = address.partition("/login/")[0]
+        until(lambda: httpx.get(f"{page}/readyz").is_success, demo)
+        html = {"Accept": "text/html"}
+        with httpx.Client(headers=html, follow_redirects=True) as browser:
+            shown = browser.get(address)
+            assert shown.status_code == 200
+            assert all(f'href="/collectors/{name}"' in shown.text for name in ACCOUNTS)
+            assert "/collectors/sales/edit" in shown.text
+        assert httpx.get(address, headers=html).status_code == 403
+        demo.send_signal(signal.SIGTERM)
+        demo.communicate(timeout=60)
+    finally:
+        demo.kill()
+        demo.communicate()
+    assert demo.returncode == 0
+    assert left_running(checkout) == []
 
 
 @pytest.mark.parametrize(("ending", "server"), [(signal.SIGINT, []), (signal.SIGTERM, ["--small"])])
