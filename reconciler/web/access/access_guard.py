@@ -27,6 +27,8 @@ OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/login", "/language"})
 """The paths that are served without a token, besides those below `/static/` and `/login/`."""
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE = frozenset({"GET", "HEAD"})
+_CHANGES_NOTHING = frozenset({"/form/preview"})
+"""Paths of requests that are sent while somebody types."""
 _API = ("/api/", "/openapi.json", "/-/")
 
 
@@ -156,7 +158,7 @@ def _hardened(send: Send) -> Send:
 
 def _logging(scope: Scope, send: Send) -> Send:
     """Log who asked for a change, with the status of the answer."""
-    if scope["method"] in SAFE:
+    if scope["method"] in SAFE or scope["path"] in _CHANGES_NOTHING:
         return send
 
     async def sent(message: Message) -> None:
