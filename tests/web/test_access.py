@@ -182,7 +182,7 @@ def test_what_somebody_changes_is_logged_with_the_name(on_site: Callable[[Scenar
     on_site(scenario)
 
 
-def test_W1_pages_run_no_foreign_script_and_lead_nowhere(on_site: Callable[[Scenario], None]) -> None:
+def test_W1_pages_run_no_foreign_script(on_site: Callable[[Scenario], None]) -> None:
     async def scenario(here: Site) -> None:
         page = await here.ask("GET /login", **HTML)
         policy = page.headers["content-security-policy"]
