@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
-from ruamel.yaml.error import MarkedYAMLError
+from msgspec.structs import replace
+from ruamel.yaml.error import YAMLError
 
-from reconciler.manifests.diagnostics import Diagnostic, in_order
+from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.manifests.editing.document_changes import (
     count,
     in_place_of,
@@ -101,6 +102,8 @@ class ManifestDraft(Struct, frozen=True):
     before: DeclaredManifest | None
     after: DeclaredManifest | None
     diff: str
+    relative: str
+    """The file's path from the manifests' directory on."""
     problem: str = ""
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -141,12 +144,14 @@ def draft(shelf: Shelf, asked: ManifestChange, expected: Collection[str] | None)
 
 
 def _creation(shelf: Shelf, content: Content) -> ManifestDraft:
-    if not isinstance(content, str):
+    if isinstance(content, str):
+        _require_text(content, str(shelf.directory / "unnamed.yaml"))
+    else:
         content = manifest_text(without_nulls(content), modeline=modeline_for(shelf.directory))
     name = _name(content)
     path = shelf.directory / f"{name or 'unnamed'}.yaml"
-    if name and shelf.places(name):
-        raise AlreadyDeclared(f"{name} is declared already, in {shelf.declared(name).path}")
+    if places := shelf.places(name):
+        raise AlreadyDeclared(f"{name} is declared already, in {places[0][0]}")
     if name and os.path.lexists(path):
         raise AlreadyDeclared(
             f"{path} exists already: take another name, or put this manifest into it by hand"
@@ -160,24 +165,26 @@ def _change(
 ) -> ManifestDraft:
     if isinstance(asked, DeleteManifest):
         change = shelf.removed(asked.name)
-        return ManifestDraft(change, "delete", before, None, _diff(shelf, change))
-    results: list[str] = []
-
-    def edit(own: str) -> str:
-        if isinstance(asked, SwitchManifest):
-            result = with_enabled(own, enabled=asked.enabled)
-        elif isinstance(asked.content, str):
-            result = restored(in_place_of(own, asked.content), own)
-        else:
-            result = restored(with_data(own, asked.content), own)
-        results.append(result)
-        return result
-
-    change = shelf.edited(asked.name, edit)
-    verb = "replace"
+        return ManifestDraft(change, "delete", before, None, *_difference(shelf, change))
+    own, verb = _result(shelf, asked, before), "replace"
     if isinstance(asked, SwitchManifest):
         verb = "enable" if asked.enabled else "disable"
-    return _checked(shelf, change, verb, before, results[0])
+    return _checked(shelf, shelf.edited(asked.name, lambda _: own), verb, before, own)
+
+
+def _result(shelf: Shelf, asked: ReplaceManifest | SwitchManifest, before: DeclaredManifest) -> str:
+    """Return the document's text with the change. Raises Unspliceable, Unusable."""
+    own = shelf.declared(asked.name).own
+    if isinstance(asked, SwitchManifest):
+        return with_enabled(own, enabled=asked.enabled)
+    if not isinstance(asked.content, str):
+        return restored(with_data(own, asked.content), own)
+    _require_text(asked.content, str(before.path))
+    text = in_place_of(own, asked.content)
+    try:
+        return restored(text, own)
+    except Unusable:  # the check says more
+        return text
 
 
 def _checked(
@@ -192,10 +199,38 @@ def _checked(
     except EditRefused as refused:
         problem, diagnostics = str(refused), tuple(in_order(refused.diagnostics))
     try:
-        after, diff = _shown(change.name, change.path, own), _diff(shelf, change)
-    except (EditRefused, MarkedYAMLError, Unusable):
-        after, diff = None, ""
-    return ManifestDraft(change, verb, before, after, diff, problem, diagnostics)
+        after = _shown(change.name, change.path, own)
+        diff, relative = _difference(shelf, change)
+    except (EditRefused, YAMLError, Unusable):
+        after, diff, relative = None, "", ""
+    if before is not None and diagnostics:
+        ahead = _lines_ahead(shelf, change.name)
+        diagnostics = tuple(_from_its_start(one, change.path, ahead) for one in diagnostics)
+    return ManifestDraft(change, verb, before, after, diff, relative, problem, diagnostics)
+
+
+def _lines_ahead(shelf: Shelf, name: str) -> int:
+    """Return how many lines of the file stand before a collector's document."""
+    found = shelf.declared(name)
+    return found.text[: found.start].count("\n")
+
+
+def _from_its_start(found: Diagnostic, path: Path, ahead: int) -> Diagnostic:
+    """Return a diagnostic with the line as it is counted from the document's start."""
+    if found.file != str(path) or found.line <= ahead:
+        return found
+    return replace(found, line=found.line - ahead)
+
+
+def _require_text(content: str, file: str) -> None:
+    """Raise EditRefused where the text has characters that no manifest may have."""
+    try:
+        text_encoding.decode(content.encode())
+    except Unusable as error:
+        raise EditRefused(
+            f"nothing was written: {error.message}",
+            [Diagnostic(file, *error.position[:2], "", error.rule, Severity.ERROR, error.message)],
+        ) from error
 
 
 def _require_one(own: str) -> None:
@@ -211,17 +246,18 @@ def _require_one(own: str) -> None:
 def _shown(name: str, path: Path, own: str) -> DeclaredManifest:
     try:
         return DeclaredManifest(name, path, hidden(own), hidden_data(plain_data(own)), digest(own))
-    except (MarkedYAMLError, Unusable) as error:
+    except (YAMLError, Unusable) as error:
         raise EditRefused(f"{path} is not YAML throughout: fix it by hand") from error
 
 
-def _diff(shelf: Shelf, change: FileChange) -> str:
-    """Return the difference of the file, with inline secrets hidden."""
+def _difference(shelf: Shelf, change: FileChange) -> tuple[str, str]:
+    """Return the difference of the file, with inline secrets hidden, and its relative path."""
     before, after = (
         None if data is None else hidden(text_encoding.decode(data))
         for data in (change.before, change.after)
     )
-    return unified_diff(before, after, os.path.relpath(change.path, shelf.directory))
+    relative = os.path.relpath(change.path, shelf.directory)
+    return unified_diff(before, after, relative), relative
 
 
 def _name(text: str) -> str:

@@ -16,6 +16,7 @@ from reconciler.web.access.roles import SOCKET
 from reconciler.web.api.collector_actions import CollectorActions
 from reconciler.web.api.collector_resources import CollectorResources
 from reconciler.web.api.event_stream import EventStream
+from reconciler.web.api.manifest_resources import ManifestResources
 from reconciler.web.api.operations import Operation, routes
 from reconciler.web.api.service_resources import DaemonPaths, ServiceResources
 from reconciler.web.metrics.metrics_resource import MetricsResource
@@ -27,6 +28,7 @@ def operations(control: ControlService, paths: DaemonPaths) -> list[Operation]:
     return [
         *CollectorResources(control).operations(),
         *CollectorActions(control).operations(),
+        *ManifestResources(control).operations(),
         *EventStream(control).operations(),
         *ServiceResources(control, paths).operations(),
         *MetricsResource(control, paths.metrics).operations(),

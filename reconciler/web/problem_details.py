@@ -12,7 +12,12 @@ from starlette.responses import JSONResponse, Response
 
 from reconciler.control.control_service import NotFound
 from reconciler.control.loop import SessionRefused
+from reconciler.control.manifest_drafts import ManifestOutdated
+from reconciler.control.manifest_service import ManifestNotWritten, ReadOnlyManifests
 from reconciler.log import log
+from reconciler.manifests.editing.atomic_files import ChangedMeanwhile
+from reconciler.manifests.editing.inline_secrets import SecretHidden
+from reconciler.manifests.editing.manifest_editor import AlreadyDeclared, EditRefused, NotDeclared
 from reconciler.model.errors import CollectorError, LedgerUnavailable
 from reconciler.model.timestamps import timestamp
 
@@ -31,6 +36,19 @@ _REASONS = {
     428: "PreconditionRequired",
     429: "TooManyRequests",
 }
+_STATUSES: Mapping[type, int] = {
+    NotFound: 404,
+    NotDeclared: 404,
+    ManifestOutdated: 412,
+    ChangedMeanwhile: 412,
+    AlreadyDeclared: 409,
+    EditRefused: 422,
+    SecretHidden: 422,
+    LedgerUnavailable: 503,
+    ManifestNotWritten: 503,
+    CollectorError: 409,
+}
+"""By the type of an error, or one that it is derived from."""
 
 
 def problem(
@@ -64,15 +82,21 @@ async def answer_http_error(_request: Request, error: Exception) -> Response:
 async def answer_collector_error(_request: Request, error: Exception) -> Response:
     """Answer for an expected error."""
     assert isinstance(error, CollectorError)  # noqa: S101  # what the handler is registered for
+    status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+    return problem(status, error.reason, str(error), None, **_more(error))
+
+
+def _more(error: CollectorError) -> dict[str, Any]:
+    """Return the further members of a problem."""
     match error:
-        case NotFound():
-            return problem(404, error.reason, str(error))
         case SessionRefused(next_attempt=at) if at is not None:
-            return problem(409, error.reason, str(error), nextAttempt=timestamp(at))
-        case LedgerUnavailable():
-            return problem(503, error.reason, str(error))
-        case _:
-            return problem(409, error.reason, str(error))
+            return {"nextAttempt": timestamp(at)}
+        case ReadOnlyManifests(draft=draft):
+            text = draft.after.text if draft.after else None
+            return {"manifest": text, "path": draft.relative, "patch": draft.diff}
+        case EditRefused():
+            return {"diagnostics": [found.as_json() for found in error.diagnostics]}
+    return {}
 
 
 async def answer_defect(request: Request, error: Exception) -> Response:

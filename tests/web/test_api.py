@@ -83,6 +83,10 @@ class Daemon:
     script: Script
     registry: MemoryRegistry
     settings: Settings
+    root: Path
+
+    def file(self, name: str) -> Path:
+        return self.root / f"{name}.yaml"
 
     async def get(self, path: str) -> Any:
         return (await self.client.get(path)).raise_for_status().json()
@@ -109,12 +113,15 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def daemon(root: Path, settings: Settings) -> AsyncIterator[Daemon]:
+async def daemon(
+    root: Path, settings: Settings, *, allow_inline_secrets: bool = False
+) -> AsyncIterator[Daemon]:
     script, registry, clock, board = Script(), MemoryRegistry(), Clock(), StatusBoard(Clock())
     pool = SessionPool(script.run, decide, registry, 4, clock.now)
     admission = Admission(4, preset)
     loops = RunningSet(pool, admission, clock, board)
-    controller = Controller(ManifestDirectory(root), registry, loops, board, clock)
+    directory = ManifestDirectory(root, allow_inline_secrets=allow_inline_secrets)
+    controller = Controller(directory, registry, loops, board, clock)
     board.connect(loops.state, controller.ended)
     control = ControlService(
         controller, loops, board, registry, CheckRequests(check, admission), clock
@@ -126,7 +133,7 @@ async def daemon(root: Path, settings: Settings) -> AsyncIterator[Daemon]:
                 transport=transport, base_url="http://daemon", timeout=GENEROUS
             )
             async with client:
-                yield Daemon(client, control, controller, script, registry, settings)
+                yield Daemon(client, control, controller, script, registry, settings, root)
         script.may_end.set()
         await loops.shut_down(GENEROUS, GENEROUS)
         pool.close()

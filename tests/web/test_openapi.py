@@ -15,6 +15,13 @@ from reconciler.web.access.token_file import TokenFile
 from tests.web.test_api import root, run, settings  # noqa: F401  # fixtures
 from tests.web.test_connections import listening
 
+_CONFIGURATION = """
+[parameters]
+"path.name" = ["sales", "off"]
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", 401, 403, 404, 409, 412, 422, 428]
+"""
+"""412 and 428 are about If-Match; 422 is about rules that no schema can say."""
 NOT_TRIED = ("/api/v1/events",)
 """Streams that never end."""
 
@@ -53,7 +60,7 @@ def test_schemathesis_finds_nothing(root: Path, settings: Settings) -> None:  # 
             await found.controller.turn()
             found.script.may_end.set()
             config = settings.state_dir / "schemathesis.toml"
-            config.write_text('[parameters]\n"path.name" = ["sales", "off"]\n')
+            config.write_text(_CONFIGURATION)
             program = Path(sys.executable).with_name("schemathesis")
             process = await asyncio.create_subprocess_exec(
                 program,

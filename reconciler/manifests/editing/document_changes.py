@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # a compiled module
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import DocumentStartEvent, StreamEndEvent
 
 from reconciler.manifests.editing.new_manifests import manifest_text
@@ -84,7 +84,7 @@ def _has_marker(text: str) -> bool:
         while not isinstance(event := parser.get_event(), StreamEndEvent):
             if isinstance(event, DocumentStartEvent):
                 return bool(event.explicit)
-    except MarkedYAMLError:
+    except YAMLError:
         pass
     return False
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 # from a compiled module without types
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -42,7 +42,7 @@ class SecretHidden(CollectorError):
 
 def hidden(text: str) -> str:
     """Return the text of a file or document with each inline secret hidden. Raises
-    MarkedYAMLError for text that is not YAML, which may hold a secret anywhere."""
+    YAMLError for text that is not YAML, which may hold a secret anywhere."""
     if "value" not in text:
         return text
     shown, end = [], 0
@@ -56,7 +56,7 @@ def digest(own: str) -> str:
     """Return what identifies a document's text. It does not help to guess an inline secret."""
     try:
         holds_one = hidden(own) != own
-    except MarkedYAMLError:
+    except YAMLError:
         holds_one = True
     if holds_one:
         return hmac.new(_KEY, own.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

@@ -160,9 +160,9 @@ class Shelf:
     def require_new(self, name: str, content: bytes) -> Path:
         """Return the path for a new collector's manifest. Raises EditRefused if it would be
         invalid."""
-        if name in self.names():
+        if places := self.places(name):
             raise AlreadyDeclared(
-                f"{name} is declared already, in {self.declared(name).path}: `mailcollector edit "
+                f"{name} is declared already, in {places[0][0]}: `mailcollector edit "
                 f"{name}` changes it"
             )
         path = self.directory / f"{name}.yaml"

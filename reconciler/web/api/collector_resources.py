@@ -15,7 +15,7 @@ from reconciler.control.control_service import ControlService
 from reconciler.model.collector_state import CollectorState, state_of
 from reconciler.model.selectors import FORMS, SYNTAX, Selector, selector
 from reconciler.model.status import Description, Shown
-from reconciler.web.api.json_answers import json_answer
+from reconciler.web.api.described_collector import described
 from reconciler.web.api.operations import Operation, Parameter
 
 COLLECTOR = "/api/v1/collectors/{name}"
@@ -142,7 +142,7 @@ class CollectorResources:
         )
 
     async def describe(self, request: Request) -> Response:
-        return json_answer(await self._control.describe(request.path_params["name"]))
+        return await described(self._control, request, request.path_params["name"])
 
 
 def read_query(request: Request) -> Query:

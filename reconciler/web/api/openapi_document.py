@@ -96,7 +96,11 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
             *operation.headers,
         ],
         "responses": {
-            str(operation.status): _answer(operation, schemas),
+            str(operation.status): _answer(operation, operation.status, operation.answer, schemas),
+            **{
+                str(status): _answer(operation, status, answer, schemas)
+                for status, answer in operation.also.items()
+            },
             **{str(status): _problem(status) for status in sorted(errors)},
         },
         "security": [{"token": []}, {"session": []}] if operation.role is not None else [],
@@ -117,10 +121,12 @@ def _identity(operation: Operation) -> str:
     return "_".join([operation.method.lower(), *words])
 
 
-def _answer(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
-    if operation.answer is not None:
-        found["content"] = {operation.media_type: {"schema": _schema(operation.answer, schemas)}}
+def _answer(
+    operation: Operation, status: int, answer: Any, schemas: dict[str, Any]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if answer is not None:
+        found["content"] = {operation.media_type: {"schema": _schema(answer, schemas)}}
     return found
 
 

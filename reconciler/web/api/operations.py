@@ -34,7 +34,8 @@ class Operation(Struct, frozen=True):
 
     `role`: what it needs; None is open to everybody. `query`: the parameters that it knows.
     `body`, `answer`: the pydantic model, or a JSON Schema, of what it takes and gives; None is
-    nothing. `status`: of its answer where all goes well; `errors`: other statuses that it has.
+    nothing. `status`: of its answer where all goes well; `also`: what it gives with another status
+    where all goes well; `errors`: the statuses of its problems.
     `media_type` is that of the answer, `body_types` those of the body. `headers`: the headers that
     it reads, as parameters of OpenAPI.
     """
@@ -52,6 +53,7 @@ class Operation(Struct, frozen=True):
     media_type: str = "application/json"
     body_types: tuple[str, ...] = ("application/json",)
     headers: tuple[Mapping[str, Any], ...] = ()
+    also: Mapping[int, Any] = {}
 
 
 def routes(operations: Iterable[Operation]) -> list[Route]:
