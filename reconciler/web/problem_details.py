@@ -15,6 +15,7 @@ from reconciler.control.loop import SessionRefused
 from reconciler.control.manifest_drafts import ManifestOutdated
 from reconciler.control.manifest_service import ManifestNotWritten, ReadOnlyManifests
 from reconciler.log import log
+from reconciler.manifests.defect_text import place_of
 from reconciler.manifests.editing.atomic_files import ChangedMeanwhile
 from reconciler.manifests.editing.inline_secrets import SecretHidden
 from reconciler.manifests.editing.manifest_editor import AlreadyDeclared, EditRefused, NotDeclared
@@ -102,7 +103,12 @@ def _more(error: CollectorError) -> dict[str, Any]:
 async def answer_defect(request: Request, error: Exception) -> Response:
     """Answer for a defect. Neither the answer nor the log quotes the error: its text may contain
     anything."""
-    log.error("defect in the API", path=request.url.path, error=type(error).__name__)
+    log.error(
+        "defect in the API",
+        path=request.url.path,
+        error=type(error).__name__,
+        where=place_of(error),
+    )
     return problem(500, "InternalError", "a defect of mailcollector; its log says more")
 
 

@@ -126,7 +126,8 @@ def test_a_session_is_kept_from_scripts_and_ends(on_site: Callable[[Scenario], N
         assert "samesite=strict" in cookie
         assert f"max-age={12 * 3600}" in cookie
         assert token not in answer.headers["set-cookie"]
-        assert (await here.ask("GET /", **HTML)).status_code == 200
+        with capture_logs() as logged:
+            assert (await here.ask("GET /", **HTML)).status_code == 200, logged
         here.tokens.revoke("anna")
         assert (await here.ask("GET /", **HTML)).status_code == 303, "it ends with its token"
         assert (await here.ask("GET /api/v1/summary")).status_code == 401

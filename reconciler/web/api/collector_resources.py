@@ -102,7 +102,7 @@ class CollectorResources:
         fields = [path.split(".") for path in request.query_params.get("fields", "").split(",")]
         items = [one.model_dump(mode="json", by_alias=True) for one in found.items]
         if fields != [[""]]:
-            items = [_projected(item, fields) for item in items]
+            items = [projected(item, fields) for item in items]
         return JSONResponse({"items": items, "total": found.total, "next": found.next or None})
 
     async def summary(self, _request: Request) -> Response:
@@ -194,7 +194,7 @@ def _dumped(found: Iterable[Shown]) -> list[dict[str, Any]]:
     return [one.model_dump(mode="json", by_alias=True) for one in found]
 
 
-def _projected(item: dict[str, Any], fields: Iterable[list[str]]) -> dict[str, Any]:
+def projected(item: dict[str, Any], fields: Iterable[list[str]]) -> dict[str, Any]:
     """Return only these fields of an item; a field that is not there is left out."""
     kept: dict[str, Any] = {}
     for path in fields:

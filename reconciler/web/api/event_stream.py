@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +17,7 @@ from starlette.responses import Response
 from reconciler.control.control_service import ControlService
 from reconciler.control.event_journal import BoardChange, EventJournal
 from reconciler.model.status import ShownCollector
+from reconciler.web.api.collector_resources import projected
 from reconciler.web.api.json_answers import event, event_answer
 from reconciler.web.api.operations import Operation, Parameter
 
@@ -47,6 +48,11 @@ class EventStream:
                         "As the header Last-Event-ID; `now` leaves the present state out.",
                         {"type": "string"},
                     ),
+                    Parameter(
+                        "fields",
+                        "Only these fields of a collector, such as metadata.name.",
+                        {"type": "string"},
+                    ),
                 ),
                 answer={"type": "string"},
                 media_type="text/event-stream",
@@ -55,21 +61,26 @@ class EventStream:
 
     async def events(self, request: Request) -> Response:
         last = request.headers.get("last-event-id") or request.query_params.get("since", "")
-        return event_answer(self._events(self._control.events, last))
+        fields = request.query_params.get("fields", "")
+        return event_answer(self._events(self._control.events, last, _drawing(fields)))
 
-    async def _events(self, journal: EventJournal, last: str) -> AsyncIterator[str]:
+    async def _events(
+        self, journal: EventJournal, last: str, draw: Callable[[ShownCollector], str]
+    ) -> AsyncIterator[str]:
         with journal.reading() as woken:
             position = journal.number if last == "now" else journal.position(last)
             if position is None:
                 position = journal.number
                 if last:
                     yield event("resync", "{}")
-                async for piece in _pieces(map(_present, self._control.list())):
+                async for piece in _pieces(
+                    event("collector", draw(one)) for one in self._control.list()
+                ):
                     yield piece
             yield event("synced", "{}", journal.identity(position))
             while True:
                 changes, position = journal.since(position), journal.number
-                async for piece in _pieces(_told(journal, changes)):
+                async for piece in _pieces(_told(journal, changes, draw)):
                     yield piece
                 try:
                     await asyncio.wait_for(woken.wait(), _STILL_THERE)
@@ -80,17 +91,29 @@ class EventStream:
                 woken.clear()
 
 
-def _present(collector: ShownCollector) -> str:
-    return event("collector", collector.model_dump_json(by_alias=True))
+def _drawing(fields: str) -> Callable[[ShownCollector], str]:
+    """Return what makes the JSON of a collector: whole, or these fields of it."""
+    if not fields:
+        return lambda collector: collector.model_dump_json(by_alias=True)
+    if fields == "metadata.name":  # what the page asks for: nothing else is drawn for that
+        return lambda collector: json.dumps({"metadata": {"name": collector.metadata.name}})
+    paths = [path.split(".") for path in fields.split(",")]
+    return lambda collector: json.dumps(
+        projected(collector.model_dump(mode="json", by_alias=True), paths)
+    )
 
 
-def _told(journal: EventJournal, changes: Iterable[BoardChange]) -> Iterable[str]:
+def _told(
+    journal: EventJournal,
+    changes: Iterable[BoardChange],
+    draw: Callable[[ShownCollector], str],
+) -> Iterable[str]:
     for change in changes:
         identity = journal.identity(change.number)
         if change.collector is None:
             yield event("removed", json.dumps({"name": change.name}), identity)
         else:
-            yield event("collector", change.collector.model_dump_json(by_alias=True), identity)
+            yield event("collector", draw(change.collector), identity)
 
 
 async def _pieces(events: Iterable[str]) -> AsyncIterator[str]:

@@ -37,7 +37,7 @@ NO_MAILBOX = "Type the mailbox that the mail goes to."
 NO_LOCAL_DOMAIN = "Type the default mailbox, or the local domain under “More”."
 NO_REMOTE_DOMAIN = "Type the domain whose addresses count."
 _MISSING = re.compile(r"^`([\w-]+)`")
-_INDEX = re.compile(r"\[[^\]]*\]")
+_INDEX = re.compile(r"\[[^\[\]]*\]")
 
 
 class FormProblem(Struct, frozen=True):

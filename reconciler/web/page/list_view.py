@@ -47,6 +47,7 @@ _COLUMNS = (
 class ListColumn(Struct, frozen=True):
     """A column that the list can be sorted by. `order` is what `aria-sort` says of it."""
 
+    key: str
     text: str
     order: str
     path: str
@@ -159,7 +160,7 @@ def _column(key: str, text: str, query: Query, language: Language) -> ListColumn
     is_sorted = query.sort == key
     order = ("descending" if query.descending else "ascending") if is_sorted else ""
     turned = f"-{key}" if is_sorted and not query.descending else key
-    return ListColumn(language.gettext(text), order, _path(query, sort=turned, after=""))
+    return ListColumn(key, language.gettext(text), order, _path(query, sort=turned, after=""))
 
 
 def _filters(

@@ -85,7 +85,12 @@ async def _show_collector_error(request: Request, error: Exception) -> Response:
 
 
 async def _show_defect(request: Request, error: Exception) -> Response:
-    log.error("defect in the page", path=request.url.path, error=place_of(error))
+    log.error(
+        "defect in the page",
+        path=request.url.path,
+        error=type(error).__name__,
+        where=place_of(error),
+    )
     texts = language_of(request)
     message = texts.gettext("A defect of mailcollector; its log says more.")
     return render(request, "error.html", 500, status_code=500, message=message)

@@ -1,17 +1,66 @@
 // Makes the page live. Everything works without it: each part looks for the elements it serves.
 const language = document.documentElement.lang;
+document.documentElement.classList.add("live");
 
-// -- times: the server writes UTC, readers see their own zone
+// -- times: the server writes UTC and ages of then; readers see their own zone and ages of now
 
 const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+const today = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
+const earlier = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const ages = new Intl.RelativeTimeFormat(language, { numeric: "always" });
+const UNITS = [["year", 31536000], ["month", 2629746], ["week", 604800], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+
+export function clock(when) {
+  const isToday = when.toDateString() === new Date().toDateString();
+  return (isToday ? today : earlier).format(when);
+}
+
+function age(when) {
+  const seconds = (when - Date.now()) / 1000;
+  const [unit, size] = UNITS.find(([, each]) => Math.abs(seconds) >= 1.1 * each) ?? ["second", 1];
+  return ages.format(Math.round(seconds / size) || (seconds < 0 ? -0 : 0), unit);
+}
 
 export function localTimes(root = document) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const when = new Date(element.dateTime);
-    if (!Number.isNaN(when.valueOf())) {
-      element.title = exact.format(when);
-    }
+    if (Number.isNaN(when.valueOf())) continue;
+    element.title = exact.format(when);
+    if (element.classList.contains("clock")) element.textContent = clock(when);
+  }
+  grow(root);
+}
+
+function grow(root = document) {
+  for (const element of root.querySelectorAll("time.age[datetime]")) {
+    const text = age(new Date(element.dateTime));
+    if (element.textContent !== text) element.textContent = text;
   }
 }
 
 localTimes();
+setInterval(() => document.visibilityState === "visible" && grow(), 5000);
+
+// -- a notice is for once: loading the page again does not show it again
+
+const address = new URL(location.href);
+if (address.searchParams.has("done")) {
+  for (const name of ["done", "count", "refused"]) address.searchParams.delete(name);
+  history.replaceState(history.state, "", address);
+}
+
+// -- what our server rendered, as elements
+
+export function logIn() {
+  location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+}
+
+export async function fragment(path, name, signal) {
+  const answer = await fetch(path, { headers: { "X-Fragment": name }, signal, cache: "no-store" });
+  if (answer.status === 401) logIn();
+  if (!answer.ok) throw new Error(String(answer.status));
+  const made = document.createElement("template");
+  made.innerHTML = await answer.text();
+  localTimes(made.content);
+  return made.content;
+}

@@ -1,0 +1,44 @@
+"""Chromium, and a daemon with a page, for the tests in a real browser.
+
+Playwright's synchronous interface has an event loop of its own while it is open. So it is opened
+for one module at a time: tests elsewhere in this process start event loops themselves.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.servers.dovecot import Dovecot
+from tests.web.browser.stage import Stage, declare_every_state, open_stage
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. A test without it would prove nothing, so its absence fails."""
+    program = shutil.which("chromium")
+    assert program, "chromium is not installed: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def empty_stage(tmp_path: Path, dovecot: Dovecot) -> Stage:
+    """Nothing is declared, and no daemon runs yet."""
+    return open_stage(tmp_path / "deployment", dovecot)
+
+
+@pytest.fixture
+def stage(empty_stage: Stage, user: str) -> Iterator[Stage]:
+    """A running daemon with twelve collectors in every state."""
+    declare_every_state(empty_stage, user)
+    with empty_stage.running():
+        yield empty_stage
