@@ -97,9 +97,12 @@ class ProxyAddress(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            return str(ipaddress.ip_network(str(value)))
+            network = ipaddress.ip_network(str(value))
         except ValueError:
             self.fail(f"{value!r} is no IP address or network, such as 127.0.0.1", param, ctx)
+        if not network.prefixlen:
+            self.fail(f"{value!r} is everybody: name the proxy's own address", param, ctx)
+        return str(network)
 
 
 FILES = frozenset({"--manifests", "--state-dir", "--allow-inline-secrets", "--policy"})

@@ -76,7 +76,12 @@ class DaemonClient:
 
     def manifests(self) -> Path:
         """Return the directory of manifests that the daemon runs."""
-        return Path(self._asked("GET", "/info")["manifests"])
+        return Path(self.about()["manifests"])
+
+    def about(self) -> dict[str, Any]:
+        """Return what the daemon says of itself: its directories, its file of tokens, its page."""
+        found: dict[str, Any] = self._asked("GET", "/info")
+        return found
 
     def in_force(self) -> InForce:
         return self._model(InForce, "GET", "/in-force")

@@ -60,6 +60,14 @@ class Settings(Struct, frozen=True):
         return self.tokens or self.state_dir / "tokens.json"
 
     @property
+    def page_address(self) -> str:
+        """Where browsers reach the page, without a slash at the end; "" if that is unknown."""
+        if self.public_url or self.listen is None:
+            return self.public_url
+        host = f"[{self.listen.host}]" if ":" in self.listen.host else self.listen.host
+        return f"http://{host}:{self.listen.port}"
+
+    @property
     def control_socket(self) -> Path:
         """Return the path of the daemon's control socket. It may be too long for `sockaddr_un`."""
         return self.state_dir / "control.sock"

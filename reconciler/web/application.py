@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.control.control_service import ControlService
 from reconciler.web.access.access_rules import AccessRules
+from reconciler.web.access.request_log import logged
 from reconciler.web.access.roles import SOCKET
 from reconciler.web.api.collector_actions import CollectorActions
 from reconciler.web.api.collector_resources import CollectorResources
@@ -84,6 +85,6 @@ def trusted(app: ASGIApp) -> ASGIApp:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         scope["principal"] = SOCKET
-        await app(scope, receive, send)
+        await app(scope, receive, logged(scope, send) if scope["type"] == "http" else send)
 
     return serve

@@ -104,6 +104,8 @@ class HttpServer(uvicorn.Server):
                 log_config=None,
                 log_level="critical",
                 server_header=False,
+                # else uvicorn believes X-Forwarded-For of every local program: see trusted_proxy
+                proxy_headers=False,
                 timeout_graceful_shutdown=1,
             )
         )

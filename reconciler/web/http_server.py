@@ -9,7 +9,6 @@ import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
@@ -42,7 +41,7 @@ async def served(
     """Serve on the control socket and on `settings.listen` inside this context. The caller owns the
     state directory. Raises ListenRefused."""
     rules = AccessRules.of(settings)
-    app = application(control, DaemonPaths(manifests, settings.state_dir, settings.metrics), rules)
+    app = application(control, _paths(settings, manifests), rules)
     listen = settings.listen
     async with AsyncExitStack() as stack:
         control_socket = stack.enter_context(_control_socket(settings.state_dir))
@@ -52,10 +51,19 @@ async def served(
         if listen is not None:
             _require_fit(settings, listen, rules.tokens)
             tcp = stack.enter_context(_tcp_socket(listen))
-            hosts = {listen.host, urlsplit(settings.public_url).hostname or listen.host}
-            guard = AccessGuard(app, hosts, rules)
-            await stack.enter_async_context(_served(guard, tcp, _CLIENTS))
+            await stack.enter_async_context(_served(AccessGuard(app, rules), tcp, _CLIENTS))
         yield
+
+
+def _paths(settings: Settings, manifests: Path) -> DaemonPaths:
+    listen = settings.listen
+    return DaemonPaths(
+        manifests,
+        settings.state_dir,
+        settings.metrics,
+        settings.token_file,
+        settings.page_address if listen else "",
+    )
 
 
 @contextmanager

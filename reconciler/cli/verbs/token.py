@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from reconciler.cli.common_options import TOKENS, common
+from reconciler.cli.connect import running_daemon
 from reconciler.cli.output_forms import aligned, output, structured
 from reconciler.cli.readable_text import tell
 from reconciler.cli.verb import verb
+from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings
 from reconciler.model.timestamps import moment
 
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
         ("mailcollector token list", "shows names, roles and when they were made"),
         ("mailcollector token revoke anna", "ends it, and the browser sessions begun with it"),
         (
-            "mailcollector token link anna --listen 127.0.0.1:8080",
+            "mailcollector token link anna",
             "prints an address that logs a browser in once, within ten minutes",
         ),
     ],
@@ -62,19 +67,29 @@ def command(
     # --help does without
     from reconciler.web.access.token_file import TokenFile  # noqa: PLC0415
 
-    tokens = TokenFile(settings.token_file)
+    whose = "" if action == "list" else _one_name(action, name, named)
+    running = _running(settings)
+    tokens = TokenFile(settings.tokens or Path(running.get("tokenFile") or settings.token_file))
     if action == "list":
         _list(tokens, output)
         return 0
-    name = _one_name(action, name, named)
     if action == "create":
-        _create(tokens, name, role)
+        _create(tokens, whose, role)
     elif action == "revoke":
-        tokens.revoke(name)
-        tell(f"revoked {name}")
+        tokens.revoke(whose)
+        tell(f"revoked {whose}")
     else:
-        click.echo(_link(settings, tokens, name))
+        click.echo(_link(settings.page_address or running.get("page") or "", tokens, whose))
     return 0
+
+
+def _running(settings: Settings) -> dict[str, Any]:
+    """Return what the running daemon says of itself; nothing where none can be asked."""
+    try:
+        with running_daemon(replace(settings, manifests=None)) or nullcontext() as daemon:
+            return daemon.about() if daemon else {}
+    except CollectorError:  # another user's, or of an earlier version
+        return {}
 
 
 def _one_name(action: str, name: str | None, named: str | None) -> str:
@@ -112,7 +127,7 @@ def _plain(token: ApiToken) -> dict[str, str]:
     return {"name": token.name, "role": token.role.value, "createdAt": timestamp(token.created_at)}
 
 
-def _link(settings: Settings, tokens: TokenFile, name: str) -> str:
+def _link(page: str, tokens: TokenFile, name: str) -> str:
     """Return an address that logs a browser in once."""
     from reconciler.web.access.login_sessions import LoginSessions  # noqa: PLC0415
     from reconciler.web.access.token_file import TokenRefused  # noqa: PLC0415
@@ -120,9 +135,10 @@ def _link(settings: Settings, tokens: TokenFile, name: str) -> str:
     token = tokens.named(name)
     if token is None:
         raise TokenRefused(f"there is no token {name!r}")
-    listen = settings.listen
-    if not (settings.public_url or listen):
-        raise click.UsageError("say where the page is: --listen HOST:PORT or --public-url URL")
-    host = f"[{listen.host}]" if listen and ":" in listen.host else listen and listen.host
-    base = settings.public_url or f"http://{host}:{listen and listen.port}"
-    return f"{base}/login/{LoginSessions(tokens).link(token)}"
+    if not page:
+        raise click.UsageError(
+            "no running daemon says where the page is: --listen HOST:PORT or --public-url URL"
+        )
+    if not tokens.signing_key:
+        raise TokenRefused(f"{tokens.path} has no key to sign a link with")
+    return f"{page}/login/{LoginSessions(tokens).link(token)}"

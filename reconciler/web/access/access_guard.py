@@ -1,46 +1,47 @@
 """What protects the daemon where a browser, or any user of this machine, can reach it: on TCP.
 
-A page of a foreign site can make a browser send requests here, and by a name that it controls even
-read the answers. So the Host must be one of ours, and nothing is taken from a foreign origin
-(hazards W2, W3). Any local user can connect, and so can whatever asks an address of somebody else's
-choice: everything but the probes, the metrics and the login needs a token or a session.
+Any local user can connect, and so can a program that asks an address of somebody else's choice.
+Everything but the probes, the metrics and the login needs a token or a session (hazard W5).
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.log import log
-from reconciler.web.access.access_rules import AccessRules
+from reconciler.web.access.access_rules import AccessRules, TooManyTries
+from reconciler.web.access.answer_headers import hardened
+from reconciler.web.access.request_log import logged
+from reconciler.web.access.request_origins import sent_by_browser
 from reconciler.web.access.roles import Principal
 from reconciler.web.access.token_file import TokenRefused
+from reconciler.web.access.trusted_proxy import without_identity
 from reconciler.web.problem_details import problem
 
-OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/login", "/language"})
-"""The paths that are served without a token, besides those below `/static/` and `/login/`."""
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What is served to everybody, without a look at who asks."""
+OPEN = frozenset({"/login", "/language"})
+"""And pages that are, besides those below `/login/`."""
 SAFE = frozenset({"GET", "HEAD"})
-_CHANGES_NOTHING = frozenset({"/form/preview"})
-"""Paths of requests that are sent while somebody types."""
 _API = ("/api/", "/openapi.json", "/-/")
+_BEARER = {"WWW-Authenticate": "Bearer"}
+_UNUSABLE = "the file of tokens cannot be used; the log says more"
 
 
 class AccessGuard:
-    """Passes on requests for one of `hosts`, each with its principal in the scope. Refuses the
-    others with a problem, or sends a browser to the login. Logs each request that changes
-    something."""
+    """Passes on requests that are for this server, each with its principal in the scope. Refuses
+    the others with a problem, or sends a browser to the login."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], rules: AccessRules) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app = app
-        self._hosts = LOCAL | {host.casefold() for host in hosts}
         self._rules = rules
+        self._told = ""
+        """What was last logged of a file of tokens that cannot be used."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,21 +50,9 @@ class AccessGuard:
         headers = Headers(scope=scope)
         peer = scope["client"][0] if scope.get("client") else ""
         scope["address"] = self._rules.proxies.client(peer, headers)
-        answer = self._unfit(scope, headers)
-        if answer is None:
-            try:
-                scope["principal"] = who = self._identify(scope, peer, headers)
-            except _TooManyTries as error:
-                answer = too_many_tries(error.pause)
-            except TokenRefused as error:
-                answer = problem(
-                    503, error.reason, "the file of tokens cannot be used; see the log"
-                )
-                # no traceback: this is no defect
-                log.error("the file of tokens cannot be used", error=str(error))  # noqa: TRY400
-            else:
-                answer = self._refusal(scope, headers, who)
-        await (answer or self._app)(scope, receive, _logging(scope, _hardened(send)))
+        answer = self._unfit(scope, headers) or self._admit(scope, peer, headers)
+        scope["headers"] = without_identity(scope["headers"])
+        await (answer or self._app)(scope, receive, logged(scope, hardened(send)))
 
     def _unfit(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the answer to a request that is not taken from anybody."""
@@ -74,108 +63,59 @@ class AccessGuard:
             )
             refusal.headers["Connection"] = "close"
             return refusal
-        if _name(f"//{headers.get('host', '')}") not in self._hosts:
-            return problem(403, "Forbidden", "this Host is not served here; use localhost")
-        if scope["method"] not in SAFE and self._is_foreign(headers):
+        if not self._rules.origins.serves(scope, headers):
+            return problem(
+                403,
+                "Forbidden",
+                "this Host is not served here; use localhost, or name it with --public-url",
+            )
+        if scope["method"] not in SAFE and self._rules.origins.is_foreign(headers):
             return problem(403, "Forbidden", "requests from pages of other sites are refused")
         return None
 
-    def _is_foreign(self, headers: Headers) -> bool:
-        """Return whether a browser says that another site's page sends this."""
-        site = headers.get("sec-fetch-site", "none")
-        if site not in {"same-origin", "none"}:
-            return True
-        origin = headers.get("origin")
-        if origin == "null" and site == "same-origin":
-            return False  # a form of a page that sends no referrer (Fetch, section 3.1)
-        ours = {f"{scheme}://{headers.get('host', '')}" for scheme in ("http", "https")}
-        return origin is not None and origin.casefold() not in {one.casefold() for one in ours}
-
-    def _identify(self, scope: Scope, peer: str, headers: Headers) -> Principal | None:
-        scheme, _, secret = headers.get("authorization", "").partition(" ")
-        if scheme.casefold() == "bearer":
-            return self._bearer(scope["address"], secret.strip())
-        cookie = _cookie(headers.get("cookie", ""), self._rules.cookie)
-        session = self._rules.sessions.principal(cookie) if cookie else None
-        return session or self._rules.proxies.principal(peer, headers)
-
-    def _bearer(self, address: str, secret: str) -> Principal | None:
-        if pause := self._rules.limits.pause(address):
-            raise _TooManyTries(pause)
-        token = self._rules.tokens.find(secret)
-        if token is None:
-            self._rules.limits.failed(address)
+    def _admit(self, scope: Scope, peer: str, headers: Headers) -> Response | None:
+        """Find out who asks, and return the answer to somebody who may not."""
+        path = scope["path"]
+        if path in PROBES or path.startswith("/static/"):
             return None
-        return Principal(token.name, token.role, "token")
+        try:
+            self._rules.tokens.tokens()  # without its file nobody gets in, however they come
+            scope["principal"] = who = self._identify(scope["address"], peer, headers)
+        except TooManyTries as error:
+            return error.answer()
+        except TokenRefused as error:
+            self._tell(str(error))
+            return problem(503, error.reason, _UNUSABLE)
+        if path in OPEN or path.startswith("/login/"):
+            return None
+        return self._refusal(scope, headers, who)
+
+    def _identify(self, address: str, peer: str, headers: Headers) -> Principal | None:
+        if "authorization" in headers:
+            scheme, _, secret = headers["authorization"].partition(" ")
+            if scheme.casefold() == "bearer":
+                token = self._rules.token(address, secret.strip())
+                return Principal(token.name, token.role, "token") if token else None
+        session = self._rules.session(headers)
+        return session or self._rules.proxied(peer, headers)
 
     def _refusal(self, scope: Scope, headers: Headers, who: Principal | None) -> Response | None:
         path = scope["path"]
-        if path in OPEN or path.startswith(("/static/", "/login/")):
-            return None
         if who is None and (is_api(path) or not wants_page(headers)):
-            bearer = {"WWW-Authenticate": "Bearer"}
-            return problem(401, "Unauthorized", "a token is needed", bearer)
+            return problem(401, "Unauthorized", "a token is needed", _BEARER)
         if who is None:
-            return RedirectResponse(f"/login?next={quote(path)}", 303)
-        if (
-            who.csrf
-            and is_api(path)
-            and scope["method"] not in SAFE
-            and not hmac.compare_digest(headers.get("x-csrf-token", "").encode(), who.csrf.encode())
-        ):
+            query = scope["query_string"].decode("ascii", "replace")
+            following = f"{path}?{query}" if query and scope["method"] in SAFE else path
+            return RedirectResponse(f"/login?next={quote(following)}", 303)
+        if is_api(path) and scope["method"] not in SAFE and _is_forged(headers, who):
             return problem(403, "Forbidden", "the header X-CSRF-Token is missing or wrong")
         return None
 
-
-class _TooManyTries(Exception):
-    """A wrong token was tried too often. `pause`: seconds until the next one is looked at."""
-
-    def __init__(self, pause: int) -> None:
-        super().__init__(pause)
-        self.pause = pause
-
-
-def too_many_tries(pause: int) -> Response:
-    """Return the answer to a token that is not looked at now (RFC 6585, section 4)."""
-    return problem(
-        429,
-        "TooManyRequests",
-        f"too many wrong tokens: try again in {pause} s",
-        {"Retry-After": str(pause)},
-    )
-
-
-def _hardened(send: Send) -> Send:
-    """Add to each answer that a browser shall not guess its type."""
-
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
-        await send(message)
-
-    return sent
-
-
-def _logging(scope: Scope, send: Send) -> Send:
-    """Log who asked for a change, with the status of the answer."""
-    if scope["method"] in SAFE or scope["path"] in _CHANGES_NOTHING:
-        return send
-
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            who = scope.get("principal")
-            log.info(
-                "requested",
-                by=who.name if who else None,
-                how=who.how if who else None,
-                address=scope["address"],
-                method=scope["method"],
-                path=scope["path"],
-                status=message["status"],
-            )
-        await send(message)
-
-    return sent
+    def _tell(self, trouble: str) -> None:
+        """Log why the file of tokens cannot be used, once until that changes."""
+        if trouble != self._told:
+            log.error(_UNUSABLE.partition(";")[0], error=trouble)
+        self._told = trouble
 
 
 def wants_page(headers: Headers) -> bool:
@@ -188,16 +128,9 @@ def is_api(path: str) -> bool:
     return path.startswith(_API)
 
 
-def _cookie(text: str, name: str) -> str:
-    try:
-        found = SimpleCookie(text).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
-
-
-def _name(url: str) -> str:
-    try:
-        return (urlsplit(url).hostname or "").casefold()
-    except ValueError:
-        return ""
+def _is_forged(headers: Headers, who: Principal) -> bool:
+    """Return whether a request lacks the token that only our own pages know. A program behind a
+    proxy needs none: no page can make it send something."""
+    if not who.csrf or (who.how == "proxy" and not sent_by_browser(headers)):
+        return False
+    return not hmac.compare_digest(headers.get("x-csrf-token", "").encode(), who.csrf.encode())

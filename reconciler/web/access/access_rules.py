@@ -1,14 +1,40 @@
-"""What decides over access, in one piece: tokens, sessions, limits, proxies."""
+"""What decides over access, in one piece: tokens, sessions, limits, proxies, origins."""
 
 from __future__ import annotations
 
-from msgspec import Struct
+from http.cookies import CookieError, SimpleCookie
 
+from msgspec import Struct
+from msgspec.structs import replace
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+from reconciler.log import log
 from reconciler.model.settings import Settings
 from reconciler.web.access.login_limits import LoginLimits
 from reconciler.web.access.login_sessions import LoginSessions
-from reconciler.web.access.token_file import TokenFile
+from reconciler.web.access.request_origins import RequestOrigins
+from reconciler.web.access.roles import Principal
+from reconciler.web.access.token_file import ApiToken, TokenFile
 from reconciler.web.access.trusted_proxy import TrustedProxies
+from reconciler.web.problem_details import problem
+
+
+class TooManyTries(Exception):
+    """Wrong tokens were tried too often. `pause`: seconds until the next try."""
+
+    def __init__(self, pause: int) -> None:
+        super().__init__(pause)
+        self.pause = pause
+
+    def answer(self) -> Response:
+        """Return the problem that says so (RFC 6585, section 4)."""
+        return problem(
+            429,
+            "TooManyRequests",
+            f"too many wrong tokens: try again in {self.pause} s",
+            {"Retry-After": str(self.pause)},
+        )
 
 
 class AccessRules(Struct, frozen=True):
@@ -19,13 +45,8 @@ class AccessRules(Struct, frozen=True):
     sessions: LoginSessions
     limits: LoginLimits
     proxies: TrustedProxies
+    origins: RequestOrigins
     secure: bool = False
-
-    @property
-    def cookie(self) -> str:
-        """The name of the session's cookie. `__Host-` has browsers refuse it from another host or
-        without TLS (RFC 6265bis, section 4.1.3.2)."""
-        return "__Host-mailcollector-session" if self.secure else "mailcollector-session"
 
     @classmethod
     def of(cls, settings: Settings) -> AccessRules:
@@ -36,5 +57,46 @@ class AccessRules(Struct, frozen=True):
             LoginSessions(tokens),
             LoginLimits(),
             TrustedProxies(settings.trusted_proxies),
+            RequestOrigins(settings),
             settings.public_url.startswith("https://"),
         )
+
+    @property
+    def cookie(self) -> str:
+        """The name of the session's cookie. `__Host-` has browsers refuse it from another host or
+        without TLS (RFC 6265bis, section 4.1.3.2)."""
+        return "__Host-mailcollector-session" if self.secure else "mailcollector-session"
+
+    def token(self, address: str, secret: str) -> ApiToken | None:
+        """Return the token that this is; None for a wrong one.
+
+        A right one is taken during a pause as well: others at the same address, or behind the same
+        proxy, lock nobody out. Raises TooManyTries, TokenRefused.
+        """
+        found = self.tokens.find(secret)
+        if found is not None:
+            return found
+        if pause := self.limits.pause(address):
+            raise TooManyTries(pause)
+        self.limits.failed(address)
+        # not the token: it may be one of another server
+        log.warning("wrong token", address=address, pause=self.limits.pause(address))
+        return None
+
+    def session(self, headers: Headers) -> Principal | None:
+        """Return whose browser session the cookie is; None without one."""
+        cookie = self.sent_cookie(headers)
+        return self.sessions.principal(cookie) if cookie else None
+
+    def sent_cookie(self, headers: Headers) -> str:
+        """Return the session's cookie; "" without one."""
+        try:
+            found = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
+        except CookieError:
+            return ""
+        return found.value if found else ""
+
+    def proxied(self, peer: str, headers: Headers) -> Principal | None:
+        """Return the user that a trusted proxy names, with the CSRF token of that user."""
+        who = self.proxies.principal(peer, headers)
+        return replace(who, csrf=self.sessions.csrf_of_user(who.name)) if who else None

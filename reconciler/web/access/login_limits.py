@@ -1,8 +1,9 @@
 """How often a wrong token may be tried (hazard W5).
 
 A token cannot be guessed; the limits keep a client that tries from filling the log and the
-processor. Failures are counted for each address, and an IPv6 client for its /64. After five within
-a minute the next try waits, twice as long after each further failure, up to five minutes.
+processor. Failures are counted for each address, and for an IPv6 client's /64. After five within a
+minute the next try waits, twice as long after each further failure, up to five minutes. Where there
+are a hundred failures in a minute from all addresses, each address has one free try, not five.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from msgspec import Struct
 
 FREE = 5
 """Failures without a pause."""
+MANY = 100
+"""Failures from all addresses within a minute that take the other free tries away."""
 _FORGOTTEN = 60.0
 """Seconds after the last failure, or after its pause, when it is forgotten."""
 _LONGEST = 300.0
@@ -35,20 +38,22 @@ class LoginLimits:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures: dict[str, _Failures] = {}
+        self._minute = _Failures(0, clock() + _FORGOTTEN)
+        """All failures of a minute, and its end."""
 
     def pause(self, address: str) -> int:
-        """Return the seconds, rounded up, until a token from this address is looked at again; 0 is
-        now."""
+        """Return the seconds, rounded up, until a wrong token from this address is looked at again;
+        0 is now."""
         found = self._current(_group(address))
         return max(0, math.ceil(found.until - self._clock())) if found else 0
 
     def failed(self, address: str) -> None:
         """Count a wrong token."""
-        group = _group(address)
+        group, free = _group(address), self._free_tries()
         found = self._current(group) or _Failures(0, 0.0)
         self._failures.pop(group, None)
         count = found.count + 1
-        pause = min(_LONGEST, 2.0 ** (count - FREE)) if count >= FREE else 0.0
+        pause = min(_LONGEST, 2.0 ** min(count - free, 16)) if count >= free else 0.0
         self._failures[group] = _Failures(count, self._clock() + pause)
         if len(self._failures) > _ADDRESSES:
             del self._failures[next(iter(self._failures))]
@@ -56,6 +61,13 @@ class LoginLimits:
     def succeeded(self, address: str) -> None:
         """Forget the failures of an address."""
         self._failures.pop(_group(address), None)
+
+    def _free_tries(self) -> int:
+        """Count one more failure of all; return how many each address may have."""
+        if self._clock() > self._minute.until:
+            self._minute = _Failures(0, self._clock() + _FORGOTTEN)
+        self._minute.count += 1
+        return FREE if self._minute.count <= MANY else 1
 
     def _current(self, group: str) -> _Failures | None:
         found = self._failures.get(group)

@@ -1,7 +1,7 @@
 """Browser sessions: a signed cookie names the token that somebody logged in with.
 
 The cookie is signed, not stored: it survives a restart of the daemon, and ends when its 12 hours
-are over, when its token is revoked, or when somebody logs out. A random part of it makes the
+are over, when its token is revoked, or when its user logs out. A random part of it makes the
 session's own CSRF token, which every form sends along (hazard W2).
 """
 
@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import secrets
 
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from itsdangerous import BadData, URLSafeTimedSerializer
 
 from reconciler.web.access.roles import Principal
 from reconciler.web.access.token_file import ApiToken, TokenFile
@@ -21,6 +21,8 @@ LIFETIME = 12 * 3600
 LINK_LIFETIME = 600
 """Seconds that a one-time link can be used."""
 _SESSION, _LINK = "session", "login-link"
+_REMEMBERED = 10_000
+"""Used links, and sessions that were logged out of, that are remembered at most."""
 
 
 class LoginSessions:
@@ -32,6 +34,7 @@ class LoginSessions:
         """The key where the file of tokens has none: it is mounted read-only. Sessions then end
         with the process."""
         self._used: dict[str, None] = {}
+        """The random parts of what cannot be used again, oldest first. It ends with the process."""
 
     def cookie(self, token: ApiToken) -> str:
         """Return the value of the cookie of a new session."""
@@ -43,7 +46,18 @@ class LoginSessions:
         token = self._tokens.named(found[0]) if found else None
         if found is None or token is None or not token.hash.endswith(found[1]):
             return None
+        if found[2] in self._used:
+            return None
         return Principal(token.name, token.role, "session", self._csrf(found[2]))
+
+    def end(self, cookie: str) -> None:
+        """End the session of a cookie, wherever a copy of it is."""
+        if found := self._loaded(_SESSION, cookie, LIFETIME):
+            self._use(found[2])
+
+    def csrf_of_user(self, name: str) -> str:
+        """Return the CSRF token of a user that a trusted proxy names."""
+        return self._csrf(f"user {name}")
 
     def link(self, token: ApiToken) -> str:
         """Return the secret part of a link that logs in once."""
@@ -54,16 +68,19 @@ class LoginSessions:
         found = self._loaded(_LINK, link, LINK_LIFETIME)
         if found is None or found[2] in self._used:
             return None
-        self._used[found[2]] = None
-        while len(self._used) > 10_000:
-            del self._used[next(iter(self._used))]
+        self._use(found[2])
         token = self._tokens.named(found[0])
         return token if token and token.hash.endswith(found[1]) else None
+
+    def _use(self, nonce: str) -> None:
+        self._used[nonce] = None
+        while len(self._used) > _REMEMBERED:
+            del self._used[next(iter(self._used))]
 
     def _loaded(self, purpose: str, text: str, lifetime: int) -> tuple[str, str, str] | None:
         try:
             found = self._serializer(purpose).loads(text, max_age=lifetime)
-        except BadSignature:
+        except BadData:
             return None
         name, digest, nonce = found
         return str(name), str(digest), str(nonce)

@@ -29,6 +29,8 @@ from reconciler.web.access.roles import Role
 PREFIX = "mct_"
 """Begins every token, so that scanners for leaked secrets can tell one."""
 _NAME = re.compile(r"[^\W_][\w.@+ -]{0,62}", re.ASCII)
+_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+_SHORTEST_KEY = 32
 _LIMIT = 1 << 20
 """Octets that are read of the file at most."""
 
@@ -127,6 +129,9 @@ class TokenFile:
                 draft = f".{self.path.name}.{secrets.token_hex(4)}"
                 with replacing(directory, self.path.name, draft) as file:
                     write_all(file, _encoded(after))
+                    if os.geteuid() == 0:  # the daemon of the directory's owner has to read it
+                        owner = os.fstat(directory)
+                        os.fchown(file, owner.st_uid, owner.st_gid)
         except OSError as error:
             raise TokenRefused(f"{self.path} cannot be written: {error.strerror}") from error
         self._seen = ()
@@ -140,7 +145,7 @@ class TokenFile:
             return self._content
         except OSError as error:
             raise TokenRefused(f"{self.path} cannot be read: {error.strerror}") from error
-        seen = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+        seen = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         if seen != self._seen:
             self._content = _decoded(self._read(), self.path)
             self._seen = seen
@@ -157,11 +162,16 @@ class TokenFile:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise TokenRefused(f"{self.path} is no file")
-            if status.st_mode & 0o022:
+            if status.st_mode & 0o022 or status.st_uid not in {0, os.geteuid(), self._owner()}:
                 raise TokenRefused(
-                    f"others may write {self.path}: take that away, `chmod go-w {self.path}`"
+                    f"others may write {self.path}: let it belong to the daemon's user, and "
+                    "`chmod go-w` it"
                 )
             return file.read(_LIMIT)
+
+    def _owner(self) -> int:
+        """Return whose the directory is, where root looks at another user's tokens."""
+        return self.path.parent.stat().st_uid if os.geteuid() == 0 else 0
 
 
 def _hash(secret: str) -> str:
@@ -169,13 +179,31 @@ def _hash(secret: str) -> str:
 
 
 def _decoded(data: bytes | None, path: Path) -> _TokenList:
+    """Return the content. Raises TokenRefused. The text is not quoted: it holds hashes and a
+    key."""
     if data is None:
         return _TokenList()
     try:
-        return msgspec.json.decode(data, type=_TokenList)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        # the text is not quoted: it holds hashes and a key
+        content = msgspec.json.decode(data, type=_TokenList)
+    except (msgspec.DecodeError, RecursionError) as error:  # a ValidationError is a DecodeError
         raise TokenRefused(f"{path} is no file of tokens: {type(error).__name__}") from None
+    if wrong := _wrong_in(content):
+        raise TokenRefused(f"{path} is no file of tokens: {wrong}")
+    return content
+
+
+def _wrong_in(content: _TokenList) -> str:
+    """Return what a file may not hold that this program did not write."""
+    names = [token.name for token in content.tokens]
+    if len(set(names)) < len(names):
+        return "a name is there twice"
+    if not all(map(_NAME.fullmatch, names)):
+        return "a name that no token has"
+    if not all(_HASH.fullmatch(token.hash) for token in content.tokens):
+        return "a hash that is no SHA-256"
+    if content.signing_key and len(content.signing_key) < _SHORTEST_KEY:
+        return "its key is too short"
+    return "" if content.version == 1 else "it is of another version"
 
 
 def _encoded(content: _TokenList) -> bytes:

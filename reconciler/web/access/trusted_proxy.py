@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from contextlib import suppress
 
 from starlette.datastructures import Headers
 
@@ -13,6 +14,9 @@ _USER = ("x-forwarded-user", "remote-user")
 _ROLE = "x-mailcollector-role"
 _FROM = "x-forwarded-for"
 _LONGEST = 128
+_HOPS = 16
+"""Hops of a request that are looked at."""
+_IDENTITY = frozenset(name.encode() for name in (*_USER, _ROLE, _FROM))
 
 
 class TrustedProxies:
@@ -34,10 +38,10 @@ class TrustedProxies:
     def client(self, peer: str, headers: Headers) -> str:
         """Return where a request came from: the last address of X-Forwarded-For that is no trusted
         proxy's, or the peer itself."""
-        hops = [hop.strip() for hop in ",".join(headers.getlist(_FROM)).split(",")][-16:]
+        hops = [hop.strip() for hop in ",".join(headers.getlist(_FROM)).split(",")][-_HOPS:]
         address = peer
-        while self.trusts(address) and hops and hops[-1]:
-            address = hops.pop()
+        while self.trusts(address) and hops and (hop := _address(hops.pop())):
+            address = hop
         return address
 
     def principal(self, peer: str, headers: Headers) -> Principal | None:
@@ -52,3 +56,18 @@ class TrustedProxies:
         if len(name) > _LONGEST or not name.isprintable():
             return None
         return Principal(name, Role(roles.pop()) if roles else Role.VIEW, "proxy")
+
+
+def without_identity(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers without those of proxies: behind the guard nobody goes by them."""
+    return [(name, value) for name, value in headers if name.lower() not in _IDENTITY]
+
+
+def _address(hop: str) -> str:
+    """Return the IP address of a hop, which may have a port; "" if it is none."""
+    bare = hop.partition("]")[0].removeprefix("[") if hop.startswith("[") else hop
+    if bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(bare))
+    return ""

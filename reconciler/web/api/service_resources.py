@@ -26,11 +26,14 @@ _NAME = re.compile(NAME)
 
 
 class DaemonPaths(Struct, frozen=True):
-    """The directories of this daemon, and which collectors have metrics of their own."""
+    """The directories of this daemon, and which collectors have metrics of their own. `tokens` is
+    the file of tokens; `page`: where the page is, "" where it is not served."""
 
     manifests: Path
     state_dir: Path
-    metrics: MetricsMode | None = None
+    metrics: MetricsMode | None
+    tokens: Path
+    page: str
 
 
 class ServiceResources:
@@ -116,6 +119,8 @@ class ServiceResources:
                 "pid": os.getpid(),
                 "manifests": str(self._paths.manifests.absolute()),
                 "stateDir": str(self._paths.state_dir.absolute()),
+                "tokenFile": str(self._paths.tokens.absolute()),
+                "page": self._paths.page or None,
                 "startedAt": timestamp(self._control.started_at),
                 "trouble": self._control.trouble or None,
                 "diagnostics": self._diagnostics(),

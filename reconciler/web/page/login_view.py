@@ -5,13 +5,16 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from reconciler.web.access.access_rules import AccessRules
+from reconciler.log import log
+from reconciler.web.access.access_rules import AccessRules, TooManyTries
 from reconciler.web.access.login_sessions import LIFETIME
 from reconciler.web.access.token_file import ApiToken
 from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute, form_of
 from reconciler.web.page.page_translation import COOKIE as LANGUAGE_COOKIE
 from reconciler.web.page.page_translation import LANGUAGES
+
+_YEAR = 365 * 86400
 
 
 class LoginView:
@@ -33,40 +36,52 @@ class LoginView:
         return self._page(request)
 
     async def log_in(self, request: Request) -> Response:
-        form, texts = form_of(request), language_of(request)
+        form, texts, rules = form_of(request), language_of(request), self._rules
         address = request.scope.get("address", "")
-        if pause := self._rules.limits.pause(address):
+        try:
+            token = rules.token(address, str(form.get("token", "")).strip())
+        except TooManyTries as error:
             wait = texts.gettext("Too many wrong tokens: try again in %(seconds)s s.")
-            answer = self._page(request, 429, wait % {"seconds": pause})
-            answer.headers["Retry-After"] = str(pause)
+            answer = self._page(request, 429, wait % {"seconds": error.pause})
+            answer.headers["Retry-After"] = str(error.pause)
             return answer
-        token = self._rules.tokens.find(str(form.get("token", "")).strip())
         if token is None:
-            self._rules.limits.failed(address)
             return self._page(request, 403, texts.gettext("There is no such token."))
-        self._rules.limits.succeeded(address)
-        return self._begin(token, str(form.get("next", "/")))
+        rules.limits.succeeded(address)
+        return self._begin(request, token, str(form.get("next", "/")))
 
     async def redeem(self, request: Request) -> Response:
         token = self._rules.sessions.redeem(request.path_params["link"])
         if token is None:
             texts = language_of(request)
             return self._page(request, 403, texts.gettext("This link was used, or is too old."))
-        return self._begin(token, "/")
+        return self._begin(request, token, "/")
 
-    async def log_out(self, _request: Request) -> Response:
+    async def log_out(self, request: Request) -> Response:
+        self._rules.sessions.end(self._rules.sent_cookie(request.headers))
         answer = RedirectResponse("/login", 303, HEADERS)
-        answer.delete_cookie(self._rules.cookie, "/", secure=self._rules.secure)
+        answer.delete_cookie(
+            self._rules.cookie, "/", secure=self._rules.secure, httponly=True, samesite="strict"
+        )
         return answer
 
     async def choose_language(self, request: Request) -> Response:
         answer = RedirectResponse(inside(request.query_params.get("next", "/")), 303, HEADERS)
         code = request.query_params.get("to", "")
         if code in LANGUAGES:
-            answer.set_cookie(LANGUAGE_COOKIE, code, max_age=365 * 86400, samesite="strict")
+            answer.set_cookie(
+                LANGUAGE_COOKIE,
+                code,
+                max_age=_YEAR,
+                secure=self._rules.secure,
+                httponly=True,
+                samesite="strict",
+            )
         return answer
 
-    def _begin(self, token: ApiToken, following: str) -> Response:
+    def _begin(self, request: Request, token: ApiToken, following: str) -> Response:
+        address = request.scope.get("address") or None
+        log.info("logged in", by=token.name, role=token.role.value, address=address)
         answer = RedirectResponse(inside(following), 303, HEADERS)
         answer.set_cookie(
             self._rules.cookie,

@@ -1,0 +1,42 @@
+"""The log of who changed what: one line for each request that may change something."""
+
+from __future__ import annotations
+
+from starlette.types import Message, Scope, Send
+
+from reconciler.log import log
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_CHANGES_NOTHING = frozenset({"/form/preview"})
+"""Paths of requests that are sent while somebody types."""
+
+
+def logged(scope: Scope, send: Send) -> Send:
+    """Return a `send` that logs who asked, with the status of the answer.
+
+    A request of nobody is not logged: it changes nothing, and anybody could fill the log. Neither
+    are queries, headers and bodies: they may hold secrets.
+    """
+    if scope["method"] in _READING or scope["path"] in _CHANGES_NOTHING:
+        return send
+
+    async def sent(message: Message) -> None:
+        who = scope.get("principal")
+        if message["type"] == "http.response.start" and who is not None:
+            log.info(
+                "requested",
+                by=who.name,
+                how=who.how,
+                address=scope.get("address") or None,
+                method=scope["method"],
+                path=_shown(scope["path"]),
+                status=message["status"],
+            )
+        await send(message)
+
+    return sent
+
+
+def _shown(path: str) -> str:
+    """Return the path without the secret part of a one-time link."""
+    return "/login/…" if path.startswith("/login/") else path[:1000]
