@@ -151,15 +151,24 @@ def test_W5_wrong_tokens_are_soon_not_looked_at(on_site: Callable[[Scenario], No
     async def scenario(here: Site) -> None:
         token = here.tokens.create("anna", Role.VIEW)
         with capture_logs() as logged:
-            for _ in range(FREE):
+            for number in range(FREE + 5):
                 answer = await here.ask("GET /api/v1/summary", Authorization="Bearer secret-guess")
-                assert answer.status_code == 401
-            answer = await here.ask("GET /api/v1/summary", Authorization=f"Bearer {token}")
-            assert answer.status_code == 429
-            assert int(answer.headers["retry-after"]) >= 1
-            page = await here.browser.post(f"{here.url}/login", data={"token": token}, headers=HTML)
-            assert page.status_code == 429
-            assert (await here.ask("GET /healthz")).status_code == 200
+                assert answer.status_code == (401 if number < FREE else 429)
+            assert 1 <= int(answer.headers["retry-after"]) <= 300
+            page = await here.browser.post(
+                f"{here.url}/login", data={"token": "secret-guess"}, headers=HTML
+            )
+            assert (page.status_code, "retry-after" in page.headers) == (429, True)
+            assert "secret-guess" not in page.text + answer.text
+            for probe in ("healthz", "readyz", "metrics"):
+                asked = await here.ask(f"GET /{probe}", Authorization="Bearer secret-guess")
+                assert asked.status_code == 200
+            right = await here.ask("GET /api/v1/summary", Authorization=f"Bearer {token}")
+            assert right.status_code == 200, "nobody locks others out"
+        told = [line for line in logged if line["event"] == "wrong token"]
+        assert len(told) == FREE, "pauses keep the log short"
+        assert told[-1]["address"] == "127.0.0.1"
+        assert told[-1]["pause"] >= 1
         assert token not in str(logged)
         assert "secret-guess" not in str(logged)
 
@@ -269,15 +278,23 @@ def test_the_client_is_the_last_hop_that_is_no_proxy() -> None:
     assert client("10.0.0.1") == "10.0.0.1"
 
 
-def test_failures_of_an_address_are_forgotten_and_bounded() -> None:
+def test_W5_pauses_grow_are_forgotten_and_bounded() -> None:
     now = [0.0]
     limits = LoginLimits(lambda: now[0])
-    for _ in range(FREE + 3):
+    pauses = []
+    for _ in range(FREE + 20):
         limits.failed("2001:db8::1")
-    assert limits.pause("2001:db8::2") == 8, "one /64 is one client"
+        pauses.append(limits.pause("2001:db8::2"))  # one /64 is one client
+    assert pauses[: FREE + 3] == [0] * (FREE - 1) + [1, 2, 4, 8]
+    assert pauses[-1] == 300
     assert limits.pause("2001:db8:1::2") == 0
-    now[0] += 100
+    now[0] += 361
     assert limits.pause("2001:db8::1") == 0
     for number in range(10_000):
         limits.failed(f"10.0.{number // 256}.{number % 256}")
     assert len(limits._failures) <= 4096
+    limits.failed("192.0.2.1")
+    assert limits.pause("192.0.2.1") == 1, "among many that try, one try is free"
+    now[0] += 400
+    limits.failed("192.0.2.1")
+    assert limits.pause("192.0.2.1") == 0
