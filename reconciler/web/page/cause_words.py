@@ -104,7 +104,8 @@ def _matter(cause: Cause, language: Language) -> str:
     if text := _host_matter(cause):
         return language.gettext(text) % {"host": cause.host}
     words = reason_words(cause.reason, language)
-    return f"{cause.host}: {words}" if cause.host else words[:1].upper() + words[1:]
+    is_ours = cause.reason in {"SecretUnavailable", "PolicyRefused", "LedgerUnavailable"}
+    return f"{cause.host}: {words}" if cause.host and not is_ours else _capital(words)
 
 
 def _host_matter(cause: Cause) -> str:
@@ -162,6 +163,10 @@ def _button(cause: Cause, language: Language) -> CauseButton | None:
     if cause.collectors > 1:
         return CauseButton(texts("Show them"), _rest(cause))
     return CauseButton(texts("Show it"), path)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _counted(language: Language, one: str, many: str, count: int) -> str:

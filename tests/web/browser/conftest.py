@@ -38,7 +38,7 @@ def empty_stage(tmp_path: Path, dovecot: Dovecot) -> Stage:
 
 @pytest.fixture
 def stage(empty_stage: Stage, user: str) -> Iterator[Stage]:
-    """A running daemon with twelve collectors in every state."""
+    """A running daemon with thirteen collectors in every state."""
     declare_every_state(empty_stage, user)
     with empty_stage.running():
         yield empty_stage

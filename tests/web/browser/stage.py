@@ -81,7 +81,7 @@ def open_stage(root: Path, dovecot: Dovecot) -> Stage:
 
 
 def declare_every_state(stage: Stage, new: str) -> None:
-    """Twelve collectors: they are well, disabled, refused, without a host, a password or a
+    """Thirteen collectors: they are well, disabled, refused, without a host, a password or a
     recipient, and wrong. `new` makes the accounts' names unique."""
     deployment, dovecot = stage.deployment, stage.deployment.dovecot
     for at, name in enumerate(("accounts", "orders", "press", "sales", "support")):
@@ -109,6 +109,7 @@ def declare_every_state(stage: Stage, new: str) -> None:
         "recipient: {forwardTo: lost@example.net}",
         "recipient: {detect: {from: [remote.example], to: example.net, mailboxes: [ann]}}",
     )
+    deployment.declare("typo", f"typo-{new}", intervall="1h")
     dovecot.deliver(f"lost-{new}", [_message(number, f"lost-{new}") for number in range(4)])
 
 
