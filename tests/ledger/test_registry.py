@@ -14,6 +14,7 @@ from reconciler.ledger.tables import accounts, collectors, deliveries, folders, 
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import (
     AccountState,
+    CollectedThen,
     DeclaredCollector,
     LastGood,
     ParkedMessage,
@@ -150,6 +151,17 @@ def test_totals_and_the_last_session_come_with_the_history(ledger: SqlLedger) ->
     )
     with pytest.raises(LedgerUnavailable, match="does not know the collector nobody"):
         ledger.record_session("nobody", session())
+
+
+def test_what_sessions_collected_in_a_time(ledger: SqlLedger) -> None:
+    for number, count in ((0, 9), (1, 2), (2, 0), (3, 4), (5, 8)):
+        ledger.record_session("sales", session(number, listed=count, collected=count))
+    since, until = (session(number).finished_at for number in (1, 5))
+
+    assert ledger.collected_between(since, until) == [
+        CollectedThen("sales", session(number).finished_at, count)
+        for number, count in ((1, 2), (3, 4))
+    ]
 
 
 def test_only_the_last_hundred_sessions_are_kept(ledger: SqlLedger) -> None:
