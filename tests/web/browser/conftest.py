@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.servers.dovecot import Dovecot
 from tests.web.browser.stage import Stage, declare_every_state, open_stage
+
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")
