@@ -16,6 +16,7 @@ from reconciler.app.session_assembly import SessionRunner, limits_of
 from reconciler.collect import backoff
 from reconciler.control.control_service import ControlService
 from reconciler.control.daemon import Parts, run_daemon
+from reconciler.control.service_pause import FILE as PAUSE_FILE
 from reconciler.ledger import SqlLedger
 from reconciler.manifests import parallel_parsing
 from reconciler.model.settings import Settings
@@ -53,4 +54,5 @@ def _parts(
         settings.allow_inline_secrets,
         allow_empty,
         secret_stamp,
+        settings.state_dir / PAUSE_FILE,
     )

@@ -30,6 +30,8 @@ from reconciler.control.offline_views import (
     recall_in_force,
 )
 from reconciler.control.one_session_each import find_refusal
+from reconciler.control.service_pause import FILE as PAUSE_FILE
+from reconciler.control.service_pause import ServicePause
 from reconciler.control.session_pool import SessionControl, learn
 from reconciler.control.state_ownership import owned
 from reconciler.destinations.maildir.delivery_names import SUFFIX
@@ -213,6 +215,17 @@ def consent(
     asked = Consent(source, way)
     asked.ask(show)
     return asked.file
+
+
+def pause(settings: Settings, by: str, why: str) -> None:
+    """Keep a pause for the next daemon. Raises PauseNotKept."""
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ServicePause(settings.state_dir / PAUSE_FILE).begin(by, why, utc_now())
+
+
+def resume(settings: Settings) -> None:
+    """Take back a pause that was kept. Raises PauseNotKept."""
+    ServicePause(settings.state_dir / PAUSE_FILE).end()
 
 
 def routing(settings: Settings, directory: Path, name: str, head: bytes) -> Routing:

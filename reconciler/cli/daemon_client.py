@@ -128,6 +128,14 @@ class DaemonClient:
     def accept_maildirs(self, name: str) -> None:
         self._asked("POST", f"{self._collector(name)}/accept-maildirs", timeout=_WAITS)
 
+    def pause(self, by: str, reason: str) -> None:
+        """Pause the whole service."""
+        self._asked("POST", "/pause", json={"by": by, "reason": reason})
+
+    def resume(self) -> None:
+        """Let the service go on."""
+        self._asked("POST", "/resume")
+
     def check(self, name: str, *, force: bool) -> CheckReport:
         return self._model(
             CheckReport,

@@ -106,6 +106,7 @@ class Admission:
         self._most = sessions
         self.on_begun: Callable[[float], None] = lambda _: None
         """Is told the seconds that a session had to wait."""
+        self._paused = False
         self._running = 0
         self._probing = 0
         """Sessions that try a host that is away."""
@@ -179,6 +180,22 @@ class Admission:
         away = sum(sum(1 for _ in queue.waiting()) for queue in queues if queue.health.away)
         ready = sum(sum(1 for _ in queue.waiting()) for queue in queues if not queue.health.away)
         return AdmissionCounts(self._most, self._running, away + ready, away)
+
+    def pause(self) -> None:
+        """Admit only what somebody asks for. Sessions that run end after the message in hand."""
+        self._paused = True
+        for host in list(self._hosts.values()):
+            self._line_up(host)
+        for ticket in self._under_way:
+            if ticket.control is not None and not ticket.urgent:
+                ticket.control.stop()
+
+    def resume(self) -> None:
+        """Admit again what waited meanwhile, at the pace of each host."""
+        self._paused = False
+        for host in list(self._hosts.values()):
+            self._line_up(host)
+        self._admit()
 
     # -- a session's way
 
@@ -333,6 +350,8 @@ class Admission:
         now = _now()
         for queue in list(host.queues.values()):
             for ticket in queue.heads():
+                if self._paused and not ticket.urgent:
+                    continue
                 if queue.wait(ticket, now) <= 0 and self._has_room(host, queue.health, ticket):
                     return ticket
         return None
@@ -448,6 +467,9 @@ class Admission:
             host.timer = None
         self._held_back.pop(host.name, None)
         self._forget_unused(host)
+        if self._paused and not host.has_urgent:
+            self._turns.pop(host.name, None)
+            return
         wait = host.wait(_now())
         if host.busy < host.connections and wait <= 0:
             self._turns.setdefault(host.name, host)

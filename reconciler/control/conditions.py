@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from reconciler.collect.retry_rules import next_step, requested_wait
 from reconciler.control.contained_defects import INTERNAL_ERROR
 from reconciler.control.loop_state import LoopSnapshot
+from reconciler.model.collector_state import PAUSED
 from reconciler.model.errors import AuthenticationFailed
 from reconciler.model.history import FailedMessage, ParkedMessage, Retry
 from reconciler.model.outcomes import Outcome, SessionReport, Totals
@@ -51,6 +52,8 @@ class Facts(Struct, frozen=True):
     host_away: HostAway | None = None
     defect: str = ""
     destination_away: DestinationAway | None = None
+    paused: str = ""
+    """Who paused the service and why, as a sentence; "" where it runs."""
 
 
 class _UndatedCondition(Struct, frozen=True):
@@ -77,7 +80,7 @@ def show_collector(facts: Facts, previous: Sequence[Condition], now: datetime) -
         generation=facts.generation,
         observed_generation=loop.observed_generation if loop else facts.generation,
         revision=facts.revision,
-        next_session=loop.next_session if loop else None,
+        next_session=loop.next_session if loop and not facts.paused else None,
         loop_started_at=loop.started_at if loop else None,
         last_session=ShownSession.of(facts.last) if facts.last else None,
         totals=facts.totals,
@@ -161,6 +164,8 @@ def _ready(facts: Facts) -> _UndatedCondition:
             return _UndatedCondition(
                 "Ready", "False", "Disabled", "`enabled: false` in its manifest"
             )
+    if facts.paused:
+        return _UndatedCondition("Ready", "Unknown", PAUSED, facts.paused)
     if facts.verdict is None:
         return _UndatedCondition("Ready", "Unknown", "AwaitingFirstSession")
     return _verdict(facts.verdict)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.control.admission import NotAdmitted
+from reconciler.control.admission import AdmissionCounts, NotAdmitted
 from reconciler.control.attention import Cause, causes
 from reconciler.control.check_requests import CheckRequests, not_tried
 from reconciler.control.collector_diary import DiaryEntry
@@ -20,16 +21,21 @@ from reconciler.control.draft_checks import DraftChecks
 from reconciler.control.effective_fields import EffectiveLine, effective_lines
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock, ThreadPool
+from reconciler.control.held_changes import HeldCollector, held_collectors, remarkable
 from reconciler.control.loop import SessionRefused
 from reconciler.control.manifest_service import ManifestService
+from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.recent_messages import SPAN, RecentMessages
 from reconciler.control.running_set import RunningSet
+from reconciler.control.service_pause import Pause, PauseNotKept
 from reconciler.control.service_snapshot import ServiceSnapshot
 from reconciler.control.status_board import StatusBoard
 from reconciler.manifests.diagnostics import Diagnostic
+from reconciler.manifests.reports.report_formats import DiagnosticExcerpt, excerpts
 from reconciler.model.collector_search import matches
-from reconciler.model.collector_state import CollectorState, state_of
+from reconciler.model.collector_state import PAUSED, CollectorState, state_of
 from reconciler.model.errors import CollectorError, LedgerUnavailable
+from reconciler.model.history import KEPT
 from reconciler.model.in_force import InForce
 from reconciler.model.interfaces import Registry
 from reconciler.model.outcomes import Cleared, Failure, SessionReport
@@ -42,8 +48,9 @@ from reconciler.model.status import (
     ShownSession,
 )
 from reconciler.planning.desired_state import DesiredCollector
-from reconciler.planning.plan_actions import Plan
+from reconciler.planning.plan_actions import Plan, plan
 from reconciler.planning.plan_preview import describe_in_force
+from reconciler.planning.plan_report import plan_as_data
 
 SILENCE = 3 * RELIST
 """Seconds after which a control loop that did not move counts as stuck."""
@@ -83,6 +90,8 @@ class ControlService:
         self._registry = registry
         self._checks = checks
         self._clock = clock
+        self.pauses: PauseSwitch | None = None
+        """By which the daemon is paused; None where it cannot be."""
         self._asking = ThreadPool("API", 4)
         self._search = SearchIndex()
         self._recalled = False
@@ -199,6 +208,45 @@ class ControlService:
         return self._loops.defects.count
 
     @property
+    def paused(self) -> Pause | None:
+        """Who paused the service, and why; None while it runs."""
+        return self.pauses.current if self.pauses else None
+
+    @property
+    def last_plan(self) -> Plan:
+        """The plan that was carried out last."""
+        return self._controller.plan
+
+    def held(self) -> Sequence[HeldCollector]:
+        """Return the collectors whose changes on disk are held."""
+        desired, look = self._controller.desired, self._controller.look
+        if desired is None or look is None:
+            return ()
+        return held_collectors(plan(desired, self._loops.actual()), desired, look.observed)
+
+    async def plan(self) -> Mapping[str, Any]:
+        """Return what is on disk and not yet in force, as of `plan -o json`: without what is held,
+        and without collectors that stay as they are."""
+        desired = self._controller.desired
+        found = remarkable(plan(desired, self._loops.actual())) if desired else Plan()
+        remembered = await self.history_sizes([step.name for step in found.steps])
+        return plan_as_data(found, remembered, self._clock.now() + KEPT)
+
+    async def excerpts(self, most: int) -> Sequence[DiagnosticExcerpt]:
+        """Return so many diagnostics, the errors first, with the lines that they are about."""
+        found = sorted(self.diagnostics, key=lambda one: not one.is_error)[:most]
+        return await self._asking.run(excerpts, found)
+
+    def sessions_now(self) -> AdmissionCounts:
+        """Return how many sessions run and wait."""
+        return self._loops.counts()
+
+    @property
+    def revision(self) -> str | None:
+        """The git commit of the manifests, where there is one."""
+        return self._controller.look.revision if self._controller.look else None
+
+    @property
     def healthy(self) -> bool:
         """Whether the control loop moved lately."""
         moved = self._controller.moved_at
@@ -241,6 +289,8 @@ class ControlService:
         Raises SessionRefused."""
         self._known(name)
         self._refuse_unfit(name)
+        if self.paused is not None:
+            raise SessionRefused(PAUSED, f"the service is {self.paused.sentence}")
         return self._loops.collect_now(name, force=force)
 
     async def follow(
@@ -303,6 +353,18 @@ class ControlService:
             return not_tried(name, Failure.of(refused), f"not tried: {refused}")
         except NotAdmitted as away:
             return not_tried(name, Failure.of(away), str(away))
+
+    async def pause(self, by: str, why: str) -> Pause:
+        """Start no session any more, across restarts, until somebody resumes. Raises
+        PauseNotKept."""
+        if self.pauses is None:
+            raise PauseNotKept("this service cannot be paused")
+        return await self.pauses.pause(by, why)
+
+    async def resume(self, by: str) -> None:
+        """Let collectors go on. Raises PauseNotKept."""
+        if self.pauses is not None:
+            await self.pauses.resume(by)
 
     async def reload(self) -> Plan:
         """Read all manifests again now, and return the plan that was applied."""

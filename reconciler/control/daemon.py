@@ -22,10 +22,12 @@ from reconciler.control.event_loop import Clock
 from reconciler.control.host_limits import LimitsOf, preset
 from reconciler.control.loop import OpenPush
 from reconciler.control.observation import ManifestDirectory
+from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.removal_grace import SETTLE
 from reconciler.control.running_set import RunningSet
 from reconciler.control.service_figures import measure_lag
 from reconciler.control.service_manager import ServiceNotifier
+from reconciler.control.service_pause import ServicePause
 from reconciler.control.session_pool import Decide, RunSession, SecretStamp, SessionPool, unstamped
 from reconciler.control.status_board import StatusBoard
 from reconciler.control.watcher import Watcher
@@ -62,6 +64,7 @@ class Parts(Struct, frozen=True):
     allow_inline_secrets: bool = False
     allow_empty: bool = False
     stamp: SecretStamp = unstamped
+    pause_file: Path | None = None
 
 
 async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
@@ -102,6 +105,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     controller.on_moved(watcher.renew)
     checks = CheckRequests(parts.check, admission, loops, pool.learn)
     control = ControlService(controller, loops, board, parts.registry, checks, clock)
+    control.pauses = PauseSwitch(ServicePause(parts.pause_file), admission, board, clock)
     supervisor = ServiceNotifier(os.environ)
     controller.on_turned(
         lambda: supervisor.turned(ready=control.ready, status=_status(control, len(loops)))

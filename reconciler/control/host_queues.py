@@ -196,6 +196,11 @@ class HostQueues:
             self.queues[port] = PortQueue(HostHealth(self.name, port))
         return self.queues[port]
 
+    @property
+    def has_urgent(self) -> bool:
+        """Whether somebody asked for one of its sessions."""
+        return any(ticket.urgent for queue in self.queues.values() for ticket in queue.heads())
+
     def wait(self, now: float) -> float:
         """Return the seconds until one of its sessions may come; NEVER where none waits, or
         something has to happen first."""

@@ -63,6 +63,8 @@ class StatusBoard:
         """What was collected in the last hours."""
         self.diary = CollectorDiary()
         """What happened to each collector since the start of this process."""
+        self._paused = ""
+        """Who paused the service and why, as a sentence."""
         self._listeners: dict[str, set[Callable[[ShownSession], None]]] = {}
         self._revision: str | None = None
 
@@ -149,6 +151,12 @@ class StatusBoard:
                 self.changed(name)
         self._generations.update(generations)
         self._desired = now
+
+    def pause(self, sentence: str) -> None:
+        """Show that the service is paused, with this sentence; "" that it runs again."""
+        self._paused = sentence
+        for name in self._desired:
+            self.changed(name)
 
     # -- from the loops
 
@@ -254,6 +262,7 @@ class StatusBoard:
             self._away(loop.host_outage if loop else None),
             self._defects.of(name),
             self._destination_away(loop.destination_outage if loop else None),
+            self._paused,
         )
         return show_collector(facts, before.status.conditions if before else (), now)
 

@@ -9,6 +9,8 @@ from typing import Any
 from reconciler.model.spec import seconds
 from reconciler.model.status import ShownCollector
 
+PAUSED = "Paused"
+"""The reason of the condition Ready while the service is paused."""
 _SPARE = timedelta(minutes=2)
 """What a session may take, or wait for its turn, before its collector counts as stale."""
 
@@ -19,6 +21,8 @@ class CollectorState(StrEnum):
     DISABLED = "disabled"
     STALLED = "stalled"
     """It does not go on before somebody acts: the manifest, the secret, or the login is wrong."""
+    PAUSED = "paused"
+    """The service is paused: nothing is collected."""
     FAILING = "failing"
     """Its last session failed; it tries again by itself."""
     WAITING = "waiting"
@@ -34,6 +38,8 @@ def state_of(collector: ShownCollector) -> CollectorState:
         return CollectorState.DISABLED
     if stalled is not None and stalled.status == "True":
         return CollectorState.STALLED
+    if ready is not None and ready.reason == PAUSED:
+        return CollectorState.PAUSED
     if ready is None or ready.status == "Unknown":
         return CollectorState.WAITING
     return CollectorState.READY if ready.status == "True" else CollectorState.FAILING
@@ -43,7 +49,8 @@ def is_stale(collector: ShownCollector, now: datetime) -> bool:
     """Return whether what is known of a collector is older than its interval allows: two intervals
     and two minutes after its last session ended."""
     last = collector.status.last_session
-    if state_of(collector) is CollectorState.DISABLED or last is None or last.finished_at is None:
+    idle = {CollectorState.DISABLED, CollectorState.PAUSED}
+    if state_of(collector) in idle or last is None or last.finished_at is None:
         return False
     return now - last.finished_at > 2 * interval_of(collector.spec) + _SPARE
 

@@ -19,6 +19,7 @@ from reconciler.web.api.collector_resources import CollectorResources
 from reconciler.web.api.event_stream import EventStream
 from reconciler.web.api.manifest_resources import ManifestResources
 from reconciler.web.api.operations import Operation, routes
+from reconciler.web.api.pause_resources import PauseResources
 from reconciler.web.api.service_resources import DaemonPaths, ServiceResources
 from reconciler.web.metrics.metrics_resource import MetricsResource
 from reconciler.web.problem_details import ERROR_HANDLERS
@@ -32,6 +33,7 @@ def operations(control: ControlService, paths: DaemonPaths) -> list[Operation]:
         *ManifestResources(control).operations(),
         *EventStream(control).operations(),
         *ServiceResources(control, paths).operations(),
+        *PauseResources(control).operations(),
         *MetricsResource(control, paths.metrics).operations(),
     ]
 

@@ -34,7 +34,7 @@ DOCUMENTED = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding=
 USED = {
     "run": SESSIONS | TOKENS | {"--trust-proxy", "--metrics"},
     "token": TOKENS,
-    "health": {"--state-dir"},
+    **dict.fromkeys(("health", "pause", "resume"), frozenset({"--state-dir"})),
     "collect": SESSIONS,
     "check": LOGGING_IN,
     **dict.fromkeys(("init", "explain", "schema", "completion", "version"), frozenset[str]()),

@@ -6,8 +6,10 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+
+from msgspec import Struct
 
 from reconciler.manifests import manifest_files
 from reconciler.manifests.diagnostics import Diagnostic, Severity
@@ -47,6 +49,20 @@ def _block(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool) -> str:
         f"[{diagnostic.rule}]"
     )
     return "\n".join([head, *excerpts.of(diagnostic)])
+
+
+class DiagnosticExcerpt(Struct, frozen=True):
+    """A diagnostic with the line that it is about; "" where that cannot be shown."""
+
+    found: Diagnostic
+    line: str = ""
+    mark: str = ""
+
+
+def excerpts(diagnostics: Iterable[Diagnostic]) -> list[DiagnosticExcerpt]:
+    """Return diagnostics as `validate` prints them. Reads the files as they are now."""
+    files = _Excerpts({})
+    return [DiagnosticExcerpt(one, *(line[4:] for line in files.of(one))) for one in diagnostics]
 
 
 class _Excerpts:

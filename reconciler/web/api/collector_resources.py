@@ -131,6 +131,8 @@ class CollectorResources:
                 "total": len(found),
                 "states": {state.value: states[state.value] for state in CollectorState},
                 "causes": _dumped(self._control.causes()),
+                "paused": self._control.paused.as_json() if self._control.paused else None,
+                "revision": self._control.revision,
                 "trouble": self._control.trouble or None,
                 "diagnostics": {
                     severity: severities[severity] for severity in ("error", "warning", "info")

@@ -11,7 +11,9 @@ from reconciler.web.page.form_view import FormView
 from reconciler.web.page.list_actions import ListActions
 from reconciler.web.page.list_view import ListView
 from reconciler.web.page.login_view import LoginView
+from reconciler.web.page.manifests_view import ManifestsView
 from reconciler.web.page.page_routes import PageRoute, page_application
+from reconciler.web.page.service_view import ServiceView
 from reconciler.web.page.static_files import serve_static
 
 
@@ -23,6 +25,8 @@ def page(control: ControlService, rules: AccessRules) -> ASGIApp:
             *ListActions(control).routes(),
             *CollectorView(control).routes(),
             *FormView(control).routes(),
+            *ManifestsView(control).routes(),
+            *ServiceView(control).routes(),
             *LoginView(rules).routes(),
             PageRoute("GET", "/static/{digest}/{name}", serve_static, None),
         ]

@@ -68,6 +68,18 @@ def _saved(language: Language, _count: int) -> str:
     return language.gettext("Saved.")
 
 
+def _reloaded(language: Language, _count: int) -> str:
+    return language.gettext("All manifests were read again.")
+
+
+def _paused(language: Language, _count: int) -> str:
+    return language.gettext("The service is paused: no session starts.")
+
+
+def _resumed(language: Language, _count: int) -> str:
+    return language.gettext("The service goes on.")
+
+
 def _nothing(language: Language, _count: int) -> str:
     return language.gettext("Select collectors first.")
 
@@ -80,6 +92,9 @@ _SENTENCES: Mapping[str, Sentence] = {
     "clear": _cleared,
     "unpark": _unparked,
     "save": _saved,
+    "reload": _reloaded,
+    "pause": _paused,
+    "resume": _resumed,
     "nothing": _nothing,
 }
 

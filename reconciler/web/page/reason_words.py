@@ -14,6 +14,7 @@ def marked(text: str) -> str:
 _STATES = {
     CollectorState.DISABLED: marked("disabled"),
     CollectorState.STALLED: marked("stalled"),
+    CollectorState.PAUSED: marked("paused"),
     CollectorState.FAILING: marked("failing"),
     CollectorState.WAITING: marked("waiting"),
     CollectorState.READY: marked("ready"),
@@ -35,6 +36,7 @@ _REASONS = {
     "NotSupported": marked("this version cannot do what the manifest asks for"),
     "LedgerUnavailable": marked("the ledger cannot be written"),
     "InternalError": marked("a defect of mailcollector"),
+    "Paused": marked("the service is paused"),
     "Parked": marked("parked messages"),
     "Stale": marked("no session for longer than the interval allows"),
 }

@@ -1,0 +1,40 @@
+"""`mailcollector pause`."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli.common_options import common
+from reconciler.cli.connect import running_daemon
+from reconciler.cli.verb import verb
+from reconciler.model.settings import Settings
+
+
+@verb(
+    "pause",
+    examples=[
+        ("mailcollector pause --reason maintenance", "starts no session any more"),
+        ("mailcollector pause", "the same, without telling why"),
+    ],
+    exits={0: "the service is paused", 1: "that cannot be kept, or the daemon refuses", 2: "usage"},
+)
+@click.option("--reason", default="", metavar="TEXT", help="Why; shown to whoever looks.")
+@common(uses=frozenset({"--state-dir"}))
+def command(settings: Settings, reason: str) -> int:
+    """Pauses the whole service: no collector starts a session, until `mailcollector resume`. The
+    sessions that run end after the message in hand. The pause outlasts restarts; where no daemon
+    runs, the next one is paused. Checks are still possible, and the daemon stays healthy and
+    ready."""
+    # the whole of the daemon, not for --help
+    from reconciler.app import without_daemon  # noqa: PLC0415
+    from reconciler.cli.account_name import user_name  # noqa: PLC0415
+
+    daemon = running_daemon(settings)
+    if daemon is None:
+        without_daemon.pause(settings, user_name(), reason)
+        click.echo("no daemon runs; the next one is paused")
+        return 0
+    with daemon:
+        daemon.pause(user_name(), reason)
+    click.echo("the service is paused")
+    return 0

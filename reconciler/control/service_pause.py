@@ -1,0 +1,89 @@
+"""Whether the whole service is paused, by whom and why: a file in the state directory, so that a
+restart does not end it."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from reconciler.disk import opened_directory, replacing, write_all
+from reconciler.model.errors import CollectorError
+from reconciler.model.timestamps import timestamp
+
+FILE = "paused.json"
+"""Its name in the state directory."""
+LONGEST = 500
+"""Characters of a reason that are kept."""
+_LIMIT = 65_536
+
+
+class PauseNotKept(CollectorError):
+    """The pause cannot be written to the state directory, or taken back there."""
+
+    reason = "NotWritten"
+
+
+class Pause(Struct, frozen=True):
+    """A pause: who asked for it, why, and since when it is."""
+
+    by: str
+    why: str
+    since: datetime
+
+    def as_json(self) -> dict[str, str]:
+        return {"by": self.by, "why": self.why, "since": timestamp(self.since)}
+
+    @property
+    def sentence(self) -> str:
+        """What a condition's message says."""
+        return f"paused by {self.by} since {timestamp(self.since)}" + (
+            f": {self.why}" if self.why else ""
+        )
+
+
+class ServicePause:
+    """The pause that is kept in `path`. `current` is None while the service is not paused."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Without a path, a pause ends with the process."""
+        self._path = path
+        self.current = _read(path) if path is not None else None
+
+    def begin(self, by: str, why: str, now: datetime) -> Pause:
+        """Keep a pause, and return it. Blocking. Raises PauseNotKept."""
+        found = Pause(by, why.strip()[:LONGEST], now)
+        if self._path is not None:
+            try:
+                with opened_directory(self._path.parent) as directory:
+                    draft = f".{self._path.name}.{secrets.token_hex(4)}"
+                    with replacing(directory, self._path.name, draft) as file:
+                        write_all(file, msgspec.json.encode(found) + b"\n")
+            except OSError as error:
+                raise PauseNotKept(f"{self._path} cannot be written: {error.strerror}") from error
+        self.current = found
+        return found
+
+    def end(self) -> None:
+        """Take the pause back. Blocking. Raises PauseNotKept."""
+        if self._path is not None:
+            try:
+                self._path.unlink(missing_ok=True)
+            except OSError as error:
+                raise PauseNotKept(f"{self._path} cannot be removed: {error.strerror}") from error
+        self.current = None
+
+
+def _read(path: Path) -> Pause | None:
+    """Return the pause in a file. One that cannot be read counts: somebody wanted a pause."""
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.read(_LIMIT), type=Pause)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        why = f"{path.name} cannot be read: {type(error).__name__}"
+        return Pause("an unreadable file", why, datetime.now(UTC).replace(microsecond=0))
