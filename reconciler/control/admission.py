@@ -90,13 +90,13 @@ async def admitted(
 
 
 class AdmissionCounts(Struct, frozen=True):
-    """How many sessions may run at once, run, and are due and wait. `held_back` of those that are
-    due wait for a host that is away."""
+    """How many sessions may run at once, run, and are due and wait. `host_away` of those that wait
+    do so for a host that is away."""
 
     limit: int
     running: int
     queued: int
-    held_back: int
+    host_away: int
 
 
 class Admission:

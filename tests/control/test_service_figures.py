@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from reconciler.control.admission import Admission
+from reconciler.control.admission import Admission, AdmissionCounts
 from reconciler.control.host_health import SessionTarget
 from reconciler.control.host_limits import HostLimits
 from reconciler.control.host_queues import Ticket
 from reconciler.control.service_figures import Distribution, ServiceFigures, measure_lag
+from reconciler.model.errors import ConnectionFailed
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from tests.control.manifests import save
 from tests.control.test_controller import World
-from tests.control.virtual import virtual
+from tests.control.virtual import EPOCH, virtual
 
 
 def test_a_value_counts_from_its_bound_on() -> None:
@@ -61,6 +63,35 @@ def test_a_session_waits_from_when_it_is_due() -> None:
         return delays
 
     assert virtual(scenario) == [0, 7]
+
+
+def test_who_waits_for_a_host_that_is_away_waits_apart_and_from_when_it_is_back() -> None:
+    async def scenario() -> None:
+        delays: list[float] = []
+        admission = Admission(4, lambda _: HostLimits(1))
+        admission.on_begun = delays.append
+        target = SessionTarget("imap.example.org", 993)
+        begun: list[Ticket] = []
+        admission.join("a", target, 300)
+        admission.request(target, begun.append)
+        now = EPOCH
+        failure = Failure(ConnectionFailed.reason, "refused")
+        admission.learn(begun[0], SessionReport(now, now, Outcome.FAILED, error=failure))
+        admission.release(begun[0])
+        admission.request(target, begun.append)
+        admission.request(target, begun.append)
+        assert admission.counts() == AdmissionCounts(4, 0, queued=2, host_away=2)
+        await asyncio.sleep(600)  # one of them tries the host
+        assert admission.counts() == AdmissionCounts(4, 1, queued=1, host_away=1)
+        admission.entered(begun[1])
+        admission.release(begun[1])
+        await asyncio.sleep(60)
+        assert admission.counts() == AdmissionCounts(4, 1, queued=0, host_away=0)
+        assert delays[0] == 0
+        assert all(delay < 60 for delay in delays), "the outage counts for nobody"
+        assert len(delays) == 2, "a session that tries a host that is away is no measure"
+
+    virtual(scenario)
 
 
 def test_a_turn_that_somebody_waited_for_is_late(tmp_path: Path) -> None:

@@ -8,12 +8,15 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import httpx
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
 from starlette.responses import Response
 
+from reconciler.cli.common_options import common
 from reconciler.control.service_figures import ServiceFigures
 from reconciler.model.provider_classes import CLASSES
 from reconciler.model.settings import MetricsMode, Settings
@@ -186,6 +189,39 @@ def test_the_option_says_for_whom_there_are_series(
     assert samples(found)["mailcollector_collectors_with_series",] == len(names)
 
 
+def test_the_daemon_serves_what_its_option_says(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with daemon(root, replace(settings, metrics="none")) as here:
+            await here.controller.turn()
+            found = (await here.client.get("/metrics")).text
+        assert named(found) == set()
+        assert samples(found)["mailcollector_collectors", "other", "disabled"] == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "expected"),
+    [
+        ([], "", None),
+        ([], "unhealthy", "unhealthy"),
+        (["--metrics", "none"], "unhealthy", "none"),
+    ],
+)
+def test_the_option_and_its_variable(
+    words: list[str], variable: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Settings] = []
+
+    def command(settings: Settings) -> int:
+        taken.append(settings)
+        return 0
+
+    monkeypatch.setenv("MAILCOLLECTOR_METRICS", variable)
+    click.command(common()(command)).main(words, standalone_mode=False)
+    assert [settings.metrics for settings in taken] == [expected]
+
+
 def test_above_a_thousand_only_the_unhealthy_have_series_unless_told_otherwise() -> None:
     many = [collector(f"c{number}") for number in range(MOST_IN_FULL)]
     assert len(named(text_of(None, *many))) == MOST_IN_FULL
@@ -205,7 +241,7 @@ def test_sums_are_there_in_every_mode(mode: MetricsMode) -> None:
     assert found["mailcollector_parked_messages",] == 1
     assert found["mailcollector_failing_messages",] == 1
     assert found["mailcollector_sessions_queued",] == 5
-    assert found["mailcollector_sessions_held_back",] == 3
+    assert found["mailcollector_sessions_host_away",] == 3
 
 
 def test_histograms_grow_and_failures_are_counted_by_their_reason() -> None:

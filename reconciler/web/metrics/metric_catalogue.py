@@ -105,7 +105,7 @@ _ALL = (
     Described("sessions_running", "gauge", "Sessions that run now."),
     Described("sessions_queued", "gauge", "Sessions that are due and wait for their turn."),
     Described(
-        "sessions_held_back", "gauge", "Those of the queued that wait for a host that is away."
+        "sessions_host_away", "gauge", "Those of the queued that wait for a host that is away."
     ),
     Described(
         "session_start_delay_seconds",

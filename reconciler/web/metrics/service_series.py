@@ -33,7 +33,7 @@ def service_series(snapshot: ServiceSnapshot, ledger_size: int | None) -> Iterat
     yield from single("sessions_limit", counts.limit)
     yield from single("sessions_running", counts.running)
     yield from single("sessions_queued", counts.queued)
-    yield from single("sessions_held_back", counts.held_back)
+    yield from single("sessions_host_away", counts.host_away)
     yield from _counted(snapshot.figures)
     yield from _of_all(_Sums(snapshot.collectors, datetime.now(UTC)))
 
