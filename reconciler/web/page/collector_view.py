@@ -24,7 +24,13 @@ from reconciler.web.page.page_rendering import language_of, render
 from reconciler.web.page.page_routes import PageRoute
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import reason_words, state_words
-from reconciler.web.page.session_chart import duration, seconds_words, session_chart
+from reconciler.web.page.session_chart import (
+    duration,
+    longest_words,
+    most_collected,
+    seconds_words,
+    session_chart,
+)
 
 _SESSIONS = 100
 _SHOWN = 50
@@ -68,6 +74,8 @@ class CollectorView:
             "busy": activity.busy,
             "diary": [(entry, diary_words(entry, language)) for entry in activity.diary],
             "chart": session_chart(found.sessions, language),
+            "most": most_collected(found.sessions),
+            "longest": longest_words(found.sessions, language),
             "took": lambda session: seconds_words(duration(session), language),
             "skipped": lambda reason: skipped_words(reason, language),
             "ended": lambda outcome: outcome_words(outcome, language),

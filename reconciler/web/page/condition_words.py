@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from reconciler.model.collector_state import PAUSED
 from reconciler.model.status import Condition, ShownCollector
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import marked, reason_words
@@ -48,6 +50,8 @@ _RECONCILING = {
     "Replacing": marked("The changed manifest is taken over when the session in hand is over")
 }
 _FIRST = marked("The first session with this manifest is still to come")
+_STALLED = marked("No mail is collected, and it does not go on by itself: %(why)s")
+_FAILING = marked("No mail is collected: %(why)s")
 _UNKNOWN = marked("It is tried again by itself.")
 
 
@@ -69,14 +73,14 @@ def condition_words(collector: ShownCollector, language: Language) -> Iterator[C
     by_type = {one.type: one for one in collector.status.conditions}
     ready, stalled = by_type.get("Ready"), by_type.get("Stalled")
     is_stalled = stalled is not None and stalled.status == "True"
+    same = bool(is_stalled and stalled and ready and ready.reason == stalled.reason)
     if ready is not None:
-        same = is_stalled and stalled is not None and ready.reason == stalled.reason
-        yield _ready(ready, language, advise=not same)
+        yield _ready(ready, language, stalled=same)
     reconciling = by_type.get("Reconciling")
     if reconciling is not None and reconciling.status == "True":
         text = language.gettext(_RECONCILING.get(reconciling.reason, _FIRST))
         yield _words(reconciling, "warn", text)
-    if is_stalled and stalled is not None:
+    if is_stalled and stalled is not None and not same:
         text = language.gettext("It does not go on by itself: %(why)s") % {
             "why": reason_words(stalled.reason, language)
         }
@@ -88,18 +92,21 @@ def advice(reason: str, language: Language) -> str:
     return language.gettext(_DO.get(reason, _UNKNOWN))
 
 
-def _ready(found: Condition, language: Language, *, advise: bool) -> ConditionWords:
+def _ready(found: Condition, language: Language, *, stalled: bool) -> ConditionWords:
+    """Return the condition Ready. `stalled`: and it does not go on by itself."""
     if found.status == "True":
         return _words(found, "good", language.gettext("Mail is collected"))
+    if found.reason == PAUSED:
+        text = language.gettext("The service is paused: nothing is collected")
+        return replace(_words(found, "warn", text), message=found.message)
     if found.status == "Unknown":
         return _words(found, "warn", language.gettext("No session is over yet"))
     if found.reason == "Disabled":
         text = language.gettext("It is disabled: nothing is collected")
         return _words(found, "idle", text, advice("Disabled", language))
-    text = language.gettext("No mail is collected: %(why)s") % {
-        "why": reason_words(found.reason, language)
-    }
-    return _words(found, "bad", text, advice(found.reason, language) if advise else "")
+    sentence = _STALLED if stalled else _FAILING
+    text = language.gettext(sentence) % {"why": reason_words(found.reason, language)}
+    return _words(found, "bad", text, advice(found.reason, language))
 
 
 def _words(found: Condition, tone: str, text: str, to_do: str = "") -> ConditionWords:

@@ -14,9 +14,11 @@ from reconciler.control.manifest_drafts import DeleteManifest, SwitchManifest
 from reconciler.model.errors import CollectorError
 from reconciler.web.access.roles import Role, principal, require_role
 from reconciler.web.page.action_preview import ActionPreviews
+from reconciler.web.page.check_words import said
+from reconciler.web.page.condition_words import advice
 from reconciler.web.page.login_view import inside
 from reconciler.web.page.page_notices import with_notice
-from reconciler.web.page.page_rendering import HEADERS, render
+from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute, form_of
 
 Act = Callable[[str, Request], Awaitable[int]]
@@ -106,10 +108,18 @@ class ListActions:
         return render(request, "confirm.html", preview=preview, back=back)
 
     async def check(self, request: Request) -> Response:
-        """Answer with a page that shows the steps of a check."""
-        name = request.path_params["name"]
-        report = await self._control.check(name)
-        return render(request, "checked.html", report=report, back=_back(request, "/"))
+        """Answer with the steps of a check: a page, or the part of one that X-Fragment names."""
+        report = await self._control.check(request.path_params["name"])
+        is_part = request.headers.get("x-fragment") == "checked"
+        language = language_of(request)
+        return render(
+            request,
+            "check_result.html" if is_part else "checked.html",
+            report=report,
+            said=lambda text: said(text, language),
+            to_do=advice(report.error.reason, language) if report.error else "",
+            back=_back(request, "/"),
+        )
 
     async def _collect(self, name: str, _request: Request) -> int:
         self._control.collect(name)

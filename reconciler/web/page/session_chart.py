@@ -12,7 +12,7 @@ from reconciler.web.page.page_translation import Language
 _STEP, _BAR = 7, 5
 _MESSAGES, _GAP, _TIMES = 64, 14, 28
 """Heights: the bars of messages, the line between, the bars of durations."""
-_LEFT, _TOP = 44, 8
+_LEFT, _TOP = 0, 8
 _PLACES = 100
 
 
@@ -30,7 +30,7 @@ def session_chart(sessions: Sequence[ShownSession], language: Language) -> Marku
     )
     return Markup(
         '<svg class="chart sessions" viewBox="0 0 {} {}" role="img" aria-label="{}">'
-        '<path class="rule" d="M{} {}H{}M{} {}H{}"/>{}{}{}</svg>'
+        '<path class="rule" d="M{} {}H{}M{} {}H{}"/>{}</svg>'
     ).format(
         width,
         height,
@@ -41,10 +41,18 @@ def session_chart(sessions: Sequence[ShownSession], language: Language) -> Marku
         _LEFT,
         height - 0.5,
         width,
-        _label(_TOP + 9, language.number(most)),
-        _label(base + _GAP + 8, seconds_words(longest, language)),
         bars,
     )
+
+
+def most_collected(sessions: Sequence[ShownSession]) -> int:
+    """Return the highest bar of messages."""
+    return max((one.collected for one in sessions), default=0)
+
+
+def longest_words(sessions: Sequence[ShownSession], language: Language) -> str:
+    """Return the highest bar of durations, in words."""
+    return seconds_words(max(map(duration, sessions), default=0.0), language)
 
 
 def duration(session: ShownSession) -> float:
@@ -83,7 +91,3 @@ def _rect(kind: str, x: float, y: float, height: float) -> Markup:
     return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
         kind, x, y, _BAR, height
     )
-
-
-def _label(y: int, text: str) -> Markup:
-    return Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(_LEFT - 6, y, text)
