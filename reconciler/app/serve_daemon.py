@@ -55,4 +55,5 @@ def _parts(
         allow_empty,
         secret_stamp,
         settings.state_dir / PAUSE_FILE,
+        settings.git_commit,
     )

@@ -65,6 +65,7 @@ class Parts(Struct, frozen=True):
     allow_empty: bool = False
     stamp: SecretStamp = unstamped
     pause_file: Path | None = None
+    git_commit: bool = False
 
 
 async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
@@ -104,7 +105,9 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     watcher = Watcher(manifests, controller.wake)
     controller.on_moved(watcher.renew)
     checks = CheckRequests(parts.check, admission, loops, pool.learn)
-    control = ControlService(controller, loops, board, parts.registry, checks, clock)
+    control = ControlService(
+        controller, loops, board, parts.registry, checks, clock, git_commit=parts.git_commit
+    )
     control.pauses = PauseSwitch(ServicePause(parts.pause_file), admission, board, clock)
     supervisor = ServiceNotifier(os.environ)
     controller.on_turned(

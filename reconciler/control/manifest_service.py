@@ -44,8 +44,8 @@ from reconciler.model.history import KEPT
 from reconciler.model.interfaces import Registry
 from reconciler.planning.desired_state import Desired, DesiredCollector
 from reconciler.planning.incremental import plan_after
-from reconciler.planning.plan_actions import Keep, Plan
-from reconciler.planning.plan_report import plan_as_data
+from reconciler.planning.plan_actions import Keep, Plan, Stop
+from reconciler.planning.plan_report import meaning_of, plan_as_data
 
 _WORDS = {
     "create": "Add",
@@ -79,10 +79,12 @@ class ManifestNotWritten(CollectorError):
 
 class ProposedChange(Struct, frozen=True):
     """What a change would write, and what it means. `plan` is as of `plan -o json`, without the
-    collectors that stay as they are. `writable`: the directory can be written."""
+    collectors that stay as they are. `consequences`: what the change means for the mail of its own
+    collector, in sentences. `writable`: the directory can be written."""
 
     draft: ManifestDraft
     plan: Mapping[str, Any]
+    consequences: tuple[str, ...]
     writable: bool
 
 
@@ -142,7 +144,11 @@ class ManifestService:
             remembered = {one: history.size for one, history in histories.items()}
         until = self._clock.now() + KEPT
         writable = await self._threads.run(_is_writable, found.change.path)
-        return ProposedChange(found, plan_as_data(shown, remembered, until), writable)
+        step = next((step for step in shown.steps if step.name == name), None)
+        if isinstance(asked, DeleteManifest):
+            step = Stop(name, "declared no longer")  # where it does not run, the plan has no step
+        means = tuple(meaning_of(step, remembered, until)) if step else ()
+        return ProposedChange(found, plan_as_data(shown, remembered, until), means, writable)
 
     async def apply(
         self, asked: ManifestChange, by: str, expected: Collection[str] | None = None

@@ -95,7 +95,7 @@ class ManifestDirectory:
         found |= {name: Content(data) for name, data in contents.items() if data is not None}
         files, last, together = self._set.refresh(found).records, self._last, self._together
         if together is None or together.diagnostics or not _alike(before, files):
-            together = _together(files, hidden=self._hidden)
+            together = _together(files, hidden=self._hidden, only_errors=True)
         confirmed = (
             (last.observed.empty_confirmed, last.observed.reroute_confirmed)
             if last
@@ -229,11 +229,15 @@ def _alike(before: Mapping[str, _Record], now: Mapping[str, _Record]) -> bool:
     )
 
 
-def _together(files: Mapping[str, _Record], *, hidden: bool) -> CrossFileResult:
+def _together(
+    files: Mapping[str, _Record], *, hidden: bool, only_errors: bool = False
+) -> CrossFileResult:
     """`hidden`: a destination may be there that is not to be seen now."""
     parsed = [one.result.parsed for one in files.values()]
     return check_across_files(
-        parsed, whole=not hidden and not any(_may_hide_a_destination(file) for file in parsed)
+        parsed,
+        whole=not hidden and not any(_may_hide_a_destination(file) for file in parsed),
+        only_errors=only_errors,
     )
 
 

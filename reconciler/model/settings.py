@@ -51,6 +51,8 @@ class Settings(Struct, frozen=True):
     """The file of tokens; None: `tokens.json` in the state directory."""
     public_url: str = ""
     """Where browsers reach the page, such as https://mail.example.org; "" is `listen` itself."""
+    git_commit: bool = False
+    """Whether each change of a manifest over the API or the page becomes a git commit."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks whose headers name the user."""
 

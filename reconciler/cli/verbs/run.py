@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from click.core import ParameterSource
+from msgspec.structs import replace
 
 from reconciler.cli.common_options import common
 from reconciler.cli.connect import MANIFESTS
@@ -48,10 +49,23 @@ from reconciler.model.settings import Settings
     "do not hold "
     "them.",
 )
+@click.option(
+    "--git-commit",
+    is_flag=True,
+    envvar="MAILCOLLECTOR_GIT_COMMIT",
+    show_envvar=True,
+    help="Make a git commit of each change that somebody makes over the API or the page, with that "
+    "name as the author.",
+)
 @common(log_level="info")
 @click.pass_context
 def command(
-    ctx: click.Context, settings: Settings, directory: Path | None, once: bool, allow_empty: bool
+    ctx: click.Context,
+    settings: Settings,
+    directory: Path | None,
+    once: bool,
+    allow_empty: bool,
+    git_commit: bool,
 ) -> int:
     """Runs the daemon. It watches the manifests in DIR, keeps a loop running for each enabled
     collector, and serves its API on control.sock in the state directory, where the other verbs
@@ -67,6 +81,7 @@ def command(
     from reconciler.cli import log_output  # noqa: PLC0415
 
     log_output.configure(settings.log_format, settings.log_level)
+    settings = replace(settings, git_commit=git_commit)
     return run(settings, directory or settings.manifests or MANIFESTS, once, allow_empty)
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from ruamel.yaml.error import MarkedYAMLError
 
 from reconciler.manifests import manifest_files
-from reconciler.manifests.checks.cross_file_checks import CrossFileResult, check_across_files
+from reconciler.manifests.checks.cross_file_checks import check_across_files
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.directory_walk import walk
 from reconciler.manifests.editing.atomic_files import replace_file
@@ -89,7 +89,6 @@ class Shelf:
     ) -> None:
         self.directory = directory
         self._set = manifests or _read(directory, allow_inline_secrets=allow_inline_secrets)
-        self._together: CrossFileResult | None = None
 
     def names(self) -> list[str]:
         """Return the names of all declared collectors, valid or not."""
@@ -97,7 +96,7 @@ class Shelf:
 
     def places(self, name: str) -> list[tuple[Path, ManifestSummary]]:
         """Return where a collector is declared: nowhere, once, or several times by mistake."""
-        return [(path, one) for path, one in self._collectors() if one.name == name]
+        return [(Path(path), one) for path, one in self._collectors() if one.name == name]
 
     def declared(self, name: str) -> DeclaredDocument:
         """Return the document of a collector.
@@ -216,9 +215,8 @@ class Shelf:
         now = [new[name].result for name in names if name in new]
         known, found = _errors(then), _errors(now)
         if not are_alike(_named(then), _named(now)):
-            self._together = self._together or check_across_files(self._set.results)
-            known += filter(_is_error, self._together.diagnostics)
-            found += filter(_is_error, check_across_files(after.results).diagnostics)
+            known += _errors_across(self._set)
+            found += _errors_across(after)
         before = Counter(map(_identity, known))
         errors = []
         for one in found:
@@ -231,9 +229,9 @@ class Shelf:
         parsed = self._set.records[str(path)].result
         return [found for found in parsed.diagnostics if found.is_error]
 
-    def _collectors(self) -> Iterable[tuple[Path, ManifestSummary]]:
+    def _collectors(self) -> Iterable[tuple[str, ManifestSummary]]:
         return (
-            (Path(path), one)
+            (path, one)
             for path, record in self._set.records.items()
             for one in record.result.named()
             if one.kind == KIND
@@ -253,8 +251,9 @@ def _named(every: Iterable[ParsedFile]) -> Iterable[ManifestSummary]:
     return (one for file in every for one in file.named())
 
 
-def _is_error(found: Diagnostic) -> bool:
-    return found.is_error
+def _errors_across(manifests: ManifestSet[ParsedFile]) -> Iterable[Diagnostic]:
+    diagnostics = check_across_files(manifests.results, only_errors=True).diagnostics
+    return (found for found in diagnostics if found.is_error)
 
 
 def _identity(found: Diagnostic) -> tuple[str, str, str, str]:

@@ -36,7 +36,7 @@ _IF_MATCH = {
 _ANSWER = {"type": "object"}
 _TRIAL = {
     "type": "object",
-    "required": ["plan", "manifest", "yaml", "diff", "path", "writable"],
+    "required": ["plan", "consequences", "manifest", "yaml", "diff", "path", "writable"],
     "properties": {
         "plan": {
             "type": "object",
@@ -47,6 +47,7 @@ _TRIAL = {
                 "steps": {"type": "array", "items": {"type": "object"}},
             },
         },
+        "consequences": {"type": "array", "items": {"type": "string"}},
         "manifest": {"type": ["object", "null"]},
         "yaml": {"type": ["string", "null"]},
         "diff": {"type": "string"},
@@ -176,6 +177,7 @@ def _trial(found: ProposedChange) -> dict[str, Any]:
     draft = found.draft
     return {
         "plan": found.plan,
+        "consequences": found.consequences,
         "manifest": draft.after.data if draft.after else None,
         "yaml": draft.after.text if draft.after else None,
         "diff": draft.diff,
