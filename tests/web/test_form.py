@@ -25,7 +25,7 @@ from tests.web.test_api import Daemon, daemon
 NEW = {
     "editing": "",
     "spec.title": "Отдел продаж",
-    "spec.source.host": "imap.example.org",
+    "spec.source.host": "mail.example.com",
     "spec.source.protocol": "imap",
     "ssl": "on",
     "spec.source.username": "sales@example.org",
@@ -159,7 +159,7 @@ def test_adding_writes_a_short_manifest_and_a_secret_file(root: Path, settings: 
                 "  title: Отдел продаж\n"
                 "  source:\n"
                 "    protocol: imap\n"
-                "    host: imap.example.org\n"
+                "    host: mail.example.com\n"
                 "    username: sales@example.org\n"
                 "    password: {file: ../secrets/otdel-prodazh}\n"
                 "  recipient: {forwardTo: sales@example.net}\n"
@@ -237,6 +237,9 @@ def test_what_rules_find_stands_at_its_field_with_file_line_and_rule(
                 "spec.recipient.forwardTo",
             }
             assert re.search(r"otdel-prodazh\.yaml:\d+ \[interval\]", page.text)
+            assert wrong(page)["spec.collect.interval"].startswith("`often` is no interval")
+            russian = await found.client.post("/add", data=data, headers={"Accept-Language": "ru"})
+            assert wrong(russian)["spec.collect.interval"].startswith("Укажите интервал")
             assert '<details class="more" open>' in page.text
             assert "geheim-1" not in page.text
             assert files(root.parent / "secrets") == []

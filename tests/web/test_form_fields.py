@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from babel.messages.pofile import read_po
 
+from reconciler.manifests.checks import rule_catalogue
 from reconciler.manifests.schema_export import json_schema
 from reconciler.model.known_providers import PROVIDERS
-from reconciler.web.page import form_problems, typed_values
+from reconciler.web.page import form_problems, rule_words, typed_values
 from reconciler.web.page.collector_naming import name_from
 from reconciler.web.page.form_fields import (
     as_sent,
@@ -237,6 +238,12 @@ def test_a_login_tells_its_provider() -> None:
     assert known_account("anna@example.org", "", english) is None
 
 
+def test_the_rules_with_words_are_there() -> None:
+    assert set(rule_words.RULES) <= set(rule_catalogue.RULES)
+    assert rule_words.by_rule("interval", Language("ru"))
+    assert not rule_words.by_rule("interval", Language("en"))
+
+
 def russian() -> set[str]:
     path = ROOT / "reconciler" / "web" / "page" / "locale" / "ru.po"
     with path.open("rb") as file:
@@ -257,4 +264,7 @@ def test_every_text_of_the_form_is_there_in_russian() -> None:
     own = {text for name, text in vars(form_problems).items() if name.startswith("NO_")}
     own |= {typed_values.WHOLE_NUMBER, typed_values.PAIRS, typed_values.NOT_YAML}
     advice = {sentence for provider in PROVIDERS for sentence in provider.prepare}
-    assert (shown | own | advice) - russian() == set()
+    rules = set(rule_words.RULES.values())
+    assert (shown | own | advice | rules) - russian() == set()
+    assert Language("ru").pgettext("field", "Collect") == "Собирать"
+    assert Language("en").pgettext("field", "Collect") == "Collect"

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from reconciler.control.manifest_service import ProposedChange
 from reconciler.manifests.editing.new_manifests import manifest_text
 from reconciler.web.page.check_words import said
@@ -33,6 +35,7 @@ from reconciler.web.page.form_labels import label, told
 from reconciler.web.page.form_problems import FormProblem, problems_of
 from reconciler.web.page.login_provider import advice_for
 from reconciler.web.page.page_translation import Language
+from reconciler.web.page.rule_words import by_rule
 from reconciler.web.page.schema_fields import SchemaField, value_text
 
 
@@ -40,7 +43,7 @@ def form_context(
     form: CollectorForm, language: Language, *, show_problems: bool = False
 ) -> dict[str, Any]:
     """Return what the form itself shows. Its problems appear when somebody asked for something."""
-    found = problems_of(form.problems, form.diagnostics, form.fields) if show_problems else []
+    found = [_worded(one, language) for one in _problems(form)] if show_problems else []
     by_field: dict[str, list[FormProblem]] = {}
     for one in found:
         by_field.setdefault(one.field, []).append(one)
@@ -67,6 +70,16 @@ def form_context(
         "default_text": lambda field: value_text(field.default, field.shape),
         "derived_from": str(at(form.present, ("spec", "from")) or ""),
     }
+
+
+def _problems(form: CollectorForm) -> list[FormProblem]:
+    return problems_of(form.problems, form.diagnostics, form.fields)
+
+
+def _worded(one: FormProblem, language: Language) -> FormProblem:
+    """Return a problem in the reader's language, where its rule has words in that."""
+    words = by_rule(one.rule, language) if one.field else ""
+    return replace(one, message=words, translated=True) if words else one
 
 
 def _names(language: Language) -> dict[str, str]:
@@ -132,7 +145,7 @@ def preview_context(
                 for sentence in step["consequences"]
             ),
         ],
-        "number_of_problems": len(problems_of(form.problems, form.diagnostics, form.fields)),
+        "number_of_problems": len(_problems(form)),
     }
 
 

@@ -39,9 +39,9 @@ class Language:
         return self._texts.ngettext(one, many, count)
 
     def pgettext(self, context: str, text: str) -> str:
-        """Return a text that has another meaning elsewhere, such as a field's name and a button's
-        that are one word in English."""
-        return self._texts.pgettext(context, text)
+        """Return a text that means something else elsewhere, such as the name of a field and of a
+        button that are one word in English. Its msgid is `context|text`."""
+        return self.gettext(f"{context}|{text}").rpartition("|")[2]
 
     def number(self, value: float) -> str:
         """Return a number with the language's separators."""
