@@ -12,6 +12,8 @@ from reconciler.web.access.login_sessions import LoginSessions
 from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import PREFIX, TokenFile
 from tests.cli.conftest import Run
+from tests.cli.fake_app import FakeApp
+from tests.cli.fake_daemon import FakeDaemon
 
 
 def test_a_token_is_printed_alone_and_kept_as_a_hash(run: Run, elsewhere: Path) -> None:
@@ -94,3 +96,58 @@ def test_a_link_logs_in_once(run: Run, elsewhere: Path) -> None:
     assert found.name == "anna"
     assert sessions.redeem(link) is None
     assert sessions.redeem(link[:-2] + "xx") is None
+
+
+def test_the_running_daemon_says_where_its_tokens_and_its_page_are(
+    run: Run, daemon: FakeDaemon, tmp_path: Path
+) -> None:
+    file = tmp_path / "elsewhere.json"
+    page = "https://mail.example"
+    daemon.answers["GET /info"] = (
+        200,
+        {"manifests": str(tmp_path), "tokenFile": str(file), "page": page},
+    )
+    assert run("token", "create", "--role", "view", "anna").exit_code == 0
+    assert [token.name for token in TokenFile(file).tokens()] == ["anna"]
+    link = run("token", "link", "anna").stdout.strip()
+    assert link.startswith(f"{page}/login/")
+    redeemed = LoginSessions(TokenFile(file)).redeem(link.rpartition("/")[2])
+    assert redeemed is not None
+    assert redeemed.name == "anna"
+
+
+def test_without_a_daemon_a_link_wants_an_address(run: Run) -> None:
+    run("token", "create", "--role", "view", "anna")
+    result = run("token", "link", "anna")
+    assert result.exit_code == 2
+    assert "--listen" in result.stderr
+
+
+def test_the_variables_say_what_the_options_do(run: Run, app: FakeApp) -> None:
+    env = {
+        "MAILCOLLECTOR_TOKEN_FILE": "t.json",
+        "MAILCOLLECTOR_PUBLIC_URL": "https://mail.example",
+        "MAILCOLLECTOR_TRUST_PROXY": "127.0.0.1 fd00::/8",
+    }
+    assert run("run", env=env).exit_code == 0
+    settings = app.ran[0][0]
+    assert settings.token_file == Path("t.json")
+    assert settings.public_url == "https://mail.example"
+    assert settings.trusted_proxies == ("127.0.0.1/32", "fd00::/8")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--public-url", "http://mail.example"),
+        ("--public-url", "https://mail.example/path"),
+        ("--public-url", "mail.example"),
+        ("--trust-proxy", "0.0.0.0/0"),
+        ("--trust-proxy", "::/0"),
+        ("--trust-proxy", "proxy.example"),
+    ],
+)
+def test_addresses_that_would_open_it_are_usage_errors(
+    run: Run, arguments: tuple[str, ...]
+) -> None:
+    assert run("run", *arguments).exit_code == 2

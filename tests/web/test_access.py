@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from starlette.datastructures import Headers
 
 from reconciler.model.settings import Listen, Settings
+from reconciler.web import http_connections
 from reconciler.web.access.login_limits import FREE, LoginLimits
 from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
@@ -20,7 +22,7 @@ from reconciler.web.access.trusted_proxy import TrustedProxies
 from reconciler.web.http_server import ListenRefused
 from tests.captured_logs import capture_logs
 from tests.web.test_api import Daemon, daemon, root, run, settings  # noqa: F401  # fixtures
-from tests.web.test_connections import listening
+from tests.web.test_connections import closed, listening
 
 HTML = {"Accept": "text/html"}
 CHANGES = ["POST /api/v1/collectors/sales/collect", "POST /-/reload"]
@@ -31,6 +33,7 @@ class Site:
 
     def __init__(self, found: Daemon, port: int, browser: httpx.AsyncClient) -> None:
         self.daemon = found
+        self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.browser = browser
         self.tokens = TokenFile(found.settings.token_file)
@@ -210,9 +213,7 @@ def test_W1_pages_run_no_foreign_script(on_site: Callable[[Scenario], None]) -> 
     on_site(scenario)
 
 
-@pytest.mark.parametrize(
-    ("content", "mode"), [("{", 0o600), ('{"tokens": []}', 0o666), ("\x00", 0o600)]
-)
+@pytest.mark.parametrize(("content", "mode"), [("{", 0o600), ('{"tokens": []}', 0o666)])
 def test_a_file_of_tokens_that_is_none_lets_nobody_in(
     on_site: Callable[[Scenario], None], content: str, mode: int
 ) -> None:
@@ -298,3 +299,74 @@ def test_W5_pauses_grow_are_forgotten_and_bounded() -> None:
     now[0] += 400
     limits.failed("192.0.2.1")
     assert limits.pause("192.0.2.1") == 0
+
+
+def test_W5_a_token_buys_no_more_patience(
+    on_site: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connections, "PATIENCE", 0.5)
+
+    async def scenario(here: Site) -> None:
+        token = here.tokens.create("anna", Role.EDIT)
+        for rest in (b"X: ", b"Content-Length: 1000\r\n\r\nname: "):
+            head = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\n"
+            head += f"Authorization: Bearer {token}\r\n"
+            reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+            writer.write(head.encode() + rest)
+            dribbling = asyncio.create_task(_dribble(writer))
+            await closed(reader)
+            dribbling.cancel()
+            writer.close()
+
+    on_site(scenario)
+
+
+async def _dribble(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"x")
+        await asyncio.sleep(0.05)
+
+
+def test_every_answer_says_what_a_browser_may_do_with_it(
+    on_site: Callable[[Scenario], None],
+) -> None:
+    async def scenario(here: Site) -> None:
+        token = here.tokens.create("anna", Role.VIEW)
+        for path in ("/healthz", "/metrics", "/api/v1/summary", "/nowhere", "/login", "/", "/-/x"):
+            answer = await here.ask(f"GET {path}", Authorization=f"Bearer {token}")
+            assert answer.headers["x-content-type-options"] == "nosniff", path
+            assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+            assert answer.headers["referrer-policy"] == "no-referrer"
+            assert answer.headers["cache-control"] == "no-store"
+            assert "access-control-allow-origin" not in answer.headers
+            assert token not in answer.text + str(answer.headers)
+
+    on_site(scenario)
+
+
+def test_the_socket_wants_no_token_and_its_changes_are_logged(
+    on_site: Callable[[Scenario], None],
+) -> None:
+    async def scenario(here: Site) -> None:
+        here.tokens.path.write_text("garbage")
+        with capture_logs() as logged:
+            assert (await here.daemon.client.post("/-/reload")).status_code == 200
+            assert (await here.daemon.client.get("/api/v1/summary")).status_code == 200
+            for _ in range(3):
+                assert (await here.ask("POST /-/reload")).status_code == 503
+        assert [(line["by"], line["how"]) for line in logged if line["event"] == "requested"] == [
+            ("the control socket", "socket")
+        ]
+        assert len([line for line in logged if "cannot be used" in line["event"]]) == 1
+
+    on_site(scenario)
+
+
+def test_requests_of_nobody_are_not_logged(on_site: Callable[[Scenario], None]) -> None:
+    async def scenario(here: Site) -> None:
+        with capture_logs() as logged:
+            for what in CHANGES:
+                assert (await here.ask(what)).status_code == 401
+        assert not [line for line in logged if line["event"] == "requested"]
+
+    on_site(scenario)

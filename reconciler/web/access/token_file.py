@@ -158,16 +158,26 @@ class TokenFile:
             return None
         except OSError as error:
             raise TokenRefused(f"{self.path} cannot be read: {error.strerror}") from error
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise TokenRefused(f"{self.path} is no file")
-            if status.st_mode & 0o022 or status.st_uid not in {0, os.geteuid(), self._owner()}:
-                raise TokenRefused(
-                    f"others may write {self.path}: let it belong to the daemon's user, and "
-                    "`chmod go-w` it"
-                )
-            return file.read(_LIMIT)
+        try:
+            self._require_ours(os.fstat(descriptor))
+            data = os.pread(descriptor, _LIMIT + 1, 0)
+        except OSError as error:
+            raise TokenRefused(f"{self.path} cannot be read: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+        if len(data) > _LIMIT:
+            raise TokenRefused(f"{self.path} is no file of tokens: it is too long")
+        return data
+
+    def _require_ours(self, status: os.stat_result) -> None:
+        """Raise TokenRefused for what is no file, or one that others may write."""
+        if not stat.S_ISREG(status.st_mode):
+            raise TokenRefused(f"{self.path} is no file")
+        if status.st_mode & 0o022 or status.st_uid not in {0, os.geteuid(), self._owner()}:
+            raise TokenRefused(
+                f"others may write {self.path}: let it belong to the daemon's user, and "
+                "`chmod go-w` it"
+            )
 
     def _owner(self) -> int:
         """Return whose the directory is, where root looks at another user's tokens."""

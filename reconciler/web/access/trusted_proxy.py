@@ -48,7 +48,7 @@ class TrustedProxies:
         """Return the user that a trusted peer names; None where it names none, or two."""
         if not self.trusts(peer):
             return None
-        named = {value.strip() for name in _USER for value in headers.getlist(name)} - {""}
+        named = {_text(value) for name in _USER for value in headers.getlist(name)} - {""}
         roles = {value.strip().casefold() for value in headers.getlist(_ROLE)} - {""}
         if len(named) != 1 or len(roles) > 1 or not roles <= set(Role):
             return None
@@ -61,6 +61,11 @@ class TrustedProxies:
 def without_identity(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Return the headers without those of proxies: behind the guard nobody goes by them."""
     return [(name, value) for name, value in headers if name.lower() not in _IDENTITY]
+
+
+def _text(value: str) -> str:
+    """Return a header's text: UTF-8, which starlette reads as Latin-1."""
+    return value.encode("latin-1").decode("utf-8", "replace").strip()
 
 
 def _address(hop: str) -> str:
