@@ -33,9 +33,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def empty_stage(tmp_path: Path, dovecot: Dovecot) -> Stage:
-    """Nothing is declared, and no daemon runs yet."""
-    return open_stage(tmp_path / "deployment", dovecot)
+def empty_stage(tmp_path: Path, dovecot: Dovecot, browser: Browser) -> Iterator[Stage]:
+    """Nothing is declared, and no daemon runs yet. The browsers must not complain."""
+    stage = open_stage(tmp_path / "deployment", dovecot)
+    yield stage
+    for context in browser.contexts:
+        context.close()
+    assert stage.complaints == []
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
 from tests.endtoend.deployment import Daemon, Deployment
 from tests.servers.dovecot import Dovecot, free_ports
+from tests.web.browser.complaints import note_complaints
 
 LOCALES = {"en": "en-US", "ru": "ru-RU"}
 
@@ -25,6 +26,8 @@ class Stage:
     deployment: Deployment
     port: int
     tokens: dict[Role, str] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+    """What the browsers complained about."""
 
     @property
     def url(self) -> str:
@@ -55,6 +58,23 @@ class Stage:
         script: bool = True,
     ) -> Page:
         """A page that shows the list, of a browser of its own."""
+        page = self.open(browser, language=language, dark=dark, narrow=narrow, script=script)
+        page.goto("/login")
+        page.locator("#token").fill(self.tokens[role])
+        page.locator("main form button").click()
+        page.wait_for_url(f"{self.url}/")
+        return page
+
+    def open(
+        self,
+        browser: Browser,
+        *,
+        language: str = "en",
+        dark: bool = False,
+        narrow: bool = False,
+        script: bool = True,
+    ) -> Page:
+        """An empty page, of a browser of its own in which nobody is logged in."""
         context = browser.new_context(
             base_url=self.url,
             locale=LOCALES[language],
@@ -63,12 +83,8 @@ class Stage:
             java_script_enabled=script,
         )
         context.set_default_timeout(20_000)
-        page = context.new_page()
-        page.goto("/login")
-        page.locator("#token").fill(self.tokens[role])
-        page.locator("main form button").click()
-        page.wait_for_url(f"{self.url}/")
-        return page
+        note_complaints(context, self.url, self.complaints)
+        return context.new_page()
 
 
 def open_stage(root: Path, dovecot: Dovecot) -> Stage:
