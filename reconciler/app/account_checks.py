@@ -8,7 +8,7 @@ from reconciler.app.adapters import open_destination, open_source
 from reconciler.app.login_secrets import LoginSecrets
 from reconciler.app.session_assembly import task
 from reconciler.collect.account_check import Check
-from reconciler.control.session_pool import SessionControl
+from reconciler.control.session_control import SessionControl
 from reconciler.ledger import SqlLedger
 from reconciler.model.interfaces import Source
 from reconciler.model.secret import Secret

@@ -19,7 +19,8 @@ from reconciler.collect.session_context import Task
 from reconciler.control.admission import Admission
 from reconciler.control.host_limits import LimitsOf, limits
 from reconciler.control.one_session_each import OneSessionEach
-from reconciler.control.session_pool import SessionControl, SessionPool
+from reconciler.control.session_control import SessionControl
+from reconciler.control.session_pool import SessionPool
 from reconciler.ledger import SqlLedger
 from reconciler.model.errors import CollectorError
 from reconciler.model.interfaces import MailDestination

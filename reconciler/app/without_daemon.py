@@ -32,7 +32,8 @@ from reconciler.control.offline_views import (
 from reconciler.control.one_session_each import find_refusal
 from reconciler.control.service_pause import FILE as PAUSE_FILE
 from reconciler.control.service_pause import ServicePause
-from reconciler.control.session_pool import SessionControl, learn
+from reconciler.control.session_control import SessionControl
+from reconciler.control.session_pool import learn
 from reconciler.control.state_ownership import owned
 from reconciler.destinations.maildir.delivery_names import SUFFIX
 from reconciler.destinations.maildir.maildir_audit import Maildirs

@@ -16,7 +16,7 @@ from reconciler.control.event_loop import ThreadPool
 from reconciler.control.host_health import target_of
 from reconciler.control.host_queues import Ticket
 from reconciler.control.running_set import RunningSet
-from reconciler.control.session_pool import Relay, SessionControl
+from reconciler.control.session_control import Relay, SessionControl
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.status import CheckReport, CheckStep, SessionError

@@ -28,7 +28,8 @@ from reconciler.control.running_set import RunningSet
 from reconciler.control.service_figures import measure_lag
 from reconciler.control.service_manager import ServiceNotifier
 from reconciler.control.service_pause import ServicePause
-from reconciler.control.session_pool import Decide, RunSession, SecretStamp, SessionPool, unstamped
+from reconciler.control.session_pool import Decide, RunSession, SessionPool
+from reconciler.control.session_request import SecretStamp, unstamped
 from reconciler.control.status_board import StatusBoard
 from reconciler.control.watcher import Watcher
 from reconciler.log import log

@@ -34,11 +34,10 @@ from reconciler.control.loop_state import (
     check_transition,
 )
 from reconciler.control.push_listener import PushListener
-from reconciler.control.session_pool import (
-    Relay,
+from reconciler.control.session_control import Relay, SessionControl
+from reconciler.control.session_request import (
     RunsSessions,
     SecretStamp,
-    SessionControl,
     SessionRequest,
     SessionResult,
     is_secret_changed,

@@ -12,14 +12,9 @@ from reconciler.collect.backoff import ends, forbids, remaining
 from reconciler.control.admission import Admission, NotAdmitted, admitted
 from reconciler.control.decision_recorder import Decision
 from reconciler.control.host_health import target_of
-from reconciler.control.session_pool import (
-    Relay,
-    SecretStamp,
-    SessionControl,
-    SessionPool,
-    SessionRequest,
-    is_secret_changed,
-)
+from reconciler.control.session_control import Relay, SessionControl
+from reconciler.control.session_pool import SessionPool
+from reconciler.control.session_request import SecretStamp, SessionRequest, is_secret_changed
 from reconciler.model.history import History, Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.spec import seconds

@@ -15,7 +15,12 @@ from reconciler.control.contained_defects import ContainedDefects
 from reconciler.control.event_loop import Clock
 from reconciler.control.loop import Loop, LoopServices, OpenPush, SessionRefused
 from reconciler.control.loop_state import CollectorVersion, LoopObserver, LoopSnapshot
-from reconciler.control.session_pool import RunsSessions, SecretStamp, is_secret_changed, unstamped
+from reconciler.control.session_request import (
+    RunsSessions,
+    SecretStamp,
+    is_secret_changed,
+    unstamped,
+)
 from reconciler.model.history import Retry
 from reconciler.model.manifest_secrets import secret_refs
 from reconciler.model.outcomes import SessionReport

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.app import session_assembly
 from reconciler.app.login_secrets import LoginSecrets
-from reconciler.control.session_pool import SessionControl
+from reconciler.control.session_control import SessionControl
 from reconciler.ledger import open_ledger
 from reconciler.model.errors import AuthenticationFailed
 from reconciler.model.outcomes import Outcome, SessionReport

@@ -19,7 +19,7 @@ from reconciler.cli.log_output import configure
 from reconciler.collect.backoff import decide
 from reconciler.control import daemon
 from reconciler.control.control_service import ControlService
-from reconciler.control.session_pool import SessionControl
+from reconciler.control.session_control import SessionControl
 from reconciler.control.state_ownership import owned
 from reconciler.model.outcomes import SessionReport
 from reconciler.planning.desired_state import DesiredCollector

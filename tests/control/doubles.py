@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.collect.backoff import decide
 from reconciler.control.event_loop import Clock
-from reconciler.control.session_pool import SessionRequest, SessionResult
+from reconciler.control.session_request import SessionRequest, SessionResult
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import (
     CollectedThen,

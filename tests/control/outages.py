@@ -19,7 +19,7 @@ from reconciler.control.host_health import Outage as HostOutage
 from reconciler.control.host_limits import HostLimits
 from reconciler.control.loop_state import CollectorVersion
 from reconciler.control.running_set import RunningSet
-from reconciler.control.session_pool import SessionRequest, SessionResult
+from reconciler.control.session_request import SessionRequest, SessionResult
 from reconciler.control.status_board import StatusBoard
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport

@@ -14,7 +14,8 @@ from reconciler.collect.backoff import decide
 from reconciler.control.admission import Admission
 from reconciler.control.check_requests import AT_ONCE, Check, CheckRequests
 from reconciler.control.host_limits import HostLimits
-from reconciler.control.session_pool import SessionControl, SessionPool
+from reconciler.control.session_control import SessionControl
+from reconciler.control.session_pool import SessionPool
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.outcomes import Failure
 from reconciler.model.status import CheckReport, SessionError

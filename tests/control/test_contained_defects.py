@@ -15,7 +15,8 @@ from reconciler.app.adapters import utc_now as now
 from reconciler.collect.backoff import decide
 from reconciler.control import loop, running_set, status_board
 from reconciler.control.event_loop import ThreadPool
-from reconciler.control.session_pool import SessionPool, SessionRequest
+from reconciler.control.session_pool import SessionPool
+from reconciler.control.session_request import SessionRequest
 from reconciler.model.errors import NoThread
 from reconciler.model.outcomes import Outcome, SessionReport
 from reconciler.model.status import Status

@@ -20,7 +20,7 @@ from reconciler.control.controller import Controller
 from reconciler.control.host_limits import HostLimits
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.running_set import RunningSet
-from reconciler.control.session_pool import SessionControl
+from reconciler.control.session_control import SessionControl
 from reconciler.control.status_board import StatusBoard
 from reconciler.control.watcher import Watcher
 from reconciler.model.errors import LedgerUnavailable

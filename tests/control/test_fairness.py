@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from reconciler.collect.backoff import decide
-from reconciler.control.session_pool import SessionRequest
+from reconciler.control.session_request import SessionRequest
 from reconciler.model.outcomes import Failure
 from reconciler.planning.observed_manifests import Declaration
 from tests.control.outages import World, many

@@ -30,7 +30,8 @@ from reconciler.control.manifest_drafts import (
 from reconciler.control.manifest_service import ManifestService, ReadOnlyManifests
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.running_set import RunningSet
-from reconciler.control.session_pool import SessionControl, SessionPool
+from reconciler.control.session_control import SessionControl
+from reconciler.control.session_pool import SessionPool
 from reconciler.control.status_board import StatusBoard
 from reconciler.manifests.editing.git_commit import NotCommitted
 from reconciler.manifests.editing.manifest_editor import AlreadyDeclared, EditRefused, NotDeclared

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.control.session_pool import SessionRequest
+from reconciler.control.session_request import SessionRequest
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure
 from reconciler.model.status import ShownCollector

@@ -15,7 +15,7 @@ from reconciler.control.admission import Admission
 from reconciler.control.host_limits import HostLimits
 from reconciler.control.loop_state import CollectorVersion
 from reconciler.control.running_set import RunningSet
-from reconciler.control.session_pool import SessionRequest, SessionResult
+from reconciler.control.session_request import SessionRequest, SessionResult
 from reconciler.model.errors import ConnectionFailed, SourceUnsuitable
 from reconciler.model.outcomes import Failure
 from reconciler.planning.desired_state import DesiredCollector, desire

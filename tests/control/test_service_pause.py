@@ -22,7 +22,8 @@ from reconciler.control.observation import ManifestDirectory
 from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.running_set import RunningSet
 from reconciler.control.service_pause import FILE, PauseNotKept, ServicePause
-from reconciler.control.session_pool import SessionControl, SessionPool
+from reconciler.control.session_control import SessionControl
+from reconciler.control.session_pool import SessionPool
 from reconciler.control.status_board import StatusBoard
 from reconciler.model.collector_state import CollectorState, state_of
 from reconciler.model.outcomes import Outcome, SessionReport

@@ -11,7 +11,9 @@ import pytest
 from reconciler.collect.backoff import decide
 from reconciler.control.contained_defects import INTERNAL_ERROR
 from reconciler.control.event_loop import Clock
-from reconciler.control.session_pool import RunSession, SessionControl, SessionPool, SessionRequest
+from reconciler.control.session_control import SessionControl
+from reconciler.control.session_pool import RunSession, SessionPool
+from reconciler.control.session_request import SessionRequest
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import DeclaredCollector, Declaring, History
 from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals

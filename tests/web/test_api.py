@@ -30,7 +30,8 @@ from reconciler.control.host_limits import preset
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import propose
 from reconciler.control.running_set import RunningSet
-from reconciler.control.session_pool import SessionControl, SessionPool
+from reconciler.control.session_control import SessionControl
+from reconciler.control.session_pool import SessionPool
 from reconciler.control.status_board import StatusBoard
 from reconciler.model.in_force import InForce
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
