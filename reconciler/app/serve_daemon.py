@@ -11,6 +11,7 @@ from pathlib import Path
 from reconciler.app.account_checks import AccountChecks
 from reconciler.app.adapters import open_push
 from reconciler.app.login_secrets import LoginSecrets, secret_stamp
+from reconciler.app.mailbox_owners import MailboxOwners
 from reconciler.app.process_setup import raise_file_limit
 from reconciler.app.session_assembly import SessionRunner, limits_of
 from reconciler.collect import backoff
@@ -56,4 +57,5 @@ def _parts(
         secret_stamp,
         settings.state_dir / PAUSE_FILE,
         settings.git_commit,
+        MailboxOwners(settings),
     )

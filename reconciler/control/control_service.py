@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.control.access_requests import AccessRequests
 from reconciler.control.admission import AdmissionCounts, NotAdmitted
 from reconciler.control.attention import Cause, causes
 from reconciler.control.check_requests import CheckRequests, not_tried
@@ -97,6 +98,8 @@ class ControlService:
         self._recalled = False
         self.manifests = ManifestService(controller, loops, registry, clock, git_commit=git_commit)
         self.draft_checks = DraftChecks(controller, self.manifests, loops, checks)
+        self.access: AccessRequests | None = None
+        """By which owners give access to their mailboxes; None where they cannot."""
         self.started_at = clock.now()
         self._started = clock.monotonic()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from reconciler.control.access_requests import AccessRequests
 from reconciler.control.admission import Admission
 from reconciler.control.check_requests import Check, CheckRequests
 from reconciler.control.contained_defects import ContainedDefects
@@ -21,6 +22,7 @@ from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock
 from reconciler.control.host_limits import LimitsOf, preset
 from reconciler.control.loop import OpenPush
+from reconciler.control.mailbox_access import GivesAccess
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.removal_grace import SETTLE
@@ -67,6 +69,7 @@ class Parts(Struct, frozen=True):
     stamp: SecretStamp = unstamped
     pause_file: Path | None = None
     git_commit: bool = False
+    gives_access: GivesAccess | None = None
 
 
 async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
@@ -109,6 +112,8 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     control = ControlService(
         controller, loops, board, parts.registry, checks, clock, git_commit=parts.git_commit
     )
+    if parts.gives_access is not None:
+        control.access = AccessRequests(parts.gives_access, lambda: controller.desired)
     control.pauses = PauseSwitch(ServicePause(parts.pause_file), admission, board, clock)
     supervisor = ServiceNotifier(os.environ)
     controller.on_turned(

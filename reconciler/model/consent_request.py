@@ -23,3 +23,13 @@ class ConsentMethod(Struct, frozen=True):
     port: int = 0
     authorization_url: str = ""
     device_url: str = ""
+
+
+class BrowserConsent(Struct, frozen=True):
+    """A consent that is asked for in a browser: the address to open, the state that comes back with
+    the answer, the verifier of PKCE, and the address that the browser comes back to."""
+
+    url: str
+    state: str
+    verifier: str
+    address: str

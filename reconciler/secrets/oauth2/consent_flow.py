@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from reconciler.model.consent_request import ConsentMethod, Prompt
+from msgspec import Struct
+
+from reconciler.model.consent_request import BrowserConsent, ConsentMethod, Prompt
 from reconciler.model.errors import (
     AuthenticationFailed,
     CollectorError,
@@ -39,6 +41,23 @@ _PAGE = "<!doctype html><title>mailcollector</title><p>{}</p>"
 _DONE = "Done: close this page, and go back to the terminal."
 _DENIED = "No consent was given. Close this page, and go back to the terminal."
 _STRANGE = "This request does not belong to a consent that is under way."
+
+
+class Pkce(Struct, frozen=True):
+    """What binds an answer to its request: the state, and the verifier of PKCE (RFC 7636)."""
+
+    state: str
+    verifier: str
+
+    @property
+    def challenge(self) -> str:
+        digest = hashlib.sha256(self.verifier.encode()).digest()
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def begin_pkce() -> Pkce:
+    """Return the secrets of a new request."""
+    return Pkce(randomness.token_urlsafe(24), randomness.token_urlsafe(72))
 
 
 class Consent:
@@ -68,16 +87,20 @@ class Consent:
     def ask(self, show: Callable[[Prompt], None], patience: float = PATIENCE) -> None:
         """Show a person where to consent, wait for the consent, and write the refresh token. Raises
         CollectorError."""
-        with SecretFile(self.file) as file:  # checked first, so that nobody consents in vain
-            if file.obstacle is not None:
-                raise SecretUnavailable(
-                    f"cannot write the secret file {self.file}: {file.obstacle}"
-                )
+        self._require_writable()
         endpoints = self._asked.discovered()
         if self._way.device:
             self._by_device(endpoints, show)
         else:
             self._by_redirect(endpoints, show, patience)
+
+    def _require_writable(self) -> None:
+        """Look whether the token can be written, so that nobody consents in vain."""
+        with SecretFile(self.file) as file:
+            if file.obstacle is not None:
+                raise SecretUnavailable(
+                    f"cannot write the secret file {self.file}: {file.obstacle}"
+                )
 
     def _by_device(self, endpoints: Endpoints, show: Callable[[Prompt], None]) -> None:
         """Get consent by a code for another device (RFC 8628). The browser may be on any
@@ -110,45 +133,69 @@ class Consent:
     ) -> None:
         """Get consent by a browser on this machine, which is redirected to a port of it (RFC 8252,
         section 7.3), with PKCE (RFC 7636)."""
-        authorization = self._way.authorization_url or endpoints.authorization
-        if not authorization:
+        authorization = self._authorization(endpoints)
+        begun = begin_pkce()
+        with _Listener(self._way.port, begun.state) as listener:
+            address = f"http://{endpoints.loopback}:{listener.server_port}/"
+            show(Prompt(self._authorization_request(authorization, address, begun)))
+            code = listener.code(patience)
+        self._take(self._redeemed(endpoints, code, address, begun))
+
+    # for a browser that comes back to a page of ours
+
+    def begin(self, address: str) -> BrowserConsent:
+        """Return the request of a browser that is redirected to `address`. Raises
+        CollectorError."""
+        self._require_writable()
+        begun, authorization = begin_pkce(), self._authorization(self._asked.discovered())
+        url = self._authorization_request(authorization, address, begun)
+        return BrowserConsent(url, begun.state, begun.verifier, address)
+
+    def finish(
+        self, consent: BrowserConsent, code: str, prove: Callable[[Secret], None] = lambda _: None
+    ) -> None:
+        """Get the tokens for a code that a browser brought, and write the refresh token. `prove`
+        is given the access token, and raises where it is not one for this mailbox. Raises
+        CollectorError."""
+        begun = Pkce(consent.state, consent.verifier)
+        answer = self._redeemed(self._asked.discovered(), code, consent.address, begun)
+        access = storable(answer.get("access_token"))
+        if access is None:
+            raise ProtocolViolation("the authorization server gave no access token")
+        prove(access)
+        self._take(answer)
+
+    def _authorization(self, endpoints: Endpoints) -> str:
+        found = self._way.authorization_url or endpoints.authorization
+        if not found:
             raise SourceUnsuitable(
                 "where to consent is not known for `provider: custom`: say --authorization-url, or "
                 "let source.oauth2.issuer name the server"
             )
-        verifier, state = randomness.token_urlsafe(72), randomness.token_urlsafe(24)
-        challenge = (
-            base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
-            .decode()
-            .rstrip("=")
-        )
-        with _Listener(self._way.port, state) as listener:
-            address = f"http://{endpoints.loopback}:{listener.server_port}/"
-            show(Prompt(self._authorization_request(authorization, address, state, challenge)))
-            code = listener.code(patience)
-        self._take(
-            self._answer(
-                endpoints.token,
-                {
-                    "grant_type": "authorization_code",
-                    "code": code,
-                    "redirect_uri": address,
-                    "code_verifier": verifier,
-                },
-            )
+        return found
+
+    def _redeemed(
+        self, endpoints: Endpoints, code: str, address: str, begun: Pkce
+    ) -> Mapping[str, Any]:
+        return self._answer(
+            endpoints.token,
+            {
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": address,
+                "code_verifier": begun.verifier,
+            },
         )
 
-    def _authorization_request(
-        self, authorization: str, address: str, state: str, challenge: str
-    ) -> str:
+    def _authorization_request(self, authorization: str, address: str, begun: Pkce) -> str:
         """Return the URL to consent at (RFC 6749, section 4.1.1). Google gives a refresh token only
         with `access_type` and `prompt`."""
         given = {
             "client_id": self._asked.client_id,
             "response_type": "code",
             "redirect_uri": address,
-            "state": state,
-            "code_challenge": challenge,
+            "state": begun.state,
+            "code_challenge": begun.challenge,
             "code_challenge_method": "S256",
             "access_type": "offline",
             "prompt": "consent",

@@ -26,7 +26,7 @@ from reconciler.web.problem_details import problem
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """What is served to everybody, without a look at who asks."""
 OPEN = frozenset({"/login", "/language"})
-"""And pages that are, besides those below `/login/`."""
+"""And pages that are, besides those below `/login/` and `/consent/`."""
 SAFE = frozenset({"GET", "HEAD"})
 _API = ("/api/", "/openapi.json", "/-/")
 _BEARER = {"WWW-Authenticate": "Bearer"}
@@ -86,7 +86,7 @@ class AccessGuard:
         except TokenRefused as error:
             self._tell(str(error))
             return problem(503, error.reason, _UNUSABLE)
-        if path in OPEN or path.startswith("/login/"):
+        if path in OPEN or path.startswith(("/login/", "/consent/")):
             return None
         return self._refusal(scope, headers, who)
 

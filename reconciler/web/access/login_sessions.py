@@ -77,6 +77,18 @@ class LoginSessions:
         while len(self._used) > _REMEMBERED:
             del self._used[next(iter(self._used))]
 
+    def seal(self, purpose: str, *parts: str) -> str:
+        """Return a signed text of these parts, for another purpose than logging in."""
+        return self._serializer(purpose).dumps(list(parts))
+
+    def unseal(self, purpose: str, text: str, lifetime: int) -> tuple[str, ...]:
+        """Return the parts of what was sealed; nothing where that is not ours, or too old."""
+        try:
+            found = self._serializer(purpose).loads(text, max_age=lifetime)
+        except BadData:
+            return ()
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
     def _loaded(self, purpose: str, text: str, lifetime: int) -> tuple[str, str, str] | None:
         try:
             found = self._serializer(purpose).loads(text, max_age=lifetime)

@@ -39,4 +39,7 @@ def logged(scope: Scope, send: Send) -> Send:
 
 def _shown(path: str) -> str:
     """Return the path without the secret part of a one-time link."""
-    return "/login/…" if path.startswith("/login/") else path[:1000]
+    for secret in ("/login/", "/consent/owner/"):
+        if path.startswith(secret):
+            return f"{secret}…"
+    return path[:1000]

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from reconciler.control.control_service import ControlService
+from reconciler.control.mailbox_access import NoAccessGiven
 from reconciler.model.collector_state import CollectorState, is_stale, state_of
 from reconciler.model.status import Description, Parked
 from reconciler.web.page.condition_words import condition_words
@@ -53,7 +54,14 @@ class CollectorView:
         if request.headers.get("x-fragment") == "live":
             return render(request, "collector_live.html", **context)
         lines = await self._control.effective(name)
-        return render(request, "collector.html", lines=lines, **context)
+        return render(request, "collector.html", lines=lines, wants=self._wants(name), **context)
+
+    def _wants(self, name: str) -> str:
+        """Return what the mailbox's owner can give: `password`, `consent`, or nothing."""
+        try:
+            return self._control.access.wants(name) if self._control.access else ""
+        except NoAccessGiven:
+            return ""
 
     def _live(self, found: Description, language: Language) -> dict[str, Any]:
         collector = found.collector
