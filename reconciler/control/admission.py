@@ -194,6 +194,8 @@ class Admission:
         """Admit again what waited meanwhile, at the pace of each host."""
         self._paused = False
         for host in list(self._hosts.values()):
+            for queue in host.queues.values():
+                queue.restart_waiting(_now())
             self._line_up(host)
         self._admit()
 
@@ -301,8 +303,7 @@ class Admission:
     def _enter(self, host: HostQueues, queue: PortQueue) -> None:
         """Note that this host lets sessions in; those that waited follow at a certain pace."""
         if queue.health.enter(_now()):
-            for waiting in queue.waiting():
-                waiting.asked = _now()
+            queue.restart_waiting(_now())
             host.fewer_until = 0.0
             queue.pace = pace(len(queue.health.members))
             queue.paced_until = _now()

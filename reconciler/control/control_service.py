@@ -271,6 +271,7 @@ class ControlService:
             self.internal_errors,
             None if moved is None else self._clock.at(moved),
             bool(self.trouble),
+            self.paused is not None,
         )
 
     def ledger_size(self) -> int | None:

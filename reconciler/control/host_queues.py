@@ -63,7 +63,7 @@ class Ticket:
         self.probes = False
         """Its session tries a host that is away."""
         self.asked = asyncio.get_running_loop().time()
-        """Since when it waits; not counting while its host was away."""
+        """Since when it waits. Outages of its host and pauses do not count."""
         self.began = 0.0
         self.control: Breakable | None = None
         """By which the session can be ended; None where it cannot."""
@@ -137,6 +137,11 @@ class PortQueue:
         """Yield all tickets that were not cancelled."""
         for tickets in self.tickets.values():
             yield from (ticket for ticket in tickets if not ticket.cancelled)
+
+    def restart_waiting(self, now: float) -> None:
+        """Let all tickets count as asked for now: what they waited for is over."""
+        for ticket in self.waiting():
+            ticket.asked = now
 
     def leave(self, ticket: Ticket) -> None:
         """Note that this session was let in, or is over."""

@@ -24,3 +24,4 @@ class ServiceSnapshot(Struct, frozen=True):
     internal_errors: int
     last_turn: datetime | None
     trouble: bool
+    paused: bool = False

@@ -94,6 +94,20 @@ def test_who_waits_for_a_host_that_is_away_waits_apart_and_from_when_it_is_back(
     virtual(scenario)
 
 
+def test_a_pause_counts_for_no_session() -> None:
+    async def scenario() -> list[float]:
+        delays: list[float] = []
+        admission = Admission(4, lambda _: HostLimits(1))
+        admission.on_begun = delays.append
+        admission.pause()
+        admission.request(SessionTarget("imap.example.org", 993), lambda _: None)
+        await asyncio.sleep(3600)
+        admission.resume()
+        return delays
+
+    assert virtual(scenario) == [0]
+
+
 def test_a_turn_that_somebody_waited_for_is_late(tmp_path: Path) -> None:
     async def scenario() -> None:
         world = World(tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -20,13 +20,14 @@ from reconciler.cli.common_options import common
 from reconciler.control.service_figures import ServiceFigures
 from reconciler.model.provider_classes import CLASSES
 from reconciler.model.settings import MetricsMode, Settings
-from reconciler.model.status import ShownCollector
+from reconciler.model.status import HostAway, ShownCollector
 from reconciler.web.metrics import metrics_resource
 from reconciler.web.metrics.collector_series import MOST_IN_FULL
 from reconciler.web.metrics.metric_catalogue import CATALOGUE
 from reconciler.web.metrics.metrics_resource import MetricsResource, draw
 from tests.control.manifests import save
 from tests.web import metrics_page
+from tests.web.shown import NOW as TODAY
 from tests.web.shown import REFUSED, collector, report, snapshot
 from tests.web.test_api import NOW, daemon, root, run, settings
 
@@ -43,6 +44,7 @@ HEALTHY = (
     collector("well"),
     collector("new", ready="Unknown", reason="AwaitingFirstSession"),
     collector("off", ready="False", reason="Disabled"),
+    collector("resting", ready="Unknown", reason="Paused"),
 )
 
 
@@ -240,8 +242,40 @@ def test_sums_are_there_in_every_mode(mode: MetricsMode) -> None:
     assert found["mailcollector_collectors", "other", "failing"] == 1
     assert found["mailcollector_parked_messages",] == 1
     assert found["mailcollector_failing_messages",] == 1
+    assert found["mailcollector_unserved_collectors", "other"] == 2
+    assert found["mailcollector_unserved_collectors", "gmail"] == 0
+    assert found["mailcollector_paused",] == 0
     assert found["mailcollector_sessions_queued",] == 5
     assert found["mailcollector_sessions_host_away",] == 3
+
+
+def test_who_waits_for_what_is_away_collects_nothing_and_a_last_good_version_does() -> None:
+    away = HostAway(
+        host="imap.example.org",
+        port=993,
+        reason="ConnectionFailed",
+        message="canary",
+        since=TODAY,
+        next_attempt=TODAY,
+        concerns=2,
+    )
+    waiting = [
+        one.model_copy(update={"status": one.status.model_copy(update={"host_away": away})})
+        for one in (collector("a"), collector("b", ready="Unknown", reason="AwaitingFirstSession"))
+    ]
+    broken = collector("broken", stalled="True")
+    found = samples(text_of("none", *waiting, broken))
+    assert found["mailcollector_unserved_collectors", "other"] == 2
+    assert found["mailcollector_hosts_away",] == 1
+    assert found["mailcollector_collectors", "other", "ready"] == 1
+    assert found["mailcollector_stale_collectors",] == 0
+
+
+def test_stale_is_a_ready_collector_whose_sessions_do_not_come() -> None:
+    long_ago = report(listed=1, collected=1)
+    long_ago = replace(long_ago, finished_at=TODAY - timedelta(hours=1))
+    found = samples(text_of("none", collector("a", last=long_ago), collector("b")))
+    assert found["mailcollector_stale_collectors",] == 1
 
 
 def test_histograms_grow_and_failures_are_counted_by_their_reason() -> None:

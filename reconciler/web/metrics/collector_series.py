@@ -14,7 +14,7 @@ from reconciler.web.metrics.metric_families import Sample, family
 
 MOST_IN_FULL = 1000
 """Collectors up to which all have series of their own unless `--metrics` says otherwise."""
-_WELL = {CollectorState.READY, CollectorState.WAITING, CollectorState.DISABLED}
+_UNWELL = {CollectorState.STALLED, CollectorState.FAILING}
 Reading = Callable[[Status], float | None]
 """None: there is nothing to say yet."""
 
@@ -32,7 +32,7 @@ def chosen(
 
 def _is_well(collector: ShownCollector) -> bool:
     last = collector.status.last_session
-    return state_of(collector) in _WELL and not (last and (last.parked or last.failed))
+    return state_of(collector) not in _UNWELL and not (last and (last.parked or last.failed))
 
 
 def collector_series(collectors: Iterable[ShownCollector]) -> Iterator[Metric]:

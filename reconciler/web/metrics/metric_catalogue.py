@@ -62,6 +62,7 @@ _ALL = (
     ),
     Described("control_failed_turns", "counter", "Turns that could not be completed."),
     Described("control_trouble", "gauge", "1 while the manifests are not acted upon, else 0."),
+    Described("paused", "gauge", "1 while the whole service is paused, else 0."),
     Described(
         "plan_steps",
         "counter",
@@ -80,6 +81,13 @@ _ALL = (
     ),
     Described(
         "held_collectors", "gauge", "Collectors that run although they are declared no longer."
+    ),
+    Described(
+        "unserved_collectors",
+        "gauge",
+        "Collectors that collect nothing: not ready, or waiting for what is away. Not those that "
+        "are disabled or paused, or have had no session yet.",
+        _PROVIDER,
     ),
     Described(
         "stale_collectors",
@@ -110,7 +118,7 @@ _ALL = (
     Described(
         "session_start_delay_seconds",
         "histogram",
-        "From when a session was due to its begin; not while its host was away.",
+        "From when a session was due to its begin; not while its host was away, or a pause.",
     ),
     Described(
         "session_duration_seconds",

@@ -17,6 +17,7 @@ from reconciler.planning.version_choice import DIRECTORY_VANISHED, HELD
 from reconciler.web.metrics.metric_families import family, histogram, single
 
 _SEVERITIES = ("error", "warning", "info")
+_IDLE = {CollectorState.DISABLED, CollectorState.PAUSED}
 _HOLDING = {HELD, DIRECTORY_VANISHED}
 
 
@@ -28,6 +29,7 @@ def service_series(snapshot: ServiceSnapshot, ledger_size: int | None) -> Iterat
     last = snapshot.last_turn
     yield from single("control_last_turn_timestamp_seconds", last.timestamp() if last else None)
     yield from single("control_trouble", snapshot.trouble)
+    yield from single("paused", snapshot.paused)
     yield from single("ledger_size_bytes", ledger_size)
     counts = snapshot.sessions
     yield from single("sessions_limit", counts.limit)
@@ -67,6 +69,8 @@ class _Sums:
 
     def __init__(self, collectors: Sequence[ShownCollector], now: datetime) -> None:
         self.states: Counter[tuple[str, CollectorState]] = Counter()
+        self.unserved: Counter[str] = Counter()
+        """By provider."""
         self.hosts: set[tuple[str, int]] = set()
         self.destinations: set[str] = set()
         self.held = self.stale = self.parked = self.failing = self.left = 0
@@ -76,14 +80,18 @@ class _Sums:
 
     def _count_state(self, collector: ShownCollector, now: datetime) -> None:
         status, state = collector.status, state_of(collector)
-        self.states[_provider(collector), state] += 1
+        provider = _provider(collector)
+        self.states[provider, state] += 1
         self.held += any(condition.reason in _HOLDING for condition in status.conditions)
         host, destination = status.host_away, status.destination_away
         if host is not None:
             self.hosts.add((host.host, host.port))
         if destination is not None:
             self.destinations.add(destination.destination)
-        if state is CollectorState.READY and host is None and destination is None:
+        away = host is not None or destination is not None
+        well = not away and (state is CollectorState.WAITING or _is_ready(collector))
+        self.unserved[provider] += state not in _IDLE and not well
+        if state is CollectorState.READY and not away:
             self.stale += is_stale(collector, now)
 
     def _count_messages(self, last: ShownSession | None) -> None:
@@ -103,6 +111,10 @@ def _of_all(sums: _Sums) -> Iterator[Metric]:
             for state in CollectorState
         ),
     )
+    yield family(
+        "unserved_collectors",
+        (((provider,), sums.unserved[provider]) for provider in providers),
+    )
     for name, value in (
         ("held_collectors", sums.held),
         ("stale_collectors", sums.stale),
@@ -113,6 +125,11 @@ def _of_all(sums: _Sums) -> Iterator[Metric]:
         ("left_messages", sums.left),
     ):
         yield from single(name, value)
+
+
+def _is_ready(collector: ShownCollector) -> bool:
+    """Whether it collects. A last good version does, although its collector is stalled."""
+    return any(one.type == "Ready" and one.status == "True" for one in collector.status.conditions)
 
 
 def _provider(collector: ShownCollector) -> str:
