@@ -6,10 +6,12 @@ from __future__ import annotations
 import base64
 import json
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model.collector_search import folded_words, searchable
 from reconciler.model.collector_state import CollectorState, state_of
@@ -88,6 +90,7 @@ class SearchIndex:
 
     def __init__(self) -> None:
         self._texts: dict[str, tuple[ShownCollector, str]] = {}
+        self._states: dict[str, tuple[ShownCollector, CollectorState]] = {}
 
     def matches(self, collector: ShownCollector, words: Sequence[str]) -> bool:
         """Return whether the collector contains every word; they are folded."""
@@ -97,8 +100,18 @@ class SearchIndex:
             kept = self._texts[name] = collector, searchable(collector)
         return all(word in kept[1] for word in words)
 
+    def state(self, collector: ShownCollector) -> CollectorState:
+        """Return the state of a collector."""
+        name = collector.metadata.name
+        kept = self._states.get(name)
+        if kept is None or kept[0] is not collector:
+            kept = self._states[name] = collector, state_of(collector)
+        return kept[1]
+
     def forget(self, known: Collection[str]) -> None:
         """Forget all collectors but these, where many are kept that are gone."""
+        if len(self._states) > 2 * len(known) + 100:
+            self._states = {name: kept for name, kept in self._states.items() if name in known}
         if len(self._texts) > 2 * len(known) + 100:
             self._texts = {name: kept for name, kept in self._texts.items() if name in known}
 
@@ -113,14 +126,36 @@ def select(
         for one in collectors
         if (not words or index.matches(one, words))
         and all(label.selects(one.metadata.labels) for label in query.labels)
-        and (not query.states or state_of(one) in query.states)
+        and (not query.states or index.state(one) in query.states)
         and (not query.host or one.spec.get("source", {}).get("host") == query.host)
     ]
 
 
 def page(collectors: Sequence[ShownCollector], query: Query, index: SearchIndex) -> QueryPage:
     """Return one page of what a checked query selects. `collectors` are sorted by name."""
-    found = select(collectors, query, index)
+    return page_of(select(collectors, query, index), query)
+
+
+def page_and_states(
+    collectors: Sequence[ShownCollector], query: Query, index: SearchIndex
+) -> tuple[QueryPage, Counter[CollectorState]]:
+    """Return one page, and how many of what the query selects are in each state, whatever states
+    it wants."""
+    found = select(collectors, replace(query, states=frozenset()), index)
+    states = [index.state(one) for one in found]
+    if query.states:
+        pairs = zip(found, states, strict=True)
+        found = [one for one, state in pairs if state in query.states]
+    return page_of(found, query), Counter(states)
+
+
+def page_of(found: Sequence[ShownCollector], query: Query) -> QueryPage:
+    """Return one page of what was selected."""
+    if query.sort == "name" and not query.descending and not query.after:  # they are sorted
+        first = tuple(found[: query.limit])
+        is_whole = len(first) == len(found)
+        cursor = "" if is_whole else _cursor("name", ("", first[-1].metadata.name))
+        return QueryPage(first, len(found), cursor)
     key_of = _SORTS[query.sort]
     keyed = sorted(
         (((key_of(one), one.metadata.name), one) for one in found),

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from reconciler.control.access_requests import AccessRequests
 from reconciler.control.admission import AdmissionCounts, NotAdmitted
 from reconciler.control.attention import Cause, causes
 from reconciler.control.check_requests import CheckRequests, not_tried
 from reconciler.control.collector_diary import DiaryEntry
-from reconciler.control.collector_query import Query, QueryPage, SearchIndex, page, select
+from reconciler.control.collector_query import Query, QueryPage, SearchIndex, page, page_and_states
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.controller import RELIST, Controller
 from reconciler.control.draft_checks import DraftChecks
@@ -34,7 +32,7 @@ from reconciler.control.status_board import StatusBoard
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.reports.report_formats import DiagnosticExcerpt, excerpts
 from reconciler.model.collector_search import matches
-from reconciler.model.collector_state import PAUSED, CollectorState, state_of
+from reconciler.model.collector_state import PAUSED, CollectorState
 from reconciler.model.errors import CollectorError, LedgerUnavailable
 from reconciler.model.history import KEPT
 from reconciler.model.in_force import InForce
@@ -125,11 +123,12 @@ class ControlService:
         """Return what needs attention: each cause once, the gravest first."""
         return causes(self._board.collectors(), self._clock.now())
 
-    def tally(self, query: Query) -> Mapping[CollectorState, int]:
-        """Return how many of what a query selects are in each state, whatever states it wants."""
-        whole = replace(query, states=frozenset())
-        found = select(self._board.collectors(), whole, self._search)
-        return Counter(map(state_of, found))
+    def query_with_states(self, query: Query) -> tuple[QueryPage, Mapping[CollectorState, int]]:
+        """Return one page, and how many of what a query selects are in each state, whatever states
+        it wants."""
+        found = self._board.collectors()
+        self._search.forget(self._board.names())
+        return page_and_states(found, query, self._search)
 
     async def recent(self) -> RecentMessages:
         """Return what was collected in the last hours. The first call reads what the ledger knows

@@ -102,7 +102,7 @@ class ListView:
 
     async def _listed(self, request: Request) -> dict[str, Any]:
         query, language = read_query(request), language_of(request)
-        found = self._control.query(query)
+        found, states = self._control.query_with_states(query)
         overview = self._looked()
         return {
             "rows": await self._rows(found.items, language),
@@ -113,7 +113,7 @@ class ListView:
             "first": _path(query, after="") if query.after else "",
             "following": _path(query, after=found.next) if found.next else "",
             "columns": [_column(key, text, query, language) for key, text in _COLUMNS],
-            "filters": list(_filters(query, self._control.tally(query), language)),
+            "filters": list(_filters(query, states, language)),
             "labels": overview.labels,
             "hosts": overview.hosts,
             "back": _path(query),

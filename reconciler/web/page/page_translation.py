@@ -31,6 +31,7 @@ class Language:
         self.code = code
         self._locale = Locale.parse(code)
         self._texts = _catalogue(code)
+        self._relative = functools.lru_cache(maxsize=4096)(self._relatively)
 
     def gettext(self, text: str) -> str:
         return self._texts.gettext(text)
@@ -62,8 +63,13 @@ class Language:
 
     def relative(self, when: datetime, now: datetime) -> str:
         """Return a moment as seen from `now`: 3 minutes ago, in 2 hours."""
+        return self._relative(round((when - now).total_seconds()))
+
+    def _relatively(self, seconds: int) -> str:
         return str(
-            format_timedelta(when - now, threshold=1.1, add_direction=True, locale=self._locale)
+            format_timedelta(
+                timedelta(seconds=seconds), threshold=1.1, add_direction=True, locale=self._locale
+            )
         )
 
     def moment(self, when: datetime) -> str:

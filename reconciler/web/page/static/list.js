@@ -6,6 +6,7 @@ const TYPING = 120;
 const ROWS_EVERY = 1000;
 const LIST_EVERY = 5000;
 const STREAMS = 3;
+const FOCUSABLE = "a, button, input";
 
 const list = document.getElementById("list");
 const attention = document.getElementById("attention");
@@ -19,8 +20,21 @@ const boxes = () => [...list.querySelectorAll("input[name=names]")];
 
 // -- replacing parts without losing focus, selection and progress
 
+// Where the focus is: an element with an id, or one of a row by its place in it.
+function focusPlace() {
+  const element = document.activeElement;
+  const row = element?.closest?.("tr[data-name]");
+  if (row) return { id: row.id, place: [...row.querySelectorAll(FOCUSABLE)].indexOf(element) };
+  return list.contains(element) && element.id ? { id: element.id, place: -1 } : null;
+}
+
+function focusAgain({ id, place }) {
+  const found = document.getElementById(id);
+  (place < 0 ? found : found?.querySelectorAll(FOCUSABLE)[place])?.focus({ preventScroll: true });
+}
+
 function kept(change) {
-  const focused = document.activeElement?.id;
+  const focused = focusPlace();
   const checked = new Set(boxes().filter((box) => box.checked).map((box) => box.value));
   const busy = new Map(rows().filter((row) => row.dataset.busy).map((row) => [row.id, row.querySelector(".progress")]));
   change();
@@ -31,9 +45,7 @@ function kept(change) {
     row.dataset.busy = "yes";
     row.querySelector(".progress").replaceWith(progress);
   }
-  if (focused && document.activeElement?.id !== focused) {
-    document.getElementById(focused)?.focus({ preventScroll: true });
-  }
+  if (focused && !list.contains(document.activeElement)) focusAgain(focused);
   count();
 }
 
