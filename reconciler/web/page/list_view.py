@@ -67,6 +67,8 @@ class _Overview(Struct, frozen=True):
     """What is found by looking at every collector."""
 
     causes: Sequence[Cause] = ()
+    vanished: int = 0
+    """Collectors whose manifests are gone, which is to be confirmed."""
     labels: Sequence[str] = ()
     hosts: Sequence[str] = ()
     until: float = 0.0
@@ -120,7 +122,13 @@ class ListView:
         }
 
     def _attention(self, language: Language) -> dict[str, Any]:
-        return {"causes": [shown_cause(one, language) for one in self._looked().causes]}
+        looked = self._looked()
+        return {
+            "causes": [shown_cause(one, language) for one in looked.causes],
+            "vanished": looked.vanished,
+            "paused": self._control.paused,
+            "trouble": self._control.trouble,
+        }
 
     async def _rows(
         self, found: Iterable[ShownCollector], language: Language
@@ -142,9 +150,11 @@ class ListView:
             hosts = Counter(str(one.spec.get("source", {}).get("host", "")) for one in found)
             hosts.pop("", None)
             causes = self._control.causes()
+            vanished = sum(one.removed for one in self._control.held())
             ended = time.monotonic()
             self._overview = _Overview(
                 causes,
+                vanished,
                 _most(labels),
                 _most(hosts),
                 ended + _PATIENCE * (ended - began),
