@@ -26,6 +26,8 @@ from reconciler.web.http_connections import HttpServer
 SOCKET = "control.sock"
 _CLIENTS = 64
 """Connections at once on TCP; on the socket `collect --wait` has one for each session besides."""
+_FOR_PROBES = 16
+"""Those of TCP that no event stream takes."""
 
 
 class ListenRefused(CollectorError):
@@ -51,7 +53,8 @@ async def served(
         if listen is not None:
             _require_fit(settings, listen, rules.tokens)
             tcp = stack.enter_context(_tcp_socket(listen))
-            await stack.enter_async_context(_served(AccessGuard(app, rules), tcp, _CLIENTS))
+            guard = AccessGuard(app, rules, _CLIENTS - _FOR_PROBES)
+            await stack.enter_async_context(_served(guard, tcp, _CLIENTS))
         yield
 
 
@@ -114,8 +117,8 @@ def _require_fit(settings: Settings, listen: Listen, tokens: TokenFile) -> None:
         )
     if not (tokens.tokens() or settings.trusted_proxies):
         raise ListenRefused(
-            f"{where}: beyond loopback the API does not start without a token: make one with "
-            "`mailcollector token create --role edit --name NAME`"
+            f"{where}: beyond loopback the API does not start without a token, and there is none "
+            f"in {tokens.path}: make one with `mailcollector token create --role edit --name NAME`"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from starlette.datastructures import Headers
 
 from reconciler.model.settings import Listen, Settings
-from reconciler.web import http_connections
+from reconciler.web import http_connections, http_server
 from reconciler.web.access.login_limits import FREE, LoginLimits
 from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
@@ -368,5 +368,27 @@ def test_requests_of_nobody_are_not_logged(on_site: Callable[[Scenario], None]) 
             for what in CHANGES:
                 assert (await here.ask(what)).status_code == 401
         assert not [line for line in logged if line["event"] == "requested"]
+
+    on_site(scenario)
+
+
+def test_W5_event_streams_leave_room_for_the_probes(
+    on_site: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "_CLIENTS", http_server._FOR_PROBES + 3)
+
+    async def scenario(here: Site) -> None:
+        bearer = {"Authorization": f"Bearer {here.tokens.create('anna', Role.VIEW)}"}
+        events = f"{here.url}/api/v1/events"
+        async with AsyncExitStack() as stack:
+            for status in (200, 200, 200, 503, 503):
+                stream = here.browser.stream("GET", events, headers=bearer)
+                assert (await stack.enter_async_context(stream)).status_code == status
+            assert (await here.ask("GET /healthz")).status_code == 200
+            busy = await here.ask("GET /api/v1/summary", **bearer)
+            assert (busy.status_code, busy.headers["retry-after"]) == (503, "5")
+        async with asyncio.timeout(20):  # the server has to notice that they are closed
+            while (await here.ask("GET /api/v1/summary", **bearer)).status_code == 503:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
     on_site(scenario)

@@ -31,15 +31,21 @@ SAFE = frozenset({"GET", "HEAD"})
 _API = ("/api/", "/openapi.json", "/-/")
 _BEARER = {"WWW-Authenticate": "Bearer"}
 _UNUSABLE = "the file of tokens cannot be used; the log says more"
+_BUSY = problem(
+    503, "Busy", "too many requests at once: close some event streams", {"Retry-After": "5"}
+)
 
 
 class AccessGuard:
     """Passes on requests that are for this server, each with its principal in the scope. Refuses
-    the others with a problem, or sends a browser to the login."""
+    the others with a problem, or sends a browser to the login. At most `most` requests are answered
+    at once, besides probes."""
 
-    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules, most: int) -> None:
         self._app = app
         self._rules = rules
+        self._most = most
+        self._serving = 0
         self._told = ""
         """What was last logged of a file of tokens that cannot be used."""
 
@@ -52,7 +58,22 @@ class AccessGuard:
         scope["address"] = self._rules.proxies.client(peer, headers)
         answer = self._unfit(scope, headers) or self._admit(scope, peer, headers)
         scope["headers"] = without_identity(scope["headers"])
-        await (answer or self._app)(scope, receive, logged(scope, hardened(send)))
+        passed = logged(scope, hardened(send))
+        if answer is not None or _is_probe(scope["path"]):
+            await (answer or self._app)(scope, receive, passed)
+        elif self._serving >= self._most:
+            await _BUSY(scope, receive, passed)
+        else:
+            await self._counted(scope, receive, passed)
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request. Streams last, and who may see something may open many of them: the rest
+        of the connections is for the probes."""
+        self._serving += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._serving -= 1
 
     def _unfit(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the answer to a request that is not taken from anybody."""
@@ -76,7 +97,7 @@ class AccessGuard:
     def _admit(self, scope: Scope, peer: str, headers: Headers) -> Response | None:
         """Find out who asks, and return the answer to somebody who may not."""
         path = scope["path"]
-        if path in PROBES or path.startswith("/static/"):
+        if _is_probe(path):
             return None
         try:
             self._rules.tokens.tokens()  # without its file nobody gets in, however they come
@@ -116,6 +137,10 @@ class AccessGuard:
         if trouble != self._told:
             log.error(_UNUSABLE.partition(";")[0], error=trouble)
         self._told = trouble
+
+
+def _is_probe(path: str) -> bool:
+    return path in PROBES or path.startswith("/static/")
 
 
 def wants_page(headers: Headers) -> bool:
