@@ -107,7 +107,13 @@ class DaemonClient:
         return found
 
     def description(self, name: str) -> Description:
-        return self._model(Description, "GET", self._collector(name))
+        """Return what the answer tells besides the manifest as declared."""
+        known = {field.alias or name for name, field in Description.model_fields.items()}
+        with self._understood():
+            answer = self._asked("GET", self._collector(name))
+            return Description.model_validate(
+                {key: value for key, value in answer.items() if key in known}
+            )
 
     def request(self, name: str, *, force: bool) -> None:
         self._asked("POST", f"{self._collector(name)}/collect", params=_flags(force=force))

@@ -132,9 +132,9 @@ class Controller:
         watched."""
         self.wake(())
 
-    async def confirm_removed(self, name: str) -> None:
-        """Confirm that this collector is declared no longer, and act on it."""
-        self._removed.add(name)
+    async def confirm_removed(self, *names: str) -> None:
+        """Confirm that these collectors are declared no longer, and act on it."""
+        self._removed.update(names)
         self._unsettled = True
         await self.turn()
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import hashlib
-import os
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,20 +22,21 @@ from reconciler.control.manifest_drafts import (
     declared_manifest,
     draft,
 )
+from reconciler.control.manifest_writing import (
+    AppliedChange,
+    fresh_shelf,
+    is_writable,
+    write_draft,
+)
 from reconciler.control.password_files import keep_password
 from reconciler.control.running_set import RunningSet
 from reconciler.log import log
 from reconciler.manifests.editing.atomic_files import ChangedMeanwhile
-from reconciler.manifests.editing.git_commit import NotCommitted, commit, require_committable
 from reconciler.manifests.editing.manifest_editor import (
     AlreadyDeclared,
     NotDeclared,
     Shelf,
 )
-from reconciler.manifests.editing.modeline import provide
-from reconciler.manifests.loading import ParsedFile
-from reconciler.manifests.manifest_files import Unreadable, read
-from reconciler.manifests.manifest_set import Content, FileRecord, everything
 from reconciler.model.errors import CollectorError
 from reconciler.model.history import KEPT
 from reconciler.model.interfaces import Registry
@@ -47,34 +45,7 @@ from reconciler.planning.incremental import plan_after
 from reconciler.planning.plan_actions import Keep, Plan, Stop
 from reconciler.planning.plan_report import meaning_of, plan_as_data
 
-_WORDS = {
-    "create": "Add",
-    "replace": "Change",
-    "delete": "Remove",
-    "enable": "Enable",
-    "disable": "Disable",
-}
-"""How the message of a commit begins, by the verb."""
-_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
-
-
-class ReadOnlyManifests(CollectorError):
-    """The manifests cannot be written here. `draft` is what somebody has to commit elsewhere."""
-
-    reason = "ReadOnly"
-
-    def __init__(self, draft: ManifestDraft) -> None:
-        super().__init__(
-            f"{draft.change.path} cannot be written here: commit the change where the manifests "
-            "come from"
-        )
-        self.draft = draft
-
-
-class ManifestNotWritten(CollectorError):
-    """The system refuses to write a file."""
-
-    reason = "NotWritten"
+T = TypeVar("T")
 
 
 class ProposedChange(Struct, frozen=True):
@@ -86,15 +57,6 @@ class ProposedChange(Struct, frozen=True):
     plan: Mapping[str, Any]
     consequences: tuple[str, ...]
     writable: bool
-
-
-class AppliedChange(Struct, frozen=True):
-    """A change that is written and in force. `commit` is the git commit, abbreviated; `trouble`
-    says why there is none, where one was asked for."""
-
-    draft: ManifestDraft
-    commit: str = ""
-    trouble: str = ""
 
 
 class ManifestService:
@@ -126,7 +88,7 @@ class ManifestService:
 
     async def declared(self, name: str) -> DeclaredManifest:
         """Return a collector's document as it is in its file now."""
-        return await self._threads.run(lambda: declared_manifest(self._shelf(name), name))
+        return await self._threads.run(self._declared, name, self._controller.desired)
 
     async def propose(
         self, asked: ManifestChange, expected: Collection[str] | None = None
@@ -143,7 +105,7 @@ class ManifestService:
             histories = await self._threads.run(self._registry.histories, [name])
             remembered = {one: history.size for one, history in histories.items()}
         until = self._clock.now() + KEPT
-        writable = await self._threads.run(_is_writable, found.change.path)
+        writable = await self._threads.run(is_writable, found.change.path)
         step = next((step for step in shown.steps if step.name == name), None)
         if isinstance(asked, DeleteManifest):
             step = Stop(name, "declared no longer")  # where it does not run, the plan has no step
@@ -155,23 +117,62 @@ class ManifestService:
     ) -> AppliedChange:
         """Write a change, and act on it. `by`: who asks. Raises ManifestOutdated, AlreadyDeclared,
         ReadOnlyManifests, ManifestNotWritten, ChangedMeanwhile, NotCommitted."""
-        # not given up where the client goes away: a written manifest is acted upon
-        return await asyncio.shield(self._applied(asked, by, expected))
+        (done,) = await self._in_any_case(self._applied([asked], by, expected))
+        if isinstance(done, CollectorError):
+            raise done
+        return done
+
+    async def apply_all(
+        self, asked: Sequence[ManifestChange], by: str
+    ) -> list[AppliedChange | CollectorError]:
+        """Write changes, and act on all of them at once. Return for each what `apply` does, or the
+        error that it raises."""
+        return await self._in_any_case(self._applied(asked, by, None))
+
+    async def _in_any_case(self, work: Coroutine[None, None, T]) -> T:
+        """Await the work, which is not given up where the client goes away: what is written is
+        acted upon."""
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait
+        return await asyncio.shield(task)
 
     async def _applied(
+        self, asked: Sequence[ManifestChange], by: str, expected: Collection[str] | None
+    ) -> list[AppliedChange | CollectorError]:
+        done: list[AppliedChange | CollectorError] = []
+        async with self._changing:
+            for one in asked:
+                try:
+                    done.append(await self._written(one, by, expected))
+                except CollectorError as error:
+                    done.append(error)
+            drafts = [one.draft for one in done if isinstance(one, AppliedChange)]
+            changes = [draft.change for draft in drafts if draft.changed]
+            removed = [draft.change.name for draft in drafts if draft.verb == "delete"]
+            if removed:
+                await self._controller.confirm_removed(*removed)
+            elif changes:
+                await self._controller.turn(only={str(change.path) for change in changes})
+        return done
+
+    async def _written(
         self, asked: ManifestChange, by: str, expected: Collection[str] | None
     ) -> AppliedChange:
-        async with self._changing:
-            found = await self._drafted(asked, expected)
-            found.require_valid()
-            if not found.changed:
-                return AppliedChange(found)
-            done = await self._threads.run(self._write, found, by)
-            if isinstance(asked, DeleteManifest):
-                await self._controller.confirm_removed(asked.name)
-            else:
-                await self._controller.turn(only=(str(found.change.path),))
-        return done
+        found = await self._drafted(asked, expected)
+        found.require_valid()
+        if not found.changed:
+            return AppliedChange(found)
+        return await self._threads.run(write_draft, found, by, git_commit=self._git_commit)
+
+    def _declared(self, name: str, desired: Desired | None) -> DeclaredManifest:
+        """Return a collector's document, from the file where it is known to be if it is there."""
+        known = self._controller.directory.manifests
+        place = (desired.collectors.get(name) or desired.invalid.get(name)) if desired else None
+        if place is not None and place.file in known.records:
+            shelf = fresh_shelf(self.directory, known.only([place.file]), name)
+            if shelf.places(name):
+                return declared_manifest(shelf, name)
+        return declared_manifest(self._shelf(name), name)
 
     async def _drafted(
         self, asked: ManifestChange, expected: Collection[str] | None
@@ -185,22 +186,7 @@ class ManifestService:
 
     def _shelf(self, name: str | None = None) -> Shelf:
         """Return the manifests as of the last look, and those of this collector as they are now."""
-        known = self._controller.directory.manifests.keeping(everything, lambda one: one.parsed)
-        shelf = Shelf(self.directory, manifests=known)
-        now: dict[str, FileRecord[ParsedFile] | Content] = dict(known.records)
-        for path, _ in shelf.places(name) if name is not None else ():
-            record = known.records[str(path)]
-            try:
-                data = read(path)
-            except Unreadable:
-                if not os.path.lexists(path):
-                    del now[str(path)]
-                continue
-            if hashlib.sha256(data).digest() != record.digest:
-                now[str(path)] = Content(data, abroad=record.abroad)
-        if now == known.records:
-            return shelf
-        return Shelf(self.directory, manifests=known.refresh(now))
+        return fresh_shelf(self.directory, self._controller.directory.manifests, name)
 
     def _plan(
         self, found: ManifestDraft, desired: Desired | None, actual: Mapping[str, DesiredCollector]
@@ -220,37 +206,6 @@ class ManifestService:
             )
         )
 
-    def _write(self, found: ManifestDraft, by: str) -> AppliedChange:
-        change, message = found.change, f"{_WORDS[found.verb]} collector {found.change.name}"
-        if self._git_commit:
-            require_committable(change.path)
-        try:
-            if found.verb == "create":
-                provide(self.directory)
-            change.write()
-        except OSError as error:
-            if error.errno in _READ_ONLY:
-                raise ReadOnlyManifests(found) from error
-            raise ManifestNotWritten(
-                f"{change.path} cannot be written: {error.strerror}"
-            ) from error
-        done = AppliedChange(found)
-        if self._git_commit:
-            try:
-                done = AppliedChange(found, commit(change.path, message, by))
-            except NotCommitted as error:
-                done = AppliedChange(found, trouble=str(error))
-        log.info(
-            "manifest changed",
-            collector=change.name,
-            what=found.verb,
-            by=by,
-            file=str(change.path),
-            **({"commit": done.commit} if done.commit else {}),
-            **({"trouble": done.trouble} if done.trouble else {}),
-        )
-        return done
-
     @asynccontextmanager
     async def keep_secret(self, name: str, text: str, by: str) -> AsyncIterator[str]:
         """Keep a password in a file of its own, and give its path for the collector's manifest,
@@ -267,7 +222,3 @@ class ManifestService:
             raise
         log.info("secret changed", collector=name, by=by, file=str(kept.path))
         self._controller.wake(())  # a collector may wait for it
-
-
-def _is_writable(path: Path) -> bool:
-    return os.access(Path(os.path.realpath(path)).parent, os.W_OK | os.X_OK)

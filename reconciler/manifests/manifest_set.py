@@ -105,6 +105,13 @@ class ManifestSet(Generic[R]):
             {**self.records, **{name: Content(data) for name, data in contents.items()}}
         )
 
+    def only(self, names: Iterable[str]) -> ManifestSet[R]:
+        """Return the set of some of the files, with the templates of all."""
+        other = ManifestSet(self._keep, whole=self._whole, allow_inline_secrets=self._inline)
+        other._templates = self._templates
+        other.records = {name: self.records[name] for name in names}
+        return other
+
     def keeping(self, keep: Keep[S], of: Callable[[R], S]) -> ManifestSet[S]:
         """Return the same files with another part kept of each: `keep` of a parsed file, which is
         `of` what this set keeps."""

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from reconciler.control.control_service import NotFound
 from reconciler.control.loop import SessionRefused
 from reconciler.control.manifest_drafts import ManifestOutdated
-from reconciler.control.manifest_service import ManifestNotWritten, ReadOnlyManifests
+from reconciler.control.manifest_writing import ManifestNotWritten, ReadOnlyManifests
 from reconciler.log import log
 from reconciler.manifests.defect_text import place_of
 from reconciler.manifests.editing.atomic_files import ChangedMeanwhile

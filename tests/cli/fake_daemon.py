@@ -46,7 +46,14 @@ class FakeDaemon(socketserver.ThreadingUnixStreamServer):
     def describe(self, description: Description) -> None:
         self.answers[f"GET /collectors/{description.collector.metadata.name}"] = (
             200,
-            shown(description),
+            {
+                "apiVersion": "mailcollector/v1",
+                "kind": "MailCollector",
+                "metadata": {},
+                "spec": {},
+                "status": {},
+                **shown(description),
+            },
         )
 
     def stop(self) -> None:

@@ -27,7 +27,8 @@ from reconciler.control.manifest_drafts import (
     ReplaceManifest,
     SwitchManifest,
 )
-from reconciler.control.manifest_service import ManifestService, ReadOnlyManifests
+from reconciler.control.manifest_service import ManifestService
+from reconciler.control.manifest_writing import AppliedChange, ReadOnlyManifests
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.running_set import RunningSet
 from reconciler.control.session_control import SessionControl
@@ -207,6 +208,36 @@ def test_an_invalid_result_is_not_written(root: Path) -> None:
             with pytest.raises(EditRefused):
                 await here.manifests.apply(asked, "ann")
             assert (root / "sales.yaml").read_text() == SALES
+
+    run(scenario())
+
+
+def test_several_at_once_are_one_turn(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with service(root) as here:
+            turns = 0
+            act = here.controller.turn
+
+            async def counted(**more: Any) -> None:
+                nonlocal turns
+                turns += 1
+                await act(**more)
+
+            monkeypatch.setattr(here.controller, "turn", counted)
+            done = await here.manifests.apply_all(
+                [SwitchManifest("sales", enabled=False), SwitchManifest("off", enabled=True)], "ann"
+            )
+            assert [one.draft.verb for one in done if isinstance(one, AppliedChange)] == [
+                "disable",
+                "enable",
+            ]
+            assert (turns, set(here.loops.actual())) == (1, {"off"})
+            gone, never = await here.manifests.apply_all(
+                [DeleteManifest("off"), DeleteManifest("nobody")], "ann"
+            )
+            assert isinstance(gone, AppliedChange)
+            assert isinstance(never, NotDeclared)
+            assert here.files() == ["sales.yaml"]
 
     run(scenario())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.manifest_service import ReadOnlyManifests
+from reconciler.control.manifest_writing import ReadOnlyManifests
 from reconciler.model.settings import Settings
 from tests.captured_logs import capture_logs
 from tests.control.manifests import save, text

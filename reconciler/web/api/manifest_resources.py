@@ -16,7 +16,8 @@ from reconciler.control.manifest_drafts import (
     ReplaceManifest,
     SwitchManifest,
 )
-from reconciler.control.manifest_service import AppliedChange, ProposedChange
+from reconciler.control.manifest_service import ProposedChange
+from reconciler.control.manifest_writing import AppliedChange
 from reconciler.model.spec import MailCollector
 from reconciler.web.access.roles import Role, require_role
 from reconciler.web.api.collector_resources import COLLECTOR

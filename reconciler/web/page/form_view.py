@@ -11,11 +11,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from reconciler.control.control_service import ControlService
 from reconciler.control.manifest_drafts import ManifestDraft, ManifestOutdated
-from reconciler.control.manifest_service import (
-    ManifestNotWritten,
-    ProposedChange,
-    ReadOnlyManifests,
-)
+from reconciler.control.manifest_service import ProposedChange
+from reconciler.control.manifest_writing import ManifestNotWritten, ReadOnlyManifests
 from reconciler.control.password_files import SecretNotKept
 from reconciler.manifests.editing.atomic_files import ChangedMeanwhile
 from reconciler.manifests.editing.manifest_editor import AlreadyDeclared, EditRefused

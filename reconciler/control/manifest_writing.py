@@ -1,0 +1,120 @@
+"""Reading manifests afresh, and writing them, for changes that the API and the page ask for."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+from msgspec import Struct
+
+from reconciler.control.declared_files import DeclaredFile
+from reconciler.control.manifest_drafts import ManifestDraft
+from reconciler.log import log
+from reconciler.manifests.editing.git_commit import NotCommitted, commit, require_committable
+from reconciler.manifests.editing.manifest_editor import Shelf
+from reconciler.manifests.editing.modeline import is_modeline, provide
+from reconciler.manifests.loading import ParsedFile
+from reconciler.manifests.manifest_files import Unreadable, read
+from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet, everything
+from reconciler.model.errors import CollectorError
+
+_WORDS = {
+    "create": "Add",
+    "replace": "Change",
+    "delete": "Remove",
+    "enable": "Enable",
+    "disable": "Disable",
+}
+"""How the message of a commit begins, by the verb."""
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+class ReadOnlyManifests(CollectorError):
+    """The manifests cannot be written here. `draft` is what somebody has to commit elsewhere."""
+
+    reason = "ReadOnly"
+
+    def __init__(self, draft: ManifestDraft) -> None:
+        super().__init__(
+            f"{draft.change.path} cannot be written here: commit the change where the manifests "
+            "come from"
+        )
+        self.draft = draft
+
+
+class ManifestNotWritten(CollectorError):
+    """The system refuses to write a file."""
+
+    reason = "NotWritten"
+
+
+class AppliedChange(Struct, frozen=True):
+    """A change that is written and in force. `commit` is the git commit, abbreviated; `trouble`
+    says why there is none, where one was asked for."""
+
+    draft: ManifestDraft
+    commit: str = ""
+    trouble: str = ""
+
+
+def fresh_shelf(directory: Path, manifests: ManifestSet[DeclaredFile], name: str | None) -> Shelf:
+    """Return the manifests as of a look, and those of this collector as they are now."""
+    known = manifests.keeping(everything, lambda one: one.parsed)
+    shelf = Shelf(directory, manifests=known)
+    now: dict[str, FileRecord[ParsedFile] | Content] = dict(known.records)
+    for path, _ in shelf.places(name) if name is not None else ():
+        record = known.records[str(path)]
+        try:
+            data = read(path)
+        except Unreadable:
+            if not os.path.lexists(path):
+                del now[str(path)]
+            continue
+        if hashlib.sha256(data).digest() != record.digest:
+            now[str(path)] = Content(data, abroad=record.abroad)
+    if now == known.records:
+        return shelf
+    return Shelf(directory, manifests=known.refresh(now))
+
+
+def write_draft(found: ManifestDraft, by: str, *, git_commit: bool) -> AppliedChange:
+    """Write a draft, and tell the log. Raises ReadOnlyManifests, ManifestNotWritten,
+    ChangedMeanwhile, NotCommitted."""
+    change, message = found.change, f"{_WORDS[found.verb]} collector {found.change.name}"
+    if git_commit:
+        require_committable(change.path)
+    try:
+        if found.verb == "create" and found.after and _names_schema(found.after.text):
+            provide(change.path.parent)
+        change.write()
+    except OSError as error:
+        if error.errno in _READ_ONLY:
+            raise ReadOnlyManifests(found) from error
+        raise ManifestNotWritten(f"{change.path} cannot be written: {error.strerror}") from error
+    done = AppliedChange(found)
+    if git_commit:
+        try:
+            done = AppliedChange(found, commit(change.path, message, by))
+        except NotCommitted as error:
+            done = AppliedChange(found, trouble=str(error))
+    log.info(
+        "manifest changed",
+        collector=change.name,
+        what=found.verb,
+        by=by,
+        file=str(change.path),
+        **({"commit": done.commit} if done.commit else {}),
+        **({"trouble": done.trouble} if done.trouble else {}),
+    )
+    return done
+
+
+def _names_schema(text: str) -> bool:
+    return any(map(is_modeline, text.splitlines()))
+
+
+def is_writable(path: Path) -> bool:
+    """Return whether the file can be written, as far as the system tells."""
+    return os.access(Path(os.path.realpath(path)).parent, os.W_OK | os.X_OK)
