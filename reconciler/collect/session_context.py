@@ -50,17 +50,21 @@ class Steering(Protocol):
         """Finish the message in hand, then end."""
 
     @property
-    def insisting(self) -> bool:
-        """Ignore pauses that no server asked for: somebody asked for this session, or it is the
-        only one of its process."""
+    def ignores_pauses(self) -> bool:
+        """Whether paused messages are tried now, unless a server asked for the pause.
+
+        True where somebody asked for this session, or it is the only one of its process.
+        """
 
     @property
-    def repeating(self) -> bool:
-        """Deliver again at once what a receiver may have taken without an answer: somebody asked
-        for this very session, and accepts copies."""
+    def repeats_unanswered(self) -> bool:
+        """Whether messages that a receiver may have taken without an answer are sent again now.
+
+        True where somebody asked for this very session, and accepts copies.
+        """
 
     def another_login(self) -> None:
-        """The session is about to log in once more."""
+        """Note that the session is about to log in once more."""
 
     def progress(self, report: SessionReport) -> None: ...
 
@@ -158,7 +162,9 @@ class SessionContext(Struct, Generic[S]):
     def is_due(self, entry: Entry) -> bool:
         """Return whether a message that was paused, or is to wait, may be tried now."""
         ignores_pause = (
-            self.steering.repeating if may_be_delivered(entry) else self.steering.insisting
+            self.steering.repeats_unanswered
+            if may_be_delivered(entry)
+            else self.steering.ignores_pauses
         )
         return (ignores_pause and entry.wait is None) or is_due(entry, self.now())
 

@@ -57,7 +57,9 @@ class NotAdmitted(ConnectionFailed):
     """A session was not tried: others of its host were not let in a moment ago."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(f"not tried, for somebody was just not let in: {failure.message}")
+        super().__init__(
+            f"not tried, as the host has just refused another collector: {failure.message}"
+        )
         self.reason = failure.reason
 
 

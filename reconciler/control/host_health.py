@@ -21,7 +21,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from reconciler.collect.backoff import LOGIN_REFUSED
-from reconciler.control.host_limits import canonical
+from reconciler.control.host_limits import canonical_host
 from reconciler.model.errors import (
     AccountNotReady,
     AuthenticationFailed,
@@ -76,7 +76,9 @@ class SessionTarget(Struct, frozen=True):
 def target_of(collector: DesiredCollector) -> SessionTarget:
     """Return where the sessions of this collector go."""
     source = collector.effective.source
-    return SessionTarget(canonical(source.host), source.effective_port, _destination(collector))
+    return SessionTarget(
+        canonical_host(source.host), source.effective_port, _destination(collector)
+    )
 
 
 def _destination(collector: DesiredCollector) -> str:

@@ -30,10 +30,10 @@ class HostLimits(Struct, frozen=True):
 
 ELSEWHERE = HostLimits()
 LimitsOf = Callable[[str], HostLimits]
-"""Returns the limits of a host, which is named as `canonical` does."""
+"""Returns the limits of a host, which is named as `canonical_host` does."""
 
 
-def canonical(host: str) -> str:
+def canonical_host(host: str) -> str:
     """Return one name for all spellings of a host: its A-labels, or its address. A host that is
     neither is returned in lower case."""
     try:
@@ -43,7 +43,7 @@ def canonical(host: str) -> str:
 
 
 def preset(host: str) -> HostLimits:
-    """Return what is known of this host, named as `canonical` does, by the provider that it belongs
+    """Return what is known of this host, named as `canonical_host` does, by the provider that it belongs
     to."""
     provider = known.of_host(host)
     if provider is None or provider.connections is None:
@@ -56,7 +56,7 @@ def limits(connections: int | None, logins_per_minute: int | None) -> LimitsOf:
     given."""
 
     def limits_of(host: str) -> HostLimits:
-        known = preset(host)
-        return HostLimits(connections or known.connections, logins_per_minute or known.logins)
+        default = preset(host)
+        return HostLimits(connections or default.connections, logins_per_minute or default.logins)
 
     return limits_of

@@ -357,8 +357,8 @@ class Loop:
         relay = Relay(loop, self._progressed)
         self._control = SessionControl(
             relay.tell,
-            insisting=bool(self._requests),
-            repeating=bool(self._requests),
+            ignores_pauses=bool(self._requests),
+            repeats_unanswered=bool(self._requests),
             login=lambda: relay.call(lambda: admission.another_login(ticket)),
             entered=lambda: relay.call(lambda: admission.entered(ticket)),
         )
@@ -524,7 +524,8 @@ class Loop:
         self._ticket = None
         now = self._clock.now()
         told = Failure(
-            failure.reason, f"not tried, for somebody was just not let in: {failure.message}"
+            failure.reason,
+            f"not tried, as the host has just refused another collector: {failure.message}",
         )
         with self._services.defects.contained(self.name, "being told that its host is away"):
             self._answer(SessionReport(now, now, Outcome.FAILED, error=told))

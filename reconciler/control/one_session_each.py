@@ -75,7 +75,9 @@ class OneSessionEach(Struct, frozen=True):
     ) -> SessionRequest:
         name = collector.name
         control = SessionControl(
-            lambda report: on_progress(name, report), insisting=True, repeating=self.asked
+            lambda report: on_progress(name, report),
+            ignores_pauses=True,
+            repeats_unanswered=self.asked,
         )
         history = histories.get(name)
         return SessionRequest(

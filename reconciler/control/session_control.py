@@ -22,8 +22,8 @@ class SessionControl:
         self,
         tell: Callable[[SessionReport], None] = lambda _: None,
         *,
-        insisting: bool = False,
-        repeating: bool = False,
+        ignores_pauses: bool = False,
+        repeats_unanswered: bool = False,
         login: Callable[[], None] = lambda: None,
         entered: Callable[[], None] = lambda: None,
     ) -> None:
@@ -34,11 +34,10 @@ class SessionControl:
         """It failed before it reached the server, so it says nothing of the server."""
         self.failure: Failure | None = None
         """What ended a check."""
-        self.insisting = insisting
-        """Messages that are paused are tried all the same."""
-        self.repeating = repeating
-        """So are those that a receiver may have taken already: somebody asked for this very
-        session."""
+        self.ignores_pauses = ignores_pauses
+        """Whether paused messages are tried now, unless a server asked for the pause."""
+        self.repeats_unanswered = repeats_unanswered
+        """Whether messages that a receiver may have taken without an answer are sent again now."""
         self.another_login = login
         self._tell = tell
         self._stop = threading.Event()

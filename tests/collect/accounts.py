@@ -37,7 +37,7 @@ class Account:
     limit: int = 0
     limits: Limits = HASTY
     folders: tuple[str, ...] = ("INBOX",)
-    insisting: bool = True
+    ignores_pauses: bool = True
     user: str = "user"
     secret: str = "secret"
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -62,7 +62,7 @@ class Account:
         source = opener(spec, Secret(self.secret), self.limits)
         destination = Maildir(str(self.directory / "mail"), create=True)
         task = Task("sales", self.mode, self.limit, 50 << 20, everything_to("a@here"))
-        self.helm = Helm(insisting=self.insisting)
+        self.helm = Helm(ignores_pauses=self.ignores_pauses)
         try:
             report = Session(
                 task, source, destination, self.ledger, self.helm, lambda: self.now

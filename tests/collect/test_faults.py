@@ -62,7 +62,7 @@ def test_the_only_message_is_put_off_in_the_end_and_comes_when_it_can(
 ) -> None:
     """M5: a bad network, or a poison; nobody can tell. It is not parked for good."""
     case: Case = cases(protocol, "new-delete", 1, poisons={1: close})
-    case.account.insisting = False
+    case.account.ignores_pauses = False
     reports = [case.session() for _ in range(6)]
     assert [report.outcome for report in reports] == [Outcome.FAILED] * 6
     assert (reports[-1].parked, list(case.account.parked())) == (1, [case.key(1)])
@@ -78,7 +78,7 @@ def test_the_only_message_is_put_off_in_the_end_and_comes_when_it_can(
 
 def test_pauses_grow_and_do_not_count_where_a_session_was_asked_for(cases: Any) -> None:
     case: Case = cases("imap", "new-keep", poisons={3: close})
-    case.account.insisting = False
+    case.account.ignores_pauses = False
     for _ in range(6):
         case.session()
     for hours in (1, 2, 4, 8, 16, 24, 24):
@@ -88,7 +88,7 @@ def test_pauses_grow_and_do_not_count_where_a_session_was_asked_for(cases: Any) 
         case.account.now += timedelta(minutes=2)
         assert (case.session().parked, b"BODY" in b"".join(case.box.asked[asked:])) == (1, True)
     case.box.poisons = {}
-    case.account.insisting = True
+    case.account.ignores_pauses = True
     assert (case.session().collected, case.missing()) == (1, set())
 
 

@@ -184,8 +184,8 @@ def test_M3_what_cannot_be_recorded_as_begun_is_not_delivered(mode: Mode) -> Non
     assert here.mailboxes.texts() == STORED
 
 
-@pytest.mark.parametrize("insisting", [False, True], ids=["daemon", "run --once"])
-def test_M6_a_message_that_is_never_answered_waits_longer_each_time(insisting: bool) -> None:
+@pytest.mark.parametrize("ignores_pauses", [False, True], ids=["daemon", "run --once"])
+def test_M6_a_message_that_is_never_answered_waits_longer_each_time(ignores_pauses: bool) -> None:
     """The receiver takes it, and drops the connection: twice at once, then after pauses; the others
     flow."""
     here = world("new-delete")
@@ -205,7 +205,7 @@ def test_M6_a_message_that_is_never_answered_waits_longer_each_time(insisting: b
 
     here.verdict = verdict
     for seconds in (5, *[60] * 720):
-        here.session(helm=Helm(insisting=insisting))
+        here.session(helm=Helm(ignores_pauses=ignores_pauses))
         here.now += timedelta(seconds=seconds)
     waits = [(later - earlier).total_seconds() for earlier, later in pairwise(copies)]
     assert waits[:4] == [5, 300, 900, 1800]
@@ -214,5 +214,5 @@ def test_M6_a_message_that_is_never_answered_waits_longer_each_time(insisting: b
     assert len(here.mailboxes.texts()) == 4
     assert list(here.server.messages) == [poison]
     here.verdict = accept
-    here.session(helm=Helm(insisting=True, repeating=True))
+    here.session(helm=Helm(ignores_pauses=True, repeats_unanswered=True))
     assert sorted(here.mailboxes.texts()) == sorted(STORED)

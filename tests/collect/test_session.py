@@ -194,8 +194,10 @@ def test_I16_a_refused_message_is_tried_again_and_then_parked_while_the_others_f
     assert "given up after 5 attempts" in here.ledger.known("sales", here.server.folder)["2"].reason
 
 
-@pytest.mark.parametrize("insisting", [False, True])
-def test_a_message_for_which_the_receiver_named_a_time_is_not_tried_before(insisting: bool) -> None:
+@pytest.mark.parametrize("ignores_pauses", [False, True])
+def test_a_message_for_which_the_receiver_named_a_time_is_not_tried_before(
+    ignores_pauses: bool,
+) -> None:
     """Nor by whoever asks for a session. The others go on."""
     here, tried = world(), list[str]()
     here.task = replace(here.task, route=everything_to("late@here", "a@here"))
@@ -218,7 +220,9 @@ def test_a_message_for_which_the_receiver_named_a_time_is_not_tried_before(insis
         (1, 11, (1, 5)),
     ):
         here.now += timedelta(minutes=minutes)
-        report = here.session(helm=Helm(insisting=insisting, repeating=insisting))
+        report = here.session(
+            helm=Helm(ignores_pauses=ignores_pauses, repeats_unanswered=ignores_pauses)
+        )
         assert (report.parked, report.failed) == counters
         assert (tried.count("late@here"), tried.count("a@here")) == (late, 6)
     assert report.notes[0].endswith("late@here: 451 in 10 min")

@@ -492,8 +492,8 @@ class Helm:
 
     stop_after: int = -1
     reports: list[SessionReport] = field(default_factory=list)
-    insisting: bool = False
-    repeating: bool = False
+    ignores_pauses: bool = False
+    repeats_unanswered: bool = False
     logins: int = 1
 
     @property

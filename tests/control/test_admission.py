@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.control.admission import Admission
 from reconciler.control.host_health import SessionTarget
-from reconciler.control.host_limits import ELSEWHERE, HostLimits, canonical, limits, preset
+from reconciler.control.host_limits import ELSEWHERE, HostLimits, canonical_host, limits, preset
 from reconciler.control.host_queues import Ticket
 from tests.control.virtual import virtual
 
@@ -34,7 +34,7 @@ class Entrance:
 
 
 def place(host: str) -> SessionTarget:
-    return SessionTarget(canonical(host), 993)
+    return SessionTarget(canonical_host(host), 993)
 
 
 def test_R4_logins_are_spaced_evenly_and_no_minute_has_more() -> None:
@@ -150,8 +150,8 @@ def test_nothing_is_remembered_of_hosts_without_a_login_limit() -> None:
     ],
 )
 def test_presets_go_by_the_domain_a_host_is_in(host: str, known: bool) -> None:
-    assert (preset(canonical(host)) is not ELSEWHERE) is known
-    assert (preset(canonical(host)).logins is not None) is known
+    assert (preset(canonical_host(host)) is not ELSEWHERE) is known
+    assert (preset(canonical_host(host)).logins is not None) is known
 
 
 def test_what_was_asked_for_replaces_the_presets() -> None:
