@@ -9,7 +9,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from reconciler.model.outcomes import Outcome, SessionReport
-from reconciler.planning.plan_actions import Hold, Keep, Step
+from reconciler.planning.reconcile_plan import Hold, Keep, Step
 
 ENTRIES = 20
 """Entries that are kept of a collector."""

@@ -47,9 +47,9 @@ from reconciler.model.status import (
     ShownSession,
 )
 from reconciler.planning.desired_state import DesiredCollector
-from reconciler.planning.plan_actions import Plan, plan
 from reconciler.planning.plan_preview import describe_in_force
 from reconciler.planning.plan_report import plan_as_data
+from reconciler.planning.reconcile_plan import Plan, plan
 
 SILENCE = 3 * RELIST
 """Seconds after which a control loop that did not move counts as stuck."""

@@ -23,7 +23,7 @@ from reconciler.model.history import History, Retry
 from reconciler.model.interfaces import Registry
 from reconciler.planning.desired_state import Desired
 from reconciler.planning.observed_manifests import Declaration, Key
-from reconciler.planning.plan_actions import Plan, Replace, Start, Step, plan, plan_some
+from reconciler.planning.reconcile_plan import Plan, Replace, Start, Step, plan, plan_some
 
 RELIST = 30.0
 """Seconds between two looks at the directory when nothing woke the controller."""

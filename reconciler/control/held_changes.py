@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from reconciler.planning.desired_state import Desired, DesiredCollector
 from reconciler.planning.observed_manifests import ObservedManifests
-from reconciler.planning.plan_actions import Hold, Keep, Plan, Step
+from reconciler.planning.reconcile_plan import Hold, Keep, Plan, Step
 
 _UNREMARKABLE = frozenset({"unchanged", "disabled"})
 

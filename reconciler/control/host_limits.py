@@ -43,8 +43,7 @@ def canonical_host(host: str) -> str:
 
 
 def preset(host: str) -> HostLimits:
-    """Return what is known of this host, named as `canonical_host` does, by the provider that it belongs
-    to."""
+    """Return the limits of the host's provider. The host is named as `canonical_host` does."""
     provider = known.of_host(host)
     if provider is None or provider.connections is None:
         return ELSEWHERE

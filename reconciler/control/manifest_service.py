@@ -42,8 +42,8 @@ from reconciler.model.history import KEPT
 from reconciler.model.interfaces import Registry
 from reconciler.planning.desired_state import Desired, DesiredCollector
 from reconciler.planning.incremental import plan_after
-from reconciler.planning.plan_actions import Keep, Plan, Stop
 from reconciler.planning.plan_report import meaning_of, plan_as_data
+from reconciler.planning.reconcile_plan import Keep, Plan, Stop
 
 T = TypeVar("T")
 

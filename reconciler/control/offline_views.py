@@ -21,8 +21,8 @@ from reconciler.model.interfaces import Registry
 from reconciler.model.spec import seconds
 from reconciler.model.status import ShownCollector
 from reconciler.planning.desired_state import Desired, DesiredCollector, Invalid, desire
-from reconciler.planning.plan_actions import Plan
 from reconciler.planning.plan_preview import describe_in_force, preview, relocate, would_run
+from reconciler.planning.reconcile_plan import Plan
 
 
 class OfflineState(Struct, frozen=True):

@@ -26,7 +26,7 @@ from reconciler.model.manifest_secrets import secret_refs
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.spec import seconds
 from reconciler.planning.desired_state import DesiredCollector
-from reconciler.planning.plan_actions import Hold, Keep, Plan, Replace, Start, Step, Stop
+from reconciler.planning.reconcile_plan import Hold, Keep, Plan, Replace, Start, Step, Stop
 
 APPLYING = "carrying out the plan"
 _STAMPING = "looking whether the secret has changed"

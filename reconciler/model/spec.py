@@ -4,7 +4,7 @@ The models and the schema accept the same files. A check that the schema cannot 
 therefore not made here but in `manifests.checks.field_rules`.
 
 The text below a field becomes its description in the schema, with the meanings of its words and
-its examples. Editors show them. `manifests.schema_export.field_descriptions` explains the syntax.
+its examples. Editors show them. `manifests.schema_export.description_parser` explains the syntax.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from reconciler.planning.desired_state import Desired, DesiredCollector, desire, with_destination
 from reconciler.planning.observed_manifests import Declaration, ObservedManifests
-from reconciler.planning.plan_actions import Plan, plan, plan_some
+from reconciler.planning.reconcile_plan import Plan, plan, plan_some
 from reconciler.planning.version_choice import ChosenVersion, choose_destinations
 
 

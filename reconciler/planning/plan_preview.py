@@ -21,7 +21,7 @@ from reconciler.planning.observed_manifests import (
     declare,
     model_of,
 )
-from reconciler.planning.plan_actions import Plan, plan
+from reconciler.planning.reconcile_plan import Plan, plan
 
 M = TypeVar("M", bound=Declared)
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.model.timestamps import moment
-from reconciler.planning.changes import Change
-from reconciler.planning.plan_actions import Plan, Replace, Start, Step, Stop
+from reconciler.planning.field_changes import Change
+from reconciler.planning.reconcile_plan import Plan, Replace, Start, Step, Stop
 
 
 def plan_as_data(plan: Plan, remembered: Mapping[str, int], until: datetime) -> dict[str, Any]:

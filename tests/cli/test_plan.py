@@ -15,7 +15,7 @@ from tests.cli.conftest import Run
 from tests.cli.fake_daemon import FakeDaemon, shown
 from tests.control.manifests import save, text
 from tests.ledger.samples import declare as declare_in
-from tests.planning.test_changes import stands
+from tests.planning.test_field_changes import stands
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.spec import seconds
 from reconciler.planning.desired_state import desire
 from reconciler.planning.observed_manifests import Declaration
-from reconciler.planning.plan_actions import plan
+from reconciler.planning.reconcile_plan import plan
 from tests.control.virtual import VirtualClock, virtual
 from tests.planning.build import collector, observed
 

@@ -26,7 +26,7 @@ from reconciler.manifests import manifest_files
 from reconciler.model.history import DeclaredCollector, Declaring, LastGood
 from reconciler.model.status import Condition, ShownCollector
 from reconciler.planning.desired_state import desire
-from reconciler.planning.plan_actions import Replace, Start
+from reconciler.planning.reconcile_plan import Replace, Start
 from tests.control.doubles import MemoryRegistry, VirtualSessions
 from tests.control.virtual import VirtualClock, virtual
 

@@ -20,7 +20,7 @@ from reconciler.model.errors import ConnectionFailed, SourceUnsuitable
 from reconciler.model.outcomes import Failure
 from reconciler.planning.desired_state import DesiredCollector, desire
 from reconciler.planning.observed_manifests import Declaration
-from reconciler.planning.plan_actions import plan
+from reconciler.planning.reconcile_plan import plan
 from tests.control.doubles import Told, VirtualSessions
 from tests.control.virtual import VirtualClock, virtual
 from tests.planning.build import collector, observed

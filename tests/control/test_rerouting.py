@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.control.observation import REROUTE
-from reconciler.planning.plan_actions import Hold, Plan, Replace
+from reconciler.planning.reconcile_plan import Hold, Plan, Replace
 from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import save, text
 from tests.control.test_controller import World, said

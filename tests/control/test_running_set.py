@@ -17,7 +17,7 @@ from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome
 from reconciler.planning.desired_state import desire
 from reconciler.planning.observed_manifests import Declaration
-from reconciler.planning.plan_actions import Plan, plan
+from reconciler.planning.reconcile_plan import Plan, plan
 from tests.control.doubles import Told, VirtualSessions, later
 from tests.control.virtual import VirtualClock, virtual
 from tests.planning.build import collector, observed

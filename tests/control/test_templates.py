@@ -14,9 +14,9 @@ from reconciler.control.offline_views import propose
 from reconciler.manifests import loading, manifest_files, manifest_set
 from reconciler.manifests.templates.template_index import Templates
 from reconciler.model.status import Status
-from reconciler.planning.changes import Change
-from reconciler.planning.plan_actions import Keep, Replace, Stop
+from reconciler.planning.field_changes import Change
 from reconciler.planning.plan_preview import describe_in_force
+from reconciler.planning.reconcile_plan import Keep, Replace, Stop
 from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import age, save
 from tests.control.test_controller import World, run, said

@@ -53,7 +53,7 @@ from reconciler.manifests.editing.yaml_patch import (
 )
 from reconciler.manifests.reports import report_formats
 from reconciler.manifests.validation import validate
-from reconciler.planning.plan_actions import plan
+from reconciler.planning.reconcile_plan import plan
 from reconciler.web.metrics.metrics_resource import draw
 from tests.control.doubles import MemoryRegistry
 from tests.manifests.corpus import INVALID, VALID

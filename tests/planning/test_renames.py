@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.planning.desired_state import desire
 from reconciler.planning.observed_manifests import Declaration
-from reconciler.planning.plan_actions import Hold, Start, Stop, plan
+from reconciler.planning.reconcile_plan import Hold, Start, Stop, plan
 from tests.planning.build import collector, destination, observed, remembered
 
 

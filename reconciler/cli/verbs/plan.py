@@ -20,8 +20,8 @@ from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
     from reconciler.control.offline_views import Proposal
-    from reconciler.planning.changes import Change
-    from reconciler.planning.plan_actions import Step
+    from reconciler.planning.field_changes import Change
+    from reconciler.planning.reconcile_plan import Step
 
 _SIGNS = {
     "Start": ("+", "green"),

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from reconciler.manifests.checks import field_rules, schema_messages
 from reconciler.manifests.diagnostics import quoted
-from reconciler.manifests.schema_export.field_descriptions import FieldText, field_texts
+from reconciler.manifests.schema_export.description_parser import FieldText, field_texts
 from reconciler.model import known_providers
 from reconciler.model.spec import Declared
 

@@ -13,7 +13,7 @@ from reconciler.planning.observed_manifests import (
     last_good_changes,
     parse_last_good,
 )
-from reconciler.planning.plan_actions import Hold, Keep, Replace, Start, Step, Stop, plan
+from reconciler.planning.reconcile_plan import Hold, Keep, Replace, Start, Step, Stop, plan
 from tests.planning.build import broken, collector, observed, remembered
 
 A, B = collector("a"), collector("b")

@@ -8,11 +8,11 @@ import pytest
 
 from reconciler.model.in_force import InForce
 from reconciler.model.secret import REDACTED
-from reconciler.planning.changes import Change, changes
 from reconciler.planning.desired_state import DesiredCollector, desire
+from reconciler.planning.field_changes import Change, changes
 from reconciler.planning.observed_manifests import Declaration
-from reconciler.planning.plan_actions import Hold, Keep, Plan, Replace, Start, Stop, plan
 from reconciler.planning.plan_preview import describe_in_force, preview, relocate, would_run
+from reconciler.planning.reconcile_plan import Hold, Keep, Plan, Replace, Start, Stop, plan
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
 
 SOURCE = {

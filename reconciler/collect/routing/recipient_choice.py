@@ -14,7 +14,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 from reconciler.collect.routing.header_evidence import DECIDING, UNITED, Evidence, FoundAddress
-from reconciler.collect.routing.local_mailboxes import Exists, Mailboxes
+from reconciler.collect.routing.mailbox_lookup import Exists, Mailboxes
 from reconciler.mail.addresses import Address, a_label, comparable, parse, u_label
 from reconciler.model.routing_answer import (
     Considered,

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from reconciler.planning.changes import Change, changes, consequences
 from reconciler.planning.desired_state import Desired, DesiredCollector
+from reconciler.planning.field_changes import Change, changes, consequences
 from reconciler.planning.renames import Rename
 
 
