@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from reconciler.control.control_service import ControlService
-from reconciler.control.manifest_drafts import DeleteManifest, SwitchManifest
+from reconciler.control.manifest_drafts import DeleteManifest, ManifestChange, SwitchManifest
 from reconciler.model.errors import CollectorError
 from reconciler.web.access.roles import Role, principal, require_role
 from reconciler.web.page.action_preview import ActionPreviews
@@ -27,6 +27,12 @@ _MOST = 1000
 """Collectors of one action."""
 _ASKED = frozenset({"delete", "clear"})
 """Actions that are confirmed first."""
+_CHANGES: Mapping[str, Callable[[str], ManifestChange]] = {
+    "enable": lambda name: SwitchManifest(name, enabled=True),
+    "disable": lambda name: SwitchManifest(name, enabled=False),
+    "delete": DeleteManifest,
+}
+"""The actions that change manifests."""
 
 
 class ListActions:
@@ -74,15 +80,26 @@ class ListActions:
             return _answer(with_notice(back, "nothing"))
         if word in _ASKED and not form.get("confirmed"):
             return await self._confirm(request, word, names, back)
-        count = refused = 0
+        if len(names) == 1:
+            return _answer(with_notice(back, word, await act(names[0], request)))
+        done = await self._all(word, names, request)
+        count = sum(one for one in done if one is not None)
+        return _answer(with_notice(back, word, count, done.count(None)))
+
+    async def _all(self, word: str, names: Sequence[str], request: Request) -> list[int | None]:
+        """Do one thing to several collectors, and return for each what its action does; None where
+        it is refused. Changes of manifests are acted upon together."""
+        if word in _CHANGES:
+            asked = [_CHANGES[word](name) for name in names]
+            done = await self._control.manifests.apply_all(asked, _by(request))
+            return [None if isinstance(one, CollectorError) else 1 for one in done]
+        counts: list[int | None] = []
         for name in names:
             try:
-                count += await act(name, request)
+                counts.append(await self._acts[word][1](name, request))
             except CollectorError:
-                if len(names) == 1:
-                    raise
-                refused += 1
-        return _answer(with_notice(back, word, count, refused))
+                counts.append(None)
+        return counts
 
     def _one(self, word: str) -> Callable[[Request], Awaitable[Response]]:
         async def act(request: Request) -> Response:
