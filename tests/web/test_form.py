@@ -373,8 +373,8 @@ def test_in_a_read_only_directory_the_manifest_is_shown(
         raise OSError(errno.EROFS, "Read-only file system")
 
     if known:
-        monkeypatch.setattr("reconciler.control.manifest_service._is_writable", lambda _: False)
-    monkeypatch.setattr("reconciler.control.manifest_service.provide", refuse)
+        monkeypatch.setattr("reconciler.control.manifest_service.is_writable", lambda _: False)
+    monkeypatch.setattr("reconciler.control.manifest_writing.provide", refuse)
     monkeypatch.setattr("reconciler.manifests.editing.manifest_editor.replace_file", refuse)
 
     async def scenario() -> None:

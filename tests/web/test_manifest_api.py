@@ -8,13 +8,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from reconciler.control.manifest_writing import ReadOnlyManifests
 from reconciler.model.settings import Settings
+from reconciler.web.access.roles import Role
+from reconciler.web.access.token_file import TokenFile
 from tests.captured_logs import capture_logs
 from tests.control.manifests import save, text
-from tests.web.test_api import Daemon, daemon, root, run, settings  # noqa: F401  # fixtures
+from tests.web.test_api import daemon, root, run, settings  # noqa: F401  # fixtures
+from tests.web.test_connections import listening
 
 SALES = "/api/v1/collectors/sales"
 YAML = {"Content-Type": "application/yaml"}
@@ -444,5 +448,40 @@ def test_secrets_in_a_manifest_are_shown_to_nobody_and_survive(
             body["spec"]["source"]["password"] = {"value": "[redacted]"}
             answer = await here.client.post("/api/v1/collectors", json=body)
             assert (answer.status_code, answer.json()["reason"]) == (422, "SecretHidden")
+
+    run(scenario())
+
+
+def test_who_may_change_what_and_whose_name_is_told(
+    root: Path,  # noqa: F811
+    settings: Settings,  # noqa: F811
+) -> None:
+    tokens = TokenFile(settings.token_file)
+    headers = {
+        role: {"Authorization": f"Bearer {tokens.create(f'the {role}', role)}", "If-Match": "*"}
+        for role in Role
+    }
+
+    async def scenario() -> None:
+        async with listening(root, settings) as (here, port), httpx.AsyncClient() as client:
+            await here.controller.turn()
+            url = f"http://127.0.0.1:{port}"
+
+            async def status(method: str, path: str, role: Role, **more: Any) -> int:
+                answer = await client.request(method, url + path, headers=headers[role], **more)
+                return answer.status_code
+
+            changed = manifest("sales", title="x")
+            for role in (Role.VIEW, Role.OPERATE):
+                assert await status("PUT", SALES, role, json=changed) == 403
+                assert await status("PUT", f"{SALES}?dryRun=true", role, json=changed) == 403
+                assert await status("DELETE", SALES, role) == 403
+                assert await status("POST", "/api/v1/collectors", role, json=changed) == 403
+            assert await status("POST", f"{SALES}/disable", Role.VIEW) == 403
+            with capture_logs() as logs:
+                assert await status("POST", f"{SALES}/disable", Role.OPERATE) == 200
+                assert await status("PUT", SALES, Role.EDIT, json=changed) == 200
+            told = [one["by"] for one in logs if one["event"] == "manifest changed"]
+            assert told == ["the operate", "the edit"]
 
     run(scenario())
