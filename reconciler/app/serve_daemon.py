@@ -12,6 +12,7 @@ from reconciler.app.account_checks import AccountChecks
 from reconciler.app.adapters import open_push
 from reconciler.app.login_secrets import LoginSecrets, secret_stamp
 from reconciler.app.mailbox_owners import MailboxOwners
+from reconciler.app.parked_routing import ParkedRouting
 from reconciler.app.process_setup import raise_file_limit
 from reconciler.app.session_assembly import SessionRunner, limits_of
 from reconciler.collect import backoff
@@ -58,4 +59,5 @@ def _parts(
         settings.state_dir / PAUSE_FILE,
         settings.git_commit,
         MailboxOwners(settings),
+        ParkedRouting(settings, ledger, tokens).explain,
     )

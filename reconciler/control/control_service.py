@@ -25,6 +25,7 @@ from reconciler.control.loop import SessionRefused
 from reconciler.control.manifest_service import ManifestService
 from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.recent_messages import SPAN, RecentMessages
+from reconciler.control.routing_requests import RoutingRequests
 from reconciler.control.running_set import RunningSet
 from reconciler.control.service_pause import Pause, PauseNotKept
 from reconciler.control.service_snapshot import ServiceSnapshot
@@ -38,6 +39,7 @@ from reconciler.model.history import KEPT
 from reconciler.model.in_force import InForce
 from reconciler.model.interfaces import Registry
 from reconciler.model.outcomes import Cleared, Failure, SessionReport
+from reconciler.model.routing_answer import Routing
 from reconciler.model.selectors import Selector
 from reconciler.model.status import (
     CheckReport,
@@ -98,6 +100,8 @@ class ControlService:
         self.draft_checks = DraftChecks(controller, self.manifests, loops, checks)
         self.access: AccessRequests | None = None
         """By which owners give access to their mailboxes; None where they cannot."""
+        self.routings: RoutingRequests | None = None
+        """By which parked messages are explained; None where they cannot be."""
         self.started_at = clock.now()
         self._started = clock.monotonic()
 
@@ -333,6 +337,18 @@ class ControlService:
         """Let the next session try parked messages again, and return how many there are."""
         self._known(name)
         return await self._asking.run(self._registry.unpark, name)
+
+    async def explain(self, name: str, folder: str, key: str) -> Routing:
+        """Return why a parked message has no recipient, by a look at its headers. Raises NotFound
+        where it is not parked, and CollectorError."""
+        self._known(name)
+        desired = self._board.desired(name)
+        if not isinstance(desired, DesiredCollector) or self.routings is None:
+            raise SessionRefused(*self._problem(name))
+        kept = await self._asking.run(self._registry.parked, name)
+        if not any((one.folder, one.key) == (folder, key) for one in kept):
+            raise NotFound("no such message is parked")
+        return await self.routings.run(desired, folder, key)
 
     async def accept_maildirs(self, name: str) -> None:
         """Confirm that its Maildirs are meant to be on the file systems that they are on now."""

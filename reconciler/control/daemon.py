@@ -26,6 +26,7 @@ from reconciler.control.mailbox_access import GivesAccess
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.removal_grace import SETTLE
+from reconciler.control.routing_requests import Explain, RoutingRequests
 from reconciler.control.running_set import RunningSet
 from reconciler.control.service_figures import measure_lag
 from reconciler.control.service_manager import ServiceNotifier
@@ -70,6 +71,7 @@ class Parts(Struct, frozen=True):
     pause_file: Path | None = None
     git_commit: bool = False
     gives_access: GivesAccess | None = None
+    explain: Explain | None = None
 
 
 async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
@@ -114,6 +116,8 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     )
     if parts.gives_access is not None:
         control.access = AccessRequests(parts.gives_access, lambda: controller.desired)
+    if parts.explain is not None:
+        control.routings = RoutingRequests(parts.explain, admission, loops)
     control.pauses = PauseSwitch(ServicePause(parts.pause_file), admission, board, clock)
     supervisor = ServiceNotifier(os.environ)
     controller.on_turned(

@@ -13,6 +13,7 @@ from reconciler.control.control_service import ControlService
 from reconciler.control.mailbox_access import NoAccessGiven
 from reconciler.model.collector_state import CollectorState, is_stale, state_of
 from reconciler.model.status import Description, Parked
+from reconciler.web.access.roles import Role
 from reconciler.web.page.condition_words import condition_words
 from reconciler.web.page.diary_words import (
     diary_words,
@@ -20,9 +21,10 @@ from reconciler.web.page.diary_words import (
     parked_advice,
     parked_words,
     skipped_words,
+    verdict_words,
 )
 from reconciler.web.page.page_rendering import language_of, render
-from reconciler.web.page.page_routes import PageRoute
+from reconciler.web.page.page_routes import PageRoute, form_of
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import reason_words, state_words
 from reconciler.web.page.session_chart import (
@@ -45,7 +47,27 @@ class CollectorView:
         self._control = control
 
     def routes(self) -> list[PageRoute]:
-        return [PageRoute("GET", "/collectors/{name}", self.show)]
+        return [
+            PageRoute("GET", "/collectors/{name}", self.show),
+            PageRoute("POST", "/collectors/{name}/explain", self.explain, Role.OPERATE),
+        ]
+
+    async def explain(self, request: Request) -> Response:
+        """Answer with how a parked message was looked at for recipients."""
+        name, form, language = request.path_params["name"], form_of(request), language_of(request)
+        folder, key = str(form.get("folder", "")), str(form.get("key", ""))
+        routing = await self._control.explain(name, folder, key)
+        return render(
+            request,
+            "explained.html",
+            name=name,
+            folder=folder,
+            key=key,
+            routing=routing,
+            why=parked_words(routing.reason, language),
+            to_do=parked_advice(routing.reason, language) if routing.parked else "",
+            verdict=lambda one: verdict_words(one, language),
+        )
 
     async def show(self, request: Request) -> Response:
         name, language = request.path_params["name"], language_of(request)

@@ -50,6 +50,9 @@ _RECONCILING = {
     "Replacing": marked("The changed manifest is taken over when the session in hand is over")
 }
 _FIRST = marked("The first session with this manifest is still to come")
+_CONNECT = marked(
+    "Press “Connect” to get the consent of the mailbox's owner, or send them a link for it."
+)
 _STALLED = marked("No mail is collected, and it does not go on by itself: %(why)s")
 _FAILING = marked("No mail is collected: %(why)s")
 _UNKNOWN = marked("It is tried again by itself.")
@@ -75,7 +78,7 @@ def condition_words(collector: ShownCollector, language: Language) -> Iterator[C
     is_stalled = stalled is not None and stalled.status == "True"
     same = bool(is_stalled and stalled and ready and ready.reason == stalled.reason)
     if ready is not None:
-        yield _ready(ready, language, stalled=same)
+        yield _ready(ready, collector, language, stalled=same)
     reconciling = by_type.get("Reconciling")
     if reconciling is not None and reconciling.status == "True":
         text = language.gettext(_RECONCILING.get(reconciling.reason, _FIRST))
@@ -84,7 +87,15 @@ def condition_words(collector: ShownCollector, language: Language) -> Iterator[C
         text = language.gettext("It does not go on by itself: %(why)s") % {
             "why": reason_words(stalled.reason, language)
         }
-        yield _words(stalled, "bad", text, advice(stalled.reason, language))
+        yield _words(stalled, "bad", text, _told_to(stalled.reason, collector, language))
+
+
+def _told_to(reason: str, collector: ShownCollector, language: Language) -> str:
+    """Return what to do, where the collector logs in by consent or by a password."""
+    is_login = reason in {"SecretUnavailable", "AuthenticationFailed"}
+    if is_login and "oauth2" in collector.spec.get("source", {}):
+        return language.gettext(_CONNECT)
+    return advice(reason, language)
 
 
 def advice(reason: str, language: Language) -> str:
@@ -92,7 +103,9 @@ def advice(reason: str, language: Language) -> str:
     return language.gettext(_DO.get(reason, _UNKNOWN))
 
 
-def _ready(found: Condition, language: Language, *, stalled: bool) -> ConditionWords:
+def _ready(
+    found: Condition, collector: ShownCollector, language: Language, *, stalled: bool
+) -> ConditionWords:
     """Return the condition Ready. `stalled`: and it does not go on by itself."""
     if found.status == "True":
         return _words(found, "good", language.gettext("Mail is collected"))
@@ -106,7 +119,7 @@ def _ready(found: Condition, language: Language, *, stalled: bool) -> ConditionW
         return _words(found, "idle", text, advice("Disabled", language))
     sentence = _STALLED if stalled else _FAILING
     text = language.gettext(sentence) % {"why": reason_words(found.reason, language)}
-    return _words(found, "bad", text, advice(found.reason, language))
+    return _words(found, "bad", text, _told_to(found.reason, collector, language))
 
 
 def _words(found: Condition, tone: str, text: str, to_do: str = "") -> ConditionWords:

@@ -26,6 +26,15 @@ _PARKED_DO = {
 }
 
 
+_VERDICTS = {
+    "recipient": marked("gets it"),
+    "repeated": marked("gets it already"),
+    "other-domain": marked("its domain does not count here"),
+    "own-address": marked("the account's own address, on every message"),
+    "unknown-mailbox": marked("the mailbox does not exist"),
+    "smtputf8-missing": marked("the mail system cannot take this address (SMTPUTF8)"),
+    "no-address": marked("is no address"),
+}
 _SKIPPED = {
     "collected-before": marked("collected before"),
     "too-large": marked("too large"),
@@ -64,6 +73,11 @@ def skipped_words(reason: str, language: Language) -> str:
 def outcome_words(outcome: str, language: Language) -> str:
     """Return how a session ended."""
     return language.gettext(_OUTCOMES[outcome]) if outcome in _OUTCOMES else outcome
+
+
+def verdict_words(verdict: str, language: Language) -> str:
+    """Return what came of an address."""
+    return language.gettext(_VERDICTS[verdict]) if verdict in _VERDICTS else verdict
 
 
 def parked_words(reason: str, language: Language) -> str:
