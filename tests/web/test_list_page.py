@@ -11,7 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from reconciler.control.admission import Admission
+from reconciler.control.event_loop import Clock
+from reconciler.control.host_limits import preset
+from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.recent_messages import HOURS, RecentMessages
+from reconciler.control.service_pause import ServicePause
 from reconciler.model.history import CollectedThen
 from reconciler.model.outcomes import Failure
 from reconciler.web.access.roles import Role
@@ -212,6 +217,8 @@ def test_a_manifest_with_errors_leads_to_the_manifests(on_site: Play, root: obje
 def test_a_pause_is_told_first_with_the_button_that_ends_it(on_site: Play) -> None:
     async def scenario(here: Site) -> None:
         csrf = await here.log_in(Role.OPERATE)
+        control, admission = here.daemon.control, Admission(4, preset)
+        control.pauses = PauseSwitch(ServicePause(None), admission, control._board, Clock())
         await post(here, "/service/pause", csrf, reason="<b>the move</b>")
         raw = (await here.ask("GET /", **HTML)).text
         assert "The service is paused" in raw
