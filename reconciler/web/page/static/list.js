@@ -262,7 +262,12 @@ async function freshList() {
     const here = location.pathname + location.search;
     try {
       const [causes, table] = await Promise.all([fragment(here, "attention"), fragment(here, "list")]);
-      if (!attention.contains(document.activeElement)) attention.replaceChildren(causes);
+      if (!attention.contains(document.activeElement)) {
+        const isOpen = attention.querySelector("details")?.open;
+        attention.replaceChildren(causes);
+        const more = attention.querySelector("details");
+        if (more && isOpen) more.open = true;
+      }
       if (here === location.pathname + location.search) replaceList(table);
     } catch { /* as above */ }
   } else {
