@@ -247,7 +247,7 @@ def test_streams_that_were_asked_for_are_kept_and_beyond_the_most_nobody_gets_in
                     reader, writer = await ask()
                     stack.callback(writer.close)
                     writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
-                    await reader.readuntil(b"from now on")
+                    await reader.readuntil(b"event: synced")
                     streams.append((reader, writer))
                 reader, writer = await ask()
                 stack.callback(writer.close)
