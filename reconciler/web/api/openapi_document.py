@@ -78,7 +78,7 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     named = _IN_PATH.findall(operation.path)
     errors = set(operation.errors) | ({400} if operation.query else set())
     if operation.role is not None:
-        errors |= {401, 403}
+        errors |= {401, 403, 429, 503}
     found: dict[str, Any] = {
         "operationId": _identity(operation),
         "summary": operation.summary,
