@@ -8,7 +8,7 @@ SECONDS ?= 3600
 # Not for tests: each of the many programs that they start would compile all of ours.
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test test-trixie test-image coverage crashwalk soak mutants check fix docs lock bench clean
+.PHONY: help demo test test-trixie test-image coverage crashwalk soak mutants pictures check fix docs lock bench clean
 
 help:
 	@echo 'make demo         collectors that fetch mail from a private Dovecot, for you to watch and change'
@@ -23,6 +23,7 @@ help:
 	@echo 'make fix          fix what a program can fix'
 	@echo 'make docs         the pages of docs/ as a site, in build/docs; warnings are errors'
 	@echo 'make coverage     the test suite with the share of lines and branches that it runs; ARGS=tests/planning a part'
+	@echo 'make pictures     takes pictures of the page in Chromium: all in build/pictures, the README'"'"'s in docs/pictures'
 	@echo 'make lock         writes requirements/ from constraints.txt, and proves that every dependency comes as a wheel;'
 	@echo '                  ARGS=--check writes nothing'
 	@echo 'make bench        beside mpop, mbsync, fetchmail, getmail6 and the floors of disk and network; about half an hour;'
@@ -55,6 +56,10 @@ soak:
 mutants:
 	@scripts/bootstrap test
 	@$(BIN)/python -m tests.mutants $(ARGS)
+
+pictures:
+	@scripts/bootstrap test
+	@$(BIN)/python -m demo.pictures $(ARGS)
 
 check:
 	@scripts/bootstrap check

@@ -94,7 +94,7 @@ class Scene:
             (self.root / name).mkdir(mode=0o700, parents=True)
         shutil.copy(server.ca_file, self.root / "ca.pem")
         for account in ACCOUNTS:
-            self._write_secret(account.name, server.password)
+            self.write_secret(account.name, server.password)
             for folder, messages in sent(account):
                 server.deliver(account.username, messages, folder)
         for template in sorted(TEMPLATES.glob("*.yaml")):
@@ -115,7 +115,8 @@ class Scene:
             path.read_bytes() for name in ("new", "cur") for path in maildir.glob(f"{name}/*")
         )
 
-    def _write_secret(self, name: str, password: str) -> None:
+    def write_secret(self, name: str, password: str) -> None:
+        """Write a file of mode 0600 into `secrets`."""
         path = self.root / "secrets" / name
         path.touch(mode=0o600)
         path.write_text(password + "\n", encoding="utf-8")
