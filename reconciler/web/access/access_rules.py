@@ -71,10 +71,11 @@ class AccessRules(Struct, frozen=True):
         """Return the token that this is; None for a wrong one.
 
         A right one is taken during a pause as well: others at the same address, or behind the same
-        proxy, lock nobody out. Raises TooManyTries, TokenRefused.
+        proxy, lock nobody out. It ends the pause. Raises TooManyTries, TokenRefused.
         """
         found = self.tokens.find(secret)
         if found is not None:
+            self.limits.succeeded(address)
             return found
         if pause := self.limits.pause(address):
             raise TooManyTries(pause)

@@ -47,7 +47,6 @@ class LoginView:
             return answer
         if token is None:
             return self._page(request, 403, texts.gettext("There is no such token."))
-        rules.limits.succeeded(address)
         return self._begin(request, token, str(form.get("next", "/")))
 
     async def redeem(self, request: Request) -> Response:
