@@ -12,6 +12,8 @@ from msgspec import Struct
 from reconciler.manifests.yaml.plain_scalars import AmbiguousNumber, resolve
 from reconciler.model.spec import CollectorSpec
 
+_OLD_WORDS = frozenset({"y", "n", "yes", "no", "on", "off"})
+"""What YAML 1.1 reads as true or false."""
 _PLAIN = re.compile(r"[\w/.][\w/.@+-]*")
 Provenance = Literal["own", "template", "default"]
 
@@ -77,6 +79,8 @@ def _scalar(value: Any) -> str:
 
 def _is_plain(text: str) -> bool:
     """Return whether YAML reads this text as itself without quotes."""
+    if text.casefold() in _OLD_WORDS:
+        return False
     try:
         return _PLAIN.fullmatch(text) is not None and resolve(text) == text
     except AmbiguousNumber:
