@@ -203,7 +203,8 @@ class Daemon:
     def get(self) -> dict[str, dict[str, Any]]:
         """As `Deployment.get`."""
         return {
-            found["metadata"]["name"]: found for found in self.request("/api/v1/collectors").json()
+            found["metadata"]["name"]: found
+            for found in self.request("/api/v1/collectors?limit=1000").json()["items"]
         }
 
     def condition(self, name: str, kind: str, status: str) -> dict[str, Any]:
