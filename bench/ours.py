@@ -154,11 +154,12 @@ class Daemon:
         return any(event["event"] == "session" and event["collector"] == name for event in events)
 
     def _session(self, name: str) -> dict[str, Any] | None:
-        listed = self._client.get("/api/v1/collectors").raise_for_status().json()
-        return next(
-            (one["status"].get("lastSession") for one in listed if one["metadata"]["name"] == name),
-            None,
-        )
+        answer = self._client.get(f"/api/v1/collectors/{name}")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        status = answer.raise_for_status().json()["collector"]["status"]
+        found: dict[str, Any] | None = status.get("lastSession")
+        return found
 
     def _resources(self, *, keep: bool = False) -> tuple[float, float]:
         """Seconds of CPU so far, MB of memory now; from now on the peak is counted anew."""

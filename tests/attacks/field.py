@@ -244,7 +244,9 @@ spec:
             base_url="http://daemon",
             timeout=PATIENCE,
         ) as client:
-            found: list[dict[str, Any]] = client.get("/api/v1/collectors").json()
+            found: list[dict[str, Any]] = client.get("/api/v1/collectors?limit=1000").json()[
+                "items"
+            ]
             return found
 
     def _said(self, began: datetime) -> str:
