@@ -21,6 +21,8 @@ MANY = 100
 """Failures from all addresses within a minute that take the other free tries away."""
 _FORGOTTEN = 60.0
 """Seconds after the last failure, or after its pause, when it is forgotten."""
+_FIRST = 1.0
+"""Seconds of the first pause."""
 _LONGEST = 300.0
 _ADDRESSES = 4096
 """Addresses that are remembered at most; the oldest are forgotten."""
@@ -53,7 +55,7 @@ class LoginLimits:
         found = self._current(group) or _Failures(0, 0.0)
         self._failures.pop(group, None)
         count = found.count + 1
-        pause = min(_LONGEST, 2.0 ** min(count - free, 16)) if count >= free else 0.0
+        pause = min(_LONGEST, _FIRST * 2.0 ** min(count - free, 16)) if count >= free else 0.0
         self._failures[group] = _Failures(count, self._clock() + pause)
         if len(self._failures) > _ADDRESSES:
             del self._failures[next(iter(self._failures))]
