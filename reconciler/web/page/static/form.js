@@ -24,6 +24,7 @@ async function preview() {
   writing?.abort();
   writing = new AbortController();
   const place = document.getElementById("preview");
+  if (!place) return; // another page took the form's place meanwhile
   try {
     const answer = await sent("/form/preview", writing.signal);
     if (answer.ok) place.innerHTML = await answer.text();
