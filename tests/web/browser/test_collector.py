@@ -162,8 +162,7 @@ def test_manifests_show_what_is_wrong_and_removals_are_confirmed(
     _until(page, lambda: not stage.deployment.get())
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("language", WORDS)
+@pytest.mark.parametrize(("language", "dark"), [("ru", False)])
 def test_axe_finds_nothing_and_nothing_is_too_wide(
     stage: Stage, browser: Browser, language: str, dark: bool
 ) -> None:

@@ -280,7 +280,7 @@ def test_without_scripts_the_form_works(empty_stage: Stage, browser: Browser, ma
     here.page.wait_for_url("**/collectors/plain?*")
 
 
-@pytest.mark.parametrize("how", ["light", "dark", "narrow"])
+@pytest.mark.parametrize("how", ["narrow"])
 @pytest.mark.usefixtures("daemon")
 def test_axe_finds_nothing_and_nothing_is_too_wide(
     empty_stage: Stage, browser: Browser, how: str

@@ -197,8 +197,7 @@ def test_a_revoked_token_leads_to_the_login(stage: Stage, browser: Browser) -> N
     page.wait_for_url("**/login?next=**", timeout=60_000)
 
 
-@pytest.mark.parametrize("language", WORDS)
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(("language", "dark"), [("ru", False)])
 def test_axe_finds_nothing(stage: Stage, browser: Browser, language: str, dark: bool) -> None:
     page = stage.log_in(browser, language=language, dark=dark, narrow=dark)
     paths = (
