@@ -19,6 +19,7 @@ from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.model.errors import DestinationUnavailable, LedgerUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, MessageState, Record
 from reconciler.mounts import Mount
+from tests.captured_logs import capture_logs
 from tests.crashes.power import Disk
 from tests.destinations.maildirs import INBOX, SALES, contents, deliver, message
 from tests.ledger.samples import declare
@@ -417,19 +418,22 @@ def test_the_ledger_keeps_what_a_mount_is(ledger: SqlLedger) -> None:
 
 @pytest.mark.parametrize("read", [False, True])
 def test_a_new_ledger_beside_mail_that_was_collected_is_warned_of_once(
-    tmp_path: Path, ledger: SqlLedger, read: bool, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, ledger: SqlLedger, read: bool
 ) -> None:
     """The state's own disk may not be mounted."""
     path = f"{tmp_path}/mail/{{local}}"
-    Machine(path, ledger).run()
+    with capture_logs() as logged:
+        Machine(path, ledger).run()
     if read:
         [mail] = files(tmp_path / "mail")
         mail.rename(mail.parents[1] / "cur" / f"{mail.name}:2,S")
-    assert "the ledger is new" not in capsys.readouterr().out
+    assert "the ledger is new" not in str(logged)
     fresh = open_ledger(f"sqlite:///{tmp_path}/other/ledger.sqlite3")
     machine = Machine(path, fresh)
-    machine.run()
-    assert "the ledger is new, but there is mail" in capsys.readouterr().out
-    machine.run()
-    assert "the ledger is new" not in capsys.readouterr().out
+    with capture_logs() as logged:
+        machine.run()
+    assert "the ledger is new, but there is mail" in str(logged)
+    with capture_logs() as logged:
+        machine.run()
+    assert "the ledger is new" not in str(logged)
     fresh.close()
