@@ -70,7 +70,7 @@ class Watched:
         """From the end of each change to when what it declares was shown."""
 
     def shown(self) -> dict[str, dict[str, Any]]:
-        asked = {"label": LABEL, "limit": 1000}
+        asked: dict[str, str | int] = {"label": LABEL, "limit": 1000}
         listed = self._http.get("/collectors", params=asked).json()["items"]
         return {found["metadata"]["name"]: found for found in listed}
 
