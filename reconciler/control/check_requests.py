@@ -8,13 +8,14 @@ hold for sessions and checks together.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from reconciler.control.admission import Admission, admitted
+from reconciler.control.admission import Admission, NotAdmitted, admitted
 from reconciler.control.event_loop import ThreadPool
 from reconciler.control.host_health import target_of
 from reconciler.control.host_queues import Ticket
+from reconciler.control.loop import SessionRefused
 from reconciler.control.running_set import RunningSet
 from reconciler.control.session_control import Relay, SessionControl
 from reconciler.model.history import Retry
@@ -115,6 +116,17 @@ class CheckRequests:
         for control in list(self._controls):
             control.give_up()
         self._threads.close()
+
+
+async def reported(name: str, asked: Awaitable[CheckReport]) -> CheckReport:
+    """Return the report of the check `asked`, also where it was not made: this login was refused
+    before, or its host lets nobody in."""
+    try:
+        return await asked
+    except SessionRefused as refused:
+        return not_tried(name, Failure.of(refused), f"not tried: {refused}")
+    except NotAdmitted as away:
+        return not_tried(name, Failure.of(away), str(away))
 
 
 def not_tried(name: str, error: Failure, message: str) -> CheckReport:

@@ -9,9 +9,9 @@ from typing import Any
 from msgspec import Struct
 
 from reconciler.control.access_requests import AccessRequests
-from reconciler.control.admission import AdmissionCounts, NotAdmitted
+from reconciler.control.admission import AdmissionCounts
 from reconciler.control.attention import Cause, causes
-from reconciler.control.check_requests import CheckRequests, not_tried
+from reconciler.control.check_requests import CheckRequests, reported
 from reconciler.control.collector_diary import DiaryEntry
 from reconciler.control.collector_query import Query, QueryPage, SearchIndex, page, page_and_states
 from reconciler.control.conditions import show_failing, show_parked
@@ -38,7 +38,7 @@ from reconciler.model.errors import CollectorError, LedgerUnavailable
 from reconciler.model.history import KEPT
 from reconciler.model.in_force import InForce
 from reconciler.model.interfaces import Registry
-from reconciler.model.outcomes import Cleared, Failure, SessionReport
+from reconciler.model.outcomes import Cleared, SessionReport
 from reconciler.model.routing_answer import Routing
 from reconciler.model.selectors import Selector
 from reconciler.model.status import (
@@ -365,13 +365,11 @@ class ControlService:
         desired = self._board.desired(name)
         if not isinstance(desired, DesiredCollector):
             raise SessionRefused(*self._problem(name))
-        try:
-            self._loops.check_allowed(name, force=force)
-            return await self._checks.run(desired)
-        except SessionRefused as refused:
-            return not_tried(name, Failure.of(refused), f"not tried: {refused}")
-        except NotAdmitted as away:
-            return not_tried(name, Failure.of(away), str(away))
+        return await reported(name, self._allowed_check(desired, force=force))
+
+    async def _allowed_check(self, collector: DesiredCollector, *, force: bool) -> CheckReport:
+        self._loops.check_allowed(collector.name, force=force)
+        return await self._checks.run(collector)
 
     async def pause(self, by: str, why: str) -> Pause:
         """Start no session any more, across restarts, until somebody resumes. Raises

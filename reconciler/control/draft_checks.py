@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from reconciler.control.admission import NotAdmitted
-from reconciler.control.check_requests import CheckRequests, not_tried
+from reconciler.control.check_requests import CheckRequests, reported
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import ThreadPool
-from reconciler.control.loop import SessionRefused
 from reconciler.control.manifest_drafts import ManifestChange, ManifestDraft
 from reconciler.control.manifest_service import ManifestService
 from reconciler.control.running_set import RunningSet
 from reconciler.manifests.editing.manifest_editor import EditRefused
-from reconciler.model.outcomes import Failure
 from reconciler.model.secret import Secret, redact
 from reconciler.model.spec import SecretRef, SourceSpec
 from reconciler.model.status import CheckReport
@@ -43,17 +40,15 @@ class DraftChecks:
         found = (await self._manifests.propose(asked)).draft
         found.require_valid()
         collector = await self._threads.run(self._desired, found, self._controller.desired)
-        try:
-            if password:
-                report = await self._checks.run_draft(_with_password(collector, password))
-                return _without(password, report)
-            if self._is_running(collector):
-                self._loops.check_allowed(collector.name)
-            return await self._checks.run_draft(collector)
-        except SessionRefused as refused:
-            return not_tried(collector.name, Failure.of(refused), f"not tried: {refused}")
-        except NotAdmitted as away:
-            return not_tried(collector.name, Failure.of(away), str(away))
+        return await reported(collector.name, self._allowed_check(collector, password))
+
+    async def _allowed_check(self, collector: DesiredCollector, password: str) -> CheckReport:
+        if password:
+            report = await self._checks.run_draft(_with_password(collector, password))
+            return _without(password, report)
+        if self._is_running(collector):
+            self._loops.check_allowed(collector.name)
+        return await self._checks.run_draft(collector)
 
     def _desired(self, found: ManifestDraft, before: Desired | None) -> DesiredCollector:
         """Return the collector as it would be desired. Raises EditRefused where it could not

@@ -101,15 +101,15 @@ def _more(error: CollectorError) -> dict[str, Any]:
 
 
 async def answer_defect(request: Request, error: Exception) -> Response:
-    """Answer for a defect. Neither the answer nor the log quotes the error: its text may contain
-    anything."""
-    log.error(
-        "defect in the API",
-        path=request.url.path,
-        error=type(error).__name__,
-        where=place_of(error),
-    )
+    """Answer for a defect."""
+    log_defect("defect in the API", request, error)
     return problem(500, "InternalError", "a defect of mailcollector; its log says more")
+
+
+def log_defect(what: str, request: Request, error: Exception) -> None:
+    """Log where a defect is. Neither the log nor an answer quotes the error: its text may contain
+    anything."""
+    log.error(what, path=request.url.path, error=type(error).__name__, where=place_of(error))
 
 
 ERROR_HANDLERS: Mapping[Any, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from enum import StrEnum
 
 from msgspec import Struct
@@ -35,6 +36,11 @@ class Principal(Struct, frozen=True):
     how: str
     csrf: str = ""
     """What a form of this browser session must send along; "" where none is needed."""
+
+    def sent_by_own_page(self, sent: str) -> bool:
+        """Return whether `sent` is what a page of this session sends along (hazard W2). It takes
+        as long for each wrong text."""
+        return hmac.compare_digest(sent.encode(), self.csrf.encode())
 
 
 SOCKET = Principal("the control socket", Role.EDIT, "socket")

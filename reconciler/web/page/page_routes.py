@@ -3,7 +3,6 @@ it came from a page of this session (hazard W2)."""
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable, Iterable
 
 from msgspec import Struct
@@ -14,13 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from reconciler.log import log
-from reconciler.manifests.defect_text import place_of
 from reconciler.model.errors import CollectorError
 from reconciler.web.access.access_guard import is_api, wants_page
 from reconciler.web.access.roles import Role, principal, require_role
 from reconciler.web.page.page_rendering import language_of, render
-from reconciler.web.problem_details import ERROR_HANDLERS
+from reconciler.web.problem_details import ERROR_HANDLERS, log_defect
 
 Handle = Callable[[Request], Awaitable[Response]]
 _FIELDS = 12_000
@@ -70,7 +67,7 @@ def _wrapped(page: PageRoute) -> Handle:
 def _require_own_form(request: Request) -> None:
     who = principal(request)
     sent = str(form_of(request).get("csrf", ""))
-    if who is not None and who.csrf and not hmac.compare_digest(sent.encode(), who.csrf.encode()):
+    if who is not None and who.csrf and not who.sent_by_own_page(sent):
         raise HTTPException(403, "this form is not from a page of your session: load it again")
 
 
@@ -85,12 +82,7 @@ async def _show_collector_error(request: Request, error: Exception) -> Response:
 
 
 async def _show_defect(request: Request, error: Exception) -> Response:
-    log.error(
-        "defect in the page",
-        path=request.url.path,
-        error=type(error).__name__,
-        where=place_of(error),
-    )
+    log_defect("defect in the page", request, error)
     texts = language_of(request)
     message = texts.gettext("A defect of mailcollector; its log says more.")
     return render(request, "error.html", 500, status_code=500, message=message)
