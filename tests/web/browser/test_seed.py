@@ -121,6 +121,7 @@ def test_a_collector_from_its_form_to_its_end(
         expect(page.get_by_role("heading", level=1)).to_have_text("Laden")
 
         button(page, words["clear"]).click()
+        page.wait_for_url("**/collectors/shop/clear*")
         expect(page.get_by_role("main")).to_contain_text("4")
         button(page, words["clear"]).click()
         page.wait_for_url("**/collectors/shop*")
@@ -128,6 +129,7 @@ def test_a_collector_from_its_form_to_its_end(
         until(lambda: len(deployment.mail("shop")) == 8)
 
         button(page, words["delete"]).click()
+        page.wait_for_url("**/collectors/shop/delete*")
         button(page, words["delete"]).click()
         page.wait_for_url(f"{empty_stage.url}/?**")
         expect(row(page, "shop")).to_have_count(0)
