@@ -53,13 +53,17 @@ _SILENT = Failure(
 )
 
 
+def not_tried(failure: Failure) -> Failure:
+    """Return why a session was not tried where another one of its host has just failed so."""
+    message = f"not tried, as the host has just refused another collector: {failure.message}"
+    return Failure(failure.reason, message)
+
+
 class NotAdmitted(ConnectionFailed):
     """A session was not tried: others of its host were not let in a moment ago."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(
-            f"not tried, as the host has just refused another collector: {failure.message}"
-        )
+        super().__init__(not_tried(failure).message)
         self.reason = failure.reason
 
 

@@ -15,7 +15,7 @@ from reconciler.control.admission import Admission, NotAdmitted, admitted
 from reconciler.control.event_loop import ThreadPool
 from reconciler.control.host_health import target_of
 from reconciler.control.host_queues import Ticket
-from reconciler.control.loop import SessionRefused
+from reconciler.control.loop_backoff import SessionRefused
 from reconciler.control.running_set import RunningSet
 from reconciler.control.session_control import Relay, SessionControl
 from reconciler.model.history import Retry

@@ -21,7 +21,7 @@ from reconciler.control.effective_fields import EffectiveLine, effective_lines
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock, ThreadPool
 from reconciler.control.held_changes import HeldCollector, held_collectors, remarkable
-from reconciler.control.loop import SessionRefused
+from reconciler.control.loop_backoff import SessionRefused
 from reconciler.control.manifest_service import ManifestService
 from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.recent_messages import SPAN, RecentMessages

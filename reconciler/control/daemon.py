@@ -21,10 +21,10 @@ from reconciler.control.control_service import ControlService
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock
 from reconciler.control.host_limits import LimitsOf, preset
-from reconciler.control.loop import OpenPush
 from reconciler.control.mailbox_access import GivesAccess
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.pause_switch import PauseSwitch
+from reconciler.control.push_listener import OpenPush
 from reconciler.control.removal_grace import SETTLE
 from reconciler.control.routing_requests import Explain, RoutingRequests
 from reconciler.control.running_set import RunningSet

@@ -20,8 +20,10 @@ import random
 from collections.abc import Callable
 
 from reconciler.log import log
-from reconciler.model.errors import SourceError
-from reconciler.model.interfaces import Push
+from reconciler.model.errors import AuthenticationFailed, SourceError, Throttled
+from reconciler.model.interfaces import Push, PushFactory
+from reconciler.model.outcomes import Failure
+from reconciler.planning.desired_state import DesiredCollector
 
 RENEWAL = 540.0
 """Seconds between two requests to be told of new mail."""
@@ -31,14 +33,19 @@ FIRST_PAUSE, LONGEST_PAUSE = 15.0, 3600.0
 """Seconds until a connection is opened again: after the first failure, and at most."""
 SHORTEST_GAP, LONGEST_GAP = 0.5, 2.0
 """Seconds between the beginnings of two sessions that mail calls for: at first, and at most."""
+OpenPush = Callable[[DesiredCollector], Push]
+"""Reads the secret and returns a connection, not yet begun. Raises CollectorError."""
+_FEWER_CONNECTIONS = {Throttled.reason, AuthenticationFailed.reason}
+"""Reasons of a failed session for which the server would rather have one connection less."""
 
 
 class PushListener:
     """Owns the connection of one collector and decides when the next session should begin for it.
 
-    `call_session` is told the time by which a session should begin: because mail has come, or in
-    order to open the connection again. It is not called while a session runs. All times are of the
-    event loop's clock.
+    `open_push` opens a connection; None where no server is to tell of new mail, whatever the
+    manifests say. `call_session` is told the time by which a session should begin: because mail has
+    come, or in order to open the connection again. It is not called while a session runs. All times
+    are of the event loop's clock.
     """
 
     __slots__ = (
@@ -49,13 +56,17 @@ class PushListener:
         "_mail_in_session",
         "_name",
         "_open_again_at",
+        "_open_push",
         "_push",
         "_session_began",
         "_timer",
     )
 
-    def __init__(self, name: str, call_session: Callable[[float], None]) -> None:
+    def __init__(
+        self, name: str, open_push: OpenPush | None, call_session: Callable[[float], None]
+    ) -> None:
         self._name = name
+        self._open_push = open_push
         self._call_session = call_session
         self._push: Push | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -69,14 +80,20 @@ class PushListener:
 
     # -- told by the loop
 
-    def session_begins(self) -> bool:
-        """Note that a session begins. Return whether it should open the connection."""
+    def session_begins(self, collector: DesiredCollector) -> PushFactory | None:
+        """Note that a session begins. Return how it is to open the connection; None where it is
+        not to."""
+        open_push = self._open_push
+        if open_push is None or not collector.effective.collect.push:
+            return None
         now = _now()
         pressed = now - self._session_began <= 4 * self._gap
         self._gap = min(LONGEST_GAP, 2 * self._gap) if pressed else SHORTEST_GAP
         self._session_began = now
         self._in_session, self._mail_in_session = True, False
-        return self._push is None and now >= self._open_again_at
+        if self._push is not None or now < self._open_again_at:
+            return None
+        return lambda: open_push(collector)
 
     def session_opened(self, push: Push | None) -> None:
         """Listen on `push`, which has begun to. None: the session could not open it."""
@@ -89,22 +106,24 @@ class PushListener:
         # what came with the last reply of `begin` makes no descriptor readable
         self._readable()
 
+    def session_failed(self, failure: Failure) -> None:
+        """Close the connection for a while where the server would rather have fewer of them."""
+        if failure.reason in _FEWER_CONNECTIONS and self._push is not None:
+            self._close_connection()
+            self._pause()
+
     def session_over(self) -> float | None:
         """Note that the session is over. Return when the next one should begin where mail was told
         meanwhile."""
         self._in_session = False
         return self._session_began + self._gap if self._mail_in_session else None
 
-    def yield_connection(self) -> None:
-        """Close the connection for a while: the server would rather have fewer of them."""
-        if self._push is not None:
-            self._close_connection()
-            self._pause()
-
     def reset(self) -> None:
-        """Close the connection and forget its failures: the collector has another spec, or ends."""
+        """Close the connection, and forget its failures and the mail that it told of: the
+        collector has another spec, or ends."""
         self._close_connection()
         self._failures, self._open_again_at = 0, 0.0
+        self._mail_in_session = False
 
     # -- told by the server
 

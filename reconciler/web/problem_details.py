@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from reconciler.control.control_service import NotFound
-from reconciler.control.loop import SessionRefused
+from reconciler.control.loop_backoff import SessionRefused
 from reconciler.control.manifest_drafts import ManifestOutdated
 from reconciler.control.manifest_writing import ManifestNotWritten, ReadOnlyManifests
 from reconciler.log import log

@@ -152,7 +152,7 @@ def test_a_session_that_ends_by_a_defect_gives_its_place_back_and_is_tried_again
     virtual(scenario)
 
 
-@pytest.mark.parametrize("step", ["_start_session", "_keep_push", "_proceed"])
+@pytest.mark.parametrize("step", ["_start_session", "_learn", "_proceed"])
 def test_a_defect_between_two_sessions_ends_neither_the_loop_nor_the_others(
     step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -295,6 +295,21 @@ def test_a_changed_or_removed_collector_closes_its_connection(world: World) -> N
     virtual(scenario)
 
 
+def test_mail_told_before_push_was_switched_off_calls_no_session_afterwards(world: World) -> None:
+    async def scenario() -> None:
+        world.sessions.length = 5
+        world.declare(A)
+        await asyncio.sleep(1)
+        world.tell()
+        await asyncio.sleep(1)
+        world.declare(collector("a", collect={"interval": "1h"}))
+        await asyncio.sleep(1000)
+        assert world.starts == [0, 2.5]
+        await world.loops.shut_down(1, 1)
+
+    virtual(scenario)
+
+
 def test_a_second_login_is_counted() -> None:
     async def scenario() -> None:
         world = World()

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.control.admission import Admission
 from reconciler.control.host_limits import HostLimits
-from reconciler.control.loop import SessionRefused
+from reconciler.control.loop_backoff import SessionRefused
 from reconciler.control.loop_state import CollectorVersion, LoopState
 from reconciler.control.running_set import RunningSet
 from reconciler.model.history import Retry

@@ -17,7 +17,7 @@ from reconciler.control.control_service import ControlService
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock
 from reconciler.control.host_limits import preset
-from reconciler.control.loop import SessionRefused
+from reconciler.control.loop_backoff import SessionRefused
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.running_set import RunningSet
