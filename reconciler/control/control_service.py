@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from reconciler.control.access_requests import AccessRequests
 from reconciler.control.admission import AdmissionCounts
-from reconciler.control.attention import Cause, causes
 from reconciler.control.check_requests import CheckRequests, reported
 from reconciler.control.collector_diary import DiaryEntry
 from reconciler.control.collector_query import Query, QueryPage, SearchIndex, page, page_and_states
@@ -20,6 +19,7 @@ from reconciler.control.draft_checks import DraftChecks
 from reconciler.control.effective_fields import EffectiveLine, effective_lines
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock, ThreadPool
+from reconciler.control.failure_causes import Cause, causes
 from reconciler.control.held_changes import HeldCollector, held_collectors, remarkable
 from reconciler.control.loop_backoff import SessionRefused
 from reconciler.control.manifest_service import ManifestService

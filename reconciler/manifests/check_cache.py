@@ -21,7 +21,7 @@ from msgspec import Struct, field
 
 from reconciler.disk import opened_directory, replacing, write_all
 from reconciler.manifests import manifest_files
-from reconciler.manifests.checks.shared_mailboxes import Mailbox
+from reconciler.manifests.checks.duplicate_accounts import Mailbox
 from reconciler.manifests.diagnostics import Diagnostic, Position, Severity
 from reconciler.manifests.manifest_summary import ManifestSummary
 from reconciler.manifests.parallel_parsing import program

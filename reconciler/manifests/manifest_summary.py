@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.manifests.checks import shared_mailboxes
+from reconciler.manifests.checks import duplicate_accounts
 from reconciler.manifests.checks.field_values import Fields
 from reconciler.manifests.diagnostics import Path, Position, dotted
 from reconciler.model.harmless_text import escape_unprintable
@@ -43,7 +43,7 @@ class ManifestSummary(Struct, frozen=True):
     destination: str | None = None
     """The name of its Destination; "" for a name that cannot be read."""
     default: bool = False
-    mailbox: shared_mailboxes.Mailbox | None = None
+    mailbox: duplicate_accounts.Mailbox | None = None
     """The mailbox that an enabled collector reads."""
     marks: Mapping[str, Position] = field(default_factory=dict)
     """The positions of the values in `_MARKED`, by dotted path."""
@@ -99,7 +99,7 @@ def of(
     destination = fields.text("spec", "destination") or (
         "" if fields.has("spec", "destination") else None
     )
-    mailbox = shared_mailboxes.of(fields) if kind == "MailCollector" else None
+    mailbox = duplicate_accounts.of(fields) if kind == "MailCollector" else None
     return ManifestSummary(
         kind,
         name,

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.control.attention import NAMED, causes
 from reconciler.control.collector_query import SORTS, BadQuery, Query, SearchIndex, page
+from reconciler.control.failure_causes import NAMED, causes
 from reconciler.model.collector_state import CollectorState, is_stale, state_of
 from reconciler.model.errors import AuthenticationFailed
 from reconciler.model.status import Condition, HostAway, SessionError, ShownCollector

@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct
 
 from reconciler.manifests.checks.cross_file_checks import check_across_files
-from reconciler.manifests.checks.shared_mailboxes import Mailbox
+from reconciler.manifests.checks.duplicate_accounts import Mailbox
 from reconciler.manifests.diagnostics import START, Severity, nearest
 from reconciler.manifests.loading import ParsedFile, parse
 from reconciler.manifests.manifest_summary import Kind, ManifestSummary

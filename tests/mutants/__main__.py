@@ -35,8 +35,9 @@ AREAS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "delivery": (("reconciler/destinations/**/*.py",), ("tests/destinations",)),
     "deletion": (
         (
-            "reconciler/sources/imap/deletion.py",
+            "reconciler/sources/imap/imap_deletion.py",
             "reconciler/sources/imap/uid_search.py",
+            "reconciler/sources/pop3/pop3_deletion.py",
             "reconciler/sources/pop3/pop3_source.py",
         ),
         ("tests/sources",),

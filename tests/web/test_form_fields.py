@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 from reconciler.manifests.checks import rule_catalogue
 from reconciler.manifests.schema_export import json_schema
 from reconciler.model.known_providers import PROVIDERS
-from reconciler.web.page import form_problems, rule_words, typed_values
+from reconciler.web.page import form_problems, form_values, rule_words
 from reconciler.web.page.collector_naming import name_from
 from reconciler.web.page.form_fields import (
     as_sent,
@@ -23,10 +23,10 @@ from reconciler.web.page.form_fields import (
     under_more,
 )
 from reconciler.web.page.form_labels import label
+from reconciler.web.page.form_values import NotReadable, typed_value
 from reconciler.web.page.login_provider import known_account
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.schema_fields import SchemaField, collector_fields, fields_of
-from reconciler.web.page.typed_values import NotReadable, typed_value
 from tests.project import ROOT
 
 FIELDS = collector_fields()
@@ -122,8 +122,8 @@ def test_what_cannot_be_read_is_a_problem_of_its_field() -> None:
     sent = loaded | {"spec.source.port": "many", "metadata.labels": "team"}
     found = read_form(FIELDS, sent, loaded, SALES)
     assert found.problems == {
-        "spec.source.port": typed_values.WHOLE_NUMBER,
-        "metadata.labels": typed_values.PAIRS,
+        "spec.source.port": form_values.WHOLE_NUMBER,
+        "metadata.labels": form_values.PAIRS,
     }
 
 
@@ -262,7 +262,7 @@ def schema_texts(field: SchemaField) -> set[str]:
 def test_every_text_of_the_form_is_there_in_russian() -> None:
     shown = set().union(*(schema_texts(group) for group in under_more(FIELDS)))
     own = {text for name, text in vars(form_problems).items() if name.startswith("NO_")}
-    own |= {typed_values.WHOLE_NUMBER, typed_values.PAIRS, typed_values.NOT_YAML}
+    own |= {form_values.WHOLE_NUMBER, form_values.PAIRS, form_values.NOT_YAML}
     advice = {sentence for provider in PROVIDERS for sentence in provider.prepare}
     rules = set(rule_words.RULES.values())
     assert (shown | own | advice | rules) - russian() == set()

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from reconciler.manifests.checks.shared_mailboxes import Readers
+from reconciler.manifests.checks.duplicate_accounts import Readers
 from reconciler.manifests.diagnostics import Diagnostic, Severity, did_you_mean, in_order, quoted
 from reconciler.manifests.manifest_summary import ManifestSummary
 

@@ -11,10 +11,10 @@ from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap.body_fetch import BodyFetch, fetch_headers
 from reconciler.sources.imap.client_identification import ClientIdentity
-from reconciler.sources.imap.deletion import Deleter
 from reconciler.sources.imap.folder_listings import FolderListings
 from reconciler.sources.imap.folder_state import same_messages
 from reconciler.sources.imap.imap_account import ImapAccount
+from reconciler.sources.imap.imap_deletion import Deleter
 from reconciler.wire.account_memory import AccountMemories
 from reconciler.wire.connection_limits import Limits
 

@@ -23,6 +23,7 @@ from reconciler.model.spec import SourceSpec
 from reconciler.sources.listing_columns import Peekable
 from reconciler.sources.pop3.maildrop import Maildrop, look_up, merged
 from reconciler.sources.pop3.maildrop_columns import SizeColumn, UidlColumn
+from reconciler.sources.pop3.pop3_deletion import PendingDeletes
 from reconciler.sources.pop3.pop3_dialogue import Capabilities, Pop3Dialogue, Pop3Reply
 from reconciler.sources.pop3.pop3_login import log_in
 from reconciler.sources.pop3.retrieval import WINDOW_COUNT, Numbered, Retrieval, fetch_headers
@@ -34,7 +35,6 @@ from reconciler.wire.listing_budget import LISTINGS, ListingShare
 from reconciler.wire.login_attempts import LoginBroken
 from reconciler.wire.sasl import Credentials
 
-_DELETES_AT_ONCE = 200
 _UIDLS_AT_ONCE = 64
 _RELISTINGS = 6
 """Further connections that listing may take."""
@@ -90,8 +90,7 @@ class Pop3Source:
         self._retrieval: Retrieval | None = None
         self._capabilities = Capabilities()
         self._maildrop = Maildrop((), {}, keys_stable=True)
-        self._retrieved: dict[str, str] = {}
-        self._pending: set[str] = set()
+        self._deletes = PendingDeletes(self._dialogue)
         self._account_state = ""
         self._step = b""
         """The command of the listing that is under way."""
@@ -136,7 +135,7 @@ class Pop3Source:
             else:
                 present.append((number, listed))
         count = WINDOW_COUNT if self._pipelined and pace is Pace.AHEAD else 1
-        self._retrieval = Retrieval(self._dialogue, present, count, self._note)
+        self._retrieval = Retrieval(self._dialogue, present, count, self._deletes.note_retrieved)
         with self._learning_to_pipeline():
             yield from self._retrieval
 
@@ -176,7 +175,7 @@ class Pop3Source:
         self._dialogue = Pop3Dialogue(
             self._connection, self._credentials.forms(), self._stop_pipelining
         )
-        self._retrieved, self._pending = {}, set()
+        self._deletes = PendingDeletes(self._dialogue)
         self._share.release()
 
     def headers(
@@ -198,43 +197,17 @@ class Pop3Source:
     # there is one
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:  # noqa: ARG002
         look_up(self._maildrop, (listed.key for listed in messages))
-        refused = [(listed.key, reason) for listed in messages if (reason := self._unfit(listed))]
-        unfit = {key for key, _ in refused}
-        wanted = [listed.key for listed in messages if listed.key not in unfit]
-        at_once = _DELETES_AT_ONCE if self._pipelined else 1
-        accepted: set[str] = set()
-        for start in range(0, len(wanted), at_once):
-            keys = wanted[start : start + at_once]
-            self._dialogue.send(*[b"DELE %d" % self._maildrop.numbers[key] for key in keys])
-            for key in keys:
-                reply = self._dialogue.answer()
-                if reply.ok:
-                    accepted.add(key)
-                else:
-                    refused.append((key, f"DELE refused: {self._dialogue.quote(reply)}"))
-        if len(refused) > len(unfit):
-            # A server that closes after its refusal takes back all deletes: better noticed now.
-            self._dialogue.command(b"NOOP")
-        self._pending |= accepted
-        return Deletion(pending=frozenset(accepted), refused=tuple(refused))
+        return self._deletes.mark(self._maildrop, messages, pipelined=self._pipelined)
 
     def finish(self) -> Deletion:
         """Send QUIT, which makes the deletes; never raises.
 
         Where it fails the deletes count as refused, as it is not known whether they took place.
         """
-        pending, self._pending = frozenset(self._pending), set()
-        try:
-            reason = self._quit() if self._connection.received else ""
-        except SourceError as error:
-            reason = str(error)
+        deletion = self._deletes.quit(connected=bool(self._connection.received))
         self._connection.close()
         self._share.release()
-        return (
-            Deletion(refused=tuple((key, reason) for key in sorted(pending)))
-            if reason
-            else Deletion(confirmed=pending)
-        )
+        return deletion
 
     def abort(self) -> None:
         with self._lock:
@@ -426,26 +399,3 @@ class Pop3Source:
         return self._dialogue.refusal(reply, f"{command} refused") or ProtocolViolation(
             f"{self._connection.endpoint}: {command} refused: {self._dialogue.quote(reply)}"
         )
-
-    def _note(self, listed: Listed, doubt: str) -> None:
-        self._retrieved[listed.key] = doubt
-
-    def _unfit(self, listed: Listed) -> str:
-        """Return why a message must not be deleted, "" where it may be."""
-        if listed.key not in self._maildrop.numbers:
-            return "it is not on the server"
-        if doubt := self._retrieved.get(listed.key):
-            return doubt
-        sure = self._maildrop.keys_stable and not listed.ambiguous
-        return (
-            ""
-            if sure or listed.key in self._retrieved
-            else "its UIDL does not tell it from other messages"
-        )
-
-    def _quit(self) -> str:
-        """Send QUIT; return why the deletes may not have taken place, "" where they did."""
-        if self._dialogue.owed:
-            return "the session was broken off"
-        reply = self._dialogue.command(b"QUIT")
-        return "" if reply.ok else f"QUIT refused: {self._dialogue.quote(reply)}"

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
-from reconciler.control.attention import Cause
+from reconciler.control.failure_causes import Cause
 from reconciler.web.access.roles import Role
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import marked, reason_words

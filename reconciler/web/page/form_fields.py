@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from reconciler.web.page.form_values import NotReadable, typed_value
 from reconciler.web.page.schema_fields import Keys, SchemaField, value_text
-from reconciler.web.page.typed_values import NotReadable, typed_value
 
 Values = dict[str, str]
 """What the form shows, by the names of its fields."""

@@ -13,9 +13,9 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from reconciler.control.attention import Cause
 from reconciler.control.collector_query import Query
 from reconciler.control.control_service import ControlService
+from reconciler.control.failure_causes import Cause
 from reconciler.model.collector_state import CollectorState
 from reconciler.model.status import ShownCollector
 from reconciler.web.api.collector_resources import read_query
