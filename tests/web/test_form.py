@@ -448,6 +448,23 @@ def test_a_collector_that_is_not_declared_is_not_found(root: Path, settings: Set
     run(scenario())
 
 
+def test_a_secret_in_the_manifest_itself_is_not_shown(root: Path, settings: Settings) -> None:
+    save(root, "sales", COMMENTED.replace("{env: P}", "{value: geheim}"))
+
+    async def scenario() -> None:
+        async with loaded(root, settings) as found:
+            page = await found.client.get("/collectors/sales/edit")
+            assert page.status_code == 200
+            assert "geheim" not in page.text
+            values = {**sent(page), "password": "better"}
+            assert "geheim" not in (await found.client.post("/form/preview", data=values)).text
+            answer = await found.client.post("/collectors/sales/edit", data=values)
+            assert answer.status_code == 303
+            assert "password: {file: ../secrets/sales}" in (root / "sales.yaml").read_text()
+
+    run(scenario())
+
+
 def test_strange_texts_are_harmless(root: Path, settings: Settings) -> None:
     strange = text("odd", title='"<script>alert(1)</script>\\u202e"')
     save(root, "odd", strange)

@@ -3,6 +3,7 @@ logged in."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,12 @@ from tests.servers.dovecot import Dovecot, free_ports
 from tests.web.browser.complaints import note_complaints
 
 LOCALES = {"en": "en-US", "ru": "ru-RU"}
+
+
+def at(path: str) -> re.Pattern[str]:
+    """Matches an address with this path. It has a query as long as the page's script has not taken
+    the notice out of it."""
+    return re.compile(rf"://[^/]+{re.escape(path)}(\?.*)?$")
 
 
 @dataclass

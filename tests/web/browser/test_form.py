@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.endtoend.deployment import Daemon
-from tests.web.browser.stage import Stage
+from tests.web.browser.stage import Stage, at
 
 WORDS = {
     "en": {
@@ -160,7 +160,7 @@ def test_a_collector_is_added_checked_and_edited(
     assert not (empty_stage.deployment.manifests / "otdel-prodazh.yaml").exists()
 
     here.button("save").click()
-    here.page.wait_for_url("**/collectors/otdel-prodazh?*")
+    here.page.wait_for_url(at("/collectors/otdel-prodazh"))
     manifest = empty_stage.deployment.manifests / "otdel-prodazh.yaml"
     assert "title: Отдел продаж\n" in manifest.read_text()
     secret = empty_stage.deployment.root / "secrets" / "otdel-prodazh"
@@ -174,7 +174,7 @@ def test_a_collector_is_added_checked_and_edited(
     here.field("collect").select_option(WORDS[language]["modes"][1])
     expect(here.page.locator("#preview .added")).to_have_count(1)
     here.button("save").click()
-    here.page.wait_for_url("**/collectors/otdel-prodazh?*")
+    here.page.wait_for_url(at("/collectors/otdel-prodazh"))
     written = manifest.read_text()
     assert "spec:  # of Anna\n" in written
     assert "mode: new-delete" in written
@@ -202,7 +202,7 @@ def test_errors_stand_at_their_fields_and_the_password_stays(
     expect(here.field("interval")).to_have_attribute("aria-invalid", "true")
     here.fill(interval="5m")
     here.button("save").click()
-    here.page.wait_for_url("**/collectors/x?*")
+    here.page.wait_for_url(at("/collectors/x"))
 
 
 @pytest.mark.usefixtures("daemon")
@@ -257,13 +257,39 @@ def test_somebody_elses_change_is_shown(
     expect(here.field("title")).to_have_value("Mine")
     if choice == "mine":
         here.button("mine").click()
-        here.page.wait_for_url("**/collectors/sales?*")
+        here.page.wait_for_url(at("/collectors/sales"))
         assert "title: Mine" in path.read_text()
     else:
         here.page.get_by_role("link", name=here.named("theirs")).click()
         expect(here.field("title")).to_have_value("")
         assert "Mine" not in path.read_text()
     assert "interval: 2h" in path.read_text()
+
+
+def test_a_session_that_is_over_and_a_daemon_that_is_gone_lose_nothing(
+    empty_stage: Stage, browser: Browser, user: str
+) -> None:
+    path = empty_stage.deployment.declare("sales", user, interval="1h")
+    with empty_stage.running() as daemon:
+        daemon.ready()
+        here = form(empty_stage, browser, "en", "/collectors/sales/edit")
+        here.fill(title="Mine")
+        (cookie,) = here.page.context.cookies()
+        here.page.context.clear_cookies()
+        here.button("save").click()
+        expect(here.page.get_by_role("alert")).to_contain_text("Your session is over")
+        expect(here.field("title")).to_have_value("Mine")
+        here.page.context.add_cookies(
+            [{"name": cookie["name"], "value": cookie["value"], "url": empty_stage.url}]
+        )
+        daemon.stop()
+        here.button("save").click()
+        expect(here.page.get_by_role("alert")).to_contain_text("does not answer")
+    with empty_stage.running() as daemon:
+        daemon.ready()
+        here.button("save").click()
+        here.page.wait_for_url(at("/collectors/sales"))
+    assert "title: Mine" in path.read_text()
 
 
 @pytest.mark.usefixtures("daemon")
@@ -277,7 +303,7 @@ def test_without_scripts_the_form_works(empty_stage: Stage, browser: Browser, ma
     expect(here.page.get_by_role("heading", name=here.named("succeeded"))).to_be_visible()
     here.fill(password=empty_stage.deployment.dovecot.password)
     here.button("save").click()
-    here.page.wait_for_url("**/collectors/plain?*")
+    here.page.wait_for_url(at("/collectors/plain"))
 
 
 @pytest.mark.parametrize("how", ["narrow"])

@@ -1,5 +1,5 @@
 // A collector's page, live: the state while sessions come and go, progress, and a check in place.
-import { localTimes } from "./page.js";
+import { localTimes, stillPressed } from "./page.js";
 
 const live = document.getElementById("live");
 const name = live.dataset.name;
@@ -22,6 +22,7 @@ async function redraw() {
     if (answer.ok && !live.contains(document.activeElement)) {
       live.innerHTML = await answer.text();
       localTimes(live);
+      stillPressed(live);
       const table = document.getElementById("sessions-table");
       if (table && open) table.open = true;
     }

@@ -7,13 +7,74 @@ const TLS = "spec.source.tls", LOGIN = "spec.source.username";
 const PORTS = { imap: ["993", "143"], pop3: ["995", "110"] };
 
 async function sent(path, signal) {
-  const answer = await fetch(path, {
+  const answer = await posted(path, signal);
+  if (answer.status !== 403) return answer;
+  // perhaps somebody logged in again in another tab: the page then has a new token
+  const page = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+  const anew = new DOMParser().parseFromString(await page.text(), "text/html");
+  const token = anew.querySelector("meta[name=csrf]")?.content;
+  if (!token || token === $("csrf").value) return answer;
+  $("csrf").value = token;
+  return posted(path, signal);
+}
+
+function posted(path, signal) {
+  return fetch(path, {
     method: "POST",
     body: new URLSearchParams(new FormData(form)),
-    headers: { "X-Page-Script": "1" },
+    headers: { Accept: "text/html", "X-Page-Script": "1" },
+    redirect: "manual",
     signal,
   });
-  return answer;
+}
+
+// Says in the place of an answer why there is none.
+function excuse(words) {
+  const place = document.getElementById("check-result");
+  const told = document.createElement("p");
+  told.className = "notice bad check";
+  told.setAttribute("role", "alert");
+  told.textContent = words;
+  place.replaceChildren(told);
+  told.scrollIntoView({ block: "nearest" });
+}
+
+// Returns the page that the server answers with, or null where it sends the reader on, or where the
+// form cannot go on: then it says why, and what was typed stays.
+async function answered(path) {
+  let answer;
+  try {
+    answer = await sent(path);
+  } catch {
+    excuse(form.dataset.away);
+    return null;
+  }
+  const there = answer.headers.get("X-Location");
+  const isPage = answer.headers.get("Content-Type")?.startsWith("text/html");
+  if (there) leave(there);
+  else if (answer.type === "opaqueredirect" || answer.status === 401) excuse(form.dataset.over);
+  else if (!isPage) excuse((await answer.json()).detail);
+  else return fitting(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  return null;
+}
+
+let leaving = false;
+
+function leave(path) {
+  leaving = true;
+  location.assign(path);
+}
+
+globalThis.addEventListener("pageshow", () => {
+  leaving = false;
+  for (const button of form?.querySelectorAll("button") ?? []) button.disabled = false;
+});
+
+function fitting(page) {
+  const refusal = page.querySelector("[data-error] p");
+  if (!refusal) return page;
+  excuse(refusal.textContent);
+  return null;
 }
 
 // -- what will be written
@@ -28,8 +89,8 @@ async function preview() {
   try {
     const answer = await sent("/form/preview", writing.signal);
     if (answer.ok) place.innerHTML = await answer.text();
-  } catch (error) {
-    if (error.name !== "AbortError") place.closest(".written").classList.remove("busy");
+  } catch {
+    // another one is on its way, or nobody answers: Save and Check say so
   }
 }
 
@@ -126,33 +187,32 @@ function choose(whom) {
 
 async function check(button) {
   const place = document.getElementById("check-result");
-  button.disabled = true;
-  button.classList.add("busy");
   place.setAttribute("aria-busy", "true");
-  try {
-    const answer = await sent("/form/check?part=1");
-    place.innerHTML = await answer.text();
+  await busy(button, async () => {
+    const page = await answered("/form/check?part=1");
+    if (!page) return;
+    place.replaceChildren(...page.body.childNodes);
     place.focus({ preventScroll: true });
     place.scrollIntoView({ block: "nearest" });
-  } finally {
-    button.disabled = false;
-    button.classList.remove("busy");
-    place.removeAttribute("aria-busy");
-  }
+  });
+  place.removeAttribute("aria-busy");
 }
 
 async function save(button) {
+  await busy(button, async () => {
+    const page = await answered(form.action);
+    if (page) show(page);
+  });
+}
+
+async function busy(button, work) {
   button.disabled = true;
+  button.classList.add("busy");
   try {
-    const answer = await sent(form.action);
-    const there = answer.headers.get("X-Location");
-    if (there) {
-      location.assign(there);
-      return;
-    }
-    show(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    await work();
   } finally {
-    button.disabled = false;
+    button.disabled = leaving; // a second click would send the form again
+    button.classList.remove("busy");
   }
 }
 

@@ -1,5 +1,5 @@
 // The list of collectors: search as one types, changes as they happen, collecting with progress.
-import { clock, fragment, localTimes, logIn } from "./page.js";
+import { clock, fragment, localTimes, logIn, stillPressed } from "./page.js";
 import { onChanges } from "./live.js";
 
 const TYPING = 120;
@@ -46,6 +46,7 @@ function kept(change) {
     row.querySelector(".progress").replaceWith(progress);
   }
   if (focused && !list.contains(document.activeElement)) focusAgain(focused);
+  stillPressed(list);
   count();
 }
 

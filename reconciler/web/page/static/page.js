@@ -49,6 +49,41 @@ if (address.searchParams.has("done")) {
   history.replaceState(history.state, "", address);
 }
 
+// -- a form is sent once: a second click neither sends it again nor breaks off what is on its way
+
+const PATIENCE = 15000;
+let pressed = [];
+
+document.addEventListener("submit", (event) => {
+  const { target: sent, submitter } = event;
+  if (event.defaultPrevented || !submitter) return;
+  // this event comes when what is sent is complete, with the button's own name and value
+  sent.addEventListener("formdata", () => {
+    submitter.disabled = true;
+    pressed.push(submitter);
+    setTimeout(enableAgain, PATIENCE); // somebody stopped it, or no page came
+  }, { once: true });
+});
+
+function enableAgain() {
+  for (const button of pressed) button.disabled = false;
+  pressed = [];
+}
+
+// Parts of the page are drawn anew: what was pressed there stays pressed.
+export function stillPressed(root) {
+  const isSame = (one, other) => ["formAction", "name", "value", "textContent"].every((key) => one[key] === other[key]);
+  const gone = pressed.filter((button) => !button.isConnected);
+  if (!gone.length) return;
+  for (const button of root.querySelectorAll("button")) {
+    if (!gone.some((one) => isSame(one, button))) continue;
+    button.disabled = true;
+    pressed.push(button);
+  }
+}
+
+globalThis.addEventListener("pageshow", enableAgain); // from the history
+
 // -- what our server rendered, as elements
 
 export function logIn() {
