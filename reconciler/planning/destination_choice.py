@@ -56,8 +56,8 @@ class Destinations:
             if name
             else "it names no destination, and none of those declared is marked `default: true`"
         )
-        last = name or _default(self._gone)
-        if last is not None and last in self._gone:
+        last = name or _default(self._gone) or ""
+        if last in self._gone:
             self.kept.add(last)
             return _chosen(
                 self._gone[last], f"{complaint}; the last good one, {last!r}, stays in use"

@@ -111,6 +111,8 @@ class Server:
     vanish: set[str] = field(default_factory=set)
     read_only: bool = False
     alerts: Sequence[str] = ()
+    archive: Mapping[str, bytes] | None = None
+    """The messages of a second folder, where there is one."""
 
     @property
     def folder(self) -> Folder:
@@ -145,6 +147,9 @@ class MemorySource:
             keys_stable=self.server.uidl,
             next_key=self.server.next_key,
         )
+        if (archive := self.server.archive) is not None:
+            listed = tuple(Listed(key, len(text)) for key, text in archive.items())
+            yield Listing(replace(self.server.folder, name="Archive"), listed)
 
     def headers(
         self, folder: Folder, messages: Sequence[Listed]
@@ -169,7 +174,7 @@ class MemorySource:
     ) -> Iterator[Fetched]:
         for message in messages:
             self.suspects = [message]
-            self.fate.step("fetch")
+            self.fate.step("fetch from Archive" if folder.name == "Archive" else "fetch")
             if message.key in self.server.vanish:
                 yield Vanished(message, "Message is expunged")
             elif message.key in self.server.refuse:
@@ -177,9 +182,15 @@ class MemorySource:
             else:
                 yield Arrival(
                     message,
-                    self._content(self.server.messages[message.key]),
+                    self._content(self._texts(folder)[message.key]),
                     partial(self._doubt, message.key),
                 )
+
+    def _texts(self, folder: Folder) -> Mapping[str, bytes]:
+        if folder.name == "Archive":
+            assert self.server.archive is not None
+            return self.server.archive
+        return self.server.messages
 
     def _doubt(self, key: str) -> str:
         return "sizes differ" if key in self.server.doubt else ""

@@ -34,7 +34,17 @@ class Mutation(Struct, frozen=True):
     what: str
     start: int
     end: int
+    old: str
     new: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.path}:{self.function}"
+
+    @property
+    def change(self) -> str:
+        """What becomes what, on one line."""
+        return " ".join(f"{self.old} → {self.new}".split())
 
     def applied(self, source: bytes) -> bytes:
         return source[: self.start] + self.new.encode() + source[self.end :]
@@ -52,7 +62,8 @@ def mutations(root: Path, path: str) -> list[Mutation]:
 
 class _Mutator:
     """Walks the syntax tree of one module. Left out: docstrings, annotations, assertions, log
-    lines, imports, and the texts of errors, of which only the words would change."""
+    lines, imports, the texts of errors, of which only the words would change, and `frozen=True` of
+    a class, which type checking holds."""
 
     def __init__(self, path: str, source: bytes) -> None:
         self._path = path
@@ -77,7 +88,9 @@ class _Mutator:
         elif isinstance(node, _FUNCTIONS):
             inner = (*names, node.name, "<locals>")
         for field, value in ast.iter_fields(node):
-            if field in ("annotation", "returns", "type_params", "decorator_list"):
+            if field in ("annotation", "returns", "type_params", "decorator_list") or (
+                field == "keywords" and isinstance(node, ast.ClassDef)
+            ):
                 continue
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST) and not _is_docstring(child):
@@ -137,7 +150,8 @@ class _Mutator:
         start, end = self._span(node)
         function = ".".join(names[:-1] if names and names[-1] == "<locals>" else ())
         line = int(getattr(node, "lineno", 0))
-        return Mutation(self._path, function, line, what, start, end, new)
+        old = self._source[start:end].decode()
+        return Mutation(self._path, function, line, what, start, end, old, new)
 
     def _text(self, node: ast.AST) -> str:
         start, end = self._span(node)

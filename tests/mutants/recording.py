@@ -1,9 +1,9 @@
 """A plugin of pytest: which test enters which function of the program, and how long it takes.
 
 `-p tests.mutants.recording` with RECORD_TO, a directory, in the environment: each process of the
-run writes one file of JSON there, `{test: [seconds, [function, …]]}`, of the tests that passed. A
-function is `path:name`, its path from RECORD_ROOT on. What other processes than pytest's own do is
-not seen."""
+run writes one file of JSON there, of the tests that passed: for each its seconds, whether it asks
+for a mail server, and its functions. A function is `path:name`, its path from RECORD_ROOT on. What
+other processes than pytest's own do is not seen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-_found: dict[str, tuple[float, list[str]]] = {}
+_found: dict[str, tuple[float, bool, list[str]]] = {}
 _unpassed: set[str] = set()
 
 
@@ -28,16 +28,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Fixtures count as well: what only they do is tested by whoever asks for them."""
     entered: dict[int, CodeType] = {}
 
-    def note(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call":
-            entered[id(frame.f_code)] = frame.f_code
+    def note(frame: FrameType, _event: str, _argument: Any) -> None:
+        entered[id(frame.f_code)] = frame.f_code
 
     began = time.monotonic()
-    threading.setprofile(note)
-    sys.setprofile(note)
+    threading.settrace(note)
+    sys.settrace(note)
     yield
-    sys.setprofile(None)
-    threading.setprofile(None)
+    sys.settrace(None)
+    threading.settrace(None)
     root = f"{os.environ['RECORD_ROOT']}/"
     functions = {
         f"{code.co_filename.removeprefix(root)}:{code.co_qualname}"
@@ -45,7 +44,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         if code.co_filename.startswith(f"{root}reconciler/")
     }
     if item.nodeid not in _unpassed:
-        _found[item.nodeid] = round(time.monotonic() - began, 3), sorted(functions)
+        served = not {"dovecot", "postfix"}.isdisjoint(getattr(item, "fixturenames", ()))
+        _found[item.nodeid] = round(time.monotonic() - began, 3), served, sorted(functions)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.planning.desired_state import Desired, desire
 from reconciler.planning.incremental import changed_collectors
-from reconciler.planning.observed_manifests import ObservedManifests
+from reconciler.planning.observed_manifests import Declaration, ObservedManifests
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
 
 A, B, C = collector("a"), collector("b"), collector("c")
@@ -163,16 +163,18 @@ def test_a_changed_destination_changes_the_effective_digest_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "declarations",
+    ("declarations", "words"),
     [
-        pytest.param((TO_LOCAL,), id="the named one is missing"),
-        pytest.param((A, LOCAL), id="none is the default"),
+        pytest.param((TO_LOCAL,), "declares the destination 'local'", id="it is missing"),
+        pytest.param((A, LOCAL), "it names no destination", id="none is the default"),
     ],
 )
-def test_a_collector_without_a_destination_does_not_run(declarations: tuple[object, ...]) -> None:
-    # the table's union
-    desired = desire(ObservedManifests(declarations), {})  # type: ignore[arg-type]
+def test_a_collector_without_a_destination_does_not_run(
+    declarations: tuple[Declaration, ...], words: str
+) -> None:
+    desired = desire(ObservedManifests(declarations), {})
     assert problems(desired) == {"a": "never good: InvalidManifest"}
+    assert words in desired.invalid["a"].problem.message
 
 
 def test_a_broken_destination_keeps_its_last_good_version() -> None:
@@ -187,6 +189,7 @@ def test_a_removed_destination_stays_while_a_collector_names_it() -> None:
     desired = desire(observed(TO_LOCAL), remembered(TO_LOCAL, LOCAL))
     assert desired.collectors["a"].destination_name == "local"
     assert problems(desired) == {"a": "InvalidManifest"}
+    assert "no manifest declares the destination 'local'" in str(desired.collectors["a"].problem)
     assert LOCAL.key in desired.good
     assert desire(observed(A), remembered(A, LOCAL)).good == {A.key: A}
 
@@ -238,3 +241,11 @@ def test_a_changed_destination_is_another_collector() -> None:
     after = desire(observed(sales, moved), before.good, before.collectors)
     assert after.collectors["sales"].destination == moved.effective.spec
     assert after.collectors["sales"].effective_digest != before.collectors["sales"].effective_digest
+
+
+def test_a_broken_collector_whose_mail_is_not_rerouted_says_what_is_broken() -> None:
+    known = [A, B, destination("old", default=True, maildir={"path": "/old"})]
+    to = destination("old", default=True, maildir={"path": "/new"})
+    desired = desire(observed(B, to, broken=(broken("a"),)), remembered(*known))
+    assert desired.rerouting
+    assert problems(desired) == {"a": "InvalidManifest", "b": "Held"}

@@ -1,0 +1,107 @@
+"""A process that has imported pytest and all libraries, but nothing of the program.
+
+It forks for every change. The child imports the changed program and runs its tests, so a change
+costs about what its tests cost. `python -m tests.mutants.forking DIRECTORY …` reads a line of JSON
+for each run, `{"tests": […], "seconds": …}`, and answers with one: which test failed first, `""`
+where none did, null where the run did not end in time. The directories are those of the tests that
+may be asked for."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+_OURS = ("reconciler", "tests", "__main__", "conftest")
+_QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+_QUIET += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+_FAILED = Path.cwd() / "mutants.failed"
+_IMPORTED = Path.cwd() / "mutants.modules"
+
+
+class FirstFailure:
+    """A plugin that keeps which test failed first."""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not _FAILED.exists():
+            _FAILED.write_text(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and not _FAILED.exists():
+            _FAILED.write_text(f"import of {report.nodeid}")
+
+
+def run(tests: Sequence[str], seconds: float) -> str | None:
+    _FAILED.unlink(missing_ok=True)
+    code = forked(lambda: pytest.main([*_QUIET, "-x", *tests], [FirstFailure()]), seconds)
+    if code is None:
+        return None
+    if _FAILED.exists():
+        return _FAILED.read_text()
+    return "" if code == 0 else f"pytest ended with {code}"
+
+
+def forked(work: Callable[[], int], seconds: float | None) -> int | None:
+    """Run `work` in a process group of its own and return what it returns, None where it did not
+    end in time."""
+    child = os.fork()
+    if not child:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(null, stream)
+        code = 3
+        try:
+            code = work()
+        finally:
+            os._exit(code)
+    until = None if seconds is None else time.monotonic() + seconds
+    try:
+        while until is None or time.monotonic() < until:
+            ended, status = os.waitpid(child, 0 if until is None else os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.005)
+        return None
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(child, 0)
+
+
+def import_libraries(directories: Sequence[str]) -> None:
+    """Import what the tests import. A child finds out what that is, and leaves the compiled form of
+    every module behind."""
+
+    def collect() -> int:
+        pytest.main([*_QUIET, "--collect-only", *directories])
+        _IMPORTED.write_text("\n".join(sys.modules))
+        return 0
+
+    forked(collect, None)
+    for name in _IMPORTED.read_text().splitlines():
+        if name.partition(".")[0] not in _OURS:
+            with suppress(ImportError, AttributeError):
+                importlib.import_module(name)
+
+
+def main() -> None:
+    import_libraries(sys.argv[1:])
+    sys.dont_write_bytecode = True  # a change may keep size and second of the file
+    print("ready", flush=True)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        print(json.dumps(run(asked["tests"], asked["seconds"])), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Which tests are near a change: those that enter the changed function, quick ones first."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from tests.mutants.mutations import Mutation
+
+AREAS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "session": (
+        ("reconciler/collect/**/*.py",),
+        ("tests/collect", "tests/routing", "tests/control/test_check_requests.py"),
+    ),
+    "ledger": (
+        ("reconciler/ledger/*.py", "reconciler/app/adapters.py"),
+        ("tests/ledger", "tests/control/test_state_ownership.py"),
+    ),
+    "delivery": (("reconciler/destinations/**/*.py",), ("tests/destinations",)),
+    "deletion": (
+        (
+            "reconciler/sources/imap/imap_deletion.py",
+            "reconciler/sources/imap/uid_search.py",
+            "reconciler/sources/pop3/pop3_deletion.py",
+            "reconciler/sources/pop3/pop3_source.py",
+        ),
+        ("tests/sources",),
+    ),
+    "secrets": (
+        ("reconciler/secrets/**/*.py", "reconciler/model/secret.py"),
+        ("tests/secrets", "tests/model"),
+    ),
+    "planning": (
+        ("reconciler/planning/*.py",),
+        (
+            "tests/planning",
+            "tests/control/test_controller.py",
+            "tests/control/test_decision_recorder.py",
+            "tests/control/test_observation.py",
+            "tests/control/test_rerouting.py",
+        ),
+    ),
+}
+"""What is changed, and the tests near it."""
+
+Recorded = Mapping[str, tuple[float, bool, Sequence[str]]]
+"""By test: its seconds, whether it asks for a mail server, the functions that it enters."""
+
+
+class NearTests:
+    def __init__(self, recorded: Recorded) -> None:
+        self._seconds = {test: seconds for test, (seconds, _, _) in recorded.items()}
+        self._order = {test: (served, seconds) for test, (seconds, served, _) in recorded.items()}
+        self._entering: defaultdict[str, set[str]] = defaultdict(set)
+        for test, (_, _, functions) in recorded.items():
+            for function in functions:
+                path = function.partition(":")[0]
+                for name in (function, path, path.rpartition("/")[0]):
+                    self._entering[name].add(test)
+
+    def of(self, mutation: Mutation, limit: float) -> tuple[list[str], float]:
+        """Return the tests that enter the changed function, and the seconds that they take: at most
+        about `limit`. Those that ask for a mail server come last. At the top of a module: those
+        that enter any of its functions. Where none does (a module of tables, say): any function of
+        its directory."""
+        name = mutation.place if mutation.function else mutation.path
+        near = self._entering[name] or self._entering[mutation.path.rpartition("/")[0]]
+        chosen: list[str] = []
+        total = 0.0
+        for test in sorted(near or self._seconds, key=self._order.__getitem__):
+            if chosen and total + self._seconds[test] > limit:
+                continue
+            chosen.append(test)
+            total += self._seconds[test]
+        return chosen, total
