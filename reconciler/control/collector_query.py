@@ -51,12 +51,41 @@ class BadQuery(ValueError):
 
 
 class NoSuchPage(BadQuery):
-    """What should follow a page follows none that this list can have."""
+    """A cursor is the end of no page that this list can have."""
+
+
+class Cursor(Struct, frozen=True):
+    """The end of a page: the next page begins behind `key`. `text` is what the client is given."""
+
+    text: str
+    key: Key
+
+    @classmethod
+    def write(cls, sort: str, key: Key) -> Self:
+        """Return the end of a page whose last collector has this key in a list sorted by `sort`."""
+        text = json.dumps([sort, *key], ensure_ascii=False, separators=(",", ":"))
+        return cls(base64.urlsafe_b64encode(text.encode()).decode().rstrip("="), key)
+
+    @classmethod
+    def read(cls, text: str, sort: str) -> Self:
+        """Return what a client gives back: the text of a cursor, or a name where the list is
+        sorted by name. Raises NoSuchPage."""
+        try:
+            padded = text + "=" * (-len(text) % 4)
+            its_sort, value, name = json.loads(base64.urlsafe_b64decode(padded.encode()))
+        except (ValueError, TypeError):
+            if sort != "name":
+                raise NoSuchPage("after: it is not the `next` of a page") from None
+            return cls(text, ("", text))
+        is_number = sort in {"state", "collected"}
+        if its_sort != sort or not isinstance(name, str) or is_number is not isinstance(value, int):
+            raise NoSuchPage("after: it belongs to a list that is sorted by something else")
+        return cls(text, (value, name))
 
 
 class Query(Struct, frozen=True):
-    """What is asked for. `states` empty: all. `descending` turns the order of `sort` around.
-    `after`: the `next` of the page before, or a name where the list is sorted by name."""
+    """What is asked for. `states` empty: all. `sort` is one of `SORTS`; `descending` turns its
+    order around. `after`: the end of the page before; None for the first page."""
 
     search: str = ""
     labels: tuple[Selector, ...] = ()
@@ -65,15 +94,7 @@ class Query(Struct, frozen=True):
     sort: str = "name"
     descending: bool = False
     limit: int = 100
-    after: str = ""
-
-    def checked(self) -> Self:
-        """Return this query. Raises BadQuery, NoSuchPage."""
-        if self.sort not in _SORTS:
-            raise BadQuery(f"sort: {self.sort!r} is none of {', '.join(_SORTS)}")
-        if self.after:
-            _key(self)
-        return self
+    after: Cursor | None = None
 
 
 class QueryPage(Struct, frozen=True):
@@ -116,6 +137,15 @@ class SearchIndex:
             self._texts = {name: kept for name, kept in self._texts.items() if name in known}
 
 
+def parse_sort(text: str) -> tuple[str, bool]:
+    """Return what to sort by, and whether the order is turned around: "-host" is ("host", True).
+    Raises BadQuery."""
+    sort = text.removeprefix("-")
+    if sort not in _SORTS:
+        raise BadQuery(f"sort: {sort!r} is none of {', '.join(_SORTS)}")
+    return sort, text.startswith("-")
+
+
 def select(
     collectors: Iterable[ShownCollector], query: Query, index: SearchIndex
 ) -> list[ShownCollector]:
@@ -132,7 +162,7 @@ def select(
 
 
 def page(collectors: Sequence[ShownCollector], query: Query, index: SearchIndex) -> QueryPage:
-    """Return one page of what a checked query selects. `collectors` are sorted by name."""
+    """Return one page of what a query selects. `collectors` are sorted by name."""
     return page_of(select(collectors, query, index), query)
 
 
@@ -154,8 +184,8 @@ def page_of(found: Sequence[ShownCollector], query: Query) -> QueryPage:
     if query.sort == "name" and not query.descending and not query.after:  # they are sorted
         first = tuple(found[: query.limit])
         is_whole = len(first) == len(found)
-        cursor = "" if is_whole else _cursor("name", ("", first[-1].metadata.name))
-        return QueryPage(first, len(found), cursor)
+        end = "" if is_whole else Cursor.write("name", ("", first[-1].metadata.name)).text
+        return QueryPage(first, len(found), end)
     key_of = _SORTS[query.sort]
     keyed = sorted(
         (((key_of(one), one.metadata.name), one) for one in found),
@@ -168,34 +198,15 @@ def page_of(found: Sequence[ShownCollector], query: Query) -> QueryPage:
     return QueryPage(
         tuple(one for _, one in shown),
         len(keyed),
-        "" if is_last or not shown else _cursor(query.sort, shown[-1][0]),
+        "" if is_last or not shown else Cursor.write(query.sort, shown[-1][0]).text,
     )
 
 
 def _start(keys: Sequence[Key], query: Query) -> int:
     """Return where the page begins: behind the cursor, also where that collector is gone."""
-    if not query.after:
+    if query.after is None:
         return 0
-    after = _key(query)
+    after = query.after.key
     if query.descending:
         return next((at for at, key in enumerate(keys) if key < after), len(keys))
     return bisect_right(keys, after)
-
-
-def _cursor(sort: str, key: Key) -> str:
-    text = json.dumps([sort, *key], ensure_ascii=False, separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _key(query: Query) -> Key:
-    try:
-        padded = query.after + "=" * (-len(query.after) % 4)
-        sort, value, name = json.loads(base64.urlsafe_b64decode(padded.encode()))
-    except (ValueError, TypeError):
-        if query.sort != "name":
-            raise NoSuchPage("after: it is not the `next` of a page") from None
-        return "", query.after
-    is_number = query.sort in {"state", "collected"}
-    if sort != query.sort or not isinstance(name, str) or is_number is not isinstance(value, int):
-        raise NoSuchPage("after: it belongs to a list that is sorted by something else")
-    return value, name

@@ -118,7 +118,7 @@ class ControlService:
         ]
 
     def query(self, query: Query) -> QueryPage:
-        """Return one page of what a checked query selects."""
+        """Return one page of what a query selects."""
         found = self._board.collectors()
         self._search.forget(self._board.names())
         return page(found, query, self._search)

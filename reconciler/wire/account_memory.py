@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from threading import Lock
 
+from reconciler.wire.endpoint import Endpoint
+
 _MOST = 50_000
 """Accounts that are remembered at once."""
 
@@ -78,8 +80,9 @@ class AccountMemories:
         self._lock = Lock()
         self._memories: dict[str, AccountMemory] = {}
 
-    def of(self, account: str) -> AccountMemory:
-        """Return the memory of an account, which any text unique to it identifies."""
+    def of(self, protocol: str, username: str, endpoint: Endpoint) -> AccountMemory:
+        """Return the memory of an account."""
+        account = f"{protocol} {username} {endpoint}"
         with self._lock:
             if account not in self._memories and len(self._memories) >= _MOST:
                 self._memories.clear()  # it costs a login each

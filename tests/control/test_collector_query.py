@@ -6,7 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.control.collector_query import SORTS, BadQuery, Query, SearchIndex, page
+from reconciler.control.collector_query import (
+    SORTS,
+    BadQuery,
+    Cursor,
+    NoSuchPage,
+    Query,
+    SearchIndex,
+    page,
+    parse_sort,
+)
 from reconciler.control.failure_causes import NAMED, causes
 from reconciler.model.collector_state import CollectorState, is_stale, state_of
 from reconciler.model.errors import AuthenticationFailed
@@ -33,15 +42,15 @@ def stalled(name: str, reason: str, message: str, advice: str = "") -> ShownColl
 @pytest.mark.parametrize("sort", sorted(SORTS))
 @pytest.mark.parametrize("descending", [False, True])
 def test_pages_show_each_collector_once_in_order(sort: str, descending: bool) -> None:
-    index, after, names = SearchIndex(), "", list[str]()
+    index, after, names = SearchIndex(), None, list[str]()
     for _ in range(10):
-        query = Query(sort=sort, descending=descending, limit=60, after=after).checked()
+        query = Query(sort=sort, descending=descending, limit=60, after=after)
         found = page(MANY, query, index)
         assert found.total == 250
         names += [one.metadata.name for one in found.items]
         if not found.next:
             break
-        after = found.next
+        after = Cursor.read(found.next, sort)
     expected = [one.metadata.name for one in MANY]
     assert names == (expected[::-1] if descending else expected)
 
@@ -49,23 +58,30 @@ def test_pages_show_each_collector_once_in_order(sort: str, descending: bool) ->
 def test_a_page_goes_on_behind_a_collector_that_is_gone() -> None:
     index = SearchIndex()
     first = page(MANY, Query(limit=10), index)
+    behind_first = Cursor.read(first.next, "name")
     rest = [one for one in MANY if one.metadata.name != "c009"]
-    assert page(rest, Query(limit=2, after=first.next), index).items[0].metadata.name == "c010"
-    assert page(rest, Query(limit=2, after="c009"), index).items[0].metadata.name == "c010"
+    assert page(rest, Query(limit=2, after=behind_first), index).items[0].metadata.name == "c010"
+    by_name = Cursor.read("c009", "name")
+    assert page(rest, Query(limit=2, after=by_name), index).items[0].metadata.name == "c010"
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("sort", "after"),
     [
-        Query(sort="nonsense"),
-        Query(sort="host", after="c009"),
-        Query(sort="host", after=page(MANY, Query(limit=1), SearchIndex()).next),
-        Query(sort="collected", after="WyJjb2xsZWN0ZWQiLCJ4IiwiYSJd"),
+        ("host", "c009"),
+        ("host", page(MANY, Query(limit=1), SearchIndex()).next),
+        ("collected", "WyJjb2xsZWN0ZWQiLCJ4IiwiYSJd"),
     ],
 )
-def test_a_query_that_is_none_is_refused(query: Query) -> None:
-    with pytest.raises(BadQuery):
-        query.checked()
+def test_a_cursor_of_no_page_of_this_list_is_refused(sort: str, after: str) -> None:
+    with pytest.raises(NoSuchPage):
+        Cursor.read(after, sort)
+
+
+def test_what_nothing_is_sorted_by_is_refused() -> None:
+    assert parse_sort("-host") == ("host", True)
+    with pytest.raises(BadQuery, match="nonsense"):
+        parse_sort("-nonsense")
 
 
 def test_a_search_sees_what_changed() -> None:

@@ -84,11 +84,12 @@ class ImapPush:
         memories: AccountMemories,
         identity: ClientIdentity,
     ) -> None:
-        self._endpoint = str(Endpoint.of(spec))
-        self._memory = memories.of(f"imap {spec.username} {self._endpoint}")
+        endpoint = Endpoint.of(spec)
+        self._endpoint = str(endpoint)
+        self._memory = memories.of("imap", spec.username, endpoint)
         self._identity = identity
         self._opening: tuple[SourceSpec, Secret] | None = (spec, secret)
-        self._connection: Connection | None = Connection(Endpoint.of(spec), limits)
+        self._connection: Connection | None = Connection(endpoint, limits)
         self._half = self._literal = b""
         self._count = self._octets = 0
         self._next: dict[bytes, int] = {}

@@ -47,7 +47,7 @@ class ImapAccount:
         self.endpoint = Endpoint.of(spec)
         self.identity = Account("imap", spec.host, spec.effective_port, spec.username)
         credentials = Credentials(spec.username, secret, token=spec.oauth2 is not None)
-        self.memory = memories.of(f"imap {spec.username} {self.endpoint}")
+        self.memory = memories.of("imap", spec.username, self.endpoint)
         self.failures = ImapRefusals(self.endpoint, credentials.forms())
         self.writable = False
         """Whether folders are opened for deleting (SELECT instead of EXAMINE)."""

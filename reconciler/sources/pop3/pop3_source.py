@@ -77,7 +77,7 @@ class Pop3Source:
         self.another_login: Callable[[], None] = lambda: None
         """Called before the source logs in once more by itself."""
         self._credentials = credentials
-        self._memory = (memories or AccountMemories()).of(f"pop3 {credentials.username} {endpoint}")
+        self._memory = (memories or AccountMemories()).of("pop3", credentials.username, endpoint)
         self._endpoint = endpoint
         self._limits = limits
         self._deadline = time.monotonic() + limits.session

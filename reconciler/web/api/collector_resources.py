@@ -10,7 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from reconciler.control.collector_query import MOST, SORTS, BadQuery, NoSuchPage, Query
+from reconciler.control.collector_query import (
+    MOST,
+    SORTS,
+    BadQuery,
+    Cursor,
+    NoSuchPage,
+    Query,
+    parse_sort,
+)
 from reconciler.control.control_service import ControlService
 from reconciler.model.collector_state import CollectorState, state_of
 from reconciler.model.selectors import FORMS, SYNTAX, Selector, selector
@@ -151,18 +159,19 @@ def read_query(request: Request) -> Query:
     """Return what the query parameters of a list ask for. Raises HTTPException 400, or
     404 where `after` is the end of no page."""
     given = request.query_params
-    sort = given.get("sort") or "name"
+    after = given.get("after", "")
     try:
+        sort, descending = parse_sort(given.get("sort") or "name")
         return Query(
             search=given.get("search", ""),
             labels=tuple(_selector(text) for text in given.getlist("label") if text),
             states=frozenset(_states(given.getlist("state"))),
             host=given.get("host", ""),
-            sort=sort.removeprefix("-"),
-            descending=sort.startswith("-"),
+            sort=sort,
+            descending=descending,
             limit=_limit(given.get("limit") or "100"),
-            after=given.get("after", ""),
-        ).checked()
+            after=Cursor.read(after, sort) if after else None,
+        )
     except NoSuchPage as error:
         raise HTTPException(404, str(error)) from error
     except BadQuery as error:

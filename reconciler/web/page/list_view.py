@@ -196,7 +196,7 @@ def _path(query: Query, **other: str) -> str:
         "label": ",".join(one.text for one in query.labels),
         "host": query.host,
         "sort": f"-{query.sort}" if query.descending else query.sort,
-        "after": query.after,
+        "after": query.after.text if query.after else "",
         **other,
     }
     if parameters["sort"] == "name":
