@@ -22,6 +22,7 @@ from reconciler.wire.reply_turns import LONG, ReplyTurn
 _ALERTS = 5
 """Alerts of a connection that are kept."""
 _PIECE = 64 << 10
+_SMALLEST_PIECE = 8 << 10
 """Octets of an unfinished line from which they are taken out of the buffer."""
 _BEGINNING = 100
 """Octets of a line that decide whether it may be long."""
@@ -238,7 +239,7 @@ class Connection:
         return b"".join(self._exactly(count, bulk=False))
 
     def read_chunks(self, count: int) -> Iterator[bytes]:
-        """Yield exactly `count` octets of bulk data as they come."""
+        """Yield exactly `count` octets of bulk data, in pieces that are not small."""
         return self._exactly(count, bulk=True)
 
     # The buffer, for readers that look before they read
@@ -337,8 +338,10 @@ class Connection:
         raise ProtocolViolation(f"{self.endpoint}: a line is longer than {limit} octets")
 
     def _exactly(self, count: int, *, bulk: bool) -> Iterator[bytes]:
+        # In pieces of some size, however small the segments are in which they come: readers
+        # look at each piece, and keep many.
         while count:
-            if not len(self._buffer):
+            while len(self._buffer) < min(count, _SMALLEST_PIECE):
                 self.fill(bulk=bulk)
             chunk = self._buffer.take(count)
             count -= len(chunk)

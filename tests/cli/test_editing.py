@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from reconciler.cli.verbs import edit
 from reconciler.ledger import open_ledger
 from reconciler.manifests import manifest_files
+from reconciler.manifests.editing import git_commit
 from reconciler.manifests.editing.atomic_files import ChangedMeanwhile, replace_file
 from tests.cli.conftest import Run
 from tests.cli.fake_daemon import FakeDaemon
@@ -464,6 +467,51 @@ def test_other_changes_of_the_file_are_not_committed_along(run: Run, repository:
     result = run("disable", "a", "--git-commit")
     assert (result.exit_code, both.read_text(encoding="utf-8")) == (1, TWO + "# mine\n")
     assert "not committed yet" in result.stderr
+
+
+def hook(repository: Path, name: str, script: str) -> None:
+    path = Path(git(repository, "rev-parse", "--git-path", f"hooks/{name}").strip())
+    path = repository / path
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def test_B8_E11_hooks_of_git(
+    run: Run, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a hook leaves running is not waited for, and it is not told what is meant for us."""
+    monkeypatch.setenv("MAILCOLLECTOR_STATE", "postgresql://u:hunter2@db.example/x")
+    seen = tmp_path / "seen"
+    hook(repository, "post-commit", f"env > {seen}; sleep 600 & echo $! > {tmp_path}/left")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another"))
+    try:
+        result = run("disable", "a", "--git-commit")
+    finally:
+        os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "hunter2" not in seen.read_text(encoding="utf-8")
+
+
+def test_B8_a_hook_that_does_not_end_is_killed_with_what_it_started(
+    run: Run, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook(repository, "pre-commit", f"sleep 600 & echo $! > {tmp_path}/left; wait")
+    monkeypatch.setattr(git_commit, "_LONGEST", 1)
+    result = run("disable", "a", "--git-commit")
+    assert result.exit_code == 1
+    assert "git did not end within 1 seconds" in result.stderr
+    left = int((tmp_path / "left").read_text())
+    until = time.monotonic() + 30
+    while Path(f"/proc/{left}/cmdline").exists() and Path(f"/proc/{left}/cmdline").read_bytes():
+        assert time.monotonic() < until
+
+
+def test_D_what_a_hook_says_in_any_encoding_is_told_harmlessly(run: Run, repository: Path) -> None:
+    hook(repository, "pre-commit", "printf 'no\\377\\033[2J way' >&2; exit 1")
+    result = run("disable", "a", "--git-commit")
+    assert result.exit_code == 1
+    assert "no\ufffd [2J way" in result.stderr
 
 
 def test_without_git_nothing_is_written(

@@ -62,6 +62,19 @@ def test_exact_reads_and_lines_mix(connect: Connect) -> None:
 FRAME = re.compile(rb"\* (\w+) \{(\d+)\}\r\n")
 
 
+def test_B6_bulk_data_in_tiny_segments_comes_in_pieces_of_some_size(connect: Connect) -> None:
+    """Who reads looks at each piece again, and may keep all of them."""
+
+    def dribbles(client: Client) -> None:
+        for _ in range(10_000):
+            client.send(b"abc")
+
+    with Scripted(dribbles) as server:
+        pieces = list(connect(server).read_chunks(30_000))
+    assert b"".join(pieces) == b"abc" * 10_000
+    assert len(pieces) <= 4
+
+
 @pytest.mark.parametrize("step", [1, 7, 1000])
 def test_a_frame_and_its_content_are_read_at_once(connect: Connect, step: int) -> None:
     content = bytes(range(256)) * 8

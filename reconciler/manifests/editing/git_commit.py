@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import tempfile
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from reconciler.model.errors import CollectorError
 from reconciler.model.harmless_text import one_line
 
 _LONGEST = 60
 """Seconds that git, with its hooks, may take."""
+_MOST = 64 << 10
+"""Octets of what git prints that are read."""
+_OF_A_REPOSITORY = frozenset(
+    {
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_WORK_TREE",
+    }
+)
+"""Variables by which git finds a repository (`git rev-parse --local-env-vars`)."""
 
 
 class NotCommitted(CollectorError):
@@ -68,23 +86,51 @@ def _committer(directory: Path) -> list[str]:
 
 
 def _git(directory: Path, *words: str) -> str:
-    environment = {**os.environ, "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(directory), *words],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_LONGEST,
-        )
-    except subprocess.TimeoutExpired:
-        raise NotCommitted(f"git did not end within {_LONGEST} seconds") from None
-    except FileNotFoundError:
-        raise NotCommitted("there is no program `git`") from None
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
+    """Run git and return what it prints. What its hooks leave running is not waited for; where git
+    takes too long, it is killed with them."""
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as told:
+        try:
+            running = subprocess.Popen(
+                ["git", "-C", str(directory), *words],
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=told,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise NotCommitted("there is no program `git`") from None
+        except OSError as error:
+            raise NotCommitted(f"git cannot be started: {error.strerror}") from error
+        try:
+            code = running.wait(_LONGEST)
+        except subprocess.TimeoutExpired:
+            raise NotCommitted(f"git did not end within {_LONGEST} seconds") from None
+        finally:
+            if running.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(running.pid, signal.SIGKILL)
+                running.wait()
+        output = _text(printed)
+        said = (_text(told) or output).strip().splitlines()
+    if code:
         verb = next(word for word in words if word.islower() and word.isalpha())
-        raise NotCommitted(f"git {verb}: {said[-1] if said else f'exit code {done.returncode}'}")
-    return done.stdout
+        raise NotCommitted(f"git {verb}: {one_line(said[-1]) if said else f'exit code {code}'}")
+    return output
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of git and its hooks: nothing that was meant for us alone, or for
+    another repository (a hook of that one may have started us)."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MAILCOLLECTOR_") and name not in _OF_A_REPOSITORY
+    }
+    return {**kept, "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
+
+
+def _text(file: IO[bytes]) -> str:
+    """Return the end of what was written to a file, where the reasons stand."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _MOST))
+    return file.read().decode("utf-8", "replace")
