@@ -169,7 +169,7 @@ def main() -> None:
         complain(error)
         sys.exit(1)
     finally:
-        _let_go_of_what_cannot_be_written()
+        _discard_unwritable_output()
         gc.freeze()  # all of it goes now: nobody needs to look for cycles in it
 
 
@@ -186,7 +186,7 @@ def _occupy_standard_streams() -> None:
             setattr(sys, name, io.TextIOWrapper(raw, "utf-8", write_through=True))
 
 
-def _let_go_of_what_cannot_be_written() -> None:
+def _discard_unwritable_output() -> None:
     """Discard output that cannot be written. Otherwise the interpreter would try once more at its
     end, and exit with a message and code of its own."""
     for stream in (sys.stdout, sys.stderr):

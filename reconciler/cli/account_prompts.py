@@ -24,7 +24,7 @@ class NoManifest(CollectorError):
     reason = "NoManifest"
 
 
-def missing(name: str, fields: dict[str, Any], *, can_ask: bool) -> str | None:
+def ask_missing(name: str, fields: dict[str, Any], *, can_ask: bool) -> str | None:
     """Ask for what is needed and was not given; put it into `fields`. Ask for the password only if
     it is to be kept in a file."""
     secret = None
@@ -43,7 +43,7 @@ def missing(name: str, fields: dict[str, Any], *, can_ask: bool) -> str | None:
     return secret
 
 
-def lacking(fields: Mapping[str, Any]) -> list[str]:
+def missing_options(fields: Mapping[str, Any]) -> list[str]:
     """Return the options that are needed and missing, if no template provides them."""
     provided = bool(fields["provider"])
     wanted = {
@@ -79,12 +79,12 @@ def _ask(fields: dict[str, Any]) -> str | None:
 
 
 @contextlib.contextmanager
-def kept(secret: str | None, directory: Path, name: str) -> Iterator[None]:
+def secret_kept(secret: str | None, directory: Path, name: str) -> Iterator[None]:
     """Keep the secret in its file while the manifest is written; remove it again if that fails."""
     if secret is None:
         yield
         return
-    # --help does without
+    # not needed for --help
     from reconciler.manifests.editing.secret_files import keep_new, secrets_beside  # noqa: PLC0415
 
     found = keep_new(Path(os.path.relpath(secrets_beside(directory))), name, secret)
@@ -96,10 +96,10 @@ def kept(secret: str | None, directory: Path, name: str) -> Iterator[None]:
     click.echo(escape(f"The password is in {found.path}"))
 
 
-def from_file(content: bytes, name: str | None) -> dict[str, bytes]:
+def manifests_from(content: bytes, name: str | None) -> dict[str, bytes]:
     """Return manifests by their collectors' names, from a manifest or from what `get -o yaml` or
     `-o json` printed, without the status. Raises NoManifest."""
-    from reconciler.manifests.yaml import document_reader  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.yaml import document_reader  # noqa: PLC0415  # not needed for --help
 
     documents, unusable = document_reader.read(content)
     values = [found.root.value for found in documents]

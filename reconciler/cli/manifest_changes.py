@@ -18,7 +18,7 @@ from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
     from reconciler.manifests.diagnostics import Diagnostic
-    from reconciler.manifests.editing.manifest_editor import Shelf, Written
+    from reconciler.manifests.editing.manifest_editor import ManifestEditor, Written
 
 EXITS = {
     0: "written, or nothing had to be changed",
@@ -30,28 +30,31 @@ git_commit = click.option(
 )
 
 
-def open_shelf(settings: Settings) -> Shelf:
+def open_editor(settings: Settings) -> ManifestEditor:
     """Open the manifests to change: the running daemon's, or those of --manifests or
     ./collectors.d."""
-    from reconciler.manifests.editing.manifest_editor import Shelf  # noqa: PLC0415  # --help does without
+    # not needed for --help
+    from reconciler.manifests.editing.manifest_editor import ManifestEditor  # noqa: PLC0415
 
-    return Shelf(manifests_directory(settings), allow_inline_secrets=settings.allow_inline_secrets)
+    return ManifestEditor(
+        manifests_directory(settings), allow_inline_secrets=settings.allow_inline_secrets
+    )
 
 
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """Print what would be wrong, one line each, before the error itself."""
+    """Print each diagnostic of an EditRefused in a line, before the error itself."""
     from reconciler.manifests.editing.manifest_editor import EditRefused  # noqa: PLC0415
 
     try:
         yield
     except EditRefused as refused:
         for found in refused.diagnostics:
-            tell(told(found))
+            tell(diagnostic_line(found))
         raise
 
 
-def told(found: Diagnostic) -> str:
+def diagnostic_line(found: Diagnostic) -> str:
     """Return a diagnostic in one line."""
     return escape(
         f"{found.file}:{found.line}:{found.column}: {found.severity}: {found.message} "
@@ -59,8 +62,9 @@ def told(found: Diagnostic) -> str:
     )
 
 
-def require_declared(shelf: Shelf, name: str) -> None:
-    known = shelf.names()
+def require_declared(editor: ManifestEditor, name: str) -> None:
+    """Raise UnknownCollector where no manifest declares this collector."""
+    known = editor.names()
     if name not in known:
         raise UnknownCollector(name, known)
 
@@ -75,12 +79,12 @@ def change(
     settings: Settings, name: str, edit: Callable[[str], str], message: str, *, git_commit: bool
 ) -> bool:
     """Change a collector's document in its file; return whether anything was different."""
-    shelf = open_shelf(settings)
-    require_declared(shelf, name)
+    editor = open_editor(settings)
+    require_declared(editor, name)
     with refusals():
         if git_commit:
-            require_committable(shelf.declared(name).path)
-        written: Written | None = shelf.change(name, edit)
+            require_committable(editor.declared(name).path)
+        written: Written | None = editor.change(name, edit)
     if written is None:
         click.echo(f"{escape(name)}: nothing to change")
         return False
@@ -88,9 +92,9 @@ def change(
     return True
 
 
-def switch(settings: Settings, name: str, *, enabled: bool, git_commit: bool) -> int:
-    """Do what `enable` and `disable` ask for."""
-    # --help does without
+def set_enabled(settings: Settings, name: str, *, enabled: bool, git_commit: bool) -> int:
+    """Enable or disable a collector in its manifest; return the exit code."""
+    # not needed for --help
     from reconciler.manifests.editing.document_changes import with_enabled  # noqa: PLC0415
 
     change(

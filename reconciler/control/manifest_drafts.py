@@ -26,12 +26,12 @@ from reconciler.manifests.editing.manifest_editor import (
     AlreadyDeclared,
     EditRefused,
     FileChange,
-    Shelf,
+    ManifestEditor,
 )
 from reconciler.manifests.editing.modeline import modeline_for
 from reconciler.manifests.editing.new_manifests import manifest_text
 from reconciler.manifests.editing.unified_diff import unified_diff
-from reconciler.manifests.editing.yaml_patch import Unspliceable
+from reconciler.manifests.editing.yaml_patch import Unpatchable
 from reconciler.manifests.yaml import text_encoding
 from reconciler.manifests.yaml.document_nodes import Unusable
 from reconciler.model.errors import CollectorError
@@ -118,63 +118,69 @@ class ManifestDraft(Struct, frozen=True):
             raise EditRefused(self.problem, self.diagnostics)
 
 
-def declared_manifest(shelf: Shelf, name: str) -> DeclaredManifest:
+def declared_manifest(editor: ManifestEditor, name: str) -> DeclaredManifest:
     """Return a collector's document. Raises NotDeclared and EditRefused."""
-    found = shelf.declared(name)
+    found = editor.declared(name)
     return _shown(name, found.path, found.own)
 
 
-def draft(shelf: Shelf, asked: ManifestChange, expected: Collection[str] | None) -> ManifestDraft:
+def draft(
+    editor: ManifestEditor, asked: ManifestChange, expected: Collection[str] | None
+) -> ManifestDraft:
     """Return what a change would write. `expected` are the ETags of which the present document must
     have one; None: it may have any. Raises NotDeclared, ManifestOutdated, and EditRefused where
     there is no result at all."""
     try:
         if isinstance(asked, CreateManifest):
-            return _creation(shelf, asked.content)
-        before = declared_manifest(shelf, asked.name)
+            return _creation(editor, asked.content)
+        before = declared_manifest(editor, asked.name)
         if expected is not None and before.etag not in expected:
             raise ManifestOutdated(
                 f"the manifest of {asked.name} was changed meanwhile: look at it again", before.etag
             )
-        return _change(shelf, asked, before)
-    except (Unspliceable, Unusable) as error:
+        return _change(editor, asked, before)
+    except (Unpatchable, Unusable) as error:
         raise EditRefused(f"nothing was written: {error}") from error
     except UnicodeEncodeError as error:
         raise EditRefused("nothing was written: the text is not UTF-8") from error
 
 
-def _creation(shelf: Shelf, content: Content) -> ManifestDraft:
+def _creation(editor: ManifestEditor, content: Content) -> ManifestDraft:
     if isinstance(content, str):
-        _require_text(content, str(shelf.directory / "unnamed.yaml"))
+        _require_text(content, str(editor.directory / "unnamed.yaml"))
     else:
-        content = manifest_text(without_nulls(content), modeline=modeline_for(shelf.directory))
+        content = manifest_text(without_nulls(content), modeline=modeline_for(editor.directory))
     name = _name(content)
-    path = shelf.directory / f"{name or 'unnamed'}.yaml"
-    if places := shelf.places(name):
+    path = editor.directory / f"{name or 'unnamed'}.yaml"
+    if places := editor.places(name):
         raise AlreadyDeclared(f"{name} is declared already, in {places[0][0]}")
     if name and os.path.lexists(path):
         raise AlreadyDeclared(
             f"{path} exists already: take another name, or put this manifest into it by hand"
         )
     text = restored(content, None) if name else content
-    return _checked(shelf, FileChange(name, path, None, text.encode()), "create", None, text)
+    return _checked(editor, FileChange(name, path, None, text.encode()), "create", None, text)
 
 
 def _change(
-    shelf: Shelf, asked: ReplaceManifest | DeleteManifest | SwitchManifest, before: DeclaredManifest
+    editor: ManifestEditor,
+    asked: ReplaceManifest | DeleteManifest | SwitchManifest,
+    before: DeclaredManifest,
 ) -> ManifestDraft:
     if isinstance(asked, DeleteManifest):
-        change = shelf.removed(asked.name)
-        return ManifestDraft(change, "delete", before, None, *_difference(shelf, change))
-    own, verb = _result(shelf, asked, before), "replace"
+        change = editor.removed(asked.name)
+        return ManifestDraft(change, "delete", before, None, *_difference(editor, change))
+    own, verb = _result(editor, asked, before), "replace"
     if isinstance(asked, SwitchManifest):
         verb = "enable" if asked.enabled else "disable"
-    return _checked(shelf, shelf.edited(asked.name, lambda _: own), verb, before, own)
+    return _checked(editor, editor.edited(asked.name, lambda _: own), verb, before, own)
 
 
-def _result(shelf: Shelf, asked: ReplaceManifest | SwitchManifest, before: DeclaredManifest) -> str:
-    """Return the document's text with the change. Raises Unspliceable, Unusable."""
-    own = shelf.declared(asked.name).own
+def _result(
+    editor: ManifestEditor, asked: ReplaceManifest | SwitchManifest, before: DeclaredManifest
+) -> str:
+    """Return the document's text with the change. Raises Unpatchable, Unusable."""
+    own = editor.declared(asked.name).own
     if isinstance(asked, SwitchManifest):
         return with_enabled(own, enabled=asked.enabled)
     if not isinstance(asked.content, str):
@@ -188,30 +194,30 @@ def _result(shelf: Shelf, asked: ReplaceManifest | SwitchManifest, before: Decla
 
 
 def _checked(
-    shelf: Shelf, change: FileChange, verb: str, before: DeclaredManifest | None, own: str
+    editor: ManifestEditor, change: FileChange, verb: str, before: DeclaredManifest | None, own: str
 ) -> ManifestDraft:
     """Return the draft with what is wrong with its result."""
     problem = ""
     diagnostics: tuple[Diagnostic, ...] = ()
     try:
         _require_one(own)
-        shelf.require_valid(change.path, change.after or b"", change.name)
+        editor.require_valid(change.path, change.after or b"", change.name)
     except EditRefused as refused:
         problem, diagnostics = str(refused), tuple(in_order(refused.diagnostics))
     try:
         after = _shown(change.name, change.path, own)
-        diff, relative = _difference(shelf, change)
+        diff, relative = _difference(editor, change)
     except (EditRefused, YAMLError, Unusable):
         after, diff, relative = None, "", ""
     if before is not None and diagnostics:
-        ahead = _lines_ahead(shelf, change.name)
+        ahead = _lines_ahead(editor, change.name)
         diagnostics = tuple(_from_its_start(one, change.path, ahead) for one in diagnostics)
     return ManifestDraft(change, verb, before, after, diff, relative, problem, diagnostics)
 
 
-def _lines_ahead(shelf: Shelf, name: str) -> int:
+def _lines_ahead(editor: ManifestEditor, name: str) -> int:
     """Return how many lines of the file stand before a collector's document."""
-    found = shelf.declared(name)
+    found = editor.declared(name)
     return found.text[: found.start].count("\n")
 
 
@@ -250,13 +256,13 @@ def _shown(name: str, path: Path, own: str) -> DeclaredManifest:
         raise EditRefused(f"{path} is not YAML throughout: fix it by hand") from error
 
 
-def _difference(shelf: Shelf, change: FileChange) -> tuple[str, str]:
+def _difference(editor: ManifestEditor, change: FileChange) -> tuple[str, str]:
     """Return the difference of the file, with inline secrets hidden, and its relative path."""
     before, after = (
         None if data is None else hidden(text_encoding.decode(data))
         for data in (change.before, change.after)
     )
-    relative = os.path.relpath(change.path, shelf.directory)
+    relative = os.path.relpath(change.path, editor.directory)
     return unified_diff(before, after, relative), relative
 
 

@@ -24,7 +24,7 @@ from reconciler.control.manifest_drafts import (
 )
 from reconciler.control.manifest_writing import (
     AppliedChange,
-    fresh_shelf,
+    fresh_editor,
     is_writable,
     write_draft,
 )
@@ -34,8 +34,8 @@ from reconciler.log import log
 from reconciler.manifests.editing.atomic_files import ChangedMeanwhile
 from reconciler.manifests.editing.manifest_editor import (
     AlreadyDeclared,
+    ManifestEditor,
     NotDeclared,
-    Shelf,
 )
 from reconciler.model.errors import CollectorError
 from reconciler.model.history import KEPT
@@ -169,24 +169,24 @@ class ManifestService:
         known = self._controller.directory.manifests
         place = (desired.collectors.get(name) or desired.invalid.get(name)) if desired else None
         if place is not None and place.file in known.records:
-            shelf = fresh_shelf(self.directory, known.only([place.file]), name)
-            if shelf.places(name):
-                return declared_manifest(shelf, name)
-        return declared_manifest(self._shelf(name), name)
+            editor = fresh_editor(self.directory, known.only([place.file]), name)
+            if editor.places(name):
+                return declared_manifest(editor, name)
+        return declared_manifest(self._editor(name), name)
 
     async def _drafted(
         self, asked: ManifestChange, expected: Collection[str] | None
     ) -> ManifestDraft:
         name = None if isinstance(asked, CreateManifest) else asked.name
         try:
-            return await self._threads.run(lambda: draft(self._shelf(name), asked, expected))
+            return await self._threads.run(lambda: draft(self._editor(name), asked, expected))
         except (NotDeclared, AlreadyDeclared):
             await self._controller.turn()  # perhaps that was not so any more
-            return await self._threads.run(lambda: draft(self._shelf(name), asked, expected))
+            return await self._threads.run(lambda: draft(self._editor(name), asked, expected))
 
-    def _shelf(self, name: str | None = None) -> Shelf:
+    def _editor(self, name: str | None = None) -> ManifestEditor:
         """Return the manifests as of the last look, and those of this collector as they are now."""
-        return fresh_shelf(self.directory, self._controller.directory.manifests, name)
+        return fresh_editor(self.directory, self._controller.directory.manifests, name)
 
     def _plan(
         self, found: ManifestDraft, desired: Desired | None, actual: Mapping[str, DesiredCollector]
@@ -212,7 +212,7 @@ class ManifestService:
         relative to that. Where the context fails, the file is again as it was. Raises EditRefused,
         PolicyRefused and SecretNotKept."""
         relative, kept = await self._threads.run(
-            lambda: keep_password(self._shelf(name), name, text)
+            lambda: keep_password(self._editor(name), name, text)
         )
         try:
             yield relative

@@ -13,7 +13,7 @@ from reconciler.control.declared_files import DeclaredFile
 from reconciler.control.manifest_drafts import ManifestDraft
 from reconciler.log import log
 from reconciler.manifests.editing.git_commit import NotCommitted, commit, require_committable
-from reconciler.manifests.editing.manifest_editor import Shelf
+from reconciler.manifests.editing.manifest_editor import ManifestEditor
 from reconciler.manifests.editing.modeline import is_modeline, provide
 from reconciler.manifests.loading import ParsedFile
 from reconciler.manifests.manifest_files import Unreadable, read
@@ -59,12 +59,14 @@ class AppliedChange(Struct, frozen=True):
     trouble: str = ""
 
 
-def fresh_shelf(directory: Path, manifests: ManifestSet[DeclaredFile], name: str | None) -> Shelf:
+def fresh_editor(
+    directory: Path, manifests: ManifestSet[DeclaredFile], name: str | None
+) -> ManifestEditor:
     """Return the manifests as of a look, and those of this collector as they are now."""
     known = manifests.keeping(everything, lambda one: one.parsed)
-    shelf = Shelf(directory, manifests=known)
+    editor = ManifestEditor(directory, manifests=known)
     now: dict[str, FileRecord[ParsedFile] | Content] = dict(known.records)
-    for path, _ in shelf.places(name) if name is not None else ():
+    for path, _ in editor.places(name) if name is not None else ():
         record = known.records[str(path)]
         try:
             data = read(path)
@@ -75,8 +77,8 @@ def fresh_shelf(directory: Path, manifests: ManifestSet[DeclaredFile], name: str
         if hashlib.sha256(data).digest() != record.digest:
             now[str(path)] = Content(data, abroad=record.abroad)
     if now == known.records:
-        return shelf
-    return Shelf(directory, manifests=known.refresh(now))
+        return editor
+    return ManifestEditor(directory, manifests=known.refresh(now))
 
 
 def write_draft(found: ManifestDraft, by: str, *, git_commit: bool) -> AppliedChange:

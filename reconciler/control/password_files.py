@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.control.manifest_drafts import declared_manifest, is_name
 from reconciler.manifests.editing.atomic_files import ChangedMeanwhile
-from reconciler.manifests.editing.manifest_editor import EditRefused, Shelf
+from reconciler.manifests.editing.manifest_editor import EditRefused, ManifestEditor
 from reconciler.manifests.editing.secret_files import (
     DIRECTORY,
     KeptSecret,
@@ -28,7 +28,7 @@ class SecretNotKept(CollectorError):
     reason = "SecretNotKept"
 
 
-def keep_password(shelf: Shelf, name: str, text: str) -> tuple[str, KeptSecret]:
+def keep_password(editor: ManifestEditor, name: str, text: str) -> tuple[str, KeptSecret]:
     """Keep a collector's password. Return the file's path relative to the collector's manifest.
 
     A file that this made for the collector before is written anew; any other one stays as it is.
@@ -38,8 +38,8 @@ def keep_password(shelf: Shelf, name: str, text: str) -> tuple[str, KeptSecret]:
         raise EditRefused(f"{name!r} is no name of a collector")
     if not text or not text.isprintable():
         raise EditRefused("a password is one line of printable characters")
-    base, declared = _declared_file(shelf, name)
-    beside = os.path.relpath(shelf.directory.parent / DIRECTORY, base)
+    base, declared = _declared_file(editor, name)
+    beside = os.path.relpath(editor.directory.parent / DIRECTORY, base)
     place = Path(os.path.realpath(base / beside))
     file = Path(declared).name
     if declared != f"{beside}/{file}" or not _is_own(file, name):
@@ -66,12 +66,12 @@ def _kept(place: Path, file: str, text: str) -> KeptSecret:
         raise SecretNotKept(f"the password cannot be kept in {path}: {error.strerror}") from error
 
 
-def _declared_file(shelf: Shelf, name: str) -> tuple[Path, str]:
+def _declared_file(editor: ManifestEditor, name: str) -> tuple[Path, str]:
     """Return the directory where a collector's relative paths start, and the file that its
     manifest names for the password; "" where it names none."""
-    if not shelf.places(name):
-        return shelf.directory, ""
-    found = declared_manifest(shelf, name)
+    if not editor.places(name):
+        return editor.directory, ""
+    found = declared_manifest(editor, name)
     value: Any = found.data
     for key in ("spec", "source", "password", "file"):
         value = value.get(key) if isinstance(value, Mapping) else None

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reconciler.cli.verbs.check import told
+from reconciler.cli.verbs.check import report_lines
 from reconciler.model.status import SessionError
 from tests.cli.conftest import Run
 from tests.cli.fake_app import FakeApp
@@ -94,4 +94,4 @@ def test_check_as_it_is_printed() -> None:
         error=SessionError(reason="AuthenticationFailed", message="refused\x1b[2J"),
     )
 
-    golden("check.txt", [*told(check_report()), *told(broken)])
+    golden("check.txt", [*report_lines(check_report()), *report_lines(broken)])

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from reconciler.cli.collector_summary import facts
-from reconciler.cli.verbs.describe import told
+from reconciler.cli.verbs.describe import description_lines
 from reconciler.model.status import Failing, ShownAlert
 from tests.cli.conftest import Run
 from tests.cli.fake_app import FakeApp
@@ -17,11 +17,14 @@ from tests.cli.samples import NOW, collector, description, info
 
 
 def test_text_as_it_is_printed() -> None:
-    golden("describe-sales.txt", told(description(), NOW))
+    golden("describe-sales.txt", description_lines(description(), NOW))
 
 
 def test_text_of_a_stalled_one() -> None:
-    golden("describe-info.txt", told(description(info(), sessions=(), parked=(), source=None), NOW))
+    golden(
+        "describe-info.txt",
+        description_lines(description(info(), sessions=(), parked=(), source=None), NOW),
+    )
 
 
 def test_detect_and_other_words_of_a_spec() -> None:
@@ -59,8 +62,9 @@ def test_detect_and_other_words_of_a_spec() -> None:
 
 def test_a_server_s_alert_is_told() -> None:
     alert = ShownAlert(text="the quota is\x1b[31m nearly used up", at=NOW)
-    assert "Alert:         the quota is\\x1b[31m nearly used up (the server, 0s ago)" in told(
-        description(alerts=(alert,)), NOW
+    assert (
+        "Alert:         the quota is\\x1b[31m nearly used up (the server, 0s ago)"
+        in description_lines(description(alerts=(alert,)), NOW)
     )
 
 
@@ -76,7 +80,7 @@ def test_a_message_that_failed_is_told_with_the_words_and_what_happens_next() ->
         next_attempt=None,
         next="the next session asks for it by itself; parked after 3 more failures",
     )
-    assert told(description(parked=(), failing=(failing,)), NOW)[-3:] == [
+    assert description_lines(description(parked=(), failing=(failing,)), NOW)[-3:] == [
         "Failed messages:",
         "  FOLDER  KEY  SIZE   ATTEMPTS  LAST    NEXT" + " " * 66 + "REASON",
         f"  INBOX   5    700 B  2         0s ago  {failing.next}  it said: \\x1b[31mbad disk",
@@ -137,7 +141,7 @@ def test_one_that_never_was_valid_is_told_too() -> None:
         update={"spec": {}}
     )
 
-    lines = told(description(bare, sessions=(), parked=()), NOW)
+    lines = description_lines(description(bare, sessions=(), parked=()), NOW)
 
     assert not [line for line in lines if line.startswith("Server:")]
     assert lines[-2].split() == ["Ready", "False", "InvalidManifest", "2h", "ago", "unknown", "key"]

@@ -43,11 +43,11 @@ from reconciler.control.service_snapshot import ServiceSnapshot
 from reconciler.control.status_board import StatusBoard
 from reconciler.log import NAME
 from reconciler.manifests.diagnostics import Diagnostic
-from reconciler.manifests.editing.manifest_editor import EditRefused, NotDeclared, Shelf
+from reconciler.manifests.editing.manifest_editor import EditRefused, ManifestEditor, NotDeclared
 from reconciler.manifests.editing.yaml_patch import (
     MISSING,
     Setting,
-    Unspliceable,
+    Unpatchable,
     changed,
     value_of,
 )
@@ -537,7 +537,7 @@ def _reconciled(root: Path, told: list[Diagnostic]) -> None:
     made = plan(decision.desired, {})
     Complaints().tell(decision.look, decision.desired)
     proposal = propose(ManifestDirectory(root), root, recall_in_force(registry))
-    "\n".join(plan_verb.told(replace(proposal, plan=made), NOW)).encode()
+    "\n".join(plan_verb.plan_lines(replace(proposal, plan=made), NOW)).encode()
     json.dumps(plan_verb._plain(proposal)).encode()
     if proposal.plan.changes:
         raise Defect(f"what is in force would be changed by itself: {proposal.plan.count()}")
@@ -566,14 +566,14 @@ async def _shown(decision: Decision) -> None:
 
 def _edited(root: Path, mutator: Mutator) -> None:
     """Run each verb on each collector. The valid one must stay as it is."""
-    for name in Shelf(root).names()[:4]:
+    for name in ManifestEditor(root).names()[:4]:
         for edit in _edits(mutator):
-            _attempt(lambda name=name, edit=edit: Shelf(root).change(name, edit))  # type: ignore[misc]
-        before = {one: _own(root, one) for one in Shelf(root).names() if one != name}
-        _attempt(lambda name=name: Shelf(root).remove(name))  # type: ignore[misc]
+            _attempt(lambda name=name, edit=edit: ManifestEditor(root).change(name, edit))  # type: ignore[misc]
+        before = {one: _own(root, one) for one in ManifestEditor(root).names() if one != name}
+        _attempt(lambda name=name: ManifestEditor(root).remove(name))  # type: ignore[misc]
         if any(_own(root, one) != own for one, own in before.items() if own is not None):
             raise Defect(f"the removal of {name} changed another one")
-    _attempt(lambda: Shelf(root).add("added", GOOD.read_bytes()))
+    _attempt(lambda: ManifestEditor(root).add("added", GOOD.read_bytes()))
 
 
 def _edits(mutator: Mutator) -> Iterator[Callable[[str], str]]:
@@ -587,7 +587,7 @@ def _edits(mutator: Mutator) -> Iterator[Callable[[str], str]]:
 
 def _own(root: Path, name: str) -> str | None:
     try:
-        return Shelf(root).declared(name).own.strip().strip("-.").strip()
+        return ManifestEditor(root).declared(name).own.strip().strip("-.").strip()
     except EditRefused:
         return None
 
@@ -595,7 +595,7 @@ def _own(root: Path, name: str) -> str | None:
 def _attempt(edit: Callable[[], Any]) -> None:
     try:
         edit()
-    except (EditRefused, NotDeclared, Unspliceable):
+    except (EditRefused, NotDeclared, Unpatchable):
         pass
     except OSError as error:
         if error.strerror is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from reconciler.manifests.editing.manifest_editor import EditRefused, NotDeclared, Shelf
+from reconciler.manifests.editing.manifest_editor import EditRefused, ManifestEditor, NotDeclared
 from reconciler.manifests.editing.yaml_patch import Setting, changed
 from tests.captured_logs import capture_logs
 from tests.control.manifests import text
@@ -69,5 +70,5 @@ def test_what_cannot_be_changed_as_it_stands_is_refused_not_a_defect(
     for value in (False, True, "x"):
         setting = Setting(("spec", "enabled"), value)
         with pytest.raises((EditRefused, NotDeclared)):  # the name of what is no YAML is not known
-            Shelf(tmp_path).change("a", lambda own, setting=setting: changed(own, [setting]))  # type: ignore[misc]
+            ManifestEditor(tmp_path).change("a", partial(changed, settings=[setting]))
     assert (tmp_path / "a.yaml").read_text() == manifest

@@ -17,7 +17,7 @@ import pytest
 from reconciler.manifests import directory_walk, loading
 from reconciler.manifests.check_cache import place
 from reconciler.manifests.directory_walk import list_files, walk
-from reconciler.manifests.editing.manifest_editor import EditRefused, Shelf
+from reconciler.manifests.editing.manifest_editor import EditRefused, ManifestEditor
 from reconciler.manifests.loading import load, parse
 from reconciler.manifests.reports import report_formats
 from reconciler.manifests.validation import Validation, validate
@@ -278,15 +278,15 @@ def test_what_is_no_file_is_never_opened(
 def test_D5_a_document_behind_which_the_file_is_broken_is_not_edited(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(manifest("a") + "---\n{[\n")
     (tmp_path / "b.yaml").write_text(manifest("b"))
-    shelf = Shelf(tmp_path)
+    editor = ManifestEditor(tmp_path)
     for act in (
-        lambda: shelf.declared("a"),
-        lambda: shelf.remove("a"),
-        lambda: shelf.change("a", str.upper),
+        lambda: editor.declared("a"),
+        lambda: editor.remove("a"),
+        lambda: editor.change("a", str.upper),
     ):
         with pytest.raises(EditRefused, match="not YAML throughout"):
             act()
-    assert shelf.declared("b").own == manifest("b")
+    assert editor.declared("b").own == manifest("b")
 
 
 def test_D4_who_has_no_home_keeps_no_judgements(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.manifests import loading, manifest_set, parallel_check, parallel_parsing
 from reconciler.manifests.diagnostics import Severity
-from reconciler.manifests.editing.manifest_editor import EditRefused, Shelf
+from reconciler.manifests.editing.manifest_editor import EditRefused, ManifestEditor
 from reconciler.manifests.editing.yaml_patch import Setting, changed
 from reconciler.manifests.effective_manifest import digest, resolve_paths
 from reconciler.manifests.loading import ParsedFile, parse
@@ -289,8 +289,8 @@ def test_two_of_one_name_are_none() -> None:
 
 def test_verbs_change_what_has_a_template(tmp_path: Path) -> None:
     files(tmp_path, office=OFFICE, sales=SALES)
-    shelf = Shelf(tmp_path)
-    shelf.change("sales", lambda own: changed(own, [Setting(("spec", "collect", "limit"), 7)]))
+    editor = ManifestEditor(tmp_path)
+    editor.change("sales", lambda own: changed(own, [Setting(("spec", "collect", "limit"), 7)]))
     (loaded,) = load_set([tmp_path / "office.yaml", tmp_path / "sales.yaml"]).results[1].manifests
     assert loaded.manifest.declared()["spec"]["collect"] | {"maxMessageSize": ""} == {
         "mode": "new-keep",
@@ -300,10 +300,12 @@ def test_verbs_change_what_has_a_template(tmp_path: Path) -> None:
         "maxMessageSize": "",
     }
     with pytest.raises(EditRefused) as refused:
-        Shelf(tmp_path).change("sales", lambda own: own.replace("from: office", "from: ofice"))
+        ManifestEditor(tmp_path).change(
+            "sales", lambda own: own.replace("from: office", "from: ofice")
+        )
     assert [one.rule for one in refused.value.diagnostics] == ["unknown-template"]
-    Shelf(tmp_path).add("other", SALES.replace("sales", "other").encode())
-    assert Shelf(tmp_path).names() == ["other", "sales"]
+    ManifestEditor(tmp_path).add("other", SALES.replace("sales", "other").encode())
+    assert ManifestEditor(tmp_path).names() == ["other", "sales"]
 
 
 @settings(max_examples=80, deadline=None)

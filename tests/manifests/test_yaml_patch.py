@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.manifests.editing.yaml_patch import (
     MISSING,
     Setting,
-    Unspliceable,
+    Unpatchable,
     changed,
     value_of,
     written,
@@ -133,7 +133,7 @@ def test_an_alias_is_replaced_and_not_its_anchor(value: str) -> None:
 
 
 def test_a_field_below_a_value_is_refused() -> None:
-    with pytest.raises(Unspliceable, match="title is no mapping"):
+    with pytest.raises(Unpatchable, match="title is no mapping"):
         changed(TEXT, [set_("spec.title.more", 1)])
 
 
@@ -157,7 +157,7 @@ def test_values_as_people_type_them(text: str, value: object) -> None:
 
 
 def test_a_value_that_is_no_yaml_is_refused() -> None:
-    with pytest.raises(Unspliceable):
+    with pytest.raises(Unpatchable):
         value_of("[a")
 
 

@@ -22,7 +22,7 @@ from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
-    from reconciler.manifests.editing.manifest_editor import Shelf
+    from reconciler.manifests.editing.manifest_editor import ManifestEditor
 
 
 @verb(
@@ -153,19 +153,25 @@ def command(
         raise click.UsageError("name the collector, or give its manifest with -f FILE")
     if fields["provider"] and (meant := known_providers.meant(fields["provider"])):
         fields["provider"] = meant.name
-    given = account_prompts.from_file(_read(file), name) if file else {}
-    secret = None if file else account_prompts.missing(str(name), fields, can_ask=_is_terminal())
+    given = account_prompts.manifests_from(_read(file), name) if file else {}
+    secret = None
+    if not file:
+        secret = account_prompts.ask_missing(str(name), fields, can_ask=_is_terminal())
     with manifests_to_write(settings) as directory:
-        from reconciler.manifests.editing.manifest_editor import Shelf  # noqa: PLC0415  # --help does without
+        from reconciler.manifests.editing.manifest_editor import ManifestEditor  # noqa: PLC0415  # not needed for --help
 
-        shelf = Shelf(directory, allow_inline_secrets=settings.allow_inline_secrets)
+        editor = ManifestEditor(directory, allow_inline_secrets=settings.allow_inline_secrets)
         if not file:
             given = {str(name): _composed(str(name), directory, **fields)}
         try:
-            with manifest_changes.refusals(), account_prompts.kept(secret, directory, str(name)):
-                _write(shelf, given, git_commit=git_commit)
+            with (
+                manifest_changes.refusals(),
+                account_prompts.secret_kept(secret, directory, str(name)),
+            ):
+                _write(editor, given, git_commit=git_commit)
         except CollectorError:
-            if not (file or fields["template"]) and (options := account_prompts.lacking(fields)):
+            options = account_prompts.missing_options(fields)
+            if options and not (file or fields["template"]):
                 tell(f"add needs {', '.join(options)}; on a terminal it asks for them")
             raise
     if provider := known_providers.named(fields["provider"] or ""):
@@ -174,16 +180,16 @@ def command(
     return 0
 
 
-def _write(shelf: Shelf, given: Mapping[str, bytes], *, git_commit: bool) -> None:
+def _write(editor: ManifestEditor, given: Mapping[str, bytes], *, git_commit: bool) -> None:
     for name, content in given.items():
         if git_commit:
-            require_committable(shelf.directory / f"{name}.yaml")
-        shelf.require_new(name, content)
-    from reconciler.manifests.editing.modeline import provide  # noqa: PLC0415  # --help does without
+            require_committable(editor.directory / f"{name}.yaml")
+        editor.require_new(name, content)
+    from reconciler.manifests.editing.modeline import provide  # noqa: PLC0415  # not needed for --help
 
-    provide(shelf.directory)
+    provide(editor.directory)
     for name, content in given.items():
-        written = shelf.add(name, content)
+        written = editor.add(name, content)
         manifest_changes.finish(written.path, f"Add collector {name}", git_commit=git_commit)
 
 
@@ -206,7 +212,7 @@ def _composed(
     **fields: Any,
 ) -> bytes:
     from reconciler.manifests.editing.modeline import modeline_for  # noqa: PLC0415
-    from reconciler.manifests.editing.new_manifests import collector  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.editing.new_manifests import collector  # noqa: PLC0415  # not needed for --help
 
     spec = {
         "from": fields["template"],

@@ -45,18 +45,20 @@ def command(settings: Settings, name: str, force: bool, output: str) -> int:
     is left alone. What a check learns of that also counts for sessions."""
     with reach(settings) as collectors:
         report = collectors.check(name, force=force)
-    click.echo(_told(report, output))
+    click.echo(_rendered(report, output))
     return 0 if report.ok else 1
 
 
-def _told(report: CheckReport, output: str) -> str:
+def _rendered(report: CheckReport, output: str) -> str:
     if output == "name":
         return report.name
-    return "\n".join(told(report)) if output == "table" else structured(plain(report), output)
+    if output == "table":
+        return "\n".join(report_lines(report))
+    return structured(plain(report), output)
 
 
-def told(report: CheckReport) -> list[str]:
-    """The report as lines."""
+def report_lines(report: CheckReport) -> list[str]:
+    """Return the report in lines for a terminal."""
     lines = [f"{report.name}: {'ready to collect' if report.ok else 'cannot collect'}"]
     lines += [
         f"  {'ok    ' if step.ok else 'FAILED'}  {escape(step.step)}: {escape(step.message)}"

@@ -43,7 +43,7 @@ def command(settings: Settings, name: str, yes: bool, output: str) -> int:
             complain(f"nothing was forgotten of {name}")
             return 1
         cleared = collectors.clear(name)
-    click.echo(_told(name, cleared, output))
+    click.echo(_rendered(name, cleared, output))
     return 0
 
 
@@ -65,7 +65,7 @@ def _can_ask() -> bool:
     return sys.stdin.isatty()
 
 
-def _told(name: str, cleared: Cleared, output: str) -> str:
+def _rendered(name: str, cleared: Cleared, output: str) -> str:
     if output == "name":
         return name
     if output == "table":

@@ -110,12 +110,13 @@ def _enabled(declared: dict[str, ShownCollector]) -> list[str]:
 def _outcomes(
     collectors: Collectors, names: Sequence[str], output: str, *, wait: bool, force: bool
 ) -> list[CollectOutcome]:
-    """What came of each, told as soon as it is known."""
+    """Collect from each, or only ask for it, and print each outcome as soon as it is known. Return
+    all outcomes."""
     outcomes: list[CollectOutcome] = []
 
     def finished(outcome: CollectOutcome) -> None:
         outcomes.append(outcome)
-        _tell(outcome, output)
+        _print(outcome, output)
 
     if wait:
         with progress() as show:
@@ -138,16 +139,17 @@ def _is_success(outcome: CollectOutcome) -> bool:
     return outcome.error is None and (outcome.session is None or succeeded(outcome.session))
 
 
-def _tell(outcome: CollectOutcome, output: str) -> None:
+def _print(outcome: CollectOutcome, output: str) -> None:
+    """Print an outcome: an error on stderr, in every form of output."""
     if outcome.error:
         complain(f"{outcome.name}: {outcome.error.reason}: {outcome.error}")
     elif output == "name":
         click.echo(outcome.name)
     elif output == "table":
-        click.echo(f"{outcome.name}: {_told(outcome)}")
+        click.echo(f"{outcome.name}: {_sentence(outcome)}")
 
 
-def _told(outcome: CollectOutcome) -> str:
+def _sentence(outcome: CollectOutcome) -> str:
     if outcome.session is None:
         return "asked to collect"
     error = outcome.session.error

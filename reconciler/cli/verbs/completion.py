@@ -55,7 +55,8 @@ def command(_: Settings, shell: str) -> int:
 
 
 def collector_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The collectors whose names begin so, and that the command line does not name yet."""
+    """Return the names of collectors that begin with `incomplete`, without those that the command
+    line already has."""
     named = set(ctx.params.get("names") or ())
     return [
         name for name, _ in _collectors(ctx) if name.startswith(incomplete) and name not in named
@@ -109,8 +110,8 @@ class Labels(Label):
 
 
 def _collectors(ctx: click.Context) -> Iterable[tuple[str, dict[str, str]]]:
-    """Names and labels as the manifests have them: no daemon has to answer while somebody presses
-    Tab."""
+    """Return the names and labels of all collectors: from a running daemon, or from the manifests
+    of the option --manifests. Return none where neither can be read."""
     from reconciler.cli.connect import MANIFESTS, running_daemon  # noqa: PLC0415
     from reconciler.manifests.directory_walk import DirectoryVanished, walk  # noqa: PLC0415
     from reconciler.model.errors import CollectorError  # noqa: PLC0415
@@ -123,7 +124,7 @@ def _collectors(ctx: click.Context) -> Iterable[tuple[str, dict[str, str]]]:
                 return [(one.metadata.name, one.metadata.labels) for one in daemon.listed()]
         listed = walk(Path(directory or MANIFESTS)).files
     except (DirectoryVanished, CollectorError, click.UsageError, OSError):
-        return []  # whoever presses Enter is told why
+        return []  # the verb itself prints the reason
     return sorted(found for path in listed for found in _declared(path))
 
 

@@ -50,14 +50,14 @@ def command(settings: Settings, name: str, output: str) -> int:
     if output == "name":
         click.echo(description.collector.metadata.name)
     elif output == "table":
-        click.echo("\n".join(told(description, datetime.now(UTC))))
+        click.echo("\n".join(description_lines(description, datetime.now(UTC))))
     else:
         click.echo(structured(plain(description), output))
     return 0
 
 
-def told(description: Description, now: datetime) -> list[str]:
-    """The description as lines."""
+def description_lines(description: Description, now: datetime) -> list[str]:
+    """Return the description in lines for a terminal."""
     return [
         *_fields(description, now),
         *_conditions(description.collector.status, now),

@@ -25,4 +25,4 @@ from reconciler.model.settings import Settings
 def command(settings: Settings, name: str, git_commit: bool) -> int:
     """Sets `enabled: false` in the manifest of the collector NAME: it stays declared, keeps its
     history, and collects nothing. Comments, order and quoting of the file stay as they are."""
-    return manifest_changes.switch(settings, name, enabled=False, git_commit=git_commit)
+    return manifest_changes.set_enabled(settings, name, enabled=False, git_commit=git_commit)

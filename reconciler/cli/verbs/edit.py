@@ -25,11 +25,11 @@ from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
-    from reconciler.manifests.editing.manifest_editor import EditRefused, Shelf
+    from reconciler.manifests.editing.manifest_editor import EditRefused, ManifestEditor
 
 _KEY = re.compile(r"""\.?([\w-]+)|\["([^"]+)"\]""")
 _MARK = "#! "
-"""Begins the lines that tell in the editor what is wrong; they are taken out again."""
+"""The start of the lines that say, in the editor, what is wrong. They are removed afterwards."""
 
 
 class EditorFailed(CollectorError):
@@ -38,8 +38,9 @@ class EditorFailed(CollectorError):
     reason = "EditorFailed"
 
 
-def keys(text: str) -> tuple[str, ...]:
-    """spec.collect.interval, metadata.labels["a.b"]. Raises ValueError."""
+def parse_field(text: str) -> tuple[str, ...]:
+    """Return the keys of a field such as spec.collect.interval or metadata.labels["a.b"]. Raises
+    ValueError."""
     found, at = [], 0
     while at < len(text):
         match = _KEY.match(text, at)
@@ -61,7 +62,7 @@ class EditableField(click.ParamType[tuple[str, ...]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
         try:
-            return keys(str(value))
+            return parse_field(str(value))
         except ValueError:
             self.fail(f"{value!r} is no field, such as spec.collect.interval", param, ctx)
 
@@ -76,7 +77,7 @@ class Assignment(click.ParamType[tuple[tuple[str, ...], str]]):
     ) -> tuple[tuple[str, ...], str]:
         field, equals, text = str(value).partition("=")
         try:
-            return keys(field if equals else ""), text
+            return parse_field(field if equals else ""), text
         except ValueError:
             self.fail(
                 f"{value!r} is not of the form FIELD=VALUE, such as spec.collect.interval=10m",
@@ -135,7 +136,7 @@ def command(
     message = f"Change collector {name}"
     if not (sets or unsets):
         return _with_editor(settings, name, message, git_commit=git_commit)
-    # --help does without
+    # not needed for --help
     from reconciler.manifests.editing.yaml_patch import MISSING, Setting, changed, value_of  # noqa: PLC0415
 
     def edited(own: str) -> str:
@@ -154,26 +155,26 @@ def command(
 def _with_editor(settings: Settings, name: str, message: str, *, git_commit: bool) -> int:
     if not _is_terminal():
         raise click.UsageError("an editor needs a terminal: name the fields with --set FIELD=VALUE")
-    shelf = manifest_changes.open_shelf(settings)
-    manifest_changes.require_declared(shelf, name)
+    editor = manifest_changes.open_editor(settings)
+    manifest_changes.require_declared(editor, name)
     with manifest_changes.refusals():
-        before = shelf.declared(name).own
+        before = editor.declared(name).own
     if git_commit:
-        require_committable(shelf.declared(name).path)
-    with _kept(name) as draft:
-        return _edited_until_valid(shelf, name, before, draft, message, git_commit=git_commit)
+        require_committable(editor.declared(name).path)
+    with _unwritten_text_kept(name) as draft:
+        return _edit_until_valid(editor, name, before, draft, message, git_commit=git_commit)
 
 
 class _Draft:
-    """The last text that somebody made and that is nowhere else yet."""
+    """What was typed in the editor. `text` is None while nothing of it would be lost."""
 
     text: str | None = None
 
 
 @contextlib.contextmanager
-def _kept(name: str) -> Iterator[_Draft]:
-    """However this ends, what somebody typed and what was not written is left in a file, and it is
-    said where."""
+def _unwritten_text_kept(name: str) -> Iterator[_Draft]:
+    """Keep a text that was not written to the manifest in a temporary file of mode 0600, and print
+    its path, however the context ends."""
     draft = _Draft()
     try:
         yield draft
@@ -181,7 +182,7 @@ def _kept(name: str) -> Iterator[_Draft]:
         if draft.text is not None:
             descriptor, file = tempfile.mkstemp(
                 prefix=f"mailcollector-{name}-", suffix=".yaml", text=False
-            )  # 0600
+            )
             with os.fdopen(
                 descriptor, "w", encoding="utf-8", errors="surrogateescape", newline=""
             ) as kept:
@@ -189,14 +190,14 @@ def _kept(name: str) -> Iterator[_Draft]:
             complain(f"what you wrote is kept in {file}")
 
 
-def _edited_until_valid(
-    shelf: Shelf, name: str, before: str, draft: _Draft, message: str, *, git_commit: bool
+def _edit_until_valid(
+    editor: ManifestEditor, name: str, before: str, draft: _Draft, message: str, *, git_commit: bool
 ) -> int:
-    from reconciler.manifests.editing.manifest_editor import EditRefused  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.editing.manifest_editor import EditRefused  # noqa: PLC0415  # not needed for --help
 
     content, shown = before, before
     while True:
-        after = _edited(shown, draft)
+        after = _text_from_editor(shown, draft)
         if after == before:
             draft.text = None
         if after in {before, content if shown != before else before}:
@@ -204,9 +205,9 @@ def _edited_until_valid(
             return 0 if after == before else 1
         try:
             # mypy sees no default
-            written = shelf.change(name, lambda _, after=after: after)  # type: ignore[misc]
+            written = editor.change(name, lambda _, after=after: after)  # type: ignore[misc]
         except EditRefused as refused:
-            content, shown = after, _explained(after, refused)
+            content, shown = after, _with_diagnostics(after, refused)
             continue
         draft.text = None
         assert written is not None  # noqa: S101  # the text differs
@@ -218,8 +219,8 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _explained(content: str, refused: EditRefused) -> str:
-    """The manifest below what is wrong with it."""
+def _with_diagnostics(content: str, refused: EditRefused) -> str:
+    """Return the text below comment lines that say what is wrong with it."""
     told = [
         escape(f"{found.path or 'YAML'}: {found.message}") for found in refused.diagnostics
     ] or [str(refused)]
@@ -229,9 +230,9 @@ def _explained(content: str, refused: EditRefused) -> str:
     )
 
 
-def _edited(content: str, draft: _Draft) -> str:
-    """What a person makes of it in an editor of theirs. Raises EditorFailed; what was saved before
-    that is kept too."""
+def _text_from_editor(content: str, draft: _Draft) -> str:
+    """Open the person's editor with a text, and return the text that was saved, which `draft` gets
+    as well. Raises EditorFailed."""
     with tempfile.TemporaryDirectory(prefix="mailcollector-") as directory:
         file = Path(directory) / "manifest.yaml"
         file.write_text(content, encoding="utf-8", errors="surrogateescape", newline="")
@@ -253,6 +254,7 @@ def _edited(content: str, draft: _Draft) -> str:
 
 
 def _saved(file: Path) -> str:
+    """Return the text of a file, without the comment lines that were put above it."""
     try:
         with file.open(encoding="utf-8", errors="surrogateescape", newline="") as changed:
             return "".join(line for line in changed if not line.startswith(_MARK))

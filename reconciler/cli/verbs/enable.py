@@ -25,4 +25,4 @@ from reconciler.model.settings import Settings
 def command(settings: Settings, name: str, git_commit: bool) -> int:
     """Sets `enabled: true` in the manifest of the collector NAME, so that it collects again.
     Comments, order and quoting of the file stay as they are."""
-    return manifest_changes.switch(settings, name, enabled=True, git_commit=git_commit)
+    return manifest_changes.set_enabled(settings, name, enabled=True, git_commit=git_commit)

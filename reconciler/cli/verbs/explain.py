@@ -50,7 +50,7 @@ def _rules(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
 @common(uses=())
 def command(_: Settings, rule: str | None, output: str) -> int:
     """Explains a rule of `validate`, or lists all rules."""
-    # --help does without
+    # not needed for --help
     from reconciler.manifests.checks.rule_catalogue import RULES, WARNINGS, page  # noqa: PLC0415
 
     if rule is not None and rule not in RULES:

@@ -53,7 +53,7 @@ def command(settings: Settings, mend: bool, output: str) -> int:
     programs move and delete mail. Stop the daemon first: fsck needs the state directory for
     itself."""
     directory = directory_on_disk(settings)
-    from reconciler.app import without_daemon  # noqa: PLC0415  # --help does without
+    from reconciler.app import without_daemon  # noqa: PLC0415  # not needed for --help
 
     findings = without_daemon.fsck(settings, directory, mend=mend)
     click.echo(

@@ -143,8 +143,8 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
 def _selected(
     settings: Settings, names: Sequence[str], search: str, wanted: Selector, said: list[bool]
 ) -> Look:
-    """Those that were asked for, in that order, and a complaint for each name that does not
-    exist."""
+    """Return the collectors that were asked for, in that order, and an error text for each name
+    that does not exist. `said` is empty until the source of the list was printed."""
     with reach(settings) as collectors:
         shown = collectors.listed(search, wanted)
         known = {

@@ -50,7 +50,8 @@ def command(settings: Settings) -> int:
 
 
 def _answer(settings: Settings, deadline: float) -> tuple[int, str]:
-    """The answer's status and first line. Raises DaemonUnreachable."""
+    """Return the status of the daemon's answer, and the first line of its body. Raises
+    DaemonUnreachable."""
     directory = state_directory(settings.state_dir)
     if directory is None:
         raise DaemonUnreachable(f"no daemon runs over {settings.state_dir}, which does not exist")
@@ -62,7 +63,7 @@ def _answer(settings: Settings, deadline: float) -> tuple[int, str]:
                     f"no daemon runs over {settings.state_dir}: nobody listens on "
                     f"{settings.control_socket.name} there"
                 )
-            text = _asked(connection, deadline).decode("utf-8", "replace")
+            text = _response(connection, deadline).decode("utf-8", "replace")
     except OSError as error:
         why = (
             f" within {_DEADLINE:g} seconds"
@@ -81,7 +82,7 @@ def _answer(settings: Settings, deadline: float) -> tuple[int, str]:
     return int(status[1]), body.strip().partition("\n")[0]
 
 
-def _asked(connection: socket.socket, deadline: float) -> bytes:
+def _response(connection: socket.socket, deadline: float) -> bytes:
     connection.sendall(_REQUEST)
     answer = b""
     while len(answer) < _MOST:
@@ -94,6 +95,7 @@ def _asked(connection: socket.socket, deadline: float) -> bytes:
 
 
 def _left(deadline: float) -> float:
+    """Return the seconds until the deadline. Raises TimeoutError where it is over."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError

@@ -12,7 +12,7 @@ import click
 
 from reconciler.cli.common_options import FILES, common
 from reconciler.cli.connect import MANIFESTS, running_daemon
-from reconciler.cli.manifest_changes import told
+from reconciler.cli.manifest_changes import diagnostic_line
 from reconciler.cli.readable_text import tell
 from reconciler.cli.verb import verb
 from reconciler.model.errors import CollectorError
@@ -89,25 +89,25 @@ def command(
     foreign = _read(tool, file, local_domain)
     directory = _directory(settings)
     found = _manifests(foreign, file, directory, secrets)
-    refused = _refused(settings, directory, found)
+    invalid = _invalid(settings, directory, found)
     for note in sorted(
         [*foreign.notes, *(note for one in foreign.accounts for note in one.notes)],
         key=lambda note: note.line,
     ):
         tell(escape(f"{file}:{note.line}: {note.message}"))
-    for name, why in refused.items():
+    for name, why in invalid.items():
         tell(escape(f"{file}: {name.removesuffix('.yaml')} is left out: {why}"))
-    found = found.without(refused)
+    found = found.without(invalid)
     if dry_run:
         click.echo("---\n".join(found.texts.values()), nl=False)
     else:
         directory.mkdir(parents=True, exist_ok=True)
         _write(directory, secrets or directory / ".secrets", found)
-    return 1 if refused or foreign.left_out else 0
+    return 1 if invalid or foreign.left_out else 0
 
 
 def _read(tool: str, file: Path, domain: str) -> Foreign:
-    # --help does without
+    # not needed for --help
     from reconciler.manifests.foreign.fetchmail import fetchmail  # noqa: PLC0415
     from reconciler.manifests.foreign.getmail import getmail  # noqa: PLC0415
     from reconciler.manifests.foreign.imported_accounts import (  # noqa: PLC0415
@@ -146,11 +146,11 @@ def _directory(settings: Settings) -> Path:
 
 
 def _manifests(foreign: Foreign, file: Path, directory: Path, secrets: Path | None) -> Manifests:
-    from reconciler.manifests.editing.manifest_editor import Shelf  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.editing.manifest_editor import ManifestEditor  # noqa: PLC0415  # not needed for --help
     from reconciler.manifests.editing.modeline import modeline_for  # noqa: PLC0415
     from reconciler.manifests.foreign.imported_accounts import manifests  # noqa: PLC0415
 
-    taken = Shelf(directory).names() if directory.is_dir() else []
+    taken = ManifestEditor(directory).names() if directory.is_dir() else []
     where = ".secrets" if secrets is None else os.path.relpath(secrets, directory)
     return manifests(
         foreign,
@@ -161,37 +161,37 @@ def _manifests(foreign: Foreign, file: Path, directory: Path, secrets: Path | No
     )
 
 
-def _refused(settings: Settings, directory: Path, found: Manifests) -> dict[str, str]:
-    """The collectors whose manifests would be invalid, and why."""
-    # --help does without
-    from reconciler.manifests.editing.manifest_editor import EditRefused, Shelf  # noqa: PLC0415
+def _invalid(settings: Settings, directory: Path, found: Manifests) -> dict[str, str]:
+    """Return the manifests that would be invalid: file name to diagnostics, in one line."""
+    # not needed for --help
+    from reconciler.manifests.editing.manifest_editor import EditRefused, ManifestEditor  # noqa: PLC0415
 
     with ExitStack() as around:
         present = (
             directory if directory.is_dir() else Path(around.enter_context(TemporaryDirectory()))
         )
-        shelf = Shelf(present, allow_inline_secrets=settings.allow_inline_secrets)
+        editor = ManifestEditor(present, allow_inline_secrets=settings.allow_inline_secrets)
     files = {name: (directory / name, text.encode()) for name, text in found.texts.items()}
 
-    def why_not(*names: str | None) -> str:
+    def diagnostics_of(*names: str | None) -> str:
         try:
-            shelf.require_all_valid(dict(files[name] for name in names if name is not None))
+            editor.require_all_valid(dict(files[name] for name in names if name is not None))
         except EditRefused as error:
-            return "; ".join(told(one) for one in error.diagnostics)
+            return "; ".join(diagnostic_line(one) for one in error.diagnostics)
         return ""
 
-    if not why_not(*files):
+    if not diagnostics_of(*files):
         return {}
-    reasons = {
-        name: why_not(place, name) for name, place in found.places.items()
-    }  # then one by one
+    # each collector alone, with its Destination
+    reasons = {name: diagnostics_of(place, name) for name, place in found.places.items()}
     return {name: why for name, why in sorted(reasons.items()) if why}
 
 
 def _write(directory: Path, secrets: Path, found: Manifests) -> None:
-    """First the secrets, then what refers to them; all or, where a file is in the way, nothing."""
+    """Write the secrets, then the manifests, which refer to them. Write all files or none: raise
+    FileExistsError where one of them exists already."""
     from reconciler.manifests.editing.atomic_files import NewFiles  # noqa: PLC0415
-    from reconciler.manifests.editing.modeline import provide  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.editing.modeline import provide  # noqa: PLC0415  # not needed for --help
 
     files = {directory / name: text.encode() for name, text in found.texts.items()}
     kept = {secrets / name: secret.encode() + b"\n" for name, secret in found.secrets.items()}

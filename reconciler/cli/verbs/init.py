@@ -84,7 +84,7 @@ def command(_: Settings, directory: Path, ci: str) -> int:
     manifests, `secrets` for passwords (0700, ignored by git), the JSON Schema and the settings by
     which editors find it, `.gitignore`, and a CI job that checks the manifests. Existing files stay
     as they are."""
-    for path, made in _made(directory, ci):
+    for path, made in _make_missing(directory, ci):
         click.echo(f"{'made  ' if made else 'kept  '} {escape(str(path))}")
     here = "" if directory == Path() else f"cd {escape(str(directory))}; "
     click.echo(
@@ -96,15 +96,15 @@ def command(_: Settings, directory: Path, ci: str) -> int:
     return 0
 
 
-def _made(directory: Path, ci: str) -> Iterator[tuple[Path, bool]]:
-    """What there is to be, and whether it was not there."""
+def _make_missing(directory: Path, ci: str) -> Iterator[tuple[Path, bool]]:
+    """Make what is missing; yield each path, and whether it was made."""
     from reconciler.manifests.editing.modeline import write_schema  # noqa: PLC0415
-    from reconciler.manifests.schema_export import json_schema  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.schema_export import json_schema  # noqa: PLC0415  # not needed for --help
 
-    yield directory / "collectors.d", _directory(directory / "collectors.d", 0o755)
-    _file(directory / "collectors.d" / ".gitkeep", "")
-    yield directory / "secrets", _directory(directory / "secrets", 0o700)
-    _file(directory / "secrets" / ".gitignore", "*\n")
+    yield directory / "collectors.d", _make_directory(directory / "collectors.d", 0o755)
+    _make_file(directory / "collectors.d" / ".gitkeep", "")
+    yield directory / "secrets", _make_directory(directory / "secrets", 0o700)
+    _make_file(directory / "secrets" / ".gitignore", "*\n")
     place = directory / "schemas" / json_schema.FILE
     yield place, write_schema(place)
     settings: dict[str, Any] = {
@@ -112,27 +112,24 @@ def _made(directory: Path, ci: str) -> Iterator[tuple[Path, bool]]:
             f"./schemas/{json_schema.FILE}": ["collectors.d/**/*.yaml", "collectors.d/**/*.yml"]
         }
     }
-    yield from _given(
-        directory / ".vscode" / "settings.json", json.dumps(settings, indent=2) + "\n"
-    )
-    yield directory / ".gitignore", _ignored(directory / ".gitignore")
+    editor_settings = directory / ".vscode" / "settings.json"
+    yield editor_settings, _make_file(editor_settings, json.dumps(settings, indent=2) + "\n")
+    yield directory / ".gitignore", _complete_gitignore(directory / ".gitignore")
     if ci in _CI:
         name, content = _CI[ci]
-        yield from _given(directory / name, content)
+        yield directory / name, _make_file(directory / name, content)
 
 
-def _directory(path: Path, mode: int) -> bool:
+def _make_directory(path: Path, mode: int) -> bool:
+    """Make a directory; return whether it did not exist."""
     if path.is_dir():
         return False
     path.mkdir(mode=mode, parents=True)
     return True
 
 
-def _given(path: Path, content: str) -> Iterator[tuple[Path, bool]]:
-    yield path, _file(path, content)
-
-
-def _file(path: Path, content: str) -> bool:
+def _make_file(path: Path, content: str) -> bool:
+    """Make a file; return whether it did not exist."""
     from reconciler.manifests.editing.atomic_files import new_file  # noqa: PLC0415
 
     if os.path.lexists(path):
@@ -142,8 +139,8 @@ def _file(path: Path, content: str) -> bool:
     return True
 
 
-def _ignored(path: Path) -> bool:
-    """What is missing in .gitignore is added to it."""
+def _complete_gitignore(path: Path) -> bool:
+    """Add the missing lines to a .gitignore; return whether there were any."""
     from reconciler.manifests.editing.atomic_files import new_file, replace_file  # noqa: PLC0415
 
     found = path.read_bytes() if path.exists() else None

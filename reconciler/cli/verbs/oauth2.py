@@ -67,14 +67,14 @@ def command(
 
     with OfflineCollectors(settings, manifests_directory(settings)) as collectors:
         file = collectors.consent(
-            name, ConsentMethod(device, port, authorization_url, device_url), _show
+            name, ConsentMethod(device, port, authorization_url, device_url), _print_prompt
         )
     click.echo(f"{escape(name)}: the refresh token is in {escape(file)}")
     return 0
 
 
-def _show(prompt: Prompt) -> None:
-    """On stderr, so that a script can take the result apart from it."""
+def _print_prompt(prompt: Prompt) -> None:
+    """Print what the owner has to open. It goes to stderr: stdout is for the result."""
     tell(
         f"Open this address, and consent as the owner of the mailbox:\n\n    {escape(prompt.url)}\n"
     )

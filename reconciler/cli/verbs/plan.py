@@ -61,7 +61,7 @@ def command(settings: Settings, directory: Path | None, output: str) -> int:
     field by field, and what that means for the mail. Changes nothing. DIR is treated as if it stood
     in place of the running daemon's directory. If no daemon runs, it is compared with what the
     ledger records as last good, and treated as if it stood at --manifests."""
-    from reconciler.app import without_daemon  # noqa: PLC0415  # everything there is: --help does without
+    from reconciler.app import without_daemon  # noqa: PLC0415  # much code, not needed for --help
 
     with contextlib.ExitStack() as opened:
         daemon = running_daemon(settings)
@@ -70,7 +70,7 @@ def command(settings: Settings, directory: Path | None, output: str) -> int:
         place = daemon.manifests() if daemon else settings.manifests or directory or MANIFESTS
         now = daemon.in_force() if daemon else None
         proposal = without_daemon.proposal(settings, directory or place, place, now)
-    text = _told(proposal, output)
+    text = _rendered(proposal, output)
     if text:
         click.echo(text)
     errors = [found for found in proposal.diagnostics if found.is_error]
@@ -83,23 +83,23 @@ def command(settings: Settings, directory: Path | None, output: str) -> int:
     return 2 if errors else 1 if proposal.plan.changes else 0
 
 
-def _told(proposal: Proposal, output: str) -> str:
+def _rendered(proposal: Proposal, output: str) -> str:
     if output == "name":
         return "\n".join(step.name for step in proposal.plan.changes)
     if output == "table":
-        return "\n".join(told(proposal, _history_ends()))
+        return "\n".join(plan_lines(proposal, _history_ends()))
     return structured(_plain(proposal), output)
 
 
 def _history_ends() -> datetime:
-    """For what is removed now."""
-    from reconciler.model.history import KEPT  # noqa: PLC0415  # --help does without
+    """Return when the history of a collector that is removed now ends."""
+    from reconciler.model.history import KEPT  # noqa: PLC0415  # not needed for --help
 
     return datetime.now(UTC) + KEPT
 
 
 def _plain(proposal: Proposal) -> dict[str, Any]:
-    # --help does without
+    # not needed for --help
     from reconciler.planning.plan_report import plan_as_data  # noqa: PLC0415
 
     return {
@@ -108,8 +108,9 @@ def _plain(proposal: Proposal) -> dict[str, Any]:
     }
 
 
-def told(proposal: Proposal, until: datetime) -> list[str]:
-    """The plan as lines. `until`: when the history of what is removed now ends."""
+def plan_lines(proposal: Proposal, until: datetime) -> list[str]:
+    """Return the plan in lines for a terminal. `until`: when the history of a collector that is
+    removed now ends."""
     lines: list[str] = []
     for step in proposal.plan.steps:
         if type(step).__name__ != "Keep" or step.reason not in _UNREMARKABLE:
@@ -127,7 +128,7 @@ def told(proposal: Proposal, until: datetime) -> list[str]:
 
 
 def _step(step: Step, proposal: Proposal, until: datetime) -> Iterator[str]:
-    # --help does without
+    # not needed for --help
     from reconciler.planning.plan_report import fields_of, meaning_of  # noqa: PLC0415
 
     sort = type(step).__name__

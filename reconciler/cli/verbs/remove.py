@@ -36,16 +36,16 @@ def command(settings: Settings, name: str, yes: bool, git_commit: bool) -> int:
     it. The collector stops after the message in hand. What it has collected is remembered for 30
     days, so that a manifest that comes back collects nothing twice. A removal by this verb is
     always taken as intended, even that of the last collector."""
-    shelf = manifest_changes.open_shelf(settings)
-    manifest_changes.require_declared(shelf, name)
+    editor = manifest_changes.open_editor(settings)
+    manifest_changes.require_declared(editor, name)
     if not (yes or _confirmed(name)):
         complain(f"{name} was not removed")
         return 1
     with manifest_changes.refusals():
         if git_commit:
-            require_committable(shelf.declared(name).path)
-        written = shelf.remove(name)
-    _mean_it(settings, name)
+            require_committable(editor.declared(name).path)
+        written = editor.remove(name)
+    _confirm_removal(settings, name)
     manifest_changes.finish(written.path, f"Remove collector {name}", git_commit=git_commit)
     return 0
 
@@ -58,8 +58,9 @@ def _confirmed(name: str) -> bool:
     return click.confirm(f"Remove the manifest of {name}?", err=True)
 
 
-def _mean_it(settings: Settings, name: str) -> None:
-    """So that it is not held where others vanish at the same time."""
+def _confirm_removal(settings: Settings, name: str) -> None:
+    """Tell the daemon, or the ledger, that the removal is intended. It is not held then, even if
+    other manifests vanish at the same time."""
     daemon = running_daemon(settings)
     if daemon is not None:
         with daemon:

@@ -52,29 +52,29 @@ def command(settings: Settings, name: str, file: str, output: str) -> int:
     head = _head(file)
     with OfflineCollectors(settings, manifests_directory(settings)) as collectors:
         routing = collectors.routing(name, head)
-    click.echo(_told(name, routing, output))
+    click.echo(_rendered(name, routing, output))
     return 0
 
 
 def _head(file: str) -> bytes:
-    """As much of the message as routing looks at."""
+    """Return the first octets of the message, as many as routing reads."""
     with click.open_file(file, "rb") as message:
         head: bytes = message.read(HEAD)
         return head
 
 
-def _told(name: str, routing: Routing, output: str) -> str:
+def _rendered(name: str, routing: Routing, output: str) -> str:
     if output == "name":
         return "\n".join(recipient.address for recipient in routing.recipients)
     return (
-        "\n".join(told(name, routing))
+        "\n".join(routing_lines(name, routing))
         if output == "table"
         else structured(routing.declared(), output)
     )
 
 
-def told(name: str, routing: Routing) -> list[str]:
-    """The answer as lines."""
+def routing_lines(name: str, routing: Routing) -> list[str]:
+    """Return the answer in lines for a terminal."""
     fate = "would be parked" if routing.parked else "would be delivered"
     lines = [
         f"{escape(name)}: the message {fate}{f' ({routing.reason})' if routing.reason else ''}"

@@ -77,7 +77,7 @@ def command(
         and _on_command_line(ctx, "manifests")
     ):
         raise click.UsageError("give the manifests' directory once: DIR or --manifests")
-    from reconciler.app.run_command import run  # noqa: PLC0415  # everything there is: --help does without
+    from reconciler.app.run_command import run  # noqa: PLC0415  # much code, not needed for --help
     from reconciler.cli import log_output  # noqa: PLC0415
 
     log_output.configure(settings.log_format, settings.log_level)

@@ -27,7 +27,7 @@ def command(_: Settings, plain: bool) -> int:
     """Prints the JSON Schema of the manifests, against which `validate` checks them. Editors that
     understand YAML use it to complete and check manifests while you type, if a comment in each
     document says `# yaml-language-server: $schema=FILE`."""
-    from reconciler.manifests.schema_export.json_schema import plain_text, text  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.schema_export.json_schema import plain_text, text  # noqa: PLC0415  # not needed for --help
 
     click.echo(plain_text() if plain else text(), nl=False)
     return 0

@@ -64,7 +64,7 @@ def command(
     """Makes, lists and revokes the tokens that the API and the page want on --listen. A token is
     shown once, when it is made; its hash is kept in the file of tokens. A running daemon sees a
     change of that file at once; no daemon has to run."""
-    # --help does without
+    # not needed for --help
     from reconciler.web.access.token_file import TokenFile  # noqa: PLC0415
 
     whose = "" if action == "list" else _one_name(action, name, named)

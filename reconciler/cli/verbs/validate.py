@@ -50,7 +50,7 @@ def command(settings: Settings, paths: Sequence[Path], output: str, strict: bool
     and column and how to fix it. Opens no secret, no CA file and no connection. PATH is a file, `-`
     for standard input, or a directory, which is read recursively. Without PATH, the running
     daemon's directory is checked, or else ./collectors.d."""
-    from reconciler.manifests.reports import report_formats  # noqa: PLC0415  # --help does without
+    from reconciler.manifests.reports import report_formats  # noqa: PLC0415  # not needed for --help
     from reconciler.manifests.validation import NoSuchPath, validate  # noqa: PLC0415
 
     try:

@@ -24,7 +24,7 @@ def plain_data(own: str) -> Any:
 
 def with_data(own: str, data: Mapping[str, Any]) -> str:
     """Return a document's text with this data: only fields that differ are changed. A null means
-    that there is no such field. Raises Unspliceable and Unusable."""
+    that there is no such field. Raises Unpatchable and Unusable."""
     before = plain_data(own)
     if not isinstance(before, dict):
         return manifest_text(data)
@@ -53,7 +53,7 @@ def without_nulls(value: Any) -> Any:
 
 
 def with_enabled(own: str, *, enabled: bool) -> str:
-    """Return a document's text with the collector enabled or disabled. Raises Unspliceable and
+    """Return a document's text with the collector enabled or disabled. Raises Unpatchable and
     Unusable."""
     if enabled and _is_enabled(own):
         return own

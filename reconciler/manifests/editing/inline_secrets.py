@@ -74,7 +74,7 @@ def hidden_data(value: Any, path: Keys = ()) -> Any:
 
 def restored(text: str, before: str | None) -> str:
     """Return a document's text in which each secret that is shown as hidden is the one of
-    `before`. Raises SecretHidden, Unusable and Unspliceable."""
+    `before`. Raises SecretHidden, Unusable and Unpatchable."""
     if REDACTED not in text:
         return text
     settings = []

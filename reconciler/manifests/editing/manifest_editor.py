@@ -19,7 +19,7 @@ from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.directory_walk import walk
 from reconciler.manifests.editing.atomic_files import replace_file
 from reconciler.manifests.editing.document_texts import DeclaredDocument, documents, header
-from reconciler.manifests.editing.yaml_patch import Unspliceable
+from reconciler.manifests.editing.yaml_patch import Unpatchable
 from reconciler.manifests.loading import ParsedFile
 from reconciler.manifests.manifest_set import ManifestSet, load_set
 from reconciler.manifests.manifest_summary import ManifestSummary, are_alike
@@ -76,7 +76,7 @@ class Written(Struct, frozen=True):
     """Whether no collector is declared any more."""
 
 
-class Shelf:
+class ManifestEditor:
     """The manifests of a directory, and changes to them. `manifests` are those of the directory, if
     somebody read them already."""
 
@@ -139,7 +139,7 @@ class Shelf:
         found = self.declared(name)
         try:
             after = found.with_own(edit(found.own))
-        except Unspliceable as error:
+        except Unpatchable as error:
             raise EditRefused(str(error), self._errors_of(found.path)) from error
         except Unusable as error:
             raise EditRefused(

@@ -27,7 +27,7 @@ Keys = tuple[str, ...]
 """The path of a field from the document's root."""
 
 
-class Unspliceable(Exception):
+class Unpatchable(Exception):
     """The field cannot be written there. The message gives the reason."""
 
 
@@ -53,12 +53,12 @@ def value_of(text: str) -> Any:
     """Return the value that a person typed.
 
     Lists, mappings and quoted texts are YAML. Anything else is a number, true, false, null or a
-    text. Raises Unspliceable.
+    text. Raises Unpatchable.
     """
     if text[:1] in {"[", "{", '"', "'"}:
         found, unusable = document_reader.read(text.encode())
         if unusable or len(found) != 1 or found[0].findings:
-            raise Unspliceable(
+            raise Unpatchable(
                 f"the value is not YAML: {unusable.message if unusable else 'write one value'}"
             )
         return found[0].root.value
@@ -69,7 +69,7 @@ def value_of(text: str) -> Any:
 
 
 def changed(text: str, settings: Sequence[Setting]) -> str:
-    """Return a document's text with these fields changed. Raises Unspliceable and Unusable."""
+    """Return a document's text with these fields changed. Raises Unpatchable and Unusable."""
     if len(settings) > MOST_SPLICED:
         return _written_anew(text, settings)
     for setting in settings:
@@ -87,7 +87,7 @@ def _changed(text: str, setting: Setting) -> str:
         spliced = _spliced(text, setting)
         if _data(spliced) == meant:
             return spliced
-    except (Unspliceable, Unusable, YAMLError):
+    except (Unpatchable, Unusable, YAMLError):
         pass
     return _written_anew(text, [setting])
 
@@ -99,7 +99,7 @@ def _written_anew(text: str, settings: Sequence[Setting]) -> str:
         YAMLError,
         ValueError,
     ) as error:  # an alias of nothing, a day 32: what `validate` tells of
-        raise Unspliceable("the manifest cannot be changed as it stands: fix it by hand") from error
+        raise Unpatchable("the manifest cannot be changed as it stands: fix it by hand") from error
 
 
 def _data(text: str) -> Any:
@@ -118,7 +118,7 @@ def _apply(data: Any, setting: Setting) -> None:
                 return
             data[key] = {}
         elif not isinstance(data[key], dict):
-            raise Unspliceable(f"{'.'.join(setting.keys)} cannot be set: {key} is no mapping")
+            raise Unpatchable(f"{'.'.join(setting.keys)} cannot be set: {key} is no mapping")
         data[key] = data = copy(data[key])  # an alias shares it with what it stands for
     if setting.value is MISSING:
         data.pop(last, None)
@@ -133,7 +133,7 @@ def _spliced(text: str, setting: Setting) -> str:
     node: Node = YAML(typ="rt", pure=True).compose(text)
     for depth, key in enumerate(setting.keys):
         if not isinstance(node, MappingNode):
-            raise Unspliceable(key)
+            raise Unpatchable(key)
         entry = next(((name, value) for name, value in node.value if name.value == key), None)
         last = depth == len(setting.keys) - 1
         if entry is None:
@@ -146,7 +146,7 @@ def _spliced(text: str, setting: Setting) -> str:
         if last:
             return _replaced(text, entry, setting.value)
         node = entry[1]
-    raise Unspliceable("nothing to change")
+    raise Unpatchable("nothing to change")
 
 
 def _replaced(text: str, entry: tuple[Node, Node], value: Any) -> str:
@@ -170,7 +170,7 @@ def _inserted(text: str, node: MappingNode, key: str, value: Any) -> str:
     if node.flow_style:
         return text[:end] + (", " if node.value else "") + line + text[end:]
     if not node.value:
-        raise Unspliceable(key)
+        raise Unpatchable(key)
     indent = " " * int(node.value[0][0].start_mark.column)
     at = _line_end(text, end)
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -181,7 +181,7 @@ def _inserted(text: str, node: MappingNode, key: str, value: Any) -> str:
 def _removed(text: str, node: MappingNode, entry: tuple[Node, Node]) -> str:
     name, value = entry
     if len(node.value) == 1:
-        raise Unspliceable("the last one of its mapping")
+        raise Unpatchable("the last one of its mapping")
     start, end = (
         name.start_mark.index,
         max(_end(text, value), text.index(":", name.end_mark.index) + 1),
