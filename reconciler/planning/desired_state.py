@@ -170,7 +170,7 @@ def with_destination(
     if chosen.missing:
         problem = CollectorProblem(INVALID, f"{declared.source}: {chosen.complaint}")
         return Invalid(declared.name, problem, declared.file, declared.line)
-    if previous is not None and _is_same(previous, version, chosen, manifest.spec, effective.spec):
+    if previous is not None and _is_same(previous, version, chosen, effective.spec):
         return previous
     if problem is None and chosen.complaint:
         problem = CollectorProblem(INVALID, f"{declared.source}: {chosen.complaint}")
@@ -198,13 +198,11 @@ def _is_same(
     previous: DesiredCollector,
     version: ChosenVersion,
     chosen: ChosenDestination,
-    spec: CollectorSpec,
     effective: CollectorSpec,
 ) -> bool:
     """Whether nothing can have changed. A collector with a problem is always made anew."""
     return (
-        previous.spec is spec
-        and previous.effective is effective
+        previous.effective is effective  # so the declared one is the same, too
         and previous.destination is chosen.spec
         and previous.destination_name == chosen.name
         and previous.file == version.declaration.file

@@ -80,7 +80,6 @@ def _fields(collector: DesiredCollector, *, defaults: bool = True) -> dict[str, 
     how: dict[str, Any] = {
         "mode": "json",
         "by_alias": True,
-        "exclude_none": True,
         "exclude_defaults": not defaults,
     }
     fields = dict(_leaves("spec", collector.effective.model_dump(**how)))

@@ -6,6 +6,7 @@ reconciler/ledger/lease.py": one module. `--all` takes every change instead of a
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -23,8 +24,8 @@ from tests.mutants.checkout_copy import ROOT, CheckoutCopy, TestRunner
 from tests.mutants.mutations import Mutation, mutations
 from tests.mutants.near_tests import AREAS, NearTests
 
-KEPT = ROOT / ".mutants"
-"""What was recorded, by area."""
+RECORDED = ROOT / ".mutants" / "recorded.json"
+"""What was recorded, by file of tests."""
 UNNOTICEABLE = Path(__file__).parent / "unnoticeable.toml"
 _SLACK = 30.0
 """Seconds that a run may take beyond three times what its tests took before: a change may make it
@@ -52,9 +53,7 @@ def main() -> int:
     excused = _excused(candidates)
     with tempfile.TemporaryDirectory() as directory:
         copies = [CheckoutCopy(Path(directory) / str(number)) for number in range(options.workers)]
-        recorded: dict[str, Any] = {}
-        for area in areas:
-            recorded |= _recorded(area, copies[0], options.record)
+        recorded = _recorded(areas, copies[0], options.record)
         survivors = _all_runs(chosen, NearTests(recorded), copies, options, areas)
     unnoticeable = [one for one in survivors if (one.place, one.change) in excused]
     noticed = len(chosen) - len(survivors)
@@ -106,14 +105,36 @@ def _is_noticed(mutation: Mutation, tests: NearTests, runner: TestRunner, limit:
     return failed != ""
 
 
-def _recorded(area: str, copy: CheckoutCopy, anew: bool) -> dict[str, Any]:
-    kept = KEPT / f"{area}.json"
-    if anew or not kept.exists():
-        print(f"recording the tests near {area} …", flush=True)
-        KEPT.mkdir(exist_ok=True)
-        kept.write_text(json.dumps(copy.record(AREAS[area][1])))
-    found: dict[str, Any] = json.loads(kept.read_text())
-    return found
+def _recorded(areas: Iterable[str], copy: CheckoutCopy, anew: bool) -> dict[str, Any]:
+    """Return what the tests near these areas enter. Files of tests that changed since that was
+    found out are run first."""
+    kept: dict[str, Any] = {}
+    if RECORDED.exists() and not anew:
+        kept = json.loads(RECORDED.read_text())
+    for area in areas:
+        digests = {
+            name: hashlib.sha256((copy.path / name).read_bytes()).hexdigest()
+            for name in _test_files(area, copy)
+        }
+        changed = [name for name, now in digests.items() if kept.get(name, {}).get("digest") != now]
+        if changed:
+            print(f"recording {len(changed)} files of tests near {area} …", flush=True)
+            found = copy.record(changed)
+            for name in changed:
+                of_file = {test: one for test, one in found.items() if test.startswith(f"{name}::")}
+                kept[name] = {"digest": digests[name], "tests": of_file}
+            RECORDED.parent.mkdir(exist_ok=True)
+            RECORDED.write_text(json.dumps(kept))
+    wanted = {name for area in areas for name in _test_files(area, copy)}
+    return {test: one for name in wanted for test, one in kept[name]["tests"].items()}
+
+
+def _test_files(area: str, copy: CheckoutCopy) -> list[str]:
+    found: set[Path] = set()
+    for name in AREAS[area][1]:
+        path = copy.path / name
+        found.update(path.rglob("test_*.py") if path.is_dir() else [path])
+    return sorted(str(path.relative_to(copy.path)) for path in found)
 
 
 def _excused(candidates: Iterable[Mutation]) -> set[tuple[str, str]]:

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.planning.desired_state import Desired, desire
 from reconciler.planning.incremental import changed_collectors
-from reconciler.planning.observed_manifests import Declaration, ObservedManifests
+from reconciler.planning.observed_manifests import Declaration, ObservedManifests, declare
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
 
 A, B, C = collector("a"), collector("b"), collector("c")
@@ -140,6 +140,10 @@ LOCAL, DEFAULT = (
 TO_LOCAL = collector("a", destination="local")
 
 
+def default(name: str, path: str) -> Declaration:
+    return destination(name, default=True, maildir={"path": path})
+
+
 def test_without_any_destination_the_built_in_one_is_used() -> None:
     found = desire(observed(A), {}).collectors["a"]
     assert (found.destination_name, found.destination) == (None, None)
@@ -244,8 +248,52 @@ def test_a_changed_destination_is_another_collector() -> None:
 
 
 def test_a_broken_collector_whose_mail_is_not_rerouted_says_what_is_broken() -> None:
-    known = [A, B, destination("old", default=True, maildir={"path": "/old"})]
-    to = destination("old", default=True, maildir={"path": "/new"})
-    desired = desire(observed(B, to, broken=(broken("a"),)), remembered(*known))
+    known = remembered(A, B, default("d", "/old"))
+    desired = desire(observed(B, default("d", "/new"), broken=(broken("a"),)), known)
     assert desired.rerouting
     assert problems(desired) == {"a": "InvalidManifest", "b": "Held"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        pytest.param((A, DEFAULT), (A, B, DEFAULT), False, id="nothing"),
+        pytest.param((A, DEFAULT), (A, default("main", "/elsewhere")), True, id="its destination"),
+        pytest.param(
+            (A, DEFAULT), (A, default("new", "/var/mail")), True, id="another destination"
+        ),
+    ],
+)
+def test_a_collector_is_the_same_object_as_long_as_nothing_changed(
+    before: tuple[Declaration, ...], after: tuple[Declaration, ...], changed: bool
+) -> None:
+    first = desire(observed(*before), {})
+    found = desire(observed(*after), first.good, first.collectors)
+    assert (found.collectors["a"] is not first.collectors["a"]) is changed
+
+
+def test_one_file_below_two_directories_is_two_specs() -> None:
+    """A relative path means another file there."""
+    here = declare(A.manifest, A.file, 1, BASE)
+    there = declare(A.manifest, A.file, 1, "/elsewhere")
+    before, after = desire(observed(here), {}), desire(observed(there), {})
+    assert before.collectors["a"].digest == after.collectors["a"].digest
+    assert before.collectors["a"].effective_digest != after.collectors["a"].effective_digest
+    assert desire(observed(there), before.good, before.collectors).collectors == after.collectors
+
+
+def test_a_name_that_is_valid_in_one_file_and_broken_in_another_runs() -> None:
+    assert problems(desire(observed(A, broken=(broken("a"),)), {})) == {"a": None}
+
+
+def test_collectors_that_had_no_destination_are_not_rerouted_to_the_first_default() -> None:
+    known = desire(observed(A, B, LOCAL), {}).good
+    desired = desire(observed(A, B, default("local", "/var/mail")), known)
+    assert problems(desired) == {"a": None, "b": None}
+
+
+def test_a_collector_that_named_its_destination_until_now_is_not_rerouted() -> None:
+    old, new = (default("main", path) for path in ("/old", "/new"))
+    known = desire(observed(collector("a", destination="main"), B, old), {}).good
+    assert not desire(observed(A, B, new), known).rerouting
+    assert desire(observed(A, B, new), desire(observed(A, B, old), {}).good).rerouting

@@ -68,6 +68,18 @@ def test_a_destinations_change_is_told() -> None:
     ]
 
 
+def test_that_a_destination_is_the_default_is_told_in_the_collectors_own_field() -> None:
+    before, after = (
+        destination("d", default=True, maildir={"path": "/a"}),
+        destination("d", maildir={"path": "/b"}),
+    )
+    one = collector("a", destination="d")
+    found = preview(observed(one, after), stands(one, before))
+    assert [step.changes for step in found.steps if isinstance(step, Replace)] == [
+        (Change("destination.spec.maildir.path", "/a", "/b"),)
+    ]
+
+
 def test_of_a_new_one_what_its_manifest_says_is_told() -> None:
     (step,) = preview(observed(collector("a", collect={"limit": 7})), stands()).steps
     assert isinstance(step, Start)

@@ -53,6 +53,13 @@ def test_while_a_rename_is_told_of_everything_is_looked_at() -> None:
     assert desire_incrementally(desired, observed(new, CHANGED), [CHANGED]) is None
 
 
+def test_while_a_rerouting_is_held_everything_is_looked_at() -> None:
+    old, new = (destination("d", default=True, maildir={"path": path}) for path in ("/o", "/n"))
+    desired = desire(observed(A, B, new), desire(observed(A, B, old), {}).good)
+    assert desired.rerouting
+    assert desire_incrementally(desired, observed(A, CHANGED, new), [CHANGED]) is None
+
+
 def test_a_collector_that_cannot_run_or_is_new_is_looked_at_with_all() -> None:
     desired = desire(observed(A, B), {})
     for one in (collector("c"), collector("b", destination="nowhere")):

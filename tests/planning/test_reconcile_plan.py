@@ -73,6 +73,13 @@ def test_one_that_was_never_good_is_held_back_and_keeps_what_runs() -> None:
     assert [type(step) for step in plan(desired, running(A)).steps] == [Keep]
 
 
+def test_one_that_runs_its_last_good_version_says_so_however_often_one_looks() -> None:
+    desired = desire(observed(broken=(broken("a"),)), remembered(A))
+    [step] = plan(desired, desired.collectors).steps
+    assert isinstance(step, Keep)
+    assert "mend this" in step.reason
+
+
 def test_two_that_vanish_at_once_are_held() -> None:
     found = plan(desire(observed(), remembered(A, B)), running(A, B))
     assert [type(step) for step in found.steps] == [Hold, Hold]
