@@ -212,8 +212,9 @@ def _is_same(
 
 
 def _origin(manifest: MailCollector) -> Origin | None:
-    if not isinstance(manifest, MergedCollector) or manifest.spec.from_ is None:
+    if not isinstance(manifest, MergedCollector):
         return None
+    assert manifest.spec.from_ is not None  # noqa: S101  # it was merged with that template
     return Origin(manifest.spec.from_, manifest.template_digest, manifest.own_digest)
 
 

@@ -46,17 +46,17 @@ class Destinations:
         return self._chosen[name]
 
     def _choose(self, name: str | None) -> ChosenDestination:
-        if name is None and self._default is None and not self._declared:
+        if name is None and not self._declared:
             return ChosenDestination()
         wanted = name or self._default
-        if wanted is not None and wanted in self._declared:
+        if wanted in self._declared:
             return _chosen(self._declared[wanted])
         complaint = (
             f"no manifest declares the destination {name!r}"
             if name
             else "it names no destination, and none of those declared is marked `default: true`"
         )
-        last = name or _default(self._gone) or ""
+        last = name or _default(self._gone)
         if last in self._gone:
             self.kept.add(last)
             return _chosen(
@@ -65,8 +65,9 @@ class Destinations:
         return ChosenDestination(name, complaint=complaint, missing=True)
 
 
-def _default(declared: Mapping[str, Declaration]) -> str | None:
-    return next((name for name, found in declared.items() if _spec(found).default), None)
+def _default(declared: Mapping[str, Declaration]) -> str:
+    """Return the name of the default destination, "" where there is none."""
+    return next((name for name, found in declared.items() if _spec(found).default), "")
 
 
 def _chosen(declaration: Declaration, complaint: str = "") -> ChosenDestination:

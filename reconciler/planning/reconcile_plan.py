@@ -142,7 +142,8 @@ def _cause(running: DesiredCollector, collector: DesiredCollector) -> str:
 
 def _refusal(collector: DesiredCollector) -> str:
     """Return why this collector shall not run; "" where it shall."""
-    if not collector.supported and collector.problem:
+    if not collector.supported:
+        assert collector.problem is not None  # noqa: S101  # it says why
         return collector.problem.message
     return "" if collector.effective.enabled else "disabled"
 

@@ -44,7 +44,7 @@ def choose_collectors(
     gone = [
         declaration
         for (kind, name), declaration in last_good.items()
-        if kind == "MailCollector" and name not in versions and name not in observed.removed
+        if kind == "MailCollector" and name not in observed.removed
     ]
     if any_left or len(gone) < 2 or observed.empty_confirmed:
         return versions

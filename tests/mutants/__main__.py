@@ -108,9 +108,7 @@ def _is_noticed(mutation: Mutation, tests: NearTests, runner: TestRunner, limit:
 def _recorded(areas: Iterable[str], copy: CheckoutCopy, anew: bool) -> dict[str, Any]:
     """Return what the tests near these areas enter. Files of tests that changed since that was
     found out are run first."""
-    kept: dict[str, Any] = {}
-    if RECORDED.exists() and not anew:
-        kept = json.loads(RECORDED.read_text())
+    kept = {} if anew else _kept()
     for area in areas:
         digests = {
             name: hashlib.sha256((copy.path / name).read_bytes()).hexdigest()
@@ -124,9 +122,14 @@ def _recorded(areas: Iterable[str], copy: CheckoutCopy, anew: bool) -> dict[str,
                 of_file = {test: one for test, one in found.items() if test.startswith(f"{name}::")}
                 kept[name] = {"digest": digests[name], "tests": of_file}
             RECORDED.parent.mkdir(exist_ok=True)
-            RECORDED.write_text(json.dumps(kept))
+            RECORDED.write_text(json.dumps(_kept() | kept))
     wanted = {name for area in areas for name in _test_files(area, copy)}
     return {test: one for name in wanted for test, one in kept[name]["tests"].items()}
+
+
+def _kept() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
+    return found
 
 
 def _test_files(area: str, copy: CheckoutCopy) -> list[str]:

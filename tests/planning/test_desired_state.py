@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.planning.desired_state import Desired, desire
+from reconciler.model.spec import MergedCollector
+from reconciler.planning.desired_state import Desired, Origin, desire
 from reconciler.planning.incremental import changed_collectors
 from reconciler.planning.observed_manifests import Declaration, ObservedManifests, declare
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
@@ -198,6 +199,24 @@ def test_a_removed_destination_stays_while_a_collector_names_it() -> None:
     assert desire(observed(A), remembered(A, LOCAL)).good == {A.key: A}
 
 
+def test_a_destination_that_was_removed_is_told_of_where_all_else_stayed() -> None:
+    before = desire(observed(TO_LOCAL, LOCAL), {})
+    after = desire(observed(TO_LOCAL), before.good, before.collectors)
+    assert problems(after) == {"a": "InvalidManifest"}
+
+
+def test_what_is_broken_comes_before_a_destination_that_is_gone() -> None:
+    desired = desire(observed(broken=(broken("a"),)), remembered(TO_LOCAL, LOCAL))
+    assert "mend this" in str(desired.collectors["a"].problem)
+
+
+def test_where_no_destination_is_the_default_any_longer_nothing_runs_without_one() -> None:
+    known = desire(observed(A, B, default("d", "/mail")), {}).good
+    desired = desire(observed(A, B, destination("d", maildir={"path": "/mail"})), known)
+    assert not desired.rerouting
+    assert problems(desired) == dict.fromkeys("ab", "never good: InvalidManifest")
+
+
 def test_held_collectors_keep_their_destination() -> None:
     desired = desire(observed(), remembered(TO_LOCAL, collector("b", destination="local"), LOCAL))
     assert {one.destination_name for one in desired.collectors.values()} == {"local"}
@@ -297,3 +316,17 @@ def test_a_collector_that_named_its_destination_until_now_is_not_rerouted() -> N
     known = desire(observed(collector("a", destination="main"), B, old), {}).good
     assert not desire(observed(A, B, new), known).rerouting
     assert desire(observed(A, B, new), desire(observed(A, B, old), {}).good).rerouting
+
+
+def test_a_collector_says_which_template_it_was_merged_from() -> None:
+    assert desire(observed(A), {}).collectors["a"].origin is None
+    merged = MergedCollector.model_validate(
+        {
+            **A.manifest.declared(),
+            "spec": {**A.manifest.declared()["spec"], "from": "office"},
+            "ownDigest": "own",
+            "templateDigest": "of the template",
+        }
+    )
+    [found] = desire(observed(declare(merged, A.file, 1, BASE)), {}).collectors.values()
+    assert found.origin == Origin("office", "of the template", "own")

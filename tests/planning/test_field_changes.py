@@ -176,6 +176,13 @@ def test_another_directory_counts_as_if_it_stood_there() -> None:
     assert relocate(here, "/etc/collect", "/x") == here
 
 
+def test_what_this_version_does_not_support_does_not_run() -> None:
+    unsupported = {"username": "u", "oauth2": {"provider": "google"}}
+    one = collector("a", source={"protocol": "imap", "host": "h", **unsupported})
+    off = collector("b", enabled=False)
+    assert list(would_run(remembered(one, off, collector("c")))) == ["c"]
+
+
 def test_two_that_vanish_are_shown_as_held() -> None:
     found = preview(observed(), stands(collector("a"), collector("b"), a=3))
     assert [type(step) for step in found.steps] == [Hold, Hold]

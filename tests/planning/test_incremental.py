@@ -21,6 +21,21 @@ def test_a_changed_collector_gives_what_looking_at_everything_gives() -> None:
     assert desire_incrementally(desired, now, changed) == desire(now, desired.good)
 
 
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param((A, destination("local", lmtp={"socket": "s"})), id="a destination changed"),
+        pytest.param((LOCAL, A), id="another order"),
+        pytest.param((B, LOCAL), id="another name"),
+        pytest.param((A, LOCAL, B), id="one more"),
+    ],
+)
+def test_anything_but_changed_collectors_is_looked_at_with_all(
+    now: tuple[Declaration, ...],
+) -> None:
+    assert changed_collectors(observed(A, LOCAL), observed(*now)) is None
+
+
 def test_a_collector_is_moved_to_its_other_destination() -> None:
     both = destination("one"), destination("two", maildir={"path": "elsewhere/{local}"})
     moved = collector("b", destination="two")
@@ -35,6 +50,11 @@ def test_a_collector_is_moved_to_its_other_destination() -> None:
     [
         pytest.param([collector("new"), B], [collector("old"), B], id="a new one beside one gone"),
         pytest.param([A, B], [A, B, LOCAL], id="a destination is gone"),
+        pytest.param(
+            [A, collector("b", destination="local")],
+            [A, collector("b", destination="local"), LOCAL],
+            id="a destination is gone that was still needed",
+        ),
     ],
 )
 def test_nothing_is_missed_while_somebody_leaves(

@@ -65,6 +65,11 @@ def test_the_new_one_waits_for_the_end_of_the_old_one(waits: str) -> None:
             [named("new", collect={"interval": "1h"})],
             "for more than the name changed",
         ),
+        (
+            [named("a"), named("b"), named("c", collect={"interval": "1h"})],
+            [named("new")],
+            "what a and b collected",
+        ),
     ],
 )
 def test_nothing_is_guessed(before: list[Declaration], after: list[Declaration], said: str) -> None:

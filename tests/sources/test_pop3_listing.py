@@ -61,6 +61,8 @@ def test_P1_without_uidl_keys_are_not_stable() -> None:
 def test_P1_a_uidl_that_fails_now_is_not_a_missing_one() -> None:
     with pytest.raises(SourceUnavailable):
         listed({b"UIDL": b"-ERR [SYS/TEMP] later\r\n"}, capabilities=(b"USER",))
+    with pytest.raises(ProtocolViolation, match=r"UIDL refused: \[X-OTHER\] moment"):
+        listed({b"UIDL": b"-ERR [X-OTHER] moment\r\n"}, capabilities=(b"USER",))
     with pytest.raises(ProtocolViolation, match="UIDL refused: not now"):
         listed({b"UIDL": b"-ERR not now\r\n"})
 

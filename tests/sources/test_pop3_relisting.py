@@ -20,10 +20,16 @@ SLOW = tuple(each for each in CAPABILITIES if each != b"PIPELINING")
 
 
 def closing(
-    command: bytes, poisoned: set[int], capabilities: tuple[bytes, ...], *, flushes: bool
+    command: bytes,
+    poisoned: set[int],
+    capabilities: tuple[bytes, ...],
+    *,
+    flushes: bool,
+    unlucky: int = 0,
 ) -> Script:
     """`flushes`: the lines of those before come first. Else what is asked for in one go is answered
-    in one go, or not at all."""
+    in one go, or not at all. `unlucky`: the UIDL of this one ends the connection once."""
+    broken: list[int] = []
     table = replies(BODIES, capabilities)
     single = {number: b"+OK %d uid%d\r\n" % (number, number) for number in range(1, COUNT + 1)}
 
@@ -41,7 +47,8 @@ def closing(
                 return
             if line.startswith(b"UIDL "):
                 number = int(line.split()[1])
-                if number in poisoned:
+                if number in poisoned or (number == unlucky and not broken):
+                    broken.append(number)
                     client.close()
                     return
                 held += single[number]
@@ -120,6 +127,17 @@ def test_where_uidl_ends_the_connection_one_is_asked_for_at_a_time(
         assert len(listing_of(source).messages) == COUNT - len(poisoned)
         source.finish()
         assert logins(server) == before + 1
+
+
+def test_a_connection_that_ends_once_at_a_uidl_leaves_no_message_alone() -> None:
+    bad = closing(b"UIDL", {80}, CAPABILITIES, flushes=True, unlucky=40)
+    with Scripted(bad) as server:
+        source = opened(server, AccountMemories())
+        listing = listing_of(source)
+        assert [listed.key for listed in listing.messages] == [
+            f"uid{number}" for number in range(1, COUNT + 1) if number != 80
+        ]
+        source.finish()
 
 
 def test_a_server_that_lists_nothing_costs_a_bounded_number_of_logins() -> None:
