@@ -183,6 +183,13 @@ def test_what_this_version_does_not_support_does_not_run() -> None:
     assert list(would_run(remembered(one, off, collector("c")))) == ["c"]
 
 
+def test_an_absolute_path_stays_where_it_points() -> None:
+    """Below the directory it would be another file."""
+    one = collector("a", source={**SOURCE, "password": {"file": f"{BASE}/secret"}})
+    [moved] = relocate(observed(one), BASE, "/srv/running").declarations
+    assert moved.manifest == one.manifest
+
+
 def test_two_that_vanish_are_shown_as_held() -> None:
     found = preview(observed(), stands(collector("a"), collector("b"), a=3))
     assert [type(step) for step in found.steps] == [Hold, Hold]
