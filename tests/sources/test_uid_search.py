@@ -15,7 +15,7 @@ from reconciler.sources.imap.uid_search import all_uids
 def dialogue(*answers: bytes) -> Any:
     """Answers a SEARCH."""
 
-    def run(*_: str, hear: Mapping[str, Any]) -> Any:
+    def run(*_words: str, hear: Mapping[str, Any]) -> Any:
         for text in answers:
             name, _, rest = text.partition(b" ")
             hear[name.decode()](Untagged(name.decode(), None, rest))
